@@ -1,0 +1,1 @@
+"""Capacity planning runs: how many users one server process holds, and what gives out first."""

@@ -1,0 +1,1 @@
+"""What is measured: the catalog of metrics, histogram buckets and collectors over live state."""
