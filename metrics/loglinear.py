@@ -1,0 +1,125 @@
+"""Log-linear histogram of durations: fixed relative error, exact to merge and to subtract.
+
+Layout (as in HdrHistogram, with 32 sub-buckets an octave): a value below 64 ns has a bucket of its own,
+above that every power of two is cut into 32 equal buckets, so a bucket is at most 1/32 of its value wide and its
+middle is within 1/64 (1.6 %) of everything in it. The largest value kept apart is 2**43 ns, about 2.4 hours.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SUB_BITS = 5
+_LARGEST = (1 << 43) - 1
+BUCKETS = ((43 - _SUB_BITS - 1) << _SUB_BITS) + (2 << _SUB_BITS)
+
+
+def bucket_of(value: int) -> int:
+    """Return the index of the bucket that holds `value` nanoseconds; negative values count as 0."""
+    if value < 64:
+        return max(value, 0)
+    value = min(value, _LARGEST)
+    shift = value.bit_length() - 6
+    return (shift << _SUB_BITS) + (value >> shift)
+
+
+def bucket_bounds(index: int) -> tuple[int, int]:
+    """Return the smallest value of a bucket and the smallest value above it, in nanoseconds."""
+    if index < 64:
+        return index, index + 1
+    shift = (index >> _SUB_BITS) - 1
+    low = (index - (shift << _SUB_BITS)) << shift
+    return low, low + (1 << shift)
+
+
+class LogLinear:
+    """Count durations in nanoseconds.
+
+    Hot loops may add to `counts[bucket_of(ns)]` and `total` themselves; everything else is derived from these two.
+    """
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * BUCKETS
+        self.total = 0
+
+    @property
+    def count(self) -> int:
+        """Number of recorded values."""
+        return sum(self.counts)
+
+    def record(self, value: int) -> None:
+        """Add one duration in nanoseconds; a negative one (a clock that stepped) counts as 0."""
+        self.counts[bucket_of(value)] += 1
+        self.total += max(value, 0)
+
+    def mean(self) -> float | None:
+        """Return the exact mean in nanoseconds, or None when empty."""
+        count = self.count
+        return self.total / count if count else None
+
+    def quantile(self, q: float) -> float | None:
+        """Return the middle of the bucket that holds the q-quantile (0..1), in nanoseconds, or None when empty.
+
+        Raises:
+            ValueError: q lies outside 0..1.
+        """
+        if not 0 <= q <= 1:
+            raise ValueError(f"a quantile lies between 0 and 1, not at {q}")
+        rank = max(1.0, q * self.count)
+        seen = 0
+        for index, n in enumerate(self.counts):
+            seen += n
+            if n and seen >= rank:
+                low, high = bucket_bounds(index)
+                return (low + high - 1) / 2
+        return None
+
+    def count_at_most(self, value: int) -> int:
+        """Return how many recorded values lie in buckets up to and including the one of `value` nanoseconds."""
+        return sum(self.counts[: bucket_of(value) + 1])
+
+    def merge(self, other: LogLinear) -> None:
+        """Add another histogram's counts; exact, since all share one layout."""
+        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+    def since(self, earlier: LogLinear) -> LogLinear:
+        """Return what was recorded after `earlier`, an older state of the same histogram.
+
+        Raises:
+            ValueError: a count went down, so `earlier` is no older state of this one (a process restarted).
+        """
+        window = LogLinear()
+        window.counts = [a - b for a, b in zip(self.counts, earlier.counts, strict=True)]
+        window.total = self.total - earlier.total
+        if any(n < 0 for n in window.counts):
+            raise ValueError("a histogram count went down: the process behind it was restarted")
+        return window
+
+    def to_sparse(self) -> dict[str, object]:
+        """Return a JSON-ready form: `{"total": ns, "buckets": {"index": count}}` without empty buckets."""
+        return {"total": self.total, "buckets": {str(i): n for i, n in enumerate(self.counts) if n}}
+
+    @classmethod
+    def from_sparse(cls, sparse: Mapping[str, object]) -> Self:
+        """Rebuild a histogram from `to_sparse()`.
+
+        Raises:
+            ValueError: the mapping is not of that form.
+        """
+        buckets, total = sparse.get("buckets"), sparse.get("total")
+        if not isinstance(buckets, dict) or not isinstance(total, int):
+            raise ValueError("not a sparse log-linear histogram")
+        histogram = cls()
+        histogram.total = total
+        for index, n in buckets.items():
+            position = int(index)
+            if not 0 <= position < BUCKETS or not isinstance(n, int) or n < 0:
+                raise ValueError(f"bucket {index!r}: {n!r} is outside the log-linear layout")
+            histogram.counts[position] = n
+        return histogram

@@ -1,0 +1,310 @@
+"""The wire: every message of the chat protocol as a type, decoded and validated in one step by msgspec.
+
+Client messages are the tagged union `ClientMessage`, server messages are encoded one by one. A field that
+a type can check is checked by its type; only sizes in bytes are left to `decode`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from server.errors import ErrorCode, InvalidMessageError
+
+MAX_TEXT_BYTES: Final = 16 * 1024
+CHUNK_BYTES: Final = 64 * 1024
+CHUNK_HEADER_BYTES: Final = 4
+MAX_FRAME_BYTES: Final = 6 * MAX_TEXT_BYTES + 1024
+"""Largest WebSocket message on a chat path: a full text with every byte escaped as \\u00XX, and its envelope."""
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
+Username = Annotated[str, Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]
+RoomName = Annotated[str, Meta(min_length=1, max_length=128, pattern=_PRINTABLE)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT_BYTES)]
+FileSize = Annotated[int, Meta(ge=0)]
+
+
+class Message(Struct, frozen=True, tag_field="type", gc=False):
+    """Base of all messages; the tag is the `type` on the wire."""
+
+
+# --- client to server ---
+
+
+class SetUsername(Message, tag="setUsername"):
+    """Name the client; answered with `usernameSet`."""
+
+    username: Username
+
+
+class JoinRoom(Message, tag="joinRoom"):
+    """Leave the current room, enter another; answered with `roomJoined`."""
+
+    room: RoomName
+
+
+class LeaveRoom(Message, tag="leaveRoom"):
+    """Leave the current room; answered with `roomLeft`."""
+
+
+class SendChatMessage(Message, tag="chatMessage"):
+    """Say something to everyone else in the room."""
+
+    text: Text
+
+
+class SendTyping(Message, tag="typing"):
+    """Tell everyone else in the room that one is typing; ephemeral."""
+
+
+class SendChat(Message, tag="chat"):
+    """Say something to every chat client, oneself included (the guide's first server)."""
+
+    user: Text
+    text: Text
+
+
+class Ping(Message, tag="ping"):
+    """Ask for a `pong`; the timestamp comes back byte for byte."""
+
+    timestamp: Raw = Raw()
+
+
+class FileStart(Message, tag="fileStart"):
+    """Open an upload; answered with `fileReady`."""
+
+    name: Text
+    size: FileSize
+    mime_type: Annotated[str, Meta(max_length=255)] = msgspec.field(name="mimeType", default="application/octet-stream")
+
+
+class FileEnd(Message, tag="fileEnd"):
+    """Complete an upload; answered with `fileSaved`."""
+
+
+class FileCancel(Message, tag="fileCancel"):
+    """Drop an upload."""
+
+
+ClientMessage = (
+    SetUsername
+    | JoinRoom
+    | LeaveRoom
+    | SendChatMessage
+    | SendTyping
+    | SendChat
+    | Ping
+    | FileStart
+    | FileEnd
+    | FileCancel
+)
+
+# --- server to client ---
+
+
+class Connected(Message, tag="connected", rename="camel"):
+    """Greet a client; the first message of every chat connection. Sizes in bytes, the interval in seconds."""
+
+    client_id: str
+    heartbeat_interval: float
+    max_message_bytes: int
+    max_upload_bytes: int
+
+
+class UsernameSet(Message, tag="usernameSet"):
+    """Confirm a name."""
+
+    username: str
+
+
+class UserJoined(Message, tag="userJoined", rename="camel"):
+    """Tell a room, the joiner included, who came."""
+
+    user: str | None
+    room: str
+    user_count: int
+
+
+class RoomJoined(Message, tag="roomJoined", rename="camel"):
+    """Confirm to the joiner."""
+
+    room: str
+    user_count: int
+
+
+class UserLeft(Message, tag="userLeft", rename="camel"):
+    """Tell those who remain who left."""
+
+    user: str | None
+    user_count: int
+    room: str
+
+
+class RoomLeft(Message, tag="roomLeft"):
+    """Confirm to the one who left."""
+
+    room: str
+
+
+class ChatMessage(Message, tag="chatMessage"):
+    """Carry a text to a room; the timestamp is the server's wall clock in milliseconds."""
+
+    user: str | None
+    text: str
+    timestamp: int
+
+
+class UserTyping(Message, tag="userTyping"):
+    """Tell a room that someone is typing."""
+
+    user: str | None
+
+
+class Chat(Message, tag="chat"):
+    """Carry a text to every chat client."""
+
+    user: str
+    text: str
+
+
+class Pong(Message, tag="pong", rename="camel", omit_defaults=True):
+    """Answer a ping; serverTime is the wall clock in milliseconds."""
+
+    server_time: int
+    timestamp: Raw | UnsetType = UNSET
+
+
+class FileReady(Message, tag="fileReady", rename="camel"):
+    """Accept an upload; chunkSize in bytes, without the index."""
+
+    upload_id: str
+    chunk_size: int
+
+
+class FileProgress(Message, tag="fileProgress", rename="camel"):
+    """Tell the uploader how many bytes have come."""
+
+    upload_id: str
+    received: int
+    size: int
+
+
+class FileSaved(Message, tag="fileSaved", rename="camel"):
+    """Confirm a stored file."""
+
+    upload_id: str
+    name: str
+    size: int
+    sha256: str
+
+
+class FileShared(Message, tag="fileShared", rename="camel"):
+    """Tell the room about a stored file."""
+
+    user: str | None
+    name: str
+    size: int
+    mime_type: str
+
+
+class Notification(Message, tag="notification", omit_defaults=True):
+    """Tell a watcher of /ws/notifications what happened."""
+
+    event: Literal["roomOpened", "roomClosed", "fileShared", "draining"]
+    room: str | None = None
+    user: str | None = None
+    name: str | None = None
+    size: int | None = None
+
+
+class Error(Message, tag="error"):
+    """Refuse a message; `about` is its type where it has one."""
+
+    message: str
+    code: str
+    about: str | None
+
+
+ServerMessage = (
+    Connected
+    | UsernameSet
+    | UserJoined
+    | RoomJoined
+    | UserLeft
+    | RoomLeft
+    | ChatMessage
+    | UserTyping
+    | Chat
+    | Pong
+    | FileReady
+    | FileProgress
+    | FileSaved
+    | FileShared
+    | Notification
+    | Error
+)
+
+
+def type_name(message: type[Message]) -> str:
+    """Return the `type` that a message class has on the wire."""
+    return str(message.__struct_config__.tag)
+
+
+FILE_CHUNK: Final = "fileChunk"
+"""Name under which binary chunks are counted; they have no `type` of their own."""
+
+CLIENT_TYPES: Final = (*(type_name(t) for t in ClientMessage.__args__), FILE_CHUNK)
+SERVER_TYPES: Final = tuple(type_name(t) for t in ServerMessage.__args__)
+
+encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(ClientMessage).decode
+
+
+class _Envelope(Struct):
+    type: Raw | UnsetType = UNSET
+
+
+def decode(payload: bytes) -> ClientMessage:
+    """Decode and validate one client message.
+
+    Raises:
+        InvalidMessageError: it is not JSON, not an object, has no or an unknown type, or a field of wrong type or size.
+        UnicodeDecodeError: the bytes are not UTF-8, which ends the connection (RFC 6455, section 8.1).
+    """
+    if not payload.isascii():
+        payload.decode()
+    try:
+        message = _decode(payload)
+    except msgspec.DecodeError:
+        raise _explain(payload) from None
+    if len(payload) > MAX_TEXT_BYTES:
+        _check_sizes(message)
+    return message
+
+
+def _check_sizes(message: ClientMessage) -> None:
+    """Hold long texts to their limit in UTF-8 bytes, which msgspec only knows in characters."""
+    for text in msgspec.structs.astuple(message):
+        if isinstance(text, str) and len(text.encode(errors="surrogatepass")) > MAX_TEXT_BYTES:
+            raise InvalidMessageError(ErrorCode.TOO_LARGE, type_name(type(message)))
+
+
+def _explain(payload: bytes) -> InvalidMessageError:
+    """Find out why a payload was refused; slow, and off the path of good messages."""
+    try:
+        envelope = msgspec.json.decode(payload, type=_Envelope)
+    except msgspec.ValidationError:
+        return InvalidMessageError(ErrorCode.NOT_AN_OBJECT)
+    except msgspec.DecodeError:
+        return InvalidMessageError(ErrorCode.INVALID_JSON)
+    if envelope.type is UNSET:
+        return InvalidMessageError(ErrorCode.MISSING_TYPE)
+    try:
+        name = msgspec.json.decode(envelope.type, type=str)
+    except msgspec.DecodeError:
+        return InvalidMessageError(ErrorCode.UNKNOWN_TYPE)
+    if name not in CLIENT_TYPES or name == FILE_CHUNK:
+        return InvalidMessageError(ErrorCode.UNKNOWN_TYPE)
+    return InvalidMessageError(ErrorCode.INVALID_FIELD, name)
