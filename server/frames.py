@@ -44,7 +44,7 @@ class FrameSplitter:
     def __init__(self, *, masked: bool, max_size: int) -> None:
         self._masked = masked
         self._max_size = max_size
-        self._rest = b""  # start of a frame that is not complete yet; a bytearray once it has grown
+        self._rest: bytes | bytearray = b""  # start of an incomplete frame; a bytearray once it has grown
         self._need = 0  # bytes that `_rest` must reach before looking at it again
         self._fragments: int | None = None  # size so far of a fragmented message in progress
         self._condemned = False
@@ -76,9 +76,7 @@ class FrameSplitter:
                     self._keep(data[start:], body - start)
                     return items
                 length = int.from_bytes(data[body - size : body])
-            if length > (
-                self._max_size if self._fragments is None else self._max_size - self._fragments
-            ):
+            if length > (self._max_size if self._fragments is None else self._max_size - self._fragments):
                 return self._condemn(items, data[start:])
             body += key_size
             stop = body + length
@@ -101,8 +99,9 @@ class FrameSplitter:
         rest = self._rest
         if len(rest) + len(data) < self._need:
             # A bytearray grows in place: a frame that trickles in costs its length, not its square.
-            if not isinstance(rest, bytearray):
-                self._rest = rest = bytearray(rest)
+            if isinstance(rest, bytes):
+                rest = bytearray(rest)
+                self._rest = rest
             rest += data
             return b""
         self._rest = b""

@@ -33,46 +33,46 @@ class Message(Struct, frozen=True, tag_field="type", gc=False):
 # --- client to server ---
 
 
-class SetUsername(Message, tag="setUsername"):
+class SetUsername(Message, frozen=True, tag="setUsername"):
     """Name the client; answered with `usernameSet`."""
 
     username: Username
 
 
-class JoinRoom(Message, tag="joinRoom"):
+class JoinRoom(Message, frozen=True, tag="joinRoom"):
     """Leave the current room, enter another; answered with `roomJoined`."""
 
     room: RoomName
 
 
-class LeaveRoom(Message, tag="leaveRoom"):
+class LeaveRoom(Message, frozen=True, tag="leaveRoom"):
     """Leave the current room; answered with `roomLeft`."""
 
 
-class SendChatMessage(Message, tag="chatMessage"):
+class SendChatMessage(Message, frozen=True, tag="chatMessage"):
     """Say something to everyone else in the room."""
 
     text: Text
 
 
-class SendTyping(Message, tag="typing"):
+class SendTyping(Message, frozen=True, tag="typing"):
     """Tell everyone else in the room that one is typing; ephemeral."""
 
 
-class SendChat(Message, tag="chat"):
+class SendChat(Message, frozen=True, tag="chat"):
     """Say something to every chat client, oneself included (the guide's first server)."""
 
     user: Text
     text: Text
 
 
-class Ping(Message, tag="ping"):
+class Ping(Message, frozen=True, tag="ping"):
     """Ask for a `pong`; the timestamp comes back byte for byte."""
 
     timestamp: Raw = Raw()
 
 
-class FileStart(Message, tag="fileStart"):
+class FileStart(Message, frozen=True, tag="fileStart"):
     """Open an upload; answered with `fileReady`."""
 
     name: Text
@@ -80,11 +80,11 @@ class FileStart(Message, tag="fileStart"):
     mime_type: Annotated[str, Meta(max_length=255)] = msgspec.field(name="mimeType", default="application/octet-stream")
 
 
-class FileEnd(Message, tag="fileEnd"):
+class FileEnd(Message, frozen=True, tag="fileEnd"):
     """Complete an upload; answered with `fileSaved`."""
 
 
-class FileCancel(Message, tag="fileCancel"):
+class FileCancel(Message, frozen=True, tag="fileCancel"):
     """Drop an upload."""
 
 
@@ -104,7 +104,7 @@ ClientMessage = (
 # --- server to client ---
 
 
-class Connected(Message, tag="connected", rename="camel"):
+class Connected(Message, frozen=True, tag="connected", rename="camel"):
     """Greet a client; the first message of every chat connection. Sizes in bytes, the interval in seconds."""
 
     client_id: str
@@ -113,13 +113,13 @@ class Connected(Message, tag="connected", rename="camel"):
     max_upload_bytes: int
 
 
-class UsernameSet(Message, tag="usernameSet"):
+class UsernameSet(Message, frozen=True, tag="usernameSet"):
     """Confirm a name."""
 
     username: str
 
 
-class UserJoined(Message, tag="userJoined", rename="camel"):
+class UserJoined(Message, frozen=True, tag="userJoined", rename="camel"):
     """Tell a room, the joiner included, who came."""
 
     user: str | None
@@ -127,14 +127,14 @@ class UserJoined(Message, tag="userJoined", rename="camel"):
     user_count: int
 
 
-class RoomJoined(Message, tag="roomJoined", rename="camel"):
+class RoomJoined(Message, frozen=True, tag="roomJoined", rename="camel"):
     """Confirm to the joiner."""
 
     room: str
     user_count: int
 
 
-class UserLeft(Message, tag="userLeft", rename="camel"):
+class UserLeft(Message, frozen=True, tag="userLeft", rename="camel"):
     """Tell those who remain who left."""
 
     user: str | None
@@ -142,13 +142,13 @@ class UserLeft(Message, tag="userLeft", rename="camel"):
     room: str
 
 
-class RoomLeft(Message, tag="roomLeft"):
+class RoomLeft(Message, frozen=True, tag="roomLeft"):
     """Confirm to the one who left."""
 
     room: str
 
 
-class ChatMessage(Message, tag="chatMessage"):
+class ChatMessage(Message, frozen=True, tag="chatMessage"):
     """Carry a text to a room; the timestamp is the server's wall clock in milliseconds."""
 
     user: str | None
@@ -156,34 +156,34 @@ class ChatMessage(Message, tag="chatMessage"):
     timestamp: int
 
 
-class UserTyping(Message, tag="userTyping"):
+class UserTyping(Message, frozen=True, tag="userTyping"):
     """Tell a room that someone is typing."""
 
     user: str | None
 
 
-class Chat(Message, tag="chat"):
+class Chat(Message, frozen=True, tag="chat"):
     """Carry a text to every chat client."""
 
     user: str
     text: str
 
 
-class Pong(Message, tag="pong", rename="camel", omit_defaults=True):
+class Pong(Message, frozen=True, tag="pong", rename="camel", omit_defaults=True):
     """Answer a ping; serverTime is the wall clock in milliseconds."""
 
     server_time: int
     timestamp: Raw | UnsetType = UNSET
 
 
-class FileReady(Message, tag="fileReady", rename="camel"):
+class FileReady(Message, frozen=True, tag="fileReady", rename="camel"):
     """Accept an upload; chunkSize in bytes, without the index."""
 
     upload_id: str
     chunk_size: int
 
 
-class FileProgress(Message, tag="fileProgress", rename="camel"):
+class FileProgress(Message, frozen=True, tag="fileProgress", rename="camel"):
     """Tell the uploader how many bytes have come."""
 
     upload_id: str
@@ -191,7 +191,7 @@ class FileProgress(Message, tag="fileProgress", rename="camel"):
     size: int
 
 
-class FileSaved(Message, tag="fileSaved", rename="camel"):
+class FileSaved(Message, frozen=True, tag="fileSaved", rename="camel"):
     """Confirm a stored file."""
 
     upload_id: str
@@ -200,7 +200,7 @@ class FileSaved(Message, tag="fileSaved", rename="camel"):
     sha256: str
 
 
-class FileShared(Message, tag="fileShared", rename="camel"):
+class FileShared(Message, frozen=True, tag="fileShared", rename="camel"):
     """Tell the room about a stored file."""
 
     user: str | None
@@ -209,7 +209,7 @@ class FileShared(Message, tag="fileShared", rename="camel"):
     mime_type: str
 
 
-class Notification(Message, tag="notification", omit_defaults=True):
+class Notification(Message, frozen=True, tag="notification", omit_defaults=True):
     """Tell a watcher of /ws/notifications what happened."""
 
     event: Literal["roomOpened", "roomClosed", "fileShared", "draining"]
@@ -219,7 +219,7 @@ class Notification(Message, tag="notification", omit_defaults=True):
     size: int | None = None
 
 
-class Error(Message, tag="error"):
+class Error(Message, frozen=True, tag="error"):
     """Refuse a message; `about` is its type where it has one."""
 
     message: str
@@ -255,11 +255,11 @@ def type_name(message: type[Message]) -> str:
 FILE_CHUNK: Final = "fileChunk"
 """Name under which binary chunks are counted; they have no `type` of their own."""
 
-CLIENT_TYPES: Final = (*(type_name(t) for t in ClientMessage.__args__), FILE_CHUNK)
+CLIENT_TYPES: Final = tuple(type_name(t) for t in ClientMessage.__args__)
 SERVER_TYPES: Final = tuple(type_name(t) for t in ServerMessage.__args__)
 
 encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(ClientMessage).decode
+_decoder: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(ClientMessage)
 
 
 class _Envelope(Struct):
@@ -276,7 +276,7 @@ def decode(payload: bytes) -> ClientMessage:
     if not payload.isascii():
         payload.decode()
     try:
-        message = _decode(payload)
+        message = _decoder.decode(payload)
     except msgspec.DecodeError:
         raise _explain(payload) from None
     if len(payload) > MAX_TEXT_BYTES:
@@ -287,7 +287,7 @@ def decode(payload: bytes) -> ClientMessage:
 def _check_sizes(message: ClientMessage) -> None:
     """Hold long texts to their limit in UTF-8 bytes, which msgspec only knows in characters."""
     for text in msgspec.structs.astuple(message):
-        if isinstance(text, str) and len(text.encode(errors="surrogatepass")) > MAX_TEXT_BYTES:
+        if isinstance(text, str) and len(text.encode()) > MAX_TEXT_BYTES:
             raise InvalidMessageError(ErrorCode.TOO_LARGE, type_name(type(message)))
 
 
@@ -305,6 +305,6 @@ def _explain(payload: bytes) -> InvalidMessageError:
         name = msgspec.json.decode(envelope.type, type=str)
     except msgspec.DecodeError:
         return InvalidMessageError(ErrorCode.UNKNOWN_TYPE)
-    if name not in CLIENT_TYPES or name == FILE_CHUNK:
+    if name not in CLIENT_TYPES:
         return InvalidMessageError(ErrorCode.UNKNOWN_TYPE)
     return InvalidMessageError(ErrorCode.INVALID_FIELD, name)

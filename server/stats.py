@@ -1,0 +1,108 @@
+"""Everything the server counts, as plain integers and bucket lists; no behaviour beyond adding.
+
+The hot path adds to attributes and pre-filled dictionaries (0.05 us); Prometheus' own counters would cost
+0.3-2.2 us each. What is exported, and under which name, is the business of the metrics room.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from server.errors import CloseReason, ErrorCode
+from server.messages import CLIENT_TYPES, FILE_CHUNK, SERVER_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+LATENCY_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+RECIPIENT_BOUNDS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
+SESSION_BOUNDS: Final = (1, 5, 15, 60, 300, 900, 3600, 14400, 43200, 86400)
+UPLOAD_BOUNDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+INVALID_REASONS: Final = tuple(
+    error.code
+    for error in (
+        ErrorCode.INVALID_JSON,
+        ErrorCode.NOT_AN_OBJECT,
+        ErrorCode.MISSING_TYPE,
+        ErrorCode.UNKNOWN_TYPE,
+        ErrorCode.INVALID_FIELD,
+        ErrorCode.TOO_LARGE,
+        ErrorCode.RECEIVE_ONLY,
+    )
+)
+UPLOAD_OUTCOMES: Final = ("saved", "cancelled", "vanished", "rejected", "failed", "idle")
+REJECTIONS: Final = ("bad_request", "not_found")
+DROP_REASONS: Final = ("closed",)
+HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
+HTTP_CODES: Final = (200, 400, 404, 405, 413, 431)
+ECHO: Final = "echo"
+
+
+class Histogram:
+    """Count values into buckets with inclusive upper bounds, as Prometheus' classic histograms do.
+
+    Attributes:
+        bounds: ascending upper bounds; one more bucket takes what lies above the last.
+        counts: values per bucket, not cumulated.
+        total: sum of all values.
+    """
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+def _zeros(labels: Iterable[str]) -> dict[str, int]:
+    """Return a counter for each label, so that every known label exists from the start."""
+    return dict.fromkeys(labels, 0)
+
+
+@dataclass(slots=True)
+class ServerStats:
+    """The counters of one server process; dictionaries are keyed by label value."""
+
+    connections_opened: int = 0
+    connections_closed: dict[str, int] = field(default_factory=lambda: _zeros(reason.label for reason in CloseReason))
+    handshakes_rejected: dict[str, int] = field(default_factory=lambda: _zeros(REJECTIONS))
+    http_requests: dict[tuple[str, int], int] = field(
+        default_factory=lambda: {(path, code): 0 for path in HTTP_PATHS for code in HTTP_CODES}
+    )
+    received_bytes: int = 0
+    """Bytes of WebSocket frames that came in, headers included, the HTTP handshake not."""
+    sent_bytes: int = 0
+    """Bytes of WebSocket frames handed to the transport, headers included, the HTTP handshake not."""
+    messages_received: dict[str, int] = field(default_factory=lambda: _zeros((*CLIENT_TYPES, FILE_CHUNK, ECHO)))
+    messages_delivered: dict[str, int] = field(default_factory=lambda: _zeros((*SERVER_TYPES, ECHO)))
+    messages_dropped: dict[tuple[str, str], int] = field(
+        default_factory=lambda: {(kind, reason): 0 for kind in SERVER_TYPES for reason in DROP_REASONS}
+    )
+    invalid_messages: dict[str, int] = field(default_factory=lambda: _zeros(INVALID_REASONS))
+    heartbeat_pings: int = 0
+    heartbeat_kills: int = 0
+    room_joins: int = 0
+    room_leaves: int = 0
+    rooms_created: int = 0
+    uploads: dict[str, int] = field(default_factory=lambda: _zeros(UPLOAD_OUTCOMES))
+    upload_bytes: int = 0
+    fanout_recipients: Histogram = field(default_factory=lambda: Histogram(RECIPIENT_BOUNDS))
+    fanout_duration: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
+    ping_rtt: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
+    event_loop_lag: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
+    session_duration: Histogram = field(default_factory=lambda: Histogram(SESSION_BOUNDS))
+    upload_duration: Histogram = field(default_factory=lambda: Histogram(UPLOAD_BOUNDS))
+
+    @property
+    def connections(self) -> int:
+        """Open connections: whatever was opened and has not been closed."""
+        return self.connections_opened - sum(self.connections_closed.values())
