@@ -1,0 +1,178 @@
+"""Read the server's state when Prometheus asks: one collector per subject, nothing on the hot path.
+
+A collector sees the state through a structural type, so the server knows nothing of metrics. Everything read here
+is a counter that already stands; only the largest room is looked for, so a scrape costs the same whatever the
+number of connections.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client.registry import Collector
+
+from metrics.families import Distribution, histogram, labelled, scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sized
+
+    from prometheus_client.core import Metric as Family
+
+
+class ConnectionState(Protocol):
+    """What is counted about connections: their lives, their bytes, their heartbeats, the loop that serves them."""
+
+    connections_opened: int
+    connections_closed: dict[str, int]
+    handshakes_rejected: dict[str, int]
+    http_requests: dict[tuple[str, int], int]
+    received_bytes: int
+    sent_bytes: int
+    heartbeat_pings: int
+    heartbeat_kills: int
+
+    @property
+    def connections(self) -> int: ...
+
+    @property
+    def ping_rtt(self) -> Distribution: ...
+
+    @property
+    def event_loop_lag(self) -> Distribution: ...
+
+    @property
+    def session_duration(self) -> Distribution: ...
+
+
+class MessageState(Protocol):
+    """What is counted about messages."""
+
+    messages_received: dict[str, int]
+    messages_delivered: dict[str, int]
+    messages_dropped: dict[tuple[str, str], int]
+    invalid_messages: dict[str, int]
+
+    @property
+    def fanout_recipients(self) -> Distribution: ...
+
+    @property
+    def fanout_duration(self) -> Distribution: ...
+
+
+class RoomState(Protocol):
+    """What is counted about rooms."""
+
+    room_joins: int
+    room_leaves: int
+    rooms_created: int
+
+
+class UploadState(Protocol):
+    """What is counted about uploads."""
+
+    uploads: dict[str, int]
+    upload_bytes: int
+
+    @property
+    def upload_duration(self) -> Distribution: ...
+
+
+class ServerState(ConnectionState, MessageState, RoomState, UploadState, Protocol):
+    """Everything that one server process counts."""
+
+
+class ConnectionCollector(Collector):
+    """Export lives, bytes and heartbeats of connections."""
+
+    def __init__(self, state: ConnectionState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Family]:
+        state = self._state
+        yield scalar("chat_connections", state.connections)
+        yield scalar("chat_connections_opened_total", state.connections_opened)
+        yield labelled("chat_connections_closed_total", state.connections_closed)
+        yield labelled("chat_handshakes_rejected_total", state.handshakes_rejected)
+        yield labelled("chat_http_requests_total", state.http_requests)
+        yield scalar("chat_received_bytes_total", state.received_bytes)
+        yield scalar("chat_sent_bytes_total", state.sent_bytes)
+        yield scalar("chat_heartbeat_pings_total", state.heartbeat_pings)
+        yield scalar("chat_heartbeat_kills_total", state.heartbeat_kills)
+        yield histogram("chat_ping_rtt_seconds", {(): state.ping_rtt})
+        yield histogram("chat_session_duration_seconds", {(): state.session_duration})
+        yield histogram("chat_event_loop_lag_seconds", {(): state.event_loop_lag})
+
+
+class MessageCollector(Collector):
+    """Export what was received, delivered, dropped and refused, and how it fanned out."""
+
+    def __init__(self, state: MessageState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Family]:
+        state = self._state
+        yield labelled("chat_messages_received_total", state.messages_received)
+        yield labelled("chat_messages_delivered_total", state.messages_delivered)
+        yield labelled("chat_messages_dropped_total", state.messages_dropped)
+        yield labelled("chat_invalid_messages_total", state.invalid_messages)
+        yield histogram("chat_fanout_recipients", {(): state.fanout_recipients})
+        yield histogram("chat_fanout_duration_seconds", {(): state.fanout_duration})
+
+
+class RoomCollector(Collector):
+    """Export how many rooms there are, how large the largest is, and who came and went."""
+
+    def __init__(self, state: RoomState, rooms: Mapping[str, Sized]) -> None:
+        self._state = state
+        self._rooms = rooms
+
+    def collect(self) -> Iterator[Family]:
+        state = self._state
+        yield scalar("chat_rooms", len(self._rooms))
+        yield scalar("chat_room_members_max", max(map(len, self._rooms.values()), default=0))
+        yield scalar("chat_room_joins_total", state.room_joins)
+        yield scalar("chat_room_leaves_total", state.room_leaves)
+        yield scalar("chat_rooms_created_total", state.rooms_created)
+
+
+class UploadCollector(Collector):
+    """Export uploads: how many run, how the others ended, how long they took."""
+
+    def __init__(self, state: UploadState, active: Callable[[], int]) -> None:
+        self._state = state
+        self._active = active
+
+    def collect(self) -> Iterator[Family]:
+        state = self._state
+        yield scalar("chat_uploads_active", self._active())
+        yield labelled("chat_uploads_total", state.uploads)
+        yield scalar("chat_upload_bytes_total", state.upload_bytes)
+        yield histogram("chat_upload_duration_seconds", {(): state.upload_duration})
+
+
+class BuildCollector(Collector):
+    """Export which releases run."""
+
+    def __init__(self, version: str, python: str, uvloop: str, websockets: str) -> None:
+        self._releases = (version, python, uvloop, websockets)
+
+    def collect(self) -> Iterator[Family]:
+        yield labelled("chat_build_info", {self._releases: 1})
+
+
+def server_collectors(
+    state: ServerState, rooms: Mapping[str, Sized], uploads_active: Callable[[], int]
+) -> tuple[Collector, ...]:
+    """Return the collectors of one server process, without build and process.
+
+    Args:
+        state: its counters.
+        rooms: its rooms by name, each with a length: the number of members.
+        uploads_active: asks how many uploads are in progress.
+    """
+    return (
+        ConnectionCollector(state),
+        MessageCollector(state),
+        RoomCollector(state, rooms),
+        UploadCollector(state, uploads_active),
+    )
