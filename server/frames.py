@@ -22,7 +22,8 @@ from websockets.speedups import apply_mask
 
 _VALID_OPCODES: Final = frozenset({0x0, 0x1, 0x2, 0x8, 0x9, 0xA})
 _FINAL_TEXT: Final = 0x81
-_SHORT_HEADERS: Final = tuple(bytes((_FINAL_TEXT, n)) for n in range(126))
+_FINAL_BINARY: Final = 0x82
+_SHORT_TEXT_HEADERS: Final = tuple(bytes((_FINAL_TEXT, n)) for n in range(126))
 
 
 class WholeFrame(bytes):
@@ -130,19 +131,23 @@ def text_frame(payload: bytes) -> bytes:
     """Return a final text frame as a server sends it: unmasked, uncompressed (RFC 6455, section 5.2)."""
     length = len(payload)
     if length < 126:
-        return _SHORT_HEADERS[length] + payload
-    if length < 65536:
-        return struct.pack("!BBH", _FINAL_TEXT, 126, length) + payload
-    return struct.pack("!BBQ", _FINAL_TEXT, 127, length) + payload
+        return _SHORT_TEXT_HEADERS[length] + payload
+    return _header(_FINAL_TEXT, 0, length) + payload
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """Return a final binary frame as a server sends it."""
+    return _header(_FINAL_BINARY, 0, len(payload)) + payload
 
 
 def masked_text_frame(payload: bytes, key: bytes) -> bytes:
     """Return a final text frame as a client sends it, masked with the four bytes of `key`."""
-    length = len(payload)
+    return _header(_FINAL_TEXT, 0x80, len(payload)) + key + apply_mask(payload, key)
+
+
+def _header(first: int, mask_bit: int, length: int) -> bytes:
     if length < 126:
-        header = bytes((_FINAL_TEXT, 0x80 | length))
-    elif length < 65536:
-        header = struct.pack("!BBH", _FINAL_TEXT, 0xFE, length)
-    else:
-        header = struct.pack("!BBQ", _FINAL_TEXT, 0xFF, length)
-    return header + key + apply_mask(payload, key)
+        return bytes((first, mask_bit | length))
+    if length < 65536:
+        return struct.pack("!BBH", first, mask_bit | 126, length)
+    return struct.pack("!BBQ", first, mask_bit | 127, length)

@@ -6,7 +6,7 @@ a type can check is checked by its type; only sizes in bytes are left to `decode
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -88,18 +88,10 @@ class FileCancel(Message, frozen=True, tag="fileCancel"):
     """Drop an upload."""
 
 
-ClientMessage = (
-    SetUsername
-    | JoinRoom
-    | LeaveRoom
-    | SendChatMessage
-    | SendTyping
-    | SendChat
-    | Ping
-    | FileStart
-    | FileEnd
-    | FileCancel
-)
+UploadMessage = FileStart | FileEnd | FileCancel
+HubMessage = SetUsername | JoinRoom | LeaveRoom | SendChatMessage | SendTyping | SendChat | Ping
+ClientMessage = HubMessage | UploadMessage
+UPLOAD_MESSAGES: Final = (FileStart, FileEnd, FileCancel)
 
 # --- server to client ---
 
@@ -247,16 +239,16 @@ ServerMessage = (
 )
 
 
-def type_name(message: type[Message]) -> str:
-    """Return the `type` that a message class has on the wire."""
-    return str(message.__struct_config__.tag)
-
-
 FILE_CHUNK: Final = "fileChunk"
 """Name under which binary chunks are counted; they have no `type` of their own."""
 
-CLIENT_TYPES: Final = tuple(type_name(t) for t in ClientMessage.__args__)
-SERVER_TYPES: Final = tuple(type_name(t) for t in ServerMessage.__args__)
+TYPE_OF: Final[dict[type[Message], str]] = {
+    message: str(message.__struct_config__.tag) for message in (*get_args(ClientMessage), *get_args(ServerMessage))
+}
+"""The `type` that a message class has on the wire."""
+
+CLIENT_TYPES: Final = tuple(TYPE_OF[message] for message in get_args(ClientMessage))
+SERVER_TYPES: Final = tuple(TYPE_OF[message] for message in get_args(ServerMessage))
 
 encode: Final = msgspec.json.Encoder().encode
 _decoder: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(ClientMessage)
@@ -267,14 +259,11 @@ class _Envelope(Struct):
 
 
 def decode(payload: bytes) -> ClientMessage:
-    """Decode and validate one client message.
+    """Decode and validate one client message; UTF-8 has been checked before.
 
     Raises:
         InvalidMessageError: it is not JSON, not an object, has no or an unknown type, or a field of wrong type or size.
-        UnicodeDecodeError: the bytes are not UTF-8, which ends the connection (RFC 6455, section 8.1).
     """
-    if not payload.isascii():
-        payload.decode()
     try:
         message = _decoder.decode(payload)
     except msgspec.DecodeError:
@@ -288,7 +277,7 @@ def _check_sizes(message: ClientMessage) -> None:
     """Hold long texts to their limit in UTF-8 bytes, which msgspec only knows in characters."""
     for text in msgspec.structs.astuple(message):
         if isinstance(text, str) and len(text.encode()) > MAX_TEXT_BYTES:
-            raise InvalidMessageError(ErrorCode.TOO_LARGE, type_name(type(message)))
+            raise InvalidMessageError(ErrorCode.TOO_LARGE, TYPE_OF[type(message)])
 
 
 def _explain(payload: bytes) -> InvalidMessageError:

@@ -1,0 +1,183 @@
+"""What happens on an upgraded connection, by path: chat, notifications, echo.
+
+An endpoint gets whole messages, already checked to be UTF-8 where they are text, and writes whole frames.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from server import messages as wire
+from server.errors import ErrorCode, InvalidMessageError, RequestError
+from server.frames import binary_frame, text_frame
+from server.hub import Client
+from server.stats import ECHO
+from server.transfer import FileTransfer
+from server.uploads import MAX_UPLOAD_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.services import Services
+
+MAX_ECHO_BYTES: Final = 1024 * 1024
+
+
+class Endpoint(Protocol):
+    """One upgraded connection's other half; times in seconds of the hub's clock."""
+
+    def opened(self) -> None:
+        """Take note that the connection is open."""
+
+    def text(self, payload: bytes, received_at: float) -> None:
+        """Take one text message."""
+
+    def binary(self, payload: bytes, received_at: float) -> None:
+        """Take one binary message."""
+
+    def closed(self, now: float) -> None:
+        """Take note that the connection is gone."""
+
+
+class ChatEndpoint:
+    """The chat protocol."""
+
+    __slots__ = ("_client", "_services", "_transfer", "_work")
+
+    def __init__(self, write: Callable[[bytes], bool], services: Services) -> None:
+        self._services = services
+        self._client = Client(secrets.token_hex(8), write)
+        self._transfer: FileTransfer | None = None  # made with the first upload: most clients never have one
+        self._work = services.settings.work_per_message
+
+    def opened(self) -> None:
+        """Greet the client."""
+        greeting = wire.Connected(
+            client_id=self._client.client_id,
+            heartbeat_interval=self._services.settings.heartbeat_interval,
+            max_message_bytes=wire.MAX_TEXT_BYTES,
+            max_upload_bytes=MAX_UPLOAD_BYTES,
+        )
+        self._services.hub.connect(self._client, greeting)
+
+    def text(self, payload: bytes, received_at: float) -> None:
+        """Decode one message and let it take effect; what is wrong with it is answered with an `error`."""
+        services = self._services
+        try:
+            message = wire.decode(payload)
+            services.stats.messages_received[wire.TYPE_OF[type(message)]] += 1
+            if self._work:
+                burn(self._work)
+            if isinstance(message, wire.UPLOAD_MESSAGES):
+                self._transfers().handle(message, received_at)
+            else:
+                services.hub.handle(self._client, message, received_at, services.wall_ms())
+        except RequestError as error:
+            self._refuse(error)
+
+    def binary(self, payload: bytes, received_at: float) -> None:
+        """Take one chunk of an upload."""
+        self._services.stats.messages_received[wire.FILE_CHUNK] += 1
+        if self._work:
+            burn(self._work)
+        try:
+            self._transfers().chunk(payload, received_at)
+        except RequestError as error:
+            self._refuse(error)
+
+    def closed(self, now: float) -> None:
+        """Leave: the room hears it, an unfinished upload is removed."""
+        if self._transfer is not None:
+            self._transfer.vanish()
+        self._services.hub.disconnect(self._client, now)
+
+    def _transfers(self) -> FileTransfer:
+        if self._transfer is None:
+            self._transfer = FileTransfer(self._client, self._services)
+        return self._transfer
+
+    def _refuse(self, error: RequestError) -> None:
+        if isinstance(error, InvalidMessageError):
+            self._services.stats.invalid_messages[error.error.code] += 1
+        self._services.hub.refuse(self._client, error)
+
+
+class NotificationsEndpoint:
+    """Receive only: what happens on the server as a whole."""
+
+    __slots__ = ("_client", "_services")
+
+    def __init__(self, write: Callable[[bytes], bool], services: Services) -> None:
+        self._services = services
+        self._client = Client(secrets.token_hex(8), write)
+
+    def opened(self) -> None:
+        """Start watching."""
+        self._services.hub.watchers.add(self._client)
+
+    def text(self, _payload: bytes, _received_at: float) -> None:
+        """Refuse what a watcher sends."""
+        self._services.stats.invalid_messages[ErrorCode.RECEIVE_ONLY.code] += 1
+        self._services.hub.refuse(self._client, RequestError(ErrorCode.RECEIVE_ONLY))
+
+    binary = text
+
+    def closed(self, _now: float) -> None:
+        """Stop watching."""
+        self._services.hub.watchers.remove(self._client)
+
+
+class EchoEndpoint:
+    """Send every message back: the protocol floor for latency measurements and conformance suites."""
+
+    __slots__ = ("_stats", "_write")
+
+    def __init__(self, write: Callable[[bytes], bool], services: Services) -> None:
+        self._write = write
+        self._stats = services.stats
+
+    def opened(self) -> None:
+        """Say nothing: an echo only answers."""
+
+    def text(self, payload: bytes, _received_at: float) -> None:
+        """Send a text message back."""
+        self._echo(text_frame(payload))
+
+    def binary(self, payload: bytes, _received_at: float) -> None:
+        """Send a binary message back."""
+        self._echo(binary_frame(payload))
+
+    def closed(self, _now: float) -> None:
+        """Forget nothing: an echo remembers nothing."""
+
+    def _echo(self, frame: bytes) -> None:
+        self._stats.messages_received[ECHO] += 1
+        if self._write(frame):
+            self._stats.messages_delivered[ECHO] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """What an upgrade path serves; `max_size` is the largest message in bytes, fragments added up."""
+
+    endpoint: Callable[[Callable[[bytes], bool], Services], Endpoint]
+    max_size: int
+
+
+UPGRADES: Final = {
+    "/": Path(ChatEndpoint, wire.MAX_FRAME_BYTES),
+    "/chat": Path(ChatEndpoint, wire.MAX_FRAME_BYTES),
+    "/ws/chat": Path(ChatEndpoint, wire.MAX_FRAME_BYTES),
+    "/ws/notifications": Path(NotificationsEndpoint, wire.MAX_FRAME_BYTES),
+    "/ws/echo": Path(EchoEndpoint, MAX_ECHO_BYTES),
+}
+
+
+def burn(seconds: float) -> None:
+    """Use that much CPU time of this thread, as an application's own work would; time off the CPU does not count."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass

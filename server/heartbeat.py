@@ -1,0 +1,97 @@
+"""One timing wheel for the heartbeats of all connections.
+
+A task and a timer per connection is what a library's keepalive costs. Here every connection sits in the slot of the
+moment at which something may have to be done for it, and is looked at only then: hearing from a client costs one
+attribute, and ten thousand idle ones cost a few slots a second. Each starts at a random phase, so that pings spread.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from server.stats import ServerStats
+
+
+class Beating(Protocol):
+    """What the wheel needs of a connection; times in seconds of one monotonic clock."""
+
+    heard_at: float
+    ping_due: float
+    beat_slot: int
+
+    def ping(self, now: float, /) -> None:
+        """Send a ping frame."""
+
+    def expire(self) -> None:
+        """Drop the connection: nothing came for the time-out."""
+
+
+class HeartbeatWheel:
+    """Ping every connection each `interval` seconds, expire those silent for `timeout` seconds; 0 turns either off.
+
+    Args:
+        interval: seconds between two pings to one connection.
+        timeout: seconds without a byte of any kind until a connection is expired.
+        now: the current time.
+        stats: pings and kills are counted here.
+    """
+
+    def __init__(self, interval: float, timeout: float, now: float, stats: ServerStats) -> None:
+        self._interval = interval or math.inf
+        self._timeout = timeout or math.inf
+        self._stats = stats
+        shortest = min(self._interval, self._timeout)
+        self.resolution = min(0.25, shortest / 20)
+        horizon = max(t for t in (interval, timeout, self.resolution) if math.isfinite(t))
+        self._slots: list[set[Beating]] = [set() for _ in range(math.ceil(horizon / self.resolution) + 2)]
+        self._start = now
+        self._tick = 0  # every slot up to this one has been looked at
+
+    def add(self, beating: Beating, now: float, phase: float) -> None:
+        """Take in a connection; its first ping is due after `phase` (0..1) of an interval."""
+        beating.heard_at = now
+        beating.ping_due = now + phase * self._interval if math.isfinite(self._interval) else math.inf
+        self._place(beating)
+
+    def discard(self, beating: Beating) -> None:
+        """Forget a connection."""
+        self._slots[beating.beat_slot].discard(beating)
+
+    def advance(self, now: float) -> None:
+        """Look at every connection whose moment has come.
+
+        After a stall of the loop (a machine asleep, a long pause) bytes may be waiting unread: nobody is expired in
+        that round, and those who are really silent are in the next.
+        """
+        target = int((now - self._start) / self.resolution)
+        behind = target - self._tick
+        stalled = behind * self.resolution > max(1.0, 4 * self.resolution)
+        first = self._tick + 1
+        self._tick = target
+        for tick in range(first, first + min(behind, len(self._slots))):
+            slot = self._slots[tick % len(self._slots)]
+            visitors = list(slot)
+            slot.clear()
+            for beating in visitors:
+                self._visit(beating, now, stalled=stalled)
+
+    def _visit(self, beating: Beating, now: float, *, stalled: bool) -> None:
+        if now - beating.heard_at >= self._timeout and not stalled:
+            self._stats.heartbeat_kills += 1
+            beating.expire()
+            return
+        if now >= beating.ping_due:
+            self._stats.heartbeat_pings += 1
+            beating.ping_due = now + self._interval
+            beating.ping(now)
+        self._place(beating)
+
+    def _place(self, beating: Beating) -> None:
+        due = min(beating.ping_due, beating.heard_at + self._timeout)
+        if math.isinf(due):
+            due = self._start + (self._tick + len(self._slots) - 1) * self.resolution
+        tick = max(math.ceil((due - self._start) / self.resolution), self._tick + 1)
+        beating.beat_slot = min(tick, self._tick + len(self._slots) - 1) % len(self._slots)
+        self._slots[beating.beat_slot].add(beating)

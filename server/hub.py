@@ -1,0 +1,200 @@
+"""The chat itself: who is here, who is in which room, and what each message does.
+
+No sockets, no clock, no await: a plain object. Frames go out through each client's `write`, time comes in with
+every call, and the end of a tick is whatever `schedule` makes of it.
+
+Order, as the protocol promises it: a client's messages take effect in the order they came; everyone in a room sees
+the room's messages in one order; a newcomer sees its own `userJoined` before its `roomJoined`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from server import messages as wire
+from server.errors import ErrorCode, RequestError
+from server.frames import text_frame
+from server.room import Room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.stats import ServerStats
+
+
+class Client:
+    """One chat client: its id, its name once it has one, its room while it is in one, and the way to reach it."""
+
+    __slots__ = ("client_id", "room", "username", "write")
+
+    def __init__(self, client_id: str, write: Callable[[bytes], bool]) -> None:
+        self.client_id = client_id
+        self.write = write
+        self.username: str | None = None
+        self.room: Room | None = None
+
+
+class Hub:
+    """All clients and rooms of one server process.
+
+    Args:
+        stats: where everything is counted.
+        schedule: runs a callback at the end of this tick (`loop.call_soon`).
+        clock: monotonic seconds; the clock of every `received_at`.
+    """
+
+    def __init__(
+        self, stats: ServerStats, schedule: Callable[[Callable[[], None]], object], clock: Callable[[], float]
+    ) -> None:
+        self._stats = stats
+        self._schedule = schedule
+        self._clock = clock
+        self.rooms: dict[str, Room] = {}
+        self.everyone = Room("everyone", stats, schedule, clock)
+        self.watchers = Room("watchers", stats, schedule, clock)
+        self._effects: dict[type[wire.Message], Callable[..., None]] = {
+            wire.SendChatMessage: self._chat_message,
+            wire.SendTyping: self._typing,
+            wire.SetUsername: self._set_username,
+            wire.JoinRoom: self._join_room,
+            wire.LeaveRoom: self._leave_room,
+            wire.SendChat: self._chat,
+            wire.Ping: self._ping,
+        }
+
+    # --- coming and going ---
+
+    def connect(self, client: Client, greeting: wire.Connected) -> None:
+        """Let a client in and greet it."""
+        self.everyone.add(client)
+        self.reply(client, greeting)
+
+    def disconnect(self, client: Client, received_at: float) -> None:
+        """Let a client go, however it went: the same as leaving its room first."""
+        self._leave(client, received_at)
+        self.everyone.remove(client)
+
+    # --- messages ---
+
+    def handle(self, client: Client, message: wire.HubMessage, received_at: float, wall_ms: int) -> None:
+        """Let one message take effect.
+
+        Args:
+            client: whose message.
+            message: what it says.
+            received_at: when it came in, on the hub's clock.
+            wall_ms: the same moment on the wall clock, in milliseconds, for timestamps in answers.
+
+        Raises:
+            RequestError: it asks for something that cannot be done now.
+        """
+        self._effects[type(message)](client, message, received_at, wall_ms)
+
+    def reply(self, client: Client, message: wire.Message) -> None:
+        """Send a message to one client."""
+        kind = wire.TYPE_OF[type(message)]
+        if client.write(text_frame(wire.encode(message))):
+            self._stats.messages_delivered[kind] += 1
+        else:
+            self._stats.messages_dropped[kind, "closed"] += 1
+
+    def refuse(self, client: Client, error: RequestError) -> None:
+        """Tell a client why something it asked for was not done."""
+        fault = error.error
+        self.reply(client, wire.Error(message=fault.message, code=fault.code, about=error.about))
+
+    def share_file(self, client: Client, name: str, size: int, mime_type: str, received_at: float) -> None:
+        """Tell the client's room, and the watchers, about a stored file."""
+        shared = wire.FileShared(user=client.username, name=name, size=size, mime_type=mime_type)
+        if client.room is not None:
+            self._publish(client.room, shared, received_at)
+        self._notify(
+            wire.Notification(
+                event="fileShared",
+                room=client.room.name if client.room is not None else None,
+                user=client.username,
+                name=name,
+                size=size,
+            )
+        )
+
+    def _set_username(self, client: Client, message: wire.SetUsername, _received_at: float, _wall_ms: int) -> None:
+        client.username = message.username
+        self.reply(client, wire.UsernameSet(username=message.username))
+
+    def _join_room(self, client: Client, message: wire.JoinRoom, received_at: float, _wall_ms: int) -> None:
+        self._leave(client, received_at)
+        room = self.rooms.get(message.room)
+        if room is None:
+            room = self._open(message.room)
+        room.add(client)
+        client.room = room
+        self._stats.room_joins += 1
+        joined = wire.UserJoined(user=client.username, room=room.name, user_count=len(room))
+        self._publish(room, joined, received_at)
+        room.flush()
+        self.reply(client, wire.RoomJoined(room=room.name, user_count=len(room)))
+
+    def _leave_room(self, client: Client, _message: wire.LeaveRoom, received_at: float, _wall_ms: int) -> None:
+        room = client.room
+        if room is not None:
+            self._leave(client, received_at)
+            self.reply(client, wire.RoomLeft(room=room.name))
+
+    def _chat_message(self, client: Client, message: wire.SendChatMessage, received_at: float, wall_ms: int) -> None:
+        room = self._room_of(client, "chatMessage")
+        if self.everyone.pending:
+            self.everyone.flush()  # a `chat` of this client may wait there and must not be overtaken
+        chat = wire.ChatMessage(user=client.username, text=message.text, timestamp=wall_ms)
+        room.publish("chatMessage", text_frame(wire.encode(chat)), received_at, author=client)
+
+    def _typing(self, client: Client, _message: wire.SendTyping, received_at: float, _wall_ms: int) -> None:
+        room = self._room_of(client, "typing")
+        frame = text_frame(wire.encode(wire.UserTyping(user=client.username)))
+        room.publish("userTyping", frame, received_at, author=client)
+
+    def _chat(self, client: Client, message: wire.SendChat, received_at: float, _wall_ms: int) -> None:
+        if client.room is not None:
+            client.room.flush()
+        self._publish(self.everyone, wire.Chat(user=message.user, text=message.text), received_at)
+
+    def _ping(self, client: Client, message: wire.Ping, _received_at: float, wall_ms: int) -> None:
+        if memoryview(message.timestamp):
+            self.reply(client, wire.Pong(server_time=wall_ms, timestamp=message.timestamp))
+        else:
+            self.reply(client, wire.Pong(server_time=wall_ms))
+
+    # --- rooms ---
+
+    @staticmethod
+    def _room_of(client: Client, about: str) -> Room:
+        if client.room is None:
+            raise RequestError(ErrorCode.NO_ROOM, about)
+        return client.room
+
+    def _open(self, name: str) -> Room:
+        room = self.rooms[name] = Room(name, self._stats, self._schedule, self._clock)
+        self._stats.rooms_created += 1
+        self._notify(wire.Notification(event="roomOpened", room=name))
+        return room
+
+    def _leave(self, client: Client, received_at: float) -> None:
+        room = client.room
+        if room is None:
+            return
+        client.room = None
+        room.remove(client)
+        self._stats.room_leaves += 1
+        if room:
+            left = wire.UserLeft(user=client.username, user_count=len(room), room=room.name)
+            self._publish(room, left, received_at)
+        else:
+            del self.rooms[room.name]
+            self._notify(wire.Notification(event="roomClosed", room=room.name))
+
+    def _publish(self, room: Room, message: wire.Message, received_at: float) -> None:
+        room.publish(wire.TYPE_OF[type(message)], text_frame(wire.encode(message)), received_at)
+
+    def _notify(self, notification: wire.Notification) -> None:
+        if self.watchers:
+            self._publish(self.watchers, notification, self._clock())

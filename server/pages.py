@@ -1,0 +1,136 @@
+"""What GET answers: the chat page, health, status, metrics."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from server import __version__
+from server.http import Answer, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from websockets.datastructures import Headers
+
+    from server.hub import Hub
+    from server.stats import ServerStats
+
+WEB: Final = Path(__file__).parent / "web"
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_ASSETS: Final = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/chat.js": ("chat.js", "text/javascript; charset=utf-8"),
+    "/chat.css": ("chat.css", "text/css; charset=utf-8"),
+}
+_RATE_SECONDS: Final = 5.0
+
+
+class MetricsPage(Protocol):
+    """A rendered page of metrics."""
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def content_encoding(self) -> str | None: ...
+
+
+class RecentRate:
+    """Events per second over the last few seconds, from samples of a running count."""
+
+    __slots__ = ("_samples",)
+
+    def __init__(self, now: float) -> None:
+        self._samples: deque[tuple[float, int]] = deque([(now, 0)])
+
+    def sample(self, now: float, count: int) -> None:
+        """Take the count as it stands; call about once a second."""
+        self._samples.append((now, count))
+        while now - self._samples[0][0] > _RATE_SECONDS:
+            self._samples.popleft()
+
+    def per_second(self, now: float, count: int) -> float:
+        """Return the rate from the oldest sample kept until now."""
+        since, before = self._samples[0]
+        return (count - before) / (now - since) if now > since else 0.0
+
+
+@dataclass(slots=True)
+class Status:
+    """What the pages tell about this process; `draining` says why no more clients are wanted, once they are not."""
+
+    stats: ServerStats
+    hub: Hub
+    clock: Callable[[], float]
+    started_at: float
+    rate: RecentRate
+    draining: str = ""
+
+    @property
+    def received(self) -> int:
+        """Messages received so far."""
+        return sum(self.stats.messages_received.values())
+
+
+def pages(
+    status: Status, render_metrics: Callable[[str, str], MetricsPage] | None
+) -> dict[str, Callable[[Headers], Answer]]:
+    """Return what to answer for each path; without `render_metrics`, /metrics is not among them."""
+
+    def health(_headers: Headers) -> Answer:
+        if status.draining:
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, status.draining)
+        return Answer(HTTPStatus.OK, b"OK")
+
+    def api_status(_headers: Headers) -> Answer:
+        now = status.clock()
+        report = {
+            "connections": status.stats.connections,
+            "uptime": round(now - status.started_at, 3),
+            "rooms": len(status.hub.rooms),
+            "messagesPerSecond": round(status.rate.per_second(now, status.received), 1),
+            "version": __version__,
+            "draining": bool(status.draining),
+            "node": f"{socket.gethostname()}:{os.getpid()}",
+        }
+        return Answer(HTTPStatus.OK, msgspec.json.encode(report), "application/json", {"Cache-Control": "no-store"})
+
+    answers: dict[str, Callable[[Headers], Answer]] = {"/health": health, "/api/status": api_status}
+    if render_metrics is not None:
+        answers |= metrics_pages(render_metrics)
+    for path, (name, content_type) in _ASSETS.items():
+        answers[path] = _asset((WEB / name).read_bytes(), content_type)
+    return answers
+
+
+def metrics_pages(render: Callable[[str, str], MetricsPage]) -> Mapping[str, Callable[[Headers], Answer]]:
+    """Return /metrics alone, for an address of its own."""
+
+    def metrics(headers: Headers) -> Answer:
+        page = render(headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
+        extra = {"Content-Encoding": page.content_encoding} if page.content_encoding else {}
+        return Answer(HTTPStatus.OK, page.body, page.content_type, extra)
+
+    return {"/metrics": metrics}
+
+
+def _asset(body: bytes, content_type: str) -> Callable[[Headers], Answer]:
+    answer = Answer(
+        HTTPStatus.OK,
+        body,
+        content_type,
+        {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Referrer-Policy": "no-referrer"},
+    )
+    return lambda _headers: answer

@@ -1,0 +1,36 @@
+"""What the endpoints of one server process share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.hub import Hub
+    from server.messages import FileSaved
+    from server.settings import Settings
+    from server.stats import ServerStats
+    from server.uploads import UploadStore
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The state of the process, and its ways to time and threads; endpoints know no event loop.
+
+    Attributes:
+        clock: monotonic seconds.
+        wall_ms: wall clock in milliseconds.
+        call_later: call back after some seconds.
+        run_in_thread: store a file, which blocks, then call back with what came of it.
+    """
+
+    hub: Hub
+    uploads: UploadStore
+    stats: ServerStats
+    settings: Settings
+    clock: Callable[[], float]
+    wall_ms: Callable[[], int]
+    call_later: Callable[[float, Callable[[], None]], object]
+    run_in_thread: Callable[[Callable[[], FileSaved], Callable[[FileSaved | BaseException], None]], None]
