@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from metrics.families import Distribution, histogram, labelled, scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sized
+    from collections.abc import Iterator, Mapping, Sized
 
     from prometheus_client.core import Metric as Family
 
@@ -75,6 +75,13 @@ class UploadState(Protocol):
 
     @property
     def upload_duration(self) -> Distribution: ...
+
+
+class ActiveUploads(Protocol):
+    """Whoever knows how many uploads are in progress."""
+
+    @property
+    def active(self) -> int: ...
 
 
 class ServerState(ConnectionState, MessageState, RoomState, UploadState, Protocol):
@@ -138,13 +145,13 @@ class RoomCollector(Collector):
 class UploadCollector(Collector):
     """Export uploads: how many run, how the others ended, how long they took."""
 
-    def __init__(self, state: UploadState, active: Callable[[], int]) -> None:
+    def __init__(self, state: UploadState, uploads: ActiveUploads) -> None:
         self._state = state
-        self._active = active
+        self._uploads = uploads
 
     def collect(self) -> Iterator[Family]:
         state = self._state
-        yield scalar("chat_uploads_active", self._active())
+        yield scalar("chat_uploads_active", self._uploads.active)
         yield labelled("chat_uploads_total", state.uploads)
         yield scalar("chat_upload_bytes_total", state.upload_bytes)
         yield histogram("chat_upload_duration_seconds", {(): state.upload_duration})
@@ -160,19 +167,17 @@ class BuildCollector(Collector):
         yield labelled("chat_build_info", {self._releases: 1})
 
 
-def server_collectors(
-    state: ServerState, rooms: Mapping[str, Sized], uploads_active: Callable[[], int]
-) -> tuple[Collector, ...]:
+def server_collectors(state: ServerState, rooms: Mapping[str, Sized], uploads: ActiveUploads) -> tuple[Collector, ...]:
     """Return the collectors of one server process, without build and process.
 
     Args:
         state: its counters.
         rooms: its rooms by name, each with a length: the number of members.
-        uploads_active: asks how many uploads are in progress.
+        uploads: knows how many are in progress.
     """
     return (
         ConnectionCollector(state),
         MessageCollector(state),
         RoomCollector(state, rooms),
-        UploadCollector(state, uploads_active),
+        UploadCollector(state, uploads),
     )

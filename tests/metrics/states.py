@@ -1,0 +1,38 @@
+"""States of a server for tests of the metrics, without a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+
+from metrics.collectors import BuildCollector, server_collectors
+from metrics.exposition import Exposition
+from server.stats import Histogram, ServerStats
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """Whoever knows how many uploads are in progress."""
+
+    active: int
+
+
+def busy_stats() -> ServerStats:
+    """Return counters that all differ: every number on the page then says which counter it came from."""
+    stats, numbers = ServerStats(), count(1)
+    for name in ServerStats.__slots__:
+        value = getattr(stats, name)
+        if isinstance(value, Histogram):
+            value.counts[:] = [next(numbers) for _ in value.counts]
+            value.total = next(numbers) + 0.5
+        elif isinstance(value, dict):
+            value.update((key, next(numbers)) for key in value)
+        else:
+            setattr(stats, name, next(numbers))
+    return stats
+
+
+def exposition(stats: ServerStats, rooms: dict[str, list[int]], *, process: bool = False) -> Exposition:
+    """Return the exposition of such a server, with 3 uploads in progress."""
+    build = BuildCollector("0.1.0", "3.11.0", "0.23.0", "17.4")
+    return Exposition((*server_collectors(stats, rooms, Uploads(active=3)), build), process=process)

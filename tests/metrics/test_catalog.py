@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from itertools import pairwise
+
+import pytest
+
+from metrics.catalog import CATALOG, GENERATOR, SERVER, Metric
+from metrics.collectors import BuildCollector, server_collectors
+from metrics.exposition import Exposition
+from server.errors import CloseReason
+from server.stats import ServerStats
+from server.uploads import UploadStore
+from tests.metrics.pages import series
+
+ALL = (*SERVER, *GENERATOR)
+IDENTIFYING = {"room", "user", "username", "client", "client_id", "address", "ip", "host", "file"}
+
+
+@pytest.fixture
+def fresh_page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    stats = ServerStats()
+    uploads = UploadStore(tmp_path_factory.mktemp("uploads"), stats)
+    collectors = (*server_collectors(stats, {}, uploads), BuildCollector("1", "2", "3", "4"))
+    return series(Exposition(collectors, process=False).render().body)
+
+
+def known_values(source: str) -> set[str]:
+    """Resolve a catalog entry like `CLIENT_TYPES of server.messages, ECHO of server.stats`."""
+    values: set[str] = set()
+    for part in source.split(", "):
+        name, _, module = part.partition(" of ")
+        known = getattr(import_module(module), name)
+        if isinstance(known, str):
+            values.add(known)
+        elif known is CloseReason:
+            values.update(reason.label for reason in CloseReason)
+        else:
+            values.update(map(str, known))
+    return values
+
+
+@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
+def test_names_follow_the_rules_of_prometheus(metric: Metric) -> None:
+    assert re.fullmatch(r"(chat|locust|loadtest)_[a-z]+(_[a-z]+)*", metric.name)
+    assert (metric.kind == "counter") == metric.name.endswith("_total")
+    assert not metric.name.endswith(("_bucket", "_count", "_sum", "_created"))
+    assert not re.search(r"_(ms|us|ns|milliseconds|kb|mb)(_|$)", metric.name)
+    assert metric.unit in {"", "seconds", "bytes"}
+    assert all(re.fullmatch(r"[a-z]+", label.name) for label in metric.labels)
+    assert metric.help.endswith(".")
+    assert "\n" not in metric.help
+
+
+def test_no_name_is_given_twice() -> None:
+    assert len(CATALOG) == len(ALL) == len({metric.family for metric in ALL})
+
+
+@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
+def test_no_label_can_identify_a_room_a_user_or_an_address(metric: Metric) -> None:
+    assert not IDENTIFYING & {label.name for label in metric.labels}
+
+
+@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
+def test_buckets_ascend_and_only_histograms_have_them(metric: Metric) -> None:
+    assert (metric.kind == "histogram") == bool(metric.buckets)
+    assert all(low < high for low, high in pairwise(metric.buckets))
+
+
+def test_the_server_exports_exactly_the_catalog(fresh_page: dict[str, float]) -> None:
+    exported = {re.sub(r"_(bucket|sum|count)$", "", key.partition("{")[0]) for key in fresh_page}
+    assert exported == {metric.name for metric in SERVER}
+
+
+@pytest.mark.parametrize("metric", [m for m in SERVER if m.labels], ids=lambda metric: metric.name)
+def test_every_known_label_value_exists_from_the_start(fresh_page: dict[str, float], metric: Metric) -> None:
+    samples = {key: value for key, value in fresh_page.items() if key.partition("{")[0] == metric.name}
+    for label in metric.labels:
+        present = {found for key in samples for found in re.findall(rf'[{{,]{label.name}="([^"]*)"', key)}
+        if " of " in label.values:
+            assert present == known_values(label.values)
+        else:
+            assert len(present) == 1
+    if metric.name != "chat_build_info":
+        assert set(samples.values()) == {0.0}

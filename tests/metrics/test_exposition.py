@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from server.stats import ServerStats
+from tests.metrics.pages import sample_key, series
+from tests.metrics.states import busy_stats, exposition
+
+GOLDEN = Path(__file__).with_name("exposition.golden.txt")
+OPENMETRICS = (  # what Prometheus 2.42 sends
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+ROOMS = {"a": [1, 2], "b": [1, 2, 3]}
+
+
+def test_the_page_of_a_fixed_state_is_the_golden_file() -> None:
+    """After a wanted change: `STAMPEDE_UPDATE_GOLDEN=1 pytest tests/metrics/test_exposition.py`, and read the diff."""
+    page = exposition(busy_stats(), ROOMS).render().body
+    if os.environ.get("STAMPEDE_UPDATE_GOLDEN"):
+        GOLDEN.write_bytes(page)
+    assert page.decode() == GOLDEN.read_text()
+
+
+def test_text_is_the_default() -> None:
+    page = exposition(ServerStats(), {}).render()
+    assert page.content_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert page.content_encoding is None
+
+
+def test_openmetrics_is_given_to_who_asks_for_it_and_says_the_same() -> None:
+    metrics = exposition(busy_stats(), ROOMS, process=True)
+    page = metrics.render(accept=OPENMETRICS)
+    assert page.content_type.startswith("application/openmetrics-text; version=1.0.0")
+    assert page.body.endswith(b"# EOF\n")
+    parsed = text_string_to_metric_families(page.body.decode())  # type: ignore[no-untyped-call] # unannotated
+    families = list(parsed)
+    said = {sample_key(sample.name, sample.labels): sample.value for family in families for sample in family.samples}
+    chat = {key: value for key, value in said.items() if key.startswith("chat_")}
+    assert chat == {key: n for key, n in series(metrics.render().body).items() if key.startswith("chat_")}
+    units = {family.name: family.unit for family in families if family.unit}
+    assert units["chat_received_bytes"] == "bytes"
+    assert units["chat_ping_rtt_seconds"] == "seconds"
+
+
+@pytest.mark.parametrize("encodings", ["gzip", "deflate, GZIP;q=0.8", "br,gzip"])
+def test_gzip_is_given_to_who_asks_for_it(encodings: str) -> None:
+    metrics = exposition(busy_stats(), ROOMS)
+    page = metrics.render(accept_encoding=encodings)
+    assert page.content_encoding == "gzip"
+    assert gzip.decompress(page.body) == metrics.render().body
+    assert len(page.body) < len(metrics.render().body) / 4
+
+
+def test_the_same_state_gives_the_same_bytes() -> None:
+    metrics = exposition(busy_stats(), ROOMS)
+    assert metrics.render(OPENMETRICS, "gzip") == metrics.render(OPENMETRICS, "gzip")
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "text/html", ";;,,", "text/plain; version=abc", "application/openmetrics-text; version=x"]
+)
+def test_an_accept_header_that_makes_no_sense_gets_text(accept: str) -> None:
+    assert exposition(ServerStats(), {}).render(accept=accept).content_type.startswith("text/plain; version=0.0.4")
+
+
+def test_created_series_are_off_and_the_process_is_there() -> None:
+    page = series(exposition(ServerStats(), {}, process=True).render().body)
+    assert not [key for key in page if "_created" in key and not key.startswith("chat_rooms_created_total")]
+    assert page["process_resident_memory_bytes"] > 0
+    assert 'python_gc_collections_total{generation="0"}' in page
+    assert [key for key in page if key.startswith("python_info{")]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool not found: install Prometheus")
+def test_promtool_has_nothing_to_say() -> None:
+    page = exposition(busy_stats(), ROOMS, process=True).render().body
+    checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
