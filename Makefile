@@ -1,0 +1,53 @@
+# One runner for everything. Every verb first installs what it needs into .venv; the second time that takes no time.
+
+PYTHON ?= python3
+ARGS ?=
+HOST ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve capacity loadtest test lint bench
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'Options for what runs go into ARGS, a server of your own into HOST: make capacity HOST=ws://10.0.0.5:8080 ARGS="--slo deliver_p99<100ms"'
+
+install: .venv/installed ## make .venv with everything the other verbs need
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'stampede needs Python 3.11 or later; name one with PYTHON=' >&2; exit 2; }
+	@.ci/system-packages python3-venv
+	@echo 'installing into .venv (once)'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+serve: install ## the chat server on its own: http://127.0.0.1:8080
+	@exec $(BIN)/python -m server $(ARGS)
+
+capacity: install ## how many users one server process holds here, and what gives out first
+	@exec $(BIN)/python -m capacity $(if $(HOST),--host $(HOST)) $(ARGS)
+
+loadtest: install ## Locust's web UI against HOST, or against a server started for it
+	@set -eu; host='$(HOST)'; \
+	if [ -z "$$host" ]; then \
+	  first=$$(mktemp); $(BIN)/python -m server --port 0 > "$$first" & server=$$!; \
+	  trap 'kill $$server 2>/dev/null; wait $$server 2>/dev/null; rm -f "$$first"' EXIT; trap 'exit 130' INT TERM; \
+	  while ! grep -q ws:// "$$first"; do kill -0 $$server; sleep 0.1; done; \
+	  host=$$(grep -o 'ws://[^ ]*' "$$first"); cat "$$first"; \
+	fi; \
+	$(BIN)/locust -f loadtest --host "$$host" $(ARGS)
+
+test: install ## every test, against real parts
+	@.ci/system-packages prometheus promtool node npm
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: install ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
+	@$(BIN)/mypy
+
+bench: install ## deliveries per second beside a Node ws server doing the same
+	@.ci/system-packages node npm
+	@$(BIN)/python -m benchmarks.fanout $(ARGS)

@@ -1,0 +1,35 @@
+"""What every test may use: the real server in a process of its own, and clients that speak to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.processes import RunningServer, start_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytest_plugins = ["tests.peers.fixtures"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
+    """Start servers with given flags; each must end cleanly, and quietly, when the test is over."""
+    servers: list[RunningServer] = []
+
+    def start_one(*flags: str) -> RunningServer:
+        servers.append(start_server("--upload-dir", str(tmp_path / "uploads"), *flags))
+        return servers[-1]
+
+    yield start_one
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def server(start: Callable[..., RunningServer]) -> RunningServer:
+    """One server with default settings on a free port."""
+    return start()

@@ -1,0 +1,87 @@
+"""The server as a process under test."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client.parser import text_string_to_metric_families
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STOP_SECONDS = 20
+
+
+@dataclass
+class RunningServer:
+    """A server process: `url` for WebSockets, `http` for pages."""
+
+    process: subprocess.Popen[str]
+    url: str
+    first_lines: list[str]
+    stopped: bool = False
+
+    @property
+    def http(self) -> str:
+        return self.url.replace("ws://", "http://")
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> str:
+        request = urllib.request.Request(self.http + path, headers=dict(headers or {}))  # noqa: S310 - our own server
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return str(answer.read().decode())
+
+    def samples(self) -> dict[str, float]:
+        """Return the page of metrics as `name{label="value",...}` with sorted labels -> value."""
+        return read_samples(self.get("/metrics"))
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> str:
+        """End the server; it must exit with 0 and have nothing to complain about. Returns its log."""
+        if self.stopped:
+            return ""
+        self.stopped = True
+        self.process.send_signal(number)
+        _, log = self.process.communicate(timeout=STOP_SECONDS)
+        assert self.process.returncode == 0, log
+        assert "Traceback" not in log, log
+        return log
+
+    def kill(self) -> None:
+        """End the server as the kernel would."""
+        self.stopped = True
+        self.process.kill()
+        self.process.communicate(timeout=STOP_SECONDS)
+
+
+def start_server(*flags: str) -> RunningServer:
+    """Start `python -m server` on a free port and wait for the line that names it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server", "--port", "0", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]
+    if "--metrics-port" in flags:
+        lines.append(process.stdout.readline())
+    match = re.search(r"ws://\S+", lines[0])
+    if match is None:
+        _, log = process.communicate(timeout=STOP_SECONDS)
+        raise AssertionError(f"the server did not start: {log}")
+    return RunningServer(process, match.group(), lines)
+
+
+def read_samples(page: str) -> dict[str, float]:
+    """Parse a page of metrics."""
+    samples = {}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            samples[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return samples
