@@ -1,0 +1,231 @@
+"""The answer in one sentence: who the users are, what was measured, what gave out, and what is only projected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from capacity.limiting import Limit, limiting_signal
+from capacity.projection import Projection, project
+from capacity.record import Answer
+from capacity.search import Bounds, Ending, Plan, Trial, bounds
+from capacity.verdict import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from capacity.record import StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Who the users are.
+
+    Attributes:
+        mix: user classes and their weights; one class alone is named in words.
+        room_size: users per room, or None when `rooms` fixes their number.
+        message_rate: chat messages per user and second.
+    """
+
+    mix: Mapping[str, int]
+    room_size: int | None
+    rooms: int | None
+    message_rate: float
+
+    def noun(self) -> str:
+        """Return e.g. 'chatting users'."""
+        if len(self.mix) > 1:
+            return "users"
+        (name,) = self.mix
+        behaviour = {
+            "ChattingUser": "chatting",
+            "TypingUser": "typing",
+            "ListeningUser": "listening",
+            "FileUploadUser": "uploading",
+            "ReconnectStormUser": "storming",
+        }.get(name, name)
+        return f"{behaviour} users"
+
+    def details(self) -> str:
+        """Return e.g. 'rooms of 20, one message a second each'."""
+        rooms = f"{count(self.rooms)} rooms" if self.rooms else f"rooms of {self.room_size}"
+        parts = [rooms, _pace(self.message_rate)]
+        if len(self.mix) > 1:
+            parts.insert(0, " : ".join(f"{weight} {name}" for name, weight in self.mix.items()))
+        return ", ".join(parts)
+
+
+def count(number: int | None) -> str:
+    """Write a number with thin groups, e.g. '1 240'."""
+    return f"{number or 0:,}".replace(",", " ")
+
+
+def _pace(rate: float) -> str:
+    if rate == 1:
+        return "one message a second each"
+    return f"{rate:g} messages a second each" if rate > 1 else f"one message each {1 / rate:g} s"
+
+
+def _listing(levels: Sequence[str]) -> str:
+    return levels[0] if len(levels) == 1 else f"{', '.join(levels[:-1])} and {levels[-1]}"
+
+
+def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
+    """Return what the search needs to know of recorded steps."""
+    return [Trial(step.users, Outcome(step.verdict), data_missing=not _generator_gave_out(step)) for step in steps]
+
+
+def _generator_gave_out(step: StepRecord) -> bool:
+    return step.verdict == Outcome.INVALID and any(s.startswith(("generator", "offered")) for s in step.signals)
+
+
+def _step_at(steps: Sequence[StepRecord], users: int | None, outcome: Outcome) -> StepRecord | None:
+    """Return the last step at a level that came to the given outcome."""
+    found = [step for step in steps if step.users == users and step.verdict == outcome]
+    return found[-1] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked: the load, the levels, the plan, whose server it is, and how to start the run again."""
+
+    load: Load
+    levels: tuple[str, ...]
+    plan: Plan
+    subject: str
+    command: str
+
+
+def answer_of(question: Question, steps: Sequence[StepRecord], ending: Ending | None) -> Answer:
+    """Answer from the recorded steps; `ending` is None for a run that was cut short."""
+    found = bounds(trials_of(steps))
+    failing = _step_at(steps, found.fails_at, Outcome.FAIL)
+    giving_up = _step_at(steps, found.given_up_at, Outcome.INVALID)
+    generator_at = found.given_up_at if giving_up is not None and _generator_gave_out(giving_up) else None
+    generator_first = generator_at is not None and (found.fails_at is None or generator_at < found.fails_at)
+    decisive = giving_up if generator_first else failing
+    limit = limiting_signal(decisive) if decisive else None
+    projection = project(steps) if found.fails_at is None and found.low else None
+    confirmed = found.low > 0 and found.passes > question.plan.confirmations
+    return Answer(
+        supported_users=found.low or None,
+        first_failing_users=found.fails_at,
+        generator_limited_at=generator_at,
+        limited_by=limit.signal if limit else None,
+        evidence=list(limit.evidence) if limit else [],
+        confirmed=confirmed,
+        projected_users=projection.users if projection else None,
+        projected_low=projection.low if projection else None,
+        projected_high=projection.high if projection else None,
+        projection_warning=projection.warning if projection else None,
+        confirm_with=_confirm_with(question, projection),
+        ending=ending.value if ending else "cut short",
+        sentence=_Teller(question, steps, found, limit, projection, generator_at).sentence(ending, confirmed=confirmed),
+        headline=_headline(found),
+        headline_label=_headline_label(question, found, confirmed=confirmed),
+    )
+
+
+def _headline(found: Bounds) -> str:
+    if found.low:
+        return count(found.low) if found.fails_at is not None else f"≥ {count(found.low)}"
+    return f"< {count(found.fails_at)}" if found.fails_at is not None else "?"
+
+
+def _headline_label(question: Question, found: Bounds, *, confirmed: bool) -> str:
+    if not found.low and found.fails_at is None:
+        return "nothing could be measured"
+    return f"{question.load.noun()}, measured" + (" and confirmed" if confirmed else ", not confirmed")
+
+
+def _confirm_with(question: Question, projection: Projection | None) -> str | None:
+    if projection is None or projection.generator_cores is None:
+        return None
+    return f"{question.command} --processes {projection.generator_cores}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """Words for what the trials say."""
+
+    question: Question
+    steps: Sequence[StepRecord]
+    found: Bounds
+    limit: Limit | None
+    projection: Projection | None
+    generator_at: int | None
+
+    def sentence(self, ending: Ending | None, *, confirmed: bool) -> str:
+        """Return the whole answer, one to four short sentences."""
+        if len(self.question.plan.given) == 1 and self.steps:
+            return self._one_level(self.steps[-1])
+        if not self.found.low:
+            return self._nothing_holds()
+        opening = "Cut short; so far: " if ending is None else ""
+        parts = [opening + self._holds(confirmed=confirmed), self._upper_end(ending), self._projected()]
+        return " ".join(part for part in parts if part)
+
+    def _who(self, users: int) -> str:
+        return f"{count(users)} {self.question.load.noun()} ({self.question.load.details()})"
+
+    def _one_level(self, step: StepRecord) -> str:
+        who, levels = self._who(step.users), _listing(self.question.levels)
+        if step.verdict == Outcome.PASS:
+            return f"{self.question.subject} holds {who} within {levels}."
+        if step.verdict == Outcome.FAIL:
+            return f"{self.question.subject} does not hold {who} within {levels}: {'; '.join(step.reasons)}."
+        return f"{who} could not be measured: {'; '.join(step.reasons)}."
+
+    def _nothing_holds(self) -> str:
+        invalid = [step for step in self.steps if step.verdict == Outcome.INVALID]
+        if self.found.fails_at is not None:
+            failing = _step_at(self.steps, self.found.fails_at, Outcome.FAIL)
+            why = f": {'; '.join(failing.reasons)}" if failing else ""
+            return f"{self.question.subject} does not hold {self._who(self.found.fails_at)}{why}."
+        if not invalid:
+            return "Nothing was measured."
+        why = "; ".join(invalid[-1].reasons)
+        return f"Nothing could be measured, not even {self._who(invalid[-1].users)}: {why}."
+
+    def _holds(self, *, confirmed: bool) -> str:
+        least = "" if self.found.fails_at is not None else "at least "
+        doubt = "" if confirmed else " (measured, not confirmed)"
+        levels = _listing(self.question.levels)
+        return f"{self.question.subject} holds {least}{self._who(self.found.low)} within {levels}{doubt}."
+
+    def _upper_end(self, ending: Ending | None) -> str:
+        cpu = self._load_at_low()
+        if self.generator_at is not None and self.generator_at == self.found.high:
+            above = ""
+            if self.found.fails_at is not None:
+                above = f" At {count(self.found.fails_at)} the server failed."
+            return (
+                f"At {count(self.generator_at)} the load generator was the limit, not the server"
+                f"{f' ({cpu})' if cpu else ''}; use more generator cores to go on.{above}"
+            )
+        if self.found.fails_at is not None and self.limit:
+            first = self.limit.evidence[0] if self.limit.evidence else ""
+            return f"At {count(self.found.fails_at)} it does not; first to give out: {self.limit.signal} ({first})."
+        if ending is Ending.NOT_REACHED:
+            return f"Its limit was not reached: every level up to the cap passed{f' ({cpu})' if cpu else ''}."
+        if ending in (Ending.BUDGET, Ending.UNMEASURABLE):
+            why = "the time was up" if ending is Ending.BUDGET else "; ".join(self.steps[-1].reasons)
+            return f"Its limit was not reached: {why}{f' ({cpu})' if cpu else ''}."
+        return ""
+
+    def _load_at_low(self) -> str:
+        step = _step_at(self.steps, self.found.low, Outcome.PASS)
+        if step is None or step.server_cpu is None:
+            return ""
+        return f"server CPU at {count(self.found.low)} users: {step.server_cpu * 100:.0f} % of one core"
+
+    def _projected(self) -> str:
+        if self.projection is None:
+            return ""
+        low, high = self.projection.low, self.projection.high
+        upper = f"-{count(high)}" if high is not None else " or more"
+        doubt = f"; {self.projection.warning}" if self.projection.warning else ""
+        return (
+            f"Projected, not measured: its core is full at about {count(self.projection.users)} users "
+            f"(95 % interval {count(low)}{upper}{doubt})."
+        )

@@ -1,0 +1,106 @@
+"""The command: settings in, a run, the report, one answer and an exit code out."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from capacity.display import open_display
+from capacity.errors import CapacityError, ExitCode, StoppedError, UsageError
+from capacity.report import write_report
+from capacity.run import CapacityRun
+from capacity.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from capacity.record import Report
+    from capacity.search import Ending
+    from capacity.settings import Settings
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit code; whatever goes wrong is one line on stderr."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        settings = read_settings(arguments, dict(os.environ))
+        folder = _report_folder(settings.report)
+        return _run(settings, folder, shlex.join(["python", "-m", "capacity", *arguments]))
+    except CapacityError as error:
+        _complain(error)
+        return error.exit_code
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> None:
+    raise StoppedError("ended by SIGTERM", ExitCode.TERMINATED)
+
+
+def _complain(error: CapacityError) -> None:
+    print(f"capacity: {error}", file=sys.stderr)
+
+
+def _report_folder(name: str) -> Path:
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--report {name}: {(error.strerror or str(error)).lower()}") from None
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--report {name}: cannot write there")
+    return folder
+
+
+def _run(settings: Settings, folder: Path, command: str) -> int:
+    console = Console()
+    display = open_display(console, "Stampede capacity run")
+    run = CapacityRun(settings, command, display)
+    ending: Ending | None = None
+    problem: CapacityError | None = None
+    with display:
+        try:
+            ending = run.execute()
+        except UsageError:
+            raise  # nothing was measured: an older report in the folder stays
+        except KeyboardInterrupt:
+            problem = StoppedError("interrupted by Ctrl-C", ExitCode.INTERRUPTED)
+        except CapacityError as error:
+            problem = error
+    # The report must not be cut short by impatience: it takes about two seconds.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    report = run.report(ending, problem)
+    write_report(report, folder)
+    if problem is not None:
+        _complain(problem)
+    _tell(console, report, folder)
+    return problem.exit_code if problem else _exit_code(settings, report)
+
+
+def _tell(console: Console, report: Report, folder: Path) -> None:
+    """Print the answer below the display."""
+    answer = report.answer
+    console.print()
+    console.print(Padding(Text(answer.sentence, style="bold"), (0, 2)))
+    for text in report.missing:
+        console.print(Padding(Text(f"not measured: {text}", style="yellow"), (0, 2)))
+    if answer.confirm_with:
+        console.print(Padding(Text(f"to measure what is projected, on more cores: {answer.confirm_with}"), (0, 2)))
+    console.print(Padding(Text(f"report: {folder / 'report.html'}"), (0, 2)))
+
+
+def _exit_code(settings: Settings, report: Report) -> ExitCode:
+    answer = report.answer
+    if settings.bounded:
+        by_verdict = {"pass": ExitCode.ANSWERED, "fail": ExitCode.LEVEL_FAILED, "invalid": ExitCode.INVALID}
+        return by_verdict[report.steps[-1].verdict]
+    measured = answer.supported_users is not None or answer.first_failing_users is not None
+    return ExitCode.ANSWERED if measured else ExitCode.INVALID

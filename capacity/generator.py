@@ -1,0 +1,111 @@
+"""The load generator: Locust in a process of its own, told over its web port how many users to run."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Final
+
+from capacity.errors import RunError
+from capacity.measure import Snapshot, parse_snapshot
+from capacity.processes import ChildProcess, free_port
+from capacity.web import HttpError, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from capacity.settings import Settings
+
+_START_S: Final = 30.0
+RAMP_S: Final = 2.0
+_LEAST_SPAWN_RATE: Final = 50
+
+
+class LoadGenerator:
+    """Locust driven from outside: `set_users`, `snapshot`, `end`."""
+
+    __slots__ = ("_address", "_process", "_users")
+
+    def __init__(self, process: ChildProcess, address: str) -> None:
+        self._process = process
+        self._address = address
+        self._users = 0
+
+    @classmethod
+    def start(
+        cls, settings: Settings, host: str, *, processes: int, cores: Sequence[int], folder: Path, checkout: Path
+    ) -> LoadGenerator:
+        """Start Locust against `host`, its log in `folder`; `wait_ready` tells when it takes orders."""
+        port = free_port()
+        command = [
+            *(sys.executable, "-m", "locust", "-f", "loadtest", "--host", host),
+            *("--web-host", "127.0.0.1", "--web-port", str(port), "--loglevel", "WARNING"),
+            *(("--processes", str(processes)) if processes > 1 else ()),
+            *settings.load_arguments(),
+            *_user_classes(settings.mix),
+        ]
+        output = folder / "locust.log"
+        process = ChildProcess("the load generator", command, output=output, cwd=checkout, cores=cores)
+        return cls(process, f"http://127.0.0.1:{port}")
+
+    def wait_ready(self, processes: int) -> None:
+        """Wait until every process of it reports.
+
+        Raises:
+            RunError: it ended, or did not come up in time.
+        """
+
+        def reporting() -> Snapshot | None:
+            try:
+                snapshot = parse_snapshot(ask(f"{self._address}/stampede/snapshot"))
+            except HttpError:
+                return None
+            return snapshot if len(snapshot.workers) >= processes else None
+
+        self._process.wait_until(reporting, timeout_s=_START_S, what="take orders")
+
+    def set_users(self, users: int) -> None:
+        """Ask for this many users, reached within about `RAMP_S` seconds.
+
+        Raises:
+            RunError: Locust refused or is gone.
+        """
+        rate = max(_LEAST_SPAWN_RATE, math.ceil(abs(users - self._users) / RAMP_S))
+        form = {"user_count": str(users), "spawn_rate": str(rate)}
+        answer = json.loads(self._ask("/swarm", form))
+        if not answer.get("success"):
+            raise RunError(f"the load generator refused {users} users: {answer.get('message')}")
+        self._users = users
+
+    def snapshot(self) -> Snapshot:
+        """Read its figures.
+
+        Raises:
+            RunError: it is gone, or its answer cannot be read.
+        """
+        return parse_snapshot(self._ask("/stampede/snapshot"))
+
+    def _ask(self, path: str, form: dict[str, str] | None = None) -> bytes:
+        try:
+            return ask(f"{self._address}{path}", form)
+        except HttpError as error:
+            self._process.check()
+            raise RunError(f"the load generator does not answer: {error}") from None
+
+    def check(self) -> None:
+        """Raise RunError when Locust has ended by itself."""
+        self._process.check()
+
+    def end(self) -> None:
+        """End all of its processes."""
+        self._process.end()
+
+
+def _user_classes(mix: dict[str, int]) -> list[str]:
+    """Return Locust's arguments that choose the classes and their weights."""
+    if len(mix) == 1:
+        return list(mix)
+    weights = [json.dumps({"user_class_name": name, "weight": weight}) for name, weight in mix.items()]
+    return [*mix, "--config-users", *weights]

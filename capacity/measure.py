@@ -1,0 +1,196 @@
+"""What is read at one instant: the load generator's snapshot, the server's `/metrics`, the operating system.
+
+Everything here is cumulative or momentary; `window.py` takes differences. What a source does not tell is None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from capacity.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import psutil
+
+SNAPSHOT_VERSION: Final = 1
+LOOP_LAG: Final = "chat_event_loop_lag_seconds"
+
+
+class Sparse(msgspec.Struct, frozen=True):
+    """A log-linear histogram as it travels (`LogLinear.to_sparse()`)."""
+
+    total: int = 0
+    buckets: dict[str, int] = {}
+
+
+class Sends(msgspec.Struct, frozen=True):
+    """Chat messages: due on the timelines, really sent, sent late, given up."""
+
+    intended: int
+    sent: int
+    late: int
+    skipped: int
+
+
+class Deliveries(msgspec.Struct, frozen=True):
+    """The ledger of deliveries."""
+
+    expected: int
+    received: int
+    lost: int
+    duplicated: int
+    reordered: int
+    foreign_clock: int = 0
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Delivery latency on both clocks."""
+
+    intended: Sparse
+    sent: Sparse
+
+
+class Requests(msgspec.Struct, frozen=True):
+    """One line of Locust's table."""
+
+    count: int
+    failures: int
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """Health of one process of the load generator."""
+
+    id: str
+    pid: int
+    index: int
+    users: int
+    cpu_seconds: float
+    loop_lag: Sparse
+    send_lag: Sparse
+    rss_bytes: int
+    age_s: float
+    problems: list[str] = []
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The load generator at one instant, all of its processes merged; counters since the test started."""
+
+    version: int
+    state: str
+    monotonic_ns: int
+    users: int
+    connections: int
+    ready: int
+    sends: Sends
+    deliveries: Deliveries
+    latency: Latency
+    requests: dict[str, Requests]
+    resync: Sparse
+    send_lag: Sparse
+    workers: list[Worker]
+    room_size: float | None = None
+
+    @property
+    def instant_s(self) -> float:
+        """Moment of the figures on the generator's monotonic clock: the merge, less the reports' mean age."""
+        age = sum(worker.age_s for worker in self.workers) / len(self.workers) if self.workers else 0.0
+        return self.monotonic_ns / 1e9 - age
+
+
+def parse_snapshot(body: bytes) -> Snapshot:
+    """Decode the answer of `/stampede/snapshot`.
+
+    Raises:
+        RunError: it is not a snapshot of a version that is understood here.
+    """
+    try:
+        snapshot = msgspec.json.decode(body, type=Snapshot)
+    except msgspec.MsgspecError as error:
+        raise RunError(f"the load generator's snapshot cannot be read: {error}") from None
+    if snapshot.version != SNAPSHOT_VERSION:
+        raise RunError(f"the load generator's snapshot has version {snapshot.version}, not {SNAPSHOT_VERSION}")
+    return snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSample:
+    """The server at one instant.
+
+    Attributes:
+        at_s: monotonic clock of this process when it was read.
+        cpu_seconds: CPU time of the server process since its start.
+        started_at: start of the server process, seconds since the epoch; a change means a restart.
+        lag_buckets: cumulative counts of event loop lag by upper bound in seconds.
+        dropped: messages dropped for slow readers; `kills`: connections closed for slowness or silence.
+        core_busy_s, core_steal_s: busy and stolen seconds of the core that the server is pinned to.
+        memory_bytes: memory of the machine, where the server is local.
+    """
+
+    at_s: float
+    cpu_seconds: float | None = None
+    started_at: float | None = None
+    rss_bytes: int | None = None
+    fds: int | None = None
+    fds_limit: int | None = None
+    connections: int | None = None
+    delivered: int | None = None
+    dropped: int | None = None
+    kills: int | None = None
+    lag_buckets: Mapping[float, float] | None = None
+    core_busy_s: float | None = None
+    core_steal_s: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(slots=True)
+class _Exposition:
+    """Sums over all label sets of a `/metrics` page, and the buckets of the loop lag."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    lag: dict[float, float] = field(default_factory=dict)
+
+    def whole(self, *names: str) -> int | None:
+        """Return the sum of those series that exist as an int; None when none does."""
+        found = [self.sums[name] for name in names if name in self.sums]
+        return int(sum(found)) if found else None
+
+
+def parse_metrics(text: str, at_s: float) -> ServerSample:
+    """Read the server's figures from its exposition; series that are not there stay None.
+
+    Raises:
+        ValueError: the text is no Prometheus exposition.
+    """
+    page = _Exposition()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == f"{LOOP_LAG}_bucket":
+                bound = float(sample.labels["le"])
+                page.lag[bound] = page.lag.get(bound, 0.0) + sample.value
+            else:
+                page.sums[sample.name] = page.sums.get(sample.name, 0.0) + sample.value
+    return ServerSample(
+        at_s=at_s,
+        cpu_seconds=page.sums.get("process_cpu_seconds_total"),
+        started_at=page.sums.get("process_start_time_seconds"),
+        rss_bytes=page.whole("process_resident_memory_bytes"),
+        fds=page.whole("process_open_fds"),
+        fds_limit=page.whole("process_max_fds"),
+        connections=page.whole("chat_connections"),
+        delivered=page.whole("chat_messages_delivered_total"),
+        dropped=page.whole("chat_messages_dropped_total"),
+        kills=page.whole("chat_slow_consumer_kills_total", "chat_heartbeat_kills_total"),
+        lag_buckets=page.lag or None,
+    )
+
+
+def core_seconds(times: psutil._ntp.pcputimes | psutil._ntp.scputimes) -> tuple[float, float]:
+    """Split the times of one core into (busy, stolen) seconds; stolen time went to other virtual machines."""
+    busy = sum(float(getattr(times, name, 0.0)) for name in ("user", "nice", "system", "irq", "softirq"))
+    return busy, float(getattr(times, "steal", 0.0))

@@ -1,0 +1,141 @@
+"""Start and end the processes of a run: each in a group of its own, pinned to cores, its output kept in a file.
+
+Only groups that were started here are ever signalled. Nothing of them survives `end()`: not after a failure, not
+after Ctrl-C, and not when the leader died by itself and left children behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+import psutil
+
+from capacity.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+T = TypeVar("T")
+
+_POLL_S: Final = 0.02
+_GRACE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Which cores belong to the server and which to the load generator; empty means not pinned."""
+
+    server: tuple[int, ...]
+    generator: tuple[int, ...]
+
+    @classmethod
+    def share(cls, usable: Sequence[int], *, own_server: bool) -> Self:
+        """Give the last usable core to the server that we start, and all others to the load generator."""
+        if not own_server or len(usable) < 2:
+            return cls((), tuple(usable))
+        return cls((usable[-1],), tuple(usable[:-1]))
+
+
+def usable_cores() -> tuple[int, ...]:
+    """Return the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def pin(pid: int, cores: Sequence[int]) -> None:
+    """Bind a process to cores where the system can; 0 is this process."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(pid, cores)
+
+
+def free_port() -> int:
+    """Return a loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ChildProcess:
+    """A process of ours and its whole group."""
+
+    __slots__ = ("_name", "_output", "_process")
+
+    def __init__(self, name: str, command: Sequence[str], *, output: Path, cwd: Path, cores: Sequence[int]) -> None:
+        """Start `command`, its output going to the file `output`; `name` is what messages call it."""
+        self._name = name
+        self._output = output
+        with output.open("wb") as sink:
+            # A group of its own: Ctrl-C at the terminal reaches only us, and we end the group in our own order.
+            self._process = subprocess.Popen(  # noqa: S603 - our own modules, arguments never pass a shell
+                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=cwd, start_new_session=True
+            )
+        # Before the child has started a thread or forked: the mask is inherited by everything it starts.
+        pin(self._process.pid, cores)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the leader."""
+        return self._process.pid
+
+    def check(self) -> None:
+        """Raise RunError when the process has ended by itself."""
+        code = self._process.poll()
+        if code is None:
+            return
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        last = self.last_line()
+        raise RunError(f"{self._name} {how}{f': {last}' if last and code > 0 else ''}")
+
+    def last_line(self) -> str:
+        """Return the last line it wrote that is not empty."""
+        lines = [line.strip() for line in self.output().splitlines() if line.strip()]
+        return lines[-1] if lines else ""
+
+    def output(self) -> str:
+        """Return everything it wrote so far."""
+        return self._output.read_text(errors="replace")
+
+    def wait_until(self, ready: Callable[[], T | None], *, timeout_s: float, what: str) -> T:
+        """Return the first result of `ready` that is not None.
+
+        Raises:
+            RunError: the process ended before, or the time was up.
+        """
+        deadline = time.monotonic() + timeout_s
+        while (result := ready()) is None:
+            self.check()
+            if time.monotonic() > deadline:
+                raise RunError(f"{self._name} did not {what} within {timeout_s:.0f} s")
+            time.sleep(_POLL_S)
+        return result
+
+    def end(self) -> None:
+        """End the whole group: SIGTERM, and after some seconds SIGKILL."""
+        members = self._members()
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE_S)
+        psutil.wait_procs(members, timeout=1.0)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        psutil.wait_procs(members, timeout=1.0)
+
+    def _members(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)

@@ -1,0 +1,215 @@
+"""Every flag of `python -m capacity`, also readable as `STAMPEDE_CAPACITY_...` in the environment."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import configargparse
+
+from capacity.errors import UsageError
+from capacity.slo import DEFAULT_LEVELS, ServiceLevel, parse_level
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# Passed through to Locust as they are, in this order; None leaves Locust its own default.
+_LOAD_OPTIONS: Final[tuple[tuple[str, type, str], ...]] = (
+    ("message-bytes", int, "size of a chat message in bytes"),
+    ("upload-bytes", str, "sizes of uploads, as the load test takes them"),
+    ("storm-share", float, "share of the storming users that drops at once"),
+    ("storm-period", float, "seconds between storms"),
+    ("backoff", str, "reconnect policy of storming users"),
+    ("seed", int, "seed of every schedule"),
+    ("prometheus-port", int, "export the load generator's metrics on this port"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run was asked to do.
+
+    Attributes:
+        host: WebSocket URL of a running server, or None for the bundled one.
+        levels: the service levels.
+        given: exactly these levels of users, or empty for a search.
+        bounded: whether the one given level decides the exit code.
+        users_min, users_max: first level of the search and its cap.
+        max_duration, settle, window: seconds for the search, and of a step's two phases (settling at most).
+        processes: processes of the load generator, or None for one on each core beside the server's.
+        mix: user classes and their weights.
+        rooms, room_size: either the number of rooms or the users in each.
+        passed: further options for Locust, as flags and values.
+    """
+
+    host: str | None
+    report: str
+    levels: tuple[ServiceLevel, ...]
+    given: tuple[int, ...]
+    bounded: bool
+    users_min: int
+    users_max: int
+    max_duration: float
+    settle: float
+    window: float
+    processes: int | None
+    mix: dict[str, int]
+    rooms: int | None
+    room_size: int | None
+    message_rate: float
+    work_per_message: float
+    passed: tuple[str, ...]
+
+    def load_arguments(self) -> list[str]:
+        """Return Locust's arguments for the load: who the users are and what they do."""
+        rooms = ["--rooms", str(self.rooms)] if self.rooms else ["--room-size", str(self.room_size)]
+        return [*rooms, "--message-rate", f"{self.message_rate:g}", *self.passed]
+
+
+def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Settings:
+    """Read flags and environment.
+
+    Raises:
+        UsageError: a value or a combination is unusable.
+        SystemExit: `--help`, or a flag that argparse itself refuses (code 2).
+    """
+    known = vars(_parser().parse_args(list(arguments), env_vars=environment))
+    given = tuple(known["steps"] or ())
+    if known["bounded"] is not None:
+        if given:
+            raise UsageError("--bounded and --steps exclude each other")
+        given = (known["bounded"],)
+    if given and known["unbounded"]:
+        raise UsageError("--unbounded searches; leave out --bounded and --steps")
+    if known["users_min"] > known["users_max"]:
+        raise UsageError(f"--users-min {known['users_min']} is above --users-max {known['users_max']}")
+    if known["rooms"] and known["room_size"]:
+        raise UsageError("--rooms and --room-size exclude each other: give the number of rooms or their size")
+    if known["host"] and known["work_per_message"]:
+        raise UsageError("--work-per-message is for the bundled server; start your own with it and leave it out")
+    return Settings(
+        host=_checked_host(known["host"]) if known["host"] else None,
+        report=known["report"],
+        levels=tuple(parse_level(text) for text in known["slo"] or DEFAULT_LEVELS),
+        given=given,
+        bounded=known["bounded"] is not None,
+        users_min=known["users_min"],
+        users_max=known["users_max"],
+        max_duration=known["max_duration"],
+        settle=known["settle"],
+        window=known["window"],
+        processes=known["processes"],
+        mix=_mix(known["mix"]),
+        rooms=known["rooms"],
+        room_size=None if known["rooms"] else known["room_size"] or 20,
+        message_rate=known["message_rate"],
+        work_per_message=known["work_per_message"],
+        passed=tuple(
+            part
+            for name, _, _ in _LOAD_OPTIONS
+            if (value := known[name.replace("-", "_")]) is not None
+            for part in (f"--{name}", str(value))
+        ),
+    )
+
+
+def _parser() -> configargparse.ArgumentParser:
+    parser = configargparse.ArgumentParser(
+        prog="python -m capacity",
+        description="Find how many chat users one server process holds, and what gives out first.",
+        auto_env_var_prefix="STAMPEDE_CAPACITY_",
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--host", metavar="URL", help="URL (ws or wss) of a running server; without it the bundled one is started")
+    add("--report", metavar="DIR", default="report", help="folder for report.json and report.html")
+    add(
+        "--slo",
+        metavar="LEVEL",
+        action="append",
+        help=f"service level, repeatable (default: {' '.join(DEFAULT_LEVELS)})",
+    )
+    add("--steps", metavar="N,N,...", type=_levels, help="measure exactly these numbers of users")
+    add("--bounded", metavar="USERS", type=_positive(int), help="measure one level; exit code 99 when it fails")
+    add("--unbounded", action="store_true", help="search for the limit (this is what happens anyway)")
+    add("--users-min", metavar="USERS", type=_positive(int), default=100, help="first level of the search")
+    add("--users-max", metavar="USERS", type=_positive(int), default=20_000, help="highest level of the search")
+    add("--max-duration", metavar="SECONDS", type=_positive(float), default=150.0, help="time for the search")
+    add("--settle", metavar="SECONDS", type=_positive(float), default=3.0, help="longest wait for a steady rate")
+    add("--window", metavar="SECONDS", type=_positive(float), default=6.0, help="measuring window of a step")
+    add("--processes", metavar="N", type=_positive(int), help="load generator processes (default: one per core left)")
+    add("--mix", metavar="CLASS=N,...", default="ChattingUser=1", help="user classes and their weights")
+    add("--rooms", metavar="N", type=_positive(int), help="number of rooms, in place of their size")
+    add("--room-size", metavar="USERS", type=_positive(int), help="users in a room (default: 20)")
+    add("--message-rate", metavar="N", type=_positive(float), default=1.0, help="chat messages per user and second")
+    add(
+        "--work-per-message",
+        metavar="SECONDS",
+        type=_not_negative,
+        default=0.0,
+        help="CPU that the bundled server burns for each message, standing for an application's own work",
+    )
+    for name, kind, text in _LOAD_OPTIONS:
+        add(f"--{name}", type=kind, help=f"{text} (passed to Locust)")
+    return parser
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Show defaults, but not for flags that have none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False):
+            return action.help
+        return super()._get_help_string(action)
+
+
+def _positive(kind: type[int | float]) -> Callable[[str], int | float]:
+    def convert(text: str) -> int | float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+        return value
+
+    convert.__name__ = kind.__name__  # argparse names it in 'invalid int value'
+    return convert
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not zero or a positive number")
+    return value
+
+
+def _levels(text: str) -> list[int]:
+    try:
+        levels = [int(part) for part in text.split(",")]
+    except ValueError:
+        levels = []
+    if not levels or min(levels) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of users such as 200,400,800")
+    return levels
+
+
+def _mix(text: str) -> dict[str, int]:
+    mix: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, weight = part.partition("=")
+        if not name.strip().isidentifier() or not weight.strip().isdigit() or int(weight) < 1:
+            raise UsageError(f"--mix {text!r} is not of the form ChattingUser=10,TypingUser=5")
+        mix[name.strip()] = int(weight)
+    return mix
+
+
+def _checked_host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(f"--host {url!r} is not a WebSocket URL such as ws://127.0.0.1:8080")
+    return url

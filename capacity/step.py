@@ -1,0 +1,185 @@
+"""Take one step: ask for users, settle until the rates are steady, measure a fixed window.
+
+Settling knows two directions. Going up it waits until everybody is in a room and deliveries keep pace, at most
+`settle` seconds: a level that never gets steady is measured as it is, and fails. After an overload the server may
+still be working off its backlog: as long as it does, settling goes on for up to `_RECOVERY_S`, so that one level's
+backlog is never another's latency.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from capacity.generator import RAMP_S
+from capacity.window import ClientWindow, MissingDataError, ServerWindow, client_window, quantile_ms, server_window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from capacity.measure import ServerSample, Snapshot
+
+_PROBE_S: Final = 1.0
+_POLL_S: Final = 0.2
+_ARRIVAL_S: Final = RAMP_S + 6.0
+_RECOVERY_S: Final = 15.0
+_PACE: Final = 0.1
+_STABLE: Final = 0.3
+_STABLE_MS: Final = 10.0
+_DRAINING: Final = 1.02
+
+
+class Generator(Protocol):
+    """What a step needs of the load generator."""
+
+    def set_users(self, users: int) -> None: ...
+
+    def snapshot(self) -> Snapshot: ...
+
+    def check(self) -> None: ...
+
+
+class Server(Protocol):
+    """What a step needs of the server under test."""
+
+    def sample(self) -> ServerSample: ...
+
+    def check(self) -> None: ...
+
+    def check_listening(self) -> None: ...
+
+
+class Watcher(Protocol):
+    """Who is told how a step goes on, about once a second."""
+
+    def phase(self, name: str, seconds: float) -> None: ...
+
+    def live(self, client: ClientWindow, server: ServerWindow) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A step's window. `client` is None where `problem` says why there is none."""
+
+    settle_s: float
+    client: ClientWindow | None
+    server: ServerWindow
+    problem: str | None
+
+
+class Stepper:
+    """Takes steps one after another against the same generator and server."""
+
+    __slots__ = ("_clock", "_generator", "_last", "_server", "_settle_s", "_sleep", "_watcher", "_window_s")
+
+    def __init__(
+        self,
+        generator: Generator,
+        server: Server,
+        watcher: Watcher,
+        *,
+        settle_s: float,
+        window_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._generator = generator
+        self._server = server
+        self._watcher = watcher
+        self._settle_s = settle_s
+        self._window_s = window_s
+        self._clock = clock
+        self._sleep = sleep
+        self._last: tuple[Snapshot, ServerSample] | None = None
+
+    def take(self, users: int) -> Measured:
+        """Bring `users` on, settle, and measure.
+
+        Raises:
+            RunError: the generator or the server is gone.
+        """
+        began = self._clock()
+        self._generator.set_users(users)
+        self._arrive(users)
+        self._settle()
+        settled = self._clock()
+        before, server_before = self._read()
+        self._watcher.phase("measuring", self._window_s)
+        ends = self._clock() + self._window_s
+        while self._clock() < ends:
+            self._wait(min(_PROBE_S, ends - self._clock()))
+            after, server_after = self._read()
+        server = server_window(server_before, server_after)
+        try:
+            return Measured(settled - began, client_window(before, after), server, None)
+        except MissingDataError as error:
+            return Measured(settled - began, None, server, str(error))
+
+    def _arrive(self, users: int) -> None:
+        """Wait until as many users as asked for are in their rooms; they may never all get there."""
+        self._watcher.phase("bringing users on", RAMP_S)
+        deadline = self._clock() + _ARRIVAL_S
+        while self._clock() < deadline:
+            snapshot, _ = self._read()
+            if snapshot.users == users and snapshot.ready == users:
+                return
+            self._wait(_POLL_S)
+
+    def _settle(self) -> None:
+        """Wait until deliveries keep pace at a stable latency, or are behind without catching up."""
+        self._watcher.phase("settling", self._settle_s)
+        began = self._clock()
+        before, _ = self._read()
+        p99_before: float | None = None
+        while self._clock() - began < _RECOVERY_S:
+            self._wait(_PROBE_S)
+            after, _ = self._read()
+            try:
+                probe = client_window(before, after)
+            except MissingDataError:
+                probe = None
+            waited = self._clock() - began
+            p99 = quantile_ms(probe.latency_intended, 0.99) if probe else None
+            if probe and _is_steady(probe, p99_before, p99):
+                return
+            if waited >= self._settle_s and not (probe and _is_draining(probe, p99_before, p99)):
+                return
+            before, p99_before = after, p99
+
+    def _read(self) -> tuple[Snapshot, ServerSample]:
+        """Read both sides, check that both live, and show what happened since the last reading."""
+        self._server.check()
+        self._generator.check()
+        now = self._generator.snapshot(), self._server.sample()
+        if now[0].users and not now[0].connections:
+            self._server.check_listening()
+        if self._last is not None and now[1].at_s - self._last[1].at_s >= _POLL_S:
+            try:
+                window = client_window(self._last[0], now[0])
+            except MissingDataError:
+                pass
+            else:
+                self._watcher.live(window, server_window(self._last[1], now[1]))
+        self._last = now
+        return now
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            self._sleep(seconds)
+
+
+def _is_steady(probe: ClientWindow, p99_before: float | None, p99: float | None) -> bool:
+    """Tell whether deliveries keep pace and p99 stands where it stood a probe ago."""
+    share = probe.keeping_up
+    if share is None or p99 is None or p99_before is None:
+        return False
+    return abs(share - 1) <= _PACE and abs(p99 - p99_before) <= max(_STABLE * p99_before, _STABLE_MS)
+
+
+def _is_draining(probe: ClientWindow, p99_before: float | None, p99: float | None) -> bool:
+    """Tell whether a backlog is being worked off: more comes than is due, or latency falls."""
+    share = probe.keeping_up
+    if share is not None and share > _DRAINING:
+        return True
+    return p99 is not None and p99_before is not None and p99 < p99_before * (1 - _PACE) and p99 > _STABLE_MS

@@ -1,0 +1,200 @@
+"""The server under test: the bundled one that we start, or a running one at a URL; and how to sample either."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import psutil
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+from capacity.errors import RunError, UsageError
+from capacity.measure import ServerSample, core_seconds, parse_metrics
+from capacity.processes import ChildProcess
+from capacity.web import HttpError, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_START_S: Final = 20.0
+_HANDSHAKE_S: Final = 5.0
+_METRICS_S: Final = 2.0
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Target:
+    """A server that can be sampled and asked whether it is still there."""
+
+    __slots__ = ("_core", "_has_metrics", "_metrics_url", "_os_process", "_process", "url")
+
+    def __init__(self, url: str, *, process: ChildProcess | None, pid: int | None) -> None:
+        self.url = url
+        self._process = process
+        parts = urlsplit(url)
+        scheme = "https" if parts.scheme == "wss" else "http"
+        self._metrics_url = f"{scheme}://{parts.netloc}/metrics"
+        self._has_metrics = False
+        self._os_process: psutil.Process | None = None
+        self._core: int | None = None
+        if pid is not None:
+            with contextlib.suppress(psutil.Error):
+                self._os_process = psutil.Process(pid)
+                self._core = _only_core(self._os_process)
+
+    @classmethod
+    def bundled(cls, *, work_per_message: float, cores: Sequence[int], folder: Path, checkout: Path) -> Target:
+        """Start the bundled server on a free port and wait until it listens.
+
+        Raises:
+            RunError: it ended or did not listen in time.
+        """
+        uploads = folder / "uploads"
+        uploads.mkdir()
+        command = [
+            *(sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", "0"),
+            *("--upload-dir", str(uploads), "--work-per-message", f"{work_per_message:g}"),
+        ]
+        process = ChildProcess("the server", command, output=folder / "server.log", cwd=checkout, cores=cores)
+
+        def listening() -> str | None:
+            found = re.search(r"wss?://\S+(?=\s)", process.output())
+            return found[0].rstrip("/") if found else None
+
+        try:
+            url = process.wait_until(listening, timeout_s=_START_S, what="listen")
+        except BaseException:
+            process.end()
+            raise
+        return cls(url, process=process, pid=process.pid)
+
+    @classmethod
+    def running(cls, url: str) -> Target:
+        """Take a server that runs already, after one handshake that shows it speaks the protocol.
+
+        Raises:
+            UsageError: nobody listens there, the upgrade is refused, or it is another protocol.
+        """
+        _greet(url)
+        return cls(url, process=None, pid=_local_pid(url))
+
+    def probe(self) -> list[str]:
+        """Find out what the server tells about itself; return what is missing, in words."""
+        try:
+            known = parse_metrics(ask(self._metrics_url, timeout_s=_METRICS_S).decode(), time.monotonic())
+        except (HttpError, ValueError):
+            known = None
+        self._has_metrics = known is not None
+        gaps = []
+        if known is None:
+            gaps.append(f"no metrics at {self._metrics_url}: event loop lag, drops and kills are unknown")
+        elif known.lag_buckets is None:
+            gaps.append("the server's metrics hold no event loop lag")
+        if self._os_process is None and (known is None or known.cpu_seconds is None):
+            gaps.append("the server's CPU and memory are unknown: no process metrics, and not on this machine")
+        return gaps
+
+    def sample(self) -> ServerSample:
+        """Read the server's figures as they are now; what cannot be read is None."""
+        sample = ServerSample(at_s=time.monotonic())
+        if self._has_metrics:
+            with contextlib.suppress(HttpError, ValueError):
+                body = ask(self._metrics_url, timeout_s=_METRICS_S).decode()
+                sample = parse_metrics(body, time.monotonic())
+        return self._with_system_figures(sample)
+
+    def _with_system_figures(self, sample: ServerSample) -> ServerSample:
+        """Add what the operating system knows of a local server; its CPU time is finer than any page's."""
+        process = self._os_process
+        if process is None:
+            return sample
+        try:
+            with process.oneshot():
+                times = process.cpu_times()
+                figures = replace(
+                    sample,
+                    at_s=time.monotonic(),
+                    cpu_seconds=times.user + times.system,
+                    started_at=process.create_time(),
+                    rss_bytes=process.memory_info().rss,
+                    fds=process.num_fds(),
+                    memory_bytes=psutil.virtual_memory().total,
+                )
+        except psutil.Error:
+            return sample
+        if self._core is None:
+            return figures
+        busy, stolen = core_seconds(psutil.cpu_times(percpu=True)[self._core])
+        return replace(figures, core_busy_s=busy, core_steal_s=stolen)
+
+    def check(self) -> None:
+        """Raise RunError when the server that we started has ended by itself."""
+        if self._process is not None:
+            self._process.check()
+
+    def check_listening(self) -> None:
+        """Raise RunError when nobody listens at the server's address any more."""
+        self.check()
+        parts = urlsplit(self.url)
+        port = parts.port or (443 if parts.scheme == "wss" else 80)
+        try:
+            socket.create_connection((parts.hostname or "", port), timeout=_HANDSHAKE_S).close()
+        except OSError as error:
+            raise RunError(f"the server at {self.url} is gone: {_words(error)}") from None
+
+    def end(self) -> None:
+        """End the server if we started it."""
+        if self._process is not None:
+            self._process.end()
+
+
+def _only_core(process: psutil.Process) -> int | None:
+    """Return the core that a process is pinned to, or None when it may roam or the system cannot tell."""
+    if not hasattr(process, "cpu_affinity"):
+        return None
+    cores = process.cpu_affinity()
+    return cores[0] if len(cores) == 1 else None
+
+
+def _local_pid(url: str) -> int | None:
+    """Find the process that listens on a loopback port, where the system lets us see it."""
+    parts = urlsplit(url)
+    if parts.hostname not in _LOOPBACK:
+        return None
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.Error:
+        return None
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    listening = (c for c in connections if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port)
+    return next((c.pid for c in listening if c.pid is not None), None)
+
+
+def _greet(url: str) -> None:
+    """Shake hands once, and read the first message: `connected`."""
+    try:
+        with connect(url, open_timeout=_HANDSHAKE_S, proxy=None, compression=None) as connection:
+            first = json.loads(connection.recv(timeout=_HANDSHAKE_S))
+            kind = first.get("type") if isinstance(first, dict) else None
+    except TimeoutError:
+        raise UsageError(f"the server at {url} did not greet within {_HANDSHAKE_S:.0f} s") from None
+    except OSError as error:
+        raise UsageError(f"no server at {url}: {_words(error)}") from None
+    except WebSocketException as error:
+        raise UsageError(f"the server at {url} refused the WebSocket: {error}") from None
+    except ValueError:
+        kind = None
+    if kind != "connected":
+        raise UsageError(f"the server at {url} does not speak the chat protocol: no 'connected' came first")
+
+
+def _words(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,195 @@
+"""The verdict on a step, from its window alone: pass, fail or invalid.
+
+Laws:
+
+1. A generator over its limits makes the step invalid, never fail: an overloaded generator reads late what arrived
+   in time, and would call its own backlog the server's latency.
+2. Missing data never passes.
+3. A server that misses a level under less than the intended load would miss it under all of it: that is a fail.
+   Meeting every level under less than the intended load proves nothing: that is invalid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from capacity.slo import strictest_latency_ms
+
+if TYPE_CHECKING:
+    from capacity.slo import ServiceLevel
+    from capacity.window import ClientWindow, ServerWindow
+
+
+class Outcome(StrEnum):
+    """What a step came to."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    FAIL = "fail"
+    INVALID = "invalid"
+
+
+class Cause(StrEnum):
+    """Where a reason points: at the server, at the generator, or at data that is not there."""
+
+    SERVER = "server"
+    GENERATOR = "generator"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One sentence of a verdict; `signal` names the figure it rests on."""
+
+    cause: Cause
+    signal: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A step's outcome, why, and what else disturbed it."""
+
+    outcome: Outcome
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def generator_limited(self) -> bool:
+        """Whether the step is invalid because the load generator had reached its own limits."""
+        return self.outcome is Outcome.INVALID and any(r.cause is Cause.GENERATOR for r in self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where trust in the load generator ends.
+
+    Attributes:
+        cpu: cores' worth of CPU of one of its processes, of the one core that a process can use.
+        lag_share: its own lag (p99) as a share of the strictest latency level: more cannot be told from latency.
+        lag_floor_ms, lag_default_ms: least such limit, and the limit where no level bounds latency.
+        stale_s: age of a worker's last report.
+        offered: share of the intended messages that must have been sent.
+        ready: share of the users that must be in their rooms.
+        keeping_up: share of the expected deliveries that must have come within the window.
+        disturbed: cores' worth of the server's core used by others from which a note says so.
+    """
+
+    cpu: float = 0.92
+    lag_share: float = 0.25
+    lag_floor_ms: float = 10.0
+    lag_default_ms: float = 100.0
+    stale_s: float = 3.0
+    offered: float = 0.98
+    ready: float = 0.99
+    keeping_up: float = 0.9
+    disturbed: float = 0.1
+
+    def lag_ms(self, levels: tuple[ServiceLevel, ...]) -> float:
+        """Return the largest lag of the generator that its measurements bear, in milliseconds."""
+        strictest = strictest_latency_ms(levels)
+        return self.lag_default_ms if strictest is None else max(self.lag_floor_ms, strictest * self.lag_share)
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+def judge(
+    client: ClientWindow,
+    server: ServerWindow,
+    *,
+    target_users: int,
+    levels: tuple[ServiceLevel, ...],
+    limits: Limits = DEFAULT_LIMITS,
+) -> Verdict:
+    """Judge one window in which `target_users` were asked for."""
+    notes = _disturbances(server, limits)
+    unfit = [*_missing_series(client, limits), *_generator(client, target_users, limits, limits.lag_ms(levels))]
+    if unfit:
+        return Verdict(Outcome.INVALID, tuple(unfit), notes)
+    failed, missing = _levels(client, levels)
+    failed = [*_standing(client, limits), *failed]
+    if failed:
+        return Verdict(Outcome.FAIL, tuple(failed), notes)
+    unproven = [*_offered(client, limits), *missing]
+    return Verdict(Outcome.INVALID if unproven else Outcome.PASS, tuple(unproven), notes)
+
+
+def missing(text: str) -> Verdict:
+    """Return the verdict on a window that could not be taken."""
+    return Verdict(Outcome.INVALID, (Reason(Cause.MISSING, "series", text),))
+
+
+def _missing_series(client: ClientWindow, limits: Limits) -> list[Reason]:
+    if not client.workers:
+        return [Reason(Cause.MISSING, "series", "no process of the load generator reports its health")]
+    reasons = []
+    for worker in client.workers:
+        if worker.age_s > limits.stale_s:
+            text = f"worker {worker.index} last reported {worker.age_s:.1f} s ago"
+            reasons.append(Reason(Cause.MISSING, "series", text))
+        if worker.loop_lag_p99_ms is None:
+            text = f"worker {worker.index} reports no loop lag"
+            reasons.append(Reason(Cause.MISSING, "series", text))
+    return reasons
+
+
+def _generator(client: ClientWindow, target_users: int, limits: Limits, lag_ms: float) -> list[Reason]:
+    reasons = []
+    for worker in client.workers:
+        name = "the load generator" if len(client.workers) == 1 else f"load generator worker {worker.index}"
+        if worker.cpu >= limits.cpu:
+            text = f"{name} used {worker.cpu:.2f} of its core, limit {limits.cpu:.2f}"
+            reasons.append(Reason(Cause.GENERATOR, "generator cpu", text))
+        for signal, lag in (("loop lag", worker.loop_lag_p99_ms), ("send lag", worker.send_lag_p99_ms)):
+            if lag is not None and lag > lag_ms:
+                text = f"{name}: own {signal} p99 {lag:.0f} ms, limit {lag_ms:.0f} ms"
+                reasons.append(Reason(Cause.GENERATOR, f"generator {signal}", text))
+    if client.users < target_users:
+        text = f"the load generator had started {client.users} of {target_users} users"
+        reasons.append(Reason(Cause.GENERATOR, "generator users", text))
+    return reasons
+
+
+def _standing(client: ClientWindow, limits: Limits) -> list[Reason]:
+    """What no server may do, whatever the levels say: not let users in, not keep pace with what they send."""
+    reasons = []
+    if client.ready < limits.ready * client.users:
+        text = f"only {client.ready} of {client.users} users got into their rooms"
+        reasons.append(Reason(Cause.SERVER, "admission", text))
+    share = client.keeping_up
+    if share is not None and share < limits.keeping_up:
+        text = f"only {share * 100:.0f} % of the expected deliveries came within the window"
+        reasons.append(Reason(Cause.SERVER, "backlog", text))
+    return reasons
+
+
+def _levels(client: ClientWindow, levels: tuple[ServiceLevel, ...]) -> tuple[list[Reason], list[Reason]]:
+    failed, unknown = [], []
+    for level in levels:
+        value = level.value(client)
+        if value is None:
+            text = f"nothing in the window tells {level.figure}"
+            unknown.append(Reason(Cause.MISSING, level.figure, text))
+        elif not level.is_met(value):
+            text = f"{level.text} missed: {level.show(value)}"
+            failed.append(Reason(Cause.SERVER, level.figure, text))
+    return failed, unknown
+
+
+def _offered(client: ClientWindow, limits: Limits) -> list[Reason]:
+    if client.sent >= limits.offered * client.intended and client.skipped <= (1 - limits.offered) * client.intended:
+        return []
+    text = f"only {client.sent} of {client.intended} intended messages were sent ({client.skipped} skipped)"
+    return [Reason(Cause.GENERATOR, "offered rate", text)]
+
+
+def _disturbances(server: ServerWindow, limits: Limits) -> tuple[str, ...]:
+    notes = []
+    foreign = server.core_foreign
+    if foreign is not None and foreign >= limits.disturbed:
+        notes.append(f"others used {foreign:.2f} of the server's core")
+    if server.core_stolen is not None and server.core_stolen >= limits.disturbed / 2:
+        notes.append(f"the hypervisor withheld {server.core_stolen * 100:.0f} % of the server's core")
+    return tuple(notes)
