@@ -96,9 +96,9 @@ def plain_command() -> list[str]:
     return ["node", str(install()), "--host", "127.0.0.1", "--port", "0"]
 
 
-def stampede_command() -> list[str]:
-    """Return the command of our own server."""
-    return [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", "0"]
+def stampede_command(*flags: str) -> list[str]:
+    """Return the command of our own server, with further flags."""
+    return [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", "0", *flags]
 
 
 @contextmanager

@@ -1,0 +1,173 @@
+"""A real Prometheus for tests; pulled in by tests/conftest.py through `pytest_plugins`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import psutil
+import pytest
+
+from tests.metrics.pages import sample_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+PATIENCE_SECONDS = 90
+POLL_SECONDS = 0.05
+MISSING = (
+    "prometheus or promtool not found: install Prometheus (Debian: apt-get install --no-install-recommends prometheus)"
+)
+
+
+class Prometheus:
+    """A running Prometheus, asked through its HTTP API.
+
+    Attributes:
+        url: its base URL.
+        jobs: names of what it scrapes, each a job with one target.
+    """
+
+    def __init__(self, url: str, jobs: tuple[str, ...]) -> None:
+        self.url = url
+        self.jobs = jobs
+
+    def query(self, expr: str) -> dict[str, float]:
+        """Return an instant query's values, keyed as `name{label="value"}`; a scalar's key is empty."""
+        data = self._get("/api/v1/query", query=expr)
+        if data["resultType"] == "scalar":
+            return {"": float(data["result"][1])}
+        return {_key(entry["metric"]): float(entry["value"][1]) for entry in data["result"]}
+
+    def value(self, expr: str) -> float:
+        """Return the value of a query that gives exactly one series."""
+        (value,) = self.query(expr).values()
+        return value
+
+    def wait_for_scrape(self) -> None:
+        """Return when every target was scraped successfully, by a scrape that began after this call."""
+        called = time.time()
+        fresh = "sum(up == bool 1 and timestamp(up) > {}) or vector(0)"
+        wait_until(lambda: self.value(fresh.format(called)) == len(self.jobs), "every target to be scraped")
+
+    def expect(self, samples: Mapping[str, float]) -> None:
+        """Compare each expression's value, exactly, after the next scrape; what is counted must have come to rest."""
+        self.wait_for_scrape()
+        found = {expr: self.query(expr) for expr in samples}
+        assert {expr: list(values.values()) for expr, values in found.items()} == {
+            expr: [float(value)] for expr, value in samples.items()
+        }
+
+    def _get(self, path: str, **parameters: str) -> dict[str, Any]:
+        url = f"{self.url}{path}?{urllib.parse.urlencode(parameters)}"
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - loopback
+            data = json.load(answer)["data"]
+        assert isinstance(data, dict)
+        return data
+
+
+class StartPrometheus(Protocol):
+    """Start a Prometheus that scrapes each job's target every second.
+
+    That takes about 7 s: its discovery passes targets on every 5 s, which no flag changes (2.42).
+    """
+
+    def __call__(self, **targets: str) -> Prometheus:
+        """Return it when every target is up; a target is a ws:// or http:// URL, or `host:port`."""
+
+
+@pytest.fixture
+def start_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPrometheus]:
+    """Start real Prometheus processes that end with the test: `start_prometheus(server=url, generator=url)`."""
+    if shutil.which("prometheus") is None:
+        pytest.skip(MISSING)
+    with ExitStack() as running:
+
+        def start(**targets: str) -> Prometheus:
+            return running.enter_context(_prometheus(tmp_path_factory.mktemp("prometheus"), targets))
+
+        yield start
+
+
+@pytest.fixture
+def promtool() -> str:
+    """Path of promtool; skips where it is missing."""
+    path = shutil.which("promtool")
+    if path is None:
+        pytest.skip(MISSING)
+    return path
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Poll until a condition of another process holds; the patience is for a busy machine."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {what}"
+        time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus]:
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "900ms"},
+        "scrape_configs": [
+            {"job_name": job, "static_configs": [{"targets": [target.rpartition("/")[2]]}]}
+            for job, target in targets.items()
+        ],
+    }
+    config_file = folder / "prometheus.yml"
+    config_file.write_text(json.dumps(config))  # JSON is YAML
+    command = [
+        "prometheus",
+        f"--config.file={config_file}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        "--web.listen-address=127.0.0.1:0",
+        "--log.level=error",
+    ]
+    with subprocess.Popen(command) as process:
+        try:
+            prometheus = Prometheus(f"http://127.0.0.1:{_listening_port(process)}", tuple(targets))
+            wait_until(lambda: _answers(f"{prometheus.url}/-/ready"), "Prometheus to be ready")
+            prometheus.wait_for_scrape()
+            yield prometheus
+        finally:
+            process.terminate()
+
+
+def _listening_port(process: subprocess.Popen[bytes]) -> int:
+    """Ask the system: Prometheus 2.42 does not say which port it was given."""
+    ports: list[int] = []
+
+    def listens() -> bool:
+        assert process.poll() is None, "Prometheus ended before it listened"
+        ports.extend(
+            connection.laddr.port
+            for connection in psutil.Process(process.pid).net_connections("tcp4")
+            if connection.status == psutil.CONN_LISTEN
+        )
+        return bool(ports)
+
+    wait_until(listens, "Prometheus to listen")
+    return ports[0]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - loopback
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return False
+
+
+def _key(metric: Mapping[str, str]) -> str:
+    labels = dict(metric)
+    return sample_key(labels.pop("__name__", ""), labels)
