@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import platform
 import resource
 import signal
@@ -20,6 +21,7 @@ from metrics.collectors import BuildCollector, server_collectors
 from metrics.exposition import Exposition
 from server import __version__
 from server.connection import Connection, Gate
+from server.endpoints import UPGRADES
 from server.errors import CloseReason, SettingsError
 from server.heartbeat import HeartbeatWheel
 from server.http import Router
@@ -74,9 +76,10 @@ class ChatServer:
             )
         ).render
         own_address = settings.metrics_port is not None
-        self._gate = self._make_gate(services, Router(pages(self._status, None if own_address else render), self.stats))
+        answers = pages(self._status, None if own_address else render)
+        self._gate = Gate(services, Router(answers, self.stats), UPGRADES, self._wheel, loop)
         self._metrics_gate = (
-            self._make_gate(services, Router(metrics_pages(render), self.stats)) if own_address else None
+            Gate(services, Router(metrics_pages(render), self.stats), {}, self._wheel, loop) if own_address else None
         )
         self._listeners: list[asyncio.Server] = []
         self._timers: list[asyncio.TimerHandle] = []
@@ -126,16 +129,15 @@ class ChatServer:
                 connection.abort()
         await asyncio.sleep(0)  # let the aborted ones be accounted for
 
-    def _make_gate(self, services: Services, router: Router) -> Gate:
-        return Gate(services=services, router=router, wheel=self._wheel, loop=self._loop)
-
     async def _listen(self, gate: Gate, port: int) -> int:
         try:
             listener = await self._loop.create_server(
                 lambda: Connection(gate), self._settings.host, port, backlog=_BACKLOG
             )
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            # uvloop wraps the system's words into its own; a name that cannot be looked up has no errno of the system.
+            known = isinstance(error, OSError) and error.errno is not None and error.errno > 0
+            reason = os.strerror(error.errno).lower() if known else getattr(error, "strerror", None) or error
             raise SettingsError(f"cannot listen on {_bracketed(self._settings.host)}:{port}: {reason}") from None
         self._listeners.append(listener)
         return int(listener.sockets[0].getsockname()[1])

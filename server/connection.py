@@ -18,12 +18,13 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN, SEND_EOF
 from websockets.server import ServerProtocol
 
-from server.endpoints import UPGRADES
 from server.errors import REASON_BY_SENT_CODE, CloseReason
 from server.frames import FrameSplitter
 from server.http import Answer, judge_head, plain, serialize, wants_upgrade
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from websockets.http11 import Request
 
     from server.endpoints import Endpoint, Path
@@ -70,10 +71,11 @@ class Fragments:
 
 @dataclass(slots=True)
 class Gate:
-    """What all connections of one listening socket share."""
+    """What all connections of one listening socket share; `upgrades` are its WebSocket paths."""
 
     services: Services
     router: Router
+    upgrades: Mapping[str, Path]
     wheel: HeartbeatWheel
     loop: asyncio.AbstractEventLoop
     connections: set[Connection] = field(default_factory=set)
@@ -304,7 +306,7 @@ class Connection(asyncio.Protocol):
     def _answer_request(self, head: bytes, rest: bytes) -> None:
         stats = self._gate.services.stats
         path = head.split(b" ", 2)[1].partition(b"?")[0].decode("latin-1")
-        upgrade = UPGRADES.get(path)
+        upgrade = self._gate.upgrades.get(path)
         self._protocol = ServerProtocol(max_size=upgrade.max_size if upgrade else 0, logger=_quiet)
         self._protocol.receive_data(head)
         requests = self._protocol.events_received()

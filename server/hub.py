@@ -91,7 +91,9 @@ class Hub:
         self._effects[type(message)](client, message, received_at, wall_ms)
 
     def reply(self, client: Client, message: wire.Message) -> None:
-        """Send a message to one client."""
+        """Send a message to one client; a `chat` of its own that waits for the end of the tick goes first."""
+        if self.everyone.pending:
+            self.everyone.flush()
         kind = wire.TYPE_OF[type(message)]
         if client.write(text_frame(wire.encode(message))):
             self._stats.messages_delivered[kind] += 1

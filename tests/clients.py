@@ -4,14 +4,75 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
+from websockets.client import ClientProtocol
+from websockets.frames import Close, Frame, Opcode
+from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
+from websockets.uri import parse_uri
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 SECONDS = 20
+
+
+class RawClient:
+    """A connection that sends whatever bytes a test wants, and does nothing by itself."""
+
+    def __init__(self, url: str, path: str = "/ws/chat", early: bytes = b"") -> None:
+        host, port = url.removeprefix("ws://").rsplit(":", 1)
+        self._socket = socket.create_connection((host, int(port)), timeout=SECONDS)
+        self._protocol = ClientProtocol(parse_uri(url + path), max_size=None)
+        request = self._protocol.connect()
+        self._protocol.send_request(request)
+        self._socket.sendall(b"".join(self._protocol.data_to_send()) + early)
+        self._frames: list[Frame] = []
+        events: list[object] = []
+        while not events:
+            self._protocol.receive_data(self._socket.recv(65536))
+            events += self._protocol.events_received()
+        assert self._protocol.state is State.OPEN, self._protocol.handshake_exc
+        self._frames += [event for event in events if isinstance(event, Frame)]
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def frame(self) -> Frame:
+        """Return the next frame, whatever it is; the protocol's own answers are not sent."""
+        while not self._frames:
+            data = self._socket.recv(65536)
+            assert data, "the server closed the connection without another frame"
+            self._protocol.receive_data(data)
+            self._frames += [event for event in self._protocol.events_received() if isinstance(event, Frame)]
+            self._protocol.data_to_send()
+        return self._frames.pop(0)
+
+    def close_code(self) -> int:
+        """Read until the server's close frame and its end of stream; return the code."""
+        while (frame := self.frame()).opcode is not Opcode.CLOSE:
+            pass
+        while self._socket.recv(65536):
+            pass
+        self.close()
+        return int(Close.parse(frame.data).code)
+
+    def half_close(self) -> None:
+        """Say that nothing more will be sent, on the level of TCP."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def rest(self) -> bytes:
+        """Return what comes until the end of the stream."""
+        received = b""
+        while data := self._socket.recv(65536):
+            received += data
+        return received
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 class ChatClient:
@@ -20,8 +81,16 @@ class ChatClient:
     _marks = itertools.count(1)
 
     def __init__(self, url: str, path: str = "/ws/chat") -> None:
-        self.socket: ClientConnection = connect(
-            url + path, compression=None, open_timeout=SECONDS, close_timeout=SECONDS, ping_interval=None, max_size=None
+        self._stack = ExitStack()
+        self.socket: ClientConnection = self._stack.enter_context(
+            connect(
+                url + path,
+                compression=None,
+                open_timeout=SECONDS,
+                close_timeout=SECONDS,
+                ping_interval=None,
+                max_size=None,
+            )
         )
         self.received_bytes = 0
         self.sent_bytes = 0
@@ -33,7 +102,16 @@ class ChatClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.socket.close()
+        self.close()
+
+    def close(self) -> None:
+        """Say goodbye and wait for the end of the connection."""
+        self._stack.close()
+
+    def vanish(self) -> None:
+        """Be gone without a word."""
+        self.socket.socket.shutdown(socket.SHUT_RDWR)
+        self.close()
 
     def send(self, type_: str, **fields: Any) -> None:
         self.send_raw(json.dumps({"type": type_, **fields}))

@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prometheus_client.parser import text_string_to_metric_families
+from tests.metrics.pages import series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,16 @@ class RunningServer:
 
     def samples(self) -> dict[str, float]:
         """Return the page of metrics as `name{label="value",...}` with sorted labels -> value."""
-        return read_samples(self.get("/metrics"))
+        return series(self.get("/metrics").encode())
+
+    def closed(self) -> dict[str, int]:
+        """Return how many connections ended for each reason that occurred."""
+        prefix = 'chat_connections_closed_total{reason="'
+        return {
+            name.removeprefix(prefix).removesuffix('"}'): int(value)
+            for name, value in self.samples().items()
+            if name.startswith(prefix) and value
+        }
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> str:
         """End the server; it must exit with 0 and have nothing to complain about. Returns its log."""
@@ -75,13 +84,3 @@ def start_server(*flags: str) -> RunningServer:
         _, log = process.communicate(timeout=STOP_SECONDS)
         raise AssertionError(f"the server did not start: {log}")
     return RunningServer(process, match.group(), lines)
-
-
-def read_samples(page: str) -> dict[str, float]:
-    """Parse a page of metrics."""
-    samples = {}
-    for family in text_string_to_metric_families(page):
-        for sample in family.samples:
-            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
-            samples[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-    return samples

@@ -1,0 +1,84 @@
+"""The server as a process: it says where it is, ends when told, and explains what keeps it from starting."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.clients import ChatClient, RawClient
+from tests.processes import start_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.processes import RunningServer
+
+
+def test_the_first_line_names_the_bound_url(server: RunningServer) -> None:
+    assert server.first_lines[0] == f"Stampede listening on {server.url}\n"
+    assert not server.url.endswith(":0")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly_and_clients_are_told(number: signal.Signals) -> None:
+    server = start_server()
+    client, idle = RawClient(server.url), RawClient(server.url, "/ws/echo")
+    server.process.send_signal(number)
+    assert client.close_code() == 1001
+    idle.close()
+    assert server.process.wait(timeout=20) == 0
+    server.stopped = True
+    _, log = server.process.communicate()
+    assert log == ""
+
+
+def test_clients_that_do_not_say_goodbye_do_not_hold_it_up() -> None:
+    server = start_server()
+    stubborn = [RawClient(server.url) for _ in range(3)]
+    server.stop()
+    for client in stubborn:
+        client.close()
+
+
+def test_a_port_in_use_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "server", "--port", port], capture_output=True, text=True, check=False, timeout=60
+        )
+    assert done.returncode == 1
+    assert done.stderr == f"stampede: cannot listen on 127.0.0.1:{port}: address already in use\n"
+    assert done.stdout == ""
+
+
+def test_a_host_that_does_not_exist_is_one_clear_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "server", "--host", "no.such.host.invalid", "--port", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("stampede: cannot listen on no.such.host.invalid:0: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_work_per_message_costs_that_much_processor_time(tmp_path: Path) -> None:
+    def cost(*flags: str) -> float:
+        server = start_server("--upload-dir", str(tmp_path), *flags)
+        with ChatClient(server.url) as client:
+            before = server.samples()["process_cpu_seconds_total"]
+            for _ in range(200):
+                client.send("typing")
+            client.until_pong()
+            used = server.samples()["process_cpu_seconds_total"] - before
+        server.stop()
+        return used
+
+    assert cost("--work-per-message", "0.002") - cost() == pytest.approx(201 * 0.002, rel=0.25)

@@ -1,0 +1,241 @@
+"""A scripted conversation: every client sees exactly the messages, in exactly the order, that the protocol defines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.clients import ChatClient
+
+if TYPE_CHECKING:
+    from tests.processes import RunningServer
+
+Message = dict[str, Any]
+
+
+def stripped(messages: list[Message]) -> list[Message]:
+    """Leave out what differs from run to run: ids and times."""
+    return [{k: v for k, v in message.items() if k not in ("clientId", "timestamp")} for message in messages]
+
+
+def error(code: str, about: str | None = None, message: str = "Invalid message format") -> Message:
+    return {"type": "error", "message": message, "code": code, "about": about}
+
+
+def joined(user: str | None, room: str, count: int) -> Message:
+    return {"type": "userJoined", "user": user, "room": room, "userCount": count}
+
+
+def left(user: str | None, room: str, count: int) -> Message:
+    return {"type": "userLeft", "user": user, "userCount": count, "room": room}
+
+
+def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServer) -> None:
+    ann, bob, eve = (ChatClient(server.url, path) for path in ("/", "/chat", "/ws/chat"))
+    seen: dict[str, list[Message]] = {"ann": [], "bob": [], "eve": []}
+
+    def settle(**clients: ChatClient) -> None:
+        """Let everything that was caused arrive, first at its cause."""
+        for name, client in clients.items():
+            seen[name] += client.until_pong()
+
+    def expect(**expected: list[Message]) -> None:
+        assert {name: stripped(messages) for name, messages in seen.items()} == {
+            "ann": [],
+            "bob": [],
+            "eve": [],
+            **expected,
+        }
+        for messages in seen.values():
+            messages.clear()
+
+    greeting = {
+        "type": "connected",
+        "heartbeatInterval": 30.0,
+        "maxMessageBytes": 16384,
+        "maxUploadBytes": 26214400,
+    }
+    settle(ann=ann, bob=bob, eve=eve)
+    expect(ann=[greeting], bob=[greeting], eve=[greeting])
+
+    # Names; one stays without.
+    ann.send("setUsername", username="ann")
+    bob.send("setUsername", username="bob")
+    settle(ann=ann, bob=bob, eve=eve)
+    expect(ann=[{"type": "usernameSet", "username": "ann"}], bob=[{"type": "usernameSet", "username": "bob"}])
+
+    # Without a room: a chat message is refused, leaving does nothing.
+    ann.send("chatMessage", text="anyone?")
+    ann.send("typing")
+    ann.send("leaveRoom")
+    settle(ann=ann, bob=bob, eve=eve)
+    refusal = "Join a room before sending to it"
+    expect(ann=[error("no_room", "chatMessage", refusal), error("no_room", "typing", refusal)])
+
+    # Rooms: the joiner is told with everyone else, then answered.
+    ann.send("joinRoom", room="red")
+    settle(ann=ann)
+    bob.send("joinRoom", room="red")
+    settle(bob=bob)
+    eve.send("joinRoom", room="blue")
+    settle(eve=eve, ann=ann)
+    expect(
+        ann=[joined("ann", "red", 1), {"type": "roomJoined", "room": "red", "userCount": 1}, joined("bob", "red", 2)],
+        bob=[joined("bob", "red", 2), {"type": "roomJoined", "room": "red", "userCount": 2}],
+        eve=[joined(None, "blue", 1), {"type": "roomJoined", "room": "blue", "userCount": 1}],
+    )
+
+    # Typing and chat reach everyone else in the room, in order, and nobody outside.
+    ann.send("typing")
+    ann.send("chatMessage", text="hello")
+    ann.send("chatMessage", text="")
+    settle(ann=ann, bob=bob, eve=eve)
+    expect(
+        bob=[
+            {"type": "userTyping", "user": "ann"},
+            {"type": "chatMessage", "user": "ann", "text": "hello"},
+            {"type": "chatMessage", "user": "ann", "text": ""},
+        ]
+    )
+
+    # A move leaves the old room first; a nameless one is null.
+    eve.send("joinRoom", room="red")
+    settle(eve=eve, ann=ann, bob=bob)
+    expect(
+        ann=[joined(None, "red", 3)],
+        bob=[joined(None, "red", 3)],
+        eve=[joined(None, "red", 3), {"type": "roomJoined", "room": "red", "userCount": 3}],
+    )
+    bob.send("joinRoom", room="green")
+    settle(bob=bob, ann=ann, eve=eve)
+    expect(
+        ann=[left("bob", "red", 2)],
+        bob=[joined("bob", "green", 1), {"type": "roomJoined", "room": "green", "userCount": 1}],
+        eve=[left("bob", "red", 2)],
+    )
+
+    # Joining the room one is in leaves and joins it again.
+    ann.send("joinRoom", room="red")
+    settle(ann=ann, eve=eve, bob=bob)
+    expect(
+        ann=[joined("ann", "red", 2), {"type": "roomJoined", "room": "red", "userCount": 2}],
+        eve=[left("ann", "red", 1), joined("ann", "red", 2)],
+    )
+
+    # A name may change; the next message carries the new one.
+    eve.send("setUsername", username="eve")
+    eve.send("chatMessage", text="so it was me")
+    settle(eve=eve, ann=ann)
+    expect(
+        eve=[{"type": "usernameSet", "username": "eve"}],
+        ann=[{"type": "chatMessage", "user": "eve", "text": "so it was me"}],
+    )
+
+    # The guide's first server: everyone, the sender included, whatever the room.
+    bob.send("chat", user="b", text="all")
+    settle(bob=bob, ann=ann, eve=eve)
+    everyone = [{"type": "chat", "user": "b", "text": "all"}]
+    expect(ann=everyone, bob=everyone, eve=everyone)
+
+    # Bad JSON, unknown types, wrong fields: refused, and the conversation goes on.
+    for bad in (
+        "{",
+        "[]",
+        "{}",
+        '{"type":"dance"}',
+        '{"type":"joinRoom"}',
+        '{"type":"setUsername","username":"\\u0000"}',
+    ):
+        ann.send_raw(bad)
+    ann.send("chatMessage", text="still here")
+    settle(ann=ann, eve=eve, bob=bob)
+    expect(
+        ann=[
+            error("invalid_json"),
+            error("not_an_object"),
+            error("missing_type"),
+            error("unknown_type"),
+            error("invalid_field", "joinRoom"),
+            error("invalid_field", "setUsername"),
+        ],
+        eve=[{"type": "chatMessage", "user": "ann", "text": "still here"}],
+    )
+
+    # Leaving is answered and told to those who remain; vanishing is the same as leaving.
+    eve.send("leaveRoom")
+    settle(eve=eve, ann=ann)
+    expect(eve=[{"type": "roomLeft", "room": "red"}], ann=[left("eve", "red", 1)])
+    eve.send("joinRoom", room="red")
+    settle(eve=eve, ann=ann)
+    seen["eve"].clear()
+    seen["ann"].clear()
+    ann.vanish()
+    seen["eve"].append(eve.receive())
+    settle(eve=eve, bob=bob)
+    expect(eve=[left("ann", "red", 1)])
+
+    # An empty room is gone: red has eve, green has bob.
+    bob.send("leaveRoom")
+    settle(bob=bob)
+    samples = server.samples()
+    assert samples["chat_rooms"] == 1
+    assert samples["chat_rooms_created_total"] == 3
+    bob.close()
+    eve.close()
+
+
+def test_notifications_tell_of_rooms_and_take_nothing(server: RunningServer) -> None:
+    with ChatClient(server.url, "/ws/notifications") as watcher, ChatClient(server.url) as ann:
+        watcher.send_raw("hello?")
+        assert watcher.expect("error")["code"] == "receive_only"
+        ann.send("setUsername", username="ann")
+        ann.send("joinRoom", room="red")
+        assert watcher.expect("notification") == {"type": "notification", "event": "roomOpened", "room": "red"}
+        ann.send("fileStart", name="f", size=0)
+        ann.send("fileEnd")
+        shared = watcher.expect("notification")
+        assert shared == {
+            "type": "notification",
+            "event": "fileShared",
+            "room": "red",
+            "user": "ann",
+            "name": "f",
+            "size": 0,
+        }
+        ann.send("leaveRoom")
+        assert watcher.expect("notification") == {"type": "notification", "event": "roomClosed", "room": "red"}
+
+
+def test_pings_are_answered_with_their_timestamp_and_the_servers_time(server: RunningServer) -> None:
+    with ChatClient(server.url) as ann:
+        ann.expect("connected")
+        ann.send_raw('{"type":"ping"}')
+        answer = ann.expect("pong")
+        assert "timestamp" not in answer
+        assert answer["serverTime"] > 1_700_000_000_000
+
+
+def test_messages_of_many_authors_reach_everyone_in_one_order(server: RunningServer) -> None:
+    clients = [ChatClient(server.url) for _ in range(6)]
+    for client in clients:
+        client.send("joinRoom", room="busy")
+    for client in clients:
+        client.until_pong()
+    for number in range(40):
+        for index, client in enumerate(clients):
+            client.send("chatMessage", text=f"{index}:{number}")
+    for client in clients:
+        client.until_pong()  # everything said has been handled
+    for client in clients:
+        client.until_pong()  # and has arrived
+    texts = [[m["text"] for m in client.received if m["type"] == "chatMessage"] for client in clients]
+    for index, seen in enumerate(texts):
+        others = [text for text in seen if not text.startswith(f"{index}:")]
+        assert others == seen, "nobody gets its own messages"
+        assert len(seen) == 5 * 40
+    for first in range(6):
+        for second in range(first):
+            skip = (f"{first}:", f"{second}:")
+            ours = [[t for t in texts[who] if not t.startswith(skip)] for who in (first, second)]
+            assert ours[0] == ours[1], "one order for all"
+    for client in clients:
+        client.close()

@@ -1,0 +1,128 @@
+"""The frame splitter agrees with websockets' own parser on every byte string, however it is cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
+
+from server.frames import FrameSplitter, WholeFrame, binary_frame, masked_text_frame, text_frame
+
+MAX_SIZE = 300
+
+
+def parser(*, masked: bool) -> ServerProtocol | ClientProtocol:
+    if masked:
+        return ServerProtocol(state=OPEN, max_size=MAX_SIZE)
+    return ClientProtocol(parse_uri("ws://example.org/"), state=OPEN, max_size=MAX_SIZE)
+
+
+def seen_by(protocol: ServerProtocol | ClientProtocol) -> list[tuple[Opcode, bool, bytes]]:
+    events = []
+    for event in protocol.events_received():
+        assert isinstance(event, Frame), event
+        events.append((event.opcode, event.fin, bytes(event.data)))
+    return events
+
+
+def by_library(chunks: list[bytes], *, masked: bool) -> tuple[list[tuple[Opcode, bool, bytes]], int | None]:
+    protocol = parser(masked=masked)
+    events = []
+    for chunk in chunks:
+        protocol.receive_data(chunk)
+        events += seen_by(protocol)
+    return events, protocol.close_sent and protocol.close_sent.code
+
+
+def by_splitter(chunks: list[bytes], *, masked: bool) -> tuple[list[tuple[Opcode, bool, bytes]], int | None]:
+    """Use the splitter as the connection does: texts count while the protocol is open, the rest goes to it."""
+    protocol = parser(masked=masked)
+    splitter = FrameSplitter(masked=masked, max_size=MAX_SIZE)
+    events = []
+    for chunk in chunks:
+        for item in splitter.split(chunk):
+            if isinstance(item, WholeFrame):
+                protocol.receive_data(item)
+                events += seen_by(protocol)
+            elif protocol.state is OPEN:
+                events.append((Opcode.TEXT, True, item))
+    return events, protocol.close_sent and protocol.close_sent.code
+
+
+frames = st.builds(
+    Frame,
+    st.sampled_from([Opcode.CONT, Opcode.TEXT, Opcode.TEXT, Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.PONG]),
+    st.one_of(st.binary(max_size=20), st.binary(min_size=120, max_size=140), st.binary(min_size=290, max_size=310)),
+    st.sampled_from([True, True, True, False]),
+    rsv1=st.sampled_from([False] * 9 + [True]),
+)
+
+
+@st.composite
+def streams(draw: st.DrawFn, *, masked: bool) -> list[bytes]:
+    """Mostly sensible frames, now and then a close or garbage; cut anywhere."""
+    data = b""
+    for frame in draw(st.lists(frames, max_size=8)):
+        control = frame.opcode in (Opcode.PING, Opcode.PONG)
+        frame.data, frame.fin = (frame.data[:125], True) if control else (frame.data, frame.fin)
+        head = bytearray(Frame(frame.opcode, frame.data, frame.fin).serialize(mask=masked))
+        head[0] |= 0x40 if frame.rsv1 else 0
+        data += bytes(head)
+    data += draw(
+        st.one_of(st.just(b""), st.binary(max_size=12), st.just(Frame(Opcode.CLOSE, b"").serialize(mask=masked)))
+    )
+    data += draw(st.one_of(st.just(b""), st.just(Frame(Opcode.TEXT, b"after").serialize(mask=masked))))
+    cuts = sorted(draw(st.sets(st.integers(0, len(data)), max_size=10)))
+    return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True) if a < b]
+
+
+@given(streams(masked=True))
+def test_a_server_sees_what_the_library_sees(chunks: list[bytes]) -> None:
+    assert by_splitter(chunks, masked=True) == by_library(chunks, masked=True)
+
+
+@given(streams(masked=False))
+def test_a_client_sees_what_the_library_sees(chunks: list[bytes]) -> None:
+    assert by_splitter(chunks, masked=False) == by_library(chunks, masked=False)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=10), st.booleans())
+def test_any_bytes_are_judged_as_the_library_judges_them(chunks: list[bytes], masked: bool) -> None:
+    chunks = [chunk for chunk in chunks if chunk]
+    assert by_splitter(chunks, masked=masked) == by_library(chunks, masked=masked)
+
+
+@given(st.binary(min_size=1, max_size=MAX_SIZE), st.binary(min_size=4, max_size=4))
+def test_a_frame_that_trickles_in_byte_by_byte_comes_out_once(payload: bytes, key: bytes) -> None:
+    splitter = FrameSplitter(masked=True, max_size=MAX_SIZE)
+    frame = masked_text_frame(payload, key)
+    items = [item for i in range(len(frame)) for item in splitter.split(frame[i : i + 1])]
+    assert items == [payload]
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
+def test_frames_are_serialized_as_the_library_does(size: int) -> None:
+    payload = b"x" * size
+    assert text_frame(payload) == Frame(Opcode.TEXT, payload).serialize(mask=False)
+    assert binary_frame(payload) == Frame(Opcode.BINARY, payload).serialize(mask=False)
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65536])
+def test_masked_frames_are_read_back_by_the_library(size: int) -> None:
+    payload = b"y" * size
+    protocol = ServerProtocol(state=OPEN, max_size=None)
+    protocol.receive_data(masked_text_frame(payload, b"\x01\x02\x03\x04"))
+    [frame] = protocol.events_received()
+    assert isinstance(frame, Frame)
+    assert frame.data == payload
+
+
+def test_an_oversize_frame_is_condemned_by_its_header_alone() -> None:
+    splitter = FrameSplitter(masked=False, max_size=MAX_SIZE)
+    [item] = splitter.split(text_frame(b"z" * (MAX_SIZE + 1))[:4])
+    assert isinstance(item, WholeFrame)

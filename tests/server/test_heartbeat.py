@@ -1,0 +1,106 @@
+"""The timing wheel: everyone is pinged each interval, the silent are expired on time, nobody else is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.heartbeat import HeartbeatWheel
+from server.stats import ServerStats
+
+
+class Beating:
+    def __init__(self) -> None:
+        self.heard_at = self.ping_due = 0.0
+        self.beat_slot = 0
+        self.pings: list[float] = []
+        self.expired = False
+
+    def ping(self, now: float) -> None:
+        self.pings.append(now)
+
+    def expire(self) -> None:
+        self.expired = True
+
+
+def run(wheel: HeartbeatWheel, start: float, seconds: float, talking: dict[Beating, float]) -> float:
+    """Turn the wheel in its own steps; each talking one is heard every so many seconds."""
+    steps = round(seconds / wheel.resolution)
+    for step in range(1, steps + 1):
+        now = start + step * wheel.resolution
+        for beating, pause in talking.items():
+            if now - beating.heard_at >= pause and not beating.expired:
+                beating.heard_at = now
+        wheel.advance(now)
+    return start + steps * wheel.resolution
+
+
+def test_a_talking_client_is_pinged_each_interval_and_never_expired() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(30.0, 35.0, 100.0, stats)
+    client = Beating()
+    wheel.add(client, 100.0, phase=0.5)
+    run(wheel, 100.0, 300, {client: 5.0})
+    gaps = [b - a for a, b in zip(client.pings, client.pings[1:], strict=False)]
+    assert client.pings[0] == pytest.approx(115, abs=2 * wheel.resolution)
+    assert all(gap == pytest.approx(30, abs=2 * wheel.resolution) for gap in gaps)
+    assert stats.heartbeat_pings == len(client.pings) == 10
+    assert not client.expired
+
+
+@given(st.floats(0, 1), st.floats(0.5, 40), st.floats(0.5, 60))
+def test_a_silent_client_is_expired_at_its_timeout(phase: float, interval: float, timeout: float) -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(interval, timeout, 0.0, stats)
+    client = Beating()
+    wheel.add(client, 0.0, phase)
+    now = 0.0
+    while not client.expired:
+        now += wheel.resolution
+        wheel.advance(now)
+        assert now < timeout + 3 * wheel.resolution
+    assert now >= timeout
+    assert stats.heartbeat_kills == 1
+
+
+def test_nobody_is_expired_in_the_round_after_a_stall_but_the_silent_are_in_the_next() -> None:
+    wheel = HeartbeatWheel(30.0, 35.0, 0.0, ServerStats())
+    awake, silent = Beating(), Beating()
+    wheel.add(awake, 0.0, 0.1)
+    wheel.add(silent, 0.0, 0.9)
+    wheel.advance(120.0)  # the machine slept for two minutes
+    assert not awake.expired
+    assert not silent.expired
+    awake.heard_at = 120.0  # its bytes were waiting
+    run(wheel, 120.0, 1.0, {})
+    assert silent.expired
+    assert not awake.expired
+
+
+def test_zero_turns_pings_and_kills_off() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(0.0, 0.0, 0.0, stats)
+    client = Beating()
+    wheel.add(client, 0.0, 0.5)
+    run(wheel, 0.0, 500, {})
+    assert client.pings == []
+    assert not client.expired
+
+
+def test_pings_without_kills_go_on_for_ever() -> None:
+    wheel = HeartbeatWheel(1.0, 0.0, 0.0, ServerStats())
+    client = Beating()
+    wheel.add(client, 0.0, 0.0)
+    run(wheel, 0.0, 100, {})
+    assert len(client.pings) >= 95
+
+
+def test_a_discarded_client_is_left_alone() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(1.0, 2.0, 0.0, stats)
+    client = Beating()
+    wheel.add(client, 0.0, 0.3)
+    wheel.discard(client)
+    run(wheel, 0.0, 10, {})
+    assert (client.pings, stats.heartbeat_kills) == ([], 0)

@@ -1,0 +1,126 @@
+"""/ws/echo follows RFC 6455; what breaks it ends with the right close code, and costs nobody else anything."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+from websockets.frames import Close, Frame, Opcode
+
+from server.endpoints import MAX_ECHO_BYTES
+from server.messages import MAX_FRAME_BYTES
+from tests.clients import ChatClient, RawClient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.processes import RunningServer
+
+
+def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin).serialize(mask=True)
+
+
+@pytest.fixture
+def echo(server: RunningServer) -> Iterator[RawClient]:
+    """A raw connection to /ws/echo, beside a chat that must notice nothing."""
+    with ChatClient(server.url) as bystander:
+        client = RawClient(server.url, "/ws/echo")
+        yield client
+        client.close()
+        bystander.until_pong()
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, MAX_ECHO_BYTES])
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+def test_messages_of_any_size_come_back(echo: RawClient, opcode: Opcode, size: int) -> None:
+    echo.send(frame(opcode, b"x" * size))
+    answer = echo.frame()
+    assert (answer.opcode, answer.fin, len(answer.data)) == (opcode, True, size)
+
+
+def test_fragments_come_back_whole_with_control_frames_between(echo: RawClient) -> None:
+    text = "grüße 🦬".encode()
+    echo.send(frame(Opcode.TEXT, text[:3], fin=False))
+    echo.send(frame(Opcode.PING, b"between"))
+    echo.send(frame(Opcode.CONT, b"", fin=False))
+    echo.send(frame(Opcode.CONT, text[3:], fin=True))
+    assert (echo.frame().opcode, echo.frame().data) == (Opcode.PONG, text)
+
+
+@pytest.mark.parametrize("cut", range(1, 11))
+def test_text_may_be_cut_inside_a_character(echo: RawClient, cut: int) -> None:
+    text = "é€🦬x".encode()
+    echo.send(frame(Opcode.TEXT, text[:cut], fin=False) + frame(Opcode.CONT, text[cut:]))
+    assert echo.frame().data == text
+
+
+def test_pings_are_answered_in_kind(echo: RawClient) -> None:
+    echo.send(frame(Opcode.PING, b"") + frame(Opcode.PING, b"x" * 125) + frame(Opcode.PONG, b"unasked"))
+    assert [(f.opcode, f.data) for f in (echo.frame(), echo.frame())] == [(Opcode.PONG, b""), (Opcode.PONG, b"x" * 125)]
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        (b"\x83\x80mask", 1002),  # reserved opcode
+        (b"\xc1\x80mask", 1002),  # reserved bit
+        (b"\x81\x01x", 1002),  # not masked
+        (frame(Opcode.CONT, b"x"), 1002),  # continuation of nothing
+        (frame(Opcode.TEXT, b"a", fin=False) + frame(Opcode.TEXT, b"b"), 1002),  # message inside a message
+        (b"\x09\x80mask", 1002),  # fragmented ping
+        (b"\x89\xfe\x00\x7emask" + b"x" * 126, 1002),  # ping too long
+        (frame(Opcode.CLOSE, b"x"), 1002),  # half a close code
+        (frame(Opcode.CLOSE, struct.pack("!H", 1005)), 1002),  # never on the wire
+        (frame(Opcode.CLOSE, struct.pack("!H", 999)), 1002),
+        (frame(Opcode.CLOSE, struct.pack("!H", 1000) + b"\xff"), 1007),
+        (frame(Opcode.TEXT, b"\xff"), 1007),
+        (frame(Opcode.TEXT, "é".encode()[:1]), 1007),  # ends inside a character
+        (frame(Opcode.TEXT, b"\xed\xa0\x80"), 1007),  # surrogate
+        (frame(Opcode.TEXT, b"a", fin=False) + frame(Opcode.CONT, b"\xff", fin=False), 1007),  # before the end
+        (b"\x81\xff" + struct.pack("!Q", MAX_ECHO_BYTES + 1), 1009),  # by its header alone
+        (b"\x82\xff" + struct.pack("!Q", 2**63 - 1), 1009),
+        (frame(Opcode.TEXT, b"x" * MAX_ECHO_BYTES, fin=False) + frame(Opcode.CONT, b"x"), 1009),
+    ],
+)
+def test_what_breaks_the_protocol_is_closed_with_the_right_code(echo: RawClient, broken: bytes, code: int) -> None:
+    echo.send(broken)
+    assert echo.close_code() == code
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1008, 1011, 1012, 1013, 3000, 4999])
+def test_a_goodbye_is_answered_with_its_own_code(server: RunningServer, echo: RawClient, code: int) -> None:
+    echo.send(frame(Opcode.CLOSE, Close(code, "bye").serialize()))
+    assert echo.close_code() == code
+    assert server.closed() == {"client": 1}
+
+
+def test_an_empty_goodbye_is_answered(echo: RawClient) -> None:
+    echo.send(frame(Opcode.CLOSE))
+    assert echo.close_code() == 1005
+
+
+def test_nothing_after_a_goodbye_is_handled(server: RunningServer, echo: RawClient) -> None:
+    echo.send(frame(Opcode.CLOSE) + frame(Opcode.TEXT, b"late"))
+    assert echo.close_code() == 1005
+    assert server.samples()['chat_messages_received_total{type="echo"}'] == 0
+
+
+def test_half_closed_peers_are_let_go(server: RunningServer, echo: RawClient) -> None:
+    echo.send(b"\x81")
+    echo.half_close()
+    assert echo.rest() == b""
+    assert server.closed() == {"vanished": 1}
+
+
+def test_a_chat_message_above_the_frame_limit_closes_with_1009(server: RunningServer) -> None:
+    client = RawClient(server.url)
+    client.send(frame(Opcode.TEXT, b" " * (MAX_FRAME_BYTES + 1)))
+    assert client.close_code() == 1009
+
+
+def test_frames_that_come_with_the_handshake_are_not_lost(server: RunningServer) -> None:
+    client = RawClient(server.url, "/ws/echo", early=frame(Opcode.TEXT, b"early"))
+    assert client.frame().data == b"early"
+    client.close()

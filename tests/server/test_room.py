@@ -1,0 +1,148 @@
+"""A room's outbox: one write per member and tick, whole messages, in one order, and exact counts."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.room import Room
+from server.stats import ServerStats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KIND = "chatMessage"
+
+
+class Member:
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.gone = False
+
+    def write(self, data: bytes) -> bool:
+        if self.gone:
+            return False
+        self.writes.append(data)
+        return True
+
+
+class Tick:
+    """The end of a tick, when one says so."""
+
+    def __init__(self) -> None:
+        self.callbacks: deque[Callable[[], None]] = deque()
+
+    def end(self) -> None:
+        while self.callbacks:
+            self.callbacks.popleft()()
+
+
+def make_room(members: int) -> tuple[Room, list[Member], Tick, ServerStats]:
+    tick, stats = Tick(), ServerStats()
+    room = Room("r", stats, tick.callbacks.append, lambda: 1.0)
+    everyone = [Member() for _ in range(members)]
+    for member in everyone:
+        room.add(member)
+    return room, everyone, tick, stats
+
+
+def test_messages_of_one_tick_reach_each_member_in_one_write() -> None:
+    room, members, tick, _ = make_room(3)
+    for frame in (b"a", b"b", b"c"):
+        room.publish(KIND, frame, 0.5)
+    assert all(not member.writes for member in members)
+    tick.end()
+    assert all(member.writes == [b"abc"] for member in members)
+
+
+def test_an_author_gets_everything_but_its_own() -> None:
+    room, (ann, bob, eve), tick, stats = make_room(3)
+    room.publish(KIND, b"a1", 0.5, author=ann)
+    room.publish(KIND, b"b1", 0.5, author=bob)
+    room.publish(KIND, b"a2", 0.5, author=ann)
+    tick.end()
+    assert (ann.writes, bob.writes, eve.writes) == ([b"b1"], [b"a1a2"], [b"a1b1a2"])
+    assert stats.messages_delivered[KIND] == 6
+    assert stats.fanout_recipients.total == 6
+
+
+def test_an_author_alone_is_written_nothing() -> None:
+    room, (ann,), tick, stats = make_room(1)
+    room.publish(KIND, b"a", 0.5, author=ann)
+    tick.end()
+    assert ann.writes == []
+    assert stats.messages_delivered[KIND] == 0
+
+
+def test_a_member_whose_transport_is_gone_stops_nobody_and_is_counted() -> None:
+    room, (ann, bob, eve), tick, stats = make_room(3)
+    bob.gone = True
+    room.publish(KIND, b"a", 0.5, author=ann)
+    room.publish(KIND, b"b", 0.5, author=bob)
+    tick.end()
+    assert (ann.writes, bob.writes, eve.writes) == ([b"b"], [], [b"ab"])
+    assert stats.messages_delivered[KIND] == 3
+    assert stats.messages_dropped[KIND, "closed"] == 1
+
+
+def test_a_newcomer_never_sees_older_messages_and_a_leaver_sees_them_all() -> None:
+    room, (ann, bob), tick, _ = make_room(2)
+    room.publish(KIND, b"before", 0.5)
+    newcomer = Member()
+    room.add(newcomer)
+    room.publish(KIND, b"between", 0.5)
+    room.remove(bob)
+    room.publish(KIND, b"after", 0.5)
+    tick.end()
+    assert ann.writes == [b"before", b"between", b"after"]
+    assert bob.writes == [b"before", b"between"]
+    assert newcomer.writes == [b"between", b"after"]
+
+
+def test_the_time_from_receipt_to_the_last_write_is_counted_for_each_message() -> None:
+    room, _, tick, stats = make_room(2)
+    room.publish(KIND, b"a", 0.75)
+    room.publish(KIND, b"b", 0.5)
+    tick.end()
+    assert stats.fanout_duration.total == 0.25 + 0.5
+    assert sum(stats.fanout_duration.counts) == 2
+
+
+actions = st.one_of(
+    st.tuples(st.just("say"), st.integers(0, 4)),
+    st.tuples(st.just("announce"), st.just(0)),
+    st.tuples(st.just("leave"), st.integers(0, 4)),
+    st.tuples(st.just("return"), st.integers(0, 4)),
+    st.tuples(st.just("tick"), st.just(0)),
+)
+
+
+@given(st.lists(actions, max_size=40))
+def test_everyone_sees_exactly_what_was_said_while_they_were_in_in_one_order(steps: list[tuple[str, int]]) -> None:
+    room, members, tick, stats = make_room(5)
+    inside = set(range(5))
+    expected: list[list[str]] = [[] for _ in members]
+    for number, (action, who) in enumerate(steps):
+        frame = f"<{number}>"
+        if action == "say" and who in inside:
+            room.publish(KIND, frame.encode(), 0.5, author=members[who])
+            for other in inside - {who}:
+                expected[other].append(frame)
+        elif action == "announce":
+            room.publish(KIND, frame.encode(), 0.5)
+            for other in inside:
+                expected[other].append(frame)
+        elif action == "leave" and who in inside:
+            room.remove(members[who])
+            inside.remove(who)
+        elif action == "return" and who not in inside:
+            room.add(members[who])
+            inside.add(who)
+        elif action == "tick":
+            tick.end()
+    tick.end()
+    assert [b"".join(member.writes).decode() for member in members] == ["".join(frames) for frames in expected]
+    assert stats.messages_delivered[KIND] == sum(map(len, expected))

@@ -1,0 +1,61 @@
+"""One table of settings: flags before environment before defaults; nonsense is one line and exit code 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.settings import Settings, parse, table
+
+
+def test_flags_win_over_the_environment_which_wins_over_defaults() -> None:
+    environment = {"STAMPEDE_PORT": "7000", "STAMPEDE_HOST": "::1", "STAMPEDE_UPLOAD_DIR": "files"}
+    settings = parse(["--port", "9000"], environment)
+    assert settings.port == 9000
+    assert settings.host == "::1"
+    assert settings.upload_dir == Path("files")
+    assert settings.heartbeat_interval == Settings().heartbeat_interval == 30
+
+
+def test_every_setting_has_a_flag_and_an_environment_name() -> None:
+    assert [row.flag for row in table()] == [
+        "--host",
+        "--port",
+        "--metrics-port",
+        "--work-per-message",
+        "--upload-dir",
+        "--heartbeat-interval",
+        "--heartbeat-timeout",
+        "--log-level",
+    ]
+    assert all(row.environment == "STAMPEDE_" + row.flag[2:].replace("-", "_").upper() for row in table())
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--port", "70000"],
+        ["--port", "http"],
+        ["--work-per-message", "-1"],
+        ["--heartbeat-timeout", "nan"],
+        ["--log-level", "loud"],
+        ["--no-such-flag"],
+        ["--por", "1"],
+    ],
+)
+def test_nonsense_ends_in_one_line_that_names_it_and_exit_code_2(flags: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", "server", *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert flags[0] in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_help_names_every_setting() -> None:
+    done = subprocess.run([sys.executable, "-m", "server", "--help"], capture_output=True, text=True, check=True)
+    for row in table():
+        assert row.flag in done.stdout
+        assert row.environment in done.stdout

@@ -1,0 +1,168 @@
+"""The map of the house, as data, held against every import."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# What each module may import of ours. `metrics` alone stands for everything in that room.
+SERVER = {
+    "server": set(),
+    "server.errors": set(),
+    "server.frames": set(),
+    "server.settings": set(),
+    "server.messages": {"server.errors"},
+    "server.stats": {"server.errors", "server.messages"},
+    "server.room": {"server.stats"},
+    "server.hub": {"server.errors", "server.frames", "server.messages", "server.room", "server.stats"},
+    "server.heartbeat": {"server.stats"},
+    "server.loop_lag": {"server.stats"},
+    "server.uploads": {"server.errors", "server.messages", "server.stats"},
+    "server.services": {"server.hub", "server.messages", "server.settings", "server.stats", "server.uploads"},
+    "server.transfer": {"server.errors", "server.hub", "server.messages", "server.services", "server.uploads"},
+    "server.endpoints": {
+        "server.errors",
+        "server.frames",
+        "server.hub",
+        "server.messages",
+        "server.services",
+        "server.stats",
+        "server.transfer",
+        "server.uploads",
+    },
+    "server.http": {"server.stats"},
+    "server.connection": {
+        "server.endpoints",
+        "server.errors",
+        "server.frames",
+        "server.heartbeat",
+        "server.http",
+        "server.services",
+    },
+    "server.pages": {"server", "server.http", "server.hub", "server.stats"},
+    "server.app": {
+        "metrics",
+        "server",
+        "server.connection",
+        "server.endpoints",
+        "server.errors",
+        "server.heartbeat",
+        "server.http",
+        "server.hub",
+        "server.loop_lag",
+        "server.messages",
+        "server.pages",
+        "server.services",
+        "server.settings",
+        "server.stats",
+        "server.uploads",
+    },
+    "server.__main__": {"server.app", "server.settings"},
+}
+
+# Rooms outside the server: what anything in them may import beside its own room.
+ROOMS = {
+    "metrics": set(),
+    "loadtest": {"metrics", "server.frames", "server.messages"},
+    "capacity": {"metrics"},
+    "benchmarks": {"server.frames"},
+}
+
+# Pure modules: no sockets, no clocks, no randomness, no threads of their own.
+PURE = [
+    "server.errors",
+    "server.frames",
+    "server.heartbeat",
+    "server.hub",
+    "server.messages",
+    "server.room",
+    "server.stats",
+    "metrics.catalog",
+    "metrics.loglinear",
+    "capacity.projection",
+    "capacity.search",
+    "capacity.slo",
+    "capacity.verdict",
+    "loadtest._ledger",
+    "loadtest._stamp",
+    "loadtest._timeline",
+]
+IMPURE = {"asyncio", "gevent", "random", "secrets", "select", "socket", "subprocess", "threading", "time", "uvloop"}
+
+
+def modules() -> list[str]:
+    return [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for room in ("server", *ROOMS)
+        for path in sorted((ROOT / room).rglob("*.py"))
+    ]
+
+
+def imports(module: str, *, types: bool = True) -> set[str]:
+    """Return what a module imports at run time, and for its types, as dotted names."""
+    found = set()
+    tree = ast.parse(_path(module).read_text())
+    if not types:
+        tree.body = [
+            node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+        ]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            assert node.level == 0, f"{module}: imports are absolute"
+            # `from server import messages` names a module, `from server import __version__` a thing in one
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known() else node.module for name in names}
+    return found
+
+
+def known() -> set[str]:
+    return set(modules())
+
+
+def ours(names: set[str]) -> set[str]:
+    return {name for name in names if name.split(".")[0] in ("server", "tests", *ROOMS)}
+
+
+def allows(rule: str, name: str) -> bool:
+    return name == rule or (rule in ROOMS and name.startswith(rule + "."))
+
+
+@pytest.mark.parametrize("module", modules())
+def test_arrows_point_one_way(module: str) -> None:
+    room = module.split(".", maxsplit=1)[0]
+    allowed = SERVER[module] if room == "server" else ROOMS[room] | {room}
+    strays = {name for name in ours(imports(module)) if not any(allows(rule, name) for rule in allowed)}
+    assert strays == set()
+
+
+def test_the_map_names_no_module_that_is_gone() -> None:
+    assert set(SERVER) | set(PURE) <= known()
+
+
+def test_the_servers_arrows_form_no_circle() -> None:
+    left = {module: {name for name in names if name in SERVER} for module, names in SERVER.items()}
+    while left:
+        leaves = {module for module, names in left.items() if not names & set(left)}
+        assert leaves, f"a circle among {sorted(left)}"
+        left = {module: names for module, names in left.items() if module not in leaves}
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_parts_know_no_socket_clock_or_randomness(module: str) -> None:
+    assert {name.split(".")[0] for name in imports(module, types=False)} & IMPURE == set()
+
+
+def test_nothing_is_longer_than_it_should_be() -> None:
+    lengths = {module: len(_path(module).read_text().splitlines()) for module in modules()}
+    assert {module: length for module, length in lengths.items() if length > 400} == {}
+
+
+def _path(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
