@@ -135,10 +135,8 @@ class ChatServer:
                 lambda: Connection(gate), self._settings.host, port, backlog=_BACKLOG
             )
         except (OSError, UnicodeError) as error:
-            # uvloop wraps the system's words into its own; a name that cannot be looked up has no errno of the system.
-            known = isinstance(error, OSError) and error.errno is not None and error.errno > 0
-            reason = os.strerror(error.errno).lower() if known else getattr(error, "strerror", None) or error
-            raise SettingsError(f"cannot listen on {_bracketed(self._settings.host)}:{port}: {reason}") from None
+            address = f"{_bracketed(self._settings.host)}:{port}"
+            raise SettingsError(f"cannot listen on {address}: {_in_words(error)}") from None
         self._listeners.append(listener)
         return int(listener.sockets[0].getsockname()[1])
 
@@ -192,6 +190,13 @@ def _raise_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _in_words(error: OSError | UnicodeError) -> str:
+    """Return the system's own words: uvloop wraps them; a name that cannot be looked up has a number of its own."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno).lower() if error.errno > 0 else str(error.strerror)
+    return str(error)
 
 
 def _bracketed(host: str) -> str:

@@ -36,7 +36,7 @@ def by_library(chunks: list[bytes], *, masked: bool) -> tuple[list[tuple[Opcode,
     for chunk in chunks:
         protocol.receive_data(chunk)
         events += seen_by(protocol)
-    return events, protocol.close_sent and protocol.close_sent.code
+    return events, int(protocol.close_sent.code) if protocol.close_sent else None
 
 
 def by_splitter(chunks: list[bytes], *, masked: bool) -> tuple[list[tuple[Opcode, bool, bytes]], int | None]:
@@ -51,7 +51,7 @@ def by_splitter(chunks: list[bytes], *, masked: bool) -> tuple[list[tuple[Opcode
                 events += seen_by(protocol)
             elif protocol.state is OPEN:
                 events.append((Opcode.TEXT, True, item))
-    return events, protocol.close_sent and protocol.close_sent.code
+    return events, int(protocol.close_sent.code) if protocol.close_sent else None
 
 
 frames = st.builds(

@@ -70,12 +70,10 @@ def test_nobody_is_expired_in_the_round_after_a_stall_but_the_silent_are_in_the_
     wheel.add(awake, 0.0, 0.1)
     wheel.add(silent, 0.0, 0.9)
     wheel.advance(120.0)  # the machine slept for two minutes
-    assert not awake.expired
-    assert not silent.expired
+    assert [awake.expired, silent.expired] == [False, False]
     awake.heard_at = 120.0  # its bytes were waiting
     run(wheel, 120.0, 1.0, {})
-    assert silent.expired
-    assert not awake.expired
+    assert [awake.expired, silent.expired] == [False, True]
 
 
 def test_zero_turns_pings_and_kills_off() -> None:
