@@ -54,7 +54,7 @@ class ChatServer:
         self._loop = loop
         self._clock = clock
         self.stats = ServerStats()
-        hub = Hub(self.stats, loop.call_soon, clock)
+        hub = Hub(self.stats, loop.call_soon, clock, lambda: time.time_ns() // 1_000_000)
         self._uploads = UploadStore(settings.upload_dir, self.stats)
         services = Services(
             hub=hub,
@@ -62,7 +62,6 @@ class ChatServer:
             stats=self.stats,
             settings=settings,
             clock=clock,
-            wall_ms=lambda: time.time_ns() // 1_000_000,
             call_later=loop.call_later,
             run_in_thread=self._run_in_thread,
         )

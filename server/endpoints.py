@@ -74,7 +74,7 @@ class ChatEndpoint:
             if isinstance(message, wire.UPLOAD_MESSAGES):
                 self._transfers().handle(message, received_at)
             else:
-                services.hub.handle(self._client, message, received_at, services.wall_ms())
+                services.hub.handle(self._client, message, received_at)
         except RequestError as error:
             self._refuse(error)
 

@@ -9,6 +9,7 @@ the room's messages in one order; a newcomer sees its own `userJoined` before it
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from server import messages as wire
@@ -41,17 +42,24 @@ class Hub:
         stats: where everything is counted.
         schedule: runs a callback at the end of this tick (`loop.call_soon`).
         clock: monotonic seconds; the clock of every `received_at`.
+        wall_ms: wall clock in milliseconds, for timestamps in messages.
     """
 
     def __init__(
-        self, stats: ServerStats, schedule: Callable[[Callable[[], None]], object], clock: Callable[[], float]
+        self,
+        stats: ServerStats,
+        schedule: Callable[[Callable[[], None]], object],
+        clock: Callable[[], float],
+        wall_ms: Callable[[], int],
     ) -> None:
         self._stats = stats
         self._schedule = schedule
         self._clock = clock
+        self._wall_ms = wall_ms
+        self._flushes: deque[Callable[[], None]] = deque()
         self.rooms: dict[str, Room] = {}
-        self.everyone = Room("everyone", stats, schedule, clock)
-        self.watchers = Room("watchers", stats, schedule, clock)
+        self.everyone = self._make_room("everyone")
+        self.watchers = self._make_room("watchers")
         self._effects: dict[type[wire.Message], Callable[..., None]] = {
             wire.SendChatMessage: self._chat_message,
             wire.SendTyping: self._typing,
@@ -76,19 +84,18 @@ class Hub:
 
     # --- messages ---
 
-    def handle(self, client: Client, message: wire.HubMessage, received_at: float, wall_ms: int) -> None:
+    def handle(self, client: Client, message: wire.HubMessage, received_at: float) -> None:
         """Let one message take effect.
 
         Args:
             client: whose message.
             message: what it says.
             received_at: when it came in, on the hub's clock.
-            wall_ms: the same moment on the wall clock, in milliseconds, for timestamps in answers.
 
         Raises:
             RequestError: it asks for something that cannot be done now.
         """
-        self._effects[type(message)](client, message, received_at, wall_ms)
+        self._effects[type(message)](client, message, received_at)
 
     def reply(self, client: Client, message: wire.Message) -> None:
         """Send a message to one client; a `chat` of its own that waits for the end of the tick goes first."""
@@ -120,11 +127,11 @@ class Hub:
             )
         )
 
-    def _set_username(self, client: Client, message: wire.SetUsername, _received_at: float, _wall_ms: int) -> None:
+    def _set_username(self, client: Client, message: wire.SetUsername, _received_at: float) -> None:
         client.username = message.username
         self.reply(client, wire.UsernameSet(username=message.username))
 
-    def _join_room(self, client: Client, message: wire.JoinRoom, received_at: float, _wall_ms: int) -> None:
+    def _join_room(self, client: Client, message: wire.JoinRoom, received_at: float) -> None:
         self._leave(client, received_at)
         room = self.rooms.get(message.room)
         if room is None:
@@ -137,34 +144,34 @@ class Hub:
         room.flush()
         self.reply(client, wire.RoomJoined(room=room.name, user_count=len(room)))
 
-    def _leave_room(self, client: Client, _message: wire.LeaveRoom, received_at: float, _wall_ms: int) -> None:
+    def _leave_room(self, client: Client, _message: wire.LeaveRoom, received_at: float) -> None:
         room = client.room
         if room is not None:
             self._leave(client, received_at)
             self.reply(client, wire.RoomLeft(room=room.name))
 
-    def _chat_message(self, client: Client, message: wire.SendChatMessage, received_at: float, wall_ms: int) -> None:
+    def _chat_message(self, client: Client, message: wire.SendChatMessage, received_at: float) -> None:
         room = self._room_of(client, "chatMessage")
         if self.everyone.pending:
             self.everyone.flush()  # a `chat` of this client may wait there and must not be overtaken
-        chat = wire.ChatMessage(user=client.username, text=message.text, timestamp=wall_ms)
+        chat = wire.ChatMessage(user=client.username, text=message.text, timestamp=self._wall_ms())
         room.publish("chatMessage", text_frame(wire.encode(chat)), received_at, author=client)
 
-    def _typing(self, client: Client, _message: wire.SendTyping, received_at: float, _wall_ms: int) -> None:
+    def _typing(self, client: Client, _message: wire.SendTyping, received_at: float) -> None:
         room = self._room_of(client, "typing")
         frame = text_frame(wire.encode(wire.UserTyping(user=client.username)))
         room.publish("userTyping", frame, received_at, author=client)
 
-    def _chat(self, client: Client, message: wire.SendChat, received_at: float, _wall_ms: int) -> None:
+    def _chat(self, client: Client, message: wire.SendChat, received_at: float) -> None:
         if client.room is not None:
             client.room.flush()
         self._publish(self.everyone, wire.Chat(user=message.user, text=message.text), received_at)
 
-    def _ping(self, client: Client, message: wire.Ping, _received_at: float, wall_ms: int) -> None:
+    def _ping(self, client: Client, message: wire.Ping, _received_at: float) -> None:
         if memoryview(message.timestamp):
-            self.reply(client, wire.Pong(server_time=wall_ms, timestamp=message.timestamp))
+            self.reply(client, wire.Pong(server_time=self._wall_ms(), timestamp=message.timestamp))
         else:
-            self.reply(client, wire.Pong(server_time=wall_ms))
+            self.reply(client, wire.Pong(server_time=self._wall_ms()))
 
     # --- rooms ---
 
@@ -174,8 +181,25 @@ class Hub:
             raise RequestError(ErrorCode.NO_ROOM, about)
         return client.room
 
+    def _make_room(self, name: str) -> Room:
+        return Room(name, self._stats, self._at_end_of_tick, self._clock)
+
+    def _at_end_of_tick(self, flush: Callable[[], None]) -> None:
+        """Collect the rooms to flush: one callback a tick for all of them costs less than one for each."""
+        if not self._flushes:
+            self._schedule(self._flush_rooms)
+        self._flushes.append(flush)
+
+    def _flush_rooms(self) -> None:
+        try:
+            while self._flushes:
+                self._flushes.popleft()()
+        finally:
+            if self._flushes:  # a flush that fails takes no other room with it
+                self._schedule(self._flush_rooms)
+
     def _open(self, name: str) -> Room:
-        room = self.rooms[name] = Room(name, self._stats, self._schedule, self._clock)
+        room = self.rooms[name] = self._make_room(name)
         self._stats.rooms_created += 1
         self._notify(wire.Notification(event="roomOpened", room=name))
         return room

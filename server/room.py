@@ -22,6 +22,10 @@ class Member(Protocol):
         """Take whole frames; return False, never raise, when the transport is gone."""
 
 
+Entry = tuple[bytes, str, float, "Member | None"]
+"""What waits in an outbox: frame, kind, time of receipt, author."""
+
+
 class Room:
     """Members in the order they came, and what they are to be told at the end of this tick.
 
@@ -32,18 +36,7 @@ class Room:
         clock: monotonic seconds.
     """
 
-    __slots__ = (
-        "_authors",
-        "_clock",
-        "_frames",
-        "_kinds",
-        "_received",
-        "_schedule",
-        "_size",
-        "_stats",
-        "members",
-        "name",
-    )
+    __slots__ = ("_clock", "_outbox", "_schedule", "_stats", "members", "name")
 
     def __init__(
         self,
@@ -57,11 +50,7 @@ class Room:
         self._stats = stats
         self._schedule = schedule
         self._clock = clock
-        self._frames: list[bytes] = []
-        self._kinds: list[str] = []
-        self._received: list[float] = []
-        self._size = 0
-        self._authors: dict[Member, list[tuple[int, int]]] = {}
+        self._outbox: list[Entry] = []
 
     def __len__(self) -> int:
         return len(self.members)
@@ -69,7 +58,7 @@ class Room:
     @property
     def pending(self) -> bool:
         """Whether something waits for the end of the tick."""
-        return bool(self._frames)
+        return bool(self._outbox)
 
     def add(self, member: Member) -> None:
         """Let a member in; what was said before goes out first, so that a newcomer never sees it."""
@@ -94,51 +83,52 @@ class Room:
             received_at: when the message that caused it came in, on `clock`.
             author: a member who does not get it; None: everyone does.
         """
-        recipients = len(self.members)
-        if author is not None:
-            recipients -= 1
-            self._authors.setdefault(author, []).append((self._size, self._size + len(frame)))
-        if not self._frames:
+        recipients = len(self.members) if author is None else len(self.members) - 1
+        if not self._outbox:
             self._schedule(self.flush)
-        self._frames.append(frame)
-        self._kinds.append(kind)
-        self._received.append(received_at)
-        self._size += len(frame)
+        self._outbox.append((frame, kind, received_at, author))
         self._stats.messages_delivered[kind] += recipients
         self._stats.fanout_recipients.observe(recipients)
 
     def flush(self) -> None:
         """Write the outbox to every member; one who cannot be written to stops nobody else's."""
-        if not self._frames:
+        outbox = self._outbox
+        if not outbox:
             return
-        data = self._frames[0] if len(self._frames) == 1 else b"".join(self._frames)
-        authors = self._authors
-        for member in self.members:
-            if member in authors:
-                others = _without(data, authors[member])
-                if others and not member.write(others):
-                    self._count_undelivered(member)
-            elif not member.write(data):
-                self._count_undelivered(member)
+        self._outbox = []
+        if len(outbox) == 1:
+            frame, _, _, author = outbox[0]
+            for member in self.members:
+                if member is not author and not member.write(frame):
+                    self._count_undelivered(member, outbox)
+        else:
+            self._write_joined(outbox)
         observe = self._stats.fanout_duration.observe
         now = self._clock()
-        for received_at in self._received:
+        for _, _, received_at, _ in outbox:
             observe(now - received_at)
-        self._frames = []
-        self._kinds = []
-        self._received = []
-        self._size = 0
-        self._authors = {}
 
-    def _count_undelivered(self, member: Member) -> None:
-        """Take back what `publish` counted as delivered to a member whose transport was gone."""
-        own = {start for start, _ in self._authors.get(member, ())}
+    def _write_joined(self, outbox: list[Entry]) -> None:
+        """Write one join of all frames to everyone, and to authors one without their own."""
+        data = b"".join([frame for frame, _, _, _ in outbox])
+        own: dict[Member, list[tuple[int, int]]] = {}  # where an author's own frames stand in the join
         start = 0
-        for kind, frame in zip(self._kinds, self._frames, strict=True):
-            if start not in own:
+        for frame, _, _, author in outbox:
+            stop = start + len(frame)
+            if author is not None:
+                own.setdefault(author, []).append((start, stop))
+            start = stop
+        for member in self.members:
+            others = _without(data, own[member]) if member in own else data
+            if others and not member.write(others):
+                self._count_undelivered(member, outbox)
+
+    def _count_undelivered(self, member: Member, outbox: list[Entry]) -> None:
+        """Take back what `publish` counted as delivered to a member whose transport was gone."""
+        for _, kind, _, author in outbox:
+            if author is not member:
                 self._stats.messages_delivered[kind] -= 1
                 self._stats.messages_dropped[kind, "closed"] += 1
-            start += len(frame)
 
 
 def _without(data: bytes, spans: list[tuple[int, int]]) -> bytes:

@@ -21,7 +21,6 @@ class Services:
 
     Attributes:
         clock: monotonic seconds.
-        wall_ms: wall clock in milliseconds.
         call_later: call back after some seconds.
         run_in_thread: store a file, which blocks, then call back with what came of it.
     """
@@ -31,6 +30,5 @@ class Services:
     stats: ServerStats
     settings: Settings
     clock: Callable[[], float]
-    wall_ms: Callable[[], int]
     call_later: Callable[[float, Callable[[], None]], object]
     run_in_thread: Callable[[Callable[[], FileSaved], Callable[[FileSaved | BaseException], None]], None]
