@@ -17,7 +17,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from benchmarks._wire import TEXT, DisconnectedError, FrameReader, masked_text, upgrade
+from benchmarks._wire import TEXT, DisconnectedError, FrameReader, upgrade
+from server.frames import masked_text_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,7 @@ SWEEP_SECONDS: Final = 0.002
 """Each socket is looked at once in this time, which is also the resolution of latencies: cheap, and far below
 what a receive buffer holds."""
 
+_MASK: Final = bytes.fromhex("37fa213d")  # of RFC 6455's own example; a server has to unmask with any
 _STAMP: Final = b'"text":"@'
 _STAMP_DIGITS: Final = TEXT_BYTES - 1
 _DISCARD_BYTES: Final = 1 << 20
@@ -244,7 +246,7 @@ class Herd:
 
 def message(**fields: object) -> bytes:
     """Return the frame of a client's message."""
-    return masked_text(json.dumps(fields, separators=(",", ":")).encode())
+    return masked_text_frame(json.dumps(fields, separators=(",", ":")).encode(), _MASK)
 
 
 def stamped() -> bytes:

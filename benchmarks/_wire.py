@@ -1,4 +1,4 @@
-"""The little of WebSocket that a benchmark's client needs, without a library whose cost would be measured too."""
+"""What a benchmark's client needs of WebSocket, without a library whose cost would be measured too."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import socket
 from typing import Final
 
 TEXT: Final = 0x1
-_MASK: Final = bytes.fromhex("37fa213d")  # the key of RFC 6455's own example; a server has to unmask with any
-_MASK_BIT: Final = 0x80
 
 
 class DisconnectedError(ConnectionError):
@@ -40,15 +38,6 @@ def upgrade(host: str, port: int, path: str = "/chat") -> tuple[socket.socket, b
         client.close()
         raise DisconnectedError(f"{host}:{port}{path} refused the upgrade: {head[:80]!r}")
     return client, rest
-
-
-def masked_text(payload: bytes) -> bytes:
-    """Return the frame of a client's text message below 64 KiB (RFC 6455, section 5.2)."""
-    size = len(payload)
-    length = bytes((_MASK_BIT | size,)) if size < 126 else bytes((_MASK_BIT | 126,)) + size.to_bytes(2, "big")
-    keys = _MASK * (size // 4 + 1)
-    masked = bytes(byte ^ key for byte, key in zip(payload, keys, strict=False))
-    return b"\x81" + length + _MASK + masked
 
 
 class FrameReader:

@@ -7,25 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
-from websockets.protocol import SEND_EOF
-from websockets.server import ServerProtocol
 
-from benchmarks._wire import TEXT, DisconnectedError, FrameReader, masked_text, upgrade
+from benchmarks._wire import TEXT, DisconnectedError, FrameReader, upgrade
 
 payloads = st.binary(max_size=300) | st.integers(0, 70_000).map(bytes)
-
-
-@given(payloads.filter(lambda payload: len(payload) < 65536))
-def test_a_masked_text_is_what_the_library_reads_as_that_text(payload: bytes) -> None:
-    server = ServerProtocol()
-    server.state = type(server.state).OPEN
-    server.parser = server.parse()
-    next(server.parser)
-    server.receive_data(masked_text(payload))
-    (frame,) = server.events_received()
-    assert isinstance(frame, Frame)
-    assert (frame.opcode, frame.data, frame.fin) == (Opcode.TEXT, payload, True)
-    assert SEND_EOF not in server.data_to_send()
 
 
 @given(st.lists(payloads, max_size=8), st.data())
