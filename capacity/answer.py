@@ -60,6 +60,11 @@ def count(number: int | None) -> str:
     return f"{number or 0:,}".replace(",", " ")
 
 
+def about(number: int) -> str:
+    """Write an estimate with three significant digits: more would claim what it does not know."""
+    return count(int(float(f"{number:.3g}")))
+
+
 def _pace(rate: float) -> str:
     if rate == 1:
         return "one message a second each"
@@ -166,7 +171,8 @@ class _Teller:
         return " ".join(part for part in parts if part)
 
     def _who(self, users: int) -> str:
-        return f"{count(users)} {self.question.load.noun()} ({self.question.load.details()})"
+        noun = self.question.load.noun() if users != 1 else self.question.load.noun().removesuffix("s")
+        return f"{count(users)} {noun} ({self.question.load.details()})"
 
     def _one_level(self, step: StepRecord) -> str:
         who, levels = self._who(step.users), _listing(self.question.levels)
@@ -223,9 +229,9 @@ class _Teller:
         if self.projection is None:
             return ""
         low, high = self.projection.low, self.projection.high
-        upper = f"-{count(high)}" if high is not None else " or more"
+        upper = f"-{about(high)}" if high is not None else " or more"
         doubt = f"; {self.projection.warning}" if self.projection.warning else ""
         return (
-            f"Projected, not measured: its core is full at about {count(self.projection.users)} users "
-            f"(95 % interval {count(low)}{upper}{doubt})."
+            f"Projected, not measured: its core is full at about {about(self.projection.users)} users "
+            f"(95 % interval {about(low)}{upper}{doubt})."
         )

@@ -70,39 +70,44 @@ class Chart:
     svgs: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a drawing shows, and in which shape."""
+
+    report: Report
+    steps: Sequence[StepRecord]
+    levels: Sequence[ServiceLevel]
+    shape: Shape
+
+
 def draw_charts(report: Report, levels: Sequence[ServiceLevel]) -> list[Chart]:
-    """Return the charts that the steps suffice for; none without any measured step."""
+    """Return the three charts, or none without any measured step."""
     steps = [step for step in report.steps if step.window_s is not None]
     if not steps:
         return []
+
+    def chart(key: str, title: str, words: str, draw: Callable[[Figure, _View], None]) -> Chart:
+        views = [_View(report, steps, levels, shape) for shape in (WIDE, NARROW)]
+        svgs = [_inline(_svg(draw, view, key), f"{key}-{view.shape.name}", title, words) for view in views]
+        return Chart(key, title, words, tuple(svgs))
+
     return [
-        _chart("verdicts", "Users and verdicts over time", _verdict_words(report), _draw_verdicts, report, levels),
-        _chart("latency", "Delivery latency against users", _latency_words(steps), _draw_latency, report, levels),
-        _chart("load", "Deliveries and CPU against users", _load_words(steps), _draw_load, report, levels),
+        chart("verdicts", "Users and verdicts over time", _verdict_words(report), _draw_verdicts),
+        chart("latency", "Delivery latency against users", _latency_words(steps), _draw_latency),
+        chart("load", "Deliveries and CPU against users", _load_words(steps), _draw_load),
     ]
 
 
-def _chart(
-    key: str,
-    title: str,
-    words: str,
-    draw: Callable[[Figure, Report, Sequence[ServiceLevel], Shape], None],
-    report: Report,
-    levels: Sequence[ServiceLevel],
-) -> Chart:
-    svgs = []
-    for shape in (WIDE, NARROW):
-        # The salt makes ids reproducible; the text stays text, in the page's own font.
-        settings = {"svg.fonttype": "none", "svg.hashsalt": key, "font.size": shape.text, "axes.unicode_minus": False}
-        with mpl.rc_context(settings):
-            figure = Figure(
-                figsize=(shape.width / _POINTS_PER_INCH, shape.height / _POINTS_PER_INCH), layout="constrained"
-            )
-            draw(figure, report, levels, shape)
-            page = io.StringIO()
-            figure.savefig(page, format="svg", transparent=True, metadata={"Date": None})
-        svgs.append(_inline(page.getvalue(), f"{key}-{shape.name}", title, words))
-    return Chart(key, title, words, tuple(svgs))
+def _svg(draw: Callable[[Figure, _View], None], view: _View, salt: str) -> str:
+    """Return matplotlib's drawing; the salt makes its ids reproducible, and text stays text."""
+    shape = view.shape
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": shape.text}):
+        size = (shape.width / _POINTS_PER_INCH, shape.height / _POINTS_PER_INCH)
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure, view)
+        page = io.StringIO()
+        figure.savefig(page, format="svg", transparent=True, metadata={"Date": None})
+    return page.getvalue()
 
 
 def _inline(svg: str, prefix: str, title: str, words: str) -> str:
@@ -127,7 +132,7 @@ def _style(axes: Axes, *, x: str, y: str) -> None:
     axes.set_xlabel(x, color=_MUTED)
     # A horizontal label above the axis is read without turning the head, and costs a phone no width.
     axes.set_title(y, loc="left", color=_MUTED, fontsize=mpl.rcParams["font.size"])
-    axes.tick_params(colors=_MUTED, length=0, pad=5)
+    axes.tick_params(which="both", colors=_MUTED, length=0, pad=5)
     axes.grid(visible=True, axis="y", color=_GRID, linewidth=1)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
@@ -138,11 +143,17 @@ def _style(axes: Axes, *, x: str, y: str) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(round(value))))
 
 
-def _legend(axes: Axes, columns: int) -> None:
+def _legend(axes: Axes, shape: Shape) -> None:
+    """Put the legend beside the axis label where there is width for both, else on lines of its own below it."""
+    handles = axes.get_legend_handles_labels()[0]
+    wide = shape is WIDE
+    rows = 1 if len(handles) <= 3 else 2
+    if not wide:
+        axes.set_title(axes.get_title("left"), loc="left", color=_MUTED, fontsize=shape.text, pad=8 + 18 * rows)
     axes.legend(
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=columns,
+        loc="lower right" if wide else "lower left",
+        bbox_to_anchor=(1.0, 1.0) if wide else (-0.02, 1.0),
+        ncols=len(handles) if wide or rows == 1 else 2,
         frameon=False,
         labelcolor=_INK,
         handlelength=1.6,
@@ -160,10 +171,10 @@ def _mark(axes: Axes, x: float, y: float, verdict: str, *, size: float = 7) -> N
     )  # fmt: skip
 
 
-def _draw_verdicts(figure: Figure, report: Report, levels: Sequence[ServiceLevel], shape: Shape) -> None:
+def _draw_verdicts(figure: Figure, view: _View) -> None:
     axes = figure.subplots()
     _style(axes, x="seconds since the search began", y="users")
-    answer = report.answer
+    answer = view.report.answer
     low, high = answer.supported_users, answer.first_failing_users
     if low and high:
         axes.axhspan(low, high, color=_FIRST, alpha=0.14, linewidth=0)
@@ -171,18 +182,18 @@ def _draw_verdicts(figure: Figure, report: Report, levels: Sequence[ServiceLevel
         axes.axhline(low, color=_FIRST, linewidth=1.2, linestyle=(0, (5, 3)))
     times: list[float] = []
     users: list[float] = []
-    for step in report.steps:
+    for step in view.report.steps:
         ends = step.started_s + step.settle_s + (step.window_s or 0.0)
         times += [step.started_s, ends]
         users += [step.users, step.users]
     axes.plot(times, users, color=_GRID, linewidth=1.5, zorder=2)
-    for step in report.steps:
+    for step in view.report.steps:
         begins = step.started_s + step.settle_s
         ends = begins + (step.window_s or 0.0)
         axes.plot([begins, ends], [step.users] * 2, color=_MARKERS[step.verdict][2], linewidth=3, alpha=0.55)
         _mark(axes, (begins + ends) / 2, step.users, step.verdict, size=8)
     for verdict in ("pass", "fail", "invalid"):
-        if any(step.verdict == verdict for step in report.steps):
+        if any(step.verdict == verdict for step in view.report.steps):
             marker, face, edge = _MARKERS[verdict]
             axes.plot(
                 [], [], marker=marker, markersize=7, markerfacecolor=face, markeredgecolor=edge, markeredgewidth=1.6,
@@ -192,7 +203,7 @@ def _draw_verdicts(figure: Figure, report: Report, levels: Sequence[ServiceLevel
     axes.set_xlim(0, max(times) * 1.02)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(round(value))))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    _legend(axes, 3)
+    _legend(axes, view.shape)
 
 
 def _by_users(steps: Sequence[StepRecord], figure: str) -> tuple[list[int], list[float]]:
@@ -206,10 +217,10 @@ def _by_users(steps: Sequence[StepRecord], figure: str) -> tuple[list[int], list
     return levels, [median(known[users]) for users in levels]
 
 
-def _draw_latency(figure: Figure, report: Report, levels: Sequence[ServiceLevel], shape: Shape) -> None:
+def _draw_latency(figure: Figure, view: _View) -> None:
     axes = figure.subplots()
     _style(axes, x="users", y="milliseconds")
-    steps = [step for step in report.steps if step.window_s is not None]
+    steps = view.steps
     for rank, colour in (("p99", _FIRST), ("p50", _SECOND)):
         for clock, dash, name in (("", "-", "intended"), ("sent_", (0, (2, 2)), "sent")):
             x, y = _by_users(steps, f"deliver_{clock}{rank}_ms")
@@ -219,29 +230,30 @@ def _draw_latency(figure: Figure, report: Report, levels: Sequence[ServiceLevel]
             _mark(axes, step.users, step.deliver_p99_ms, step.verdict, size=6)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value < 1000 else count(int(value))))
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     axes.set_xlim(left=0)
-    for level in levels:
+    for level in view.levels:
         if level.is_delivery_latency:
+            axes.set_ylim(top=max(axes.get_ylim()[1], level.threshold * 3))  # room for its label
             axes.axhline(level.threshold, color=_FAIL, linewidth=1.4, linestyle=(0, (6, 3)))
             axes.annotate(
                 level.text, (0, level.threshold), xytext=(4, 4), textcoords="offset points", color=_FAIL, va="bottom"
             )
-    _legend(axes, 4 if shape is WIDE else 2)
+    _legend(axes, view.shape)
 
 
-def _draw_load(figure: Figure, report: Report, levels: Sequence[ServiceLevel], shape: Shape) -> None:
-    steps = [step for step in report.steps if step.window_s is not None]
-    if shape is WIDE:
+def _draw_load(figure: Figure, view: _View) -> None:
+    if view.shape is WIDE:
         rates, cpu = figure.subplots(1, 2)
     else:
-        figure.set_figheight(figure.get_figheight() * 1.75)
+        figure.set_figheight(figure.get_figheight() * 2)
         rates, cpu = figure.subplots(2, 1)
-    _draw_rates(rates, steps)
-    _draw_cpu(cpu, report, steps)
+    _draw_rates(rates, view)
+    _draw_cpu(cpu, view)
 
 
-def _draw_rates(axes: Axes, steps: Sequence[StepRecord]) -> None:
+def _draw_rates(axes: Axes, view: _View) -> None:
+    steps = view.steps
     _style(axes, x="users", y="deliveries/s")
     x, y = _by_users(steps, "offered_per_s")
     axes.plot(x, y, color=_SECOND, linewidth=2, linestyle=(0, (2, 2)), label="offered")
@@ -253,10 +265,11 @@ def _draw_rates(axes: Axes, steps: Sequence[StepRecord]) -> None:
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(round(value))))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
-    _legend(axes, 2)
+    _legend(axes, view.shape)
 
 
-def _draw_cpu(axes: Axes, report: Report, steps: Sequence[StepRecord]) -> None:
+def _draw_cpu(axes: Axes, view: _View) -> None:
+    steps, answer = view.steps, view.report.answer
     _style(axes, x="users", y="% of one core")
     x, y = _by_users(steps, "server_cpu")
     axes.plot(x, [value * 100 for value in y], color=_FIRST, linewidth=2, label="server")
@@ -268,17 +281,17 @@ def _draw_cpu(axes: Axes, report: Report, steps: Sequence[StepRecord]) -> None:
     for step in steps:
         if step.server_cpu is not None:
             _mark(axes, step.users, step.server_cpu * 100, step.verdict, size=6)
-    answer = report.answer
-    if answer.projected_users and x and answer.projected_users > x[-1]:
+    at_low = next((cpu for users, cpu in zip(x, y, strict=True) if users == answer.supported_users), None)
+    if answer.projected_users and at_low is not None:
         axes.plot(
-            [x[-1], answer.projected_users], [y[-1] * 100, 100],
+            [answer.supported_users or 0, answer.projected_users], [at_low * 100, 100],
             color=_THIRD, linewidth=2, linestyle=(0, (1, 2)), label="projected",
         )  # fmt: skip
     axes.axhline(100, color=_FAIL, linewidth=1.4, linestyle=(0, (6, 3)))
     axes.set_xlim(left=0)
     axes.set_ylim(0, max(110.0, *(value * 110 for value in y)) if y else 110)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    _legend(axes, 3)
+    _legend(axes, view.shape)
 
 
 def _verdict_words(report: Report) -> str:

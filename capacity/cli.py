@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         return error.exit_code
 
 
-def _on_sigterm(number: int, frame: FrameType | None) -> None:
+def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
     raise StoppedError("ended by SIGTERM", ExitCode.TERMINATED)
 
 

@@ -138,7 +138,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer
     steps: list[StepRecord]
     levels: list[str]
-    settings: dict[str, str | int | float | bool | list[str] | list[int] | None]
+    settings: dict[str, str | int | float | bool | None]
     environment: Environment
     missing: list[str]
     command: str

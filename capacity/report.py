@@ -9,17 +9,18 @@ import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
-from capacity.answer import count
+from capacity.answer import about, count
 from capacity.charts import draw_charts
 from capacity.record import Report
 from capacity.slo import parse_level, show_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SYMBOLS: Final = {"pass": "●", "fail": "▼", "invalid": "□"}
 _NARROW_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
-_ABSENT: Final = "–"
+_ABSENT: Final = "\N{EN DASH}"
 
 
 def write_report(report: Report, folder: Path) -> None:
@@ -49,13 +50,16 @@ def render_html(report: Report) -> str:
         loader=jinja2.PackageLoader("capacity"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    environment.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "count": _count,
-        "ms": lambda value: _ABSENT if value is None else show_ms(value),
-        "percent": lambda value: _ABSENT if value is None else f"{value * 100:.0f} %",
-        "mebibytes": lambda value: _ABSENT if value is None else f"{_count(round(value / 2**20))} MiB",
+        "ms": _ms,
+        "percent": _percent,
+        "mebibytes": _mebibytes,
         "prose": _prose,
+        "about": _about,
+        "sentence": _sentence,
     }
+    environment.filters.update(filters)
     levels = [parse_level(text) for text in report.levels]
     page = environment.get_template("report.html.j2")
     charts = [(chart, [Markup(svg) for svg in chart.svgs]) for chart in draw_charts(report, levels)]  # noqa: S704 - drawn by us, texts escaped
@@ -64,6 +68,26 @@ def render_html(report: Report) -> str:
 
 def _count(value: float | None) -> str:
     return _ABSENT if value is None else count(round(value)).replace(" ", _NARROW_SPACE)
+
+
+def _about(value: int) -> str:
+    return about(value).replace(" ", _NARROW_SPACE)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _ms(value: float | None) -> str:
+    return _ABSENT if value is None else show_ms(value)
+
+
+def _percent(value: float | None) -> str:
+    return _ABSENT if value is None else f"{value * 100:.0f} %"
+
+
+def _mebibytes(value: int | None) -> str:
+    return _ABSENT if value is None else f"{_count(value / 2**20)} MiB"
 
 
 def _prose(text: str) -> Markup:

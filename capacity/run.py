@@ -186,11 +186,11 @@ class CapacityRun:
         return answer_of(Question(load, levels, self.plan, subject, self.command), self.steps, ending)
 
 
-def settings_table(settings: Settings) -> dict[str, str | int | float | bool | list[str] | list[int] | None]:
+def settings_table(settings: Settings) -> dict[str, str | int | float | bool | None]:
     """Return the settings as the report shows them."""
     return {
         "host": settings.host,
-        "steps": list(settings.given),
+        "steps": ",".join(map(str, settings.given)) or None,
         "bounded": settings.bounded,
         "users_min": settings.users_min,
         "users_max": settings.users_max,

@@ -124,13 +124,14 @@ def _parser() -> configargparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
+    defaults = " ".join(DEFAULT_LEVELS).replace("%", "%%")  # argparse formats help with the % operator
     add("--host", metavar="URL", help="URL (ws or wss) of a running server; without it the bundled one is started")
     add("--report", metavar="DIR", default="report", help="folder for report.json and report.html")
     add(
         "--slo",
         metavar="LEVEL",
         action="append",
-        help=f"service level, repeatable (default: {' '.join(DEFAULT_LEVELS)})",
+        help=f"service level, repeatable (default: {defaults})",
     )
     add("--steps", metavar="N,N,...", type=_levels, help="measure exactly these numbers of users")
     add("--bounded", metavar="USERS", type=_positive(int), help="measure one level; exit code 99 when it fails")

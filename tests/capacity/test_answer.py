@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from capacity.answer import Load, about, answer_of, count
+from capacity.search import Ending, Plan
+from tests.capacity import kit
+
+if TYPE_CHECKING:
+    from capacity.record import StepRecord
+
+
+def test_an_interval_names_users_levels_limit_and_evidence() -> None:
+    answer = answer_of(kit.question(), kit.converged(), Ending.CONVERGED)
+    assert (answer.supported_users, answer.first_failing_users, answer.confirmed) == (1400, 1500, True)
+    assert answer.limited_by == "server CPU"
+    assert answer.projected_users is None
+    assert answer.headline == "1 400"
+    assert answer.sentence == (
+        "One server process holds 1 400 chatting users (rooms of 20, one message a second each) within "
+        "deliver_p99<250ms, loss<0.1% and errors<1%. At 1 500 it does not; first to give out: server CPU "
+        "(the server used 99 % of one core)."
+    )
+
+
+def test_a_limited_generator_gives_at_least_n_and_a_labelled_projection() -> None:
+    answer = answer_of(kit.question(), kit.generator_first(), Ending.GENERATOR)
+    assert (answer.supported_users, answer.first_failing_users) == (1900, None)
+    assert answer.generator_limited_at == 2000
+    assert answer.limited_by == "load generator"
+    assert answer.projected_users == pytest.approx(5880, rel=0.01)
+    assert answer.headline == "≥ 1 900"
+    assert "at least 1 900 chatting users" in answer.sentence
+    assert "At 2 000 the load generator was the limit, not the server" in answer.sentence
+    assert "Projected, not measured" in answer.sentence
+    assert answer.confirm_with == "python -m capacity --processes 2"
+
+
+def test_a_cap_that_passes_is_at_least_n() -> None:
+    steps = [kit.step(100), kit.step(200), *[kit.step(300)] * 3]
+    answer = answer_of(kit.question(plan=Plan(largest=300)), steps, Ending.NOT_REACHED)
+    assert answer.limited_by is None
+    assert "at least 300" in answer.sentence
+    assert "up to the cap passed" in answer.sentence
+
+
+def test_an_unconfirmed_level_says_so() -> None:
+    answer = answer_of(kit.question(), [kit.step(100), kit.step(200), kit.failing(400)], Ending.BUDGET)
+    assert not answer.confirmed
+    assert "not confirmed" in answer.sentence
+    assert "not confirmed" in answer.headline_label
+
+
+def test_a_run_cut_short_says_so_and_keeps_what_it_knows() -> None:
+    answer = answer_of(kit.question(), [kit.step(100), kit.step(200)], None)
+    assert answer.supported_users == 200
+    assert answer.ending == "cut short"
+    assert answer.sentence.startswith("Cut short; so far: One server process holds at least 200")
+
+
+def test_a_server_that_holds_nobody_has_no_supported_users() -> None:
+    answer = answer_of(kit.question(), [kit.failing(1)] * 2, Ending.NOTHING_HOLDS)
+    assert answer.supported_users is None
+    assert answer.headline == "< 1"
+    assert "does not hold 1 chatting user (" in answer.sentence
+
+
+def test_nothing_measured_says_why() -> None:
+    steps = [kit.step(100, "invalid", reasons=["worker 0 reports no loop lag"], signals=["series"])] * 2
+    answer = answer_of(kit.question(), steps, Ending.UNMEASURABLE)
+    assert answer.supported_users is None
+    assert answer.generator_limited_at is None
+    assert "Nothing could be measured" in answer.sentence
+    assert "no loop lag" in answer.sentence
+
+
+def test_no_steps_at_all() -> None:
+    answer = answer_of(kit.question(), [], None)
+    assert answer.sentence == "Nothing was measured."
+    assert answer.headline == "?"
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([kit.step(500)], "holds 500 chatting users"),
+        ([kit.failing(500)], "does not hold 500 chatting users"),
+        ([kit.generator_limited(500)] * 2, "could not be measured"),
+    ],
+)
+def test_one_bounded_level_is_answered_yes_no_or_not_measured(steps: list[StepRecord], words: str) -> None:
+    answer = answer_of(kit.question(plan=Plan(given=(500,))), steps, Ending.STEPS_DONE)
+    assert words in answer.sentence
+
+
+@pytest.mark.parametrize(
+    ("load", "noun", "details"),
+    [
+        (Load({"ChattingUser": 1}, 20, None, 1.0), "chatting users", "rooms of 20, one message a second each"),
+        (Load({"TypingUser": 1}, 10, None, 0.2), "typing users", "rooms of 10, one message each 5 s"),
+        (Load({"OwnUser": 1}, None, 4, 2.5), "OwnUser users", "4 rooms, 2.5 messages a second each"),
+        (
+            Load({"ChattingUser": 10, "TypingUser": 5}, 20, None, 1.0),
+            "users",
+            "10 ChattingUser : 5 TypingUser, rooms of 20, one message a second each",
+        ),
+    ],
+)
+def test_the_answer_says_who_the_users_are(load: Load, noun: str, details: str) -> None:
+    assert (load.noun(), load.details()) == (noun, details)
+
+
+def test_numbers_are_grouped_and_estimates_rounded() -> None:
+    assert count(1234567) == "1 234 567"
+    assert about(5951) == "5 950"
+    assert about(97) == "97"

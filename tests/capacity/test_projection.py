@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capacity.projection import project
+from tests.capacity import kit
+
+if TYPE_CHECKING:
+    from capacity.record import StepRecord
+
+
+def line(levels: list[int], idle: float, per_user: float, noise: float = 0.0, seed: int = 0) -> list[StepRecord]:
+    rng = random.Random(seed)
+    return [kit.step(n, server_cpu=(idle + per_user * n) * (1 + rng.uniform(-noise, noise))) for n in levels]
+
+
+@given(idle=st.floats(0, 0.2), full_at=st.integers(500, 50_000))
+def test_an_exact_line_is_prolonged_exactly(idle: float, full_at: int) -> None:
+    projection = project(line([100, 200, 400], idle, (1 - idle) / full_at))
+    assert projection is not None
+    assert projection.users == pytest.approx(full_at, rel=0.01, abs=1)
+    assert projection.cpu_idle == pytest.approx(idle, abs=1e-6)
+    assert projection.r_squared == pytest.approx(1)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    held = 0
+    for seed in range(200):
+        rng = random.Random(seed)
+        steps = [kit.step(n, server_cpu=0.02 + n / 2500 + rng.gauss(0, 0.01)) for n in (100, 200, 400, 800, 1200, 1200)]
+        projection = project(steps)
+        assert projection is not None
+        held += projection.low <= 2450 <= (projection.high or 10**9)
+    assert held >= 180
+
+
+def test_fewer_than_three_levels_project_nothing() -> None:
+    assert project(line([100, 100, 200, 200], 0.02, 1e-4)) is None
+
+
+def test_only_steps_that_passed_and_know_the_servers_cpu_count() -> None:
+    unknown = [kit.step(400, server_cpu=None), kit.failing(800), kit.generator_limited(900)]
+    assert project([*line([100, 200], 0.02, 1e-4), *unknown]) is None
+
+
+def test_a_cpu_that_does_not_grow_projects_nothing() -> None:
+    assert project([kit.step(n, server_cpu=0.3 - n / 10_000) for n in (100, 200, 400)]) is None
+
+
+def test_a_poor_fit_is_said_aloud() -> None:
+    projection = project([kit.step(n, server_cpu=cpu) for n, cpu in ((100, 0.1), (200, 0.5), (400, 0.3), (500, 0.6))])
+    assert projection is not None
+    assert projection.warning is not None
+    assert "poor" in projection.warning
+
+
+def test_a_far_reach_is_said_aloud() -> None:
+    projection = project(line([100, 200, 400], 0.0, 1 / 40_000))
+    assert projection is not None
+    assert "100 times beyond" in (projection.warning or "")
+
+
+def test_generator_cores_grow_with_the_projected_users() -> None:
+    projection = project(line([500, 1000, 2000], 0.0, 1 / 6000))
+    assert projection is not None
+    # 2 000 users took half a core of generator, so 6 000 take 1.5, with air for planning two cores.
+    assert projection.generator_cores == 2
+
+
+def test_cpu_per_delivery_comes_from_the_same_steps() -> None:
+    projection = project(line([500, 1000, 2000], 0.0, 1 / 5000))
+    assert projection is not None
+    assert projection.cpu_us_per_user == pytest.approx(200)
+    assert projection.cpu_us_per_delivery == pytest.approx(200 / 19)

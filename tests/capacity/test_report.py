@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import re
+from functools import cache
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from capacity.charts import draw_charts
+from capacity.report import read_report, render_html, write_report
+from capacity.search import Ending
+from capacity.slo import parse_level
+from tests.capacity import kit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from capacity.record import Report
+
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Page(HTMLParser):
+    """Checks that elements nest, and collects ids, text and elements by name."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+REPORTS = {
+    "interval": kit.report(kit.converged()),
+    "generator": kit.report(kit.generator_first(), Ending.GENERATOR),
+    "one step": kit.report([kit.step(100)], Ending.BUDGET),
+    "nothing": kit.report([], None, status="partial", status_reason="the server ended"),
+    "unknown server": kit.report([kit.step(n, server_cpu=None, server_rss_bytes=None) for n in (100, 200)], None),
+    "no window": kit.report([kit.step(100, "invalid", window_s=None, deliver_p99_ms=None)], None),
+}
+
+
+@pytest.fixture(params=list(REPORTS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def report(name: str) -> Report:
+    return REPORTS[name]
+
+
+@cache
+def page_of(name: str) -> str:
+    """Render each report once: drawing takes a second or two."""
+    return render_html(REPORTS[name])
+
+
+def test_the_page_nests_and_its_ids_are_unique(name: str) -> None:
+    page = Page(page_of(name))
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_the_page_needs_nothing_from_anywhere(name: str) -> None:
+    html = page_of(name)
+    assert not re.search(r"https?:|//[a-z]|@import|<script|<link|<img|<iframe", html)
+    assert set(re.findall(r"url\(([^)]*)\)", html)) <= {f"#{name}" for name in Page(html).ids}
+    assert set(re.findall(r'href="#([^"]*)"', html)) <= set(Page(html).ids)
+
+
+def test_the_answer_stands_on_top_and_every_step_in_the_table(name: str, report: Report) -> None:
+    html = page_of(name)
+    page = Page(html)
+    words = re.sub(r"\s+", " ", page.text)
+    assert re.sub(r"\s+", " ", report.answer.sentence) in words
+    assert words.index(report.answer.headline_label) < words.index("The environment")
+    rows = re.findall(r'<th scope="row">([^<]*)</th>', html)
+    assert len(rows) == 2 * len(report.steps)
+
+
+def test_every_chart_has_both_shapes_and_words_for_those_who_do_not_see_it() -> None:
+    html = page_of("interval")
+    drawings = [attrs for tag, attrs in Page(html).elements if tag == "svg"]
+    assert [attrs["class"] for attrs in drawings] == ["wide", "narrow"] * 3
+    for attrs in drawings:
+        assert attrs["role"] == "img"
+        title, words = (attrs["aria-labelledby"] or "").split()
+        assert f'<title id="{title}">' in html
+        assert f'<desc id="{words}">' in html
+    assert "1 500 users: fail" in html
+
+
+def test_charts_take_their_colours_from_the_page() -> None:
+    for chart in draw_charts(REPORTS["generator"], [parse_level(text) for text in kit.LEVELS]):
+        for svg in chart.svgs:
+            assert "var(--" in svg
+            assert not re.search(r"#[0-9a-f]{6}\b", svg)
+
+
+def test_a_projection_is_labelled_wherever_it_is_shown() -> None:
+    report = REPORTS["generator"]
+    html = page_of("generator")
+    assert "projected, not measured" in html
+    assert "Projected, not measured" in html
+    assert report.answer.projected_users is not None
+    hero = html[html.index('class="number"') : html.index('class="sentence"')]
+    assert "5" not in re.sub(r"<[^>]*>", "", hero)
+
+
+def test_a_partial_report_says_so_first() -> None:
+    assert "Partial report" in page_of("nothing")
+
+
+def test_text_from_outside_is_escaped() -> None:
+    nasty = kit.report([kit.step(100, notes=["<script>alert(1)</script>"])], None, command="x <b> & 'y'")
+    html = render_html(nasty)
+    assert "<script>" not in html
+    assert "x &lt;b&gt; &amp;" in html
+
+
+def test_json_has_the_promised_fields_and_reads_back(tmp_path: Path, report: Report) -> None:
+    write_report(report, tmp_path)
+    assert read_report(tmp_path / "report.json") == report
+    plain = msgspec.json.decode((tmp_path / "report.json").read_bytes())
+    promised = {"supported_users", "first_failing_users", "limited_by", "confirmed", "projected_users", "sentence"}
+    assert promised <= set(plain["answer"])
+    for step in plain["steps"]:
+        assert {"users", "verdict", "reasons", "window_s", "offered_per_s", "delivered_per_s"} <= set(step)
+        assert {"deliver_p50_ms", "deliver_p99_ms", "lost", "server_cpu"} <= set(step)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]

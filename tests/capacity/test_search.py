@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capacity.search import Bounds, Ending, Finished, Plan, Purpose, Step, Trial, bounds, next_move
+from capacity.verdict import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PASS, FAIL, INVALID = Outcome.PASS, Outcome.FAIL, Outcome.INVALID
+STEP_S = 10.0
+ENOUGH_S = 600.0
+
+
+def search(
+    plan: Plan, respond: Callable[[int], Outcome], *, budget_s: float = ENOUGH_S, data_missing: bool = False
+) -> tuple[list[Trial], Ending, list[Step]]:
+    """Run a search against a server that is a function of the users."""
+    trials: list[Trial] = []
+    steps: list[Step] = []
+    while True:
+        move = next_move(plan, trials, budget_s - len(trials) * STEP_S, STEP_S)
+        if isinstance(move, Finished):
+            return trials, move.ending, steps
+        steps.append(move)
+        outcome = respond(move.users)
+        trials.append(Trial(move.users, outcome, data_missing and outcome is INVALID))
+
+
+def knee(limit: float) -> Callable[[int], Outcome]:
+    return lambda users: PASS if users <= limit else FAIL
+
+
+def generator(limit: float, server: float = float("inf")) -> Callable[[int], Outcome]:
+    return lambda users: INVALID if users > limit else knee(server)(users)
+
+
+def once(outcome: Outcome, *, at: int, otherwise: Callable[[int], Outcome]) -> Callable[[int], Outcome]:
+    """Answer once with `outcome` at one level, as a disturbance does."""
+    left = [outcome]
+    return lambda users: left.pop() if users == at and left else otherwise(users)
+
+
+@given(knee_at=st.integers(2, 19_999), grain=st.sampled_from([1, 7, 20, 50]), first=st.integers(1, 400))
+def test_a_sharp_knee_is_found_to_the_width_asked_for_and_confirmed(knee_at: int, grain: int, first: int) -> None:
+    plan = Plan(first=first, grain=grain)
+    trials, ending, _ = search(plan, knee(knee_at))
+    found = bounds(trials)
+    assert ending is Ending.CONVERGED
+    assert found.fails_at is not None
+    assert found.low <= knee_at < found.fails_at
+    assert found.fails_at - found.low <= max(1, plan.width * found.low)
+    assert found.passes == 1 + plan.confirmations
+
+
+@given(
+    knee_at=st.integers(20, 15_000),
+    noise=st.floats(0, 0.05),
+    seed=st.integers(0, 2**32),
+    budget_s=st.floats(0, 400),
+)
+def test_with_noise_the_interval_holds_the_knee_and_the_budget_is_kept(
+    knee_at: int, noise: float, seed: int, budget_s: float
+) -> None:
+    rng = random.Random(seed)
+
+    def noisy(users: int) -> Outcome:
+        return knee(knee_at * rng.uniform(1 - noise, 1 + noise))(users)
+
+    trials, _, _ = search(Plan(grain=20), noisy, budget_s=budget_s)
+    found = bounds(trials)
+    assert len(trials) * STEP_S <= budget_s
+    assert found.low <= knee_at * (1 + noise)
+    assert found.fails_at is None or found.fails_at > knee_at * (1 - noise)
+
+
+@given(st.lists(st.sampled_from([PASS, FAIL, INVALID]), min_size=80, max_size=80), st.booleans())
+def test_it_ends_whatever_comes_and_never_leaves_its_range(outcomes: list[Outcome], data_missing: bool) -> None:
+    answers = iter(outcomes)
+    plan = Plan(first=50, largest=3000)
+    trials, _, _ = search(plan, lambda _: next(answers), budget_s=800, data_missing=data_missing)
+    assert len(trials) <= 80
+    assert all(1 <= trial.users <= plan.largest for trial in trials)
+
+
+@given(limit=st.integers(150, 15_000))
+def test_a_limited_generator_gives_at_least_n_sharpened_and_confirmed(limit: int) -> None:
+    plan = Plan()
+    trials, ending, _ = search(plan, generator(limit))
+    found = bounds(trials)
+    assert ending is Ending.GENERATOR
+    assert found.given_up_at is not None
+    assert found.low <= limit < found.given_up_at
+    assert found.given_up_at - found.low <= plan.width * found.low
+    assert found.passes == 1 + plan.confirmations
+    assert found.fails_at is None
+
+
+@given(limit=st.integers(200, 10_000), share=st.floats(0.3, 0.95))
+def test_a_server_that_fails_below_the_generators_limit_gets_a_real_interval(limit: int, share: float) -> None:
+    server = limit * share
+    trials, _, _ = search(Plan(), generator(limit, server))
+    found = bounds(trials)
+    if found.fails_at is not None:
+        assert found.low <= server < found.fails_at
+    else:
+        assert found.low <= server
+
+
+def test_the_cap_that_passes_is_confirmed_and_reported_as_not_reached() -> None:
+    trials, ending, _ = search(Plan(largest=1000), knee(10**9))
+    assert ending is Ending.NOT_REACHED
+    assert bounds(trials) == Bounds(low=1000, passes=3, fails_at=None, given_up_at=None)
+
+
+def test_a_server_that_holds_nobody_ends_the_search() -> None:
+    trials, ending, _ = search(Plan(), knee(0))
+    assert ending is Ending.NOTHING_HOLDS
+    assert bounds(trials).low == 0
+    assert bounds(trials).fails_at == 1
+
+
+def test_an_invalid_step_is_repeated_and_one_disturbance_changes_nothing() -> None:
+    disturbed = iter([True, *[False] * 50])
+    trials, ending, steps = search(
+        Plan(), lambda users: INVALID if users == 400 and next(disturbed) else knee(900)(users)
+    )
+    assert ending is Ending.CONVERGED
+    assert [step.purpose for step in steps[:4]] == [Purpose.RAMP, Purpose.RAMP, Purpose.RAMP, Purpose.REPEAT]
+    assert bounds(trials).low in range(800, 901)
+
+
+def test_two_invalid_steps_at_the_first_level_end_the_search() -> None:
+    trials, ending, _ = search(Plan(), lambda _: INVALID)
+    assert ending is Ending.GENERATOR
+    assert len(trials) == 2
+
+
+def test_missing_data_twice_in_a_row_ends_the_search_at_once() -> None:
+    trials, ending, _ = search(Plan(), lambda users: INVALID if users >= 400 else PASS, data_missing=True)
+    assert ending is Ending.UNMEASURABLE
+    assert [trial.users for trial in trials] == [100, 200, 400, 400]
+
+
+def test_one_disturbed_failure_is_overturned_by_two_passes() -> None:
+    trials, ending, _ = search(Plan(), once(FAIL, at=200, otherwise=knee(1000)))
+    found = bounds(trials)
+    assert ending is Ending.CONVERGED
+    assert found.fails_at is not None
+    assert found.low <= 1000 < found.fails_at
+
+
+def test_a_level_that_fails_its_confirmation_lowers_the_bound() -> None:
+    seen: dict[int, int] = {}
+
+    def tires(users: int) -> Outcome:
+        seen[users] = seen.get(users, 0) + 1
+        return FAIL if users > 1000 or (users > 900 and seen[users] > 1) else PASS
+
+    trials, _, _ = search(Plan(), tires)
+    found = bounds(trials)
+    assert found.low <= 900
+    assert found.passes == 3
+
+
+@pytest.mark.parametrize("budget_s", [30, 50, 70, 90, 110])
+def test_a_short_budget_is_kept_for_confirmations(budget_s: float) -> None:
+    trials, _, _ = search(Plan(), knee(1400), budget_s=budget_s)
+    assert bounds(trials).passes == 3
+
+
+def test_a_run_resumes_from_its_trials() -> None:
+    whole, _, _ = search(Plan(), knee(1400))
+    for cut in range(len(whole)):
+        move = next_move(Plan(), whole[:cut], ENOUGH_S, STEP_S)
+        assert isinstance(move, Step)
+        assert move.users == whole[cut].users
+
+
+def test_given_levels_are_taken_exactly_whatever_the_budget() -> None:
+    trials, ending, _ = search(Plan(given=(50, 200, 100, 100)), knee(120), budget_s=0)
+    assert ending is Ending.STEPS_DONE
+    assert [trial.users for trial in trials] == [50, 200, 100, 100]
+
+
+def test_a_given_level_is_repeated_once_when_invalid() -> None:
+    trials, ending, _ = search(Plan(given=(50, 50, 80)), generator(60))
+    assert ending is Ending.STEPS_DONE
+    assert [trial.users for trial in trials] == [50, 50, 80, 80]
+    trials, ending, _ = search(Plan(given=(50, 50)), generator(10))
+    assert ending is Ending.STEPS_DONE
+    assert [trial.users for trial in trials] == [50, 50, 50, 50]

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from capacity.slo import parse_level
+from capacity.verdict import DEFAULT_LIMITS, Cause, Outcome, judge
+from capacity.window import ServerWindow
+from tests.capacity import kit
+
+if TYPE_CHECKING:
+    from capacity.verdict import Verdict
+
+LEVELS = tuple(map(parse_level, kit.LEVELS))
+
+
+def verdict(server: ServerWindow | None = None, **figures: Any) -> Verdict:
+    return judge(kit.client(**figures), server or kit.server(), target_users=100, levels=LEVELS)
+
+
+def test_a_healthy_window_within_every_level_passes() -> None:
+    assert verdict().outcome is Outcome.PASS
+    assert verdict().reasons == ()
+
+
+def test_a_missed_level_fails_and_says_which_and_by_how_much() -> None:
+    missed = verdict(latency_intended=kit.histogram(*[812.0] * 100))
+    assert missed.outcome is Outcome.FAIL
+    assert missed.reasons[0].text.startswith("deliver_p99<250ms missed: 8")
+
+
+@pytest.mark.parametrize(
+    "worker",
+    [{"cpu": 0.95}, {"loop_lag_p99_ms": 80.0}, {"send_lag_p99_ms": 80.0}],
+    ids=["cpu", "loop lag", "send lag"],
+)
+def test_a_generator_over_its_limits_is_invalid_however_bad_the_latency(worker: dict[str, float]) -> None:
+    found = verdict(
+        workers=(kit.worker(), kit.worker(index=1, **worker)), latency_intended=kit.histogram(*[5000.0] * 100)
+    )
+    assert found.outcome is Outcome.INVALID
+    assert found.generator_limited
+    assert "worker 1" in found.reasons[0].text
+
+
+def test_the_generators_lag_is_limited_by_the_strictest_latency_level() -> None:
+    assert DEFAULT_LIMITS.lag_ms(LEVELS) == pytest.approx(62.5)
+    assert DEFAULT_LIMITS.lag_ms((parse_level("deliver_p99<1ms"),)) == pytest.approx(10)
+    assert DEFAULT_LIMITS.lag_ms((parse_level("loss<1%"),)) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"workers": ()},
+        {"workers": (kit.worker(age_s=9.0),)},
+        {"workers": (kit.worker(loop_lag_p99_ms=None),)},
+        {"latency_intended": kit.histogram()},
+        {"operations": 0},
+    ],
+    ids=["no workers", "stale worker", "no loop lag", "no latency", "no operations"],
+)
+def test_missing_data_is_invalid_never_pass(figures: dict[str, Any]) -> None:
+    found = verdict(**figures)
+    assert found.outcome is Outcome.INVALID
+    assert all(reason.cause is Cause.MISSING for reason in found.reasons)
+    assert not found.generator_limited
+
+
+def test_users_that_the_generator_never_started_make_the_step_invalid() -> None:
+    found = verdict(users=80, ready=80)
+    assert found.generator_limited
+    assert "80 of 100" in found.reasons[0].text
+
+
+def test_users_that_the_server_never_let_in_fail_it() -> None:
+    assert verdict(ready=80).outcome is Outcome.FAIL
+
+
+def test_meeting_the_levels_under_less_than_the_intended_load_proves_nothing() -> None:
+    found = verdict(sent=500, skipped=100)
+    assert found.outcome is Outcome.INVALID
+    assert found.generator_limited
+
+
+def test_missing_a_level_under_less_than_the_intended_load_still_fails() -> None:
+    assert verdict(sent=500, skipped=100, lost=5000).outcome is Outcome.FAIL
+
+
+def test_a_server_that_falls_behind_fails_even_when_what_came_was_quick() -> None:
+    behind = verdict(received=9000)
+    assert behind.outcome is Outcome.FAIL
+    assert "79 %" in behind.reasons[0].text
+
+
+def test_a_server_that_delivers_nothing_fails() -> None:
+    silent = verdict(received=0, latency_intended=kit.histogram(), latency_sent=kit.histogram())
+    assert silent.outcome is Outcome.FAIL
+
+
+def test_what_disturbed_the_servers_core_is_noted_and_changes_nothing() -> None:
+    noted = verdict(ServerWindow(cpu=0.5, core_busy=0.8, core_stolen=0.1))
+    assert noted.outcome is Outcome.PASS
+    assert "0.40 of the server's core" in noted.notes[0]
+    assert "hypervisor" in noted.notes[1]
+
+
+def test_a_server_of_which_nothing_is_known_can_still_pass_on_client_figures() -> None:
+    assert verdict(ServerWindow()).outcome is Outcome.PASS
