@@ -1,0 +1,60 @@
+"""What the documents say of the server is what the code does."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from server import messages as wire
+from server.endpoints import UPGRADES
+from server.errors import CloseReason, ErrorCode
+from server.settings import table
+from tests.tables import ROOT, rows
+
+DOCUMENT = "server/README.md"
+
+
+def test_upgrade_paths() -> None:
+    assert [path for path, _ in rows(DOCUMENT, "## Upgrade paths")] == list(UPGRADES)
+
+
+@pytest.mark.parametrize("heading", ["## Client to server", "## Server to client"])
+def test_message_types_and_their_fields(heading: str) -> None:
+    types = wire.CLIENT_TYPES if heading.startswith("## Client") else wire.SERVER_TYPES
+    by_type = {wire.TYPE_OF[t]: t for t in wire.TYPE_OF if wire.TYPE_OF[t] in types and _goes(t, heading)}
+    told = {row[0]: {_field(cell) for cell in row[1].split(",") if cell} for row in rows(DOCUMENT, heading)}
+    told.pop("binary", None)
+    assert told == {
+        name: {field.encode_name for field in msgspec.structs.fields(message)} for name, message in by_type.items()
+    }
+
+
+def _goes(message: type[wire.Message], heading: str) -> bool:
+    members = wire.ClientMessage if heading.startswith("## Client") else wire.ServerMessage
+    return message in members.__args__
+
+
+def _field(cell: str) -> str:
+    return cell.replace("+", "").replace("`", "").split("(")[0].strip()
+
+
+def test_errors() -> None:
+    assert [(code, text) for code, text in rows(DOCUMENT, "## Errors")] == [(e.code, e.message) for e in ErrorCode]
+
+
+def test_close_reasons() -> None:
+    assert rows(DOCUMENT, "## How connections end") == [
+        [reason.label, str(reason.code), "yes" if reason.value.may_reconnect else "no", reason.value.meaning]
+        for reason in CloseReason
+    ]
+
+
+def test_settings() -> None:
+    assert rows("README.md", "### Settings of the server") == [
+        [row.flag, row.environment, row.default or "none", row.help] for row in table()
+    ]
+
+
+def test_nothing_speaks_of_a_place_outside_the_repository() -> None:
+    for document in ("README.md", DOCUMENT, "CHANGELOG.md"):
+        assert "/home/" not in (ROOT / document).read_text()

@@ -1,0 +1,146 @@
+"""The hub as a plain object: no socket, no loop, time as it is told."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server import messages as wire
+from server.errors import ErrorCode, RequestError
+from server.frames import FrameSplitter
+from server.hub import Client, Hub
+from server.stats import ServerStats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class World:
+    """A hub, its clients, and the end of a tick when one says so."""
+
+    def __init__(self, clients: int) -> None:
+        self.stats = ServerStats()
+        self.callbacks: deque[Callable[[], None]] = deque()
+        self.hub = Hub(self.stats, self.callbacks.append, lambda: 1.0, lambda: 1_700_000_000_000)
+        self.written: list[bytearray] = [bytearray() for _ in range(clients)]
+        self.clients = [Client(str(i), self._writer(i)) for i in range(clients)]
+        for client in self.clients:
+            self.hub.connect(client, wire.Connected("c", 30.0, 1, 1))
+
+    def _writer(self, index: int) -> Callable[[bytes], bool]:
+        def write(data: bytes) -> bool:
+            self.written[index] += data
+            return True
+
+        return write
+
+    def do(self, index: int, message: wire.HubMessage) -> None:
+        self.hub.handle(self.clients[index], message, 0.5)
+
+    def end_tick(self) -> None:
+        while self.callbacks:
+            self.callbacks.popleft()()
+
+    def seen(self, index: int) -> list[dict[str, Any]]:
+        splitter = FrameSplitter(masked=False, max_size=1 << 20)
+        return [json.loads(item) for item in splitter.split(bytes(self.written[index]))]
+
+
+def test_all_rooms_of_a_tick_are_flushed_from_one_callback() -> None:
+    world = World(6)
+    for index in range(6):
+        world.do(index, wire.JoinRoom(room=f"room-{index // 2}"))
+    world.end_tick()
+    for index in range(6):
+        world.do(index, wire.SendChatMessage(text="hi"))
+    assert len(world.callbacks) == 1
+    world.end_tick()
+    assert all(world.seen(index)[-1]["text"] == "hi" for index in range(6))
+
+
+def test_a_flush_that_fails_takes_no_other_room_with_it() -> None:
+    world = World(4)
+
+    def broken(_data: bytes) -> bool:
+        raise OSError("this must not happen, but if it does")
+
+    for index in range(4):
+        world.do(index, wire.JoinRoom(room=f"room-{index // 2}"))
+    world.end_tick()
+    world.clients[1].write = broken
+    world.do(0, wire.SendChatMessage(text="lost"))
+    world.do(2, wire.SendChatMessage(text="arrives"))
+    with pytest.raises(OSError, match="must not happen"):
+        world.end_tick()
+    world.end_tick()
+    assert world.seen(3)[-1]["text"] == "arrives"
+
+
+def test_an_own_chat_is_never_overtaken_by_a_later_answer_or_room_message() -> None:
+    world = World(2)
+    for index in range(2):
+        world.do(index, wire.JoinRoom(room="r"))
+    world.end_tick()
+    world.do(0, wire.SendChat(user="a", text="1"))
+    world.do(0, wire.SendChatMessage(text="2"))
+    world.do(0, wire.SendChat(user="a", text="3"))
+    world.do(0, wire.Ping())
+    world.end_tick()
+    assert [m.get("text", m["type"]) for m in world.seen(0)[-3:]] == ["1", "3", "pong"]
+    assert [m["text"] for m in world.seen(1)[-3:]] == ["1", "2", "3"]
+
+
+def test_speaking_without_a_room_is_refused() -> None:
+    world = World(1)
+    with pytest.raises(RequestError) as caught:
+        world.do(0, wire.SendChatMessage(text="x"))
+    assert (caught.value.error, caught.value.about) == (ErrorCode.NO_ROOM, "chatMessage")
+
+
+moves = st.lists(
+    st.tuples(st.integers(0, 4), st.sampled_from(["a", "b", None, "vanish", "tick"])),
+    max_size=40,
+)
+
+
+@given(moves)
+def test_counts_and_membership_are_right_after_any_moves(steps: list[tuple[int, str | None]]) -> None:
+    world = World(5)
+    where: dict[int, str | None] = dict.fromkeys(range(5))
+    joins = 0
+    for index, step in steps:
+        if step == "tick":
+            world.end_tick()
+        elif index not in where:
+            continue
+        elif step == "vanish":
+            world.hub.disconnect(world.clients[index], 0.5)
+            del where[index]
+        elif step is None:
+            world.do(index, wire.LeaveRoom())
+            where[index] = None
+        else:
+            world.do(index, wire.JoinRoom(room=step))
+            where[index] = step
+            joins += 1
+            world.end_tick()
+            answer = world.seen(index)[-1]
+            assert answer == {"type": "roomJoined", "room": step, "userCount": list(where.values()).count(step)}
+    world.end_tick()
+    occupied = {room for room in where.values() if room}
+    assert set(world.hub.rooms) == occupied
+    assert {name: len(room) for name, room in world.hub.rooms.items()} == {
+        room: list(where.values()).count(room) for room in occupied
+    }
+    inside = sum(room is not None for room in where.values())
+    assert world.stats.room_joins == joins
+    assert world.stats.room_joins - world.stats.room_leaves == inside
+    assert world.stats.messages_delivered == {
+        kind: sum(m["type"] == kind for index in range(5) for m in world.seen(index))
+        for kind in world.stats.messages_delivered
+    }
