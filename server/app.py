@@ -54,7 +54,14 @@ class ChatServer:
         self._loop = loop
         self._clock = clock
         self.stats = ServerStats()
-        hub = Hub(self.stats, loop.call_soon, clock, lambda: time.time_ns() // 1_000_000)
+        hub = Hub(
+            self.stats,
+            schedule=loop.call_soon,
+            clock=clock,
+            wall_ms=lambda: time.time_ns() // 1_000_000,
+            call_later=loop.call_later,
+            presence_threshold=settings.presence_threshold,
+        )
         self._uploads = UploadStore(settings.upload_dir, self.stats)
         services = Services(
             hub=hub,

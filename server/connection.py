@@ -21,6 +21,7 @@ from websockets.server import ServerProtocol
 from server.errors import REASON_BY_SENT_CODE, CloseReason
 from server.frames import FrameSplitter
 from server.http import Answer, judge_head, plain, serialize, wants_upgrade
+from server.room import CLOSED, SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,9 +112,12 @@ class Connection(asyncio.Protocol):
         "_ping_sent_at",
         "_protocol",
         "_reason",
+        "_slow",
+        "_slow_timer",
         "_splitter",
         "_timer",
         "_transport",
+        "_writable",
         "beat_slot",
         "heard_at",
         "ping_due",
@@ -133,6 +137,9 @@ class Connection(asyncio.Protocol):
         self._opened_at = 0.0
         self._ping_sent_at = 0.0
         self._reason: CloseReason | None = None
+        self._slow = False
+        self._slow_timer: asyncio.TimerHandle | None = None
+        self._writable = False
         self._timer: asyncio.TimerHandle | None = None
         self.heard_at = 0.0
         self.ping_due = 0.0
@@ -173,6 +180,21 @@ class Connection(asyncio.Protocol):
         """Close our side too when the peer has closed its own."""
         return False
 
+    def pause_writing(self) -> None:
+        """Note that more than the soft limit is unsent; that may last only so long."""
+        self._writable = False
+        if self._open:
+            services = self._gate.services
+            services.stats.slow_consumers += 1
+            self._slow = True
+            if services.settings.slow_timeout:
+                self._slow_timer = self._gate.loop.call_later(services.settings.slow_timeout, self._give_up)
+
+    def resume_writing(self) -> None:
+        """Note that the peer has caught up."""
+        self._writable = self._open
+        self._end_slowness()
+
     def connection_lost(self, _exc: Exception | None) -> None:
         """Account for the end, whatever it was."""
         self._gate.remove(self)
@@ -187,17 +209,33 @@ class Connection(asyncio.Protocol):
 
     # --- what the endpoint, the wheel and the application call ---
 
-    def write(self, data: bytes) -> bool:
-        """Send whole frames; return False when that is no longer possible."""
-        if not self._open or self._transport.is_closing():
-            return False
+    def write(self, data: bytes) -> str:
+        """Send whole frames; return why not, if not: it is behind, or gone."""
+        if not self._writable or self._transport.is_closing():
+            return SLOW if self._open and not self._transport.is_closing() else CLOSED
         self._transport.write(data)
         self._gate.services.stats.sent_bytes += len(data)
-        return True
+        return ""
+
+    def push(self, data: bytes) -> str:
+        """Send whole frames to a peer that is behind; above the hard limit it is given up."""
+        if not self._open or self._transport.is_closing():
+            return CLOSED
+        settings = self._gate.services.settings
+        if (
+            settings.buffer_hard_limit
+            and self._transport.get_write_buffer_size() + len(data) > settings.buffer_hard_limit
+        ):
+            self._writable = False
+            self._gate.loop.call_soon(self._give_up)  # not now: whoever writes may be walking through a room
+            return SLOW
+        self._transport.write(data)
+        self._gate.services.stats.sent_bytes += len(data)
+        return ""
 
     def ping(self, now: float) -> None:
         """Send a ping frame; its pong tells the round trip time."""
-        if self.write(_PING_FRAME):
+        if not self.write(_PING_FRAME):
             self._ping_sent_at = now
 
     def expire(self) -> None:
@@ -217,6 +255,20 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()
+
+    def _give_up(self) -> None:
+        """Drop a peer that does not read what it is sent."""
+        if self._open:
+            self._gate.services.stats.slow_consumer_kills += 1
+            self.close(CloseReason.SLOW_CONSUMER, "too slow")
+
+    def _end_slowness(self) -> None:
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
+            self._slow_timer = None
+        if self._slow:
+            self._slow = False
+            self._gate.services.stats.slow_consumers -= 1
 
     # --- WebSocket ---
 
@@ -284,7 +336,8 @@ class Connection(asyncio.Protocol):
         if self._reason is not None:
             return
         self._reason = reason
-        self._open = False
+        self._open = self._writable = False
+        self._end_slowness()
         self._gate.wheel.discard(self)
         self._timer = self._gate.loop.call_later(CLOSE_SECONDS, self._transport.abort)
         cast("Endpoint", self._endpoint).closed(self._gate.services.clock())
@@ -341,8 +394,10 @@ class Connection(asyncio.Protocol):
         self._timer = None
         self._opened_at = now
         self._splitter = FrameSplitter(masked=True, max_size=upgrade.max_size)
-        self._endpoint = upgrade.endpoint(self.write, services)
-        self._open = True
+        self._endpoint = upgrade.endpoint(self, services)
+        self._open = self._writable = True
+        if services.settings.buffer_soft_limit:
+            self._transport.set_write_buffer_limits(high=services.settings.buffer_soft_limit)
         self._gate.wheel.add(self, now, random.random())
         self._endpoint.opened()
 

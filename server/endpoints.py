@@ -14,6 +14,7 @@ from server import messages as wire
 from server.errors import ErrorCode, InvalidMessageError, RequestError
 from server.frames import binary_frame, text_frame
 from server.hub import Client
+from server.room import SLOW
 from server.stats import ECHO
 from server.transfer import FileTransfer
 from server.uploads import MAX_UPLOAD_BYTES
@@ -21,6 +22,7 @@ from server.uploads import MAX_UPLOAD_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from server.room import Member
     from server.services import Services
 
 MAX_ECHO_BYTES: Final = 1024 * 1024
@@ -47,9 +49,9 @@ class ChatEndpoint:
 
     __slots__ = ("_client", "_services", "_transfer", "_work")
 
-    def __init__(self, write: Callable[[bytes], bool], services: Services) -> None:
+    def __init__(self, peer: Member, services: Services) -> None:
         self._services = services
-        self._client = Client(secrets.token_hex(8), write)
+        self._client = Client(secrets.token_hex(8), peer)
         self._transfer: FileTransfer | None = None  # made with the first upload: most clients never have one
         self._work = services.settings.work_per_message
 
@@ -110,9 +112,9 @@ class NotificationsEndpoint:
 
     __slots__ = ("_client", "_services")
 
-    def __init__(self, write: Callable[[bytes], bool], services: Services) -> None:
+    def __init__(self, peer: Member, services: Services) -> None:
         self._services = services
-        self._client = Client(secrets.token_hex(8), write)
+        self._client = Client(secrets.token_hex(8), peer)
 
     def opened(self) -> None:
         """Start watching."""
@@ -133,10 +135,10 @@ class NotificationsEndpoint:
 class EchoEndpoint:
     """Send every message back: the protocol floor for latency measurements and conformance suites."""
 
-    __slots__ = ("_stats", "_write")
+    __slots__ = ("_peer", "_stats")
 
-    def __init__(self, write: Callable[[bytes], bool], services: Services) -> None:
-        self._write = write
+    def __init__(self, peer: Member, services: Services) -> None:
+        self._peer = peer
         self._stats = services.stats
 
     def opened(self) -> None:
@@ -155,7 +157,10 @@ class EchoEndpoint:
 
     def _echo(self, frame: bytes) -> None:
         self._stats.messages_received[ECHO] += 1
-        if self._write(frame):
+        trouble = self._peer.write(frame)
+        if trouble == SLOW:
+            trouble = self._peer.push(frame)
+        if not trouble:
             self._stats.messages_delivered[ECHO] += 1
 
 
@@ -163,7 +168,7 @@ class EchoEndpoint:
 class Path:
     """What an upgrade path serves; `max_size` is the largest message in bytes, fragments added up."""
 
-    endpoint: Callable[[Callable[[bytes], bool], Services], Endpoint]
+    endpoint: Callable[[Member, Services], Endpoint]
     max_size: int
 
 

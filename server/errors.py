@@ -40,6 +40,7 @@ class CloseReason(Enum):
     INVALID_DATA = Ending("invalid_data", 1007, False, "text that is not UTF-8")
     TOO_BIG = Ending("too_big", 1009, False, "a message above the size limit")
     INTERNAL = Ending("internal_error", 1011, True, "our fault; the log has the cause")
+    SLOW_CONSUMER = Ending("slow_consumer", 1013, True, "it did not read what it was sent")
     HEARTBEAT = Ending("heartbeat", 1006, True, "no byte came for the heartbeat timeout")
 
     @property

@@ -10,27 +10,32 @@ the room's messages in one order; a newcomer sees its own `userJoined` before it
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from server import messages as wire
 from server.errors import ErrorCode, RequestError
 from server.frames import text_frame
-from server.room import Room
+from server.room import SLOW, Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from server.room import Member
     from server.stats import ServerStats
+
+PRESENCE_SECONDS: Final = 0.25
+"""How often a large room is told of comings and goings."""
 
 
 class Client:
     """One chat client: its id, its name once it has one, its room while it is in one, and the way to reach it."""
 
-    __slots__ = ("client_id", "room", "username", "write")
+    __slots__ = ("client_id", "push", "room", "username", "write")
 
-    def __init__(self, client_id: str, write: Callable[[bytes], bool]) -> None:
+    def __init__(self, client_id: str, peer: Member) -> None:
         self.client_id = client_id
-        self.write = write
+        self.write = peer.write
+        self.push = peer.push
         self.username: str | None = None
         self.room: Room | None = None
 
@@ -43,19 +48,26 @@ class Hub:
         schedule: runs a callback at the end of this tick (`loop.call_soon`).
         clock: monotonic seconds; the clock of every `received_at`.
         wall_ms: wall clock in milliseconds, for timestamps in messages.
+        call_later: calls back after some seconds (`loop.call_later`).
+        presence_threshold: members above which a room is told of comings and goings in sum; 0: never.
     """
 
     def __init__(
         self,
         stats: ServerStats,
+        *,
         schedule: Callable[[Callable[[], None]], object],
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
+        call_later: Callable[[float, Callable[[], None]], object],
+        presence_threshold: int,
     ) -> None:
         self._stats = stats
         self._schedule = schedule
         self._clock = clock
         self._wall_ms = wall_ms
+        self._call_later = call_later
+        self._presence_threshold = presence_threshold
         self._flushes: deque[Callable[[], None]] = deque()
         self.rooms: dict[str, Room] = {}
         self.everyone = self._make_room("everyone")
@@ -100,12 +112,16 @@ class Hub:
     def reply(self, client: Client, message: wire.Message) -> None:
         """Send a message to one client; a `chat` of its own that waits for the end of the tick goes first."""
         if self.everyone.pending:
-            self.everyone.flush()
+            self.everyone.catch_up(client)
         kind = wire.TYPE_OF[type(message)]
-        if client.write(text_frame(wire.encode(message))):
-            self._stats.messages_delivered[kind] += 1
+        frame = text_frame(wire.encode(message))
+        trouble = client.write(frame)
+        if trouble == SLOW:
+            trouble = client.push(frame)
+        if trouble:
+            self._stats.messages_dropped[kind, trouble] += 1
         else:
-            self._stats.messages_dropped[kind, "closed"] += 1
+            self._stats.messages_delivered[kind] += 1
 
     def refuse(self, client: Client, error: RequestError) -> None:
         """Tell a client why something it asked for was not done."""
@@ -139,9 +155,13 @@ class Hub:
         room.add(client)
         client.room = room
         self._stats.room_joins += 1
-        joined = wire.UserJoined(user=client.username, room=room.name, user_count=len(room))
-        self._publish(room, joined, received_at)
-        room.flush()
+        if self._is_coalesced(room, len(room)):
+            self._note_presence(room)
+            room.joined += 1
+        else:
+            joined = wire.UserJoined(user=client.username, room=room.name, user_count=len(room))
+            self._publish(room, joined, received_at)
+        room.catch_up(client)
         self.reply(client, wire.RoomJoined(room=room.name, user_count=len(room)))
 
     def _leave_room(self, client: Client, _message: wire.LeaveRoom, received_at: float) -> None:
@@ -191,12 +211,14 @@ class Hub:
         self._flushes.append(flush)
 
     def _flush_rooms(self) -> None:
+        """Flush those that asked in this tick; who asks from here on, to go on with a slice, waits for the next."""
+        due, self._flushes = self._flushes, deque()
         try:
-            while self._flushes:
-                self._flushes.popleft()()
+            while due:
+                due.popleft()()
         finally:
-            if self._flushes:  # a flush that fails takes no other room with it
-                self._schedule(self._flush_rooms)
+            for flush in due:  # a flush that fails takes no other room with it
+                self._at_end_of_tick(flush)
 
     def _open(self, name: str) -> Room:
         room = self.rooms[name] = self._make_room(name)
@@ -211,12 +233,30 @@ class Hub:
         client.room = None
         room.remove(client)
         self._stats.room_leaves += 1
-        if room:
+        if self._is_coalesced(room, len(room) + 1):
+            self._note_presence(room)
+            room.left += 1
+        elif room:
             left = wire.UserLeft(user=client.username, user_count=len(room), room=room.name)
             self._publish(room, left, received_at)
-        else:
+        if not room:
             del self.rooms[room.name]
             self._notify(wire.Notification(event="roomClosed", room=room.name))
+
+    def _is_coalesced(self, room: Room, members: int) -> bool:
+        """Tell whether comings and goings are told in sum: one by one, they grow with the square of the room."""
+        return bool(room.joined or room.left) or 0 < self._presence_threshold < members
+
+    def _note_presence(self, room: Room) -> None:
+        """Call before the first coming or going that waits for the notice."""
+        if not (room.joined or room.left):
+            self._call_later(PRESENCE_SECONDS, lambda: self._tell_presence(room))
+
+    def _tell_presence(self, room: Room) -> None:
+        presence = wire.RoomPresence(room=room.name, user_count=len(room), joined=room.joined, left=room.left)
+        room.joined = room.left = 0
+        if room:
+            self._publish(room, presence, self._clock())
 
     def _publish(self, room: Room, message: wire.Message, received_at: float) -> None:
         room.publish(wire.TYPE_OF[type(message)], text_frame(wire.encode(message)), received_at)

@@ -3,27 +3,73 @@
 A message is framed once. The frames of one tick of the event loop are joined once and every member gets them in
 one write, because a write is a system call: that alone is the difference between 0.1 and 4 million deliveries a
 second. Only members who themselves spoke in this tick get a join without their own frames.
+
+The laws of this file:
+
+1. Everyone sees the room's messages in one order, and only those from while they were in.
+2. A member sees whole messages or none. One that is behind (`slow`) is not sent what is ephemeral.
+3. A member that is gone, or behind, stops nobody else's delivery.
+4. A fan-out to very many does not hold the loop: it goes out in slices, and others get their turn between them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from server.stats import ServerStats
 
+SLICE_MEMBERS: Final = 512
+"""Rooms above this size are flushed in slices."""
+
+SLICE_SECONDS: Final = 0.004
+"""How long one slice may hold the loop."""
+
+EPHEMERAL: Final = frozenset({"userTyping", "userJoined", "userLeft", "roomPresence"})
+"""What a member that is behind can do without."""
+
+SLOW: Final = "slow"
+CLOSED: Final = "closed"
+
 
 class Member(Protocol):
-    """Whoever can be written to."""
+    """Whoever can be written to. Both methods return why they did not write: SLOW, CLOSED, or nothing if they did."""
 
-    def write(self, data: bytes, /) -> bool:
-        """Take whole frames; return False, never raise, when the transport is gone."""
+    def write(self, data: bytes, /) -> str:
+        """Take whole frames, unless this member is behind or gone."""
+
+    def push(self, data: bytes, /) -> str:
+        """Take whole frames even when behind, up to a limit at which the member is given up."""
 
 
 Entry = tuple[bytes, str, float, "Member | None"]
 """What waits in an outbox: frame, kind, time of receipt, author."""
+
+
+class Batch:
+    """The frames of one tick on their way to those who were members then."""
+
+    __slots__ = ("_data", "_own", "entries", "pending")
+
+    def __init__(self, entries: list[Entry], members: dict[Member, None]) -> None:
+        self.entries = entries
+        self.pending = members
+        self._data = b"".join([frame for frame, _, _, _ in entries])
+        self._own: dict[Member, list[tuple[int, int]]] = {}  # where an author's own frames stand in the join
+        start = 0
+        for frame, _, _, author in entries:
+            stop = start + len(frame)
+            if author is not None:
+                self._own.setdefault(author, []).append((start, stop))
+            start = stop
+
+    def data_for(self, member: Member) -> bytes:
+        """Return what a member is to get: everything but its own."""
+        own = self._own.get(member)
+        return self._data if own is None else _without(self._data, own)
 
 
 class Room:
@@ -36,7 +82,7 @@ class Room:
         clock: monotonic seconds.
     """
 
-    __slots__ = ("_clock", "_outbox", "_schedule", "_stats", "members", "name")
+    __slots__ = ("_batches", "_clock", "_outbox", "_schedule", "_stats", "joined", "left", "members", "name")
 
     def __init__(
         self,
@@ -47,22 +93,33 @@ class Room:
     ) -> None:
         self.name = name
         self.members: dict[Member, None] = {}
+        self.joined = self.left = 0  # comings and goings that the room is still to be told of, in one notice
         self._stats = stats
         self._schedule = schedule
         self._clock = clock
         self._outbox: list[Entry] = []
+        self._batches: deque[Batch] = deque()  # of a large room, oldest first
 
     def __len__(self) -> int:
         return len(self.members)
 
     @property
     def pending(self) -> bool:
-        """Whether something waits for the end of the tick."""
-        return bool(self._outbox)
+        """Whether something is still to be written."""
+        return bool(self._outbox or self._batches)
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether the outbox can go out in one go, with nothing before it."""
+        return len(self.members) <= SLICE_MEMBERS and not self._batches
 
     def add(self, member: Member) -> None:
-        """Let a member in; what was said before goes out first, so that a newcomer never sees it."""
-        self.flush()
+        """Let a member in; what was said before does not reach it."""
+        if self._outbox:
+            if self._is_small:
+                self._flush_at_once()
+            else:
+                self._cut()
         self.members[member] = None
 
     def remove(self, member: Member) -> None:
@@ -71,7 +128,7 @@ class Room:
         Raises:
             KeyError: it is no member.
         """
-        self.flush()
+        self.catch_up(member)
         del self.members[member]
 
     def publish(self, kind: str, frame: bytes, received_at: float, author: Member | None = None) -> None:
@@ -91,44 +148,85 @@ class Room:
         self._stats.fanout_recipients.observe(recipients)
 
     def flush(self) -> None:
-        """Write the outbox to every member; one who cannot be written to stops nobody else's."""
-        outbox = self._outbox
-        if not outbox:
+        """Write the outbox to every member, or begin to."""
+        if not self._is_small:
+            self._cut()
+            self._go_on()
+        elif self._outbox:
+            self._flush_at_once()
+
+    def catch_up(self, member: Member) -> None:
+        """Write at once whatever waits for one member, in order."""
+        if self._is_small:
+            if self._outbox:
+                self._flush_at_once()
             return
+        self._cut()
+        for batch in self._batches:
+            if member in batch.pending:
+                del batch.pending[member]
+                self._deliver(batch, member)
+
+    def _flush_at_once(self) -> None:
+        outbox = self._outbox
         self._outbox = []
         if len(outbox) == 1:
             frame, _, _, author = outbox[0]
             for member in self.members:
-                if member is not author and not member.write(frame):
-                    self._count_undelivered(member, outbox)
+                if member is not author and (trouble := member.write(frame)):
+                    self._deliver_in_trouble(outbox, member, trouble)
         else:
-            self._write_joined(outbox)
+            batch = Batch(outbox, self.members)
+            for member in self.members:
+                self._deliver(batch, member)
+        self._observe(outbox)
+
+    def _cut(self) -> None:
+        """Fix who gets what is in the outbox: those who are in now."""
+        if self._outbox:
+            self._batches.append(Batch(self._outbox, dict(self.members)))
+            self._outbox = []
+
+    def _go_on(self) -> None:
+        """Deliver for as long as a slice may take, then let others have their turn."""
+        deadline = self._clock() + SLICE_SECONDS
+        while self._batches:
+            batch = self._batches[0]
+            while batch.pending:
+                for _ in range(min(32, len(batch.pending))):  # the clock costs as much as a fraction of a write
+                    self._deliver(batch, batch.pending.popitem()[0])
+                if batch.pending and self._clock() >= deadline:
+                    self._schedule(self._go_on)
+                    return
+            self._observe(batch.entries)
+            self._batches.popleft()
+
+    def _deliver(self, batch: Batch, member: Member) -> None:
+        data = batch.data_for(member)
+        if data and (trouble := member.write(data)):
+            self._deliver_in_trouble(batch.entries, member, trouble)
+
+    def _deliver_in_trouble(self, entries: list[Entry], member: Member, trouble: str) -> None:
+        """Give a member that is behind what it cannot do without, and count what it, or one that is gone, missed."""
+        missed = [entry for entry in entries if entry[3] is not member]
+        if trouble == SLOW:
+            kept = [entry for entry in missed if entry[1] not in EPHEMERAL]
+            missed = [entry for entry in missed if entry[1] in EPHEMERAL]
+            if kept and (worse := member.push(b"".join([frame for frame, _, _, _ in kept]))):
+                self._count_missed(kept, worse)
+        self._count_missed(missed, trouble)
+
+    def _count_missed(self, entries: list[Entry], reason: str) -> None:
+        """Take back what `publish` counted as delivered."""
+        for _, kind, _, _ in entries:
+            self._stats.messages_delivered[kind] -= 1
+            self._stats.messages_dropped[kind, reason] += 1
+
+    def _observe(self, entries: list[Entry]) -> None:
         observe = self._stats.fanout_duration.observe
         now = self._clock()
-        for _, _, received_at, _ in outbox:
+        for _, _, received_at, _ in entries:
             observe(now - received_at)
-
-    def _write_joined(self, outbox: list[Entry]) -> None:
-        """Write one join of all frames to everyone, and to authors one without their own."""
-        data = b"".join([frame for frame, _, _, _ in outbox])
-        own: dict[Member, list[tuple[int, int]]] = {}  # where an author's own frames stand in the join
-        start = 0
-        for frame, _, _, author in outbox:
-            stop = start + len(frame)
-            if author is not None:
-                own.setdefault(author, []).append((start, stop))
-            start = stop
-        for member in self.members:
-            others = _without(data, own[member]) if member in own else data
-            if others and not member.write(others):
-                self._count_undelivered(member, outbox)
-
-    def _count_undelivered(self, member: Member, outbox: list[Entry]) -> None:
-        """Take back what `publish` counted as delivered to a member whose transport was gone."""
-        for _, kind, _, author in outbox:
-            if author is not member:
-                self._stats.messages_delivered[kind] -= 1
-                self._stats.messages_dropped[kind, "closed"] += 1
 
 
 def _without(data: bytes, spans: list[tuple[int, int]]) -> bytes:

@@ -32,6 +32,14 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _size(text: str) -> int:
+    """Read a number of bytes or of things."""
+    size = int(text)
+    if size < 0:
+        raise ValueError
+    return size
+
+
 def _level(text: str) -> str:
     level = text.lower()
     if level not in ("debug", "info", "warning", "error"):
@@ -39,7 +47,8 @@ def _level(text: str) -> str:
     return level
 
 
-_port.__name__, _seconds.__name__, _level.__name__ = "port", "number of seconds", "log level"
+_port.__name__, _seconds.__name__, _size.__name__ = "port", "number of seconds", "number"
+_level.__name__ = "log level"
 
 
 def _setting(default: object, read: Callable[[str], object], text: str) -> Any:
@@ -64,6 +73,14 @@ class Settings:
     heartbeat_interval: float = _setting(30.0, _seconds, "seconds between two pings to a client; 0: none")
     heartbeat_timeout: float = _setting(
         35.0, _seconds, "seconds without a byte of any kind until a client is dropped; 0: never"
+    )
+    buffer_soft_limit: int = _setting(
+        64 * 1024, _size, "unsent bytes of a client above which it is not sent what is ephemeral; 0: none"
+    )
+    buffer_hard_limit: int = _setting(1024 * 1024, _size, "unsent bytes of a client above which it is dropped; 0: none")
+    slow_timeout: float = _setting(10.0, _seconds, "seconds above the soft limit until a client is dropped; 0: never")
+    presence_threshold: int = _setting(
+        200, _size, "members above which a room is told of comings and goings in sum, four times a second; 0: never"
     )
     log_level: str = _setting("info", _level, "debug, info, warning or error")
 

@@ -35,7 +35,7 @@ INVALID_REASONS: Final = tuple(
 )
 UPLOAD_OUTCOMES: Final = ("saved", "cancelled", "vanished", "rejected", "failed", "idle")
 REJECTIONS: Final = ("bad_request", "not_found")
-DROP_REASONS: Final = ("closed",)
+DROP_REASONS: Final = ("closed", "slow")
 HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
 HTTP_CODES: Final = (200, 400, 404, 405, 413, 431)
 ECHO: Final = "echo"
@@ -90,6 +90,9 @@ class ServerStats:
     invalid_messages: dict[str, int] = field(default_factory=lambda: _zeros(INVALID_REASONS))
     heartbeat_pings: int = 0
     heartbeat_kills: int = 0
+    slow_consumers: int = 0
+    """Connections with more unsent bytes than the soft limit, at this moment."""
+    slow_consumer_kills: int = 0
     room_joins: int = 0
     room_leaves: int = 0
     rooms_created: int = 0

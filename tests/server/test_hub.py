@@ -14,30 +14,51 @@ from server import messages as wire
 from server.errors import ErrorCode, RequestError
 from server.frames import FrameSplitter
 from server.hub import Client, Hub
+from server.room import CLOSED, SLOW
 from server.stats import ServerStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class Peer:
+    """A transport that takes everything, until it is told not to."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.trouble = ""
+
+    def write(self, data: bytes) -> str:
+        if not self.trouble:
+            self.written += data
+        return self.trouble
+
+    def push(self, data: bytes) -> str:
+        if self.trouble == CLOSED:
+            return CLOSED
+        self.written += data
+        return ""
+
+
 class World:
     """A hub, its clients, and the end of a tick when one says so."""
 
-    def __init__(self, clients: int) -> None:
+    def __init__(self, clients: int, presence_threshold: int = 0) -> None:
         self.stats = ServerStats()
         self.callbacks: deque[Callable[[], None]] = deque()
-        self.hub = Hub(self.stats, self.callbacks.append, lambda: 1.0, lambda: 1_700_000_000_000)
-        self.written: list[bytearray] = [bytearray() for _ in range(clients)]
-        self.clients = [Client(str(i), self._writer(i)) for i in range(clients)]
+        self.later: list[Callable[[], None]] = []
+        self.hub = Hub(
+            self.stats,
+            schedule=self.callbacks.append,
+            clock=lambda: 1.0,
+            wall_ms=lambda: 1_700_000_000_000,
+            call_later=lambda _seconds, callback: self.later.append(callback),
+            presence_threshold=presence_threshold,
+        )
+        self.peers = [Peer() for _ in range(clients)]
+        self.clients = [Client(str(i), peer) for i, peer in enumerate(self.peers)]
         for client in self.clients:
             self.hub.connect(client, wire.Connected("c", 30.0, 1, 1))
-
-    def _writer(self, index: int) -> Callable[[bytes], bool]:
-        def write(data: bytes) -> bool:
-            self.written[index] += data
-            return True
-
-        return write
 
     def do(self, index: int, message: wire.HubMessage) -> None:
         self.hub.handle(self.clients[index], message, 0.5)
@@ -48,7 +69,7 @@ class World:
 
     def seen(self, index: int) -> list[dict[str, Any]]:
         splitter = FrameSplitter(masked=False, max_size=1 << 20)
-        return [json.loads(item) for item in splitter.split(bytes(self.written[index]))]
+        return [json.loads(item) for item in splitter.split(bytes(self.peers[index].written))]
 
 
 def test_all_rooms_of_a_tick_are_flushed_from_one_callback() -> None:
@@ -66,7 +87,7 @@ def test_all_rooms_of_a_tick_are_flushed_from_one_callback() -> None:
 def test_a_flush_that_fails_takes_no_other_room_with_it() -> None:
     world = World(4)
 
-    def broken(_data: bytes) -> bool:
+    def broken(_data: bytes) -> str:
         raise OSError("this must not happen, but if it does")
 
     for index in range(4):
@@ -144,3 +165,49 @@ def test_counts_and_membership_are_right_after_any_moves(steps: list[tuple[int, 
         kind: sum(m["type"] == kind for index in range(5) for m in world.seen(index))
         for kind in world.stats.messages_delivered
     }
+
+
+def test_a_client_that_is_behind_misses_what_is_ephemeral_and_nothing_else() -> None:
+    world = World(2)
+    for index in range(2):
+        world.do(index, wire.JoinRoom(room="r"))
+    world.end_tick()
+    world.peers[0].written = b""
+    world.peers[0].trouble = SLOW
+    world.do(1, wire.SendTyping())
+    world.do(1, wire.SendChatMessage(text="kept"))
+    world.do(1, wire.SetUsername(username="bob"))
+    world.end_tick()
+    world.do(0, wire.Ping())
+    assert [message["type"] for message in world.seen(0)] == ["chatMessage", "pong"]
+    assert world.stats.messages_dropped["userTyping", "slow"] == 1
+    assert world.stats.messages_delivered["userTyping"] == 0
+    assert world.stats.messages_delivered["chatMessage"] == 1
+
+
+def test_comings_and_goings_of_a_large_room_are_told_in_sum() -> None:
+    world = World(10, presence_threshold=4)
+    for index in range(10):
+        world.do(index, wire.JoinRoom(room="r"))
+        world.end_tick()
+    assert [m["type"] for m in world.seen(0)].count("userJoined") == 4
+    assert world.seen(9) == [world.seen(9)[0], {"type": "roomJoined", "room": "r", "userCount": 10}]
+    world.hub.disconnect(world.clients[9], 0.5)
+    assert len(world.later) == 1, "one notice at a time"
+    world.later.pop()()
+    world.end_tick()
+    notice = {"type": "roomPresence", "room": "r", "userCount": 9, "joined": 6, "left": 1}
+    assert all(world.seen(index)[-1] == notice for index in range(9))
+    assert all(m["type"] != "userLeft" for m in world.seen(0))
+
+
+def test_a_room_that_empties_before_its_notice_is_told_nothing() -> None:
+    world = World(3, presence_threshold=1)
+    for index in range(3):
+        world.do(index, wire.JoinRoom(room="r"))
+    for index in range(3):
+        world.do(index, wire.LeaveRoom())
+    world.later.pop()()
+    world.end_tick()
+    assert world.hub.rooms == {}
+    assert all(m["type"] != "roomPresence" for index in range(3) for m in world.seen(index))

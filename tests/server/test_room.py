@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.room import Room
+from server.room import CLOSED, SLICE_MEMBERS, SLOW, Room
 from server.stats import ServerStats
 
 if TYPE_CHECKING:
@@ -20,13 +20,17 @@ KIND = "chatMessage"
 class Member:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
-        self.gone = False
+        self.trouble = ""
 
-    def write(self, data: bytes) -> bool:
-        if self.gone:
-            return False
+    def write(self, data: bytes) -> str:
+        if not self.trouble:
+            self.writes.append(data)
+        return self.trouble
+
+    def push(self, data: bytes) -> str:
+        assert self.trouble == SLOW
         self.writes.append(data)
-        return True
+        return ""
 
 
 class Tick:
@@ -40,9 +44,9 @@ class Tick:
             self.callbacks.popleft()()
 
 
-def make_room(members: int) -> tuple[Room, list[Member], Tick, ServerStats]:
+def make_room(members: int, clock: Callable[[], float] = lambda: 1.0) -> tuple[Room, list[Member], Tick, ServerStats]:
     tick, stats = Tick(), ServerStats()
-    room = Room("r", stats, tick.callbacks.append, lambda: 1.0)
+    room = Room("r", stats, tick.callbacks.append, clock)
     everyone = [Member() for _ in range(members)]
     for member in everyone:
         room.add(member)
@@ -79,7 +83,7 @@ def test_an_author_alone_is_written_nothing() -> None:
 
 def test_a_member_whose_transport_is_gone_stops_nobody_and_is_counted() -> None:
     room, (ann, bob, eve), tick, stats = make_room(3)
-    bob.gone = True
+    bob.trouble = CLOSED
     room.publish(KIND, b"a", 0.5, author=ann)
     room.publish(KIND, b"b", 0.5, author=bob)
     tick.end()
@@ -109,6 +113,70 @@ def test_the_time_from_receipt_to_the_last_write_is_counted_for_each_message() -
     tick.end()
     assert stats.fanout_duration.total == 0.25 + 0.5
     assert sum(stats.fanout_duration.counts) == 2
+
+
+def test_a_member_that_is_behind_gets_whole_messages_without_what_is_ephemeral() -> None:
+    room, (ann, bob, eve), tick, stats = make_room(3)
+    bob.trouble = SLOW
+    room.publish("userTyping", b"t", 0.5, author=ann)
+    room.publish(KIND, b"a", 0.5, author=ann)
+    room.publish(KIND, b"b", 0.5, author=bob)
+    room.publish("userJoined", b"j", 0.5)
+    tick.end()
+    assert (ann.writes, bob.writes, eve.writes) == ([b"bj"], [b"a"], [b"tabj"])
+    assert stats.messages_dropped["userTyping", "slow"] == stats.messages_dropped["userJoined", "slow"] == 1
+    assert stats.messages_delivered["userTyping"] == 1
+    assert stats.messages_delivered["userJoined"] == 2
+
+
+LARGE = SLICE_MEMBERS + 100
+
+
+def slow_clock() -> Callable[[], float]:
+    """Return a clock that moves on by a slice's time whenever it is read."""
+    now = 0.0
+
+    def read() -> float:
+        nonlocal now
+        now += 0.01
+        return now
+
+    return read
+
+
+def test_a_large_room_is_flushed_in_slices_with_turns_for_others_between() -> None:
+    room, members, tick, stats = make_room(LARGE, slow_clock())
+    room.publish(KIND, b"a", 0.0)
+    slices = 0
+    while tick.callbacks:
+        tick.callbacks.popleft()()
+        slices += 1
+    assert slices > 5
+    assert all(member.writes == [b"a"] for member in members)
+    assert stats.messages_delivered[KIND] == LARGE
+    assert sum(stats.fanout_duration.counts) == 1
+
+
+def test_order_and_membership_hold_while_a_large_room_is_half_told() -> None:
+    room, members, tick, stats = make_room(LARGE, slow_clock())
+    room.publish(KIND, b"1", 0.0)
+    tick.callbacks.popleft()()  # the first slice
+    room.publish(KIND, b"2", 0.0, author=members[5])
+    newcomer = Member()
+    room.add(newcomer)
+    room.publish(KIND, b"3", 0.0)
+    room.catch_up(newcomer)
+    assert newcomer.writes == [b"3"]
+    room.remove(members[0])
+    assert b"".join(members[0].writes) == b"123"
+    room.publish(KIND, b"4", 0.0)
+    tick.end()
+    assert b"".join(newcomer.writes) == b"34"
+    assert b"".join(members[0].writes) == b"123"
+    assert b"".join(members[5].writes) == b"134"
+    assert all(b"".join(member.writes) == b"1234" for member in members[6:])
+    assert stats.messages_delivered[KIND] == LARGE * 2 - 1 + LARGE + 1 + LARGE
+    assert not room.pending
 
 
 actions = st.one_of(
