@@ -64,6 +64,7 @@ _INVALID: Final = Label("reason", "INVALID_REASONS of server.stats")
 _RECEIVED: Final = Label("type", "CLIENT_TYPES of server.messages, FILE_CHUNK of server.messages, ECHO of server.stats")
 _SENT: Final = Label("type", "SERVER_TYPES of server.messages, ECHO of server.stats")
 _NOTICE: Final = Label("type", "SERVER_TYPES of server.messages")
+_LIMIT: Final = Label("limit", "RATE_LIMITS of server.stats")
 _OUTCOME: Final = Label("outcome", "UPLOAD_OUTCOMES of server.stats")
 _PATH: Final = Label("path", "HTTP_PATHS of server.stats")
 _CODE: Final = Label("code", "HTTP_CODES of server.stats")
@@ -89,6 +90,9 @@ def _histogram(name: str, buckets: tuple[float, ...], text: str, *labels: Label)
 SERVER: Final = (
     _gauge("chat_build_info", "Always 1; the labels say which releases run.", *_BUILD),
     _gauge("chat_connections", "Open WebSocket connections, of any path."),
+    _gauge("chat_connection_limit", "Connections that are admitted at most."),
+    _gauge("chat_slow_consumers", "Connections that are behind in reading what they are sent."),
+    _gauge("chat_draining", "1 while the server is going away."),
     _gauge("chat_rooms", "Rooms with at least one member."),
     _gauge("chat_room_members_max", "Members of the largest room."),
     _gauge("chat_uploads_active", "Uploads in progress."),
@@ -104,6 +108,8 @@ SERVER: Final = (
     _counter("chat_sent_bytes_total", "Bytes of WebSocket frames handed to transports, with headers."),
     _counter("chat_heartbeat_pings_total", "Protocol pings sent."),
     _counter("chat_heartbeat_kills_total", "Connections dropped after a silent heartbeat timeout."),
+    _counter("chat_slow_consumer_kills_total", "Connections dropped for not reading what they were sent."),
+    _counter("chat_rate_limited_total", "Messages dropped because their sender was over a limit.", _LIMIT),
     _counter("chat_room_joins_total", "Joins of a room."),
     _counter("chat_room_leaves_total", "Departures from a room, disappearances included."),
     _counter("chat_rooms_created_total", "Rooms opened by a first member."),

@@ -28,6 +28,9 @@ class ConnectionState(Protocol):
     http_requests: dict[tuple[str, int], int]
     received_bytes: int
     sent_bytes: int
+    rate_limited: dict[str, int]
+    slow_consumers: int
+    slow_consumer_kills: int
     heartbeat_pings: int
     heartbeat_kills: int
 
@@ -84,6 +87,13 @@ class ActiveUploads(Protocol):
     def active(self) -> int: ...
 
 
+class AdmissionState(Protocol):
+    """Whoever knows how many may come in."""
+
+    most: int
+    draining: bool
+
+
 class ServerState(ConnectionState, MessageState, RoomState, UploadState, Protocol):
     """Everything that one server process counts."""
 
@@ -103,6 +113,9 @@ class ConnectionCollector(Collector):
         yield labelled("chat_http_requests_total", state.http_requests)
         yield scalar("chat_received_bytes_total", state.received_bytes)
         yield scalar("chat_sent_bytes_total", state.sent_bytes)
+        yield scalar("chat_slow_consumers", state.slow_consumers)
+        yield scalar("chat_slow_consumer_kills_total", state.slow_consumer_kills)
+        yield labelled("chat_rate_limited_total", state.rate_limited)
         yield scalar("chat_heartbeat_pings_total", state.heartbeat_pings)
         yield scalar("chat_heartbeat_kills_total", state.heartbeat_kills)
         yield histogram("chat_ping_rtt_seconds", {(): state.ping_rtt})
@@ -157,6 +170,17 @@ class UploadCollector(Collector):
         yield histogram("chat_upload_duration_seconds", {(): state.upload_duration})
 
 
+class AdmissionCollector(Collector):
+    """Export how many are let in, and whether anyone is."""
+
+    def __init__(self, admission: AdmissionState) -> None:
+        self._admission = admission
+
+    def collect(self) -> Iterator[Family]:
+        yield scalar("chat_connection_limit", self._admission.most)
+        yield scalar("chat_draining", int(self._admission.draining))
+
+
 class BuildCollector(Collector):
     """Export which releases run."""
 
@@ -167,17 +191,21 @@ class BuildCollector(Collector):
         yield labelled("chat_build_info", {self._releases: 1})
 
 
-def server_collectors(state: ServerState, rooms: Mapping[str, Sized], uploads: ActiveUploads) -> tuple[Collector, ...]:
+def server_collectors(
+    state: ServerState, rooms: Mapping[str, Sized], uploads: ActiveUploads, admission: AdmissionState
+) -> tuple[Collector, ...]:
     """Return the collectors of one server process, without build and process.
 
     Args:
         state: its counters.
         rooms: its rooms by name, each with a length: the number of members.
         uploads: knows how many are in progress.
+        admission: knows how many may come in.
     """
     return (
         ConnectionCollector(state),
         MessageCollector(state),
         RoomCollector(state, rooms),
         UploadCollector(state, uploads),
+        AdmissionCollector(admission),
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
 import logging
 import os
 import platform
-import resource
 import signal
 import sys
 import time
@@ -20,19 +20,27 @@ import uvloop
 from metrics.collectors import BuildCollector, server_collectors
 from metrics.exposition import Exposition
 from server import __version__
-from server.connection import Connection, Gate
+from server.drain import Drain
 from server.endpoints import UPGRADES
-from server.errors import CloseReason, SettingsError
+from server.errors import SettingsError
+from server.files import SPARE_SOCKETS, most_connections, raise_file_limit
+from server.gate import Gate
+from server.handshake import Doorkeeper
 from server.heartbeat import HeartbeatWheel
 from server.http import Router
 from server.hub import Hub
+from server.identity import Identity
+from server.limits import Admission
 from server.loop_lag import LoopLag
 from server.pages import RecentRate, Status, metrics_pages, pages
 from server.services import Services
 from server.stats import ServerStats
+from server.tls import TlsFiles
 from server.uploads import UploadStore
+from server.visitor import Visitor
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from server.messages import FileSaved
@@ -41,18 +49,21 @@ if TYPE_CHECKING:
 GOODBYE_SECONDS: Final = 2.0
 """How long clients may take to answer our close frames before they are cut off."""
 
+log = logging.getLogger("stampede.server")
+
 _BACKLOG: Final = 4096
 _RATE_SAMPLE_SECONDS: Final = 1.0
 
 
 class ChatServer:
-    """One server process: `start`, `serve` until a signal, `stop`."""
+    """One server process: `start`, wait, `drain`."""
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         clock = time.perf_counter
         self._settings = settings
         self._loop = loop
         self._clock = clock
+        self._tls = TlsFiles(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
         self.stats = ServerStats()
         hub = Hub(
             self.stats,
@@ -72,21 +83,35 @@ class ChatServer:
             call_later=loop.call_later,
             run_in_thread=self._run_in_thread,
         )
+        self._hub = hub
         self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()))
         self._wheel = HeartbeatWheel(settings.heartbeat_interval, settings.heartbeat_timeout, clock(), self.stats)
         self._lag = LoopLag(loop, clock, self.stats.event_loop_lag)
+        self._admission = Admission(
+            most_connections(settings.max_connections), settings.max_connections_per_address, settings.handshake_rate
+        )
         render = Exposition(
             (
-                *server_collectors(self.stats, hub.rooms, self._uploads),
+                *server_collectors(self.stats, hub.rooms, self._uploads, self._admission),
                 BuildCollector(__version__, platform.python_version(), version("uvloop"), version("websockets")),
             )
         ).render
+        identity = Identity(settings.jwt_secret_file) if settings.jwt_secret_file else None
         own_address = settings.metrics_port is not None
-        answers = pages(self._status, None if own_address else render)
-        self._gate = Gate(services, Router(answers, self.stats), UPGRADES, self._wheel, loop)
-        self._metrics_gate = (
-            Gate(services, Router(metrics_pages(render), self.stats), {}, self._wheel, loop) if own_address else None
+        door = Doorkeeper(
+            router=Router(pages(self._status, None if own_address else render), self.stats),
+            upgrades=UPGRADES,
+            admission=self._admission,
+            stats=self.stats,
+            clock=clock,
+            origins=settings.allowed_origin,
+            require_origin=settings.require_origin,
+            proxies=settings.trusted_proxy,
+            identity=identity,
         )
+        metrics_door = dataclasses.replace(door, router=Router(metrics_pages(render), self.stats), upgrades={})
+        self._gate = self._make_gate(services, door)
+        self._metrics_gate = self._make_gate(services, metrics_door) if own_address else None
         self._listeners: list[asyncio.Server] = []
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -101,10 +126,13 @@ class ChatServer:
             self._uploads.remove_leftovers()
         except OSError as error:
             raise SettingsError(f"cannot use upload folder {settings.upload_dir}: {error.strerror}") from None
-        port = await self._listen(self._gate, settings.port)
-        lines = [f"Stampede listening on ws://{_bracketed(settings.host)}:{port}"]
+        context = self._tls.context if self._tls is not None else None
+        port = await self._listen(self._gate, settings.port, context)
+        scheme = "wss" if self._tls is not None else "ws"
+        who = "clients prove who they are" if settings.jwt_secret_file else "anyone may connect, under any name"
+        lines = [f"Stampede listening on {scheme}://{_bracketed(settings.host)}:{port} ({who})"]
         if self._metrics_gate is not None:
-            metrics_port = await self._listen(self._metrics_gate, settings.metrics_port or 0)
+            metrics_port = await self._listen(self._metrics_gate, settings.metrics_port or 0, None)
             lines.append(f"Metrics on http://{_bracketed(settings.host)}:{metrics_port}/metrics")
         self._lag.start()
         self._turn_wheel()
@@ -114,31 +142,55 @@ class ChatServer:
         gc.freeze()
         return lines
 
-    async def stop(self) -> None:
-        """Take nobody new, say goodbye to everyone, and wait a little for them to go."""
-        self._status.draining = "shutting down"
+    def reload_certificate(self) -> None:
+        """Read the certificate files again; whoever is connected stays so. Files that are no good change nothing."""
+        if self._tls is None:
+            return
+        try:
+            self._tls.reload()
+        except SettingsError as error:
+            log.error("certificate not reloaded: %s", error)  # noqa: TRY400 - the message says it all
+        else:
+            log.info("certificate reloaded")
+
+    async def drain(self, hurry: asyncio.Event) -> None:
+        """Take nobody new, tell everyone to go, spread over the drain time, and end.
+
+        Args:
+            hurry: once set, everyone still here is cut off at once.
+        """
+        self._status.draining = "draining"
+        self._admission.draining = True
+        self._hub.announce_drain()
+        drain = Drain(self._gate, self._settings.drain_seconds, self._clock)
+        gone = asyncio.ensure_future(self._everyone_gone(drain))
+        hurried = asyncio.ensure_future(hurry.wait())
+        await asyncio.wait({gone, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (gone, hurried):
+            task.cancel()
         for listener in self._listeners:
             listener.close()
         for timer in self._timers:
             timer.cancel()
         self._lag.stop()
-        gates = [gate for gate in (self._gate, self._metrics_gate) if gate is not None]
-        for gate in gates:
-            for connection in list(gate.connections):
-                connection.close(CloseReason.SHUTDOWN, "the server is shutting down")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                for gate in gates:
-                    await gate.emptied()
-        for gate in gates:
-            for connection in list(gate.connections):
-                connection.abort()
+        for gate in (self._gate, self._metrics_gate):
+            for guest in list(gate.guests) if gate is not None else ():
+                guest.abort()
         await asyncio.sleep(0)  # let the aborted ones be accounted for
 
-    async def _listen(self, gate: Gate, port: int) -> int:
+    async def _everyone_gone(self, drain: Drain) -> None:
+        await drain.run()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._gate.emptied()
+
+    def _make_gate(self, services: Services, door: Doorkeeper) -> Gate:
+        return Gate(services, door, self._wheel, self._loop, self._admission.most + SPARE_SOCKETS)
+
+    async def _listen(self, gate: Gate, port: int, context: ssl.SSLContext | None) -> int:
         try:
             listener = await self._loop.create_server(
-                lambda: Connection(gate), self._settings.host, port, backlog=_BACKLOG
+                lambda: Visitor(gate), self._settings.host, port, backlog=_BACKLOG, ssl=context
             )
         except (OSError, UnicodeError) as error:
             address = f"{_bracketed(self._settings.host)}:{port}"
@@ -168,18 +220,23 @@ def run(settings: Settings) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
-    _raise_file_limit()
+    raise_file_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
+    ended, hurry = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        (hurry if ended.is_set() else ended).set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
-    server = ChatServer(settings, loop)
+        loop.add_signal_handler(number, end)
     try:
+        server = ChatServer(settings, loop)
+        loop.add_signal_handler(signal.SIGHUP, server.reload_certificate)
         lines = await server.start()
     except SettingsError as error:
         print(f"stampede: {error}", file=sys.stderr)
@@ -187,15 +244,8 @@ async def _serve(settings: Settings) -> int:
     for line in lines:
         print(line, flush=True)
     await ended.wait()
-    await server.stop()
+    await server.drain(hurry)
     return 0
-
-
-def _raise_file_limit() -> None:
-    """Allow as many connections as the system lets us have without asking anyone."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _in_words(error: OSError | UnicodeError) -> str:

@@ -1,6 +1,6 @@
 """A connection: a thin shell around websockets' Sans-I/O protocol; bytes in, frames out.
 
-The library does the handshake, control frames and the close handshake. Here: text that the splitter already has is
+The library does control frames and the close handshake. Here: text that the splitter already has is
 handed on at once, fragments are put together, text is checked to be UTF-8, and everything that takes time is bounded.
 """
 
@@ -10,39 +10,28 @@ import asyncio
 import codecs
 import logging
 import random
-from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN, SEND_EOF
-from websockets.server import ServerProtocol
 
 from server.errors import REASON_BY_SENT_CODE, CloseReason
 from server.frames import FrameSplitter
-from server.http import Answer, judge_head, plain, serialize, wants_upgrade
 from server.room import CLOSED, SLOW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from websockets.server import ServerProtocol
 
-    from websockets.http11 import Request
+    from server.endpoints import Endpoint
+    from server.gate import Gate
+    from server.handshake import Admitted
 
-    from server.endpoints import Endpoint, Path
-    from server.heartbeat import HeartbeatWheel
-    from server.http import Router
-    from server.services import Services
-
-HANDSHAKE_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 5.0
-"""How long a peer may take to answer our close frame, or to close after an answer, before it is cut off."""
+"""How long a peer may take to answer our close frame before it is cut off."""
 
 _PING_PAYLOAD: Final = b"stampede"
 _PING_FRAME: Final = Frame(Opcode.PING, _PING_PAYLOAD).serialize(mask=False)
 
 log = logging.getLogger("stampede.connection")
-_quiet = logging.getLogger("stampede.websockets")  # the library's own per-connection lines would double ours
-_quiet.setLevel(logging.ERROR)
 
 
 class Fragments:
@@ -70,50 +59,24 @@ class Fragments:
         return b"".join(self._parts)
 
 
-@dataclass(slots=True)
-class Gate:
-    """What all connections of one listening socket share; `upgrades` are its WebSocket paths."""
-
-    services: Services
-    router: Router
-    upgrades: Mapping[str, Path]
-    wheel: HeartbeatWheel
-    loop: asyncio.AbstractEventLoop
-    connections: set[Connection] = field(default_factory=set)
-    _emptied: asyncio.Event | None = None
-
-    def remove(self, connection: Connection) -> None:
-        """Forget a connection that is gone."""
-        self.connections.discard(connection)
-        if self._emptied is not None and not self.connections:
-            self._emptied.set()
-
-    async def emptied(self) -> None:
-        """Wait until nobody is left."""
-        if self.connections:
-            self._emptied = asyncio.Event()
-            await self._emptied.wait()
-
-
 class Connection(asyncio.Protocol):
-    """One TCP connection: a request for a page, or a WebSocket for as long as it lasts.
+    """One WebSocket, from its upgrade to its end.
 
     `heard_at`, `ping_due` and `beat_slot` belong to the heartbeat wheel.
     """
 
     __slots__ = (
-        "_answered",
+        "_admitted",
         "_endpoint",
         "_fragments",
         "_gate",
-        "_head",
+        "_hearing",
         "_open",
         "_opened_at",
         "_ping_sent_at",
         "_protocol",
         "_reason",
         "_slow",
-        "_slow_timer",
         "_splitter",
         "_timer",
         "_transport",
@@ -123,42 +86,40 @@ class Connection(asyncio.Protocol):
         "ping_due",
     )
 
-    _transport: asyncio.Transport
-    _protocol: ServerProtocol
-    _splitter: FrameSplitter
-
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, transport: asyncio.Transport, protocol: ServerProtocol, admitted: Admitted) -> None:
         self._gate = gate
-        self._answered = False
-        self._endpoint: Endpoint | None = None
+        self._transport = transport
+        self._protocol = protocol
+        self._admitted = admitted
+        self._splitter = FrameSplitter(masked=True, max_size=admitted.path.max_size)
+        self._endpoint: Endpoint = admitted.path.endpoint(self, gate.services, admitted.username)
         self._fragments: Fragments | None = None
-        self._head = b""
-        self._open = False
+        self._open = True  # until a close frame was sent
+        self._writable = True  # open, and not behind
+        self._hearing = True  # what the peer says still counts
+        self._slow = False
         self._opened_at = 0.0
         self._ping_sent_at = 0.0
         self._reason: CloseReason | None = None
-        self._slow = False
-        self._slow_timer: asyncio.TimerHandle | None = None
-        self._writable = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None  # of slowness while open, of the end after that
         self.heard_at = 0.0
         self.ping_due = 0.0
         self.beat_slot = 0
 
+    def open(self) -> None:
+        """Begin; the handshake has been answered."""
+        services = self._gate.services
+        self._opened_at = services.clock()
+        services.stats.connections_opened += 1
+        if services.settings.buffer_soft_limit:
+            self._transport.set_write_buffer_limits(high=services.settings.buffer_soft_limit)
+        self._gate.wheel.add(self, self._opened_at, random.random())
+        self._endpoint.opened()
+
     # --- what the event loop calls ---
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for a request, but not for ever."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._gate.connections.add(self)
-        self._timer = self._gate.loop.call_later(HANDSHAKE_SECONDS, self._handshake_timed_out)
-
     def data_received(self, data: bytes) -> None:
-        """Take bytes: a request's, then frames."""
-        if self._endpoint is None:
-            if not self._answered:
-                self._handshake(data)
-            return
+        """Take bytes of frames."""
         services = self._gate.services
         now = services.clock()
         self.heard_at = now
@@ -167,7 +128,7 @@ class Connection(asyncio.Protocol):
             for item in self._splitter.split(data):
                 if type(item) is not bytes:
                     self._judge(item, now)
-                elif self._open:
+                elif self._hearing:
                     if item.isascii() or _is_utf8(item):
                         self._endpoint.text(item, now)
                     else:
@@ -188,24 +149,28 @@ class Connection(asyncio.Protocol):
             services.stats.slow_consumers += 1
             self._slow = True
             if services.settings.slow_timeout:
-                self._slow_timer = self._gate.loop.call_later(services.settings.slow_timeout, self._give_up)
+                self._timer = self._gate.loop.call_later(services.settings.slow_timeout, self._give_up)
 
     def resume_writing(self) -> None:
         """Note that the peer has caught up."""
         self._writable = self._open
-        self._end_slowness()
+        if self._open:
+            self._end_slowness()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Account for the end, whatever it was."""
+        self._end(CloseReason.VANISHED)
+        self._cancel_timer()
         self._gate.remove(self)
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._endpoint is None:
-            return
-        self._leave(CloseReason.VANISHED)
+        self._gate.door.admission.release(self._admitted.address)
         services = self._gate.services
         services.stats.connections_closed[cast("CloseReason", self._reason).label] += 1
         services.stats.session_duration.observe(services.clock() - self._opened_at)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is under way that a goodbye should wait for."""
+        return self._hearing and self._endpoint.is_busy
 
     # --- what the endpoint, the wheel and the application call ---
 
@@ -240,21 +205,41 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """Drop a peer that nothing was heard of."""
-        self._leave(CloseReason.HEARTBEAT)
+        self._open = False
+        self._end(CloseReason.HEARTBEAT)
         self._transport.abort()
 
-    def close(self, reason: CloseReason, text: str = "") -> None:
-        """Say goodbye; a request that was never completed is just dropped."""
-        if self._endpoint is None:
-            self._transport.abort()
-        elif self._open:
-            self._protocol.send_close(reason.code, text)
-            self._pump()
-            self._leave(reason)
+    def close(self, reason: CloseReason, text: str = "", *, hear_out: bool = False) -> None:
+        """Say goodbye.
+
+        Args:
+            reason: counted, and its code sent.
+            text: sent with it, 123 bytes at most.
+            hear_out: whether what the peer has already sent still counts, until it answers.
+        """
+        if not self._open:
+            return
+        if hear_out:
+            self._reason = reason
+            self._endpoint.catch_up()
+        else:
+            self._end(reason)
+        self._protocol.send_close(reason.code, text)
+        self._pump()
+        self._shut()
+
+    def pause(self, seconds: float) -> None:
+        """Read nothing for a while: what a flooding peer sends stays in its own buffers."""
+        self._transport.pause_reading()
+        self._gate.loop.call_later(seconds, self._resume_reading)
 
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()
+
+    def _resume_reading(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _give_up(self) -> None:
         """Drop a peer that does not read what it is sent."""
@@ -263,12 +248,15 @@ class Connection(asyncio.Protocol):
             self.close(CloseReason.SLOW_CONSUMER, "too slow")
 
     def _end_slowness(self) -> None:
-        if self._slow_timer is not None:
-            self._slow_timer.cancel()
-            self._slow_timer = None
         if self._slow:
             self._slow = False
             self._gate.services.stats.slow_consumers -= 1
+            self._cancel_timer()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     # --- WebSocket ---
 
@@ -277,19 +265,18 @@ class Connection(asyncio.Protocol):
         protocol = self._protocol
         protocol.receive_data(frame)
         for event in protocol.events_received():
-            if isinstance(event, Frame) and self._open:
+            if isinstance(event, Frame) and self._hearing:
                 self._take(event, now)
-        if self._open and protocol.state is not OPEN:
-            failed = protocol.parser_exc is not None and protocol.close_sent is not None
+        self._pump()
+        if protocol.close_rcvd is not None or protocol.parser_exc is not None:
+            self._shut()
             sent = protocol.close_sent.code if protocol.close_sent is not None else 0
-            self._pump()
-            self._leave(REASON_BY_SENT_CODE.get(sent, CloseReason.INTERNAL) if failed else CloseReason.CLIENT)
-        else:
-            self._pump()
+            failed = protocol.parser_exc is not None
+            self._end(REASON_BY_SENT_CODE.get(sent, CloseReason.INTERNAL) if failed else CloseReason.CLIENT)
 
     def _take(self, frame: Frame, now: float) -> None:
         """Take a frame that the protocol found good; pings and closes it has answered already."""
-        endpoint = cast("Endpoint", self._endpoint)
+        endpoint = self._endpoint
         if frame.opcode is Opcode.PONG:
             if self._ping_sent_at and frame.data == _PING_PAYLOAD:
                 self._gate.services.stats.ping_rtt.observe(now - self._ping_sent_at)
@@ -316,105 +303,41 @@ class Connection(asyncio.Protocol):
         """Fail the connection (RFC 6455, section 7.1.7): close frame, end of stream, no further reading."""
         self._protocol.fail(reason.code, text)
         self._pump()
-        self._leave(reason)
+        self._shut()
+        self._end(reason)
 
     def _pump(self) -> None:
         """Send what the protocol has to say."""
         for data in self._protocol.data_to_send():
             if self._transport.is_closing():
                 return
-            if data == SEND_EOF:
+            if data:
+                self._transport.write(data)
+                self._gate.services.stats.sent_bytes += len(data)
+            elif self._transport.can_write_eof():
                 # Half-close, so that the peer still reads what was sent: closing with bytes unread would reset.
                 self._transport.write_eof()
             else:
-                self._transport.write(data)
-                if self._endpoint is not None:
-                    self._gate.services.stats.sent_bytes += len(data)
+                self._transport.close()
 
-    def _leave(self, reason: CloseReason) -> None:
-        """Take the connection out of the chat, and see that its transport ends; the first reason counts."""
-        if self._reason is not None:
+    def _shut(self) -> None:
+        """Send nothing from here on, and see to it that the peer ends the connection before long."""
+        if self._open or self._timer is None:
+            self._open = self._writable = False
+            self._end_slowness()
+            self._cancel_timer()
+            self._timer = self._gate.loop.call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def _end(self, reason: CloseReason) -> None:
+        """Take the connection out of the chat; the first reason counts."""
+        if not self._hearing:
             return
-        self._reason = reason
-        self._open = self._writable = False
-        self._end_slowness()
+        self._hearing = False
+        self._reason = self._reason or reason
         self._gate.wheel.discard(self)
-        self._timer = self._gate.loop.call_later(CLOSE_SECONDS, self._transport.abort)
-        cast("Endpoint", self._endpoint).closed(self._gate.services.clock())
-
-    # --- HTTP ---
-
-    def _handshake(self, data: bytes) -> None:
-        """Collect a request's head and answer it."""
-        self._head += data
-        head = self._head
-        verdict = judge_head(head)
-        if isinstance(verdict, Answer):
-            self._gate.router.count("other", verdict.status)
-            self._answer(verdict)
-        elif verdict:
-            self._head = b""
-            self._answer_request(head[:verdict], head[verdict:])
-
-    def _answer_request(self, head: bytes, rest: bytes) -> None:
-        stats = self._gate.services.stats
-        path = head.split(b" ", 2)[1].partition(b"?")[0].decode("latin-1")
-        upgrade = self._gate.upgrades.get(path)
-        self._protocol = ServerProtocol(max_size=upgrade.max_size if upgrade else 0, logger=_quiet)
-        self._protocol.receive_data(head)
-        requests = self._protocol.events_received()
-        if not requests:  # the library could not read it
-            self._gate.router.count("other", HTTPStatus.BAD_REQUEST)
-            self._answer(plain(HTTPStatus.BAD_REQUEST))
-            return
-        request = cast("Request", requests[0])
-        if not wants_upgrade(request):
-            self._answer(self._gate.router.answer(request))
-            return
-        if upgrade is None:
-            stats.handshakes_rejected["not_found"] += 1
-            self._answer(plain(HTTPStatus.NOT_FOUND, "No WebSocket is served on this path"))
-            return
-        response = self._protocol.accept(request)
-        self._protocol.send_response(response)
-        self._pump()
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            stats.handshakes_rejected["bad_request"] += 1
-            self._end_soon()
-            return
-        self._upgraded(upgrade)
-        if rest:
-            self.data_received(rest)
-
-    def _upgraded(self, upgrade: Path) -> None:
-        services = self._gate.services
-        now = services.clock()
-        services.stats.connections_opened += 1
-        cast("asyncio.TimerHandle", self._timer).cancel()
-        self._timer = None
-        self._opened_at = now
-        self._splitter = FrameSplitter(masked=True, max_size=upgrade.max_size)
-        self._endpoint = upgrade.endpoint(self, services)
-        self._open = self._writable = True
-        if services.settings.buffer_soft_limit:
-            self._transport.set_write_buffer_limits(high=services.settings.buffer_soft_limit)
-        self._gate.wheel.add(self, now, random.random())
-        self._endpoint.opened()
-
-    def _answer(self, answer: Answer) -> None:
-        self._transport.write(serialize(answer).serialize())
-        self._transport.write_eof()
-        self._end_soon()
-
-    def _end_soon(self) -> None:
-        """Give the peer time to read the answer, and no more."""
-        self._answered = True
-        cast("asyncio.TimerHandle", self._timer).cancel()
-        self._timer = self._gate.loop.call_later(CLOSE_SECONDS, self._transport.abort)
-
-    def _handshake_timed_out(self) -> None:
-        self._gate.router.count("other", HTTPStatus.REQUEST_TIMEOUT)
-        self._answer(plain(HTTPStatus.REQUEST_TIMEOUT))
+        self._end_slowness()
+        self._endpoint.closed(self._gate.services.clock())
+        self._open = self._writable = False
 
 
 def _is_utf8(data: bytes) -> bool:

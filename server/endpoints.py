@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from server import messages as wire
-from server.errors import ErrorCode, InvalidMessageError, RequestError
+from server.errors import CloseReason, ErrorCode, InvalidMessageError, RequestError
 from server.frames import binary_frame, text_frame
 from server.hub import Client
-from server.room import SLOW
+from server.limits import Pace
+from server.room import SLOW, Member
 from server.stats import ECHO
 from server.transfer import FileTransfer
 from server.uploads import MAX_UPLOAD_BYTES
@@ -22,14 +23,30 @@ from server.uploads import MAX_UPLOAD_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.room import Member
     from server.services import Services
 
 MAX_ECHO_BYTES: Final = 1024 * 1024
 
+BURST_SECONDS: Final = 2
+"""A client may send at once what its rate allows in so many seconds."""
+
+
+class Peer(Member, Protocol):
+    """The connection as an endpoint sees it."""
+
+    def close(self, reason: CloseReason, text: str = "") -> None:
+        """Say goodbye."""
+
+    def pause(self, seconds: float) -> None:
+        """Read nothing for a while."""
+
 
 class Endpoint(Protocol):
     """One upgraded connection's other half; times in seconds of the hub's clock."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is under way that a goodbye should wait for."""
 
     def opened(self) -> None:
         """Take note that the connection is open."""
@@ -40,6 +57,9 @@ class Endpoint(Protocol):
     def binary(self, payload: bytes, received_at: float) -> None:
         """Take one binary message."""
 
+    def catch_up(self) -> None:
+        """Send at once whatever waits for this client."""
+
     def closed(self, now: float) -> None:
         """Take note that the connection is gone."""
 
@@ -47,13 +67,25 @@ class Endpoint(Protocol):
 class ChatEndpoint:
     """The chat protocol."""
 
-    __slots__ = ("_client", "_services", "_transfer", "_work")
+    __slots__ = ("_client", "_excess", "_is_proven", "_pace", "_peer", "_services", "_transfer", "_work")
 
-    def __init__(self, peer: Member, services: Services) -> None:
+    def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
+        settings = services.settings
         self._services = services
+        self._peer = peer
         self._client = Client(secrets.token_hex(8), peer)
+        self._client.username = username
+        self._is_proven = username is not None
         self._transfer: FileTransfer | None = None  # made with the first upload: most clients never have one
-        self._work = services.settings.work_per_message
+        self._work = settings.work_per_message
+        burst = BURST_SECONDS * settings.message_rate
+        self._pace = Pace(settings.message_rate, burst) if settings.message_rate else None
+        self._excess = 0  # messages over the limit since the client last kept to it
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a file is on its way in."""
+        return self._transfer is not None and self._transfer.is_active
 
     def opened(self) -> None:
         """Greet the client."""
@@ -68,6 +100,9 @@ class ChatEndpoint:
     def text(self, payload: bytes, received_at: float) -> None:
         """Decode one message and let it take effect; what is wrong with it is answered with an `error`."""
         services = self._services
+        if self._pace is not None and not self._pace.take(received_at):
+            self._curb(self._pace, received_at)
+            return
         try:
             message = wire.decode(payload)
             services.stats.messages_received[wire.TYPE_OF[type(message)]] += 1
@@ -75,6 +110,8 @@ class ChatEndpoint:
                 burn(self._work)
             if isinstance(message, wire.UPLOAD_MESSAGES):
                 self._transfers().handle(message, received_at)
+            elif self._is_proven and isinstance(message, wire.SetUsername):
+                self._refuse(RequestError(ErrorCode.NAME_FIXED, "setUsername"))
             else:
                 services.hub.handle(self._client, message, received_at)
         except RequestError as error:
@@ -90,11 +127,26 @@ class ChatEndpoint:
         except RequestError as error:
             self._refuse(error)
 
+    def catch_up(self) -> None:
+        """Send at once what waits for the end of the tick."""
+        self._services.hub.catch_up(self._client)
+
     def closed(self, now: float) -> None:
         """Leave: the room hears it, an unfinished upload is removed."""
         if self._transfer is not None:
             self._transfer.vanish()
         self._services.hub.disconnect(self._client, now)
+
+    def _curb(self, pace: Pace, now: float) -> None:
+        """Drop a message over the limit, and slow its sender down; who goes on and on is closed."""
+        self._services.stats.rate_limited["messages"] += 1
+        self._excess = 1 if self._excess and pace.rested(now) else self._excess + 1
+        if self._excess == 1:
+            self._services.hub.refuse(self._client, RequestError(ErrorCode.RATE_LIMITED))
+        elif self._excess > BURST_SECONDS * self._services.settings.message_rate:
+            self._peer.close(CloseReason.POLICY, "too many messages")
+            return
+        self._peer.pause(pace.wait(now))
 
     def _transfers(self) -> FileTransfer:
         if self._transfer is None:
@@ -112,9 +164,11 @@ class NotificationsEndpoint:
 
     __slots__ = ("_client", "_services")
 
-    def __init__(self, peer: Member, services: Services) -> None:
+    def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
         self._services = services
         self._client = Client(secrets.token_hex(8), peer)
+
+    is_busy = False
 
     def opened(self) -> None:
         """Start watching."""
@@ -127,6 +181,10 @@ class NotificationsEndpoint:
 
     binary = text
 
+    def catch_up(self) -> None:
+        """Send at once what waits for the end of the tick."""
+        self._services.hub.watchers.catch_up(self._client)
+
     def closed(self, _now: float) -> None:
         """Stop watching."""
         self._services.hub.watchers.remove(self._client)
@@ -137,9 +195,11 @@ class EchoEndpoint:
 
     __slots__ = ("_peer", "_stats")
 
-    def __init__(self, peer: Member, services: Services) -> None:
+    def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
         self._peer = peer
         self._stats = services.stats
+
+    is_busy = False
 
     def opened(self) -> None:
         """Say nothing: an echo only answers."""
@@ -151,6 +211,9 @@ class EchoEndpoint:
     def binary(self, payload: bytes, _received_at: float) -> None:
         """Send a binary message back."""
         self._echo(binary_frame(payload))
+
+    def catch_up(self) -> None:
+        """Send nothing: an echo never waits."""
 
     def closed(self, _now: float) -> None:
         """Forget nothing: an echo remembers nothing."""
@@ -168,7 +231,7 @@ class EchoEndpoint:
 class Path:
     """What an upgrade path serves; `max_size` is the largest message in bytes, fragments added up."""
 
-    endpoint: Callable[[Member, Services], Endpoint]
+    endpoint: Callable[[Peer, Services, str | None], Endpoint]
     max_size: int
 
 

@@ -35,7 +35,8 @@ class CloseReason(Enum):
 
     CLIENT = Ending("client", 1000, True, "the client said goodbye with a close frame")
     VANISHED = Ending("vanished", 1006, True, "the transport was lost without a close frame")
-    SHUTDOWN = Ending("shutdown", 1001, True, "this server process ends")
+    DRAIN = Ending("drain", 1012, True, "this server restarts; the reason says when to come back: retry_ms=...")
+    POLICY = Ending("policy", 1008, False, "it kept sending more than it may")
     PROTOCOL = Ending("protocol_error", 1002, False, "the client broke RFC 6455")
     INVALID_DATA = Ending("invalid_data", 1007, False, "text that is not UTF-8")
     TOO_BIG = Ending("too_big", 1009, False, "a message above the size limit")
@@ -81,6 +82,8 @@ class ErrorCode(Enum):
     INVALID_FIELD = Fault("invalid_field", _MALFORMED)
     TOO_LARGE = Fault("too_large", _MALFORMED)
     NO_ROOM = Fault("no_room", "Join a room before sending to it")
+    RATE_LIMITED = Fault("rate_limited", "Too many messages; this one was dropped")
+    NAME_FIXED = Fault("name_fixed", "The name comes from the token and cannot be changed")
     RECEIVE_ONLY = Fault("receive_only", "This path only sends notifications; nothing is read here")
     UPLOAD_ACTIVE = Fault("upload_active", "An upload is already in progress on this connection")
     UPLOAD_MISSING = Fault("upload_missing", "No upload is in progress on this connection")

@@ -102,8 +102,3 @@ class Router:
         """Count an answer; a path that no page has counts as `other`."""
         label = path if path in self._pages else "other"
         self._stats.http_requests[label, code] = self._stats.http_requests.get((label, code), 0) + 1
-
-
-def wants_upgrade(request: Request) -> bool:
-    """Tell whether a request asks for a WebSocket rather than for a page (RFC 6455, section 4.1)."""
-    return any("websocket" in value.lower() for value in request.headers.get_all("Upgrade"))

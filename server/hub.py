@@ -123,6 +123,12 @@ class Hub:
         else:
             self._stats.messages_delivered[kind] += 1
 
+    def catch_up(self, client: Client) -> None:
+        """Send a client at once whatever waits for it."""
+        self.everyone.catch_up(client)
+        if client.room is not None:
+            client.room.catch_up(client)
+
     def refuse(self, client: Client, error: RequestError) -> None:
         """Tell a client why something it asked for was not done."""
         fault = error.error
@@ -142,6 +148,10 @@ class Hub:
                 size=size,
             )
         )
+
+    def announce_drain(self) -> None:
+        """Tell the watchers that the server goes away."""
+        self._notify(wire.Notification(event="draining"))
 
     def _set_username(self, client: Client, message: wire.SetUsername, _received_at: float) -> None:
         client.username = message.username

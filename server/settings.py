@@ -9,50 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import configargparse
 
+from server import values
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from ipaddress import IPv4Network, IPv6Network
 
 ENVIRONMENT_PREFIX: Final = "STAMPEDE_"
 _UPLOADS: Final = Path("uploads")
 
 
-def _port(text: str) -> int:
-    """Read a TCP port; 0 lets the system choose."""
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise ValueError
-    return port
-
-
-def _seconds(text: str) -> float:
-    """Read a duration: finite, not negative."""
-    seconds = float(text)
-    if not 0 <= seconds < 1e9:
-        raise ValueError
-    return seconds
-
-
-def _size(text: str) -> int:
-    """Read a number of bytes or of things."""
-    size = int(text)
-    if size < 0:
-        raise ValueError
-    return size
-
-
-def _level(text: str) -> str:
-    level = text.lower()
-    if level not in ("debug", "info", "warning", "error"):
-        raise ValueError
-    return level
-
-
-_port.__name__, _seconds.__name__, _size.__name__ = "port", "number of seconds", "number"
-_level.__name__ = "log level"
-
-
-def _setting(default: object, read: Callable[[str], object], text: str) -> Any:
-    return dataclasses.field(default=default, metadata={"read": read, "help": text})
+def _setting(default: object, read: Callable[[str], object], text: str, *, repeat: bool = False) -> Any:
+    """Describe a setting; one that may be repeated has a tuple of values."""
+    return dataclasses.field(default=default, metadata={"read": read, "help": text, "repeat": repeat})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,29 +29,62 @@ class Settings:
     """What can be set; durations in seconds, 0 turns a limit off."""
 
     host: str = _setting("127.0.0.1", str, "address to listen on")
-    port: int = _setting(8080, _port, "port to listen on; 0: any free one, named in the first line printed")
+    port: int = _setting(8080, values.port, "port to listen on; 0: any free one, named in the first line printed")
     metrics_port: int | None = _setting(
-        None, _port, "serve /metrics on this port instead of the public one; 0: any free one"
+        None, values.port, "serve /metrics on this port instead of the public one; 0: any free one"
     )
     work_per_message: float = _setting(
-        0.0, _seconds, "CPU seconds to burn for each message received: stands for an application's own work"
+        0.0, values.seconds, "CPU seconds to burn for each message received: stands for an application's own work"
     )
-    upload_dir: Path = _setting(  # noqa: RUF009 - a field, not a value
-        _UPLOADS, Path, "folder for uploaded files; made when the first one comes"
-    )
-    heartbeat_interval: float = _setting(30.0, _seconds, "seconds between two pings to a client; 0: none")
+    upload_dir: Path = _setting(_UPLOADS, Path, "folder for uploaded files; made when the first one comes")
+    heartbeat_interval: float = _setting(30.0, values.seconds, "seconds between two pings to a client; 0: none")
     heartbeat_timeout: float = _setting(
-        35.0, _seconds, "seconds without a byte of any kind until a client is dropped; 0: never"
+        35.0, values.seconds, "seconds without a byte of any kind until a client is dropped; 0: never"
     )
+    drain_seconds: float = _setting(
+        10.0, values.seconds, "seconds over which clients are told to go when the server is told to end; 0: all at once"
+    )
+    max_connections: int | None = _setting(
+        None,
+        values.size,
+        "connections in all (default: as many as the file limit allows, less a reserve); 0: any number",
+    )
+    max_connections_per_address: int = _setting(
+        0, values.size, "connections from one address, IPv6 by /64; 0: any number"
+    )
+    handshake_rate: float = _setting(2000.0, values.seconds, "upgrades a second, and as many at once; 0: any number")
+    message_rate: float = _setting(
+        50.0, values.seconds, "messages a second from one client, and twice as many at once; 0: any number"
+    )
+    allowed_origin: tuple[str, ...] = _setting(
+        (), str, "Origin that may connect, * standing for any characters; repeatable; none given: all may", repeat=True
+    )
+    require_origin: bool = _setting(
+        False, values.yes_or_no, "refuse clients that send no Origin, which no browser is: yes or no"
+    )
+    trusted_proxy: tuple[IPv4Network | IPv6Network, ...] = _setting(
+        (), values.network, "network of proxies whose X-Forwarded-For is believed; repeatable", repeat=True
+    )
+    jwt_secret_file: Path | None = _setting(
+        None, Path, "file with the secret (HS256) or the JWKS (RS256) that clients' tokens are checked against"
+    )
+    tls_cert: Path | None = _setting(None, Path, "certificate chain in PEM; with it the server speaks wss, and https")
+    tls_key: Path | None = _setting(None, Path, "private key in PEM; SIGHUP reads both again")
     buffer_soft_limit: int = _setting(
-        64 * 1024, _size, "unsent bytes of a client above which it is not sent what is ephemeral; 0: none"
+        64 * 1024, values.size, "unsent bytes of a client above which it is not sent what is ephemeral; 0: none"
     )
-    buffer_hard_limit: int = _setting(1024 * 1024, _size, "unsent bytes of a client above which it is dropped; 0: none")
-    slow_timeout: float = _setting(10.0, _seconds, "seconds above the soft limit until a client is dropped; 0: never")
+    buffer_hard_limit: int = _setting(
+        1024 * 1024, values.size, "unsent bytes of a client above which it is dropped; 0: none"
+    )
+    slow_timeout: float = _setting(
+        10.0, values.seconds, "seconds above the soft limit until a client is dropped; 0: never"
+    )
     presence_threshold: int = _setting(
-        200, _size, "members above which a room is told of comings and goings in sum, four times a second; 0: never"
+        200,
+        values.size,
+        "members above which a room is told of comings and goings in sum, four times a second; 0: never",
     )
-    log_level: str = _setting("info", _level, "debug, info, warning or error")
+    log_level: str = _setting("info", values.level, "debug, info, warning or error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +103,17 @@ def table() -> list[Row]:
         Row(
             flag="--" + field.name.replace("_", "-"),
             environment=ENVIRONMENT_PREFIX + field.name.upper(),
-            default="" if field.default is None else str(field.default),
+            default=_shown(field.default),
             help=field.metadata["help"],
         )
         for field in dataclasses.fields(Settings)
     ]
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return "" if default in (None, ()) else str(default)
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
@@ -126,9 +134,16 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
             row.flag,
             env_var=row.environment,
             type=field.metadata["read"],
-            default=field.default,
+            default=None if field.metadata["repeat"] else field.default,
+            action="append" if field.metadata["repeat"] else "store",
             metavar=field.name.rpartition("_")[2].upper(),
             help=row.help.replace("%", "%%") + shown,
         )
-    values = parser.parse_args(list(arguments), env_vars=dict(environment))
-    return Settings(**vars(values))
+    given = vars(parser.parse_args(list(arguments), env_vars=dict(environment)))
+    for field in dataclasses.fields(Settings):
+        if field.metadata["repeat"]:
+            given[field.name] = tuple(given[field.name] or ())
+    settings = Settings(**given)
+    if (settings.tls_cert is None) is not (settings.tls_key is None):
+        parser.error("--tls-cert and --tls-key belong together")
+    return settings

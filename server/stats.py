@@ -34,10 +34,20 @@ INVALID_REASONS: Final = tuple(
     )
 )
 UPLOAD_OUTCOMES: Final = ("saved", "cancelled", "vanished", "rejected", "failed", "idle")
-REJECTIONS: Final = ("bad_request", "not_found")
+REJECTIONS: Final = (
+    "bad_request",
+    "not_found",
+    "origin",
+    "unauthorized",
+    "full",
+    "address_limit",
+    "handshake_rate",
+    "draining",
+)
+RATE_LIMITS: Final = ("messages",)
 DROP_REASONS: Final = ("closed", "slow")
 HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
-HTTP_CODES: Final = (200, 400, 404, 405, 413, 431)
+HTTP_CODES: Final = (200, 400, 404, 405, 408, 413, 431, 503)
 ECHO: Final = "echo"
 
 
@@ -88,6 +98,7 @@ class ServerStats:
         default_factory=lambda: {(kind, reason): 0 for kind in SERVER_TYPES for reason in DROP_REASONS}
     )
     invalid_messages: dict[str, int] = field(default_factory=lambda: _zeros(INVALID_REASONS))
+    rate_limited: dict[str, int] = field(default_factory=lambda: _zeros(RATE_LIMITS))
     heartbeat_pings: int = 0
     heartbeat_kills: int = 0
     slow_consumers: int = 0

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 class FileTransfer:
     """Take one upload after the other from one client; the next may start while the last is being stored."""
 
-    __slots__ = ("_client", "_services", "_upload")
+    __slots__ = ("_client", "_services", "_storing", "_upload")
 
     def __init__(self, client: Client, services: Services) -> None:
         self._client = client
         self._services = services
         self._upload: Upload | None = None
+        self._storing = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a file is coming in or being stored."""
+        return self._upload is not None or self._storing > 0
 
     def handle(self, message: wire.UploadMessage, now: float) -> None:
         """Start, complete or cancel.
@@ -89,6 +95,7 @@ class FileTransfer:
 
         def settled(outcome: wire.FileSaved | BaseException) -> None:
             now = services.clock()
+            self._storing -= 1
             if isinstance(outcome, BaseException):
                 services.uploads.settle(upload, stored=False, now=now)
                 services.hub.refuse(self._client, RequestError(ErrorCode.UPLOAD_STORAGE, "fileEnd"))
@@ -97,6 +104,7 @@ class FileTransfer:
                 services.hub.reply(self._client, outcome)
                 services.hub.share_file(self._client, upload.name, upload.size, upload.mime_type, now)
 
+        self._storing += 1
         services.run_in_thread(lambda: services.uploads.store(upload), settled)
 
     def _check_idle(self, upload: Upload) -> None:

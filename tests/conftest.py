@@ -26,7 +26,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
     servers: list[RunningServer] = []
 
     def start_one(*flags: str) -> RunningServer:
-        servers.append(start_server("--upload-dir", str(tmp_path / "uploads"), *flags))
+        defaults = ("--upload-dir", str(tmp_path / "uploads"), "--drain-seconds", "0")
+        servers.append(start_server(*defaults, *flags))
         return servers[-1]
 
     yield start_one

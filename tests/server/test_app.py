@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 def test_the_first_line_names_the_bound_url(server: RunningServer) -> None:
-    assert server.first_lines[0] == f"Stampede listening on {server.url}\n"
+    assert server.first_lines[0] == f"Stampede listening on {server.url} (anyone may connect, under any name)\n"
     assert not server.url.endswith(":0")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_cleanly_and_clients_are_told(number: signal.Signals) -> None:
-    server = start_server()
+    server = start_server("--drain-seconds", "0")
     client, idle = RawClient(server.url), RawClient(server.url, "/ws/echo")
     server.process.send_signal(number)
-    assert client.close_code() == 1001
+    assert client.close_code() == 1012
     idle.close()
     assert server.process.wait(timeout=20) == 0
     server.stopped = True
@@ -38,7 +38,7 @@ def test_a_signal_ends_it_cleanly_and_clients_are_told(number: signal.Signals) -
 
 
 def test_clients_that_do_not_say_goodbye_do_not_hold_it_up() -> None:
-    server = start_server()
+    server = start_server("--drain-seconds", "0")
     stubborn = [RawClient(server.url) for _ in range(3)]
     server.stop()
     for client in stubborn:

@@ -1,0 +1,59 @@
+"""What all connections of one listening socket share, and the list of who is there."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from server.handshake import Doorkeeper
+    from server.heartbeat import HeartbeatWheel
+    from server.services import Services
+
+
+class Guest(Protocol):
+    """Whoever holds a socket."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
+
+
+@dataclass(slots=True)
+class Gate:
+    """One listening socket.
+
+    Attributes:
+        most_sockets: sockets in all, upgraded or not; one more is answered at once that the server is full.
+        guests: who holds one.
+    """
+
+    services: Services
+    door: Doorkeeper
+    wheel: HeartbeatWheel
+    loop: asyncio.AbstractEventLoop
+    most_sockets: int
+    guests: set[Guest] = field(default_factory=set)
+    _emptied: asyncio.Event | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no socket may be added."""
+        return len(self.guests) > self.most_sockets
+
+    def replace(self, guest: Guest, by: Guest) -> None:
+        """Note that a socket has changed hands."""
+        self.guests.discard(guest)
+        self.guests.add(by)
+
+    def remove(self, guest: Guest) -> None:
+        """Forget one that is gone."""
+        self.guests.discard(guest)
+        if self._emptied is not None and not self.guests:
+            self._emptied.set()
+
+    async def emptied(self) -> None:
+        """Wait until nobody is left."""
+        if self.guests:
+            self._emptied = asyncio.Event()
+            await self._emptied.wait()
