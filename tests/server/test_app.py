@@ -71,7 +71,7 @@ def test_a_host_that_does_not_exist_is_one_clear_line() -> None:
 
 def test_work_per_message_costs_that_much_processor_time(tmp_path: Path) -> None:
     def cost(*flags: str) -> float:
-        server = start_server("--upload-dir", str(tmp_path), *flags)
+        server = start_server("--upload-dir", str(tmp_path), "--message-rate", "0", "--drain-seconds", "0", *flags)
         with ChatClient(server.url) as client:
             before = server.samples()["process_cpu_seconds_total"]
             for _ in range(200):
