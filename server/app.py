@@ -6,20 +6,22 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
-import logging
 import os
 import platform
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
+import structlog
 import uvloop
 
 from metrics.collectors import BuildCollector, server_collectors
 from metrics.exposition import Exposition
-from server import __version__
+from server import __version__, logs
+from server.causes import cause
 from server.drain import Drain
 from server.endpoints import UPGRADES
 from server.errors import SettingsError
@@ -33,6 +35,7 @@ from server.identity import Identity
 from server.limits import Admission
 from server.loop_lag import LoopLag
 from server.pages import RecentRate, Status, metrics_pages, pages
+from server.retention import Retention
 from server.services import Services
 from server.stats import ServerStats
 from server.tls import TlsFiles
@@ -43,16 +46,20 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from server.messages import FileSaved
+    from server.lane import T
     from server.settings import Settings
 
 GOODBYE_SECONDS: Final = 2.0
 """How long clients may take to answer our close frames before they are cut off."""
 
-log = logging.getLogger("stampede.server")
+UPLOAD_SECONDS: Final = 5.0
+"""How long it may take to remove what is left of unfinished uploads; the next start removes the rest."""
+
+log = structlog.get_logger()
 
 _BACKLOG: Final = 4096
 _RATE_SAMPLE_SECONDS: Final = 1.0
+_DISK_THREADS: Final = 4
 
 
 class ChatServer:
@@ -73,7 +80,17 @@ class ChatServer:
             call_later=loop.call_later,
             presence_threshold=settings.presence_threshold,
         )
-        self._uploads = UploadStore(settings.upload_dir, self.stats)
+        self._disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
+        self._uploads = UploadStore(
+            settings.upload_dir, self.stats, most=settings.max_uploads, budget=settings.upload_budget
+        )
+        self._retention = Retention(
+            self._uploads,
+            settings.upload_keep,
+            wall=time.time,
+            call_later=loop.call_later,
+            run_in_thread=self._run_in_thread,
+        )
         services = Services(
             hub=hub,
             uploads=self._uploads,
@@ -123,7 +140,7 @@ class ChatServer:
         """
         settings = self._settings
         try:
-            self._uploads.remove_leftovers()
+            self._retention.start()
         except OSError as error:
             raise SettingsError(f"cannot use upload folder {settings.upload_dir}: {error.strerror}") from None
         context = self._tls.context if self._tls is not None else None
@@ -149,7 +166,7 @@ class ChatServer:
         try:
             self._tls.reload()
         except SettingsError as error:
-            log.error("certificate not reloaded: %s", error)  # noqa: TRY400 - the message says it all
+            log.error("certificate not reloaded", **cause(error))  # noqa: TRY400 - the cause says it all
         else:
             log.info("certificate reloaded")
 
@@ -177,6 +194,11 @@ class ChatServer:
             for guest in list(gate.guests) if gate is not None else ():
                 guest.abort()
         await asyncio.sleep(0)  # let the aborted ones be accounted for
+        tidy = asyncio.Event()
+        self._uploads.when_idle(tidy.set)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                await tidy.wait()
 
     async def _everyone_gone(self, drain: Drain) -> None:
         await drain.run()
@@ -210,23 +232,25 @@ class ChatServer:
         self._timers = [timer for timer in self._timers if timer.when() > self._loop.time()]
         self._timers.append(self._loop.call_later(seconds, callback))
 
-    def _run_in_thread(self, work: Callable[[], FileSaved], done: Callable[[FileSaved | BaseException], None]) -> None:
-        future = self._loop.run_in_executor(None, work)
+    def _run_in_thread(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
+        future = self._loop.run_in_executor(self._disk, work)
         future.add_done_callback(lambda f: done(f.exception() or f.result()))
 
 
 def run(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code."""
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
     raise_file_limit()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
+    log_lines = logs.start(settings.log_level, settings.log_format, sys.stderr.fileno())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(settings))
+    finally:
+        log_lines.close()
 
 
 async def _serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(logs.report)
     ended, hurry = asyncio.Event(), asyncio.Event()
 
     def end() -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import logging
+import math
 import random
 from typing import TYPE_CHECKING, Final, cast
 
+import structlog
 from websockets.frames import Frame, Opcode
 
+from server.causes import cause
 from server.errors import REASON_BY_SENT_CODE, CloseReason
 from server.frames import FrameSplitter
 from server.room import CLOSED, SLOW
@@ -31,7 +33,7 @@ CLOSE_SECONDS: Final = 5.0
 _PING_PAYLOAD: Final = b"stampede"
 _PING_FRAME: Final = Frame(Opcode.PING, _PING_PAYLOAD).serialize(mask=False)
 
-log = logging.getLogger("stampede.connection")
+log = structlog.get_logger()
 
 
 class Fragments:
@@ -67,10 +69,14 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_admitted",
+        "_bytes_in",
+        "_bytes_out",
         "_endpoint",
         "_fragments",
         "_gate",
         "_hearing",
+        "_holds",
+        "_messages_in",
         "_open",
         "_opened_at",
         "_ping_sent_at",
@@ -98,6 +104,8 @@ class Connection(asyncio.Protocol):
         self._writable = True  # open, and not behind
         self._hearing = True  # what the peer says still counts
         self._slow = False
+        self._holds = 0  # who wants nothing read
+        self._bytes_in = self._bytes_out = self._messages_in = 0
         self._opened_at = 0.0
         self._ping_sent_at = 0.0
         self._reason: CloseReason | None = None
@@ -124,17 +132,19 @@ class Connection(asyncio.Protocol):
         now = services.clock()
         self.heard_at = now
         services.stats.received_bytes += len(data)
+        self._bytes_in += len(data)
         try:
             for item in self._splitter.split(data):
                 if type(item) is not bytes:
                     self._judge(item, now)
                 elif self._hearing:
+                    self._messages_in += 1
                     if item.isascii() or _is_utf8(item):
                         self._endpoint.text(item, now)
                     else:
                         self._fail(CloseReason.INVALID_DATA, "text is not UTF-8")
-        except Exception:
-            log.exception("a message could not be handled")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection and no other
+            log.error("message not handled", client=self._admitted.address, **cause(error))  # noqa: TRY400 - told by kind and place, it may quote the message
             self._fail(CloseReason.INTERNAL, "internal error")
 
     def eof_received(self) -> bool:
@@ -165,7 +175,9 @@ class Connection(asyncio.Protocol):
         self._gate.door.admission.release(self._admitted.address)
         services = self._gate.services
         services.stats.connections_closed[cast("CloseReason", self._reason).label] += 1
-        services.stats.session_duration.observe(services.clock() - self._opened_at)
+        seconds = services.clock() - self._opened_at
+        services.stats.session_duration.observe(seconds)
+        self._log_life(seconds)
 
     @property
     def is_busy(self) -> bool:
@@ -179,7 +191,9 @@ class Connection(asyncio.Protocol):
         if not self._writable or self._transport.is_closing():
             return SLOW if self._open and not self._transport.is_closing() else CLOSED
         self._transport.write(data)
-        self._gate.services.stats.sent_bytes += len(data)
+        size = len(data)
+        self._gate.services.stats.sent_bytes += size
+        self._bytes_out += size
         return ""
 
     def push(self, data: bytes) -> str:
@@ -195,7 +209,9 @@ class Connection(asyncio.Protocol):
             self._gate.loop.call_soon(self._give_up)  # not now: whoever writes may be walking through a room
             return SLOW
         self._transport.write(data)
-        self._gate.services.stats.sent_bytes += len(data)
+        size = len(data)
+        self._gate.services.stats.sent_bytes += size
+        self._bytes_out += size
         return ""
 
     def ping(self, now: float) -> None:
@@ -230,16 +246,44 @@ class Connection(asyncio.Protocol):
 
     def pause(self, seconds: float) -> None:
         """Read nothing for a while: what a flooding peer sends stays in its own buffers."""
-        self._transport.pause_reading()
-        self._gate.loop.call_later(seconds, self._resume_reading)
+        self.hold()
+        self._gate.loop.call_later(seconds, self.release)
+
+    def hold(self) -> None:
+        """Read nothing until `release` was called as often; silence is then ours, and no reason to be dropped."""
+        self._holds += 1
+        self.heard_at = math.inf
+        if self._holds == 1 and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def release(self) -> None:
+        """Read on, unless something else holds."""
+        self._holds -= 1
+        if not self._holds:
+            self.heard_at = self._gate.services.clock()
+            self._ping_sent_at = 0.0  # its pong may have waited for us
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
 
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()
 
-    def _resume_reading(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+    def _log_life(self, seconds: float) -> None:
+        reason = cast("CloseReason", self._reason)
+        username = self._endpoint.username
+        log.info(
+            "connection closed",
+            client=self._admitted.address,
+            path=self._admitted.target,
+            **({} if username is None else {"username": username}),
+            seconds=round(seconds, 3),
+            bytes_in=self._bytes_in,
+            bytes_out=self._bytes_out,
+            messages_in=self._messages_in,
+            reason=reason.label,
+            code=reason.code,
+        )
 
     def _give_up(self) -> None:
         """Drop a peer that does not read what it is sent."""
@@ -283,6 +327,7 @@ class Connection(asyncio.Protocol):
                 self._ping_sent_at = 0.0
             return
         if frame.opcode is Opcode.BINARY and frame.fin:
+            self._messages_in += 1
             endpoint.binary(bytes(frame.data), now)
             return
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
@@ -297,6 +342,7 @@ class Connection(asyncio.Protocol):
             return
         if frame.fin:
             self._fragments = None
+            self._messages_in += 1
             (endpoint.text if message.is_text else endpoint.binary)(message.whole(), now)
 
     def _fail(self, reason: CloseReason, text: str) -> None:
@@ -314,6 +360,7 @@ class Connection(asyncio.Protocol):
             if data:
                 self._transport.write(data)
                 self._gate.services.stats.sent_bytes += len(data)
+                self._bytes_out += len(data)
             elif self._transport.can_write_eof():
                 # Half-close, so that the peer still reads what was sent: closing with bytes unread would reset.
                 self._transport.write_eof()

@@ -40,6 +40,12 @@ class Peer(Member, Protocol):
     def pause(self, seconds: float) -> None:
         """Read nothing for a while."""
 
+    def hold(self) -> None:
+        """Read nothing until `release`."""
+
+    def release(self) -> None:
+        """Read on, unless something else holds."""
+
 
 class Endpoint(Protocol):
     """One upgraded connection's other half; times in seconds of the hub's clock."""
@@ -47,6 +53,10 @@ class Endpoint(Protocol):
     @property
     def is_busy(self) -> bool:
         """Whether something is under way that a goodbye should wait for."""
+
+    @property
+    def username(self) -> str | None:
+        """The name of the client, if it has one."""
 
     def opened(self) -> None:
         """Take note that the connection is open."""
@@ -87,6 +97,11 @@ class ChatEndpoint:
         """Whether a file is on its way in."""
         return self._transfer is not None and self._transfer.is_active
 
+    @property
+    def username(self) -> str | None:
+        """The name of the client, once it has given one."""
+        return self._client.username
+
     def opened(self) -> None:
         """Greet the client."""
         greeting = wire.Connected(
@@ -122,10 +137,7 @@ class ChatEndpoint:
         self._services.stats.messages_received[wire.FILE_CHUNK] += 1
         if self._work:
             burn(self._work)
-        try:
-            self._transfers().chunk(payload, received_at)
-        except RequestError as error:
-            self._refuse(error)
+        self._transfers().chunk(payload, received_at)
 
     def catch_up(self) -> None:
         """Send at once what waits for the end of the tick."""
@@ -150,7 +162,7 @@ class ChatEndpoint:
 
     def _transfers(self) -> FileTransfer:
         if self._transfer is None:
-            self._transfer = FileTransfer(self._client, self._services)
+            self._transfer = FileTransfer(self._client, self._peer, self._services)
         return self._transfer
 
     def _refuse(self, error: RequestError) -> None:
@@ -162,11 +174,12 @@ class ChatEndpoint:
 class NotificationsEndpoint:
     """Receive only: what happens on the server as a whole."""
 
-    __slots__ = ("_client", "_services")
+    __slots__ = ("_client", "_services", "username")
 
     def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
         self._services = services
         self._client = Client(secrets.token_hex(8), peer)
+        self.username = username
 
     is_busy = False
 
@@ -193,11 +206,12 @@ class NotificationsEndpoint:
 class EchoEndpoint:
     """Send every message back: the protocol floor for latency measurements and conformance suites."""
 
-    __slots__ = ("_peer", "_stats")
+    __slots__ = ("_peer", "_stats", "username")
 
     def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
         self._peer = peer
         self._stats = services.stats
+        self.username = username
 
     is_busy = False
 

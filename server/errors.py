@@ -88,6 +88,8 @@ class ErrorCode(Enum):
     UPLOAD_ACTIVE = Fault("upload_active", "An upload is already in progress on this connection")
     UPLOAD_MISSING = Fault("upload_missing", "No upload is in progress on this connection")
     UPLOAD_TOO_LARGE = Fault("upload_too_large", "The file is larger than this server accepts")
+    UPLOAD_LIMIT = Fault("upload_limit", "Too many uploads are in progress on this server; try again later")
+    UPLOAD_BUDGET = Fault("upload_budget", "This server has no room left for a file of that size")
     UPLOAD_CHUNK = Fault("upload_chunk", "A chunk was out of range, doubled or of the wrong length; upload dropped")
     UPLOAD_INCOMPLETE = Fault("upload_incomplete", "Chunks are missing; upload dropped")
     UPLOAD_IDLE = Fault("upload_idle", "No chunk came for too long; upload dropped")

@@ -28,11 +28,13 @@ class Admitted:
 
     Attributes:
         path: what it asked for.
+        target: the same as it stands in the request, without a query.
         address: what it is counted under, to be released when it goes.
         username: who it is, where that is proven.
     """
 
     path: Path
+    target: str
     address: str
     username: str | None
 
@@ -69,7 +71,8 @@ class Doorkeeper:
         """Return the answer to a request, or that it may upgrade; then it is counted as inside."""
         if not _wants_upgrade(request):
             return self.router.answer(request)
-        path = self.upgrades.get(request.path.partition("?")[0])
+        target = request.path.partition("?")[0]
+        path = self.upgrades.get(target)
         if path is None:
             return self._refuse("not_found", plain(HTTPStatus.NOT_FOUND, "No WebSocket is served on this path"))
         if not self._is_allowed(request.headers.get_all("Origin")):
@@ -87,7 +90,7 @@ class Doorkeeper:
         if refusal is not None:
             retry = {"Retry-After": str(refusal.retry_after)}
             return self._refuse(refusal.label, Answer(refusal.status, f"{refusal.text}\n".encode(), headers=retry))
-        return Admitted(path, address, username)
+        return Admitted(path, target, address, username)
 
     def dismiss(self, admitted: Admitted) -> None:
         """Take back an admission whose handshake turned out to be wrong."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from server.hub import Hub
-    from server.messages import FileSaved
+    from server.lane import RunInThread
     from server.settings import Settings
     from server.stats import ServerStats
     from server.uploads import UploadStore
@@ -22,7 +22,7 @@ class Services:
     Attributes:
         clock: monotonic seconds.
         call_later: call back after some seconds.
-        run_in_thread: store a file, which blocks, then call back with what came of it.
+        run_in_thread: do what blocks, then call back with what came of it.
     """
 
     hub: Hub
@@ -31,4 +31,4 @@ class Services:
     settings: Settings
     clock: Callable[[], float]
     call_later: Callable[[float, Callable[[], None]], object]
-    run_in_thread: Callable[[Callable[[], FileSaved], Callable[[FileSaved | BaseException], None]], None]
+    run_in_thread: RunInThread

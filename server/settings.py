@@ -37,6 +37,11 @@ class Settings:
         0.0, values.seconds, "CPU seconds to burn for each message received: stands for an application's own work"
     )
     upload_dir: Path = _setting(_UPLOADS, Path, "folder for uploaded files; made when the first one comes")
+    max_uploads: int = _setting(64, values.size, "uploads in progress at once; 0: any number")
+    upload_budget: int = _setting(
+        10 * 1024**3, values.size, "bytes of disk that stored files and those in progress may take; 0: any number"
+    )
+    upload_keep: float = _setting(86400.0, values.seconds, "seconds for which a stored file is kept; 0: for ever")
     heartbeat_interval: float = _setting(30.0, values.seconds, "seconds between two pings to a client; 0: none")
     heartbeat_timeout: float = _setting(
         35.0, values.seconds, "seconds without a byte of any kind until a client is dropped; 0: never"
@@ -85,6 +90,7 @@ class Settings:
         "members above which a room is told of comings and goings in sum, four times a second; 0: never",
     )
     log_level: str = _setting("info", values.level, "debug, info, warning or error")
+    log_format: str = _setting("text", values.log_format, "form of the log's lines on stderr: text (logfmt) or json")
 
 
 @dataclass(frozen=True, slots=True)

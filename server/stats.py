@@ -33,7 +33,7 @@ INVALID_REASONS: Final = tuple(
         ErrorCode.RECEIVE_ONLY,
     )
 )
-UPLOAD_OUTCOMES: Final = ("saved", "cancelled", "vanished", "rejected", "failed", "idle")
+UPLOAD_OUTCOMES: Final = ("saved", "cancelled", "vanished", "rejected", "failed", "idle", "limit", "budget")
 REJECTIONS: Final = (
     "bad_request",
     "not_found",

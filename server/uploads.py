@@ -1,198 +1,158 @@
-"""Reassembly of chunked files on disk.
-
-A file is stored under a generated name; the client's name for it is only ever metadata. While chunks come in, the
-data is in `<id>.part`; `finish` writes `<id>.json` (name, size, type, sha256) and renames the data to `<id>`, so a file
-without that suffix is always whole. Whatever a crash leaves behind is removed at the next start.
-"""
+"""Uploads in progress, as the event loop knows them: what is allowed, what has come, how it ended; no disk in here."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from server.errors import ErrorCode, RequestError
-from server.messages import CHUNK_BYTES, CHUNK_HEADER_BYTES, FILE_CHUNK, FileSaved, FileStart
+from server.messages import CHUNK_BYTES, CHUNK_HEADER_BYTES, FILE_CHUNK
+from server.storage import Folder, PartialFile, blocks, describe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from server.messages import FileStart
     from server.stats import ServerStats
 
 MAX_UPLOAD_BYTES: Final = 25 * 1024 * 1024
 IDLE_SECONDS: Final = 30.0
 PROGRESS_SECONDS: Final = 0.25
-_PARTIAL: Final = ".part"
+_ANY_DIGEST: Final = "0" * 64
 
 
 class Upload:
-    """One file on its way in; times in seconds of one monotonic clock."""
+    """One file on its way in; times in seconds of one monotonic clock.
+
+    Attributes:
+        file: its way to the disk.
+        footprint: bytes of disk set aside for it.
+        outcome: how it ended; empty while it has not.
+        writing: whether a job that writes what waits is under way.
+    """
 
     __slots__ = (
         "_chunks",
-        "_file",
-        "_hash",
-        "_hashed",
+        "file",
+        "footprint",
         "heard_at",
-        "mime_type",
-        "name",
+        "outcome",
         "progress_at",
         "received",
-        "size",
+        "start",
         "started_at",
         "upload_id",
+        "writing",
     )
 
-    def __init__(self, upload_id: str, start: FileStart, file: int, now: float) -> None:
+    def __init__(self, upload_id: str, start: FileStart, file: PartialFile, footprint: int, now: float) -> None:
         self.upload_id = upload_id
-        self.name = start.name
-        self.size = start.size
-        self.mime_type = start.mime_type
+        self.start = start
+        self.file = file
+        self.footprint = footprint
         self.received = 0
         self.started_at = self.heard_at = self.progress_at = now
-        self._file = file
+        self.outcome = ""
+        self.writing = False
         self._chunks = bytearray(-(-start.size // CHUNK_BYTES))  # one flag a chunk
-        self._hash = hashlib.sha256()
-        self._hashed = 0  # chunks that came in order are hashed as they come
 
     @property
     def complete(self) -> bool:
         """Whether every chunk has come."""
-        return self.received == self.size
+        return self.received == self.start.size
 
-    def write(self, payload: bytes, now: float) -> None:
-        """Store one chunk: a big-endian uint32 index, then the data.
+    def take(self, payload: bytes, now: float) -> None:
+        """Take one chunk, to be written: a big-endian uint32 index, then the data.
 
         Raises:
             RequestError: the index is out of range or doubled, or the length is not what the index demands.
-            OSError: it cannot be written.
         """
         index = int.from_bytes(payload[:CHUNK_HEADER_BYTES])
-        data = payload[CHUNK_HEADER_BYTES:]
+        size = len(payload) - CHUNK_HEADER_BYTES
         if (
-            len(payload) < CHUNK_HEADER_BYTES
+            size < 0
             or index >= len(self._chunks)
             or self._chunks[index]
-            or len(data) != min(CHUNK_BYTES, self.size - index * CHUNK_BYTES)
+            or size != min(CHUNK_BYTES, self.start.size - index * CHUNK_BYTES)
         ):
             raise RequestError(ErrorCode.UPLOAD_CHUNK, FILE_CHUNK)
-        os.pwrite(self._file, data, index * CHUNK_BYTES)
         self._chunks[index] = 1
-        self.received += len(data)
+        self.received += size
         self.heard_at = now
-        if index == self._hashed:
-            self._hash.update(data)
-            self._hashed += 1
-
-    def digest(self) -> str:
-        """Return the sha256 of the whole file in hex, reading back what came out of order."""
-        for index in range(self._hashed, len(self._chunks)):
-            self._hash.update(os.pread(self._file, CHUNK_BYTES, index * CHUNK_BYTES))
-        return self._hash.hexdigest()
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._file)
+        self.file.add(index, memoryview(payload)[CHUNK_HEADER_BYTES:])
 
 
 class UploadStore:
-    """The upload folder of one server process.
+    """The uploads of one server process, and the disk that they may take.
 
     Args:
-        folder: made on the first upload.
+        path: upload folder, made with the first upload.
         stats: outcomes, bytes and durations are counted here.
+        most: uploads in progress at once; 0: any number.
+        budget: bytes of disk, in whole blocks, for stored files and those in progress; 0: any number.
     """
 
-    def __init__(self, folder: Path, stats: ServerStats) -> None:
-        self._folder = folder
+    def __init__(self, path: Path, stats: ServerStats, *, most: int = 0, budget: int = 0) -> None:
+        self.folder = Folder(path)
         self._stats = stats
+        self._most = most
+        self._budget = budget
         self._active: set[Upload] = set()
+        self._set_aside = 0  # for uploads in progress
+        self._stored = 0
+        self._stored_since_walk = 0
+        self._when_idle: Callable[[], None] | None = None
 
     @property
     def active(self) -> int:
-        """Uploads in flight."""
+        """Uploads in progress, those included of which something must still be removed."""
         return len(self._active)
 
-    def remove_leftovers(self) -> None:
-        """Remove what a crashed process left half-written."""
-        for partial in self._folder.glob("*" + _PARTIAL):
-            partial.unlink(missing_ok=True)
-            partial.with_suffix(".json").unlink(missing_ok=True)
-
-    def start(self, upload_id: str, start: FileStart, now: float) -> Upload:
-        """Open an upload under a generated id.
+    def admit(self, upload_id: str, start: FileStart, now: float) -> Upload:
+        """Take on an upload under a generated id, and set aside the disk that it will take.
 
         Raises:
-            RequestError: the file is too large, or cannot be created.
+            RequestError: the file is too large, or there are too many, or there is no room for it.
         """
+        footprint = blocks(start.size) + blocks(len(describe(start, _ANY_DIGEST)))
         if start.size > MAX_UPLOAD_BYTES:
-            self._stats.uploads["rejected"] += 1
-            raise RequestError(ErrorCode.UPLOAD_TOO_LARGE, "fileStart")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            file = os.open(self._path(upload_id, _PARTIAL), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError:
-            self._stats.uploads["failed"] += 1
-            raise RequestError(ErrorCode.UPLOAD_STORAGE, "fileStart") from None
-        upload = Upload(upload_id, start, file, now)
-        self._active.add(upload)
-        return upload
-
-    def write(self, upload: Upload, payload: bytes, now: float) -> None:
-        """Store one chunk; on any fault nothing of the file remains.
-
-        Raises:
-            RequestError: the chunk is wrong, or cannot be written.
-        """
-        try:
-            upload.write(payload, now)
-        except RequestError:
-            self.drop(upload, "rejected")
-            raise
-        except OSError:
-            self.drop(upload, "failed")
-            raise RequestError(ErrorCode.UPLOAD_STORAGE, FILE_CHUNK) from None
-        self._stats.upload_bytes += len(payload) - CHUNK_HEADER_BYTES
-
-    def store(self, upload: Upload) -> FileSaved:
-        """Make a complete upload a stored file; blocks for as long as the disk and the hash take.
-
-        Touches nothing but the upload's own files, so that it may run in a thread; tell `settle` how it went.
-
-        Raises:
-            OSError: it cannot be stored.
-        """
-        saved = FileSaved(upload_id=upload.upload_id, name=upload.name, size=upload.size, sha256=upload.digest())
-        upload.close()
-        metadata = msgspec.json.encode(
-            {"name": upload.name, "size": upload.size, "mimeType": upload.mime_type, "sha256": saved.sha256}
-        )
-        self._path(upload.upload_id, ".json").write_bytes(metadata)
-        self._path(upload.upload_id, _PARTIAL).rename(self._path(upload.upload_id))
-        return saved
-
-    def settle(self, upload: Upload, *, stored: bool, now: float) -> None:
-        """Count how `store` went, and clear up when it failed."""
-        if stored:
-            self._active.discard(upload)
-            self._stats.uploads["saved"] += 1
-            self._stats.upload_duration.observe(now - upload.started_at)
+            refusal = ("rejected", ErrorCode.UPLOAD_TOO_LARGE)
+        elif self._most and self.active >= self._most:
+            refusal = ("limit", ErrorCode.UPLOAD_LIMIT)
+        elif self._budget and self._stored + self._set_aside + footprint > self._budget:
+            refusal = ("budget", ErrorCode.UPLOAD_BUDGET)
         else:
-            self.drop(upload, "failed")
-
-    def drop(self, upload: Upload, outcome: str) -> None:
-        """Forget an upload and remove what there is of it."""
-        if upload not in self._active:
-            return
-        self._active.discard(upload)
+            upload = Upload(upload_id, start, PartialFile(self.folder.path / upload_id, start), footprint, now)
+            self._active.add(upload)
+            self._set_aside += footprint
+            return upload
+        outcome, code = refusal
         self._stats.uploads[outcome] += 1
-        with contextlib.suppress(OSError):
-            upload.close()
-        for suffix in (_PARTIAL, ".json"):
-            self._path(upload.upload_id, suffix).unlink(missing_ok=True)
+        raise RequestError(code, "fileStart")
 
-    def _path(self, upload_id: str, suffix: str = "") -> Path:
-        return self._folder / (upload_id + suffix)
+    def settle(self, upload: Upload, now: float) -> None:
+        """Count an upload that has come to its outcome; nothing of it is on the disk, unless it was saved."""
+        self._active.discard(upload)
+        self._set_aside -= upload.footprint
+        self._stats.uploads[upload.outcome] += 1
+        if upload.outcome == "saved":
+            self._stored += upload.footprint
+            self._stored_since_walk += upload.footprint
+            self._stats.upload_duration.observe(now - upload.started_at)
+
+        if self._when_idle is not None and not self._active:
+            self._when_idle()
+
+    def when_idle(self, act: Callable[[], None]) -> None:
+        """Call back as soon as nothing is in progress."""
+        self._when_idle = act
+        if not self._active:
+            act()
+
+    def walk_begins(self) -> None:
+        """Note that the folder is being added up."""
+        self._stored_since_walk = 0
+
+    def walk_ended(self, kept: int) -> None:
+        """Learn what stored files take; those stored meanwhile may count twice until the next walk."""
+        self._stored = kept + self._stored_since_walk

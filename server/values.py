@@ -44,6 +44,14 @@ def level(text: str) -> str:
     return name
 
 
+def log_format(text: str) -> str:
+    """Read a form of log lines."""
+    name = text.lower()
+    if name not in ("text", "json"):
+        raise ValueError
+    return name
+
+
 def network(text: str) -> IPv4Network | IPv6Network:
     """Read a network, or one address, in CIDR notation."""
     return ip_network(text)

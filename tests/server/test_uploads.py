@@ -108,8 +108,7 @@ def test_a_vanished_uploader_leaves_nothing_behind(server: RunningServer, tmp_pa
     client = ChatClient(server.url)
     client.send("fileStart", name="f", size=3 * CHUNK)
     client.send_raw(chunks_of(b"x" * CHUNK)[0])
-    client.until_pong()
-    assert len(files(tmp_path / "uploads")) == 1
+    wait_until(lambda: len(files(tmp_path / "uploads")) == 1, "the file")
     client.vanish()
     wait_until(lambda: server.samples()['chat_uploads_total{outcome="vanished"}'] == 1, "the server to notice")
     assert files(tmp_path / "uploads") == set()
@@ -187,8 +186,7 @@ def test_what_a_crash_left_half_written_is_removed_at_the_next_start(
     saved = upload(client, "kept", b"data")
     client.send("fileStart", name="lost", size=3 * CHUNK)
     client.send_raw(chunks_of(b"x" * CHUNK)[0])
-    client.until_pong()
-    assert len(files(tmp_path / "uploads")) == 3
+    wait_until(lambda: len(files(tmp_path / "uploads")) == 3, "the second file")
     first.kill()
     client.close()
     start()
@@ -205,6 +203,7 @@ def test_a_folder_that_cannot_be_written_is_answered_with_an_error(
         client.expect("connected")
         client.send("fileStart", name="f", size=1)
         assert answer(client)["code"] == "upload_storage"
+    assert "Not a directory" in server.stop(complains=True)
 
 
 def test_progress_is_told_at_most_four_times_a_second(server: RunningServer) -> None:
