@@ -7,7 +7,6 @@ handed on at once, fragments are put together, text is checked to be UTF-8, and 
 from __future__ import annotations
 
 import asyncio
-import codecs
 import math
 import random
 from typing import TYPE_CHECKING, Final, cast
@@ -17,6 +16,7 @@ from websockets.frames import Frame, Opcode
 
 from server.causes import cause
 from server.errors import REASON_BY_SENT_CODE, CloseReason
+from server.fragments import Fragments
 from server.frames import FrameSplitter
 from server.room import CLOSED, SLOW
 
@@ -34,31 +34,6 @@ _PING_PAYLOAD: Final = b"stampede"
 _PING_FRAME: Final = Frame(Opcode.PING, _PING_PAYLOAD).serialize(mask=False)
 
 log = structlog.get_logger()
-
-
-class Fragments:
-    """A message that comes in several frames (RFC 6455, section 5.4)."""
-
-    __slots__ = ("_decoder", "_parts", "is_text")
-
-    def __init__(self, *, is_text: bool) -> None:
-        self.is_text = is_text
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._parts: list[bytes] = []
-
-    def add(self, data: bytes, *, final: bool) -> None:
-        """Take the next part; text is checked as it comes, so that bad text fails as early as it can.
-
-        Raises:
-            UnicodeDecodeError: the text is not UTF-8.
-        """
-        if self.is_text:
-            self._decoder.decode(data, final)
-        self._parts.append(data)
-
-    def whole(self) -> bytes:
-        """Return the message."""
-        return b"".join(self._parts)
 
 
 class Connection(asyncio.Protocol):

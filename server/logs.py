@@ -37,7 +37,9 @@ NOTICE_SECONDS: Final = 5.0
 FLUSH_SECONDS: Final = 1.0
 """How long the end of the process waits for a log that nobody reads."""
 
-_LINES_WAITING: Final = 2000
+LINES_WAITING: Final = 2000
+"""Lines that a slow reader may leave unread before more are suppressed."""
+
 _KEY_ORDER: Final = ("timestamp", "level", "event")
 _NOTICE: Final = "lines suppressed"
 
@@ -92,8 +94,9 @@ class Log:
         self._render = render
         self._clock = clock
         self._throttle = Throttle()
-        self._lines: queue.Queue[bytes | None] = queue.Queue(_LINES_WAITING)
+        self._lines: queue.Queue[bytes | None] = queue.Queue(LINES_WAITING)
         self._noticed_at = clock()
+        self._closing = False
         self._thread = threading.Thread(target=self._write_on, name="log", daemon=True)
         self._thread.start()
 
@@ -109,6 +112,7 @@ class Log:
 
     def close(self) -> None:
         """Write what waits, unless nobody reads it."""
+        self._closing = True
         with contextlib.suppress(queue.Full):
             self._lines.put(None, timeout=FLUSH_SECONDS)
             self._thread.join(FLUSH_SECONDS)
@@ -122,15 +126,16 @@ class Log:
 
     def _write_on(self) -> None:
         line: bytes | None = b""
-        while line is not None:
+        while line is not None and not (self._closing and self._lines.empty()):
             try:
                 line = self._lines.get(timeout=NOTICE_SECONDS)
             except queue.Empty:
                 line = b""
             self._write(line or b"")
-            if line is None or self._clock() - self._noticed_at >= NOTICE_SECONDS:
+            if self._clock() - self._noticed_at >= NOTICE_SECONDS:
                 self._noticed_at = self._clock()
                 self._tell_suppressed()
+        self._tell_suppressed()
 
     def _tell_suppressed(self) -> None:
         suppressed = self._throttle.take_suppressed()

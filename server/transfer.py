@@ -7,7 +7,6 @@ answer, and one that says that an upload was dropped comes when nothing of it is
 from __future__ import annotations
 
 import secrets
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
@@ -104,6 +103,7 @@ class FileTransfer:
         self._add(upload, upload.file.open, self._opened, "fileStart")
 
     def _opened(self, upload: Upload, _: object) -> None:
+        """Tell that an upload is ready, even if it was dropped meanwhile: answers do not depend on the disk's speed."""
         self._services.call_later(IDLE_SECONDS, lambda: self._check_idle(upload))
         self._services.hub.reply(self._client, wire.FileReady(upload_id=upload.upload_id, chunk_size=wire.CHUNK_BYTES))
 
@@ -114,6 +114,8 @@ class FileTransfer:
 
     def _written(self, upload: Upload, _: object) -> None:
         upload.writing = False
+        if upload.outcome:
+            return
         upload.heard_at = now = self._services.clock()  # a disk that takes its time does not make the client idle
         if upload.file.unwritten:
             self._write(upload)
@@ -165,18 +167,21 @@ class FileTransfer:
         """Have disk work done for an upload; should it fail, the upload is dropped, unless it has ended meanwhile."""
 
         def ended(result: object) -> None:
-            if not upload.outcome:
-                if isinstance(result, BaseException):
-                    log.error("upload failed", upload=upload.upload_id, about=about, **cause(result))
-                    self._drop(upload, "failed", RequestError(ErrorCode.UPLOAD_STORAGE, about))
-                else:
-                    done(upload, result)
+            if not isinstance(result, BaseException):
+                done(upload, result)
+            elif not upload.outcome:
+                log.error("upload failed", upload=upload.upload_id, about=about, **cause(result))
+                self._drop(upload, "failed", RequestError(ErrorCode.UPLOAD_STORAGE, about))
             self._regulate()
 
         self._lane.add(work, ended)
 
     def _refuse(self, error: RequestError) -> None:
-        self._lane.then(partial(self._services.hub.refuse, self._client, error))
+        def act() -> None:
+            self._services.hub.refuse(self._client, error)
+            self._regulate()
+
+        self._lane.then(act)
 
     def _regulate(self) -> None:
         """Read no faster than the disk writes."""

@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, settings
 from tests.processes import RunningServer, start_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 pytest_plugins = ["tests.metrics.fixtures", "tests.peers.fixtures"]
 
 # A test never fails because the machine is slow.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 settings.load_profile("patient")
 
 
@@ -25,9 +27,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
     """Start servers with given flags; each must end cleanly, and quietly, when the test is over."""
     servers: list[RunningServer] = []
 
-    def start_one(*flags: str) -> RunningServer:
+    def start_one(*flags: str, program: Sequence[str] = ("-m", "server")) -> RunningServer:
         defaults = ("--upload-dir", str(tmp_path / "uploads"), "--drain-seconds", "0")
-        servers.append(start_server(*defaults, *flags))
+        servers.append(start_server(*defaults, *flags, program=program))
         return servers[-1]
 
     yield start_one

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.metrics.pages import series
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 STOP_SECONDS = 20
 
@@ -68,10 +68,10 @@ class RunningServer:
         self.process.communicate(timeout=STOP_SECONDS)
 
 
-def start_server(*flags: str) -> RunningServer:
-    """Start `python -m server` on a free port and wait for the line that names it."""
+def start_server(*flags: str, program: Sequence[str] = ("-m", "server")) -> RunningServer:
+    """Start `python -m server`, or another program that becomes it, on a free port; wait for the line that names it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "server", "--port", "0", *flags],
+        [sys.executable, *program, "--port", "0", *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -14,6 +14,7 @@ SERVER: dict[str, set[str]] = {
     "": set(),
     "errors": set(),
     "files": set(),
+    "fragments": set(),
     "frames": set(),
     "limits": set(),
     "values": set(),
@@ -40,7 +41,7 @@ SERVER: dict[str, set[str]] = {
     "http": {"stats"},
     "handshake": {"endpoints", "http", "identity", "limits", "stats"},
     "gate": {"handshake", "heartbeat", "services"},
-    "connection": {"causes", "endpoints", "errors", "frames", "gate", "handshake", "room"},
+    "connection": {"causes", "endpoints", "errors", "fragments", "frames", "gate", "handshake", "room"},
     "visitor": {"connection", "gate", "http", "limits"},
     "drain": {"connection", "errors", "gate"},
     "pages": {"", "http", "hub", "stats"},
@@ -64,6 +65,7 @@ ROOMS = {
 # Pure modules: no sockets, no clocks, no randomness, no threads of their own.
 PURE = [
     "server.errors",
+    "server.fragments",
     "server.frames",
     "server.heartbeat",
     "server.hub",

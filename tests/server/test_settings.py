@@ -24,7 +24,7 @@ FIXED_FLAGS = (  # people and scripts rely on these; one line reads better than 
     "--host --port --metrics-port --work-per-message --upload-dir --heartbeat-interval --heartbeat-timeout "
     "--drain-seconds --max-connections --max-connections-per-address --message-rate --allowed-origin "
     "--presence-threshold --tls-cert --tls-key --log-level"
-).split()  # noqa: SIM905
+).split()
 
 
 def test_every_setting_has_a_flag_and_an_environment_name() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.clients import ChatClient
 from tests.metrics.fixtures import wait_until
+from tests.server.uploading import CHUNK, answer, chunks_of, files, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,36 +19,8 @@ if TYPE_CHECKING:
 
     from tests.processes import RunningServer
 
-CHUNK = 65536
 
-
-def chunks_of(data: bytes) -> list[bytes]:
-    return [index.to_bytes(4) + data[start : start + CHUNK] for index, start in enumerate(range(0, len(data), CHUNK))]
-
-
-def answer(client: ChatClient) -> dict[str, object]:
-    """Return the next message that is not a progress report."""
-    while (message := client.receive())["type"] == "fileProgress":
-        assert message["received"] <= message["size"]
-    return message
-
-
-def upload(client: ChatClient, name: str, data: bytes, order: list[bytes] | None = None) -> dict[str, object]:
-    client.send("fileStart", name=name, size=len(data), mimeType="text/x-test")
-    ready = answer(client)
-    assert ready["type"] == "fileReady", ready
-    assert ready["chunkSize"] == CHUNK
-    for chunk in chunks_of(data) if order is None else order:
-        client.send_raw(chunk)
-    client.send("fileEnd")
-    return answer(client)
-
-
-def files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} if folder.exists() else set()
-
-
-@pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1, 20 * 1024 * 1024])
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 25 * 1024 * 1024])
 @pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
 def test_files_arrive_bit_for_bit_in_any_order(server: RunningServer, tmp_path: Path, size: int, order: str) -> None:
     data = random.Random(size).randbytes(size)

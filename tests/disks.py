@@ -1,0 +1,55 @@
+"""The server on a disk with a flaw: `python -m tests.disks FLAW VALUE [settings]`.
+
+Flaws: `slow SECONDS`, each write takes so long; `shut FILE`, no write ends until that file is there;
+`small BYTES`, the kernel lets no file grow beyond that.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from server.app import run
+from server.settings import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_write = os.pwrite
+
+
+def _slow(seconds: float) -> Callable[[int, memoryview, int], int]:
+    def write(file: int, data: memoryview, offset: int) -> int:
+        time.sleep(seconds)
+        return _write(file, data, offset)
+
+    return write
+
+
+def _shut(key: Path) -> Callable[[int, memoryview, int], int]:
+    def write(file: int, data: memoryview, offset: int) -> int:
+        while not key.exists():
+            time.sleep(0.01)
+        return _write(file, data, offset)
+
+    return write
+
+
+def main() -> int:
+    """Spoil the disk, then serve."""
+    flaw, value, *settings = sys.argv[1:]
+    if flaw == "slow":
+        os.pwrite = _slow(float(value))  # type: ignore[assignment]
+    elif flaw == "shut":
+        os.pwrite = _shut(Path(value))  # type: ignore[assignment]
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(value), int(value)))
+    return run(parse(settings, os.environ))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
