@@ -93,6 +93,7 @@ class Log:
         self._descriptor = descriptor
         self._render = render
         self._clock = clock
+        self._stamp = structlog.processors.TimeStamper(fmt="iso")
         self._throttle = Throttle()
         self._lines: queue.Queue[bytes | None] = queue.Queue(LINES_WAITING)
         self._noticed_at = clock()
@@ -118,8 +119,7 @@ class Log:
             self._thread.join(FLUSH_SECONDS)
 
     def _line(self, level: str, event: MutableMapping[str, Any]) -> bytes:
-        stamped = structlog.processors.TimeStamper(fmt="iso")(None, level, {**event, "level": level})
-        line = self._render(stamped)
+        line = self._render(self._stamp(None, level, {**event, "level": level}))
         if not line.isprintable():  # one event is one line, whatever a name is made of
             line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
         return (line + "\n").encode()
@@ -179,7 +179,7 @@ def start(level: str, form: str, descriptor: int) -> Log:
         processors=[log.take],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.ReturnLoggerFactory(),
-        cache_logger_on_first_use=False,  # tests start a log more than once
+        cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(number, logging.INFO), handlers=[_Foreign()], force=True)
     logging.getLogger("websockets").setLevel(logging.ERROR)  # its own line per connection would double ours

@@ -52,12 +52,13 @@ class PartialFile:
         written: bytes of content on the disk.
     """
 
-    __slots__ = ("_abandoned", "_added", "_file", "_hash", "_hashed", "_path", "_start", "_waiting", "written")
+    __slots__ = ("_abandoned", "_added", "_file", "_hash", "_hashed", "_made", "_path", "_start", "_waiting", "written")
 
     def __init__(self, path: Path, start: FileStart) -> None:
         self._path = path
         self._start = start
         self._file = -1
+        self._made = False
         self._waiting: deque[tuple[int, memoryview]] = deque()
         self._added = 0
         self._abandoned = False
@@ -88,6 +89,7 @@ class PartialFile:
         if not self._abandoned:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path.with_suffix(_PARTIAL), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            self._made = True
 
     def write(self) -> None:
         """Write the chunks that wait now.
@@ -129,6 +131,8 @@ class PartialFile:
             OSError: it cannot be removed.
         """
         self._waiting.clear()
+        if not self._made:
+            return
         try:
             self._close()
         finally:

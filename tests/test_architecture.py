@@ -46,9 +46,9 @@ SERVER: dict[str, set[str]] = {
     "drain": {"connection", "errors", "gate"},
     "pages": {"", "http", "hub", "stats"},
     "app": {
-        "", "causes", "drain", "endpoints", "errors", "files", "gate", "handshake", "heartbeat", "http", "hub", "identity",
-        "lane", "limits", "logs", "loop_lag", "pages", "retention", "services", "settings", "stats", "tls", "uploads",
-        "visitor",
+        "", "causes", "drain", "endpoints", "errors", "files", "gate", "handshake", "heartbeat", "http", "hub",
+        "identity", "lane", "limits", "logs", "loop_lag", "pages", "retention", "services", "settings", "stats", "tls",
+        "uploads", "visitor",
     },
     "__main__": {"app", "settings"},
 }  # fmt: skip

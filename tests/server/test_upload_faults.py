@@ -141,6 +141,25 @@ def test_nothing_remains_of_an_upload_that_ends_while_it_is_being_written(
         client.close()
 
 
+def test_a_client_that_waits_for_the_disk_is_not_taken_for_silent(
+    start: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    flags = ("--heartbeat-interval", "0.2", "--heartbeat-timeout", "0.8")
+    server = start(*flags, program=("-m", "tests.disks", "shut", str(key)))
+    with ChatClient(server.url) as client:
+        client.expect("connected")
+        client.send("fileStart", name="f", size=40 * CHUNK)
+        for chunk in chunks_of(b"x" * 40 * CHUNK):
+            client.send_raw(chunk)
+        client.send("fileEnd")
+        wait_until(lambda: server.samples()["chat_heartbeat_pings_total"] >= 12, "three times the timeout")
+        key.touch()
+        client.expect("fileReady")
+        assert answer(client)["type"] == "fileSaved"
+    assert server.samples()["chat_heartbeat_kills_total"] == 0
+
+
 def test_what_is_being_written_when_the_server_ends_is_removed(
     start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
