@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.metrics.fixtures", "tests.peers.fixtures"]
 
 # A test never fails because the machine is slow.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 settings.load_profile("patient")
 
 
