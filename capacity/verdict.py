@@ -173,7 +173,7 @@ def _levels(client: ClientWindow, levels: tuple[ServiceLevel, ...]) -> tuple[lis
             text = f"nothing in the window tells {level.figure}"
             unknown.append(Reason(Cause.MISSING, level.figure, text))
         elif not level.is_met(value):
-            text = f"{level.text} missed: {level.show(value)}"
+            text = f"missed {level.text}: {level.show(value)}"
             failed.append(Reason(Cause.SERVER, level.figure, text))
     return failed, unknown
 

@@ -27,7 +27,7 @@ def test_a_healthy_window_within_every_level_passes() -> None:
 def test_a_missed_level_fails_and_says_which_and_by_how_much() -> None:
     missed = verdict(latency_intended=kit.histogram(*[812.0] * 100))
     assert missed.outcome is Outcome.FAIL
-    assert missed.reasons[0].text.startswith("deliver_p99<250ms missed: 8")
+    assert missed.reasons[0].text.startswith("missed deliver_p99<250ms: 8")
 
 
 @pytest.mark.parametrize(
