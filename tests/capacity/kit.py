@@ -33,7 +33,6 @@ def worker(**figures: Any) -> WorkerWindow:
         "send_lag_p99_ms": 1.0,
         "rss_bytes": 80 << 20,
         "age_s": 0.2,
-        "problems": (),
     }
     return WorkerWindow(**(healthy | figures))
 
