@@ -5,11 +5,11 @@ Of the answers only those without which nothing works are waited for: `roomJoine
 
 from __future__ import annotations
 
-from time import monotonic_ns
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from gevent import Timeout, sleep
+from gevent import sleep
 from gevent.event import Event
 
 from loadtest import _measures, _stamp
@@ -123,13 +123,14 @@ class ChatClient:
             LostError: the connection ended meanwhile.
         """
         self.stay = room.enter()
+        self.expect(("roomJoined", "error"))
         self.send(_encode({"type": "setUsername", "username": name}))
         self.send(_encode({"type": "joinRoom", "room": room_name}))
-        answer = self.wait_for(("roomJoined", "error"), timeout)
+        answer = self.answer(timeout)
         if answer is None:
             raise AnswerError("no roomJoined")
         if answer["type"] == "error":
-            raise AnswerError(_label(answer))
+            raise AnswerError(label_of(answer))
 
     @property
     def is_ready(self) -> bool:
@@ -144,9 +145,9 @@ class ChatClient:
         mark = None
         if stay is not None and stay.settled:
             mark = stay.room.mark()
-            with Timeout(grace, False):
-                while not stay.arrived(mark) and connection.is_open:
-                    sleep(0.01)
+            deadline = monotonic() + grace
+            while not stay.arrived(mark) and connection.is_open and monotonic() < deadline:
+                sleep(0.01)
             if not connection.is_open:
                 mark = None
         said_goodbye = connection.close(timeout)
@@ -255,38 +256,42 @@ class ChatClient:
         elif kind == "roomJoined" and self.stay is not None:
             self.stay.settle()
         if kind in self._awaited:
-            self._answer = message
+            self._answer, self._awaited = message, ()
             if self._answered is not None:
                 self._answered.set()
         elif kind == "error":
             about = _REQUEST_OF.get(str(message.get("about")), _measures.SEND)
-            self._measures.requests[about].failed(_label(message))
+            self._measures.requests[about].failed(label_of(message))
 
     def _take_pong(self, message: dict[str, Any], now: int) -> None:
         if self._pinged and message.get("timestamp") == self._ping:
             self._measures.requests[_measures.PING].done(now - self._pinged)
             self._pinged = 0
 
-    def wait_for(self, kinds: tuple[str, ...], timeout: float) -> dict[str, Any] | None:
-        """Wait for the first message of one of some types; return it, or None after `timeout` seconds.
+    def expect(self, kinds: tuple[str, ...]) -> None:
+        """Keep the first message of one of some types that comes from now on, for `answer`."""
+        self._awaited = kinds
+        self._answer = None
+
+    def answer(self, timeout: float) -> dict[str, Any] | None:
+        """Return what was expected, waiting for it `timeout` seconds at most; None if it did not come.
 
         Raises:
             LostError: the connection ended meanwhile.
         """
-        self._awaited = kinds
-        self._answer = None
-        self._answered = Event()
-        try:
-            self._answered.wait(timeout)
-        finally:
-            self._awaited, self._answered = (), None
-        answer, self._answer = self._answer, None
+        if self._answer is None and self._connection is not None:
+            self._answered = Event()
+            try:
+                self._answered.wait(timeout)
+            finally:
+                self._answered = None
+        answer, self._answer, self._awaited = self._answer, None, ()
         if answer is None and self._connection is None:
             raise LostError(1006)
         return answer
 
 
-def _label(error: dict[str, Any]) -> str:
+def label_of(error: dict[str, Any]) -> str:
     """Return the few words under which an `error` message is counted."""
     code = error.get("code")
     return f"error: {code}" if isinstance(code, str) else f"error: {str(error.get('message'))[:100]}"

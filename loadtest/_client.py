@@ -13,10 +13,10 @@ import socket
 import ssl
 import struct
 from select import EPOLLIN, EPOLLOUT
-from time import monotonic_ns
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gevent import Timeout, get_hub
+from gevent import get_hub
 from gevent.event import Event
 from gevent.monkey import get_original
 from websockets.client import ClientProtocol
@@ -183,10 +183,10 @@ class Connection:
 
     def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Let other greenlets run until `condition` holds or `timeout` seconds are over; return whether it holds."""
-        with Timeout(timeout, False):
-            while not condition():
-                self._progress = Event()
-                self._progress.wait()
+        deadline = monotonic() + timeout
+        while not condition() and monotonic() < deadline:
+            self._progress = Event()
+            self._progress.wait(deadline - monotonic())
         self._progress = None
         return condition()
 
@@ -348,6 +348,9 @@ class Connection:
             self._fail(TlsError("certificate not trusted", f"certificate not trusted: {error.verify_message}"))
             return b""
         except ssl.SSLError as error:
+            if was_open:
+                self._finish()
+                return b""
             self._fail(TlsError("TLS handshake failed", f"TLS handshake failed: {error.reason}"))
             return b""
         out = tls.outgoing()

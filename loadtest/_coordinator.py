@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import gevent
 

@@ -7,17 +7,21 @@ it, and are imported by nobody, so it happens once.
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import gevent
 import msgspec
+from flask import Flask, Response
 from locust import events, runners
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from loadtest import _options
 from loadtest._coordinator import Coordinator, wait_until
+from loadtest._exporter import serve
 from loadtest._herd import LONGEST_DRAIN
 from loadtest._member import Member
 from loadtest._places import Share
@@ -26,6 +30,8 @@ from loadtest._report import Report
 from loadtest._target import DEFAULT_HOST, ClientError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from locust.argument_parser import LocustArgumentParser
     from locust.env import Environment
     from locust.rpc import Message
@@ -54,32 +60,49 @@ def herd_of(environment: Environment) -> tuple[Herd, Settings] | None:
     return member.herd, member.settings
 
 
-@events.init_command_line_parser.add_listener
 def _on_parser(parser: LocustArgumentParser, **_: Any) -> None:
     _options.add_arguments(parser)
 
 
-@events.init.add_listener
 def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: Any) -> None:
     _raise_file_limit()
     if isinstance(runner, WorkerRunner):
         _set_up_worker(environment, runner)
         return
+    if not isinstance(runner, LocalRunner | MasterRunner):
+        raise TypeError(f"unknown runner: {runner!r}")
     _check_or_exit(environment, runner)
     if isinstance(runner, LocalRunner):
         coordinator = _set_up_local(environment, runner)
     else:
-        coordinator = _set_up_master(environment, cast("MasterRunner", runner))
+        coordinator = _set_up_master(environment, runner)
+    _export(environment, runner, coordinator)
     if web_ui is not None and web_ui.app is not None:
-        web_ui.app.add_url_rule(
-            f"{web_ui_base(environment)}/stampede/snapshot", "stampede_snapshot", coordinator.snapshot
-        )
+        _add_snapshot(environment, web_ui.app, coordinator)
 
 
-def web_ui_base(environment: Environment) -> str:
-    """Return the prefix under which Locust's pages live."""
+def _add_snapshot(environment: Environment, app: Flask, coordinator: Coordinator) -> None:
+    """Answer `GET /stampede/snapshot`, below the prefix of Locust's own pages."""
+
+    def answer() -> Response:
+        return Response(msgspec.json.encode(coordinator.snapshot()), mimetype="application/json")
+
+    prefix = getattr(environment.parsed_options, "web_base_path", None) or ""
+    app.add_url_rule(f"{prefix}/stampede/snapshot", "stampede_snapshot", answer)
+
+
+def _export(environment: Environment, runner: LocalRunner | MasterRunner, coordinator: Coordinator) -> None:
+    """Serve Prometheus metrics if asked to, on the interface of Locust's pages."""
     options = environment.parsed_options
-    return (getattr(options, "web_base_path", None) or "").rstrip("/")
+    port = getattr(options, "prometheus_port", None)
+    if port is None:
+        return
+    try:
+        server = serve(runner, coordinator, (getattr(options, "web_host", ""), port))
+    except OSError as error:
+        print(f"locust: error: --prometheus-port {port}: {os.strerror(error.errno or 0)}", file=sys.stderr, flush=True)
+        sys.exit(_USAGE)
+    _log.info("Exporting Prometheus metrics at port %s, path /metrics", server.server_port)
 
 
 def _raise_file_limit() -> None:
@@ -123,10 +146,11 @@ def _set_up_local(environment: Environment, runner: LocalRunner) -> Coordinator:
         member.drain()
         coordinator.conclude()
 
-    environment.events.test_start.add_listener(lambda **_: _start(environment, member))
-    environment.events.test_stopping.add_listener(lambda **_: member.drain())
-    environment.events.test_stop.add_listener(lambda **_: member.close())
-    environment.events.quitting.add_listener(on_quitting)
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.test_start.add_listener(lambda **_: _start(environment, member))
+    on.test_stopping.add_listener(lambda **_: member.drain())
+    on.test_stop.add_listener(lambda **_: member.close())
+    on.quitting.add_listener(on_quitting)
     return coordinator
 
 
@@ -150,11 +174,12 @@ def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
 
     runner.register_message(_SHARE, on_share)
     runner.register_message(_DRAIN, finish, concurrent=True)
-    environment.events.report_to_master.add_listener(on_report)
-    environment.events.test_start.add_listener(lambda **_: _start(environment, member))
-    environment.events.test_stopping.add_listener(finish)
-    environment.events.test_stop.add_listener(lambda **_: member.close())
-    environment.events.quitting.add_listener(finish)
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.report_to_master.add_listener(on_report)
+    on.test_start.add_listener(lambda **_: _start(environment, member))
+    on.test_stopping.add_listener(finish)
+    on.test_stop.add_listener(lambda **_: member.close())
+    on.quitting.add_listener(finish)
 
 
 def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinator:
@@ -162,8 +187,8 @@ def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinato
 
     def on_start(**_: Any) -> None:
         coordinator.begin()
-        ready = sorted((runner.get_worker_index(client.id), client.id) for client in runner.clients.all)
-        shares = {id_: (position, len(ready)) for position, (_, id_) in enumerate(ready)}
+        ids = in_turn(client.id for client in runner.clients.all)
+        shares = {id_: (position, len(ids)) for position, id_ in enumerate(ids)}
         runner.send_message(_SHARE, {"run": coordinator.run, "shares": shares})
 
     def on_report(data: dict[str, Any], **_: Any) -> None:
@@ -181,8 +206,31 @@ def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinato
             drain()
         coordinator.conclude()
 
-    environment.events.test_start.add_listener(on_start)
-    environment.events.worker_report.add_listener(on_report)
-    environment.events.test_stopping.add_listener(drain)
-    environment.events.quitting.add_listener(on_quitting)
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.test_start.add_listener(on_start)
+    on.worker_report.add_listener(on_report)
+    on.test_stopping.add_listener(drain)
+    on.quitting.add_listener(on_quitting)
     return coordinator
+
+
+def in_turn(ids: Iterable[str]) -> list[str]:
+    """Return workers in the order in which Locust deals users to them: one of each host, then the second ones, ...
+
+    An id begins with the host's name (locust.dispatch.UsersDispatcher, 2.47).
+    """
+    seen: Counter[str] = Counter()
+    ranked = []
+    for id_ in sorted(ids):
+        host = id_.split("_")[0]
+        ranked.append((seen[host], id_))
+        seen[host] += 1
+    return [id_ for _, id_ in sorted(ranked)]
+
+
+def _register(on: Any) -> None:
+    on.init_command_line_parser.add_listener(_on_parser)
+    on.init.add_listener(_on_init)
+
+
+_register(events)

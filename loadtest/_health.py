@@ -54,7 +54,17 @@ class Health:
         problems: why the run is invalid, each once.
     """
 
-    __slots__ = ("_at", "_cpu", "_cpu_signal", "_loop", "_loop_signal", "_send", "_send_signal", "_too_late", "problems")
+    __slots__ = (
+        "_at",
+        "_cpu",
+        "_cpu_signal",
+        "_loop",
+        "_loop_signal",
+        "_send",
+        "_send_signal",
+        "_too_late",
+        "problems",
+    )
 
     def __init__(self, at: float, cpu_seconds: float) -> None:
         self.problems: list[str] = []

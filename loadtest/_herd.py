@@ -6,8 +6,10 @@ Order of an end: nothing more is sent, what is in flight is heard out, the books
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
@@ -26,7 +28,9 @@ from loadtest._session import Session, swap
 from loadtest._stamp import SIZE
 
 if TYPE_CHECKING:
-    from loadtest._session import Owner
+    from collections.abc import Iterator
+
+    from loadtest._session import Owner, Storm
     from loadtest._target import Target
 
 CONNECTING_AT_ONCE: Final = 32
@@ -63,12 +67,17 @@ class HerdSettings:
 class Herd:
     """The users of one process; made when a test starts.
 
+    Args:
+        settings: what it needs to know.
+        target: the server.
+        order: the kinds of users that this process will get, in the order in which places are laid out.
+
     Attributes:
         measures: all that is counted and timed.
         gate: to be held while connecting.
     """
 
-    def __init__(self, settings: HerdSettings, target: Target) -> None:
+    def __init__(self, settings: HerdSettings, target: Target, order: Iterator[str]) -> None:
         self.settings = settings
         self.target = target
         self.measures = Measures()
@@ -80,9 +89,11 @@ class Herd:
         self.reactor = Reactor(self.rng("masks"), self._on_fault)
         self.pacer = Pacer(self._on_fault)
         self._rooms: dict[int, Room] = {}
-        self._places = Places()
+        self._places = Places(order)
         self._sessions: dict[int, Session] = {}
         self._sweeper = gevent.spawn(self._sweep)
+        self._storms: gevent.Greenlet[..., None] | None = None
+        self._began = monotonic_ns()
         self.draining = False
         self._closed = False
 
@@ -94,7 +105,7 @@ class Herd:
 
     def arrive(self, owner: Owner) -> Session:
         """Give a new user the lowest free place."""
-        place = self._places.take()
+        place = self._places.take(type(owner).__name__)
         number = self.settings.plan.room_of(place, self.settings.share)
         room = self._rooms.get(number)
         if room is None:
@@ -110,11 +121,24 @@ class Herd:
             session = last
         del self._sessions[session.place]
         session.end()
-        self._places.give_back(session.place)
+        self._places.give_back(session.place, type(session.owner).__name__)
 
     def sessions(self, kind: type, *, resting: bool) -> list[Session]:
         """Return the sessions of one kind of user, on request only those whose greenlet waits."""
         return [s for s in self._sessions.values() if type(s.owner) is kind and (s.resting or not resting)]
+
+    def start_storms(self, kind: type, share: float, period: float, manner: Storm) -> None:
+        """Drop a share of one kind of user at the same moment, every `period` seconds from the test's start; once."""
+        if self._storms is None and not self.draining:
+            self._storms = gevent.spawn(self._keep_storming, kind, share, period, manner)
+
+    def _keep_storming(self, kind: type, share: float, period: float, manner: Storm) -> None:
+        rng = self.rng("storms")
+        while True:
+            gevent.sleep(period - (monotonic_ns() - self._began) / 1e9 % period)
+            cohort = sorted(self.sessions(kind, resting=True), key=lambda session: session.place)
+            for session in rng.sample(cohort, math.ceil(share * len(cohort))):
+                session.ask_to_drop(manner)
 
     def user_name(self, session: Session) -> str:
         """Return a name that no other user of the run has."""
@@ -141,8 +165,7 @@ class Herd:
         """Send nothing more and hear out what is in flight, then close the books; once."""
         if self.draining:
             return
-        self.draining = True
-        self.pacer.close()
+        self._quieten()
         tally = self.measures.tally
         began = last_change = monotonic_ns()
         received = tally.received
@@ -156,15 +179,22 @@ class Herd:
         self._sweeper.kill()
         for room in self._rooms.values():
             room.close_books()
-        self._closed = True
 
     def close(self) -> None:
         """Leave nothing behind: no timer, no greenlet, no socket."""
+        self._quieten()
         self._sweeper.kill()
+        if not self._closed:
+            self._closed = True
+            self.reactor.close()
+
+    def _quieten(self) -> None:
+        """Start nothing new."""
         if not self.draining:
             self.draining = True
             self.pacer.close()
-        self.reactor.close()
+            if self._storms is not None:
+                self._storms.kill()
 
     # --- upkeep ---
 
@@ -186,7 +216,6 @@ class Herd:
 def _host_id() -> int:
     """Return a number that all processes of this running machine share: one monotonic clock each boot."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-            return crc32(file.read())
+        return crc32(Path("/proc/sys/kernel/random/boot_id").read_bytes())
     except OSError:
         return crc32(secrets.token_bytes(16))

@@ -59,15 +59,19 @@ class Measures:
         loop_lag: lateness of a regular timer.
         intended: chat messages due so far; each becomes `sent` (of those, `late`) or `skipped`.
         requests: by name.
+        drops: connections that a storm cut.
+        optional: answers that a server may not have: whether this one does; unknown until one was waited for.
     """
 
     __slots__ = (
         "by_intended",
         "by_sent",
+        "drops",
         "foreign",
         "intended",
         "late",
         "loop_lag",
+        "optional",
         "requests",
         "send_lag",
         "sent",
@@ -83,6 +87,8 @@ class Measures:
         self.send_lag = LogLinear()
         self.loop_lag = LogLinear()
         self.intended = self.sent = self.late = self.skipped = 0
+        self.drops = 0
+        self.optional: dict[str, bool] = {}
         self.requests = {name: Request() for name in NAMES}
         # Deliveries and sends are timed once; their rows of the table are views of these histograms.
         self.requests[DELIVER].times = self.by_intended
@@ -110,3 +116,11 @@ class Measures:
         self.intended += 1
         self.skipped += 1
         self.requests[SEND].failed(why)
+
+    def has(self, answer: str) -> bool:
+        """Return whether the server is known to give an optional answer."""
+        return self.optional.get(answer, False)
+
+    def lacks(self, answer: str) -> bool:
+        """Return whether the server is known not to give an optional answer."""
+        return not self.optional.get(answer, True)

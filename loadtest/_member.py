@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import gevent
 import psutil
+from locust.dispatch import _kl_generator
 
 from loadtest import _measures, _options
 from loadtest._canary import Canary
@@ -20,6 +23,9 @@ from loadtest._table import Table
 from loadtest._target import DEFAULT_HOST, join_url, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from locust import User
     from locust.env import Environment
     from locust.runners import LocalRunner, WorkerRunner
 
@@ -44,7 +50,7 @@ class Member:
         self._environment = environment
         self._runner = runner
         self._process = psutil.Process()
-        self._tasks: list[gevent.Greenlet] = []
+        self._tasks: list[gevent.Greenlet[..., None]] = []
         self._canary: Canary | None = None
         self._health = Health(time.monotonic(), time.process_time())
         self._table: Table | None = None
@@ -63,13 +69,14 @@ class Member:
         """
         self.close()
         self.herd = self._table = None
-        options = self._environment.parsed_options
-        self.settings = settings = _options.read(options)
+        self.settings = settings = _options.read(self._environment.parsed_options or argparse.Namespace())
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
         target = resolve(url, verify=settings.verify_tls)
         self._final = False
         plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed)
-        self.herd = Herd(plan, target)
+        self.herd = Herd(
+            plan, target, islice(user_order(self._runner.user_classes), self.share.position, None, self.share.of)
+        )
         self._table = Table(self.herd.measures)
         self._health = Health(time.monotonic(), time.process_time())
         self._canary = Canary(self.herd.measures.loop_lag)
@@ -128,8 +135,9 @@ class Member:
             by_sent=measures.by_sent.to_sparse(),
             loop_lag=measures.loop_lag.to_sparse(),
             requests=requests_of(measures),
+            drops=measures.drops,
+            lacking=[answer for answer, given in measures.optional.items() if not given],
             problems=[*self._health.problems, *(f"internal error: {fault}" for fault in herd.faults)],
-            faults=dict(herd.faults),
         )
 
     def _keep_table(self) -> None:
@@ -144,3 +152,14 @@ class Member:
                 _log.warning("The load generator is the limit, this run is invalid: %s", problem)
 
 
+def user_order(classes: Sequence[type[User]]) -> Iterator[str]:
+    """Return the order in which Locust hands out users: first those of fixed counts, then the others by weight.
+
+    Its workers get them in turn. Locust has no public name for this (locust.dispatch, 2.47).
+    """
+    named = sorted((cls.__name__, cls) for cls in classes)
+    fixed = [(name, cls.fixed_count) for name, cls in named if cls.fixed_count]
+    weighted = [(name, cls.weight) for name, cls in named if not cls.fixed_count]
+    yield from islice(_kl_generator(fixed), sum(count for _, count in fixed))
+    if weighted:
+        yield from _kl_generator(weighted)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loadtest._backoff import Backoff, Policy
 from loadtest._places import RoomPlan
+from loadtest._session import Storm
 from loadtest._sizes import Sizes
 from loadtest._stamp import SIZE
 from loadtest._timeline import Arrivals
@@ -33,7 +34,6 @@ class Settings:
         message_rate: chat messages per user and second.
         storm_share: 0..1 of the storm users drop at a time.
         storm_period: seconds between drops.
-        storm_politely: whether they say goodbye first.
     """
 
     plan: RoomPlan
@@ -43,7 +43,7 @@ class Settings:
     upload_bytes: Sizes
     storm_share: float
     storm_period: float
-    storm_politely: bool
+    storm_manner: Storm
     backoff: Backoff
     path: str
     verify_tls: bool
@@ -101,6 +101,7 @@ def _sizes(text: str) -> str:
 
 
 _COUNT: Final = _number(1, whole=True)
+_MANNERS: Final = tuple(manner.value for manner in Storm)
 _POLICIES: Final = tuple(policy.value for policy in Policy)
 
 OPTIONS: Final = (
@@ -117,7 +118,7 @@ OPTIONS: Final = (
     _Option("upload-bytes", "1k-1m", _sizes, "Size of uploaded files: 64k, one of 1k,64k,1m, or any from 1k-1m."),
     _Option("storm-share", 0.5, _number(0, 1), "Part of the ReconnectStormUsers that drops at the same moment."),
     _Option("storm-period", 30.0, _number(1), "Seconds between two drops."),
-    _Option("storm-manner", "abrupt", str, "How they drop: cut off, or with a goodbye.", ("abrupt", "polite")),
+    _Option("storm-manner", "abrupt", str, "How they drop: cut off, or with a goodbye.", _MANNERS),
     _Option("backoff", "full-jitter", str, "How ReconnectStormUsers wait before reconnecting.", _POLICIES),
     _Option("path", "/", _path, "Path of the chat on the server, unless --host has one."),
     _Option("seed", 1, _number(0, whole=True), "Seed of all schedules; the same one gives the same schedules."),
@@ -141,10 +142,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=option.default,
             choices=option.choices,
             metavar=None if option.choices else f"<{option.name}>",
-            env_var=option.env,  # type: ignore[call-arg] # an addition of configargparse
+            env_var=option.env,
             help=text,
         )
-    group.add_argument("--insecure", action="store_true", env_var="LOCUST_INSECURE", help=INSECURE_HELP)  # type: ignore[call-arg]
+    group.add_argument("--insecure", action="store_true", env_var="LOCUST_INSECURE", help=INSECURE_HELP)
 
 
 def read(options: argparse.Namespace) -> Settings:
@@ -170,7 +171,7 @@ def read(options: argparse.Namespace) -> Settings:
         upload_bytes=Sizes.parse(values["upload_bytes"]),
         storm_share=values["storm_share"],
         storm_period=values["storm_period"],
-        storm_politely=values["storm_manner"] == "polite",
+        storm_manner=Storm(values["storm_manner"]),
         backoff=Backoff(Policy(values["backoff"])),
         path=values["path"],
         verify_tls=not getattr(options, "insecure", False),

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +46,30 @@ class RoomPlan:
 
 
 class Places:
-    """The numbered places of one process; always the lowest free one is taken, so that rooms stay full."""
+    """The numbered places of one process, each for one kind of user; the lowest free one of a kind is taken.
 
-    __slots__ = ("_free", "_next")
+    Locust hands out kinds in a fixed order, but makes the users of a second kind by kind: were rooms filled as users
+    come, some would be full of talkers and others silent.
 
-    def __init__(self) -> None:
-        self._free: list[int] = []
-        self._next = 0
+    Args:
+        order: the kinds of all places, one after the other; it may end.
+    """
 
-    def take(self) -> int:
-        """Take the lowest free place."""
-        if self._free:
-            return self._free.pop(0)
-        self._next += 1
-        return self._next - 1
+    __slots__ = ("_count", "_free", "_order")
 
-    def give_back(self, place: int) -> None:
+    def __init__(self, order: Iterator[str]) -> None:
+        self._order = order
+        self._free: dict[str, list[int]] = {}
+        self._count = 0
+
+    def take(self, kind: str) -> int:
+        """Take the lowest free place of a kind; once the order has ended the next one is of any kind."""
+        free = self._free.setdefault(kind, [])
+        while not free:
+            self._free.setdefault(next(self._order, kind), []).append(self._count)
+            self._count += 1
+        return free.pop(0)
+
+    def give_back(self, place: int, kind: str) -> None:
         """Free a place."""
-        insort(self._free, place)
-        while self._free and self._free[-1] == self._next - 1:
-            self._free.pop()
-            self._next -= 1
+        insort(self._free[kind], place)

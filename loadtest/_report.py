@@ -54,9 +54,10 @@ class Report(msgspec.Struct):
         run: which test it belongs to.
         index: number of the process.
         final: whether nothing more will come.
-        at: wall clock seconds of the reporting process.
         rooms: how many rooms it has users in; `members`: how many users that are.
-        problems: why the process makes the run invalid; `faults`: internal errors.
+        drops: connections that storms cut.
+        lacking: optional answers that the server does not give.
+        problems: why the process makes the run invalid.
     """
 
     run: int
@@ -76,8 +77,9 @@ class Report(msgspec.Struct):
     by_sent: dict[str, Any]
     loop_lag: dict[str, Any]
     requests: dict[str, Requests]
+    drops: int
+    lacking: list[str]
     problems: list[str]
-    faults: dict[str, int]
 
 
 def sends_of(measures: Measures) -> Sends:

@@ -7,6 +7,7 @@ in place of thinning out all at once.
 
 from __future__ import annotations
 
+from enum import Enum
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -38,6 +39,13 @@ class Owner(Protocol):
     session: Session | None
 
 
+class Storm(Enum):
+    """How a connection is dropped: cut off, or with a goodbye."""
+
+    ABRUPT = "abrupt"
+    POLITE = "polite"
+
+
 def swap(one: Session, other: Session) -> None:
     """Exchange the greenlets of two sessions."""
     one.owner, other.owner = other.owner, one.owner
@@ -53,10 +61,11 @@ class Session:
         client: the connection now, or the last one.
         owner: the Locust user that lends the greenlet.
         resting: whether that greenlet only waits for `owner.wake`.
+        storm: how a storm asks it to be dropped, if it does.
         dropped_at: when a storm cut the connection, on the monotonic clock, until it is resynced; else 0.
     """
 
-    __slots__ = ("_herd", "_room", "_tickets", "client", "dropped_at", "owner", "place", "resting")
+    __slots__ = ("_herd", "_room", "_tickets", "client", "dropped_at", "owner", "place", "resting", "storm")
 
     def __init__(self, herd: Herd, place: int, owner: Owner, room: Room) -> None:
         self._herd = herd
@@ -65,6 +74,7 @@ class Session:
         self.place = place
         self.owner = owner
         self.resting = False
+        self.storm: Storm | None = None
         self.dropped_at = 0
         self.client = ChatClient(herd.measures, herd.identity, self._on_lost)
 
@@ -118,14 +128,22 @@ class Session:
         self.dropped_at = 0
         self.client.on_delivery = None
 
-    def drop(self, *, politely: bool) -> None:
-        """Cut the connection, as a storm does; whoever lends the greenlet reconnects."""
+    def ask_to_drop(self, storm: Storm) -> None:
+        """Let whoever lends the greenlet drop the connection and come back."""
+        self.storm = storm
+        self.owner.wake.set()
+
+    def drop_if_asked(self) -> None:
+        """Drop the connection if a storm asks for it."""
+        storm, self.storm = self.storm, None
+        if storm is None:
+            return
+        self._herd.measures.drops += 1
         self.dropped_at = monotonic_ns()
-        if politely:
+        if storm is Storm.POLITE:
             self.client.leave(0, CLOSE_TIMEOUT)
         else:
             self.client.vanish()
-        self.owner.wake.set()
 
     def end(self) -> None:
         """Stop acting, hear out what is in flight, say goodbye."""

@@ -33,8 +33,10 @@ def summary(totals: Totals) -> list[str]:
         "",
         "Chat load test",
         f"  offered     {sends.intended} messages due: {sends.sent} sent ({sends.late} late), {sends.skipped} skipped",
-        f"  deliveries  {deliveries.expected} expected, {deliveries.received} received, {deliveries.lost} lost, "
-        f"{deliveries.duplicated} duplicated, {deliveries.reordered} reordered",
+        (
+            f"  deliveries  {deliveries.expected} expected, {deliveries.received} received, {deliveries.lost} lost, "
+            f"{deliveries.duplicated} duplicated, {deliveries.reordered} reordered"
+        ),
     ]
     if deliveries.churned or deliveries.foreign_clock:
         lines.append(
@@ -44,12 +46,17 @@ def summary(totals: Totals) -> list[str]:
     lines += [_row("latency", "from intended send", totals.by_intended), _row("", "from actual send", totals.by_sent)]
     resync = totals.times[_measures.RESYNC]
     if resync.count:
-        lines.append(_row("resync", f"after {resync.count} drops", resync))
+        lines.append(_row("resync", f"{resync.count} of {totals.total('drops')} drops", resync))
+    lacking = sorted({answer for report in totals.reports for answer in report.lacking})
+    if lacking:
+        lines.append(f"  server      never answers with {', '.join(lacking)}: not waited for, not checked")
     lines += [_row("generator", "send lag", totals.send_lag), _row("", "loop lag", totals.loop_lag)]
     found = problems_of(totals)
     lines += [f"  INVALID     {problem}" for problem in found]
     if found:
-        lines.append("              The generator was the limit: these latencies are its own, too. Use more --processes.")
+        lines.append(
+            "              The generator was the limit: these latencies are its own, too. Use more --processes."
+        )
     else:
         lines.append("  verdict     valid: the generator kept up")
     return [*lines, ""]

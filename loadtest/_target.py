@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import ssl
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from gevent import socket as gevent_socket
@@ -103,7 +103,7 @@ class Target:
     url: str
     uri: WebSocketURI
     family: int
-    address: tuple[str | int, ...]
+    address: tuple[Any, ...]
     tls: ssl.SSLContext | None
 
 

@@ -33,6 +33,7 @@ class Act(Enum):
     SAY = "say"
     TYPE = "type"
     PING = "ping"
+    UPLOAD = "upload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _poisson(rate: float, rng: Random) -> Iterator[Due]:
 
 
 def composing(rng: Random) -> Iterator[Due]:
-    """Yield what somebody does who writes: one to four notices three seconds apart, a message, a pause of 6 s on average.
+    """Yield what somebody does who writes: one to four notices 3 s apart, a message, a pause of 6 s on average.
 
     The first cycle begins at a random point of an average one, so that users do not march in step.
     """

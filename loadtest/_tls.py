@@ -30,8 +30,8 @@ class Tls:
                 self.open = True
             while piece := self._object.read(64 * 1024):
                 plain.append(piece)
-        except ssl.SSLWantReadError:
-            pass
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            pass  # after a goodbye of TLS, that of TCP follows
         return b"".join(plain)
 
     def outgoing(self) -> bytes:

@@ -55,17 +55,17 @@ class HerdUser(User):
         self._connect(herd, settings, waits_first=False)
         self.begin(herd, settings, self.session)
         while True:
-            self.rest()
+            self.rest(herd, settings)
+            self.session.resting = False
+            self.session.drop_if_asked()
             self._connect(herd, settings, waits_first=True)
 
-    def rest(self) -> None:
+    def rest(self, herd: Herd, settings: Settings) -> None:
         """Wait until the session needs to be connected again; another session may take its place meanwhile."""
-        assert self.session is not None  # noqa: S101 # `live` has set it
-        self.session.resting = True
-        while self.session.client.is_ready:
+        while self.session is not None and self.session.client.is_ready and not self.session.storm:
+            self.session.resting = True
             self.wake.wait()
             self.wake.clear()
-        self.session.resting = False
 
     def _connect(self, herd: Herd, settings: Settings, *, waits_first: bool) -> None:
         """Connect and join, however many attempts it takes."""
