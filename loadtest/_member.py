@@ -162,4 +162,4 @@ def user_order(classes: Sequence[type[User]]) -> Iterator[str]:
     weighted = [(name, cls.weight) for name, cls in named if not cls.fixed_count]
     yield from islice(_kl_generator(fixed), sum(count for _, count in fixed))
     if weighted:
-        yield from _kl_generator(weighted)
+        yield from (name for name in _kl_generator(weighted) if name)
