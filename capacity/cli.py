@@ -88,13 +88,15 @@ def _run(settings: Settings, folder: Path, command: str) -> int:
 def _tell(console: Console, report: Report, folder: Path) -> None:
     """Print the answer below the display."""
     answer = report.answer
-    console.print()
-    console.print(Padding(Text(answer.sentence, style="bold"), (0, 2)))
-    for text in report.missing:
-        console.print(Padding(Text(f"not measured: {text}", style="yellow"), (0, 2)))
+    lines = [Text(answer.sentence, style="bold")]
+    lines += [Text(f"not measured: {text}", style="yellow") for text in report.missing]
     if answer.confirm_with:
-        console.print(Padding(Text(f"to measure what is projected, on more cores: {answer.confirm_with}"), (0, 2)))
-    console.print(Padding(Text(f"report: {folder / 'report.html'}"), (0, 2)))
+        lines.append(Text(f"to measure what is projected, with more cores: {answer.confirm_with}"))
+    lines.append(Text(f"report: {folder / 'report.html'}"))
+    console.print()
+    for line in lines:
+        # Only a terminal has a width; a log keeps its lines whole.
+        console.print(Padding(line, (0, 2)) if console.is_terminal else line, soft_wrap=not console.is_terminal)
 
 
 def _exit_code(settings: Settings, report: Report) -> ExitCode:

@@ -166,8 +166,13 @@ def step_record(
         "started_s": round(started_s, 2),
         "settle_s": round(settle_s, 2),
     }
-    figures = own | _server_figures(server) | (_client_figures(client) if client else {})
-    return msgspec.convert(figures, StepRecord)
+    measured = _server_figures(server) | (_client_figures(client) if client else {})
+    return msgspec.convert(own | {name: _rounded(value) for name, value in measured.items()}, StepRecord)
+
+
+def _rounded(value: object) -> object:
+    """Leave out digits that no measurement has."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _client_figures(client: ClientWindow) -> dict[str, object]:
@@ -176,7 +181,7 @@ def _client_figures(client: ClientWindow) -> dict[str, object]:
     loop_lags = [w.loop_lag_p99_ms for w in client.workers if w.loop_lag_p99_ms is not None]
     send_lags = [w.send_lag_p99_ms for w in client.workers if w.send_lag_p99_ms is not None]
     return {
-        "window_s": round(client.seconds, 3),
+        "window_s": client.seconds,
         "ready": client.ready,
         "room_size": client.room_size,
         "offered_per_s": client.expected / client.seconds,

@@ -7,9 +7,9 @@ It keeps no state of its own, so a run resumes from its list of trials. In order
    or the whole search when data is missing rather than the generator at its limit. Below a level given up that
    way, bisection may still sharpen 'at least N'; there one invalid step lowers the bound.
 3. Bisect until the bracket's relative width is small enough.
-4. Measure both ends again: the upper once, since one disturbance must not set the answer (a first fail is
-   overturned by two passes, an invalid step by one), the lower until it is confirmed. A level that fails after it
-   passed stays failed and lowers the bound.
+4. Measure both ends again: a failing upper end once, since one disturbance must not set the answer (a first fail
+   is overturned by two passes), the lower end until it is confirmed. A level that fails after it passed stays
+   failed and lowers the bound.
 5. With the budget running out, confirmations come before everything else.
 """
 
@@ -61,7 +61,7 @@ class Plan:
         given: exactly these levels instead of a search.
     """
 
-    first: int = 100
+    first: int = 200
     largest: int = 20_000
     factor: float = 2.0
     width: float = 0.1
@@ -223,13 +223,18 @@ def _search_on(plan: Plan, trials: Sequence[Trial], affordable: int) -> Step | F
     undecided = [users for users, outcomes in levels.items() if _standing(outcomes) is _Standing.UNDECIDED]
     needed = max(0, 1 + plan.confirmations - found.passes) if found.low else 0
     high = found.high
-    if undecided and affordable > needed:
+    if undecided and affordable > max(needed, plan.confirmations - 1):
         return Step(min(undecided), Purpose.RECHECK)
     target = _target(plan, found)
     # A new level that passes has to be confirmed from scratch; without time for that it could not be the answer.
     if target is not None and affordable > plan.confirmations:
         return Step(target, Purpose.RAMP if high is None else Purpose.BISECT)
-    if high is not None and target is None and len(levels[high]) == 1 and affordable > needed:
+    if (
+        target is None
+        and high is not None
+        and levels[high] == [Outcome.FAIL]
+        and affordable > max(needed, plan.confirmations)
+    ):
         return Step(high, Purpose.RECHECK)
     if needed:
         return Step(found.low, Purpose.CONFIRM)
