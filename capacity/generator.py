@@ -7,7 +7,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Final
 
-from capacity.errors import RunError
+from capacity.errors import ExitCode, RunError, UsageError
 from capacity.measure import Snapshot, parse_snapshot
 from capacity.processes import ChildProcess, free_port
 from capacity.web import HttpError, ask
@@ -54,6 +54,7 @@ class LoadGenerator:
         """Wait until it answers and all of its worker processes have come.
 
         Raises:
+            UsageError: it refused an option that was passed through, or the host.
             RunError: it ended, or did not come up in time.
         """
 
@@ -66,7 +67,12 @@ class LoadGenerator:
                 return None
             return True if processes == 1 or len(workers) >= processes else None
 
-        self._process.wait_until(ready, timeout_s=_START_S, what="take orders")
+        try:
+            self._process.wait_until(ready, timeout_s=_START_S, what="take orders")
+        except RunError as error:
+            if error.child_exit == ExitCode.USAGE:
+                raise UsageError(self._process.last_line().rpartition("error: ")[2]) from None
+            raise
 
     def set_users(self, users: int) -> None:
         """Ask for this many users, reached within about `RAMP_S` seconds.
@@ -93,7 +99,7 @@ class LoadGenerator:
         try:
             return ask(f"{self._address}{path}", form)
         except HttpError as error:
-            self._process.check()
+            self._process.check_soon()
             raise RunError(f"the load generator does not answer: {error}") from None
 
     def check(self) -> None:
