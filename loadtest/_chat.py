@@ -219,14 +219,14 @@ class ChatClient:
     def take(self, payload: bytes, now: int) -> None:
         """Take one message; called by the connection in the hub."""
         fields = _stamp.from_payload(payload)
-        if fields is None:
-            if not payload.startswith(_NOTICES):
-                self._take_decoded(payload, now)
-            return
-        self._deliver(fields, now)
+        if fields is not None:
+            self._deliver(*fields, now)
+        elif not payload.startswith(_NOTICES):
+            self._take_decoded(payload, now)
 
-    def _deliver(self, fields: tuple[int, int, int, int, int, int, int], now: int) -> None:
-        intended, sent, _, origin, room, slot, seq = fields
+    def _deliver(  # noqa: PLR0917 # the fields of a stamp, in the hot path
+        self, intended: int, sent: int, _host: int, origin: int, room: int, slot: int, seq: int, now: int
+    ) -> None:
         stay = self.stay
         if stay is None:
             return
@@ -250,7 +250,7 @@ class ChatClient:
             text = message.get("text")
             stamp = _stamp.from_text(text) if isinstance(text, str) else None
             if stamp is not None:
-                self._deliver(stamp, now)
+                self._deliver(*stamp, now)
         elif kind == "pong":
             self._take_pong(message, now)
         elif kind == "roomJoined" and self.stay is not None:

@@ -46,6 +46,7 @@ REPORT_SECONDS: Final = 0.5
 """How often a worker reports, in place of Locust's three seconds: what the master shows is never older than one."""
 
 _USAGE: Final = 2
+_DISMISS_SECONDS: Final = 5.0
 _SHARE: Final = "stampede_share"
 _DRAIN: Final = "stampede_drain"
 _KEY: Final = "stampede"
@@ -119,13 +120,22 @@ def _check_or_exit(environment: Environment, runner: Runner) -> None:
         return
     try:
         settings = _options.read(options)
+        _options.check_processes(settings, options.processes or 1)
         if environment.host or options.headless:
             # Remote workers may reach what their master does not.
             from_here = options.headless and (isinstance(runner, LocalRunner) or options.processes)
             probe(environment.host or DEFAULT_HOST, settings.path, verify=settings.verify_tls, connect_too=from_here)
     except (_options.OptionError, ClientError) as error:
         print(f"locust: error: {error}", file=sys.stderr, flush=True)
+        _dismiss_workers(runner, options.processes or 0)
         sys.exit(_USAGE)
+
+
+def _dismiss_workers(runner: Runner, processes: int) -> None:
+    """Send the workers that were forked already home; alone they would look for their master for a minute."""
+    if isinstance(runner, MasterRunner) and processes:
+        wait_until(lambda: len(runner.clients) >= processes, _DISMISS_SECONDS)
+        runner.quit()
 
 
 def _start(environment: Environment, member: Member) -> None:

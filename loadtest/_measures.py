@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from loadtest._ledger import Tally
-from metrics.loglinear import LogLinear, bucket_of
+from metrics.loglinear import BUCKETS, LogLinear, bucket_bounds
 
 CONNECT: Final = "connect"
 JOIN: Final = "join"
@@ -28,6 +28,9 @@ NAMES: Final = (CONNECT, JOIN, SEND, DELIVER, PING, TYPING, UPLOAD, RESYNC)
 
 LATE: Final = 100_000_000
 """Nanoseconds after which a send counts as late."""
+
+
+_BEYOND: Final = bucket_bounds(BUCKETS - 1)[1]
 
 
 class Request:
@@ -96,12 +99,19 @@ class Measures:
 
     def delivered(self, by_intended: int, by_sent: int) -> None:
         """Time one delivery that was owed, in nanoseconds on both clocks."""
-        histogram = self.by_intended
-        histogram.counts[bucket_of(by_intended)] += 1
-        histogram.total += by_intended
-        histogram = self.by_sent
-        histogram.counts[bucket_of(by_sent)] += 1
-        histogram.total += by_sent
+        if by_sent >= 64 and by_intended < _BEYOND:
+            # `bucket_of`, written out: two calls are a fifth of what a delivery costs outside the kernel.
+            histogram = self.by_intended
+            shift = by_intended.bit_length() - 6
+            histogram.counts[(shift << 5) + (by_intended >> shift)] += 1
+            histogram.total += by_intended
+            histogram = self.by_sent
+            shift = by_sent.bit_length() - 6
+            histogram.counts[(shift << 5) + (by_sent >> shift)] += 1
+            histogram.total += by_sent
+        else:
+            self.by_intended.record(by_intended)
+            self.by_sent.record(by_sent)
 
     def sent_after(self, lag: int) -> None:
         """Count one chat message that was sent `lag` nanoseconds after it was due."""

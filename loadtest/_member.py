@@ -70,6 +70,7 @@ class Member:
         self.close()
         self.herd = self._table = None
         self.settings = settings = _options.read(self._environment.parsed_options or argparse.Namespace())
+        _options.check_processes(settings, self.share.of)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
         target = resolve(url, verify=settings.verify_tls)
         self._final = False

@@ -130,7 +130,9 @@ INSECURE_HELP: Final = "Accept any certificate of a wss:// server."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options to Locust's parser, and thereby to its web page."""
+    """Add the options to Locust's parser, and thereby to its web page; once, whoever asks first."""
+    if parser.get_default("message_rate") is not None:
+        return
     group = parser.add_argument_group("Chat load test")
     for option in OPTIONS:
         text = option.help
@@ -178,6 +180,19 @@ def read(options: argparse.Namespace) -> Settings:
         seed=values["seed"],
         prometheus_port=values["prometheus_port"],
     )
+
+
+def check_processes(settings: Settings, processes: int) -> None:
+    """Make sure that every process has a room.
+
+    Raises:
+        OptionError: there are fewer rooms than processes.
+    """
+    rooms = settings.plan.rooms
+    if rooms is not None and rooms < processes:
+        raise OptionError(
+            f"--rooms {rooms} is less than the {processes} processes, each of which needs a room of its own"
+        )
 
 
 def _reread(option: _Option, text: str) -> Any:
