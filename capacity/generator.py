@@ -42,7 +42,7 @@ class LoadGenerator:
         command = [
             *(sys.executable, "-m", "locust", "-f", "loadtest", "--host", host),
             *("--web-host", "127.0.0.1", "--web-port", str(port), "--loglevel", "WARNING"),
-            *(("--processes", str(processes)) if processes > 1 else ()),
+            *_processes(processes),
             *settings.load_arguments(),
             *_user_classes(settings.mix),
         ]
@@ -109,6 +109,15 @@ class LoadGenerator:
     def end(self) -> None:
         """End all of its processes."""
         self._process.end()
+
+
+def _processes(processes: int) -> list[str]:
+    """Return Locust's arguments for several processes, which meet on a loopback port of their own."""
+    if processes == 1:
+        return []
+    port = str(free_port())
+    meeting = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    return ["--processes", str(processes), *meeting]
 
 
 def _user_classes(mix: dict[str, int]) -> list[str]:
