@@ -146,6 +146,10 @@ class Totals:
         """Sends, from the moment they were due."""
         return self.times[_measures.SEND]
 
+    def failed(self, name: str) -> int:
+        """Return how many requests of one kind failed; they count as requests, as in Locust's table."""
+        return sum(self.failures[name].values())
+
     def total(self, field: str) -> int:
         """Return the sum of one number over all processes."""
         return sum(getattr(report, field) for report in self.reports)
@@ -182,8 +186,8 @@ def snapshot(totals: Totals, *, state: str, now: int, ages: dict[str, float]) ->
         "latency": {"intended": totals.by_intended.to_sparse(), "sent": totals.by_sent.to_sparse()},
         "requests": {
             f"{_measures.METHOD} {name}": {
-                "count": times.count,
-                "failures": sum(totals.failures[name].values()),
+                "count": times.count + totals.failed(name),
+                "failures": totals.failed(name),
             }
             for name, times in totals.times.items()
         },

@@ -75,9 +75,9 @@ def from_payload(payload: bytes) -> tuple[int, int, int, int, int, int, int] | N
 
 def from_text(text: str) -> Stamp | None:
     """Return the stamp at the start of a decoded message text, or None when it has none."""
-    if len(text) < SIZE or not text.isascii() or not text.startswith("~"):
+    if not text.startswith("~"):
         return None
     try:
         return Stamp._make(_unpack(binascii.a2b_base64(text[1:SIZE], strict_mode=True)))
-    except (binascii.Error, struct.error):
+    except (ValueError, struct.error):  # no base64, not even ASCII, or too short
         return None
