@@ -85,6 +85,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         confirmed: whether `supported_users` passed again as often as the search asks.
         projected_users: users at which a line through the server's CPU fills its core, with its 95 % interval.
         confirm_with: command that would measure what is only projected.
+        disturbance: what else used the server's core during the run, or None where nothing much did.
         ending: why the search ended.
     """
 
@@ -99,6 +100,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     projected_high: int | None
     projection_warning: str | None
     confirm_with: str | None
+    disturbance: str | None
     ending: str
     sentence: str
     headline: str
