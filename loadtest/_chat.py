@@ -19,9 +19,10 @@ from loadtest._target import ClientError, LostError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loadtest._client import Connection, Reactor
+    from loadtest._client import Connection
     from loadtest._ledger import Room, Stay
     from loadtest._measures import Measures
+    from loadtest._reactor import Reactor
     from loadtest._target import Target
 
 SKIP_AFTER: Final = 5_000_000_000

@@ -16,7 +16,6 @@ from select import EPOLLIN, EPOLLOUT
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gevent import get_hub
 from gevent.event import Event
 from gevent.monkey import get_original
 from websockets.client import ClientProtocol
@@ -30,8 +29,8 @@ from server.frames import FrameSplitter, masked_text_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from random import Random
 
+    from loadtest._reactor import Reactor
     from loadtest._target import Target
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
@@ -39,8 +38,6 @@ BUFFER_BYTES: Final = 64 * 1024
 """What a connection keeps when the kernel takes no more; a message beyond it is refused to the sender."""
 
 _READ_BYTES: Final = 64 * 1024
-_EVENTS: Final = 64
-_ROUNDS: Final = 16  # then timers and greenlets get their turn
 _HEAD_END: Final = b"\r\n\r\n"
 _LARGEST_HEAD: Final = 64 * 1024
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -54,70 +51,6 @@ class Receiver(Protocol):
 
     def lost(self, error: LostError) -> None:
         """Learn that the connection ended without our doing."""
-
-
-class Reactor:
-    """The sockets of one process.
-
-    Args:
-        rng: source of masking keys.
-        on_fault: called with what a receiver raised; a fault costs one connection, never the others.
-    """
-
-    def __init__(self, rng: Random, on_fault: Callable[[Exception], None]) -> None:
-        self.rng = rng
-        self._on_fault = on_fault
-        self._connections: dict[int, Connection] = {}
-        # gevent's monkey patching removes epoll from `select`, since blocking in it would block everything.
-        self._epoll = get_original("select", "epoll")()
-        self._watcher = get_hub().loop.io(self._epoll.fileno(), 1)
-        self._watcher.start(self._drain)
-
-    def __len__(self) -> int:
-        """Return the number of sockets, those still connecting included."""
-        return len(self._connections)
-
-    def close(self) -> None:
-        """Drop all connections and stop watching."""
-        for connection in list(self._connections.values()):
-            connection.abort()
-        self._watcher.stop()
-        self._watcher.close()
-        self._epoll.close()
-
-    def add(self, fd: int, connection: Connection, events: int) -> None:
-        """Watch a socket."""
-        self._connections[fd] = connection
-        self._epoll.register(fd, events)
-
-    def change(self, fd: int, events: int) -> None:
-        """Watch a socket for other events."""
-        self._epoll.modify(fd, events)
-
-    def remove(self, fd: int) -> None:
-        """Watch a socket no longer, if it is watched; before it is closed."""
-        if self._connections.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
-
-    def _drain(self) -> None:
-        poll = self._epoll.poll
-        find = self._connections.get
-        for _ in range(_ROUNDS):
-            ready = poll(0, _EVENTS)
-            if not ready:
-                return
-            for fd, events in ready:
-                connection = find(fd)
-                if connection is None:  # closed by another one's callback
-                    continue
-                try:
-                    if events & EPOLLOUT:
-                        connection.on_writable()
-                    if events & ~EPOLLOUT:
-                        connection.on_readable()
-                except Exception as error:  # noqa: BLE001 # whatever it is, it must not reach the others
-                    connection.abort()
-                    self._on_fault(error)
 
 
 class Connection:

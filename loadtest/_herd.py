@@ -19,11 +19,11 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from loadtest._chat import Identity
-from loadtest._client import Reactor
 from loadtest._ledger import Room
 from loadtest._measures import Measures
 from loadtest._pacer import Pacer
 from loadtest._places import Places, RoomPlan, Share
+from loadtest._reactor import Reactor
 from loadtest._session import Session, swap
 from loadtest._stamp import SIZE
 

@@ -8,8 +8,8 @@ a room's stays live in one process, so the ledger needs to guess nothing about m
    is all that its sender sent since (one client's messages are handled in the order they came).
 3. Who leaves is not owed what is still in flight, unless it waited for it (`Stay.arrived`).
 4. Who drops without a goodbye may have taken its last messages with it. Those which nobody received were never handled.
-5. What a later message of the same sender has overtaken is *lost*; so is what did not come for a whole sweep. If it
-   comes after all it is taken back, and is *reordered* in the first case.
+5. What has not come for a whole sweep is *lost*, and stays so even if it comes *late*. What comes earlier than that,
+   but after a later message of its sender, is *reordered*.
 6. `expected = received + lost + in flight`, at any time.
 
 Slots are never told apart by time, only by order, so nothing here depends on a clock being right.
@@ -18,104 +18,15 @@ Slots are never told apart by time, only by order, so nothing here depends on a 
 from __future__ import annotations
 
 from operator import lt
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from loadtest._account import Pair
+
+if TYPE_CHECKING:
+    from loadtest._account import Tally
 
 _OWN: Final = 1 << 62  # a slot owes nothing to itself: no sequence number reaches this
 _IRREGULAR: Final = -1  # no sequence number equals this: the pair is kept in full
-
-
-class Tally:
-    """Deliveries of one process, counted.
-
-    Attributes:
-        expected: owed to somebody, so far as known.
-        received: came, each counted once.
-        lost: overtaken, or overdue for a whole sweep.
-        duplicated: came although owed to nobody: second copies, own echoes, strays of another room.
-        reordered: of the received, those that a later message of their sender had overtaken.
-        late: of the received, those that had been given up as overdue.
-        churned: no longer owed, because one of both ends left with the message in flight.
-    """
-
-    __slots__ = ("churned", "duplicated", "expected", "late", "lost", "received", "reordered")
-
-    def __init__(self) -> None:
-        self.expected = self.received = self.lost = 0
-        self.duplicated = self.reordered = self.late = self.churned = 0
-
-    @property
-    def in_flight(self) -> int:
-        """Deliveries that may still come."""
-        return self.expected - self.received - self.lost
-
-
-class _Pair:
-    """What one receiver got from one sender, when it is not simply everything up to some number.
-
-    Attributes:
-        base: first number that is owed.
-        next: number after the highest one received.
-        overdue: all from `next` up to here are given up; no meaning below `next`.
-        missing: numbers below `next` that did not come.
-    """
-
-    __slots__ = ("base", "missing", "next", "overdue")
-
-    def __init__(self, base: int, following: int) -> None:
-        self.base = base
-        self.next = following
-        self.overdue = 0
-        self.missing: set[int] = set()
-
-    @property
-    def open(self) -> int:
-        """First number whose fate is not known."""
-        return max(self.next, self.overdue)
-
-    @property
-    def clean(self) -> bool:
-        return not self.missing and self.overdue <= self.next
-
-    def take(self, seq: int, tally: Tally) -> bool:
-        """Count a delivery; return whether it was owed."""
-        if seq >= self.next:
-            self._advance(seq, tally)
-        elif seq in self.missing:
-            self.missing.remove(seq)
-            tally.lost -= 1
-            tally.received += 1
-            tally.reordered += 1
-        elif seq < self.base:
-            self._precede(seq, tally)
-        else:
-            tally.duplicated += 1
-            return False
-        return True
-
-    def _advance(self, seq: int, tally: Tally) -> None:
-        if seq > self.next:
-            tally.lost += max(0, seq - self.open)
-            self.missing.update(range(self.next, seq))
-        if seq < self.overdue:
-            tally.lost -= 1
-            tally.late += 1
-        tally.received += 1
-        self.next = seq + 1
-
-    def _precede(self, seq: int, tally: Tally) -> None:
-        """Take a message sent before the receiver was known to be in: it was, so all since then is owed (law 2)."""
-        between = self.base - seq - 1
-        tally.expected += between + 1
-        tally.received += 1
-        if self.next == self.base:
-            self.next = seq + 1
-            if self.overdue > self.base:
-                tally.lost += between
-        else:
-            self.missing.update(range(seq + 1, self.base))
-            tally.lost += between
-            tally.reordered += 1
-        self.base = seq
 
 
 class Stay:
@@ -133,7 +44,7 @@ class Stay:
         self._tally = tally
         self._next: list[int] = []
         self._base: list[int] = []
-        self._pairs: dict[int, _Pair] = {}
+        self._pairs: dict[int, Pair] = {}
 
     def settle(self) -> None:
         """Note that the server has confirmed the join: from here on everything sent is owed."""
@@ -169,19 +80,19 @@ class Stay:
         pair = self._pairs.get(slot)
         if not self.settled:
             if pair is None:
-                self._pairs[slot] = pair = _Pair(seq, seq)
+                self._pairs[slot] = pair = Pair(seq, seq)
             self._tally.expected += max(0, seq + 1 - pair.next)
             return pair.take(seq, self._tally)
         owed = self._pair(slot).take(seq, self._tally)
         self._tidy(slot)
         return owed
 
-    def _pair(self, slot: int) -> _Pair:
+    def _pair(self, slot: int) -> Pair:
         """Keep a pair in full from now on."""
         self._extend()
         pair = self._pairs.get(slot)
         if pair is None:
-            pair = self._pairs[slot] = _Pair(self._base[slot], self._next[slot])
+            pair = self._pairs[slot] = Pair(self._base[slot], self._next[slot])
             self._next[slot] = _IRREGULAR
         return pair
 
@@ -217,24 +128,28 @@ class Stay:
         return [
             slot
             for slot, (due, limit) in enumerate(zip(self._next, mark, strict=False))
-            if due < limit and (due != _IRREGULAR or pairs[slot].open < limit)
+            if due < limit and (due != _IRREGULAR or pairs[slot].awaits(limit))
         ]
 
     def write_off(self, mark: list[int]) -> None:
         """Give up what was sent before `mark` and has not come."""
-        for slot in self._overdue(mark):
-            pair = self._pair(slot)
-            self._tally.lost += mark[slot] - pair.open
-            pair.overdue = mark[slot]
+        if self.settled:
+            for slot in self._overdue(mark):
+                self._pair(slot).give_up(mark[slot], self._tally)
+            return
+        for slot, pair in self._pairs.items():  # of the others nothing is known to be owed yet
+            if slot < len(mark):
+                pair.give_up(min(mark[slot], pair.next), self._tally)
 
     def forget(self, slot: int, handled: int) -> None:
         """Close the account of a slot whose holder left: what is open below `handled` is lost, the rest is churn."""
         if not self.settled:
-            self._pairs.pop(slot, None)
+            dropped = self._pairs.pop(slot, None)
+            self._tally.lost += len(dropped.missing) if dropped else 0
             return
         pair = self._pair(slot)
         end = self.room.next_seq[slot]
-        lost = max(0, handled - pair.open)
+        lost = len(pair.missing) + max(0, handled - pair.open)
         churned = max(0, end - max(pair.open, handled))
         self._tally.lost += lost
         self._tally.expected -= churned
@@ -255,8 +170,8 @@ class Stay:
     def prune(self, mark: list[int]) -> None:
         """Forget which numbers before `mark` were lost: should one come after so long, it counts as duplicated."""
         for slot, pair in list(self._pairs.items()):
-            if slot < len(mark) and pair.missing:
-                pair.missing = {seq for seq in pair.missing if seq >= mark[slot]}
+            if slot < len(mark) and pair.gone:
+                pair.gone = {seq for seq in pair.gone if seq >= mark[slot]}
                 if self.settled:
                     self._tidy(slot)
 
@@ -267,16 +182,19 @@ class Stay:
             waited_for: a `Room.mark` up to which the client waited, so that what is missing is lost and not churn.
             said_goodbye: whether the server has surely handled all that the client sent.
         """
+        if waited_for is not None:
+            self.write_off(waited_for)
+        self._release()
         if self.settled:
-            if waited_for is not None:
-                self.write_off(waited_for)
-            self._release()
             self.settled = False
             self.room.settled -= 1
         self.room.vacate(self, said_goodbye=said_goodbye)
 
     def _release(self) -> None:
-        """Take back what is in flight to this stay (law 3)."""
+        """Take back what is in flight to this stay (law 3); what was overtaken before it left is lost."""
+        self._tally.lost += sum(len(pair.missing) for pair in self._pairs.values())
+        if not self.settled:
+            return
         sent = self.room.next_seq
         for slot in self._open_before(sent):
             pair = self._pairs.get(slot)
@@ -349,9 +267,8 @@ class Room:
             if sweeps:
                 self._close(slot)
         for stay in self._stays.values():
-            if stay.settled:
-                stay.write_off(self._mark)
-                stay.prune(self._mark)
+            stay.prune(self._mark)
+            stay.write_off(self._mark)
         self._mark = self.mark()
 
     def close_books(self) -> None:
@@ -360,8 +277,7 @@ class Room:
             self._close(slot)
         mark = self.mark()
         for stay in self._stays.values():
-            if stay.settled:
-                stay.write_off(mark)
+            stay.write_off(mark)
 
     def _close(self, slot: int) -> None:
         """Close the account of a slot whose holder left, and free it."""

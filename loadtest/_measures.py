@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from loadtest._ledger import Tally
+from loadtest._account import Tally
 from metrics.loglinear import BUCKETS, LogLinear, bucket_bounds
 
 CONNECT: Final = "connect"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from loadtest._client import Reactor, connect
+from loadtest._client import connect
+from loadtest._reactor import Reactor
 from loadtest._target import ClientError, ConnectError, join_url, resolve
 
 if TYPE_CHECKING:

@@ -38,6 +38,8 @@ def summary(totals: Totals) -> list[str]:
             f"{deliveries.duplicated} duplicated, {deliveries.reordered} reordered"
         ),
     ]
+    if deliveries.late:
+        lines.append(f"              {deliveries.late} of the lost came after all, seconds too late")
     if deliveries.churned or deliveries.foreign_clock:
         lines.append(
             f"              not counted: {deliveries.churned} in flight when an end left, "
