@@ -9,7 +9,7 @@ from capacity.limiting import Limit, limiting_signal
 from capacity.projection import Projection, project
 from capacity.record import Answer
 from capacity.search import Bounds, Ending, Plan, Trial, bounds
-from capacity.verdict import Outcome
+from capacity.verdict import DEFAULT_LIMITS, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,11 +124,19 @@ def answer_of(question: Question, steps: Sequence[StepRecord], ending: Ending | 
         projected_high=projection.high if projection else None,
         projection_warning=projection.warning if projection else None,
         confirm_with=_confirm_with(question, projection),
+        disturbance=_disturbance(steps),
         ending=ending.value if ending else "cut short",
         sentence=_Teller(question, steps, found, limit, projection, generator_at).sentence(ending, confirmed=confirmed),
         headline=_headline(found),
         headline_label=_headline_label(question, found, confirmed=confirmed),
     )
+
+
+def _disturbance(steps: Sequence[StepRecord]) -> str | None:
+    worst = max((step.server_core_foreign or 0.0 for step in steps), default=0.0)
+    if worst < DEFAULT_LIMITS.disturbed:
+        return None
+    return f"The machine was not quiet: others used up to {worst * 100:.0f} % of the server's core."
 
 
 def _headline(found: Bounds) -> str:
@@ -167,7 +175,12 @@ class _Teller:
         if not self.found.low:
             return self._nothing_holds()
         opening = "Cut short; so far: " if ending is None else ""
-        parts = [opening + self._holds(confirmed=confirmed), self._upper_end(ending), self._projected()]
+        parts = [
+            opening + self._holds(confirmed=confirmed),
+            self._upper_end(ending),
+            self._projected(),
+            _disturbance(self.steps),
+        ]
         return " ".join(part for part in parts if part)
 
     def _who(self, users: int) -> str:

@@ -142,12 +142,13 @@ class Target:
 
     def check_listening(self) -> None:
         """Raise RunError when nobody listens at the server's address any more."""
-        self.check()
         parts = urlsplit(self.url)
         port = parts.port or (443 if parts.scheme == "wss" else 80)
         try:
             socket.create_connection((parts.hostname or "", port), timeout=_HANDSHAKE_S).close()
         except OSError as error:
+            if self._process is not None:
+                self._process.check_soon()
             raise RunError(f"the server at {self.url} is gone: {_words(error)}") from None
 
     def end(self) -> None:
