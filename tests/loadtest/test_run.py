@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -212,11 +213,15 @@ def test_the_snapshot_follows_the_users_up_and_down(
 PROMPT = 5.0  # a second on a quiet machine
 
 
+def talking(users: int, now: Any) -> bool:
+    return bool(now["ready"] == users and now["deliveries"]["received"] > 0)
+
+
 def test_a_second_test_begins_from_zero(web_locust: Callable[..., WebLocust], server: RunningServer) -> None:
     web = web_locust("--host", server.url, "ChattingUser")
     for users in (10, 5):
         web.post("/swarm", user_count=users, spawn_rate=20)
-        web.until(lambda now, users=users: now["ready"] == users and now["deliveries"]["received"] > 0)
+        web.until(partial(talking, users))
         web.post("/stop")
         end = web.until(lambda now: now["connections"] == 0)
         assert end["requests"]["WS connect"]["count"] == users
