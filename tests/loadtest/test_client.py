@@ -282,16 +282,6 @@ def test_a_reader_that_stops_reading_fills_a_bounded_buffer(reactor: Reactor, se
 # --- TLS ---
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("tls") / "both.pem"
-    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
-    subprocess.run([*command, "-keyout", str(made), "-out", f"{made}.crt"], check=True, capture_output=True)
-    made.write_text(made.read_text() + (made.parent / f"{made.name}.crt").read_text())
-    return made
-
-
 TLS_ECHO = """
 import asyncio, ssl, sys
 from websockets.asyncio.server import serve
