@@ -77,7 +77,15 @@ def _listing(levels: Sequence[str]) -> str:
 
 def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
     """Return what the search needs to know of recorded steps."""
-    return [Trial(step.users, Outcome(step.verdict), data_missing=not _generator_gave_out(step)) for step in steps]
+    return [
+        Trial(
+            step.users,
+            Outcome(step.verdict),
+            data_missing=not _generator_gave_out(step),
+            disturbed=(step.server_core_foreign or 0.0) >= DEFAULT_LIMITS.disturbing,
+        )
+        for step in steps
+    ]
 
 
 def _generator_gave_out(step: StepRecord) -> bool:

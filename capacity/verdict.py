@@ -75,7 +75,8 @@ class Limits:
         offered: share of the intended messages that must have been sent.
         ready: share of the users that must be in their rooms.
         keeping_up: share of the expected deliveries that must have come within the window.
-        disturbed: cores' worth of the server's core used by others from which a note says so.
+        disturbed: cores' worth of the server's core used by others from which a note says so; `disturbing`: from which
+            a fail is not believed at once.
     """
 
     cpu: float = 0.92
@@ -87,6 +88,7 @@ class Limits:
     ready: float = 0.99
     keeping_up: float = 0.9
     disturbed: float = 0.1
+    disturbing: float = 0.2
 
     def lag_ms(self, levels: tuple[ServiceLevel, ...]) -> float:
         """Return the largest lag of the generator that its measurements bear, in milliseconds."""

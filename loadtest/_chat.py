@@ -162,6 +162,7 @@ class ChatClient:
 
     def _end(self, *, waited_for: list[int] | None = None, said_goodbye: bool) -> None:
         stay, self.stay, self._connection = self.stay, None, None
+        self._pinged = 0
         if stay is not None:
             stay.leave(waited_for=waited_for, said_goodbye=said_goodbye)
 

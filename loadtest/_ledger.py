@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Final
 from loadtest._account import Pair
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from loadtest._account import Tally
 
 _OWN: Final = 1 << 62  # a slot owes nothing to itself: no sequence number reaches this
@@ -262,14 +264,21 @@ class Room:
 
         Call it at a regular interval: a delivery is lost after one to two of them.
         """
+        for _ in self.sweep_in_steps():
+            pass
+
+    def sweep_in_steps(self) -> Iterator[None]:
+        """Sweep and pause after each stay: that of a room of thousands must not hold up deliveries."""
+        mark, self._mark = self._mark, self.mark()
         for slot, sweeps in list(self._vacant.items()):
             self._vacant[slot] = sweeps + 1
             if sweeps:
                 self._close(slot)
-        for stay in self._stays.values():
-            stay.prune(self._mark)
-            stay.write_off(self._mark)
-        self._mark = self.mark()
+        for stay in list(self._stays.values()):
+            if self._stays.get(stay.slot) is stay:
+                stay.prune(mark)
+                stay.write_off(mark)
+            yield
 
     def close_books(self) -> None:
         """End all accounts: what has not come by now is lost, or churn where its sender dropped."""

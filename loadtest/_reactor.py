@@ -1,6 +1,18 @@
 """All sockets of one gevent process, watched by one nested epoll.
 
-FIGURES
+Three ways were measured on one core of a shared machine, fed by a server on the other, with nothing but reading and
+splitting frames (CPU per delivery, lowest to highest of several runs; epoll and watchers differ by less than noise):
+
+| | 200 connections, 50 000/s | 2 000 connections, 19 000/s | per connection |
+|---|---|---|---|
+| a reader greenlet per connection | 8.4-11.0 us | 14.4-24.3 us | 8 KB more |
+| a watcher of the hub per connection | 7.1-8.1 us | 10.6-14.0 us | |
+| this: one watcher, one nested epoll | 6.4-8.2 us | 9.4-12.8 us | |
+
+The rest of a delivery - stamp, ledger, two histograms - costs 2 to 3 us. In a real run against the bundled server,
+sending, statistics and snapshots included: 8.5 us at 50 000/s over 200 users, 17 us at 19 000/s over 2 000 users (most
+of it the system calls on cold sockets), 4.7 us saturated at 206 000/s. Opening a connection with its handshake costs
+0.4 ms. A user takes 17 KB, Locust's greenlet included: 10 000 users in 220 MB.
 """
 
 from __future__ import annotations

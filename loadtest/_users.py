@@ -51,9 +51,10 @@ class HerdUser(User):
             raise StopUser
         herd, settings = found
         self._herd = herd
-        self.session = herd.arrive(self)
-        self._connect(herd, settings, waits_first=False)
-        self.begin(herd, settings, self.session)
+        if self.session is None:  # Locust runs a task again that failed
+            self.session = herd.arrive(self)
+            self._connect(herd, settings, waits_first=False)
+            self.begin(herd, settings, self.session)
         while True:
             self.rest(herd, settings)
             self.session.resting = False

@@ -156,6 +156,23 @@ def test_one_disturbed_failure_is_overturned_by_two_passes() -> None:
     assert found.low <= 1000 < found.fails_at
 
 
+def test_a_fail_under_disturbance_is_repeated_and_a_pass_overturns_it() -> None:
+    passes = [Trial(200, PASS), Trial(400, PASS)]
+    disturbed = Trial(800, FAIL, disturbed=True)
+    assert next_move(Plan(), [*passes, disturbed], ENOUGH_S, STEP_S) == Step(800, Purpose.REPEAT)
+    overturned = [*passes, disturbed, Trial(800, PASS)]
+    assert bounds(overturned) == Bounds(low=800, passes=1, fails_at=None, given_up_at=None)
+    assert next_move(Plan(), overturned, ENOUGH_S, STEP_S) == Step(1600, Purpose.RAMP)
+    confirmed = [*overturned, Trial(800, FAIL, disturbed=True), Trial(800, PASS)]
+    assert bounds(confirmed).low == 800
+
+
+def test_a_fail_under_disturbance_that_fails_again_stands() -> None:
+    trials = [Trial(200, PASS), Trial(400, FAIL, disturbed=True), Trial(400, FAIL, disturbed=True)]
+    assert bounds(trials).fails_at == 400
+    assert next_move(Plan(), trials, ENOUGH_S, STEP_S) == Step(300, Purpose.BISECT)
+
+
 def test_a_level_that_fails_its_confirmation_lowers_the_bound() -> None:
     seen: dict[int, int] = {}
 

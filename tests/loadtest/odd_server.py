@@ -3,7 +3,8 @@
 Started as `python odd_server.py '{"drop": 100, ...}'`; says `ws://...` on its first line, and on SIGTERM how many
 deliveries it made and withheld. Keys: `drop`, `double`, `swap` (every n-th delivery; a swapped one
 comes after its sender's next one), `delay` (seconds), `stall`
-(seconds once, after the 200th message), `style` ("spaced", "reversed" or "escaped").
+(seconds once, after the 200th message), `certificate` (a file: encrypts),
+`style` ("spaced", "reversed" or "escaped").
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import ssl
 import sys
 import time
 from itertools import count
@@ -102,8 +104,12 @@ async def main() -> None:
     server = OddServer(json.loads(sys.argv[1]))
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with serve(server.serve, "127.0.0.1", 0, compression=None) as listening:
-        print(f"ws://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
+    tls = None
+    if "certificate" in server.faults:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(server.faults["certificate"])
+    async with serve(server.serve, "127.0.0.1", 0, compression=None, ssl=tls) as listening:
+        print(f"ws{'s' if tls else ''}://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
         await stopped.wait()
         server.counts["dropped"] += len(server.held)  # their sender said nothing more
         print(json.dumps(server.counts), flush=True)

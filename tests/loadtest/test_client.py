@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -127,7 +128,7 @@ def test_messages_of_every_length_form_come_back_from_an_echo(reactor: Reactor, 
     connection = open_at(reactor, f"{server.url}/ws/echo", box)
     sent = [b"x" * size for size in (0, 1, 125, 126, 65535, 65536, 200_000)]
     for message in sent:
-        until(lambda message=message: connection.send_text(message))
+        until(partial(connection.send_text, message))
     until(lambda: len(box.messages) == len(sent))
     assert box.messages == sent
     assert box.times == sorted(box.times)
@@ -239,7 +240,7 @@ def test_frames_that_come_with_the_handshake_and_in_pieces_are_read(reactor: Rea
     for _ in range(20):
         box = Mailbox()
         connection = open_at(reactor, f"{server.url}/", box)
-        until(lambda box=box: box.messages)
+        until(partial(getattr, box, "messages"))
         assert b'"connected"' in box.messages[0]
         connection.abort()
 
@@ -281,16 +282,6 @@ def test_a_reader_that_stops_reading_fills_a_bounded_buffer(reactor: Reactor, se
 # --- TLS ---
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("tls") / "both.pem"
-    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
-    subprocess.run([*command, "-keyout", str(made), "-out", f"{made}.crt"], check=True, capture_output=True)
-    made.write_text(made.read_text() + (made.parent / f"{made.name}.crt").read_text())
-    return made
-
-
 TLS_ECHO = """
 import asyncio, ssl, sys
 from websockets.asyncio.server import serve
@@ -324,7 +315,7 @@ def test_encrypted_connections_work_when_the_certificate_need_not_be_trusted(rea
     connection = connect(reactor, resolve(tls_echo, verify=False), box, timeout=PATIENCE)
     sent = [b"short", b"x" * 300_000, b"end"]
     for message in sent:
-        until(lambda message=message: connection.send_text(message))
+        until(partial(connection.send_text, message))
     until(lambda: len(box.messages) == len(sent))
     assert box.messages == sent
     assert connection.close(PATIENCE)

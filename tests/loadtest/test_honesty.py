@@ -92,3 +92,15 @@ def test_a_stall_shows_in_full_from_the_intended_send(locust: Callable[..., Locu
     assert latency(ended, "from intended send", "p99") > 1500
     assert ended.ledger()["lost"] == 0
     assert ended.ledger()["received"] == ended.ledger()["expected"]
+
+
+def test_an_encrypted_server_is_measured_as_well(locust: Callable[..., Locust], certificate: Path) -> None:
+    with odd_server(certificate=str(certificate)) as server:
+        ended = locust("--headless", "--host", server.url, "--insecure", *FLAGS).wait()
+        refused = locust("--headless", "--host", server.url, *FLAGS).wait()
+        server.stop()
+    ledger = ended.ledger()
+    assert ledger["received"] == ledger["expected"] == server.counts["delivered"] > 0
+    assert (ledger["lost"], ended.code) == (0, 0)
+    assert refused.code == 2
+    assert f"cannot connect to {server.url}/: certificate not trusted" in refused.log

@@ -55,13 +55,13 @@ class Generator:
 
 @contextmanager
 def generator(host: str, *flags: str) -> Iterator[Generator]:
-    """Run chatting users in one room, on command; ends cleanly, or the test fails."""
+    """Run chatting users in two rooms, one a worker, on command; ends cleanly, or the test fails."""
     web, metrics, master = free_ports(3)
     command = [
         *(sys.executable, "-m", "locust", "-f", "loadtest", "ChattingUser", "--host", host, "--loglevel", "WARNING"),
         *("--web-host", "127.0.0.1", "--web-port", str(web), "--prometheus-port", str(metrics)),
         *("--master-bind-port", str(master), "--master-port", str(master)),
-        *("--rooms", "1", "--message-rate", "5", *flags),
+        *("--rooms", "2", "--message-rate", "5", *flags),
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:

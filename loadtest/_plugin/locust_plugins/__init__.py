@@ -1,4 +1,4 @@
-"""Shows the load test's options in `locust --help`; installed under the name `locust_plugins`.
+"""Shows the load test's options in `locust --help`.
 
 Locust 2.47 answers `--help` before it loads any locustfile (locust.argument_parser.parse_locustfile_option). The one
 thing it imports earlier, for exactly this purpose, is a package of that name (locust.main).
