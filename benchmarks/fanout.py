@@ -32,19 +32,29 @@ WARM_UP_SECONDS: Final = 1.0
 DRIVER_LIMIT: Final = 0.95
 """Share of a CPU above which the driver, not the server, may have been the limit."""
 
+_COLUMNS: Final = (
+    *("server", "deliveries/s", "its CPU", "waited for CPU", "CPU us/delivery", "p50 ms", "p99 ms"),
+    *("messages/s sent", "driver CPU", "valid"),
+)
+
 OURS: Final = "Stampede"
 PEER: Final = "Node ws"
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One server under load for one window; rates per second, `problem` says why the figures must not be used."""
+    """One server under load for one window; rates per second, CPU as a share of one.
+
+    `server_kept_waiting` is the share of the window in which it could have run but had no CPU, because others used it.
+    `problem` says why the figures must not be used.
+    """
 
     server: str
     offered_per_s: float
     sent_per_s: float
     deliveries_per_s: float
     server_cpu: float
+    server_kept_waiting: float
     cpu_us_per_delivery: float | None
     latency_p50_ms: float | None
     latency_p99_ms: float | None
@@ -66,29 +76,35 @@ def run_round(name: str, command: Sequence[str], load: Load, seconds: float, cpu
         PeerError: the server did not start.
         OSError: it refused or closed connections.
     """
-    marks: list[float] = []
+    marks: list[tuple[float, float]] = []
     with running(command, cpus[0] if cpus else None) as server, _pinned(cpus[1] if cpus else None):
         process = psutil.Process(server.process.pid)
 
         def mark() -> None:
             used = process.cpu_times()
-            marks.append(used.user + used.system)
+            marks.append((used.user + used.system, _waited_seconds(process)))
 
         with Herd(server.url, load) as herd:
             tally = herd.run(WARM_UP_SECONDS, seconds, mark)
-    used = marks[1] - marks[0]
+    used, waited = (end - start for start, end in zip(*marks, strict=True))
     return Round(
         server=name,
         offered_per_s=tally.offered / tally.seconds,
         sent_per_s=tally.sent / tally.seconds,
         deliveries_per_s=tally.deliveries / tally.seconds,
         server_cpu=used / tally.seconds,
+        server_kept_waiting=waited / tally.seconds,
         cpu_us_per_delivery=used / tally.deliveries * 1e6 if tally.deliveries else None,
         latency_p50_ms=tally.latency_ms(0.5),
         latency_p99_ms=tally.latency_ms(0.99),
         driver_cpu=tally.driver_share,
         problem=_problem(tally.driver_share, tally.deliveries, uniform=tally.uniform),
     )
+
+
+def _waited_seconds(process: psutil.Process) -> float:
+    """Return how long the main thread was ready to run without running (Linux, sched-stats.rst)."""
+    return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def _problem(driver_share: float, deliveries: int, *, uniform: bool) -> str | None:
@@ -115,22 +131,31 @@ def run_rounds(
     return measured
 
 
-def ratios(measured: Sequence[Round]) -> list[float]:
-    """Return our deliveries over the peer's, for each round in which both are valid, ascending."""
+def ratios(measured: Sequence[Round], figure: Callable[[Round], float | None]) -> list[float]:
+    """Return our figure over the peer's, for each round in which both are valid and known, ascending."""
     ours = [done for done in measured if done.server == OURS]
     theirs = [done for done in measured if done.server == PEER]
-    return sorted(
-        ours_done.deliveries_per_s / theirs_done.deliveries_per_s
-        for ours_done, theirs_done in zip(ours, theirs, strict=False)
-        if ours_done.problem is None and theirs_done.problem is None
-    )
+    found = []
+    for pair in zip(ours, theirs, strict=False):
+        mine, others = (figure(done) if done.problem is None else None for done in pair)
+        if mine and others:
+            found.append(mine / others)
+    return sorted(found)
+
+
+def _deliveries(done: Round) -> float:
+    return done.deliveries_per_s
+
+
+def _deliveries_per_cpu_second(done: Round) -> float | None:
+    return 1e6 / done.cpu_us_per_delivery if done.cpu_us_per_delivery else None
 
 
 def table(measured: Sequence[Round]) -> str:
     """Return the Markdown table: the median of the valid rounds, with the lowest and the highest."""
     lines = [
-        "| server | deliveries/s | its CPU | CPU us/delivery | p50 ms | p99 ms | sent/s | driver CPU | valid |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(_COLUMNS)} |",
+        "|" + "---|" * len(_COLUMNS),
     ]
     for name in dict.fromkeys(done.server for done in measured):
         rounds = [done for done in measured if done.server == name]
@@ -138,6 +163,7 @@ def table(measured: Sequence[Round]) -> str:
         columns = (
             _spread([done.deliveries_per_s for done in valid], ",.0f"),
             _spread([done.server_cpu for done in valid], ".0%"),
+            _spread([done.server_kept_waiting for done in valid], ".0%"),
             _spread([done.cpu_us_per_delivery for done in valid], ".2f"),
             _spread([done.latency_p50_ms for done in valid], ",.1f"),
             _spread([done.latency_p99_ms for done in valid], ",.1f"),
@@ -146,9 +172,12 @@ def table(measured: Sequence[Round]) -> str:
         )
         lines.append(f"| {name} | {' | '.join(columns)} | {len(valid)} of {len(rounds)} |")
     lines += [""] + [f"Invalid: {done.server}, {done.problem}." for done in measured if done.problem]
-    between = ratios(measured)
+    between, per_cpu = ratios(measured, _deliveries), ratios(measured, _deliveries_per_cpu_second)
     if between:
-        lines.append(f"{OURS} delivers {_spread(between, '.1f')} times what {PEER} delivers.")
+        lines.append(
+            f"{OURS} delivers {_spread(between, '.1f')} times what {PEER} delivers, "
+            f"and {_spread(per_cpu, '.1f')} times as much per CPU second."
+        )
     else:
         lines.append("No ratio: no round is valid for both.")
     return "\n".join(lines)
@@ -188,7 +217,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{options.rounds} rounds of {options.seconds:g} s; median (lowest to highest)\n\n{table(measured)}"
         )
         if options.json:
-            report = {"load": asdict(load), "rounds": [asdict(done) for done in measured], "ratios": ratios(measured)}
+            report = {
+                "load": asdict(load),
+                "rounds": [asdict(done) for done in measured],
+                "ratios": ratios(measured, _deliveries),
+                "ratios_per_cpu_second": ratios(measured, _deliveries_per_cpu_second),
+            }
             options.json.write_text(json.dumps(report, indent=2) + "\n")
     except (PeerError, OSError) as problem:
         print(problem, file=sys.stderr)

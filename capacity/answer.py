@@ -9,7 +9,7 @@ from capacity.limiting import Limit, limiting_signal
 from capacity.projection import Projection, project
 from capacity.record import Answer
 from capacity.search import Bounds, Ending, Plan, Trial, bounds
-from capacity.verdict import Outcome
+from capacity.verdict import DEFAULT_LIMITS, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +77,15 @@ def _listing(levels: Sequence[str]) -> str:
 
 def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
     """Return what the search needs to know of recorded steps."""
-    return [Trial(step.users, Outcome(step.verdict), data_missing=not _generator_gave_out(step)) for step in steps]
+    return [
+        Trial(
+            step.users,
+            Outcome(step.verdict),
+            data_missing=not _generator_gave_out(step),
+            disturbed=(step.server_core_foreign or 0.0) >= DEFAULT_LIMITS.disturbing,
+        )
+        for step in steps
+    ]
 
 
 def _generator_gave_out(step: StepRecord) -> bool:
@@ -124,11 +132,19 @@ def answer_of(question: Question, steps: Sequence[StepRecord], ending: Ending | 
         projected_high=projection.high if projection else None,
         projection_warning=projection.warning if projection else None,
         confirm_with=_confirm_with(question, projection),
+        disturbance=_disturbance(steps),
         ending=ending.value if ending else "cut short",
         sentence=_Teller(question, steps, found, limit, projection, generator_at).sentence(ending, confirmed=confirmed),
         headline=_headline(found),
         headline_label=_headline_label(question, found, confirmed=confirmed),
     )
+
+
+def _disturbance(steps: Sequence[StepRecord]) -> str | None:
+    worst = max((step.server_core_foreign or 0.0 for step in steps), default=0.0)
+    if worst < DEFAULT_LIMITS.disturbed:
+        return None
+    return f"The machine was not quiet: others used up to {worst * 100:.0f} % of the server's core."
 
 
 def _headline(found: Bounds) -> str:
@@ -167,7 +183,12 @@ class _Teller:
         if not self.found.low:
             return self._nothing_holds()
         opening = "Cut short; so far: " if ending is None else ""
-        parts = [opening + self._holds(confirmed=confirmed), self._upper_end(ending), self._projected()]
+        parts = [
+            opening + self._holds(confirmed=confirmed),
+            self._upper_end(ending),
+            self._projected(),
+            _disturbance(self.steps),
+        ]
         return " ".join(part for part in parts if part)
 
     def _who(self, users: int) -> str:

@@ -7,15 +7,14 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from capacity.display import open_display
-from capacity.errors import CapacityError, ExitCode, StoppedError, UsageError
-from capacity.report import write_report
+from capacity.errors import CapacityError, ExitCode, RunError, StoppedError, UsageError
 from capacity.run import CapacityRun
 from capacity.settings import read_settings
 
@@ -28,9 +27,16 @@ if TYPE_CHECKING:
     from capacity.settings import Settings
 
 
+_STOPS: Final = {
+    signal.SIGINT: ("interrupted by Ctrl-C", ExitCode.INTERRUPTED),
+    signal.SIGTERM: ("ended by SIGTERM", ExitCode.TERMINATED),
+}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code; whatever goes wrong is one line on stderr."""
-    signal.signal(signal.SIGTERM, _on_sigterm)
+    for number in _STOPS:
+        signal.signal(number, _on_stop)
     try:
         settings = read_settings(arguments, dict(os.environ))
         folder = _report_folder(settings.report)
@@ -40,8 +46,16 @@ def main(arguments: Sequence[str]) -> int:
         return error.exit_code
 
 
-def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
-    raise StoppedError("ended by SIGTERM", ExitCode.TERMINATED)
+def _on_stop(number: int, _frame: FrameType | None) -> None:
+    """Stop in order, once: impatience must not keep us from ending what we started and writing the report."""
+    _ignore_stops()
+    text, code = _STOPS[signal.Signals(number)]
+    raise StoppedError(text, code)
+
+
+def _ignore_stops() -> None:
+    for number in _STOPS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _complain(error: CapacityError) -> None:
@@ -70,15 +84,17 @@ def _run(settings: Settings, folder: Path, command: str) -> int:
             ending = run.execute()
         except UsageError:
             raise  # nothing was measured: an older report in the folder stays
-        except KeyboardInterrupt:
-            problem = StoppedError("interrupted by Ctrl-C", ExitCode.INTERRUPTED)
         except CapacityError as error:
             problem = error
-    # The report must not be cut short by impatience: it takes about two seconds.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    _ignore_stops()
+    # Matplotlib takes a second to load: not before a wrong flag is told, nor while anything is measured.
+    from capacity.report import write_report  # noqa: PLC0415 - see above
+
     report = run.report(ending, problem)
-    write_report(report, folder)
+    try:
+        write_report(report, folder)
+    except OSError as error:
+        raise RunError(f"the report cannot be written: {(error.strerror or str(error)).lower()}") from None
     if problem is not None:
         _complain(problem)
     _tell(console, report, folder)
@@ -88,13 +104,15 @@ def _run(settings: Settings, folder: Path, command: str) -> int:
 def _tell(console: Console, report: Report, folder: Path) -> None:
     """Print the answer below the display."""
     answer = report.answer
-    console.print()
-    console.print(Padding(Text(answer.sentence, style="bold"), (0, 2)))
-    for text in report.missing:
-        console.print(Padding(Text(f"not measured: {text}", style="yellow"), (0, 2)))
+    lines = [Text(answer.sentence, style="bold")]
+    lines += [Text(f"not measured: {text}", style="yellow") for text in report.missing]
     if answer.confirm_with:
-        console.print(Padding(Text(f"to measure what is projected, on more cores: {answer.confirm_with}"), (0, 2)))
-    console.print(Padding(Text(f"report: {folder / 'report.html'}"), (0, 2)))
+        lines.append(Text(f"to measure what is projected, with more cores: {answer.confirm_with}"))
+    lines.append(Text(f"report: {folder / 'report.html'}"))
+    console.print()
+    for line in lines:
+        # Only a terminal has a width; a log keeps its lines whole.
+        console.print(Padding(line, (0, 2)) if console.is_terminal else line, soft_wrap=not console.is_terminal)
 
 
 def _exit_code(settings: Settings, report: Report) -> ExitCode:

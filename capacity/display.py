@@ -28,7 +28,8 @@ SYMBOLS: Final = {"pass": "●", "fail": "▼", "invalid": "□"}
 _STYLES: Final = {"pass": "green", "fail": "red", "invalid": "yellow"}
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _HISTORY_S: Final = 60
-_ROWS_AROUND: Final = 16
+_ROWS_AROUND: Final = 14
+_FIGURES_WIDTH: Final = 56
 _REFRESH_PER_S: Final = 4
 
 
@@ -212,19 +213,19 @@ class LiveDisplay:
     def _figures(self) -> RenderableType:
         client, server, now = self._now.client, self._now.server, self._now
         grid = Table.grid(padding=(0, 3))
-        for _ in range(4):
+        for _ in range(3):
             grid.add_column(no_wrap=True)
         if client is None or server is None:
             grid.add_row(Text("waiting for the first deliveries", style="dim"))
             return grid
         offered, delivered = client.expected / client.seconds, client.received / client.seconds
         p50, p99 = quantile_ms(client.latency_intended, 0.5), quantile_ms(client.latency_intended, 0.99)
-        width = max(8, min(_HISTORY_S, self._console.width - 64))
+        width = max(8, min(_HISTORY_S, self._console.width - _FIGURES_WIDTH))
         generator = max((worker.cpu for worker in client.workers), default=None)
-        grid.add_row("in their rooms", f"{count(client.ready)} of {count(now.users)}", "lost", count(client.lost))
-        grid.add_row("deliveries/s", f"{_rate(delivered)} of {_rate(offered)}", _trail(now.delivered, width), "")
-        grid.add_row("latency", f"p50 {_ms(p50)}   p99 {_ms(p99)}", _trail(now.p99, width), "")
-        grid.add_row("server CPU", _gauge(server.cpu), "busiest generator", _gauge(generator))
+        grid.add_row("in their rooms", f"{count(client.ready)} of {count(now.users)}", f"lost {count(client.lost)}")
+        grid.add_row("deliveries/s", f"{_rate(delivered)} of {_rate(offered)}", _trail(now.delivered, width))
+        grid.add_row("latency", f"p50 {_ms(p50)}   p99 {_ms(p99)}", _trail(now.p99, width))
+        grid.add_row("CPU of the server", _gauge(server.cpu), Text.assemble("generator  ", _gauge(generator)))
         return grid
 
     def _history(self, rows: int) -> RenderableType:

@@ -35,7 +35,15 @@ class UsageError(CapacityError):
 
 
 class RunError(CapacityError):
-    """Something that the run depends on gave way: the server, the load generator, a port."""
+    """Something that the run depends on gave way: the server, the load generator, a port.
+
+    Attributes:
+        child_exit: exit code of the process of ours that ended, where that was it.
+    """
+
+    def __init__(self, text: str, child_exit: int | None = None) -> None:
+        super().__init__(text)
+        self.child_exit = child_exit
 
 
 class StoppedError(CapacityError):

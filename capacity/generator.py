@@ -7,7 +7,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Final
 
-from capacity.errors import RunError
+from capacity.errors import ExitCode, RunError, UsageError
 from capacity.measure import Snapshot, parse_snapshot
 from capacity.processes import ChildProcess, free_port
 from capacity.web import HttpError, ask
@@ -42,7 +42,7 @@ class LoadGenerator:
         command = [
             *(sys.executable, "-m", "locust", "-f", "loadtest", "--host", host),
             *("--web-host", "127.0.0.1", "--web-port", str(port), "--loglevel", "WARNING"),
-            *(("--processes", str(processes)) if processes > 1 else ()),
+            *_processes(processes),
             *settings.load_arguments(),
             *_user_classes(settings.mix),
         ]
@@ -51,20 +51,28 @@ class LoadGenerator:
         return cls(process, f"http://127.0.0.1:{port}")
 
     def wait_ready(self, processes: int) -> None:
-        """Wait until every process of it reports.
+        """Wait until it answers and all of its worker processes have come.
 
         Raises:
+            UsageError: it refused an option that was passed through, or the host.
             RunError: it ended, or did not come up in time.
         """
 
-        def reporting() -> Snapshot | None:
+        def ready() -> bool | None:
             try:
-                snapshot = parse_snapshot(ask(f"{self._address}/stampede/snapshot"))
+                ask(f"{self._address}/stampede/snapshot")
+                # Workers report figures only once a test runs; Locust's own table knows them from the start.
+                workers = json.loads(ask(f"{self._address}/stats/requests")).get("workers", [])
             except HttpError:
                 return None
-            return snapshot if len(snapshot.workers) >= processes else None
+            return True if processes == 1 or len(workers) >= processes else None
 
-        self._process.wait_until(reporting, timeout_s=_START_S, what="take orders")
+        try:
+            self._process.wait_until(ready, timeout_s=_START_S, what="take orders")
+        except RunError as error:
+            if error.child_exit == ExitCode.USAGE:
+                raise UsageError(self._process.last_line().rpartition("error: ")[2]) from None
+            raise
 
     def set_users(self, users: int) -> None:
         """Ask for this many users, reached within about `RAMP_S` seconds.
@@ -91,7 +99,7 @@ class LoadGenerator:
         try:
             return ask(f"{self._address}{path}", form)
         except HttpError as error:
-            self._process.check()
+            self._process.check_soon()
             raise RunError(f"the load generator does not answer: {error}") from None
 
     def check(self) -> None:
@@ -101,6 +109,15 @@ class LoadGenerator:
     def end(self) -> None:
         """End all of its processes."""
         self._process.end()
+
+
+def _processes(processes: int) -> list[str]:
+    """Return Locust's arguments for several processes, which meet on a loopback port of their own."""
+    if processes == 1:
+        return []
+    port = str(free_port())
+    meeting = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    return ["--processes", str(processes), *meeting]
 
 
 def _user_classes(mix: dict[str, int]) -> list[str]:

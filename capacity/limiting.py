@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _CPU_FULL: Final = 0.9
 _CORE_FULL: Final = 0.95
+_CPU_PART: Final = 0.3
 _LAGGING_MS: Final = 50.0
 _NEARLY: Final = 0.9
 _SYMPTOMS: Final = {
@@ -46,7 +47,7 @@ def _causes(step: StepRecord) -> list[tuple[str, str]]:
     cpu, foreign = step.server_cpu, step.server_core_foreign or 0.0
     if cpu is not None and cpu >= _CPU_FULL:
         found.append(("server CPU", f"the server used {cpu * 100:.0f} % of one core"))
-    elif cpu is not None and cpu + foreign >= _CORE_FULL and cpu >= foreign:
+    elif cpu is not None and cpu + foreign >= _CORE_FULL and cpu >= _CPU_PART:
         text = f"the server's core was full: {cpu * 100:.0f} % server, {foreign * 100:.0f} % others"
         found.append(("server CPU", text))
     if _nearly(step.server_fds, step.server_fds_limit):

@@ -75,7 +75,6 @@ class Worker(msgspec.Struct, frozen=True):
     send_lag: Sparse
     rss_bytes: int
     age_s: float
-    problems: list[str] = []
 
 
 class Snapshot(msgspec.Struct, frozen=True):

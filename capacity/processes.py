@@ -20,13 +20,14 @@ import psutil
 from capacity.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
 
 _POLL_S: Final = 0.02
 _GRACE_S: Final = 5.0
+_SHOWING_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM; what came meanwhile arrives at the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class ChildProcess:
     """A process of ours and its whole group."""
 
@@ -94,7 +105,13 @@ class ChildProcess:
             return
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         last = self.last_line()
-        raise RunError(f"{self._name} {how}{f': {last}' if last and code > 0 else ''}")
+        raise RunError(f"{self._name} {how}{f': {last}' if last and code > 0 else ''}", code)
+
+    def check_soon(self) -> None:
+        """As `check`, for one that has just fallen silent: its end may take a moment to show."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_SHOWING_S)
+        self.check()
 
     def last_line(self) -> str:
         """Return the last line it wrote that is not empty."""
@@ -120,7 +137,11 @@ class ChildProcess:
         return result
 
     def end(self) -> None:
-        """End the whole group: SIGTERM, and after some seconds SIGKILL."""
+        """End the whole group: SIGTERM, and after some seconds SIGKILL; not even Ctrl-C comes between."""
+        with _undisturbed():
+            self._end()
+
+    def _end(self) -> None:
         members = self._members()
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):

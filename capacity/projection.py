@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import correlation, linear_regression
 from typing import TYPE_CHECKING, Final
 
-from scipy import stats
+from scipy.special import stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,13 +60,12 @@ def project(steps: Sequence[StepRecord]) -> Projection | None:
         return None
     users = [float(step.users) for step in usable]
     cpu = [float(step.server_cpu or 0.0) for step in usable]
-    line = stats.linregress(users, cpu)
-    slope, intercept = float(line.slope), float(line.intercept)
+    slope, intercept = linear_regression(users, cpu)
     if slope <= 0:
         return None
     full_at = (FULL_CORE - intercept) / slope
     low, high = _fieller(users, cpu, slope=slope, intercept=intercept)
-    r_squared = float(line.rvalue) ** 2
+    r_squared = correlation(users, cpu) ** 2
     return Projection(
         users=round(full_at),
         low=max(0, round(low)),
@@ -88,7 +88,7 @@ def _fieller(
     mean = sum(users) / n
     spread = sum((x - mean) ** 2 for x in users)
     residual = sum((y - intercept - slope * x) ** 2 for x, y in zip(users, cpu, strict=True)) / (n - 2)
-    t_squared = float(stats.t.ppf(0.975, n - 2)) ** 2
+    t_squared = float(stdtrit(n - 2, 0.975)) ** 2
     gap = intercept + slope * mean - FULL_CORE
     # (gap + slope d)^2 <= t^2 s^2 (1/n + d^2/spread), solved for the distance d from the mean.
     a = slope**2 - t_squared * residual / spread
@@ -104,7 +104,7 @@ def _per_delivery_us(steps: Sequence[StepRecord]) -> float | None:
     rates = [float(step.delivered_per_s) for step in steps if step.delivered_per_s is not None]
     if len(rates) < len(steps) or len(set(rates)) < _LEAST_LEVELS:
         return None
-    return float(stats.linregress(rates, [float(step.server_cpu or 0.0) for step in steps]).slope) * 1e6
+    return linear_regression(rates, [float(step.server_cpu or 0.0) for step in steps]).slope * 1e6
 
 
 def _generator_cores(steps: Sequence[StepRecord], users: float) -> int | None:

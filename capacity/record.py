@@ -85,6 +85,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         confirmed: whether `supported_users` passed again as often as the search asks.
         projected_users: users at which a line through the server's CPU fills its core, with its 95 % interval.
         confirm_with: command that would measure what is only projected.
+        disturbance: what else used the server's core during the run, or None where nothing much did.
         ending: why the search ended.
     """
 
@@ -99,6 +100,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     projected_high: int | None
     projection_warning: str | None
     confirm_with: str | None
+    disturbance: str | None
     ending: str
     sentence: str
     headline: str
@@ -166,8 +168,13 @@ def step_record(
         "started_s": round(started_s, 2),
         "settle_s": round(settle_s, 2),
     }
-    figures = own | _server_figures(server) | (_client_figures(client) if client else {})
-    return msgspec.convert(figures, StepRecord)
+    measured = _server_figures(server) | (_client_figures(client) if client else {})
+    return msgspec.convert(own | {name: _rounded(value) for name, value in measured.items()}, StepRecord)
+
+
+def _rounded(value: object) -> object:
+    """Leave out digits that no measurement has."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _client_figures(client: ClientWindow) -> dict[str, object]:
@@ -176,7 +183,7 @@ def _client_figures(client: ClientWindow) -> dict[str, object]:
     loop_lags = [w.loop_lag_p99_ms for w in client.workers if w.loop_lag_p99_ms is not None]
     send_lags = [w.send_lag_p99_ms for w in client.workers if w.send_lag_p99_ms is not None]
     return {
-        "window_s": round(client.seconds, 3),
+        "window_s": client.seconds,
         "ready": client.ready,
         "room_size": client.room_size,
         "offered_per_s": client.expected / client.seconds,

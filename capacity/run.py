@@ -102,6 +102,7 @@ class CapacityRun:
         self.audience.message("starting the server")
         return Target.bundled(
             work_per_message=self.settings.work_per_message,
+            message_rate=self.settings.message_rate,
             cores=self.cores.server,
             folder=folder,
             checkout=CHECKOUT,

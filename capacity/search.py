@@ -6,11 +6,12 @@ It keeps no state of its own, so a run resumes from its list of trials. In order
 2. An invalid step is repeated at once. A second one in a row ends the ramp there ('the generator is the limit'),
    or the whole search when data is missing rather than the generator at its limit. Below a level given up that
    way, bisection may still sharpen 'at least N'; there one invalid step lowers the bound.
-3. Bisect until the bracket's relative width is small enough.
-4. Measure both ends again: the upper once, since one disturbance must not set the answer (a first fail is
-   overturned by two passes, an invalid step by one), the lower until it is confirmed. A level that fails after it
-   passed stays failed and lowers the bound.
-5. With the budget running out, confirmations come before everything else.
+3. A fail while others used the server's core is repeated at once, and forgotten when the level then passes.
+4. Bisect until the bracket's relative width is small enough.
+5. Measure both ends again: a failing upper end once, since one disturbance must not set the answer (a first fail
+   is overturned by two passes), the lower end until it is confirmed. A level that fails after it passed stays
+   failed and lowers the bound.
+6. With the budget running out, confirmations come before everything else.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Plan:
         given: exactly these levels instead of a search.
     """
 
-    first: int = 100
+    first: int = 200
     largest: int = 20_000
     factor: float = 2.0
     width: float = 0.1
@@ -72,11 +73,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One step that was taken; `data_missing` tells an invalid one for want of data from a generator's limit."""
+    """One step that was taken.
+
+    Attributes:
+        data_missing: tells an invalid step for want of data from one at the generator's limit.
+        disturbed: whether others used a good part of the server's core meanwhile.
+    """
 
     users: int
     outcome: Outcome
     data_missing: bool = False
+    disturbed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +143,18 @@ def _standing(outcomes: Sequence[Outcome]) -> _Standing:
 
 
 def _by_level(trials: Sequence[Trial]) -> dict[int, list[Outcome]]:
-    levels: dict[int, list[Outcome]] = {}
+    """Return the outcomes of each level, without disturbed fails that the next step there overturned."""
+    levels: dict[int, list[Trial]] = {}
     for trial in trials:
-        levels.setdefault(trial.users, []).append(trial.outcome)
-    return levels
+        taken = levels.setdefault(trial.users, [])
+        if trial.outcome is Outcome.PASS and taken and _is_disturbed_fail(taken[-1]):
+            taken.pop()
+        taken.append(trial)
+    return {users: [trial.outcome for trial in taken] for users, taken in levels.items()}
+
+
+def _is_disturbed_fail(trial: Trial) -> bool:
+    return trial.disturbed and trial.outcome is Outcome.FAIL
 
 
 def bounds(trials: Sequence[Trial]) -> Bounds:
@@ -171,7 +186,7 @@ def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: f
         return Finished(_out_of_time(plan, trials))
     if not trials:
         return Step(min(plan.first, plan.largest), Purpose.RAMP)
-    return _after_invalid(trials) or _search_on(plan, trials, affordable)
+    return _after_invalid(trials) or _after_disturbance(trials) or _search_on(plan, trials, affordable)
 
 
 def _out_of_time(plan: Plan, trials: Sequence[Trial]) -> Ending:
@@ -217,19 +232,30 @@ def _after_invalid(trials: Sequence[Trial]) -> Step | Finished | None:
     return None
 
 
+def _after_disturbance(trials: Sequence[Trial]) -> Step | None:
+    last = trials[-1]
+    again = len(trials) > 1 and trials[-2].users == last.users and trials[-2].outcome is Outcome.FAIL
+    return Step(last.users, Purpose.REPEAT) if _is_disturbed_fail(last) and not again else None
+
+
 def _search_on(plan: Plan, trials: Sequence[Trial], affordable: int) -> Step | Finished:
     found = bounds(trials)
     levels = _by_level(trials)
     undecided = [users for users, outcomes in levels.items() if _standing(outcomes) is _Standing.UNDECIDED]
     needed = max(0, 1 + plan.confirmations - found.passes) if found.low else 0
     high = found.high
-    if undecided and affordable > needed:
+    if undecided and affordable > max(needed, plan.confirmations - 1):
         return Step(min(undecided), Purpose.RECHECK)
     target = _target(plan, found)
     # A new level that passes has to be confirmed from scratch; without time for that it could not be the answer.
     if target is not None and affordable > plan.confirmations:
         return Step(target, Purpose.RAMP if high is None else Purpose.BISECT)
-    if high is not None and target is None and len(levels[high]) == 1 and affordable > needed:
+    if (
+        target is None
+        and high is not None
+        and levels[high] == [Outcome.FAIL]
+        and affordable > max(needed, plan.confirmations)
+    ):
         return Step(high, Purpose.RECHECK)
     if needed:
         return Step(found.low, Purpose.CONFIRM)

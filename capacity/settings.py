@@ -136,7 +136,7 @@ def _parser() -> configargparse.ArgumentParser:
     add("--steps", metavar="N,N,...", type=_levels, help="measure exactly these numbers of users")
     add("--bounded", metavar="USERS", type=_positive(int), help="measure one level; exit code 99 when it fails")
     add("--unbounded", action="store_true", help="search for the limit (this is what happens anyway)")
-    add("--users-min", metavar="USERS", type=_positive(int), default=100, help="first level of the search")
+    add("--users-min", metavar="USERS", type=_positive(int), default=200, help="first level of the search")
     add("--users-max", metavar="USERS", type=_positive(int), default=20_000, help="highest level of the search")
     add("--max-duration", metavar="SECONDS", type=_positive(float), default=150.0, help="time for the search")
     add("--settle", metavar="SECONDS", type=_positive(float), default=3.0, help="longest wait for a steady rate")

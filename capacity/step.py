@@ -1,9 +1,10 @@
 """Take one step: ask for users, settle until the rates are steady, measure a fixed window.
 
-Settling knows two directions. Going up it waits until everybody is in a room and deliveries keep pace, at most
-`settle` seconds: a level that never gets steady is measured as it is, and fails. After an overload the server may
-still be working off its backlog: as long as it does, settling goes on for up to `_RECOVERY_S`, so that one level's
-backlog is never another's latency.
+Settling waits until everybody is in a room and deliveries keep pace, at most `settle` seconds: a level that never
+gets steady is measured as it is, and fails. While a backlog is being worked off, settling goes on for up to
+`_RECOVERY_S`. And a lower level that follows one which never got steady begins with a rest, almost without users,
+until the server has let go of the others: every level is approached from below, so that one level's backlog, or a
+server caught in its overload, is never another level's latency.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _PROBE_S: Final = 1.0
 _POLL_S: Final = 0.2
 _ARRIVAL_S: Final = RAMP_S + 6.0
 _RECOVERY_S: Final = 15.0
+_RESTING_USERS: Final = 1
 _PACE: Final = 0.1
 _STABLE: Final = 0.3
 _STABLE_MS: Final = 10.0
@@ -71,7 +73,18 @@ class Measured:
 class Stepper:
     """Takes steps one after another against the same generator and server."""
 
-    __slots__ = ("_clock", "_generator", "_last", "_server", "_settle_s", "_sleep", "_watcher", "_window_s")
+    __slots__ = (
+        "_clock",
+        "_generator",
+        "_last",
+        "_server",
+        "_settle_s",
+        "_sleep",
+        "_tells_connections",
+        "_unsteady_at",
+        "_watcher",
+        "_window_s",
+    )
 
     def __init__(
         self,
@@ -92,6 +105,8 @@ class Stepper:
         self._clock = clock
         self._sleep = sleep
         self._last: tuple[Snapshot, ServerSample] | None = None
+        self._unsteady_at: int | None = None  # users of the latest step, if it never got steady
+        self._tells_connections = False
 
     def take(self, users: int) -> Measured:
         """Bring `users` on, settle, and measure.
@@ -100,9 +115,11 @@ class Stepper:
             RunError: the generator or the server is gone.
         """
         began = self._clock()
+        if self._unsteady_at is not None and users < self._unsteady_at:
+            self._rest()
         self._generator.set_users(users)
         self._arrive(users)
-        self._settle()
+        self._unsteady_at = None if self._settle() else users
         settled = self._clock()
         before, server_before = self._read()
         self._watcher.phase("measuring", self._window_s)
@@ -116,6 +133,20 @@ class Stepper:
         except MissingDataError as error:
             return Measured(settled - began, None, server, str(error))
 
+    def _rest(self) -> None:
+        """Send almost everybody home and wait until the server has noticed."""
+        self._watcher.phase("letting the server recover", RAMP_S)
+        self._generator.set_users(_RESTING_USERS)
+        deadline = self._clock() + _RECOVERY_S
+        while self._clock() < deadline:
+            snapshot, sample = self._read()
+            connections = sample.connections
+            # Once it has told its connections, a server that does not answer has not recovered.
+            noticed = not self._tells_connections if connections is None else connections <= 2 * _RESTING_USERS
+            if snapshot.users == _RESTING_USERS and snapshot.connections <= _RESTING_USERS and noticed:
+                return
+            self._wait(_POLL_S)
+
     def _arrive(self, users: int) -> None:
         """Wait until as many users as asked for are in their rooms; they may never all get there."""
         self._watcher.phase("bringing users on", RAMP_S)
@@ -126,8 +157,8 @@ class Stepper:
                 return
             self._wait(_POLL_S)
 
-    def _settle(self) -> None:
-        """Wait until deliveries keep pace at a stable latency, or are behind without catching up."""
+    def _settle(self) -> bool:
+        """Wait until deliveries keep pace at a stable latency, or are behind without catching up; tell which."""
         self._watcher.phase("settling", self._settle_s)
         began = self._clock()
         before, _ = self._read()
@@ -142,16 +173,18 @@ class Stepper:
             waited = self._clock() - began
             p99 = quantile_ms(probe.latency_intended, 0.99) if probe else None
             if probe and _is_steady(probe, p99_before, p99):
-                return
+                return True
             if waited >= self._settle_s and not (probe and _is_draining(probe, p99_before, p99)):
-                return
+                return False
             before, p99_before = after, p99
+        return False
 
     def _read(self) -> tuple[Snapshot, ServerSample]:
         """Read both sides, check that both live, and show what happened since the last reading."""
         self._server.check()
         self._generator.check()
         now = self._generator.snapshot(), self._server.sample()
+        self._tells_connections |= now[1].connections is not None
         if now[0].users and not now[0].connections:
             self._server.check_listening()
         if self._last is not None and now[1].at_s - self._last[1].at_s >= _POLL_S:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_SHIPPED_MESSAGE_RATE: Final = 50.0
 _START_S: Final = 20.0
 _HANDSHAKE_S: Final = 5.0
 _METRICS_S: Final = 2.0
@@ -51,8 +52,12 @@ class Target:
                 self._core = _only_core(self._os_process)
 
     @classmethod
-    def bundled(cls, *, work_per_message: float, cores: Sequence[int], folder: Path, checkout: Path) -> Target:
+    def bundled(
+        cls, *, work_per_message: float, message_rate: float, cores: Sequence[int], folder: Path, checkout: Path
+    ) -> Target:
         """Start the bundled server on a free port and wait until it listens.
+
+        Its protections are on as shipped; only a user who is to send more than its limit allows is allowed more.
 
         Raises:
             RunError: it ended or did not listen in time.
@@ -62,6 +67,7 @@ class Target:
         command = [
             *(sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", "0"),
             *("--upload-dir", str(uploads), "--work-per-message", f"{work_per_message:g}"),
+            *("--message-rate", f"{max(_SHIPPED_MESSAGE_RATE, 2 * message_rate):g}", "--drain-seconds", "0"),
         ]
         process = ChildProcess("the server", command, output=folder / "server.log", cwd=checkout, cores=cores)
 
@@ -142,12 +148,13 @@ class Target:
 
     def check_listening(self) -> None:
         """Raise RunError when nobody listens at the server's address any more."""
-        self.check()
         parts = urlsplit(self.url)
         port = parts.port or (443 if parts.scheme == "wss" else 80)
         try:
             socket.create_connection((parts.hostname or "", port), timeout=_HANDSHAKE_S).close()
         except OSError as error:
+            if self._process is not None:
+                self._process.check_soon()
             raise RunError(f"the server at {self.url} is gone: {_words(error)}") from None
 
     def end(self) -> None:

@@ -36,7 +36,6 @@ class WorkerWindow:
     send_lag_p99_ms: float | None
     rss_bytes: int
     age_s: float
-    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +163,12 @@ class _Counts:
 
 
 def _operations(requests: Mapping[str, _Counts], sent: int) -> int:
-    """Count what can fail: every request of Locust's table, and chat messages where the table has none."""
-    counted = sum(counts.count for counts in requests.values())
-    return counted if requests.get("WS send", _Counts(0, 0)).count else counted + sent
+    """Count what was tried: every request of Locust's table, and chat messages where the table has none.
+
+    Failures are added to the count, so that a share of errors is known also when nothing but failures came.
+    """
+    tried = sum(counts.count + counts.failures for counts in requests.values())
+    return tried if requests.get("WS send", _Counts(0, 0)).count else tried + sent
 
 
 def _histogram(before: Sparse, after: Sparse) -> LogLinear:
@@ -192,7 +194,6 @@ def _worker(before: Worker, after: Worker, first: Snapshot, last: Snapshot) -> W
         send_lag_p99_ms=_p99_ms(_histogram(before.send_lag, after.send_lag)),
         rss_bytes=after.rss_bytes,
         age_s=after.age_s,
-        problems=tuple(after.problems),
     )
 
 

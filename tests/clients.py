@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from websockets.client import ClientProtocol
@@ -15,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.uri import parse_uri
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 SECONDS = 20
@@ -146,6 +148,48 @@ class ChatClient:
             if message["type"] == "pong" and message["timestamp"] == mark:
                 return seen
             seen.append(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """A server's answer to an upgrade request; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@contextmanager
+def held(url: str, path: str = "/ws/chat", **headers: str) -> Iterator[Handshake]:
+    """Ask for an upgrade with further headers, and stay connected."""
+    host, port = url.removeprefix("ws://").rsplit(":", 1)
+    fields = {
+        "Host": host,
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Version": "13",
+        **headers,
+    }
+    request = f"GET {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
+    with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
+        connection.sendall(request.encode())
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += connection.recv(65536)
+        head, _, body = received.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        status = int(first.split(" ", 2)[1])
+        while status != 101 and (data := connection.recv(65536)):
+            body += data
+        answered = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        yield Handshake(status, answered, body)
+
+
+def handshake(url: str, path: str = "/ws/chat", **headers: str) -> Handshake:
+    """Ask for an upgrade, take the answer, and go."""
+    with held(url, path, **headers) as answer:
+        return answer
 
 
 def header_bytes(size: int) -> int:

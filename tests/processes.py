@@ -85,3 +85,9 @@ def start_server(*flags: str, program: Sequence[str] = ("-m", "server")) -> Runn
         _, log = process.communicate(timeout=STOP_SECONDS)
         raise AssertionError(f"the server did not start: {log}")
     return RunningServer(process, match.group(), lines)
+
+
+def run_server(*flags: str) -> subprocess.CompletedProcess[str]:
+    """Run a server that is expected to end by itself."""
+    command = [sys.executable, "-m", "server", "--port", "0", *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

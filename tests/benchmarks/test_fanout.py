@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 LOAD = Load(clients=12, rooms=3, rate=400)
-GOOD = Round(OURS, 100.0, 100.0, 1000.0, 0.5, 2.0, 1.0, 3.0, 0.2, None)
+GOOD = Round(OURS, 100.0, 100.0, 1000.0, 0.5, 0.1, 2.0, 1.0, 3.0, 0.2, None)
 
 
 def deliveries_are_counted(url: str) -> None:
@@ -58,6 +58,7 @@ def test_a_short_comparison_is_complete_and_ours_is_well_ahead(
         assert done["offered_per_s"] == pytest.approx(20_000, rel=0.5)
         assert 0 < done["driver_cpu"] < 1.1
         assert 0 < done["server_cpu"] < 8
+        assert 0 <= done["server_kept_waiting"] < 1.1
     if report["ratios"]:  # none where the machine let no round be valid, which the table then says
         assert max(report["ratios"]) >= 3
     shown = capsys.readouterr().out
@@ -69,12 +70,15 @@ def test_the_table_shows_median_and_spread_and_the_ratio() -> None:
     measured = [
         done
         for rate in (1000.0, 3000.0, 2000.0)
-        for done in (replace(GOOD, deliveries_per_s=rate), replace(GOOD, server=PEER, deliveries_per_s=100.0))
+        for done in (
+            replace(GOOD, deliveries_per_s=rate),
+            replace(GOOD, server=PEER, deliveries_per_s=100.0, cpu_us_per_delivery=8.0),
+        )
     ]
-    assert ratios(measured) == [10, 20, 30]
+    assert ratios(measured, lambda done: done.deliveries_per_s) == [10, 20, 30]
     shown = table(measured)
-    assert "| Stampede | 2,000 (1,000 to 3,000) | 50% (50% to 50%) |" in shown
-    assert "Stampede delivers 20.0 (10.0 to 30.0) times what Node ws delivers." in shown
+    assert "| Stampede | 2,000 (1,000 to 3,000) | 50% (50% to 50%) | 10% (10% to 10%) |" in shown
+    assert "Stampede delivers 20.0 (10.0 to 30.0) times what Node ws delivers, and 4.0 (4.0 to 4.0) times" in shown
     assert "3 of 3" in shown
 
 
@@ -82,7 +86,7 @@ def test_an_invalid_round_counts_for_nothing_and_is_named() -> None:
     bad = replace(GOOD, server=PEER, deliveries_per_s=1.0, problem="the driver used 99% of its CPU")
     good = replace(GOOD, server=PEER, deliveries_per_s=500.0)
     measured = [GOOD, bad, GOOD, good]
-    assert ratios(measured) == [2]
+    assert ratios(measured, lambda done: done.deliveries_per_s) == [2]
     assert "Invalid: Node ws, the driver used 99% of its CPU." in table(measured)
     assert "1 of 2" in table(measured)
     assert "No ratio: no round is valid for both." in table([GOOD, bad])

@@ -33,7 +33,6 @@ def worker(**figures: Any) -> WorkerWindow:
         "send_lag_p99_ms": 1.0,
         "rss_bytes": 80 << 20,
         "age_s": 0.2,
-        "problems": (),
     }
     return WorkerWindow(**(healthy | figures))
 
@@ -114,7 +113,7 @@ def step(users: int, verdict: str = "pass", **figures: Any) -> StepRecord:
 def failing(users: int, **figures: Any) -> StepRecord:
     """Return a step in which the server's core was full and latency above its level."""
     missed = {
-        "reasons": ["deliver_p99<250ms missed: 1.84 s"],
+        "reasons": ["missed deliver_p99<250ms: 1.84 s"],
         "signals": ["deliver_p99"],
         "server_cpu": 0.99,
         "deliver_p50_ms": 700.0,

@@ -46,6 +46,14 @@ def test_a_cap_that_passes_is_at_least_n() -> None:
     assert "up to the cap passed" in answer.sentence
 
 
+def test_a_machine_that_was_not_quiet_is_told() -> None:
+    disturbed = [*kit.converged()[:-1], kit.step(1400, server_core_foreign=0.31)]
+    answer = answer_of(kit.question(), disturbed, Ending.CONVERGED)
+    assert answer.disturbance is not None
+    assert answer.sentence.endswith("The machine was not quiet: others used up to 31 % of the server's core.")
+    assert answer_of(kit.question(), kit.converged(), Ending.CONVERGED).disturbance is None
+
+
 def test_an_unconfirmed_level_says_so() -> None:
     answer = answer_of(kit.question(), [kit.step(100), kit.step(200), kit.failing(400)], Ending.BUDGET)
     assert not answer.confirmed

@@ -35,7 +35,7 @@ def test_plain_lines_tell_each_step_and_why() -> None:
     assert len(lines) == 3
     assert "1 600 users  ramp     fail" in lines[2]
     assert "p99 1.84 s, server 99 %" in lines[2]
-    assert "deliver_p99<250ms missed" in lines[2]
+    assert "missed deliver_p99<250ms" in lines[2]
 
 
 def test_the_live_display_shows_step_countdown_figures_and_verdicts() -> None:

@@ -89,7 +89,7 @@ def test_it_ends_whatever_comes_and_never_leaves_its_range(outcomes: list[Outcom
     assert all(1 <= trial.users <= plan.largest for trial in trials)
 
 
-@given(limit=st.integers(150, 15_000))
+@given(limit=st.integers(200, 15_000))
 def test_a_limited_generator_gives_at_least_n_sharpened_and_confirmed(limit: int) -> None:
     plan = Plan()
     trials, ending, _ = search(plan, generator(limit))
@@ -132,7 +132,7 @@ def test_an_invalid_step_is_repeated_and_one_disturbance_changes_nothing() -> No
         Plan(), lambda users: INVALID if users == 400 and next(disturbed) else knee(900)(users)
     )
     assert ending is Ending.CONVERGED
-    assert [step.purpose for step in steps[:4]] == [Purpose.RAMP, Purpose.RAMP, Purpose.RAMP, Purpose.REPEAT]
+    assert [step.purpose for step in steps[:3]] == [Purpose.RAMP, Purpose.RAMP, Purpose.REPEAT]
     assert bounds(trials).low in range(800, 901)
 
 
@@ -145,7 +145,7 @@ def test_two_invalid_steps_at_the_first_level_end_the_search() -> None:
 def test_missing_data_twice_in_a_row_ends_the_search_at_once() -> None:
     trials, ending, _ = search(Plan(), lambda users: INVALID if users >= 400 else PASS, data_missing=True)
     assert ending is Ending.UNMEASURABLE
-    assert [trial.users for trial in trials] == [100, 200, 400, 400]
+    assert [trial.users for trial in trials] == [200, 400, 400]
 
 
 def test_one_disturbed_failure_is_overturned_by_two_passes() -> None:
@@ -154,6 +154,23 @@ def test_one_disturbed_failure_is_overturned_by_two_passes() -> None:
     assert ending is Ending.CONVERGED
     assert found.fails_at is not None
     assert found.low <= 1000 < found.fails_at
+
+
+def test_a_fail_under_disturbance_is_repeated_and_a_pass_overturns_it() -> None:
+    passes = [Trial(200, PASS), Trial(400, PASS)]
+    disturbed = Trial(800, FAIL, disturbed=True)
+    assert next_move(Plan(), [*passes, disturbed], ENOUGH_S, STEP_S) == Step(800, Purpose.REPEAT)
+    overturned = [*passes, disturbed, Trial(800, PASS)]
+    assert bounds(overturned) == Bounds(low=800, passes=1, fails_at=None, given_up_at=None)
+    assert next_move(Plan(), overturned, ENOUGH_S, STEP_S) == Step(1600, Purpose.RAMP)
+    confirmed = [*overturned, Trial(800, FAIL, disturbed=True), Trial(800, PASS)]
+    assert bounds(confirmed).low == 800
+
+
+def test_a_fail_under_disturbance_that_fails_again_stands() -> None:
+    trials = [Trial(200, PASS), Trial(400, FAIL, disturbed=True), Trial(400, FAIL, disturbed=True)]
+    assert bounds(trials).fails_at == 400
+    assert next_move(Plan(), trials, ENOUGH_S, STEP_S) == Step(300, Purpose.BISECT)
 
 
 def test_a_level_that_fails_its_confirmation_lowers_the_bound() -> None:

@@ -35,6 +35,7 @@ class World:
     gone: bool = False
     lived: list[ClientWindow] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
 
     def clock(self) -> float:
         return self.now
@@ -54,6 +55,7 @@ class World:
 
     def set_users(self, users: int) -> None:
         self.users = users
+        self.asked.append(users)
 
     def snapshot(self) -> Snapshot:
         sparse = self.latency.to_sparse()
@@ -139,6 +141,23 @@ def test_the_backlog_of_a_failing_level_does_not_poison_the_next() -> None:
     recovered = stepper.take(5000)
     assert p99_ms(recovered) < 10
     assert recovered.settle_s > 3.0
+
+
+def test_a_lower_level_after_an_overload_is_approached_from_below() -> None:
+    world = World(rate=6000)
+    stepper = world.stepper()
+    stepper.take(7500)
+    asked_before = len(world.asked)
+    stepper.take(5000)
+    assert world.asked[asked_before:] == [1, 5000]
+
+
+def test_a_lower_level_after_a_steady_one_needs_no_rest() -> None:
+    world = World(rate=20_000)
+    stepper = world.stepper()
+    stepper.take(5000)
+    stepper.take(4000)
+    assert world.asked == [5000, 4000]
 
 
 def test_recovery_is_bounded() -> None:

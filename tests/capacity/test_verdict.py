@@ -27,21 +27,41 @@ def test_a_healthy_window_within_every_level_passes() -> None:
 def test_a_missed_level_fails_and_says_which_and_by_how_much() -> None:
     missed = verdict(latency_intended=kit.histogram(*[812.0] * 100))
     assert missed.outcome is Outcome.FAIL
-    assert missed.reasons[0].text.startswith("deliver_p99<250ms missed: 8")
+    assert missed.reasons[0].text.startswith("missed deliver_p99<250ms: 8")
 
 
 @pytest.mark.parametrize(
-    "worker",
-    [{"cpu": 0.95}, {"loop_lag_p99_ms": 80.0}, {"send_lag_p99_ms": 80.0}],
-    ids=["cpu", "loop lag", "send lag"],
+    ("worker", "latency_ms"),
+    [
+        ({"cpu": 0.95}, 4.0),
+        ({"cpu": 0.95}, 5000.0),
+        ({"cpu": 0.95, "loop_lag_p99_ms": 80.0}, 5000.0),
+        ({"loop_lag_p99_ms": 80.0}, 4.0),
+        ({"loop_lag_p99_ms": 80.0}, 400.0),
+        ({"send_lag_p99_ms": 80.0}, 400.0),
+    ],
 )
-def test_a_generator_over_its_limits_is_invalid_however_bad_the_latency(worker: dict[str, float]) -> None:
+def test_a_generator_over_its_limits_is_invalid_also_when_a_level_is_missed(
+    worker: dict[str, float], latency_ms: float
+) -> None:
     found = verdict(
-        workers=(kit.worker(), kit.worker(index=1, **worker)), latency_intended=kit.histogram(*[5000.0] * 100)
+        workers=(kit.worker(), kit.worker(index=1, **worker)), latency_intended=kit.histogram(*[latency_ms] * 100)
     )
     assert found.outcome is Outcome.INVALID
     assert found.generator_limited
     assert "worker 1" in found.reasons[0].text
+
+
+def test_lag_that_cannot_explain_the_miss_leaves_the_fail_and_is_noted() -> None:
+    workers = (kit.worker(cpu=0.35, loop_lag_p99_ms=190.0, send_lag_p99_ms=150.0),)
+    found = verdict(workers=workers, latency_intended=kit.histogram(*[3250.0] * 100))
+    assert found.outcome is Outcome.FAIL
+    assert "own loop lag p99 190 ms" in found.notes[0]
+
+
+def test_lag_cannot_explain_that_a_tenth_of_the_deliveries_is_missing_after_six_seconds() -> None:
+    found = verdict(workers=(kit.worker(loop_lag_p99_ms=100.0),), received=9000)
+    assert found.outcome is Outcome.FAIL
 
 
 def test_the_generators_lag_is_limited_by_the_strictest_latency_level() -> None:

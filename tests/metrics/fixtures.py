@@ -127,8 +127,7 @@ def _prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "900ms"},
         "scrape_configs": [
-            {"job_name": job, "static_configs": [{"targets": [target.rpartition("/")[2]]}]}
-            for job, target in targets.items()
+            {"job_name": job, "static_configs": [{"targets": [_address(target)]}]} for job, target in targets.items()
         ],
     }
     config_file = folder / "prometheus.yml"
@@ -148,6 +147,10 @@ def _prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus
             yield prometheus
         finally:
             process.terminate()
+
+
+def _address(target: str) -> str:
+    return urllib.parse.urlsplit(target).netloc if "//" in target else target
 
 
 def _listening_port(process: subprocess.Popen[bytes]) -> int:

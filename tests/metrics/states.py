@@ -17,6 +17,14 @@ class Uploads:
     active: int
 
 
+@dataclass(frozen=True)
+class Door:
+    """Whoever knows how many may come in."""
+
+    most: int = 5000
+    draining: bool = False
+
+
 def busy_stats() -> ServerStats:
     """Return counters that all differ: every number on the page then says which counter it came from."""
     stats, numbers = ServerStats(), count(1)
@@ -35,4 +43,4 @@ def busy_stats() -> ServerStats:
 def exposition(stats: ServerStats, rooms: dict[str, list[int]], *, process: bool = False) -> Exposition:
     """Return the exposition of such a server, with 3 uploads in progress."""
     build = BuildCollector("0.1.0", "3.11.0", "0.23.0", "17.4")
-    return Exposition((*server_collectors(stats, rooms, Uploads(active=3)), build), process=process)
+    return Exposition((*server_collectors(stats, rooms, Uploads(active=3), Door()), build), process=process)

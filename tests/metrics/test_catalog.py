@@ -13,6 +13,7 @@ from server.errors import CloseReason
 from server.stats import ServerStats
 from server.uploads import UploadStore
 from tests.metrics.pages import series
+from tests.metrics.states import Door
 
 ALL = (*SERVER, *GENERATOR)
 IDENTIFYING = {"room", "user", "username", "client", "client_id", "address", "ip", "host", "file"}
@@ -22,7 +23,7 @@ IDENTIFYING = {"room", "user", "username", "client", "client_id", "address", "ip
 def fresh_page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     stats = ServerStats()
     uploads = UploadStore(tmp_path_factory.mktemp("uploads"), stats)
-    collectors = (*server_collectors(stats, {}, uploads), BuildCollector("1", "2", "3", "4"))
+    collectors = (*server_collectors(stats, {}, uploads, Door()), BuildCollector("1", "2", "3", "4"))
     return series(Exposition(collectors, process=False).render().body)
 
 

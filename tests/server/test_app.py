@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.clients import ChatClient, RawClient
-from tests.processes import start_server
+from tests.processes import run_server, start_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,22 +48,14 @@ def test_clients_that_do_not_say_goodbye_do_not_hold_it_up() -> None:
 def test_a_port_in_use_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = subprocess.run(
-            [sys.executable, "-m", "server", "--port", port], capture_output=True, text=True, check=False, timeout=60
-        )
+        done = run_server("--port", port)
     assert done.returncode == 1
     assert done.stderr == f"stampede: cannot listen on 127.0.0.1:{port}: address already in use\n"
     assert done.stdout == ""
 
 
 def test_a_host_that_does_not_exist_is_one_clear_line() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "server", "--host", "no.such.host.invalid", "--port", "0"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_server("--host", "no.such.host.invalid")
     assert done.returncode == 1
     assert done.stderr.startswith("stampede: cannot listen on no.such.host.invalid:0: ")
     assert done.stderr.count("\n") == 1

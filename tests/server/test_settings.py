@@ -20,7 +20,7 @@ def test_flags_win_over_the_environment_which_wins_over_defaults() -> None:
     assert settings.heartbeat_interval == Settings().heartbeat_interval == 30
 
 
-FIXED_FLAGS = (  # people and scripts rely on these; one line reads better than a list of twenty
+FIXED_FLAGS = (  # noqa: SIM905 - people and scripts rely on these
     "--host --port --metrics-port --work-per-message --upload-dir --heartbeat-interval --heartbeat-timeout "
     "--drain-seconds --max-connections --max-connections-per-address --message-rate --allowed-origin "
     "--presence-threshold --tls-cert --tls-key --log-level"

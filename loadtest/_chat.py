@@ -1,0 +1,299 @@
+"""One client of the chat protocol: name, room, messages; works with any server of the protocol.
+
+Of the answers only those without which nothing works are waited for: `roomJoined`, and `pong` where one is timed.
+"""
+
+from __future__ import annotations
+
+from time import monotonic, monotonic_ns
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from gevent import sleep
+from gevent.event import Event
+
+from loadtest import _measures, _stamp
+from loadtest._client import connect
+from loadtest._target import ClientError, LostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loadtest._client import Connection
+    from loadtest._ledger import Room, Stay
+    from loadtest._measures import Measures
+    from loadtest._reactor import Reactor
+    from loadtest._target import Target
+
+SKIP_AFTER: Final = 5_000_000_000
+"""Nanoseconds after which a message that could not be sent is not sent any more."""
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder().decode
+
+_SAY: Final = b'{"type":"chatMessage","text":"%b%b"}'
+_TYPE: Final = b'{"type":"typing"}'
+_PING: Final = b'{"type":"ping","timestamp":%d}'
+
+# What the server tells and nobody asked for: recognised by its first bytes, since joins alone are a flood.
+_NOTICES: Final = tuple(
+    b'{"type":"%b"' % name
+    for name in (b"userJoined", b"userLeft", b"userTyping", b"roomPresence", b"fileShared", b"fileProgress")
+)
+_REQUEST_OF: Final = {
+    "setUsername": _measures.JOIN,
+    "joinRoom": _measures.JOIN,
+    "typing": _measures.TYPING,
+    "ping": _measures.PING,
+    "fileStart": _measures.UPLOAD,
+    "fileChunk": _measures.UPLOAD,
+    "fileEnd": _measures.UPLOAD,
+}
+
+
+class AnswerError(ClientError):
+    """The server refused, or did not answer."""
+
+
+class Identity:
+    """Whose messages these are.
+
+    Attributes:
+        host: which machine the clock belongs to.
+        origin: which process and test run.
+    """
+
+    __slots__ = ("host", "origin")
+
+    def __init__(self, host: int, origin: int) -> None:
+        self.host = host
+        self.origin = origin
+
+
+class ChatClient:
+    """One connection that is, or will be, in one room.
+
+    Args:
+        measures: of this process.
+        identity: of this process.
+        on_lost: called once, in the hub, when the connection ends without our doing.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_answered",
+        "_awaited",
+        "_connection",
+        "_identity",
+        "_measures",
+        "_on_lost",
+        "_ping",
+        "_pinged",
+        "on_delivery",
+        "stay",
+    )
+
+    def __init__(self, measures: Measures, identity: Identity, on_lost: Callable[[], None]) -> None:
+        self._measures = measures
+        self._identity = identity
+        self._on_lost = on_lost
+        self._connection: Connection | None = None
+        self.stay: Stay | None = None
+        self.on_delivery: Callable[[int], None] | None = None
+        self._awaited: tuple[str, ...] = ()
+        self._answer: dict[str, Any] | None = None
+        self._answered: Event | None = None
+        self._ping = 0
+        self._pinged = 0  # when the ping was sent that has no answer yet
+
+    # --- life ---
+
+    def connect(self, reactor: Reactor, target: Target, timeout: float) -> None:
+        """Open the connection.
+
+        Raises:
+            ConnectError: it failed.
+        """
+        self._connection = connect(reactor, target, self, timeout=timeout)
+
+    def join(self, name: str, room_name: str, room: Room, timeout: float) -> None:
+        """Take a name and enter a room, in one write: a server handles one client's messages in their order.
+
+        Raises:
+            AnswerError: the server refused, or did not answer within `timeout` seconds.
+            LostError: the connection ended meanwhile.
+        """
+        self.stay = room.enter()
+        self.expect(("roomJoined", "error"))
+        self.send(_encode({"type": "setUsername", "username": name}))
+        self.send(_encode({"type": "joinRoom", "room": room_name}))
+        answer = self.answer(timeout)
+        if answer is None:
+            raise AnswerError("no roomJoined")
+        if answer["type"] == "error":
+            raise AnswerError(label_of(answer))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the client is in its room."""
+        return self.stay is not None and self.stay.settled
+
+    def leave(self, grace: float, timeout: float) -> None:
+        """Hear out what was sent before now (`grace` seconds at most), then leave and say goodbye."""
+        connection, stay = self._connection, self.stay
+        if connection is None:
+            return
+        mark = None
+        if stay is not None and stay.settled:
+            mark = stay.room.mark()
+            deadline = monotonic() + grace
+            while not stay.arrived(mark) and connection.is_open and monotonic() < deadline:
+                sleep(0.01)
+            if not connection.is_open:
+                mark = None
+        said_goodbye = connection.close(timeout)
+        self._end(waited_for=mark, said_goodbye=said_goodbye)
+
+    def vanish(self) -> None:
+        """Drop the connection like a cut line."""
+        if self._connection is not None:
+            self._connection.reset()
+        self._end(said_goodbye=False)
+
+    def _end(self, *, waited_for: list[int] | None = None, said_goodbye: bool) -> None:
+        stay, self.stay, self._connection = self.stay, None, None
+        self._pinged = 0
+        if stay is not None:
+            stay.leave(waited_for=waited_for, said_goodbye=said_goodbye)
+
+    def lost(self, error: LostError) -> None:
+        """Learn that the connection ended without our doing; called by the connection."""
+        self._measures.requests[_measures.CONNECT].failed(error.label)
+        self._end(said_goodbye=False)
+        if self._answered is not None:
+            self._answered.set()
+        self._on_lost()
+
+    # --- sending ---
+
+    def send(self, payload: bytes) -> bool:
+        """Send a text message; return False when it does not fit into the buffer, or there is no connection."""
+        return self._connection is not None and self._connection.send_text(payload)
+
+    def send_binary(self, payload: bytes, timeout: float) -> bool:
+        """Send a binary message and wait until the kernel has taken it; return False when it has not in time."""
+        if self._connection is None:
+            return False
+        self._connection.send_binary(payload)
+        return self._connection.drained(timeout)
+
+    def say(self, intended: int, padding: bytes) -> None:
+        """Send a stamped chat message that was due at `intended`, or count why not."""
+        measures, stay = self._measures, self.stay
+        now = monotonic_ns()
+        if now - intended > SKIP_AFTER:
+            measures.skip("skipped: too late")
+        elif stay is None or not stay.settled or self._connection is None:
+            measures.skip("skipped: not in a room")
+        else:
+            room, slot, identity = stay.room, stay.slot, self._identity
+            stamp = _stamp.make(intended, now, identity.host, identity.origin, room.number, slot, room.next_seq[slot])
+            if self._connection.send_text(_SAY % (stamp, padding)):
+                room.send(stay)
+                measures.sent_after(now - intended)
+            else:
+                measures.skip("skipped: buffer full")
+
+    def type(self, intended: int) -> None:
+        """Tell the room that somebody writes."""
+        if self.is_ready and self.send(_TYPE):
+            self._measures.requests[_measures.TYPING].done(monotonic_ns() - intended)
+
+    def ping(self) -> None:
+        """Ask for a `pong`, and time it; one that has not come by the next is a failure."""
+        if self._pinged:
+            self._measures.requests[_measures.PING].failed("no pong")
+        self._ping += 1
+        self._pinged = monotonic_ns() if self.send(_PING % self._ping) else 0
+
+    # --- receiving ---
+
+    def take(self, payload: bytes, now: int) -> None:
+        """Take one message; called by the connection in the hub."""
+        fields = _stamp.from_payload(payload)
+        if fields is not None:
+            self._deliver(*fields, now)
+        elif not payload.startswith(_NOTICES):
+            self._take_decoded(payload, now)
+
+    def _deliver(  # noqa: PLR0917 # the fields of a stamp, in the hot path
+        self, intended: int, sent: int, _host: int, origin: int, room: int, slot: int, seq: int, now: int
+    ) -> None:
+        stay = self.stay
+        if stay is None:
+            return
+        if origin != self._identity.origin:
+            self._measures.foreign += 1
+        elif room != stay.room.number:
+            self._measures.tally.duplicated += 1
+        elif stay.receive(slot, seq):
+            self._measures.delivered(now - intended, now - sent)
+            if self.on_delivery is not None:
+                self.on_delivery(now)
+
+    def _take_decoded(self, payload: bytes, now: int) -> None:
+        try:
+            message = _decode(payload)
+            kind = message["type"]
+        except (msgspec.DecodeError, TypeError, KeyError):
+            self._measures.requests[_measures.CONNECT].failed("not a chat server: no JSON object with a type")
+            return
+        if kind == "chatMessage":
+            text = message.get("text")
+            stamp = _stamp.from_text(text) if isinstance(text, str) else None
+            if stamp is not None:
+                self._deliver(*stamp, now)
+        elif kind == "pong":
+            self._take_pong(message, now)
+        elif kind == "roomJoined" and self.stay is not None:
+            self.stay.settle()
+        if kind in self._awaited:
+            self._answer, self._awaited = message, ()
+            if self._answered is not None:
+                self._answered.set()
+        elif kind == "error":
+            about = _REQUEST_OF.get(str(message.get("about")), _measures.SEND)
+            self._measures.requests[about].failed(label_of(message))
+
+    def _take_pong(self, message: dict[str, Any], now: int) -> None:
+        if self._pinged and message.get("timestamp") == self._ping:
+            self._measures.requests[_measures.PING].done(now - self._pinged)
+            self._pinged = 0
+
+    def expect(self, kinds: tuple[str, ...]) -> None:
+        """Keep the first message of one of some types that comes from now on, for `answer`."""
+        self._awaited = kinds
+        self._answer = None
+
+    def answer(self, timeout: float) -> dict[str, Any] | None:
+        """Return what was expected, waiting for it `timeout` seconds at most; None if it did not come.
+
+        Raises:
+            LostError: the connection ended meanwhile.
+        """
+        if self._answer is None and self._connection is not None:
+            self._answered = Event()
+            try:
+                self._answered.wait(timeout)
+            finally:
+                self._answered = None
+        answer, self._answer, self._awaited = self._answer, None, ()
+        if answer is None and self._connection is None:
+            raise LostError(1006)
+        return answer
+
+
+def label_of(error: dict[str, Any]) -> str:
+    """Return the few words under which an `error` message is counted."""
+    code = error.get("code")
+    return f"error: {code}" if isinstance(code, str) else f"error: {str(error.get('message'))[:100]}"

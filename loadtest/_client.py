@@ -1,0 +1,390 @@
+"""A WebSocket client for thousands of connections in one gevent process; knows neither Locust nor the chat.
+
+websockets' Sans-I/O protocol does handshake, control frames and close; `server.frames` splits the received bytes, so
+that text never goes through the library's parser. All sockets hang in ONE nested `select.epoll`, itself watched by one
+watcher of the hub, whose callback reads whatever is ready. Nothing in that callback may block or switch greenlets.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import struct
+from select import EPOLLIN, EPOLLOUT
+from time import monotonic, monotonic_ns
+from typing import TYPE_CHECKING, Final, Protocol
+
+from gevent.event import Event
+from gevent.monkey import get_original
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidMessage, InvalidStatus
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+
+from loadtest._target import ConnectError, LostError, NotWebSocketError, RefusedError, TlsError, UnreachableError
+from loadtest._tls import Tls
+from server.frames import FrameSplitter, masked_text_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loadtest._reactor import Reactor
+    from loadtest._target import Target
+
+MAX_MESSAGE_BYTES: Final = 1 << 20
+BUFFER_BYTES: Final = 64 * 1024
+"""What a connection keeps when the kernel takes no more; a message beyond it is refused to the sender."""
+
+_READ_BYTES: Final = 64 * 1024
+_HEAD_END: Final = b"\r\n\r\n"
+_LARGEST_HEAD: Final = 64 * 1024
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class Receiver(Protocol):
+    """Who owns a connection. Both are called in the hub and must neither block nor raise."""
+
+    def take(self, payload: bytes, now: int) -> None:
+        """Take the payload of a text message, received at `now` (monotonic nanoseconds)."""
+
+    def lost(self, error: LostError) -> None:
+        """Learn that the connection ended without our doing."""
+
+
+class Connection:
+    """One WebSocket connection; `connect` makes it.
+
+    Attributes:
+        receiver: who gets the messages.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_failure",
+        "_fd",
+        "_fragments",
+        "_head",
+        "_pending",
+        "_progress",
+        "_protocol",
+        "_reactor",
+        "_refused",
+        "_socket",
+        "_split",
+        "_tls",
+        "receiver",
+    )
+
+    def __init__(self, reactor: Reactor, target: Target, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self._reactor = reactor
+        self._protocol = ClientProtocol(target.uri, max_size=MAX_MESSAGE_BYTES)
+        self._split = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES).split
+        self._head: bytes | None = b""  # of the HTTP response, until it is complete
+        self._refused = False
+        self._fragments: list[bytes] | None = None
+        self._pending = b""
+        self._failure: ConnectError | None = None
+        self._closed = False
+        self._progress: Event | None = None  # set when whoever waits should look again
+        self._tls = Tls(target.tls, target.uri.host) if target.tls else None
+        self._socket: socket.socket = get_original("socket", "socket")(target.family)
+        self._socket.setblocking(False)
+        self._fd = self._socket.fileno()
+
+    # --- life ---
+
+    def open(self, target: Target, timeout: float) -> None:
+        """Connect and shake hands; see `connect`."""
+        code = self._socket.connect_ex(target.address)
+        if code not in (0, errno.EINPROGRESS):
+            self._socket.close()
+            raise UnreachableError.from_os(OSError(code, os.strerror(code)))
+        self._reactor.add(self._fd, self, EPOLLIN | EPOLLOUT)
+        try:
+            answered = self._wait(lambda: self._failure is not None or self._head is None, timeout)
+        except BaseException:
+            self.abort()
+            raise
+        if self._failure is None and not answered:
+            self._failure = UnreachableError("connect timed out")
+        if self._failure is not None:
+            self.abort()
+            raise self._failure
+
+    def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Let other greenlets run until `condition` holds or `timeout` seconds are over; return whether it holds."""
+        deadline = monotonic() + timeout
+        while not condition() and monotonic() < deadline:
+            self._progress = Event()
+            self._progress.wait(deadline - monotonic())
+        self._progress = None
+        return condition()
+
+    def _wake(self) -> None:
+        if self._progress is not None:
+            self._progress.set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return not self._closed and self._protocol.state is State.OPEN
+
+    def close(self, timeout: float) -> bool:
+        """Say goodbye and wait for the answer, `timeout` seconds at most; return whether it came.
+
+        With it the server has handled all that was sent, and all that it sent before has been received.
+        """
+        if self.is_open:
+            self._protocol.send_close(1000)
+            self._flush_protocol()
+            self._wait(lambda: self._closed, timeout)
+        self.abort()
+        return self._protocol.close_rcvd is not None
+
+    def abort(self) -> None:
+        """Close the socket at once, without a close frame."""
+        if not self._closed:
+            self._closed = True
+            self._reactor.remove(self._fd)
+            self._socket.close()
+            self._wake()
+
+    def reset(self) -> None:
+        """Vanish like a cut line: the server gets a reset in place of an orderly end."""
+        if not self._closed:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self.abort()
+
+    # --- sending ---
+
+    def send_text(self, payload: bytes) -> bool:
+        """Send a text message without ever blocking; return False when it does not fit into the buffer any more."""
+        if len(self._pending) > BUFFER_BYTES or not self.is_open:
+            return False
+        self._write(masked_text_frame(payload, self._reactor.rng.randbytes(4)))
+        return True
+
+    def send_binary(self, payload: bytes) -> None:
+        """Send a binary message, however much that keeps in the buffer: wait for `drained` between large ones."""
+        if self.is_open:
+            self._protocol.send_binary(payload)
+            self._flush_protocol()
+
+    def drained(self, timeout: float) -> bool:
+        """Wait until the kernel has taken everything, `timeout` seconds at most; return whether it has."""
+        self._wait(lambda: not self._pending or self._closed, timeout)
+        return not self._pending and not self._closed
+
+    def _flush_protocol(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if self._tls is not None:
+            data = self._tls.encrypt(data)
+        self._write_raw(data)
+
+    def _write_raw(self, data: bytes) -> None:
+        if self._pending:
+            self._pending += data
+            return
+        try:
+            written = os.write(self._fd, data)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            return  # the reading side will notice and say so
+        if written < len(data):
+            self._pending = data[written:]
+            self._reactor.change(self._fd, EPOLLIN | EPOLLOUT)
+
+    def on_writable(self) -> None:
+        """Go on with what did not fit; called by the reactor."""
+        if not self._pending:
+            self._begin()
+            return
+        try:
+            self._pending = self._pending[os.write(self._fd, self._pending) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._pending = b""
+        if not self._pending:
+            self._reactor.change(self._fd, EPOLLIN)
+            self._wake()
+
+    def _begin(self) -> None:
+        """Take the result of the TCP connect, and say hello."""
+        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._fail(UnreachableError.from_os(OSError(code, os.strerror(code))))
+            return
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reactor.change(self._fd, EPOLLIN)
+        if self._tls is not None:
+            self._advance_tls(b"")
+        else:
+            self._send_request()
+
+    def _send_request(self) -> None:
+        self._protocol.send_request(self._protocol.connect())
+        self._flush_protocol()
+
+    def _fail(self, error: ConnectError) -> None:
+        """Give up the handshake; the first cause counts."""
+        if self._failure is None:
+            self._failure = error
+            self._reactor.remove(self._fd)
+            self._wake()
+
+    # --- receiving ---
+
+    def on_readable(self) -> None:
+        """Read once and hand on what is complete; called by the reactor."""
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        now = monotonic_ns()
+        if not data:
+            self._end(None)
+            return
+        if self._tls is not None:
+            data = self._advance_tls(data)
+        if self._head is not None:
+            data = self._shake(data)
+        if not data:
+            return
+        take = self.receiver.take
+        for item in self._split(data):
+            if item.__class__ is bytes:
+                take(item, now)
+            else:
+                self._judge(item, now)
+            if self._closed:
+                return
+
+    def _advance_tls(self, data: bytes) -> bytes:
+        tls = self._tls
+        assert tls is not None  # noqa: S101 # both callers have looked
+        was_open = tls.open
+        try:
+            plain = tls.feed(data)
+        except ssl.SSLCertVerificationError as error:
+            self._fail(TlsError("certificate not trusted", f"certificate not trusted: {error.verify_message}"))
+            return b""
+        except ssl.SSLError as error:
+            if was_open:
+                self._finish()
+                return b""
+            self._fail(TlsError("TLS handshake failed", f"TLS handshake failed: {error.reason}"))
+            return b""
+        out = tls.outgoing()
+        if out:
+            self._write_raw(out)
+        if tls.open and not was_open:
+            self._send_request()
+        return plain
+
+    def _shake(self, data: bytes) -> bytes:
+        """Feed the protocol the head of the response, and nothing that belongs to frames; return those bytes."""
+        if self._refused:
+            self._protocol.receive_data(data)
+            self._check_refusal()
+            return b""
+        assert self._head is not None  # noqa: S101 # the caller has looked
+        self._head = head = self._head + data
+        end = head.find(_HEAD_END) + len(_HEAD_END)
+        if end < len(_HEAD_END):
+            if len(head) > _LARGEST_HEAD:
+                self._fail(NotWebSocketError("not a WebSocket server", "the answer is no HTTP response"))
+            return b""
+        self._protocol.receive_data(head[:end])
+        if self._protocol.state is State.OPEN:
+            self._head = None
+            self._protocol.events_received()
+            self._wake()
+            return head[end:]
+        self._refused = True  # what follows is the body, with the server's words
+        return self._shake(head[end:])
+
+    def _check_refusal(self) -> None:
+        error = self._protocol.handshake_exc
+        if error is None:
+            return
+        if isinstance(error, InvalidStatus):
+            body = bytes(error.response.body or b"").decode(errors="replace").strip()
+            words = " ".join(body.split())[:200] or error.response.reason_phrase
+            self._fail(RefusedError(error.response.status_code, words))
+        elif isinstance(error, InvalidMessage):
+            self._fail(NotWebSocketError("not a WebSocket server", "what answers does not speak HTTP"))
+        else:
+            self._fail(NotWebSocketError("not a WebSocket server", f"not a WebSocket server: {error}"))
+
+    def _judge(self, frame: bytes, now: int) -> None:
+        """Let the protocol deal with everything that is not a plain text frame."""
+        protocol = self._protocol
+        protocol.receive_data(frame)
+        for event in protocol.events_received():
+            if isinstance(event, Frame):
+                self._reassemble(event, now)
+        self._flush_protocol()
+        if protocol.close_rcvd is not None or protocol.parser_exc is not None:
+            self._finish()
+
+    def _reassemble(self, frame: Frame, now: int) -> None:
+        if frame.opcode is Opcode.TEXT:
+            self._fragments = []
+        if frame.opcode not in (Opcode.TEXT, Opcode.CONT) or self._fragments is None:
+            return
+        self._fragments.append(bytes(frame.data))
+        if frame.fin:
+            payload = b"".join(self._fragments)
+            self._fragments = None
+            self.receiver.take(payload, now)
+
+    def _end(self, error: OSError | None) -> None:
+        """React to the end of the stream."""
+        if self._protocol.state is not State.CONNECTING:
+            self._finish()
+        elif error is not None:
+            self._fail(UnreachableError.from_os(error))
+        else:
+            self._protocol.receive_eof()
+            self._check_refusal()
+            self._fail(NotWebSocketError("closed during handshake"))
+
+    def _finish(self) -> None:
+        """Close, and tell the receiver unless it was our own goodbye that has been answered."""
+        protocol = self._protocol
+        self.abort()
+        if protocol.parser_exc is not None:
+            self.receiver.lost(LostError(1002, f"the server broke the protocol: {protocol.parser_exc}"))
+        elif protocol.close_rcvd is None:
+            self.receiver.lost(LostError(1006))
+        elif protocol.close_rcvd_then_sent:
+            self.receiver.lost(LostError(protocol.close_rcvd.code, protocol.close_rcvd.reason))
+
+
+def connect(reactor: Reactor, target: Target, receiver: Receiver, *, timeout: float) -> Connection:
+    """Open a connection, letting other greenlets run meanwhile.
+
+    Args:
+        reactor: of this process.
+        target: where to.
+        receiver: who gets the messages.
+        timeout: seconds until it counts as failed.
+
+    Raises:
+        ConnectError: with a leaf that says what went wrong.
+    """
+    connection = Connection(reactor, target, receiver)
+    connection.open(target, timeout)
+    return connection

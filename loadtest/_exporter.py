@@ -1,0 +1,128 @@
+"""The load generator's Prometheus metrics: a collector over state, on the master or the only process."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any, Final
+
+from gevent.pywsgi import WSGIServer
+from locust import runners
+from locust.runners import MasterRunner
+from prometheus_client.registry import Collector
+
+from loadtest import _measures
+from metrics.catalog import LATENCY
+from metrics.exposition import Exposition
+from metrics.families import histogram, labelled, loglinear_histogram, scalar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from locust.runners import LocalRunner
+    from locust.stats import StatsEntry
+    from prometheus_client.core import Metric as Family
+
+    from loadtest._coordinator import Coordinator
+    from loadtest._report import Totals
+
+WORKER_STATES: Final = (
+    runners.STATE_INIT,
+    runners.STATE_SPAWNING,
+    runners.STATE_RUNNING,
+    runners.STATE_STOPPING,
+    runners.STATE_STOPPED,
+    runners.STATE_MISSING,
+)
+_AT_WORK: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
+
+
+class _Distribution:
+    """Locust's response times in the buckets of the catalog."""
+
+    def __init__(self, entry: StatsEntry) -> None:
+        self.counts = [0] * (len(LATENCY) + 1)
+        self.total = entry.total_response_time / 1000
+        for ms, n in entry.response_times.items():
+            self.counts[bisect_left(LATENCY, ms / 1000)] += n
+
+
+class LocustCollector(Collector):
+    """Locust's own statistics, so that both always agree."""
+
+    def __init__(self, runner: LocalRunner | MasterRunner) -> None:
+        self._runner = runner
+
+    def collect(self) -> Iterator[Family]:
+        """Read Locust's state."""
+        runner = self._runner
+        yield scalar("locust_test_running", int(runner.state in _AT_WORK))
+        yield scalar("locust_users", runner.user_count)
+        yield scalar("locust_users_target", runner.target_user_count if runner.state in _AT_WORK else 0)
+        workers = [client.state for client in runner.clients.all] if isinstance(runner, MasterRunner) else []
+        yield labelled("locust_workers", {state: workers.count(state) for state in WORKER_STATES})
+        entries = {(_measures.METHOD, name): runner.stats.get(name, _measures.METHOD) for name in _measures.NAMES}
+        entries |= {(entry.method, entry.name): entry for entry in list(runner.stats.entries.values())}
+        yield labelled("locust_requests_total", {key: entry.num_requests for key, entry in entries.items()})
+        yield labelled("locust_request_failures_total", {key: entry.num_failures for key, entry in entries.items()})
+        yield histogram(
+            "locust_request_duration_seconds", {key: _Distribution(entry) for key, entry in entries.items()}
+        )
+
+
+class LoadTestCollector(Collector):
+    """The ledger and the histograms of all processes."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+        self._run = 0
+        self._expected = 0
+
+    def collect(self) -> Iterator[Family]:
+        """Read the latest reports."""
+        totals = self._coordinator.totals()
+        if self._run != self._coordinator.run:
+            self._run = self._coordinator.run
+            self._expected = 0
+        deliveries = totals.deliveries
+        yield scalar("loadtest_connections", totals.total("connections"))
+        # What was in flight to somebody who left is expected no more; a counter must not go down for it.
+        self._expected = max(self._expected, deliveries.expected)
+        yield scalar("loadtest_deliveries_expected_total", self._expected)
+        yield scalar("loadtest_deliveries_total", deliveries.received)
+        yield scalar("loadtest_deliveries_lost_total", deliveries.lost)
+        yield scalar("loadtest_deliveries_duplicated_total", deliveries.duplicated)
+        yield scalar("loadtest_deliveries_reordered_total", deliveries.reordered)
+        yield from _durations(totals)
+
+
+def _durations(totals: Totals) -> Iterator[Family]:
+    yield loglinear_histogram(
+        "loadtest_delivery_duration_seconds", {"intended": totals.by_intended, "sent": totals.by_sent}
+    )
+    yield loglinear_histogram("loadtest_send_lag_seconds", {(): totals.send_lag})
+    yield loglinear_histogram("loadtest_loop_lag_seconds", {(): totals.loop_lag})
+    yield loglinear_histogram("loadtest_resync_duration_seconds", {(): totals.times[_measures.RESYNC]})
+
+
+def serve(runner: LocalRunner | MasterRunner, coordinator: Coordinator, address: tuple[str, int]) -> WSGIServer:
+    """Serve the metrics at `/metrics` of an address, port 0 for any; return the started server.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    exposition = Exposition([LocustCollector(runner), LoadTestCollector(coordinator)])
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/metrics":
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"The metrics are at /metrics\n"]
+        page = exposition.render(environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", ""))
+        headers = [("Content-Type", page.content_type)]
+        if page.content_encoding is not None:
+            headers.append(("Content-Encoding", page.content_encoding))
+        start_response("200 OK", headers)
+        return [page.body]
+
+    server = WSGIServer(address, answer, log=None)
+    server.start()
+    return server

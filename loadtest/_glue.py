@@ -1,0 +1,250 @@
+"""Ties the herd to Locust: its events, its workers, its web page.
+
+Importing this module registers listeners, because that is how a locustfile takes part in Locust. The user files import
+it, and are imported by nobody, so it happens once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import sys
+from collections import Counter
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import gevent
+import msgspec
+from flask import Flask, Response
+from locust import argument_parser, events, runners
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+from loadtest import _options
+from loadtest._coordinator import Coordinator, wait_until
+from loadtest._exporter import serve
+from loadtest._herd import LONGEST_DRAIN
+from loadtest._member import Member
+from loadtest._places import Share
+from loadtest._probe import probe
+from loadtest._report import Report
+from loadtest._target import DEFAULT_HOST, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from locust.argument_parser import LocustArgumentParser
+    from locust.env import Environment
+    from locust.rpc import Message
+    from locust.runners import Runner
+    from locust.web import WebUI
+
+    from loadtest._herd import Herd
+    from loadtest._options import Settings
+
+REPORT_SECONDS: Final = 0.5
+"""How often a worker reports, in place of Locust's three seconds: what the master shows is never older than one."""
+
+_USAGE: Final = 2
+_DISMISS_SECONDS: Final = 5.0
+_SHARE: Final = "stampede_share"
+_DRAIN: Final = "stampede_drain"
+_KEY: Final = "stampede"
+
+_log = logging.getLogger(__name__)
+
+
+def herd_of(environment: Environment) -> tuple[Herd, Settings] | None:
+    """Return the herd of this process, and what the options mean; None when the test could not start."""
+    member = cast("Member", vars(environment)[_KEY])
+    if member.herd is None or member.settings is None:
+        return None
+    return member.herd, member.settings
+
+
+def _on_parser(parser: LocustArgumentParser, **_: Any) -> None:
+    _options.add_arguments(parser)
+
+
+def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: Any) -> None:
+    _raise_file_limit()
+    if isinstance(runner, WorkerRunner):
+        _set_up_worker(environment, runner)
+        return
+    if not isinstance(runner, LocalRunner | MasterRunner):
+        raise TypeError(f"unknown runner: {runner!r}")
+    _check_or_exit(environment, runner)
+    if isinstance(runner, LocalRunner):
+        coordinator = _set_up_local(environment, runner)
+    else:
+        coordinator = _set_up_master(environment, runner)
+    _export(environment, runner, coordinator)
+    if web_ui is not None and web_ui.app is not None:
+        _add_snapshot(environment, web_ui.app, coordinator)
+
+
+def _add_snapshot(environment: Environment, app: Flask, coordinator: Coordinator) -> None:
+    """Answer `GET /stampede/snapshot`, below the prefix of Locust's own pages."""
+
+    def answer() -> Response:
+        return Response(msgspec.json.encode(coordinator.snapshot()), mimetype="application/json")
+
+    prefix = getattr(environment.parsed_options, "web_base_path", None) or ""
+    app.add_url_rule(f"{prefix}/stampede/snapshot", "stampede_snapshot", answer)
+
+
+def _export(environment: Environment, runner: LocalRunner | MasterRunner, coordinator: Coordinator) -> None:
+    """Serve Prometheus metrics if asked to, on the interface of Locust's pages."""
+    options = environment.parsed_options
+    port = getattr(options, "prometheus_port", None)
+    if port is None:
+        return
+    try:
+        server = serve(runner, coordinator, (getattr(options, "web_host", ""), port))
+    except OSError as error:
+        print(f"locust: error: --prometheus-port {port}: {os.strerror(error.errno or 0)}", file=sys.stderr, flush=True)
+        sys.exit(_USAGE)
+    _log.info("Exporting Prometheus metrics at port %s, path /metrics", server.server_port)
+
+
+def _raise_file_limit() -> None:
+    """Allow as many sockets as the system lets us; Locust itself stops at 10 000."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _check_or_exit(environment: Environment, runner: Runner) -> None:
+    """End with one line and exit code 2 when the options or, without a web page, the server are no good."""
+    options = environment.parsed_options
+    if options is None:
+        return
+    try:
+        settings = _options.read(options)
+        _options.check_processes(settings, options.processes or 1)
+        if environment.host or options.headless:
+            # Remote workers may reach what their master does not.
+            from_here = options.headless and (isinstance(runner, LocalRunner) or options.processes)
+            probe(environment.host or DEFAULT_HOST, settings.path, verify=settings.verify_tls, connect_too=from_here)
+    except (_options.OptionError, ClientError) as error:
+        print(f"locust: error: {error}", file=sys.stderr, flush=True)
+        _dismiss_workers(runner, options.processes or 0)
+        sys.exit(_USAGE)
+
+
+def _dismiss_workers(runner: Runner, processes: int) -> None:
+    """Send the workers that were forked already home; alone they would look for their master for a minute."""
+    if isinstance(runner, MasterRunner) and processes:
+        wait_until(lambda: len(runner.clients) >= processes, _DISMISS_SECONDS)
+        runner.quit()
+
+
+def _start(environment: Environment, member: Member) -> None:
+    """Begin a test, or say why not and end it."""
+    try:
+        member.start()
+    except (_options.OptionError, ClientError) as error:
+        _log.error("The test cannot start: %s", error)
+        runner = environment.runner
+        if runner is not None:
+            gevent.spawn(runner.stop)
+
+
+def _set_up_local(environment: Environment, runner: LocalRunner) -> Coordinator:
+    member = vars(environment)[_KEY] = Member(environment, runner)
+    coordinator = Coordinator(environment, runner, member)
+
+    def on_quitting(**_: Any) -> None:
+        member.drain()
+        coordinator.conclude()
+
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.test_start.add_listener(lambda **_: _start(environment, member))
+    on.test_stopping.add_listener(lambda **_: member.drain())
+    on.test_stop.add_listener(lambda **_: member.close())
+    on.quitting.add_listener(on_quitting)
+    return coordinator
+
+
+def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
+    member = vars(environment)[_KEY] = Member(environment, runner)
+    runners.WORKER_REPORT_INTERVAL = REPORT_SECONDS
+    # Locust 2.47 asks for its defaults once per option of each spawn message, and parses its whole command line every
+    # time: 200 ms in which this process serves nobody.
+    argument_parser.default_args_dict = cache(argument_parser.default_args_dict)
+
+    def on_share(msg: Message, **_: Any) -> None:
+        member.run = msg.data["run"]
+        member.share = Share(*msg.data["shares"][runner.client_id])
+
+    def finish(**_: Any) -> None:
+        member.drain()
+        if runner.connected:
+            runner._send_stats()  # noqa: SLF001 # the last one before the master stops listening; there is no other way
+
+    def on_report(data: dict[str, Any], **_: Any) -> None:
+        report = member.report()
+        if report is not None:
+            data[_KEY] = msgspec.to_builtins(report)
+
+    runner.register_message(_SHARE, on_share)
+    runner.register_message(_DRAIN, finish, concurrent=True)
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.report_to_master.add_listener(on_report)
+    on.test_start.add_listener(lambda **_: _start(environment, member))
+    on.test_stopping.add_listener(finish)
+    on.test_stop.add_listener(lambda **_: member.close())
+    on.quitting.add_listener(finish)
+
+
+def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinator:
+    coordinator = Coordinator(environment, runner, None)
+
+    def on_start(**_: Any) -> None:
+        coordinator.begin()
+        ids = in_turn(client.id for client in runner.clients.all)
+        shares = {id_: (position, len(ids)) for position, id_ in enumerate(ids)}
+        runner.send_message(_SHARE, {"run": coordinator.run, "shares": shares})
+
+    def on_report(data: dict[str, Any], **_: Any) -> None:
+        if _KEY in data:
+            coordinator.take(msgspec.convert(data[_KEY], Report))
+
+    def drain(**_: Any) -> None:
+        ids = {client.id for client in runner.clients.running + runner.clients.spawning}
+        runner.send_message(_DRAIN)
+        if not wait_until(lambda: coordinator.all_final(ids), LONGEST_DRAIN + 5):
+            _log.warning("Not all workers have sent their last word; their last but one is counted.")
+
+    def on_quitting(**_: Any) -> None:
+        if runner.state in (runners.STATE_SPAWNING, runners.STATE_RUNNING):
+            drain()
+        coordinator.conclude()
+
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.test_start.add_listener(on_start)
+    on.worker_report.add_listener(on_report)
+    on.test_stopping.add_listener(drain)
+    on.quitting.add_listener(on_quitting)
+    return coordinator
+
+
+def in_turn(ids: Iterable[str]) -> list[str]:
+    """Return workers in the order in which Locust deals users to them: one of each host, then the second ones, ...
+
+    An id begins with the host's name (locust.dispatch.UsersDispatcher, 2.47).
+    """
+    seen: Counter[str] = Counter()
+    ranked = []
+    for id_ in sorted(ids):
+        host = id_.split("_")[0]
+        ranked.append((seen[host], id_))
+        seen[host] += 1
+    return [id_ for _, id_ in sorted(ranked)]
+
+
+def _register(on: Any) -> None:
+    on.init_command_line_parser.add_listener(_on_parser)
+    on.init.add_listener(_on_init)
+
+
+_register(events)

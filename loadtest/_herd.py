@@ -1,0 +1,221 @@
+"""All users of one process during one test: their engine, their rooms, what they measure.
+
+Order of an end: nothing more is sent, what is in flight is heard out, the books are closed, the users leave.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from loadtest._chat import Identity
+from loadtest._ledger import Room
+from loadtest._measures import Measures
+from loadtest._pacer import Pacer
+from loadtest._places import Places, RoomPlan, Share
+from loadtest._reactor import Reactor
+from loadtest._session import Session, swap
+from loadtest._stamp import SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from loadtest._session import Owner, Storm
+    from loadtest._target import Target
+
+CONNECTING_AT_ONCE: Final = 32
+"""Handshakes in progress at a time: enough to keep a server busy, few enough that none waits for its own process."""
+
+SWEEP_SECONDS: Final = 5.0
+"""A delivery that has not come after one to two of these is lost."""
+
+QUIET_SECONDS: Final = 3.0
+"""At the end, how long nothing must have come until the rest counts as lost."""
+
+LONGEST_DRAIN: Final = 20.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HerdSettings:
+    """What the herd needs to know.
+
+    Attributes:
+        plan: how users are spread over rooms.
+        share: which part of the herd this process is.
+        message_bytes: length of a chat text.
+        seed: of all schedules; each place of each process derives its own stream.
+    """
+
+    plan: RoomPlan
+    share: Share
+    message_bytes: int
+    seed: int
+
+
+class Herd:
+    """The users of one process; made when a test starts.
+
+    Args:
+        settings: what it needs to know.
+        target: the server.
+        order: the kinds of users that this process will get, in the order in which places are laid out.
+
+    Attributes:
+        measures: all that is counted and timed.
+        gate: to be held while connecting.
+    """
+
+    def __init__(self, settings: HerdSettings, target: Target, order: Iterator[str]) -> None:
+        self.settings = settings
+        self.target = target
+        self.measures = Measures()
+        self.identity = Identity(_host_id(), secrets.randbits(32))
+        self.gate = BoundedSemaphore(CONNECTING_AT_ONCE)
+        self.padding = b"." * (settings.message_bytes - SIZE)
+        self.faults: dict[str, int] = {}
+        self.backoff_rng = self.rng("backoff")
+        self.reactor = Reactor(self.rng("masks"), self._on_fault)
+        self.pacer = Pacer(self._on_fault)
+        self._rooms: dict[int, Room] = {}
+        self._places = Places(order)
+        self._sessions: dict[int, Session] = {}
+        self._sweeper = gevent.spawn(self._sweep)
+        self._storms: gevent.Greenlet[..., None] | None = None
+        self._began = monotonic_ns()
+        self.draining = False
+        self._closed = False
+
+    def rng(self, *stream: object) -> Random:
+        """Return the source of randomness of one purpose in this process, always the same for one seed."""
+        return Random(f"{self.settings.seed}/{self.settings.share.position}/{'/'.join(map(str, stream))}")
+
+    # --- users ---
+
+    def arrive(self, owner: Owner) -> Session:
+        """Give a new user the lowest free place."""
+        place = self._places.take(type(owner).__name__)
+        number = self.settings.plan.room_of(place, self.settings.share)
+        room = self._rooms.get(number)
+        if room is None:
+            room = self._rooms[number] = Room(number, self.measures.tally)
+        session = self._sessions[place] = Session(self, place, owner, room)
+        return session
+
+    def depart(self, session: Session) -> None:
+        """End the session of a user that stops; blocks until it has left."""
+        if session.resting and not self.draining:
+            last = max(self.sessions(type(session.owner), resting=True), key=lambda s: s.place)
+            swap(session, last)
+            session = last
+        del self._sessions[session.place]
+        session.end()
+        self._places.give_back(session.place, type(session.owner).__name__)
+
+    def sessions(self, kind: type, *, resting: bool) -> list[Session]:
+        """Return the sessions of one kind of user, on request only those whose greenlet waits."""
+        return [s for s in self._sessions.values() if type(s.owner) is kind and (s.resting or not resting)]
+
+    def start_storms(self, kind: type, share: float, period: float, manner: Storm) -> None:
+        """Drop a share of one kind of user at the same moment, every `period` seconds from the test's start; once."""
+        if self._storms is None and not self.draining:
+            self._storms = gevent.spawn(self._keep_storming, kind, share, period, manner)
+
+    def _keep_storming(self, kind: type, share: float, period: float, manner: Storm) -> None:
+        rng = self.rng("storms")
+        while True:
+            gevent.sleep(period - (monotonic_ns() - self._began) / 1e9 % period)
+            cohort = sorted(self.sessions(kind, resting=True), key=lambda session: session.place)
+            for session in rng.sample(cohort, math.ceil(share * len(cohort))):
+                session.ask_to_drop(manner)
+
+    def user_name(self, session: Session) -> str:
+        """Return a name that no other user of the run has."""
+        share = self.settings.share
+        return f"herd-{session.place * share.of + share.position:06d}"
+
+    def room_name(self, room: Room) -> str:
+        """Return the name of a room on the server."""
+        return f"room-{room.number}"
+
+    @property
+    def ready(self) -> int:
+        """Number of users in their room."""
+        return sum(room.settled for room in self._rooms.values())
+
+    @property
+    def room_sizes(self) -> list[int]:
+        """Members of every room that has one."""
+        return [room.settled for room in self._rooms.values() if room.settled]
+
+    # --- the end ---
+
+    def drain(self) -> None:
+        """Send nothing more and hear out what is in flight, then close the books; once."""
+        if self.draining:
+            return
+        self._quieten()
+        tally = self.measures.tally
+        began = last_change = monotonic_ns()
+        received = tally.received
+        while tally.in_flight > 0:
+            gevent.sleep(0.02)
+            now = monotonic_ns()
+            if tally.received != received:
+                received, last_change = tally.received, now
+            if now - last_change > QUIET_SECONDS * 1e9 or now - began > LONGEST_DRAIN * 1e9:
+                break
+        self._sweeper.kill()
+        for room in self._rooms.values():
+            room.close_books()
+
+    def close(self) -> None:
+        """Leave nothing behind: no timer, no greenlet, no socket."""
+        self._quieten()
+        self._sweeper.kill()
+        if not self._closed:
+            self._closed = True
+            self.reactor.close()
+
+    def _quieten(self) -> None:
+        """Start nothing new."""
+        if not self.draining:
+            self.draining = True
+            self.pacer.close()
+            if self._storms is not None:
+                self._storms.kill()
+
+    # --- upkeep ---
+
+    def _sweep(self) -> None:
+        while True:
+            gevent.sleep(SWEEP_SECONDS)
+            for room in list(self._rooms.values()):
+                for _ in room.sweep_in_steps():
+                    gevent.sleep(0)
+
+    def _on_fault(self, error: Exception) -> None:
+        """Keep what must never happen visible without letting it hurt the others."""
+        label = f"{type(error).__name__}: {error}"
+        if label not in self.faults:
+            _log.error("internal error, counted from now on: %s", label, exc_info=error)
+        self.faults[label] = self.faults.get(label, 0) + 1
+
+
+def _host_id() -> int:
+    """Return a number that all processes of this running machine share: one monotonic clock each boot."""
+    try:
+        return crc32(Path("/proc/sys/kernel/random/boot_id").read_bytes())
+    except OSError:
+        return crc32(secrets.token_bytes(16))

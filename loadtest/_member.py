@@ -1,0 +1,166 @@
+"""A process that runs users: a worker, or the only one. Owns the herd of the current test and reports on it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import time
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import gevent
+import psutil
+from locust.dispatch import _kl_generator
+
+from loadtest import _measures, _options
+from loadtest._canary import Canary
+from loadtest._health import WINDOW_SECONDS, Health
+from loadtest._herd import Herd, HerdSettings
+from loadtest._places import Share
+from loadtest._report import Report, deliveries_of, requests_of, sends_of
+from loadtest._table import Table
+from loadtest._target import DEFAULT_HOST, join_url, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from locust import User
+    from locust.env import Environment
+    from locust.runners import LocalRunner, WorkerRunner
+
+    from loadtest._options import Settings
+
+TABLE_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Member:
+    """Makes a herd for each test and takes it apart again.
+
+    Attributes:
+        herd: of the current or last test; None before the first one, or when it could not start.
+        settings: what the options meant then.
+        run: number of the test; reports of another one are none of the master's business.
+        share: which part of the herd this process is.
+    """
+
+    def __init__(self, environment: Environment, runner: LocalRunner | WorkerRunner) -> None:
+        self._environment = environment
+        self._runner = runner
+        self._process = psutil.Process()
+        self._tasks: list[gevent.Greenlet[..., None]] = []
+        self._canary: Canary | None = None
+        self._health = Health(time.monotonic(), time.process_time())
+        self._table: Table | None = None
+        self._final = False
+        self.herd: Herd | None = None
+        self.settings: Settings | None = None
+        self.run = 0
+        self.share = Share(0, 1)
+
+    def start(self) -> None:
+        """Make the herd of a test that begins.
+
+        Raises:
+            OptionError: the options are unusable.
+            ClientError: so is the address.
+        """
+        self.close()
+        self.herd = self._table = None
+        self.settings = settings = _options.read(self._environment.parsed_options or argparse.Namespace())
+        _options.check_processes(settings, self.share.of)
+        url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
+        target = resolve(url, verify=settings.verify_tls)
+        self._final = False
+        plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed)
+        self.herd = Herd(
+            plan, target, islice(user_order(self._runner.user_classes), self.share.position, None, self.share.of)
+        )
+        self._table = Table(self.herd.measures)
+        self._health = Health(time.monotonic(), time.process_time())
+        self._canary = Canary(self.herd.measures.loop_lag)
+        self._tasks = [gevent.spawn(self._keep_table), gevent.spawn(self._keep_health, self.herd)]
+
+    def drain(self) -> None:
+        """Send nothing more, hear out what is in flight, and make the numbers final."""
+        herd = self.herd
+        if herd is None or herd.draining:
+            return
+        herd.drain()
+        lost = herd.measures.tally.lost
+        if lost:
+            herd.measures.requests[_measures.DELIVER].failed("lost", lost)
+        self.update_table()
+        self._final = True
+
+    def close(self) -> None:
+        """Leave nothing of the test running; its numbers stay."""
+        if self._canary is not None:
+            self._canary.close()
+            self._canary = None
+        gevent.killall(self._tasks)
+        self._tasks = []
+        if self.herd is not None:
+            self.herd.close()
+            self.update_table()
+
+    def update_table(self) -> None:
+        """Bring Locust's table up to date."""
+        if self._table is not None:
+            self._table.update(self._runner.stats)
+
+    def report(self) -> Report | None:
+        """Return what this process has to say about the current or last test."""
+        herd = self.herd
+        if herd is None:
+            return None
+        sizes = herd.room_sizes
+        measures = herd.measures
+        return Report(
+            run=self.run,
+            id=self._runner.client_id,
+            index=self.share.position,
+            pid=os.getpid(),
+            final=self._final,
+            users=self._runner.user_count,
+            connections=len(herd.reactor),
+            ready=sum(sizes),
+            rooms=len(sizes),
+            members=sum(sizes),
+            cpu_seconds=time.process_time(),
+            rss_bytes=self._process.memory_info().rss,
+            sends=sends_of(measures),
+            deliveries=deliveries_of(measures),
+            by_sent=measures.by_sent.to_sparse(),
+            loop_lag=measures.loop_lag.to_sparse(),
+            requests=requests_of(measures),
+            drops=measures.drops,
+            lacking=[answer for answer, given in measures.optional.items() if not given],
+            problems=[*self._health.problems, *(f"internal error: {fault}" for fault in herd.faults)],
+        )
+
+    def _keep_table(self) -> None:
+        while True:
+            gevent.sleep(TABLE_SECONDS)
+            self.update_table()
+
+    def _keep_health(self, herd: Herd) -> None:
+        while not herd.draining:
+            gevent.sleep(WINDOW_SECONDS)
+            for problem in self._health.look(time.monotonic(), time.process_time(), herd.measures):
+                _log.warning("The load generator is the limit, this run is invalid: %s", problem)
+
+
+def user_order(classes: Sequence[type[User]]) -> Iterator[str]:
+    """Return the order in which Locust hands out users: first those of fixed counts, then the others by weight.
+
+    Its workers get them in turn. Locust has no public name for this (locust.dispatch, 2.47).
+    """
+    named = sorted((cls.__name__, cls) for cls in classes)
+    fixed = [(name, cls.fixed_count) for name, cls in named if cls.fixed_count]
+    weighted = [(name, cls.weight) for name, cls in named if not cls.fixed_count]
+    yield from islice(_kl_generator(fixed), sum(count for _, count in fixed))
+    if weighted:
+        yield from (name for name in _kl_generator(weighted) if name)

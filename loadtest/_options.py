@@ -1,0 +1,207 @@
+"""The load test's options: one table for the command line, the environment and the web page; and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from loadtest._backoff import Backoff, Policy
+from loadtest._places import RoomPlan
+from loadtest._session import Storm
+from loadtest._sizes import Sizes
+from loadtest._stamp import SIZE
+from loadtest._timeline import Arrivals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_ROOM_SIZE: Final = 20
+_LARGEST_TEXT: Final = 16 * 1024
+
+
+class OptionError(Exception):
+    """Options are unusable; one line for the person who gave them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the options mean; each attribute is the option of that name.
+
+    Attributes:
+        plan: from `--rooms` and `--room-size`.
+        message_rate: chat messages per user and second.
+        storm_share: 0..1 of the storm users drop at a time.
+        storm_period: seconds between drops.
+    """
+
+    plan: RoomPlan
+    message_rate: float
+    arrivals: Arrivals
+    message_bytes: int
+    upload_bytes: Sizes
+    storm_share: float
+    storm_period: float
+    storm_manner: Storm
+    backoff: Backoff
+    path: str
+    verify_tls: bool
+    seed: int
+    prometheus_port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    name: str
+    default: Any
+    parse: Callable[[str], Any]
+    help: str
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def dest(self) -> str:
+        return self.name.replace("-", "_")
+
+    @property
+    def env(self) -> str:
+        return f"LOCUST_{self.dest.upper()}"
+
+
+def _number(low: float, high: float = math.inf, *, whole: bool = False) -> Callable[[str], Any]:
+    """Return a parser for numbers from `low` to `high`."""
+    what = ("a whole number" if whole else "a number") + (
+        f" of at least {low:g}" if high == math.inf else f" between {low:g} and {high:g}"
+    )
+
+    def parse(text: str) -> Any:
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return value
+
+    return parse
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with a slash")
+    return text
+
+
+def _sizes(text: str) -> str:
+    try:
+        Sizes.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+_COUNT: Final = _number(1, whole=True)
+_MANNERS: Final = tuple(manner.value for manner in Storm)
+_POLICIES: Final = tuple(policy.value for policy in Policy)
+
+OPTIONS: Final = (
+    _Option("rooms", None, _COUNT, "Number of rooms the users are dealt over."),
+    _Option("room-size", None, _COUNT, f"In place of --rooms: users per room (default: {DEFAULT_ROOM_SIZE})."),
+    _Option("message-rate", 1.0, _number(0.001, 1000), "Chat messages each ChattingUser sends per second."),
+    _Option("arrivals", "constant", str, "Spacing of one user's messages.", tuple(a.value for a in Arrivals)),
+    _Option(
+        "message-bytes",
+        64,
+        _number(SIZE, _LARGEST_TEXT, whole=True),
+        f"Length of a chat message's text; at least {SIZE}, which the measuring stamp takes.",
+    ),
+    _Option("upload-bytes", "1k-1m", _sizes, "Size of uploaded files: 64k, one of 1k,64k,1m, or any from 1k-1m."),
+    _Option("storm-share", 0.5, _number(0, 1), "Part of the ReconnectStormUsers that drops at the same moment."),
+    _Option("storm-period", 30.0, _number(1), "Seconds between two drops."),
+    _Option("storm-manner", "abrupt", str, "How they drop: cut off, or with a goodbye.", _MANNERS),
+    _Option("backoff", "full-jitter", str, "How ReconnectStormUsers wait before reconnecting.", _POLICIES),
+    _Option("path", "/", _path, "Path of the chat on the server, unless --host has one."),
+    _Option("seed", 1, _number(0, whole=True), "Seed of all schedules; the same one gives the same schedules."),
+    _Option("prometheus-port", None, _number(0, 65535, whole=True), "Export Prometheus metrics on this port."),
+)
+"""All options but the one that takes no value."""
+
+INSECURE_HELP: Final = "Accept any certificate of a wss:// server."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options to Locust's parser, and thereby to its web page; once, whoever asks first."""
+    if parser.get_default("message_rate") is not None:
+        return
+    group = parser.add_argument_group("Chat load test")
+    for option in OPTIONS:
+        text = option.help
+        if option.default is not None:
+            text += f" Default: {option.default}."
+        group.add_argument(
+            f"--{option.name}",
+            type=option.parse,
+            default=option.default,
+            choices=option.choices,
+            metavar=None if option.choices else f"<{option.name}>",
+            env_var=option.env,
+            help=text,
+        )
+    group.add_argument("--insecure", action="store_true", env_var="LOCUST_INSECURE", help=INSECURE_HELP)
+
+
+def read(options: argparse.Namespace) -> Settings:
+    """Return what the options mean; a value that came over the web page is still text, and an empty one is none.
+
+    Raises:
+        OptionError: a value is unusable, or two contradict each other.
+    """
+    values: dict[str, Any] = {}
+    for option in OPTIONS:
+        value = getattr(options, option.dest, option.default)
+        if isinstance(value, str):
+            value = _reread(option, value)
+        values[option.dest] = value
+    rooms, size = values["rooms"], values["room_size"]
+    if rooms and size:
+        raise OptionError("--rooms and --room-size contradict each other: give one of them")
+    return Settings(
+        plan=RoomPlan(rooms, None if rooms else size or DEFAULT_ROOM_SIZE),
+        message_rate=values["message_rate"],
+        arrivals=Arrivals(values["arrivals"]),
+        message_bytes=values["message_bytes"],
+        upload_bytes=Sizes.parse(values["upload_bytes"]),
+        storm_share=values["storm_share"],
+        storm_period=values["storm_period"],
+        storm_manner=Storm(values["storm_manner"]),
+        backoff=Backoff(Policy(values["backoff"])),
+        path=values["path"],
+        verify_tls=not getattr(options, "insecure", False),
+        seed=values["seed"],
+        prometheus_port=values["prometheus_port"],
+    )
+
+
+def check_processes(settings: Settings, processes: int) -> None:
+    """Make sure that every process has a room.
+
+    Raises:
+        OptionError: there are fewer rooms than processes.
+    """
+    rooms = settings.plan.rooms
+    if rooms is not None and rooms < processes:
+        raise OptionError(
+            f"--rooms {rooms} is less than the {processes} processes, each of which needs a room of its own"
+        )
+
+
+def _reread(option: _Option, text: str) -> Any:
+    if text == "":
+        return option.default
+    try:
+        value = option.parse(text)
+    except argparse.ArgumentTypeError as error:
+        raise OptionError(f"--{option.name}: {error}") from None
+    if option.choices and value not in option.choices:
+        raise OptionError(f"--{option.name}: {text!r} is none of {', '.join(option.choices)}")
+    return value

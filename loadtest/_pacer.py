@@ -1,0 +1,90 @@
+"""One pacer for all timelines of a process: a heap of due moments and one timer of the hub.
+
+A sleeping greenlet per user would cost a switch and a timer for each message; this costs a heap operation.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from itertools import count
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final, Protocol
+
+from gevent import get_hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from loadtest._timeline import Act, Due
+
+_TICK: Final = 0.001
+_AT_ONCE: Final = 500  # then received bytes get their turn
+
+
+class Actor(Protocol):
+    """Who acts when something is due."""
+
+    def act(self, act: Act, intended: int) -> None:
+        """Do it now; called in the hub, must neither block nor raise. `intended` is on the monotonic clock."""
+
+
+class Ticket:
+    """A timeline in the pacer; cancel it to end it."""
+
+    __slots__ = ("actor", "cancelled", "start", "timeline")
+
+    def __init__(self, actor: Actor, timeline: Iterator[Due], start: int) -> None:
+        self.actor = actor
+        self.timeline = timeline
+        self.start = start
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Let nothing more become due."""
+        self.cancelled = True
+
+
+class Pacer:
+    """Runs timelines; one per process.
+
+    Args:
+        on_fault: called with what an actor raised; its timeline ends.
+    """
+
+    def __init__(self, on_fault: Callable[[Exception], None]) -> None:
+        self._on_fault = on_fault
+        self._heap: list[tuple[int, int, Act, Ticket]] = []
+        self._order = count()  # breaks ties, since tickets have no order
+        self._timer = get_hub().loop.timer(_TICK, _TICK)
+        self._timer.start(self._run)
+
+    def add(self, actor: Actor, timeline: Iterator[Due], start: int) -> Ticket:
+        """Follow a timeline that begins at `start` (monotonic nanoseconds)."""
+        ticket = Ticket(actor, timeline, start)
+        self._push(ticket)
+        return ticket
+
+    def close(self) -> None:
+        """Let nothing more become due."""
+        self._timer.stop()
+        self._timer.close()
+        self._heap.clear()
+
+    def _push(self, ticket: Ticket) -> None:
+        due = next(ticket.timeline)
+        heappush(self._heap, (ticket.start + due.at, next(self._order), due.act, ticket))
+
+    def _run(self) -> None:
+        heap = self._heap
+        now = monotonic_ns()
+        for _ in range(_AT_ONCE):
+            if not heap or heap[0][0] > now:
+                return
+            at, _, act, ticket = heappop(heap)
+            if ticket.cancelled:
+                continue
+            try:
+                ticket.actor.act(act, at)
+                self._push(ticket)
+            except Exception as error:  # noqa: BLE001 # it must not stop the others' timelines
+                self._on_fault(error)

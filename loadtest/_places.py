@@ -1,0 +1,75 @@
+"""Who goes into which room: pure.
+
+A room lives in one process. That makes its ledger exact without any agreement between processes: who is a member, what
+was sent and what came is all known in one place, on one clock. The server cannot tell the difference. The price: one
+room's deliveries are limited by what one generator process can take, and there must be at least one room a process.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of the herd a process is: number `position` of `of`."""
+
+    position: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomPlan:
+    """How users are spread over rooms: a fixed number of rooms, or rooms of a fixed size; the other one is None."""
+
+    rooms: int | None
+    size: int | None
+
+    def rooms_of(self, share: Share) -> int | None:
+        """Return how many rooms of a fixed number a process has."""
+        return None if self.rooms is None else len(range(share.position, self.rooms, share.of))
+
+    def room_of(self, place: int, share: Share) -> int:
+        """Return the global number of the room of the `place`-th user of a process.
+
+        Rooms of a fixed size are filled one after the other; over a fixed number users are dealt in turn. The rooms of
+        all processes are numbered in turn, so that numbers never meet.
+        """
+        rooms = self.rooms_of(share)
+        local = place // self.size if self.size is not None else place % (rooms or 1)
+        return share.position + local * share.of
+
+
+class Places:
+    """The numbered places of one process, each for one kind of user; the lowest free one of a kind is taken.
+
+    Locust hands out kinds in a fixed order, but makes the users of a second kind by kind: were rooms filled as users
+    come, some would be full of talkers and others silent.
+
+    Args:
+        order: the kinds of all places, one after the other; it may end.
+    """
+
+    __slots__ = ("_count", "_free", "_order")
+
+    def __init__(self, order: Iterator[str]) -> None:
+        self._order = order
+        self._free: dict[str, list[int]] = {}
+        self._count = 0
+
+    def take(self, kind: str) -> int:
+        """Take the lowest free place of a kind; once the order has ended the next one is of any kind."""
+        free = self._free.setdefault(kind, [])
+        while not free:
+            self._free.setdefault(next(self._order, kind), []).append(self._count)
+            self._count += 1
+        return free.pop(0)
+
+    def give_back(self, place: int, kind: str) -> None:
+        """Free a place."""
+        insort(self._free[kind], place)

@@ -1,0 +1,213 @@
+"""What a process reports about itself, and how the reports of all processes become one answer: pure.
+
+A report is cumulative since the test began, so a lost one costs nothing and merging is adding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from loadtest import _measures
+from metrics.loglinear import LogLinear
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from loadtest._measures import Measures
+
+
+class Sends(msgspec.Struct):
+    """Chat messages due so far, and what became of them."""
+
+    intended: int = 0
+    sent: int = 0
+    late: int = 0
+    skipped: int = 0
+
+
+class Deliveries(msgspec.Struct):
+    """The ledger's counts, and deliveries of which neither clock nor sequence is ours."""
+
+    expected: int = 0
+    received: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    foreign_clock: int = 0
+    late: int = 0
+    churned: int = 0
+
+
+class Requests(msgspec.Struct):
+    """One kind of request: times of the good ones as a sparse histogram, failures by label."""
+
+    times: dict[str, Any]
+    failures: dict[str, int]
+
+
+class Report(msgspec.Struct):
+    """One process.
+
+    Attributes:
+        run: which test it belongs to.
+        index: number of the process.
+        final: whether nothing more will come.
+        rooms: how many rooms it has users in; `members`: how many users that are.
+        drops: connections that storms cut.
+        lacking: optional answers that the server does not give.
+        problems: why the process makes the run invalid.
+    """
+
+    run: int
+    id: str
+    index: int
+    pid: int
+    final: bool
+    users: int
+    connections: int
+    ready: int
+    rooms: int
+    members: int
+    cpu_seconds: float
+    rss_bytes: int
+    sends: Sends
+    deliveries: Deliveries
+    by_sent: dict[str, Any]
+    loop_lag: dict[str, Any]
+    requests: dict[str, Requests]
+    drops: int
+    lacking: list[str]
+    problems: list[str]
+
+
+def sends_of(measures: Measures) -> Sends:
+    """Return the counts of sends."""
+    return Sends(measures.intended, measures.sent, measures.late, measures.skipped)
+
+
+def deliveries_of(measures: Measures) -> Deliveries:
+    """Return the counts of deliveries."""
+    tally = measures.tally
+    return Deliveries(
+        tally.expected,
+        tally.received,
+        tally.lost,
+        tally.duplicated,
+        tally.reordered,
+        measures.foreign,
+        tally.late,
+        tally.churned,
+    )
+
+
+def requests_of(measures: Measures) -> dict[str, Requests]:
+    """Return all requests by name."""
+    return {
+        name: Requests(request.times.to_sparse(), dict(request.failures)) for name, request in measures.requests.items()
+    }
+
+
+class Totals:
+    """All reports, added up."""
+
+    __slots__ = ("by_sent", "deliveries", "failures", "loop_lag", "reports", "sends", "times")
+
+    def __init__(self, reports: Iterable[Report]) -> None:
+        self.reports = sorted(reports, key=lambda report: report.index)
+        self.sends = Sends()
+        self.deliveries = Deliveries()
+        self.by_sent = LogLinear()
+        self.loop_lag = LogLinear()
+        self.times = {name: LogLinear() for name in _measures.NAMES}
+        self.failures: dict[str, dict[str, int]] = {name: {} for name in _measures.NAMES}
+        for report in self.reports:
+            self._add(report)
+
+    def _add(self, report: Report) -> None:
+        for total, part in ((self.sends, report.sends), (self.deliveries, report.deliveries)):
+            for field in total.__struct_fields__:
+                setattr(total, field, getattr(total, field) + getattr(part, field))
+        self.by_sent.merge(LogLinear.from_sparse(report.by_sent))
+        self.loop_lag.merge(LogLinear.from_sparse(report.loop_lag))
+        for name, requests in report.requests.items():
+            self.times[name].merge(LogLinear.from_sparse(requests.times))
+            for label, n in requests.failures.items():
+                self.failures[name][label] = self.failures[name].get(label, 0) + n
+
+    @property
+    def by_intended(self) -> LogLinear:
+        """Deliveries, from the moment they were due."""
+        return self.times[_measures.DELIVER]
+
+    @property
+    def send_lag(self) -> LogLinear:
+        """Sends, from the moment they were due."""
+        return self.times[_measures.SEND]
+
+    def failed(self, name: str) -> int:
+        """Return how many requests of one kind failed; they count as requests, as in Locust's table."""
+        return sum(self.failures[name].values())
+
+    def total(self, field: str) -> int:
+        """Return the sum of one number over all processes."""
+        return sum(getattr(report, field) for report in self.reports)
+
+    @property
+    def room_size(self) -> float | None:
+        """Mean members of the rooms that have any."""
+        rooms = self.total("rooms")
+        return self.total("members") / rooms if rooms else None
+
+
+def snapshot(totals: Totals, *, state: str, now: int, ages: dict[str, float]) -> dict[str, Any]:
+    """Return the answer to `GET /stampede/snapshot`: JSON-ready, cumulative since the test began, durations in ns.
+
+    Args:
+        totals: of all processes.
+        state: Locust's state of the run.
+        now: monotonic nanoseconds.
+        ages: seconds since the report of each process came.
+    """
+    deliveries = totals.deliveries
+    return {
+        "version": 1,
+        "state": state,
+        "monotonic_ns": now,
+        "users": totals.total("users"),
+        "connections": totals.total("connections"),
+        "ready": totals.total("ready"),
+        "sends": msgspec.to_builtins(totals.sends),
+        "deliveries": {
+            field: getattr(deliveries, field)
+            for field in ("expected", "received", "lost", "duplicated", "reordered", "foreign_clock")
+        },
+        "latency": {"intended": totals.by_intended.to_sparse(), "sent": totals.by_sent.to_sparse()},
+        "requests": {
+            f"{_measures.METHOD} {name}": {
+                "count": times.count + totals.failed(name),
+                "failures": totals.failed(name),
+            }
+            for name, times in totals.times.items()
+        },
+        "resync": totals.times[_measures.RESYNC].to_sparse(),
+        "send_lag": totals.send_lag.to_sparse(),
+        "room_size": totals.room_size,
+        "workers": [_worker(report, ages.get(report.id, 0.0)) for report in totals.reports],
+    }
+
+
+def _worker(report: Report, age: float) -> dict[str, Any]:
+    return {
+        "id": report.id,
+        "pid": report.pid,
+        "index": report.index,
+        "users": report.users,
+        "cpu_seconds": report.cpu_seconds,
+        "loop_lag": report.loop_lag,
+        "send_lag": report.requests[_measures.SEND].times,
+        "rss_bytes": report.rss_bytes,
+        "age_s": age,
+        "problems": report.problems,
+    }

@@ -1,0 +1,83 @@
+"""When a user is due to act: pure, in nanoseconds since its first action could be due; the rng comes in.
+
+An open model: the moments are drawn without looking at what the server or the generator can take, so a stall makes
+messages late instead of making them not happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+SECOND: Final = 1_000_000_000
+TYPING_EVERY: Final = 3 * SECOND
+"""How often somebody who writes tells so."""
+
+
+class Arrivals(Enum):
+    """How the moments of one user are spread."""
+
+    CONSTANT = "constant"
+    POISSON = "poisson"
+
+
+class Act(Enum):
+    """What is due."""
+
+    SAY = "say"
+    TYPE = "type"
+    PING = "ping"
+    UPLOAD = "upload"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One action and its moment, in nanoseconds from the timeline's start."""
+
+    at: int
+    act: Act
+
+
+def regular(period: int, rng: Random, act: Act) -> Iterator[Due]:
+    """Yield one action each `period` nanoseconds; the phase is random, so that users do not march in step."""
+    phase = rng.randrange(period)
+    return (Due(phase + k * period, act) for k in count())
+
+
+def messages(rate: float, arrivals: Arrivals, rng: Random) -> Iterator[Due]:
+    """Return messages at `rate` per second: evenly spaced with a random phase, or with exponential gaps (Poisson)."""
+    if arrivals is Arrivals.CONSTANT:
+        return regular(round(SECOND / rate), rng, Act.SAY)
+    return _poisson(rate, rng)
+
+
+def _poisson(rate: float, rng: Random) -> Iterator[Due]:
+    at = 0.0
+    while True:
+        at += rng.expovariate(rate)
+        yield Due(round(at * SECOND), Act.SAY)
+
+
+def composing(rng: Random) -> Iterator[Due]:
+    """Yield what somebody does who writes: one to four notices 3 s apart, a message, a pause of 6 s on average.
+
+    The first cycle begins at a random point of an average one, so that users do not march in step.
+    """
+    at = -rng.randrange(14 * SECOND)
+    while True:
+        for _ in range(rng.randint(1, 4)):
+            yield from _later(at, Act.TYPE)
+            at += TYPING_EVERY
+        yield from _later(at, Act.SAY)
+        at += round(rng.expovariate(1 / 6) * SECOND)
+
+
+def _later(at: int, act: Act) -> Iterator[Due]:
+    if at >= 0:
+        yield Due(at, act)

@@ -1,0 +1,25 @@
+"""People who only listen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from loadtest._timeline import SECOND, Act, regular
+from loadtest._users import HerdUser
+
+if TYPE_CHECKING:
+    from loadtest._herd import Herd
+    from loadtest._options import Settings
+    from loadtest._session import Session
+
+PING_EVERY: Final = 15 * SECOND
+
+
+class ListeningUser(HerdUser):
+    """Join and listen: the idle baseline; a `ping` every 15 seconds times the way there and back."""
+
+    weight = 4
+
+    def begin(self, herd: Herd, settings: Settings, session: Session) -> None:
+        """Begin to ping."""
+        session.follow(regular(PING_EVERY, herd.rng("pings", session.place), Act.PING))

@@ -1,0 +1,30 @@
+"""People whose line is cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loadtest._users import HerdUser
+
+if TYPE_CHECKING:
+    from loadtest._backoff import Backoff
+    from loadtest._herd import Herd
+    from loadtest._options import Settings
+    from loadtest._session import Session
+
+
+class ReconnectStormUser(HerdUser):
+    """Drop together with others, come back by the policy of `--backoff`, and time it until the first delivery.
+
+    A room in which nobody speaks has no such time.
+    """
+
+    weight = 2
+
+    def begin(self, herd: Herd, settings: Settings, session: Session) -> None:
+        """Join the cohort."""
+        herd.start_storms(type(self), settings.storm_share, settings.storm_period, settings.storm_manner)
+
+    def backoff(self, settings: Settings) -> Backoff:
+        """Return the policy under test."""
+        return settings.backoff

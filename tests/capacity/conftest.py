@@ -1,0 +1,109 @@
+"""Real capacity runs in processes of their own, and a check that nothing of them stays behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from capacity.report import read_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from capacity.record import Report
+
+_MARK = "STAMPEDE_TEST_RUN"
+_LONGEST_S = 120
+
+
+@dataclass
+class Run:
+    """A run in progress, or done: everything that it starts carries its mark in the environment."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    mark: str
+    errors: str = ""
+
+    def await_first_verdict(self) -> None:
+        """Read the run's output up to its first step."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if "users" in line:
+                return
+        pytest.fail(f"the run ended before its first step: {self.wait()}")
+
+    def child(self, module: str) -> psutil.Process:
+        """Return the process that runs a module for it."""
+        for process in psutil.Process(self.process.pid).children():
+            if process.cmdline()[1:3] == ["-m", module]:
+                return process
+        return pytest.fail(f"no {module} among the run's processes")
+
+    def wait(self) -> int:
+        """Wait for its end and return the exit code; nothing that it started may be left."""
+        _, self.errors = self.process.communicate(timeout=_LONGEST_S)
+        assert self.left_behind() == []
+        return self.process.returncode
+
+    def left_behind(self) -> list[psutil.Process]:
+        """Return what the run started and what still lives, after a moment for the kernel to clear away."""
+        deadline = time.monotonic() + 5
+        while (left := list(self._marked())) and time.monotonic() < deadline:
+            psutil.wait_procs(left, timeout=0.1)
+        return left
+
+    def _marked(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(_MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process
+            except psutil.Error:
+                continue
+
+    @property
+    def complaint(self) -> str:
+        """What it said on stderr: one line, never a traceback."""
+        lines = self.errors.splitlines()
+        assert len(lines) == 1, self.errors
+        return lines[0]
+
+    @property
+    def report(self) -> Report:
+        """Its `report.json`, which never comes without a `report.html`."""
+        assert (self.folder / "report.html").stat().st_size > 5000
+        return read_report(self.folder / "report.json")
+
+
+@pytest.fixture
+def capacity(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Start `python -m capacity` with given flags."""
+    runs: list[Run] = []
+
+    def start(*flags: str) -> Run:
+        mark = uuid.uuid4().hex
+        folder = tmp_path / mark / "report"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "capacity", "--report", str(folder), *flags],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {_MARK: mark},
+        )
+        runs.append(Run(process, folder, mark))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            run.process.terminate()
+            run.wait()

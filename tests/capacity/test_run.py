@@ -1,0 +1,183 @@
+"""Real runs: real server, real Locust. What is asserted holds on a slow machine too."""
+
+from __future__ import annotations
+
+import http.server
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from capacity.processes import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.peers import Running
+    from tests.capacity.conftest import Run
+    from tests.processes import RunningServer
+
+QUICK = ("--window", "1", "--settle", "1")
+
+
+@pytest.mark.timeout(150)
+def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[..., Run]) -> None:
+    run = capacity("--work-per-message", "0.005", "--users-min", "60", "--max-duration", "30", *QUICK)
+    assert run.wait() == 0, run.errors
+    report = run.report
+    answer = report.answer
+    assert report.status == "complete"
+    assert answer.supported_users is not None
+    assert answer.first_failing_users is not None
+    # At 5 ms of one core for each message, nobody holds more than 200 users who send one a second.
+    assert answer.supported_users <= 210
+    assert answer.supported_users < answer.first_failing_users
+    assert answer.limited_by is not None
+    assert answer.projected_users is None
+    assert report.environment.libraries["locust"]
+    assert report.missing == []
+    for step in report.steps:
+        assert step.server_cpu is not None
+        assert step.expected is not None
+
+
+def end_server(run: Run) -> None:
+    run.child("server").kill()
+
+
+def end_generator(run: Run) -> None:
+    run.child("locust").kill()
+
+
+def press_ctrl_c(run: Run) -> None:
+    run.process.send_signal(signal.SIGINT)
+
+
+def terminate(run: Run) -> None:
+    run.process.terminate()
+
+
+@pytest.mark.parametrize(
+    ("disturb", "code", "complaint"),
+    [
+        (end_server, 98, "capacity: the server was ended by SIGKILL"),
+        (end_generator, 98, "capacity: the load generator was ended by SIGKILL"),
+        (press_ctrl_c, 130, "capacity: interrupted by Ctrl-C"),
+        (terminate, 143, "capacity: ended by SIGTERM"),
+    ],
+)
+def test_a_run_that_is_cut_short_keeps_its_report_and_leaves_nothing_behind(
+    capacity: Callable[..., Run], disturb: Callable[[Run], None], code: int, complaint: str
+) -> None:
+    run = capacity("--steps", ",".join(["20"] * 50), *QUICK)
+    run.await_first_verdict()
+    disturb(run)
+    assert run.wait() == code
+    assert run.complaint == complaint
+    assert run.report.status == "partial"
+    assert run.report.status_reason == complaint.removeprefix("capacity: ")
+    assert run.report.steps[0].users == 20
+    assert run.report.answer.ending == "cut short"
+
+
+@pytest.fixture
+def plain_pages() -> Iterator[str]:
+    """A web server that knows nothing of WebSockets."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"ws://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_host_where_nobody_listens_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
+    run = capacity("--host", f"ws://127.0.0.1:{free_port()}")
+    assert run.wait() == 2
+    assert "no server at ws://127.0.0.1:" in run.complaint
+    assert not (run.folder / "report.json").exists()
+
+
+def test_a_host_that_is_no_websocket_server_is_one_line_and_exit_code_2(
+    capacity: Callable[..., Run], plain_pages: str
+) -> None:
+    run = capacity("--host", plain_pages)
+    assert run.wait() == 2
+    assert "refused the WebSocket" in run.complaint
+
+
+def test_a_host_that_speaks_another_protocol_is_one_line_and_exit_code_2(
+    capacity: Callable[..., Run], server: RunningServer
+) -> None:
+    run = capacity("--host", f"{server.url}/ws/echo")
+    assert run.wait() == 2
+    assert "did not greet" in run.complaint
+
+
+def test_a_running_server_that_fails_a_bounded_level_ends_the_run_with_99_and_lives_on(
+    capacity: Callable[..., Run], server: RunningServer
+) -> None:
+    run = capacity("--host", server.url, "--bounded", "30", "--slo", "deliver_p99<1us", *QUICK)
+    assert run.wait() == 99, run.errors
+    assert f"The server at {server.url} does not hold 30 chatting users" in run.report.answer.sentence
+    assert run.report.missing == []
+    assert server.get("/health") == "OK"
+
+
+def test_a_running_server_that_vanishes_ends_the_run(capacity: Callable[..., Run], server: RunningServer) -> None:
+    run = capacity("--host", server.url, "--steps", ",".join(["20"] * 50), *QUICK)
+    run.await_first_verdict()
+    server.kill()
+    assert run.wait() == 98
+    assert run.complaint == f"capacity: the server at {server.url} is gone: connection refused"
+    assert run.report.status == "partial"
+
+
+def test_a_server_without_metrics_is_measured_and_the_report_says_what_is_missing(
+    capacity: Callable[..., Run], start: Callable[..., RunningServer]
+) -> None:
+    run = capacity("--host", start("--metrics-port", str(free_port())).url, "--bounded", "30", *QUICK)
+    assert run.wait() == 0, run.errors
+    assert "no metrics at http://127.0.0.1:" in run.report.missing[0]
+    assert run.report.steps[0].server_loop_lag_p99_ms is None
+    assert run.report.steps[0].verdict == "pass"
+
+
+def test_a_plain_peer_of_the_protocol_is_measured_too(capacity: Callable[..., Run], plain_peer: Running) -> None:
+    run = capacity("--host", plain_peer.url, "--steps", "30", *QUICK)
+    assert run.wait() == 0, run.errors
+    assert run.report.steps[0].verdict == "pass"
+    assert run.report.missing
+
+
+def test_a_level_that_nothing_tells_is_invalid_and_ends_with_98(capacity: Callable[..., Run]) -> None:
+    run = capacity("--bounded", "20", "--slo", "resync_p95<5s", *QUICK)
+    assert run.wait() == 98
+    assert [step.verdict for step in run.report.steps] == ["invalid", "invalid"]
+    assert "nothing in the window tells resync_p95" in run.report.answer.sentence
+
+
+def test_several_generator_processes_and_a_mix_of_users_are_driven(capacity: Callable[..., Run]) -> None:
+    run = capacity("--processes", "2", "--mix", "ChattingUser=3,ListeningUser=1", "--steps", "40", *QUICK)
+    assert run.wait() == 0, run.errors
+    (step,) = run.report.steps
+    assert len(step.generator_cpu) == 2
+    assert step.ready == 40
+    # Three quarters of the users talk, one message a second each.
+    assert step.sends_intended is not None
+    assert step.window_s is not None
+    assert step.sends_intended / step.window_s == pytest.approx(30, rel=0.2)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
+    run = capacity("--report", "/dev/null/report")
+    assert run.wait() == 2
+    assert run.complaint.startswith("capacity: --report /dev/null/report: ")
+
+
+def test_an_option_that_the_load_test_refuses_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
+    run = capacity("--backoff", "sometimes", *QUICK)
+    assert run.wait() == 2
+    assert run.complaint.startswith("capacity: argument --backoff: invalid choice: 'sometimes'")

@@ -1,0 +1,160 @@
+"""Real Locust processes, and small servers that speak the protocol in ways of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PATIENCE = 100
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A Locust run that is over: exit code, what it printed, what it logged."""
+
+    code: int
+    out: str
+    log: str
+
+    def ledger(self) -> dict[str, int]:
+        """Return the counts of the summary by their words."""
+        line = next(line for line in self.out.splitlines() if line.startswith("  deliveries"))
+        counts = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", line)}
+        offered = next(line for line in self.out.splitlines() if line.startswith("  offered"))
+        counts["sent"] = int(re.findall(r"(\d+) sent", offered)[0])
+        return counts
+
+    def requests(self) -> dict[str, tuple[int, int]]:
+        """Return Locust's own table: name -> requests, failures."""
+        rows = re.findall(r"^WS +(\w+) +(\d+) +(\d+)\(", self.log, re.MULTILINE)
+        return {name: (int(count), int(failures)) for name, count, failures in rows}
+
+
+class Locust:
+    """A running `locust -f loadtest`; its own process group, so that nothing of it can stay behind unnoticed."""
+
+    def __init__(self, *args: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "locust", "-f", "loadtest", *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait(self) -> Ended:
+        """Wait for its end; no process of it may remain."""
+        out, log = self.process.communicate(timeout=PATIENCE)
+        assert "Traceback" not in log, log
+        with pytest.raises(ProcessLookupError):
+            os.killpg(self.process.pid, 0)
+        return Ended(self.process.returncode, out, log)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C: the whole group gets it, as in a terminal."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """Leave nothing behind after a failed test."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.process.communicate()
+
+
+@pytest.fixture
+def locust() -> Iterator[Callable[..., Locust]]:
+    """Start Locust with arguments."""
+    running: list[Locust] = []
+
+    def start(*args: str) -> Locust:
+        running.append(Locust(*args))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+
+
+class WebLocust:
+    """Locust with its web page, driven as the capacity run does it."""
+
+    def __init__(self, locust: Locust, port: int) -> None:
+        self.locust = locust
+        self._url = f"http://127.0.0.1:{port}"
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self._url + path, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
+            return bytes(answer.read())
+
+    def post(self, path: str, **form: object) -> None:
+        data = urllib.parse.urlencode(form).encode()
+        with urllib.request.urlopen(self._url + path, data, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
+            assert answer.status == 200
+
+    def snapshot(self) -> Any:
+        return json.loads(self.get("/stampede/snapshot"))
+
+    def until(self, condition: Callable[[Any], bool]) -> Any:
+        """Return the first snapshot for which the condition holds."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            assert self.locust.process.poll() is None, self.locust.wait()
+            try:
+                snapshot = self.snapshot()
+            except (urllib.error.URLError, ConnectionError):
+                snapshot = None
+            if snapshot is not None and condition(snapshot):
+                return snapshot
+            time.sleep(0.05)
+        raise AssertionError(f"still not: {snapshot}")
+
+
+@pytest.fixture
+def web_locust(locust: Callable[..., Locust]) -> Callable[..., WebLocust]:
+    """Start Locust with its web page on a free port, and wait until it answers."""
+
+    def start(*args: str) -> WebLocust:
+        port = free_port()
+        web = WebLocust(locust("--web-host", "127.0.0.1", "--web-port", str(port), *args), port)
+        web.until(lambda _: True)
+        return web
+
+    return start
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with a key and its self-signed certificate; the certificate alone is beside it, as `.crt`."""
+    made = tmp_path_factory.mktemp("tls") / "both.pem"
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*command, "-keyout", str(made), "-out", f"{made}.crt"], check=True, capture_output=True)
+    made.write_text(made.read_text() + (made.parent / f"{made.name}.crt").read_text())
+    return made

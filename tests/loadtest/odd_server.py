@@ -1,0 +1,118 @@
+"""A chat server of the guide's messages with faults by the number, and with JSON in a style of its own.
+
+Started as `python odd_server.py '{"drop": 100, ...}'`; says `ws://...` on its first line, and on SIGTERM how many
+deliveries it made and withheld. Keys: `drop`, `double`, `swap` (every n-th delivery; a swapped one
+comes after its sender's next one), `delay` (seconds), `stall`
+(seconds once, after the 200th message), `certificate` (a file: encrypts),
+`style` ("spaced", "reversed" or "escaped").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import ssl
+import sys
+import time
+from itertools import count
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+
+ROOM = dict[ServerConnection, None]
+
+
+class OddServer:
+    """All state of the one server of this process."""
+
+    def __init__(self, faults: dict[str, Any]) -> None:
+        self.faults = faults
+        self.rooms: dict[str, ROOM] = {}
+        self.names: dict[ServerConnection, str] = {}
+        self.numbers = count(1)
+        self.counts = {"messages": 0, "delivered": 0, "dropped": 0, "doubled": 0, "swapped": 0}
+        self.held: dict[tuple[ServerConnection, ServerConnection], str] = {}
+
+    def encode(self, message: dict[str, Any]) -> str:
+        style = self.faults.get("style")
+        if style == "reversed":
+            message = dict(reversed(message.items()))
+        text = json.dumps(message, separators=None if style == "spaced" else (",", ":"))
+        return text.replace("A", "\\u0041") if style == "escaped" else text
+
+    async def tell(self, to: ServerConnection, message: dict[str, Any]) -> None:
+        await to.send(self.encode(message))
+
+    def hits(self, fault: str, number: int) -> bool:
+        return bool(self.faults.get(fault)) and number % self.faults[fault] == 0
+
+    def deliver(self, sender: ServerConnection, to: ServerConnection, text: str) -> None:
+        pair = (sender, to)
+        number = next(self.numbers)
+        if self.hits("drop", number):
+            self.counts["dropped"] += 1
+            return
+        if self.hits("swap", number) and pair not in self.held:
+            self.held[pair] = text  # until the sender's next one has gone out
+            return
+        self.counts["delivered"] += 1
+        texts = [text, text] if self.hits("double", number) else [text]
+        self.counts["doubled"] += len(texts) - 1
+        if pair in self.held:
+            texts.append(self.held.pop(pair))
+            self.counts["delivered"] += 1
+            self.counts["swapped"] += 1
+        for one in texts:
+            asyncio.get_running_loop().call_later(self.faults.get("delay", 0), self.write, to, one)
+
+    def write(self, to: ServerConnection, text: str) -> None:
+        if to.state.name == "OPEN":
+            task = asyncio.ensure_future(to.send(text))
+            task.add_done_callback(lambda done: done.exception())
+
+    async def serve(self, client: ServerConnection) -> None:
+        room: ROOM = {}
+        await self.tell(client, {"type": "connected", "clientId": "x"})
+        async for raw in client:
+            message = json.loads(raw)
+            match message["type"]:
+                case "setUsername":
+                    self.names[client] = message["username"]
+                    await self.tell(client, {"type": "usernameSet", "username": message["username"]})
+                case "joinRoom":
+                    room = self.rooms.setdefault(message["room"], {})
+                    room[client] = None
+                    joined = {"type": "roomJoined", "room": message["room"], "userCount": len(room)}
+                    await self.tell(client, joined)
+                case "chatMessage":
+                    self.counts["messages"] += 1
+                    if self.counts["messages"] == 200 and "stall" in self.faults:
+                        time.sleep(self.faults["stall"])  # noqa: ASYNC251 # that is the fault
+                    said = {"type": "chatMessage", "user": self.names[client], "text": message["text"], "timestamp": 1}
+                    text = self.encode(said)
+                    for other in room:
+                        if other is not client:
+                            self.deliver(client, other, text)
+                case "ping":
+                    await self.tell(client, {"type": "pong", "timestamp": message.get("timestamp"), "serverTime": 1})
+        room.pop(client, None)
+
+
+async def main() -> None:
+    """Serve until SIGTERM."""
+    server = OddServer(json.loads(sys.argv[1]))
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    tls = None
+    if "certificate" in server.faults:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(server.faults["certificate"])
+    async with serve(server.serve, "127.0.0.1", 0, compression=None, ssl=tls) as listening:
+        print(f"ws{'s' if tls else ''}://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
+        await stopped.wait()
+        server.counts["dropped"] += len(server.held)  # their sender said nothing more
+        print(json.dumps(server.counts), flush=True)
+
+
+asyncio.run(main())

@@ -1,0 +1,170 @@
+"""One chat client against our server, the plain one, and one that answers with errors."""
+
+from __future__ import annotations
+
+import time
+from random import Random
+from typing import TYPE_CHECKING
+
+import gevent
+import pytest
+
+from loadtest import _measures
+from loadtest._chat import AnswerError, ChatClient, Identity
+from loadtest._ledger import Room
+from loadtest._measures import Measures
+from loadtest._reactor import Reactor
+from loadtest._target import LostError, resolve
+from loadtest._upload import upload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.peers import Running
+    from loadtest._account import Tally
+    from tests.processes import RunningServer
+
+PATIENCE = 30.0
+
+
+class Group:
+    """Clients of one process in one room."""
+
+    def __init__(self, url: str) -> None:
+        self.faults: list[Exception] = []
+        self.reactor = Reactor(Random(1), self.faults.append)
+        self.target = resolve(f"{url}/")
+        self.measures = Measures()
+        self.identity = Identity(1, 2)
+        self.room = Room(7, self.measures.tally)
+        self.lost = 0
+
+    def client(self) -> ChatClient:
+        client = ChatClient(self.measures, self.identity, self.on_lost)
+        client.connect(self.reactor, self.target, PATIENCE)
+        return client
+
+    def member(self, name: str) -> ChatClient:
+        client = self.client()
+        client.join(name, "room-7", self.room, PATIENCE)
+        return client
+
+    def on_lost(self) -> None:
+        self.lost += 1
+
+    def failures(self, name: str) -> dict[str, int]:
+        return self.measures.requests[name].failures
+
+    @property
+    def tally(self) -> Tally:
+        return self.measures.tally
+
+
+@pytest.fixture
+def group(server: RunningServer) -> Iterator[Group]:
+    made = Group(server.url)
+    yield made
+    made.reactor.close()
+    assert made.faults == []
+
+
+@pytest.fixture
+def plain_group(plain_peer: Running) -> Iterator[Group]:
+    made = Group(plain_peer.url)
+    yield made
+    made.reactor.close()
+    assert made.faults == []
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        gevent.sleep(0.005)
+
+
+def talk(group: Group) -> None:
+    clients = [group.member(f"user-{number}") for number in range(4)]
+    for number in range(20):
+        clients[number % 4].say(time.monotonic_ns(), b"." * 15)
+    until(lambda: group.tally.in_flight == 0)
+    assert (group.tally.expected, group.tally.received, group.tally.lost) == (60, 60, 0)
+    assert group.measures.by_sent.count == group.measures.by_intended.count == 60
+    assert group.measures.sent == 20
+    clients[0].ping()
+    until(lambda: group.measures.requests[_measures.PING].times.count == 1)
+    for client in clients:
+        client.leave(PATIENCE, PATIENCE)
+    assert group.room.settled == 0
+    assert group.lost == 0
+
+
+def test_every_delivery_is_timed_and_entered_in_the_ledger(group: Group) -> None:
+    talk(group)
+
+
+def test_the_plain_server_gives_the_same_numbers(plain_group: Group) -> None:
+    talk(plain_group)
+
+
+def test_a_message_that_is_too_late_or_has_no_room_is_skipped_and_counted(group: Group) -> None:
+    client = group.client()
+    client.say(time.monotonic_ns(), b"")
+    client.join("late", "room-7", group.room, PATIENCE)
+    client.say(time.monotonic_ns() - 6_000_000_000, b"")
+    client.say(time.monotonic_ns() - 200_000_000, b"")
+    assert (group.measures.intended, group.measures.sent, group.measures.late, group.measures.skipped) == (3, 1, 1, 2)
+    assert group.failures(_measures.SEND) == {"skipped: not in a room": 1, "skipped: too late": 1}
+
+
+def test_a_refused_name_is_a_join_that_failed(group: Group) -> None:
+    with pytest.raises(AnswerError, match=r"^error: invalid_field$"):
+        group.client().join("", "room-7", group.room, PATIENCE)
+
+
+def test_a_server_that_vanishes_is_told_to_the_owner_and_frees_the_ledger(group: Group, server: RunningServer) -> None:
+    one, two = group.member("one"), group.member("two")
+    server.kill()
+    until(lambda: group.lost == 2)
+    assert group.failures(_measures.CONNECT) == {"connection lost: 1006": 2}
+    assert not one.is_ready
+    assert not two.is_ready
+    assert group.room.settled == 0
+    with pytest.raises(LostError):
+        one.answer(PATIENCE)
+
+
+def test_messages_of_another_run_are_counted_apart(group: Group, server: RunningServer) -> None:
+    other = Group(server.url)
+    other.identity = Identity(1, 99)
+    group.member("ours")
+    theirs = other.member("theirs")
+    theirs.say(time.monotonic_ns(), b"")
+    until(lambda: group.measures.foreign == 1)
+    assert (group.tally.received, group.tally.duplicated) == (0, 0)
+    other.reactor.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 65537, 1_000_000])
+def test_an_upload_is_checked_against_what_the_server_stored(group: Group, size: int) -> None:
+    upload(group.member("sharer"), group.measures, size, Random(1))
+    request = group.measures.requests[_measures.UPLOAD]
+    assert (request.times.count, request.failures) == (1, {})
+    assert group.measures.optional == {"fileReady": True, "fileSaved": True}
+
+
+def test_a_refused_upload_is_a_failure_with_the_server_s_code(group: Group) -> None:
+    upload(group.member("hoarder"), group.measures, 1 << 30, Random(1))
+    assert group.failures(_measures.UPLOAD) == {"error: upload_too_large": 1}
+
+
+def test_answers_that_a_plain_server_never_gives_are_waited_for_once(
+    plain_group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("loadtest._upload._READY_SECONDS", 0.2)
+    client = plain_group.member("sharer")
+    for _ in range(5):
+        upload(client, plain_group.measures, 70_000, Random(1))
+    request = plain_group.measures.requests[_measures.UPLOAD]
+    assert (request.times.count, request.failures) == (5, {})
+    assert plain_group.measures.optional == {"fileReady": False, "fileSaved": False}

@@ -1,0 +1,353 @@
+"""The engine under plain gevent against real servers: our own, and small ones that misbehave on purpose."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+import gevent
+import pytest
+
+from loadtest._client import BUFFER_BYTES, Connection, connect
+from loadtest._reactor import Reactor
+from loadtest._target import (
+    ConnectError,
+    LostError,
+    NotWebSocketError,
+    RefusedError,
+    TargetError,
+    TlsError,
+    UnreachableError,
+    join_url,
+    resolve,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from benchmarks.peers import Running
+    from tests.processes import RunningServer
+
+PATIENCE = 30.0
+
+
+class Mailbox:
+    """Keeps what a connection brings."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.times: list[int] = []
+        self.error: LostError | None = None
+
+    def take(self, payload: bytes, now: int) -> None:
+        self.messages.append(payload)
+        self.times.append(now)
+
+    def lost(self, error: LostError) -> None:
+        self.error = error
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        gevent.sleep(0.005)
+
+
+@pytest.fixture
+def faults() -> list[Exception]:
+    return []
+
+
+@pytest.fixture
+def reactor(faults: list[Exception]) -> Iterator[Reactor]:
+    made = Reactor(Random(1), faults.append)
+    yield made
+    made.close()
+
+
+class Scripted:
+    """A TCP server that answers one connection with bytes from a script, after the request's head came."""
+
+    def __init__(self, *answers: bytes, hold: bool = False) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"ws://127.0.0.1:{self._socket.getsockname()[1]}/"
+        self._answers = answers
+        self._hold = threading.Event()
+        if not hold:
+            self._hold.set()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        client, _ = self._socket.accept()
+        with client:
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += client.recv(4096)
+            for answer in self._answers:
+                client.sendall(answer)
+            self._hold.wait(PATIENCE)
+
+    def close(self) -> None:
+        self._hold.set()
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., Scripted]]:
+    made: list[Scripted] = []
+
+    def start(*answers: bytes, hold: bool = False) -> Scripted:
+        made.append(Scripted(*answers, hold=hold))
+        return made[-1]
+
+    yield start
+    for server in made:
+        server.close()
+
+
+def open_at(reactor: Reactor, url: str, mailbox: Mailbox | None = None, *, timeout: float = PATIENCE) -> Connection:
+    return connect(reactor, resolve(url), mailbox or Mailbox(), timeout=timeout)
+
+
+# --- conversations ---
+
+
+def test_messages_of_every_length_form_come_back_from_an_echo(reactor: Reactor, server: RunningServer) -> None:
+    box = Mailbox()
+    connection = open_at(reactor, f"{server.url}/ws/echo", box)
+    sent = [b"x" * size for size in (0, 1, 125, 126, 65535, 65536, 200_000)]
+    for message in sent:
+        until(partial(connection.send_text, message))
+    until(lambda: len(box.messages) == len(sent))
+    assert box.messages == sent
+    assert box.times == sorted(box.times)
+
+
+def test_a_goodbye_is_answered_and_everything_before_it_is_heard(reactor: Reactor, server: RunningServer) -> None:
+    box = Mailbox()
+    connection = open_at(reactor, f"{server.url}/ws/echo", box)
+    for number in range(100):
+        assert connection.send_text(str(number).encode())
+    assert connection.close(PATIENCE)
+    assert box.messages == [str(number).encode() for number in range(100)]
+    assert box.error is None
+    assert len(reactor) == 0
+    assert not connection.send_text(b"too late")
+
+
+def test_a_server_that_stops_says_why(reactor: Reactor, server: RunningServer) -> None:
+    box = Mailbox()
+    open_at(reactor, f"{server.url}/ws/echo", box)
+    server.stop()
+    until(lambda: box.error)
+    assert box.error is not None
+    assert box.error.code in (1001, 1012)
+    assert box.error.label == f"connection lost: {box.error.code}"
+    assert len(reactor) == 0
+
+
+def test_a_reset_reaches_the_server_as_a_vanished_client(reactor: Reactor, server: RunningServer) -> None:
+    open_at(reactor, f"{server.url}/").reset()
+    until(lambda: server.closed().get("vanished") == 1)
+
+
+def test_the_plain_peer_shakes_hands_too(reactor: Reactor, plain_peer: Running) -> None:
+    box = Mailbox()
+    connection = open_at(reactor, f"{plain_peer.url}/", box)
+    connection.send_text(b'{"type":"setUsername","username":"one"}')
+    until(lambda: any(b"usernameSet" in message for message in box.messages))
+    assert connection.close(PATIENCE)
+
+
+# --- handshakes ---
+
+ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\ncome back", RefusedError, "HTTP 503 come back"),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", RefusedError, "HTTP 403 Forbidden"),
+        (b"HTTP/1.1 401 No\r\nConnection: close\r\n\r\nfor members\nonly", RefusedError, "HTTP 401 for members only"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", NotWebSocketError, "what answers does not speak HTTP"),
+        (ACCEPTED + b"Sec-WebSocket-Accept: wrong\r\n\r\n", NotWebSocketError, "not a WebSocket server: invalid Sec"),
+        (b"", NotWebSocketError, "closed during handshake|does not speak HTTP"),
+        (b"x" * 100_000, NotWebSocketError, "the answer is no HTTP response|does not speak HTTP"),
+    ],
+)
+def test_a_failed_handshake_has_a_type_and_the_server_s_words(
+    reactor: Reactor, scripted: Callable[..., Scripted], answer: bytes, kind: type[ConnectError], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        open_at(reactor, scripted(answer).url)
+    assert len(reactor) == 0
+
+
+def test_nobody_listening_is_a_refused_connection(reactor: Reactor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(UnreachableError, match=r"^connection refused$"):
+        open_at(reactor, f"ws://127.0.0.1:{port}/")
+
+
+def test_a_server_that_never_answers_times_out(reactor: Reactor, scripted: Callable[..., Scripted]) -> None:
+    with pytest.raises(UnreachableError, match="timed out"):
+        open_at(reactor, scripted(hold=True).url, timeout=0.05)
+    assert len(reactor) == 0
+
+
+def test_an_unknown_host_is_told_so() -> None:
+    with pytest.raises(UnreachableError, match=r"^[^\n]+$"):
+        resolve("ws://no.such.host.invalid/")
+
+
+@pytest.mark.parametrize("host", ["http://a", "a:8080", "ws://", "ws://a:port", "ws://a:99999", ""])
+def test_an_unusable_address_is_refused(host: str) -> None:
+    with pytest.raises(TargetError, match=r"^--host "):
+        join_url(host, "/")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("ws://a:1", "ws://a:1/chat"),
+        ("ws://a:1/", "ws://a:1/chat"),
+        ("wss://a/own?token=x", "wss://a/own?token=x"),
+        ("ws://a?token=x", "ws://a/chat?token=x"),
+    ],
+)
+def test_the_path_is_the_host_s_own_or_the_given_one(host: str, url: str) -> None:
+    assert join_url(host, "/chat") == url
+
+
+# --- what servers get wrong ---
+
+
+def test_frames_that_come_with_the_handshake_and_in_pieces_are_read(reactor: Reactor, server: RunningServer) -> None:
+    """The greeting of a chat connection may arrive in one piece with the response; it is never lost."""
+    for _ in range(20):
+        box = Mailbox()
+        connection = open_at(reactor, f"{server.url}/", box)
+        until(partial(getattr, box, "messages"))
+        assert b'"connected"' in box.messages[0]
+        connection.abort()
+
+
+def test_a_receiver_that_raises_costs_its_own_connection_only(
+    reactor: Reactor, server: RunningServer, faults: list[Exception]
+) -> None:
+    class Broken(Mailbox):
+        def take(self, payload: bytes, now: int) -> None:
+            raise ZeroDivisionError
+
+    good = Mailbox()
+    healthy = open_at(reactor, f"{server.url}/ws/echo", good)
+    broken = open_at(reactor, f"{server.url}/ws/echo", Broken())
+    broken.send_text(b"boom")
+    until(lambda: faults)
+    healthy.send_text(b"fine")
+    until(lambda: good.messages)
+    assert isinstance(faults[0], ZeroDivisionError)
+    assert len(reactor) == 1
+
+
+def test_a_reader_that_stops_reading_fills_a_bounded_buffer(reactor: Reactor, server: RunningServer) -> None:
+    """The echo server stops reading once nobody takes its echoes; then sends are refused, and nothing blocks."""
+
+    class Deaf(Mailbox):
+        pass
+
+    connection = open_at(reactor, f"{server.url}/ws/echo", Deaf())
+    reactor._epoll.modify(connection._fd, 0)  # never readable again
+    sent = 0
+    while connection.send_text(b"x" * 60_000):
+        sent += 60_000
+        assert sent < 1 << 30
+    assert len(connection._pending) <= BUFFER_BYTES + 70_000
+    connection.abort()
+
+
+# --- TLS ---
+
+
+TLS_ECHO = """
+import asyncio, ssl, sys
+from websockets.asyncio.server import serve
+
+async def echo(client):
+    async for message in client:
+        await client.send(message)
+
+async def main():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1])
+    async with serve(echo, "127.0.0.1", 0, ssl=context, compression=None) as server:
+        print(server.sockets[0].getsockname()[1], flush=True)
+        await asyncio.Future()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def tls_echo(certificate: Path) -> Iterator[str]:
+    command = [sys.executable, "-c", TLS_ECHO, str(certificate)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"wss://127.0.0.1:{process.stdout.readline().strip()}/"
+        process.kill()
+
+
+def test_encrypted_connections_work_when_the_certificate_need_not_be_trusted(reactor: Reactor, tls_echo: str) -> None:
+    box = Mailbox()
+    connection = connect(reactor, resolve(tls_echo, verify=False), box, timeout=PATIENCE)
+    sent = [b"short", b"x" * 300_000, b"end"]
+    for message in sent:
+        until(partial(connection.send_text, message))
+    until(lambda: len(box.messages) == len(sent))
+    assert box.messages == sent
+    assert connection.close(PATIENCE)
+
+
+def test_an_untrusted_certificate_is_refused_by_name(reactor: Reactor, tls_echo: str) -> None:
+    with pytest.raises(TlsError, match="certificate not trusted: self"):
+        open_at(reactor, tls_echo)
+    assert len(reactor) == 0
+
+
+def test_plain_bytes_in_place_of_tls_are_a_tls_error(reactor: Reactor) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            client, _ = listening.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(TlsError, match="TLS handshake failed"):
+            open_at(reactor, f"wss://127.0.0.1:{listening.getsockname()[1]}/")
+        thread.join()
+
+
+def test_a_certificate_of_one_s_own_authority_is_trusted(
+    reactor: Reactor, tls_echo: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+    target = resolve(tls_echo)
+    assert target.tls is not None
+    assert target.tls.verify_mode is ssl.CERT_REQUIRED
+    assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)

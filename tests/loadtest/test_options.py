@@ -1,0 +1,53 @@
+"""What the options mean, from the command line and from the web page."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+import pytest
+
+from loadtest._options import OPTIONS, OptionError, check_processes, read
+from loadtest._places import RoomPlan
+from loadtest._timeline import Arrivals
+
+
+def test_without_any_option_rooms_of_twenty_talk_once_a_second() -> None:
+    settings = read(Namespace())
+    assert settings.plan == RoomPlan(None, 20)
+    assert (settings.message_rate, settings.arrivals, settings.message_bytes) == (1.0, Arrivals.CONSTANT, 64)
+    assert (settings.path, settings.verify_tls, settings.prometheus_port) == ("/", True, None)
+
+
+def test_the_web_page_sends_text_and_empty_fields() -> None:
+    form = Namespace(rooms="", room_size="7", message_rate=2.0, upload_bytes="1k", seed=5, prometheus_port="")
+    settings = read(form)
+    assert settings.plan == RoomPlan(None, 7)
+    assert settings.prometheus_port is None
+    assert settings.seed == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rooms", "many"),
+        ("room_size", "0"),
+        ("arrivals", "never"),
+        ("backoff", "x"),
+        ("path", "x"),
+        ("upload_bytes", "x"),
+    ],
+)
+def test_a_bad_value_from_the_web_page_is_named(name: str, value: str) -> None:
+    with pytest.raises(OptionError, match=f"^--{name.replace('_', '-')}: .*{value}"):
+        read(Namespace(**{name: value}))
+
+
+def test_every_option_has_an_environment_name_of_locust_s_kind() -> None:
+    assert [option.env for option in OPTIONS][:2] == ["LOCUST_ROOMS", "LOCUST_ROOM_SIZE"]
+
+
+def test_every_process_needs_a_room() -> None:
+    check_processes(read(Namespace(rooms=2)), 2)
+    check_processes(read(Namespace(room_size=100)), 8)
+    with pytest.raises(OptionError, match="--rooms 2 is less than the 3 processes"):
+        check_processes(read(Namespace(rooms=2)), 3)

@@ -1,0 +1,247 @@
+"""`locust -f loadtest` as people run it, against our server and against one that knows only the guide's messages."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import urllib.request
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from loadtest._options import OPTIONS
+from tests.loadtest.conftest import free_port
+from tests.metrics.pages import series
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from benchmarks.peers import Running
+    from tests.loadtest.conftest import Locust, WebLocust
+    from tests.processes import RunningServer
+
+CLASSES = ["ChattingUser", "FileUploadUser", "ListeningUser", "ReconnectStormUser", "TypingUser"]
+CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
+
+
+HOG = """
+import time, gevent
+from locust import events
+
+def burn():
+    while True:
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            pass
+        gevent.sleep(0.001)
+
+events.test_start.add_listener(lambda **_: gevent.spawn(burn))
+"""
+
+
+def run_to_end(*args: str, locustfile: str = "loadtest") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "locust", "-f", locustfile, *args],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_the_list_shows_exactly_the_five_users() -> None:
+    listed = run_to_end("--list").stdout.split()
+    assert sorted(listed[2:]) == CLASSES
+
+
+def test_the_help_shows_every_option() -> None:
+    shown = run_to_end("--help").stdout
+    for option in OPTIONS:
+        assert f"--{option.name} " in shown
+    assert "--insecure" in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--rooms", "none"], "'none' is not a whole number of at least 1"),
+        (["--rooms", "0"], "'0' is not a whole number of at least 1"),
+        (["--message-rate", "-1"], "'-1' is not a number between"),
+        (["--message-bytes", "8"], "'8' is not a whole number between"),
+        (["--upload-bytes", "big"], "'big' is no size"),
+        (["--backoff", "never"], "invalid choice: 'never'"),
+        (["--path", "chat"], "'chat' does not begin with a slash"),
+        (["--rooms", "2", "--room-size", "2"], "--rooms and --room-size contradict each other"),
+        (["--rooms", "1", "--processes", "2"], "--rooms 1 is less than the 2 processes"),
+        (["--host", "ws://127.0.0.1:9", "--processes", "2"], "cannot connect to ws://127.0.0.1:9/: connection refused"),
+        (["--host", "http://localhost"], "not a WebSocket address"),
+        (["--host", "ws://no.such.host.invalid"], "cannot connect to ws://no.such.host.invalid/"),
+        (["--host", "ws://127.0.0.1:9"], "cannot connect to ws://127.0.0.1:9/: connection refused"),
+    ],
+)
+def test_a_bad_value_is_one_clear_line_and_exit_code_2(flags: list[str], words: str) -> None:
+    done = run_to_end("--headless", "-t", "1s", "--loglevel", "WARNING", *flags)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    complaints = [line for line in done.stderr.splitlines() if "error" in line]
+    assert len(complaints) == 1
+    assert words in complaints[0]
+
+
+def test_a_refused_upgrade_is_told_with_the_status_and_the_server_s_words(server: RunningServer) -> None:
+    done = run_to_end("--headless", "-t", "1s", "--host", server.url, "--path", "/nowhere")
+    assert done.returncode == 2
+    assert f"cannot connect to {server.url}/nowhere: HTTP 404" in done.stderr
+
+
+def test_200_users_of_all_kinds_lose_nothing_and_agree_with_the_server(
+    locust: Callable[..., Locust], server: RunningServer
+) -> None:
+    flags = ("-u", "200", "-r", "100", "-t", "9s", "--storm-period", "3", "--upload-bytes", "1k-200k")
+    ended = locust("--headless", "--host", server.url, *flags).wait()
+    ledger, table, counted = ended.ledger(), ended.requests(), server.samples()
+    assert ended.code == 0, ended.out + ended.log
+    assert sum(failures for _, failures in table.values()) == 0
+    assert ledger["received"] == ledger["expected"] > 0
+    assert (ledger["lost"], ledger["duplicated"], ledger["reordered"]) == (0, 0, 0)
+    assert counted[CHAT.format("received")] == ledger["sent"] == table["send"][0]
+    # What was on its way to users whose line a storm cut was delivered, too, as far as the server knows.
+    assert counted[CHAT.format("delivered")] >= ledger["received"] == table["deliver"][0]
+    assert counted['chat_uploads_total{outcome="saved"}'] == table["upload"][0] > 0
+    assert counted['chat_messages_received_total{type="typing"}'] == table["typing"][0] > 0
+    assert table["resync"][0] > 0
+    assert table["ping"][0] > 0
+    assert "verdict     valid" in ended.out
+
+
+def test_two_processes_count_to_the_message_what_the_server_counts(
+    locust: Callable[..., Locust], server: RunningServer
+) -> None:
+    flags = ("ChattingUser", "-u", "120", "-r", "60", "-t", "5s", "--processes", "2", "--room-size", "10")
+    ended = locust("--headless", "--host", server.url, *flags).wait()
+    ledger, table, counted = ended.ledger(), ended.requests(), server.samples()
+    assert ended.code == 0, ended.out + ended.log
+    assert ledger["expected"] == ledger["received"] == counted[CHAT.format("delivered")] == table["deliver"][0] > 0
+    assert ledger["sent"] == counted[CHAT.format("received")] == table["send"][0] > 0
+    assert table["connect"] == table["join"] == (120, 0)
+
+
+def test_a_plain_server_is_driven_as_well_and_told_what_it_lacks(
+    locust: Callable[..., Locust], plain_peer: Running
+) -> None:
+    flags = ("-u", "100", "-r", "50", "-t", "9s", "--storm-period", "3", "--upload-bytes", "1k-200k")
+    ended = locust("--headless", "--host", plain_peer.url, *flags).wait()
+    ledger, table = ended.ledger(), ended.requests()
+    assert ended.code == 0, ended.out + ended.log
+    assert sum(failures for _, failures in table.values()) == 0
+    assert ledger["received"] == ledger["expected"] > 0
+    assert (ledger["lost"], ledger["duplicated"]) == (0, 0)
+    assert table["resync"][0] > 0
+    assert "never answers with fileReady" in ended.out
+
+
+@pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
+def test_ctrl_c_ends_in_the_summary_and_leaves_no_process(
+    locust: Callable[..., Locust], server: RunningServer, processes: list[str]
+) -> None:
+    running = locust("--headless", "--host", server.url, "ChattingUser", "-u", "40", "-r", "40", *processes)
+    wait_for_deliveries(server)
+    running.interrupt()
+    ended = running.wait()
+    ledger = ended.ledger()
+    assert ended.code == 0, ended.out + ended.log
+    assert ledger["received"] == ledger["expected"] == server.samples()[CHAT.format("delivered")]
+    assert server.samples()["chat_connections"] == 0
+
+
+def wait_for_deliveries(server: RunningServer) -> None:
+    while not server.samples()[CHAT.format("delivered")]:
+        pass
+
+
+def test_a_server_that_dies_is_counted_and_does_not_flood_the_log(
+    web_locust: Callable[..., WebLocust], server: RunningServer
+) -> None:
+    web = web_locust("--host", server.url, "ChattingUser")
+    web.post("/swarm", user_count=20, spawn_rate=20)
+    web.until(lambda now: now["ready"] == 20)
+    server.kill()
+    after = web.until(lambda now: now["requests"]["WS connect"]["failures"] >= 40)
+    assert after["connections"] == after["ready"] == 0
+    web.locust.process.send_signal(signal.SIGTERM)
+    ended = web.locust.wait()
+    assert ended.code == 1
+    assert "connection lost: 1006" in ended.log
+    assert "connection refused" in ended.log
+    assert len(ended.log.splitlines()) < 60
+
+
+@pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
+def test_the_snapshot_follows_the_users_up_and_down(
+    web_locust: Callable[..., WebLocust], server: RunningServer, processes: list[str]
+) -> None:
+    web = web_locust("--host", server.url, "--room-size", "10", "ChattingUser", *processes)
+    before = web.snapshot()
+    assert (before["version"], before["state"], before["users"], before["room_size"]) == (1, "ready", 0, None)
+    web.post("/swarm", user_count=40, spawn_rate=40)
+    up = web.until(lambda now: now["ready"] == 40 and now["deliveries"]["received"] > 100)
+    assert (up["users"], up["connections"], up["room_size"], up["state"]) == (40, 40, 10.0, "running")
+    web.post("/swarm", user_count=20, spawn_rate=40)
+    down = web.until(lambda now: now["ready"] == now["users"] == 20)
+    # Rooms empty one after the other, so that those that remain are as full as before.
+    assert down["room_size"] == 10.0
+    assert down["deliveries"]["received"] >= up["deliveries"]["received"]
+    web.post("/stop")
+    end = web.until(lambda now: now["state"] in ("stopped", "ready") and now["connections"] == 0)
+    deliveries = end["deliveries"]
+    assert deliveries["received"] == deliveries["expected"] == server.samples()[CHAT.format("delivered")]
+    assert sum(end["latency"]["intended"]["buckets"].values()) == deliveries["received"]
+    assert end["sends"]["sent"] == server.samples()[CHAT.format("received")]
+    assert [worker["index"] for worker in end["workers"]] == list(range(len(end["workers"])))
+    assert all(worker["age_s"] <= PROMPT for worker in up["workers"])
+
+
+PROMPT = 5.0  # a second on a quiet machine
+
+
+def talking(users: int, now: Any) -> bool:
+    return bool(now["ready"] == users and now["deliveries"]["received"] > 0)
+
+
+def test_a_second_test_begins_from_zero(web_locust: Callable[..., WebLocust], server: RunningServer) -> None:
+    web = web_locust("--host", server.url, "ChattingUser")
+    for users in (10, 5):
+        web.post("/swarm", user_count=users, spawn_rate=20)
+        web.until(partial(talking, users))
+        web.post("/stop")
+        end = web.until(lambda now: now["connections"] == 0)
+        assert end["requests"]["WS connect"]["count"] == users
+
+
+def test_the_exporter_agrees_with_the_snapshot(web_locust: Callable[..., WebLocust], server: RunningServer) -> None:
+    port = free_port()
+    web = web_locust("--host", server.url, "--prometheus-port", str(port), "ChattingUser")
+    web.post("/swarm", user_count=10, spawn_rate=20)
+    web.until(lambda now: now["deliveries"]["received"] > 0)
+    web.post("/stop")
+    end = web.until(lambda now: now["connections"] == 0)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        page = series(answer.read())
+    assert page["loadtest_deliveries_total"] == end["deliveries"]["received"]
+    assert page["loadtest_deliveries_expected_total"] == end["deliveries"]["expected"]
+    assert page['loadtest_delivery_duration_seconds_count{clock="sent"}'] == end["deliveries"]["received"]
+    assert page['locust_requests_total{method="WS",name="deliver"}'] == end["deliveries"]["received"]
+    assert page["loadtest_connections"] == 0
+
+
+def test_a_busy_generator_says_that_the_run_is_invalid_and_exits_with_98(server: RunningServer, tmp_path: Path) -> None:
+    hog = tmp_path / "hog.py"
+    hog.write_text(HOG)
+    flags = ("ChattingUser", "-u", "10", "-r", "10", "-t", "14s")
+    done = run_to_end("--headless", "--host", server.url, *flags, locustfile=f"loadtest,{hog}")
+    assert done.returncode == 98, done.stdout + done.stderr
+    assert "INVALID" in done.stdout
+    assert "The load generator is the limit, this run is invalid" in done.stderr

@@ -1,0 +1,93 @@
+"""Who is let in, and how fast one may speak."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.limits import BUSY, CROWDED, DRAINING, FULL, Admission, Pace, accountable_address
+
+
+def test_a_pace_allows_its_burst_and_then_its_rate() -> None:
+    pace = Pace(rate=10, burst=5)
+    assert [pace.take(100.0) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert pace.wait(100.0) == pytest.approx(0.1)
+    assert not pace.take(100.05)
+    assert pace.take(100.11)
+    assert not pace.rested(100.2)
+    assert pace.rested(101.0)
+
+
+@given(st.lists(st.floats(0, 0.5), max_size=200), st.floats(0.5, 50), st.integers(1, 20))
+def test_never_more_than_burst_plus_rate_in_any_stretch_of_time(pauses: list[float], rate: float, burst: int) -> None:
+    pace = Pace(rate, burst)
+    now, taken = 0.0, []
+    for pause in pauses:
+        now += pause
+        if pace.take(now):
+            taken.append(now)
+    for first in range(len(taken)):
+        for last in range(first, len(taken)):
+            assert last - first + 1 <= burst + rate * (taken[last] - taken[first]) + 1e-6
+
+
+def test_a_pace_of_zero_allows_everything() -> None:
+    pace = Pace(0, 1)
+    assert all(pace.take(1.0) for _ in range(1000))
+
+
+def test_the_server_fills_up_and_has_room_again() -> None:
+    admission = Admission(most=2, most_per_address=0, handshakes=0)
+    assert [admission.admit("a", 0.0) for _ in range(3)] == [None, None, FULL]
+    admission.release("a")
+    assert admission.admit("b", 0.0) is None
+
+
+def test_an_address_has_its_share() -> None:
+    admission = Admission(most=0, most_per_address=2, handshakes=0)
+    assert [admission.admit(address, 0.0) for address in "aaba"] == [None, None, None, CROWDED]
+    admission.release("a")
+    assert admission.admit("a", 0.0) is None
+
+
+def test_handshakes_have_a_pace() -> None:
+    admission = Admission(most=0, most_per_address=0, handshakes=3)
+    assert [admission.admit("a", 5.0) for _ in range(4)] == [None, None, None, BUSY]
+    assert admission.admit("a", 5.4) is None
+
+
+def test_nobody_is_let_in_while_draining() -> None:
+    admission = Admission(most=0, most_per_address=0, handshakes=0)
+    admission.draining = True
+    assert admission.admit("a", 0.0) is DRAINING
+
+
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "counted"),
+    [
+        ("192.0.2.1", [], "192.0.2.1"),
+        ("192.0.2.1", ["198.51.100.9"], "192.0.2.1"),  # said by someone we do not trust
+        ("10.0.0.1", ["198.51.100.9"], "198.51.100.9"),
+        ("10.0.0.1", ["203.0.113.5, 198.51.100.9, 10.0.0.2"], "198.51.100.9"),  # the client wrote the first itself
+        ("10.0.0.1", ["203.0.113.5", "198.51.100.9"], "198.51.100.9"),
+        ("10.0.0.1", ["unknown"], "10.0.0.1"),
+        ("10.0.0.1", ["", "198.51.100.9"], "198.51.100.9"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("::ffff:10.0.0.1", ["198.51.100.9"], "198.51.100.9"),
+        ("::ffff:192.0.2.1", [], "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", [], "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", [], "2001:db8:1:2::/64"),
+        ("fd00::1", ["2001:db8:7::1"], "2001:db8:7::/64"),
+        ("", [], ""),
+    ],
+)
+def test_a_connection_is_counted_under_the_address_nearest_to_the_client_that_can_be_believed(
+    peer: str, forwarded: list[str], counted: str
+) -> None:
+    assert accountable_address(peer, forwarded, PROXIES) == counted

@@ -1,0 +1,78 @@
+"""The README tells the truth: its tables are the code's, its commands exist, its flags are known."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from capacity.settings import read_settings
+from loadtest._options import INSECURE_HELP, OPTIONS
+from tests.tables import ROOT, rows
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+
+
+def help_of(*command: str) -> str:
+    return subprocess.run([sys.executable, "-m", *command, "--help"], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_first_two_commands_are_the_answer_and_the_tests() -> None:
+    assert COMMANDS[:2] == ["make capacity", "make test"]
+
+
+def test_every_make_verb_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    verbs = {command.split()[1] for command in COMMANDS if command.startswith("make ")}
+    assert verbs <= set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "-m server" in command or "locust" in command])
+def test_every_flag_of_a_command_is_known(command: str) -> None:
+    module = "server" if "-m server" in command else "locust"
+    known = help_of(module)
+    assert all(flag in known for flag in re.findall(r"--?[a-z][a-z-]*", command.partition(module)[2]))
+
+
+@pytest.mark.parametrize("arguments", re.findall(r'ARGS="(.*?)"', README))
+def test_the_capacity_run_takes_the_arguments_shown(arguments: str) -> None:
+    read_settings([part.strip("'") for part in arguments.split()], {})
+
+
+def test_the_options_of_the_capacity_run() -> None:
+    shown = help_of("capacity")
+    listed = rows("README.md", "### Options of the capacity run")
+    assert [flag for flag, _, _ in listed] == re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE)
+    words = " ".join(shown.split())
+    assert [text for _, _, text in listed if text not in words] == []
+
+
+def test_the_options_of_the_load_test() -> None:
+    expected = [
+        [f"--{option.name}", "" if option.default in (None, "") else str(option.default), option.help]
+        for option in OPTIONS
+    ]
+    assert rows("README.md", "### Options of the load test") == [*expected, ["--insecure", "", INSECURE_HELP]]
+
+
+def test_the_classes_of_the_load_test_and_their_weights() -> None:
+    listed = {name: int(weight) for name, weight, _ in rows("README.md", "## Locust alone")}
+    found = {}
+    for path in (ROOT / "loadtest").glob("[!_]*.py"):
+        for name, weight in re.findall(
+            r"class (\w+)\(.*?^    weight = (\d+)", path.read_text(), re.DOTALL | re.MULTILINE
+        ):
+            found[name] = int(weight)
+    assert listed == found
+
+
+def test_the_picture_is_there_and_small() -> None:
+    for picture in re.findall(r"!\[.+?\]\((.+?)\)", README):
+        assert 0 < (ROOT / picture).stat().st_size < 300_000
