@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.processes import RunningServer
 
-SECRET = "xyzzy-plugh-never-in-a-log"  # noqa: S105 - of nothing
+SECRET = "xyzzy-plugh-never-in-a-log"
 
 
 def lines(log: str) -> list[dict[str, Any]]:
