@@ -119,23 +119,16 @@ class Connection(asyncio.Protocol):
     # --- what the event loop calls ---
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of frames."""
-        services = self._gate.services
-        now = services.clock()
+        """Take bytes of frames; when this tick's time is over, later."""
+        gate = self._gate
+        now = gate.services.clock()
         self.heard_at = now
-        services.stats.received_bytes += len(data)
-        try:
-            for item in self._splitter.split(data):
-                if type(item) is not bytes:
-                    self._judge(item, now)
-                elif self._hearing:
-                    if item.isascii() or _is_utf8(item):
-                        self._endpoint.text(item, now)
-                    else:
-                        self._fail(CloseReason.INVALID_DATA, "text is not UTF-8")
-        except Exception:
-            log.exception("a message could not be handled")
-            self._fail(CloseReason.INTERNAL, "internal error")
+        gate.services.stats.received_bytes += len(data)
+        if gate.tick.is_over(now):
+            self._transport.pause_reading()  # so that nothing overtakes these bytes
+            gate.tick.defer(lambda: self._handle_deferred(data, now))
+        else:
+            self._handle(data, now)
 
     def eof_received(self) -> bool:
         """Close our side too when the peer has closed its own."""
@@ -259,6 +252,24 @@ class Connection(asyncio.Protocol):
             self._timer = None
 
     # --- WebSocket ---
+
+    def _handle(self, data: bytes, now: float) -> None:
+        try:
+            for item in self._splitter.split(data):
+                if type(item) is not bytes:
+                    self._judge(item, now)
+                elif self._hearing:
+                    if item.isascii() or _is_utf8(item):
+                        self._endpoint.text(item, now)
+                    else:
+                        self._fail(CloseReason.INVALID_DATA, "text is not UTF-8")
+        except Exception:
+            log.exception("a message could not be handled")
+            self._fail(CloseReason.INTERNAL, "internal error")
+
+    def _handle_deferred(self, data: bytes, now: float) -> None:
+        self._handle(data, now)
+        self._resume_reading()
 
     def _judge(self, frame: bytes, now: float) -> None:
         """Let the protocol look at a frame, and act on what it says."""
