@@ -76,7 +76,7 @@ def test_work_per_message_costs_that_much_processor_time(tmp_path: Path) -> None
 
 
 def test_more_talking_clients_than_it_can_serve_starve_nobody() -> None:
-    """libuv alone would serve 1 024 ready sockets, again and again, before anything else got its turn."""
+    """Without a budget libuv would serve 1 024 ready sockets, again and again, before anything else got its turn."""
     clients, messages, work = 1300, 4, 0.001
     server = start_server("--work-per-message", str(work), "--drain-seconds", "0")
     herd = [RawClient(server.url) for _ in range(clients)]
