@@ -163,11 +163,8 @@ class _Counts:
 
 
 def _operations(requests: Mapping[str, _Counts], sent: int) -> int:
-    """Count what was tried: every request of Locust's table, and chat messages where the table has none.
-
-    Failures are added to the count, so that a share of errors is known also when nothing but failures came.
-    """
-    tried = sum(counts.count + counts.failures for counts in requests.values())
+    """Count what was tried: every request of Locust's table, failed or not, and chat messages where it has none."""
+    tried = sum(counts.count for counts in requests.values())
     return tried if requests.get("WS send", _Counts(0, 0)).count else tried + sent
 
 

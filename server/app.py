@@ -38,6 +38,7 @@ from server.pages import RecentRate, Status, metrics_pages, pages
 from server.retention import Retention
 from server.services import Services
 from server.stats import ServerStats
+from server.tick import Tick
 from server.tls import TlsFiles
 from server.uploads import UploadStore
 from server.visitor import Visitor
@@ -72,9 +73,10 @@ class ChatServer:
         self._clock = clock
         self._tls = TlsFiles(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
         self.stats = ServerStats()
+        self._tick = Tick(loop.call_soon, clock)
         hub = Hub(
             self.stats,
-            schedule=loop.call_soon,
+            tick=self._tick,
             clock=clock,
             wall_ms=lambda: time.time_ns() // 1_000_000,
             call_later=loop.call_later,
@@ -207,7 +209,7 @@ class ChatServer:
                 await self._gate.emptied()
 
     def _make_gate(self, services: Services, door: Doorkeeper) -> Gate:
-        return Gate(services, door, self._wheel, self._loop, self._admission.most + SPARE_SOCKETS)
+        return Gate(services, door, self._wheel, self._loop, self._tick, self._admission.most + SPARE_SOCKETS)
 
     async def _listen(self, gate: Gate, port: int, context: ssl.SSLContext | None) -> int:
         try:

@@ -102,25 +102,17 @@ class Connection(asyncio.Protocol):
     # --- what the event loop calls ---
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of frames."""
-        services = self._gate.services
-        now = services.clock()
+        """Take bytes of frames; when this tick's time is over, later."""
+        gate = self._gate
+        now = gate.services.clock()
         self.heard_at = now
-        services.stats.received_bytes += len(data)
+        gate.services.stats.received_bytes += len(data)
         self._bytes_in += len(data)
-        try:
-            for item in self._splitter.split(data):
-                if type(item) is not bytes:
-                    self._judge(item, now)
-                elif self._hearing:
-                    self._messages_in += 1
-                    if item.isascii() or _is_utf8(item):
-                        self._endpoint.text(item, now)
-                    else:
-                        self._fail(CloseReason.INVALID_DATA, "text is not UTF-8")
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection and no other
-            log.error("message not handled", client=self._admitted.address, **cause(error))  # noqa: TRY400 - told by kind and place, it may quote the message
-            self._fail(CloseReason.INTERNAL, "internal error")
+        if gate.tick.is_over(now):
+            self.hold()  # so that nothing overtakes these bytes
+            gate.tick.defer(lambda: self._handle_deferred(data, now))
+        else:
+            self._handle(data, now)
 
     def eof_received(self) -> bool:
         """Close our side too when the peer has closed its own."""
@@ -278,6 +270,25 @@ class Connection(asyncio.Protocol):
             self._timer = None
 
     # --- WebSocket ---
+
+    def _handle(self, data: bytes, now: float) -> None:
+        try:
+            for item in self._splitter.split(data):
+                if type(item) is not bytes:
+                    self._judge(item, now)
+                elif self._hearing:
+                    self._messages_in += 1
+                    if item.isascii() or _is_utf8(item):
+                        self._endpoint.text(item, now)
+                    else:
+                        self._fail(CloseReason.INVALID_DATA, "text is not UTF-8")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection and no other
+            log.error("message not handled", client=self._admitted.address, **cause(error))  # noqa: TRY400 - told by kind and place, it may quote the message
+            self._fail(CloseReason.INTERNAL, "internal error")
+
+    def _handle_deferred(self, data: bytes, now: float) -> None:
+        self._handle(data, now)
+        self.release()
 
     def _judge(self, frame: bytes, now: float) -> None:
         """Let the protocol look at a frame, and act on what it says."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from server.handshake import Doorkeeper
     from server.heartbeat import HeartbeatWheel
     from server.services import Services
+    from server.tick import Tick
 
 
 class Guest(Protocol):
@@ -32,6 +33,7 @@ class Gate:
     door: Doorkeeper
     wheel: HeartbeatWheel
     loop: asyncio.AbstractEventLoop
+    tick: Tick
     most_sockets: int
     guests: set[Guest] = field(default_factory=set)
     _emptied: asyncio.Event | None = None

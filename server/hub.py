@@ -1,7 +1,7 @@
 """The chat itself: who is here, who is in which room, and what each message does.
 
 No sockets, no clock, no await: a plain object. Frames go out through each client's `write`, time comes in with
-every call, and the end of a tick is whatever `schedule` makes of it.
+every call, and a tick ends when `tick` says so.
 
 Order, as the protocol promises it: a client's messages take effect in the order they came; everyone in a room sees
 the room's messages in one order; a newcomer sees its own `userJoined` before its `roomJoined`.
@@ -9,7 +9,6 @@ the room's messages in one order; a newcomer sees its own `userJoined` before it
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from server import messages as wire
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from server.room import Member
     from server.stats import ServerStats
+    from server.tick import Tick
 
 PRESENCE_SECONDS: Final = 0.25
 """How often a large room is told of comings and goings."""
@@ -45,7 +45,7 @@ class Hub:
 
     Args:
         stats: where everything is counted.
-        schedule: runs a callback at the end of this tick (`loop.call_soon`).
+        tick: rooms are flushed at its end.
         clock: monotonic seconds; the clock of every `received_at`.
         wall_ms: wall clock in milliseconds, for timestamps in messages.
         call_later: calls back after some seconds (`loop.call_later`).
@@ -56,19 +56,18 @@ class Hub:
         self,
         stats: ServerStats,
         *,
-        schedule: Callable[[Callable[[], None]], object],
+        tick: Tick,
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
         call_later: Callable[[float, Callable[[], None]], object],
         presence_threshold: int,
     ) -> None:
         self._stats = stats
-        self._schedule = schedule
+        self._tick = tick
         self._clock = clock
         self._wall_ms = wall_ms
         self._call_later = call_later
         self._presence_threshold = presence_threshold
-        self._flushes: deque[Callable[[], None]] = deque()
         self.rooms: dict[str, Room] = {}
         self.everyone = self._make_room("everyone")
         self.watchers = self._make_room("watchers")
@@ -212,23 +211,7 @@ class Hub:
         return client.room
 
     def _make_room(self, name: str) -> Room:
-        return Room(name, self._stats, self._at_end_of_tick, self._clock)
-
-    def _at_end_of_tick(self, flush: Callable[[], None]) -> None:
-        """Collect the rooms to flush: one callback a tick for all of them costs less than one for each."""
-        if not self._flushes:
-            self._schedule(self._flush_rooms)
-        self._flushes.append(flush)
-
-    def _flush_rooms(self) -> None:
-        """Flush those that asked in this tick; who asks from here on, to go on with a slice, waits for the next."""
-        due, self._flushes = self._flushes, deque()
-        try:
-            while due:
-                due.popleft()()
-        finally:
-            for flush in due:  # a flush that fails takes no other room with it
-                self._at_end_of_tick(flush)
+        return Room(name, self._stats, self._tick.at_end, self._clock)
 
     def _open(self, name: str) -> Room:
         room = self.rooms[name] = self._make_room(name)

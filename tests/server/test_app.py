@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.frames import masked_text_frame
 from tests.clients import ChatClient, RawClient
 from tests.processes import run_server, start_server
 
@@ -74,3 +75,19 @@ def test_work_per_message_costs_that_much_processor_time(tmp_path: Path) -> None
         return used
 
     assert cost("--work-per-message", "0.002") - cost() == pytest.approx(201 * 0.002, rel=0.25)
+
+
+def test_more_talking_clients_than_it_can_serve_starve_nobody() -> None:
+    """Without a budget libuv would serve 1 024 ready sockets, again and again, before anything else got its turn."""
+    clients, messages, work = 1300, 4, 0.001
+    server = start_server("--work-per-message", str(work), "--drain-seconds", "0")
+    herd = [RawClient(server.url) for _ in range(clients)]
+    frame = masked_text_frame(b'{"type":"typing"}', b"mask") * messages
+    for client in herd:
+        client.send(frame)
+    # Over five seconds of work are waiting now. A page is asked for after them and answered before them.
+    assert server.get("/health") == "OK"
+    assert server.samples()['chat_messages_received_total{type="typing"}'] < clients * messages * 0.8
+    for client in herd:
+        client.close()
+    server.stop()

@@ -17,6 +17,7 @@ from server.errors import ErrorCode
 from server.frames import FrameSplitter
 from server.hub import Client, Hub
 from server.stats import ServerStats
+from server.tick import Tick
 from server.transfer import HOLD_BYTES, HOLD_JOBS, FileTransfer
 from server.uploads import UploadStore
 from tests.server.uploading import CHUNK, chunks_of, files
@@ -83,7 +84,7 @@ class World:
         self.store = UploadStore(folder, self.stats, most=MOST, budget=100 * CHUNK)
         hub = Hub(
             self.stats,
-            schedule=lambda _: None,
+            tick=Tick(lambda _: None, lambda: 1.0),
             clock=lambda: 1.0,
             wall_ms=lambda: 1,
             call_later=lambda _seconds, _callback: None,

@@ -1,0 +1,100 @@
+"""The end of a tick: one callback for all, each once, and never too late."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.tick import BUDGET_SECONDS, Tick
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Loop:
+    """An event loop of which one turns the crank oneself."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.asked: deque[Callable[[], None]] = deque()
+        self.done: list[str] = []
+        self.tick = Tick(self.asked.append, lambda: self.now)
+
+    def iterate(self) -> None:
+        for _ in range(len(self.asked)):
+            self.asked.popleft()()
+
+    def note(self, text: str, seconds: float = 0.0) -> None:
+        self.done.append(text)
+        self.now += seconds
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
+
+
+def test_all_that_is_asked_for_runs_from_one_callback_in_its_order(loop: Loop) -> None:
+    assert not loop.tick.is_over(loop.now)
+    for name in "abc":
+        loop.tick.at_end(partial(loop.note, name))
+    assert (len(loop.asked), loop.done) == (1, [])
+    loop.iterate()
+    assert (len(loop.asked), loop.done) == (0, ["a", "b", "c"])
+
+
+def test_what_asks_to_go_on_waits_for_the_next_end(loop: Loop) -> None:
+    def first() -> None:
+        loop.note("first")
+        loop.tick.at_end(partial(loop.note, "second"))
+
+    loop.tick.at_end(first)
+    loop.iterate()
+    assert loop.done == ["first"]
+    loop.iterate()
+    assert loop.done == ["first", "second"]
+
+
+def test_a_ticks_time_runs_from_its_first_read(loop: Loop) -> None:
+    loop.tick.at_end(partial(loop.note, "timer"))
+    loop.now += 10 * BUDGET_SECONDS
+    assert not loop.tick.is_over(loop.now)
+    assert not loop.tick.is_over(loop.now + BUDGET_SECONDS / 2)
+    assert loop.tick.is_over(loop.now + 1.5 * BUDGET_SECONDS)
+    loop.iterate()
+    assert not loop.tick.is_over(loop.now + 1.5 * BUDGET_SECONDS)
+
+
+def test_deferred_work_is_done_in_its_order_a_budget_at_a_time_with_flushes_between(loop: Loop) -> None:
+    loop.tick.is_over(loop.now)
+    loop.tick.at_end(partial(loop.note, "flush"))
+
+    def work(name: str) -> None:
+        loop.note(name, BUDGET_SECONDS * 0.6)
+        loop.tick.at_end(partial(loop.note, f"flush {name}"))
+
+    for name in "abcd":
+        loop.tick.defer(partial(work, name))
+    loop.iterate()
+    assert loop.done == ["flush", "a", "b", "flush a", "flush b"]
+    loop.iterate()
+    assert loop.done[5:] == ["c", "d", "flush c", "flush d"]
+    assert not loop.asked
+
+
+def test_one_that_fails_takes_no_other_with_it(loop: Loop) -> None:
+    def broken() -> None:
+        raise OSError("this must not happen, but if it does")
+
+    loop.tick.at_end(broken)
+    loop.tick.at_end(partial(loop.note, "other"))
+    loop.tick.defer(broken)
+    loop.tick.defer(partial(loop.note, "deferred"))
+    for _ in range(2):
+        with pytest.raises(OSError, match="must not happen"):
+            loop.iterate()
+    loop.iterate()
+    assert loop.done == ["other", "deferred"]
