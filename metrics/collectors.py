@@ -90,8 +90,11 @@ class ActiveUploads(Protocol):
 class AdmissionState(Protocol):
     """Whoever knows how many may come in."""
 
-    most: int
-    draining: bool
+    @property
+    def most(self) -> int: ...
+
+    @property
+    def draining(self) -> bool: ...
 
 
 class ServerState(ConnectionState, MessageState, RoomState, UploadState, Protocol):
