@@ -29,6 +29,7 @@ CLOSE_SECONDS: Final = 5.0
 """How long a peer may take to answer our close frame before it is cut off."""
 
 _PING_PAYLOAD: Final = b"stampede"
+_PONG: Final = 0x80 | Opcode.PONG
 _PING_FRAME: Final = Frame(Opcode.PING, _PING_PAYLOAD).serialize(mask=False)
 
 log = logging.getLogger("stampede.connection")
@@ -37,12 +38,12 @@ log = logging.getLogger("stampede.connection")
 class Fragments:
     """A message that comes in several frames (RFC 6455, section 5.4)."""
 
-    __slots__ = ("_decoder", "_parts", "is_text")
+    __slots__ = ("_decoder", "_message", "is_text")
 
     def __init__(self, *, is_text: bool) -> None:
         self.is_text = is_text
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._parts: list[bytes] = []
+        self._message = bytearray()  # in one piece: any number of tiny parts costs no more than their bytes
 
     def add(self, data: bytes, *, final: bool) -> None:
         """Take the next part; text is checked as it comes, so that bad text fails as early as it can.
@@ -52,11 +53,11 @@ class Fragments:
         """
         if self.is_text:
             self._decoder.decode(data, final)
-        self._parts.append(data)
+        self._message += data
 
     def whole(self) -> bytes:
         """Return the message."""
-        return b"".join(self._parts)
+        return bytes(self._message)
 
 
 class Connection(asyncio.Protocol):
@@ -67,6 +68,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_admitted",
+        "_backlog",
         "_endpoint",
         "_fragments",
         "_gate",
@@ -94,6 +96,7 @@ class Connection(asyncio.Protocol):
         self._splitter = FrameSplitter(masked=True, max_size=admitted.path.max_size)
         self._endpoint: Endpoint = admitted.path.endpoint(self, gate.services, admitted.username)
         self._fragments: Fragments | None = None
+        self._backlog: bytes | bytearray = b""  # whole frames that wait for the peer to catch up; a bytearray, once any
         self._open = True  # until a close frame was sent
         self._writable = True  # open, and not behind
         self._hearing = True  # what the peer says still counts
@@ -144,7 +147,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Note that more than the soft limit is unsent; that may last only so long."""
         self._writable = False
-        if self._open:
+        if self._open and not self._slow:
             services = self._gate.services
             services.stats.slow_consumers += 1
             self._slow = True
@@ -152,9 +155,10 @@ class Connection(asyncio.Protocol):
                 self._timer = self._gate.loop.call_later(services.settings.slow_timeout, self._give_up)
 
     def resume_writing(self) -> None:
-        """Note that the peer has caught up."""
+        """Hand on what waited; unless that is too much again, the peer has caught up."""
         self._writable = self._open
-        if self._open:
+        self._release()
+        if self._writable:
             self._end_slowness()
 
     def connection_lost(self, _exc: Exception | None) -> None:
@@ -186,15 +190,12 @@ class Connection(asyncio.Protocol):
         """Send whole frames to a peer that is behind; above the hard limit it is given up."""
         if not self._open or self._transport.is_closing():
             return CLOSED
-        settings = self._gate.services.settings
-        if (
-            settings.buffer_hard_limit
-            and self._transport.get_write_buffer_size() + len(data) > settings.buffer_hard_limit
-        ):
-            self._writable = False
-            self._gate.loop.call_soon(self._give_up)  # not now: whoever writes may be walking through a room
+        if self._is_too_much(len(data)):
             return SLOW
-        self._transport.write(data)
+        # Not into the transport: it spends some hundred bytes on each write, whatever its size.
+        if not self._backlog:
+            self._backlog = bytearray()
+        self._backlog += data
         self._gate.services.stats.sent_bytes += len(data)
         return ""
 
@@ -240,6 +241,21 @@ class Connection(asyncio.Protocol):
     def _resume_reading(self) -> None:
         if not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def _is_too_much(self, more: int) -> bool:
+        """Tell whether so many bytes more would be above the hard limit; then the peer is given up."""
+        limit = self._gate.services.settings.buffer_hard_limit
+        if not limit or self._transport.get_write_buffer_size() + len(self._backlog) + more <= limit:
+            return False
+        self._writable = False
+        self._gate.loop.call_soon(self._give_up)  # not now: whoever writes may be walking through a room
+        return True
+
+    def _release(self) -> None:
+        """Hand the backlog to the transport, in one piece."""
+        if self._backlog and not self._transport.is_closing():
+            self._transport.write(self._backlog)
+            self._backlog = b""
 
     def _give_up(self) -> None:
         """Drop a peer that does not read what it is sent."""
@@ -307,11 +323,14 @@ class Connection(asyncio.Protocol):
         self._end(reason)
 
     def _pump(self) -> None:
-        """Send what the protocol has to say."""
+        """Send what the protocol has to say, after what has been said."""
+        self._release()
         for data in self._protocol.data_to_send():
             if self._transport.is_closing():
                 return
             if data:
+                if self._open and data[0] == _PONG and self._is_too_much(len(data)):
+                    continue  # it pings and does not read
                 self._transport.write(data)
                 self._gate.services.stats.sent_bytes += len(data)
             elif self._transport.can_write_eof():
