@@ -329,8 +329,8 @@ class Connection(asyncio.Protocol):
             if self._transport.is_closing():
                 return
             if data:
-                if self._open and data[0] == _PONG and self._is_too_much(len(data)):
-                    continue  # it pings and does not read
+                if data[0] == _PONG and (not self._open or self._is_too_much(len(data))):
+                    continue  # it pings and does not read, or after our goodbye
                 self._transport.write(data)
                 self._gate.services.stats.sent_bytes += len(data)
             elif self._transport.can_write_eof():
