@@ -82,7 +82,7 @@ class Room:
         clock: monotonic seconds.
     """
 
-    __slots__ = ("_batches", "_clock", "_outbox", "_schedule", "_stats", "joined", "left", "members", "name")
+    __slots__ = ("_batches", "_clock", "_is_going", "_outbox", "_schedule", "_stats", "joined", "left", "members", "name")
 
     def __init__(
         self,
@@ -99,6 +99,7 @@ class Room:
         self._clock = clock
         self._outbox: list[Entry] = []
         self._batches: deque[Batch] = deque()  # of a large room, oldest first
+        self._is_going = False  # whether the next slice is scheduled
 
     def __len__(self) -> int:
         return len(self.members)
@@ -148,10 +149,10 @@ class Room:
         self._stats.fanout_recipients.observe(recipients)
 
     def flush(self) -> None:
-        """Write the outbox to every member, or begin to."""
+        """Write the outbox to every member, or begin to; what comes while that goes on is joined and goes next."""
         if not self._is_small:
-            self._cut()
-            self._go_on()
+            if not self._is_going:
+                self._go_on()
         elif self._outbox:
             self._flush_at_once()
 
@@ -189,13 +190,17 @@ class Room:
 
     def _go_on(self) -> None:
         """Deliver for as long as a slice may take, then let others have their turn."""
+        self._is_going = False
         deadline = self._clock() + SLICE_SECONDS
-        while self._batches:
+        while self._batches or self._outbox:
+            if not self._batches:
+                self._cut()
             batch = self._batches[0]
             while batch.pending:
                 for _ in range(min(32, len(batch.pending))):  # the clock costs as much as a fraction of a write
                     self._deliver(batch, batch.pending.popitem()[0])
                 if batch.pending and self._clock() >= deadline:
+                    self._is_going = True
                     self._schedule(self._go_on)
                     return
             self._observe(batch.entries)
