@@ -175,7 +175,7 @@ class Room:
             frame, _, _, author = outbox[0]
             for member in self.members:
                 if member is not author and (trouble := member.write(frame)):
-                    self._deliver_in_trouble(outbox, member, trouble)
+                    self._deliver_in_trouble(outbox, frame, member, trouble)
         else:
             batch = Batch(outbox, self.members)
             for member in self.members:
@@ -209,10 +209,14 @@ class Room:
     def _deliver(self, batch: Batch, member: Member) -> None:
         data = batch.data_for(member)
         if data and (trouble := member.write(data)):
-            self._deliver_in_trouble(batch.entries, member, trouble)
+            self._deliver_in_trouble(batch.entries, data, member, trouble)
 
-    def _deliver_in_trouble(self, entries: list[Entry], member: Member, trouble: str) -> None:
+    def _deliver_in_trouble(self, entries: list[Entry], data: bytes, member: Member, trouble: str) -> None:
         """Give a member that is behind what it cannot do without, and count what it, or one that is gone, missed."""
+        if trouble == SLOW and EPHEMERAL.isdisjoint([kind for _, kind, _, _ in entries]):
+            if worse := member.push(data):  # the common case has to be cheap: many may be behind at once
+                self._count_missed([entry for entry in entries if entry[3] is not member], worse)
+            return
         missed = [entry for entry in entries if entry[3] is not member]
         if trouble == SLOW:
             kept = [entry for entry in missed if entry[1] not in EPHEMERAL]
