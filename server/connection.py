@@ -31,6 +31,7 @@ CLOSE_SECONDS: Final = 5.0
 """How long a peer may take to answer our close frame before it is cut off."""
 
 _PING_PAYLOAD: Final = b"stampede"
+_PONG: Final = 0x80 | Opcode.PONG
 _PING_FRAME: Final = Frame(Opcode.PING, _PING_PAYLOAD).serialize(mask=False)
 
 log = structlog.get_logger()
@@ -44,6 +45,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_admitted",
+        "_backlog",
         "_bytes_in",
         "_bytes_out",
         "_endpoint",
@@ -75,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._splitter = FrameSplitter(masked=True, max_size=admitted.path.max_size)
         self._endpoint: Endpoint = admitted.path.endpoint(self, gate.services, admitted.username)
         self._fragments: Fragments | None = None
+        self._backlog: bytes | bytearray = b""  # whole frames that wait for the peer to catch up; a bytearray, once any
         self._open = True  # until a close frame was sent
         self._writable = True  # open, and not behind
         self._hearing = True  # what the peer says still counts
@@ -121,7 +124,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Note that more than the soft limit is unsent; that may last only so long."""
         self._writable = False
-        if self._open:
+        if self._open and not self._slow:
             services = self._gate.services
             services.stats.slow_consumers += 1
             self._slow = True
@@ -129,9 +132,10 @@ class Connection(asyncio.Protocol):
                 self._timer = self._gate.loop.call_later(services.settings.slow_timeout, self._give_up)
 
     def resume_writing(self) -> None:
-        """Note that the peer has caught up."""
+        """Hand on what waited; unless that is too much again, the peer has caught up."""
         self._writable = self._open
-        if self._open:
+        self._release()
+        if self._writable:
             self._end_slowness()
 
     def connection_lost(self, _exc: Exception | None) -> None:
@@ -167,15 +171,12 @@ class Connection(asyncio.Protocol):
         """Send whole frames to a peer that is behind; above the hard limit it is given up."""
         if not self._open or self._transport.is_closing():
             return CLOSED
-        settings = self._gate.services.settings
-        if (
-            settings.buffer_hard_limit
-            and self._transport.get_write_buffer_size() + len(data) > settings.buffer_hard_limit
-        ):
-            self._writable = False
-            self._gate.loop.call_soon(self._give_up)  # not now: whoever writes may be walking through a room
+        if self._is_too_much(len(data)):
             return SLOW
-        self._transport.write(data)
+        # Not into the transport: it spends some hundred bytes on each write, whatever its size.
+        if not self._backlog:
+            self._backlog = bytearray()
+        self._backlog += data
         size = len(data)
         self._gate.services.stats.sent_bytes += size
         self._bytes_out += size
@@ -251,6 +252,21 @@ class Connection(asyncio.Protocol):
             reason=reason.label,
             code=reason.code,
         )
+
+    def _is_too_much(self, more: int) -> bool:
+        """Tell whether so many bytes more would be above the hard limit; then the peer is given up."""
+        limit = self._gate.services.settings.buffer_hard_limit
+        if not limit or self._transport.get_write_buffer_size() + len(self._backlog) + more <= limit:
+            return False
+        self._writable = False
+        self._gate.loop.call_soon(self._give_up)  # not now: whoever writes may be walking through a room
+        return True
+
+    def _release(self) -> None:
+        """Hand the backlog to the transport, in one piece."""
+        if self._backlog and not self._transport.is_closing():
+            self._transport.write(self._backlog)
+            self._backlog = b""
 
     def _give_up(self) -> None:
         """Drop a peer that does not read what it is sent."""
@@ -339,11 +355,14 @@ class Connection(asyncio.Protocol):
         self._end(reason)
 
     def _pump(self) -> None:
-        """Send what the protocol has to say."""
+        """Send what the protocol has to say, after what has been said."""
+        self._release()
         for data in self._protocol.data_to_send():
             if self._transport.is_closing():
                 return
             if data:
+                if data[0] == _PONG and (not self._open or self._is_too_much(len(data))):
+                    continue  # it pings and does not read, or after our goodbye
                 self._transport.write(data)
                 self._gate.services.stats.sent_bytes += len(data)
                 self._bytes_out += len(data)

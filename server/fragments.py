@@ -8,12 +8,12 @@ import codecs
 class Fragments:
     """A message that comes in several frames (RFC 6455, section 5.4)."""
 
-    __slots__ = ("_decoder", "_parts", "is_text")
+    __slots__ = ("_decoder", "_message", "is_text")
 
     def __init__(self, *, is_text: bool) -> None:
         self.is_text = is_text
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._parts: list[bytes] = []
+        self._message = bytearray()  # in one piece: any number of tiny parts costs no more than their bytes
 
     def add(self, data: bytes, *, final: bool) -> None:
         """Take the next part; text is checked as it comes, so that bad text fails as early as it can.
@@ -23,8 +23,8 @@ class Fragments:
         """
         if self.is_text:
             self._decoder.decode(data, final)
-        self._parts.append(data)
+        self._message += data
 
     def whole(self) -> bytes:
         """Return the message."""
-        return b"".join(self._parts)
+        return bytes(self._message)

@@ -276,7 +276,7 @@ def decode(payload: bytes) -> ClientMessage:
     """
     try:
         message = _decoder.decode(payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # nesting may be as deep as a message is long
         raise _explain(payload) from None
     if len(payload) > MAX_TEXT_BYTES:
         _check_sizes(message)
@@ -296,7 +296,7 @@ def _explain(payload: bytes) -> InvalidMessageError:
         envelope = msgspec.json.decode(payload, type=_Envelope)
     except msgspec.ValidationError:
         return InvalidMessageError(ErrorCode.NOT_AN_OBJECT)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return InvalidMessageError(ErrorCode.INVALID_JSON)
     if envelope.type is UNSET:
         return InvalidMessageError(ErrorCode.MISSING_TYPE)

@@ -119,7 +119,9 @@ def metrics_pages(render: Callable[[str, str], MetricsPage]) -> Mapping[str, Cal
     """Return /metrics alone, for an address of its own."""
 
     def metrics(headers: Headers) -> Answer:
-        page = render(headers.get("Accept", ""), headers.get("Accept-Encoding", ""))
+        # A list may come in several fields (RFC 9110, section 5.3).
+        accept, encodings = (", ".join(headers.get_all(name)) for name in ("Accept", "Accept-Encoding"))
+        page = render(accept, encodings)
         extra = {"Content-Encoding": page.content_encoding} if page.content_encoding else {}
         return Answer(HTTPStatus.OK, page.body, page.content_type, extra)
 

@@ -82,7 +82,18 @@ class Room:
         clock: monotonic seconds.
     """
 
-    __slots__ = ("_batches", "_clock", "_outbox", "_schedule", "_stats", "joined", "left", "members", "name")
+    __slots__ = (
+        "_batches",
+        "_clock",
+        "_is_going",
+        "_outbox",
+        "_schedule",
+        "_stats",
+        "joined",
+        "left",
+        "members",
+        "name",
+    )
 
     def __init__(
         self,
@@ -99,6 +110,7 @@ class Room:
         self._clock = clock
         self._outbox: list[Entry] = []
         self._batches: deque[Batch] = deque()  # of a large room, oldest first
+        self._is_going = False  # whether the next slice is scheduled
 
     def __len__(self) -> int:
         return len(self.members)
@@ -148,10 +160,10 @@ class Room:
         self._stats.fanout_recipients.observe(recipients)
 
     def flush(self) -> None:
-        """Write the outbox to every member, or begin to."""
+        """Write the outbox to every member, or begin to; what comes while that goes on is joined and goes next."""
         if not self._is_small:
-            self._cut()
-            self._go_on()
+            if not self._is_going:
+                self._go_on()
         elif self._outbox:
             self._flush_at_once()
 
@@ -174,7 +186,7 @@ class Room:
             frame, _, _, author = outbox[0]
             for member in self.members:
                 if member is not author and (trouble := member.write(frame)):
-                    self._deliver_in_trouble(outbox, member, trouble)
+                    self._deliver_in_trouble(outbox, frame, member, trouble)
         else:
             batch = Batch(outbox, self.members)
             for member in self.members:
@@ -189,13 +201,17 @@ class Room:
 
     def _go_on(self) -> None:
         """Deliver for as long as a slice may take, then let others have their turn."""
+        self._is_going = False
         deadline = self._clock() + SLICE_SECONDS
-        while self._batches:
+        while self._batches or self._outbox:
+            if not self._batches:
+                self._cut()
             batch = self._batches[0]
             while batch.pending:
                 for _ in range(min(32, len(batch.pending))):  # the clock costs as much as a fraction of a write
                     self._deliver(batch, batch.pending.popitem()[0])
                 if batch.pending and self._clock() >= deadline:
+                    self._is_going = True
                     self._schedule(self._go_on)
                     return
             self._observe(batch.entries)
@@ -204,10 +220,14 @@ class Room:
     def _deliver(self, batch: Batch, member: Member) -> None:
         data = batch.data_for(member)
         if data and (trouble := member.write(data)):
-            self._deliver_in_trouble(batch.entries, member, trouble)
+            self._deliver_in_trouble(batch.entries, data, member, trouble)
 
-    def _deliver_in_trouble(self, entries: list[Entry], member: Member, trouble: str) -> None:
+    def _deliver_in_trouble(self, entries: list[Entry], data: bytes, member: Member, trouble: str) -> None:
         """Give a member that is behind what it cannot do without, and count what it, or one that is gone, missed."""
+        if trouble == SLOW and EPHEMERAL.isdisjoint([kind for _, kind, _, _ in entries]):
+            if worse := member.push(data):  # the common case has to be cheap: many may be behind at once
+                self._count_missed([entry for entry in entries if entry[3] is not member], worse)
+            return
         missed = [entry for entry in entries if entry[3] is not member]
         if trouble == SLOW:
             kept = [entry for entry in missed if entry[1] not in EPHEMERAL]

@@ -1,0 +1,33 @@
+"""Certificates of an authority that only the tests trust."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import trustme
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Authority:
+    """Issue certificates into two files; `trust` is what a client needs to believe them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._authority = trustme.CA()
+        self.certificate = folder / "certificate.pem"
+        self.key = folder / "key.pem"
+        self.trust = ssl.create_default_context()
+        self._authority.configure_trust(self.trust)
+        self.issue()
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return ("--tls-cert", str(self.certificate), "--tls-key", str(self.key))
+
+    def issue(self) -> None:
+        """Replace both files."""
+        issued = self._authority.issue_cert("127.0.0.1")
+        self.certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(str(self.key))

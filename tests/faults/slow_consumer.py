@@ -1,0 +1,139 @@
+"""Measure what room mates and the server feel of members who stop reading.
+
+    python -m tests.faults.slow_consumer --seconds 60 --stopped 50
+
+Windows with and without stopped members take turns on one server, and the best of each kind are compared: a noisy
+machine makes a window worse, never better.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from tests.faults._chatter import Chatter
+from tests.faults._herd import SWEEP_SECONDS, Herd
+from tests.faults._server import launch
+
+if TYPE_CHECKING:
+    from tests.faults._herd import Client
+    from tests.faults._server import Server
+
+MEMBERS: Final = 200
+MESSAGES_PER_SECOND: Final = 2000
+TEXT_BYTES: Final = 128
+HARD_LIMIT: Final = 1024 * 1024
+SLACK_BYTES: Final = 16 * 1024 * 1024  # of the allocator, for whatever the process does beside
+RECEIVE_BUFFER: Final = 16384  # of those who will stop: the kernel's own buffers would take some seconds to fill
+_KILLS: Final = "chat_slow_consumer_kills_total"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was measured; p99 in seconds, one a window.
+
+    Attributes:
+        grown: bytes by which the server's memory grew at most while members did not read.
+        codes: close codes and reasons that those got.
+        closed: by metric label.
+        kills: counted by the metric.
+    """
+
+    stopped: int
+    undisturbed: list[float] = field(default_factory=list)
+    disturbed: list[float] = field(default_factory=list)
+    grown: int = 0
+    codes: list[tuple[int, str]] = field(default_factory=list)
+    closed: dict[str, int] = field(default_factory=dict)
+    kills: int = 0
+
+    @property
+    def is_felt(self) -> bool:
+        """Whether the others' p99 is more than 20 % worse; the resolution of the driver's clock is no difference."""
+        return min(self.disturbed) > 1.2 * min(self.undisturbed) + SWEEP_SECONDS
+
+    def __str__(self) -> str:
+        def listed(values: list[float]) -> str:
+            return " ".join(f"{1000 * value:.1f}" for value in values)
+
+        return (
+            f"{self.stopped} stopped: p99 without {listed(self.undisturbed)} ms, with {listed(self.disturbed)} ms, "
+            f"ratio of the best {min(self.disturbed) / min(self.undisturbed):.2f}; memory +{self.grown / 2**20:.1f} MiB; "
+            f"{self.kills} killed, closed {self.closed}"
+        )
+
+
+def measure(stopped: int, seconds: float, rounds: int, *flags: str) -> Outcome:
+    """Compare windows of so many seconds, two a round; further rounds only while the difference is too large."""
+    outcome = Outcome(stopped)
+    with launch("--message-rate", "0", *flags) as server, Herd(server.url) as herd:
+        members = herd.open(MEMBERS)
+        herd.enter(members, ["the room"])
+        chatter = Chatter(herd, members, MESSAGES_PER_SECOND, text_bytes=TEXT_BYTES)
+        chatter.run(1.0)
+        for _ in range(rounds):
+            outcome.undisturbed.append(chatter.p99(seconds))
+            _disturb(server, herd, chatter, outcome, seconds)
+            if not outcome.is_felt:
+                break
+        assert all(member.is_open for member in members)
+        outcome.closed = server.closed()
+        outcome.kills = int(server.samples()[_KILLS])
+    return outcome
+
+
+def _disturb(server: Server, herd: Herd, chatter: Chatter, outcome: Outcome, seconds: float) -> None:
+    sleepers = herd.open(outcome.stopped, receive_buffer=RECEIVE_BUFFER)
+    herd.enter(sleepers, ["the room"])
+    chatter.run(0.5)
+    before, peak, looked = server.rss, 0, 0.0
+    for sleeper in sleepers:
+        herd.stop_reading(sleeper)
+
+    def watch(now: float) -> None:
+        nonlocal peak, looked
+        if now - looked > 0.25:
+            looked = now
+            peak = max(peak, server.rss)
+
+    outcome.disturbed.append(chatter.p99(seconds, watch))
+    wanted = outcome.stopped * len(outcome.disturbed)
+
+    def killed() -> bool:
+        chatter.run(0.25)
+        peak_now = server.rss
+        outcome.grown = max(outcome.grown, peak_now - before)
+        return int(server.samples()[_KILLS]) >= wanted
+
+    herd.until(killed, "stopped members to be dropped")
+    outcome.grown = max(outcome.grown, peak - before)
+    _wake(herd, chatter, sleepers)
+    outcome.codes += [(sleeper.code, sleeper.reason) for sleeper in sleepers]
+
+
+def _wake(herd: Herd, chatter: Chatter, sleepers: list[Client]) -> None:
+    """Let the dropped read what is still there for them, a close frame at its end if they are not too late."""
+    for sleeper in sleepers:
+        herd.read_again(sleeper)
+
+    def gone() -> bool:
+        chatter.run(0.05)
+        return all(sleeper.ended for sleeper in sleepers)
+
+    herd.until(gone, "the dropped to be gone")
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=measure.__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--stopped", type=int, action="append")
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    for stopped in given.stopped or [1, 50]:
+        print(measure(stopped, given.seconds, given.rounds), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Two hundred thousand malformed inputs: no exception, nobody else affected, nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+import uvloop
+
+from benchmarks._wire import FrameReader
+from tests.faults._herd import message
+from tests.faults._inside import world
+from tests.faults._mutations import KINDS, Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults._inside import Pipe, World
+
+INPUTS = {"heads": 30_000, "frames": 60_000, "fragments": 50_000, "JSON": 60_000, "chunk orders": 5_000}
+PATHS = ("/ws/chat", "/ws/chat", "/ws/chat", "/ws/echo", "/ws/notifications")
+BATCH = 50  # inputs between two turns of the loop
+IDLE_SECONDS = 0.2  # an upload's timer outlives it
+SECRET = b"a secret of at least thirty-two bytes"
+
+
+def bystander(inside: World, room: str) -> Pipe:
+    pipe = inside.upgraded()
+    pipe.feed(message("setUsername", username="bystander") + message("joinRoom", room=room))
+    return pipe
+
+
+def attack(inside: World, kind: Kind, rng: random.Random) -> None:
+    """Send one malformed input, cut into pieces anywhere, from a connection of its own."""
+    can_half_close = rng.random() < 0.8
+    data = kind.make(rng)
+    if kind.is_head:
+        pipe = inside.visit(can_half_close=can_half_close)
+    else:
+        pipe = inside.upgraded(rng.choice(PATHS), can_half_close=can_half_close)
+        pipe.blocked = rng.random() < 0.02
+    cuts = sorted(rng.randrange(len(data) + 1) for _ in range(rng.choice((0, 0, 1, 3))))
+    for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True):
+        pipe.feed(data[start:stop])
+    pipe.lose()
+
+
+async def forgotten(inside: World) -> None:
+    """Wait until nothing is under way that was begun before."""
+    await inside.uploads_settled()
+    await asyncio.sleep(2 * IDLE_SECONDS)
+
+
+async def rounds(inside: World, kind: Kind, rng: random.Random, inputs: int, friends: tuple[Pipe, Pipe]) -> None:
+    ann, bob = friends
+    heard = FrameReader()
+    for start in range(0, inputs, BATCH):
+        ann.take()
+        bob.take()
+        for _ in range(min(BATCH, inputs - start)):
+            attack(inside, kind, rng)
+        ann.feed(message("chatMessage", text=f"number {start}"))
+        await inside.settle()
+        texts = [payload for _, _, payload in heard.feed(bob.take()) if b'"bystander"' in payload]
+        assert len(texts) == 1, texts
+        assert f'"number {start}"'.encode() in texts[0]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("guarded", [False, True], ids=["open", "tokens"])
+def test_malformed_input_costs_only_its_sender(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, guarded: bool
+) -> None:
+    monkeypatch.setattr("server.transfer.IDLE_SECONDS", IDLE_SECONDS)
+    if guarded and not kind.is_head:
+        pytest.skip("a token is part of a head")
+    inputs = INPUTS[kind.name] // (1 if not guarded else 5)
+    settings: dict[str, object] = {}
+    if guarded:
+        (tmp_path / "secret").write_bytes(SECRET)
+        settings["jwt_secret_file"] = tmp_path / "secret"
+
+    async def fuzz() -> None:
+        async with world(tmp_path / "uploads") as inside:
+            target = inside
+            if guarded:
+                async with world(tmp_path / "uploads", **settings) as target:
+                    await besiege(target, inside)
+            else:
+                await besiege(target, inside)
+
+    async def besiege(target: World, home: World) -> None:
+        rng = random.Random(f"{kind.name} {guarded}")
+        friends = bystander(home, "home"), bystander(home, "home")
+        await rounds(target, kind, rng, inputs // 10, friends)
+        await forgotten(target)
+        before = target.footprint()
+        await rounds(target, kind, rng, inputs - inputs // 10, friends)
+        await forgotten(target)
+        after = target.footprint()
+        assert {**after, "objects": 0} == {**before, "objects": 0}
+        assert after["objects"] < before["objects"] + 2000
+        assert not target.server.stats.connections_closed["internal_error"]
+        assert not list((tmp_path / "uploads").glob("*.part"))
+        for friend in friends:
+            assert not friend.closed
+            friend.lose()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(fuzz())

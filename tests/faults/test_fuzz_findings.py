@@ -1,0 +1,118 @@
+"""What malformed and hostile input has broken once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvloop
+
+from benchmarks._wire import FrameReader
+from server.errors import InvalidMessageError
+from server.messages import decode
+from tests.faults._herd import frame, message
+from tests.faults._inside import world
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+HARD_LIMIT = 100_000
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"type":"ping","timestamp":' + b"[" * 5000,
+        b'{"type":' + b'{"a":' * 5000,
+        b"[" * 5000,
+        b'{"type":"joinRoom","room":[],"x":' + b"[" * 5000,
+    ],
+)
+def test_nesting_as_deep_as_a_message_is_long_is_refused_like_other_bad_json(payload: bytes) -> None:
+    with pytest.raises(InvalidMessageError, match="Invalid message format"):
+        decode(payload)
+
+
+def test_header_fields_may_come_twice(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            visitor = inside.visit()
+            visitor.feed(
+                b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nAccept: */*\r\n"
+                b"Accept-Encoding: br\r\nAccept-Encoding: gzip\r\n\r\n"
+            )
+            answer = visitor.take()
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert b"Content-Encoding: gzip" in answer
+            visitor.lose()
+
+    run(story())
+
+
+def test_one_who_pings_and_does_not_read_is_dropped(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, buffer_hard_limit=HARD_LIMIT) as inside:
+            flooder = inside.upgraded()
+            flooder.blocked = True
+            for _ in range(100):
+                flooder.feed(frame(b"p" * 125, 0x89) * 20)
+                await inside.settle()
+            assert len(flooder.written) <= HARD_LIMIT + 1000
+            assert frame(b"\x03\xf5too slow", 0x88).replace(bytes(4), b"")[2:] in flooder.take()
+            flooder.lose()
+            assert inside.server.stats.slow_consumer_kills == 1
+
+    run(story())
+
+
+@pytest.mark.parametrize("part", [b"", b"x"])
+def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, part: bytes) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            sender = inside.upgraded()
+            before = inside.footprint()["objects"]
+            sender.feed(frame(b"", 0x01))
+            for _ in range(60):
+                sender.feed(frame(part, 0x00) * 1000)
+            fragments = sender.protocol._fragments  # type: ignore[attr-defined] - a connection by now
+            assert len(fragments.whole()) == 60_000 * len(part)
+            assert inside.footprint()["objects"] < before + 500
+            sender.lose()
+
+    run(story())
+
+
+def test_what_waits_for_a_slow_client_arrives_whole_and_in_order_when_it_reads_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            ann, bob = inside.upgraded(), inside.upgraded()
+            for pipe in (ann, bob):
+                pipe.feed(message("joinRoom", room="r"))
+            await inside.settle()
+            bob.take()
+            bob.blocked = True
+            texts = [f"{number:05d}" + "x" * 1000 for number in range(500)]
+            for text in texts:
+                ann.feed(message("chatMessage", text=text))
+                await inside.settle()
+            assert inside.server.stats.slow_consumers == 1
+            bob.catch_up()
+            bob.catch_up()
+            assert inside.server.stats.slow_consumers == 0
+            ann.feed(message("chatMessage", text="last"))
+            await inside.settle()
+            heard = [payload for _, _, payload in FrameReader().feed(bob.take())]
+            assert [text in payload.decode() for text, payload in zip([*texts, "last"], heard, strict=True)] == [
+                True
+            ] * 501
+            ann.lose()
+            bob.lose()
+
+    run(story())

@@ -1,0 +1,172 @@
+"""The configuration for nginx works as it stands, with a real nginx in front of a real server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.faults._server import launch
+from tests.faults.certificates import Authority
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults._server import Server
+
+CONFIGURATION = Path(__file__).parents[2] / "server" / "deploy" / "nginx.conf"
+SECONDS = 20
+CHUNK = 65536
+MAIN = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr notice;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/stampede.conf;
+}}
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def nginx(folder: Path, backend: str) -> Iterator[int]:
+    """Run nginx with the configuration, its ports replaced; return the one it listens on."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("nginx not found: install it (Debian: apt-get install --no-install-recommends nginx-light)")
+        pytest.skip("nginx not found")
+    port = free_port()
+    text = CONFIGURATION.read_text()
+    assert text.count("listen 8443 ssl;") == text.count("server 127.0.0.1:8080;") == 1
+    text = text.replace("listen 8443 ssl;", f"listen 127.0.0.1:{port} ssl;")
+    text = text.replace("server 127.0.0.1:8080;", f"server {backend};")
+    (folder / "stampede.conf").write_text(text)
+    (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
+    command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    with (folder / "nginx.log").open("w") as log:
+        process = subprocess.Popen(command, stderr=log)
+    try:
+        _wait_for(port, process, folder)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=SECONDS)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=SECONDS).close()
+        except ConnectionRefusedError:
+            assert process.poll() is None, (folder / "nginx.log").read_text()
+        else:
+            return
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    tmp_path.chmod(0o755)
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with launch("--trusted-proxy", "127.0.0.1", "--max-connections-per-address", "2") as running:
+        yield running
+
+
+@pytest.fixture
+def port(tmp_path: Path, authority: Authority, server: Server) -> Iterator[int]:
+    with nginx(tmp_path, server.url.removeprefix("ws://")) as listening:
+        yield listening
+
+
+def through(port: int, authority: Authority, **headers: str) -> ClientConnection:
+    return connect(
+        f"wss://127.0.0.1:{port}/ws/chat",
+        ssl=authority.trust,
+        additional_headers=headers,
+        open_timeout=SECONDS,
+        close_timeout=SECONDS,
+        ping_interval=None,
+    )
+
+
+def hear(client: ClientConnection, kind: str) -> dict[str, object]:
+    while True:
+        message: dict[str, object] = json.loads(client.recv(timeout=SECONDS))
+        if message["type"] == kind:
+            return message
+
+
+def status(port: int, authority: Authority, path: str) -> int:
+    try:
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{port}{path}", context=authority.trust, timeout=SECONDS
+        ) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return int(error.code)
+
+
+def test_chat_uploads_and_pages_go_through(port: int, authority: Authority) -> None:
+    data = bytes(range(256)) * 1000
+    with through(port, authority) as ann, through(port, authority) as bob:
+        for client in (ann, bob):
+            client.send('{"type":"joinRoom","room":"r"}')
+            hear(client, "roomJoined")
+        ann.send('{"type":"chatMessage","text":"hello"}')
+        assert hear(bob, "chatMessage")["text"] == "hello"
+        ann.send(json.dumps({"type": "fileStart", "name": "n", "size": len(data)}))
+        hear(ann, "fileReady")
+        for index, start in enumerate(range(0, len(data), CHUNK)):
+            ann.send(index.to_bytes(4) + data[start : start + CHUNK])
+        ann.send('{"type":"fileEnd"}')
+        assert hear(ann, "fileSaved")["sha256"] == hashlib.sha256(data).hexdigest()
+        assert hear(bob, "fileShared")["size"] == len(data)
+    assert [status(port, authority, path) for path in ("/", "/health", "/metrics", "/nothing")] == [200, 200, 404, 404]
+
+
+def test_clients_are_counted_under_their_own_address_which_they_cannot_choose(port: int, authority: Authority) -> None:
+    with through(port, authority), through(port, authority, **{"X-Forwarded-For": "192.0.2.7"}):
+        with pytest.raises(InvalidStatus) as refused:
+            through(port, authority, **{"X-Forwarded-For": "192.0.2.8"}).__enter__()
+        assert refused.value.response.status_code == 429
+        assert refused.value.response.headers["Retry-After"] == "5"
+
+
+def test_a_drain_goes_through(port: int, authority: Authority, server: Server) -> None:
+    with through(port, authority) as client:
+        hear(client, "connected")
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(ConnectionClosedError) as caught:
+            client.recv(timeout=SECONDS)
+    assert caught.value.rcvd is not None
+    assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1012, "restart retry_ms=500")
+    server.finish()
