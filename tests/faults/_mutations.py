@@ -59,7 +59,19 @@ FRAMES: Final = (
     frame(b"z" * 70_000, 0x82),
 )
 
-_INTERESTING: Final = (b"\0", b"\xff", b"\x7f", b"\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\r\n", b"\r", b"\n", b":", b" ")
+_INTERESTING: Final = (
+    b"\0",
+    b"\xff",
+    b"\x7f",
+    b"\x80",
+    b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b":",
+    b" ",
+)
 _JSON_BITS: Final = (
     b"null", b"[]", b"{}", b'"', b"\\u0000", b"\\ud800", b"1e999", b"-0", b"NaN", b"9" * 400, b"[" * 2000, b'{"a":' * 500,
     b'"type":"ping",', b",", b":", b"\\", b"true", b"\xc3", b'"type":1,', b'"size":-1,', b'"size":1e3,', b"\xef\xbb\xbf",
@@ -139,7 +151,9 @@ def bad_fragments(rng: Random) -> bytes:
     for _ in range(rng.randint(2, 8)):
         opcode = rng.choice((0x0, 0x0, 0x0, 0x1, 0x2, 0x8, 0x9, 0xA, 0x3, 0xB))
         first = opcode | rng.choice((0, 0, 0x80)) | (rng.choice((0, 0, 0, 0, 0, 0x40, 0x20, 0x10)))
-        body = rng.choice((b"", b"a", "Zoë".encode()[:3], b"\xbf", b"\x03\xe8", b"\x03\xec", rng.choice(MESSAGES), b"x" * 126))
+        body = rng.choice(
+            (b"", b"a", "Zoë".encode()[:3], b"\xbf", b"\x03\xe8", b"\x03\xec", rng.choice(MESSAGES), b"x" * 126)
+        )
         pieces.append(frame(body, first))
     return b"".join(pieces)
 

@@ -90,7 +90,17 @@ def launch(*flags: str, prefix: Sequence[str] = ()) -> Server:
     """Start `python -m server` on a free port; no drain time and uploads into a fresh folder unless flags say else."""
     folder = Path(tempfile.mkdtemp(prefix="stampede-faults-"))
     log_path = folder / "log"
-    command = [sys.executable, "-m", "server", "--port", "0", "--drain-seconds", "0", "--upload-dir", str(folder / "up")]
+    command = [
+        sys.executable,
+        "-m",
+        "server",
+        "--port",
+        "0",
+        "--drain-seconds",
+        "0",
+        "--upload-dir",
+        str(folder / "up"),
+    ]
     with log_path.open("w") as log:
         process = subprocess.Popen([*prefix, *command, *flags], stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None

@@ -99,7 +99,10 @@ def soak(server: Server, herd: Herd, seconds: float, rate: float) -> list[tuple[
         load.run(seconds / SAMPLES)
         taken.append((server.rss, server.descriptors))
         if not number % (SAMPLES // 10):
-            print(f"{number * seconds / SAMPLES:6.0f} s  {taken[-1][0] / 2**20:6.1f} MiB  {taken[-1][1]} files", flush=True)
+            print(
+                f"{number * seconds / SAMPLES:6.0f} s  {taken[-1][0] / 2**20:6.1f} MiB  {taken[-1][1]} files",
+                flush=True,
+            )
     load.leave()
     server.wait_until(lambda: server.samples()["chat_connections"] == 0, "everyone to be gone")
     return taken

@@ -92,7 +92,9 @@ def test_nobody_loses_a_word_and_nobody_stampedes() -> None:
         assert not uploader.code
         herd.send(uploader, frame((1).to_bytes(4) + bytes(CHUNK), 0x82) + message("fileEnd"))
         samples = _samples(herd)
-        closed = {name: value for name, value in samples.items() if value and name.startswith("chat_connections_closed")}
+        closed = {
+            name: value for name, value in samples.items() if value and name.startswith("chat_connections_closed")
+        }
         assert list(closed) == ['chat_connections_closed_total{reason="drain"}']
         assert sum(closed.values()) + samples["chat_connections"] == CLIENTS + 1
         herd.until(lambda: gone(CLIENTS), "everyone to go")

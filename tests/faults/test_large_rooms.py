@@ -176,7 +176,9 @@ def test_whoever_comes_and_goes_in_the_middle_hears_what_was_said_while_it_was_t
             for index, (number, guest) in enumerate(guests):
                 heard = [p for _, _, p in FrameReader().feed(guest.take()) if b'"chatMessage"' in p]
                 expected = range(number + 1, 40 if index % 2 == 0 else 41)
-                assert [f"<{n}>".encode() in word for n, word in zip(expected, heard, strict=True)] == [True] * len(heard)
+                assert [f"<{n}>".encode() in word for n, word in zip(expected, heard, strict=True)] == [True] * len(
+                    heard
+                )
                 guest.lose()
             await empty(inside, "large")
             speaker.lose()
@@ -195,5 +197,3 @@ async def empty(inside: World, name: str) -> None:
 def run(story: Any) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(story)
-
-

@@ -126,7 +126,9 @@ def hear(client: ClientConnection, kind: str) -> dict[str, object]:
 
 def status(port: int, authority: Authority, path: str) -> int:
     try:
-        with urllib.request.urlopen(f"https://127.0.0.1:{port}{path}", context=authority.trust, timeout=SECONDS) as answer:
+        with urllib.request.urlopen(
+            f"https://127.0.0.1:{port}{path}", context=authority.trust, timeout=SECONDS
+        ) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         error.close()
