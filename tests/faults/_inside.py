@@ -171,7 +171,7 @@ class World:
     async def uploads_settled(self) -> None:
         """Wait for the files that are being stored."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while self.gate.services.uploads.active:
+            while self.gate.services.uploads.active:  # noqa: ASYNC110 - the store tells nobody
                 await asyncio.sleep(0.001)
 
     def footprint(self) -> dict[str, int]:

@@ -84,7 +84,7 @@ class Member:
 
 async def told(inside: World, members: list[Wire], last: bytes) -> None:
     async with asyncio.timeout(120):
-        while not all(member.data and last in member.data[-1] for member in members):
+        while not all(member.data and last in member.data[-1] for member in members):  # noqa: ASYNC110 - they tell nobody
             await asyncio.sleep(0.05)
     await inside.settle()
 
