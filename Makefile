@@ -6,7 +6,7 @@ HOST ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve capacity loadtest test lint bench
+.PHONY: help install serve capacity loadtest test lint bench soak
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ loadtest: install ## Locust's web UI against HOST, or against a server started f
 	$(BIN)/locust -f loadtest --host "$$host" $(ARGS)
 
 test: install ## every test, against real parts
-	@.ci/system-packages prometheus promtool node npm
+	@.ci/system-packages prometheus promtool node npm nginx
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: install ## ruff and mypy
@@ -51,3 +51,6 @@ lint: install ## ruff and mypy
 bench: install ## deliveries per second beside a Node ws server doing the same
 	@.ci/system-packages node npm
 	@$(BIN)/python -m benchmarks.fanout $(ARGS)
+
+soak: install ## ten minutes of mixed load, after which nothing may have grown; another time: ARGS="--seconds 3600"
+	@$(BIN)/python -m tests.faults.soak $(ARGS)

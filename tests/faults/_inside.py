@@ -155,7 +155,7 @@ class World:
         """Let somebody in as if the handshake, which costs more than all the rest, had been made."""
         pipe = Pipe(can_half_close=can_half_close)
         assert self.server._admission.admit("127.0.0.1", 0.0) is None
-        admitted = Admitted(UPGRADES[path], "127.0.0.1", None)
+        admitted = Admitted(UPGRADES[path], path, "127.0.0.1", None)
         protocol = ServerProtocol(state=State.OPEN, max_size=admitted.path.max_size)
         connection = Connection(self.gate, pipe, protocol, admitted)
         pipe.protocol = connection
@@ -171,7 +171,7 @@ class World:
     async def uploads_settled(self) -> None:
         """Wait for the files that are being stored."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while self.gate.services.uploads.active:
+            while self.gate.services.uploads.active:  # noqa: ASYNC110 - the store tells nobody
                 await asyncio.sleep(0.001)
 
     def footprint(self) -> dict[str, int]:

@@ -20,8 +20,10 @@ HEADS: Final = (
     head("/ws/chat?token=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln", Authorization="Bearer eyJh.eyJz.c2ln"),
     head("/ws/echo", X_Forwarded_For="10.0.0.1, 2001:db8::1", Sec_WebSocket_Protocol="chat, superchat"),
     b"GET / HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nAccept-Encoding: gzip, br\r\nCookie: a=b\r\n\r\n",
-    b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: application/openmetrics-text; version=1.0.0\r\n"
-    b"Accept-Encoding: gzip\r\n\r\n",
+    (
+        b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: application/openmetrics-text; version=1.0.0\r\n"
+        b"Accept-Encoding: gzip\r\n\r\n"
+    ),
     b"GET /health HTTP/1.0\r\n\r\n",
     b"GET /api/status HTTP/1.1\r\nHost: a\r\n\r\n",
     b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
@@ -73,8 +75,10 @@ _INTERESTING: Final = (
     b" ",
 )
 _JSON_BITS: Final = (
-    b"null", b"[]", b"{}", b'"', b"\\u0000", b"\\ud800", b"1e999", b"-0", b"NaN", b"9" * 400, b"[" * 2000, b'{"a":' * 500,
-    b'"type":"ping",', b",", b":", b"\\", b"true", b"\xc3", b'"type":1,', b'"size":-1,', b'"size":1e3,', b"\xef\xbb\xbf",
+    b"null", b"[]", b"{}", b"\\u0000", b"\\ud800", b"1e999", b"-0", b"NaN", b"9" * 400, b"[" * 2000,
+    b'{"a":' * 500, b'"', b'"type":"ping",', b",", b":", b"\\", b"true", b"\xc3", b'"type":1,', b'"size":-1,',
+    b'"size":1e3,',
+    b"\xef\xbb\xbf",
 )  # fmt: skip
 
 

@@ -59,8 +59,8 @@ class Outcome:
 
         return (
             f"{self.stopped} stopped: p99 without {listed(self.undisturbed)} ms, with {listed(self.disturbed)} ms, "
-            f"ratio of the best {min(self.disturbed) / min(self.undisturbed):.2f}; memory +{self.grown / 2**20:.1f} MiB; "
-            f"{self.kills} killed, closed {self.closed}"
+            f"ratio of the best {min(self.disturbed) / min(self.undisturbed):.2f}; "
+            f"memory +{self.grown / 2**20:.1f} MiB; {self.kills} killed, closed {self.closed}"
         )
 
 

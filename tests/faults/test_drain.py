@@ -15,7 +15,6 @@ from tests.metrics.pages import series
 
 if TYPE_CHECKING:
     from tests.faults._herd import Client
-    from tests.faults._server import Server
 
 CLIENTS = 2000
 ROOMS = 200
@@ -81,7 +80,7 @@ def test_nobody_loses_a_word_and_nobody_stampedes() -> None:
         herd.run(2.0, witness.chat)
 
         server.process.send_signal(signal.SIGTERM)
-        refused_once = _refused(herd, server)
+        refused_once = _refused(herd)
         assert refused_once
 
         def gone(count: int) -> bool:
@@ -114,14 +113,14 @@ def test_a_second_signal_ends_it_now() -> None:
     with launch("--drain-seconds", "3600") as server, Herd(server.url) as herd:
         clients = herd.open(200)
         server.process.send_signal(signal.SIGTERM)
-        _refused(herd, server)
+        _refused(herd)
         assert sum(client.is_open for client in clients) > 100
         server.process.send_signal(signal.SIGTERM)
         server.finish()
         herd.until(lambda: all(client.ended for client in clients), "everyone to be cut off")
 
 
-def _refused(herd: Herd, server: Server) -> bool:
+def _refused(herd: Herd) -> bool:
     """Wait for the first 503 of /health; from then on nobody is let in. Return that it came before all else."""
     status = 0
     while status != 503:

@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from benchmarks._wire import FrameReader
+from server.connection import Connection
 from server.errors import InvalidMessageError
 from server.messages import decode
 from tests.faults._herd import frame, message
@@ -81,8 +82,10 @@ def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, 
             sender.feed(frame(b"", 0x01))
             for _ in range(60):
                 sender.feed(frame(part, 0x00) * 1000)
-            fragments = sender.protocol._fragments  # type: ignore[attr-defined] - a connection by now
-            assert len(fragments.whole()) == 60_000 * len(part)
+            connection = sender.protocol
+            assert isinstance(connection, Connection)
+            assert connection._fragments is not None
+            assert len(connection._fragments.whole()) == 60_000 * len(part)
             assert inside.footprint()["objects"] < before + 500
             sender.lose()
 

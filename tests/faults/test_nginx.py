@@ -101,8 +101,8 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def port(tmp_path: Path, authority: Authority, server: Server) -> Iterator[int]:
-    with nginx(tmp_path, server.url.removeprefix("ws://")) as listening:
+def port(authority: Authority, server: Server) -> Iterator[int]:
+    with nginx(authority.certificate.parent, server.url.removeprefix("ws://")) as listening:
         yield listening
 
 

@@ -48,6 +48,15 @@ class Chat:
 
         self._herd.run(seconds, speak)
 
+    def until_ended(self, clients: list[Client], what: str) -> None:
+        """Chat on until others are gone."""
+
+        def gone() -> bool:
+            self.run(0.1)
+            return all(client.ended for client in clients)
+
+        self._herd.until(gone, what)
+
     def check(self) -> None:
         """Wait until everything said was heard by everyone who should."""
         owed = self._said * (ROOM - 1)
@@ -121,7 +130,7 @@ def test_connections_that_never_upgrade_keep_nobody_out(siege: tuple[Server, Her
     refused = [client for client in idlers if client.ended]
     assert all(client.status == 503 and b"Retry-After: 5" in client.answer for client in refused)
     chat.run(1.0)
-    herd.until(lambda: chat.run(0.2) or all(client.ended for client in idlers), "idlers to be let go", 60)
+    chat.until_ended(idlers, "idlers to be let go")
     assert {client.status for client in idlers} == {408, 503}
     assert server.get("/health") == "OK"
     herd.drop(herd.open(1))
@@ -160,7 +169,7 @@ def test_a_low_file_limit_is_a_cap_and_not_a_crash() -> None:
             assert {client.status for client in some} == {503}
             # More at once than there are descriptors left: the kernel's accept fails, and some are cut off unanswered.
             flood = [herd.add() for _ in range(1000)]
-            herd.until(lambda: chat.run(0.1) or all(client.ended for client in flood), "the flood to be answered")
+            chat.until_ended(flood, "the flood to be answered")
             assert {client.status for client in flood} <= {0, 503}
             assert server.get("/health") == "OK"
             chat.check()

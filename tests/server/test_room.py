@@ -101,9 +101,9 @@ def test_a_newcomer_never_sees_older_messages_and_a_leaver_sees_them_all() -> No
     room.remove(bob)
     room.publish(KIND, b"after", 0.5)
     tick.end()
-    assert ann.writes == [b"before", b"between", b"after"]
+    assert ann.writes == [b"before", b"betweenafter"]
     assert bob.writes == [b"before", b"between"]
-    assert newcomer.writes == [b"between", b"after"]
+    assert newcomer.writes == [b"betweenafter"]
 
 
 def test_the_time_from_receipt_to_the_last_write_is_counted_for_each_message() -> None:
@@ -214,3 +214,13 @@ def test_everyone_sees_exactly_what_was_said_while_they_were_in_in_one_order(ste
     tick.end()
     assert [b"".join(member.writes).decode() for member in members] == ["".join(frames) for frames in expected]
     assert stats.messages_delivered[KIND] == sum(map(len, expected))
+
+
+def test_many_who_leave_in_one_tick_cost_the_others_one_write() -> None:
+    room, members, tick, _ = make_room(50)
+    for leaver in members[1:]:
+        room.remove(leaver)
+        room.publish("userLeft", b"l", 0.5)
+    tick.end()
+    assert members[0].writes == [b"l" * 49]
+    assert [b"".join(leaver.writes) for leaver in members[1:]] == [b"l" * n for n in range(49)]
