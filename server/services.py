@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from server.settings import Settings
     from server.stats import ServerStats
     from server.uploads import UploadStore
+
+
+class Timer(Protocol):
+    """What is to happen later, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Let it not happen, and forget what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +37,5 @@ class Services:
     stats: ServerStats
     settings: Settings
     clock: Callable[[], float]
-    call_later: Callable[[float, Callable[[], None]], object]
+    call_later: Callable[[float, Callable[[], None]], Timer]
     run_in_thread: RunInThread

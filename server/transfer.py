@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from server.hub import Client
-    from server.services import Services
+    from server.services import Services, Timer
     from server.uploads import Upload
 
 HOLD_BYTES: Final = 4 * wire.CHUNK_BYTES
@@ -46,7 +46,7 @@ class Holdable(Protocol):
 class FileTransfer:
     """Take one upload after the other from one client; the next may start while the last is being stored."""
 
-    __slots__ = ("_client", "_holding", "_lane", "_peer", "_services", "_upload")
+    __slots__ = ("_client", "_holding", "_idle_timer", "_lane", "_peer", "_services", "_upload")
 
     def __init__(self, client: Client, peer: Holdable, services: Services) -> None:
         self._client = client
@@ -54,6 +54,7 @@ class FileTransfer:
         self._services = services
         self._lane = Lane(services.run_in_thread)
         self._upload: Upload | None = None
+        self._idle_timer: Timer | None = None
         self._holding = False
 
     @property
@@ -104,7 +105,8 @@ class FileTransfer:
 
     def _opened(self, upload: Upload, _: object) -> None:
         """Tell that an upload is ready, even if it was dropped meanwhile: answers do not depend on the disk's speed."""
-        self._services.call_later(IDLE_SECONDS, lambda: self._check_idle(upload))
+        if upload is self._upload:
+            self._idle_timer = self._services.call_later(IDLE_SECONDS, lambda: self._check_idle(upload))
         self._services.hub.reply(self._client, wire.FileReady(upload_id=upload.upload_id, chunk_size=wire.CHUNK_BYTES))
 
     def _write(self, upload: Upload) -> None:
@@ -126,10 +128,18 @@ class FileTransfer:
             self._services.hub.reply(self._client, progress)
 
     def _take(self, about: str) -> Upload:
-        upload, self._upload = self._upload, None
+        upload = self._upload
         if upload is None:
             raise RequestError(ErrorCode.UPLOAD_MISSING, about)
+        self._let_go()
         return upload
+
+    def _let_go(self) -> None:
+        """Expect nothing more of the upload; a timer left behind would keep a client in memory that is long gone."""
+        self._upload = None
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
 
     def _end(self) -> None:
         upload = self._take("fileEnd")
@@ -149,7 +159,7 @@ class FileTransfer:
     def _drop(self, upload: Upload, outcome: str, error: RequestError | None = None) -> None:
         """Have everything removed that there is of an upload, then count it and tell why."""
         if upload is self._upload:
-            self._upload = None
+            self._let_go()
         upload.outcome = outcome
         upload.file.abandon()
 
@@ -201,6 +211,6 @@ class FileTransfer:
         if upload.writing:
             left = max(left, IDLE_SECONDS)
         if left > 0:
-            self._services.call_later(left, lambda: self._check_idle(upload))
+            self._idle_timer = self._services.call_later(left, lambda: self._check_idle(upload))
         else:
             self._drop(upload, "idle", RequestError(ErrorCode.UPLOAD_IDLE, wire.FILE_CHUNK))

@@ -82,6 +82,7 @@ def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, 
             sender.feed(frame(b"", 0x01))
             for _ in range(60):
                 sender.feed(frame(part, 0x00) * 1000)
+                await inside.settle()
             connection = sender.protocol
             assert isinstance(connection, Connection)
             assert connection._fragments is not None

@@ -137,6 +137,7 @@ def test_files_that_are_no_good_change_nothing_and_are_told_of(server: Server, a
         server.wait_until(lambda: server.log.count("certificate not reloaded") == 2, "another line")
         assert ask(client, "pong", type="ping")
         assert serial(server, authority) == old
+    server.stop(complains=True)
 
 
 def test_a_drain_says_goodbye_over_tls(server: Server, authority: Authority) -> None:
