@@ -77,8 +77,7 @@ _INTERESTING: Final = (
 _JSON_BITS: Final = (
     b"null", b"[]", b"{}", b"\\u0000", b"\\ud800", b"1e999", b"-0", b"NaN", b"9" * 400, b"[" * 2000,
     b'{"a":' * 500, b'"', b'"type":"ping",', b",", b":", b"\\", b"true", b"\xc3", b'"type":1,', b'"size":-1,',
-    b'"size":1e3,',
-    b"\xef\xbb\xbf",
+    b'"size":1e3,', b"\xef\xbb\xbf",
 )  # fmt: skip
 
 

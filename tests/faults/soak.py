@@ -62,7 +62,8 @@ class Soak:
         self._herd.drop(list(self._herd.clients.values()))
 
     def _newcomer(self) -> Client:
-        [client] = self._herd.open(1)
+        client = self._herd.add()
+        self._herd.until(lambda: client.is_open or client.ended, "a handshake")  # bad heads may wait for their time-out
         number = self._rng.randrange(CLIENTS // ROOM)
         self._herd.send(client, message("setUsername", username=client.name))
         self._herd.send(client, message("joinRoom", room=f"room-{number}"))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.slow_consumer import HARD_LIMIT, SLACK_BYTES, measure
 
-SECONDS = float(os.environ.get("STAMPEDE_FAULTS_SECONDS", "4"))
+SECONDS = float(os.environ.get("STAMPEDE_FAULTS_SECONDS", "3"))
 """Length of a window; a minute and more shows what a release should."""
 
 
