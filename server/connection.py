@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 CLOSE_SECONDS: Final = 5.0
 """How long a peer may take to answer our close frame before it is cut off."""
 
+AFTER_END_BYTES: Final = 256 * 1024
+"""How much a peer may still send once nothing of it counts any more: what was on its way, and its goodbye."""
+
 _PING_PAYLOAD: Final = b"stampede"
 _PONG: Final = 0x80 | Opcode.PONG
 _PING_FRAME: Final = Frame(Opcode.PING, _PING_PAYLOAD).serialize(mask=False)
@@ -56,6 +59,7 @@ class Connection(asyncio.Protocol):
         "_messages_in",
         "_open",
         "_opened_at",
+        "_patience",
         "_ping_sent_at",
         "_protocol",
         "_reason",
@@ -81,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._open = True  # until a close frame was sent
         self._writable = True  # open, and not behind
         self._hearing = True  # what the peer says still counts
+        self._patience = AFTER_END_BYTES  # bytes that it may still send when nothing does
         self._slow = False
         self._holds = 0  # who wants nothing read
         self._bytes_in = self._bytes_out = self._messages_in = 0
@@ -111,6 +116,11 @@ class Connection(asyncio.Protocol):
         self.heard_at = now
         gate.services.stats.received_bytes += len(data)
         self._bytes_in += len(data)
+        if not self._hearing:
+            self._patience -= len(data)
+            if self._patience < 0:
+                self._transport.abort()
+                return
         if gate.tick.is_over(now):
             self.hold()  # so that nothing overtakes these bytes
             gate.tick.defer(lambda: self._handle_deferred(data, now))
