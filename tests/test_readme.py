@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from capacity.errors import ExitCode
 from capacity.settings import read_settings
 from loadtest._options import INSECURE_HELP, OPTIONS
 from tests.tables import ROOT, rows
@@ -52,6 +53,11 @@ def test_the_options_of_the_capacity_run() -> None:
     assert [flag for flag, _, _ in listed] == re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE)
     words = " ".join(shown.split())
     assert [text for _, _, text in listed if text not in words] == []
+
+
+def test_the_exit_codes_of_the_capacity_run() -> None:
+    codes = [int(code) for code, _ in rows("README.md", "### Exit codes of the capacity run")]
+    assert codes == sorted(code.value for code in ExitCode)
 
 
 def test_the_options_of_the_load_test() -> None:
