@@ -16,7 +16,7 @@ from websockets.frames import Frame, Opcode
 
 from server.causes import cause
 from server.errors import REASON_BY_SENT_CODE, CloseReason
-from server.fragments import Fragments
+from server.fragments import Fragments, is_utf8
 from server.frames import FrameSplitter
 from server.room import CLOSED, SLOW
 
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 CLOSE_SECONDS: Final = 5.0
 """How long a peer may take to answer our close frame before it is cut off."""
 
-AFTER_END_BYTES: Final = 256 * 1024
-"""How much a peer may still send once nothing of it counts any more: what was on its way, and its goodbye."""
+AFTER_END_BYTES: Final = 256 * 1024  # that a peer may still send when nothing of it counts any more
 
 _PING_PAYLOAD: Final = b"stampede"
 _PONG: Final = 0x80 | Opcode.PONG
@@ -304,7 +303,7 @@ class Connection(asyncio.Protocol):
                     self._judge(item, now)
                 elif self._hearing:
                     self._messages_in += 1
-                    if item.isascii() or _is_utf8(item):
+                    if item.isascii() or is_utf8(item):
                         self._endpoint.text(item, now)
                     else:
                         self._fail(CloseReason.INVALID_DATA, "text is not UTF-8")
@@ -400,11 +399,3 @@ class Connection(asyncio.Protocol):
         self._end_slowness()
         self._endpoint.closed(self._gate.services.clock())
         self._open = self._writable = False
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -28,3 +28,12 @@ class Fragments:
     def whole(self) -> bytes:
         """Return the message."""
         return bytes(self._message)
+
+
+def is_utf8(data: bytes) -> bool:
+    """Tell whether bytes are text."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

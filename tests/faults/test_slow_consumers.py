@@ -20,6 +20,8 @@ def test_members_who_stop_reading_cost_only_themselves(stopped: int, flags: tupl
     total = stopped * len(outcome.disturbed)
     assert outcome.closed == {"slow_consumer": total}
     assert outcome.kills == total
-    assert set(outcome.codes) == {(1013, "too slow")}
+    # Who does not even take the goodbye within its time is cut off without one.
+        assert (1013, "too slow") in outcome.codes
+        assert set(outcome.codes) <= {(1013, "too slow"), (0, "")}
     assert outcome.grown <= stopped * HARD_LIMIT + SLACK_BYTES
     assert not outcome.is_felt, outcome
