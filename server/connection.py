@@ -1,7 +1,7 @@
 """A connection: a thin shell around websockets' Sans-I/O protocol; bytes in, frames out.
 
-The library does control frames and the close handshake. Here: text that the splitter already has is
-handed on at once, fragments are put together, text is checked to be UTF-8, and everything that takes time is bounded.
+The library does control frames and the close handshake. Here: text is checked to be UTF-8 and handed on at once,
+fragments are put together, and everything that takes time is bounded.
 """
 
 from __future__ import annotations
@@ -171,9 +171,8 @@ class Connection(asyncio.Protocol):
         if not self._writable or self._transport.is_closing():
             return SLOW if self._open and not self._transport.is_closing() else CLOSED
         self._transport.write(data)
-        size = len(data)
-        self._gate.services.stats.sent_bytes += size
-        self._bytes_out += size
+        self._gate.services.stats.sent_bytes += len(data)
+        self._bytes_out += len(data)
         return ""
 
     def push(self, data: bytes) -> str:

@@ -21,7 +21,7 @@ def test_members_who_stop_reading_cost_only_themselves(stopped: int, flags: tupl
     assert outcome.closed == {"slow_consumer": total}
     assert outcome.kills == total
     # Who does not even take the goodbye within its time is cut off without one.
-        assert (1013, "too slow") in outcome.codes
-        assert set(outcome.codes) <= {(1013, "too slow"), (0, "")}
+    assert (1013, "too slow") in outcome.codes
+    assert set(outcome.codes) <= {(1013, "too slow"), (0, "")}
     assert outcome.grown <= stopped * HARD_LIMIT + SLACK_BYTES
     assert not outcome.is_felt, outcome
