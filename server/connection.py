@@ -115,11 +115,10 @@ class Connection(asyncio.Protocol):
         self.heard_at = now
         gate.services.stats.received_bytes += len(data)
         self._bytes_in += len(data)
-        if not self._hearing:
+        if not self._hearing and self._patience > 0:
             self._patience -= len(data)
-            if self._patience < 0:
-                self._transport.abort()
-                return
+            if self._patience <= 0:
+                self.hold()  # cut off it would lose its goodbye, which may still be on its way
         if gate.tick.is_over(now):
             self.hold()  # so that nothing overtakes these bytes
             gate.tick.defer(lambda: self._handle_deferred(data, now))

@@ -124,16 +124,3 @@ def test_frames_that_come_with_the_handshake_are_not_lost(server: RunningServer)
     client = RawClient(server.url, "/ws/echo", early=frame(Opcode.TEXT, b"early"))
     assert client.frame().data == b"early"
     client.close()
-
-
-def test_who_goes_on_after_the_end_is_cut_off(server: RunningServer) -> None:
-    client = RawClient(server.url, "/ws/echo")
-    client.send(b"\x83\x80mask")
-    with pytest.raises(OSError, match=r"reset|pipe"):
-        flood(client)
-    client.close()
-
-
-def flood(client: RawClient) -> None:
-    for _ in range(10_000):
-        client.send(b"x" * 60_000)
