@@ -157,6 +157,10 @@ class Connection(asyncio.Protocol):
         seconds = services.clock() - self._opened_at
         services.stats.session_duration.observe(seconds)
         self._log_life(seconds)
+        # Undo what refers back to this: thousands who go at once would wait for the cycle collector, and whoever comes
+        # meanwhile take new memory.
+        self._protocol.parser.close()
+        del self._endpoint, self._protocol
 
     @property
     def is_busy(self) -> bool:
@@ -310,7 +314,8 @@ class Connection(asyncio.Protocol):
             self._fail(CloseReason.INTERNAL, "internal error")
 
     def _handle_deferred(self, data: bytes, now: float) -> None:
-        self._handle(data, now)
+        if not self._transport.is_closing():
+            self._handle(data, now)
         self.release()
 
     def _judge(self, frame: bytes, now: float) -> None:
