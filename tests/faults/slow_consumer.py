@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tests.faults._chatter import Chatter
-from tests.faults._herd import PATIENCE_SECONDS, SWEEP_SECONDS, Herd, frame
+from tests.faults._herd import PATIENCE_SECONDS, SWEEP_SECONDS, Herd, frame, message
 from tests.faults._server import launch
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _window_with(server: Server, herd: Herd, chatter: Chatter, outcome: Outcome,
             looked = now
             peak = max(peak, server.rss)
 
-    chatter.run(0.5)
+    _fill(server, herd, sleepers)
     outcome.disturbed.append(chatter.p99(seconds, watch))
     wanted = outcome.stopped * len(outcome.disturbed)
 
@@ -136,6 +136,19 @@ def _window_with(server: Server, herd: Herd, chatter: Chatter, outcome: Outcome,
     _wake(herd, chatter, sleepers)
     outcome.codes += [(sleeper.code, sleeper.reason) for sleeper in sleepers]
     outcome.torn += sum(bool(sleeper.reader._buffer) for sleeper in sleepers)
+
+
+def _fill(server: Server, herd: Herd, sleepers: list[Client]) -> None:
+    """Fill the kernel's buffers, which would take the chat some seconds, with answers to pings."""
+    ping = message("ping", timestamp="x" * 12_000)
+
+    def behind() -> bool:
+        for sleeper in sleepers:
+            herd.send(sleeper, ping)
+        herd.run(0.02)
+        return server.samples()["chat_slow_consumers"] == len(sleepers)
+
+    herd.until(behind, "stopped members to be behind")
 
 
 def _wake(herd: Herd, chatter: Chatter, sleepers: list[Client]) -> None:
