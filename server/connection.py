@@ -157,8 +157,7 @@ class Connection(asyncio.Protocol):
         seconds = services.clock() - self._opened_at
         services.stats.session_duration.observe(seconds)
         self._log_life(seconds)
-        # Undo what refers back to this: thousands who go at once would wait for the cycle collector, and whoever comes
-        # meanwhile take new memory.
+        # What refers back to this, lest thousands who go at once wait for the cycle collector.
         self._protocol.parser.close()
         del self._endpoint, self._protocol
 
@@ -249,20 +248,13 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _log_life(self, seconds: float) -> None:
-        reason = cast("CloseReason", self._reason)
-        username = self._endpoint.username
-        log.info(
-            "connection closed",
-            client=self._admitted.address,
-            path=self._admitted.target,
-            **({} if username is None else {"username": username}),
-            seconds=round(seconds, 3),
-            bytes_in=self._bytes_in,
-            bytes_out=self._bytes_out,
-            messages_in=self._messages_in,
-            reason=reason.label,
-            code=reason.code,
-        )
+        reason, username = cast("CloseReason", self._reason), self._endpoint.username
+        who = {"client": self._admitted.address, "path": self._admitted.target}
+        if username is not None:
+            who["username"] = username
+        counts = {"bytes_in": self._bytes_in, "bytes_out": self._bytes_out, "messages_in": self._messages_in}
+        end = {"reason": reason.label, "code": reason.code}
+        log.info("connection closed", **who, seconds=round(seconds, 3), **counts, **end)
 
     def _is_too_much(self, more: int) -> bool:
         """Tell whether so many bytes more would be above the hard limit; then the peer is given up."""
@@ -320,11 +312,15 @@ class Connection(asyncio.Protocol):
 
     def _judge(self, frame: bytes, now: float) -> None:
         """Let the protocol look at a frame, and act on what it says."""
+        if not self._hearing and frame[0] & 0x0F != Opcode.CLOSE:
+            return  # only a goodbye is still of interest
         protocol = self._protocol
         protocol.receive_data(frame)
         for event in protocol.events_received():
             if isinstance(event, Frame) and self._hearing:
                 self._take(event, now)
+        if self._hearing:
+            self._endpoint.odd(len(frame), now)
         self._pump()
         if protocol.close_rcvd is not None or protocol.parser_exc is not None:
             self._shut()

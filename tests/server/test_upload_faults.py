@@ -173,6 +173,27 @@ def test_what_is_being_written_when_the_server_ends_is_removed(
     assert files(tmp_path / "uploads") == set()
 
 
+def test_another_process_that_starts_in_the_same_folder_leaves_alone_what_a_living_one_writes(
+    start: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    folder = tmp_path / "uploads"
+    server, crashed = start(), start()
+    with ChatClient(server.url) as client, ChatClient(crashed.url) as unlucky:
+        for each in (client, unlucky):
+            each.expect("connected")
+            each.send("fileStart", name="f", size=4)
+            each.expect("fileReady")
+        assert len(files(folder)) == 2
+        crashed.kill()
+        start()
+        assert len(files(folder)) == 1
+        client.send_raw(chunks_of(b"data")[0])
+        client.send("fileEnd")
+        saved = answer(client)
+    assert saved["type"] == "fileSaved"
+    assert files(folder) == {saved["uploadId"], f"{saved['uploadId']}.json"}
+
+
 def test_no_more_uploads_are_in_progress_than_allowed(start: Callable[..., RunningServer]) -> None:
     server = start("--max-uploads", "2")
     with ChatClient(server.url) as one, ChatClient(server.url) as two, ChatClient(server.url) as three:
