@@ -32,7 +32,7 @@ class Pipe(asyncio.Transport):
     Attributes:
         written: everything that was sent, until somebody takes it.
         blocked: the peer reads nothing: what is written stays unsent.
-        is_reading: whether what arrives is handed on.
+        reads: whether what arrives is handed on.
     """
 
     protocol: asyncio.Protocol
@@ -43,7 +43,7 @@ class Pipe(asyncio.Transport):
         self.closed = False
         self.half_closed = False
         self.blocked = False
-        self.is_reading = True
+        self.reads = True
         self._unsent = 0
         self._high = 65536
         self._is_paused = False
@@ -79,11 +79,11 @@ class Pipe(asyncio.Transport):
 
     def pause_reading(self) -> None:
         assert not self.closed
-        self.is_reading = False
+        self.reads = False
 
     def resume_reading(self) -> None:
         assert not self.closed
-        self.is_reading = True
+        self.reads = True
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._high = 65536 if high is None else high

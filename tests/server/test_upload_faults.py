@@ -249,6 +249,7 @@ def test_stored_files_are_removed_in_time_and_their_room_is_free_again(
             wait_until(lambda: len(files(folder)) == 2, "the file to expire")
             wait_until(lambda: _has_room(client, MIB - 8192), "the account of it")
     assert files(folder) == {"somebody else's", "theirs.part"}
+    assert server.samples()["chat_uploads_expired_total"] == 2
     assert 'event="uploads expired" files=1' in server.stop()
 
 
