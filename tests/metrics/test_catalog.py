@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
 from itertools import pairwise
 
 import pytest
@@ -9,9 +8,9 @@ import pytest
 from metrics.catalog import BUS, CATALOG, GENERATOR, SERVER, Metric
 from metrics.collectors import BuildCollector, server_collectors
 from metrics.exposition import Exposition
-from server.errors import CloseReason
 from server.stats import ServerStats
 from server.uploads import UploadStore
+from tests.metrics.known import known_values
 from tests.metrics.pages import series
 from tests.metrics.states import Door
 
@@ -25,21 +24,6 @@ def fresh_page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     uploads = UploadStore(tmp_path_factory.mktemp("uploads"), stats)
     collectors = (*server_collectors(stats, {}, uploads, Door()), BuildCollector("1", "2", "3", "4"))
     return series(Exposition(collectors, process=False, duration="chat_scrape_duration_seconds").render().body)
-
-
-def known_values(source: str) -> set[str]:
-    """Resolve a catalog entry like `CLIENT_TYPES of server.messages, ECHO of server.stats`."""
-    values: set[str] = set()
-    for part in source.split(", "):
-        name, _, module = part.partition(" of ")
-        known = getattr(import_module(module), name)
-        if isinstance(known, str):
-            values.add(known)
-        elif known is CloseReason:
-            values.update(reason.label for reason in CloseReason)
-        else:
-            values.update(map(str, known))
-    return values
 
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
