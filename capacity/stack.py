@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 CHECKOUT: Final = Path(__file__).resolve().parent.parent
 PROMETHEUS: Final = CHECKOUT / "metrics" / "prometheus"
 PROVISIONING: Final = CHECKOUT / "grafana" / "provisioning"
-GRAFANA_HOMES: Final = (Path("/usr/share/grafana"), Path("/opt/homebrew/opt/grafana/share/grafana"))
-"""Where packages of Debian and Homebrew put what Grafana's program needs beside itself."""
+GRAFANA_HOME: Final = Path("/usr/share/grafana")
+"""Where packages put what Grafana's program needs beside itself."""
 
 _HOST: Final = "127.0.0.1"
 _PORTS: Final = {"server": 8080, "locust": 8089, "generator": 9646, "prometheus": 9090, "grafana": 3000}
@@ -47,10 +47,12 @@ class Stack:
     Args:
         folder: for everything that they write.
         ports: by name, none of them 0.
+        grafana_home: its folder, where it is installed.
     """
 
     folder: Path
     ports: Mapping[str, int]
+    grafana_home: Path
     running: list[ChildProcess] = field(default_factory=list)
 
     def start(self) -> list[tuple[str, str]]:
@@ -116,9 +118,8 @@ class Stack:
 
     def _grafana(self) -> str:
         """Run Grafana with our dashboards if it is installed; anyone on this machine may look at them."""
-        home = next((path for path in GRAFANA_HOMES if path.is_dir()), None)
         program = shutil.which("grafana")
-        if program is None or home is None:
+        if program is None or not self.grafana_home.is_dir():
             return ""
         url, data = self.url("grafana"), self.folder / "grafana"
         settings = {
@@ -136,7 +137,7 @@ class Stack:
             "DASHBOARDS": str(CHECKOUT / "grafana" / "dashboards"),
         }
         command = ("env", *(f"{name}={value}" for name, value in settings.items()), program, "server")
-        self._run("Grafana", (*command, f"--homepath={home}"), f"{url}/api/health")
+        self._run("Grafana", (*command, f"--homepath={self.grafana_home}"), f"{url}/api/health")
         return url
 
     def _run(self, name: str, command: Sequence[str], url: str) -> None:
@@ -162,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageError("prometheus not found: install it (Debian: apt-get install prometheus)")
         with tempfile.TemporaryDirectory(prefix="stampede-") as folder:
             ports = {name: getattr(options, f"{name}_port") or free_port() for name in _PORTS}
-            _run_until_told(Stack(Path(folder), ports))
+            _run_until_told(Stack(Path(folder), ports, options.grafana_home))
     except StoppedError:
         return 0
     except CapacityError as error:
@@ -195,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m capacity.stack", description=__doc__.partition("\n")[0])
     for name, port in _PORTS.items():
         parser.add_argument(f"--{name}-port", type=_port, default=port, help="(%(default)s; 0: any free one)")
+    parser.add_argument("--grafana-home", type=Path, default=GRAFANA_HOME, metavar="FOLDER", help="(%(default)s)")
     return parser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -16,20 +17,25 @@ import psutil
 import pytest
 
 from tests.metrics.fixtures import MISSING, do_without, wait_until
+from tests.tables import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PORTS = [f"--{name}-port" for name in ("server", "locust", "generator", "prometheus", "grafana")]
 ANY_PORTS = [word for flag in PORTS for word in (flag, "0")]
 
 
 @contextmanager
-def stack(*flags: str) -> Iterator[subprocess.Popen[str]]:
+def stack(*flags: str, path: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     if shutil.which("prometheus") is None:
         do_without(MISSING)
     command = [sys.executable, "-m", "capacity.stack", *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    paths = os.environ["PATH"] if path is None else f"{path}:{os.environ['PATH']}"
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PATH": paths}
+    ) as process:
         try:
             yield process
         finally:
@@ -68,6 +74,34 @@ def test_all_of_it_is_wired_and_ends_together() -> None:
         _, complaints = process.communicate(timeout=60)
         assert (process.returncode, complaints) == (0, "")
         assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+
+
+GRAFANA = """#!{python}
+import http.server, json, os, sys
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        if self.path == "/":
+            self.wfile.write(json.dumps([sys.argv[1:], dict(os.environ)]).encode())
+address = (os.environ["GF_SERVER_HTTP_ADDR"], int(os.environ["GF_SERVER_HTTP_PORT"]))
+http.server.HTTPServer(address, Page).serve_forever()
+"""
+
+
+def test_grafana_is_wired_where_it_is_installed(tmp_path: Path) -> None:
+    """A stand-in says how it was started: Grafana itself comes from nowhere but its makers."""
+    program = tmp_path / "grafana"
+    program.write_text(GRAFANA.format(python=sys.executable))
+    program.chmod(0o755)
+    with stack(*ANY_PORTS, "--grafana-home", str(tmp_path), path=tmp_path) as process:
+        shown = pages(process)
+        with urllib.request.urlopen(shown["Grafana"], timeout=60) as answer:  # noqa: S310 - loopback
+            arguments, environment = json.load(answer)
+    assert arguments == ["server", f"--homepath={tmp_path}"]
+    assert environment["PROMETHEUS_URL"] == shown["Prometheus"]
+    assert environment["GF_PATHS_PROVISIONING"] == str(ROOT / "grafana" / "provisioning")
+    assert environment["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
 
 
 def test_when_one_gives_way_all_end_and_one_line_says_which() -> None:

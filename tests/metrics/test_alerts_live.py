@@ -20,7 +20,7 @@ import pytest
 
 from tests.faults._herd import Herd, message
 from tests.metrics.fixtures import MISSING, Prometheus, configured, do_without, wait_until
-from tests.metrics.rules import PROMETHEUS
+from tests.metrics.rules import PROMETHEUS, profile
 from tests.metrics.test_generator import free_ports, generator
 
 if TYPE_CHECKING:
@@ -64,6 +64,17 @@ class Watch:
         states = sorted((min(times), state) for state, times in began.items() if times)
         over = not self.is_firing(alert, instance)
         return [state for _, state in states] + ["resolved"] * over
+
+    def unhealthy_rules(self) -> list[str]:
+        """Return the rules that could not be evaluated, and the recording rules that gave nothing."""
+        with urllib.request.urlopen(f"{self.prometheus.url}/api/v1/rules", timeout=60) as answer:  # noqa: S310 - loopback
+            rules = [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
+        assert {rule["name"] for rule in rules} == {rule.name for rule in profile("loadtest")}
+        return [
+            rule["name"]
+            for rule in rules
+            if rule["health"] != "ok" or (rule["type"] == "recording" and not self.prometheus.query(rule["name"]))
+        ]
 
     def runbooks(self) -> dict[str, str]:
         """Return the text behind the links of the alerts that are active now."""
@@ -146,6 +157,7 @@ def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., Run
             watch.expect("ChatHeartbeatKills", silent.url)
             watch.expect("ChatSlowConsumers", slow.url)
             watch.expect("ChatGeneratorLag", locust.metrics)
+            assert watch.unhealthy_rules() == []
             assert silent.samples()["chat_heartbeat_kills_total"] == 12
             for alert, text in watch.runbooks().items():
                 assert f"\n## {alert}\n" in text
