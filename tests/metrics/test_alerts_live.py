@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 import time
 import urllib.parse
 import urllib.request
@@ -132,6 +133,16 @@ def stutter(locust: Generator) -> None:
         time.sleep(0.4)
 
 
+def cut_down(server: RunningServer) -> socket.socket:
+    """Kill a server, and keep its port from others until the socket is closed; nobody answers there."""
+    server.kill()
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    host, _, port = address(server.url).rpartition(":")
+    place.bind((host, int(port)))
+    return place
+
+
 @pytest.mark.timeout(600)
 def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., RunningServer], tmp_path: Path) -> None:
     if shutil.which("prometheus") is None:
@@ -150,7 +161,7 @@ def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., Run
             for corpse in corpses.open(12):
                 corpses.stop_reading(corpse)
             fall_behind(room, slow)
-            gone.kill()
+            place = running.enter_context(cut_down(gone))
             stutter(locust)
             watch.expect("ChatServerDown", gone.url)
             watch.expect("ChatConnectionsNearLimit", full.url)
@@ -161,6 +172,7 @@ def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., Run
             assert silent.samples()["chat_heartbeat_kills_total"] == 12
             for alert, text in watch.runbooks().items():
                 assert f"\n## {alert}\n" in text
+        place.close()
         start("--port", address(gone.url).rpartition(":")[2])
         locust.tell("/stop")
         wait_until(
