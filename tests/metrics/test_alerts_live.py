@@ -93,8 +93,9 @@ def watching(folder: Path, chat: list[str], loadtest: str) -> Iterator[Watch]:
     """Run Prometheus with the files as they are committed; only what is scraped is this test's own."""
     copy = folder / "prometheus"
     shutil.copytree(PROMETHEUS, copy)
-    for job, targets in (("chat", chat), ("loadtest", [loadtest])):
-        target_file = copy / "targets" / f"{job}.yml"
+    half = len(chat) // 2
+    for file, targets in (("chat", chat[:half]), ("chat-of-another-host", chat[half:]), ("loadtest", [loadtest])):
+        target_file = copy / "targets" / f"{file}.yml"
         target_file.write_text(json.dumps([{"targets": [address(url) for url in targets]}]))
     (port,) = free_ports(1)
     flags = (f"--web.external-url=http://127.0.0.1:{port}", f"--web.user-assets={PROMETHEUS.parent}")
