@@ -21,9 +21,6 @@ LOADTEST_UID: Final = "stampede-loadtest"
 TEST_RUNS: Final = f"max({GENERATOR})"
 FIRING: Final = 'ALERTS{alertname=~"Chat.*|LoadTest.*", alertstate="firing"}'
 
-# Above the panels: the library's default hides links and annotations in a menu (Grafana 12.2 on).
-_IN_SIGHT: Final = ""
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -75,7 +72,7 @@ def _annotations() -> list[Builder[model.AnnotationQuery]]:
     tests.title_format("Load test running")
     alerts = dashboard.AnnotationQuery().name("Firing alerts").icon_color("red").expr(FIRING)
     alerts.title_format("{{alertname}}").text_format("{{instance}}").tag_keys("severity")
-    return [query.datasource(DATASOURCE).enable(True).step("1s").placement(_IN_SIGHT) for query in (tests, alerts)]
+    return [query.datasource(DATASOURCE).enable(True).step("1s") for query in (tests, alerts)]
 
 
 def _links() -> list[Builder[model.DashboardLink]]:
@@ -88,7 +85,4 @@ def _links() -> list[Builder[model.DashboardLink]]:
     url = f"/d/{LOADTEST_UID}?${{datasource:queryparam}}"
     loadtest = dashboard.DashboardLink("Load test").type(model.DashboardLinkType.LINK).url(url).icon("dashboard")
     loadtest.tooltip("The load generator beside the server")
-    return [
-        link.keep_time(True).as_dropdown(False).target_blank(False).placement(_IN_SIGHT)
-        for link in (siblings, loadtest)
-    ]
+    return [link.keep_time(True).as_dropdown(False).target_blank(False) for link in (siblings, loadtest)]
