@@ -73,6 +73,8 @@ _METHOD: Final = Label("method", "Locust's request types")
 _NAME: Final = Label("name", "Locust's request names")
 _STATE: Final = Label("state", "Locust's worker states")
 _CLOCK: Final = Label("clock", "intended, sent")
+_DIRECTION: Final = Label("direction", "received, published")
+_LOST: Final = Label("reason", "what the bus gave as its reason")
 
 
 def _gauge(name: str, text: str, *labels: Label) -> Metric:
@@ -121,6 +123,14 @@ SERVER: Final = (
     _histogram("chat_event_loop_lag_seconds", LATENCY, "Lateness of a regular timer on the event loop."),
     _histogram("chat_session_duration_seconds", SESSION, "Lifetime of ended connections."),
     _histogram("chat_upload_duration_seconds", UPLOAD, "File announced until its upload ended."),
+    _histogram("chat_scrape_duration_seconds", LATENCY, "Event loop held by a scrape of this page; earlier ones."),
+)
+
+BUS: Final = (  # exposed by a server on a bus only: rules on them are silent elsewhere
+    _gauge("chat_bus_connected", "1 while the bus between server processes is connected."),
+    _counter("chat_bus_messages_total", "Messages on the bus, beats included.", _DIRECTION),
+    _counter("chat_bus_dropped_total", "Messages that the bus lost for us, by cause.", _LOST),
+    _histogram("chat_bus_lag_seconds", LATENCY, "Message published by another process until received."),
 )
 
 GENERATOR: Final = (
@@ -143,4 +153,4 @@ GENERATOR: Final = (
     _histogram("loadtest_resync_duration_seconds", RESYNC, "Drop until in the room and hearing again."),
 )
 
-CATALOG: Final = {metric.name: metric for metric in (*SERVER, *GENERATOR)}
+CATALOG: Final = {metric.name: metric for metric in (*SERVER, *BUS, *GENERATOR)}

@@ -113,7 +113,8 @@ class ChatServer:
             (
                 *server_collectors(self.stats, hub.rooms, self._uploads, self._admission),
                 BuildCollector(__version__, platform.python_version(), version("uvloop"), version("websockets")),
-            )
+            ),
+            duration="chat_scrape_duration_seconds",
         ).render
         identity = Identity(settings.jwt_secret_file) if settings.jwt_secret_file else None
         own_address = settings.metrics_port is not None

@@ -42,6 +42,7 @@ class Generator:
 
     def page(self) -> bytes:
         with urllib.request.urlopen(self.metrics, timeout=60) as answer:  # noqa: S310 - loopback
+            assert answer.headers["Vary"] == "Accept, Accept-Encoding"
             return bytes(answer.read())
 
     def ready(self) -> bool:
