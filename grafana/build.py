@@ -55,7 +55,10 @@ def dashboards() -> dict[str, Dashboard]:
             "Process",
             "Each server process: event loop, CPU, memory, files, garbage collection, plain requests.",
             Row("Releases", process.releases()),
-            Row("Event loop", (durations.loop_lag(), durations.loop_lag_heat(), saturation.cpu())),
+            Row(
+                "Event loop",
+                (durations.loop_lag(6), durations.loop_lag_heat(6), saturation.cpu(6), process.scrape(6)),
+            ),
             Row("Memory and files", (saturation.memory(12), saturation.files(12))),
             Row("Garbage and plain requests", process.garbage()),
         ),

@@ -60,10 +60,10 @@ def quantile(q: float, name: str, *, by: By = (), **values: str) -> str:
     return f"histogram_quantile({q:g}, {_sum((*by, 'le'))}(rate({selector}[$__rate_interval])))"
 
 
-def mean(name: str) -> str:
+def mean(name: str, *, by: By = ()) -> str:
     """Return the mean of a histogram's recent values."""
-    total, count = (_selector(name, "histogram", (), {}, part) for part in ("_sum", "_count"))
-    return f"sum(rate({total}[$__rate_interval])) / sum(rate({count}[$__rate_interval]))"
+    total, count = (_selector(name, "histogram", by, {}, part) for part in ("_sum", "_count"))
+    return f"{_sum(by)}(rate({total}[$__rate_interval])) / {_sum(by)}(rate({count}[$__rate_interval]))"
 
 
 def of(mark: str, query: str) -> str:

@@ -30,7 +30,7 @@ class Line:
     points: tuple[tuple[float, float], ...]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Prometheus could not make sense of a query."""
 
 
@@ -50,7 +50,7 @@ class Asking:
         """Return the finite series of a query, a point a second, or one for an instant query.
 
         Raises:
-            Refused: the query is not valid.
+            RefusedError: the query is not valid.
         """
         expr = fill(query.expr, picked, shown_seconds=self.seconds)
         if query.instant:
@@ -79,4 +79,4 @@ class Asking:
             with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - loopback
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as refusal:
-            raise Refused(refusal.read().decode()) from None
+            raise RefusedError(refusal.read().decode()) from None

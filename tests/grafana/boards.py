@@ -55,10 +55,10 @@ def queries(name: str, board: Mapping[str, Any]) -> Iterator[Query]:
             yield Query(name, panel["title"], target["expr"], target.get("legendFormat", ""), target["refId"], instant)
 
 
-def annotations(name: str, board: Mapping[str, Any]) -> Iterator[Query]:
+def marks(name: str, board: Mapping[str, Any]) -> Iterator[Query]:
     """Yield the queries of a dashboard's annotations."""
-    for annotation in board["annotations"]["list"]:
-        yield Query(name, annotation["name"], annotation["expr"])
+    for mark in board["annotations"]["list"]:
+        yield Query(name, mark["name"], mark["expr"])
 
 
 def fill(expr: str, picked: Mapping[str, str], *, shown_seconds: int = 60, scrape_seconds: int = 1) -> str:

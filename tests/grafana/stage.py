@@ -7,18 +7,21 @@ every metric something to count; at the end the server is drained under load.
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tests.faults._herd import Herd, frame, message
-from tests.metrics.fixtures import _prometheus, wait_until
+from tests.metrics.fixtures import run_prometheus, wait_until
 from tests.metrics.test_generator import Generator, free_ports
 from tests.processes import start_server
+from tests.tables import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from tests.metrics.fixtures import Prometheus
     from tests.processes import RunningServer
 
+JOBS: Final = ("chat", "loadtest")
 USERS: Final = 120
 SILENT: Final = 6
 SLEEPERS: Final = 4
@@ -70,7 +74,7 @@ def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]
     try:
         with (
             _locust(server.url) as locust,
-            _prometheus(folder, {"chat": server.url, "loadtest": locust.metrics}) as prometheus,
+            run_prometheus(_configuration(folder, server, locust), folder / "data", JOBS) as prometheus,
             Herd(server.url) as herd,
         ):
             start = time.time()
@@ -88,6 +92,16 @@ def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]
             yield Recording(prometheus, start, live, time.time())
     finally:
         server.kill()
+
+
+def _configuration(folder: Path, server: RunningServer, locust: Generator) -> Path:
+    """Return the configuration for load tests as it is shipped, aimed at these two."""
+    shipped = folder / "prometheus"
+    shutil.copytree(ROOT / "metrics" / "prometheus", shipped)
+    for job, url in zip(JOBS, (server.http, locust.metrics), strict=True):
+        target = urllib.parse.urlsplit(url).netloc
+        (shipped / "targets" / f"{job}.yml").write_text(json.dumps([{"targets": [target]}]))  # JSON is YAML
+    return shipped / "loadtest.yml"
 
 
 class _Guests:

@@ -132,16 +132,23 @@ def _prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus
     }
     config_file = folder / "prometheus.yml"
     config_file.write_text(json.dumps(config))  # JSON is YAML
+    with run_prometheus(config_file, folder / "data", tuple(targets)) as prometheus:
+        yield prometheus
+
+
+@contextmanager
+def run_prometheus(config_file: Path, data: Path, jobs: tuple[str, ...]) -> Iterator[Prometheus]:
+    """Run a Prometheus with a configuration whose jobs have one target each; yield it when all are up."""
     command = [
         "prometheus",
         f"--config.file={config_file}",
-        f"--storage.tsdb.path={folder / 'data'}",
+        f"--storage.tsdb.path={data}",
         "--web.listen-address=127.0.0.1:0",
         "--log.level=error",
     ]
     with subprocess.Popen(command) as process:
         try:
-            prometheus = Prometheus(f"http://127.0.0.1:{_listening_port(process)}", tuple(targets))
+            prometheus = Prometheus(f"http://127.0.0.1:{_listening_port(process)}", jobs)
             wait_until(lambda: _answers(f"{prometheus.url}/-/ready"), "Prometheus to be ready")
             prometheus.wait_for_scrape()
             yield prometheus
