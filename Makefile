@@ -6,7 +6,7 @@ HOST ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve capacity loadtest test lint bench soak
+.PHONY: help install serve capacity loadtest stack test lint bench soak
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +39,12 @@ loadtest: install ## Locust's web UI against HOST, or against a server started f
 	fi; \
 	$(BIN)/locust -f loadtest --host "$$host" $(ARGS)
 
+stack: install ## server, Prometheus, Locust's web UI and, where it is installed, Grafana: wired, until Ctrl-C
+	@.ci/system-packages prometheus
+	@exec $(BIN)/python -m capacity.stack $(ARGS)
+
 test: install ## every test, against real parts
-	@.ci/system-packages prometheus promtool node npm nginx
+	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 lint: install ## ruff and mypy

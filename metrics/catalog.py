@@ -64,6 +64,8 @@ _INVALID: Final = Label("reason", "INVALID_REASONS of server.stats")
 _RECEIVED: Final = Label("type", "CLIENT_TYPES of server.messages, FILE_CHUNK of server.messages, ECHO of server.stats")
 _SENT: Final = Label("type", "SERVER_TYPES of server.messages, ECHO of server.stats")
 _NOTICE: Final = Label("type", "SERVER_TYPES of server.messages")
+_DIRECTION: Final = Label("direction", "received, published")
+_LOST: Final = Label("reason", "what the bus gave as its reason")
 _LIMIT: Final = Label("limit", "RATE_LIMITS of server.stats")
 _OUTCOME: Final = Label("outcome", "UPLOAD_OUTCOMES of server.stats")
 _PATH: Final = Label("path", "HTTP_PATHS of server.stats")
@@ -73,8 +75,6 @@ _METHOD: Final = Label("method", "Locust's request types")
 _NAME: Final = Label("name", "Locust's request names")
 _STATE: Final = Label("state", "Locust's worker states")
 _CLOCK: Final = Label("clock", "intended, sent")
-_DIRECTION: Final = Label("direction", "received, published")
-_LOST: Final = Label("reason", "what the bus gave as its reason")
 
 
 def _gauge(name: str, text: str, *labels: Label) -> Metric:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tests.faults._herd import Herd, frame, message
-from tests.metrics.fixtures import run_prometheus, wait_until
+from tests.metrics.fixtures import Prometheus, configured, wait_until
 from tests.metrics.test_generator import Generator, free_ports
 from tests.processes import start_server
 from tests.tables import ROOT
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.faults._herd import Client
-    from tests.metrics.fixtures import Prometheus
     from tests.processes import RunningServer
 
 JOBS: Final = ("chat", "loadtest")
@@ -74,9 +73,11 @@ def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]
     try:
         with (
             _locust(server.url) as locust,
-            run_prometheus(_configuration(folder, server, locust), folder / "data", JOBS) as prometheus,
+            configured(_configuration(folder, server, locust), folder / "data") as url,
             Herd(server.url) as herd,
         ):
+            prometheus = Prometheus(url, JOBS)
+            prometheus.wait_for_scrape()
             start = time.time()
             herd.run(2)
             locust.tell("/swarm", user_count=USERS, spawn_rate=60)

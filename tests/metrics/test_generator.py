@@ -31,9 +31,10 @@ BOTH_SIDES = 'chat_messages_delivered_total{type="chatMessage"} - on() loadtest_
 class Generator:
     """A Locust process with its web port and its metrics."""
 
-    def __init__(self, web: str, metrics: str) -> None:
+    def __init__(self, web: str, metrics: str, process: subprocess.Popen[str] | None = None) -> None:
         self.web = web
         self.metrics = metrics
+        self.process = process
 
     def tell(self, path: str, **form: object) -> None:
         data = urllib.parse.urlencode(form).encode()
@@ -66,7 +67,7 @@ def generator(host: str, *flags: str) -> Iterator[Generator]:
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
-            running = Generator(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{metrics}/metrics")
+            running = Generator(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{metrics}/metrics", process)
             wait_until(lambda: process.poll() is not None or running.ready(), "Locust to answer")
             assert process.poll() is None, "Locust ended"
             yield running
