@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from capacity.report import read_report
+from capacity.record import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ def capacity(tmp_path: Path) -> Iterator[Callable[..., Run]]:
         mark = uuid.uuid4().hex
         folder = tmp_path / mark / "report"
         process = subprocess.Popen(
-            [sys.executable, "-m", "capacity", "--report", str(folder), *flags],
+            [sys.executable, "-m", "capacity", "--report", str(folder), "--runs", str(tmp_path / "runs"), *flags],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from capacity.answer import Load, about, answer_of, count
+from capacity.answer import Load, answer_of
 from capacity.search import Ending, Plan
+from capacity.words import about, count
 from tests.capacity import kit
 
 if TYPE_CHECKING:
