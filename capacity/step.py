@@ -2,9 +2,9 @@
 
 Settling waits until everybody is in a room and deliveries keep pace, at most `settle` seconds: a level that never
 gets steady is measured as it is, and fails. While a backlog is being worked off, settling goes on for up to
-`_RECOVERY_S`. And a lower level that follows one which never got steady begins with a rest, almost without users,
-until the server has let go of the others: every level is approached from below, so that one level's backlog, or a
-server caught in its overload, is never another level's latency.
+`_RECOVERY_S`. And a level that is no higher than one before it which never got steady begins with a rest, almost
+without users, until the server has let go of the others: every level is approached from below, so that one level's
+backlog, or a server caught in its overload, is never another level's latency, nor its own when it is measured again.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Stepper:
             RunError: the generator or the server is gone.
         """
         began = self._clock()
-        if self._unsteady_at is not None and users < self._unsteady_at:
+        if self._unsteady_at is not None and users <= self._unsteady_at:
             self._rest()
         self._generator.set_users(users)
         self._arrive(users)

@@ -95,12 +95,10 @@ class Usl:
         """
         rate, sigma, kappa = self._coefficients
         rest = rate * latency - 1 + sigma
-        if rest <= 0:
-            return None
-        if kappa == 0:
-            return float(rest / sigma) if sigma > 0 else None
         half = sigma - kappa
-        return float((-half + math.sqrt(half * half + 4 * kappa * rest)) / (2 * kappa))
+        # The root in the form that does not subtract what is nearly equal: kappa may be as good as 0.
+        below = half + math.sqrt(half * half + 4 * kappa * max(rest, 0.0))
+        return float(2 * rest / below) if rest > 0 and below > 0 else None
 
     @property
     def _coefficients(self) -> NDArray[np.float64]:
