@@ -24,7 +24,13 @@ class _Series(msgspec.Struct):
 
 class _Data(msgspec.Struct):
     resultType: str  # noqa: N815 - the API's name
-    result: list[_Series] | tuple[float, str]
+    result: msgspec.Raw
+
+    def series(self) -> list[_Series]:
+        """Return a vector or a matrix; a scalar as a vector of one."""
+        if self.resultType == "scalar":
+            return [_Series(value=msgspec.json.decode(self.result, type=tuple[float, str]))]
+        return msgspec.json.decode(self.result, type=list[_Series])
 
 
 class _Answer(msgspec.Struct):
@@ -51,13 +57,10 @@ class Prometheus:
         Raises:
             PrometheusError: no answer, or the expression is refused.
         """
-        data = self._query(expression, at)
-        if isinstance(data.result, tuple):
-            found = float(data.result[1])
-        elif len(data.result) == 1 and data.result[0].value is not None:
-            found = float(data.result[0].value[1])
-        else:
+        series = self._query(expression, at)
+        if len(series) != 1 or series[0].value is None:
             return None
+        found = float(series[0].value[1])
         return found if math.isfinite(found) else None
 
     def samples(self, selector: str, seconds: int) -> list[tuple[dict[str, str], float, float]]:
@@ -66,10 +69,8 @@ class Prometheus:
         Raises:
             PrometheusError: no answer, or the selector is refused.
         """
-        data = self._query(f"{selector}[{seconds}s]", None)
-        if isinstance(data.result, tuple):
-            return []
-        return [(one.metric, one.values[-1][0], float(one.values[-1][1])) for one in data.result if one.values]
+        series = self._query(f"{selector}[{seconds}s]", None)
+        return [(one.metric, one.values[-1][0], float(one.values[-1][1])) for one in series if one.values]
 
     def over(self, subquery: str) -> list[tuple[float, float]]:
         """Return (seconds since the epoch, value) of an expression with one series over a range, e.g. `sum(x)[1d:1h]`.
@@ -77,10 +78,7 @@ class Prometheus:
         Raises:
             PrometheusError: no answer, or the expression is refused.
         """
-        data = self._query(subquery, None)
-        if isinstance(data.result, tuple):
-            return []
-        return [(at, float(value)) for series in data.result for at, value in series.values]
+        return [(at, float(value)) for series in self._query(subquery, None) for at, value in series.values]
 
     def check(self, expressions: Sequence[str]) -> None:
         """Evaluate each expression once, so that a wrong one is told before anything is measured.
@@ -91,13 +89,14 @@ class Prometheus:
         for expression in ["vector(1)", *expressions]:
             self._query(expression, None)
 
-    def _query(self, expression: str, at: float | None) -> _Data:
+    def _query(self, expression: str, at: float | None) -> list[_Series]:
         form = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
         try:
             body = ask(f"{self._url}/api/v1/query", form, timeout_s=_TIMEOUT_S, accepted=(200, 400, 422))
             answer = msgspec.json.decode(body, type=_Answer)
+            series = answer.data.series() if answer.data else []
         except (HttpError, msgspec.MsgspecError) as error:
             raise PrometheusError(f"no Prometheus at {self._url}: {error}") from None
-        if answer.status != "success" or answer.data is None:
+        if answer.status != "success":
             raise PrometheusError(f"Prometheus refuses {expression!r}: {answer.error}")
-        return answer.data
+        return series

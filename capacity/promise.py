@@ -167,7 +167,7 @@ def _checked(where: str, table: dict[str, str | float | int | bool]) -> Promise:
         raise UsageError(f"{where}: {_plain(error)}") from None
     if level.direction not in _DIRECTIONS:
         raise UsageError(f"{where}: direction {level.direction!r} is neither below nor above")
-    if not 0 <= level.grace < math.inf or not 0 < (level.window or 1) < math.inf:
+    if not 0 <= level.grace < math.inf or not 0 < (1 if level.window is None else level.window) < math.inf:
         raise UsageError(f"{where}: window and grace are seconds, window more than 0")
     if (level.figure is None) == (level.promql is None):
         raise UsageError(f"{where}: give it either a figure or a promql expression with a name")

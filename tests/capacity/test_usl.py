@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from capacity.usl import Usl, fit_usl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # SPEC SDM91 on a SPARCcenter 2000: (load, throughput). Gunther, Guerrilla Capacity Planning (2007), and the demo data
 # of the R package usl, whose README prints the coefficients with standard errors.
@@ -31,7 +35,7 @@ CISCO = list(
 )  # fmt: skip
 
 
-def fitted(points: list[tuple[int, float]]) -> Usl:
+def fitted(points: Sequence[tuple[float, float]]) -> Usl:
     law = fit_usl(points)
     assert law is not None
     return law
