@@ -36,11 +36,15 @@ class Run:
 
     def await_first_verdict(self) -> None:
         """Read the run's output up to its first step."""
+        self.await_verdict("")
+
+    def await_verdict(self, verdict: str) -> None:
+        """Read the run's output up to the first step that came to a verdict."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if "users" in line:
+            if " users " in line and f" {verdict}" in line:
                 return
-        pytest.fail(f"the run ended before its first step: {self.wait()}")
+        pytest.fail(f"the run ended before such a step: {self.wait()}")
 
     def child(self, module: str) -> psutil.Process:
         """Return the process that runs a module for it."""
@@ -76,6 +80,16 @@ class Run:
         lines = self.errors.splitlines()
         assert len(lines) == 1, self.errors
         return lines[0]
+
+    @property
+    def runs(self) -> list[str]:
+        """What is in its folder of kept runs."""
+        return sorted((path.name for path in (self.folder.parent.parent / "runs").iterdir()), reverse=True)
+
+    @property
+    def revision(self) -> str:
+        """The git revision that its report names, as far as its kept folder shows it."""
+        return (self.report.environment.revision or "unknown")[:9]
 
     @property
     def report(self) -> Report:
