@@ -49,7 +49,7 @@ class Load:
 
     def details(self) -> str:
         """Return e.g. 'rooms of 20, one message a second each'."""
-        rooms = f"{count(self.rooms)} rooms" if self.rooms else f"rooms of {self.room_size}"
+        rooms = f"{count(self.rooms)} rooms that grow with them" if self.rooms else f"rooms of {self.room_size}"
         parts = [rooms, _pace(self.message_rate)]
         if len(self.mix) > 1:
             parts.insert(0, " : ".join(f"{weight} {name}" for name, weight in self.mix.items()))
@@ -225,7 +225,9 @@ class _Teller:
             )
         if self.found.fails_at is not None and self.limit:
             first = self.limit.evidence[0] if self.limit.evidence else ""
-            return f"At {count(self.found.fails_at)} it does not; first to give out: {self.limit.signal} ({first})."
+            between = f" At {count(self.found.wavers_at)} it wavers." if self.found.wavers_at else ""
+            fails_at = count(self.found.fails_at)
+            return f"At {fails_at} it does not; first to give out: {self.limit.signal} ({first}).{between}"
         if ending is Ending.NOT_REACHED:
             return f"Its limit was not reached: every level up to the cap passed{f' ({cpu})' if cpu else ''}."
         if ending in (Ending.BUDGET, Ending.UNMEASURABLE):

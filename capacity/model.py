@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.record import Interval, Model
 from capacity.usl import Estimate, Usl, fit_usl
-from capacity.words import about, show_ms
+from capacity.words import about, show_estimate, show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from capacity.record import StepRecord
 
 _STEADY: Final = 0.05
+_SHORT: Final = 0.05
 _CURVE_POINTS: Final = 41
 
 
@@ -49,6 +50,9 @@ def fit_model(steps: Sequence[StepRecord], strictest_ms: float | None = None) ->
 def _point(step: StepRecord) -> tuple[float, float] | None:
     rate, mean, offered = step.delivered_per_s, step.deliver_mean_ms, step.offered_per_s
     if step.verdict == "invalid" or not rate or not mean or not offered or abs(rate / offered - 1) > _STEADY:
+        return None
+    # What waits for a good part of the window was sent before it: no steady state, and not Little's law.
+    if mean > _SHORT * (step.window_s or 0.0) * 1000:
         return None
     return rate * mean / 1000, rate
 
@@ -95,4 +99,4 @@ def _peak(law: Usl, most: float) -> str:
 
 
 def _shown(estimate: Estimate) -> str:
-    return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
+    return show_estimate(estimate.value, estimate.low, estimate.high)

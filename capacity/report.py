@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from capacity.charts import charts_of
 from capacity.errors import UsageError
 from capacity.slo import parse_level
-from capacity.words import about, count, show_ms
+from capacity.words import about, count, show_estimate, show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,7 +94,7 @@ def _about(value: int) -> str:
 
 
 def _estimate(value: Interval) -> str:
-    return f"{value.value:.3g} ({value.low:.3g} to {value.high:.3g})"
+    return show_estimate(value.value, value.low, value.high)
 
 
 def _sentence(text: str) -> str:

@@ -139,7 +139,10 @@ def fit_usl(points: Sequence[tuple[float, float]]) -> Usl | None:
     freedom = len(points) - 3
     variance = float(np.sum((_law(n, coefficients) - x) ** 2)) / freedom
     jacobian = _gradient(n, coefficients)
-    covariance = variance * np.linalg.pinv(jacobian.T @ jacobian)
+    # Columns differ by many powers of ten: inverted as they are, the small ones would be taken for nothing.
+    lengths = np.linalg.norm(jacobian, axis=0)
+    scaled = jacobian / lengths
+    covariance = variance * np.linalg.pinv(scaled.T @ scaled) / np.outer(lengths, lengths)
     margins = float(stdtrit(freedom, 0.975)) * np.sqrt(np.clip(np.diag(covariance), 0.0, None))
     rate, sigma, kappa = (
         Estimate(float(value), max(0.0, float(value - margin)), float(value + margin))

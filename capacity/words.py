@@ -34,3 +34,8 @@ def show_bytes(value: float) -> str:
 def listing(parts: Sequence[str]) -> str:
     """Join with commas and a last 'and'."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def show_estimate(value: float, low: float, high: float) -> str:
+    """Write a fitted value with its interval; what a fit left at its bound of 0 is 0."""
+    return f"{value if value > 1e-12 else 0:.3g} ({low:.3g} to {high:.3g})"

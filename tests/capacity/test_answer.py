@@ -109,7 +109,11 @@ def test_one_bounded_level_is_answered_yes_no_or_not_measured(steps: list[StepRe
     [
         (Load({"ChattingUser": 1}, 20, None, 1.0), "chatting users", "rooms of 20, one message a second each"),
         (Load({"TypingUser": 1}, 10, None, 0.2), "typing users", "rooms of 10, one message each 5 s"),
-        (Load({"OwnUser": 1}, None, 4, 2.5), "OwnUser users", "4 rooms, 2.5 messages a second each"),
+        (
+            Load({"OwnUser": 1}, None, 4, 2.5),
+            "OwnUser users",
+            "4 rooms that grow with them, 2.5 messages a second each",
+        ),
         (
             Load({"ChattingUser": 10, "TypingUser": 5}, 20, None, 1.0),
             "users",
