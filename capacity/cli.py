@@ -110,8 +110,10 @@ def _run(settings: Settings, folder: Path, command: str, earlier: Report | None)
 
     report = run.report(ending, problem)
     try:
-        write_report(report, folder)
-        if settings.runs is not None and report.steps:
+        # Levels that were given are no search for the capacity: nothing to paste, nothing to chart over revisions.
+        searched = not settings.given
+        write_report(report, folder, pictures=searched and problem is None)
+        if settings.runs is not None and searched and report.steps:
             keep(folder, Path(settings.runs), report)
     except OSError as error:
         raise RunError(f"the report cannot be written: {(error.strerror or str(error)).lower()}") from None

@@ -28,13 +28,13 @@ _NARROW_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
 _ABSENT: Final = "\N{EN DASH}"
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """Write both files into `folder`, and a complete run's charts as pictures; each is replaced as a whole."""
+def write_report(report: Report, folder: Path, *, pictures: bool = False) -> None:
+    """Write both files into `folder`, with `pictures` also the charts as PNG; each is replaced as a whole."""
     _replace(folder / "report.json", msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     charts = charts_of(report, list(_client_levels(report.levels)))
     _replace(folder / "report.html", _page(report, charts).encode())
-    if report.status != "complete":
-        return  # whoever pressed Ctrl-C is not to wait for pictures of it
+    if not pictures:
+        return
     if charts:
         (folder / "charts").mkdir(exist_ok=True)
     for chart in charts:
