@@ -30,7 +30,7 @@ _ABSENT: Final = "\N{EN DASH}"
 
 def write_report(report: Report, folder: Path, *, pictures: bool = False) -> None:
     """Write both files into `folder`, with `pictures` also the charts as PNG; each is replaced as a whole."""
-    _replace(folder / "report.json", msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    write_json(report, folder)
     charts = charts_of(report, list(_client_levels(report.levels)))
     _replace(folder / "report.html", _page(report, charts).encode())
     if not pictures:
@@ -39,6 +39,11 @@ def write_report(report: Report, folder: Path, *, pictures: bool = False) -> Non
         (folder / "charts").mkdir(exist_ok=True)
     for chart in charts:
         _replace(folder / "charts" / f"{chart.key}.png", chart.png())
+
+
+def write_json(report: Report, folder: Path) -> None:
+    """Write `report.json` into `folder`, replaced as a whole."""
+    _replace(folder / "report.json", msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -156,6 +156,7 @@ def _parser() -> configargparse.ArgumentParser:
     parser = configargparse.ArgumentParser(
         prog="python -m capacity",
         description="Find how many chat users one server process holds, and what gives out first.",
+        epilog="Also: python -m capacity compare A B; mix; history; each with --help.",
         auto_env_var_prefix="STAMPEDE_CAPACITY_",
         formatter_class=_Formatter,
         allow_abbrev=False,

@@ -11,7 +11,7 @@ import pytest
 from capacity.charts import charts_of
 from capacity.model import fit_model
 from capacity.record import read_report
-from capacity.report import render_html, write_report
+from capacity.report import _page, render_html, write_json, write_report
 from capacity.search import Ending
 from capacity.sizing import Demand, size_for
 from capacity.slo import parse_level
@@ -144,7 +144,7 @@ def test_text_from_outside_is_escaped() -> None:
 
 
 def test_json_has_the_promised_fields_and_reads_back(tmp_path: Path, report: Report) -> None:
-    write_report(report, tmp_path)
+    write_json(report, tmp_path)
     assert read_report(tmp_path / "report.json") == report
     plain = msgspec.json.decode((tmp_path / "report.json").read_bytes())
     promised = {"supported_users", "first_failing_users", "limited_by", "confirmed", "projected_users", "sentence"}
@@ -173,7 +173,7 @@ def test_sizing_and_model_are_shown_with_their_arithmetic() -> None:
     steps = [kit.step(users) for users in (100, 200, 300, 400, 600, 800)]
     whole = kit.report([*steps, kit.failing(1600)])
     sizing = size_for(Demand(10_000, 0.3), whole.answer, whole.steps)
-    page = Page(render_html(msgspec.structs.replace(whole, sizing=sizing, model=fit_model(steps))))
+    page = Page(_page(msgspec.structs.replace(whole, sizing=sizing, model=fit_model(steps)), []))
     assert "For 10\N{NARROW NO-BREAK SPACE}000 users" in page.text
     assert "10\N{NARROW NO-BREAK SPACE}000 / 560" in page.text
     assert "contention" in page.text
