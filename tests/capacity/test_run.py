@@ -14,9 +14,11 @@ from tests.capacity.proofs import peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from benchmarks.peers import Running
     from tests.capacity.conftest import Run
+    from tests.metrics.fixtures import StartPrometheus
     from tests.processes import RunningServer
 
 QUICK = ("--window", "1", "--settle", "1")
@@ -142,13 +144,34 @@ def test_a_host_that_speaks_another_protocol_is_one_line_and_exit_code_2(
     assert "did not greet" in run.complaint
 
 
-def test_a_running_server_that_fails_a_bounded_level_ends_the_run_with_99_and_lives_on(
-    capacity: Callable[..., Run], server: RunningServer
+LEVELS = """
+[[level]]
+figure = "deliver_p99"
+threshold = "60s"
+window = 2
+grace = 0.5
+
+[[level]]
+name = "connections"
+promql = "sum(chat_connections)"
+threshold = 10
+"""
+
+
+def test_a_running_server_that_fails_a_level_asked_of_prometheus_ends_with_99_and_lives_on(
+    capacity: Callable[..., Run], server: RunningServer, start_prometheus: StartPrometheus, tmp_path: Path
 ) -> None:
-    run = capacity("--host", server.url, "--bounded", "30", "--slo", "deliver_p99<1us", *QUICK)
+    prometheus = start_prometheus(chat=server.url)
+    (tmp_path / "levels.toml").write_text(LEVELS)
+    flags = ("--prometheus", prometheus.url, "--slo-file", str(tmp_path / "levels.toml"))
+    run = capacity("--host", server.url, "--bounded", "30", *flags, *QUICK)
     assert run.wait() == 99, run.errors
-    assert f"The server at {server.url} does not hold 30 chatting users" in run.report.answer.sentence
-    assert run.report.missing == []
+    report = run.report
+    assert f"The server at {server.url} does not hold 30 chatting users" in report.answer.sentence
+    assert report.missing == []
+    assert report.steps[0].figures["connections<10"] == 30
+    assert report.steps[0].figures["deliver_p99<60s"] is not None
+    assert report.steps[0].reasons == ["missed connections<10: 30"]
     assert server.get("/health") == "OK"
 
 
