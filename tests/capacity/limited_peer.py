@@ -6,7 +6,7 @@
 - `degrades`: each delivery waits 50 ms / (1 - rate / LIMIT), so 250 ms are reached at four fifths of LIMIT.
 - `warms`: stalls, and is slow for some seconds whenever more users than ever before have come.
 
-`--silent-after` makes `/metrics` fall silent that many seconds after it was first asked.
+`--silent-after` makes `/metrics` fall silent that many seconds after it was first asked; so does SIGUSR1, at once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import contextlib
 import json
 import logging
 import math
+import signal
 import time
 from collections import deque
 from http import HTTPStatus
@@ -133,9 +134,11 @@ def main() -> None:
     parser.add_argument("--kind", choices=["stalls", "degrades", "warms"], default="stalls")
     parser.add_argument("--silent-after", type=float)
     given = parser.parse_args()
+    peer = Peer(given.limit, given.kind, given.silent_after)
+    signal.signal(signal.SIGUSR1, lambda *_: setattr(peer, "silent_after", -1.0))
     logging.disable()  # clients that are cut off in mid-sentence are part of the test
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(run(Peer(given.limit, given.kind, given.silent_after), lambda line: print(line, flush=True)))
+        asyncio.run(run(peer, lambda line: print(line, flush=True)))
 
 
 if __name__ == "__main__":

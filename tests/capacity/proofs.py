@@ -36,15 +36,15 @@ ROOM = 20
 
 
 @contextlib.contextmanager
-def peer(*flags: str) -> Iterator[str]:
-    """Run the limited peer; yield its URL."""
+def peer(*flags: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run the limited peer; yield its URL and its process."""
     command = [sys.executable, "-m", "tests.capacity.limited_peer", *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         found = re.search(r"ws://\S+", process.stdout.readline())
         assert found is not None, "the peer did not start"
-        yield found[0]
+        yield found[0], process
     finally:
         process.terminate()
         process.communicate(timeout=20)
@@ -86,18 +86,18 @@ def known_limit(repeat: int) -> bool:
     for limit in (1900, 3800, 7600):
         truth = limit / (ROOM - 1)
         for i in range(repeat):
-            with peer("--limit", str(limit)) as url:
+            with peer("--limit", str(limit)) as (url, _):
                 _, report = capacity("--host", url, *quick)
             near, found = holds(report, truth)
             good &= told(f"stalls above {limit}/s, run {i + 1}", f"{truth:.0f}", found, good=near)
     for kind, truth in (("degrades", 0.8 * 3800 / (ROOM - 1)), ("warms", 3800 / (ROOM - 1))):
         for i in range(repeat):
-            with peer("--limit", "3800", "--kind", kind) as url:
+            with peer("--limit", "3800", "--kind", kind) as (url, _):
                 _, report = capacity("--host", url, *quick)
             near, found = holds(report, truth)
             good &= told(f"{kind}, run {i + 1}", f"{truth:.0f}", found, good=near)
     for i in range(repeat):
-        with peer("--limit", "50000", "--silent-after", "12") as url:
+        with peer("--limit", "50000", "--silent-after", "12") as (url, _):
             code, report = capacity("--host", url, "--steps", "40,40,40,40", "--window", "3", "--settle", "2")
         verdicts = [step.verdict for step in report.steps]
         silent = verdicts[0] == "pass" and verdicts[-1] == "invalid"
