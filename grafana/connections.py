@@ -38,8 +38,8 @@ def panels() -> tuple[Panel, ...]:
                 "They may be in too busy a room for their network; `--buffer-hard-limit` bounds what is kept for one.",
             ),
             EVENTS,
-            Series(rate("chat_messages_dropped_total", reason="slow"), "messages spared", color=ORANGE),
             Series(rate("chat_slow_consumer_kills_total"), "clients dropped", color=RED),
+            Series(rate("chat_messages_dropped_total", by=("type",), reason="slow"), "spared {{type}}"),
         ),
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana.common import COUNT, EVENTS, REQUESTS, SECONDS, About, Panel, Series, Steps, grid, lines
 from grafana.promql import SERVER, gauge, mean, of, rate
 
+_RELEASE = ("instance", "version", "python", "uvloop", "websockets")
 _GENERATION = ("job", "instance", "generation")
 
 
@@ -18,7 +19,7 @@ def releases() -> tuple[Panel, ...]:
                 "Different versions side by side when no deployment is under way.",
                 "Finish the deployment, or take it back.",
             ),
-            COUNT, Series(gauge(SERVER), "processes"), hidden=("__name__",), width=14,
+            COUNT, Series(f"sum by ({', '.join(_RELEASE)}) ({gauge(SERVER)})", "processes"), width=14,
         ),
         lines(
             "Uptime",

@@ -61,7 +61,10 @@ def _board(board: Mapping[str, Any]) -> Iterator[str]:
         yield "has no uid or no description"
     if set(board.get("tags", ())) not in TAGS:
         yield "has other tags than its siblings: no link leads to it"
-    for count in (Counter(panel["id"] for panel in board["panels"]), Counter(p["title"] for p in panels(board))):
+    for count in (
+        Counter(panel["id"] for panel in board["panels"]),
+        Counter(panel.get("title") for panel in panels(board)),
+    ):
         yield from (f"{twice} is there more than once" for twice, times in count.items() if times > 1)
     yield from _grid(board)
     yield from _variables(board)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from metrics.catalog import BUS
-from tests.grafana.boards import boards
+from tests.grafana.boards import boards, panels
 from tests.grafana.lint import problems
 from tests.grafana.mutants import board_mutants, catalog_mutants, query_mutants
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def with_query(board: Mapping[str, Any], place: str, expr: str) -> dict[str, Any]:
     """Return a copy of a dashboard, or only of that panel of it, with another query at `title / ref`."""
     title, _, ref = place.rpartition(" / ")
-    (panel,) = (panel for panel in board["panels"] if panel["title"] == title)
+    (panel,) = (panel for panel in panels(board) if panel["title"] == title)
     copy = json.loads(json.dumps(panel))
     for target in copy["targets"]:
         if target["refId"] == ref:
