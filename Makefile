@@ -6,7 +6,7 @@ HOST ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve capacity loadtest stack test lint bench soak
+.PHONY: help install serve capacity loadtest stack dashboards preview test lint bench soak
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,14 @@ serve: install ## the chat server on its own: http://127.0.0.1:8080
 capacity: install ## how many users one server process holds here, and what gives out first
 	@exec $(BIN)/python -m capacity $(if $(HOST),--host $(HOST)) $(ARGS)
 
-loadtest: install ## Locust's web UI against HOST, or against a server started for it
+loaddashboards: install ## build Grafana's dashboards from their code
+	@$(BIN)/python -m grafana.build
+
+preview: install ## draw each dashboard from a real run's answers, without Grafana
+	@.ci/system-packages prometheus
+	@$(BIN)/python -m tests.grafana.preview
+
+test: install ## Locust's web UI against HOST, or against a server started for it
 	@set -eu; host='$(HOST)'; \
 	if [ -z "$$host" ]; then \
 	  first=$$(mktemp); $(BIN)/python -m server --port 0 > "$$first" & server=$$!; \

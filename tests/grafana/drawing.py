@@ -85,8 +85,10 @@ class _Canvas:
         self._text(_GAP + 4, 64, names, color=_MUTED)
         tag = "PREVIEW drawn from a real run's answers, not a Grafana screenshot"
         self._text(self._width - _GAP - 4, 22, tag, color=_NAMED["orange"], align="right", size=9)
-        self._text(self._width - _GAP - 4, 46, "shaded: a load test runs    red marks: an alert begins to fire",
-                   color=_MUTED, align="right", size=9)  # fmt: skip
+        self._text(self._width - _GAP - 4, 46, "shaded: a load test runs", color=_MUTED, align="right", size=9)
+        names = sorted({line.labels["alertname"] for line in self._answered.alerts})
+        told = f"red marks: alerts begin to fire ({', '.join(names)})" if names else "no alert fired"
+        self._text(self._width - _GAP - 4, 64, told, color=_MUTED, align="right")
 
     def panel(self, panel: Mapping[str, Any]) -> None:
         at = panel["gridPos"]
@@ -97,7 +99,7 @@ class _Canvas:
             return
         frame = Rectangle(
             (left / self._width, 1 - (top + height) / self._height), width / self._width, height / self._height,
-            facecolor=_PANEL, edgecolor=_EDGE, linewidth=0.8, transform=self._figure.transFigure,
+            facecolor=_PANEL, edgecolor=_EDGE, linewidth=0.8, zorder=-1, transform=self._figure.transFigure,
         )  # fmt: skip
         self._figure.add_artist(frame)
         self._text(left + 8, top + 14, panel["title"], size=8.5, weight="bold")
@@ -140,8 +142,9 @@ class _Canvas:
             axes.fill_between(xs, ys, color=color, alpha=0.2, linewidth=0)
             axes.plot(xs, ys, color=color, linewidth=1)
             axes.set_ylim(0, (max(ys) or 1) * 1.05)
-        self._text(left + width / 2, top + height * 0.45, written(value, unit), color=color, size=19, align="center",
-                   weight="bold")  # fmt: skip
+        text = written(value, unit)
+        size = min(19, width * 0.95 / len(text))
+        self._text(left + width / 2, top + height * 0.45, text, color=color, size=size, align="center", weight="bold")
 
     def _lines(self, panel: Mapping[str, Any], left: float, top: float, width: float, height: float) -> None:
         named = sorted(_named(panel, self._answered.lines[panel["id"]]), key=lambda one: -max(_values(one)))
@@ -163,7 +166,9 @@ class _Canvas:
         for step in panel["fieldConfig"]["defaults"].get("thresholds", {"steps": []})["steps"][1:]:
             if step["value"] <= axes.get_ylim()[1]:
                 axes.axhline(step["value"], color=_NAMED[step["color"]], linewidth=1, linestyle=(0, (6, 3)))
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=unit == "short" and highest > 3))
+        scale = next((scale for scale in (2.0**30, 2.0**20, 2.0**10) if highest >= scale and unit.startswith("b")), 1.0)
+        ticks = MaxNLocator(nbins=4, integer=unit == "short" and highest > 3).tick_values(0, highest / scale)
+        axes.set_yticks([tick * scale for tick in ticks if tick * scale <= axes.get_ylim()[1]])
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: written(value, unit)))
         axes.grid(visible=True, color=_GRID, linewidth=0.7)
         self._clock(axes, width)

@@ -41,8 +41,7 @@ def _time(seconds: float) -> str:
 
 
 def _short(value: float) -> str:
-    if value == int(value) and abs(value) < 1000:
-        return f"{int(value)}"
     if abs(value) >= 100:
         return f"{value:.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    digits = 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}".rstrip("0").rstrip(".") if abs(value) >= 0.1 else f"{value:.2g}"
