@@ -29,14 +29,7 @@ serve: install ## the chat server on its own: http://127.0.0.1:8080
 capacity: install ## how many users one server process holds here, and what gives out first
 	@exec $(BIN)/python -m capacity $(if $(HOST),--host $(HOST)) $(ARGS)
 
-loaddashboards: install ## build Grafana's dashboards from their code
-	@$(BIN)/python -m grafana.build
-
-preview: install ## draw each dashboard from a real run's answers, without Grafana
-	@.ci/system-packages prometheus
-	@$(BIN)/python -m tests.grafana.preview
-
-test: install ## Locust's web UI against HOST, or against a server started for it
+loadtest: install ## Locust's web UI against HOST, or against a server started for it
 	@set -eu; host='$(HOST)'; \
 	if [ -z "$$host" ]; then \
 	  first=$$(mktemp); $(BIN)/python -m server --port 0 > "$$first" & server=$$!; \
@@ -49,6 +42,13 @@ test: install ## Locust's web UI against HOST, or against a server started for i
 stack: install ## server, Prometheus, Locust's web UI and, where it is installed, Grafana: wired, until Ctrl-C
 	@.ci/system-packages prometheus
 	@exec $(BIN)/python -m capacity.stack $(ARGS)
+
+dashboards: install ## build Grafana's dashboards from their code
+	@$(BIN)/python -m grafana.build
+
+preview: install ## draw each dashboard from a real run's answers, without Grafana
+	@.ci/system-packages prometheus
+	@$(BIN)/python -m tests.grafana.preview
 
 test: install ## every test, against real parts
 	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx

@@ -20,7 +20,7 @@ def releases() -> tuple[Panel, ...]:
                 "Finish the deployment, or take it back.",
             ),
             COUNT, Series(f"sum by ({', '.join(_RELEASE)}) ({gauge(SERVER)})", "processes"), width=14,
-        ),
+        ).height(6),
         lines(
             "Uptime",
             About(
@@ -29,7 +29,7 @@ def releases() -> tuple[Panel, ...]:
                 "Look at the last lines of its log, and at memory before the fall.",
             ),
             SECONDS, Series(of(SERVER, f"time() - {gauge('process_start_time_seconds')}"), "{{instance}}"), width=10,
-        ),
+        ).height(6),
     )  # fmt: skip
 
 

@@ -86,8 +86,8 @@ class _Canvas:
         tag = "PREVIEW drawn from a real run's answers, not a Grafana screenshot"
         self._text(self._width - _GAP - 4, 22, tag, color=_NAMED["orange"], align="right", size=9)
         self._text(self._width - _GAP - 4, 46, "shaded: a load test runs", color=_MUTED, align="right", size=9)
-        names = sorted({line.labels["alertname"] for line in self._answered.alerts})
-        told = f"red marks: alerts begin to fire ({', '.join(names)})" if names else "no alert fired"
+        fired = sorted({line.labels["alertname"] for line in self._answered.alerts})
+        told = f"red marks: alerts begin to fire ({', '.join(fired)})" if fired else "no alert fired"
         self._text(self._width - _GAP - 4, 64, told, color=_MUTED, align="right")
 
     def panel(self, panel: Mapping[str, Any]) -> None:
