@@ -1,31 +1,37 @@
 """What measuring costs: the server beside itself without a single counter, and what one scrape holds up.
 
-Counting is compared as CPU per delivery of the same server under the same load, in turns; the figure is the median of
-the pairs. A scrape is measured by the server itself, with many connections in many rooms, as Prometheus asks for it.
+Counting is compared as CPU per delivery of the same server under the same load, in short turns; the figure is the
+median of the turns, with its 95 % interval. A scrape is measured by the server itself, with many connections in many
+rooms, as Prometheus asks for it.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import resource
 import sys
 import tempfile
 import urllib.request
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks._driver import Herd, Load
-from benchmarks.fanout import run_rounds
 from benchmarks.peers import PeerError, running, stampede_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COUNTING: Final = "counting"
-UNCOUNTED: Final = "not counting"
+    from benchmarks.peers import Running
+
+WARM_UP_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 0.05
 
 LOADS: Final = (Load(200, 2, 2000), Load(200, 100, 8000))
 """200 000 deliveries a second to many at a time, and the worst case: each message to one recipient."""
@@ -51,24 +57,49 @@ class Scrapes:
     count: int
 
 
-def cost_of_counting(load: Load, seconds: float, rounds: int) -> list[float]:
-    """Return what counting adds to the CPU of a delivery, as a part of it, for each pair of valid rounds; ascending.
+def cost_of_counting(load: Load, seconds: float, turns: int) -> list[float]:
+    """Return what counting adds to the CPU of a delivery, as a part of it, for each turn; ascending.
+
+    Both servers are up all the time, on one core, and are loaded in turns of a fraction of a second: what else happens
+    on the machine happens to both.
 
     Raises:
-        PeerError: a server did not start, or no pair is valid.
+        PeerError: a server did not start, or delivered nothing.
+        OSError: it refused or closed connections.
     """
-    with tempfile.TemporaryDirectory() as uploads:
-        command = stampede_command("--upload-dir", uploads)
+    cores = sorted(os.sched_getaffinity(0))
+    with ExitStack() as stack:
+        uploads = stack.enter_context(tempfile.TemporaryDirectory())
+        command = stampede_command("--upload-dir", uploads, "--log-level", "error")
         bare = [word if word != "server" else "benchmarks._uncounted" for word in command]
-        measured = run_rounds({COUNTING: command, UNCOUNTED: bare}, load, seconds, rounds, lambda _done: None)
-    found = []
-    for counting, uncounted in zip(measured[::2], measured[1::2], strict=True):
-        costs = (counting.cpu_us_per_delivery, uncounted.cpu_us_per_delivery)
-        if counting.problem is None and uncounted.problem is None and costs[0] and costs[1]:
+        servers = [stack.enter_context(running(each, cores[-1])) for each in (command, bare)]
+        os.sched_setaffinity(0, {cores[0]})
+        stack.callback(os.sched_setaffinity, 0, cores)
+        herds = [stack.enter_context(Herd(server.url, load)) for server in servers]
+        for herd, server in zip(herds, servers, strict=True):
+            _cpu_per_delivery(herd, server, WARM_UP_SECONDS)
+        found = []
+        for turn in range(turns):
+            order = (0, 1) if turn % 2 else (1, 0)
+            costs = {index: _cpu_per_delivery(herds[index], servers[index], seconds) for index in order}
             found.append(costs[0] / costs[1] - 1)
-    if not found:
-        raise PeerError(f"no valid pair: {[done.problem for done in measured if done.problem]}")
     return sorted(found)
+
+
+def _cpu_per_delivery(herd: Herd, server: Running, seconds: float) -> float:
+    marks: list[int] = []
+    state = Path(f"/proc/{server.process.pid}/schedstat")  # CPU time of the main thread in ns (Linux, sched-stats.rst)
+    tally = herd.run(SETTLE_SECONDS, seconds, lambda: marks.append(int(state.read_text().split()[0])))
+    if not tally.deliveries:
+        raise PeerError("nothing was delivered")
+    return (marks[1] - marks[0]) / tally.deliveries
+
+
+def interval(ascending: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % confidence interval of the median, by order statistics (Conover, 1999, section 3.2)."""
+    half, spread = len(ascending) / 2, 0.98 * math.sqrt(len(ascending))
+    low, high = math.floor(half - spread), math.ceil(half + spread)
+    return ascending[max(low, 0)], ascending[min(high, len(ascending) - 1)]
 
 
 def cost_of_scrapes(crowd: Load, scrapes: int) -> list[Scrapes]:
@@ -80,7 +111,7 @@ def cost_of_scrapes(crowd: Load, scrapes: int) -> list[Scrapes]:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    limits = ("--handshake-rate", "0", "--heartbeat-interval", "0", "--heartbeat-timeout", "0")
+    limits = ("--log-level", "error", "--handshake-rate", "0", "--heartbeat-interval", "0", "--heartbeat-timeout", "0")
     with (
         tempfile.TemporaryDirectory() as uploads,
         running(stampede_command("--upload-dir", uploads, *limits)) as server,
@@ -120,8 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.instrumentation", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--rounds", type=int, default=12, help="rounds of each server (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="window of a round (%(default)s)")
+    parser.add_argument("--turns", type=int, default=100, help="turns of each server (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.25, help="length of a turn (%(default)s)")
     options = parser.parse_args(arguments)
     try:
         for done in cost_of_scrapes(CROWD, SCRAPES):
@@ -131,11 +162,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{1000 * GOAL_SECONDS:g} ms"
             )
         for load in LOADS:
-            costs = cost_of_counting(load, options.seconds, options.rounds)
+            costs = cost_of_counting(load, options.seconds, options.turns)
             deliveries = load.rate * (load.clients // load.rooms - 1)
+            low, high = interval(costs)
             print(
                 f"{deliveries:,} deliveries/s in {load.rooms} rooms: counting adds {median(costs):.1%} to the CPU of a "
-                f"delivery ({costs[0]:.1%} to {costs[-1]:.1%} in {len(costs)} pairs)"
+                f"delivery (95 % interval {low:.1%} to {high:.1%}, {len(costs)} turns)"
             )
     except (PeerError, OSError) as problem:
         print(problem, file=sys.stderr)

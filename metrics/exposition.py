@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, PlatformCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.openmetrics.exposition import ALLOWUTF8, UNDERSCORES
 
 from metrics.catalog import CATALOG
 from metrics.process import ProcessCollector
+from metrics.text import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -88,7 +90,13 @@ class Exposition:
             encode, content_type = choose_encoder(accept)
         except TypeError:  # prometheus-client 0.26 stumbles over a version that is not made of numbers
             encode, content_type = choose_encoder("")
-        body = encode(self._registry)
+        body = None
+        # Where names are written with underscores for what is not allowed in them, ours are written as they are.
+        if getattr(encode, "keywords", {}).get("escaping", UNDERSCORES) in {UNDERSCORES, ALLOWUTF8}:
+            openmetrics = content_type.startswith("application/openmetrics-text")
+            body = write(self._registry.collect(), openmetrics=openmetrics)
+        if body is None:
+            body = encode(self._registry)
         if not gzip_accepted(accept_encoding):
             return Page(body, content_type, None)
         # Level 1: a scrape holds the event loop, and the page is local traffic. No time stamp: same state, same page.

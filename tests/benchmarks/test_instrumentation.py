@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks._driver import Herd, Load
 from benchmarks._uncounted import uncounted
-from benchmarks.instrumentation import cost_of_counting, cost_of_scrapes
+from benchmarks.instrumentation import cost_of_counting, cost_of_scrapes, interval
 from benchmarks.peers import running
 from tests.metrics.pages import series
 from tests.tables import ROOT
@@ -50,7 +50,15 @@ def test_every_statement_that_only_counts_is_taken_out() -> None:
 
 
 def test_the_costs_are_measured() -> None:
-    assert len(cost_of_counting(LOAD, 0.3, 1)) == 1
+    assert len(cost_of_counting(LOAD, 0.1, 2)) == 2
     for done in cost_of_scrapes(Load(clients=60, rooms=10, rate=1), 5):
         assert done.count == 6
         assert 0 < done.mean < 1
+
+
+def test_the_interval_holds_the_median_and_narrows_with_more_turns() -> None:
+    few, many = ([n / size for n in range(size)] for size in (10, 1000))
+    for values in (few, many):
+        low, high = interval(values)
+        assert low < 0.5 < high
+    assert interval(many)[1] - interval(many)[0] < interval(few)[1] - interval(few)[0]

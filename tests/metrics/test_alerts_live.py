@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 import time
 import urllib.parse
 import urllib.request
@@ -92,8 +93,9 @@ def watching(folder: Path, chat: list[str], loadtest: str) -> Iterator[Watch]:
     """Run Prometheus with the files as they are committed; only what is scraped is this test's own."""
     copy = folder / "prometheus"
     shutil.copytree(PROMETHEUS, copy)
-    for job, targets in (("chat", chat), ("loadtest", [loadtest])):
-        target_file = copy / "targets" / f"{job}.yml"
+    half = len(chat) // 2
+    for file, targets in (("chat", chat[:half]), ("chat-of-another-host", chat[half:]), ("loadtest", [loadtest])):
+        target_file = copy / "targets" / f"{file}.yml"
         target_file.write_text(json.dumps([{"targets": [address(url) for url in targets]}]))
     (port,) = free_ports(1)
     flags = (f"--web.external-url=http://127.0.0.1:{port}", f"--web.user-assets={PROMETHEUS.parent}")
@@ -132,6 +134,16 @@ def stutter(locust: Generator) -> None:
         time.sleep(0.4)
 
 
+def cut_down(server: RunningServer) -> socket.socket:
+    """Kill a server, and keep its port from others until the socket is closed; nobody answers there."""
+    server.kill()
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    host, _, port = address(server.url).rpartition(":")
+    place.bind((host, int(port)))
+    return place
+
+
 @pytest.mark.timeout(600)
 def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., RunningServer], tmp_path: Path) -> None:
     if shutil.which("prometheus") is None:
@@ -150,7 +162,7 @@ def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., Run
             for corpse in corpses.open(12):
                 corpses.stop_reading(corpse)
             fall_behind(room, slow)
-            gone.kill()
+            place = running.enter_context(cut_down(gone))
             stutter(locust)
             watch.expect("ChatServerDown", gone.url)
             watch.expect("ChatConnectionsNearLimit", full.url)
@@ -161,6 +173,7 @@ def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., Run
             assert silent.samples()["chat_heartbeat_kills_total"] == 12
             for alert, text in watch.runbooks().items():
                 assert f"\n## {alert}\n" in text
+        place.close()
         start("--port", address(gone.url).rpartition(":")[2])
         locust.tell("/stop")
         wait_until(

@@ -50,6 +50,21 @@ def test_every_alert_is_listed_with_its_severity_and_its_patience() -> None:
     }
 
 
+def test_the_limits_in_the_list_are_those_of_the_rules() -> None:
+    recorded = {rule.name: rule.expr for name in PROFILES for rule in profile(name) if not rule.is_alert}
+    told = 0
+    for linked, _, when, *_ in rows(README, "## Alerts"):
+        rule = ALL[re.findall(r"\w+", linked)[0]]
+        if "error budget" in when:
+            continue  # what a burn rate uses up follows from its factor and its window
+        exprs = " ".join([rule.expr, *(expr for name, expr in recorded.items() if name in rule.expr)])
+        limits = {float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])", exprs)}
+        for number, unit in re.findall(r"(\d[\d.]*) (%|ms)", when):
+            assert float(number) / (100 if unit == "%" else 1000) in limits, (rule.name, number, unit)
+            told += 1
+    assert told >= 11
+
+
 def test_every_alert_has_a_section_and_every_section_an_alert() -> None:
     assert set(SECTIONS) == set(ALL)
     assert list(SECTIONS) == [re.findall(r"\w+", row[0])[0] for row in rows(README, "## Alerts")]

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from metrics.exposition import Exposition
@@ -18,6 +19,8 @@ OPENMETRICS = (  # what Prometheus 2.42 sends
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
+PLAIN = ("", "text/plain;version=1.0.0", "application/openmetrics-text;version=1.0.0", OPENMETRICS)
+ESCAPINGS = ("allow-utf-8", "underscores", "dots", "values")
 ROOMS = {"a": [1, 2], "b": [1, 2, 3]}
 
 
@@ -48,6 +51,15 @@ def test_openmetrics_is_given_to_who_asks_for_it_and_says_the_same() -> None:
     units = {family.name: family.unit for family in families if family.unit}
     assert units["chat_received_bytes"] == "bytes"
     assert units["chat_ping_rtt_seconds"] == "seconds"
+
+
+@pytest.mark.parametrize("accept", [*PLAIN, *(f"{form};escaping={how}" for form in PLAIN[1:] for how in ESCAPINGS)])
+def test_every_form_is_to_the_byte_what_the_library_makes_of_it(accept: str) -> None:
+    metrics = exposition(busy_stats(), ROOMS)
+    encode, content_type = choose_encoder(accept)
+    page = metrics.render(accept)
+    assert page.content_type == content_type
+    assert page.body == encode(exposition(busy_stats(), ROOMS)._registry)
 
 
 @pytest.mark.parametrize("encodings", ["gzip", "deflate, GZIP;q=0.8", "br,gzip"])
