@@ -150,7 +150,7 @@ class _Canvas:
         named = sorted(_named(panel, self._answered.lines[panel["id"]]), key=lambda one: -max(_values(one)))
         shown = named[: 4 if len(named) <= 4 else 3]
         legend = _LEGEND_LINE * (len(shown) + 1 + (len(shown) < len(named))) + 4
-        axes = self._axes(left + 62, top + _TITLE, width - 76, height - _TITLE - legend - 24)
+        axes = self._axes(left + 70, top + _TITLE, width - 86, height - _TITLE - legend - 24)
         unit, custom = panel["fieldConfig"]["defaults"]["unit"], panel["fieldConfig"]["defaults"]["custom"]
         floor: dict[float, float] = {}
         for one in reversed(named):
@@ -205,7 +205,7 @@ class _Canvas:
             below = {at: here.get(at, below[at]) for at in times}
         used = [number for number, row in enumerate(cells) if max(row) > 1e-9]
         low, high = max(min(used) - 1, 0), min(max(used) + 2, len(cells))
-        axes = self._axes(left + 62, top + _TITLE, width - 76, height - _TITLE - 32)
+        axes = self._axes(left + 70, top + _TITLE, width - 86, height - _TITLE - 32)
         edges = [*times, times[-1] + 1]
         shown = [[value if value > 1e-9 else float("nan") for value in row] for row in cells[low:high]]
         axes.pcolormesh(edges, range(high - low + 1), shown, cmap="turbo", norm=PowerNorm(0.5, vmin=0), linewidth=0)

@@ -34,6 +34,11 @@ def test_nothing_else_is_committed_beside_them() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_there_is_a_small_picture(name: str) -> None:
+    assert 0 < (FOLDER.parent / "previews" / f"{name}.png").stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_schema_holds_every_key(name: str) -> None:
     """The library drops keys that it does not know, so a misspelt one is missing afterwards."""
     schema, text = type(dashboards()[name]), (FOLDER / f"{name}.json").read_bytes()
