@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grafana.common import EVENTS, GREEN, ORANGE, RED, SECONDS, About, Panel, Series, heat, lines
+from grafana.common import EVENTS, GREEN, MESSAGES, ORANGE, RED, SECONDS, About, Panel, Series, heat, lines
 from grafana.durations import round_trip, round_trip_heat
 from grafana.promql import buckets, rate
 
@@ -20,6 +20,7 @@ def panels() -> tuple[Panel, ...]:
             EVENTS,
             Series(rate("chat_connections_opened_total"), "opened", color=GREEN),
             Series(rate("chat_connections_closed_total"), "ended", color=ORANGE),
+            width=6,
         ),
         heat(
             "Sessions",
@@ -28,18 +29,27 @@ def panels() -> tuple[Panel, ...]:
                 "Short ones in numbers: clients that cannot stay.",
                 "See *Connections ended* for the cause.",
             ),
-            SECONDS, buckets("chat_session_duration_seconds"),
+            SECONDS, buckets("chat_session_duration_seconds"), width=6,
         ),
         lines(
             "Slow consumers dropped",
             About(
-                "Clients dropped each second because they did not read (code 1013), and what they were spared before.",
+                "Clients dropped each second because they did not read what they were sent (code 1013).",
                 "Drops that do not end: the same clients come back and fall behind again.",
                 "They may be in too busy a room for their network; `--buffer-hard-limit` bounds what is kept for one.",
             ),
             EVENTS,
-            Series(rate("chat_messages_dropped_total", reason="slow"), "messages spared", color=ORANGE),
-            Series(rate("chat_slow_consumer_kills_total"), "clients dropped", color=RED),
+            Series(rate("chat_slow_consumer_kills_total"), "dropped", color=RED),
+            width=6,
+        ),
+        lines(
+            "Messages spared",
+            About(
+                "Messages each second that clients who are behind were not sent, by type.",
+                "`chatMessage`: more is lost to them than typing and presence.",
+                "It stops when they read again, or are dropped. Both are counted beside this.",
+            ),
+            MESSAGES, Series(rate("chat_messages_dropped_total", by=("type",), reason="slow"), "{{type}}"), width=6,
         ),
     )  # fmt: skip
 

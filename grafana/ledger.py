@@ -22,7 +22,7 @@ from grafana.common import (
     lines,
     number,
 )
-from grafana.promql import buckets, gained, gauge, quantile, rate
+from grafana.promql import buckets, gained, gauge, quantile, quantile_of_all, rate
 
 _DELIVERY = "loadtest_delivery_duration_seconds"
 _RESYNC = "loadtest_resync_duration_seconds"
@@ -196,7 +196,7 @@ def requests() -> tuple[Panel, ...]:
         grid(
             "Requests",
             About(
-                "Locust's own statistics over the time shown, and its latest times.",
+                "Locust's own statistics over the time shown.",
                 "Failures of any kind; a time far above the others.",
                 "Locust's page names each failure.",
             ),
@@ -204,8 +204,8 @@ def requests() -> tuple[Panel, ...]:
             Series(asked, "requests"),
             Series(failed, "failed"),
             Series(f"{failed} / ({asked} > 0)", "share failed"),
-            Series(quantile(0.5, "locust_request_duration_seconds", by=_REQUEST), "p50"),
-            Series(quantile(0.99, "locust_request_duration_seconds", by=_REQUEST), "p99"),
+            Series(quantile_of_all(0.5, "locust_request_duration_seconds", by=_REQUEST), "p50"),
+            Series(quantile_of_all(0.99, "locust_request_duration_seconds", by=_REQUEST), "p99"),
             units={"share failed": SHARE, "p50": SECONDS, "p99": SECONDS},
             width=14, hidden=("method",),
         ),

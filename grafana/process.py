@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana.common import COUNT, EVENTS, REQUESTS, SECONDS, About, Panel, Series, Steps, grid, lines
 from grafana.promql import SERVER, gauge, mean, of, rate
 
+_RELEASE = ("instance", "version", "python", "uvloop", "websockets")
 _GENERATION = ("job", "instance", "generation")
 
 
@@ -18,8 +19,8 @@ def releases() -> tuple[Panel, ...]:
                 "Different versions side by side when no deployment is under way.",
                 "Finish the deployment, or take it back.",
             ),
-            COUNT, Series(gauge(SERVER), "processes"), hidden=("__name__",), width=14,
-        ),
+            COUNT, Series(f"sum by ({', '.join(_RELEASE)}) ({gauge(SERVER)})", "processes"), width=14,
+        ).height(6),
         lines(
             "Uptime",
             About(
@@ -28,7 +29,7 @@ def releases() -> tuple[Panel, ...]:
                 "Look at the last lines of its log, and at memory before the fall.",
             ),
             SECONDS, Series(of(SERVER, f"time() - {gauge('process_start_time_seconds')}"), "{{instance}}"), width=10,
-        ),
+        ).height(6),
     )  # fmt: skip
 
 

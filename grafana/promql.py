@@ -55,9 +55,15 @@ def buckets(name: str, **values: str) -> str:
 
 
 def quantile(q: float, name: str, *, by: By = (), **values: str) -> str:
-    """Return a quantile of a histogram, estimated within its buckets."""
+    """Return a quantile of a histogram's recent values, estimated within its buckets."""
     selector = _selector(name, "histogram", by, values, "_bucket")
     return f"histogram_quantile({q:g}, {_sum((*by, 'le'))}(rate({selector}[$__rate_interval])))"
+
+
+def quantile_of_all(q: float, name: str, *, by: By = ()) -> str:
+    """Return a quantile of what a histogram has taken in over the whole time shown."""
+    selector = _selector(name, "histogram", by, {}, "_bucket")
+    return f"histogram_quantile({q:g}, {_sum((*by, 'le'))}(increase({selector}[$__range])))"
 
 
 def mean(name: str, *, by: By = ()) -> str:

@@ -37,16 +37,16 @@ SLEEPERS: Final = 4
 SPEAKERS: Final = 3
 TEXT_BYTES: Final = 8000
 DRAIN_SECONDS: Final = 4
-# A third of the herd storms, so that a storm is seen.
-WEIGHTS: Final = (("ReconnectStormUser", 12), ("FileUploadUser", 2))
+# More than half of the herd storms, and the door lets in few at a time: a storm is seen for some seconds.
+WEIGHTS: Final = (("ReconnectStormUser", 28), ("FileUploadUser", 2))
 SERVER_FLAGS: Final = (
     *("--heartbeat-interval", "1", "--heartbeat-timeout", "5", "--drain-seconds", str(DRAIN_SECONDS)),
-    *("--max-connections", "160", "--message-rate", "60"),
+    *("--max-connections", "160", "--message-rate", "60", "--handshake-rate", "20"),
     *("--buffer-soft-limit", "65536", "--buffer-hard-limit", "1048576", "--slow-timeout", "3"),
 )
 LOCUST_FLAGS: Final = (
-    *("--rooms", "6", "--message-rate", "2", "--upload-bytes", "16k-256k", "--storm-share", "0.9"),
-    *("--storm-period", "9", "--loglevel", "WARNING"),
+    *("--rooms", "6", "--message-rate", "2", "--upload-bytes", "1m-4m", "--storm-share", "0.9"),
+    *("--storm-period", "12", "--loglevel", "WARNING"),
 )
 
 
@@ -80,7 +80,7 @@ def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]
             prometheus.wait_for_scrape()
             start = time.time()
             herd.run(2)
-            locust.tell("/swarm", user_count=USERS, spawn_rate=60)
+            locust.tell("/swarm", user_count=USERS, spawn_rate=20)
             _Guests(server, herd, prometheus).come_and_go(quiet_seconds)
             prometheus.wait_for_scrape()
             live = time.time()
@@ -118,7 +118,7 @@ class _Guests:
         herd = self._herd
         self._until("chat_connections", USERS * 0.9)
         herd.run(quiet_seconds)
-        silent = herd.open(SILENT)
+        silent = self._let_in(SILENT)
         for client in silent:
             herd.stop_reading(client)
         self._annoy()
@@ -135,17 +135,29 @@ class _Guests:
         herd.add(b"GET /nowhere HTTP/1.1\r\nHost: stampede.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")  # fmt: skip
         self._server.get("/health")
-        (odd, flooding) = herd.open(2)
+        (odd, flooding) = self._let_in(2)
         herd.enter([flooding], ["the flooded room"])
         herd.send(odd, frame(b"nonsense") + message("noSuchType"))
         herd.send(flooding, b"".join(message("chatMessage", text=str(number)) for number in range(200)))
 
+    def _let_in(self, count: int, *, receive_buffer: int = 0) -> list[Client]:
+        """Knock until so many are let in: in a storm the door is closed for most."""
+        herd = self._herd
+        inside: list[Client] = []
+        while len(inside) < count:
+            client = herd.add(receive_buffer=receive_buffer)
+            herd.until(lambda client=client: client.status or client.ended, "an answer")  # type: ignore[misc] # bound
+            if client.is_open:
+                inside.append(client)
+            else:
+                herd.drop([client])
+                herd.run(0.2)
+        return inside
+
     def _stop_reading_in_a_busy_room(self) -> None:
         herd = self._herd
-        speakers, sleepers = herd.open(SPEAKERS), herd.open(SLEEPERS, receive_buffer=16384)
+        speakers, sleepers = self._let_in(SPEAKERS), self._let_in(SLEEPERS, receive_buffer=16384)
         herd.enter([*speakers, *sleepers], ["the busy room"])
-        for client in speakers:
-            client.counting = False
         for client in sleepers:
             herd.stop_reading(client)
         due = 0.0
