@@ -77,6 +77,7 @@ PURE = [
     "server.stats",
     "server.tick",
     "metrics.catalog",
+    "metrics.levels",
     "metrics.loglinear",
     "capacity.projection",
     "capacity.search",
