@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loadtest._backoff import Backoff, Policy
 from loadtest._places import RoomPlan
-from loadtest._session import Storm
+from loadtest._shapes import Shape
 from loadtest._sizes import Sizes
 from loadtest._stamp import SIZE
+from loadtest._storm import Manner
+from loadtest._thresholds import WINDOW_SECONDS
 from loadtest._timeline import Arrivals
+from metrics.levels import LevelError, parse_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from metrics.levels import ServiceLevel
 
 DEFAULT_ROOM_SIZE: Final = 20
 _LARGEST_TEXT: Final = 16 * 1024
@@ -34,6 +39,9 @@ class Settings:
         message_rate: chat messages per user and second.
         storm_share: 0..1 of the storm users drop at a time.
         storm_period: seconds between drops.
+        churn_per_minute: part of all users that drops each minute.
+        thresholds: what must hold, each over every window of `threshold_window` seconds.
+        shape: of the number of users over time, or None for Locust's own way.
     """
 
     plan: RoomPlan
@@ -43,11 +51,15 @@ class Settings:
     upload_bytes: Sizes
     storm_share: float
     storm_period: float
-    storm_manner: Storm
+    storm_manner: Manner
+    churn_per_minute: float
     backoff: Backoff
     path: str
     verify_tls: bool
     seed: int
+    thresholds: tuple[ServiceLevel, ...]
+    threshold_window: float
+    shape: Shape | None
     prometheus_port: int | None
 
 
@@ -100,8 +112,16 @@ def _sizes(text: str) -> str:
     return text
 
 
+def _level(text: str) -> str:
+    try:
+        parse_level(text, "threshold")
+    except LevelError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 _COUNT: Final = _number(1, whole=True)
-_MANNERS: Final = tuple(manner.value for manner in Storm)
+_MANNERS: Final = tuple(manner.value for manner in Manner)
 _POLICIES: Final = tuple(policy.value for policy in Policy)
 
 OPTIONS: Final = (
@@ -118,14 +138,25 @@ OPTIONS: Final = (
     _Option("upload-bytes", "1k-1m", _sizes, "Size of uploaded files: 64k, one of 1k,64k,1m, or any from 1k-1m."),
     _Option("storm-share", 0.5, _number(0, 1), "Part of the ReconnectStormUsers that drops at the same moment."),
     _Option("storm-period", 30.0, _number(1), "Seconds between two drops."),
-    _Option("storm-manner", "abrupt", str, "How they drop: cut off, or with a goodbye.", _MANNERS),
-    _Option("backoff", "full-jitter", str, "How ReconnectStormUsers wait before reconnecting.", _POLICIES),
+    _Option("storm-manner", "abrupt", str, "How users drop: cut off, or with a goodbye.", _MANNERS),
+    _Option("backoff", "full-jitter", str, "How users wait before reconnecting after a drop.", _POLICIES),
+    _Option(
+        "churn-per-minute",
+        0.0,
+        _number(0, 60),
+        "Part of all users that drops and comes back each minute, one by one; 0.1 is a tenth.",
+    ),
     _Option("path", "/", _path, "Path of the chat on the server, unless --host has one."),
+    _Option("threshold-window", WINDOW_SECONDS, _number(1), "Seconds over which each --threshold must hold."),
+    _Option("shape", None, str, "How the number of users moves, up to -u within -t.", tuple(s.value for s in Shape)),
     _Option("seed", 1, _number(0, whole=True), "Seed of all schedules; the same one gives the same schedules."),
     _Option("prometheus-port", None, _number(0, 65535, whole=True), "Export Prometheus metrics on this port."),
 )
-"""All options but the one that takes no value."""
+"""All options but the one that may be repeated, and the one that takes no value."""
 
+THRESHOLD_HELP: Final = (
+    "What must hold, or the exit code is 99, like deliver_p99<250ms or resync_p95<5s; see the README. Repeatable."
+)
 INSECURE_HELP: Final = "Accept any certificate of a wss:// server."
 
 
@@ -147,6 +178,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             env_var=option.env,
             help=text,
         )
+    group.add_argument(
+        "--threshold", action="append", type=_level, metavar="<level>", env_var="LOCUST_THRESHOLD", help=THRESHOLD_HELP
+    )
     group.add_argument("--insecure", action="store_true", env_var="LOCUST_INSECURE", help=INSECURE_HELP)
 
 
@@ -173,11 +207,15 @@ def read(options: argparse.Namespace) -> Settings:
         upload_bytes=Sizes.parse(values["upload_bytes"]),
         storm_share=values["storm_share"],
         storm_period=values["storm_period"],
-        storm_manner=Storm(values["storm_manner"]),
+        storm_manner=Manner(values["storm_manner"]),
+        churn_per_minute=values["churn_per_minute"],
         backoff=Backoff(Policy(values["backoff"])),
         path=values["path"],
         verify_tls=not getattr(options, "insecure", False),
         seed=values["seed"],
+        thresholds=_levels(getattr(options, "threshold", None)),
+        threshold_window=values["threshold_window"],
+        shape=Shape(values["shape"]) if values["shape"] else None,
         prometheus_port=values["prometheus_port"],
     )
 
@@ -193,6 +231,15 @@ def check_processes(settings: Settings, processes: int) -> None:
         raise OptionError(
             f"--rooms {rooms} is less than the {processes} processes, each of which needs a room of its own"
         )
+
+
+def _levels(given: list[str] | str | None) -> tuple[ServiceLevel, ...]:
+    """Return the thresholds; over the web page they come as one text, with blanks or commas between them."""
+    texts = given if isinstance(given, list) else [given or ""]
+    try:
+        return tuple(parse_level(text, "threshold") for text in " ".join(texts).replace(",", " ").split())
+    except LevelError as error:
+        raise OptionError(f"--threshold: {error}") from None
 
 
 def _reread(option: _Option, text: str) -> Any:
