@@ -34,6 +34,8 @@ LONGEST_RETRY: Final = 120.0
 
 _RETRY_MS: Final = re.compile(r"\bretry_ms=(\d{1,9})\b")
 
+_NAME_FIXED: Final = "name_fixed"  # the name is the token's: as good as the one that was asked for
+
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -129,13 +131,13 @@ class ChatClient:
 
     # --- life ---
 
-    def connect(self, reactor: Reactor, target: Target, timeout: float) -> None:
-        """Open the connection.
+    def connect(self, reactor: Reactor, target: Target, timeout: float, token: str | None = None) -> None:
+        """Open the connection, with a token if the server wants one.
 
         Raises:
             ConnectError: it failed.
         """
-        self._connection = connect(reactor, target, self, timeout=timeout)
+        self._connection = connect(reactor, target, self, timeout=timeout, token=token)
         self.retry_after = None
         self.cut = False
 
@@ -286,6 +288,8 @@ class ChatClient:
             self._take_pong(message, now)
         elif kind == "roomJoined" and self.stay is not None:
             self.stay.settle()
+        if kind == "error" and message.get("code") == _NAME_FIXED:
+            return
         if kind in self._awaited:
             self._answer, self._awaited = message, ()
             if self._answered is not None:

@@ -29,7 +29,7 @@ from loadtest._member import Member
 from loadtest._places import Share
 from loadtest._probe import probe
 from loadtest._report import Report
-from loadtest._steering import Steering
+from loadtest._steering import steering
 from loadtest._storm import Manner
 from loadtest._target import DEFAULT_HOST, ClientError
 from loadtest._web import extend
@@ -83,23 +83,13 @@ def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_
     else:
         coordinator = _set_up_master(environment, runner)
     _export(environment, runner, coordinator)
+
+    def set_shape(name: str) -> None:
+        environment.shape_class = steering(environment, coordinator, name)
+
+    set_shape(getattr(environment.parsed_options, "shape", ""))
     if web_ui is not None:
-        extend(web_ui, coordinator, getattr(environment.parsed_options, "web_base_path", None) or "")
-    _shape(environment, coordinator)
-
-
-def _shape(environment: Environment, coordinator: Coordinator) -> None:
-    """Let the shape of `--shape` steer this run."""
-    settings = _options.read(environment.parsed_options or argparse.Namespace())
-    if settings.shape is None:
-        return
-
-    def storm() -> None:
-        now = coordinator.settings or settings
-        coordinator.storm(now.storm_share, now.storm_manner)
-
-    environment.shape_class = Steering(environment, settings.shape, storm)
-    environment.shape_class.runner = environment.runner
+        extend(web_ui, coordinator, getattr(environment.parsed_options, "web_base_path", None) or "", set_shape)
 
 
 def _export(environment: Environment, runner: LocalRunner | MasterRunner, coordinator: Coordinator) -> None:
@@ -134,7 +124,7 @@ def _check_or_exit(environment: Environment, runner: Runner) -> None:
         if environment.host or options.headless:
             # Remote workers may reach what their master does not.
             from_here = options.headless and (isinstance(runner, LocalRunner) or options.processes)
-            probe(environment.host or DEFAULT_HOST, settings.path, verify=settings.verify_tls, connect_too=from_here)
+            probe(environment.host or DEFAULT_HOST, settings, connect_too=bool(from_here))
     except (_options.OptionError, ClientError) as error:
         print(f"locust: error: {error}", file=sys.stderr, flush=True)
         _dismiss_workers(runner, options.processes or 0)

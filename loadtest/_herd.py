@@ -62,12 +62,14 @@ class HerdSettings:
         share: which part of the herd this process is.
         message_bytes: length of a chat text.
         seed: of all schedules; each place of each process derives its own stream.
+        tokens: that users prove with who they are, dealt in turn; none if empty.
     """
 
     plan: RoomPlan
     share: Share
     message_bytes: int
     seed: int
+    tokens: tuple[str, ...] = ()
 
 
 class Herd:
@@ -201,8 +203,16 @@ class Herd:
 
     def user_name(self, session: Session) -> str:
         """Return a name that no other user of the run has."""
+        return f"herd-{self._number(session):06d}"
+
+    def token(self, session: Session) -> str | None:
+        """Return the token of a user, if there are any; users beyond their number share them."""
+        tokens = self.settings.tokens
+        return tokens[self._number(session) % len(tokens)] if tokens else None
+
+    def _number(self, session: Session) -> int:
         share = self.settings.share
-        return f"herd-{session.place * share.of + share.position:06d}"
+        return session.place * share.of + share.position
 
     def room_name(self, room: Room) -> str:
         """Return the name of a room on the server."""

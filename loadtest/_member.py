@@ -74,9 +74,9 @@ class Member:
         self.settings = settings = _options.read(self._environment.parsed_options or argparse.Namespace())
         _options.check_processes(settings, self.share.of)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
-        target = resolve(url, verify=settings.verify_tls)
+        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file)
         self._final = False
-        plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed)
+        plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed, settings.tokens)
         self.herd = Herd(
             plan, target, islice(user_order(self._runner.user_classes), self.share.position, None, self.share.of)
         )

@@ -104,7 +104,7 @@ class Session:
         with herd.gate:
             began = monotonic_ns()
             try:
-                self.client.connect(herd.reactor, herd.target, CONNECT_TIMEOUT)
+                self.client.connect(herd.reactor, herd.target, CONNECT_TIMEOUT, herd.token(self))
             except ClientError as error:
                 requests[_measures.CONNECT].failed(error.label)
                 raise

@@ -15,6 +15,8 @@ from loadtest._storm import Manner
 from loadtest._storm_results import COLUMNS, table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
     from locust.web import WebUI
 
@@ -24,10 +26,11 @@ _BUTTON: Final = Path(__file__).with_name("_storm_button.js")
 _TABLE_KEY: Final = "storms"
 
 
-def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str) -> None:
+def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Callable[[str], None]) -> None:
     """Add our pages below the prefix of Locust's own.
 
     `GET /stampede/snapshot` answers with JSON, `POST /stampede/storm` (`share` 0..1, `manner`) commands a storm.
+    `set_shape` is told what the start form says of `--shape`, before Locust starts anything.
     """
     app = web_ui.app
     if app is None:
@@ -64,6 +67,12 @@ def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str) -> None:
         ],
     }
     _amend_pages(app, coordinator, prefix)
+
+    def choose_shape() -> None:
+        if request.path == f"{prefix}/swarm" and "shape" in request.form:
+            set_shape(request.form["shape"])
+
+    app.before_request(choose_shape)
 
 
 def command(coordinator: Coordinator, share: str, manner: str) -> int:
