@@ -164,8 +164,8 @@ OPTIONS: Final = (
         f"Length of a chat message's text; at least {SIZE}, which the measuring stamp takes.",
     ),
     _Option("upload-bytes", "1k-1m", _sizes, "Size of uploaded files: 64k, one of 1k,64k,1m, or any from 1k-1m."),
-    _Option("storm-share", 0.5, _number(0, 1), "Part of the ReconnectStormUsers that drops at the same moment."),
-    _Option("storm-period", 30.0, _number(1), "Seconds between two drops."),
+    _Option("storm-share", 0.5, _number(0, 1), "Part of the users that drops at the same moment in a storm."),
+    _Option("storm-period", 30.0, _number(1), "Seconds between two drops of ReconnectStormUsers."),
     _Option("storm-manner", "abrupt", str, "How users drop: cut off, or with a goodbye.", _MANNERS),
     _Option("backoff", "full-jitter", str, "How users wait before reconnecting after a drop.", _POLICIES),
     _Option(

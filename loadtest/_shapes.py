@@ -31,7 +31,7 @@ DESCRIPTIONS: Final = {
     Shape.RAMP: "evenly up to the peak until the end",
     Shape.STEPS: "five equal steps up to the peak",
     Shape.SPIKE: "a fifth of the peak, all of it for the middle fifth of the time, then a fifth again",
-    Shape.DOUBLE_STORM: "all at once; a storm of `--storm-share` after 40 % of the time, the next one after 60 %",
+    Shape.DOUBLE_STORM: "all at once; a storm of `--storm-share` of them after 40 % of the time, another after 60 %",
     Shape.SOAK: "up within a tenth of the time, then the peak until the end",
     Shape.DAILY: "a day in the given time: quiet at night, its peak in the evening",
 }

@@ -25,7 +25,7 @@ FAILED: Final = 99
 
 EXIT_CODES: Final = {
     MET: "every threshold was met; without thresholds: no request failed",
-    1: "a request failed and there was no threshold to judge it by, or a user raised an exception: Locust's own code",
+    1: "a request failed without thresholds to judge it by, or a user raised an exception: Locust's own code",
     2: "an option is unusable, or nothing answers at `--host`",
     INVALID: "invalid: the generator was the limit, a worker died, or a threshold had nothing to measure",
     FAILED: "a threshold was not met",
