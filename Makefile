@@ -41,7 +41,7 @@ loadtest: install ## Locust's web UI against HOST, or against a server started f
 
 test: install ## every test, against real parts
 	@.ci/system-packages prometheus promtool node npm nginx
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 lint: install ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -52,11 +52,21 @@ def usable_cores() -> tuple[int, ...]:
     return tuple(range(os.cpu_count() or 1))
 
 
-def pin(pid: int, cores: Sequence[int]) -> None:
-    """Bind a process to cores where the system can; 0 is this process."""
+def pin(cores: Sequence[int]) -> None:
+    """Bind this thread, and whatever it starts from now on, to cores where the system can; no cores change nothing."""
     if cores and hasattr(os, "sched_setaffinity"):
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(pid, cores)
+        os.sched_setaffinity(0, cores)
+
+
+@contextlib.contextmanager
+def _pinned(cores: Sequence[int]) -> Iterator[None]:
+    """Start processes on `cores`: bound from their first instruction, which binding them afterwards cannot promise."""
+    before = usable_cores()
+    pin(cores)
+    try:
+        yield
+    finally:
+        pin(before)
 
 
 def free_port() -> int:
@@ -85,13 +95,11 @@ class ChildProcess:
         """Start `command`, its output going to the file `output`; `name` is what messages call it."""
         self._name = name
         self._output = output
-        with output.open("wb") as sink:
+        with output.open("wb") as sink, _pinned(cores):
             # A group of its own: Ctrl-C at the terminal reaches only us, and we end the group in our own order.
             self._process = subprocess.Popen(  # noqa: S603 - our own modules, arguments never pass a shell
                 command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=cwd, start_new_session=True
             )
-        # Before the child has started a thread or forked: the mask is inherited by everything it starts.
-        pin(self._process.pid, cores)
 
     @property
     def pid(self) -> int:

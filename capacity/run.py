@@ -73,7 +73,7 @@ class CapacityRun:
             UsageError: the server at `--host` cannot be used.
             RunError: the server, the generator or the way between them gave way; `steps` holds what was measured.
         """
-        pin(0, self.cores.generator)  # our own few percent must not fall on the server's core
+        pin(self.cores.generator)  # our own few percent must not fall on the server's core
         with tempfile.TemporaryDirectory(prefix="stampede-") as name:
             folder = Path(name)
             target = self._target(folder)

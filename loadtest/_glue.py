@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import gevent
 import msgspec
+import psutil
 from flask import Flask, Response
 from locust import argument_parser, events, runners
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
@@ -97,12 +98,13 @@ def _export(environment: Environment, runner: LocalRunner | MasterRunner, coordi
     """Serve Prometheus metrics if asked to, on the interface of Locust's pages."""
     options = environment.parsed_options
     port = getattr(options, "prometheus_port", None)
-    if port is None:
+    if options is None or port is None:
         return
     try:
         server = serve(runner, coordinator, (getattr(options, "web_host", ""), port))
     except OSError as error:
         print(f"locust: error: --prometheus-port {port}: {os.strerror(error.errno or 0)}", file=sys.stderr, flush=True)
+        _dismiss_workers(runner, options.processes or 0)
         sys.exit(_USAGE)
     _log.info("Exporting Prometheus metrics at port %s, path /metrics", server.server_port)
 
@@ -132,10 +134,33 @@ def _check_or_exit(environment: Environment, runner: Runner) -> None:
 
 
 def _dismiss_workers(runner: Runner, processes: int) -> None:
-    """Send the workers that were forked already home; alone they would look for their master for a minute."""
-    if isinstance(runner, MasterRunner) and processes:
-        wait_until(lambda: len(runner.clients) >= processes, _DISMISS_SECONDS)
-        runner.quit()
+    """Send the workers that were forked already home, and leave none behind.
+
+    Alone they would look for their master for a minute. In Locust 2.47 one that is told to quit before its runner is
+    complete stays for good, deaf to its master, so each is told only after its first heartbeat.
+    """
+    if not isinstance(runner, MasterRunner) or not processes:
+        return
+    beating = set[str]()
+    on: Any = runner.environment.events  # Locust does not annotate its hooks
+    on.heartbeat_sent.add_listener(lambda client_id, **_: beating.add(client_id))
+    wait_until(lambda: len(beating) >= processes, _DISMISS_SECONDS)
+    runner.quit()
+    if not wait_until(lambda: not _living_children(), _DISMISS_SECONDS):
+        for child in _living_children():
+            child.kill()
+
+
+def _living_children() -> list[psutil.Process]:
+    """Return the processes forked by this one that still run; Locust waits for them itself at its end."""
+    return [child for child in psutil.Process().children() if _runs(child)]
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _start(environment: Environment, member: Member) -> None:

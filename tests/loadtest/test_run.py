@@ -74,6 +74,7 @@ def test_the_help_shows_every_option() -> None:
         (["--upload-bytes", "big"], "'big' is no size"),
         (["--backoff", "never"], "invalid choice: 'never'"),
         (["--path", "chat"], "'chat' does not begin with a slash"),
+        (["--rooms", "1", "--processes", "2"], "--rooms 1 is less than the 2 processes"),
         (["--rooms", "2", "--room-size", "2"], "--rooms and --room-size contradict each other"),
         (["--host", "ws://127.0.0.1:9", "--processes", "2"], "cannot connect to ws://127.0.0.1:9/: connection refused"),
         (["--host", "http://localhost"], "not a WebSocket address"),

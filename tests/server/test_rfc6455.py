@@ -64,24 +64,32 @@ def test_pings_are_answered_in_kind(echo: RawClient) -> None:
 @pytest.mark.parametrize(
     ("broken", "code"),
     [
-        (b"\x83\x80mask", 1002),  # reserved opcode
-        (b"\xc1\x80mask", 1002),  # reserved bit
-        (b"\x81\x01x", 1002),  # not masked
-        (frame(Opcode.CONT, b"x"), 1002),  # continuation of nothing
-        (frame(Opcode.TEXT, b"a", fin=False) + frame(Opcode.TEXT, b"b"), 1002),  # message inside a message
-        (b"\x09\x80mask", 1002),  # fragmented ping
-        (b"\x89\xfe\x00\x7emask" + b"x" * 126, 1002),  # ping too long
-        (frame(Opcode.CLOSE, b"x"), 1002),  # half a close code
-        (frame(Opcode.CLOSE, struct.pack("!H", 1005)), 1002),  # never on the wire
-        (frame(Opcode.CLOSE, struct.pack("!H", 999)), 1002),
-        (frame(Opcode.CLOSE, struct.pack("!H", 1000) + b"\xff"), 1007),
-        (frame(Opcode.TEXT, b"\xff"), 1007),
-        (frame(Opcode.TEXT, "é".encode()[:1]), 1007),  # ends inside a character
-        (frame(Opcode.TEXT, b"\xed\xa0\x80"), 1007),  # surrogate
-        (frame(Opcode.TEXT, b"a", fin=False) + frame(Opcode.CONT, b"\xff", fin=False), 1007),  # before the end
-        (b"\x81\xff" + struct.pack("!Q", MAX_ECHO_BYTES + 1), 1009),  # by its header alone
-        (b"\x82\xff" + struct.pack("!Q", 2**63 - 1), 1009),
-        (frame(Opcode.TEXT, b"x" * MAX_ECHO_BYTES, fin=False) + frame(Opcode.CONT, b"x"), 1009),
+        pytest.param(b"\x83\x80mask", 1002, id="reserved opcode"),
+        pytest.param(b"\xc1\x80mask", 1002, id="reserved bit"),
+        pytest.param(b"\x81\x01x", 1002, id="not masked"),
+        pytest.param(frame(Opcode.CONT, b"x"), 1002, id="continuation of nothing"),
+        pytest.param(
+            frame(Opcode.TEXT, b"a", fin=False) + frame(Opcode.TEXT, b"b"), 1002, id="message inside a message"
+        ),
+        pytest.param(b"\x09\x80mask", 1002, id="fragmented ping"),
+        pytest.param(b"\x89\xfe\x00\x7emask" + b"x" * 126, 1002, id="ping too long"),
+        pytest.param(frame(Opcode.CLOSE, b"x"), 1002, id="half a close code"),
+        pytest.param(frame(Opcode.CLOSE, struct.pack("!H", 1005)), 1002, id="close code 1005"),
+        pytest.param(frame(Opcode.CLOSE, struct.pack("!H", 999)), 1002, id="close code 999"),
+        pytest.param(frame(Opcode.CLOSE, struct.pack("!H", 1000) + b"\xff"), 1007, id="close reason not UTF-8"),
+        pytest.param(frame(Opcode.TEXT, b"\xff"), 1007, id="text not UTF-8"),
+        pytest.param(frame(Opcode.TEXT, "é".encode()[:1]), 1007, id="text ends inside a character"),
+        pytest.param(frame(Opcode.TEXT, b"\xed\xa0\x80"), 1007, id="surrogate"),
+        pytest.param(
+            frame(Opcode.TEXT, b"a", fin=False) + frame(Opcode.CONT, b"\xff", fin=False),
+            1007,
+            id="not UTF-8 before the end",
+        ),
+        pytest.param(b"\x81\xff" + struct.pack("!Q", MAX_ECHO_BYTES + 1), 1009, id="too long by its header"),
+        pytest.param(b"\x82\xff" + struct.pack("!Q", 2**63 - 1), 1009, id="length of 2**63 - 1"),
+        pytest.param(
+            frame(Opcode.TEXT, b"x" * MAX_ECHO_BYTES, fin=False) + frame(Opcode.CONT, b"x"), 1009, id="too long in sum"
+        ),
     ],
 )
 def test_what_breaks_the_protocol_is_closed_with_the_right_code(echo: RawClient, broken: bytes, code: int) -> None:
