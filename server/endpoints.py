@@ -185,7 +185,7 @@ class NotificationsEndpoint:
 
     def opened(self) -> None:
         """Start watching."""
-        self._services.hub.watchers.add(self._client)
+        self._services.hub.watch(self._client)
 
     def text(self, _payload: bytes, _received_at: float) -> None:
         """Refuse what a watcher sends."""
