@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from server import messages as wire
 from server.errors import ErrorCode, RequestError
 from server.frames import text_frame
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 PRESENCE_SECONDS: Final = 0.25
 """How often a large room is told of comings and goings."""
 
-LOADS_KEPT: Final = 60
+LOADS_KEPT: Final = 120
 """A newcomer among the watchers gets so many of the last reports of the server's load."""
 
 
@@ -161,7 +163,7 @@ class Hub:
 
     def tell_load(self, load: wire.Load) -> None:
         """Tell the watchers what the server does, and remember it for those who come."""
-        self._loads.append(load)
+        self._loads.append(structs.replace(load, largest_rooms=()))  # of those, only the present is of interest
         if self.watchers:
             self._publish(self.watchers, load, self._clock())
 

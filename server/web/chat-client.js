@@ -15,7 +15,7 @@
 // 3. Name and room are wishes that hold until they change; every new connection fulfils them first.
 // 4. Coming back never stops and never stampedes: full jitter, and the server's own word (`retry_ms`) where it has one.
 
-import { DEFAULTS, Pace, RecentHighest, bytes, checkName, wellFormed } from "./chat-parts.js";
+import { DEFAULTS, Pace, RecentHighest, bytes, checkName, fullJitter, toldPause, wellFormed } from "./chat-parts.js";
 import { UploadError, Uploads } from "./chat-upload.js";
 
 export { UploadError };
@@ -210,13 +210,11 @@ export class ChatClient extends EventTarget {
   }
 
   #lost(code, reason) {
-    const { firstRetryMs, longestRetryMs, maxRetries, random } = this.#options;
     if (code === BUSY) this.#failures += BUSY_HEAD_START;
-    const longest = Math.min(longestRetryMs, firstRetryMs * 2 ** this.#failures);
-    const told = /\bretry_ms=(\d{1,7})\b/.exec(reason);
+    const retryMs = toldPause(reason) ?? fullJitter(this.#failures, this.#options);
     this.#failures += 1;
-    const isOver = FINAL_CODES.has(code) || this.#failures > maxRetries;
-    this.#drop(code, reason, isOver ? null : told ? Number(told[1]) : random() * longest);
+    const isOver = FINAL_CODES.has(code) || this.#failures > this.#options.maxRetries;
+    this.#drop(code, reason, isOver ? null : retryMs);
   }
 
   /** Be without a connection from here on; `retryMs` null: for good. */

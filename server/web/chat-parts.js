@@ -19,6 +19,17 @@ export const DEFAULTS = {
   burst: 80, // ... and 100 at once
 };
 
+/** Return the pause before the next attempt, in milliseconds: any up to a bound that doubles with each failure. */
+export function fullJitter(failures, { random, firstRetryMs, longestRetryMs }) {
+  return random() * Math.min(longestRetryMs, firstRetryMs * 2 ** failures);
+}
+
+/** Return the pause that a server asks for in the reason of its goodbye; undefined without one. */
+export function toldPause(reason) {
+  const told = /\bretry_ms=(\d{1,7})\b/.exec(reason);
+  return told ? Number(told[1]) : undefined;
+}
+
 /** So many a second in the long run, `burst` at once. */
 export class Pace {
   constructor(perSecond, burst) {
