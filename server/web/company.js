@@ -37,6 +37,7 @@ export class Rooms {
     const listed = [...here, ...others];
     const more = Math.max(0, (this.#load?.rooms ?? 0) - listed.length);
     // Buttons are changed in place: one that was replaced would lose the focus.
+    this.#list.querySelector(".more")?.remove();
     while (this.#list.childElementCount > listed.length) this.#list.lastElementChild.remove();
     listed.forEach(({ room, userCount }, index) => {
       const button = (this.#list.children[index] ?? this.#newEntry()).firstElementChild;
@@ -46,10 +47,7 @@ export class Rooms {
       button.toggleAttribute("aria-current", room === this.#room);
       if (room === this.#room) button.setAttribute("aria-current", "true");
     });
-    if (more) {
-      const entry = element("li", "more", `and ${more} more`);
-      this.#list.append(entry);
-    }
+    if (more) this.#list.append(element("li", "more", `and ${more} more`));
   }
 
   #newEntry() {
@@ -60,6 +58,7 @@ export class Rooms {
     button.addEventListener("click", () => this.#enter(button.firstElementChild.textContent));
     entry.append(button);
     this.#list.append(entry);
+    return entry;
     return entry;
   }
 }
