@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LARGEST_ROOMS: Final = 12
 
+_LOAD: Final = wire.TYPE_OF[wire.Load]
+
 
 class LoadMeter:
     """Measure one server process; times in seconds of its clock.
@@ -35,7 +37,8 @@ class LoadMeter:
     def measure(self, now: float, loop_lag: float) -> wire.Load:
         """Return what happened since the last call; `loop_lag` is the worst since then."""
         stats = self._stats
-        received, delivered = sum(stats.messages_received.values()), sum(stats.messages_delivered.values())
+        received = sum(stats.messages_received.values())
+        delivered = sum(stats.messages_delivered.values()) - stats.messages_delivered[_LOAD]  # not what watching adds
         seconds = max(now - self._at, 0.001)
         load = wire.Load(
             uptime=round(now - self._started_at, 3),

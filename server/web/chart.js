@@ -12,12 +12,14 @@ function roundUp(value) {
 export class Chart {
   #canvas;
   #shown;
+  #least;
   #isDetailed;
   #values = [];
   #isDue = false;
 
-  /** `shown` turns a value into text. */
-  constructor(canvas, shown) {
+  /** `shown` turns a value into text; the scale reaches to `least` at least. */
+  constructor(canvas, shown, least) {
+    this.#least = least;
     this.#canvas = canvas;
     this.#shown = shown;
     this.#isDetailed = "detailed" in canvas.parentElement.dataset;
@@ -54,7 +56,7 @@ export class Chart {
     canvas.height = height * scale;
     const pen = canvas.getContext("2d");
     pen.scale(scale, scale);
-    const top = roundUp(Math.max(...this.#values, 1e-3));
+    const top = roundUp(Math.max(...this.#values, this.#least));
     const foot = this.#isDetailed ? 1 : 2;
     const head = this.#isDetailed ? 18 : 3;
     const y = (value) => height - foot - (value / top) * (height - foot - head);

@@ -21,6 +21,7 @@ export class Herd {
   #sprites = [];
   #last = 0;
   #isRunning = false;
+  #isNew = true; // nothing was shown yet
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   constructor(canvas) {
@@ -38,6 +39,7 @@ export class Herd {
     this.#speed = 0.25 + 0.75 * heat;
     this.#dust = heat;
     while (this.#runners.length < this.#wanted) this.#runners.push(this.#newcomer());
+    if (connections) this.#isNew = false;
     if (this.#calm.matches) {
       this.#runners.length = this.#wanted;
       this.#draw(0);
@@ -49,7 +51,8 @@ export class Herd {
     const lane = Math.random();
     const width = this.#canvas.clientWidth;
     // Those who come run in from the left; where they run, and how fast, is their own.
-    const x = this.#calm.matches ? Math.random() * width : -SIZE - Math.random() * width * 0.5;
+    const isThere = this.#isNew || this.#calm.matches;
+    const x = isThere ? Math.random() * width : -SIZE - Math.random() * width * 0.5;
     return { x, lane, pace: 0.8 + 0.4 * Math.random(), step: Math.random() * GAITS, isLeaving: false };
   }
 

@@ -36,7 +36,8 @@ function draw(feed) {
   const tiles = [...document.querySelectorAll("[data-metric]")].map((place) => {
     const name = place.dataset.metric;
     const shown = SHOWN[name] ?? count;
-    return { name, shown, value: place.querySelector("dd"), chart: new Chart(place.querySelector("canvas"), shown) };
+    const chart = new Chart(place.querySelector("canvas"), shown, name === "loopLag" ? 0.002 : 2);
+    return { name, shown, value: place.querySelector("dd"), chart };
   });
   const herds = [...document.querySelectorAll("[data-herd]")].map((canvas) => new Herd(canvas));
   const tell = (text) => document.querySelectorAll("[data-feed]").forEach((place) => (place.textContent = text));

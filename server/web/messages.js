@@ -12,7 +12,7 @@ export const called = (user) => user ?? "someone";
 export function hue(name) {
   let sum = 7;
   for (const letter of called(name)) sum = (sum * 31 + letter.codePointAt(0)) % 360;
-  return sum;
+  return Math.round(sum * 137.508) % 360; // the golden angle keeps neighbours apart
 }
 
 /** Make an element with a text; `bdi` keeps whatever direction a text asks for to itself. */
