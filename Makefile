@@ -40,7 +40,7 @@ loadtest: install ## Locust's web UI against HOST, or against a server started f
 	$(BIN)/locust -f loadtest --host "$$host" $(ARGS)
 
 test: install ## every test, against real parts
-	@.ci/system-packages prometheus promtool node npm nginx
+	@.ci/system-packages prometheus promtool node npm nginx chromium
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 lint: install ## ruff and mypy

@@ -44,7 +44,7 @@ def node_home() -> Path:
         do_without(str(problem))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # longer, and its event loop would stand in the way of other tests' own
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     found = shutil.which("chromium") or CHROMIUM

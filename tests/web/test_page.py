@@ -100,7 +100,7 @@ def test_a_file_of_five_megabytes_arrives_bit_for_bit_and_shows_its_progress(
             new MutationObserver(() => {
                 const bar = document.querySelector("#uploads progress");
                 if (bar) window.progress.push(bar.value / bar.max);
-            }).observe(document.querySelector("#uploads"), {subtree: true, childList: true, characterData: true, attributes: true});
+            }).observe(document.querySelector("#uploads"), {subtree: true, childList: true, attributes: true});
         }"""
     )
     ann.set_input_files("#file", tmp_path / "herd.bin")
@@ -188,7 +188,12 @@ def test_two_thousand_messages_leave_the_page_responsive_and_its_list_short(
         """() => {
             window.frames_seen = 0; window.longest = 0;
             let last = performance.now();
-            const frame = (now) => { window.longest = Math.max(window.longest, now - last); last = now; window.frames_seen += 1; requestAnimationFrame(frame); };
+            const frame = (now) => {
+                window.longest = Math.max(window.longest, now - last);
+                last = now;
+                window.frames_seen += 1;
+                requestAnimationFrame(frame);
+            };
             requestAnimationFrame(frame);
         }"""
     )
@@ -206,11 +211,7 @@ def test_two_thousand_messages_leave_the_page_responsive_and_its_list_short(
             pass
         assert message["text"] == "still here"
     assert ann.locator("#messages li").count() <= 300
-    assert words(ann)[-2:] in (
-        ["message 1999", "still here"],
-        ["message 1998", "message 1999"],
-        ["still here", "message 1999"],
-    )
+    assert "message 1999" in words(ann)[-2:]
     # Responsive: no single frame took the larger part of the whole burst, and frames went on being drawn.
     assert ann.evaluate("window.frames_seen") > 5
     assert ann.evaluate("window.longest") < max(1000.0, 1000 * settled)
@@ -286,7 +287,7 @@ def test_the_live_page_shows_what_the_server_does(server: RunningServer, open_ta
     expect(live.locator("[data-metric=connections] dd")).to_have_text("1")
     server.stop()
     expect(live.locator("[data-feed]")).to_have_text("the server is away; trying again")
-    expect(live.locator("[data-metric=connections] dd")).to_have_text("–")
+    expect(live.locator("[data-metric=connections] dd")).to_have_text("\N{EN DASH}")
 
 
 def test_the_keyboard_is_enough(server: RunningServer, open_tab: OpenTab) -> None:
