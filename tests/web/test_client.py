@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.tables import ROOT
+from tests.tables import ROOT, rows
 from tests.web.fixtures import NODE
 
 if TYPE_CHECKING:
@@ -71,3 +71,8 @@ def test_the_declarations_are_what_typescript_needs(node_home: Path) -> None:
             timeout=200,
         )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_table_of_files_is_complete() -> None:
+    listed = [name for name, _ in rows("server/web/README.md", "## Files")]
+    assert sorted(listed) == sorted(file.name for file in WEB.iterdir() if file.suffix in (".js", ".ts"))
