@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from server.stats import ServerStats
 
-LARGEST_ROOMS: Final = 12
+LARGEST_ROOMS: Final = 8
 
 _LOAD: Final = wire.TYPE_OF[wire.Load]
 

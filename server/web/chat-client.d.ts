@@ -83,7 +83,10 @@ export declare const DEAD: 4000;
 type Handler<Name extends keyof ChatEvents> = ((detail: ChatEvents[Name]) => void) | undefined;
 type Listener<Name extends keyof ChatEvents> = (event: ChatEvent<Name>) => void;
 
-export declare class ChatClient extends EventTarget {
+/** An EventTarget that knows its events by name. */
+declare const Target: new () => Pick<EventTarget, "dispatchEvent">;
+
+export declare class ChatClient extends Target {
   constructor(url: string | URL, options?: ChatClientOptions);
 
   readonly state: ConnectionState;

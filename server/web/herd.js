@@ -1,13 +1,15 @@
 // The herd: an animal for each connection, running the faster the more is delivered. Ornament; the numbers are the facts.
 
-const MOST = 260; // animals on screen; more connections than that make them stand closer, up to here
+const MOST = 260; // animals on screen ...
+const ROOM = 220; // ... each with so many square pixels
 const FRAMES_PER_SECOND = 15;
 const GAITS = 4;
 const SIZE = 22; // of a sprite, in CSS pixels
 
 /** Return how many animals stand for so many connections: each its own at first, then ever fewer. */
-function animals(connections) {
-  return Math.min(MOST, connections <= 60 ? connections : Math.round(60 + 25 * Math.log2(connections / 60)));
+function animals(connections, { clientWidth, clientHeight }) {
+  const most = Math.min(MOST, Math.round((clientWidth * clientHeight) / ROOM));
+  return Math.min(most, connections <= 60 ? connections : Math.round(60 + 25 * Math.log2(connections / 60)));
 }
 
 export class Herd {
@@ -21,7 +23,7 @@ export class Herd {
   #sprites = [];
   #last = 0;
   #isRunning = false;
-  #isNew = true; // nothing was shown yet
+  #isNew = true; // nothing was drawn yet: who is there need not come running
   #calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   constructor(canvas) {
@@ -34,12 +36,11 @@ export class Herd {
 
   /** Take a report of the server's load. */
   show({ connections, deliveriesPerSecond }) {
-    this.#wanted = animals(connections);
+    this.#wanted = animals(connections, this.#canvas);
     const heat = Math.min(1, Math.log10(1 + deliveriesPerSecond) / 5);
     this.#speed = 0.25 + 0.75 * heat;
     this.#dust = heat;
     while (this.#runners.length < this.#wanted) this.#runners.push(this.#newcomer());
-    if (connections) this.#isNew = false;
     if (this.#calm.matches) {
       this.#runners.length = this.#wanted;
       this.#draw(0);
@@ -112,6 +113,7 @@ export class Herd {
       if (seconds >= 1 / FRAMES_PER_SECOND) {
         this.#last = now;
         this.#draw(Math.min(seconds, 0.2));
+        this.#isNew = false;
       }
       this.#isRunning = !document.hidden && this.#runners.length > 0;
       if (this.#isRunning) requestAnimationFrame(frame);

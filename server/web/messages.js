@@ -25,6 +25,7 @@ export function element(tag, className, text = "") {
 
 export class MessageList {
   #list;
+  #log; // what scrolls
   #newer;
   #waiting = []; // items not yet drawn
   #isDue = false;
@@ -34,13 +35,15 @@ export class MessageList {
 
   /** `newer` is the button that leads to the end. */
   constructor(list, newer) {
+    const log = list.parentElement;
     this.#list = list;
+    this.#log = log;
     this.#newer = newer;
     newer.addEventListener("click", () => {
-      list.scrollTop = list.scrollHeight;
-      list.focus({ preventScroll: true });
+      log.scrollTop = log.scrollHeight;
+      log.focus({ preventScroll: true });
     });
-    list.addEventListener("scroll", () => this.#isAtEnd() && this.#showUnread(0), { passive: true });
+    log.addEventListener("scroll", () => this.#isAtEnd() && this.#showUnread(0), { passive: true });
   }
 
   /** Add what someone said; returns its item, for `setFate`. */
@@ -132,12 +135,12 @@ export class MessageList {
     const added = this.#waiting.splice(0);
     list.append(...added);
     while (list.childElementCount > SHOWN) list.firstElementChild.remove();
-    if (follows || added.some((item) => item.classList.contains("mine"))) list.scrollTop = list.scrollHeight;
+    if (follows || added.some((item) => item.classList.contains("mine"))) this.#log.scrollTop = this.#log.scrollHeight;
     else this.#showUnread(this.#unread + added.length);
   }
 
   #isAtEnd() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#list;
+    const { scrollHeight, scrollTop, clientHeight } = this.#log;
     return scrollHeight - scrollTop - clientHeight < NEAR_END;
   }
 

@@ -31,9 +31,15 @@ expect.set_options(timeout=PATIENCE_MS)
 def enter(page: Page, name: str, room: str = "lobby") -> Page:
     """Wait until the page is in the room, under that name."""
     expect(page.locator("#where")).to_have_text(room)
+    drawer = page.locator("#drawer")
+    if drawer.is_visible():  # on a phone
+        drawer.click()
     page.fill("#name", name)
     page.press("#name", "Enter")
     expect(page.locator("#people li").first).to_contain_text(name)
+    if drawer.is_visible():
+        page.keyboard.press("Escape")
+        expect(page.locator("#side")).to_be_hidden()
     return page
 
 
