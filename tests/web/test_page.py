@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -178,9 +177,8 @@ def test_a_drain_is_announced_and_honoured(start: Callable[..., RunningServer], 
             }).observe(document.getElementById("connection"), {attributes: true, childList: true, subtree: true});
         }"""
     )
-    server.process.send_signal(signal.SIGTERM)
-    ann.wait_for_function("window.told.some(([state, text]) => text === 'the server restarts, coming back')")
     server.stop()
+    ann.wait_for_function("window.told.some(([state, text]) => text === 'the server restarts, coming back')")
     start("--port", server.url.rpartition(":")[2])
     expect(ann.locator("#connection")).to_have_attribute("data-state", "open")
     told = ann.evaluate("window.told")
