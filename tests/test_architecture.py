@@ -31,6 +31,7 @@ SERVER: dict[str, set[str]] = {
     "causes": {"errors"},
     "logs": {"causes", "limits"},
     "lane": set(),
+    "load": {"messages", "stats"},
     "storage": {"messages"},
     "uploads": {"errors", "messages", "stats", "storage"},
     "retention": {"causes", "lane", "storage", "uploads"},
@@ -48,8 +49,8 @@ SERVER: dict[str, set[str]] = {
     "pages": {"", "http", "hub", "stats"},
     "app": {
         "", "causes", "drain", "endpoints", "errors", "files", "gate", "handshake", "heartbeat", "http", "hub",
-        "identity", "lane", "limits", "logs", "loop_lag", "pages", "retention", "services", "settings", "stats", "tick",
-        "tls", "uploads", "visitor",
+        "identity", "lane", "limits", "load", "logs", "loop_lag", "pages", "retention", "services", "settings", "stats",
+        "tick", "tls", "uploads", "visitor",
     },
     "__main__": {"app", "settings"},
 }  # fmt: skip
@@ -73,6 +74,7 @@ PURE = [
     "server.hub",
     "server.lane",
     "server.limits",
+    "server.load",
     "server.messages",
     "server.room",
     "server.stats",
