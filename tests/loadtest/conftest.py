@@ -60,10 +60,10 @@ class Locust:
             start_new_session=True,
         )
 
-    def wait(self) -> Ended:
-        """Wait for its end; no process of it may remain."""
+    def wait(self, *, traceback: bool = False) -> Ended:
+        """Wait for its end; no process of it may remain, and nothing may have been raised unless expected."""
         out, log = self.process.communicate(timeout=PATIENCE)
-        assert "Traceback" not in log, log
+        assert traceback == ("Traceback" in log), log
         with pytest.raises(ProcessLookupError):
             os.killpg(self.process.pid, 0)
         return Ended(self.process.returncode, out, log)
