@@ -51,6 +51,9 @@ class Locust:
     """A running `locust -f loadtest`; its own process group, so that nothing of it can stay behind unnoticed."""
 
     def __init__(self, *args: str) -> None:
+        if "--processes" in args and "--master-port" not in args:
+            port = str(free_port())  # tests run side by side
+            args = (*args, "--master-bind-port", port, "--master-port", port)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "locust", "-f", "loadtest", *args],
             stdin=subprocess.DEVNULL,
