@@ -154,6 +154,12 @@ def web_locust(locust: Callable[..., Locust]) -> Callable[..., WebLocust]:
     return start
 
 
+def latency(summary: str, clock: str, quantile: str) -> float:
+    """Return a percentile of a summary in milliseconds."""
+    row = next(line for line in summary.splitlines() if clock in line)
+    return float(re.findall(rf"{re.escape(quantile)} ([\d.]+) ms", row)[0])
+
+
 def free_port() -> int:
     """Return a port that was free a moment ago."""
     with socket.socket() as taken:
