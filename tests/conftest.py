@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-pytest_plugins = ["tests.metrics.fixtures", "tests.peers.fixtures"]
+pytest_plugins = ["tests.metrics.fixtures", "tests.peers.fixtures", "tests.web.fixtures"]
 
 # A test never fails because the machine is slow.
 settings.register_profile(
