@@ -130,13 +130,14 @@ class _Guests:
         herd.run(quiet_seconds)
 
     def _annoy(self) -> None:
-        """Knock at the wrong door, speak nonsense, flood."""
+        """Knock at the wrong door, speak nonsense, flood, begin an upload and go no further."""
         herd = self._herd
         herd.add(b"GET /nowhere HTTP/1.1\r\nHost: stampede.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")  # fmt: skip
         self._server.get("/health")
-        (odd, flooding) = self._let_in(2)
-        herd.enter([flooding], ["the flooded room"])
+        odd, flooding, stalling = self._let_in(3)
+        herd.enter([flooding, stalling], ["the flooded room"])
+        herd.send(stalling, message("fileStart", name="never finished", size=1_000_000))
         herd.send(odd, frame(b"nonsense") + message("noSuchType"))
         herd.send(flooding, b"".join(message("chatMessage", text=str(number)) for number in range(200)))
 
