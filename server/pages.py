@@ -46,7 +46,7 @@ class MetricsPage(Protocol):
     @property
     def content_type(self) -> str: ...
     @property
-    def content_encoding(self) -> str | None: ...
+    def headers(self) -> Mapping[str, str]: ...
 
 
 class RecentRate:
@@ -126,8 +126,7 @@ def metrics_pages(render: Callable[[str, str], MetricsPage]) -> Mapping[str, Cal
         # A list may come in several fields (RFC 9110, section 5.3).
         accept, encodings = (", ".join(headers.get_all(name)) for name in ("Accept", "Accept-Encoding"))
         page = render(accept, encodings)
-        extra = {"Content-Encoding": page.content_encoding} if page.content_encoding else {}
-        return Answer(HTTPStatus.OK, page.body, page.content_type, extra)
+        return Answer(HTTPStatus.OK, page.body, page.content_type, page.headers)
 
     return {"/metrics": metrics}
 

@@ -22,6 +22,14 @@ settings.register_profile(
 settings.load_profile("patient")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what tests have proved in numbers: `record_property("proved", "...")`."""
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, text in report.user_properties:
+            if name == "proved":
+                terminalreporter.write_line(str(text))
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
     """Start servers with given flags; each must end cleanly, and quietly, when the test is over."""
