@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 from capacity.errors import UsageError
 from metrics.levels import DEFAULT_LEVELS, LevelError, ServiceLevel, show_ms
 from metrics.levels import parse_level as parse
 
-__all__ = ["DEFAULT_LEVELS", "ServiceLevel", "parse_level", "show_ms", "strictest_latency_ms"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from metrics.levels import Figures
+
+__all__ = ["DEFAULT_LEVELS", "Level", "ServiceLevel", "parse_level", "show_ms", "strictest_latency_ms"]
+
+
+class Level(Protocol):
+    """What a verdict asks of a service level."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def figure(self) -> str: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def is_delivery_latency(self) -> bool: ...
+    def value(self, window: Figures) -> float | None: ...
+    def is_met(self, value: float) -> bool: ...
+    def show(self, value: float) -> str: ...
 
 
 def parse_level(text: str) -> ServiceLevel:
@@ -21,6 +44,6 @@ def parse_level(text: str) -> ServiceLevel:
         raise UsageError(str(error)) from None
 
 
-def strictest_latency_ms(levels: tuple[ServiceLevel, ...]) -> float | None:
-    """Return the smallest threshold on delivery latency, or None when no level bounds it."""
+def strictest_latency_ms(levels: Sequence[Level]) -> float | None:
+    """Return the smallest threshold on delivery latency in milliseconds, or None when no level bounds it."""
     return min((level.threshold for level in levels if level.is_delivery_latency), default=None)

@@ -159,10 +159,7 @@ def serve(runner: LocalRunner | MasterRunner, coordinator: Coordinator, address:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"The metrics are at /metrics\n"]
         page = exposition.render(environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", ""))
-        headers = [("Content-Type", page.content_type)]
-        if page.content_encoding is not None:
-            headers.append(("Content-Encoding", page.content_encoding))
-        start_response("200 OK", headers)
+        start_response("200 OK", [("Content-Type", page.content_type), *page.headers.items()])
         return [page.body]
 
     server = WSGIServer(address, answer, log=None)

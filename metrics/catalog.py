@@ -64,6 +64,8 @@ _INVALID: Final = Label("reason", "INVALID_REASONS of server.stats")
 _RECEIVED: Final = Label("type", "CLIENT_TYPES of server.messages, FILE_CHUNK of server.messages, ECHO of server.stats")
 _SENT: Final = Label("type", "SERVER_TYPES of server.messages, ECHO of server.stats")
 _NOTICE: Final = Label("type", "SERVER_TYPES of server.messages")
+_DIRECTION: Final = Label("direction", "received, published")
+_LOST: Final = Label("reason", "what the bus gave as its reason")
 _LIMIT: Final = Label("limit", "RATE_LIMITS of server.stats")
 _OUTCOME: Final = Label("outcome", "UPLOAD_OUTCOMES of server.stats")
 _PATH: Final = Label("path", "HTTP_PATHS of server.stats")
@@ -112,18 +114,27 @@ SERVER: Final = (
     _counter("chat_heartbeat_pings_total", "Protocol pings sent."),
     _counter("chat_heartbeat_kills_total", "Connections dropped after a silent heartbeat timeout."),
     _counter("chat_slow_consumer_kills_total", "Connections dropped for not reading what they were sent."),
-    _counter("chat_rate_limited_total", "Messages dropped because their sender was over a limit.", _LIMIT),
+    _counter("chat_rate_limited_total", "Messages and other frames over their sender's limit.", _LIMIT),
     _counter("chat_room_joins_total", "Joins of a room."),
     _counter("chat_room_leaves_total", "Departures from a room, disappearances included."),
     _counter("chat_rooms_created_total", "Rooms opened by a first member."),
     _counter("chat_uploads_total", "Uploads ended, by outcome.", _OUTCOME),
     _counter("chat_upload_bytes_total", "Bytes of file content received, chunk headers excluded."),
+    _counter("chat_uploads_expired_total", "Stored files removed because their time was up."),
     _histogram("chat_fanout_recipients", RECIPIENTS, "Recipients of each room message."),
     _histogram("chat_fanout_duration_seconds", LATENCY, "Room message received until its last write."),
     _histogram("chat_ping_rtt_seconds", LATENCY, "Heartbeat ping sent until its pong."),
     _histogram("chat_event_loop_lag_seconds", LATENCY, "Lateness of a regular timer on the event loop."),
     _histogram("chat_session_duration_seconds", SESSION, "Lifetime of ended connections."),
     _histogram("chat_upload_duration_seconds", UPLOAD, "File announced until its upload ended."),
+    _histogram("chat_scrape_duration_seconds", LATENCY, "Event loop held by a scrape of this page; earlier ones."),
+)
+
+BUS: Final = (  # exposed by a server on a bus only: rules on them are silent elsewhere
+    _gauge("chat_bus_connected", "1 while the bus between server processes is connected."),
+    _counter("chat_bus_messages_total", "Messages on the bus, beats included.", _DIRECTION),
+    _counter("chat_bus_dropped_total", "Messages that the bus lost for us, by cause.", _LOST),
+    _histogram("chat_bus_lag_seconds", LATENCY, "Message published by another process until received."),
 )
 
 GENERATOR: Final = (
@@ -165,4 +176,4 @@ GENERATOR: Final = (
     _histogram("loadtest_worker_send_lag_seconds", LATENCY, "Send lag of one process.", _WORKER),
 )
 
-CATALOG: Final = {metric.name: metric for metric in (*SERVER, *GENERATOR)}
+CATALOG: Final = {metric.name: metric for metric in (*SERVER, *BUS, *GENERATOR)}

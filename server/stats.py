@@ -44,7 +44,7 @@ REJECTIONS: Final = (
     "handshake_rate",
     "draining",
 )
-RATE_LIMITS: Final = ("messages",)
+RATE_LIMITS: Final = ("messages", "frames")
 DROP_REASONS: Final = ("closed", "slow")
 HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
 HTTP_CODES: Final = (200, 400, 404, 405, 408, 413, 431, 503)
@@ -109,6 +109,8 @@ class ServerStats:
     rooms_created: int = 0
     uploads: dict[str, int] = field(default_factory=lambda: _zeros(UPLOAD_OUTCOMES))
     upload_bytes: int = 0
+    uploads_expired: int = 0
+    """Stored files removed because their time was up."""
     fanout_recipients: Histogram = field(default_factory=lambda: Histogram(RECIPIENT_BOUNDS))
     fanout_duration: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
     ping_rtt: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))

@@ -30,9 +30,10 @@ BOTH_SIDES = 'chat_messages_delivered_total{type="chatMessage"} - on() loadtest_
 class Generator:
     """A Locust process with its web port and its metrics."""
 
-    def __init__(self, web: str, metrics: str) -> None:
+    def __init__(self, web: str, metrics: str, process: subprocess.Popen[str] | None = None) -> None:
         self.web = web
         self.metrics = metrics
+        self.process = process
 
     def tell(self, path: str, **form: object) -> None:
         data = urllib.parse.urlencode(form).encode()
@@ -41,6 +42,7 @@ class Generator:
 
     def page(self) -> bytes:
         with urllib.request.urlopen(self.metrics, timeout=60) as answer:  # noqa: S310 - loopback
+            assert answer.headers["Vary"] == "Accept, Accept-Encoding"
             return bytes(answer.read())
 
     def ready(self) -> bool:
@@ -64,7 +66,7 @@ def generator(host: str, *flags: str) -> Iterator[Generator]:
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
-            running = Generator(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{metrics}/metrics")
+            running = Generator(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{metrics}/metrics", process)
             wait_until(lambda: process.poll() is not None or running.ready(), "Locust to answer")
             assert process.poll() is None, "Locust ended"
             yield running
