@@ -9,6 +9,7 @@ import urllib.request
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 
 from loadtest._options import OPTIONS
@@ -73,6 +74,10 @@ def test_the_help_shows_every_option() -> None:
         (["--message-bytes", "8"], "'8' is not a whole number between"),
         (["--upload-bytes", "big"], "'big' is no size"),
         (["--backoff", "never"], "invalid choice: 'never'"),
+        (["--ca-file", "/nowhere.pem", "--host", "wss://127.0.0.1:9"], "--ca-file /nowhere.pem: No such file"),
+        (["--token-file", "/nowhere"], "--token-file /nowhere: No such file"),
+        (["--token", "x", "--token-file", "y"], "--token and --token-file contradict each other"),
+        (["--threshold", "deliver_p9<x"], "is not of the form"),
         (["--path", "chat"], "'chat' does not begin with a slash"),
         (["--rooms", "1", "--processes", "2"], "--rooms 1 is less than the 2 processes"),
         (["--rooms", "2", "--room-size", "2"], "--rooms and --room-size contradict each other"),
@@ -95,6 +100,35 @@ def test_a_refused_upgrade_is_told_with_the_status_and_the_server_s_words(server
     done = run_to_end("--headless", "-t", "1s", "--host", server.url, "--path", "/nowhere")
     assert done.returncode == 2
     assert f"cannot connect to {server.url}/nowhere: HTTP 404" in done.stderr
+
+
+def test_users_prove_who_they_are_and_are_told_when_they_cannot(
+    locust: Callable[..., Locust], start: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    secret, tokens = tmp_path / "secret", tmp_path / "tokens"
+    secret.write_text("s" * 32)
+    tokens.write_text("\n".join(jwt.encode({"sub": f"user-{n}"}, "s" * 32, "HS256") for n in range(6)))
+    server = start("--jwt-secret-file", str(secret))
+    flags = (
+        "--headless",
+        "--host",
+        server.url,
+        "ChattingUser",
+        "-u",
+        "6",
+        "-r",
+        "6",
+        "-t",
+        "2s",
+        "--message-rate",
+        "5",
+    )
+    ended = locust(*flags, "--token-file", str(tokens)).wait()
+    assert ended.code == 0, ended.out + ended.log
+    assert ended.ledger()["received"] == ended.ledger()["expected"] > 0
+    refused = locust(*flags, "--token", "guessed").wait()
+    assert refused.code == 2
+    assert "HTTP 401 A valid token is needed" in refused.log
 
 
 def test_200_users_of_all_kinds_lose_nothing_and_agree_with_the_server(
