@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from loadtest._options import OPTIONS
-from tests.loadtest.conftest import free_port
+from tests.loadtest.conftest import free_port, latency
 from tests.metrics.pages import series
 
 if TYPE_CHECKING:
@@ -244,4 +244,6 @@ def test_a_busy_generator_says_that_the_run_is_invalid_and_exits_with_98(server:
     done = run_to_end("--headless", "--host", server.url, *flags, locustfile=f"loadtest,{hog}")
     assert done.returncode == 98, done.stdout + done.stderr
     assert "INVALID" in done.stdout
+    intended, sent = (latency(done.stdout, f"from {clock} send", "p99") for clock in ("intended", "actual"))
+    assert intended > sent  # its own lateness is in the one and not in the other
     assert "The load generator is the limit, this run is invalid" in done.stderr
