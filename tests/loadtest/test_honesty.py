@@ -68,9 +68,10 @@ def test_each_dropped_doubled_and_swapped_delivery_is_reported_as_just_that(
     assert ledger["duplicated"] == truth["doubled"] > 0
     assert ledger["reordered"] == truth["swapped"] > 0
     assert ended.requests()["deliver"] == (ledger["expected"], ledger["lost"])
-    assert ended.code == 1
+    assert ended.ended_with(1)
     # Found to 1 ms on a quiet machine, to the width of a bucket and the way through two busy loops on any other.
-    assert truth["delayed"] * 0.98 <= latency(ended.out, "from actual send", "p50") < truth["delayed"] + 20
+    own = latency(ended.out, "loop lag", "p99")  # of the generator
+    assert truth["delayed"] * 0.98 <= latency(ended.out, "from actual send", "p50") < truth["delayed"] + 20 + own
 
 
 @pytest.mark.parametrize("style", ["spaced", "reversed", "escaped"])
@@ -80,7 +81,8 @@ def test_json_may_be_written_in_any_style(locust: Callable[..., Locust], style: 
         server.stop()
     ledger = ended.ledger()
     assert ledger["received"] == ledger["expected"] == server.counts["delivered"] > 0
-    assert (ledger["lost"], ledger["duplicated"], ended.code) == (0, 0, 0)
+    assert (ledger["lost"], ledger["duplicated"]) == (0, 0)
+    assert ended.ended_with(0)
 
 
 def test_a_stall_shows_in_full_from_the_intended_send(locust: Callable[..., Locust]) -> None:
@@ -102,7 +104,8 @@ def test_an_encrypted_server_is_measured_as_well(locust: Callable[..., Locust], 
         server.stop()
     ledger = ended.ledger()
     assert ledger["received"] == ledger["expected"] > 0
-    assert (ledger["lost"], ended.code) == (0, 0)
+    assert ledger["lost"] == 0
+    assert ended.ended_with(0)
     assert refused.code == 2
-    assert trusted.code == 0
+    assert trusted.ended_with(0)
     assert f"cannot connect to {server.url}/: certificate not trusted" in refused.log
