@@ -34,6 +34,7 @@ from server.http import Router
 from server.hub import Hub
 from server.identity import Identity
 from server.limits import Admission
+from server.load import LoadMeter
 from server.loop_lag import LoopLag
 from server.pages import RecentRate, Status, metrics_pages, pages
 from server.retention import Retention
@@ -111,6 +112,7 @@ class ChatServer:
         )
         self._hub = hub
         self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()))
+        self._meter = LoadMeter(self.stats, hub.rooms, clock())
         self._wheel = HeartbeatWheel(settings.heartbeat_interval, settings.heartbeat_timeout, clock(), self.stats)
         self._lag = LoopLag(loop, clock, self.stats.event_loop_lag)
         self._admission = Admission(
@@ -120,7 +122,8 @@ class ChatServer:
             (
                 *server_collectors(self.stats, hub.rooms, self._uploads, self._admission),
                 BuildCollector(__version__, platform.python_version(), version("uvloop"), version("websockets")),
-            )
+            ),
+            duration="chat_scrape_duration_seconds",
         ).render
         identity = Identity(settings.jwt_secret_file) if settings.jwt_secret_file else None
         own_address = settings.metrics_port is not None
@@ -237,7 +240,9 @@ class ChatServer:
         self._again(self._wheel.resolution, self._turn_wheel)
 
     def _sample_rate(self) -> None:
-        self._status.rate.sample(self._clock(), self._status.received)
+        now = self._clock()
+        self._status.rate.sample(now, self._status.received)
+        self._hub.tell_load(self._meter.measure(now, self._lag.take_worst()))
         self._again(_RATE_SAMPLE_SECONDS, self._sample_rate)
 
     def _again(self, seconds: float, callback: Callable[[], None]) -> None:

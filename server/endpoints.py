@@ -214,7 +214,7 @@ class NotificationsEndpoint:
 
     def opened(self) -> None:
         """Start watching."""
-        self._services.hub.watchers.add(self._client)
+        self._services.hub.watch(self._client)
 
     def text(self, payload: bytes, received_at: float) -> None:
         """Refuse what a watcher sends."""
