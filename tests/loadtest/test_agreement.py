@@ -1,4 +1,4 @@
-"""The latency that the load test reports is the one that an independent client sees, of another language and library."""
+"""The latency that the load test reports is the one that an independent client of another library sees."""
 
 from __future__ import annotations
 
