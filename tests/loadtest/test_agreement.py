@@ -1,4 +1,4 @@
-<<<<<<< HEAD
+"""The latency that the load test reports is the one that an independent client sees: another language and library."""
 """The latency that the load test reports is the one that an independent client sees: another language and library."""
 =======
 """The latency that the load test reports is the one that an independent client of another library sees."""
