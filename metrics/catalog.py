@@ -68,6 +68,8 @@ _LIMIT: Final = Label("limit", "RATE_LIMITS of server.stats")
 _OUTCOME: Final = Label("outcome", "UPLOAD_OUTCOMES of server.stats")
 _PATH: Final = Label("path", "HTTP_PATHS of server.stats")
 _CODE: Final = Label("code", "HTTP_CODES of server.stats")
+_DIRECTION: Final = Label("direction", "in, out")
+_LOST: Final = Label("reason", "BUS_DROP_REASONS of server.stats")
 _BUILD: Final = tuple(Label(part, "the running release") for part in ("version", "python", "uvloop", "websockets"))
 _METHOD: Final = Label("method", "Locust's request types")
 _NAME: Final = Label("name", "Locust's request names")
@@ -123,6 +125,15 @@ SERVER: Final = (
     _histogram("chat_upload_duration_seconds", UPLOAD, "File announced until its upload ended."),
 )
 
+BUS: Final = (
+    _gauge("chat_bus_connected", "1 while the bus carries this node's messages both ways, else 0."),
+    _gauge("chat_bus_nodes", "Server processes that are one, this one included."),
+    _counter("chat_bus_messages_total", "Messages on the bus, by direction.", _DIRECTION),
+    _counter("chat_bus_dropped_total", "Chat messages that did not get over the bus, by cause.", _LOST),
+    _histogram("chat_bus_lag_seconds", LATENCY, "Message put on the bus until taken off, by the nodes' wall clocks."),
+)
+"""What a server process counts that is one of several."""
+
 GENERATOR: Final = (
     _gauge("locust_test_running", "1 while a test spawns or runs, else 0."),
     _gauge("locust_users", "Users running now."),
@@ -143,4 +154,4 @@ GENERATOR: Final = (
     _histogram("loadtest_resync_duration_seconds", RESYNC, "Drop until in the room and hearing again."),
 )
 
-CATALOG: Final = {metric.name: metric for metric in (*SERVER, *GENERATOR)}
+CATALOG: Final = {metric.name: metric for metric in (*SERVER, *BUS, *GENERATOR)}

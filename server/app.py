@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import uvloop
 
-from metrics.collectors import BuildCollector, server_collectors
+from metrics.collectors import BuildCollector, BusCollector, server_collectors
 from metrics.exposition import Exposition
 from server import __version__, logs
 from server.causes import cause
+from server.cluster import Cluster
 from server.drain import Drain
 from server.endpoints import UPGRADES
 from server.errors import SettingsError
@@ -104,6 +105,8 @@ class ChatServer:
         )
         self._hub = hub
         self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()))
+        self._cluster = self._make_cluster(settings.nats) if settings.nats else None
+        self._status.others = self._cluster
         self._wheel = HeartbeatWheel(settings.heartbeat_interval, settings.heartbeat_timeout, clock(), self.stats)
         self._lag = LoopLag(loop, clock, self.stats.event_loop_lag)
         self._admission = Admission(
@@ -112,6 +115,7 @@ class ChatServer:
         render = Exposition(
             (
                 *server_collectors(self.stats, hub.rooms, self._uploads, self._admission),
+                *([BusCollector(self.stats, self._cluster)] if self._cluster is not None else ()),
                 BuildCollector(__version__, platform.python_version(), version("uvloop"), version("websockets")),
             )
         ).render
@@ -145,6 +149,8 @@ class ChatServer:
             self._retention.start()
         except OSError as error:
             raise SettingsError(f"cannot use upload folder {settings.upload_dir}: {error.strerror}") from None
+        if self._cluster is not None:
+            await self._cluster.start()
         context = self._tls.context if self._tls is not None else None
         port = await self._listen(self._gate, settings.port, context)
         scheme = "wss" if self._tls is not None else "ws"
@@ -196,6 +202,8 @@ class ChatServer:
             for guest in list(gate.guests) if gate is not None else ():
                 guest.abort()
         await asyncio.sleep(0)  # let the aborted ones be accounted for
+        if self._cluster is not None:
+            await self._cluster.stop()
         tidy = asyncio.Event()
         self._uploads.when_idle(tidy.set)
         with contextlib.suppress(TimeoutError):
@@ -207,6 +215,17 @@ class ChatServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._gate.emptied()
+
+    def _make_cluster(self, url: str) -> Cluster:
+        return Cluster(
+            url,
+            self._settings.nats_credentials,
+            self._hub,
+            self.stats,
+            tick=self._tick,
+            clock=self._clock,
+            messages_per_second=lambda: self._status.messages_per_second,
+        )
 
     def _make_gate(self, services: Services, door: Doorkeeper) -> Gate:
         return Gate(services, door, self._wheel, self._loop, self._tick, self._admission.most + SPARE_SOCKETS)
