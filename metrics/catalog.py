@@ -134,6 +134,12 @@ BUS: Final = (
 )
 """What a server process counts that is one of several."""
 
+PARENT: Final = (
+    _gauge("chat_workers", "Server processes that are up."),
+    _counter("chat_worker_restarts_total", "Server processes started again because they died."),
+)
+"""What the parent of several server processes counts, on its own address."""
+
 GENERATOR: Final = (
     _gauge("locust_test_running", "1 while a test spawns or runs, else 0."),
     _gauge("locust_users", "Users running now."),
@@ -154,4 +160,4 @@ GENERATOR: Final = (
     _histogram("loadtest_resync_duration_seconds", RESYNC, "Drop until in the room and hearing again."),
 )
 
-CATALOG: Final = {metric.name: metric for metric in (*SERVER, *BUS, *GENERATOR)}
+CATALOG: Final = {metric.name: metric for metric in (*SERVER, *BUS, *PARENT, *GENERATOR)}

@@ -10,15 +10,17 @@ import os
 import platform
 import signal
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvloop
 
-from metrics.collectors import BuildCollector, BusCollector, server_collectors
+from metrics.collectors import BuildCollector, BusCollector, WorkersCollector, server_collectors
 from metrics.exposition import Exposition
 from server import __version__, logs
 from server.causes import cause
@@ -43,10 +45,11 @@ from server.tick import Tick
 from server.tls import TlsFiles
 from server.uploads import UploadStore
 from server.visitor import Visitor
+from server.workers import Workers
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from server.lane import T
     from server.settings import Settings
@@ -233,7 +236,12 @@ class ChatServer:
     async def _listen(self, gate: Gate, port: int, context: ssl.SSLContext | None) -> int:
         try:
             listener = await self._loop.create_server(
-                lambda: Visitor(gate), self._settings.host, port, backlog=_BACKLOG, ssl=context
+                lambda: Visitor(gate),
+                self._settings.host,
+                port,
+                backlog=_BACKLOG,
+                ssl=context,
+                reuse_port=self._settings.reuse_port or None,
             )
         except (OSError, UnicodeError) as error:
             address = f"{_bracketed(self._settings.host)}:{port}"
@@ -258,11 +266,21 @@ class ChatServer:
         future.add_done_callback(lambda f: done(f.exception() or f.result()))
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGINT or SIGTERM; return the exit code."""
+def run(settings: Settings, arguments: Sequence[str]) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code.
+
+    Args:
+        settings: what the command line and the environment say.
+        arguments: that command line, for workers to be started with.
+    """
     raise_file_limit()
     log_lines = logs.start(settings.log_level, settings.log_format, sys.stderr.fileno())
     try:
+        if settings.workers > 1:
+            workers = Workers(settings, arguments)
+            render = Exposition((WorkersCollector(workers.children),)).render
+            with tempfile.TemporaryDirectory(prefix="stampede-") as folder:
+                return asyncio.run(workers.run(Path(folder), render))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings))
     finally:

@@ -37,6 +37,14 @@ def size(text: str) -> int:
     return number
 
 
+def count(text: str) -> int:
+    """Read a number of things of which there is at least one."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def level(text: str) -> str:
     """Read a log level."""
     name = text.lower()

@@ -29,6 +29,10 @@ SERVER: dict[str, set[str]] = {
     "elsewhere": {"bus_messages"},
     "node": {"bus_messages", "elsewhere", "hub", "room", "stats", "tick"},
     "bus": {"bus_messages", "causes", "elsewhere", "errors"},
+    "children": set(),
+    "private_nats": {"children"},
+    "discovery": {"errors", "pages"},
+    "workers": {"children", "discovery", "errors", "pages", "private_nats", "settings"},
     "cluster": {"bus", "elsewhere", "hub", "node", "stats", "tick"},
     "heartbeat": {"stats"},
     "loop_lag": {"stats"},
@@ -53,9 +57,9 @@ SERVER: dict[str, set[str]] = {
     "drain": {"connection", "errors", "gate"},
     "pages": {"", "http", "hub", "stats"},
     "app": {
-        "", "causes", "cluster", "drain", "endpoints", "errors", "files", "gate", "handshake", "heartbeat", "http", "hub",
-        "identity", "lane", "limits", "logs", "loop_lag", "pages", "retention", "services", "settings", "stats", "tick",
-        "tls", "uploads", "visitor",
+        "", "causes", "cluster", "drain", "endpoints", "errors", "files", "gate", "handshake", "heartbeat", "http",
+        "hub", "identity", "lane", "limits", "logs", "loop_lag", "pages", "retention", "services", "settings", "stats",
+        "tick", "tls", "uploads", "visitor", "workers",
     },
     "__main__": {"app", "settings"},
 }  # fmt: skip

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from metrics.catalog import CATALOG, GENERATOR, SERVER, Metric
+from metrics.catalog import BUS, CATALOG, GENERATOR, PARENT, SERVER, Metric
 from metrics.collectors import BuildCollector, server_collectors
 from metrics.exposition import Exposition
 from server.errors import CloseReason
@@ -15,7 +15,7 @@ from server.uploads import UploadStore
 from tests.metrics.pages import series
 from tests.metrics.states import Door
 
-ALL = (*SERVER, *GENERATOR)
+ALL = (*SERVER, *BUS, *PARENT, *GENERATOR)
 IDENTIFYING = {"room", "user", "username", "client", "client_id", "address", "ip", "host", "file"}
 
 
