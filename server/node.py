@@ -237,7 +237,7 @@ class Node:
 
     def _send(self, subject: str, message: bus.BusMessage) -> None:
         if self._link.is_connected:
-            self._stats.bus_messages["out"] += 1
+            self._stats.bus_messages["sent"] += 1
             self._link.publish(subject, bus.encode(message))
 
     def _members_here(self, room: str) -> int:
@@ -253,7 +253,7 @@ class Node:
             msgspec.DecodeError: it is none of ours.
         """
         message = bus.decode(payload)
-        self._stats.bus_messages["in"] += 1
+        self._stats.bus_messages["received"] += 1
         now = self._clock()
         match message:
             case bus.Batch():

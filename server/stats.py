@@ -48,6 +48,7 @@ RATE_LIMITS: Final = ("messages",)
 DROP_REASONS: Final = ("closed", "slow")
 HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
 HTTP_CODES: Final = (200, 400, 404, 405, 408, 413, 431, 503)
+BUS_DIRECTIONS: Final = ("received", "sent")
 BUS_DROP_REASONS: Final = ("disconnected", "backlog", "ephemeral", "lost")
 ECHO: Final = "echo"
 
@@ -110,7 +111,7 @@ class ServerStats:
     rooms_created: int = 0
     uploads: dict[str, int] = field(default_factory=lambda: _zeros(UPLOAD_OUTCOMES))
     upload_bytes: int = 0
-    bus_messages: dict[str, int] = field(default_factory=lambda: _zeros(("in", "out")))
+    bus_messages: dict[str, int] = field(default_factory=lambda: _zeros(BUS_DIRECTIONS))
     bus_dropped: dict[str, int] = field(default_factory=lambda: _zeros(BUS_DROP_REASONS))
     """Chat messages that other nodes did not get from us, and, as `lost`, that we did not get from them."""
     fanout_recipients: Histogram = field(default_factory=lambda: Histogram(RECIPIENT_BOUNDS))
