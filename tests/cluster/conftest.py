@@ -35,7 +35,7 @@ class Nats:
         self.start()
 
     def start(self) -> None:
-        command = [BINARY, "--addr", "127.0.0.1", "--port", str(self.port), *self._arguments]
+        command = [str(BINARY), "--addr", "127.0.0.1", "--port", str(self.port), *self._arguments]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         wait_until(self._answers)
 

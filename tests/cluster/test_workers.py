@@ -62,7 +62,7 @@ class Workers:
         family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(60) == 0
-        gone, alive = psutil.wait_procs(family, 20)
+        _, alive = psutil.wait_procs(family, 20)
         assert not alive
         assert self.process.stdout is not None
         self.process.stdout.close()
@@ -110,7 +110,7 @@ def test_workers_and_bus_end_with_a_parent_that_is_killed() -> None:
     family = psutil.Process(running.process.pid).children(recursive=True)
     running.process.kill()
     running.process.wait()
-    gone, alive = psutil.wait_procs(family, 30)
+    _, alive = psutil.wait_procs(family, 30)
     assert not alive
     assert running.process.stdout is not None
     running.process.stdout.close()
