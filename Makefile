@@ -6,7 +6,7 @@ HOST ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve capacity loadtest test lint bench soak
+.PHONY: help install serve capacity loadtest stack dashboards preview test lint bench soak
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,8 +39,19 @@ loadtest: install ## Locust's web UI against HOST, or against a server started f
 	fi; \
 	$(BIN)/locust -f loadtest --host "$$host" $(ARGS)
 
+stack: install ## server, Prometheus, Locust's web UI and, where it is installed, Grafana: wired, until Ctrl-C
+	@.ci/system-packages prometheus
+	@exec $(BIN)/python -m capacity.stack $(ARGS)
+
+dashboards: install ## build Grafana's dashboards from their code
+	@$(BIN)/python -m grafana.build
+
+preview: install ## draw each dashboard from a real run's answers, without Grafana
+	@.ci/system-packages prometheus
+	@$(BIN)/python -m tests.grafana.preview
+
 test: install ## every test, against real parts
-	@.ci/system-packages prometheus promtool node npm nginx
+	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx chromium
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 lint: install ## ruff and mypy

@@ -164,6 +164,7 @@ class Herd:
         Raises:
             DisconnectedError: the server closed a connection.
         """
+        self._due = 0
         begin = time.perf_counter()
         self._sweep_until(begin, begin + warm_up)
         counters = self._counters = _Counters()

@@ -59,8 +59,8 @@ def missing_tools() -> str | None:
     return f"{' and '.join(missing)} not found: install Node.js (Debian: apt-get install nodejs npm)"
 
 
-def install(source: Path = PLAIN) -> Path:
-    """Install a Node peer into the cache and return its `server.mjs` there; a second call only refreshes the copy.
+def packages(source: Path) -> Path:
+    """Install what the `package.json` in a folder asks for into the cache; return the folder there.
 
     Raises:
         PeerError: Node is missing, or npm failed.
@@ -78,7 +78,19 @@ def install(source: Path = PLAIN) -> Path:
             (home / "package.json").write_bytes(manifest)
             _npm_install(home)
             installed.write_bytes(manifest)
-        server, fresh = home / "server.mjs", (source / "server.mjs").read_bytes()
+    return home
+
+
+def install(source: Path = PLAIN) -> Path:
+    """Install a Node peer into the cache and return its `server.mjs` there; a second call only refreshes the copy.
+
+    Raises:
+        PeerError: as `packages` does.
+    """
+    home = packages(source)
+    server, fresh = home / "server.mjs", (source / "server.mjs").read_bytes()
+    with (home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not server.exists() or server.read_bytes() != fresh:
             server.write_bytes(fresh)
     return server
@@ -88,7 +100,7 @@ def _npm_install(home: Path) -> None:
     done = subprocess.run([*_INSTALL, str(home)], capture_output=True, text=True, check=False)  # noqa: S603 - fixed command
     if done.returncode:
         reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise PeerError(f"npm could not install the peer in {home}: {reason}")
+        raise PeerError(f"npm could not install the packages in {home}: {reason}")
 
 
 def plain_command() -> list[str]:

@@ -10,6 +10,7 @@ from capacity.projection import Projection, project
 from capacity.record import Answer
 from capacity.search import Bounds, Ending, Plan, Trial, bounds
 from capacity.verdict import DEFAULT_LIMITS, Outcome
+from capacity.words import about, count, listing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,21 +49,11 @@ class Load:
 
     def details(self) -> str:
         """Return e.g. 'rooms of 20, one message a second each'."""
-        rooms = f"{count(self.rooms)} rooms" if self.rooms else f"rooms of {self.room_size}"
+        rooms = f"{count(self.rooms)} rooms that grow with them" if self.rooms else f"rooms of {self.room_size}"
         parts = [rooms, _pace(self.message_rate)]
         if len(self.mix) > 1:
             parts.insert(0, " : ".join(f"{weight} {name}" for name, weight in self.mix.items()))
         return ", ".join(parts)
-
-
-def count(number: int | None) -> str:
-    """Write a number with thin groups, e.g. '1 240'."""
-    return f"{number or 0:,}".replace(",", " ")
-
-
-def about(number: int) -> str:
-    """Write an estimate with three significant digits: more would claim what it does not know."""
-    return count(int(float(f"{number:.3g}")))
 
 
 def _pace(rate: float) -> str:
@@ -71,17 +62,13 @@ def _pace(rate: float) -> str:
     return f"{rate:g} messages a second each" if rate > 1 else f"one message each {1 / rate:g} s"
 
 
-def _listing(levels: Sequence[str]) -> str:
-    return levels[0] if len(levels) == 1 else f"{', '.join(levels[:-1])} and {levels[-1]}"
-
-
 def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
     """Return what the search needs to know of recorded steps."""
     return [
         Trial(
             step.users,
             Outcome(step.verdict),
-            data_missing=not _generator_gave_out(step),
+            data_missing=not (_generator_gave_out(step) or _others_took(step)),
             disturbed=(step.server_core_foreign or 0.0) >= DEFAULT_LIMITS.disturbing,
         )
         for step in steps
@@ -90,6 +77,10 @@ def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
 
 def _generator_gave_out(step: StepRecord) -> bool:
     return step.verdict == Outcome.INVALID and any(s.startswith(("generator", "offered")) for s in step.signals)
+
+
+def _others_took(step: StepRecord) -> bool:
+    return step.verdict == Outcome.INVALID and any(signal.startswith("others") for signal in step.signals)
 
 
 def _step_at(steps: Sequence[StepRecord], users: int | None, outcome: Outcome) -> StepRecord | None:
@@ -196,7 +187,7 @@ class _Teller:
         return f"{count(users)} {noun} ({self.question.load.details()})"
 
     def _one_level(self, step: StepRecord) -> str:
-        who, levels = self._who(step.users), _listing(self.question.levels)
+        who, levels = self._who(step.users), listing(self.question.levels)
         if step.verdict == Outcome.PASS:
             return f"{self.question.subject} holds {who} within {levels}."
         if step.verdict == Outcome.FAIL:
@@ -217,11 +208,13 @@ class _Teller:
     def _holds(self, *, confirmed: bool) -> str:
         least = "" if self.found.fails_at is not None else "at least "
         doubt = "" if confirmed else " (measured, not confirmed)"
-        levels = _listing(self.question.levels)
+        levels = listing(self.question.levels)
         return f"{self.question.subject} holds {least}{self._who(self.found.low)} within {levels}{doubt}."
 
     def _upper_end(self, ending: Ending | None) -> str:
         cpu = self._load_at_low()
+        if taken := self._taken():
+            return taken
         if self.generator_at is not None and self.generator_at == self.found.high:
             above = ""
             if self.found.fails_at is not None:
@@ -232,13 +225,22 @@ class _Teller:
             )
         if self.found.fails_at is not None and self.limit:
             first = self.limit.evidence[0] if self.limit.evidence else ""
-            return f"At {count(self.found.fails_at)} it does not; first to give out: {self.limit.signal} ({first})."
+            between = f" At {count(self.found.wavers_at)} it wavers." if self.found.wavers_at else ""
+            fails_at = count(self.found.fails_at)
+            return f"At {fails_at} it does not; first to give out: {self.limit.signal} ({first}).{between}"
         if ending is Ending.NOT_REACHED:
             return f"Its limit was not reached: every level up to the cap passed{f' ({cpu})' if cpu else ''}."
         if ending in (Ending.BUDGET, Ending.UNMEASURABLE):
             why = "the time was up" if ending is Ending.BUDGET else "; ".join(self.steps[-1].reasons)
             return f"Its limit was not reached: {why}{f' ({cpu})' if cpu else ''}."
         return ""
+
+    def _taken(self) -> str:
+        """Say that the search ended below a level at which others held the core, where it did."""
+        step = _step_at(self.steps, self.found.given_up_at, Outcome.INVALID)
+        if step is None or not _others_took(step) or self.found.given_up_at != self.found.high:
+            return ""
+        return f"At {count(step.users)} it could not be told: {step.reasons[0]}; run it again on a quiet machine."
 
     def _load_at_low(self) -> str:
         step = _step_at(self.steps, self.found.low, Outcome.PASS)

@@ -13,10 +13,13 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from capacity.commands import COMMANDS
 from capacity.display import open_display
 from capacity.errors import CapacityError, ExitCode, RunError, StoppedError, UsageError
-from capacity.run import CapacityRun
+from capacity.resume import check_same, continued, earlier_report, without_resume
+from capacity.run import CapacityRun, settings_table
 from capacity.settings import read_settings
+from capacity.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +41,24 @@ def main(arguments: Sequence[str]) -> int:
     for number in _STOPS:
         signal.signal(number, _on_stop)
     try:
-        settings = read_settings(arguments, dict(os.environ))
-        folder = _report_folder(settings.report)
-        return _run(settings, folder, shlex.join(["python", "-m", "capacity", *arguments]))
+        if arguments and arguments[0] in COMMANDS:
+            return COMMANDS[arguments[0]](arguments[1:])
+        return _capacity(arguments)
     except CapacityError as error:
         _complain(error)
         return error.exit_code
+
+
+def _capacity(arguments: Sequence[str]) -> int:
+    environment = dict(os.environ)
+    settings = read_settings(arguments, environment)
+    earlier = None
+    if settings.resume is not None:
+        earlier = earlier_report(Path(settings.resume))
+        arguments = continued(earlier, without_resume(arguments))
+        settings = read_settings(arguments, environment)
+    folder = _report_folder(settings.report)
+    return _run(settings, folder, shlex.join(["python", "-m", "capacity", *arguments]), earlier)
 
 
 def _on_stop(number: int, _frame: FrameType | None) -> None:
@@ -73,10 +88,12 @@ def _report_folder(name: str) -> Path:
     return folder
 
 
-def _run(settings: Settings, folder: Path, command: str) -> int:
+def _run(settings: Settings, folder: Path, command: str, earlier: Report | None) -> int:
     console = Console()
     display = open_display(console, "Stampede capacity run")
-    run = CapacityRun(settings, command, display)
+    run = CapacityRun(settings, command, display, steps=list(earlier.steps) if earlier else [])
+    if earlier is not None:
+        check_same(earlier, settings_table(settings), run.level_texts, run.environment())
     ending: Ending | None = None
     problem: CapacityError | None = None
     with display:
@@ -88,11 +105,16 @@ def _run(settings: Settings, folder: Path, command: str) -> int:
             problem = error
     _ignore_stops()
     # Matplotlib takes a second to load: not before a wrong flag is told, nor while anything is measured.
+    from capacity.history import keep  # noqa: PLC0415 - see above
     from capacity.report import write_report  # noqa: PLC0415 - see above
 
     report = run.report(ending, problem)
     try:
-        write_report(report, folder)
+        # Levels that were given are no search for the capacity: nothing to paste, nothing to chart over revisions.
+        searched = not settings.given
+        write_report(report, folder, pictures=searched and problem is None)
+        if settings.runs is not None and searched and report.steps:
+            keep(folder, Path(settings.runs), report)
     except OSError as error:
         raise RunError(f"the report cannot be written: {(error.strerror or str(error)).lower()}") from None
     if problem is not None:
@@ -108,6 +130,13 @@ def _tell(console: Console, report: Report, folder: Path) -> None:
     lines += [Text(f"not measured: {text}", style="yellow") for text in report.missing]
     if answer.confirm_with:
         lines.append(Text(f"to measure what is projected, with more cores: {answer.confirm_with}"))
+    if report.sizing is not None:
+        lines += [Text(f"for {count(report.sizing.target_users)} users: {report.sizing.headline}", style="bold")]
+        lines += [Text(f"  {text}") for text in report.sizing.arithmetic]
+        lines += [Text(f"  note: {text}", style="dim") for text in report.sizing.caveats]
+    if report.model is not None:
+        lines += [Text("scalability model over deliveries in flight")]
+        lines += [Text(f"  {text}", style="dim") for text in report.model.lines]
     lines.append(Text(f"report: {folder / 'report.html'}"))
     console.print()
     for line in lines:

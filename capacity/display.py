@@ -14,9 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from capacity.answer import count
-from capacity.slo import show_ms
 from capacity.window import quantile_ms
+from capacity.words import count, show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

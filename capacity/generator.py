@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _START_S: Final = 30.0
 RAMP_S: Final = 2.0
 _LEAST_SPAWN_RATE: Final = 50
+_ATTEMPTS: Final = 4
 
 
 class LoadGenerator:
@@ -95,11 +96,14 @@ class LoadGenerator:
         """
         return parse_snapshot(self._ask("/stampede/snapshot"))
 
-    def _ask(self, path: str, form: dict[str, str] | None = None) -> bytes:
+    def _ask(self, path: str, form: dict[str, str] | None = None, attempts: int = _ATTEMPTS) -> bytes:
+        """Ask again where no answer comes: more users than it can serve may keep it busy; one that ended is told."""
         try:
             return ask(f"{self._address}{path}", form)
         except HttpError as error:
             self._process.check_soon()
+            if attempts > 1:
+                return self._ask(path, form, attempts - 1)
             raise RunError(f"the load generator does not answer: {error}") from None
 
     def check(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from capacity.slo import show_ms
+from capacity.words import show_ms
 
 if TYPE_CHECKING:
     from capacity.record import StepRecord

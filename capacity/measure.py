@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from capacity.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import psutil
 
@@ -129,6 +129,9 @@ class ServerSample:
         dropped: messages dropped for slow readers; `kills`: connections closed for slowness or silence.
         core_busy_s, core_steal_s: busy and stolen seconds of the core that the server is pinned to.
         memory_bytes: memory of the machine, where the server is local.
+        page_at_s: when the metrics were taken, on any clock of their own; only differences count.
+        processes: how many processes are added up here.
+        problem: why a source that should tell the metrics does not.
     """
 
     at_s: float
@@ -141,10 +144,14 @@ class ServerSample:
     delivered: int | None = None
     dropped: int | None = None
     kills: int | None = None
+    sent_bytes: int | None = None
     lag_buckets: Mapping[float, float] | None = None
     core_busy_s: float | None = None
     core_steal_s: float | None = None
     memory_bytes: int | None = None
+    page_at_s: float | None = None
+    processes: int = 1
+    problem: str | None = None
 
 
 @dataclass(slots=True)
@@ -166,14 +173,20 @@ def parse_metrics(text: str, at_s: float) -> ServerSample:
     Raises:
         ValueError: the text is no Prometheus exposition.
     """
+    families = text_string_to_metric_families(text)
+    samples = ((sample.name, sample.labels, sample.value) for family in families for sample in family.samples)
+    return sample_of(samples, at_s)
+
+
+def sample_of(samples: Iterable[tuple[str, Mapping[str, str], float]], at_s: float) -> ServerSample:
+    """Read one process's figures from samples (name, labels, value) taken at one moment."""
     page = _Exposition()
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == f"{LOOP_LAG}_bucket":
-                bound = float(sample.labels["le"])
-                page.lag[bound] = page.lag.get(bound, 0.0) + sample.value
-            else:
-                page.sums[sample.name] = page.sums.get(sample.name, 0.0) + sample.value
+    for name, labels, value in samples:
+        if name == f"{LOOP_LAG}_bucket":
+            bound = float(labels["le"])
+            page.lag[bound] = page.lag.get(bound, 0.0) + value
+        else:
+            page.sums[name] = page.sums.get(name, 0.0) + value
     return ServerSample(
         at_s=at_s,
         cpu_seconds=page.sums.get("process_cpu_seconds_total"),
@@ -185,7 +198,9 @@ def parse_metrics(text: str, at_s: float) -> ServerSample:
         delivered=page.whole("chat_messages_delivered_total"),
         dropped=page.whole("chat_messages_dropped_total"),
         kills=page.whole("chat_slow_consumer_kills_total", "chat_heartbeat_kills_total"),
+        sent_bytes=page.whole("chat_sent_bytes_total"),
         lag_buckets=page.lag or None,
+        page_at_s=at_s,
     )
 
 

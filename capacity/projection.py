@@ -72,7 +72,7 @@ def project(steps: Sequence[StepRecord]) -> Projection | None:
         high=None if high is None else round(high),
         cpu_us_per_user=slope * 1e6,
         cpu_idle=intercept,
-        cpu_us_per_delivery=_per_delivery_us(usable),
+        cpu_us_per_delivery=per_delivery_us(usable),
         r_squared=r_squared,
         points=len(usable),
         generator_cores=_generator_cores(usable, full_at),
@@ -100,7 +100,8 @@ def _fieller(
     return mean + (-b - root) / a, mean + (-b + root) / a
 
 
-def _per_delivery_us(steps: Sequence[StepRecord]) -> float | None:
+def per_delivery_us(steps: Sequence[StepRecord]) -> float | None:
+    """Return microseconds of server CPU per delivery by a line through the steps; None when they did not vary."""
     rates = [float(step.delivered_per_s) for step in steps if step.delivered_per_s is not None]
     if len(rates) < len(steps) or len(set(rates)) < _LEAST_LEVELS:
         return None

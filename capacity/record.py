@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from capacity.window import ClientWindow, ServerWindow, quantile_ms
+from capacity.window import ClientWindow, ServerWindow, mean_ms, quantile_ms
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from capacity.search import Purpose
     from capacity.verdict import Verdict
 
@@ -26,6 +28,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         offered_per_s: deliveries expected per second; `delivered_per_s`: those that came.
         deliver_*: from the intended send (the stricter clock); `deliver_sent_*`: from the actual one.
         signals: names of the figures that the reasons rest on, in the same order.
+        figures: what each service level was compared with, by its text; None where nothing told it.
         server_cpu: cores used by the server process; `server_core_foreign`: cores' worth of its core used by others.
         generator_cpu: cores used by each process of the load generator.
     """
@@ -46,6 +49,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     sends_intended: int | None = None
     sends: int | None = None
     sends_skipped: int | None = None
+    deliver_mean_ms: float | None = None
     deliver_p50_ms: float | None = None
     deliver_p90_ms: float | None = None
     deliver_p99_ms: float | None = None
@@ -60,6 +64,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     duplicated: int | None = None
     reordered: int | None = None
     errors: int | None = None
+    resync_p95_ms: float | None = None
+    figures: dict[str, float | None] = {}
     server_cpu: float | None = None
     server_core_foreign: float | None = None
     server_loop_lag_p99_ms: float | None = None
@@ -69,6 +75,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     server_fds_limit: int | None = None
     server_dropped: int | None = None
     server_kills: int | None = None
+    server_sent_bytes_per_s: float | None = None
     generator_cpu: list[float] = []
     generator_loop_lag_p99_ms: float | None = None
     generator_send_lag_p99_ms: float | None = None
@@ -107,6 +114,67 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     headline_label: str
 
 
+class Interval(msgspec.Struct, frozen=True):
+    """A fitted coefficient with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """The Universal Scalability Law over deliveries in flight, fitted to the steps that kept pace.
+
+    Attributes:
+        rate: deliveries per second of one delivery in flight; `sigma`: contention; `kappa`: coherency.
+        residual: standard error of the residuals, deliveries per second.
+        points: (in flight, deliveries per second) of each step used; `efficiency`: of each, 1 being linear.
+        peak: in flight at the highest throughput, None where there is no peak in range; `ceiling`: lambda / sigma.
+        curve: (in flight, fitted, low, high): the law with its 95 % band over the measured range.
+        lines: the model in words.
+    """
+
+    rate: Interval
+    sigma: Interval
+    kappa: Interval
+    residual: float
+    points: list[tuple[float, float]]
+    efficiency: list[float]
+    peak: float | None
+    ceiling: float | None
+    curve: list[tuple[float, float, float, float]]
+    lines: list[str]
+
+
+class Sizing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number of users needs, from what one process was measured to hold.
+
+    Attributes:
+        headroom: share of a process that is to stay free.
+        users_per_process: measured; `usable_per_process`: less the headroom.
+        processes: that carry the target; `with_spare`: one more, so that one may fail (N+1).
+        memory_bytes, sent_bytes_per_s: of all of them, None where nothing told it.
+        headline: the result in one line.
+        arithmetic: every step from measurement to result, in words; `caveats`: what it assumes.
+    """
+
+    target_users: int
+    headroom: float
+    users_per_process: int
+    usable_per_process: int
+    processes: int
+    with_spare: int
+    cpu_cores: float | None
+    cpu_us_per_user: float | None
+    cpu_us_per_delivery: float | None
+    memory_bytes: int | None
+    bytes_per_user: float | None
+    sent_bytes_per_s: float | None
+    headline: str
+    arithmetic: list[str]
+    caveats: list[str]
+
+
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Where and with what the run was made."""
 
@@ -132,6 +200,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         status: `complete` or `partial`; `status_reason` says why it is partial.
         missing: what could not be measured at all, e.g. the server's own figures without `/metrics`.
         command: how to repeat the run.
+        limits: where trust in the load generator ended: `cpu` in cores, `lag_ms`.
     """
 
     version: int = REPORT_VERSION
@@ -145,6 +214,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[str]
     command: str
     duration_s: float
+    limits: dict[str, float] = {}
+    model: Model | None = None
+    sizing: Sizing | None = None
+
+
+def read_report(path: Path) -> Report:
+    """Read a `report.json` back.
+
+    Raises:
+        OSError: it cannot be read.
+        msgspec.MsgspecError: it is none.
+    """
+    return msgspec.json.decode(path.read_bytes(), type=Report)
 
 
 def step_record(
@@ -165,6 +247,7 @@ def step_record(
         "reasons": [reason.text for reason in verdict.reasons],
         "signals": [reason.signal for reason in verdict.reasons],
         "notes": list(verdict.notes),
+        "figures": {name: _rounded(value) for name, value in verdict.figures.items()},
         "started_s": round(started_s, 2),
         "settle_s": round(settle_s, 2),
     }
@@ -184,6 +267,8 @@ def _client_figures(client: ClientWindow) -> dict[str, object]:
     send_lags = [w.send_lag_p99_ms for w in client.workers if w.send_lag_p99_ms is not None]
     return {
         "window_s": client.seconds,
+        "deliver_mean_ms": mean_ms(intended),
+        "resync_p95_ms": quantile_ms(client.resync, 0.95),
         "ready": client.ready,
         "room_size": client.room_size,
         "offered_per_s": client.expected / client.seconds,
@@ -216,4 +301,5 @@ def _server_figures(server: ServerWindow) -> dict[str, object]:
         "server_fds_limit": server.fds_limit,
         "server_dropped": server.dropped,
         "server_kills": server.kills,
+        "server_sent_bytes_per_s": server.sent_bytes_per_s,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -9,33 +10,40 @@ import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
-from capacity.answer import about, count
-from capacity.charts import draw_charts
-from capacity.record import Report
-from capacity.slo import parse_level, show_ms
+from capacity.charts import charts_of
+from capacity.errors import UsageError
+from capacity.slo import parse_level
+from capacity.words import about, count, show_estimate, show_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from capacity.charts import Chart
+    from capacity.record import Interval, Report
+    from capacity.slo import ServiceLevel
 
 SYMBOLS: Final = {"pass": "●", "fail": "▼", "invalid": "□"}
 _NARROW_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
 _ABSENT: Final = "\N{EN DASH}"
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """Write both files into `folder`, each replaced as a whole."""
+def write_report(report: Report, folder: Path, *, pictures: bool = False) -> None:
+    """Write both files into `folder`, with `pictures` also the charts as PNG; each is replaced as a whole."""
+    write_json(report, folder)
+    charts = charts_of(report, list(_client_levels(report.levels)))
+    _replace(folder / "report.html", _page(report, charts).encode())
+    if not pictures:
+        return
+    if charts:
+        (folder / "charts").mkdir(exist_ok=True)
+    for chart in charts:
+        _replace(folder / "charts" / f"{chart.key}.png", chart.png())
+
+
+def write_json(report: Report, folder: Path) -> None:
+    """Write `report.json` into `folder`, replaced as a whole."""
     _replace(folder / "report.json", msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    _replace(folder / "report.html", render_html(report).encode())
-
-
-def read_report(path: Path) -> Report:
-    """Read a `report.json` back.
-
-    Raises:
-        msgspec.MsgspecError: it is none.
-    """
-    return msgspec.json.decode(path.read_bytes(), type=Report)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -46,6 +54,11 @@ def _replace(path: Path, content: bytes) -> None:
 
 def render_html(report: Report) -> str:
     """Return the page: one file, no script, nothing fetched."""
+    return _page(report, charts_of(report, list(_client_levels(report.levels))))
+
+
+def page_environment() -> jinja2.Environment:
+    """Return what renders the pages of this room."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("capacity"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
@@ -55,15 +68,26 @@ def render_html(report: Report) -> str:
         "ms": _ms,
         "percent": _percent,
         "mebibytes": _mebibytes,
+        "estimate": _estimate,
         "prose": _prose,
         "about": _about,
         "sentence": _sentence,
     }
     environment.filters.update(filters)
-    levels = [parse_level(text) for text in report.levels]
-    page = environment.get_template("report.html.j2")
-    charts = [(chart, [Markup(svg) for svg in chart.svgs]) for chart in draw_charts(report, levels)]  # noqa: S704 - drawn by us, texts escaped
-    return page.render(report=report, answer=report.answer, charts=charts, symbols=SYMBOLS)
+    return environment
+
+
+def _page(report: Report, charts: Sequence[Chart]) -> str:
+    drawn = [(chart, [Markup(svg) for svg in chart.svgs]) for chart in charts]  # noqa: S704 - drawn by us, texts escaped
+    page = page_environment().get_template("report.html.j2")
+    return page.render(report=report, answer=report.answer, charts=drawn, symbols=SYMBOLS)
+
+
+def _client_levels(texts: Sequence[str]) -> Iterator[ServiceLevel]:
+    """Return the levels that are figures of the load test; what a Prometheus is asked has a scale of its own."""
+    for text in texts:
+        with contextlib.suppress(UsageError):
+            yield parse_level(text)
 
 
 def _count(value: float | None) -> str:
@@ -72,6 +96,10 @@ def _count(value: float | None) -> str:
 
 def _about(value: int) -> str:
     return about(value).replace(" ", _NARROW_SPACE)
+
+
+def _estimate(value: Interval) -> str:
+    return show_estimate(value.value, value.low, value.high)
 
 
 def _sentence(text: str) -> str:

@@ -10,21 +10,30 @@ from typing import TYPE_CHECKING, Protocol
 
 from capacity.answer import Load, Question, answer_of, trials_of
 from capacity.environment import describe
+from capacity.errors import UsageError
 from capacity.generator import LoadGenerator
+from capacity.model import fit_model
 from capacity.processes import Cores, pin, usable_cores
+from capacity.prometheus import Prometheus, PrometheusError
+from capacity.promise import Span
 from capacity.record import Report, StepRecord, step_record
 from capacity.search import Ending, Finished, Plan, next_move
+from capacity.sizing import Demand, size_for
+from capacity.slo import strictest_latency_ms
+from capacity.sources import Pages, Scraped
 from capacity.step import Stepper, Watcher
 from capacity.target import Target
-from capacity.verdict import judge, missing
+from capacity.verdict import DEFAULT_LIMITS, judge, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from capacity.errors import CapacityError
-    from capacity.record import Answer
+    from capacity.record import Answer, Environment
     from capacity.search import Step
     from capacity.settings import Settings
+    from capacity.sources import Source
+    from capacity.step import Measured
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _ARRIVAL_ALLOWANCE_S = 1.0
@@ -45,7 +54,7 @@ class CapacityRun:
     """One run, from the start of its processes to its report.
 
     Attributes:
-        steps: what was measured so far; kept when the run is cut short.
+        steps: what was measured so far, by an earlier run too; kept when the run is cut short.
         missing: what cannot be measured in this run at all.
     """
 
@@ -59,8 +68,12 @@ class CapacityRun:
     processes: int = field(init=False)
     started_at: float = field(init=False)
     _began: float = field(init=False)
+    _earlier_s: float = field(init=False)
+    _prometheus: Prometheus | None = field(init=False)
 
     def __post_init__(self) -> None:
+        self._earlier_s = max((s.started_s + s.settle_s + (s.window_s or 0.0) for s in self.steps), default=0.0)
+        self._prometheus = Prometheus(self.settings.prometheus) if self.settings.prometheus else None
         self.cores = Cores.share(usable_cores(), own_server=self.settings.host is None)
         self.processes = self.settings.processes or len(self.cores.generator)
         self.started_at = time.time()
@@ -76,6 +89,7 @@ class CapacityRun:
         pin(self.cores.generator)  # our own few percent must not fall on the server's core
         with tempfile.TemporaryDirectory(prefix="stampede-") as name:
             folder = Path(name)
+            self._check_sources()
             target = self._target(folder)
             try:
                 self.missing.extend(target.probe())
@@ -96,9 +110,26 @@ class CapacityRun:
             finally:
                 target.end()
 
+    def _check_sources(self) -> None:
+        """Ask every expression once before anything starts: a typing error is told at once."""
+        if self._prometheus is None:
+            return
+        try:
+            self._prometheus.check(
+                [level.query(self.settings.window) for level in self.settings.levels if level.promql]
+            )
+        except PrometheusError as error:
+            raise UsageError(str(error)) from None
+
+    def _source(self) -> Source | None:
+        """Return what tells the server's figures; None leaves its own /metrics."""
+        if self.settings.metrics:
+            return Pages(self.settings.metrics)
+        return Scraped(self._prometheus) if self._prometheus is not None else None
+
     def _target(self, folder: Path) -> Target:
         if self.settings.host is not None:
-            return Target.running(self.settings.host)
+            return Target.running(self.settings.host, self._source())
         self.audience.message("starting the server")
         return Target.bundled(
             work_per_message=self.settings.work_per_message,
@@ -115,6 +146,7 @@ class CapacityRun:
             self.audience,
             settle_s=self.settings.settle,
             window_s=self.settings.window,
+            spans=self._spans(),
             clock=self.clock,
         )
         began = self.clock()
@@ -134,16 +166,49 @@ class CapacityRun:
         if measured.client is None:
             verdict = missing(measured.problem or "the window could not be taken")
         else:
-            verdict = judge(measured.client, measured.server, target_users=move.users, levels=self.settings.levels)
+            verdict = judge(
+                measured.client,
+                measured.server,
+                target_users=move.users,
+                levels=self.settings.levels,
+                values=self._values(measured),
+            )
         return step_record(
             users=move.users,
             purpose=move.purpose,
             verdict=verdict,
-            started_s=started,
+            started_s=self._earlier_s + started,
             settle_s=measured.settle_s,
             client=measured.client,
             server=measured.server,
         )
+
+    def _spans(self) -> list[Span]:
+        """Return the seconds of a step that some level asks for beside the measuring window."""
+        whole = Span(0.0, self.settings.window)
+        spans = {level.span(self.settings.window) for level in self.settings.levels}
+        return sorted(spans - {whole}, key=lambda span: span.end)
+
+    def _values(self, measured: Measured) -> dict[str, float | None]:
+        """Return what the measuring window itself does not tell: other seconds, other sources."""
+        window, values = self.settings.window, {}
+        for level in self.settings.levels:
+            span = level.span(window)
+            if level.promql is not None:
+                # Settling ended on our clock; Prometheus wants the time of day.
+                at = time.time() - (self.clock() - measured.began - span.end)
+                values[level.text] = self._asked(level.query(window), at)
+            elif span != Span(0.0, window):
+                client = measured.spans.get(span)
+                values[level.text] = None if client is None else level.value(client)
+        return values
+
+    def _asked(self, expression: str, at: float) -> float | None:
+        """Return an expression's value; a Prometheus that does not answer tells nothing, which never passes."""
+        try:
+            return None if self._prometheus is None else self._prometheus.value(expression, at)
+        except PrometheusError:
+            return None
 
     @property
     def plan(self) -> Plan:
@@ -153,6 +218,8 @@ class CapacityRun:
             largest=self.settings.users_max,
             grain=self.settings.room_size or 1,
             given=self.settings.given,
+            width=0.05 if self.settings.thorough else 0.1,
+            confirmations=4 if self.settings.thorough else 2,
         )
 
     def _step_s(self) -> float:
@@ -165,18 +232,32 @@ class CapacityRun:
     def report(self, ending: Ending | None, problem: CapacityError | None) -> Report:
         """Put everything known into a report; it is partial when there is a problem."""
         partial = problem is not None
+        answer = self.answer(ending)
+        target = self.settings.target_users
         return Report(
             status="partial" if partial else "complete",
             status_reason=str(problem) if partial else None,
-            answer=self.answer(ending),
+            answer=answer,
             steps=self.steps,
-            levels=[level.text for level in self.settings.levels],
+            levels=self.level_texts,
             settings=settings_table(self.settings),
-            environment=describe(self.cores, self.processes, self.started_at, CHECKOUT),
+            environment=self.environment(),
             missing=self.missing,
             command=self.command,
             duration_s=round(self.clock() - self._began, 1),
+            limits={"cpu": DEFAULT_LIMITS.cpu, "lag_ms": DEFAULT_LIMITS.lag_ms(self.settings.levels)},
+            model=fit_model(self.steps, strictest_latency_ms(self.settings.levels)),
+            sizing=size_for(Demand(target, self.settings.headroom), answer, self.steps) if target else None,
         )
+
+    @property
+    def level_texts(self) -> list[str]:
+        """The service levels as shown."""
+        return [level.text for level in self.settings.levels]
+
+    def environment(self) -> Environment:
+        """Describe the machine and what runs on it."""
+        return describe(self.cores, self.processes, self.started_at, CHECKOUT)
 
     def answer(self, ending: Ending | None) -> Answer:
         """Answer from the steps so far; `ending` is None when the search did not come to its end."""
@@ -201,5 +282,9 @@ def settings_table(settings: Settings) -> dict[str, str | int | float | bool | N
         "processes": settings.processes,
         "mix": ",".join(f"{name}={weight}" for name, weight in settings.mix.items()),
         "work_per_message": settings.work_per_message,
+        "target_users": settings.target_users,
+        "headroom": settings.headroom if settings.target_users else None,
+        "prometheus": settings.prometheus,
+        "thorough": settings.thorough,
         "load": " ".join(settings.load_arguments()),
     }

@@ -9,8 +9,9 @@ It keeps no state of its own, so a run resumes from its list of trials. In order
 3. A fail while others used the server's core is repeated at once, and forgotten when the level then passes.
 4. Bisect until the bracket's relative width is small enough.
 5. Measure both ends again: a failing upper end once, since one disturbance must not set the answer (a first fail
-   is overturned by two passes), the lower end until it is confirmed. A level that fails after it passed stays
-   failed and lowers the bound.
+   is overturned by two passes), the lower end until it is confirmed. A level that has done both is measured a third
+   time; then it fails by majority, or it *wavers*: too high to be held, not high enough to fail. Wavering levels
+   lie inside the answer's interval, so that noise widens it instead of moving it.
 6. With the budget running out, confirmations come before everything else.
 """
 
@@ -110,23 +111,29 @@ class Bounds:
         passes: how often `low` passed.
         fails_at: lowest failing level.
         given_up_at: lowest level that could not be measured, of those above `low`.
+        wavers_at: lowest level that sometimes passes and sometimes fails, of those above `low`.
+        below_fail: highest level under `fails_at` that does not plainly fail.
     """
 
     low: int
     passes: int
     fails_at: int | None
     given_up_at: int | None
+    wavers_at: int | None = None
+    below_fail: int = 0
 
     @property
     def high(self) -> int | None:
         """The lowest level that does not hold, for whatever reason."""
-        return min((level for level in (self.fails_at, self.given_up_at) if level is not None), default=None)
+        known = (self.fails_at, self.given_up_at, self.wavers_at)
+        return min((level for level in known if level is not None), default=None)
 
 
 class _Standing(StrEnum):
     HOLDS = "holds"
     FAILS = "fails"
     UNDECIDED = "undecided"
+    WAVERS = "wavers"
     GIVEN_UP = "given up"
 
 
@@ -135,8 +142,12 @@ def _standing(outcomes: Sequence[Outcome]) -> _Standing:
     valid = [outcome for outcome in outcomes if outcome is not Outcome.INVALID]
     fails = valid.count(Outcome.FAIL)
     passes = len(valid) - fails
-    if fails == 1 and valid[0] is Outcome.FAIL and passes:
-        return _Standing.HOLDS if passes >= 2 else _Standing.UNDECIDED
+    if fails and passes:
+        if len(valid) == 2:
+            return _Standing.UNDECIDED
+        if fails == 1 and valid[0] is Outcome.FAIL:
+            return _Standing.HOLDS
+        return _Standing.FAILS if fails > passes + 1 else _Standing.WAVERS
     if fails:
         return _Standing.FAILS
     return _Standing.GIVEN_UP if len(outcomes) - len(valid) > passes else _Standing.HOLDS
@@ -167,7 +178,9 @@ def bounds(trials: Sequence[Trial]) -> Bounds:
     low = max((u for u, s in standing.items() if s is _Standing.HOLDS and u < ceiling), default=0)
     given_up = [u for u, s in standing.items() if s is _Standing.GIVEN_UP and u > low]
     passes = levels[low].count(Outcome.PASS) if low else 0
-    return Bounds(low, passes, fails_at, min(given_up, default=None))
+    wavers_at = min((u for u, s in standing.items() if s is _Standing.WAVERS and u > low), default=None)
+    below = [u for u, s in standing.items() if fails_at is not None and u < fails_at and s is not _Standing.GIVEN_UP]
+    return Bounds(low, passes, fails_at, min(given_up, default=None), wavers_at, max(below, default=0))
 
 
 def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: float) -> Step | Finished:
@@ -250,13 +263,14 @@ def _search_on(plan: Plan, trials: Sequence[Trial], affordable: int) -> Step | F
     # A new level that passes has to be confirmed from scratch; without time for that it could not be the answer.
     if target is not None and affordable > plan.confirmations:
         return Step(target, Purpose.RAMP if high is None else Purpose.BISECT)
+    upper = found.fails_at if found.wavers_at is not None else high
     if (
         target is None
-        and high is not None
-        and levels[high] == [Outcome.FAIL]
+        and upper is not None
+        and levels[upper].count(Outcome.FAIL) <= plan.confirmations
         and affordable > max(needed, plan.confirmations)
     ):
-        return Step(high, Purpose.RECHECK)
+        return Step(upper, Purpose.RECHECK)
     if needed:
         return Step(found.low, Purpose.CONFIRM)
     return Finished(_ending(found, searched_out=target is None))
@@ -265,14 +279,35 @@ def _search_on(plan: Plan, trials: Sequence[Trial], affordable: int) -> Step | F
 def _target(plan: Plan, found: Bounds) -> int | None:
     """Return the level that would narrow the bracket most, or None when it is narrow enough."""
     if found.high is None:
-        return min(plan.largest, _round(found.low * plan.factor, plan.grain)) if found.low < plan.largest else None
-    if found.low and (found.high - found.low) <= plan.width * found.low:
+        return _further(plan, found.low)
+    if not found.low or (found.high - found.low) > plan.width * found.low:
+        middle = (found.low + found.high) / 2 if found.low else found.high / plan.factor
+        level = _between(plan, found.low, middle, found.high)
+        if level is not None:
+            return level
+    return _above_wavering(plan, found)
+
+
+def _above_wavering(plan: Plan, found: Bounds) -> int | None:
+    """Return the level that would bring the plainly failing end nearer to one that wavers, or None."""
+    if found.wavers_at is None or found.given_up_at is not None:
         return None
-    middle = (found.low + found.high) / 2 if found.low else found.high / plan.factor
+    if found.fails_at is None:
+        return _further(plan, found.wavers_at)
+    if found.fails_at - found.below_fail <= plan.width * found.below_fail:
+        return None
+    return _between(plan, found.below_fail, (found.below_fail + found.fails_at) / 2, found.fails_at)
+
+
+def _further(plan: Plan, users: int) -> int | None:
+    return min(plan.largest, _round(users * plan.factor, plan.grain)) if users < plan.largest else None
+
+
+def _between(plan: Plan, low: int, middle: float, high: int) -> int | None:
     level = _round(middle, plan.grain)
-    if not found.low < level < found.high:
+    if not low < level < high:
         level = int(middle)
-    return level if found.low < level < found.high else None
+    return level if low < level < high else None
 
 
 def _round(level: float, grain: int) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import configargparse
 
 from capacity.errors import UsageError
-from capacity.slo import DEFAULT_LEVELS, ServiceLevel, parse_level
+from capacity.promise import Promise, promise, read_promises
+from capacity.slo import DEFAULT_LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +27,8 @@ _LOAD_OPTIONS: Final[tuple[tuple[str, type, str], ...]] = (
     ("seed", int, "seed of every schedule"),
     ("prometheus-port", int, "export the load generator's metrics on this port"),
 )
+# What --thorough puts in place of the quick run's defaults: an answer that machines are bought by.
+_THOROUGH: Final = {"max_duration": 1800.0, "settle": 10.0, "window": 30.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,7 @@ class Settings:
     Attributes:
         host: WebSocket URL of a running server, or None for the bundled one.
         levels: the service levels.
+        prometheus: URL of a Prometheus that scrapes the server; `metrics`: pages of the server's processes.
         given: exactly these levels of users, or empty for a search.
         bounded: whether the one given level decides the exit code.
         users_min, users_max: first level of the search and its cap.
@@ -42,11 +47,16 @@ class Settings:
         mix: user classes and their weights.
         rooms, room_size: either the number of rooms or the users in each.
         passed: further options for Locust, as flags and values.
+        target_users, headroom: what to size for, with what share of each process left free.
+        runs: folder that keeps every run's report, or None.
+        thorough: narrower interval, more confirmations.
     """
 
     host: str | None
     report: str
-    levels: tuple[ServiceLevel, ...]
+    levels: tuple[Promise, ...]
+    prometheus: str | None
+    metrics: tuple[str, ...]
     given: tuple[int, ...]
     bounded: bool
     users_min: int
@@ -61,6 +71,11 @@ class Settings:
     message_rate: float
     work_per_message: float
     passed: tuple[str, ...]
+    target_users: int | None
+    headroom: float
+    runs: str | None
+    resume: str | None
+    thorough: bool
 
     def load_arguments(self) -> list[str]:
         """Return Locust's arguments for the load: who the users are and what they do."""
@@ -75,7 +90,11 @@ def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Sett
         UsageError: a value or a combination is unusable.
         SystemExit: `--help`, or a flag that argparse itself refuses (code 2).
     """
-    known = vars(_parser().parse_args(list(arguments), env_vars=environment))
+    parser = _parser()
+    known = vars(parser.parse_args(list(arguments), env_vars=environment))
+    if known["thorough"]:
+        parser.set_defaults(**_THOROUGH)
+        known = vars(parser.parse_args(list(arguments), env_vars=environment))
     given = tuple(known["steps"] or ())
     if known["bounded"] is not None:
         if given:
@@ -92,7 +111,9 @@ def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Sett
     return Settings(
         host=_checked_host(known["host"]) if known["host"] else None,
         report=known["report"],
-        levels=tuple(parse_level(text) for text in known["slo"] or DEFAULT_LEVELS),
+        levels=_promises(known),
+        prometheus=_http("--prometheus", known["prometheus"]) if known["prometheus"] else None,
+        metrics=tuple(_http("--metrics", url) for url in known["metrics"] or ()),
         given=given,
         bounded=known["bounded"] is not None,
         users_min=known["users_min"],
@@ -112,13 +133,30 @@ def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Sett
             if (value := known[name.replace("-", "_")]) is not None
             for part in (f"--{name}", str(value))
         ),
+        target_users=known["target_users"],
+        headroom=known["headroom"],
+        runs=known["runs"] or None,
+        resume=known["resume"],
+        thorough=known["thorough"],
     )
+
+
+def _promises(known: dict[str, Any]) -> tuple[Promise, ...]:
+    """Return the levels of the file and of the flags; the defaults only where there are neither."""
+    filed = read_promises(Path(known["slo_file"])) if known["slo_file"] else ()
+    given = [promise(text) for text in known["slo"] or ([] if filed else DEFAULT_LEVELS)]
+    levels = {level.text: level for level in (*filed, *given)}
+    asked = [level.text for level in levels.values() if level.promql]
+    if asked and not known["prometheus"]:
+        raise UsageError(f"{asked[0]} is asked of a Prometheus: name it with --prometheus URL")
+    return tuple(levels.values())
 
 
 def _parser() -> configargparse.ArgumentParser:
     parser = configargparse.ArgumentParser(
         prog="python -m capacity",
         description="Find how many chat users one server process holds, and what gives out first.",
+        epilog="Also: python -m capacity compare A B; mix; history; each with --help.",
         auto_env_var_prefix="STAMPEDE_CAPACITY_",
         formatter_class=_Formatter,
         allow_abbrev=False,
@@ -133,12 +171,25 @@ def _parser() -> configargparse.ArgumentParser:
         action="append",
         help=f"service level, repeatable (default: {defaults})",
     )
+    add("--slo-file", metavar="FILE", help="service levels in TOML: figures or PromQL, with window, grace, direction")
+    add("--prometheus", metavar="URL", help="Prometheus that scrapes the server: PromQL levels, and its figures")
+    add(
+        "--metrics",
+        metavar="URL",
+        action="append",
+        help="page of metrics of a server process, repeatable (default: /metrics at --host)",
+    )
     add("--steps", metavar="N,N,...", type=_levels, help="measure exactly these numbers of users")
     add("--bounded", metavar="USERS", type=_positive(int), help="measure one level; exit code 99 when it fails")
     add("--unbounded", action="store_true", help="search for the limit (this is what happens anyway)")
     add("--users-min", metavar="USERS", type=_positive(int), default=200, help="first level of the search")
     add("--users-max", metavar="USERS", type=_positive(int), default=20_000, help="highest level of the search")
     add("--max-duration", metavar="SECONDS", type=_positive(float), default=150.0, help="time for the search")
+    add("--thorough", action="store_true", help="half an hour for an answer that machines are bought by")
+    add("--resume", metavar="DIR", help="go on with the run whose report is in DIR, with its options")
+    add("--target-users", metavar="USERS", type=_positive(int), help="also say what this many users need")
+    add("--headroom", metavar="SHARE", type=_share, default="30%", help="share of a process that sizing leaves free")
+    add("--runs", metavar="DIR", default="runs", help="folder that keeps the report of every run, and their index")
     add("--settle", metavar="SECONDS", type=_positive(float), default=3.0, help="longest wait for a steady rate")
     add("--window", metavar="SECONDS", type=_positive(float), default=6.0, help="measuring window of a step")
     add("--processes", metavar="N", type=_positive(int), help="load generator processes (default: one per core left)")
@@ -178,6 +229,14 @@ def _positive(kind: type[int | float]) -> Callable[[str], int | float]:
     return convert
 
 
+def _share(text: str) -> float:
+    """Read `30%` or `0.3`."""
+    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share such as 30%")
+    return value
+
+
 def _not_negative(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):
@@ -203,6 +262,13 @@ def _mix(text: str) -> dict[str, int]:
             raise UsageError(f"--mix {text!r} is not of the form ChattingUser=10,TypingUser=5")
         mix[name.strip()] = int(weight)
     return mix
+
+
+def _http(flag: str, url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{flag} {url!r} is not a URL such as http://127.0.0.1:9090")
+    return url
 
 
 def _checked_host(url: str) -> str:

@@ -1,94 +1,35 @@
-"""Service levels: `deliver_p99<250ms`, `loss<0.1%`, `errors<1%`.
-
-Grammar (k6's thresholds, with units): FIGURE, `<` or `<=`, NUMBER, UNIT. A figure is a percentile of a duration
-(`deliver_p99`, `resync_p95`; units us, ms, s) or a share (`loss`, `errors`, ...; unit %).
-"""
+"""Service levels of a capacity run; their grammar is that of the load test's thresholds."""
 
 from __future__ import annotations
 
-import difflib
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Protocol
 
 from capacity.errors import UsageError
+from metrics.levels import DEFAULT_LEVELS, LevelError, ServiceLevel, show_ms
+from metrics.levels import parse_level as parse
 
 if TYPE_CHECKING:
-    from capacity.window import ClientWindow
+    from collections.abc import Sequence
 
-DEFAULT_LEVELS: Final = ("deliver_p99<250ms", "loss<0.1%", "errors<1%")
+    from metrics.levels import Figures
 
-_DURATIONS: Final = {
-    "deliver": "message delivery, the stricter of intended and sent clock",
-    "resync": "reconnect, from drop to resynced",
-}
-_SHARES: Final = {
-    "loss": "deliveries lost, of those expected",
-    "duplicates": "deliveries duplicated, of those expected",
-    "reordered": "deliveries out of order, of those expected",
-    "errors": "failed operations, of all operations",
-}
-_UNITS_MS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0}
-_FORM: Final = re.compile(r"(?P<name>[A-Za-z_0-9.]+)\s*(?P<op><=?)\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z%]*)")
-_PERCENTILE: Final = re.compile(r"(?P<base>[a-z]+)_p(?P<rank>\d{1,2}(?:\.\d+)?)")
-_EXAMPLES: Final = ("deliver_p50", "deliver_p90", "deliver_p99", "deliver_p99.9", "resync_p95", *_SHARES)
+__all__ = ["DEFAULT_LEVELS", "Level", "ServiceLevel", "parse_level", "show_ms", "strictest_latency_ms"]
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceLevel:
-    """One promise about a figure of a window.
-
-    Attributes:
-        text: as written, without blanks.
-        base: `deliver`, `resync`, or the name of a share.
-        rank: quantile in 0..1 of a duration; None for a share.
-        threshold: milliseconds for a duration, a fraction (0..1) for a share.
-        inclusive: whether the threshold itself still meets the level (`<=`).
-    """
-
-    text: str
-    base: str
-    rank: float | None
-    threshold: float
-    inclusive: bool
+class Level(Protocol):
+    """What a verdict asks of a service level."""
 
     @property
-    def figure(self) -> str:
-        """The figure's name as written, e.g. `deliver_p99`."""
-        return self.text.partition("<")[0]
-
+    def text(self) -> str: ...
     @property
-    def is_delivery_latency(self) -> bool:
-        """Whether the level bounds a percentile of the delivery latency."""
-        return self.base == "deliver"
-
-    def value(self, window: ClientWindow) -> float | None:
-        """Return the figure in the threshold's unit, or None when the window does not hold it.
-
-        Delivery latency is the larger of the intended and the sent clock's percentile: the stricter counts.
-        """
-        if self.rank is not None:
-            histograms = (window.latency_intended, window.latency_sent) if self.base == "deliver" else (window.resync,)
-            values = [histogram.quantile(self.rank) for histogram in histograms]
-            known = [value / 1e6 for value in values if value is not None]
-            return max(known) if len(known) == len(values) else None
-        if self.base == "errors":
-            return window.failures / window.operations if window.operations else None
-        count = {"loss": window.lost, "duplicates": window.duplicated, "reordered": window.reordered}[self.base]
-        return count / window.expected if window.expected else None
-
-    def is_met(self, value: float) -> bool:
-        """Tell whether a value keeps the promise."""
-        return value <= self.threshold if self.inclusive else value < self.threshold
-
-    def show(self, value: float) -> str:
-        """Write a value of this figure in words, e.g. `812 ms` or `0.42 %`."""
-        return show_ms(value) if self.rank is not None else f"{value * 100:.3g} %"
-
-
-def show_ms(value: float) -> str:
-    """Write milliseconds with at most three significant digits below a second."""
-    return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.3g} ms"
+    def figure(self) -> str: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def is_delivery_latency(self) -> bool: ...
+    def value(self, window: Figures) -> float | None: ...
+    def is_met(self, value: float) -> bool: ...
+    def show(self, value: float) -> str: ...
 
 
 def parse_level(text: str) -> ServiceLevel:
@@ -97,32 +38,12 @@ def parse_level(text: str) -> ServiceLevel:
     Raises:
         UsageError: it does not follow the grammar, or names no known figure; the text says what would.
     """
-    form = _FORM.fullmatch(text.strip())
-    if form is None:
-        raise UsageError(f"service level {text!r} is not of the form deliver_p99<250ms, loss<0.1% or errors<1%")
-    name, unit, number = form["name"], form["unit"], float(form["number"])
-    base, rank = _figure(name)
-    compact = f"{name}{form['op']}{form['number']}{unit}"
-    if rank is None:
-        if unit != "%":
-            raise UsageError(f"service level {text!r}: {name} is a share, give it in %, e.g. {name}<0.1%")
-        return ServiceLevel(compact, base, None, number / 100, form["op"] == "<=")
-    if unit not in _UNITS_MS:
-        raise UsageError(f"service level {text!r}: {name} is a duration, give it in us, ms or s, e.g. {name}<250ms")
-    return ServiceLevel(compact, base, rank, number * _UNITS_MS[unit], form["op"] == "<=")
+    try:
+        return parse(text)
+    except LevelError as error:
+        raise UsageError(str(error)) from None
 
 
-def _figure(name: str) -> tuple[str, float | None]:
-    if name in _SHARES:
-        return name, None
-    percentile = _PERCENTILE.fullmatch(name)
-    if percentile and percentile["base"] in _DURATIONS and float(percentile["rank"]) > 0:
-        return percentile["base"], float(percentile["rank"]) / 100
-    near = difflib.get_close_matches(name, _EXAMPLES, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise UsageError(f"unknown figure {name!r} in a service level{hint} (known: {', '.join(_EXAMPLES)})")
-
-
-def strictest_latency_ms(levels: tuple[ServiceLevel, ...]) -> float | None:
-    """Return the smallest threshold on delivery latency, or None when no level bounds it."""
+def strictest_latency_ms(levels: Sequence[Level]) -> float | None:
+    """Return the smallest threshold on delivery latency in milliseconds, or None when no level bounds it."""
     return min((level.threshold for level in levels if level.is_delivery_latency), default=None)

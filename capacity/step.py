@@ -2,24 +2,26 @@
 
 Settling waits until everybody is in a room and deliveries keep pace, at most `settle` seconds: a level that never
 gets steady is measured as it is, and fails. While a backlog is being worked off, settling goes on for up to
-`_RECOVERY_S`. And a lower level that follows one which never got steady begins with a rest, almost without users,
-until the server has let go of the others: every level is approached from below, so that one level's backlog, or a
-server caught in its overload, is never another level's latency.
+`_RECOVERY_S`. And a level that is no higher than one before it which never got steady begins with a rest, almost
+without users, until the server has let go of the others: every level is approached from below, so that one level's
+backlog, or a server caught in its overload, is never another level's latency, nor its own when it is measured again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from capacity.generator import RAMP_S
 from capacity.window import ClientWindow, MissingDataError, ServerWindow, client_window, quantile_ms, server_window
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from capacity.measure import ServerSample, Snapshot
+    from capacity.promise import Span
 
 _PROBE_S: Final = 1.0
 _POLL_S: Final = 0.2
@@ -62,12 +64,18 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A step's window. `client` is None where `problem` says why there is none."""
+    """A step's window. `client` is None where `problem` says why there is none.
+
+    `began` is the clock at the end of settling; `spans` holds what the clients did in other seconds that were asked
+    for, as far as that is known.
+    """
 
     settle_s: float
     client: ClientWindow | None
     server: ServerWindow
     problem: str | None
+    began: float = 0.0
+    spans: Mapping[Span, ClientWindow] = field(default_factory=dict)
 
 
 class Stepper:
@@ -80,6 +88,7 @@ class Stepper:
         "_server",
         "_settle_s",
         "_sleep",
+        "_spans",
         "_tells_connections",
         "_unsteady_at",
         "_watcher",
@@ -94,6 +103,7 @@ class Stepper:
         *,
         settle_s: float,
         window_s: float,
+        spans: Sequence[Span] = (),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -102,6 +112,7 @@ class Stepper:
         self._watcher = watcher
         self._settle_s = settle_s
         self._window_s = window_s
+        self._spans = tuple(spans)
         self._clock = clock
         self._sleep = sleep
         self._last: tuple[Snapshot, ServerSample] | None = None
@@ -115,23 +126,45 @@ class Stepper:
             RunError: the generator or the server is gone.
         """
         began = self._clock()
-        if self._unsteady_at is not None and users < self._unsteady_at:
+        if self._unsteady_at is not None and users <= self._unsteady_at:
             self._rest()
         self._generator.set_users(users)
         self._arrive(users)
         self._unsteady_at = None if self._settle() else users
         settled = self._clock()
-        before, server_before = self._read()
-        self._watcher.phase("measuring", self._window_s)
-        ends = self._clock() + self._window_s
-        while self._clock() < ends:
-            self._wait(min(_PROBE_S, ends - self._clock()))
-            after, server_after = self._read()
+        readings = self._measure(settled)
+        (_, before, server_before) = readings[0]
+        # The measuring window proper; only levels with a longer one of their own make the step longer.
+        (_, after, server_after) = _nearest(readings, settled + self._window_s)
         server = server_window(server_before, server_after)
         try:
-            return Measured(settled - began, client_window(before, after), server, None)
+            client = client_window(before, after)
         except MissingDataError as error:
-            return Measured(settled - began, None, server, str(error))
+            return Measured(settled - began, None, server, str(error), settled)
+        return Measured(settled - began, client, server, None, settled, self._windows(readings, settled))
+
+    def _measure(self, settled: float) -> list[tuple[float, Snapshot, ServerSample]]:
+        """Read both sides about once a second, and at every moment at which a span begins or ends."""
+        ends = settled + max([self._window_s, *(span.end for span in self._spans)])
+        self._watcher.phase("measuring", ends - settled)
+        due = [settled + at for span in self._spans for at in (span.grace, span.end)] + [settled + self._window_s, ends]
+        readings = [(settled, *self._read())]
+        while (now := self._clock()) < ends:
+            following = min(moment for moment in due if moment > now)
+            self._wait(min(_PROBE_S, following - now))
+            readings.append((self._clock(), *self._read()))
+        return readings
+
+    def _windows(
+        self, readings: Sequence[tuple[float, Snapshot, ServerSample]], settled: float
+    ) -> dict[Span, ClientWindow]:
+        found = {}
+        for span in self._spans:
+            before = _nearest(readings, settled + span.grace)[1]
+            after = _nearest(readings, settled + span.end)[1]
+            with contextlib.suppress(MissingDataError):
+                found[span] = client_window(before, after)
+        return found
 
     def _rest(self) -> None:
         """Send almost everybody home and wait until the server has noticed."""
@@ -200,6 +233,12 @@ class Stepper:
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
             self._sleep(seconds)
+
+
+def _nearest(
+    readings: Sequence[tuple[float, Snapshot, ServerSample]], moment: float
+) -> tuple[float, Snapshot, ServerSample]:
+    return min(readings, key=lambda reading: abs(reading[0] - moment))
 
 
 def _is_steady(probe: ClientWindow, p99_before: float | None, p99: float | None) -> bool:

@@ -17,33 +17,34 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from capacity.errors import RunError, UsageError
-from capacity.measure import ServerSample, core_seconds, parse_metrics
+from capacity.measure import ServerSample, core_seconds
 from capacity.processes import ChildProcess
-from capacity.web import HttpError, ask
+from capacity.sources import Pages, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from capacity.sources import Source
+
 _SHIPPED_MESSAGE_RATE: Final = 50.0
 _START_S: Final = 20.0
 _HANDSHAKE_S: Final = 5.0
-_METRICS_S: Final = 2.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Target:
     """A server that can be sampled and asked whether it is still there."""
 
-    __slots__ = ("_core", "_has_metrics", "_metrics_url", "_os_process", "_process", "url")
+    __slots__ = ("_core", "_os_process", "_process", "_source", "_tells", "url")
 
-    def __init__(self, url: str, *, process: ChildProcess | None, pid: int | None) -> None:
+    def __init__(
+        self, url: str, *, process: ChildProcess | None, pid: int | None, source: Source | None = None
+    ) -> None:
         self.url = url
         self._process = process
-        parts = urlsplit(url)
-        scheme = "https" if parts.scheme == "wss" else "http"
-        self._metrics_url = f"{scheme}://{parts.netloc}/metrics"
-        self._has_metrics = False
+        self._source = source or Pages([metrics_url(url)])
+        self._tells = False
         self._os_process: psutil.Process | None = None
         self._core: int | None = None
         if pid is not None:
@@ -83,25 +84,31 @@ class Target:
         return cls(url, process=process, pid=process.pid)
 
     @classmethod
-    def running(cls, url: str) -> Target:
+    def running(cls, url: str, source: Source | None = None) -> Target:
         """Take a server that runs already, after one handshake that shows it speaks the protocol.
+
+        Args:
+            url: WebSocket URL.
+            source: what tells its figures, its own `/metrics` unless given.
 
         Raises:
             UsageError: nobody listens there, the upgrade is refused, or it is another protocol.
         """
         _greet(url)
-        return cls(url, process=None, pid=_local_pid(url))
+        return cls(url, process=None, pid=_local_pid(url), source=source)
 
     def probe(self) -> list[str]:
         """Find out what the server tells about itself; return what is missing, in words."""
+        known: ServerSample | None = None
+        why = ""
         try:
-            known = parse_metrics(ask(self._metrics_url, timeout_s=_METRICS_S).decode(), time.monotonic())
-        except (HttpError, ValueError):
-            known = None
-        self._has_metrics = known is not None
+            known = self._source.read()
+        except SourceError as error:
+            why = str(error)
+        self._tells = known is not None
         gaps = []
         if known is None:
-            gaps.append(f"no metrics at {self._metrics_url}: event loop lag, drops and kills are unknown")
+            gaps.append(f"{why}; event loop lag, drops and kills are unknown")
         elif known.lag_buckets is None:
             gaps.append("the server's metrics hold no event loop lag")
         if self._os_process is None and (known is None or known.cpu_seconds is None):
@@ -111,16 +118,17 @@ class Target:
     def sample(self) -> ServerSample:
         """Read the server's figures as they are now; what cannot be read is None."""
         sample = ServerSample(at_s=time.monotonic())
-        if self._has_metrics:
-            with contextlib.suppress(HttpError, ValueError):
-                body = ask(self._metrics_url, timeout_s=_METRICS_S).decode()
-                sample = parse_metrics(body, time.monotonic())
+        if self._tells:
+            try:
+                sample = self._source.read()
+            except SourceError as error:
+                sample = replace(sample, problem=str(error))
         return self._with_system_figures(sample)
 
     def _with_system_figures(self, sample: ServerSample) -> ServerSample:
         """Add what the operating system knows of a local server; its CPU time is finer than any page's."""
         process = self._os_process
-        if process is None:
+        if process is None or sample.processes > 1:  # one process's CPU is not the server's
             return sample
         try:
             with process.oneshot():
@@ -161,6 +169,12 @@ class Target:
         """End the server if we started it."""
         if self._process is not None:
             self._process.end()
+
+
+def metrics_url(url: str) -> str:
+    """Return where a server at a WebSocket URL shows its metrics."""
+    parts = urlsplit(url)
+    return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}/metrics"
 
 
 def _only_core(process: psutil.Process) -> int | None:

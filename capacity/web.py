@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import http.client
+from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
 
 TIMEOUT_S = 10.0
 
 
 class HttpError(OSError):
-    """The endpoint could not be reached, or did not answer with 200."""
+    """The endpoint could not be reached, or answered with another status than 200."""
 
 
-def ask(url: str, form: dict[str, str] | None = None, *, timeout_s: float = TIMEOUT_S) -> bytes:
+def ask(
+    url: str,
+    form: dict[str, str] | None = None,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    accepted: tuple[int, ...] = (HTTPStatus.OK,),
+) -> bytes:
     """Return the body of a GET, or of a POST when there is a form.
 
     Raises:
-        HttpError: no connection, no answer in time, or a status other than 200.
+        HttpError: no connection, no answer in time, or a status that is not accepted.
     """
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -35,6 +42,6 @@ def ask(url: str, form: dict[str, str] | None = None, *, timeout_s: float = TIME
         raise HttpError(f"{url}: {error}") from None
     finally:
         connection.close()
-    if response.status != 200:
+    if response.status not in accepted:
         raise HttpError(f"{url} answered {response.status}")
     return body

@@ -81,6 +81,8 @@ class ServerWindow:
     Attributes:
         cpu: CPU of the server process in cores.
         core_busy: use of the core it is pinned to, by anybody, in cores; `core_stolen` went to other machines.
+        processes: how many server processes are added up.
+        problem: why figures that should be there are not: silence, a restart.
     """
 
     cpu: float | None = None
@@ -95,6 +97,9 @@ class ServerWindow:
     delivered: int | None = None
     dropped: int | None = None
     kills: int | None = None
+    sent_bytes_per_s: float | None = None
+    processes: int = 1
+    problem: str | None = None
 
     @property
     def core_foreign(self) -> float | None:
@@ -200,14 +205,25 @@ def quantile_ms(histogram: LogLinear, rank: float) -> float | None:
     return None if value is None else value / 1e6
 
 
+def mean_ms(histogram: LogLinear) -> float | None:
+    """Return the mean in milliseconds, or None when the histogram is empty."""
+    value = histogram.mean()
+    return None if value is None else value / 1e6
+
+
 def _p99_ms(histogram: LogLinear) -> float | None:
     return quantile_ms(histogram, 0.99)
 
 
 def server_window(before: ServerSample | None, after: ServerSample | None) -> ServerWindow:
-    """Return what the server used between two samples; all None when one is missing or it was restarted between."""
-    if before is None or after is None or after.at_s <= before.at_s or before.started_at != after.started_at:
+    """Return what the server used between two samples; None throughout, and why, when they have no difference."""
+    if before is None or after is None:
         return ServerWindow()
+    problem = before.problem or after.problem
+    if before.processes != after.processes or before.started_at != after.started_at:
+        return ServerWindow(problem=problem or "the server was restarted during the window")
+    if after.at_s <= before.at_s:
+        return ServerWindow(problem=problem or "the server's metrics stand still: no new sample in the window")
     seconds = after.at_s - before.at_s
     return ServerWindow(
         cpu=_rate(before.cpu_seconds, after.cpu_seconds, seconds),
@@ -222,7 +238,17 @@ def server_window(before: ServerSample | None, after: ServerSample | None) -> Se
         delivered=_gain(before.delivered, after.delivered),
         dropped=_gain(before.dropped, after.dropped),
         kills=_gain(before.kills, after.kills),
+        sent_bytes_per_s=_page_rate(before, after),
+        processes=after.processes,
+        problem=problem,
     )
+
+
+def _page_rate(before: ServerSample, after: ServerSample) -> float | None:
+    """Return bytes sent per second between two pages, which were taken at moments of their own."""
+    if before.page_at_s is None or after.page_at_s is None or after.page_at_s <= before.page_at_s:
+        return None
+    return _rate(before.sent_bytes, after.sent_bytes, after.page_at_s - before.page_at_s)
 
 
 def _gain(before: int | None, after: int | None) -> int | None:

@@ -5,6 +5,7 @@ Of the answers only those without which nothing works are waited for: `roomJoine
 
 from __future__ import annotations
 
+import re
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 
 SKIP_AFTER: Final = 5_000_000_000
 """Nanoseconds after which a message that could not be sent is not sent any more."""
+
+LONGEST_RETRY: Final = 120.0
+"""Seconds that a server may ask its clients to stay away."""
+
+_RETRY_MS: Final = re.compile(r"\bretry_ms=(\d{1,9})\b")
+
+_NAME_FIXED: Final = "name_fixed"  # the name is the token's: as good as the one that was asked for
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -77,6 +85,14 @@ class ChatClient:
         measures: of this process.
         identity: of this process.
         on_lost: called once, in the hub, when the connection ends without our doing.
+
+    Attributes:
+        stay: its membership in the ledger, while it is in a room or about to be.
+        record: where deliveries are timed, on both clocks.
+        on_delivery: called with the time of each delivery, if set.
+        retry_after: seconds that the server asked to stay away when it ended the last connection, if it did.
+        cut: whether the last connection was ended by `vanish`, which is no failure of the server.
+        away: whether the user is out of its room on purpose, so that it is no failure if it cannot speak.
     """
 
     __slots__ = (
@@ -89,7 +105,11 @@ class ChatClient:
         "_on_lost",
         "_ping",
         "_pinged",
+        "away",
+        "cut",
         "on_delivery",
+        "record",
+        "retry_after",
         "stay",
     )
 
@@ -99,7 +119,10 @@ class ChatClient:
         self._on_lost = on_lost
         self._connection: Connection | None = None
         self.stay: Stay | None = None
+        self.record: Callable[[int, int], None] = measures.delivered
         self.on_delivery: Callable[[int], None] | None = None
+        self.retry_after: float | None = None
+        self.cut = self.away = False
         self._awaited: tuple[str, ...] = ()
         self._answer: dict[str, Any] | None = None
         self._answered: Event | None = None
@@ -108,13 +131,15 @@ class ChatClient:
 
     # --- life ---
 
-    def connect(self, reactor: Reactor, target: Target, timeout: float) -> None:
-        """Open the connection.
+    def connect(self, reactor: Reactor, target: Target, timeout: float, token: str | None = None) -> None:
+        """Open the connection, with a token if the server wants one.
 
         Raises:
             ConnectError: it failed.
         """
-        self._connection = connect(reactor, target, self, timeout=timeout)
+        self._connection = connect(reactor, target, self, timeout=timeout, token=token)
+        self.retry_after = None
+        self.cut = False
 
     def join(self, name: str, room_name: str, room: Room, timeout: float) -> None:
         """Take a name and enter a room, in one write: a server handles one client's messages in their order.
@@ -132,6 +157,7 @@ class ChatClient:
             raise AnswerError("no roomJoined")
         if answer["type"] == "error":
             raise AnswerError(label_of(answer))
+        self.away = False
 
     @property
     def is_ready(self) -> bool:
@@ -156,9 +182,12 @@ class ChatClient:
 
     def vanish(self) -> None:
         """Drop the connection like a cut line."""
+        self.cut = True
         if self._connection is not None:
             self._connection.reset()
         self._end(said_goodbye=False)
+        if self._answered is not None:
+            self._answered.set()
 
     def _end(self, *, waited_for: list[int] | None = None, said_goodbye: bool) -> None:
         stay, self.stay, self._connection = self.stay, None, None
@@ -169,6 +198,8 @@ class ChatClient:
     def lost(self, error: LostError) -> None:
         """Learn that the connection ended without our doing; called by the connection."""
         self._measures.requests[_measures.CONNECT].failed(error.label)
+        asked = _RETRY_MS.search(error.reason)
+        self.retry_after = min(int(asked[1]) / 1000, LONGEST_RETRY) if asked else None
         self._end(said_goodbye=False)
         if self._answered is not None:
             self._answered.set()
@@ -194,7 +225,7 @@ class ChatClient:
         if now - intended > SKIP_AFTER:
             measures.skip("skipped: too late")
         elif stay is None or not stay.settled or self._connection is None:
-            measures.skip("skipped: not in a room")
+            measures.skip(None if self.away else "skipped: not in a room")
         else:
             room, slot, identity = stay.room, stay.slot, self._identity
             stamp = _stamp.make(intended, now, identity.host, identity.origin, room.number, slot, room.next_seq[slot])
@@ -237,7 +268,7 @@ class ChatClient:
         elif room != stay.room.number:
             self._measures.tally.duplicated += 1
         elif stay.receive(slot, seq):
-            self._measures.delivered(now - intended, now - sent)
+            self.record(now - intended, now - sent)
             if self.on_delivery is not None:
                 self.on_delivery(now)
 
@@ -257,6 +288,8 @@ class ChatClient:
             self._take_pong(message, now)
         elif kind == "roomJoined" and self.stay is not None:
             self.stay.settle()
+        if kind == "error" and message.get("code") == _NAME_FIXED:
+            return
         if kind in self._awaited:
             self._answer, self._awaited = message, ()
             if self._answered is not None:

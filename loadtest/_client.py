@@ -74,12 +74,14 @@ class Connection:
         "_socket",
         "_split",
         "_tls",
+        "_token",
         "receiver",
     )
 
-    def __init__(self, reactor: Reactor, target: Target, receiver: Receiver) -> None:
+    def __init__(self, reactor: Reactor, target: Target, receiver: Receiver, token: str | None) -> None:
         self.receiver = receiver
         self._reactor = reactor
+        self._token = token
         self._protocol = ClientProtocol(target.uri, max_size=MAX_MESSAGE_BYTES)
         self._split = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES).split
         self._head: bytes | None = b""  # of the HTTP response, until it is complete
@@ -231,7 +233,10 @@ class Connection:
             self._send_request()
 
     def _send_request(self) -> None:
-        self._protocol.send_request(self._protocol.connect())
+        request = self._protocol.connect()
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        self._protocol.send_request(request)
         self._flush_protocol()
 
     def _fail(self, error: ConnectError) -> None:
@@ -373,7 +378,9 @@ class Connection:
             self.receiver.lost(LostError(protocol.close_rcvd.code, protocol.close_rcvd.reason))
 
 
-def connect(reactor: Reactor, target: Target, receiver: Receiver, *, timeout: float) -> Connection:
+def connect(
+    reactor: Reactor, target: Target, receiver: Receiver, *, timeout: float, token: str | None = None
+) -> Connection:
     """Open a connection, letting other greenlets run meanwhile.
 
     Args:
@@ -381,10 +388,11 @@ def connect(reactor: Reactor, target: Target, receiver: Receiver, *, timeout: fl
         target: where to.
         receiver: who gets the messages.
         timeout: seconds until it counts as failed.
+        token: to prove who one is (RFC 6750), if any.
 
     Raises:
         ConnectError: with a leaf that says what went wrong.
     """
-    connection = Connection(reactor, target, receiver)
+    connection = Connection(reactor, target, receiver, token)
     connection.open(target, timeout)
     return connection

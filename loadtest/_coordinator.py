@@ -1,4 +1,4 @@
-"""The process that answers for all: collects the reports, ends the run in order, judges it."""
+"""The process that answers for all: collects the reports, commands storms, ends the run in order, judges it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,28 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from locust import runners
+from locust.runners import MasterRunner
 
 from loadtest._report import Totals, snapshot
-from loadtest._summary import INVALID, problems_of, summary
+from loadtest._storm_results import results
+from loadtest._summary import Outcome, summary
+from loadtest._thresholds import Threshold, figures_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from locust.env import Environment
-    from locust.runners import LocalRunner, MasterRunner
+    from locust.runners import LocalRunner
 
     from loadtest._member import Member
+    from loadtest._options import Settings
     from loadtest._report import Report
+    from loadtest._storm import Manner, StormPart
+    from loadtest._storm_results import StormResult
+
+_FRESH_SECONDS = 3.0
+"""A worker that has reported within this time is alive, whatever Locust thinks of its heartbeat."""
 
 
 class Coordinator:
@@ -30,6 +42,7 @@ class Coordinator:
 
     Attributes:
         run: number of the test; reports of another one are late and ignored.
+        settings: what the options meant when it began.
     """
 
     def __init__(self, environment: Environment, runner: LocalRunner | MasterRunner, member: Member | None) -> None:
@@ -38,50 +51,146 @@ class Coordinator:
         self._member = member
         self._reports: dict[str, Report] = {}
         self._came: dict[str, float] = {}
+        self._parts: dict[tuple[str, int], StormPart] = {}
+        self._storms = 0
+        self._began = self._ended = time.monotonic()
+        self._thresholds: list[Threshold] = []
+        self._watch: gevent.Greenlet[..., None] | None = None
         self.run = 0
+        self.settings: Settings | None = None
 
-    def begin(self) -> None:
-        """Forget the last test."""
+    @property
+    def state(self) -> str:
+        """Locust's state of the run."""
+        return str(self._runner.state)
+
+    # --- a test ---
+
+    def begin(self, settings: Settings) -> None:
+        """Forget the last test, and watch over the new one."""
+        self.rest()
         self.run += 1
         self._reports.clear()
         self._came.clear()
+        self._parts.clear()
+        self._storms = 0
+        self._began = time.monotonic()
+        self.settings = settings
+        self._thresholds = [Threshold(level, settings.threshold_window) for level in settings.thresholds]
+        if self._thresholds:
+            self._watch = gevent.spawn(self._keep_watch)
+
+    def rest(self) -> None:
+        """Watch no longer: the test is over."""
+        if self._watch is not None:
+            self._ended = time.monotonic()
+            self._watch.kill()
+            self._watch = None
+
+    def _keep_watch(self) -> None:
+        while True:
+            gevent.sleep(1.0)
+            figures = figures_of(self.everything())
+            for threshold in self._thresholds:
+                threshold.look(time.monotonic() - self._began, figures)
+
+    def storm(self, share: float, manner: Manner) -> int:
+        """Drop a share of all users of all processes at the same moment; return the number of the storm."""
+        self._storms += 1
+        if self._member is not None:
+            self._member.storm(self._storms, share, manner)
+        else:
+            self._runner.send_message(STORM, {"id": self._storms, "share": share, "manner": manner.value})
+        return self._storms
+
+    # --- reports ---
 
     def take(self, report: Report) -> None:
         """Take a report, unless it is a late one of an earlier test."""
         if report.run == self.run:
             self._reports[report.id] = report
             self._came[report.id] = time.monotonic()
+            self._parts |= {(report.id, part.id): part for part in report.storms}
 
     def all_final(self, ids: set[str]) -> bool:
-        """Return whether these processes have sent their last word."""
-        return all(id_ in self._reports and self._reports[id_].final for id_ in ids)
+        """Return whether these processes have sent their last word, as far as they are alive."""
+        dead = self._dead()
+        return all(id_ in dead or (id_ in self._reports and self._reports[id_].final) for id_ in ids)
 
-    def totals(self) -> Totals:
-        """Return all reports, added up."""
+    def _dead(self) -> set[str]:
+        """Return the workers that went away without a last word."""
+        if not isinstance(self._runner, MasterRunner):
+            return set()
+        alive = {client.id for client in self._runner.clients.all if client.state != runners.STATE_MISSING}
+        now = time.monotonic()
+        return {
+            id_
+            for id_, report in self._reports.items()
+            if not report.final and id_ not in alive and now - self._came[id_] > _FRESH_SECONDS
+        }
+
+    def everything(self) -> Totals:
+        """Return all reports, added up, those of the dead included: these counts never go down."""
         if self._member is not None:
             report = self._member.report()
+            if report is not None:
+                self._parts |= {(report.id, part.id): part for part in report.storms}
             return Totals([report] if report else [])
         return Totals(self._reports.values())
 
+    def totals(self) -> Totals:
+        """Return the reports of the living added up, those of the dead apart."""
+        dead = self._dead()
+        if not dead:
+            return self.everything()
+        return Totals(
+            (report for id_, report in self._reports.items() if id_ not in dead),
+            dead=[self._reports[id_] for id_ in dead],
+        )
+
+    def storms(self) -> list[StormResult]:
+        """Return the storms of this test so far, as of the latest reports."""
+        return results(self._parts.values())
+
+    def ages(self) -> dict[str, float]:
+        """Return how many seconds ago each process reported."""
+        now = time.monotonic()
+        return {id_: now - came for id_, came in self._came.items()}
+
     def snapshot(self) -> dict[str, Any]:
         """Return the answer to `GET /stampede/snapshot`."""
-        now = time.monotonic()
-        ages = {id_: now - came for id_, came in self._came.items()}
-        return snapshot(self.totals(), state=self._runner.state, now=monotonic_ns(), ages=ages)
+        totals = self.totals()
+        return snapshot(totals, state=self.state, now=monotonic_ns(), ages=self.ages(), storms=self.storms())
+
+    # --- the verdict ---
+
+    @property
+    def failed_thresholds(self) -> int:
+        """How many thresholds some window has missed."""
+        return sum(threshold.missed > 0 for threshold in self._thresholds)
 
     def conclude(self) -> None:
-        """Print the summary and set the exit code of an invalid run."""
-        totals = self.totals()
-        if not totals.reports:
+        """Print the summary and set the exit code."""
+        self.rest()
+        everything, totals = self.everything(), self.totals()
+        for threshold in self._thresholds:
+            threshold.conclude(self._ended - self._began, figures_of(everything))
+        if not everything.reports and not self._thresholds:
             return
+        exceptions = sum(row["count"] for row in self._runner.exceptions.values())
+        outcome = Outcome(totals, self.storms(), self._thresholds, exceptions)
         options = self._environment.parsed_options
         # With --json, stdout belongs to Locust's JSON.
-        print("\n".join(summary(totals)), file=sys.stderr if options and options.json else sys.stdout, flush=True)
-        if problems_of(totals):
-            self._environment.process_exit_code = INVALID
+        print("\n".join(summary(outcome)), file=sys.stderr if options and options.json else sys.stdout, flush=True)
+        if outcome.exit_code is not None:
+            self._environment.process_exit_code = outcome.exit_code
 
 
-def wait_until(condition: Any, seconds: float) -> bool:
+STORM = "stampede_storm"
+"""Type of the message by which a master lets its workers storm."""
+
+
+def wait_until(condition: Callable[[], object], seconds: float) -> bool:
     """Let other greenlets run until `condition()` or until the time is over; return whether it holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,9 +12,12 @@ from locust.runners import MasterRunner
 from prometheus_client.registry import Collector
 
 from loadtest import _measures
+from loadtest._storm_results import SHARES
+from loadtest._summary import Outcome
 from metrics.catalog import LATENCY
 from metrics.exposition import Exposition
 from metrics.families import histogram, labelled, loglinear_histogram, scalar
+from metrics.loglinear import LogLinear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from loadtest._coordinator import Coordinator
     from loadtest._report import Totals
+    from loadtest._storm_results import StormResult
 
 WORKER_STATES: Final = (
     runners.STATE_INIT,
@@ -80,11 +85,15 @@ class LoadTestCollector(Collector):
     def collect(self) -> Iterator[Family]:
         """Read the latest reports."""
         totals = self._coordinator.totals()
+        everything = self._coordinator.everything() if totals.dead else totals
         if self._run != self._coordinator.run:
             self._run = self._coordinator.run
             self._expected = 0
-        deliveries = totals.deliveries
+        deliveries = everything.deliveries  # counters keep what the dead counted, gauges do not
         yield scalar("loadtest_connections", totals.total("connections"))
+        yield scalar("loadtest_messages_due_total", everything.sends.intended)
+        yield scalar("loadtest_messages_sent_total", everything.sends.sent)
+        yield scalar("loadtest_messages_skipped_total", everything.sends.skipped)
         # What was in flight to somebody who left is expected no more; a counter must not go down for it.
         self._expected = max(self._expected, deliveries.expected)
         yield scalar("loadtest_deliveries_expected_total", self._expected)
@@ -92,7 +101,12 @@ class LoadTestCollector(Collector):
         yield scalar("loadtest_deliveries_lost_total", deliveries.lost)
         yield scalar("loadtest_deliveries_duplicated_total", deliveries.duplicated)
         yield scalar("loadtest_deliveries_reordered_total", deliveries.reordered)
-        yield from _durations(totals)
+        yield from _durations(everything)
+        yield labelled("loadtest_drops_total", everything.drops)
+        yield from _last_storm(self._coordinator.storms())
+        yield scalar("loadtest_invalid", int(bool(Outcome(totals).problems)))
+        yield scalar("loadtest_thresholds_failed", self._coordinator.failed_thresholds)
+        yield from _workers(totals, self._coordinator.ages())
 
 
 def _durations(totals: Totals) -> Iterator[Family]:
@@ -102,6 +116,34 @@ def _durations(totals: Totals) -> Iterator[Family]:
     yield loglinear_histogram("loadtest_send_lag_seconds", {(): totals.send_lag})
     yield loglinear_histogram("loadtest_loop_lag_seconds", {(): totals.loop_lag})
     yield loglinear_histogram("loadtest_resync_duration_seconds", {(): totals.times[_measures.RESYNC]})
+
+
+def _last_storm(storms: list[StormResult]) -> Iterator[Family]:
+    yield scalar("loadtest_storms_total", len(storms))
+    last = storms[-1] if storms else None
+    yield scalar("loadtest_storm_dropped", last.dropped if last else 0)
+    yield scalar("loadtest_storm_resynced", last.resynced if last else 0)
+    shares = {f"{share:g}": _seconds(last.until(share) if last else None) for share in SHARES}
+    yield labelled("loadtest_storm_resync_seconds", shares)
+    yield scalar("loadtest_storm_peak_accepts", last.peak_rate if last else 0)
+    yield scalar("loadtest_storm_unaffected_seconds", _seconds(last.unaffected.quantile(0.99) if last else None))
+    yield scalar("loadtest_storm_missed_messages", last.missed if last else 0)
+
+
+def _seconds(ns: float | None) -> float:
+    return math.nan if ns is None else ns / 1e9
+
+
+def _workers(totals: Totals, ages: dict[str, float]) -> Iterator[Family]:
+    reports = totals.reports
+    yield labelled("loadtest_worker_users", {report.index: report.users for report in reports})
+    yield labelled("loadtest_worker_cpu_seconds_total", {report.index: report.cpu_seconds for report in reports})
+    yield labelled("loadtest_worker_resident_memory_bytes", {report.index: report.rss_bytes for report in reports})
+    yield labelled("loadtest_worker_report_age_seconds", {report.index: ages.get(report.id, 0.0) for report in reports})
+    lags = {report.index: LogLinear.from_sparse(report.loop_lag) for report in reports}
+    yield loglinear_histogram("loadtest_worker_loop_lag_seconds", lags)
+    lags = {report.index: LogLinear.from_sparse(report.requests[_measures.SEND].times) for report in reports}
+    yield loglinear_histogram("loadtest_worker_send_lag_seconds", lags)
 
 
 def serve(runner: LocalRunner | MasterRunner, coordinator: Coordinator, address: tuple[str, int]) -> WSGIServer:
@@ -117,10 +159,7 @@ def serve(runner: LocalRunner | MasterRunner, coordinator: Coordinator, address:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"The metrics are at /metrics\n"]
         page = exposition.render(environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", ""))
-        headers = [("Content-Type", page.content_type)]
-        if page.content_encoding is not None:
-            headers.append(("Content-Encoding", page.content_encoding))
-        start_response("200 OK", headers)
+        start_response("200 OK", [("Content-Type", page.content_type), *page.headers.items()])
         return [page.body]
 
     server = WSGIServer(address, answer, log=None)

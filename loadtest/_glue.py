@@ -6,6 +6,7 @@ it, and are imported by nobody, so it happens once.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import resource
@@ -17,19 +18,21 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import gevent
 import msgspec
 import psutil
-from flask import Flask, Response
 from locust import argument_parser, events, runners
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from loadtest import _options
-from loadtest._coordinator import Coordinator, wait_until
+from loadtest._coordinator import STORM, Coordinator, wait_until
 from loadtest._exporter import serve
 from loadtest._herd import LONGEST_DRAIN
 from loadtest._member import Member
 from loadtest._places import Share
 from loadtest._probe import probe
 from loadtest._report import Report
+from loadtest._steering import steering
+from loadtest._storm import Manner
 from loadtest._target import DEFAULT_HOST, ClientError
+from loadtest._web import extend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,18 +83,13 @@ def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_
     else:
         coordinator = _set_up_master(environment, runner)
     _export(environment, runner, coordinator)
-    if web_ui is not None and web_ui.app is not None:
-        _add_snapshot(environment, web_ui.app, coordinator)
 
+    def set_shape(name: str) -> None:
+        environment.shape_class = steering(environment, coordinator, name)
 
-def _add_snapshot(environment: Environment, app: Flask, coordinator: Coordinator) -> None:
-    """Answer `GET /stampede/snapshot`, below the prefix of Locust's own pages."""
-
-    def answer() -> Response:
-        return Response(msgspec.json.encode(coordinator.snapshot()), mimetype="application/json")
-
-    prefix = getattr(environment.parsed_options, "web_base_path", None) or ""
-    app.add_url_rule(f"{prefix}/stampede/snapshot", "stampede_snapshot", answer)
+    set_shape(getattr(environment.parsed_options, "shape", ""))
+    if web_ui is not None:
+        extend(web_ui, coordinator, getattr(environment.parsed_options, "web_base_path", None) or "", set_shape)
 
 
 def _export(environment: Environment, runner: LocalRunner | MasterRunner, coordinator: Coordinator) -> None:
@@ -126,7 +124,7 @@ def _check_or_exit(environment: Environment, runner: Runner) -> None:
         if environment.host or options.headless:
             # Remote workers may reach what their master does not.
             from_here = options.headless and (isinstance(runner, LocalRunner) or options.processes)
-            probe(environment.host or DEFAULT_HOST, settings.path, verify=settings.verify_tls, connect_too=from_here)
+            probe(environment.host or DEFAULT_HOST, settings, connect_too=bool(from_here))
     except (_options.OptionError, ClientError) as error:
         print(f"locust: error: {error}", file=sys.stderr, flush=True)
         _dismiss_workers(runner, options.processes or 0)
@@ -174,6 +172,14 @@ def _start(environment: Environment, member: Member) -> None:
             gevent.spawn(runner.stop)
 
 
+def _begin(environment: Environment, coordinator: Coordinator) -> None:
+    """Begin a test with the options as they are now; unusable ones end it in the processes that run users."""
+    try:
+        coordinator.begin(_options.read(environment.parsed_options or argparse.Namespace()))
+    except _options.OptionError as error:
+        _log.error("The test cannot start: %s", error)
+
+
 def _set_up_local(environment: Environment, runner: LocalRunner) -> Coordinator:
     member = vars(environment)[_KEY] = Member(environment, runner)
     coordinator = Coordinator(environment, runner, member)
@@ -183,8 +189,17 @@ def _set_up_local(environment: Environment, runner: LocalRunner) -> Coordinator:
         coordinator.conclude()
 
     on: Any = environment.events  # Locust does not annotate its hooks
-    on.test_start.add_listener(lambda **_: _start(environment, member))
-    on.test_stopping.add_listener(lambda **_: member.drain())
+
+    def on_start(**_: Any) -> None:
+        _begin(environment, coordinator)
+        _start(environment, member)
+
+    def on_stopping(**_: Any) -> None:
+        member.drain()
+        coordinator.rest()
+
+    on.test_start.add_listener(on_start)
+    on.test_stopping.add_listener(on_stopping)
     on.test_stop.add_listener(lambda **_: member.close())
     on.quitting.add_listener(on_quitting)
     return coordinator
@@ -211,7 +226,11 @@ def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
         if report is not None:
             data[_KEY] = msgspec.to_builtins(report)
 
+    def on_storm(msg: Message, **_: Any) -> None:
+        member.storm(msg.data["id"], msg.data["share"], Manner(msg.data["manner"]))
+
     runner.register_message(_SHARE, on_share)
+    runner.register_message(STORM, on_storm)
     runner.register_message(_DRAIN, finish, concurrent=True)
     on: Any = environment.events  # Locust does not annotate its hooks
     on.report_to_master.add_listener(on_report)
@@ -225,7 +244,7 @@ def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinato
     coordinator = Coordinator(environment, runner, None)
 
     def on_start(**_: Any) -> None:
-        coordinator.begin()
+        _begin(environment, coordinator)
         ids = in_turn(client.id for client in runner.clients.all)
         shares = {id_: (position, len(ids)) for position, id_ in enumerate(ids)}
         runner.send_message(_SHARE, {"run": coordinator.run, "shares": shares})
@@ -239,6 +258,7 @@ def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinato
         runner.send_message(_DRAIN)
         if not wait_until(lambda: coordinator.all_final(ids), LONGEST_DRAIN + 5):
             _log.warning("Not all workers have sent their last word; their last but one is counted.")
+        coordinator.rest()
 
     def on_quitting(**_: Any) -> None:
         if runner.state in (runners.STATE_SPAWNING, runners.STATE_RUNNING):

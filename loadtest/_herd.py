@@ -18,6 +18,7 @@ from zlib import crc32
 import gevent
 from gevent.lock import BoundedSemaphore
 
+from loadtest import _measures
 from loadtest._chat import Identity
 from loadtest._ledger import Room
 from loadtest._measures import Measures
@@ -26,11 +27,13 @@ from loadtest._places import Places, RoomPlan, Share
 from loadtest._reactor import Reactor
 from loadtest._session import Session, swap
 from loadtest._stamp import SIZE
+from loadtest._storm import Manner, Storm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from loadtest._session import Owner, Storm
+    from loadtest._session import Owner
+    from loadtest._storm import StormPart
     from loadtest._target import Target
 
 CONNECTING_AT_ONCE: Final = 32
@@ -44,6 +47,9 @@ QUIET_SECONDS: Final = 3.0
 
 LONGEST_DRAIN: Final = 20.0
 
+STORMS_KEPT: Final = 16
+"""Storms of which a process still reports; the coordinator keeps what it has heard of earlier ones."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -56,12 +62,14 @@ class HerdSettings:
         share: which part of the herd this process is.
         message_bytes: length of a chat text.
         seed: of all schedules; each place of each process derives its own stream.
+        tokens: that users prove with who they are, dealt in turn; none if empty.
     """
 
     plan: RoomPlan
     share: Share
     message_bytes: int
     seed: int
+    tokens: tuple[str, ...] = ()
 
 
 class Herd:
@@ -92,7 +100,8 @@ class Herd:
         self._places = Places(order)
         self._sessions: dict[int, Session] = {}
         self._sweeper = gevent.spawn(self._sweep)
-        self._storms: gevent.Greenlet[..., None] | None = None
+        self._droppers: dict[str, gevent.Greenlet[..., None]] = {}
+        self._storms: list[Storm] = []
         self._began = monotonic_ns()
         self.draining = False
         self._closed = False
@@ -127,23 +136,83 @@ class Herd:
         """Return the sessions of one kind of user, on request only those whose greenlet waits."""
         return [s for s in self._sessions.values() if type(s.owner) is kind and (s.resting or not resting)]
 
-    def start_storms(self, kind: type, share: float, period: float, manner: Storm) -> None:
+    def start_storms(self, kind: type, share: float, period: float, manner: Manner) -> None:
         """Drop a share of one kind of user at the same moment, every `period` seconds from the test's start; once."""
-        if self._storms is None and not self.draining:
-            self._storms = gevent.spawn(self._keep_storming, kind, share, period, manner)
+        self._start(_measures.STORM_USER, lambda: self._keep_storming(kind, share, period, manner))
 
-    def _keep_storming(self, kind: type, share: float, period: float, manner: Storm) -> None:
+    def start_churn(self, per_minute: float, manner: Manner) -> None:
+        """Let single users drop and come back, this share of all of them each minute; once."""
+        if per_minute:
+            self._start(_measures.CHURN, lambda: self._keep_churning(per_minute / 60, manner))
+
+    def _start(self, cause: str, run: Callable[[], None]) -> None:
+        if cause not in self._droppers and not self.draining:
+            self._droppers[cause] = gevent.spawn(run)
+
+    def _keep_storming(self, kind: type, share: float, period: float, manner: Manner) -> None:
         rng = self.rng("storms")
         while True:
             gevent.sleep(period - (monotonic_ns() - self._began) / 1e9 % period)
             cohort = sorted(self.sessions(kind, resting=True), key=lambda session: session.place)
             for session in rng.sample(cohort, math.ceil(share * len(cohort))):
+                self.measures.drops[_measures.STORM_USER] += 1
                 session.ask_to_drop(manner)
+
+    def _keep_churning(self, share: float, manner: Manner) -> None:
+        rng = self.rng("churn")
+        while True:
+            # A Poisson process: its rate follows the number of users, at the latest after a second without any.
+            rate = share * self.ready
+            gap = rng.expovariate(rate) if rate else 1.0
+            gevent.sleep(min(gap, 1.0))
+            ready = [session for session in self._sessions.values() if session.resting and session.client.is_ready]
+            if gap <= 1.0 and ready:
+                self.measures.drops[_measures.CHURN] += 1
+                rng.choice(ready).ask_to_drop(manner)
+
+    def storm(self, number: int, share: float, manner: Manner) -> None:
+        """Drop a share of all users at this moment, and watch them come back.
+
+        An abrupt end is made here and now, one after the other without a pause; polite ones need a greenlet each.
+        """
+        if self.draining:
+            return
+        ready = sorted((s for s in self._sessions.values() if s.client.is_ready), key=lambda session: session.place)
+        now = monotonic_ns()
+        storm = Storm(number, now, (now - self._began) / 1e9, len(ready), self.measures)
+        self._storms = [*self._storms[-STORMS_KEPT + 1 :], storm]
+        struck = set(self.rng("storm", number).sample(ready, round(share * len(ready))))
+        for session in ready:
+            session.client.record = self.measures.delivered if session in struck else storm.feel
+        self.measures.drops[_measures.STORM] += len(struck)
+        for session in ready:
+            if session in struck and manner is Manner.POLITE:
+                session.ask_to_drop(manner, storm)
+            elif session in struck:
+                session.drop(manner, storm)
+
+    def storm_parts(self, *, final: bool = False) -> list[StormPart]:
+        """Return what has been counted of the latest storms; those that are over are felt by nobody any more."""
+        for storm in self._storms:
+            if storm.over_at and not storm.calm:
+                storm.calm = True
+                for session in self._sessions.values():
+                    if session.client.record == storm.feel:
+                        session.client.record = self.measures.delivered
+        return [storm.part(monotonic_ns(), final=final) for storm in self._storms]
 
     def user_name(self, session: Session) -> str:
         """Return a name that no other user of the run has."""
+        return f"herd-{self._number(session):06d}"
+
+    def token(self, session: Session) -> str | None:
+        """Return the token of a user, if there are any; users beyond their number share them."""
+        tokens = self.settings.tokens
+        return tokens[self._number(session) % len(tokens)] if tokens else None
+
+    def _number(self, session: Session) -> int:
         share = self.settings.share
-        return f"herd-{session.place * share.of + share.position:06d}"
+        return session.place * share.of + share.position
 
     def room_name(self, room: Room) -> str:
         """Return the name of a room on the server."""
@@ -193,8 +262,7 @@ class Herd:
         if not self.draining:
             self.draining = True
             self.pacer.close()
-            if self._storms is not None:
-                self._storms.kill()
+            gevent.killall(list(self._droppers.values()))
 
     # --- upkeep ---
 

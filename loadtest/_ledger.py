@@ -169,6 +169,10 @@ class Stay:
             return 0  # where one's account begins proves nothing about what the server handled
         return self._next[slot]
 
+    def begins(self) -> int:
+        """Return how many messages of the room came before this stay's account of their sender begins."""
+        return sum(self._base) + sum(pair.base - self._base[slot] for slot, pair in self._pairs.items())
+
     def prune(self, mark: list[int]) -> None:
         """Forget which numbers before `mark` were lost: should one come after so long, it counts as duplicated."""
         for slot, pair in list(self._pairs.items()):

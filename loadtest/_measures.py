@@ -26,6 +26,13 @@ METHOD: Final = "WS"
 NAMES: Final = (CONNECT, JOIN, SEND, DELIVER, PING, TYPING, UPLOAD, RESYNC)
 """Locust's request names; few and fixed."""
 
+STORM_USER: Final = "storm_user"
+STORM: Final = "storm"
+CHURN: Final = "churn"
+
+DROP_CAUSES: Final = (STORM_USER, STORM, CHURN)
+"""Why a connection is dropped on purpose: its user is one of a storm, a storm on command, background churn."""
+
 LATE: Final = 100_000_000
 """Nanoseconds after which a send counts as late."""
 
@@ -62,7 +69,7 @@ class Measures:
         loop_lag: lateness of a regular timer.
         intended: chat messages due so far; each becomes `sent` (of those, `late`) or `skipped`.
         requests: by name.
-        drops: connections that a storm cut.
+        drops: connections dropped on purpose, by cause.
         optional: answers that a server may not have: whether this one does; unknown until one was waited for.
     """
 
@@ -90,7 +97,7 @@ class Measures:
         self.send_lag = LogLinear()
         self.loop_lag = LogLinear()
         self.intended = self.sent = self.late = self.skipped = 0
-        self.drops = 0
+        self.drops = dict.fromkeys(DROP_CAUSES, 0)
         self.optional: dict[str, bool] = {}
         self.requests = {name: Request() for name in NAMES}
         # Deliveries and sends are timed once; their rows of the table are views of these histograms.
@@ -121,11 +128,12 @@ class Measures:
             self.late += 1
         self.send_lag.record(lag)
 
-    def skip(self, why: str) -> None:
-        """Count one chat message that was due and could not be sent."""
+    def skip(self, why: str | None) -> None:
+        """Count one chat message that was due and could not be sent; None where that was on purpose, and no failure."""
         self.intended += 1
         self.skipped += 1
-        self.requests[SEND].failed(why)
+        if why is not None:
+            self.requests[SEND].failed(why)
 
     def has(self, answer: str) -> bool:
         """Return whether the server is known to give an optional answer."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from locust.runners import LocalRunner, WorkerRunner
 
     from loadtest._options import Settings
+    from loadtest._storm import Manner
 
 TABLE_SECONDS: Final = 1.0
 
@@ -55,6 +56,7 @@ class Member:
         self._health = Health(time.monotonic(), time.process_time())
         self._table: Table | None = None
         self._final = False
+        self._began = self._cpu_then = 0.0
         self.herd: Herd | None = None
         self.settings: Settings | None = None
         self.run = 0
@@ -72,15 +74,17 @@ class Member:
         self.settings = settings = _options.read(self._environment.parsed_options or argparse.Namespace())
         _options.check_processes(settings, self.share.of)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
-        target = resolve(url, verify=settings.verify_tls)
+        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file)
         self._final = False
-        plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed)
+        plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed, settings.tokens)
         self.herd = Herd(
             plan, target, islice(user_order(self._runner.user_classes), self.share.position, None, self.share.of)
         )
         self._table = Table(self.herd.measures)
-        self._health = Health(time.monotonic(), time.process_time())
+        self._began, self._cpu_then = time.monotonic(), time.process_time()
+        self._health = Health(self._began, self._cpu_then)
         self._canary = Canary(self.herd.measures.loop_lag)
+        self.herd.start_churn(settings.churn_per_minute, settings.storm_manner)
         self._tasks = [gevent.spawn(self._keep_table), gevent.spawn(self._keep_health, self.herd)]
 
     def drain(self) -> None:
@@ -106,6 +110,11 @@ class Member:
             self.herd.close()
             self.update_table()
 
+    def storm(self, number: int, share: float, manner: Manner) -> None:
+        """Drop a share of all users of this process at this moment."""
+        if self.herd is not None:
+            self.herd.storm(number, share, manner)
+
     def update_table(self) -> None:
         """Bring Locust's table up to date."""
         if self._table is not None:
@@ -130,13 +139,15 @@ class Member:
             rooms=len(sizes),
             members=sum(sizes),
             cpu_seconds=time.process_time(),
+            cpu_share=(time.process_time() - self._cpu_then) / max(time.monotonic() - self._began, 0.001),
             rss_bytes=self._process.memory_info().rss,
             sends=sends_of(measures),
             deliveries=deliveries_of(measures),
             by_sent=measures.by_sent.to_sparse(),
             loop_lag=measures.loop_lag.to_sparse(),
             requests=requests_of(measures),
-            drops=measures.drops,
+            drops=dict(measures.drops),
+            storms=herd.storm_parts(final=self._final),
             lacking=[answer for answer, given in measures.optional.items() if not given],
             problems=[*self._health.problems, *(f"internal error: {fault}" for fault in herd.faults)],
         )

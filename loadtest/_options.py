@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from loadtest._backoff import Backoff, Policy
 from loadtest._places import RoomPlan
-from loadtest._session import Storm
+from loadtest._shapes import Shape
 from loadtest._sizes import Sizes
 from loadtest._stamp import SIZE
+from loadtest._storm import Manner
+from loadtest._thresholds import WINDOW_SECONDS
 from loadtest._timeline import Arrivals
+from metrics.levels import LevelError, parse_level
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from metrics.levels import ServiceLevel
+
+_TOKEN: Final = re.compile(r"[!-~]+")
 DEFAULT_ROOM_SIZE: Final = 20
 _LARGEST_TEXT: Final = 16 * 1024
 
@@ -34,6 +42,10 @@ class Settings:
         message_rate: chat messages per user and second.
         storm_share: 0..1 of the storm users drop at a time.
         storm_period: seconds between drops.
+        tokens: from `--token` or `--token-file`.
+        churn_per_minute: part of all users that drops each minute.
+        thresholds: what must hold, each over every window of `threshold_window` seconds.
+        shape: of the number of users over time, or None for Locust's own way.
     """
 
     plan: RoomPlan
@@ -43,11 +55,17 @@ class Settings:
     upload_bytes: Sizes
     storm_share: float
     storm_period: float
-    storm_manner: Storm
+    storm_manner: Manner
+    churn_per_minute: float
     backoff: Backoff
     path: str
     verify_tls: bool
+    ca_file: str | None
+    tokens: tuple[str, ...]
     seed: int
+    thresholds: tuple[ServiceLevel, ...]
+    threshold_window: float
+    shape: Shape | None
     prometheus_port: int | None
 
 
@@ -100,8 +118,38 @@ def _sizes(text: str) -> str:
     return text
 
 
+def _token(text: str) -> str:
+    if not _TOKEN.fullmatch(text):
+        raise argparse.ArgumentTypeError("what is given is no token: it has characters that no header may have")
+    return text
+
+
+def _tokens(one: str | None, file: str | None) -> tuple[str, ...]:
+    if one and file:
+        raise OptionError("--token and --token-file contradict each other: give one of them")
+    if not file:
+        return (one,) if one else ()
+    try:
+        lines = Path(file).read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"--token-file {file}: {getattr(error, 'strerror', None) or 'not a text file'}") from None
+    if not lines or not all(_TOKEN.fullmatch(line) for line in lines):
+        raise OptionError(f"--token-file {file}: not a file with a token a line")
+    return tuple(lines)
+
+
+def _level(text: str) -> str:
+    try:
+        parse_level(text, "threshold")
+    except LevelError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+_NO_SHAPE: Final = "none"
+_SHAPES: Final = (_NO_SHAPE, *(shape.value for shape in Shape))
 _COUNT: Final = _number(1, whole=True)
-_MANNERS: Final = tuple(manner.value for manner in Storm)
+_MANNERS: Final = tuple(manner.value for manner in Manner)
 _POLICIES: Final = tuple(policy.value for policy in Policy)
 
 OPTIONS: Final = (
@@ -116,16 +164,30 @@ OPTIONS: Final = (
         f"Length of a chat message's text; at least {SIZE}, which the measuring stamp takes.",
     ),
     _Option("upload-bytes", "1k-1m", _sizes, "Size of uploaded files: 64k, one of 1k,64k,1m, or any from 1k-1m."),
-    _Option("storm-share", 0.5, _number(0, 1), "Part of the ReconnectStormUsers that drops at the same moment."),
-    _Option("storm-period", 30.0, _number(1), "Seconds between two drops."),
-    _Option("storm-manner", "abrupt", str, "How they drop: cut off, or with a goodbye.", _MANNERS),
-    _Option("backoff", "full-jitter", str, "How ReconnectStormUsers wait before reconnecting.", _POLICIES),
+    _Option("storm-share", 0.5, _number(0, 1), "Part of the users that drops at the same moment in a storm."),
+    _Option("storm-period", 30.0, _number(1), "Seconds between two drops of ReconnectStormUsers."),
+    _Option("storm-manner", "abrupt", str, "How users drop: cut off, or with a goodbye.", _MANNERS),
+    _Option("backoff", "full-jitter", str, "How users wait before reconnecting after a drop.", _POLICIES),
+    _Option(
+        "churn-per-minute",
+        0.0,
+        _number(0, 60),
+        "Part of all users that drops and comes back each minute, one by one; 0.1 is a tenth.",
+    ),
     _Option("path", "/", _path, "Path of the chat on the server, unless --host has one."),
+    _Option("ca-file", None, str, "Certificates (PEM) that a wss:// server is checked by, in place of the system's."),
+    _Option("token", None, _token, "Token that every user sends in the Authorization header, as a Bearer."),
+    _Option("token-file", None, str, "In place of --token: a file with a token a line, dealt to the users in turn."),
+    _Option("threshold-window", WINDOW_SECONDS, _number(1), "Seconds over which each --threshold must hold."),
+    _Option("shape", _NO_SHAPE, str, "How the number of users moves, up to -u within -t.", _SHAPES),
     _Option("seed", 1, _number(0, whole=True), "Seed of all schedules; the same one gives the same schedules."),
     _Option("prometheus-port", None, _number(0, 65535, whole=True), "Export Prometheus metrics on this port."),
 )
-"""All options but the one that takes no value."""
+"""All options but the one that may be repeated, and the one that takes no value."""
 
+THRESHOLD_HELP: Final = (
+    "What must hold, or the exit code is 99, like deliver_p99<250ms or resync_p95<5s; see the README. Repeatable."
+)
 INSECURE_HELP: Final = "Accept any certificate of a wss:// server."
 
 
@@ -138,7 +200,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         text = option.help
         if option.default is not None:
             text += f" Default: {option.default}."
-        group.add_argument(
+        action = group.add_argument(
             f"--{option.name}",
             type=option.parse,
             default=option.default,
@@ -147,7 +209,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             env_var=option.env,
             help=text,
         )
-    group.add_argument("--insecure", action="store_true", env_var="LOCUST_INSECURE", help=INSECURE_HELP)
+        if option.name != "prometheus-port":  # it is open, or not, before there is a page
+            _show_on_page(action, is_secret=option.name == "token")
+    action = group.add_argument(
+        "--threshold", action="append", type=_level, metavar="<level>", env_var="LOCUST_THRESHOLD", help=THRESHOLD_HELP
+    )
+    _show_on_page(action)
+    action = group.add_argument("--insecure", action="store_true", env_var="LOCUST_INSECURE", help=INSECURE_HELP)
+    _show_on_page(action)
+
+
+def _show_on_page(action: argparse.Action, *, is_secret: bool = False) -> None:
+    """Let the start form of the web page have an option: Locust 2.47 forgets those that belong to a group."""
+    for name, value in (
+        ("include_in_web_ui", True),
+        ("is_secret", is_secret),
+        ("is_required", False),
+        ("is_multiple", False),
+    ):
+        setattr(action, name, value)
 
 
 def read(options: argparse.Namespace) -> Settings:
@@ -173,11 +253,17 @@ def read(options: argparse.Namespace) -> Settings:
         upload_bytes=Sizes.parse(values["upload_bytes"]),
         storm_share=values["storm_share"],
         storm_period=values["storm_period"],
-        storm_manner=Storm(values["storm_manner"]),
+        storm_manner=Manner(values["storm_manner"]),
+        churn_per_minute=values["churn_per_minute"],
         backoff=Backoff(Policy(values["backoff"])),
         path=values["path"],
+        ca_file=values["ca_file"],
+        tokens=_tokens(values["token"], values["token_file"]),
         verify_tls=not getattr(options, "insecure", False),
         seed=values["seed"],
+        thresholds=_levels(getattr(options, "threshold", None)),
+        threshold_window=values["threshold_window"],
+        shape=None if values["shape"] == _NO_SHAPE else Shape(values["shape"]),
         prometheus_port=values["prometheus_port"],
     )
 
@@ -193,6 +279,15 @@ def check_processes(settings: Settings, processes: int) -> None:
         raise OptionError(
             f"--rooms {rooms} is less than the {processes} processes, each of which needs a room of its own"
         )
+
+
+def _levels(given: list[str] | str | None) -> tuple[ServiceLevel, ...]:
+    """Return the thresholds; over the web page they come as one text, with blanks or commas between them."""
+    texts = given if isinstance(given, list) else [given or ""]
+    try:
+        return tuple(parse_level(text, "threshold") for text in " ".join(texts).replace(",", " ").split())
+    except LevelError as error:
+        raise OptionError(f"--threshold: {error}") from None
 
 
 def _reread(option: _Option, text: str) -> Any:

@@ -10,6 +10,7 @@ from loadtest._reactor import Reactor
 from loadtest._target import ClientError, ConnectError, join_url, resolve
 
 if TYPE_CHECKING:
+    from loadtest._options import Settings
     from loadtest._target import LostError
 
 _TIMEOUT = 5.0
@@ -23,19 +24,20 @@ class _Nobody:
         """Leave it to the herd to notice."""
 
 
-def probe(host: str, path: str, *, verify: bool, connect_too: bool) -> None:
+def probe(host: str, settings: Settings, *, connect_too: bool) -> None:
     """Check an address and, with `connect_too`, that a WebSocket server answers there.
 
     Raises:
         ClientError: with one line for the person who gave the address.
     """
-    url = join_url(host, path)
+    url = join_url(host, settings.path)
+    token = settings.tokens[0] if settings.tokens else None
     try:
-        target = resolve(url, verify=verify)
+        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file)
         if connect_too:
             reactor = Reactor(Random(), _ignore)
             try:
-                connect(reactor, target, _Nobody(), timeout=_TIMEOUT).close(_TIMEOUT)
+                connect(reactor, target, _Nobody(), timeout=_TIMEOUT, token=token).close(_TIMEOUT)
             finally:
                 reactor.close()
     except ConnectError as error:

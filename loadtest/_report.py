@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loadtest import _measures
+from loadtest._storm import StormPart
 from metrics.loglinear import LogLinear
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from loadtest._measures import Measures
+    from loadtest._storm_results import StormResult
 
 
 class Sends(msgspec.Struct):
@@ -54,8 +56,10 @@ class Report(msgspec.Struct):
         run: which test it belongs to.
         index: number of the process.
         final: whether nothing more will come.
+        cpu_share: mean part of a core since the test began.
         rooms: how many rooms it has users in; `members`: how many users that are.
-        drops: connections that storms cut.
+        drops: connections dropped on purpose, by cause.
+        storms: the latest storms on command.
         lacking: optional answers that the server does not give.
         problems: why the process makes the run invalid.
     """
@@ -71,13 +75,15 @@ class Report(msgspec.Struct):
     rooms: int
     members: int
     cpu_seconds: float
+    cpu_share: float
     rss_bytes: int
     sends: Sends
     deliveries: Deliveries
     by_sent: dict[str, Any]
     loop_lag: dict[str, Any]
     requests: dict[str, Requests]
-    drops: int
+    drops: dict[str, int]
+    storms: list[StormPart]
     lacking: list[str]
     problems: list[str]
 
@@ -110,12 +116,14 @@ def requests_of(measures: Measures) -> dict[str, Requests]:
 
 
 class Totals:
-    """All reports, added up."""
+    """All reports, added up, but for those of processes that died, which stand apart in `dead`."""
 
-    __slots__ = ("by_sent", "deliveries", "failures", "loop_lag", "reports", "sends", "times")
+    __slots__ = ("by_sent", "dead", "deliveries", "drops", "failures", "loop_lag", "reports", "sends", "times")
 
-    def __init__(self, reports: Iterable[Report]) -> None:
+    def __init__(self, reports: Iterable[Report], dead: Iterable[Report] = ()) -> None:
         self.reports = sorted(reports, key=lambda report: report.index)
+        self.dead = sorted(dead, key=lambda report: report.index)
+        self.drops = dict.fromkeys(_measures.DROP_CAUSES, 0)
         self.sends = Sends()
         self.deliveries = Deliveries()
         self.by_sent = LogLinear()
@@ -131,6 +139,8 @@ class Totals:
                 setattr(total, field, getattr(total, field) + getattr(part, field))
         self.by_sent.merge(LogLinear.from_sparse(report.by_sent))
         self.loop_lag.merge(LogLinear.from_sparse(report.loop_lag))
+        for cause, n in report.drops.items():
+            self.drops[cause] += n
         for name, requests in report.requests.items():
             self.times[name].merge(LogLinear.from_sparse(requests.times))
             for label, n in requests.failures.items():
@@ -161,7 +171,9 @@ class Totals:
         return self.total("members") / rooms if rooms else None
 
 
-def snapshot(totals: Totals, *, state: str, now: int, ages: dict[str, float]) -> dict[str, Any]:
+def snapshot(
+    totals: Totals, *, state: str, now: int, ages: dict[str, float], storms: Iterable[StormResult] = ()
+) -> dict[str, Any]:
     """Return the answer to `GET /stampede/snapshot`: JSON-ready, cumulative since the test began, durations in ns.
 
     Args:
@@ -169,6 +181,7 @@ def snapshot(totals: Totals, *, state: str, now: int, ages: dict[str, float]) ->
         state: Locust's state of the run.
         now: monotonic nanoseconds.
         ages: seconds since the report of each process came.
+        storms: of the test, as of the latest reports.
     """
     deliveries = totals.deliveries
     return {
@@ -195,6 +208,9 @@ def snapshot(totals: Totals, *, state: str, now: int, ages: dict[str, float]) ->
         "send_lag": totals.send_lag.to_sparse(),
         "room_size": totals.room_size,
         "workers": [_worker(report, ages.get(report.id, 0.0)) for report in totals.reports],
+        "dead_workers": [_worker(report, ages.get(report.id, 0.0)) for report in totals.dead],
+        "drops": totals.drops,
+        "storms": [storm.to_builtins() for storm in storms],
     }
 
 

@@ -7,12 +7,12 @@ in place of thinning out all at once.
 
 from __future__ import annotations
 
-from enum import Enum
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
 from loadtest import _measures
 from loadtest._chat import ChatClient
+from loadtest._storm import Manner
 from loadtest._target import ClientError, LostError
 from loadtest._timeline import Act
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from loadtest._herd import Herd
     from loadtest._ledger import Room
     from loadtest._pacer import Ticket
+    from loadtest._storm import Storm
     from loadtest._timeline import Due
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -37,13 +38,6 @@ class Owner(Protocol):
 
     wake: Event
     session: Session | None
-
-
-class Storm(Enum):
-    """How a connection is dropped: cut off, or with a goodbye."""
-
-    ABRUPT = "abrupt"
-    POLITE = "polite"
 
 
 def swap(one: Session, other: Session) -> None:
@@ -61,11 +55,14 @@ class Session:
         client: the connection now, or the last one.
         owner: the Locust user that lends the greenlet.
         resting: whether that greenlet only waits for `owner.wake`.
-        storm: how a storm asks it to be dropped, if it does.
-        dropped_at: when a storm cut the connection, on the monotonic clock, until it is resynced; else 0.
+        asked: how it is asked to drop its connection, if it is.
+        dropped_at: when the connection was dropped on purpose, on the monotonic clock, until it is resynced; else 0.
     """
 
-    __slots__ = ("_herd", "_room", "_tickets", "client", "dropped_at", "owner", "place", "resting", "storm")
+    __slots__ = (
+        *("_before", "_herd", "_room", "_storm", "_tickets", "asked", "client", "dropped_at", "owner", "place"),
+        "resting",
+    )
 
     def __init__(self, herd: Herd, place: int, owner: Owner, room: Room) -> None:
         self._herd = herd
@@ -74,7 +71,9 @@ class Session:
         self.place = place
         self.owner = owner
         self.resting = False
-        self.storm: Storm | None = None
+        self.asked: tuple[Manner, Storm | None] | None = None
+        self._storm: Storm | None = None
+        self._before = 0
         self.dropped_at = 0
         self.client = ChatClient(herd.measures, herd.identity, self._on_lost)
 
@@ -105,12 +104,14 @@ class Session:
         with herd.gate:
             began = monotonic_ns()
             try:
-                self.client.connect(herd.reactor, herd.target, CONNECT_TIMEOUT)
+                self.client.connect(herd.reactor, herd.target, CONNECT_TIMEOUT, herd.token(self))
             except ClientError as error:
                 requests[_measures.CONNECT].failed(error.label)
                 raise
             connected = monotonic_ns()
             requests[_measures.CONNECT].done(connected - began)
+            if self._storm is not None:
+                self._storm.reconnect(connected)
             if self.dropped_at:
                 self.client.on_delivery = self._resynced
             try:
@@ -124,29 +125,56 @@ class Session:
             requests[_measures.JOIN].done(monotonic_ns() - connected)
 
     def _resynced(self, now: int) -> None:
-        self._herd.measures.requests[_measures.RESYNC].done(now - self.dropped_at)
+        took = now - self.dropped_at
+        self._herd.measures.requests[_measures.RESYNC].done(took)
         self.dropped_at = 0
         self.client.on_delivery = None
+        storm, self._storm = self._storm, None
+        if storm is not None and self.client.stay is not None:
+            storm.resync(now, took, self.client.stay, self._before)
 
-    def ask_to_drop(self, storm: Storm) -> None:
+    def ask_to_drop(self, manner: Manner, storm: Storm | None = None) -> None:
         """Let whoever lends the greenlet drop the connection and come back."""
-        self.storm = storm
+        self.asked = (manner, storm)
         self.owner.wake.set()
 
     def drop_if_asked(self) -> None:
-        """Drop the connection if a storm asks for it."""
-        storm, self.storm = self.storm, None
-        if storm is None:
-            return
-        self._herd.measures.drops += 1
+        """Drop the connection if it was asked for."""
+        asked, self.asked = self.asked, None
+        if asked is not None and self.client.is_ready:
+            self.drop(*asked)
+
+    def drop(self, manner: Manner, storm: Storm | None) -> None:
+        """Drop the connection now; an abrupt end takes no time, a polite one waits for the server's answer.
+
+        The owner's greenlet comes back, by the policy of `--backoff`.
+        """
+        self.forget_storm()
+        self.client.away = True
+        tally = self._herd.measures.tally
         self.dropped_at = monotonic_ns()
-        if storm is Storm.POLITE:
+        if storm is not None:
+            self._storm = storm
+            storm.drop(self.dropped_at)
+        if manner is Manner.POLITE:
             self.client.leave(0, CLOSE_TIMEOUT)
+            on_its_way = 0  # it was heard out
         else:
+            on_its_way = -tally.churned
             self.client.vanish()
+            on_its_way += tally.churned
+        self._before = sum(self._room.next_seq) - on_its_way
+        self.owner.wake.set()
+
+    def forget_storm(self) -> None:
+        """Be no longer awaited by the storm that dropped it."""
+        storm, self._storm = self._storm, None
+        if storm is not None:
+            storm.lose(monotonic_ns())
 
     def end(self) -> None:
         """Stop acting, hear out what is in flight, say goodbye."""
         for ticket in self._tickets:
             ticket.cancel()
+        self.forget_storm()
         self.client.leave(LEAVE_GRACE, CLOSE_TIMEOUT)

@@ -2,66 +2,183 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from loadtest import _measures
+from loadtest._storm_results import COLUMNS, table
+from loadtest._thresholds import describe
 
 if TYPE_CHECKING:
-    from loadtest._report import Totals
+    from collections.abc import Iterator, Sequence
+
+    from loadtest._report import Report, Totals
+    from loadtest._storm_results import StormResult
+    from loadtest._thresholds import Threshold
     from metrics.loglinear import LogLinear
 
+T = TypeVar("T")
+
+MET: Final = 0
 INVALID: Final = 98
-"""Exit code of a run in which the generator was the limit."""
+FAILED: Final = 99
+
+EXIT_CODES: Final = {
+    MET: "every threshold was met; without thresholds: no request failed",
+    1: "a request failed without thresholds to judge it by, or a user raised an exception: Locust's own code",
+    2: "an option is unusable, or nothing answers at `--host`",
+    INVALID: "invalid: the generator was the limit, a worker died, or a threshold had nothing to measure",
+    FAILED: "a threshold was not met",
+}
 
 _QUANTILES: Final = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"))
 
 
-def problems_of(totals: Totals) -> list[str]:
-    """Return why the run is invalid, each with the process it happened in."""
-    several = len(totals.reports) > 1
-    return [
-        f"worker {report.index}: {problem}" if several else problem
-        for report in totals.reports
-        for problem in report.problems
-    ]
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is known when a run has ended.
+
+    Attributes:
+        totals: of the living processes; those that died stand apart in it.
+        storms: on command.
+        thresholds: concluded.
+        exceptions: that users raised.
+    """
+
+    totals: Totals
+    storms: Sequence[StormResult] = ()
+    thresholds: Sequence[Threshold] = ()
+    exceptions: int = 0
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the run is invalid, each with the process it happened in."""
+        totals = self.totals
+        several = len(totals.reports) + len(totals.dead) > 1
+        found = [
+            f"worker {report.index}: {problem}" if several else problem
+            for report in totals.reports
+            for problem in report.problems
+        ]
+        found += [f"worker {report.index} died with {report.users} users" for report in totals.dead]
+        return found + [
+            f"nothing to measure {threshold.level.figure} by"
+            for threshold in self.thresholds
+            if not threshold.is_measured
+        ]
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code; None leaves it to Locust."""
+        if self.problems:
+            return INVALID
+        if any(threshold.missed for threshold in self.thresholds):
+            return FAILED
+        return MET if self.thresholds and not self.exceptions else None
 
 
-def summary(totals: Totals) -> list[str]:
+def summary(outcome: Outcome) -> list[str]:
     """Return the lines; a percentile never stands without the ledger."""
-    sends, deliveries = totals.sends, totals.deliveries
-    lines = [
+    totals = outcome.totals
+    sends = totals.sends
+    return [
         "",
         "Chat load test",
         f"  offered     {sends.intended} messages due: {sends.sent} sent ({sends.late} late), {sends.skipped} skipped",
-        (
-            f"  deliveries  {deliveries.expected} expected, {deliveries.received} received, {deliveries.lost} lost, "
-            f"{deliveries.duplicated} duplicated, {deliveries.reordered} reordered"
-        ),
+        *_ledger(totals),
+        _row("latency", "from intended send", totals.by_intended),
+        _row("", "from actual send", totals.by_sent),
+        *_resync(totals),
+        *_storms(outcome.storms),
+        *_server(totals),
+        *_generator(totals),
+        *(f"  {head:<11} {describe(one)}" for head, one in _headed("thresholds", outcome.thresholds)),
+        *_verdict(outcome),
+        "",
     ]
+
+
+def _ledger(totals: Totals) -> Iterator[str]:
+    deliveries = totals.deliveries
+    yield (
+        f"  deliveries  {deliveries.expected} expected, {deliveries.received} received, {deliveries.lost} lost, "
+        f"{deliveries.duplicated} duplicated, {deliveries.reordered} reordered"
+    )
     if deliveries.late:
-        lines.append(f"              {deliveries.late} of the lost came after all, seconds too late")
+        yield f"              {deliveries.late} of the lost came after all, seconds too late"
     if deliveries.churned or deliveries.foreign_clock:
-        lines.append(
+        yield (
             f"              not counted: {deliveries.churned} in flight when an end left, "
             f"{deliveries.foreign_clock} of another run"
         )
-    lines += [_row("latency", "from intended send", totals.by_intended), _row("", "from actual send", totals.by_sent)]
+    for report in totals.dead:
+        yield f"  dead        worker {report.index} ({report.id}), counted apart: {_last_words(report)}"
+
+
+def _last_words(report: Report) -> str:
+    ledger = report.deliveries
+    unknown = ledger.expected - ledger.received - ledger.lost
+    return (
+        f"{report.users} users, {report.sends.sent} sent, {ledger.expected} expected, {ledger.received} received, "
+        f"{ledger.lost} lost, {unknown} unknown"
+    )
+
+
+def _resync(totals: Totals) -> Iterator[str]:
     resync = totals.times[_measures.RESYNC]
     if resync.count:
-        lines.append(_row("resync", f"{resync.count} of {totals.total('drops')} drops", resync))
+        yield _row("resync", f"{resync.count} of {sum(totals.drops.values())} drops", resync)
+
+
+def _storms(storms: Sequence[StormResult]) -> Iterator[str]:
+    if not storms:
+        return
+    rows = [{key: title for key, title, _ in COLUMNS}, *table(storms)]
+    widths = {key: max(len(row[key]) for row in rows) for key, _, _ in COLUMNS}
+    for head, row in _headed("storms", rows):
+        yield f"  {head:<11} " + "  ".join(row[key].rjust(width) for key, width in widths.items())
+
+
+def _server(totals: Totals) -> Iterator[str]:
     lacking = sorted({answer for report in totals.reports for answer in report.lacking})
     if lacking:
-        lines.append(f"  server      never answers with {', '.join(lacking)}: not waited for, not checked")
-    lines += [_row("generator", "send lag", totals.send_lag), _row("", "loop lag", totals.loop_lag)]
-    found = problems_of(totals)
-    lines += [f"  INVALID     {problem}" for problem in found]
-    if found:
-        lines.append(
-            "              The generator was the limit: these latencies are its own, too. Use more --processes."
+        yield f"  server      never answers with {', '.join(lacking)}: not waited for, not checked"
+
+
+def _generator(totals: Totals) -> Iterator[str]:
+    yield _row("generator", "send lag", totals.send_lag)
+    yield _row("", "loop lag", totals.loop_lag)
+    if totals.reports:
+        busiest = max(totals.reports, key=lambda report: report.cpu_share)
+        memory = max(report.rss_bytes for report in totals.reports)
+        yield (
+            f"              {'CPU and memory':<19} {busiest.cpu_share:.0%} of a core, {memory / 2**20:.0f} MiB at most "
+            f"in each of {len(totals.reports)}"
         )
+
+
+def _verdict(outcome: Outcome) -> Iterator[str]:
+    if outcome.exceptions:
+        yield f"  exceptions  {outcome.exceptions} raised by users, listed above"
+    problems = outcome.problems
+    for problem in problems:
+        yield f"  INVALID     {problem}"
+    if any(report.problems for report in outcome.totals.reports):
+        yield "              The generator was the limit: these latencies are its own, too. Use more --processes."
+    failed = sum(threshold.missed > 0 for threshold in outcome.thresholds)
+    if problems:
+        yield f"  verdict     invalid: do not believe these figures (exit code {INVALID})"
+    elif failed:
+        yield f"  verdict     FAILED: {failed} of {len(outcome.thresholds)} thresholds not met (exit code {FAILED})"
     else:
-        lines.append("  verdict     valid: the generator kept up")
-    return [*lines, ""]
+        met = f", all {len(outcome.thresholds)} thresholds met" if outcome.thresholds else ""
+        yield f"  verdict     valid: the generator kept up{met}"
+
+
+def _headed(head: str, items: Sequence[T]) -> Iterator[tuple[str, T]]:
+    """Yield the items with a head for the first one."""
+    for number, item in enumerate(items):
+        yield ("" if number else head), item
 
 
 def _row(head: str, what: str, histogram: LogLinear) -> str:
@@ -70,4 +187,6 @@ def _row(head: str, what: str, histogram: LogLinear) -> str:
 
 
 def _ms(ns: float | None) -> str:
-    return "-" if ns is None else f"{ns / 1e6:.2f} ms"
+    if ns is None:
+        return "-"
+    return f"{ns / 1e6:.3f} ms" if ns < 1e7 else f"{ns / 1e6:.1f} ms"

@@ -124,27 +124,35 @@ def join_url(host: str, path: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, own or path, parts.query, ""))
 
 
-def resolve(url: str, *, verify: bool = True) -> Target:
+def resolve(url: str, *, verify: bool = True, ca_file: str | None = None) -> Target:
     """Look an address up once, so that thousands of connections do not.
 
     Args:
         url: see `join_url`.
         verify: whether a wss server must prove who it is.
+        ca_file: certificates (PEM) of who may vouch for it, in place of the system's.
 
     Raises:
+        TargetError: the file of certificates is unusable.
         UnreachableError: there is no such host.
     """
     uri = parse_uri(url)
+    tls = _tls_context(verify=verify, ca_file=ca_file) if uri.secure else None
     try:
         found = gevent_socket.getaddrinfo(uri.host, uri.port, type=gevent_socket.SOCK_STREAM)
     except OSError as error:
         raise UnreachableError.from_os(error) from error
     family, _, _, _, address = found[0]
-    return Target(url, uri, family, address, _tls_context(verify=verify) if uri.secure else None)
+    return Target(url, uri, family, address, tls)
 
 
-def _tls_context(*, verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+def _tls_context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError:
+        raise TargetError(f"--ca-file {ca_file}: no certificates in PEM") from None
+    except OSError as error:
+        raise TargetError(f"--ca-file {ca_file}: {os.strerror(error.errno or 0)}") from None
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

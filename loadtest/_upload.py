@@ -45,9 +45,11 @@ def upload(client: ChatClient, measures: Measures, size: int, rng: Random) -> No
         digest = _send(client, size, rng)
         _complete(client, measures, size, digest)
     except _FailedError as error:
-        request.failed(str(error))
+        if not client.cut:
+            request.failed(str(error))
     except LostError:
-        request.failed("connection lost")
+        if not client.cut:
+            request.failed("connection lost")
     else:
         request.done(monotonic_ns() - began)
 

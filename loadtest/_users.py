@@ -40,8 +40,8 @@ class HerdUser(User):
         """Take up habits; called once, when the session is in its room for the first time."""
 
     def backoff(self, settings: Settings) -> Backoff:
-        """Return how to wait before reconnecting."""
-        return RETRY
+        """Return how to wait before reconnecting: as `--backoff` says where the drop was on purpose."""
+        return settings.backoff if self.session is not None and self.session.dropped_at else RETRY
 
     @task
     def live(self) -> None:
@@ -63,7 +63,7 @@ class HerdUser(User):
 
     def rest(self, herd: Herd, settings: Settings) -> None:
         """Wait until the session needs to be connected again; another session may take its place meanwhile."""
-        while self.session is not None and self.session.client.is_ready and not self.session.storm:
+        while self.session is not None and self.session.client.is_ready and not self.session.asked:
             self.session.resting = True
             self.wake.wait()
             self.wake.clear()
@@ -76,7 +76,8 @@ class HerdUser(User):
         failures = 0
         while True:
             if failures or waits_first:
-                gevent.sleep(backoff.delay(failures, rng))
+                asked = session.client.retry_after
+                gevent.sleep(asked if asked is not None and not failures else backoff.delay(failures, rng))
             try:
                 session.connect()
             except ClientError:

@@ -40,7 +40,7 @@ class FileUploadUser(HerdUser):
     def rest(self, herd: Herd, settings: Settings) -> None:
         """Upload whenever it is due, until the connection is lost."""
         session = self.session
-        while session is not None and session.client.is_ready and not session.storm:
+        while session is not None and session.client.is_ready and not session.asked:
             session.resting = True
             self.wake.wait(max(0, self._due - monotonic_ns()) / 1e9)
             self.wake.clear()

@@ -75,6 +75,9 @@ _METHOD: Final = Label("method", "Locust's request types")
 _NAME: Final = Label("name", "Locust's request names")
 _STATE: Final = Label("state", "Locust's worker states")
 _CLOCK: Final = Label("clock", "intended, sent")
+_WORKER: Final = Label("worker", "number of a living process of the generator")
+_CAUSE: Final = Label("cause", "DROP_CAUSES of loadtest._measures")
+_SHARE: Final = Label("share", "SHARES of loadtest._storm_results")
 
 
 def _gauge(name: str, text: str, *labels: Label) -> Metric:
@@ -111,34 +114,34 @@ SERVER: Final = (
     _counter("chat_heartbeat_pings_total", "Protocol pings sent."),
     _counter("chat_heartbeat_kills_total", "Connections dropped after a silent heartbeat timeout."),
     _counter("chat_slow_consumer_kills_total", "Connections dropped for not reading what they were sent."),
-    _counter("chat_rate_limited_total", "Messages dropped because their sender was over a limit.", _LIMIT),
+    _counter("chat_rate_limited_total", "Messages and other frames over their sender's limit.", _LIMIT),
     _counter("chat_room_joins_total", "Joins of a room."),
     _counter("chat_room_leaves_total", "Departures from a room, disappearances included."),
     _counter("chat_rooms_created_total", "Rooms opened by a first member."),
     _counter("chat_uploads_total", "Uploads ended, by outcome.", _OUTCOME),
     _counter("chat_upload_bytes_total", "Bytes of file content received, chunk headers excluded."),
+    _counter("chat_uploads_expired_total", "Stored files removed because their time was up."),
     _histogram("chat_fanout_recipients", RECIPIENTS, "Recipients of each room message."),
     _histogram("chat_fanout_duration_seconds", LATENCY, "Room message received until its last write."),
     _histogram("chat_ping_rtt_seconds", LATENCY, "Heartbeat ping sent until its pong."),
     _histogram("chat_event_loop_lag_seconds", LATENCY, "Lateness of a regular timer on the event loop."),
     _histogram("chat_session_duration_seconds", SESSION, "Lifetime of ended connections."),
     _histogram("chat_upload_duration_seconds", UPLOAD, "File announced until its upload ended."),
+    _histogram("chat_scrape_duration_seconds", LATENCY, "Event loop held by a scrape of this page; earlier ones."),
 )
 
-BUS: Final = (
+BUS: Final = (  # exposed by a server on a bus only: rules on them are silent elsewhere
     _gauge("chat_bus_connected", "1 while the bus carries this node's messages both ways, else 0."),
     _gauge("chat_bus_nodes", "Server processes that are one, this one included."),
     _counter("chat_bus_messages_total", "Messages on the bus, by direction.", _DIRECTION),
     _counter("chat_bus_dropped_total", "Chat messages that did not get over the bus, by cause.", _LOST),
     _histogram("chat_bus_lag_seconds", LATENCY, "Message put on the bus until taken off, by the nodes' wall clocks."),
 )
-"""What a server process counts that is one of several."""
 
-PARENT: Final = (
+PARENT: Final = (  # exposed by the parent of several server processes, on its own address
     _gauge("chat_workers", "Server processes that are up."),
     _counter("chat_worker_restarts_total", "Server processes started again because they died."),
 )
-"""What the parent of several server processes counts, on its own address."""
 
 GENERATOR: Final = (
     _gauge("locust_test_running", "1 while a test spawns or runs, else 0."),
@@ -149,6 +152,9 @@ GENERATOR: Final = (
     _counter("locust_request_failures_total", "Failures in Locust's statistics.", _METHOD, _NAME),
     _histogram("locust_request_duration_seconds", LATENCY, "Response times as Locust keeps them.", _METHOD, _NAME),
     _gauge("loadtest_connections", "Open WebSocket connections of the generator."),
+    _counter("loadtest_messages_due_total", "Chat messages that were to be sent by now."),
+    _counter("loadtest_messages_sent_total", "Of the messages due, those sent."),
+    _counter("loadtest_messages_skipped_total", "Of the messages due, those that could not be sent."),
     _counter("loadtest_deliveries_expected_total", "Deliveries owed: room mates of each message sent."),
     _counter("loadtest_deliveries_total", "Deliveries received."),
     _counter("loadtest_deliveries_lost_total", "Deliveries missing from a sender's sequence."),
@@ -158,6 +164,22 @@ GENERATOR: Final = (
     _histogram("loadtest_send_lag_seconds", LATENCY, "Lateness of sends: the generator's own health."),
     _histogram("loadtest_loop_lag_seconds", LATENCY, "Lateness of a regular timer in the generator."),
     _histogram("loadtest_resync_duration_seconds", RESYNC, "Drop until in the room and hearing again."),
+    _counter("loadtest_drops_total", "Connections dropped on purpose, by cause.", _CAUSE),
+    _counter("loadtest_storms_total", "Storms on command."),
+    _gauge("loadtest_storm_dropped", "Users that the last storm on command dropped."),
+    _gauge("loadtest_storm_resynced", "Of these, those in their room and hearing again."),
+    _gauge("loadtest_storm_resync_seconds", "Its drop until a share had resynced; NaN before.", _SHARE),
+    _gauge("loadtest_storm_peak_accepts", "Reconnects in its busiest second."),
+    _gauge("loadtest_storm_unaffected_seconds", "p99 of deliveries to the others during it; NaN without any."),
+    _gauge("loadtest_storm_missed_messages", "Messages that its dropped users did not get."),
+    _gauge("loadtest_invalid", "1 once the generator was the limit, or a worker died, in this test."),
+    _gauge("loadtest_thresholds_failed", "Thresholds that a window of this test has missed."),
+    _gauge("loadtest_worker_users", "Users of one process; one that died has no series.", _WORKER),
+    _counter("loadtest_worker_cpu_seconds_total", "CPU used by one process.", _WORKER),
+    _gauge("loadtest_worker_resident_memory_bytes", "Memory of one process.", _WORKER),
+    _gauge("loadtest_worker_report_age_seconds", "Time since one process last reported.", _WORKER),
+    _histogram("loadtest_worker_loop_lag_seconds", LATENCY, "Loop lag of one process.", _WORKER),
+    _histogram("loadtest_worker_send_lag_seconds", LATENCY, "Send lag of one process.", _WORKER),
 )
 
 CATALOG: Final = {metric.name: metric for metric in (*SERVER, *BUS, *PARENT, *GENERATOR)}

@@ -75,6 +75,7 @@ class UploadState(Protocol):
 
     uploads: dict[str, int]
     upload_bytes: int
+    uploads_expired: int
 
     @property
     def upload_duration(self) -> Distribution: ...
@@ -170,6 +171,7 @@ class UploadCollector(Collector):
         yield scalar("chat_uploads_active", self._uploads.active)
         yield labelled("chat_uploads_total", state.uploads)
         yield scalar("chat_upload_bytes_total", state.upload_bytes)
+        yield scalar("chat_uploads_expired_total", state.uploads_expired)
         yield histogram("chat_upload_duration_seconds", {(): state.upload_duration})
 
 

@@ -9,6 +9,7 @@ import gc
 import os
 import platform
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ from server.http import Router
 from server.hub import Hub
 from server.identity import Identity
 from server.limits import Admission
+from server.load import LoadMeter
 from server.loop_lag import LoopLag
 from server.pages import RecentRate, Status, metrics_pages, pages
 from server.retention import Retention
@@ -63,8 +65,14 @@ UPLOAD_SECONDS: Final = 5.0
 log = structlog.get_logger()
 
 _BACKLOG: Final = 4096
+_UNSENT_IN_KERNEL: Final = 128 * 1024
+"""Bytes that the kernel takes for a client beyond what is on its way (tcp(7), TCP_NOTSENT_LOWAT): without a limit its
+buffers hide several MiB from the ones that we count, and a client that stopped reading looks fine for long."""
 _RATE_SAMPLE_SECONDS: Final = 1.0
 _DISK_THREADS: Final = 4
+_GC_OBJECTS: Final = 50_000
+"""New objects until the collector looks for cycles, of which next to none are made: each connection is some dozens of
+objects, and by default thousands who come at once would have it walk them all, again and again."""
 
 
 class ChatServer:
@@ -110,6 +118,7 @@ class ChatServer:
         self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()))
         self._cluster = self._make_cluster(settings.nats) if settings.nats else None
         self._status.others = self._cluster
+        self._meter = LoadMeter(self.stats, hub.rooms, clock())
         self._wheel = HeartbeatWheel(settings.heartbeat_interval, settings.heartbeat_timeout, clock(), self.stats)
         self._lag = LoopLag(loop, clock, self.stats.event_loop_lag)
         self._admission = Admission(
@@ -120,7 +129,8 @@ class ChatServer:
                 *server_collectors(self.stats, hub.rooms, self._uploads, self._admission),
                 *([BusCollector(self.stats, self._cluster)] if self._cluster is not None else ()),
                 BuildCollector(__version__, platform.python_version(), version("uvloop"), version("websockets")),
-            )
+            ),
+            duration="chat_scrape_duration_seconds",
         ).render
         identity = Identity(settings.jwt_secret_file) if settings.jwt_secret_file else None
         own_address = settings.metrics_port is not None
@@ -168,6 +178,7 @@ class ChatServer:
         # What was made until now lives as long as the process: keep the collector from walking it again and again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_GC_OBJECTS)
         return lines
 
     def reload_certificate(self) -> None:
@@ -247,6 +258,8 @@ class ChatServer:
             address = f"{_bracketed(self._settings.host)}:{port}"
             raise SettingsError(f"cannot listen on {address}: {_in_words(error)}") from None
         self._listeners.append(listener)
+        for each in listener.sockets:  # what it accepts inherits this
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL)
         return int(listener.sockets[0].getsockname()[1])
 
     def _turn_wheel(self) -> None:
@@ -254,7 +267,9 @@ class ChatServer:
         self._again(self._wheel.resolution, self._turn_wheel)
 
     def _sample_rate(self) -> None:
-        self._status.rate.sample(self._clock(), self._status.received)
+        now = self._clock()
+        self._status.rate.sample(now, self._status.received)
+        self._hub.tell_load(self._meter.measure(now, self._lag.take_worst()))
         self._again(_RATE_SAMPLE_SECONDS, self._sample_rate)
 
     def _again(self, seconds: float, callback: Callable[[], None]) -> None:

@@ -115,11 +115,10 @@ class Connection(asyncio.Protocol):
         self.heard_at = now
         gate.services.stats.received_bytes += len(data)
         self._bytes_in += len(data)
-        if not self._hearing:
+        if not self._hearing and self._patience > 0:
             self._patience -= len(data)
-            if self._patience < 0:
-                self._transport.abort()
-                return
+            if self._patience <= 0:
+                self.hold()  # cut off it would lose its goodbye, which may still be on its way
         if gate.tick.is_over(now):
             self.hold()  # so that nothing overtakes these bytes
             gate.tick.defer(lambda: self._handle_deferred(data, now))
@@ -158,6 +157,9 @@ class Connection(asyncio.Protocol):
         seconds = services.clock() - self._opened_at
         services.stats.session_duration.observe(seconds)
         self._log_life(seconds)
+        # What refers back to this, lest thousands who go at once wait for the cycle collector.
+        self._protocol.parser.close()
+        del self._endpoint, self._protocol
 
     @property
     def is_busy(self) -> bool:
@@ -246,20 +248,13 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _log_life(self, seconds: float) -> None:
-        reason = cast("CloseReason", self._reason)
-        username = self._endpoint.username
-        log.info(
-            "connection closed",
-            client=self._admitted.address,
-            path=self._admitted.target,
-            **({} if username is None else {"username": username}),
-            seconds=round(seconds, 3),
-            bytes_in=self._bytes_in,
-            bytes_out=self._bytes_out,
-            messages_in=self._messages_in,
-            reason=reason.label,
-            code=reason.code,
-        )
+        reason, username = cast("CloseReason", self._reason), self._endpoint.username
+        who = {"client": self._admitted.address, "path": self._admitted.target}
+        if username is not None:
+            who["username"] = username
+        counts = {"bytes_in": self._bytes_in, "bytes_out": self._bytes_out, "messages_in": self._messages_in}
+        end = {"reason": reason.label, "code": reason.code}
+        log.info("connection closed", **who, seconds=round(seconds, 3), **counts, **end)
 
     def _is_too_much(self, more: int) -> bool:
         """Tell whether so many bytes more would be above the hard limit; then the peer is given up."""
@@ -311,16 +306,21 @@ class Connection(asyncio.Protocol):
             self._fail(CloseReason.INTERNAL, "internal error")
 
     def _handle_deferred(self, data: bytes, now: float) -> None:
-        self._handle(data, now)
+        if not self._transport.is_closing():
+            self._handle(data, now)
         self.release()
 
     def _judge(self, frame: bytes, now: float) -> None:
         """Let the protocol look at a frame, and act on what it says."""
+        if not self._hearing and frame[0] & 0x0F != Opcode.CLOSE:
+            return  # only a goodbye is still of interest
         protocol = self._protocol
         protocol.receive_data(frame)
         for event in protocol.events_received():
             if isinstance(event, Frame) and self._hearing:
                 self._take(event, now)
+        if self._hearing:
+            self._endpoint.odd(len(frame), now)
         self._pump()
         if protocol.close_rcvd is not None or protocol.parser_exc is not None:
             self._shut()

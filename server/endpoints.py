@@ -67,6 +67,9 @@ class Endpoint(Protocol):
     def binary(self, payload: bytes, received_at: float) -> None:
         """Take one binary message."""
 
+    def odd(self, size: int, received_at: float) -> None:
+        """Take note of a frame of so many bytes that is not a whole text: a ping, a fragment, a chunk."""
+
     def catch_up(self) -> None:
         """Send at once whatever waits for this client."""
 
@@ -74,10 +77,44 @@ class Endpoint(Protocol):
         """Take note that the connection is gone."""
 
 
+class Limit:
+    """How fast one client may speak: above that it is slowed down, and closed when it goes on and on.
+
+    Attributes:
+        pace: None where there is no limit.
+    """
+
+    __slots__ = ("_excess", "_most", "_peer", "_stats", "pace")
+
+    def __init__(self, peer: Peer, services: Services) -> None:
+        rate = services.settings.message_rate
+        self._most = BURST_SECONDS * rate
+        self.pace = Pace(rate, self._most) if rate else None
+        self._peer = peer
+        self._stats = services.stats
+        self._excess = 0  # since the client last kept to it
+
+    def curb(self, pace: Pace, label: str, now: float) -> bool:
+        """Count one over the limit, and slow its sender down; return whether it is the first since it kept to it."""
+        self._stats.rate_limited[label] += 1
+        self._excess = 1 if self._excess and pace.rested(now) else self._excess + 1
+        if self._excess > self._most:
+            self._peer.close(CloseReason.POLICY, "too many messages")
+        else:
+            self._peer.pause(pace.wait(now))
+        return self._excess == 1
+
+    def odd(self, size: int, now: float) -> None:
+        """Count a frame that is no message of its own, or that carries little: it costs as much as a message."""
+        pace = self.pace
+        if size < wire.CHUNK_BYTES and pace is not None and not pace.take(now):
+            self.curb(pace, "frames", now)
+
+
 class ChatEndpoint:
     """The chat protocol."""
 
-    __slots__ = ("_client", "_excess", "_is_proven", "_pace", "_peer", "_services", "_transfer", "_work")
+    __slots__ = ("_client", "_is_proven", "_limit", "_pace", "_peer", "_services", "_transfer", "_work", "odd")
 
     def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
         settings = services.settings
@@ -88,9 +125,9 @@ class ChatEndpoint:
         self._is_proven = username is not None
         self._transfer: FileTransfer | None = None  # made with the first upload: most clients never have one
         self._work = settings.work_per_message
-        burst = BURST_SECONDS * settings.message_rate
-        self._pace = Pace(settings.message_rate, burst) if settings.message_rate else None
-        self._excess = 0  # messages over the limit since the client last kept to it
+        self._limit = Limit(peer, services)
+        self._pace = self._limit.pace
+        self.odd = self._limit.odd
 
     @property
     def is_busy(self) -> bool:
@@ -116,7 +153,8 @@ class ChatEndpoint:
         """Decode one message and let it take effect; what is wrong with it is answered with an `error`."""
         services = self._services
         if self._pace is not None and not self._pace.take(received_at):
-            self._curb(self._pace, received_at)
+            if self._limit.curb(self._pace, "messages", received_at):
+                self._refuse(RequestError(ErrorCode.RATE_LIMITED))
             return
         try:
             message = wire.decode(payload)
@@ -149,17 +187,6 @@ class ChatEndpoint:
             self._transfer.vanish()
         self._services.hub.disconnect(self._client, now)
 
-    def _curb(self, pace: Pace, now: float) -> None:
-        """Drop a message over the limit, and slow its sender down; who goes on and on is closed."""
-        self._services.stats.rate_limited["messages"] += 1
-        self._excess = 1 if self._excess and pace.rested(now) else self._excess + 1
-        if self._excess == 1:
-            self._services.hub.refuse(self._client, RequestError(ErrorCode.RATE_LIMITED))
-        elif self._excess > BURST_SECONDS * self._services.settings.message_rate:
-            self._peer.close(CloseReason.POLICY, "too many messages")
-            return
-        self._peer.pause(pace.wait(now))
-
     def _transfers(self) -> FileTransfer:
         if self._transfer is None:
             self._transfer = FileTransfer(self._client, self._peer, self._services)
@@ -174,10 +201,12 @@ class ChatEndpoint:
 class NotificationsEndpoint:
     """Receive only: what happens on the server as a whole."""
 
-    __slots__ = ("_client", "_services", "username")
+    __slots__ = ("_client", "_limit", "_services", "odd", "username")
 
     def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
         self._services = services
+        self._limit = Limit(peer, services)
+        self.odd = self._limit.odd
         self._client = Client(secrets.token_hex(8), peer)
         self.username = username
 
@@ -185,14 +214,20 @@ class NotificationsEndpoint:
 
     def opened(self) -> None:
         """Start watching."""
-        self._services.hub.watchers.add(self._client)
+        self._services.hub.watch(self._client)
 
-    def text(self, _payload: bytes, _received_at: float) -> None:
+    def text(self, payload: bytes, received_at: float) -> None:
+        """Refuse what a watcher sends."""
+        pace = self._limit.pace
+        if pace is None or pace.take(received_at):
+            self.binary(payload, received_at)
+        else:
+            self._limit.curb(pace, "messages", received_at)
+
+    def binary(self, _payload: bytes, _received_at: float) -> None:
         """Refuse what a watcher sends."""
         self._services.stats.invalid_messages[ErrorCode.RECEIVE_ONLY.code] += 1
         self._services.hub.refuse(self._client, RequestError(ErrorCode.RECEIVE_ONLY))
-
-    binary = text
 
     def catch_up(self) -> None:
         """Send at once what waits for the end of the tick."""
@@ -225,6 +260,9 @@ class EchoEndpoint:
     def binary(self, payload: bytes, _received_at: float) -> None:
         """Send a binary message back."""
         self._echo(binary_frame(payload))
+
+    def odd(self, size: int, received_at: float) -> None:
+        """Take any number: an echo is there to be measured with."""
 
     def catch_up(self) -> None:
         """Send nothing: an echo never waits."""

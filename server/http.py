@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from server.stats import HTTP_PATHS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -99,6 +101,6 @@ class Router:
         return answer
 
     def count(self, path: str, code: int) -> None:
-        """Count an answer; a path that no page has counts as `other`."""
-        label = path if path in self._pages else "other"
+        """Count an answer; a path that is none of ours, or only a part of a page, counts as `other`."""
+        label = path if path in self._pages and path in HTTP_PATHS else "other"
         self._stats.http_requests[label, code] = self._stats.http_requests.get((label, code), 0) + 1

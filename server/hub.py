@@ -9,7 +9,10 @@ the room's messages in one order; a newcomer sees its own `userJoined` before it
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from server import messages as wire
 from server.bus_messages import EVERYONE
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 PRESENCE_SECONDS: Final = 0.25
 """How often a large room is told of comings and goings."""
+
+LOADS_KEPT: Final = 120
+"""A newcomer among the watchers gets so many of the last reports of the server's load."""
 
 
 class Client:
@@ -79,6 +85,7 @@ class Hub:
         self.rooms: dict[str, Room] = {}
         self.everyone = self._make_room(EVERYONE)
         self.watchers = self._make_room("watchers")
+        self._loads: deque[wire.Load] = deque(maxlen=LOADS_KEPT)
         self._effects: dict[type[wire.Message], Callable[..., None]] = {
             wire.SendChatMessage: self._chat_message,
             wire.SendTyping: self._typing,
@@ -155,6 +162,18 @@ class Hub:
                 size=size,
             )
         )
+
+    def watch(self, client: Client) -> None:
+        """Let a client watch the server; what was told of its load in the last minute comes first."""
+        for load in self._loads:
+            self.reply(client, load)
+        self.watchers.add(client)
+
+    def tell_load(self, load: wire.Load) -> None:
+        """Tell the watchers what the server does, and remember it for those who come."""
+        self._loads.append(structs.replace(load, largest_rooms=()))  # of those, only the present is of interest
+        if self.watchers:
+            self._publish(self.watchers, load, self._clock())
 
     def announce_drain(self) -> None:
         """Tell the watchers that the server goes away."""

@@ -21,6 +21,7 @@ class LoopLag:
         self._clock = clock
         self._histogram = histogram
         self._expected = 0.0
+        self._worst = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -33,6 +34,13 @@ class LoopLag:
         if self._timer is not None:
             self._timer.cancel()
 
+    def take_worst(self) -> float:
+        """Return the longest lag, in seconds, since this was last called."""
+        worst, self._worst = self._worst, 0.0
+        return worst
+
     def _sample(self) -> None:
-        self._histogram.observe(max(0.0, self._clock() - self._expected))
+        lag = max(0.0, self._clock() - self._expected)
+        self._worst = max(self._worst, lag)
+        self._histogram.observe(lag)
         self.start()

@@ -220,6 +220,29 @@ class Notification(Message, frozen=True, tag="notification", omit_defaults=True)
     size: int | None = None
 
 
+class RoomSize(Struct, frozen=True, rename="camel", gc=False):
+    """Say how many are in a room."""
+
+    room: str
+    user_count: int
+
+
+class Load(Message, frozen=True, tag="load", rename="camel"):
+    """Tell a watcher once a second what the server does: rates since the last one, loop lag as the worst since then.
+
+    Uptime and lag in seconds; kills since the start; the largest rooms first.
+    """
+
+    uptime: float
+    connections: int
+    rooms: int
+    messages_per_second: float
+    deliveries_per_second: float
+    heartbeat_kills: int
+    loop_lag: float
+    largest_rooms: tuple[RoomSize, ...]
+
+
 class Error(Message, frozen=True, tag="error"):
     """Refuse a message; `about` is its type where it has one."""
 
@@ -245,6 +268,7 @@ ServerMessage = (
     | FileSaved
     | FileShared
     | Notification
+    | Load
     | Error
 )
 

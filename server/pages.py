@@ -1,4 +1,4 @@
-"""What GET answers: the chat page, health, status, metrics."""
+"""What GET answers: the pages and their parts, health, status, metrics."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 WEB: Final = Path(__file__).parent / "web"
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"  # no text becomes HTML, not even by mistake
 )
-_ASSETS: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/chat.js": ("chat.js", "text/javascript; charset=utf-8"),
-    "/chat.css": ("chat.css", "text/css; charset=utf-8"),
+_PAGES: Final = {"index": "/", "live": "/live"}
+_CONTENT_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
 }
 _RATE_SECONDS: Final = 5.0
 
@@ -44,7 +46,7 @@ class MetricsPage(Protocol):
     @property
     def content_type(self) -> str: ...
     @property
-    def content_encoding(self) -> str | None: ...
+    def headers(self) -> Mapping[str, str]: ...
 
 
 class RecentRate:
@@ -141,8 +143,10 @@ def pages(
     answers: dict[str, Callable[[Headers], Answer]] = {"/health": health, "/api/status": api_status}
     if render_metrics is not None:
         answers |= metrics_pages(render_metrics)
-    for path, (name, content_type) in _ASSETS.items():
-        answers[path] = _asset((WEB / name).read_bytes(), content_type)
+    for file in WEB.iterdir():
+        if file.suffix in _CONTENT_TYPES:
+            path = _PAGES[file.stem] if file.suffix == ".html" else f"/{file.name}"
+            answers[path] = _asset(file.read_bytes(), _CONTENT_TYPES[file.suffix])
     return answers
 
 
@@ -153,8 +157,7 @@ def metrics_pages(render: Callable[[str, str], MetricsPage]) -> Mapping[str, Cal
         # A list may come in several fields (RFC 9110, section 5.3).
         accept, encodings = (", ".join(headers.get_all(name)) for name in ("Accept", "Accept-Encoding"))
         page = render(accept, encodings)
-        extra = {"Content-Encoding": page.content_encoding} if page.content_encoding else {}
-        return Answer(HTTPStatus.OK, page.body, page.content_type, extra)
+        return Answer(HTTPStatus.OK, page.body, page.content_type, page.headers)
 
     return {"/metrics": metrics}
 
@@ -164,6 +167,10 @@ def _asset(body: bytes, content_type: str) -> Callable[[Headers], Answer]:
         HTTPStatus.OK,
         body,
         content_type,
-        {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Referrer-Policy": "no-referrer"},
+        {
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-cache",  # so that page and scripts are of one version
+        },
     )
     return lambda _headers: answer

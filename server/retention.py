@@ -75,6 +75,6 @@ class Retention:
         if isinstance(outcome, BaseException):
             log.error("upload folder not swept", **cause(outcome))
             return
-        self._uploads.walk_ended(outcome.kept)
+        self._uploads.walk_ended(outcome.kept, outcome.files)
         if outcome.files:
             log.info("uploads expired", files=outcome.files, bytes=outcome.freed)

@@ -44,7 +44,7 @@ REJECTIONS: Final = (
     "handshake_rate",
     "draining",
 )
-RATE_LIMITS: Final = ("messages",)
+RATE_LIMITS: Final = ("messages", "frames")
 DROP_REASONS: Final = ("closed", "slow")
 HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
 HTTP_CODES: Final = (200, 400, 404, 405, 408, 413, 431, 503)
@@ -114,6 +114,8 @@ class ServerStats:
     bus_messages: dict[str, int] = field(default_factory=lambda: _zeros(BUS_DIRECTIONS))
     bus_dropped: dict[str, int] = field(default_factory=lambda: _zeros(BUS_DROP_REASONS))
     """Chat messages that other nodes did not get from us, and, as `lost`, that we did not get from them."""
+    uploads_expired: int = 0
+    """Stored files removed because their time was up."""
     fanout_recipients: Histogram = field(default_factory=lambda: Histogram(RECIPIENT_BOUNDS))
     fanout_duration: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
     ping_rtt: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))

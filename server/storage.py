@@ -2,13 +2,15 @@
 
 A file is stored under a generated name. While chunks come in, the data is in `<id>.part`; `finish` writes `<id>.json`
 (name, size, type, sha256) and renames the data to `<id>`, so a file without that suffix is always whole. Names that are
-not ours are never touched: the folder may hold more than uploads.
+not ours are never touched: the folder may hold more than uploads. Several processes may share it: whoever writes a
+`.part` holds a lock on it (flock(2)), which the system takes back from a process that is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -88,7 +90,7 @@ class PartialFile:
         """
         if not self._abandoned:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path.with_suffix(_PARTIAL), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            self._file = _make_and_lock(self._path.with_suffix(_PARTIAL))
             self._made = True
 
     def write(self) -> None:
@@ -119,9 +121,9 @@ class PartialFile:
         saved = FileSaved(
             upload_id=self._path.name, name=self._start.name, size=self._start.size, sha256=self._digest()
         )
-        self._close()
         self._path.with_suffix(_METADATA).write_bytes(describe(self._start, saved.sha256))
         self._path.with_suffix(_PARTIAL).rename(self._path)
+        self._close()  # and with that the lock is gone
         return saved
 
     def discard(self) -> None:
@@ -176,15 +178,14 @@ class Folder:
         self.path = path
 
     def remove_leftovers(self) -> None:
-        """Remove what a crashed process left half-written.
+        """Remove what a crashed process left half-written, and nothing that a living one writes.
 
         Raises:
             OSError: the folder cannot be read, or something in it not be removed.
         """
         for partial in self.path.glob("*" + _PARTIAL):
             if _OURS.fullmatch(partial.stem):
-                partial.unlink(missing_ok=True)
-                partial.with_suffix(_METADATA).unlink(missing_ok=True)
+                _remove_unless_locked(partial)
 
     def sweep(self, stored_before: float) -> Swept:
         """Remove the files that were stored before a moment (Unix seconds), and add up what the others take.
@@ -210,6 +211,37 @@ class Folder:
                 else:
                     kept += size
         return Swept(files, freed, kept)
+
+
+def _make_and_lock(path: Path) -> int:
+    """Return the descriptor of a new file that nobody takes for a leftover."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file).st_nlink:
+                return file
+        except OSError:
+            os.close(file)
+            path.unlink(missing_ok=True)
+            raise
+        os.close(file)  # another process starts just now, and was faster
+
+
+def _remove_unless_locked(partial: Path) -> None:
+    try:
+        file = os.open(partial, os.O_RDONLY)
+    except FileNotFoundError:
+        return  # it was finished, or someone else tidies up, too
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if partial.exists():  # it may have been finished just now; its metadata stays then
+            partial.with_suffix(_METADATA).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
+    except BlockingIOError:
+        pass  # somebody is writing it
+    finally:
+        os.close(file)
 
 
 def _size(path: Path) -> int:

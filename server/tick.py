@@ -3,7 +3,8 @@
 libuv serves up to 48 rounds of 1 024 ready sockets before it leaves an iteration (uv__io_poll), and only then come the
 callbacks of `call_soon`: with more than a thousand clients that talk faster than they can be served, nothing would be
 flushed, nobody accepted and no timer run for seconds. So a tick has a budget of time. What is read after that waits,
-and is worked off in the next ticks, in its order, a budget at a time.
+and is worked off in the next ticks, in its order, a budget at a time. So has its end, where rooms are flushed: what
+that leaves to do is done at the ends that follow, with reads between.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BUDGET_SECONDS: Final = 0.05
+END_SECONDS: Final = 0.01
+"""How long the end of a tick may take, however many rooms are to be flushed; or as long as its reads took."""
 
 
 class Tick:
@@ -59,21 +62,25 @@ class Tick:
 
     def _end(self) -> None:
         """End a tick; with work deferred, that is the next one's beginning."""
+        began = self._deadline - BUDGET_SECONDS
         self._deadline = math.inf
         try:
-            self._run_at_end()
+            self._run_at_end(self._clock() - began)
             if self._deferred:
                 self._work_off()
-                self._run_at_end()
+                self._run_at_end(BUDGET_SECONDS)
         finally:
             self._is_open = False
             if self._at_end or self._deferred:  # one that fails takes no other with it
                 self._open()
 
-    def _run_at_end(self) -> None:
+    def _run_at_end(self, seconds: float) -> None:
         """Run what was asked for so far; what these ask for, to go on with a slice, waits for the next end."""
+        deadline = self._clock() + max(seconds, END_SECONDS)
         for _ in range(len(self._at_end)):
             self._at_end.popleft()()
+            if self._clock() >= deadline:
+                return
 
     def _work_off(self) -> None:
         deadline = self._clock() + BUDGET_SECONDS

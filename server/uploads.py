@@ -153,6 +153,7 @@ class UploadStore:
         """Note that the folder is being added up."""
         self._stored_since_walk = 0
 
-    def walk_ended(self, kept: int) -> None:
-        """Learn what stored files take; those stored meanwhile may count twice until the next walk."""
+    def walk_ended(self, kept: int, expired: int) -> None:
+        """Learn what stored files take, and how many were removed; those stored meanwhile may count twice for now."""
+        self._stats.uploads_expired += expired
         self._stored = kept + self._stored_since_walk

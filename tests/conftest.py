@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-pytest_plugins = ["tests.metrics.fixtures", "tests.peers.fixtures"]
+pytest_plugins = ["tests.metrics.fixtures", "tests.peers.fixtures", "tests.web.fixtures"]
 
 # A test never fails because the machine is slow.
 settings.register_profile(
     "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 settings.load_profile("patient")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what tests have proved in numbers: `record_property("proved", "...")`."""
+    for report in terminalreporter.stats.get("passed", ()):
+        for name, text in report.user_properties:
+            if name == "proved":
+                terminalreporter.write_line(str(text))
 
 
 @pytest.fixture

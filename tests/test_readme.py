@@ -10,7 +10,9 @@ import pytest
 
 from capacity.errors import ExitCode
 from capacity.settings import read_settings
-from loadtest._options import INSECURE_HELP, OPTIONS
+from loadtest._options import INSECURE_HELP, OPTIONS, THRESHOLD_HELP
+from loadtest._shapes import DESCRIPTIONS
+from loadtest._summary import EXIT_CODES
 from tests.tables import ROOT, rows
 
 README = (ROOT / "README.md").read_text()
@@ -65,7 +67,18 @@ def test_the_options_of_the_load_test() -> None:
         [f"--{option.name}", "" if option.default in (None, "") else str(option.default), option.help]
         for option in OPTIONS
     ]
-    assert rows("README.md", "### Options of the load test") == [*expected, ["--insecure", "", INSECURE_HELP]]
+    others = [["--threshold", "", THRESHOLD_HELP], ["--insecure", "", INSECURE_HELP]]
+    assert rows("README.md", "### Options of the load test") == [*expected, *others]
+
+
+def test_the_exit_codes_of_the_load_test() -> None:
+    listed = {int(code): text.replace("`", "") for code, text in rows("README.md", "### Exit codes of the load test")}
+    assert listed == {code: text.replace("`", "") for code, text in EXIT_CODES.items()}
+
+
+def test_the_shapes_of_the_load_test() -> None:
+    listed = {name: text.replace("`", "") for name, text in rows("README.md", "### Shapes")}
+    assert listed == {shape.value: text.replace("`", "") for shape, text in DESCRIPTIONS.items()}
 
 
 def test_the_classes_of_the_load_test_and_their_weights() -> None:

@@ -1,137 +1,224 @@
-// The chat page: one connection to the server that served it. Names and texts only ever become text nodes.
+// The chat page: wires one ChatClient to what people see and do.
 
-const SHOWN = 500; // messages kept on the page
-const TYPING_MS = 3000; // how often typing is told, and how long the hint stays
-const RETRY_MS = [500, 20000]; // first and longest pause before a reconnect; the real one is drawn below it
+import { ChatClient, MAX_TEXT_BYTES } from "./chat-client.js";
+import { People, Rooms, Typing } from "./company.js";
+import { feed } from "./live.js";
+import { MessageList, called } from "./messages.js";
+import { Sharing, inWords } from "./sharing.js";
 
 const $ = (id) => document.getElementById(id);
-const typing = new Map();
-let socket;
-let failures = 0;
-let typedAt = 0;
-
-function connect() {
-  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/chat`);
-  socket.onopen = () => {
-    failures = 0;
-    $("state").textContent = "connected";
-    if ($("where").dataset.room) enter();
-  };
-  socket.onmessage = ({ data }) => {
-    const message = JSON.parse(data);
-    handlers[message.type]?.(message);
-  };
-  socket.onclose = () => {
-    setJoined(false);
-    const pause = Math.random() * Math.min(RETRY_MS[1], RETRY_MS[0] * 2 ** failures++);
-    $("state").textContent = "connection lost, trying again";
-    setTimeout(connect, pause);
-  };
-}
-
-const send = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
-const called = (user) => user ?? "someone";
-
-const handlers = {
-  roomJoined({ room, userCount }) {
-    $("where").textContent = room;
-    $("where").dataset.room = room;
-    count(userCount);
-    setJoined(true);
-    $("text").focus();
-  },
-  userJoined({ user, userCount }) {
-    count(userCount);
-    notice(`${called(user)} came in`);
-  },
-  userLeft({ user, userCount }) {
-    count(userCount);
-    stopTyping(user);
-    notice(`${called(user)} left`);
-  },
-  chatMessage({ user, text, timestamp }) {
-    stopTyping(user);
-    say(user, text, timestamp);
-  },
-  chat: ({ user, text }) => say(user, text, Date.now()),
-  userTyping({ user }) {
-    clearTimeout(typing.get(user));
-    typing.set(user, setTimeout(() => stopTyping(user), TYPING_MS + 1000));
-    showTyping();
-  },
-  fileShared: ({ user, name, size }) => notice(`${called(user)} shared ${name} (${size} bytes)`),
-  error: ({ message }) => notice(message),
+const HERD = ["Bison", "Zebra", "Oryx", "Gazelle", "Yak", "Eland", "Mustang", "Caribou", "Kudu", "Impala", "Gnu", "Llama"];
+const MOODS = ["Amber", "Bold", "Calm", "Dusty", "Early", "Fleet", "Golden", "Hazel", "Keen", "Merry", "Quick", "Sunny"];
+const any = (words) => words[Math.floor(Math.random() * words.length)];
+const roomOfAddress = () => {
+  try {
+    return decodeURIComponent(location.hash.slice(1)) || "lobby";
+  } catch {
+    return "lobby"; // not an address of ours
+  }
 };
 
-function count(n) {
-  $("count").textContent = `${n} here`;
+const scheme = location.protocol === "https:" ? "wss" : "ws";
+const client = new ChatClient(`${scheme}://${location.host}/ws/chat${location.search}`);
+const messages = new MessageList($("messages"), $("newer"));
+const rooms = new Rooms($("rooms"), enter);
+const people = new People($("people"));
+const typing = new Typing($("typing"));
+const mine = new Map(); // id -> {item, text} of messages whose fate is open
+let unseen = 0;
+let isIn = false; // the room
+
+// --- the connection ---
+
+const STATES = { connecting: "connecting", open: "connected", waiting: "connection lost", closed: "disconnected" };
+
+client.onState = ({ state }) => {
+  $("connection").dataset.state = state;
+  $("state").textContent = STATES[state];
+  $("latency").textContent = "";
+  $("retry").hidden = state !== "waiting" && state !== "closed";
+};
+client.onLatency = ({ ms }) => ($("latency").textContent = `· ${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
+client.onDisconnected = ({ code, reason, retryMs }) => {
+  typing.clear();
+  isIn = false;
+  const why = code === 1012 ? "the server restarts" : retryMs === null && reason ? `closed: ${reason}` : "connection lost";
+  $("state").textContent = retryMs === null ? why : `${why}, coming back`;
+};
+$("retry").addEventListener("click", () => client.connect());
+
+// --- rooms and people ---
+
+function enter(room) {
+  const isNew = room !== client.room;
+  try {
+    client.joinRoom(room);
+  } catch (error) {
+    complain(error);
+    return;
+  }
+  if (isNew) {
+    isIn = false;
+    messages.clear();
+    typing.clear();
+    mine.clear();
+    if (roomOfAddress() !== room) history.pushState(null, "", `#${encodeURIComponent(room)}`);
+  }
+  showDrawer(false);
+  $("text").focus();
 }
 
-function setJoined(joined) {
-  for (const control of $("say").querySelectorAll("input, button")) control.disabled = !joined;
+function counted(room, total) {
+  if (room !== client.room) return false;
+  people.setTotal(total);
+  rooms.setRoom(room, total);
+  $("count").textContent = $("here").textContent = total === 1 ? "only you" : `${total} here`;
+  return true;
 }
 
-function add(item) {
-  const list = $("messages");
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
-  list.append(item);
-  while (list.childElementCount > SHOWN) list.firstElementChild.remove();
-  if (atEnd) list.scrollTop = list.scrollHeight;
+client.onRoomJoined = ({ room, userCount }) => {
+  isIn = room === client.room;
+  people.reset(client.username, userCount);
+  $("where").textContent = room;
+  showTitle();
+  counted(room, userCount);
+};
+client.onUserJoined = ({ user, room, userCount }) => {
+  if (!isIn || !counted(room, userCount)) return; // our own comes before our `roomJoined`
+  people.came(user);
+  messages.presence(user, "came in");
+};
+client.onUserLeft = ({ user, userCount }) => {
+  if (!isIn) return;
+  counted(client.room, userCount);
+  people.left(user);
+  typing.stop(user);
+  messages.presence(user, "left");
+};
+client.onRoomPresence = ({ room, userCount, joined, left }) => {
+  if (counted(room, userCount)) messages.notice(`${joined} came in, ${left} left`);
+};
+feed.addEventListener("load", ({ detail }) => rooms.setLoad(detail));
+
+// --- what is said ---
+
+client.onMessage = ({ user, text, timestamp }) => {
+  typing.stop(user);
+  people.heard(user);
+  messages.say({ user, text, at: timestamp });
+  if (document.hidden) showTitle(unseen + 1);
+};
+client.onChat = ({ user, text }) => messages.say({ user, text, at: Date.now() });
+client.onTyping = ({ user }) => {
+  people.heard(user);
+  typing.start(user);
+};
+client.onFileShared = ({ user, name, size }) => messages.notice(`${called(user)} shared ${name} (${inWords(size)})`);
+client.onError = ({ code, message }) => {
+  if (!String(code).startsWith("upload_")) messages.notice(message); // an upload tells its own
+};
+client.onDelivery = ({ id, status }) => {
+  const sent = mine.get(id);
+  if (!sent) return;
+  if (status !== "sent") mine.delete(id);
+  messages.setFate(sent.item, status, () => {
+    sent.item.remove();
+    say(sent.text);
+  });
+};
+
+function say(text) {
+  const id = client.sendMessage(text);
+  if (!id) throw new Error("Too much is waiting for the connection already");
+  const item = messages.say({ user: client.username, text, at: Date.now(), mine: true });
+  // What could be written at once has told so already, before there was an item.
+  messages.setFate(item, client.queued ? "waiting" : "sent");
+  mine.set(id, { item, text });
 }
 
-function notice(text) {
-  const item = document.createElement("li");
-  item.className = "notice";
-  item.textContent = text;
-  add(item);
+function complain(error) {
+  $("complaint").textContent = error ? `${error.message[0].toUpperCase()}${error.message.slice(1)}.` : "";
 }
 
-function say(user, text, at) {
-  const item = document.createElement("li");
-  const time = document.createElement("time");
-  const name = document.createElement("b");
-  const words = document.createElement("bdi");
-  time.textContent = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  name.textContent = called(user);
-  words.textContent = text;
-  item.append(time, name, words);
-  add(item);
+function submit() {
+  const field = $("text");
+  if (!field.value.trim()) return;
+  try {
+    say(field.value);
+  } catch (error) {
+    complain(error instanceof RangeError ? new Error(`a message has at most ${inWords(MAX_TEXT_BYTES)}`) : error);
+    return;
+  }
+  complain(null);
+  field.value = "";
+  fit(field);
 }
 
-function stopTyping(user) {
-  clearTimeout(typing.get(user));
-  typing.delete(user);
-  showTyping();
+/** Let the field grow with its text. */
+function fit(field) {
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight + 2}px`;
 }
 
-function showTyping() {
-  const names = [...typing.keys()].map(called);
-  const who = names.length > 3 ? `${names.length} people` : names.join(", ");
-  $("typing").textContent = names.length ? `${who} typing…` : "";
-}
-
-function enter() {
-  send({ type: "setUsername", username: $("name").value });
-  send({ type: "joinRoom", room: $("room").value });
-}
-
-$("enter").addEventListener("submit", (event) => {
-  event.preventDefault();
-  enter();
-});
 $("say").addEventListener("submit", (event) => {
   event.preventDefault();
-  const text = $("text").value;
-  if (!text) return;
-  if (send({ type: "chatMessage", text }) !== false) {
-    say($("name").value, text, Date.now());
-    $("text").value = "";
-  }
+  submit();
 });
-$("text").addEventListener("input", () => {
-  if (Date.now() - typedAt < TYPING_MS) return;
-  typedAt = Date.now();
-  send({ type: "typing" });
+$("text").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  submit();
 });
+$("text").addEventListener("input", ({ target }) => {
+  fit(target);
+  if (target.value) client.sendTyping();
+});
+new Sharing(client, $("uploads"), ({ name, size, sha256 }) => {
+  messages.notice(`${name} is stored (${inWords(size)}, sha256 ${String(sha256).slice(0, 12)}…)`);
+}).listen($("attach"), $("file"), $("drop"));
 
-connect();
+// --- the rest of the page ---
+
+function showTitle(count = unseen) {
+  unseen = count;
+  document.title = `${count ? `(${count}) ` : ""}${client.room} - Stampede`;
+}
+
+function showDrawer(isOpen) {
+  document.body.classList.toggle("drawn", isOpen);
+  $("drawer").setAttribute("aria-expanded", String(isOpen));
+}
+
+function setName(name) {
+  try {
+    client.setUsername(name);
+  } catch (error) {
+    complain(error);
+    $("name").value = client.username;
+    return;
+  }
+  complain(null);
+  people.rename(name);
+  sessionStorage.setItem("name", name);
+}
+
+$("drawer").addEventListener("click", () => showDrawer(!document.body.classList.contains("drawn")));
+$("opening").addEventListener("submit", (event) => {
+  event.preventDefault();
+  enter($("room").value);
+  $("room").value = "";
+});
+$("naming").addEventListener("submit", (event) => {
+  event.preventDefault();
+  setName($("name").value);
+  $("text").focus();
+});
+$("name").addEventListener("change", ({ target }) => setName(target.value));
+addEventListener("popstate", () => enter(roomOfAddress()));
+document.addEventListener("keydown", (event) => event.key === "Escape" && showDrawer(false));
+document.addEventListener("visibilitychange", () => document.hidden || showTitle(0));
+
+$("name").value = sessionStorage.getItem("name") ?? `${any(MOODS)} ${any(HERD)}`;
+setName($("name").value);
+enter(roomOfAddress());
+client.connect();

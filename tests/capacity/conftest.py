@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from capacity.report import read_report
+from capacity.record import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,11 +36,15 @@ class Run:
 
     def await_first_verdict(self) -> None:
         """Read the run's output up to its first step."""
+        self.await_verdict("")
+
+    def await_verdict(self, text: str) -> None:
+        """Read the run's output up to the first step whose line holds the text."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if "users" in line:
+            if " users " in line and text in line:
                 return
-        pytest.fail(f"the run ended before its first step: {self.wait()}")
+        pytest.fail(f"the run ended before such a step: {self.wait()}")
 
     def child(self, module: str) -> psutil.Process:
         """Return the process that runs a module for it."""
@@ -78,6 +82,16 @@ class Run:
         return lines[0]
 
     @property
+    def runs(self) -> list[str]:
+        """What is in its folder of kept runs."""
+        return sorted((path.name for path in (self.folder.parent.parent / "runs").iterdir()), reverse=True)
+
+    @property
+    def revision(self) -> str:
+        """The git revision that its report names, as far as its kept folder shows it."""
+        return (self.report.environment.revision or "unknown")[:9]
+
+    @property
     def report(self) -> Report:
         """Its `report.json`, which never comes without a `report.html`."""
         assert (self.folder / "report.html").stat().st_size > 5000
@@ -93,7 +107,7 @@ def capacity(tmp_path: Path) -> Iterator[Callable[..., Run]]:
         mark = uuid.uuid4().hex
         folder = tmp_path / mark / "report"
         process = subprocess.Popen(
-            [sys.executable, "-m", "capacity", "--report", str(folder), *flags],
+            [sys.executable, "-m", "capacity", "--report", str(folder), "--runs", str(tmp_path / "runs"), *flags],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from capacity.answer import Load, about, answer_of, count
+from capacity.answer import Load, answer_of
 from capacity.search import Ending, Plan
+from capacity.words import about, count
 from tests.capacity import kit
 
 if TYPE_CHECKING:
@@ -108,7 +109,11 @@ def test_one_bounded_level_is_answered_yes_no_or_not_measured(steps: list[StepRe
     [
         (Load({"ChattingUser": 1}, 20, None, 1.0), "chatting users", "rooms of 20, one message a second each"),
         (Load({"TypingUser": 1}, 10, None, 0.2), "typing users", "rooms of 10, one message each 5 s"),
-        (Load({"OwnUser": 1}, None, 4, 2.5), "OwnUser users", "4 rooms, 2.5 messages a second each"),
+        (
+            Load({"OwnUser": 1}, None, 4, 2.5),
+            "OwnUser users",
+            "4 rooms that grow with them, 2.5 messages a second each",
+        ),
         (
             Load({"ChattingUser": 10, "TypingUser": 5}, 20, None, 1.0),
             "users",
@@ -124,3 +129,21 @@ def test_numbers_are_grouped_and_estimates_rounded() -> None:
     assert count(1234567) == "1 234 567"
     assert about(5951) == "5 950"
     assert about(97) == "97"
+
+
+def test_a_level_at_which_others_held_the_core_is_told_and_is_no_limit_of_the_server() -> None:
+    why = "others held 55 % of the server's core, which was full; the server got 45 %"
+    taken = kit.step(800, "invalid", reasons=[why], signals=["others on the server's core"], server_core_foreign=0.55)
+    steps = [kit.step(200), kit.step(400), taken, taken, kit.step(400), kit.step(400)]
+    answer = answer_of(kit.question(), steps, Ending.GENERATOR)
+    assert (answer.supported_users, answer.first_failing_users, answer.generator_limited_at) == (400, None, None)
+    assert f"At 800 it could not be told: {why}; run it again on a quiet machine." in answer.sentence
+    assert "load generator" not in answer.sentence
+
+
+def test_a_level_that_wavers_is_told_beside_the_interval() -> None:
+    wavering = [kit.step(900), kit.failing(900), kit.step(900)]
+    steps = [kit.step(800), kit.failing(1000), *wavering, kit.step(800), kit.step(800), kit.failing(1000)]
+    answer = answer_of(kit.question(), steps, Ending.CONVERGED)
+    assert (answer.supported_users, answer.first_failing_users) == (800, 1000)
+    assert "At 900 it wavers." in answer.sentence

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from capacity.charts import draw_charts
-from capacity.report import read_report, render_html, write_report
+from capacity.charts import charts_of
+from capacity.model import fit_model
+from capacity.record import read_report
+from capacity.report import _page, render_html, write_json, write_report
 from capacity.search import Ending
+from capacity.sizing import Demand, size_for
 from capacity.slo import parse_level
 from tests.capacity import kit
 
@@ -103,7 +106,7 @@ def test_the_answer_stands_on_top_and_every_step_in_the_table(name: str, report:
 def test_every_chart_has_both_shapes_and_words_for_those_who_do_not_see_it() -> None:
     html = page_of("interval")
     drawings = [attrs for tag, attrs in Page(html).elements if tag == "svg"]
-    assert [attrs["class"] for attrs in drawings] == ["wide", "narrow"] * 3
+    assert [attrs["class"] for attrs in drawings] == ["wide", "narrow"] * 5
     for attrs in drawings:
         assert attrs["role"] == "img"
         title, words = (attrs["aria-labelledby"] or "").split()
@@ -113,7 +116,7 @@ def test_every_chart_has_both_shapes_and_words_for_those_who_do_not_see_it() -> 
 
 
 def test_charts_take_their_colours_from_the_page() -> None:
-    for chart in draw_charts(REPORTS["generator"], [parse_level(text) for text in kit.LEVELS]):
+    for chart in charts_of(REPORTS["generator"], [parse_level(text) for text in kit.LEVELS]):
         for svg in chart.svgs:
             assert "var(--" in svg
             assert not re.search(r"#[0-9a-f]{6}\b", svg)
@@ -141,7 +144,7 @@ def test_text_from_outside_is_escaped() -> None:
 
 
 def test_json_has_the_promised_fields_and_reads_back(tmp_path: Path, report: Report) -> None:
-    write_report(report, tmp_path)
+    write_json(report, tmp_path)
     assert read_report(tmp_path / "report.json") == report
     plain = msgspec.json.decode((tmp_path / "report.json").read_bytes())
     promised = {"supported_users", "first_failing_users", "limited_by", "confirmed", "projected_users", "sentence"}
@@ -150,3 +153,27 @@ def test_json_has_the_promised_fields_and_reads_back(tmp_path: Path, report: Rep
         assert {"users", "verdict", "reasons", "window_s", "offered_per_s", "delivered_per_s"} <= set(step)
         assert {"deliver_p50_ms", "deliver_p99_ms", "lost", "server_cpu"} <= set(step)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
+
+
+def test_a_complete_run_leaves_its_charts_as_pictures_too(tmp_path: Path) -> None:
+    write_report(REPORTS["one step"], tmp_path, pictures=True)
+    pictures = sorted((tmp_path / "charts").iterdir())
+    assert [path.name for path in pictures] == [
+        f"{key}.png" for key in ("generator", "latency", "load", "server", "verdicts")
+    ]
+    for path in pictures:
+        content = path.read_bytes()
+        assert content.startswith(b"\x89PNG")
+        width, height = (int.from_bytes(content[at : at + 4]) for at in (16, 20))
+        assert width > 1500
+        assert height > 600
+
+
+def test_sizing_and_model_are_shown_with_their_arithmetic() -> None:
+    steps = [kit.step(users) for users in (100, 200, 300, 400, 600, 800)]
+    whole = kit.report([*steps, kit.failing(1600)])
+    sizing = size_for(Demand(10_000, 0.3), whole.answer, whole.steps)
+    page = Page(_page(msgspec.structs.replace(whole, sizing=sizing, model=fit_model(steps)), []))
+    assert "For 10\N{NARROW NO-BREAK SPACE}000 users" in page.text
+    assert "10\N{NARROW NO-BREAK SPACE}000 / 560" in page.text
+    assert "contention" in page.text

@@ -89,3 +89,33 @@ def test_help_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "loss<0.1%" in shown
     assert "STAMPEDE_CAPACITY_WINDOW" in shown
+
+
+def test_thorough_takes_its_time_unless_a_flag_says_otherwise() -> None:
+    settings = read_settings(["--thorough", "--window", "12"], {})
+    assert (settings.thorough, settings.max_duration, settings.window) == (True, 1800.0, 12.0)
+    assert read_settings([], {}).max_duration == 150.0
+
+
+@pytest.mark.parametrize(("text", "share"), [("30%", 0.3), ("0.25", 0.25), ("0", 0.0)])
+def test_headroom_is_a_share(text: str, share: float) -> None:
+    assert read_settings(["--target-users", "10", "--headroom", text], {}).headroom == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["100%", "-1%", "much", "1"])
+def test_another_headroom_is_refused(text: str) -> None:
+    with pytest.raises(SystemExit):
+        read_settings([f"--headroom={text}"], {})
+
+
+def test_sources_are_urls() -> None:
+    settings = read_settings(["--metrics", "http://a:1/metrics", "--metrics", "http://b:1/metrics"], {})
+    assert settings.metrics == ("http://a:1/metrics", "http://b:1/metrics")
+    for flag in ("--metrics", "--prometheus"):
+        with pytest.raises(UsageError, match="is not a URL such as"):
+            read_settings([flag, "chat:9090"], {})
+
+
+def test_no_folder_of_runs_keeps_none() -> None:
+    assert read_settings([], {}).runs == "runs"
+    assert read_settings(["--runs", ""], {}).runs is None

@@ -128,3 +128,31 @@ def test_what_disturbed_the_servers_core_is_noted_and_changes_nothing() -> None:
 
 def test_a_server_of_which_nothing_is_known_can_still_pass_on_client_figures() -> None:
     assert verdict(ServerWindow()).outcome is Outcome.PASS
+
+
+def test_a_miss_while_others_hold_the_full_core_is_invalid_and_says_so() -> None:
+    missed = {"latency_intended": kit.histogram(*[900.0] * 100)}
+    found = verdict(kit.server(cpu=0.45, core_busy=1.0), **missed)
+    assert found.outcome is Outcome.INVALID
+    assert found.reasons[0].cause is Cause.OTHERS
+    assert found.reasons[0].text == "others held 55 % of the server's core, which was full; the server got 45 %"
+
+
+@pytest.mark.parametrize(
+    "figures", [{"cpu": 0.85, "core_busy": 1.1}, {"cpu": 0.3, "core_busy": 0.6}, {"cpu": 0.6, "core_busy": 0.75}]
+)
+def test_a_miss_that_others_do_not_explain_stays_a_fail(figures: dict[str, float]) -> None:
+    found = verdict(kit.server(**figures), latency_intended=kit.histogram(*[900.0] * 100))
+    assert found.outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [{"problem": "no metrics at http://server/metrics: timed out"}, {"delivered": 0}],
+    ids=["silent", "still"],
+)
+def test_a_server_whose_figures_fell_silent_or_stand_still_never_passes(figures: dict[str, Any]) -> None:
+    found = verdict(kit.server(**figures))
+    assert found.outcome is Outcome.INVALID
+    assert (found.reasons[0].cause, found.reasons[0].signal) == (Cause.MISSING, "server metrics")
+    assert verdict(kit.server(**figures), lost=11_000, received=400).outcome is Outcome.FAIL

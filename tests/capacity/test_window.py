@@ -151,7 +151,7 @@ def test_a_page_is_summed_over_labels_and_what_it_lacks_is_none() -> None:
 
 def test_a_page_of_something_else_tells_nothing() -> None:
     sample = parse_metrics("up 1\n", at_s=1.0)
-    assert sample == ServerSample(at_s=1.0)
+    assert sample == ServerSample(at_s=1.0, page_at_s=1.0)
 
 
 def test_server_rates_are_of_the_window() -> None:
@@ -179,15 +179,31 @@ def test_a_quantile_beyond_the_last_bound_is_that_bound() -> None:
     [
         (None, ServerSample(at_s=1)),
         (ServerSample(at_s=1), None),
-        (ServerSample(at_s=1), ServerSample(at_s=1)),
-        (ServerSample(at_s=1, started_at=5), ServerSample(at_s=2, started_at=6)),
     ],
-    ids=["no start", "no end", "no time", "restarted"],
+    ids=["no start", "no end"],
 )
 def test_without_two_instants_of_one_server_nothing_is_known(
     before: ServerSample | None, after: ServerSample | None
 ) -> None:
     assert server_window(before, after) == ServerWindow()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        (ServerSample(at_s=1), ServerSample(at_s=1), "stand still"),
+        (ServerSample(at_s=1, started_at=5), ServerSample(at_s=2, started_at=6), "restarted"),
+        (ServerSample(at_s=1, processes=2), ServerSample(at_s=2), "restarted"),
+        (ServerSample(at_s=1, problem="silence"), ServerSample(at_s=2), "silence"),
+        (ServerSample(at_s=1), ServerSample(at_s=2, problem="silence"), "silence"),
+    ],
+)
+def test_a_gap_a_reset_and_silence_are_problems_by_name(
+    before: ServerSample, after: ServerSample, problem: str
+) -> None:
+    window = server_window(before, after)
+    assert window.cpu is None
+    assert problem in (window.problem or "")
 
 
 def test_a_source_that_falls_silent_leaves_none_not_zero() -> None:

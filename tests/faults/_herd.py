@@ -111,14 +111,18 @@ class Client:
 
 
 class Herd:
-    """Clients of one server; closes its sockets when it is left."""
+    """Clients of one server; closes its sockets when it is left.
+
+    Attributes:
+        handshakes: how many have not been answered yet.
+    """
 
     def __init__(self, url: str) -> None:
         host, _, port = url.partition("://")[2].rpartition(":")
         self._address = (host, int(port))
         self._epoll = select.epoll()
         self._discard = bytearray(_DISCARD_BYTES)
-        self._handshakes = 0
+        self.handshakes = 0
         self._number = 0
         self.clients: dict[int, Client] = {}
 
@@ -144,7 +148,7 @@ class Herd:
         client = Client(sock, head() if request is None else request, f"user{self._number:06d}")
         self.clients[sock.fileno()] = client
         self._epoll.register(sock, select.EPOLLIN | select.EPOLLOUT)
-        self._handshakes += 1
+        self.handshakes += 1
         return client
 
     def open(self, count: int, request: bytes | None = None, *, receive_buffer: int = 0) -> list[Client]:
@@ -153,10 +157,10 @@ class Herd:
         while len(clients) < count:
             clients += (
                 self.add(request, receive_buffer=receive_buffer)
-                for _ in range(min(count - len(clients), _IN_FLIGHT - self._handshakes))
+                for _ in range(min(count - len(clients), _IN_FLIGHT - self.handshakes))
             )
-            self.until(lambda: self._handshakes < _IN_FLIGHT // 2, "handshakes to be answered")
-        self.until(lambda: not self._handshakes, "handshakes to be answered")
+            self.until(lambda: self.handshakes < _IN_FLIGHT // 2, "handshakes to be answered")
+        self.until(lambda: not self.handshakes, "handshakes to be answered")
         refused = [client.answer[:200] for client in clients if not client.is_open]
         assert not refused, (len(refused), refused[0])
         return clients
@@ -291,7 +295,7 @@ class Herd:
             return
         client.status = int(client.answer[9:12])
         if client.status == 101:
-            self._handshakes -= 1
+            self.handshakes -= 1
             client.is_open = True
             rest = client.answer[end + 4 :]
             client.answer = b""
@@ -316,7 +320,7 @@ class Herd:
             return
         client.ended = True
         if not client.is_open:
-            self._handshakes -= 1
+            self.handshakes -= 1
         client.is_open = False
         with contextlib.suppress(OSError):
             self._epoll.unregister(client.sock)

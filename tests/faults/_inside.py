@@ -6,8 +6,9 @@ import asyncio
 import gc
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import structlog
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -19,7 +20,7 @@ from server.settings import Settings
 from server.visitor import Visitor
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, MutableMapping
     from pathlib import Path
 
 PATIENCE_SECONDS: Final = 60
@@ -31,6 +32,7 @@ class Pipe(asyncio.Transport):
     Attributes:
         written: everything that was sent, until somebody takes it.
         blocked: the peer reads nothing: what is written stays unsent.
+        reads: whether what arrives is handed on.
     """
 
     protocol: asyncio.Protocol
@@ -41,6 +43,7 @@ class Pipe(asyncio.Transport):
         self.closed = False
         self.half_closed = False
         self.blocked = False
+        self.reads = True
         self._unsent = 0
         self._high = 65536
         self._is_paused = False
@@ -76,8 +79,11 @@ class Pipe(asyncio.Transport):
 
     def pause_reading(self) -> None:
         assert not self.closed
+        self.reads = False
 
-    resume_reading = pause_reading
+    def resume_reading(self) -> None:
+        assert not self.closed
+        self.reads = True
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._high = 65536 if high is None else high
@@ -122,7 +128,7 @@ class Pipe(asyncio.Transport):
 
 
 class Complaints(logging.Handler):
-    """Whatever the server finds worth a warning."""
+    """Whatever the server, or a library that it uses, finds worth a warning."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -130,6 +136,11 @@ class Complaints(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(self.format(record))
+
+    def take(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> NoReturn:
+        """Take an event of the server's own log, the end of its way."""
+        self.lines.append(str(event))
+        raise structlog.DropEvent
 
 
 class World:
@@ -197,6 +208,9 @@ async def world(folder: Path, **settings: Any) -> AsyncIterator[World]:
     complaints = Complaints()
     root = logging.getLogger()
     root.addHandler(complaints)
+    before = structlog.get_config()
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(processors=[complaints.take], wrapper_class=quiet)
     try:
         inside = World(folder, **settings)
         yield inside
@@ -204,4 +218,5 @@ async def world(folder: Path, **settings: Any) -> AsyncIterator[World]:
         assert not inside.errors, inside.errors[0]
         assert not complaints.lines, complaints.lines[0]
     finally:
+        structlog.configure(**before)
         root.removeHandler(complaints)

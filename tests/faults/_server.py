@@ -17,7 +17,7 @@ import psutil
 from tests.processes import STOP_SECONDS, RunningServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PATIENCE_SECONDS = 60.0
 BLUNDERS = ("Traceback", "Error", "Exception", "Fatal", "exception")
@@ -87,23 +87,24 @@ class Server(RunningServer):
             self.check_log()
 
 
-def launch(*flags: str, prefix: Sequence[str] = ()) -> Server:
-    """Start `python -m server` on a free port; no drain time and uploads into a fresh folder unless flags say else."""
+def launch(*flags: str, prefix: Sequence[str] = (), constants: Mapping[str, float] | None = None) -> Server:
+    """Start a server on a free port; no drain time and uploads into a fresh folder unless flags say else.
+
+    Args:
+        flags: settings.
+        prefix: of the command.
+        constants: of the server's modules that are to be others, by dotted name.
+    """
     folder = Path(tempfile.mkdtemp(prefix="stampede-faults-"))
     log_path = folder / "log"
-    command = [
-        sys.executable,
-        "-m",
-        "server",
-        "--port",
-        "0",
-        "--drain-seconds",
-        "0",
-        "--upload-dir",
-        str(folder / "up"),
-    ]
+    program = ["server"]
+    if constants:
+        program = ["tests.faults._tuned", *(f"{name}={value}" for name, value in constants.items()), "--"]
+    settings = ["--port", "0", "--drain-seconds", "0", "--upload-dir", str(folder / "up"), *flags]
     with log_path.open("w") as log:
-        process = subprocess.Popen([*prefix, *command, *flags], stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", *program, *settings], stdout=subprocess.PIPE, stderr=log, text=True
+        )
     assert process.stdout is not None
     line = process.stdout.readline()
     match = re.search(r"wss?://\S+", line)

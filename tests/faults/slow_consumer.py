@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tests.faults._chatter import Chatter
-from tests.faults._herd import SWEEP_SECONDS, Herd
+from tests.faults._herd import PATIENCE_SECONDS, SWEEP_SECONDS, Herd, frame, message
 from tests.faults._server import launch
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Outcome:
         grown: bytes by which the server's memory grew at most while members did not read.
         codes: close codes and reasons that those got.
         closed: by metric label.
+        torn: how many were left in the middle of a message.
         kills: counted by the metric.
     """
 
@@ -46,6 +47,7 @@ class Outcome:
     grown: int = 0
     codes: list[tuple[int, str]] = field(default_factory=list)
     closed: dict[str, int] = field(default_factory=dict)
+    torn: int = 0
     kills: int = 0
 
     @property
@@ -65,28 +67,50 @@ class Outcome:
 
 
 def measure(stopped: int, seconds: float, rounds: int, *flags: str) -> Outcome:
-    """Compare windows of so many seconds, two a round; further rounds only while the difference is too large."""
+    """Compare windows of so many seconds, two a round; further rounds only while the difference is too large.
+
+    The room always has 200 members: in one window all of them read, in the other some have stopped.
+    """
     outcome = Outcome(stopped)
-    with launch("--message-rate", "0", *flags) as server, Herd(server.url) as herd:
-        members = herd.open(MEMBERS)
-        herd.enter(members, ["the room"])
-        chatter = Chatter(herd, members, MESSAGES_PER_SECOND, text_bytes=TEXT_BYTES)
+    # The dropped are left alone until the window is over, and shall get their goodbye then.
+    patience = {"server.connection.CLOSE_SECONDS": seconds + PATIENCE_SECONDS}
+    with launch("--message-rate", "0", *flags, constants=patience) as server, Herd(server.url) as herd:
+        others = herd.open(MEMBERS - stopped)
+        herd.enter(others, ["the room"])
+        chatter = Chatter(herd, others, MESSAGES_PER_SECOND, text_bytes=TEXT_BYTES)
         chatter.run(1.0)
         for _ in range(rounds):
-            outcome.undisturbed.append(chatter.p99(seconds))
-            _disturb(server, herd, chatter, outcome, seconds)
+            outcome.undisturbed.append(_window_without(herd, chatter, stopped, seconds))
+            _window_with(server, herd, chatter, outcome, seconds)
             if not outcome.is_felt:
                 break
-        assert all(member.is_open for member in members)
+        assert all(other.is_open for other in others)
         outcome.closed = server.closed()
         outcome.kills = int(server.samples()[_KILLS])
     return outcome
 
 
-def _disturb(server: Server, herd: Herd, chatter: Chatter, outcome: Outcome, seconds: float) -> None:
+def _window_without(herd: Herd, chatter: Chatter, count: int, seconds: float) -> float:
+    readers = herd.open(count)
+    herd.enter(readers, ["the room"])
+    for reader in readers:
+        reader.counting = True
+    chatter.run(0.5)
+    p99 = chatter.p99(seconds)
+    for reader in readers:
+        herd.send(reader, frame(b"\x03\xe8", 0x88))
+
+    def gone() -> bool:
+        chatter.run(0.05)
+        return all(reader.ended for reader in readers)
+
+    herd.until(gone, "those who said goodbye to be gone")
+    return p99
+
+
+def _window_with(server: Server, herd: Herd, chatter: Chatter, outcome: Outcome, seconds: float) -> None:
     sleepers = herd.open(outcome.stopped, receive_buffer=RECEIVE_BUFFER)
     herd.enter(sleepers, ["the room"])
-    chatter.run(0.5)
     before, peak, looked = server.rss, 0, 0.0
     for sleeper in sleepers:
         herd.stop_reading(sleeper)
@@ -97,23 +121,38 @@ def _disturb(server: Server, herd: Herd, chatter: Chatter, outcome: Outcome, sec
             looked = now
             peak = max(peak, server.rss)
 
+    _fill(server, herd, sleepers)
     outcome.disturbed.append(chatter.p99(seconds, watch))
     wanted = outcome.stopped * len(outcome.disturbed)
 
     def killed() -> bool:
-        chatter.run(0.25)
-        peak_now = server.rss
-        outcome.grown = max(outcome.grown, peak_now - before)
+        nonlocal looked
+        looked = 0.0  # a window of its own
+        chatter.run(0.3, watch)
         return int(server.samples()[_KILLS]) >= wanted
 
     herd.until(killed, "stopped members to be dropped")
     outcome.grown = max(outcome.grown, peak - before)
     _wake(herd, chatter, sleepers)
     outcome.codes += [(sleeper.code, sleeper.reason) for sleeper in sleepers]
+    outcome.torn += sum(bool(sleeper.reader._buffer) for sleeper in sleepers)
+
+
+def _fill(server: Server, herd: Herd, sleepers: list[Client]) -> None:
+    """Fill the kernel's buffers, which would take the chat some seconds, with answers to pings."""
+    ping = message("ping", timestamp="x" * 12_000)
+
+    def behind() -> bool:
+        for sleeper in sleepers:
+            herd.send(sleeper, ping)
+        herd.run(0.02)
+        return server.samples()["chat_slow_consumers"] == len(sleepers)
+
+    herd.until(behind, "stopped members to be behind")
 
 
 def _wake(herd: Herd, chatter: Chatter, sleepers: list[Client]) -> None:
-    """Let the dropped read what is still there for them, a close frame at its end if they are not too late."""
+    """Let the dropped read what is still there for them, a close frame at its end."""
     for sleeper in sleepers:
         herd.read_again(sleeper)
 

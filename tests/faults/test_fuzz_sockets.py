@@ -12,7 +12,7 @@ from tests.faults._server import launch
 if TYPE_CHECKING:
     from tests.faults._herd import Client
 
-INPUTS = 6000
+INPUTS = 3600
 AT_ONCE = 60
 SECONDS_EACH = 0.05  # a sender who is not cut off goes by itself
 

@@ -7,7 +7,7 @@ import json
 from tests.faults._herd import Herd, message
 from tests.faults._server import launch
 
-SIZES = (1250, 2500, 5000)
+SIZES = (1250, 5000)
 NOTICES_BYTES = 8000  # of half a minute
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +20,7 @@ IDLERS = int(os.environ.get("STAMPEDE_FAULTS_IDLERS", "2000"))
 """Connections that never upgrade; 10 000 show what a release should."""
 
 CAP = 300
+HANDSHAKE_SECONDS = 2.0
 CHATTERS = 100
 ROOM = 10
 MESSAGES_PER_SECOND = 200
@@ -72,7 +72,8 @@ class Chat:
 @pytest.fixture
 def siege() -> Iterator[tuple[Server, Herd, Chat]]:
     """A server with a hundred who chat; in the end they have missed nothing and all sockets are given back."""
-    with launch("--handshake-rate", "0", "--max-connections", str(CHATTERS + CAP)) as server:
+    flags = ("--handshake-rate", "0", "--max-connections", str(CHATTERS + CAP))
+    with launch(*flags, constants={"server.visitor.HANDSHAKE_SECONDS": HANDSHAKE_SECONDS}) as server:
         with Herd(server.url) as herd:
             chat = Chat(herd)
             chat.run(0.5)
@@ -89,15 +90,13 @@ def test_heads_that_trickle_in_are_answered_when_their_time_is_up(siege: tuple[S
     _, herd, chat = siege
     request = head()
     slow = [herd.add(request[:1]) for _ in range(200)]
-    begin = time.perf_counter()
     sent = 1
     while not all(client.ended for client in slow):
-        chat.run(0.5)
+        chat.run(HANDSHAKE_SECONDS / 10)
         for client in slow:
             herd.send(client, request[sent : sent + 1])
         sent += 1
         assert sent < len(request), "slow heads were waited for to their end"
-        assert time.perf_counter() - begin < 60
     statuses = [client.status for client in slow]
     assert statuses.count(408) + statuses.count(0) == len(slow)
     assert statuses.count(408) > len(slow) // 2  # an answer may be lost to what was sent after it
@@ -110,8 +109,8 @@ def test_half_sent_frames_and_one_byte_a_second_harm_nobody(siege: tuple[Server,
     before = server.rss
     for number, client in enumerate(slow):
         herd.send(client, word[: 1 + number * 80])
-    for position in range(3):
-        chat.run(1.0)
+    for position in range(4):
+        chat.run(0.5)
         for number, client in enumerate(slow[:100]):
             herd.send(client, word[1 + number * 80 + position :][:1])
     assert all(client.is_open for client in slow)

@@ -9,7 +9,7 @@ import msgspec
 from loadtest import _measures
 from loadtest._measures import Measures
 from loadtest._report import Report, Totals, deliveries_of, requests_of, sends_of, snapshot
-from loadtest._summary import problems_of, summary
+from loadtest._summary import Outcome, summary
 from metrics.loglinear import LogLinear
 
 
@@ -36,13 +36,15 @@ def report(index: int, *, problems: list[str] | None = None) -> Report:
         rooms=1,
         members=2 + index,
         cpu_seconds=1.5,
+        cpu_share=0.25,
         rss_bytes=1000,
         sends=sends_of(measures),
         deliveries=deliveries_of(measures),
         by_sent=measures.by_sent.to_sparse(),
         loop_lag=measures.loop_lag.to_sparse(),
         requests=requests_of(measures),
-        drops=0,
+        drops={"storm": 1},
+        storms=[],
         lacking=["fileReady"],
         problems=problems or [],
     )
@@ -63,7 +65,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
     made = json.loads(json.dumps(snapshot(Totals([report(0)]), state="running", now=5, ages={"w0": 0.25})))
     assert set(made) == {
         *("version", "state", "monotonic_ns", "users", "connections", "ready", "sends", "deliveries", "latency"),
-        *("requests", "resync", "send_lag", "room_size", "workers"),
+        *("requests", "resync", "send_lag", "room_size", "workers", "dead_workers", "drops", "storms"),
     }
     assert set(made["sends"]) == {"intended", "sent", "late", "skipped"}
     assert set(made["deliveries"]) == {"expected", "received", "lost", "duplicated", "reordered", "foreign_clock"}
@@ -78,7 +80,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
 
 
 def test_the_summary_puts_the_ledger_before_the_percentiles() -> None:
-    lines = "\n".join(summary(Totals([report(0)])))
+    lines = "\n".join(summary(Outcome(Totals([report(0)]))))
     assert "10 expected, 8 received, 2 lost, 0 duplicated, 0 reordered" in lines
     assert lines.index("expected") < lines.index("p99")
     assert "never answers with fileReady" in lines
@@ -87,12 +89,12 @@ def test_the_summary_puts_the_ledger_before_the_percentiles() -> None:
 
 def test_one_worker_s_problem_makes_the_whole_run_invalid_and_names_it() -> None:
     totals = Totals([report(0), report(1, problems=["CPU: 99% of a core"])])
-    assert problems_of(totals) == ["worker 1: CPU: 99% of a core"]
-    assert "INVALID     worker 1: CPU: 99% of a core" in "\n".join(summary(totals))
+    assert Outcome(totals).problems == ["worker 1: CPU: 99% of a core"]
+    assert "INVALID     worker 1: CPU: 99% of a core" in "\n".join(summary(Outcome(totals)))
 
 
 def test_a_run_without_any_delivery_has_no_percentiles() -> None:
-    assert "p99 -" in "\n".join(summary(Totals([])))
+    assert "p99 -" in "\n".join(summary(Outcome(Totals([]))))
 
 
 def test_extreme_latencies_are_counted_like_others() -> None:

@@ -132,19 +132,28 @@ def _prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus
     }
     config_file = folder / "prometheus.yml"
     config_file.write_text(json.dumps(config))  # JSON is YAML
+    with configured(config_file, folder / "data") as url:
+        prometheus = Prometheus(url, tuple(targets))
+        prometheus.wait_for_scrape()
+        yield prometheus
+
+
+@contextmanager
+def configured(config_file: Path, data: Path, *flags: str, port: int = 0) -> Iterator[str]:
+    """Run a Prometheus with a given configuration; it is ready, and answers at the URL."""
     command = [
         "prometheus",
         f"--config.file={config_file}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--web.listen-address=127.0.0.1:0",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=error",
+        *flags,
     ]
     with subprocess.Popen(command) as process:
         try:
-            prometheus = Prometheus(f"http://127.0.0.1:{_listening_port(process)}", tuple(targets))
-            wait_until(lambda: _answers(f"{prometheus.url}/-/ready"), "Prometheus to be ready")
-            prometheus.wait_for_scrape()
-            yield prometheus
+            url = f"http://127.0.0.1:{_listening_port(process)}"
+            wait_until(lambda: _answers(f"{url}/-/ready"), "Prometheus to be ready")
+            yield url
         finally:
             process.terminate()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, repeat
 
 from metrics.collectors import BuildCollector, server_collectors
 from metrics.exposition import Exposition
@@ -43,4 +43,9 @@ def busy_stats() -> ServerStats:
 def exposition(stats: ServerStats, rooms: dict[str, list[int]], *, process: bool = False) -> Exposition:
     """Return the exposition of such a server, with 3 uploads in progress."""
     build = BuildCollector("0.1.0", "3.11.0", "0.23.0", "17.4")
-    return Exposition((*server_collectors(stats, rooms, Uploads(active=3), Door()), build), process=process)
+    return Exposition(
+        (*server_collectors(stats, rooms, Uploads(active=3), Door()), build),
+        process=process,
+        duration="chat_scrape_duration_seconds",
+        clock=repeat(0.0).__next__,
+    )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
 from itertools import pairwise
 
 import pytest
@@ -9,9 +8,9 @@ import pytest
 from metrics.catalog import BUS, CATALOG, GENERATOR, PARENT, SERVER, Metric
 from metrics.collectors import BuildCollector, server_collectors
 from metrics.exposition import Exposition
-from server.errors import CloseReason
 from server.stats import ServerStats
 from server.uploads import UploadStore
+from tests.metrics.known import known_values
 from tests.metrics.pages import series
 from tests.metrics.states import Door
 
@@ -24,22 +23,7 @@ def fresh_page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     stats = ServerStats()
     uploads = UploadStore(tmp_path_factory.mktemp("uploads"), stats)
     collectors = (*server_collectors(stats, {}, uploads, Door()), BuildCollector("1", "2", "3", "4"))
-    return series(Exposition(collectors, process=False).render().body)
-
-
-def known_values(source: str) -> set[str]:
-    """Resolve a catalog entry like `CLIENT_TYPES of server.messages, ECHO of server.stats`."""
-    values: set[str] = set()
-    for part in source.split(", "):
-        name, _, module = part.partition(" of ")
-        known = getattr(import_module(module), name)
-        if isinstance(known, str):
-            values.add(known)
-        elif known is CloseReason:
-            values.update(reason.label for reason in CloseReason)
-        else:
-            values.update(map(str, known))
-    return values
+    return series(Exposition(collectors, process=False, duration="chat_scrape_duration_seconds").render().body)
 
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
@@ -72,6 +56,7 @@ def test_buckets_ascend_and_only_histograms_have_them(metric: Metric) -> None:
 def test_the_server_exports_exactly_the_catalog(fresh_page: dict[str, float]) -> None:
     exported = {re.sub(r"_(bucket|sum|count)$", "", key.partition("{")[0]) for key in fresh_page}
     assert exported == {metric.name for metric in SERVER}
+    assert not exported & {metric.name for metric in BUS}, "who has no bus has nothing to say about one"
 
 
 @pytest.mark.parametrize("metric", [m for m in SERVER if m.labels], ids=lambda metric: metric.name)

@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from metrics.exposition import Exposition
 from server.stats import ServerStats
 from tests.metrics.pages import sample_key, series
 from tests.metrics.states import busy_stats, exposition
@@ -17,6 +19,8 @@ OPENMETRICS = (  # what Prometheus 2.42 sends
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
+PLAIN = ("", "text/plain;version=1.0.0", "application/openmetrics-text;version=1.0.0", OPENMETRICS)
+ESCAPINGS = ("allow-utf-8", "underscores", "dots", "values")
 ROOMS = {"a": [1, 2], "b": [1, 2, 3]}
 
 
@@ -35,32 +39,60 @@ def test_text_is_the_default() -> None:
 
 
 def test_openmetrics_is_given_to_who_asks_for_it_and_says_the_same() -> None:
-    metrics = exposition(busy_stats(), ROOMS, process=True)
-    page = metrics.render(accept=OPENMETRICS)
+    page = exposition(busy_stats(), ROOMS, process=True).render(accept=OPENMETRICS)
+    text = exposition(busy_stats(), ROOMS, process=True).render()
     assert page.content_type.startswith("application/openmetrics-text; version=1.0.0")
     assert page.body.endswith(b"# EOF\n")
     parsed = text_string_to_metric_families(page.body.decode())  # type: ignore[no-untyped-call] # unannotated
     families = list(parsed)
     said = {sample_key(sample.name, sample.labels): sample.value for family in families for sample in family.samples}
     chat = {key: value for key, value in said.items() if key.startswith("chat_")}
-    assert chat == {key: n for key, n in series(metrics.render().body).items() if key.startswith("chat_")}
+    assert chat == {key: n for key, n in series(text.body).items() if key.startswith("chat_")}
     units = {family.name: family.unit for family in families if family.unit}
     assert units["chat_received_bytes"] == "bytes"
     assert units["chat_ping_rtt_seconds"] == "seconds"
 
 
+@pytest.mark.parametrize("accept", [*PLAIN, *(f"{form};escaping={how}" for form in PLAIN[1:] for how in ESCAPINGS)])
+def test_every_form_is_to_the_byte_what_the_library_makes_of_it(accept: str) -> None:
+    metrics = exposition(busy_stats(), ROOMS)
+    encode, content_type = choose_encoder(accept)
+    page = metrics.render(accept)
+    assert page.content_type == content_type
+    assert page.body == encode(exposition(busy_stats(), ROOMS)._registry)
+
+
 @pytest.mark.parametrize("encodings", ["gzip", "deflate, GZIP;q=0.8", "br,gzip"])
 def test_gzip_is_given_to_who_asks_for_it(encodings: str) -> None:
-    metrics = exposition(busy_stats(), ROOMS)
-    page = metrics.render(accept_encoding=encodings)
+    page = exposition(busy_stats(), ROOMS).render(accept_encoding=encodings)
+    plain = exposition(busy_stats(), ROOMS).render()
     assert page.content_encoding == "gzip"
-    assert gzip.decompress(page.body) == metrics.render().body
-    assert len(page.body) < len(metrics.render().body) / 4
+    assert gzip.decompress(page.body) == plain.body
+    assert len(page.body) < len(plain.body) / 4
+
+
+def test_every_page_says_that_it_has_several_forms() -> None:
+    metrics = exposition(ServerStats(), {})
+    assert metrics.render().headers == {"Vary": "Accept, Accept-Encoding"}
+    assert metrics.render("", "gzip").headers == {"Vary": "Accept, Accept-Encoding", "Content-Encoding": "gzip"}
+
+
+def test_the_exporter_measures_itself_and_shows_the_scrapes_before_this_one() -> None:
+    times = iter((0.0, 0.002, 10.0, 10.3))
+    metrics = Exposition([], process=False, duration="chat_scrape_duration_seconds", clock=times.__next__)
+    metrics.render()
+    page = series(metrics.render().body)
+    name = "chat_scrape_duration_seconds"
+    assert page[f'{name}_bucket{{le="0.001"}}'] == 0
+    assert page[f'{name}_bucket{{le="0.0025"}}'] == page[f'{name}_bucket{{le="+Inf"}}'] == page[f"{name}_count"] == 1
+    assert page[f"{name}_sum"] == pytest.approx(0.002)
+    with pytest.raises(KeyError, match="chat_nonsense"):
+        Exposition([], duration="chat_nonsense")
 
 
 def test_the_same_state_gives_the_same_bytes() -> None:
-    metrics = exposition(busy_stats(), ROOMS)
-    assert metrics.render(OPENMETRICS, "gzip") == metrics.render(OPENMETRICS, "gzip")
+    pages = [exposition(busy_stats(), ROOMS).render(OPENMETRICS, "gzip") for _ in range(2)]
+    assert pages[0] == pages[1]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import urllib.request
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -73,3 +74,11 @@ def test_promtool_has_nothing_to_say_about_the_servers_page(server: RunningServe
     page = server.get("/metrics").encode()
     checked = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_the_server_says_that_its_page_has_several_forms_and_how_long_the_last_ones_took(server: RunningServer) -> None:
+    with urllib.request.urlopen(f"{server.http}/metrics", timeout=60) as answer:  # noqa: S310 - our own server
+        assert answer.headers["Vary"] == "Accept, Accept-Encoding"
+    page = server.samples()
+    assert page["chat_scrape_duration_seconds_count"] == 1
+    assert page["chat_scrape_duration_seconds_sum"] > 0

@@ -183,16 +183,23 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
     eve.close()
 
 
+def notice(watcher: ChatClient) -> dict[str, Any]:
+    """Return what a watcher hears next, beside the load that it is told every second."""
+    while (message := watcher.receive())["type"] == "load":
+        pass
+    return message
+
+
 def test_notifications_tell_of_rooms_and_take_nothing(server: RunningServer) -> None:
     with ChatClient(server.url, "/ws/notifications") as watcher, ChatClient(server.url) as ann:
         watcher.send_raw("hello?")
-        assert watcher.expect("error")["code"] == "receive_only"
+        assert notice(watcher)["code"] == "receive_only"
         ann.send("setUsername", username="ann")
         ann.send("joinRoom", room="red")
-        assert watcher.expect("notification") == {"type": "notification", "event": "roomOpened", "room": "red"}
+        assert notice(watcher) == {"type": "notification", "event": "roomOpened", "room": "red"}
         ann.send("fileStart", name="f", size=0)
         ann.send("fileEnd")
-        shared = watcher.expect("notification")
+        shared = notice(watcher)
         assert shared == {
             "type": "notification",
             "event": "fileShared",
@@ -202,7 +209,25 @@ def test_notifications_tell_of_rooms_and_take_nothing(server: RunningServer) -> 
             "size": 0,
         }
         ann.send("leaveRoom")
-        assert watcher.expect("notification") == {"type": "notification", "event": "roomClosed", "room": "red"}
+        assert notice(watcher) == {"type": "notification", "event": "roomClosed", "room": "red"}
+
+
+def test_watchers_are_told_the_load_every_second_and_newcomers_what_it_was(server: RunningServer) -> None:
+    with ChatClient(server.url) as ann:
+        ann.send("joinRoom", room="red")
+        ann.until_pong()
+        with ChatClient(server.url, "/ws/notifications") as watcher:
+            loads = [watcher.expect("load") for _ in range(3)]
+            while loads[-1]["connections"] < 2:
+                loads.append(watcher.expect("load"))
+    assert loads[-1]["largestRooms"] == [{"room": "red", "userCount": 1}]
+    assert loads[-1]["rooms"] == 1
+    uptimes = [load["uptime"] for load in loads]
+    assert uptimes == sorted(set(uptimes))
+    assert max(load["messagesPerSecond"] for load in loads) > 0
+    assert all(load["loopLag"] >= 0 and load["heartbeatKills"] == 0 for load in loads)
+    with ChatClient(server.url, "/ws/notifications") as newcomer:
+        assert [newcomer.expect("load") for _ in loads][-2:] == loads[-2:]
 
 
 def test_pings_are_answered_with_their_timestamp_and_the_servers_time(server: RunningServer) -> None:

@@ -59,13 +59,13 @@ UPGRADE = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAA
         (b"GET /ws/chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", 426),
     ],
 )
-def test_every_request_is_answered(server: RunningServer, request_: bytes, code: int) -> None:
-    assert status(server, request_) == code
-    assert server.get("/health") == "OK"
+def test_every_request_is_answered(shared: RunningServer, request_: bytes, code: int) -> None:
+    assert status(shared, request_) == code
+    assert shared.get("/health") == "OK"
 
 
-def test_a_request_may_come_byte_by_byte(server: RunningServer) -> None:
-    host, port = server.http.removeprefix("http://").rsplit(":", 1)
+def test_a_request_may_come_byte_by_byte(shared: RunningServer) -> None:
+    host, port = shared.http.removeprefix("http://").rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in b"GET /health HTTP/1.1\r\n\r\n":
@@ -101,13 +101,13 @@ def test_status_says_how_many_are_here(server: RunningServer) -> None:
     assert report["node"]
 
 
-def test_the_chat_page_and_its_parts_are_served_under_a_strict_policy(server: RunningServer) -> None:
-    head, _, body = exchange(server, b"GET / HTTP/1.1\r\n\r\n").partition(b"\r\n\r\n")
+def test_the_chat_page_and_its_parts_are_served_under_a_strict_policy(shared: RunningServer) -> None:
+    head, _, body = exchange(shared, b"GET / HTTP/1.1\r\n\r\n").partition(b"\r\n\r\n")
     assert b"Content-Security-Policy: default-src 'none'" in head
     assert b"text/html" in head
-    for part in (b"/chat.js", b"/chat.css"):
+    for part in (b"/chat.js", b"/chat.css", b"/live"):
         assert part in body
-        assert status(server, b"GET " + part + b" HTTP/1.1\r\n\r\n") == 200
+        assert status(shared, b"GET " + part + b" HTTP/1.1\r\n\r\n") == 200
 
 
 def test_metrics_may_have_an_address_of_their_own(start: Callable[..., RunningServer]) -> None:

@@ -57,12 +57,21 @@ def test_repeated_settings_add_up() -> None:
         ["--por", "1"],
     ],
 )
-def test_nonsense_ends_in_one_line_that_names_it_and_exit_code_2(flags: list[str]) -> None:
-    done = subprocess.run([sys.executable, "-m", "server", *flags], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert flags[0] in done.stderr
+def test_nonsense_ends_in_one_line_that_names_it_and_exit_code_2(
+    flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(flags, {})
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert flags[0] in told.err.splitlines()[-1]
+    assert told.out == ""
+
+
+def test_nonsense_ends_the_program_too() -> None:
+    done = subprocess.run([sys.executable, "-m", "server", "--port", "x"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
-    assert done.stdout == ""
 
 
 def test_help_names_every_setting() -> None:

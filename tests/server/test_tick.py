@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.tick import BUDGET_SECONDS, Tick
+from server.tick import BUDGET_SECONDS, END_SECONDS, Tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +83,22 @@ def test_deferred_work_is_done_in_its_order_a_budget_at_a_time_with_flushes_betw
     loop.iterate()
     assert loop.done[5:] == ["c", "d", "flush c", "flush d"]
     assert not loop.asked
+
+
+@pytest.mark.parametrize(("reads", "most"), [(0.0, END_SECONDS), (3 * END_SECONDS, 3 * END_SECONDS)])
+def test_an_end_takes_no_longer_than_its_budget_or_the_reads_before_it(loop: Loop, reads: float, most: float) -> None:
+    loop.tick.is_over(loop.now)
+    loop.now += reads
+    names = [f"room {number}" for number in range(200)]
+    for name in names:
+        loop.tick.at_end(partial(loop.note, name, END_SECONDS / 10))
+    loop.iterate()
+    assert 10 <= len(loop.done) <= most / END_SECONDS * 10 + 1
+    while loop.asked:
+        before = loop.now
+        loop.iterate()
+        assert loop.now - before < 1.2 * END_SECONDS
+    assert loop.done == names
 
 
 def test_one_that_fails_takes_no_other_with_it(loop: Loop) -> None:

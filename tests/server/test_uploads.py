@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 25 * 1024 * 1024])
 @pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
-def test_files_arrive_bit_for_bit_in_any_order(server: RunningServer, tmp_path: Path, size: int, order: str) -> None:
+def test_files_arrive_bit_for_bit_in_any_order(
+    shared: RunningServer, shared_folder: Path, size: int, order: str
+) -> None:
     data = random.Random(size).randbytes(size)
     chunks = chunks_of(data)
     if order == "descending":
         chunks.reverse()
     elif order == "shuffled":
         random.Random(1).shuffle(chunks)
-    with ChatClient(server.url) as client:
+    with ChatClient(shared.url) as client:
         client.expect("connected")
         saved = upload(client, "a name", data, chunks)
         assert saved == {
@@ -39,7 +41,7 @@ def test_files_arrive_bit_for_bit_in_any_order(server: RunningServer, tmp_path: 
             "size": size,
             "sha256": hashlib.sha256(data).hexdigest(),
         }
-    stored = tmp_path / "uploads" / str(saved["uploadId"])
+    stored = shared_folder / str(saved["uploadId"])
     assert stored.read_bytes() == data
     assert msgspec.json.decode(stored.with_suffix(".json").read_bytes()) == {
         "name": "a name",
@@ -53,15 +55,16 @@ def test_files_arrive_bit_for_bit_in_any_order(server: RunningServer, tmp_path: 
     "name",
     ["../../etc/passwd", "a/b", "", "x" * 10_000, "\x00\x07\n", "..", "C:\\x", "\u202egnp.exe", "🦬" * 100],
 )
-def test_a_name_is_only_metadata(server: RunningServer, tmp_path: Path, name: str) -> None:
-    with ChatClient(server.url) as client:
+def test_a_name_is_only_metadata(shared: RunningServer, shared_folder: Path, name: str) -> None:
+    before = files(shared_folder)
+    with ChatClient(shared.url) as client:
         client.expect("connected")
         saved = upload(client, name, b"data")
     assert saved["name"] == name
     identity = str(saved["uploadId"])
     assert identity.isalnum()
-    assert files(tmp_path / "uploads") == {identity, f"{identity}.json"}
-    assert {path.name for path in tmp_path.iterdir()} == {"uploads"}
+    assert files(shared_folder) - before == {identity, f"{identity}.json"}
+    assert {path.name for path in shared_folder.parent.iterdir()} == {"uploads"}
 
 
 def test_the_room_hears_of_a_shared_file(server: RunningServer) -> None:

@@ -1,0 +1,17 @@
+# One image for the server and for Locust; what runs in it is compose.yaml's business.
+FROM python:3.13.5-slim-bookworm
+
+RUN useradd --create-home --uid 10001 stampede && install --directory --owner=stampede /srv/stampede/uploads
+WORKDIR /srv/stampede
+
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY server server
+COPY metrics metrics
+COPY loadtest loadtest
+COPY capacity capacity
+COPY benchmarks benchmarks
+RUN pip install --no-cache-dir --constraint constraints.txt --editable .
+
+USER stampede
+EXPOSE 8080 8089 5557 9646
+CMD ["python", "-m", "server", "--host", "0.0.0.0"]

@@ -1,0 +1,159 @@
+"""The commands beside the run: `compare`, `mix`, `history`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from capacity.compare import Comparison, compare
+from capacity.errors import ExitCode, UsageError
+from capacity.mix import between, busiest, derive, words
+from capacity.prometheus import Prometheus, PrometheusError
+from capacity.record import Report, read_report
+from capacity.web import HttpError, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_STYLES: Final = {"worse": "red", "better": "green"}
+
+
+def compare_command(arguments: Sequence[str]) -> int:
+    """Compare runs before and after; exit code 99 when the later ones are worse beyond the tolerance."""
+    parser = argparse.ArgumentParser(
+        prog="python -m capacity compare",
+        description="Compare two reports, or two sides of several paired ones: DIR,DIR,... before and after.",
+        epilog="Exit code 0: not worse; 99: worse beyond the tolerance; 2: they do not compare.",
+    )
+    parser.add_argument("before", metavar="A", help="folder of a report, or several with commas between")
+    parser.add_argument("after", metavar="B", help="as many folders, of the later side")
+    parser.add_argument("--tolerance", metavar="SHARE", default="10%", type=_share, help="how much worse B may be")
+    given = parser.parse_args(list(arguments))
+    found = compare(_reports(given.before), _reports(given.after), given.tolerance)
+    _show(Console(), found, given.tolerance)
+    return ExitCode.LEVEL_FAILED if found.worse else ExitCode.ANSWERED
+
+
+def _share(text: str) -> float:
+    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share such as 10%")
+    return value
+
+
+def _reports(text: str) -> list[Report]:
+    found = []
+    for name in text.split(","):
+        path = Path(name)
+        path = path / "report.json" if path.is_dir() else path
+        try:
+            found.append(read_report(path))
+        except OSError as error:
+            raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        except msgspec.MsgspecError as error:
+            raise UsageError(f"{path} is no report of a capacity run: {error}") from None
+    return found
+
+
+def _show(console: Console, found: Comparison, tolerance: float) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", no_wrap=True)
+    for heading in ("before", "after", "ratio"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for row in found.rows:
+        mark = Text(row.change + (", beyond the tolerance" if row.decides else ""), style=_STYLES.get(row.change, ""))
+        table.add_row(row.name, row.before, row.after, "" if row.ratio is None else f"{row.ratio:.2f}", mark)
+    # Only a terminal has a width; a log keeps its lines whole.
+    console.print(table, soft_wrap=not console.is_terminal, crop=console.is_terminal)
+    for change in ("worse", "better"):
+        names = [row.name for row in found.rows if row.change == change]
+        if names:
+            title = {"worse": "worsened", "better": "improved"}[change]
+            console.print(Text(f"{title}: {'; '.join(names)}", style=_STYLES[change]), soft_wrap=True)
+    for flag in found.flags:
+        console.print(Text(f"with care: {flag}", style="yellow"), soft_wrap=True)
+    limit = f"{tolerance * 100:g} %"
+    verdict = (
+        f"worse by more than {limit}: {'; '.join(found.worse)}" if found.worse else f"not worse by more than {limit}"
+    )
+    console.print(Text(verdict, style="bold"), soft_wrap=True)
+
+
+def mix_command(arguments: Sequence[str]) -> int:
+    """Derive the users' mix from a production server's counters."""
+    parser = argparse.ArgumentParser(
+        prog="python -m capacity mix",
+        description="Derive the mix of users from a production server's own counters, as options of the load test.",
+    )
+    parser.add_argument("scrapes", metavar="FILE", nargs="*", help="two scrapes of /metrics, --seconds apart")
+    parser.add_argument("--prometheus", metavar="URL", help="take the busiest hours from a Prometheus instead")
+    parser.add_argument("--metrics", metavar="URL", help="scrape this page now and again after --seconds instead")
+    parser.add_argument("--seconds", metavar="SECONDS", type=float, default=60.0, help="time between two scrapes")
+    parser.add_argument("--days", metavar="N", type=int, default=7, help="days to look back")
+    parser.add_argument("--hours", metavar="N", type=int, default=3, help="how many of the busiest hours count")
+    given = parser.parse_args(list(arguments))
+    if sum((bool(given.scrapes), bool(given.prometheus), bool(given.metrics))) != 1:
+        raise UsageError("mix takes one of: two files, --metrics URL, --prometheus URL")
+    if not 0 < given.seconds < float("inf") or given.days < 1 or given.hours < 1:
+        raise UsageError("--seconds, --days and --hours are more than 0")
+    if given.prometheus:
+        try:
+            traffic, ends = busiest(Prometheus(given.prometheus), days=given.days, hours=given.hours)
+        except PrometheusError as error:
+            raise UsageError(str(error)) from None
+        hours = ", ".join(datetime.fromtimestamp(at, UTC).strftime("%a %d %b %H:%M") for at in ends)
+        print(f"busiest hours, ending {hours} UTC:")
+    else:
+        traffic = between(*_scrapes(given.scrapes, given.metrics, given.seconds), given.seconds)
+    found = derive(traffic)
+    print(f"{words(traffic)}\n")
+    print(f"python -m capacity {found.capacity_options()}")
+    print(f"locust -f loadtest {found.locust_options()}")
+    return ExitCode.ANSWERED
+
+
+def _scrapes(files: list[str], url: str | None, seconds: float) -> tuple[str, str]:
+    if url is not None:
+        try:
+            first = ask(url).decode()
+            time.sleep(seconds)
+            return first, ask(url).decode()
+        except (HttpError, ValueError) as error:
+            raise UsageError(f"no metrics at {url}: {error}") from None
+    if len(files) != 2:
+        raise UsageError(f"two scrapes make a difference, not {len(files)}")
+    try:
+        return Path(files[0]).read_text(), Path(files[1]).read_text()
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from None
+
+
+def history_command(arguments: Sequence[str]) -> int:
+    """Write the index page of the kept runs anew and say where it is."""
+    parser = argparse.ArgumentParser(
+        prog="python -m capacity history", description="Chart the capacity over the git revisions of all kept runs."
+    )
+    parser.add_argument("runs", metavar="DIR", nargs="?", default="runs", help="folder of the runs (default: runs)")
+    folder = Path(parser.parse_args(list(arguments)).runs)
+    if not folder.is_dir():
+        raise UsageError(f"no runs in {folder}")
+    # Matplotlib takes a second to load: not before a wrong name is told.
+    from capacity.history import write_index  # noqa: PLC0415 - see above
+
+    for run in write_index(folder):
+        answer = run.report.answer
+        print(f"{run.report.environment.started_at}  {run.revision:10}  {answer.headline:>8} {answer.headline_label}")
+    print(f"index: {folder / 'index.html'}")
+    return ExitCode.ANSWERED
+
+
+COMMANDS: Final = {"compare": compare_command, "mix": mix_command, "history": history_command}

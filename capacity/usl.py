@@ -1,0 +1,165 @@
+"""The Universal Scalability Law, fitted: X(N) = lambda N / (1 + sigma (N - 1) + kappa N (N - 1)).
+
+Neil Gunther, Guerrilla Capacity Planning (2007), with the rate at N = 1 as a third coefficient. N is work in flight
+(deliveries, by Little: rate x mean latency) or server processes; never users with think time, whose straight line
+until saturation tells nothing. Bounded least squares; intervals are those of the linearised fit (Student's t), cut
+at the bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.optimize import least_squares
+from scipy.special import stdtrit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+LEAST_POINTS: Final = 6
+_LEAST_LEVELS: Final = 4
+_SUSPICIOUS: Final = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A coefficient and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usl:
+    """A fitted law.
+
+    Attributes:
+        rate: lambda, throughput of one unit alone; `sigma`: contention; `kappa`: coherency (crosstalk).
+        residual: standard error of the residuals, in units of throughput.
+        points: (N, X) as measured; `efficiency`: X / (lambda N) of each, 1 being linear.
+    """
+
+    rate: Estimate
+    sigma: Estimate
+    kappa: Estimate
+    residual: float
+    points: tuple[tuple[float, float], ...]
+    _covariance: tuple[tuple[float, ...], ...]
+
+    @property
+    def efficiency(self) -> tuple[float, ...]:
+        """Share of linear throughput that each point reached."""
+        return tuple(x / (self.rate.value * n) for n, x in self.points)
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether a point lies well above linear: more than a law of costs allows, so the measurement is in doubt."""
+        return max(self.efficiency) > _SUSPICIOUS
+
+    @property
+    def peak(self) -> float | None:
+        """N of the highest throughput, sqrt((1 - sigma) / kappa); None where kappa cannot be told from 0."""
+        if self.kappa.low <= 0 or self.kappa.value <= 0:
+            return None
+        return math.sqrt(max(0.0, 1 - self.sigma.value) / self.kappa.value)
+
+    @property
+    def ceiling(self) -> float | None:
+        """Throughput that contention alone would allow, lambda / sigma; None where sigma cannot be told from 0."""
+        return self.rate.value / self.sigma.value if self.sigma.low > 0 else None
+
+    def throughput(self, n: float) -> float:
+        """Return X(N)."""
+        return float(_law(np.array([n]), self._coefficients)[0])
+
+    def band(self, n: float) -> tuple[float, float]:
+        """Return the 95 % confidence band of X at N, by the delta method."""
+        at = np.array([n])
+        gradient = _gradient(at, self._coefficients)[0]
+        spread = math.sqrt(max(0.0, float(gradient @ np.array(self._covariance) @ gradient)))
+        t = float(stdtrit(len(self.points) - 3, 0.975))
+        middle = self.throughput(n)
+        return max(0.0, middle - t * spread), middle + t * spread
+
+    def in_flight_at(self, latency: float) -> float | None:
+        """Return the N at which N / X(N) reaches a latency in seconds; None where it never or always does.
+
+        From N / X = (1 + sigma (N - 1) + kappa N (N - 1)) / lambda: the positive root of
+        kappa N^2 + (sigma - kappa) N + 1 - sigma - lambda latency = 0.
+        """
+        rate, sigma, kappa = self._coefficients
+        rest = rate * latency - 1 + sigma
+        half = sigma - kappa
+        # The root in the form that does not subtract what is nearly equal: kappa may be as good as 0.
+        below = half + math.sqrt(half * half + 4 * kappa * max(rest, 0.0))
+        return float(2 * rest / below) if rest > 0 and below > 0 else None
+
+    @property
+    def _coefficients(self) -> NDArray[np.float64]:
+        return np.array([self.rate.value, self.sigma.value, self.kappa.value])
+
+
+def fit_usl(points: Sequence[tuple[float, float]]) -> Usl | None:
+    """Fit the law to (N, X) points; None with fewer than six, or fewer than four different N.
+
+    Raises:
+        ValueError: an N or an X is not positive.
+    """
+    if any(n <= 0 or x <= 0 for n, x in points):
+        raise ValueError("the law is for positive N and X")
+    if len(points) < LEAST_POINTS or len({n for n, _ in points}) < _LEAST_LEVELS:
+        return None
+    n, x = (np.array(column, dtype=float) for column in zip(*points, strict=True))
+    scale = float(x.max())
+
+    def residuals(c: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(_law(n, c) - x / scale)
+
+    def jacobian_of(c: NDArray[np.float64]) -> NDArray[np.float64]:
+        return _gradient(n, c)
+
+    found = least_squares(
+        residuals,
+        x0=[float((x / n).max()) / scale, 0.05, 1e-4],
+        jac=jacobian_of,
+        bounds=([1e-12, 0.0, 0.0], [np.inf, 1.0, np.inf]),
+        x_scale="jac",
+        xtol=1e-12,
+        ftol=1e-12,
+        gtol=1e-12,
+        max_nfev=2000,
+    )
+    coefficients = np.array([found.x[0] * scale, found.x[1], found.x[2]])
+    freedom = len(points) - 3
+    variance = float(np.sum((_law(n, coefficients) - x) ** 2)) / freedom
+    jacobian = _gradient(n, coefficients)
+    # Columns differ by many powers of ten: inverted as they are, the small ones would be taken for nothing.
+    lengths = np.linalg.norm(jacobian, axis=0)
+    scaled = jacobian / lengths
+    covariance = variance * np.linalg.pinv(scaled.T @ scaled) / np.outer(lengths, lengths)
+    margins = float(stdtrit(freedom, 0.975)) * np.sqrt(np.clip(np.diag(covariance), 0.0, None))
+    rate, sigma, kappa = (
+        Estimate(float(value), max(0.0, float(value - margin)), float(value + margin))
+        for value, margin in zip(coefficients, margins, strict=True)
+    )
+    rows = tuple(tuple(float(cell) for cell in row) for row in covariance)
+    return Usl(rate, sigma, kappa, math.sqrt(variance), tuple((float(a), float(b)) for a, b in points), rows)
+
+
+def _law(n: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    rate, sigma, kappa = coefficients
+    return np.asarray(rate * n / (1 + sigma * (n - 1) + kappa * n * (n - 1)))
+
+
+def _gradient(n: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the derivatives by lambda, sigma and kappa, a row for each N."""
+    rate, sigma, kappa = coefficients
+    cost = 1 + sigma * (n - 1) + kappa * n * (n - 1)
+    slope = -rate * n / cost**2
+    return np.column_stack([n / cost, slope * (n - 1), slope * n * (n - 1)])

@@ -1,0 +1,88 @@
+"""A dashboard around its rows of panels: variables, links to its siblings, annotations, ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models import dashboard as model
+
+from grafana.common import DATASOURCE, Panel
+from grafana.promql import GENERATOR, SERVER
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.cog.builder import Builder
+
+TAG: Final = "stampede"
+SERVER_TAG: Final = "stampede-server"
+LOADTEST_UID: Final = "stampede-loadtest"
+# Not narrowed by job or instance: a load test concerns whoever looks at the server it is aimed at.
+TEST_RUNS: Final = f"max({GENERATOR})"
+FIRING: Final = 'ALERTS{alertname=~"Chat.+", alertstate="firing"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A heading and the panels below it, each row of the grid filled."""
+
+    title: str
+    panels: tuple[Panel, ...]
+
+
+def build(uid: str, title: str, about: str, *rows: Row) -> model.Dashboard:
+    """Return a dashboard in the classic form; only the one of load tests also offers the generator's processes."""
+    loadtest = uid == LOADTEST_UID
+    made = dashboard.Dashboard(title).uid(uid).description(about).tags([TAG] if loadtest else [TAG, SERVER_TAG])
+    made.readonly().timezone("browser").tooltip(model.DashboardCursorSync.CROSSHAIR)
+    made.refresh("5s").time("now-15m", "now")
+    marks = f'{{__name__=~"{SERVER}|{GENERATOR}"}}' if loadtest else SERVER
+    made.variables(_variables(marks)).annotations(_annotations()).links(_links())
+    ids = iter(range(1, 1000))
+    for row in rows:
+        made.with_row(dashboard.Row(row.title).id(next(ids)))
+        for panel in row.panels:
+            made.with_panel(panel.id(next(ids)))
+    return made.build()
+
+
+def _variables(marks: str) -> list[Builder[model.VariableModel]]:
+    picked = marks.replace("}", ', job=~"$job"}') if marks.endswith("}") else f'{marks}{{job=~"$job"}}'
+    source = dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+    return [
+        source,
+        _variable("job", "Job", f"label_values({marks}, job)"),
+        _variable("instance", "Instance", f"label_values({picked}, instance)"),
+    ]
+
+
+def _variable(name: str, label: str, query: str) -> dashboard.QueryVariable:
+    everything = model.VariableOption(selected=True, text=["All"], value=["$__all"])
+    variable = dashboard.QueryVariable(name).label(label).datasource(DATASOURCE)
+    variable.query({"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"}).definition(
+        query
+    )
+    variable.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(model.VariableSort.ALPHABETICAL_ASC)
+    return variable.multi(True).include_all(True).all_value(".+").current(everything)
+
+
+def _annotations() -> list[Builder[model.AnnotationQuery]]:
+    """Shade the time of test runs, and mark where an alert fires."""
+    tests = dashboard.AnnotationQuery().name("Test runs").icon_color("rgba(110, 159, 255, 0.6)").expr(TEST_RUNS)
+    tests.title_format("Load test running")
+    alerts = dashboard.AnnotationQuery().name("Firing alerts").icon_color("red").expr(FIRING)
+    alerts.title_format("{{alertname}}").text_format("{{instance}}").tag_keys("severity")
+    return [query.datasource(DATASOURCE).enable(True).step("1s") for query in (tests, alerts)]
+
+
+def _links() -> list[Builder[model.DashboardLink]]:
+    """Keep time everywhere, and what is picked among the server's dashboards.
+
+    A server that is picked there must not hide the generator on the dashboard of load tests.
+    """
+    siblings = dashboard.DashboardLink("Server").type(model.DashboardLinkType.DASHBOARDS).tags([SERVER_TAG])
+    siblings.include_vars(True)
+    url = f"/d/{LOADTEST_UID}?${{datasource:queryparam}}"
+    loadtest = dashboard.DashboardLink("Load test").type(model.DashboardLinkType.LINK).url(url).icon("dashboard")
+    loadtest.tooltip("The load generator beside the server")
+    return [link.keep_time(True).as_dropdown(False).target_blank(False) for link in (siblings, loadtest)]

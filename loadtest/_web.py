@@ -1,0 +1,110 @@
+"""What the load test adds to Locust's web page: the snapshot, the storm button and the table of storms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from flask import Response, request
+from locust import runners
+
+from loadtest._options import OptionError
+from loadtest._storm import Manner
+from loadtest._storm_results import COLUMNS, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+    from locust.web import WebUI
+
+    from loadtest._coordinator import Coordinator
+
+_BUTTON: Final = Path(__file__).with_name("_storm_button.js")
+_TABLE_KEY: Final = "storms"
+
+
+def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Callable[[str], None]) -> None:
+    """Add our pages below the prefix of Locust's own.
+
+    `GET /stampede/snapshot` answers with JSON, `POST /stampede/storm` (`share` 0..1, `manner`) commands a storm.
+    `set_shape` is told what the start form says of `--shape`, before Locust starts anything.
+    """
+    app = web_ui.app
+    if app is None:
+        return
+
+    def snapshot() -> Response:
+        return Response(msgspec.json.encode(coordinator.snapshot()), mimetype="application/json")
+
+    def storm() -> Response:
+        try:
+            number = command(coordinator, request.form.get("share", ""), request.form.get("manner", ""))
+        except OptionError as problem:
+            return Response(f"{problem}\n", status=400, mimetype="text/plain")
+        return Response(msgspec.json.encode({"id": number}), mimetype="application/json")
+
+    def state() -> Response:
+        return Response(msgspec.json.encode({"state": coordinator.state}), mimetype="application/json")
+
+    def button() -> Response:
+        return Response(_BUTTON.read_bytes(), mimetype="application/javascript")
+
+    guarded: Any = web_ui.auth_required_if_enabled  # Locust does not annotate it
+    for name, answer, methods in (
+        ("snapshot", guarded(snapshot), ["GET"]),
+        ("state", guarded(state), ["GET"]),
+        ("storm", guarded(storm), ["POST"]),
+        ("storm.js", button, ["GET"]),
+    ):
+        app.add_url_rule(f"{prefix}/stampede/{name}", f"stampede_{name.replace('.', '_')}", answer, methods=methods)
+    web_ui.template_args |= {
+        "extendedTabs": [{"title": "Storms", "key": _TABLE_KEY}],
+        "extendedTables": [
+            {"key": _TABLE_KEY, "structure": [{"key": key, "title": title} for key, title, _ in COLUMNS]}
+        ],
+    }
+    _amend_pages(app, coordinator, prefix)
+
+    def choose_shape() -> None:
+        if request.path == f"{prefix}/swarm" and "shape" in request.form:
+            set_shape(request.form["shape"])
+
+    app.before_request(choose_shape)
+
+
+def command(coordinator: Coordinator, share: str, manner: str) -> int:
+    """Command a storm as a form asks for it, with the options' values for what it leaves out; return its number.
+
+    Raises:
+        OptionError: the form is unusable, or no test runs.
+    """
+    settings = coordinator.settings
+    if settings is None or coordinator.state not in (runners.STATE_SPAWNING, runners.STATE_RUNNING):
+        raise OptionError("there is no test running")
+    try:
+        part = float(share) if share else settings.storm_share
+        how = Manner(manner) if manner else settings.storm_manner
+    except ValueError:
+        raise OptionError(f"share {share!r}, manner {manner!r}: give a number, and abrupt or polite") from None
+    if not 0 < part <= 1:
+        raise OptionError(f"share {share!r} is not above 0 and at most 1")
+    return coordinator.storm(part, how)
+
+
+def _amend_pages(app: Flask, coordinator: Coordinator, prefix: str) -> None:
+    """Put the button on Locust's page and the table of storms into its statistics."""
+    script = f'<script src="{prefix}/stampede/storm.js" data-prefix="{prefix}" defer></script></body>'
+
+    def amend(response: Response) -> Response:
+        if request.path.rstrip("/") == prefix and response.mimetype == "text/html":
+            response.set_data(response.get_data(as_text=True).replace("</body>", script))
+        elif request.path == f"{prefix}/stats/requests" and response.is_json:
+            stats: Any = response.get_json()
+            stats["extended_stats"] = [{"key": _TABLE_KEY, "data": table(coordinator.storms())}]
+            response.set_data(json.dumps(stats))
+        return response
+
+    app.after_request(amend)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from capacity.cli import main
+from capacity.errors import UsageError
+from capacity.history import keep, kept
+from capacity.report import write_report
+from capacity.resume import check_same, continued, earlier_report, without_resume
+from tests.capacity import kit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from capacity.record import Report
+
+
+def of(revision: str, day: int, **settings: str) -> Report:
+    made = kit.report([kit.step(100, window_s=None)])  # nothing to draw
+    environment = msgspec.structs.replace(
+        made.environment, revision=revision, started_at=f"2026-01-{day:02}T03:04:05+00:00"
+    )
+    changed = {"status": "partial", "status_reason": "cut", "settings": made.settings | settings}
+    return msgspec.structs.replace(made, environment=environment, **changed)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    folder = tmp_path / "report"
+    folder.mkdir()
+    one, again, other = of("aaaaaaaaaaaa", 2), of("bbbbbbbbbbbb-dirty", 1), of("aaaaaaaaaaaa", 2, mix="TypingUser=1")
+    for report in (one, again, other):
+        write_report(report, folder)
+        keep(folder, tmp_path / "runs", report)
+    return tmp_path / "runs"
+
+
+def test_every_run_has_its_folder_and_the_index_lists_them_by_time_and_question(runs: Path) -> None:
+    assert [run.name for run in kept(runs)] == [
+        "2026-01-01T03-04-05-bbbbbbbbb", "2026-01-02T03-04-05-aaaaaaaaa", "2026-01-02T03-04-05-aaaaaaaaa-2",
+    ]  # fmt: skip
+    page = (runs / "index.html").read_text()
+    assert page.count("<section>") == 2  # one for each mix of users
+    for link in re.findall(r'href="([^"#]+)"', page):
+        assert (runs / link).is_file()
+    assert "bbbbbbbbb+: 100 or more" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_command_writes_the_index_anew_and_passes_over_what_is_no_report(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / "index.html").unlink()
+    (runs / "odd").mkdir()
+    (runs / "odd" / "report.json").write_text("{}")
+    assert main(["history", str(runs)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert (runs / "index.html").is_file()
+    assert main(["history", str(runs / "nowhere")]) == 2
+
+
+def test_a_run_goes_on_with_the_options_it_was_started_with(tmp_path: Path) -> None:
+    report = msgspec.structs.replace(of("aaa", 1), command="python -m capacity --slo 'loss<1%' --window 4")
+    write_report(report, tmp_path)
+    earlier = earlier_report(tmp_path)
+    assert earlier.steps == report.steps
+    given = without_resume(["--resume", str(tmp_path), "--max-duration", "60"])
+    assert continued(earlier, given) == ["--slo", "loss<1%", "--window", "4", "--max-duration", "60"]
+    assert without_resume(["--window", "4", "--resume=x"]) == ["--window", "4"]
+
+
+def test_a_folder_without_a_report_cannot_go_on(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no report\.json to go on from"):
+        earlier_report(tmp_path)
+    (tmp_path / "report.json").write_text("{")
+    with pytest.raises(UsageError, match="is no report"):
+        earlier_report(tmp_path)
+
+
+def test_steps_of_another_question_or_machine_are_not_mixed() -> None:
+    earlier = of("aaa", 1)
+    check_same(earlier, earlier.settings | {"max_duration": 99.0}, earlier.levels, earlier.environment)
+    elsewhere = msgspec.structs.replace(earlier.environment, host="elsewhere", revision="bbb")
+    with pytest.raises(UsageError, match="other mix, service levels, machine, revision"):
+        check_same(earlier, earlier.settings | {"mix": "TypingUser=1"}, ["loss<1%"], elsewhere)

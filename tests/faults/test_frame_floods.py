@@ -1,0 +1,73 @@
+"""Pings, fragments and crumbs count like messages: who sends them without end is slowed down, then closed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvloop
+
+from benchmarks._wire import FrameReader
+from tests.faults._herd import frame, message
+from tests.faults._inside import world
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+RATE = 10
+BURST = 2 * RATE
+CLOSE = 0x8
+CHUNK = 65536
+
+
+@pytest.mark.parametrize("path", ["/ws/chat", "/ws/notifications"])
+@pytest.mark.parametrize(
+    "crumb",
+    [frame(b"", 0x89), frame(b"stampede", 0x8A), frame(b"", 0x00), frame(b"x", 0x82)],
+    ids=["pings", "pongs", "empty fragments", "tiny chunks"],
+)
+def test_who_floods_with_frames_is_slowed_down_and_then_closed(tmp_path: Path, path: str, crumb: bytes) -> None:
+    async def story() -> None:
+        async with world(tmp_path, message_rate=RATE) as inside:
+            flooder = inside.upgraded(path)
+            if crumb == frame(b"", 0x00):
+                flooder.feed(frame(b"", 0x01))
+            flooder.feed(crumb * (BURST - 1))
+            read = [flooder.reads]
+            flooder.feed(crumb * 2)
+            assert [*read, flooder.reads] == [True, False]
+            assert not closes(flooder.take())
+            flooder.feed(crumb * 20_000)
+            assert closes(flooder.take()) == [b"\x03\xf0too many messages"]
+            limited = inside.server.stats.rate_limited
+            assert BURST < sum(limited.values()) <= 2 * BURST + 2
+            flooder.lose()
+
+    run(story())
+
+
+def test_a_file_of_whole_chunks_is_no_flood(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, message_rate=RATE) as inside:
+            sender = inside.upgraded()
+            sender.feed(message("fileStart", name="n", size=4 * BURST * CHUNK))
+            for index in range(4 * BURST):
+                sender.feed(frame(index.to_bytes(4) + bytes(CHUNK), 0x82))
+            sender.feed(message("fileEnd"))
+            await inside.uploads_settled()
+            assert inside.server.stats.uploads["saved"] == 1
+            assert not any(inside.server.stats.rate_limited.values())
+            sender.lose()
+
+    run(story())
+
+
+def closes(data: bytes) -> list[bytes]:
+    return [payload for opcode, _, payload in FrameReader().feed(data) if opcode == CLOSE]
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story)

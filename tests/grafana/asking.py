@@ -1,0 +1,82 @@
+"""Ask a recording what Grafana would ask."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.grafana.boards import ALL, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.grafana.boards import Query
+    from tests.grafana.stage import Recording
+
+EVERYTHING: Final = {"job": ALL, "instance": ALL}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A series of an answer; values without a number are left out."""
+
+    labels: dict[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+class RefusedError(Exception):
+    """Prometheus could not make sense of a query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A recording, and the part of it that is shown."""
+
+    recording: Recording
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> int:
+        return math.ceil(self.end - self.start)
+
+    def lines(self, query: Query, picked: Mapping[str, str] = EVERYTHING) -> list[Line]:
+        """Return the finite series of a query, a point a second, or one for an instant query.
+
+        Raises:
+            RefusedError: the query is not valid.
+        """
+        expr = fill(query.expr, picked, shown_seconds=self.seconds)
+        if query.instant:
+            data = self._get("query", query=expr, time=str(self.recording.live))
+            found = [(entry["metric"], [entry["value"]]) for entry in data["result"]]
+        else:
+            data = self._get("query_range", query=expr, start=str(self.start), end=str(self.end), step="1")
+            found = [(entry["metric"], entry["values"]) for entry in data["result"]]
+        lines = [
+            Line(labels, tuple((float(at), float(value)) for at, value in values if math.isfinite(float(value))))
+            for labels, values in found
+        ]
+        return [line for line in lines if line.points]
+
+    def values(self, query: str, picked: Mapping[str, str] = EVERYTHING) -> list[str]:
+        """Return what a variable's query, `label_values(selector, label)`, offers."""
+        match = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
+        assert match is not None, query
+        path = f"label/{match[2]}/values"
+        found = self._get(path, **{"match[]": fill(match[1], picked), "start": str(self.start), "end": str(self.end)})
+        return list(found)
+
+    def _get(self, path: str, **parameters: str) -> Any:
+        url = f"{self.recording.prometheus.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - loopback
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as refusal:
+            raise RefusedError(refusal.read().decode()) from None

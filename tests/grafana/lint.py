@@ -1,0 +1,169 @@
+"""The rules of Grafana's dashboard-linter and ours; where it looks away (heatmaps, matched counters) these do not."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from grafana.promql import FOREIGN
+from metrics.catalog import CATALOG, Label, Metric
+from tests.grafana.asking import EVERYTHING
+from tests.grafana.boards import fill, marks, panels
+from tests.grafana.units import unit_of
+from tests.metrics.known import values_of
+from tests.metrics.promql import SCRAPED, Checker, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+KINDS: Final = {"stat", "timeseries", "heatmap", "table"}
+TAGS: Final = ({"stampede"}, {"stampede", "stampede-server"})
+_SELECTOR: Final = re.compile(r"([a-z_]+){([^}]*)}")
+_RANGE: Final = re.compile(r"\b(\w+)\(\w+{[^}]*}\[([^\]]+)\]\)")
+_RANGES: Final = {
+    "rate": {"$__rate_interval"},
+    "irate": {"$__rate_interval"},
+    "increase": {"$__range", "$__rate_interval"},
+    "last_over_time": {"$__range"},
+}
+_ALERTS: Final = Shape(SCRAPED | {"alertname", "alertstate", "severity"})
+
+
+def known(catalog: Mapping[str, Metric] = CATALOG) -> dict[str, Metric]:
+    """Return the catalog with what Prometheus and prometheus-client add."""
+    foreign = {
+        name: Metric(name, kind, "", tuple(Label(label, "any") for label in labels))  # type: ignore[arg-type] # as text
+        for name, (kind, labels) in FOREIGN.items()
+    }
+    return {**foreign, **catalog}
+
+
+def problems(name: str, board: Mapping[str, Any], catalog: Mapping[str, Metric] = CATALOG) -> list[str]:
+    """Return what is wrong with a dashboard, a line each."""
+    found = [f"{name}: {problem}" for problem in _board(board)]
+    for query in marks(name, board):
+        checker = Checker(known(catalog), values_of, {"ALERTS": _ALERTS})
+        checker.check(query.expr)
+        found += [f"{query}: {problem}" for problem in checker.problems]
+    for panel in panels(board):
+        found += [f"{name} / {panel.get('title')}: {problem}" for problem in _panel(panel, known(catalog))]
+    return found
+
+
+def _board(board: Mapping[str, Any]) -> Iterator[str]:
+    if board.get("editable") is not False:
+        yield "can be edited, and would not keep what is"
+    if not 36 <= board.get("schemaVersion", 0) <= 42 or "__inputs" in board:
+        yield "is not in the form that file provisioning takes"
+    if not re.fullmatch(r"stampede-[a-z]+", board.get("uid", "")) or not board.get("description"):
+        yield "has no uid or no description"
+    if set(board.get("tags", ())) not in TAGS:
+        yield "has other tags than its siblings: no link leads to it"
+    for count in (
+        Counter(panel["id"] for panel in board["panels"]),
+        Counter(panel.get("title") for panel in panels(board)),
+    ):
+        yield from (f"{twice} is there more than once" for twice, times in count.items() if times > 1)
+    yield from _grid(board)
+    yield from _variables(board)
+    if [mark["datasource"] for mark in board["annotations"]["list"]] != [SOURCE] * 2:
+        yield "lacks the annotations of test runs and alerts"
+    kept = [(link["type"], link["keepTime"], link["includeVars"]) for link in board["links"]]
+    if kept != [("dashboards", True, True), ("link", True, False)]:
+        yield "does not link to its siblings, with time and variables kept"
+
+
+def _grid(board: Mapping[str, Any]) -> Iterator[str]:
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        if cells & taken or at["x"] + at["w"] > 24:
+            yield f"{panel['title']} overlaps another or the edge"
+        taken |= cells
+    height = max(y for _, y in taken) + 1
+    if len(taken) != 24 * height:
+        yield "leaves holes in its grid"
+
+
+def _variables(board: Mapping[str, Any]) -> Iterator[str]:
+    source, *rest = board["templating"]["list"]
+    if (source["type"], source["name"], source["label"]) != ("datasource", "datasource", "Data source"):
+        yield "does not begin with the variable of the data source"
+    if source["query"] != "prometheus" or [one["name"] for one in rest] != ["job", "instance"]:
+        yield "has other variables than the data source, job and instance"
+    for one in rest:
+        wanted = {
+            "type": "query", "label": one["name"].capitalize(), "multi": True, "includeAll": True, "allValue": ".+",
+            "refresh": 2, "datasource": SOURCE,
+        }  # fmt: skip
+        yield from (
+            f"variable {one['name']}: {key} is not {value}" for key, value in wanted.items() if one.get(key) != value
+        )
+
+
+def _panel(panel: Mapping[str, Any], catalog: Mapping[str, Metric]) -> Iterator[str]:
+    if panel["type"] not in KINDS:
+        yield f"is a {panel['type']}, for which there are no rules"
+    if not panel.get("title"):
+        yield "has no title"
+    if not re.fullmatch(r"\S.+\n\n\*\*Bad:\*\* .+\n\n\*\*Do:\*\* .+\.", panel.get("description", "")):
+        yield "does not say what it shows, what is bad and what to do"
+    if any(one.get("datasource") != SOURCE for one in (panel, *panel["targets"])):
+        yield "has another data source than the one picked"
+    if panel["type"] == "timeseries":
+        legend = panel["options"]["legend"]
+        if not legend.get("showLegend") or not legend.get("calcs"):
+            yield "has no legend with calculations"
+    if panel["type"] == "stat" and not panel["options"]["reduceOptions"]["calcs"]:
+        yield "does not say which value it shows"
+    if any((target.get("format") == "heatmap") != (panel["type"] == "heatmap") for target in panel["targets"]):
+        yield "takes buckets for series, or series for buckets"
+    if not panel["targets"]:
+        yield "asks nothing"
+    for target in panel["targets"]:
+        yield from _target(panel, target, catalog)
+
+
+def _target(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mapping[str, Metric]) -> Iterator[str]:
+    expr = target["expr"]
+    for selector in _SELECTOR.finditer(expr):
+        if not selector[2].startswith('job=~"$job", instance=~"$instance"'):
+            yield f"{selector[1]} is not narrowed to job and instance"
+    for call in _RANGE.finditer(expr):
+        if call[2] not in _RANGES.get(call[1], ()):
+            yield f"{call[1]} over {call[2]}"
+    checker = Checker(catalog, values_of)
+    shape = checker.check(fill(expr, EVERYTHING))
+    yield from checker.problems
+    strays = set(re.findall(r"{{(\w+)}}", target["legendFormat"])) - (shape.labels or set())
+    yield from (f"the legend names {label}, which the series do not have" for label in sorted(strays))
+    if not target["legendFormat"]:
+        yield "a series has no name"
+    if not checker.problems:
+        yield from _unit(panel, target, catalog)
+
+
+def _unit(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mapping[str, Metric]) -> Iterator[str]:
+    unit = panel["fieldConfig"]["defaults"].get("unit")
+    try:
+        wanted = unit_of(fill(target["expr"], EVERYTHING), catalog)
+    except ValueError as problem:
+        yield str(problem)
+        return
+    if panel["type"] == "table":
+        columns = {
+            one["matcher"]["options"]: one["properties"][0]["value"] for one in panel["fieldConfig"]["overrides"]
+        }
+        unit = columns.get(target["legendFormat"], unit)
+    if panel["type"] == "heatmap":
+        if panel["options"]["cellValues"]["unit"] != wanted:
+            yield f"its cells are not in {wanted}"
+        (name,) = re.findall(r"(\w+)_bucket", target["expr"])
+        wanted = {"seconds": "s", "bytes": "bytes", "": "short"}[catalog[name].unit]
+        unit = unit if panel["options"]["yAxis"]["unit"] == unit else "another on its axis"
+    mixed = {unit, wanted} <= {"mps", "eps"} and len(panel["targets"]) > 1
+    if unit != wanted and not mixed:
+        yield f"unit {unit}, but {target['refId']} is in {wanted}"

@@ -1,0 +1,90 @@
+"""The JSON that is committed is what the code builds, and what Grafana's own types can hold."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from grafana.build import FOLDER, dashboards, encoded
+from grafana.promql import gauge, quantile, rate
+from tests.tables import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAMES = ["loadtest", "overview", "process", "rooms"]
+
+
+def provisioned(path: str) -> Any:
+    return yaml.safe_load((ROOT / "grafana" / "provisioning" / path).read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_committed_file_is_what_the_code_builds(name: str) -> None:
+    assert (FOLDER / f"{name}.json").read_bytes() == encoded(dashboards()[name])
+
+
+def test_nothing_else_is_committed_beside_them() -> None:
+    assert sorted(path.name for path in FOLDER.iterdir()) == [f"{name}.json" for name in NAMES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_there_is_a_small_picture(name: str) -> None:
+    assert 0 < (FOLDER.parent / "previews" / f"{name}.png").stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_schema_holds_every_key(name: str) -> None:
+    """The library drops keys that it does not know, so a misspelt one is missing afterwards."""
+    schema, text = type(dashboards()[name]), (FOLDER / f"{name}.json").read_bytes()
+    assert encoded(schema.from_json(json.loads(text))) == text
+    odd = json.loads(text) | {"titel": "misspelt"}
+    assert encoded(schema.from_json(odd)) == text
+
+
+@pytest.mark.parametrize(
+    ("write", "error"),
+    [
+        (lambda: gauge("chat_no_such_metric"), KeyError),
+        (lambda: gauge("chat_connections_opened_total"), ValueError),
+        (lambda: rate("chat_connections"), ValueError),
+        (lambda: rate("chat_connections_closed_total", by=("cause",)), ValueError),
+        (lambda: rate("chat_messages_delivered_total", kind="chatMessage"), ValueError),
+        (lambda: quantile(0.99, "chat_rooms"), ValueError),
+    ],
+)
+def test_what_nobody_exports_cannot_be_built(write: Callable[[], str], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        write()
+
+
+def test_the_library_is_imported_without_a_warning() -> None:
+    command = [sys.executable, "-W", "error", "-c", "import grafana.build"]
+    subprocess.run(command, check=True, cwd=ROOT)
+
+
+def test_provisioning_names_what_the_dashboards_need() -> None:
+    (source,) = provisioned("datasources/stampede.yaml")["datasources"]
+    assert (source["type"], source["url"], source["jsonData"]["timeInterval"]) == (
+        "prometheus",
+        "$PROMETHEUS_URL",
+        "1s",
+    )
+    (provider,) = provisioned("dashboards/stampede.yaml")["providers"]
+    assert (provider["type"], provider["options"]) == ("file", {"path": "$DASHBOARDS"})
+    assert provider["allowUiUpdates"] is False
+    everywhere = (ROOT / "compose.yaml").read_text()
+    assert all(f"{name}:" in everywhere for name in ("PROMETHEUS_URL", "DASHBOARDS"))
+
+
+def test_the_interval_of_rates_is_that_of_the_scrapes() -> None:
+    (source,) = provisioned("datasources/stampede.yaml")["datasources"]
+    scrapes = yaml.safe_load((ROOT / "metrics" / "prometheus" / "loadtest.yml").read_text())["global"][
+        "scrape_interval"
+    ]
+    assert source["jsonData"]["timeInterval"] == scrapes

@@ -1,0 +1,103 @@
+"""Thresholds are judged window by window, and decide the exit code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from loadtest._report import Totals
+from loadtest._summary import FAILED, INVALID, MET, Outcome, summary
+from loadtest._thresholds import Figures, Threshold, describe
+from metrics.levels import LevelError, parse_level
+from metrics.loglinear import LogLinear
+
+
+def latencies(*counted: tuple[int, int]) -> LogLinear:
+    """Return a histogram of so many deliveries of so many milliseconds."""
+    histogram = LogLinear()
+    for n, ms in counted:
+        for _ in range(n):
+            histogram.record(ms * 1_000_000)
+    return histogram
+
+
+def heard(*counted: tuple[int, int]) -> Figures:
+    return Figures(latency_intended=latencies(*counted), latency_sent=latencies(*counted))
+
+
+def test_a_bad_window_fails_although_the_whole_run_would_pass() -> None:
+    threshold = Threshold(parse_level("deliver_p99<250ms"), 10)
+    threshold.look(10, heard((1000, 5)))
+    threshold.look(20, heard((1000, 5), (50, 900), (50, 5)))
+    threshold.look(30, heard((9000, 5), (50, 900), (50, 5)))
+    threshold.conclude(40, heard((19000, 5), (50, 900), (50, 5)))
+    assert (threshold.judged, threshold.missed) == (3, 1)
+    assert describe(threshold).startswith("deliver_p99<250ms    FAILED in 1 of 3 windows: at worst ")
+    assert describe(threshold).endswith("(0:10-0:20)")
+
+
+def test_the_window_is_that_of_the_option_and_no_shorter() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold.look(9.9, Figures(expected=1000, lost=500))
+    assert threshold.judged == 0
+    threshold.look(10, Figures(expected=1000, lost=500))
+    assert (threshold.judged, threshold.missed) == (1, 1)
+
+
+def test_a_window_grows_until_it_holds_enough_to_tell() -> None:
+    threshold = Threshold(parse_level("deliver_p99<250ms"), 10)
+    threshold.look(10, heard((49, 5), (1, 900)))
+    assert threshold.judged == 0
+    threshold.look(20, heard((149, 5), (1, 900)))
+    assert (threshold.judged, threshold.missed) == (1, 0)
+
+
+def test_what_is_left_at_the_end_is_judged_with_the_last_window() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold.look(10, Figures(expected=1000))
+    threshold.conclude(11, Figures(expected=1000, lost=20))
+    assert (threshold.judged, threshold.missed) == (1, 1)
+    saved = Threshold(parse_level("loss<1%"), 10)
+    saved.look(10, Figures(expected=1000, lost=20))
+    saved.conclude(11, Figures(expected=9000, lost=20))
+    assert (saved.judged, saved.missed) == (1, 1)
+
+
+def test_a_short_run_is_one_window() -> None:
+    threshold = Threshold(parse_level("errors<=50%"), 10)
+    threshold.conclude(2, Figures(operations=2, failures=1))
+    assert threshold.is_met
+
+
+def test_the_stricter_of_both_clocks_counts() -> None:
+    figures = replace(heard((100, 5)), latency_intended=latencies((100, 500)))
+    threshold = Threshold(parse_level("deliver_p50<250ms"), 10)
+    threshold.conclude(2, figures)
+    assert threshold.missed == 1
+
+
+@pytest.mark.parametrize(
+    ("texts", "exceptions", "code", "words"),
+    [
+        (("loss<1%",), 0, MET, "all 1 thresholds met"),
+        (("loss<1%", "errors<1%"), 0, FAILED, "1 of 2 thresholds not met (exit code 99)"),
+        (("loss<1%", "resync_p95<5s"), 0, INVALID, "INVALID     nothing to measure resync_p95 by"),
+        (("errors<1%", "resync_p95<5s"), 0, INVALID, "(exit code 98)"),
+        (("loss<1%",), 3, None, "3 raised by users"),
+        ((), 0, None, "verdict     valid"),
+    ],
+)
+def test_the_exit_code_and_the_verdict(texts: tuple[str, ...], exceptions: int, code: int | None, words: str) -> None:
+    thresholds = [Threshold(parse_level(text)) for text in texts]
+    for threshold in thresholds:
+        threshold.conclude(5, Figures(expected=100, operations=100, failures=50))
+    outcome = Outcome(Totals([]), (), thresholds, exceptions)
+    assert outcome.exit_code == code
+    assert words in "\n".join(summary(outcome))
+
+
+@pytest.mark.parametrize("text", ["deliver_p99", "deliver_p99<250", "los<1%", "loss<1ms", "deliver_p99>1ms", ""])
+def test_what_is_no_threshold_is_told_in_one_line(text: str) -> None:
+    with pytest.raises(LevelError, match=r"^[^\n]*threshold[^\n]*$"):
+        parse_level(text, "threshold")

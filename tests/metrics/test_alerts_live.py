@@ -1,0 +1,184 @@
+"""Alerts provoked for real: real servers, a real generator, and a real Prometheus with our load-test configuration.
+
+Each server is made to suffer from one thing. That an alert was pending, then fired, then was resolved is read from
+Prometheus' own record of alerts, the series ALERTS, so nothing depends on how fast this test looks.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import time
+import urllib.parse
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults._herd import Herd, message
+from tests.metrics.fixtures import MISSING, Prometheus, configured, do_without, wait_until
+from tests.metrics.rules import PROMETHEUS, profile
+from tests.metrics.test_generator import free_ports, generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.metrics.test_generator import Generator
+    from tests.processes import RunningServer
+
+NO_HEARTBEAT = ("--heartbeat-interval", "0", "--heartbeat-timeout", "0")
+FLOOD = message("chatMessage", text="x" * 10_000)
+
+
+def address(url: str) -> str:
+    return urllib.parse.urlsplit(url).netloc
+
+
+@dataclass
+class Watch:
+    """A Prometheus with our configuration, and the alerts that it is to have seen by name and instance."""
+
+    prometheus: Prometheus
+    expected: list[tuple[str, str]] = field(default_factory=list)
+
+    def expect(self, alert: str, url: str) -> None:
+        """Wait until an alert fires for a target."""
+        self.expected.append((alert, address(url)))
+        wait_until(lambda: self.is_firing(alert, address(url)), f"{alert} to fire")
+
+    def is_firing(self, alert: str, instance: str) -> bool:
+        asked = f'ALERTS{{alertname="{alert}", instance="{instance}", alertstate="firing"}}'
+        return bool(self.prometheus.query(asked))
+
+    def history(self, alert: str, instance: str) -> list[str]:
+        """Return the states of an alert in the order of their first appearance, `resolved` when it is over."""
+        began = {
+            state: [float(at) for at in self.prometheus.query(f"min_over_time(timestamp({series})[10m:1s])").values()]
+            for state in ("pending", "firing")
+            if (series := f'ALERTS{{alertname="{alert}", instance="{instance}", alertstate="{state}"}}')
+        }
+        states = sorted((min(times), state) for state, times in began.items() if times)
+        over = not self.is_firing(alert, instance)
+        return [state for _, state in states] + ["resolved"] * over
+
+    def unhealthy_rules(self) -> list[str]:
+        """Return the rules that could not be evaluated, and the recording rules that gave nothing."""
+        with urllib.request.urlopen(f"{self.prometheus.url}/api/v1/rules", timeout=60) as answer:  # noqa: S310 - loopback
+            rules = [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
+        assert {rule["name"] for rule in rules} == {rule.name for rule in profile("loadtest")}
+        return [
+            rule["name"]
+            for rule in rules
+            if rule["health"] != "ok" or (rule["type"] == "recording" and not self.prometheus.query(rule["name"]))
+        ]
+
+    def runbooks(self) -> dict[str, str]:
+        """Return the text behind the links of the alerts that are active now."""
+        with urllib.request.urlopen(f"{self.prometheus.url}/api/v1/alerts", timeout=60) as answer:  # noqa: S310 - loopback
+            found = json.load(answer)["data"]["alerts"]
+        texts = {}
+        for alert in found:
+            with urllib.request.urlopen(alert["annotations"]["runbook_url"], timeout=60) as answer:  # noqa: S310
+                texts[alert["labels"]["alertname"]] = answer.read().decode()
+        return texts
+
+
+@contextmanager
+def watching(folder: Path, chat: list[str], loadtest: str) -> Iterator[Watch]:
+    """Run Prometheus with the files as they are committed; only what is scraped is this test's own."""
+    copy = folder / "prometheus"
+    shutil.copytree(PROMETHEUS, copy)
+    half = len(chat) // 2
+    for file, targets in (("chat", chat[:half]), ("chat-of-another-host", chat[half:]), ("loadtest", [loadtest])):
+        target_file = copy / "targets" / f"{file}.yml"
+        target_file.write_text(json.dumps([{"targets": [address(url) for url in targets]}]))
+    (port,) = free_ports(1)
+    flags = (f"--web.external-url=http://127.0.0.1:{port}", f"--web.user-assets={PROMETHEUS.parent}")
+    with configured(copy / "loadtest.yml", folder / "data", *flags, port=port) as url:
+        prometheus = Prometheus(url, (*chat, loadtest))
+        prometheus.wait_for_scrape()
+        yield Watch(prometheus)
+
+
+def fall_behind(herd: Herd, server: RunningServer) -> None:
+    """Let three members of a room stop reading, and talk until the server notices."""
+    members = herd.open(4, receive_buffer=4096)
+    herd.enter(members, ["room"])
+    talker, *silent = members
+    for member in silent:
+        herd.stop_reading(member)
+    seen = [0.0]
+
+    def behind() -> bool:
+        for _ in range(20):
+            herd.send(talker, FLOOD)
+        herd.run(0.05)
+        seen[0] = server.samples()["chat_slow_consumers"]
+        return seen[0] >= len(silent)
+
+    herd.until(behind, "the server to notice who does not read")
+
+
+def stutter(locust: Generator) -> None:
+    """Stop the generator's process for moments, as a machine does that is too busy."""
+    assert locust.process is not None
+    for _ in range(4):
+        locust.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.6)  # this is the fault itself, not a wait for something
+        locust.process.send_signal(signal.SIGCONT)
+        time.sleep(0.4)
+
+
+def cut_down(server: RunningServer) -> socket.socket:
+    """Kill a server, and keep its port from others until the socket is closed; nobody answers there."""
+    server.kill()
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    host, _, port = address(server.url).rpartition(":")
+    place.bind((host, int(port)))
+    return place
+
+
+@pytest.mark.timeout(600)
+def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., RunningServer], tmp_path: Path) -> None:
+    if shutil.which("prometheus") is None:
+        do_without(MISSING)
+    gone = start()
+    full = start("--max-connections", "20", *NO_HEARTBEAT)
+    silent = start("--heartbeat-interval", "0.2", "--heartbeat-timeout", "2")
+    slow = start("--message-rate", "0", "--slow-timeout", "0", "--buffer-hard-limit", "0", *NO_HEARTBEAT)
+    servers = [server.url for server in (gone, full, silent, slow)]
+    with ExitStack() as running:
+        locust = running.enter_context(generator(start().url))
+        watch = running.enter_context(watching(tmp_path, servers, locust.metrics))
+        locust.tell("/swarm", user_count=4, spawn_rate=4)
+        with Herd(full.url) as crowd, Herd(silent.url) as corpses, Herd(slow.url) as room:
+            crowd.open(19)
+            for corpse in corpses.open(12):
+                corpses.stop_reading(corpse)
+            fall_behind(room, slow)
+            place = running.enter_context(cut_down(gone))
+            stutter(locust)
+            watch.expect("ChatServerDown", gone.url)
+            watch.expect("ChatConnectionsNearLimit", full.url)
+            watch.expect("ChatHeartbeatKills", silent.url)
+            watch.expect("ChatSlowConsumers", slow.url)
+            watch.expect("ChatGeneratorLag", locust.metrics)
+            assert watch.unhealthy_rules() == []
+            assert silent.samples()["chat_heartbeat_kills_total"] == 12
+            for alert, text in watch.runbooks().items():
+                assert f"\n## {alert}\n" in text
+        place.close()
+        start("--port", address(gone.url).rpartition(":")[2])
+        locust.tell("/stop")
+        wait_until(
+            lambda: not any(watch.is_firing(alert, instance) for alert, instance in watch.expected),
+            "every alert to be resolved",
+        )
+        for alert, instance in watch.expected:
+            assert watch.history(alert, instance) == ["pending", "firing", "resolved"], alert

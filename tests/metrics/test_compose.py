@@ -1,0 +1,126 @@
+"""compose.yaml and its Dockerfile: as far as it can be told without an engine."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.metrics.fixtures import do_without
+from tests.metrics.rules import PROMETHEUS
+from tests.tables import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def test_docker_compose_finds_it_good() -> None:
+    compose = shutil.which("docker-compose")
+    if compose is None:
+        do_without("docker-compose not found: install it (Debian: docker-compose)")
+    done = subprocess.run(
+        [compose, "-f", "compose.yaml", "config", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_there_is_what_a_load_test_needs() -> None:
+    assert set(SERVICES) == {"server", "prometheus", "grafana", "locust-master", "locust-worker"}
+    assert SERVICES["locust-worker"]["deploy"]["replicas"] == 2
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_pinned_watched_and_waits_for_what_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", service["image"])
+    assert service["healthcheck"]["test"][0] == "CMD"
+    for needed, how in service.get("depends_on", {}).items():
+        assert needed in SERVICES
+        assert how == {"condition": "service_healthy"}
+
+
+def test_images_of_others_are_pinned_in_the_dockerfile_too() -> None:
+    assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == re.findall(
+        r"^FROM (python:\d+\.\d+\.\d+-slim-\w+)", DOCKERFILE, re.MULTILINE
+    )
+    assert "USER stampede" in DOCKERFILE, "nothing runs as root"
+
+
+def test_no_password_is_left_open_and_only_the_chat_is_open_to_others() -> None:
+    grafana = SERVICES["grafana"]["environment"]
+    assert grafana["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert grafana["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
+    assert grafana["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert "password" not in json.dumps(COMPOSE).lower()
+    published = {name: port for name, service in SERVICES.items() for port in service.get("ports", ())}
+    assert published.pop("server") == "8080:8080"
+    assert all(port.startswith("127.0.0.1:") for port in published.values())
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_is_mounted_from_the_checkout_is_there(name: str) -> None:
+    for source in (volume.partition(":")[0] for volume in SERVICES[name].get("volumes", ())):
+        assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], source
+
+
+def test_prometheus_scrapes_the_services_where_they_listen() -> None:
+    for job, service, port in (("chat", "server", "8080"), ("loadtest", "locust-master", "9646")):
+        (group,) = yaml.safe_load((PROMETHEUS / "compose" / f"{job}.yml").read_text())
+        assert group["targets"] == [f"{service}:{port}"]
+    assert {path.name for path in (PROMETHEUS / "compose").iterdir()} == {"chat.yml", "loadtest.yml"}
+    assert "--prometheus-port 9646" in SERVICES["locust-master"]["command"]
+
+
+def test_prometheus_is_given_the_configuration_that_is_mounted() -> None:
+    mounts = dict(volume.split(":")[1::-1] for volume in SERVICES["prometheus"]["volumes"])
+    flags = dict(flag.split("=") for flag in SERVICES["prometheus"]["command"])
+    inside = flags["--config.file"].removeprefix("/etc/stampede/")
+    assert (ROOT / mounts["/etc/stampede"] / inside).exists()
+    assert flags["--web.user-assets"] == "/etc/stampede"
+
+
+WITHOUT_THE_CHECKOUT = """
+import runpy, sys
+from pathlib import Path
+def is_a_checkout(path):
+    return (Path(path) / "server" / "app.py").exists() or Path(path).name == "_plugin"
+sys.path = ["", "loadtest/_plugin", *(path for path in sys.path if path and not is_a_checkout(path))]
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if SERVICES[name].get("build")])
+def test_the_image_holds_all_that_its_commands_need(name: str, tmp_path: Path) -> None:
+    """Copy what the Dockerfile copies, and ask each command there for its help: what is missing cannot be imported."""
+    for sources in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE):
+        for source in sources.split():
+            copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy2
+            copy(ROOT / source, tmp_path / source)
+    module, *flags = SERVICES[name]["command"].removeprefix("python -m ").split()
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_CHECKOUT, module, *flags, "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for flag in (word for word in flags if word.startswith("--")):
+        assert flag in done.stdout
+
+
+def test_the_context_of_the_image_has_what_the_dockerfile_copies_and_no_more() -> None:
+    allowed = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    copied = [word for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE) for word in line.split()]
+    assert allowed == copied

@@ -1,0 +1,101 @@
+"""A browser, and what npm has for tests; pulled in by tests/conftest.py through `pytest_plugins`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from benchmarks.peers import PeerError, packages
+from tests.metrics.fixtures import do_without
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+    from tests.processes import RunningServer
+
+NODE = Path(__file__).parent / "node"
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--disable-background-networking",
+)
+PATIENCE_MS = 60_000
+LOST = re.compile(r"WebSocket connection to 'ws://\S+' failed")
+"""What the browser itself logs of a connection that cannot be made; no page can keep it from doing so."""
+
+
+@pytest.fixture(scope="session")
+def node_home() -> Path:
+    """Folder in the cache with the npm packages of the browser side's tests; without Node tests do without."""
+    try:
+        return packages(NODE)
+    except PeerError as problem:
+        do_without(str(problem))
+
+
+@pytest.fixture(scope="module")  # longer, and its event loop would stand in the way of other tests' own
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
+    found = shutil.which("chromium") or CHROMIUM
+    if not Path(found).exists():
+        do_without("chromium not found: install it (Debian: apt-get install --no-install-recommends chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+class OpenTab(Protocol):
+    """Open a page of a server in a window of its own."""
+
+    def __call__(
+        self, server: RunningServer, path: str = "/", *, width: int = 1280, height: int = 800, dark: bool = False
+    ) -> Page:
+        """Return the page once it has loaded."""
+
+
+@pytest.fixture
+def open_tab(chromium: Browser) -> Iterator[OpenTab]:
+    """Open tabs, each a person of its own; whatever a page complains of fails the test, the policy's reports too."""
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not LOST.match(message.text):
+            complaints.append(message.text)
+
+    with ExitStack() as contexts:
+
+        def open_one(
+            server: RunningServer, path: str = "/", *, width: int = 1280, height: int = 800, dark: bool = False
+        ) -> Page:
+            context = contexts.enter_context(
+                chromium.new_context(
+                    viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+                )
+            )
+            context.set_default_timeout(PATIENCE_MS)
+            page = context.new_page()
+            page.on("console", note)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("request", lambda request: _hold_to(server, request.url, complaints))
+            page.goto(server.http + path)
+            return page
+
+        yield open_one
+    assert complaints == []
+
+
+def _hold_to(server: RunningServer, url: str, complaints: list[str]) -> None:
+    if not url.startswith((server.http, server.url, "data:")):
+        complaints.append(f"a request to somewhere else: {url}")

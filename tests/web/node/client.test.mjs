@@ -1,0 +1,123 @@
+// The client alone: conversation, queue, pace, names; each against the real server, where one can be made to do it.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { chatter, inRoom, scripted, stampede, texts, until } from "./kit.mjs";
+
+test("handlers and listeners hear the same", async (t) => {
+  const { url } = await stampede(t);
+  const [ann, bob] = [await inRoom(t, url, "ann", "red"), await inRoom(t, url, "bob", "red")];
+  const heard = [];
+  bob.onMessage = (detail) => heard.push(detail);
+  bob.onTyping = (detail) => heard.push(detail);
+  assert.equal(ann.sendTyping(), true);
+  assert.equal(ann.sendTyping(), false, "told again too soon");
+  const id = ann.sendMessage("hello");
+  await until(() => heard.length === 2, "both");
+  assert.deepEqual(heard, [...bob.of("typing"), ...bob.of("message")]);
+  assert.equal(heard[1].text, "hello");
+  await until(() => ann.of("delivery").length === 2, "the confirmation");
+  assert.deepEqual(ann.of("delivery"), [{ id, status: "sent" }, { id, status: "confirmed" }]);
+  assert.ok(ann.latency > 0);
+  ann.leaveRoom();
+  await until(() => bob.of("userLeft").length, "the goodbye");
+});
+
+test("what is said before there is a connection waits for it", async (t) => {
+  const { url } = await stampede(t);
+  const bob = await inRoom(t, url, "bob", "red");
+  const ann = chatter(t, url);
+  ann.setUsername("ann");
+  ann.joinRoom("red");
+  for (const text of ["one", "two", "three"]) assert.ok(ann.sendMessage(text) > 0);
+  assert.equal(ann.sendTyping(), false, "old news is none");
+  assert.equal(ann.queued, 3);
+  ann.connect();
+  await until(() => texts(bob).length === 3, "the texts");
+  assert.deepEqual(texts(bob), ["one", "two", "three"]);
+  assert.deepEqual(bob.of("typing"), []);
+});
+
+test("what is said in a room goes to that room, wherever one has gone since", async (t) => {
+  const { url } = await stampede(t);
+  const [red, blue] = [await inRoom(t, url, "r", "red"), await inRoom(t, url, "b", "blue")];
+  const ann = chatter(t, url);
+  ann.joinRoom("red");
+  ann.sendMessage("for red");
+  ann.joinRoom("blue");
+  ann.sendMessage("for blue");
+  ann.connect();
+  await until(() => texts(red).length && texts(blue).length, "both texts");
+  assert.deepEqual([texts(red), texts(blue)], [["for red"], ["for blue"]]);
+});
+
+test("a burst is paced to what the server takes: nothing is dropped, nothing overtaken", async (t) => {
+  const { url } = await stampede(t);
+  const [ann, bob] = [await inRoom(t, url, "ann", "red"), await inRoom(t, url, "bob", "red")];
+  const said = Array.from({ length: 160 }, (_, number) => `message ${number}`);
+  for (const text of said) ann.sendMessage(text);
+  assert.ok(ann.queued > 0);
+  await until(() => texts(bob).length === said.length, "all of them");
+  assert.deepEqual(texts(bob), said);
+  assert.deepEqual(ann.of("error"), []);
+  await until(() => ann.of("delivery").filter(({ status }) => status === "confirmed").length === said.length, "confirmations");
+});
+
+test("the queue is bounded, and says so", (t) => {
+  const ann = chatter(t, "ws://127.0.0.1:1", { maxQueued: 2 });
+  ann.joinRoom("red");
+  assert.deepEqual([ann.sendMessage("a") > 0, ann.sendMessage("b") > 0, ann.sendMessage("c")], [true, true, 0]);
+  assert.equal(ann.queued, 2);
+});
+
+test("what the server would refuse is refused at once", (t) => {
+  const ann = chatter(t, "ws://127.0.0.1:1");
+  for (const name of ["", "x".repeat(65), "a\nb", "\ud800", undefined]) {
+    assert.throws(() => ann.setUsername(name), RangeError);
+  }
+  ann.setUsername("🐃".repeat(64));
+  assert.throws(() => ann.joinRoom("x".repeat(129)), RangeError);
+  assert.throws(() => ann.sendMessage("nowhere"), /join a room/);
+  ann.joinRoom("red");
+  assert.throws(() => ann.sendMessage("é".repeat(8193)), RangeError);
+  assert.ok(ann.sendMessage("é".repeat(8192)));
+});
+
+test("what a server says that is not of the protocol changes nothing", async (t) => {
+  const { url } = await scripted(t, ({ socket, say }) => {
+    for (const odd of ["{", "null", "[]", '"x"', '{"type":"toString"}', '{"type":"someday"}']) socket.send(odd);
+    socket.send(Buffer.from([1, 2, 3]));
+    say({ type: "chatMessage", user: "bob", text: "after all that", timestamp: 1 });
+  });
+  const ann = chatter(t, url);
+  ann.connect();
+  await until(() => texts(ann).length, "the message");
+  assert.equal(ann.state, "open");
+});
+
+test("a message that the server dropped is told as uncertain, and the room is entered again", async (t) => {
+  const joins = [];
+  const { url } = await scripted(t, ({ socket, say }) => {
+    socket.on("said", (message) => {
+      if (message.type === "joinRoom") joins.push(message.room);
+      if (message.type === "chatMessage") say({ type: "error", message: "dropped", code: "rate_limited", about: null });
+    });
+  });
+  const ann = chatter(t, url, { confirmMs: 5_000 });
+  ann.joinRoom("red");
+  ann.connect();
+  const id = ann.sendMessage("too much");
+  await until(() => joins.length === 2, "the second join");
+  assert.deepEqual(ann.of("delivery"), [{ id, status: "sent" }, { id, status: "uncertain" }]);
+});
+
+test("goodbye is for good, until one connects again", async (t) => {
+  const { url } = await stampede(t);
+  const ann = await inRoom(t, url, "ann", "red");
+  ann.disconnect();
+  assert.equal(ann.state, "closed");
+  assert.deepEqual(ann.of("disconnected"), [{ code: 1000, reason: "goodbye", retryMs: null }]);
+  ann.connect();
+  await until(() => ann.of("roomJoined").length === 2, "the room");
+});

@@ -1,0 +1,163 @@
+// Bad days: the server gone, draining, full or wrong; a link that is dead or slow.
+
+import assert from "node:assert/strict";
+import net from "node:net";
+import { once } from "node:events";
+import { test } from "node:test";
+
+import { DEAD } from "./web/chat-client.js";
+import { badLink, chatter, closed, inRoom, scripted, stampede, texts, until } from "./kit.mjs";
+
+test("a server is killed and comes back: everyone is in the room again, what waited arrives once", async (t) => {
+  const first = await stampede(t);
+  const [ann, bob] = [await inRoom(t, first.url, "ann", "red"), await inRoom(t, first.url, "bob", "red")];
+  await until(() => ann.of("userJoined").length === 2, "bob to be seen");
+  await first.stop("SIGKILL");
+  await until(() => ann.state === "waiting" && bob.state !== "open", "the loss to be noticed");
+  const said = Array.from({ length: 20 }, (_, number) => `while away ${number}`);
+  for (const text of said) ann.sendMessage(text);
+  await stampede(t, { port: first.port });
+  await until(() => texts(bob).length >= said.length, "the texts");
+  ann.sendMessage("last");
+  await until(() => texts(bob).includes("last"), "what came after");
+  assert.deepEqual(texts(bob), [...said, "last"]);
+  assert.equal(bob.of("roomJoined").length, 2);
+  assert.deepEqual(new Set(bob.of("message").map(({ user }) => user)), new Set(["ann"]));
+});
+
+test("what was on its way when the connection broke is uncertain, and not sent again", async (t) => {
+  const heard = [];
+  const { url } = await scripted(t, ({ socket, number }) => {
+    socket.on("said", ({ type, text }) => {
+      if (type !== "chatMessage") return;
+      heard.push(text);
+      if (number === 1) socket.terminate();
+    });
+  });
+  const ann = chatter(t, url, { confirmMs: 60_000, settleMs: 0 });
+  ann.joinRoom("red");
+  ann.connect();
+  const id = ann.sendMessage("half way");
+  await until(() => ann.of("connected").length === 2, "the second connection");
+  ann.sendMessage("after");
+  await until(() => heard.includes("after"), "what came after");
+  assert.deepEqual(heard, ["half way", "after"]);
+  assert.deepEqual(ann.of("delivery").slice(0, 2), [{ id, status: "sent" }, { id, status: "uncertain" }]);
+});
+
+for (const [comes, settleMs] of [[true, 60_000], [false, 300]]) {
+  test(`thrown out with everyone else, one waits for the others${comes ? "" : "; but not for ever"}`, async (t) => {
+    const heard = [];
+    const { url } = await scripted(t, ({ socket, say, number }) => {
+      socket.on("said", ({ type, room, text }) => {
+        if (type === "chatMessage") heard.push(text);
+        if (type !== "joinRoom") return;
+        say({ type: "roomJoined", room, userCount: number === 1 ? 2 : 1 });
+        if (number === 1) socket.close(1012, "restart retry_ms=50");
+        else if (comes) setTimeout(() => say({ type: "userJoined", user: "bob", room, userCount: 2 }), 200);
+      });
+    });
+    const ann = chatter(t, url, { settleMs });
+    ann.joinRoom("red");
+    ann.connect();
+    await until(() => ann.state === "waiting", "the drain");
+    ann.sendMessage("hello again");
+    await until(() => ann.of("roomJoined").length === 2, "the room");
+    assert.deepEqual(heard, [], "nobody is there yet");
+    await until(() => heard.length, "the text");
+    assert.deepEqual(heard, ["hello again"]);
+    assert.equal(ann.of("userJoined").length, comes ? 1 : 0);
+  });
+}
+
+test("a drain is honoured to the millisecond that the server says", async (t) => {
+  const server = await stampede(t);
+  const ann = await inRoom(t, server.url, "ann", "red", { random: () => 0 });
+  await server.stop("SIGTERM");
+  await until(() => ann.of("disconnected").length, "the goodbye");
+  const [{ code, reason, retryMs }] = ann.of("disconnected");
+  assert.equal(code, 1012);
+  assert.equal(retryMs, Number(/retry_ms=(\d+)/.exec(reason)[1]));
+  assert.ok(retryMs >= 500, "and not what the dice say");
+  const told = performance.now();
+  await until(() => ann.state === "connecting" || ann.of("disconnected").length > 1, "the attempt");
+  assert.ok(performance.now() - told >= retryMs - 60, "not before");
+});
+
+for (const [code, comesBack] of Object.entries({ 1000: false, 1001: true, 1007: false, 1008: false, 1009: false, 1011: true, 1012: true, 1013: true })) {
+  test(`close code ${code} ${comesBack ? "is a reason to come back" : "is final"}`, async (t) => {
+    const server = await scripted(t, ({ socket, number }) => number === 1 && socket.close(Number(code), "so it is"));
+    const ann = chatter(t, server.url);
+    ann.connect();
+    await until(() => ann.of("disconnected").length, "the end");
+    assert.equal(ann.of("disconnected")[0].code, Number(code));
+    assert.equal(ann.of("disconnected")[0].reason, "so it is");
+    assert.equal(ann.of("disconnected")[0].retryMs !== null, comesBack);
+    if (comesBack) await until(() => ann.state === "open", "the second connection");
+    else assert.equal(ann.state, "closed");
+    assert.equal(server.count(), comesBack ? 2 : 1);
+  });
+}
+
+test("pauses are any up to a bound that doubles, and never end", async (t) => {
+  const nobody = net.createServer().listen(0, "127.0.0.1");
+  await once(nobody, "listening");
+  const { port } = nobody.address();
+  nobody.close();
+  await once(nobody, "close");
+  const draws = [1, 0.5, 0.25, 1, 1, 1, 1, 0];
+  const asked = [...draws];
+  const ann = chatter(t, `ws://127.0.0.1:${port}`, { random: () => asked.shift() ?? 0, firstRetryMs: 4, longestRetryMs: 64 });
+  ann.connect();
+  await until(() => ann.of("disconnected").length >= 12, "a dozen attempts");
+  const pauses = ann.of("disconnected").map(({ retryMs }) => retryMs);
+  assert.deepEqual(pauses.slice(0, draws.length), draws.map((draw, failure) => draw * Math.min(64, 4 * 2 ** failure)));
+  assert.ok(pauses.every((pause) => pause !== null));
+});
+
+test("it gives up where it is told to, and an overloaded server is given more time", async (t) => {
+  const server = await scripted(t, ({ socket }) => socket.close(1013, "full"));
+  const ann = chatter(t, server.url, { maxRetries: 4, random: () => 1, firstRetryMs: 1, longestRetryMs: 1000 });
+  ann.connect();
+  await until(() => ann.state === "closed", "the end");
+  assert.deepEqual(ann.of("disconnected").map(({ retryMs }) => retryMs), [8, null]);
+});
+
+test("a link that is dead without a word is given up, and the next one works", async (t) => {
+  const server = await stampede(t);
+  const link = await badLink(t, server.port);
+  const ann = await inRoom(t, link.url, "ann", "red", { pingMs: 100, deadMs: 400 });
+  await until(() => ann.of("latency").length > 3, "pings");
+  assert.deepEqual(closed(ann), [], "a live link is left alone");
+  link.silent = true;
+  await until(() => closed(ann).length, "the end");
+  assert.equal(closed(ann)[0], DEAD);
+  link.silent = false;
+  await until(() => ann.of("roomJoined").length >= 2, "the room");
+});
+
+test("an attempt that nobody answers is given up", async (t) => {
+  const mute = net.createServer((socket) => t.after(() => socket.destroy())).listen(0, "127.0.0.1");
+  await once(mute, "listening");
+  t.after(() => mute.close());
+  const ann = chatter(t, `ws://127.0.0.1:${mute.address().port}`, { connectMs: 50 });
+  ann.connect();
+  await until(() => closed(ann).length >= 2, "two attempts");
+  assert.deepEqual(closed(ann).slice(0, 2), [DEAD, DEAD]);
+});
+
+test("on a slow link an upload is not taken for silence, nor piled up in memory", async (t) => {
+  const server = await stampede(t);
+  const link = await badLink(t, server.port);
+  link.bytesPerSecond = 1_500_000;
+  // A ping stands behind the chunks for longer than `deadMs`; the server's word on its progress is a sign of life.
+  const ann = await inRoom(t, link.url, "ann", "red", { pingMs: 300, deadMs: 1000, maxBuffered: 128 * 1024 });
+  const size = 4_000_000;
+  const told = [];
+  const saved = await ann.sendFile(new Blob([new Uint8Array(size).fill(7)]), { onProgress: (at) => told.push(at.loaded) });
+  assert.equal(saved.size, size);
+  assert.deepEqual(closed(ann), []);
+  assert.ok(told.length > size / (64 * 1024));
+  assert.equal(told.at(-1), size);
+  assert.ok(Math.max(...ann.of("latency").map(({ ms }) => ms)) > 1000, "the link was not slow enough to tell");
+});

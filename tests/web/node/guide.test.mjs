@@ -1,0 +1,77 @@
+// The guide's own client and upload function work against the server unchanged.
+
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { test } from "node:test";
+
+import { GuideClient, uploadFile } from "./guide-client.mjs";
+import { stampede, until } from "./kit.mjs";
+
+const TYPES = ["connected", "usernameSet", "userJoined", "roomJoined", "userLeft", "chatMessage", "userTyping", "chat"];
+
+function person(t, url) {
+  const client = new GuideClient(url);
+  client.heard = [];
+  for (const type of [...TYPES, "pong", "error"]) client.on(type, (message) => client.heard.push(message));
+  client.types = () => client.heard.map(({ type }) => type);
+  client.connect();
+  t.after(() => client.disconnect());
+  return client;
+}
+
+test("a conversation", async (t) => {
+  const server = await stampede(t);
+  const base = server.url.replace("/ws/chat", "");
+  const ann = person(t, base);
+  ann.setUsername("ann"); // still connecting: the guide's client queues it
+  ann.joinRoom("red");
+  await until(() => ann.types().includes("roomJoined"), "ann's room");
+  assert.deepEqual(ann.types(), ["connected", "usernameSet", "userJoined", "roomJoined"]);
+  assert.ok(ann.heard[0].clientId);
+  assert.deepEqual(ann.heard[2], { type: "userJoined", user: "ann", room: "red", userCount: 1 });
+  const bob = person(t, `${base}/chat`);
+  bob.setUsername("bob");
+  bob.joinRoom("red");
+  await until(() => bob.types().includes("roomJoined") && ann.heard.length === 5, "bob");
+  bob.sendTyping();
+  bob.sendMessage("hello");
+  await until(() => ann.heard.length === 7, "what bob does");
+  assert.deepEqual(ann.heard[5], { type: "userTyping", user: "bob" });
+  const { timestamp, ...said } = ann.heard[6];
+  assert.deepEqual(said, { type: "chatMessage", user: "bob", text: "hello" });
+  assert.ok(Number.isInteger(timestamp));
+  bob.send({ type: "ping", timestamp: 42 });
+  bob.send({ type: "chat", user: "bob", text: "to all" });
+  bob.send({ type: "nonsense" });
+  await until(() => bob.types().includes("error"), "the answers");
+  assert.equal(bob.heard.find(({ type }) => type === "pong").timestamp, 42);
+  assert.equal(bob.heard.find(({ type }) => type === "error").message, "Invalid message format");
+  assert.ok(bob.types().includes("chat"));
+  bob.leaveRoom();
+  await until(() => ann.types().includes("userLeft"), "the goodbye");
+  const left = ann.heard.find(({ type }) => type === "userLeft");
+  assert.deepEqual([left.user, left.userCount], ["bob", 1]);
+});
+
+test("it comes back after a restart", async (t) => {
+  const server = await stampede(t);
+  const ann = person(t, server.url);
+  await until(() => ann.types().includes("connected"), "the connection");
+  await server.stop("SIGTERM");
+  await stampede(t, { port: server.port });
+  await until(() => ann.types().filter((type) => type === "connected").length === 2, "the second connection");
+});
+
+test("the upload function, which waits for nothing", async (t) => {
+  const server = await stampede(t);
+  const ann = person(t, server.url);
+  await until(() => ann.types().includes("connected"), "the connection");
+  const saved = [];
+  ann.on("fileSaved", (message) => saved.push(message));
+  const bytes = randomBytes(5_000_000);
+  const file = Object.assign(new Blob([bytes], { type: "image/png" }), { name: "photo.png" });
+  await uploadFile(ann.ws, file);
+  await until(() => saved.length, "the file");
+  assert.equal(saved[0].sha256, createHash("sha256").update(bytes).digest("hex"));
+  assert.ok(!ann.types().includes("error"));
+});

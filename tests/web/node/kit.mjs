@@ -1,0 +1,121 @@
+// What the client's tests share: real servers, a bad link, a scripted server, and waiting for what happens.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import net from "node:net";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { WebSocket, WebSocketServer } from "ws";
+
+import { ChatClient } from "./web/chat-client.js";
+
+const PATIENCE_MS = 60_000; // for a busy machine
+
+/** Return once a condition holds. */
+export async function until(condition, what) {
+  const deadline = Date.now() + PATIENCE_MS;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`waited too long for ${what}`);
+    await sleep(5);
+  }
+}
+
+/** Start the real server, on a given port if it is to come back; ends with the test. */
+export async function stampede(test, { port = 0, flags = [] } = {}) {
+  const { STAMPEDE_PYTHON, STAMPEDE_ROOT, STAMPEDE_UPLOADS } = process.env;
+  const own = ["--port", port, "--upload-dir", STAMPEDE_UPLOADS, "--drain-seconds", "0", ...flags];
+  const child = spawn(STAMPEDE_PYTHON, ["-m", "server", ...own.map(String)], {
+    cwd: STAMPEDE_ROOT,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const ended = once(child, "exit");
+  const stop = async (signal) => {
+    child.kill(signal);
+    await ended;
+  };
+  test.after(() => stop("SIGKILL"));
+  const [line] = await once(createInterface(child.stdout), "line");
+  const found = /:(\d+)/.exec(line);
+  return { port: Number(found[1]), url: `ws://127.0.0.1:${found[1]}/ws/chat`, stop };
+}
+
+/** A scripted server for what a real one cannot be made to do; `script` gets each connection and its number. */
+export async function scripted(test, script) {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await once(server, "listening");
+  let connections = 0;
+  server.on("connection", (socket) => {
+    connections += 1;
+    const say = (message) => socket.send(JSON.stringify(message));
+    socket.on("message", (data, isBinary) => {
+      const message = isBinary ? { type: "binary" } : JSON.parse(data);
+      if (message.type === "ping") say({ type: "pong", timestamp: message.timestamp, serverTime: Date.now() });
+      socket.emit("said", message);
+    });
+    say({ type: "connected", clientId: String(connections) });
+    script?.({ socket, say, number: connections });
+  });
+  test.after(() => {
+    for (const socket of server.clients) socket.terminate();
+    server.close();
+  });
+  return { url: `ws://127.0.0.1:${server.address().port}`, count: () => connections };
+}
+
+/** A link to a server that can fall silent without closing, or pass only so many bytes a second towards it. */
+export async function badLink(test, port) {
+  const pairs = new Set();
+  const link = { silent: false, bytesPerSecond: Infinity };
+  const proxy = net.createServer((near) => {
+    const far = net.connect(port, "127.0.0.1");
+    const pair = [near, far];
+    pairs.add(pair);
+    far.on("data", (data) => link.silent || near.write(data));
+    near.on("data", async (data) => {
+      if (link.silent) return near.pause();
+      far.write(data);
+      if (link.bytesPerSecond === Infinity) return undefined;
+      near.pause();
+      await sleep((1000 * data.length) / link.bytesPerSecond);
+      return near.resume();
+    });
+    for (const [one, other] of [pair, [far, near]]) {
+      one.on("error", () => {});
+      one.on("close", () => other.destroy());
+    }
+  });
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  test.after(() => {
+    for (const pair of pairs) for (const end of pair) end.destroy();
+    proxy.close();
+  });
+  link.url = `ws://127.0.0.1:${proxy.address().port}/ws/chat`;
+  return link;
+}
+
+/** A client that remembers all its events as `seen`; `of(type)` returns the details of one kind. */
+export function chatter(test, url, options = {}) {
+  const client = new ChatClient(url, { WebSocket, firstRetryMs: 20, longestRetryMs: 200, settleMs: 2000, ...options });
+  const seen = [];
+  const kinds = ["state", "connected", "disconnected", "latency", "delivery", "usernameSet", "roomJoined", "roomLeft"];
+  kinds.push("userJoined", "userLeft", "message", "typing", "fileSaved", "fileShared", "fileProgress", "error");
+  for (const kind of kinds) client.addEventListener(kind, ({ detail }) => seen.push([kind, detail]));
+  test.after(() => client.disconnect());
+  const of = (kind) => seen.filter(([name]) => name === kind).map(([, detail]) => detail);
+  return Object.assign(client, { seen, of });
+}
+
+/** A client of that name in that room, connected. */
+export async function inRoom(test, url, name, room, options) {
+  const client = chatter(test, url, options);
+  client.setUsername(name);
+  client.joinRoom(room);
+  client.connect();
+  await until(() => client.of("roomJoined").length, `${name} to be in ${room}`);
+  return client;
+}
+
+export const texts = (client) => client.of("message").map(({ text }) => text);
+export const closed = (client) => client.of("disconnected").map(({ code }) => code);

@@ -1,0 +1,74 @@
+// Files: whole, in order, stopped, refused, and to a server that answers nothing to them.
+
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { test } from "node:test";
+
+import { UploadError } from "./web/chat-client.js";
+import { badLink, inRoom, scripted, chatter, stampede, until } from "./kit.mjs";
+
+const named = (bytes, name) => Object.assign(new Blob([bytes], { type: "text/plain" }), { name });
+
+test("files of all sizes arrive bit for bit, one after the other", async (t) => {
+  const { url } = await stampede(t);
+  const [ann, bob] = [await inRoom(t, url, "ann", "red"), await inRoom(t, url, "bob", "red")];
+  const sizes = [0, 1, 65_535, 65_536, 65_537, 1_000_000];
+  const contents = sizes.map((size) => randomBytes(size));
+  const saved = await Promise.all(contents.map((bytes, index) => ann.sendFile(named(bytes, `file ${index}`))));
+  for (const [index, bytes] of contents.entries()) {
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const { uploadId, ...told } = saved[index];
+    assert.ok(uploadId);
+    assert.deepEqual(told, { type: "fileSaved", name: `file ${index}`, size: sizes[index], sha256 });
+  }
+  await until(() => bob.of("fileShared").length === sizes.length, "the room to be told");
+});
+
+test("one may stop an upload at any moment, and begin another", async (t) => {
+  const server = await stampede(t);
+  const link = await badLink(t, server.port);
+  link.bytesPerSecond = 2_000_000;
+  const ann = await inRoom(t, link.url, "ann", "red");
+  const big = named(new Uint8Array(3_000_000), "big");
+  await assert.rejects(ann.sendFile(big, { signal: AbortSignal.abort(new Error("never mind")) }), /never mind/);
+  const early = new AbortController();
+  const first = ann.sendFile(big, { signal: early.signal });
+  await Promise.resolve();
+  early.abort(new Error("no"));
+  const late = new AbortController();
+  const second = ann.sendFile(big, {
+    signal: late.signal,
+    onProgress: ({ loaded }) => loaded > 500_000 && late.abort(new Error("enough")),
+  });
+  const third = ann.sendFile(named("small", "small"));
+  await assert.rejects(first, /no/);
+  await assert.rejects(second, /enough/);
+  assert.equal((await third).size, 5);
+  assert.deepEqual(ann.of("error"), []);
+});
+
+test("what the server refuses, and a lost connection, reject with the reason", async (t) => {
+  const server = await stampede(t, { flags: ["--upload-budget", "20000000"] });
+  const ann = await inRoom(t, server.url, "ann", "red");
+  await assert.rejects(ann.sendFile(named(new Uint8Array(25_000_000), "f")), { name: "UploadError", code: "upload_budget" });
+  await assert.rejects(ann.sendFile({ name: "f", size: 26_214_401 }), { name: "UploadError", code: "upload_too_large" });
+  assert.equal((await ann.sendFile(named("fits", "f"))).size, 4);
+  const link = await badLink(t, server.port);
+  const bob = await inRoom(t, link.url, "bob", "red");
+  link.bytesPerSecond = 100_000;
+  const cut = bob.sendFile(named(new Uint8Array(90_000), "f"), { onProgress: () => server.stop("SIGKILL") });
+  await assert.rejects(cut, UploadError);
+  await assert.rejects(bob.sendFile(named("x", "f")), /no connection/);
+});
+
+test("a server that knows only the guide's messages gets the file too", async (t) => {
+  const said = [];
+  const { url } = await scripted(t, ({ socket }) => socket.on("said", ({ type }) => said.push(type)));
+  const ann = chatter(t, url);
+  ann.connect();
+  await until(() => ann.state === "open", "the connection");
+  const saved = await ann.sendFile(named(new Uint8Array(100_000), "f"));
+  assert.deepEqual(saved, { type: "fileSaved", uploadId: null, name: "f", size: 100_000, sha256: null });
+  await until(() => said.includes("fileEnd"), "the end");
+  assert.deepEqual(said.filter((type) => type !== "ping"), ["fileStart", "binary", "binary", "fileEnd"]);
+});

@@ -1,0 +1,25 @@
+// Whoever writes TypeScript: what should compile compiles, and what should not does not.
+
+import { ChatClient, DEAD, UploadError, type ChatClientOptions, type ConnectionState, type FileSaved } from "./web/chat-client.js";
+
+const options: ChatClientOptions = { pingMs: 1000, maxRetries: Infinity };
+const client = new ChatClient(new URL("ws://127.0.0.1:1/ws/chat"), options);
+const state: ConnectionState = client.state;
+client.onMessage = ({ user, text, timestamp }) => [user?.length, text.length, timestamp.toFixed(), state];
+client.addEventListener("disconnected", ({ detail }) => detail.retryMs === null && detail.code === DEAD);
+client.setUsername("ann");
+client.joinRoom("lobby");
+client.connect();
+const id: number = client.sendMessage("hello");
+const told: boolean = client.sendTyping();
+const saved: Promise<FileSaved> = client.sendFile(new File(["x"], "x.txt"), { signal: AbortSignal.timeout(id) });
+saved.catch((error) => error instanceof UploadError && error.code);
+client.leaveRoom();
+client.disconnect();
+
+// @ts-expect-error: texts are texts
+client.sendMessage(1);
+// @ts-expect-error: there is no such event
+client.addEventListener("noSuchEvent", () => told);
+// @ts-expect-error: the state is the client's to change
+client.state = "open";

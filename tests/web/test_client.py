@@ -1,0 +1,78 @@
+"""The chat client without a browser: under Node's test runner, and before TypeScript's eyes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.tables import ROOT, rows
+from tests.web.fixtures import NODE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WEB = ROOT / "server" / "web"
+
+
+@contextmanager
+def workshop(node_home: Path) -> Iterator[Path]:
+    """Copy client and tests to where the npm packages are found."""
+    with tempfile.TemporaryDirectory(dir=node_home, prefix="run-") as folder:
+        shutil.copytree(WEB, Path(folder) / "web")
+        for file in NODE.iterdir():
+            if file.suffix in (".mjs", ".ts"):
+                shutil.copy(file, folder)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("subject", ["client", "faults", "upload", "guide"])
+def test_under_node(node_home: Path, tmp_path: Path, subject: str) -> None:
+    surroundings = {
+        "STAMPEDE_PYTHON": sys.executable,
+        "STAMPEDE_ROOT": str(ROOT),
+        "STAMPEDE_UPLOADS": str(tmp_path / "uploads"),
+    }
+    with workshop(node_home) as folder:
+        done = subprocess.run(
+            ["node", "--test", f"{subject}.test.mjs"],
+            cwd=folder,
+            env=os.environ | surroundings,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# skipped 0" in done.stdout or "ℹ skipped 0" in done.stdout  # noqa: RUF001 - Node's own sign
+    assert "# fail 0" in done.stdout or "ℹ fail 0" in done.stdout  # noqa: RUF001 - likewise
+
+
+def test_the_declarations_are_what_typescript_needs(node_home: Path) -> None:
+    with workshop(node_home) as folder:
+        done = subprocess.run(
+            [
+                "node",
+                str(node_home / "node_modules" / "typescript" / "bin" / "tsc"),
+                *("--noEmit", "--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom"),
+                "use.ts",
+            ],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_table_of_files_is_complete() -> None:
+    listed = [name for name, _ in rows("server/web/README.md", "## Files")]
+    assert sorted(listed) == sorted(file.name for file in WEB.iterdir() if file.suffix in (".js", ".ts"))

@@ -1,0 +1,339 @@
+"""The chat page in a real browser, against the real server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.clients import ChatClient
+from tests.web.fixtures import PATIENCE_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from tests.processes import RunningServer
+    from tests.web.fixtures import OpenTab
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def enter(page: Page, name: str, room: str = "lobby") -> Page:
+    """Wait until the page is in the room, under that name."""
+    expect(page.locator("#where")).to_have_text(room)
+    drawer = page.locator("#drawer")
+    if drawer.is_visible():  # on a phone
+        drawer.click()
+    page.fill("#name", name)
+    page.press("#name", "Enter")
+    expect(page.locator("#people li").first).to_contain_text(name)
+    if drawer.is_visible():
+        page.keyboard.press("Escape")
+        expect(page.locator("#side")).to_be_hidden()
+    return page
+
+
+def say(page: Page, text: str) -> None:
+    page.fill("#text", text)
+    page.press("#text", "Enter")
+
+
+def words(page: Page) -> list[str]:
+    return [text.strip() for text in page.locator("#messages .words").all_text_contents()]
+
+
+def heard(page: Page, text: str) -> None:
+    """Wait until somebody else has said exactly that."""
+    expect(page.locator("#messages li:not(.mine) .words", has_text=re.compile(f"^{re.escape(text)}$"))).to_have_count(1)
+
+
+def test_two_people_talk_and_see_each_other_type(server: RunningServer, open_tab: OpenTab) -> None:
+    ann, bob = enter(open_tab(server), "ann"), enter(open_tab(server, dark=True, width=380), "bob")
+    expect(ann.locator("#here")).to_have_text("2 here")
+    say(ann, "hello bob")
+    heard(bob, "hello bob")
+    expect(bob.locator("#messages b").last).to_have_text("ann")
+    bob.locator("#text").press_sequentially("hm")
+    expect(ann.locator("#typing")).to_have_text("bob is typing…")
+    expect(ann.locator("#typing")).to_be_empty()  # by itself, once he has paused
+    say(bob, "first\nsecond")
+    heard(ann, "first\nsecond")
+    expect(ann.locator("#typing")).to_be_empty()
+    assert ann.locator("#connection").get_attribute("data-state") == "open"
+    expect(ann.locator("#latency")).to_have_text(re.compile(r"^· \d+(\.\d)? ms$"))
+    bob.close()
+    expect(ann.locator("#here")).to_have_text("only you")
+    expect(ann.locator("#messages .notice").last).to_have_text("bob left")
+
+
+def test_rooms_are_listed_with_their_people_and_one_may_go_there(server: RunningServer, open_tab: OpenTab) -> None:
+    with ChatClient(server.url) as carol:
+        carol.send("setUsername", username="carol")
+        carol.send("joinRoom", room="the <b>barn</b>")
+        ann = enter(open_tab(server, width=380, height=740), "ann")
+        ann.click("#drawer")
+        barn = ann.get_by_role("button", name="the <b>barn</b>")
+        expect(barn).to_contain_text("1")
+        barn.click()
+        expect(ann.locator("#where")).to_have_text("the <b>barn</b>")
+        expect(ann.locator("#here")).to_have_text("2 here")
+        say(ann, "anybody in here?")
+        while carol.receive()["type"] != "chatMessage":
+            pass
+        ann.go_back()
+        expect(ann.locator("#where")).to_have_text("lobby")
+
+
+def test_a_file_of_five_megabytes_arrives_bit_for_bit_and_shows_its_progress(
+    server: RunningServer, open_tab: OpenTab, tmp_path: Path
+) -> None:
+    content = os.urandom(5_000_000)
+    (tmp_path / "herd.bin").write_bytes(content)
+    ann, bob = enter(open_tab(server), "ann"), enter(open_tab(server), "bob")
+    ann.evaluate(
+        """() => {
+            window.progress = [];
+            new MutationObserver(() => {
+                const bar = document.querySelector("#uploads progress");
+                if (bar) window.progress.push(bar.value / bar.max);
+            }).observe(document.querySelector("#uploads"), {subtree: true, childList: true, attributes: true});
+        }"""
+    )
+    ann.set_input_files("#file", tmp_path / "herd.bin")
+    expect(bob.locator("#messages .notice").last).to_have_text("ann shared herd.bin (5.0 MB)")
+    digest = hashlib.sha256(content).hexdigest()
+    expect(ann.locator("#messages .notice", has_text=digest[:12])).to_have_count(1)
+    expect(ann.locator("#uploads li")).to_have_count(0)
+    steps = ann.evaluate("window.progress")
+    assert steps == sorted(steps)
+    assert len({step for step in steps if 0 < step < 1}) > 10
+    (stored,) = [path for path in (tmp_path / "uploads").iterdir() if path.suffix != ".json"]
+    assert stored.read_bytes() == content
+
+
+def test_files_may_be_dropped_and_uploads_stopped(server: RunningServer, open_tab: OpenTab) -> None:
+    ann = enter(open_tab(server), "ann")
+    drop = """([size, kind]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(size)], "dropped.bin"));
+        const event = (type) => new DragEvent(type, {dataTransfer: data, bubbles: true, cancelable: true});
+        document.body.dispatchEvent(event("dragenter"));
+        const shown = !document.getElementById("drop").hidden;
+        document.body.dispatchEvent(event("drop"));
+        return [shown, document.getElementById("drop").hidden];
+    }"""
+    assert ann.evaluate(drop, [1000, ""]) == [True, True]
+    expect(ann.locator("#messages .notice", has_text="ann shared dropped.bin (1.0 kB)")).to_have_count(1)
+    ann.evaluate(drop, [26_214_401, ""])
+    expect(ann.locator("#uploads [role=alert]")).to_have_text("the file is larger than 26214400 bytes")
+    ann.get_by_role("button", name="Dismiss").click()
+    expect(ann.locator("#uploads li")).to_have_count(0)
+
+
+def test_the_server_dies_and_comes_back_and_so_does_everyone(
+    start: Callable[..., RunningServer], open_tab: OpenTab
+) -> None:
+    first = start()
+    port = first.url.rpartition(":")[2]
+    ann, bob = enter(open_tab(first), "ann"), enter(open_tab(first), "bob")
+    expect(ann.locator("#here")).to_have_text("2 here")
+    first.kill()
+    for page in (ann, bob):
+        expect(page.locator("#connection")).to_have_attribute("data-state", re.compile("waiting|connecting"))
+    for text in ("one", "two", "three"):
+        say(ann, text)
+    expect(ann.locator(".mine[data-status=waiting]")).to_have_count(3)
+    start("--port", port)
+    for page in (ann, bob):
+        expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+    expect(bob.locator("#here")).to_have_text("2 here")
+    heard(bob, "three")
+    assert words(bob) == ["one", "two", "three"]
+    expect(ann.locator(".mine[data-status=waiting]")).to_have_count(0)
+    expect(ann.locator(".mine[data-status=confirmed]")).to_have_count(3)
+    say(bob, "back again")
+    heard(ann, "back again")
+    assert words(bob) == ["one", "two", "three", "back again"]
+
+
+def test_a_drain_is_announced_and_honoured(start: Callable[..., RunningServer], open_tab: OpenTab) -> None:
+    server = start()
+    ann = enter(open_tab(server), "ann")
+    ann.evaluate(
+        """() => {
+            window.told = [];
+            new MutationObserver(() => {
+                const {state} = document.getElementById("connection").dataset;
+                window.told.push([state, document.getElementById("state").textContent, performance.now()]);
+            }).observe(document.getElementById("connection"), {attributes: true, childList: true, subtree: true});
+        }"""
+    )
+    server.stop()
+    ann.wait_for_function("window.told.some(([state, text]) => text === 'the server restarts, coming back')")
+    start("--port", server.url.rpartition(":")[2])
+    expect(ann.locator("#connection")).to_have_attribute("data-state", "open")
+    told = ann.evaluate("window.told")
+    lost = next(at for state, _, at in told if state == "waiting")
+    tried = next(at for state, _, at in told if state == "connecting" and at > lost)
+    assert tried - lost >= 490  # the first to go is told half a second
+
+
+def test_two_thousand_messages_leave_the_page_responsive_and_its_list_short(
+    start: Callable[..., RunningServer], open_tab: OpenTab
+) -> None:
+    server = start("--message-rate", "0")
+    ann = enter(open_tab(server), "ann")
+    ann.evaluate(
+        """() => {
+            window.frames_seen = 0; window.longest = 0;
+            let last = performance.now();
+            const frame = (now) => {
+                window.longest = Math.max(window.longest, now - last);
+                last = now;
+                window.frames_seen += 1;
+                requestAnimationFrame(frame);
+            };
+            requestAnimationFrame(frame);
+        }"""
+    )
+    with ChatClient(server.url) as herd:
+        herd.send("setUsername", username="herd")
+        herd.send("joinRoom", room="lobby")
+        for number in range(2000):
+            herd.send("chatMessage", text=f"message {number}")
+        herd.until_pong()
+        began = time.monotonic()
+        say(ann, "still here")
+        heard(ann, "message 1999")
+        settled = time.monotonic() - began
+        while (message := herd.receive())["type"] != "chatMessage":
+            pass
+        assert message["text"] == "still here"
+    assert ann.locator("#messages li").count() <= 300
+    assert "message 1999" in words(ann)[-2:]
+    # Responsive: no single frame took the larger part of the whole burst, and frames went on being drawn.
+    assert ann.evaluate("window.frames_seen") > 5
+    assert ann.evaluate("window.longest") < max(1000.0, 1000 * settled)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<img src=x onerror=alert(1)>",
+        "<script>document.title='taken'</script>",
+        "\u202egnp.exe\u202c \u2066left open \u202e",
+        "z" + "\u0301" * 400,
+        "&lt;b&gt; ${7*7} {{7*7}} javascript:alert(1)",
+    ],
+)
+def test_hostile_names_and_texts_are_only_text(server: RunningServer, open_tab: OpenTab, hostile: str) -> None:
+    ann = enter(open_tab(server), "ann")
+    ann.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    title = ann.title()
+    with ChatClient(server.url) as eve:
+        eve.send("setUsername", username=hostile[:64])
+        eve.send("joinRoom", room="lobby")
+        eve.send("typing")
+        expect(ann.locator("#typing bdi")).to_have_text(hostile[:64], use_inner_text=False)
+        eve.send("chatMessage", text=hostile)
+        expect(ann.locator("#messages .words")).to_have_count(1)
+        eve.send("fileStart", name=hostile, size=0, mimeType="text/html")
+        eve.send("fileEnd")
+        expect(ann.locator("#messages .notice").last).to_contain_text("shared")
+        assert ann.locator("#messages .words").first.text_content() == hostile
+        assert ann.locator("#messages b").first.text_content() == hostile[:64]
+        assert hostile[:64] in (ann.locator("#people").text_content() or "")
+        assert ann.locator("#messages :is(img, script), #people :is(img, script)").count() == 0
+        # What overrides the direction of letters does so in its own box only.
+        boxes = ann.locator("#messages .words, #messages .head bdi").evaluate_all(
+            "all => all.map((box) => getComputedStyle(box).unicodeBidi)"
+        )
+        assert set(boxes) == {"isolate"}
+        assert ann.title() == title
+        assert ann.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    say(ann, hostile)
+    expect(ann.locator("#messages .mine .words")).to_have_count(1)
+
+
+def test_a_text_of_sixteen_kibibytes_is_shown_whole_and_breaks_nothing(
+    server: RunningServer, open_tab: OpenTab
+) -> None:
+    ann, bob = enter(open_tab(server), "ann"), enter(open_tab(server, width=380), "bob")
+    herd = "🐃" * 4096
+    say(ann, herd)
+    expect(bob.locator("#messages .words")).to_have_text(herd)
+    say(ann, herd + "!")
+    expect(ann.locator("#complaint")).to_have_text("A message has at most 16.4 kB.")
+    say(bob, "x" * 16_384)
+    heard(ann, "x" * 16_384)
+    for page in (ann, bob):
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.locator("#send").is_visible()
+
+
+def test_the_live_page_shows_what_the_server_does(server: RunningServer, open_tab: OpenTab) -> None:
+    live = open_tab(server, "/live")
+    with ChatClient(server.url) as ann:
+        ann.send("joinRoom", room="red")
+        expect(live.locator("[data-metric=connections] dd")).to_have_text("2")
+        expect(live.locator("[data-metric=rooms] dd")).to_have_text("1")
+        expect(live.locator("[data-metric=loopLag] dd")).to_have_text(re.compile(r"^\d+(\.\d)? ms$"))
+        drawn = (
+            """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"""
+        )
+        for canvas in live.locator("canvas").all():
+            assert canvas.evaluate(drawn)
+    expect(live.locator("[data-metric=connections] dd")).to_have_text("1")
+    server.stop()
+    expect(live.locator("[data-feed]")).to_have_text("the server is away; trying again")
+    expect(live.locator("[data-metric=connections] dd")).to_have_text("\N{EN DASH}")
+
+
+def test_the_keyboard_is_enough(server: RunningServer, open_tab: OpenTab) -> None:
+    ann = enter(open_tab(server), "ann")
+    ann.evaluate("document.activeElement.blur(); document.body.focus()")
+    ann.reload()
+    expect(ann.locator("#where")).to_have_text("lobby")
+    expect(ann.locator("#text")).to_be_focused()
+    ann.keyboard.type("typed")
+    ann.keyboard.press("Enter")
+    expect(ann.locator("#messages .mine .words")).to_have_text("typed")
+    reached = set()
+    for _ in range(20):
+        ann.keyboard.press("Shift+Tab")
+        reached.add(ann.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+    assert {"send", "attach", "messages", "room", "name", "Full size", "Skip to writing"} - {"send"} <= reached
+
+
+@pytest.mark.parametrize(
+    ("path", "width", "dark"), [("/", 1280, False), ("/", 380, True), ("/live", 1280, True), ("/live", 380, False)]
+)
+def test_axe_finds_nothing_serious(
+    server: RunningServer, open_tab: OpenTab, node_home: Path, path: str, width: int, *, dark: bool
+) -> None:
+    page = open_tab(server, path, width=width, dark=dark)
+    if path == "/":
+        enter(page, "ann")
+        with ChatClient(server.url) as bob:
+            bob.send("setUsername", username="bob")
+            bob.send("joinRoom", room="lobby")
+            bob.send("chatMessage", text="hello " * 300)
+            bob.send("typing")
+            expect(page.locator("#messages .words")).to_have_count(1)
+            bob.until_pong()
+        say(page, "hello")
+        page.evaluate("document.getElementById('drawer').click()")
+    page.evaluate((node_home / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found = page.evaluate("axe.run(document)")
+    assert found["passes"]
+    problems = [(rule["id"], rule["impact"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]]
+    assert problems == [], json.dumps(problems, indent=1)
