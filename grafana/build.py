@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from grafana import connections, durations, generator, health, ledger, process, rooms, saturation, traffic, uploads
+from grafana import (
+    connections,
+    durations,
+    generator,
+    health,
+    ledger,
+    process,
+    rooms,
+    saturation,
+    storms,
+    traffic,
+    uploads,
+)
 from grafana.layout import LOADTEST_UID, Row, build
 
 if TYPE_CHECKING:
@@ -47,7 +59,8 @@ def dashboards() -> dict[str, Dashboard]:
             Row("The run", ledger.numbers()),
             Row("Load", ledger.load()),
             Row("Latency", ledger.latency()),
-            Row("Who is the limit?", generator.panels()),
+            Row("Storms", storms.panels()),
+            Row("Who is the limit?", (*generator.panels(), *generator.workers())),
             Row("Requests", ledger.requests()),
         ),
         "process": build(

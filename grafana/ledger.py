@@ -79,18 +79,22 @@ def numbers() -> tuple[Panel, ...]:
             SHARE, failed, steps=Steps(0.001, 0.01), instant=True,
         ),
         number(
-            "Sends late p99",
+            "Thresholds missed",
             About(
-                "How late the generator itself sends: its own health.",
-                "Above 50 ms the run says more of the generator than of the server: it is invalid.",
-                "Fewer users in a process: add workers, or machines.",
+                "Service levels, given by `--threshold`, that a window of this test has missed.",
+                "Anything above 0: the test has failed, whatever comes later.",
+                "Locust's summary names them; find the moment in *Latency* below.",
             ),
-            SECONDS, quantile(0.99, "loadtest_send_lag_seconds"), steps=Steps(0.025, 0.05),
+            COUNT, f"sum({gauge('loadtest_thresholds_failed')})", steps=Steps(None, 1),
         ),
         number(
-            "Test running",
-            About("1 while a test spawns users or runs.", "0 while you expect a test.", "Start it in Locust's page."),
-            COUNT, f"max({gauge('locust_test_running')})",
+            "Run invalid",
+            About(
+                "1 once the generator itself was the limit, or a worker died, in this test.",
+                "1: what is measured is not the server.",
+                "See *Who is the limit?*: more workers, or machines, or fewer users in each.",
+            ),
+            COUNT, f"max({gauge('loadtest_invalid')})", steps=Steps(None, 1),
         ),
     )  # fmt: skip
 
@@ -110,6 +114,20 @@ def load() -> tuple[Panel, ...]:
             Series(f"sum({gauge('loadtest_connections')})", "connections (generator)", color=BLUE, dashed=True),
             Series(f"sum({gauge('locust_users')})", "users", color=ORANGE),
             Series(f"sum({gauge('locust_users_target')})", "users asked for", color=GREY, dashed=True),
+            width=6,
+        ),
+        lines(
+            "Messages offered",
+            About(
+                "Chat messages that were due, those sent, and those that could not be sent.",
+                "Sent below due: the offered load is less than asked for. Skipped: their sender was not connected.",
+                "In a storm that is expected; else see *Who is the limit?*.",
+            ),
+            MESSAGES,
+            Series(rate("loadtest_messages_due_total"), "due", color=GREY, dashed=True),
+            Series(rate("loadtest_messages_sent_total"), "sent", color=GREEN),
+            Series(rate("loadtest_messages_skipped_total"), "skipped", color=RED),
+            width=6,
         ),
         lines(
             "Deliveries",
@@ -122,6 +140,7 @@ def load() -> tuple[Panel, ...]:
             Series(rate("chat_messages_delivered_total", type="chatMessage"), "written (server)", color=GREEN),
             Series(rate("loadtest_deliveries_expected_total"), "expected", color=GREY, dashed=True),
             Series(rate("loadtest_deliveries_total"), "received", color=BLUE),
+            width=6,
         ),
         lines(
             "Ledger",
@@ -134,6 +153,7 @@ def load() -> tuple[Panel, ...]:
             Series(rate("loadtest_deliveries_lost_total"), "lost", color=RED),
             Series(rate("loadtest_deliveries_duplicated_total"), "duplicated", color=ORANGE),
             Series(rate("loadtest_deliveries_reordered_total"), "out of order", color=BLUE),
+            width=6,
         ),
     )  # fmt: skip
 

@@ -35,11 +35,14 @@ def panels() -> tuple[Panel, ...]:
         lines(
             "Uploads ended",
             About(
-                "Uploads that ended each second, by outcome.",
+                "Uploads that ended each second, by outcome, and stored files removed because their time was up.",
                 "`failed`: the disk. `budget`: it is full of stored files. `limit`: too many at once.",
                 "Free or add disk, or change `--upload-budget`, `--upload-keep` and `--max-uploads`.",
             ),
-            EVENTS, Series(rate("chat_uploads_total", by=("outcome",)), "{{outcome}}"), width=6,
+            EVENTS,
+            Series(rate("chat_uploads_total", by=("outcome",)), "{{outcome}}"),
+            Series(rate("chat_uploads_expired_total"), "stored files removed", dashed=True),
+            width=6,
         ),
         lines(
             "Upload traffic",

@@ -164,13 +164,16 @@ class ChatClient:
         """Whether the client is in its room."""
         return self.stay is not None and self.stay.settled
 
-    def leave(self, grace: float, timeout: float) -> None:
-        """Hear out what was sent before now (`grace` seconds at most), then leave and say goodbye."""
+    def leave(self, grace: float, timeout: float) -> int:
+        """Hear out what was sent before now (`grace` seconds at most, if any), then leave and say goodbye.
+
+        Returns how many messages were on their way and are no longer owed.
+        """
         connection, stay = self._connection, self.stay
         if connection is None:
-            return
+            return 0
         mark = None
-        if stay is not None and stay.settled:
+        if grace and stay is not None and stay.settled:
             mark = stay.room.mark()
             deadline = monotonic() + grace
             while not stay.arrived(mark) and connection.is_open and monotonic() < deadline:
@@ -178,22 +181,25 @@ class ChatClient:
             if not connection.is_open:
                 mark = None
         said_goodbye = connection.close(timeout)
-        self._end(waited_for=mark, said_goodbye=said_goodbye)
+        return self._end(waited_for=mark, said_goodbye=said_goodbye)
 
-    def vanish(self) -> None:
-        """Drop the connection like a cut line."""
+    def vanish(self) -> int:
+        """Drop the connection like a cut line; return how many messages were on their way."""
         self.cut = True
         if self._connection is not None:
             self._connection.reset()
-        self._end(said_goodbye=False)
+        on_its_way = self._end(said_goodbye=False)
         if self._answered is not None:
             self._answered.set()
+        return on_its_way
 
-    def _end(self, *, waited_for: list[int] | None = None, said_goodbye: bool) -> None:
+    def _end(self, *, waited_for: list[int] | None = None, said_goodbye: bool) -> int:
         stay, self.stay, self._connection = self.stay, None, None
         self._pinged = 0
+        before = self._measures.tally.churned
         if stay is not None:
             stay.leave(waited_for=waited_for, said_goodbye=said_goodbye)
+        return self._measures.tally.churned - before
 
     def lost(self, error: LostError) -> None:
         """Learn that the connection ended without our doing; called by the connection."""

@@ -151,18 +151,12 @@ class Session:
         """
         self.forget_storm()
         self.client.away = True
-        tally = self._herd.measures.tally
         self.dropped_at = monotonic_ns()
         if storm is not None:
             self._storm = storm
             storm.drop(self.dropped_at)
-        if manner is Manner.POLITE:
-            self.client.leave(0, CLOSE_TIMEOUT)
-            on_its_way = 0  # it was heard out
-        else:
-            on_its_way = -tally.churned
-            self.client.vanish()
-            on_its_way += tally.churned
+        polite = manner is Manner.POLITE
+        on_its_way = self.client.leave(0, CLOSE_TIMEOUT) if polite else self.client.vanish()
         self._before = sum(self._room.next_seq) - on_its_way
         self.owner.wake.set()
 

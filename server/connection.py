@@ -31,9 +31,9 @@ CLOSE_SECONDS: Final = 5.0
 """How long a peer may take to answer our close frame before it is cut off."""
 
 AFTER_END_BYTES: Final = 256 * 1024  # that a peer may still send when nothing of it counts any more
-
 _PING_PAYLOAD: Final = b"stampede"
 _PONG: Final = 0x80 | Opcode.PONG
+_GOODBYE: Final = bytes((0x80 | Opcode.CLOSE,))
 _PING_FRAME: Final = Frame(Opcode.PING, _PING_PAYLOAD).serialize(mask=False)
 
 log = structlog.get_logger()
@@ -312,7 +312,7 @@ class Connection(asyncio.Protocol):
 
     def _judge(self, frame: bytes, now: float) -> None:
         """Let the protocol look at a frame, and act on what it says."""
-        if not self._hearing and frame[0] & 0x0F != Opcode.CLOSE:
+        if not self._hearing and not frame.startswith(_GOODBYE):
             return  # only a goodbye is still of interest
         protocol = self._protocol
         protocol.receive_data(frame)

@@ -152,7 +152,7 @@ def test_json_has_the_promised_fields_and_reads_back(tmp_path: Path, report: Rep
     for step in plain["steps"]:
         assert {"users", "verdict", "reasons", "window_s", "offered_per_s", "delivered_per_s"} <= set(step)
         assert {"deliver_p50_ms", "deliver_p99_ms", "lost", "server_cpu"} <= set(step)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json"]
 
 
 def test_a_complete_run_leaves_its_charts_as_pictures_too(tmp_path: Path) -> None:

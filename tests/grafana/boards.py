@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,10 +27,6 @@ class Query:
     legend: str = ""
     ref: str = "A"
     instant: bool = False
-
-    def saying(self, expr: str) -> Query:
-        """Return this query with another expression."""
-        return replace(self, expr=expr)
 
     def __str__(self) -> str:
         return f"{self.board} / {self.title} / {self.ref}"

@@ -162,7 +162,8 @@ class _Canvas:
             axes.fill_between(xs, base, ys, color=one.color, alpha=custom["fillOpacity"] / 100, linewidth=0)
             axes.plot(xs, ys, color=one.color, linewidth=1.5, linestyle=(0, (4, 2)) if one.dashed else "-")
         highest = max([*floor.values(), *(max(_values(one)) for one in named), custom.get("axisSoftMax", 0)])
-        axes.set_ylim(0, highest * 1.08 or 1)
+        highest = highest or 1.0
+        axes.set_ylim(0, highest * 1.08)
         for step in panel["fieldConfig"]["defaults"].get("thresholds", {"steps": []})["steps"][1:]:
             if step["value"] <= axes.get_ylim()[1]:
                 axes.axhline(step["value"], color=_NAMED[step["color"]], linewidth=1, linestyle=(0, (6, 3)))

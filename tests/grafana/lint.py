@@ -48,7 +48,7 @@ def problems(name: str, board: Mapping[str, Any], catalog: Mapping[str, Metric] 
         checker.check(query.expr)
         found += [f"{query}: {problem}" for problem in checker.problems]
     for panel in panels(board):
-        found += [f"{name} / {panel.get('title')}: {problem}" for problem in _panel(panel, known(catalog))]
+        found += [f"{name} / {panel.get('title')}: {problem}" for problem in panel_problems(panel, known(catalog))]
     return found
 
 
@@ -104,7 +104,8 @@ def _variables(board: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _panel(panel: Mapping[str, Any], catalog: Mapping[str, Metric]) -> Iterator[str]:
+def panel_problems(panel: Mapping[str, Any], catalog: Mapping[str, Metric]) -> Iterator[str]:
+    """Yield what is wrong with a panel; the catalog is one of `known`."""
     if panel["type"] not in KINDS:
         yield f"is a {panel['type']}, for which there are no rules"
     if not panel.get("title"):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from metrics.catalog import CATALOG, Label, Metric
-from tests.grafana.boards import panels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,28 +24,18 @@ _UNITS: Final = {"s": "ms", "bytes": "decbytes", "binBps": "bytes", "percentunit
                  "mps": "s", "eps": "short", "reqps": "short"}  # fmt: skip
 
 
-def query_mutants(board: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield title and broken query of every break, and what was broken."""
-    for panel in panels(board):
-        for target in panel["targets"]:
-            expr = target["expr"]
-            for what, pattern, text in _IN_QUERIES:
-                for found in pattern.finditer(expr):
-                    broken = expr[: found.start()] + text.format(found[0]) + expr[found.end() :]
-                    yield f"{panel['title']} / {target['refId']}", broken, f"{what} {found[0]}"
+def query_mutants(panel: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield what was broken, in which of a panel's queries, and the broken query."""
+    for target in panel["targets"]:
+        expr = target["expr"]
+        for what, pattern, text in _IN_QUERIES:
+            for found in pattern.finditer(expr):
+                broken = expr[: found.start()] + text.format(found[0]) + expr[found.end() :]
+                yield f"{what} {found[0]}", target["refId"], broken
 
 
-def board_mutants(board: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every dashboard with one break in one panel, and what was broken."""
-    for place, panel in enumerate(board["panels"]):
-        for what, broken in _panel_mutants(panel):
-            copy = board | {"panels": [*board["panels"][:place], broken, *board["panels"][place + 1 :]]}
-            yield f"{panel['title']}: {what}", copy
-
-
-def _panel_mutants(panel: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    if panel["type"] == "row":
-        return
+def panel_mutants(panel: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a panel with one break that is not in a query, and what was broken."""
     for key in ("title", "description", "datasource"):
         yield f"no {key}", {name: value for name, value in panel.items() if name != key}
     unit = deepcopy(panel)
@@ -69,15 +58,15 @@ def _panel_mutants(panel: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
                 yield f"{what} {target['refId']}", other
 
 
-def catalog_mutants() -> Iterator[tuple[str, dict[str, Metric]]]:
-    """Yield the catalog with one metric broken in one way, and what was broken."""
+def catalog_mutants() -> Iterator[tuple[str, str, dict[str, Metric]]]:
+    """Yield a metric, what was broken about it, and the catalog with that break."""
     for name, metric in CATALOG.items():
         rest = {other: one for other, one in CATALOG.items() if other != name}
-        yield f"{name} is gone", rest
+        yield name, f"{name} is gone", rest
         for place, label in enumerate(metric.labels):
             labels = (*metric.labels[:place], Label(f"{label.name}x", label.values), *metric.labels[place + 1 :])
-            yield f"{name} without {label.name}", rest | {name: replace(metric, labels=labels)}
-        yield f"{name} of another kind", rest | {name: replace(metric, kind=_other_kind(metric))}
+            yield name, f"{name} without {label.name}", rest | {name: replace(metric, labels=labels)}
+        yield name, f"{name} of another kind", rest | {name: replace(metric, kind=_other_kind(metric))}
 
 
 def _other_kind(metric: Metric) -> Any:

@@ -81,7 +81,7 @@ def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]
             start = time.time()
             herd.run(2)
             locust.tell("/swarm", user_count=USERS, spawn_rate=20)
-            _Guests(server, herd, prometheus).come_and_go(quiet_seconds)
+            _Guests(server, herd, prometheus, locust).come_and_go(quiet_seconds)
             prometheus.wait_for_scrape()
             live = time.time()
             server.stopped = True
@@ -108,10 +108,11 @@ def _configuration(folder: Path, server: RunningServer, locust: Generator) -> Pa
 class _Guests:
     """Clients beside the herd, each kind with a fault of its own."""
 
-    def __init__(self, server: RunningServer, herd: Herd, prometheus: Prometheus) -> None:
+    def __init__(self, server: RunningServer, herd: Herd, prometheus: Prometheus, locust: Generator) -> None:
         self._server = server
         self._herd = herd
         self._prometheus = prometheus
+        self._locust = locust
 
     def come_and_go(self, quiet_seconds: float) -> None:
         """Return when everything has happened, and Prometheus has seen it."""
@@ -123,20 +124,23 @@ class _Guests:
             herd.stop_reading(client)
         self._annoy()
         herd.run(quiet_seconds)
+        self._locust.tell("/stampede/storm", share=0.5)
         self._stop_reading_in_a_busy_room()
+        self._until('loadtest_storm_resync_seconds{share="0.5"}', 0)
         self._until("chat_heartbeat_kills_total", SILENT)
         self._until('chat_uploads_total{outcome="saved"}', 1)
         self._until("loadtest_resync_duration_seconds_count", 1)
         herd.run(quiet_seconds)
 
     def _annoy(self) -> None:
-        """Knock at the wrong door, speak nonsense, flood."""
+        """Knock at the wrong door, speak nonsense, flood, begin an upload and go no further."""
         herd = self._herd
         herd.add(b"GET /nowhere HTTP/1.1\r\nHost: stampede.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")  # fmt: skip
         self._server.get("/health")
-        (odd, flooding) = self._let_in(2)
-        herd.enter([flooding], ["the flooded room"])
+        odd, flooding, stalling = self._let_in(3)
+        herd.enter([flooding, stalling], ["the flooded room"])
+        herd.send(stalling, message("fileStart", name="never finished", size=1_000_000))
         herd.send(odd, frame(b"nonsense") + message("noSuchType"))
         herd.send(flooding, b"".join(message("chatMessage", text=str(number)) for number in range(200)))
 
@@ -176,7 +180,7 @@ class _Guests:
         herd.drop(speakers)
 
     def _value(self, metric: str) -> float:
-        return max(self._prometheus.query(metric).values(), default=0.0)
+        return max(self._prometheus.query(metric).values(), default=-1.0)
 
     def _until(self, metric: str, least: float) -> None:
         """Go on until Prometheus has seen so much; ask twice a second at most."""

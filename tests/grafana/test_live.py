@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from tests.grafana.asking import Asking, RefusedError
-from tests.grafana.boards import boards, fill, marks, panels, picked, queries
+from tests.grafana.boards import Query, boards, fill, marks, panels, picked, queries
 from tests.grafana.drawing import draw
 from tests.grafana.mutants import query_mutants
 from tests.grafana.preview import answered
@@ -19,8 +19,6 @@ from tests.metrics.fixtures import MISSING, do_without
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    from tests.grafana.boards import Query
 
 # Those that a live answer cannot show: the linter finds them.
 _NOT_SEEN_LIVE = ("label summed by", "range", "rate")
@@ -86,13 +84,14 @@ def mutants_are_found(asking: Asking) -> int:
     """Break names, labels and values in every query: none may have an answer. Return how many were asked."""
     missed, asked = [], 0
     for name, board in boards().items():
-        found = {f"{query.title} / {query.ref}": query for query in queries(name, board)}
-        for place, expr, what in query_mutants(board):
-            if what.startswith(_NOT_SEEN_LIVE) or "or vector(0)" in expr:
-                continue
-            asked += 1
-            if answers(asking, found[place].saying(expr)):
-                missed.append((place, what))
+        for panel in panels(board):
+            for what, ref, expr in query_mutants(panel):
+                if what.startswith(_NOT_SEEN_LIVE) or "or vector(0)" in expr:
+                    continue
+                asked += 1
+                instant = any(one["refId"] == ref and one["instant"] for one in panel["targets"])
+                if answers(asking, Query(name, panel["title"], expr, ref=ref, instant=instant)):
+                    missed.append((name, panel["title"], what))
     assert missed == []
     return asked
 

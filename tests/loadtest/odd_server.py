@@ -1,10 +1,9 @@
 """A chat server of the guide's messages with faults by the number, and with JSON in a style of its own.
 
 Started as `python odd_server.py '{"drop": 100, ...}'`; says `ws://...` on its first line, and on SIGTERM how many
-deliveries it made and withheld. Keys: `drop`, `double`, `swap` (every n-th delivery; a swapped one
-comes after its sender's next one), `delay` (seconds), `stall`
-(seconds once, after the 200th message), `certificate` (a file: encrypts),
-`style` ("spaced", "reversed" or "escaped").
+deliveries it made and withheld, and its median delay in ms (`delayed`). Keys: `drop`, `double`, `swap` (every n-th
+delivery; a swapped one comes after its sender's next one), `delay` (seconds), `stall` (seconds once, after the 200th
+message), `certificate` (a file: encrypts), `style` ("spaced", "reversed" or "escaped").
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import ssl
 import sys
 import time
 from itertools import count
+from statistics import median
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -32,6 +32,7 @@ class OddServer:
         self.names: dict[ServerConnection, str] = {}
         self.numbers = count(1)
         self.counts = {"messages": 0, "delivered": 0, "dropped": 0, "doubled": 0, "swapped": 0}
+        self.delays: list[float] = []
         self.held: dict[tuple[ServerConnection, ServerConnection], str] = {}
 
     def encode(self, message: dict[str, Any]) -> str:
@@ -64,9 +65,11 @@ class OddServer:
             self.counts["delivered"] += 1
             self.counts["swapped"] += 1
         for one in texts:
-            asyncio.get_running_loop().call_later(self.faults.get("delay", 0), self.write, to, one)
+            came = time.monotonic()
+            asyncio.get_running_loop().call_later(self.faults.get("delay", 0), self.write, to, one, came)
 
-    def write(self, to: ServerConnection, text: str) -> None:
+    def write(self, to: ServerConnection, text: str, came: float) -> None:
+        self.delays.append(time.monotonic() - came)
         if to.state.name == "OPEN":
             task = asyncio.ensure_future(to.send(text))
             task.add_done_callback(lambda done: done.exception())
@@ -112,7 +115,8 @@ async def main() -> None:
         print(f"ws{'s' if tls else ''}://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
         await stopped.wait()
         server.counts["dropped"] += len(server.held)  # their sender said nothing more
-        print(json.dumps(server.counts), flush=True)
+        delayed = median(server.delays) * 1000 if server.delays else 0.0
+        print(json.dumps(server.counts | {"delayed": delayed}), flush=True)
 
 
 asyncio.run(main())

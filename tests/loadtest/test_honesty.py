@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -13,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.loadtest.conftest import latency
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.loadtest.conftest import Ended, Locust
+    from tests.loadtest.conftest import Locust
 
-FLAGS = ("ChattingUser", "-u", "40", "-r", "40", "-t", "6s", "--room-size", "10", "--message-rate", "5")
+FLAGS = ("ChattingUser", "-u", "40", "-r", "40", "-t", "5s", "--room-size", "10", "--message-rate", "5")
 
 
 class Odd:
@@ -31,7 +32,7 @@ class Odd:
         )
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
-        self.counts: dict[str, int] = {}
+        self.counts: dict[str, float] = {}
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -49,14 +50,15 @@ def odd_server(**faults: Any) -> Iterator[Odd]:
             server.stop()
 
 
-def latency(ended: Ended, clock: str, quantile: str) -> float:
-    """Return a percentile in milliseconds."""
-    row = next(line for line in ended.out.splitlines() if clock in line)
-    return float(re.findall(rf"{re.escape(quantile)} ([\d.]+) ms", row)[0])
-
-
-def test_each_dropped_doubled_and_swapped_delivery_is_reported_as_just_that(locust: Callable[..., Locust]) -> None:
-    with odd_server(drop=97, double=151, swap=211) as server:
+@pytest.mark.parametrize(
+    "faults",
+    [{"drop": 97, "double": 151, "swap": 211}, {"drop": 1000, "double": 1500, "swap": 1700, "delay": 0.04}],
+    ids=["many", "few and late"],
+)
+def test_each_dropped_doubled_and_swapped_delivery_is_reported_as_just_that(
+    locust: Callable[..., Locust], faults: dict[str, float]
+) -> None:
+    with odd_server(**faults) as server:
         ended = locust("--headless", "--host", server.url, *FLAGS).wait()
         server.stop()
     ledger, truth = ended.ledger(), server.counts
@@ -66,7 +68,10 @@ def test_each_dropped_doubled_and_swapped_delivery_is_reported_as_just_that(locu
     assert ledger["duplicated"] == truth["doubled"] > 0
     assert ledger["reordered"] == truth["swapped"] > 0
     assert ended.requests()["deliver"] == (ledger["expected"], ledger["lost"])
-    assert ended.code == 1
+    assert ended.ended_with(1)
+    # Found to 1 ms on a quiet machine, to the width of a bucket and the way through two busy loops on any other.
+    own = latency(ended.out, "loop lag", "p99")  # of the generator
+    assert truth["delayed"] * 0.98 <= latency(ended.out, "from actual send", "p50") < truth["delayed"] + 20 + own
 
 
 @pytest.mark.parametrize("style", ["spaced", "reversed", "escaped"])
@@ -76,20 +81,16 @@ def test_json_may_be_written_in_any_style(locust: Callable[..., Locust], style: 
         server.stop()
     ledger = ended.ledger()
     assert ledger["received"] == ledger["expected"] == server.counts["delivered"] > 0
-    assert (ledger["lost"], ledger["duplicated"], ended.code) == (0, 0, 0)
-
-
-def test_a_known_delay_is_found_to_the_millisecond_or_so(locust: Callable[..., Locust]) -> None:
-    with odd_server(delay=0.04) as server:
-        ended = locust("--headless", "--host", server.url, *FLAGS).wait()
-    assert 40 <= latency(ended, "from actual send", "p50") < 60  # 1 ms on a quiet machine
-    assert ended.ledger()["lost"] == 0
+    assert (ledger["lost"], ledger["duplicated"]) == (0, 0)
+    assert ended.ended_with(0)
 
 
 def test_a_stall_shows_in_full_from_the_intended_send(locust: Callable[..., Locust]) -> None:
     with odd_server(stall=2) as server:
         ended = locust("--headless", "--host", server.url, *FLAGS).wait()
-    assert latency(ended, "from intended send", "p99") > 1500
+    intended, sent = (latency(ended.out, f"from {clock} send", "p99") for clock in ("intended", "actual"))
+    assert intended > 1500
+    assert sent <= intended  # less where the generator was held up itself: see the busy generator of test_run.py
     assert ended.ledger()["lost"] == 0
     assert ended.ledger()["received"] == ended.ledger()["expected"]
 
@@ -97,10 +98,14 @@ def test_a_stall_shows_in_full_from_the_intended_send(locust: Callable[..., Locu
 def test_an_encrypted_server_is_measured_as_well(locust: Callable[..., Locust], certificate: Path) -> None:
     with odd_server(certificate=str(certificate)) as server:
         ended = locust("--headless", "--host", server.url, "--insecure", *FLAGS).wait()
+        own = ("--ca-file", f"{certificate}.crt")
+        trusted = locust("--headless", "--host", server.url, *own, *FLAGS[:-6], "-t", "1s").wait()
         refused = locust("--headless", "--host", server.url, *FLAGS).wait()
         server.stop()
     ledger = ended.ledger()
-    assert ledger["received"] == ledger["expected"] == server.counts["delivered"] > 0
-    assert (ledger["lost"], ended.code) == (0, 0)
+    assert ledger["received"] == ledger["expected"] > 0
+    assert ledger["lost"] == 0
+    assert ended.ended_with(0)
     assert refused.code == 2
+    assert trusted.ended_with(0)
     assert f"cannot connect to {server.url}/: certificate not trusted" in refused.log

@@ -6,10 +6,10 @@ import { once } from "node:events";
 import { test } from "node:test";
 
 import { DEAD } from "./web/chat-client.js";
-import { badLink, chatter, closed, inRoom, scripted, stampede, texts, until } from "./kit.mjs";
+import { badLink, chatter, closed, inRoom, scripted, stampede, steadyPort, texts, until } from "./kit.mjs";
 
 test("a server is killed and comes back: everyone is in the room again, what waited arrives once", async (t) => {
-  const first = await stampede(t);
+  const first = await stampede(t, { port: await steadyPort() });
   const [ann, bob] = [await inRoom(t, first.url, "ann", "red"), await inRoom(t, first.url, "bob", "red")];
   await until(() => ann.of("userJoined").length === 2, "bob to be seen");
   await first.stop("SIGKILL");

@@ -21,6 +21,22 @@ export async function until(condition, what) {
   }
 }
 
+/** Return a free port that no outgoing connection is given either, so that a server can come back to it. */
+export async function steadyPort() {
+  for (;;) {
+    const port = 10_000 + Math.floor(20_000 * Math.random()); // below what systems give to connections
+    const probe = net.createServer().listen(port, "127.0.0.1");
+    try {
+      await once(probe, "listening");
+    } catch {
+      continue; // somebody has it
+    }
+    probe.close();
+    await once(probe, "close");
+    return port;
+  }
+}
+
 /** Start the real server, on a given port if it is to come back; ends with the test. */
 export async function stampede(test, { port = 0, flags = [] } = {}) {
   const { STAMPEDE_PYTHON, STAMPEDE_ROOT, STAMPEDE_UPLOADS } = process.env;
