@@ -38,6 +38,9 @@ _PING_SECONDS: Final = 10
 _PENDING_BYTES: Final = 1024 * 1024
 _PULSE: Final = b""
 
+_CONFIRM_TOGETHER: Final = 64
+"""Subscriptions after which the server is asked whether it has taken note, while more wait."""
+
 
 class Bus:
     """One node's connections to NATS.
@@ -70,6 +73,7 @@ class Bus:
         self._main = Client()
         self._pulse = Client()
         self._subscriptions: dict[str, Subscription] = {}
+        self._unconfirmed: dict[str, list[Callable[[], None]]] = {}  # who waits for a subscription to take effect
         self._queue: asyncio.Queue[tuple[str, str, bytes]] = asyncio.Queue()  # what to do, subject, payload
         self._queued_bytes = 0
         self._sender: asyncio.Task[None] | None = None
@@ -126,7 +130,15 @@ class Bus:
 
     def subscribe(self, subject: str) -> None:
         """Hear a subject from now on."""
+        self._unconfirmed[subject] = []
         self._do("subscribe", subject)
+
+    def once_subscribed(self, subject: str, callback: Callable[[], None]) -> None:
+        """Call back when a subscription has taken effect; without a bus there is nothing to wait for."""
+        if self.is_connected and subject in self._unconfirmed:
+            self._unconfirmed[subject].append(callback)
+        else:
+            callback()
 
     def unsubscribe(self, subject: str) -> None:
         """Hear a subject no longer."""
@@ -196,6 +208,7 @@ class Bus:
         self._queue.put_nowait((what, subject, payload))
 
     async def _work_off(self) -> None:
+        new: list[str] = []  # subscriptions that the server may not have taken note of
         while True:
             what, subject, payload = await self._queue.get()
             self._queued_bytes -= len(payload)
@@ -203,10 +216,22 @@ class Bus:
                 if what == "publish":
                     await self._main.publish(subject, payload)
                 elif what == "subscribe":
+                    new.append(subject)
                     self._subscriptions[subject] = await self._main.subscribe(subject, cb=self._take)
                 else:
                     await self._subscriptions.pop(subject).unsubscribe()
+            if new and (self._queue.empty() or len(new) >= _CONFIRM_TOGETHER):
+                await self._confirm(new)
+                new = []
             self._queue.task_done()
+
+    async def _confirm(self, subjects: list[str]) -> None:
+        """Ask the server for an answer: with it, it has taken note of all that was sent before."""
+        with contextlib.suppress(Error, OSError, TimeoutError):
+            await self._main.flush(_CONNECT_SECONDS)
+        for subject in subjects:
+            for callback in self._unconfirmed.pop(subject, ()):
+                callback()
 
 
 def _shown(url: str) -> str:

@@ -200,7 +200,12 @@ class Hub:
             self._note_presence(room, came=1)
         self.relay.came(room.name, client.username, by_name=by_name)
         room.catch_up(client)
-        self.reply(client, wire.RoomJoined(room=room.name, user_count=members))
+        self.relay.once_heard(room.name, lambda: self._confirm_join(client, room))
+
+    def _confirm_join(self, client: Client, room: Room) -> None:
+        """Answer once the client hears everybody, on whatever node: who is told to be in may rely on it."""
+        if client.room is room:
+            self.reply(client, wire.RoomJoined(room=room.name, user_count=self.members(room)))
 
     def _leave_room(self, client: Client, _message: wire.LeaveRoom, received_at: float) -> None:
         room = client.room

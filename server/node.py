@@ -53,6 +53,8 @@ class Link(Protocol):
 
     def subscribe(self, subject: str) -> None: ...
 
+    def once_subscribed(self, subject: str, callback: Callable[[], None]) -> None: ...
+
     def unsubscribe(self, subject: str) -> None: ...
 
 
@@ -126,6 +128,10 @@ class Node:
         self._rooms_of[slot] += 1
         if self._rooms_of[slot] == 1:
             self._link.subscribe(slot_subject(slot))
+
+    def once_heard(self, room: str, callback: Callable[[], None]) -> None:
+        """Call back when the bus has taken note of the subscription to a room's slot."""
+        self._link.once_subscribed(slot_subject(slot_of(room)), callback)
 
     def closed(self, room: str) -> None:
         """Hear a slot no longer once no room of it has members here."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Relay(Protocol):
@@ -19,6 +22,9 @@ class Relay(Protocol):
 
     def opened(self, room: str) -> None:
         """Hear from now on what is said in a room elsewhere."""
+
+    def once_heard(self, room: str, callback: Callable[[], None]) -> None:
+        """Call back, at once if it is so already, when a room that was opened is heard."""
 
     def closed(self, room: str) -> None:
         """Hear it no longer."""
@@ -41,6 +47,10 @@ class Alone:
 
     def opened(self, room: str) -> None:
         """Hear nothing."""
+
+    def once_heard(self, room: str, callback: Callable[[], None]) -> None:
+        """Call back at once: there is nothing to wait for."""
+        callback()
 
     def closed(self, room: str) -> None:
         """Hear nothing."""

@@ -101,7 +101,7 @@ def health(server: RunningServer) -> tuple[int, str]:
         return 200, server.get("/health")
     except urllib.error.HTTPError as answer:
         with answer:
-            return answer.code, answer.read().decode()
+            return answer.code, answer.read().decode().strip()
 
 
 @pytest.mark.parametrize("fault", ["killed", "paused"])
