@@ -64,12 +64,12 @@ _INVALID: Final = Label("reason", "INVALID_REASONS of server.stats")
 _RECEIVED: Final = Label("type", "CLIENT_TYPES of server.messages, FILE_CHUNK of server.messages, ECHO of server.stats")
 _SENT: Final = Label("type", "SERVER_TYPES of server.messages, ECHO of server.stats")
 _NOTICE: Final = Label("type", "SERVER_TYPES of server.messages")
-_DIRECTION: Final = Label("direction", "received, published")
-_LOST: Final = Label("reason", "what the bus gave as its reason")
 _LIMIT: Final = Label("limit", "RATE_LIMITS of server.stats")
 _OUTCOME: Final = Label("outcome", "UPLOAD_OUTCOMES of server.stats")
 _PATH: Final = Label("path", "HTTP_PATHS of server.stats")
 _CODE: Final = Label("code", "HTTP_CODES of server.stats")
+_DIRECTION: Final = Label("direction", "BUS_DIRECTIONS of server.stats")
+_LOST: Final = Label("reason", "BUS_DROP_REASONS of server.stats")
 _BUILD: Final = tuple(Label(part, "the running release") for part in ("version", "python", "uvloop", "websockets"))
 _METHOD: Final = Label("method", "Locust's request types")
 _NAME: Final = Label("name", "Locust's request names")
@@ -131,10 +131,16 @@ SERVER: Final = (
 )
 
 BUS: Final = (  # exposed by a server on a bus only: rules on them are silent elsewhere
-    _gauge("chat_bus_connected", "1 while the bus between server processes is connected."),
-    _counter("chat_bus_messages_total", "Messages on the bus, beats included.", _DIRECTION),
-    _counter("chat_bus_dropped_total", "Messages that the bus lost for us, by cause.", _LOST),
-    _histogram("chat_bus_lag_seconds", LATENCY, "Message published by another process until received."),
+    _gauge("chat_bus_connected", "1 while the bus carries this node's messages both ways, else 0."),
+    _gauge("chat_bus_nodes", "Server processes that are one, this one included."),
+    _counter("chat_bus_messages_total", "Messages on the bus, by direction.", _DIRECTION),
+    _counter("chat_bus_dropped_total", "Chat messages that did not get over the bus, by cause.", _LOST),
+    _histogram("chat_bus_lag_seconds", LATENCY, "Message put on the bus until taken off, by the nodes' wall clocks."),
+)
+
+PARENT: Final = (  # exposed by the parent of several server processes, on its own address
+    _gauge("chat_workers", "Server processes that are up."),
+    _counter("chat_worker_restarts_total", "Server processes started again because they died."),
 )
 
 GENERATOR: Final = (
@@ -176,4 +182,4 @@ GENERATOR: Final = (
     _histogram("loadtest_worker_send_lag_seconds", LATENCY, "Send lag of one process.", _WORKER),
 )
 
-CATALOG: Final = {metric.name: metric for metric in (*SERVER, *BUS, *GENERATOR)}
+CATALOG: Final = {metric.name: metric for metric in (*SERVER, *BUS, *PARENT, *GENERATOR)}

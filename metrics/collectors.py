@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from metrics.families import Distribution, histogram, labelled, scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sized
+    from collections.abc import Iterator, Mapping, Sequence, Sized
 
     from prometheus_client.core import Metric as Family
 
@@ -184,6 +184,59 @@ class AdmissionCollector(Collector):
     def collect(self) -> Iterator[Family]:
         yield scalar("chat_connection_limit", self._admission.most)
         yield scalar("chat_draining", int(self._admission.draining))
+
+
+class BusState(Protocol):
+    """What is counted about the bus."""
+
+    bus_messages: dict[str, int]
+    bus_dropped: dict[str, int]
+
+    @property
+    def bus_lag(self) -> Distribution: ...
+
+
+class OtherNodes(Protocol):
+    """Whoever knows of the other nodes."""
+
+    @property
+    def is_connected(self) -> bool: ...
+
+    @property
+    def nodes(self) -> int: ...
+
+
+class BusCollector(Collector):
+    """Export how this node gets on with the others; a process that is the only one has none."""
+
+    def __init__(self, state: BusState, others: OtherNodes) -> None:
+        self._state = state
+        self._others = others
+
+    def collect(self) -> Iterator[Family]:
+        yield scalar("chat_bus_connected", int(self._others.is_connected))
+        yield scalar("chat_bus_nodes", self._others.nodes + 1)
+        yield labelled("chat_bus_messages_total", self._state.bus_messages)
+        yield labelled("chat_bus_dropped_total", self._state.bus_dropped)
+        yield histogram("chat_bus_lag_seconds", {(): self._state.bus_lag})
+
+
+class WorkerState(Protocol):
+    """What the parent of several server processes knows of one."""
+
+    restarts: int
+    is_ready: bool
+
+
+class WorkersCollector(Collector):
+    """Export how the server processes of one parent fare."""
+
+    def __init__(self, workers: Sequence[WorkerState]) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterator[Family]:
+        yield scalar("chat_workers", sum(worker.is_ready for worker in self._workers))
+        yield scalar("chat_worker_restarts_total", sum(worker.restarts for worker in self._workers))
 
 
 class BuildCollector(Collector):

@@ -11,18 +11,21 @@ import platform
 import signal
 import socket
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 import uvloop
 
-from metrics.collectors import BuildCollector, server_collectors
+from metrics.collectors import BuildCollector, BusCollector, WorkersCollector, server_collectors
 from metrics.exposition import Exposition
 from server import __version__, logs
 from server.causes import cause
+from server.cluster import Cluster
 from server.drain import Drain
 from server.endpoints import UPGRADES
 from server.errors import SettingsError
@@ -44,10 +47,11 @@ from server.tick import Tick
 from server.tls import TlsFiles
 from server.uploads import UploadStore
 from server.visitor import Visitor
+from server.workers import Workers
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from server.lane import T
     from server.settings import Settings
@@ -112,6 +116,8 @@ class ChatServer:
         )
         self._hub = hub
         self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()))
+        self._cluster = self._make_cluster(settings.nats) if settings.nats else None
+        self._status.others = self._cluster
         self._meter = LoadMeter(self.stats, hub.rooms, clock())
         self._wheel = HeartbeatWheel(settings.heartbeat_interval, settings.heartbeat_timeout, clock(), self.stats)
         self._lag = LoopLag(loop, clock, self.stats.event_loop_lag)
@@ -121,6 +127,7 @@ class ChatServer:
         render = Exposition(
             (
                 *server_collectors(self.stats, hub.rooms, self._uploads, self._admission),
+                *([BusCollector(self.stats, self._cluster)] if self._cluster is not None else ()),
                 BuildCollector(__version__, platform.python_version(), version("uvloop"), version("websockets")),
             ),
             duration="chat_scrape_duration_seconds",
@@ -155,6 +162,8 @@ class ChatServer:
             self._retention.start()
         except OSError as error:
             raise SettingsError(f"cannot use upload folder {settings.upload_dir}: {error.strerror}") from None
+        if self._cluster is not None:
+            await self._cluster.start()
         context = self._tls.context if self._tls is not None else None
         port = await self._listen(self._gate, settings.port, context)
         scheme = "wss" if self._tls is not None else "ws"
@@ -207,6 +216,8 @@ class ChatServer:
             for guest in list(gate.guests) if gate is not None else ():
                 guest.abort()
         await asyncio.sleep(0)  # let the aborted ones be accounted for
+        if self._cluster is not None:
+            await self._cluster.stop()
         tidy = asyncio.Event()
         self._uploads.when_idle(tidy.set)
         with contextlib.suppress(TimeoutError):
@@ -219,13 +230,29 @@ class ChatServer:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._gate.emptied()
 
+    def _make_cluster(self, url: str) -> Cluster:
+        return Cluster(
+            url,
+            self._settings.nats_credentials,
+            self._hub,
+            self.stats,
+            tick=self._tick,
+            clock=self._clock,
+            messages_per_second=lambda: self._status.messages_per_second,
+        )
+
     def _make_gate(self, services: Services, door: Doorkeeper) -> Gate:
         return Gate(services, door, self._wheel, self._loop, self._tick, self._admission.most + SPARE_SOCKETS)
 
     async def _listen(self, gate: Gate, port: int, context: ssl.SSLContext | None) -> int:
         try:
             listener = await self._loop.create_server(
-                lambda: Visitor(gate), self._settings.host, port, backlog=_BACKLOG, ssl=context
+                lambda: Visitor(gate),
+                self._settings.host,
+                port,
+                backlog=_BACKLOG,
+                ssl=context,
+                reuse_port=self._settings.reuse_port or None,
             )
         except (OSError, UnicodeError) as error:
             address = f"{_bracketed(self._settings.host)}:{port}"
@@ -254,11 +281,21 @@ class ChatServer:
         future.add_done_callback(lambda f: done(f.exception() or f.result()))
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGINT or SIGTERM; return the exit code."""
+def run(settings: Settings, arguments: Sequence[str]) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code.
+
+    Args:
+        settings: what the command line and the environment say.
+        arguments: that command line, for workers to be started with.
+    """
     raise_file_limit()
     log_lines = logs.start(settings.log_level, settings.log_format, sys.stderr.fileno())
     try:
+        if settings.workers > 1:
+            workers = Workers(settings, arguments)
+            render = Exposition((WorkersCollector(workers.children),)).render
+            with tempfile.TemporaryDirectory(prefix="stampede-") as folder:
+                return asyncio.run(workers.run(Path(folder), render))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings))
     finally:

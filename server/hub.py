@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, Final
 from msgspec import structs
 
 from server import messages as wire
+from server.bus_messages import EVERYONE
 from server.errors import ErrorCode, RequestError
 from server.frames import text_frame
+from server.relay import Alone
 from server.room import SLOW, Room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from server.bus_messages import Change
+    from server.relay import Relay
     from server.room import Member
     from server.stats import ServerStats
     from server.tick import Tick
@@ -56,6 +60,9 @@ class Hub:
         wall_ms: wall clock in milliseconds, for timestamps in messages.
         call_later: calls back after some seconds (`loop.call_later`).
         presence_threshold: members above which a room is told of comings and goings in sum; 0: never.
+
+    Attributes:
+        relay: passes on to other nodes what happens here, and knows how many are elsewhere.
     """
 
     def __init__(
@@ -74,8 +81,9 @@ class Hub:
         self._wall_ms = wall_ms
         self._call_later = call_later
         self._presence_threshold = presence_threshold
+        self.relay: Relay = Alone()
         self.rooms: dict[str, Room] = {}
-        self.everyone = self._make_room("everyone")
+        self.everyone = self._make_room(EVERYONE)
         self.watchers = self._make_room("watchers")
         self._loads: deque[wire.Load] = deque(maxlen=LOADS_KEPT)
         self._effects: dict[type[wire.Message], Callable[..., None]] = {
@@ -144,7 +152,7 @@ class Hub:
         """Tell the client's room, and the watchers, about a stored file."""
         shared = wire.FileShared(user=client.username, name=name, size=size, mime_type=mime_type)
         if client.room is not None:
-            self._publish(client.room, shared, received_at)
+            self._tell(client.room, shared, received_at)
         self._notify(
             wire.Notification(
                 event="fileShared",
@@ -183,14 +191,21 @@ class Hub:
         room.add(client)
         client.room = room
         self._stats.room_joins += 1
-        if self._is_coalesced(room, len(room)):
-            self._note_presence(room)
-            room.joined += 1
-        else:
-            joined = wire.UserJoined(user=client.username, room=room.name, user_count=len(room))
+        members = self.members(room)
+        by_name = not self._is_coalesced(room, members)
+        if by_name:
+            joined = wire.UserJoined(user=client.username, room=room.name, user_count=members)
             self._publish(room, joined, received_at)
+        else:
+            self._note_presence(room, came=1)
+        self.relay.came(room.name, client.username, by_name=by_name)
         room.catch_up(client)
-        self.reply(client, wire.RoomJoined(room=room.name, user_count=len(room)))
+        self.relay.once_heard(room.name, lambda: self._confirm_join(client, room))
+
+    def _confirm_join(self, client: Client, room: Room) -> None:
+        """Answer once the client hears everybody, on whatever node: who is told to be in may rely on it."""
+        if client.room is room:
+            self.reply(client, wire.RoomJoined(room=room.name, user_count=self.members(room)))
 
     def _leave_room(self, client: Client, _message: wire.LeaveRoom, received_at: float) -> None:
         room = client.room
@@ -203,23 +218,52 @@ class Hub:
         if self.everyone.pending:
             self.everyone.flush()  # a `chat` of this client may wait there and must not be overtaken
         chat = wire.ChatMessage(user=client.username, text=message.text, timestamp=self._wall_ms())
-        room.publish("chatMessage", text_frame(wire.encode(chat)), received_at, author=client)
+        self._tell(room, chat, received_at, author=client)
 
     def _typing(self, client: Client, _message: wire.SendTyping, received_at: float) -> None:
         room = self._room_of(client, "typing")
-        frame = text_frame(wire.encode(wire.UserTyping(user=client.username)))
-        room.publish("userTyping", frame, received_at, author=client)
+        self._tell(room, wire.UserTyping(user=client.username), received_at, author=client)
 
     def _chat(self, client: Client, message: wire.SendChat, received_at: float) -> None:
         if client.room is not None:
             client.room.flush()
-        self._publish(self.everyone, wire.Chat(user=message.user, text=message.text), received_at)
+        self._tell(self.everyone, wire.Chat(user=message.user, text=message.text), received_at)
 
     def _ping(self, client: Client, message: wire.Ping, _received_at: float) -> None:
         if memoryview(message.timestamp):
             self.reply(client, wire.Pong(server_time=self._wall_ms(), timestamp=message.timestamp))
         else:
             self.reply(client, wire.Pong(server_time=self._wall_ms()))
+
+    # --- what happens on other nodes ---
+
+    def members(self, room: Room) -> int:
+        """Return how many members a room has on all nodes."""
+        return len(room) + self.relay.elsewhere(room.name)
+
+    def hear(self, room_name: str, kinds: list[str], frames: list[bytes]) -> None:
+        """Publish to the members here what was said in a room elsewhere; EVERYONE: to all chat clients."""
+        room = self.everyone if room_name == EVERYONE else self.rooms.get(room_name)
+        if room is not None:
+            now = self._clock()
+            for kind, frame in zip(kinds, frames, strict=True):
+                room.publish(kind, frame, now)
+
+    def hear_presence(self, room_name: str, change: Change) -> None:
+        """Tell the members here who came to a room elsewhere, and who went; the relay knows of it already."""
+        room = self.rooms.get(room_name)
+        if room is None:
+            return
+        members = self.members(room)
+        in_sum = len(change.joined) < change.came or len(change.left) < change.went
+        if in_sum or self._is_coalesced(room, members):
+            self._note_presence(room, change.came, change.went)
+            return
+        now = self._clock()
+        for user in change.joined:
+            self._publish(room, wire.UserJoined(user=user, room=room_name, user_count=members), now)
+        for user in change.left:
+            self._publish(room, wire.UserLeft(user=user, user_count=members, room=room_name), now)
 
     # --- rooms ---
 
@@ -235,6 +279,7 @@ class Hub:
     def _open(self, name: str) -> Room:
         room = self.rooms[name] = self._make_room(name)
         self._stats.rooms_created += 1
+        self.relay.opened(name)
         self._notify(wire.Notification(event="roomOpened", room=name))
         return room
 
@@ -245,30 +290,42 @@ class Hub:
         client.room = None
         room.remove(client)
         self._stats.room_leaves += 1
-        if self._is_coalesced(room, len(room) + 1):
-            self._note_presence(room)
-            room.left += 1
+        members = self.members(room)
+        by_name = not self._is_coalesced(room, members + 1)
+        if not by_name:
+            self._note_presence(room, went=1)
         elif room:
-            left = wire.UserLeft(user=client.username, user_count=len(room), room=room.name)
+            left = wire.UserLeft(user=client.username, user_count=members, room=room.name)
             self._publish(room, left, received_at)
+        self.relay.went(room.name, client.username, by_name=by_name)
         if not room:
             del self.rooms[room.name]
+            self.relay.closed(room.name)
             self._notify(wire.Notification(event="roomClosed", room=room.name))
 
     def _is_coalesced(self, room: Room, members: int) -> bool:
         """Tell whether comings and goings are told in sum: one by one, they grow with the square of the room."""
         return bool(room.joined or room.left) or 0 < self._presence_threshold < members
 
-    def _note_presence(self, room: Room) -> None:
-        """Call before the first coming or going that waits for the notice."""
+    def _note_presence(self, room: Room, came: int = 0, went: int = 0) -> None:
+        """Let comings and goings wait for the next notice in sum."""
         if not (room.joined or room.left):
             self._call_later(PRESENCE_SECONDS, lambda: self._tell_presence(room))
+        room.joined += came
+        room.left += went
 
     def _tell_presence(self, room: Room) -> None:
-        presence = wire.RoomPresence(room=room.name, user_count=len(room), joined=room.joined, left=room.left)
+        presence = wire.RoomPresence(room=room.name, user_count=self.members(room), joined=room.joined, left=room.left)
         room.joined = room.left = 0
         if room:
             self._publish(room, presence, self._clock())
+
+    def _tell(self, room: Room, message: wire.Message, received_at: float, author: Client | None = None) -> None:
+        """Publish what a client says, here and elsewhere."""
+        kind = wire.TYPE_OF[type(message)]
+        frame = text_frame(wire.encode(message))
+        room.publish(kind, frame, received_at, author)
+        self.relay.forward(room.name, kind, frame)
 
     def _publish(self, room: Room, message: wire.Message, received_at: float) -> None:
         room.publish(wire.TYPE_OF[type(message)], text_frame(wire.encode(message)), received_at)

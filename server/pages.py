@@ -69,9 +69,27 @@ class RecentRate:
         return (count - before) / (now - since) if now > since else 0.0
 
 
+class Others(Protocol):
+    """The other nodes of a cluster, in sum."""
+
+    @property
+    def is_connected(self) -> bool: ...
+    @property
+    def connections(self) -> int: ...
+    @property
+    def messages_per_second(self) -> float: ...
+    @property
+    def rooms(self) -> int: ...
+
+
 @dataclass(slots=True)
 class Status:
-    """What the pages tell about this process; `draining` says why no more clients are wanted, once they are not."""
+    """What the pages tell: totals over all nodes, the rest about this process.
+
+    Attributes:
+        draining: why no more clients are wanted, once they are not.
+        others: the other nodes, if this process is one of several.
+    """
 
     stats: ServerStats
     hub: Hub
@@ -79,6 +97,19 @@ class Status:
     started_at: float
     rate: RecentRate
     draining: str = ""
+    others: Others | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Why a load balancer should send its clients elsewhere, or nothing."""
+        if self.draining:
+            return self.draining
+        return "" if self.others is None or self.others.is_connected else "bus silent"
+
+    @property
+    def messages_per_second(self) -> float:
+        """What this process receives."""
+        return self.rate.per_second(self.clock(), self.received)
 
     @property
     def received(self) -> int:
@@ -92,17 +123,17 @@ def pages(
     """Return what to answer for each path; without `render_metrics`, /metrics is not among them."""
 
     def health(_headers: Headers) -> Answer:
-        if status.draining:
-            return plain(HTTPStatus.SERVICE_UNAVAILABLE, status.draining)
+        if trouble := status.trouble:
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, trouble)
         return Answer(HTTPStatus.OK, b"OK")
 
     def api_status(_headers: Headers) -> Answer:
-        now = status.clock()
+        others = status.others
         report = {
-            "connections": status.stats.connections,
-            "uptime": round(now - status.started_at, 3),
-            "rooms": len(status.hub.rooms),
-            "messagesPerSecond": round(status.rate.per_second(now, status.received), 1),
+            "connections": status.stats.connections + (others.connections if others else 0),
+            "uptime": round(status.clock() - status.started_at, 3),
+            "rooms": others.rooms if others else len(status.hub.rooms),
+            "messagesPerSecond": round(status.messages_per_second + (others.messages_per_second if others else 0), 1),
             "version": __version__,
             "draining": bool(status.draining),
             "node": f"{socket.gethostname()}:{os.getpid()}",

@@ -89,6 +89,16 @@ class Settings:
         values.size,
         "members above which a room is told of comings and goings in sum, four times a second; 0: never",
     )
+    workers: int = _setting(
+        1, values.count, "server processes on the one port; over NATS they are one: over --nats, or over a private one"
+    )
+    reuse_port: bool = _setting(
+        False, values.yes_or_no, "let other processes, started by hand, listen on the same port: yes or no"
+    )
+    nats: str | None = _setting(
+        None, values.bus_url, "URL of the NATS server over which several server processes are one: nats:// or tls://"
+    )
+    nats_credentials: Path | None = _setting(None, Path, "file with the JWT and seed of a NATS user")
     log_level: str = _setting("info", values.level, "debug, info, warning or error")
     log_format: str = _setting("text", values.log_format, "form of the log's lines on stderr: text (logfmt) or json")
 

@@ -48,6 +48,8 @@ RATE_LIMITS: Final = ("messages", "frames")
 DROP_REASONS: Final = ("closed", "slow")
 HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
 HTTP_CODES: Final = (200, 400, 404, 405, 408, 413, 431, 503)
+BUS_DIRECTIONS: Final = ("received", "sent")
+BUS_DROP_REASONS: Final = ("disconnected", "backlog", "ephemeral", "lost")
 ECHO: Final = "echo"
 
 
@@ -109,6 +111,9 @@ class ServerStats:
     rooms_created: int = 0
     uploads: dict[str, int] = field(default_factory=lambda: _zeros(UPLOAD_OUTCOMES))
     upload_bytes: int = 0
+    bus_messages: dict[str, int] = field(default_factory=lambda: _zeros(BUS_DIRECTIONS))
+    bus_dropped: dict[str, int] = field(default_factory=lambda: _zeros(BUS_DROP_REASONS))
+    """Chat messages that other nodes did not get from us, and, as `lost`, that we did not get from them."""
     uploads_expired: int = 0
     """Stored files removed because their time was up."""
     fanout_recipients: Histogram = field(default_factory=lambda: Histogram(RECIPIENT_BOUNDS))
@@ -117,6 +122,7 @@ class ServerStats:
     event_loop_lag: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
     session_duration: Histogram = field(default_factory=lambda: Histogram(SESSION_BOUNDS))
     upload_duration: Histogram = field(default_factory=lambda: Histogram(UPLOAD_BOUNDS))
+    bus_lag: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
 
     @property
     def connections(self) -> int:

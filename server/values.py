@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -36,6 +37,14 @@ def size(text: str) -> int:
     return number
 
 
+def count(text: str) -> int:
+    """Read a number of things of which there is at least one."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def level(text: str) -> str:
     """Read a log level."""
     name = text.lower()
@@ -63,3 +72,11 @@ def yes_or_no(text: str) -> bool:
     if word not in ("0", "1", "false", "true", "no", "yes"):
         raise ValueError
     return word in ("1", "true", "yes")
+
+
+def bus_url(text: str) -> str:
+    """Read the URL of a NATS server."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("nats", "tls") or not parts.hostname:
+        raise ValueError
+    return text

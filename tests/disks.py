@@ -48,7 +48,7 @@ def main() -> int:
         os.pwrite = _shut(Path(value))  # type: ignore[assignment]
     else:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(value), int(value)))
-    return run(parse(settings, os.environ))
+    return run(parse(settings, os.environ), settings)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ def main() -> int:
         module, _, name = place.rpartition(".")
         constants = vars(importlib.import_module(module))
         constants[name] = type(constants[name])(value)
-    return run(parse(sys.argv[divide + 1 :], os.environ))
+    settings = sys.argv[divide + 1 :]
+    return run(parse(settings, os.environ), settings)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from metrics.catalog import BUS, CATALOG, GENERATOR, SERVER, Metric
+from metrics.catalog import BUS, CATALOG, GENERATOR, PARENT, SERVER, Metric
 from metrics.collectors import BuildCollector, server_collectors
 from metrics.exposition import Exposition
 from server.stats import ServerStats
@@ -14,7 +14,7 @@ from tests.metrics.known import known_values
 from tests.metrics.pages import series
 from tests.metrics.states import Door
 
-ALL = (*SERVER, *BUS, *GENERATOR)
+ALL = (*SERVER, *BUS, *PARENT, *GENERATOR)
 IDENTIFYING = {"room", "user", "username", "client", "client_id", "address", "ip", "host", "file"}
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from metrics.catalog import BUS, CATALOG, GENERATOR, SERVER, Metric
+from metrics.catalog import BUS, CATALOG, GENERATOR, PARENT, SERVER, Metric
 from server.settings import table
 from tests.metrics.promql import Checker
 from tests.metrics.rules import PROFILES, alerts, profile
@@ -24,6 +24,7 @@ RECORDED = {rule.name for name in PROFILES for rule in profile(name) if not rule
     [
         ("## Metrics of the server", SERVER),
         ("## Metrics of a server on a bus", BUS),
+        ("## Metrics of the parent of several processes", PARENT),
         ("## Metrics of the load generator", GENERATOR),
     ],
 )

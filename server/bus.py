@@ -1,0 +1,248 @@
+"""The bus: NATS core, as one server process sees it.
+
+What is published goes through one queue and one task, subscriptions too, so everything takes effect in the order it was
+asked for. A NATS client may stay connected, healthy by its own word, and hear nothing; so each beat a second, small
+connection sends this node something on the way its messages come in, and hears something on the way they go out. Only
+as long as both arrive is the bus called connected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error, SlowConsumerError
+
+from server.bus_messages import node_subject
+from server.causes import cause
+from server.elsewhere import BEAT_SECONDS, BEATS_MISSED
+from server.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+
+log = structlog.get_logger()
+
+_CONNECT_SECONDS: Final = 2
+_RETRY_SECONDS: Final = 1
+_PING_SECONDS: Final = 10
+_PENDING_BYTES: Final = 1024 * 1024
+_PULSE: Final = b""
+
+_CONFIRM_TOGETHER: Final = 64
+"""Subscriptions after which the server is asked whether it has taken note, while more wait."""
+
+
+class Bus:
+    """One node's connections to NATS.
+
+    Args:
+        url: `nats://` or `tls://`, with user and password or a token in it if the server wants them.
+        credentials: file with a user's JWT and seed, or None.
+        node: id of this node.
+        receive: takes subject and payload of everything heard.
+        returned: called when the bus is back after it was away.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Path | None,
+        node: str,
+        *,
+        receive: Callable[[str, bytes], None],
+        returned: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._url = url
+        self._credentials = credentials
+        self._node = node
+        self._receive = receive
+        self._returned = returned
+        self._clock = clock
+        self._main = Client()
+        self._pulse = Client()
+        self._subscriptions: dict[str, Subscription] = {}
+        self._unconfirmed: dict[str, list[Callable[[], None]]] = {}  # who waits for a subscription to take effect
+        self._queue: asyncio.Queue[tuple[str, str, bytes]] = asyncio.Queue()  # what to do, subject, payload
+        self._queued_bytes = 0
+        self._sender: asyncio.Task[None] | None = None
+        self._pulse_in = self._pulse_out = clock()
+        self._is_away = False
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes that one message may have."""
+        return int(self._main.max_payload)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether this node has heard itself lately, on both ways."""
+        heard_at = min(self._pulse_in, self._pulse_out)
+        return bool(self._main.is_connected) and self._clock() - heard_at < BEATS_MISSED * BEAT_SECONDS
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait to be sent."""
+        return self._queued_bytes + int(self._main.pending_data_size)
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            SettingsError: there is no such bus, or it does not let us in.
+        """
+        for client, name in ((self._main, "messages"), (self._pulse, "pulse")):
+            await self._connect(client, name)
+        inward, outward = self._subjects()
+        await self._main.subscribe(inward, cb=self._take_pulse_in)
+        await self._pulse.subscribe(outward, cb=self._take_pulse_out)
+        await self._pulse.flush()
+        self._pulse_in = self._pulse_out = self._clock()
+        self._sender = asyncio.create_task(self._work_off())
+
+    async def stop(self) -> None:
+        """Send what waits, and let go."""
+        if self._sender is not None:
+            with contextlib.suppress(Error, OSError, TimeoutError):
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._queue.join()
+                    await self._main.flush()
+            self._sender.cancel()
+        for client in (self._main, self._pulse):
+            with contextlib.suppress(Error, OSError, TimeoutError):
+                await client.close()
+
+    def publish(self, subject: str, payload: bytes) -> None:
+        """Send a message after all that waits."""
+        self._queued_bytes += len(payload)
+        self._do("publish", subject, payload)
+
+    def subscribe(self, subject: str) -> None:
+        """Hear a subject from now on."""
+        self._unconfirmed[subject] = []
+        self._do("subscribe", subject)
+
+    def once_subscribed(self, subject: str, callback: Callable[[], None]) -> None:
+        """Call back when a subscription has taken effect; without a bus there is nothing to wait for."""
+        if self.is_connected and subject in self._unconfirmed:
+            self._unconfirmed[subject].append(callback)
+        else:
+            callback()
+
+    def unsubscribe(self, subject: str) -> None:
+        """Hear a subject no longer."""
+        self._do("unsubscribe", subject)
+
+    async def beat(self) -> None:
+        """Send this node a pulse on both ways; call once a beat."""
+        inward, outward = self._subjects()
+        for client, subject in ((self._pulse, inward), (self._main, outward)):
+            if client.is_connected:
+                with contextlib.suppress(Error, OSError):
+                    await client.publish(subject, _PULSE)
+        if self.is_connected is self._is_away:
+            self._is_away = not self._is_away
+            if self._is_away:
+                log.error("bus silent")
+            else:
+                log.info("bus back")
+                self._returned()
+
+    def _subjects(self) -> tuple[str, str]:
+        """Return the subjects of the pulses that come in as messages do, and that go out as they do."""
+        return f"{node_subject(self._node)}.in", f"{node_subject(self._node)}.out"
+
+    async def _connect(self, client: Client, name: str) -> None:
+        options: dict[str, Any] = {}
+        if self._credentials is not None:
+            options["user_credentials"] = str(self._credentials)
+        if urlsplit(self._url).scheme == "tls":
+            options["tls"] = ssl.create_default_context()
+        try:
+            # The first connection is made, or fails, at once; a later one is tried for as long as it takes.
+            async with asyncio.timeout(2 * _CONNECT_SECONDS):
+                await client.connect(
+                    self._url,
+                    name=f"stampede {self._node} {name}",
+                    no_echo=True,
+                    connect_timeout=_CONNECT_SECONDS,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=_RETRY_SECONDS,
+                    ping_interval=_PING_SECONDS,
+                    max_outstanding_pings=2,
+                    pending_size=_PENDING_BYTES,
+                    error_cb=self._complain,
+                    **options,
+                )
+        except (Error, OSError, TimeoutError, ValueError) as error:
+            raise SettingsError(f"cannot connect to the bus at {_shown(self._url)}: {_reason(error)}") from None
+
+    async def _complain(self, error: Exception) -> None:
+        """Log what the client could not do; messages it had to drop show as gaps in their numbering."""
+        if isinstance(error, SlowConsumerError):
+            log.warning("bus faster than this node", subject=error.subject)
+        elif not isinstance(error, OSError | Error):
+            log.error("bus", **cause(error))
+
+    async def _take(self, message: Msg) -> None:
+        self._receive(message.subject, message.data)
+
+    async def _take_pulse_in(self, _message: Msg) -> None:
+        self._pulse_in = self._clock()
+
+    async def _take_pulse_out(self, _message: Msg) -> None:
+        self._pulse_out = self._clock()
+
+    def _do(self, what: str, subject: str, payload: bytes = b"") -> None:
+        self._queue.put_nowait((what, subject, payload))
+
+    async def _work_off(self) -> None:
+        new: list[str] = []  # subscriptions that the server may not have taken note of
+        while True:
+            what, subject, payload = await self._queue.get()
+            self._queued_bytes -= len(payload)
+            with contextlib.suppress(Error, OSError):  # the connection is away; it comes back, and so do we
+                if what == "publish":
+                    await self._main.publish(subject, payload)
+                elif what == "subscribe":
+                    new.append(subject)
+                    self._subscriptions[subject] = await self._main.subscribe(subject, cb=self._take)
+                else:
+                    await self._subscriptions.pop(subject).unsubscribe()
+            if new and (self._queue.empty() or len(new) >= _CONFIRM_TOGETHER):
+                await self._confirm(new)
+                new = []
+            self._queue.task_done()
+
+    async def _confirm(self, subjects: list[str]) -> None:
+        """Ask the server for an answer: with it, it has taken note of all that was sent before."""
+        with contextlib.suppress(Error, OSError, TimeoutError):
+            await self._main.flush(_CONNECT_SECONDS)
+        for subject in subjects:
+            for callback in self._unconfirmed.pop(subject, ()):
+                callback()
+
+
+def _shown(url: str) -> str:
+    """Return a URL without what is secret in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    return str(error).removeprefix("nats: ") or type(error).__name__

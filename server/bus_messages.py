@@ -1,0 +1,133 @@
+"""What server processes tell each other over the bus: arrays in MessagePack, told apart by their first element.
+
+A node is one server process from its start to its end: its id is new at each start, so nothing that an earlier one
+said is ever mistaken for its own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from zlib import crc32
+
+import msgspec
+
+SLOTS: Final = 128
+"""Rooms are hashed onto so many subjects: a subscription costs a task, and not every room can have one."""
+
+EVERYONE: Final = ""
+"""Stands for all chat clients where a room's name is asked for; no room can have it."""
+
+NODES: Final = "stampede.nodes"
+"""The subject that every node hears."""
+
+EVERYONE_SUBJECT: Final = "stampede.everyone"
+"""The subject of what is said to all chat clients."""
+
+
+def slot_of(room: str) -> int:
+    """Return which of the subjects a room's messages take: the same in every process."""
+    return crc32(room.encode()) % SLOTS
+
+
+def slot_subject(slot: int) -> str:
+    """Return the subject of a slot."""
+    return f"stampede.room.{slot}"
+
+
+def node_subject(node: str) -> str:
+    """Return the subject that one node alone hears."""
+    return f"stampede.node.{node}"
+
+
+class BusMessage(msgspec.Struct, array_like=True, frozen=True):
+    """Any of the messages below; `node` is who says it."""
+
+    node: str
+
+
+class Batch(BusMessage, frozen=True, tag="batch"):
+    """The frames of one tick of a room, in order.
+
+    Attributes:
+        sent_ms: wall clock of the sender.
+        room: its name, or EVERYONE.
+        number: frames that this node sent on this subject before these: a gap is a loss.
+        kinds: the `type` of each frame's message.
+        frames: complete WebSocket frames.
+    """
+
+    sent_ms: float
+    room: str
+    number: int
+    kinds: list[str]
+    frames: list[bytes]
+
+
+class Change(msgspec.Struct, array_like=True, frozen=True):
+    """What became of a node's members of one room.
+
+    Attributes:
+        members: how many there are now.
+        came: how many came, those by name included.
+        went: how many went.
+        joined: names of those who came; empty where they are told in sum.
+        left: names of those who went.
+    """
+
+    members: int
+    came: int
+    went: int
+    joined: list[str | None]
+    left: list[str | None]
+
+
+class Presence(BusMessage, frozen=True, tag="presence"):
+    """All changes of one tick, by room; `number` counts a node's messages of this kind, beginning with 1."""
+
+    number: int
+    rooms: dict[str, Change]
+
+
+class Snapshot(BusMessage, frozen=True, tag="snapshot"):
+    """Part of the members of all rooms of a node, as of its presence message `number`."""
+
+    number: int
+    part: int
+    parts: int
+    members: dict[str, int]
+
+
+class Ask(BusMessage, frozen=True, tag="ask"):
+    """Please send me a snapshot."""
+
+
+class Beat(BusMessage, frozen=True, tag="beat"):
+    """I am here; `number` is that of my last presence message, the rest is for the status page."""
+
+    number: int
+    connections: int
+    messages_per_second: float
+
+
+class Bye(BusMessage, frozen=True, tag="bye"):
+    """I am going; nothing of mine counts any more."""
+
+
+Any = Batch | Presence | Snapshot | Ask | Beat | Bye
+
+_decoder: Final[msgspec.msgpack.Decoder[Any]] = msgspec.msgpack.Decoder(Any)
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+def encode(message: BusMessage) -> bytes:
+    """Return a message as it travels."""
+    return _encoder.encode(message)
+
+
+def decode(payload: bytes) -> Any:
+    """Return the message that travelled.
+
+    Raises:
+        msgspec.DecodeError: it is none of ours.
+    """
+    return _decoder.decode(payload)

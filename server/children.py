@@ -1,0 +1,116 @@
+"""Child processes that are kept alive: started again when they die, later and later as long as they keep dying."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+log = structlog.get_logger()
+
+FIRST_PAUSE_SECONDS: Final = 0.25
+LONGEST_PAUSE_SECONDS: Final = 30.0
+
+STEADY_SECONDS: Final = 10.0
+"""A child that lived so long begins with the first pause again."""
+
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+
+
+class Child:
+    """One process that is kept alive.
+
+    Args:
+        name: what the log calls it.
+        command: returns what to run; asked anew at each start.
+        environment: of the process.
+        ready: waits until the process has said that it is; raises EOFError when it ended before.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[], Sequence[str]],
+        environment: Mapping[str, str],
+        ready: Callable[[asyncio.subprocess.Process], Awaitable[None]],
+    ) -> None:
+        self.name = name
+        self.restarts = 0
+        self.is_ready = False
+        self._command = command
+        self._environment = environment
+        self._ready = ready
+        self._process: asyncio.subprocess.Process | None = None
+        self._is_ending = False
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> int | None:
+        """Start it for the first time; return None once it is ready, or the exit code with which it ended before."""
+        process = await self._run()
+        if not self.is_ready:
+            return await process.wait()
+        self._keeper = asyncio.create_task(self._keep(process))
+        return None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Pass a signal on to the process, if there is one now."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    def end(self) -> None:
+        """Let it end, and stay ended."""
+        self._is_ending = True
+        self.signal(signal.SIGTERM)
+
+    async def ended(self) -> None:
+        """Wait until it has ended for good."""
+        if self._keeper is None:
+            return
+        if self._process is None or self._process.returncode is not None:
+            self._keeper.cancel()  # in the pause before another start
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._keeper
+
+    async def _run(self) -> asyncio.subprocess.Process:
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command(),
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            start_new_session=True,  # Ctrl-C reaches only us; we end the children in our own order
+        )
+        with contextlib.suppress(EOFError):
+            await self._ready(self._process)
+            self.is_ready = True
+        return self._process
+
+    async def _keep(self, process: asyncio.subprocess.Process) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            started = time.monotonic()
+            code = await process.wait()
+            self.is_ready = False
+            if self._is_ending:
+                return
+            self.restarts += 1
+            if time.monotonic() - started >= STEADY_SECONDS:
+                pause = FIRST_PAUSE_SECONDS
+            log.error("process died", process=self.name, exit_code=code, next_start_in_seconds=pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            process = await self._run()
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel to end this process when its parent is gone, however that went."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

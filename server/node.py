@@ -1,0 +1,292 @@
+"""This server process as one node among others: what its clients do goes out on the bus, what others' do comes in.
+
+Local members are served at once, without the detour. Over the bus a room's frames of one tick are one message, heard by
+the nodes that have members in rooms of the same slot. The bus delivers at most once, each node's messages in their
+order; what is lost shows in the numbering and is counted. What cannot be sent is dropped, the ephemeral first, and
+counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from server import bus_messages as bus
+from server.bus_messages import EVERYONE, EVERYONE_SUBJECT, NODES, Change, node_subject, slot_of, slot_subject
+from server.elsewhere import Elsewhere
+from server.room import EPHEMERAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from server.hub import Hub
+    from server.stats import ServerStats
+    from server.tick import Tick
+
+SOFT_BACKLOG: Final = 1024 * 1024
+"""Unsent bytes above which nothing ephemeral is sent."""
+
+HARD_BACKLOG: Final = 8 * 1024 * 1024
+"""Unsent bytes above which nothing is."""
+
+_SNAPSHOT_ROOMS: Final = 5000
+"""Rooms in one part of a snapshot: at most 128 characters each, far below what the bus takes in one message."""
+
+
+class Link(Protocol):
+    """The way to the bus."""
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes that one message may have."""
+
+    @property
+    def is_connected(self) -> bool: ...
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait to be sent."""
+
+    def publish(self, subject: str, payload: bytes) -> None: ...
+
+    def subscribe(self, subject: str) -> None: ...
+
+    def once_subscribed(self, subject: str, callback: Callable[[], None]) -> None: ...
+
+    def unsubscribe(self, subject: str) -> None: ...
+
+
+class Node:
+    """One node: the hub's relay, and the bus' receiver.
+
+    Args:
+        id_: new at each start.
+        link: the way to the bus; it hands what it hears to `take`.
+        hub: whose relay this is.
+        stats: traffic, losses and lag are counted here.
+        tick: what happened in it goes out at its end.
+        clock: monotonic seconds.
+        wall_ms: wall clock in milliseconds; between hosts the lag is as exact as their clocks agree.
+        messages_per_second: what this node receives, for the status pages of the others.
+    """
+
+    def __init__(
+        self,
+        id_: str,
+        link: Link,
+        hub: Hub,
+        stats: ServerStats,
+        *,
+        tick: Tick,
+        clock: Callable[[], float],
+        wall_ms: Callable[[], float],
+        messages_per_second: Callable[[], float],
+    ) -> None:
+        self._id = id_
+        self._link = link
+        self._hub = hub
+        self._stats = stats
+        self._tick = tick
+        self._clock = clock
+        self._wall_ms = wall_ms
+        self._messages_per_second = messages_per_second
+        self.others = Elsewhere(clock())
+        self._frames: dict[str, list[tuple[str, bytes]]] = {}  # of this tick, by room
+        self._changes: dict[str, Change] = {}  # of this tick, by room
+        self._presence_number = 0
+        self._sent: Counter[str] = Counter()  # frames so far, by subject
+        self._heard: dict[tuple[str, str], int] = {}  # frames so far, by subject and node
+        self._rooms_of: Counter[int] = Counter()  # rooms with members here, by slot
+        self._is_waking = False  # whether the end of this tick is asked for
+
+    # --- the hub's relay ---
+
+    def forward(self, room: str, kind: str, frame: bytes) -> None:
+        """Pass a message on at the end of the tick."""
+        self._wake()
+        self._frames.setdefault(room, []).append((kind, frame))
+
+    def came(self, room: str, user: str | None, *, by_name: bool) -> None:
+        """Tell at the end of the tick that somebody joined here."""
+        change = self._change(room)
+        self._changes[room] = msgspec.structs.replace(
+            change, came=change.came + 1, joined=[*change.joined, user] if by_name else []
+        )
+
+    def went(self, room: str, user: str | None, *, by_name: bool) -> None:
+        """Tell at the end of the tick that somebody left here."""
+        change = self._change(room)
+        self._changes[room] = msgspec.structs.replace(
+            change, went=change.went + 1, left=[*change.left, user] if by_name else []
+        )
+
+    def opened(self, room: str) -> None:
+        """Hear a room's slot from its first local member on."""
+        slot = slot_of(room)
+        self._rooms_of[slot] += 1
+        if self._rooms_of[slot] == 1:
+            self._link.subscribe(slot_subject(slot))
+
+    def once_heard(self, room: str, callback: Callable[[], None]) -> None:
+        """Call back when the bus has taken note of the subscription to a room's slot."""
+        self._link.once_subscribed(slot_subject(slot_of(room)), callback)
+
+    def closed(self, room: str) -> None:
+        """Hear a slot no longer once no room of it has members here."""
+        slot = slot_of(room)
+        self._rooms_of[slot] -= 1
+        if not self._rooms_of[slot]:
+            subject = slot_subject(slot)
+            self._link.unsubscribe(subject)
+            self._heard = {key: number for key, number in self._heard.items() if key[0] != subject}
+
+    def elsewhere(self, room: str) -> int:
+        """Return how many members a room has on other nodes."""
+        return self.others.members(room)
+
+    # --- out ---
+
+    def begin(self) -> None:
+        """Listen, and make oneself known."""
+        for subject in (NODES, node_subject(self._id), EVERYONE_SUBJECT):
+            self._link.subscribe(subject)
+        self.resynchronise()
+
+    def resynchronise(self) -> None:
+        """Ask who else is there, and say who is here: at the start, and when the bus was away."""
+        self._send(NODES, bus.Ask(self._id))
+        self._send_snapshot(NODES)
+
+    def beat(self) -> None:
+        """Say that this node is there; call once a beat."""
+        connections = self._stats.connections
+        self._send(NODES, bus.Beat(self._id, self._presence_number, connections, self._messages_per_second()))
+
+    def forget_silent(self) -> None:
+        """Forget the nodes that no longer say that they are there; call several times a beat."""
+        for changes in self.others.forget_silent(self._clock()):
+            self._tell_changes(changes)
+
+    def end(self) -> None:
+        """Take leave of the others."""
+        self._send(NODES, bus.Bye(self._id))
+
+    def _change(self, room: str) -> Change:
+        self._wake()
+        return self._changes.get(room) or Change(0, 0, 0, [], [])
+
+    def _wake(self) -> None:
+        if not self._is_waking:
+            self._is_waking = True
+            self._tick.at_end(self._flush)
+
+    def _flush(self) -> None:
+        """Send what happened in this tick."""
+        self._is_waking = False
+        changes, self._changes = self._changes, {}
+        frames, self._frames = self._frames, {}
+        if changes:
+            self._presence_number += 1
+            rooms = {
+                room: msgspec.structs.replace(change, members=self._members_here(room))
+                for room, change in changes.items()
+            }
+            self._send(NODES, bus.Presence(self._id, self._presence_number, rooms))
+        for room, entries in frames.items():
+            self._send_frames(room, entries)
+
+    def _send_frames(self, room: str, entries: list[tuple[str, bytes]]) -> None:
+        """Send a room's frames in as few messages as their size allows."""
+        entries = self._without_what_must_stay(entries)
+        subject = EVERYONE_SUBJECT if room == EVERYONE else slot_subject(slot_of(room))
+        most = self._link.max_payload // 2  # names and numbers take the rest
+        batch: list[tuple[str, bytes]] = []
+        size = 0
+        for entry in entries:
+            size += len(entry[1])
+            if batch and size > most:
+                self._send_batch(subject, room, batch)
+                batch, size = [], len(entry[1])
+            batch.append(entry)
+        if batch:
+            self._send_batch(subject, room, batch)
+
+    def _send_batch(self, subject: str, room: str, entries: list[tuple[str, bytes]]) -> None:
+        kinds, frames = [kind for kind, _ in entries], [frame for _, frame in entries]
+        self._send(subject, bus.Batch(self._id, self._wall_ms(), room, self._sent[subject], kinds, frames))
+        self._sent[subject] += len(entries)
+
+    def _without_what_must_stay(self, entries: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        """Return what the bus can take now; count what it cannot."""
+        dropped = self._stats.bus_dropped
+        if not self._link.is_connected:
+            dropped["disconnected"] += len(entries)
+            return []
+        backlog = self._link.backlog
+        if backlog > HARD_BACKLOG:
+            dropped["backlog"] += len(entries)
+            return []
+        if backlog <= SOFT_BACKLOG:
+            return entries
+        kept = [entry for entry in entries if entry[0] not in EPHEMERAL]
+        dropped["ephemeral"] += len(entries) - len(kept)
+        return kept
+
+    def _send_snapshot(self, subject: str) -> None:
+        rooms = list(self._hub.rooms)
+        parts = [rooms[start : start + _SNAPSHOT_ROOMS] for start in range(0, len(rooms), _SNAPSHOT_ROOMS)] or [[]]
+        for number, part in enumerate(parts):
+            members = {room: self._members_here(room) for room in part}
+            self._send(subject, bus.Snapshot(self._id, self._presence_number, number, len(parts), members))
+
+    def _send(self, subject: str, message: bus.BusMessage) -> None:
+        if self._link.is_connected:
+            self._stats.bus_messages["sent"] += 1
+            self._link.publish(subject, bus.encode(message))
+
+    def _members_here(self, room: str) -> int:
+        here = self._hub.rooms.get(room)
+        return 0 if here is None else len(here)
+
+    # --- in ---
+
+    def take(self, subject: str, payload: bytes) -> None:
+        """Take a message off the bus.
+
+        Raises:
+            msgspec.DecodeError: it is none of ours.
+        """
+        message = bus.decode(payload)
+        self._stats.bus_messages["received"] += 1
+        now = self._clock()
+        match message:
+            case bus.Batch():
+                self._take_batch(subject, message)
+            case bus.Presence():
+                if not self.others.take_presence(message, now):
+                    self._send(node_subject(message.node), bus.Ask(self._id))
+                self._tell_changes(message.rooms)
+            case bus.Snapshot():
+                self._tell_changes(self.others.take_snapshot(message, now))
+            case bus.Beat():
+                if not self.others.take_beat(message, now):
+                    self._send(node_subject(message.node), bus.Ask(self._id))
+            case bus.Ask():
+                self._send_snapshot(node_subject(message.node))
+            case bus.Bye():
+                self._tell_changes(self.others.forget(message.node))
+
+    def _take_batch(self, subject: str, batch: bus.Batch) -> None:
+        key = subject, batch.node
+        missed = batch.number - self._heard.get(key, batch.number)
+        if missed > 0:
+            self._stats.bus_dropped["lost"] += missed
+        self._heard[key] = batch.number + len(batch.frames)
+        self._stats.bus_lag.observe(max(0.0, (self._wall_ms() - batch.sent_ms) / 1000))
+        self._hub.hear(batch.room, batch.kinds, batch.frames)
+
+    def _tell_changes(self, changes: dict[str, Change]) -> None:
+        for room, change in changes.items():
+            self._hub.hear_presence(room, change)

@@ -1,0 +1,165 @@
+"""Several server processes on one port: the kernel deals connections out, a bus makes the processes one.
+
+The parent serves no clients. It keeps the workers and, where no bus was named, a NATS server of their own alive, and
+tells Prometheus where each worker's metrics are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from server.children import Child
+from server.discovery import Discovery
+from server.errors import SettingsError
+from server.private_nats import PrivateNats
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from server.pages import MetricsPage
+    from server.settings import Settings
+
+log = structlog.get_logger()
+
+_METRICS_LINE: Final = re.compile(r"Metrics on http://(\S+)/metrics")
+
+
+class Workers:
+    """The parent of the server processes.
+
+    Args:
+        settings: of all of them.
+        arguments: the command line that said so.
+    """
+
+    def __init__(self, settings: Settings, arguments: Sequence[str]) -> None:
+        self.children: list[Child] = []
+        self._settings = settings
+        self._arguments = arguments
+        self._addresses: dict[int, str] = {}  # of the workers' metrics, by number
+        self._first_lines: dict[int, str] = {}
+        self._bus: Child | None = None
+
+    async def run(self, folder: Path, render: Callable[[str, str], MetricsPage]) -> int:
+        """Serve until told to stop; return the exit code.
+
+        Args:
+            folder: for what a private bus needs.
+            render: returns the page of the parent's metrics.
+        """
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, partial(self._end, ended))
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        try:
+            with _reserved(settings.host, settings.port) as held:
+                discovery = Discovery(settings.host, settings.metrics_port or 0, self._addresses, self.children, render)
+                code = await self._start(held.getsockname()[1], folder)
+                if code is None:
+                    self._introduce(discovery.url)
+                    with discovery:
+                        await ended.wait()
+                    await self._all_ended()
+                    return 0
+        except SettingsError as error:
+            print(f"stampede: {error}", file=sys.stderr)
+            code = 1
+        self._end(ended)
+        await self._all_ended()
+        return code
+
+    async def _start(self, port: int, folder: Path) -> int | None:
+        """Start the bus, then the workers; return the exit code of one that did not come up."""
+        environment = dict(os.environ)
+        if self._settings.nats is None:
+            nats = PrivateNats(folder)
+            self._bus = nats.child
+            if await self._bus.start() is not None:
+                raise SettingsError(f"cannot start nats-server: {_last_line(folder / 'nats.log')}")
+            environment["STAMPEDE_NATS"] = nats.url  # not on the command line, which everybody can read
+        self.children += [
+            Child(
+                f"worker {number}",
+                partial(self._command, number, port),
+                environment,
+                partial(self._ready, number),
+            )
+            for number in range(self._settings.workers)
+        ]
+        codes = await asyncio.gather(*[worker.start() for worker in self.children])
+        return next((code for code in codes if code is not None), None)
+
+    def _command(self, number: int, port: int) -> list[str]:
+        """Return a worker's command: ours, on the shared port; metrics where they were before, if they were."""
+        metrics_port = self._addresses.get(number, ":0").rpartition(":")[2]
+        own = ["--workers", "1", "--reuse-port", "yes", "--port", str(port), "--metrics-port", metrics_port]
+        return [sys.executable, "-m", "server", *self._arguments, *own]
+
+    async def _ready(self, number: int, process: Process) -> None:
+        for _ in range(2):
+            line = (await process.stdout.readline()).decode() if process.stdout is not None else ""
+            if not line:
+                raise EOFError
+            if match := _METRICS_LINE.match(line):
+                self._addresses[number] = match[1]
+            else:
+                self._first_lines[number] = line.rstrip()
+
+    def _introduce(self, discovery: str) -> None:
+        bus = "a private NATS server" if self._bus is not None else "NATS"
+        print(f"{self._first_lines[0]} with {len(self.children)} workers over {bus}", flush=True)
+        print(f"Metrics of each worker for Prometheus to discover: {discovery}", flush=True)
+
+    def _end(self, ended: asyncio.Event) -> None:
+        """Tell all workers to go; told again, they hurry. The bus goes last, with what they still have to say."""
+        ended.set()
+        for worker in self.children:
+            worker.end()
+
+    async def _all_ended(self) -> None:
+        await asyncio.gather(*[worker.ended() for worker in self.children])
+        if self._bus is not None:
+            self._bus.end()
+            await self._bus.ended()
+
+    def _reload(self) -> None:
+        for worker in self.children:
+            worker.signal(signal.SIGHUP)
+
+
+def _reserved(host: str, port: int) -> socket.socket:
+    """Return a socket that holds the port for the workers without listening on it.
+
+    Raises:
+        SettingsError: it cannot be had.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        held = socket.socket(family)
+        try:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            held.bind(address)
+        except OSError:
+            held.close()
+            raise
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}:{port}: {str(error.strerror).lower()}") from None
+    return held
+
+
+def _last_line(file: Path) -> str:
+    lines = file.read_text().splitlines() if file.exists() else []
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,86 @@
+"""A real NATS server, and server processes that share it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.processes import RunningServer, start_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+BINARY = Path(sysconfig.get_path("scripts")) / "nats-server"
+PATIENCE_SECONDS = 60
+
+
+class Nats:
+    """A NATS server on one port of loopback, which can die, come back, and stand still."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._arguments = arguments
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        command = [str(BINARY), "--addr", "127.0.0.1", "--port", str(self.port), *self._arguments]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        wait_until(self._answers)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def pause(self) -> None:
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait for what must come to pass, however slow the machine."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to pass"
+        time.sleep(0.02)
+
+
+def wait_for_each(servers: Iterable[RunningServer], condition: Callable[[RunningServer], object]) -> None:
+    """Wait until each server fulfils a condition."""
+    for server in servers:
+        wait_until(partial(condition, server))
+
+
+@pytest.fixture
+def nats() -> Iterator[Nats]:
+    running = Nats()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def two(nats: Nats) -> Iterator[tuple[RunningServer, RunningServer]]:
+    """Two server processes that know of each other."""
+    servers = [start_server("--nats", nats.url, "--drain-seconds", "0") for _ in range(2)]
+    wait_for_each(servers, lambda server: server.samples()["chat_bus_nodes"] == 2)
+    yield servers[0], servers[1]
+    for server in servers:
+        server.process.send_signal(signal.SIGCONT)
+        server.stop(complains=True)

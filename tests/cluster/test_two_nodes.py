@@ -1,0 +1,155 @@
+"""Two server processes over a real NATS server, as their clients see them."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.clients import ChatClient
+from tests.cluster.conftest import Nats, wait_for_each, wait_until
+from tests.processes import RunningServer, run_server, start_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Two = tuple[RunningServer, RunningServer]
+
+
+def arrive(server: RunningServer, name: str, room: str | None = None) -> ChatClient:
+    client = ChatClient(server.url)
+    client.expect("connected")
+    client.send("setUsername", username=name)
+    client.expect("usernameSet")
+    if room is not None:
+        client.send("joinRoom", room=room)
+        client.expect("userJoined")
+        client.expect("roomJoined")
+    return client
+
+
+@pytest.fixture
+def pair(two: Two) -> Iterator[tuple[ChatClient, ChatClient]]:
+    """Ann on one node and Bob on the other, in one room, and Ann has heard of it."""
+    with arrive(two[0], "ann", "x") as ann, arrive(two[1], "bob", "x") as bob:
+        assert ann.expect("userJoined") == {"type": "userJoined", "user": "bob", "room": "x", "userCount": 2}
+        yield ann, bob
+
+
+def bus(server: RunningServer, name: str) -> float:
+    return server.samples()[f"chat_bus_{name}"]
+
+
+def test_a_conversation_across_two_nodes(pair: tuple[ChatClient, ChatClient]) -> None:
+    ann, bob = pair
+    ann.send("chatMessage", text="hello")
+    assert bob.expect("chatMessage")["text"] == "hello"
+    bob.send("typing")
+    assert ann.expect("userTyping")["user"] == "bob"
+    bob.send("chat", user="bob", text="to all")
+    assert ann.expect("chat")["text"] == bob.expect("chat")["text"] == "to all"
+    bob.send("leaveRoom")
+    assert ann.expect("userLeft") == {"type": "userLeft", "user": "bob", "userCount": 1, "room": "x"}
+    assert ann.until_pong() == []
+
+
+def test_messages_of_one_sender_arrive_once_and_in_order(pair: tuple[ChatClient, ChatClient]) -> None:
+    ann, bob = pair
+    texts = [str(number) for number in range(90)]
+    for text in texts:
+        ann.send("chatMessage", text=text)
+    assert [bob.expect("chatMessage")["text"] for _ in texts] == texts
+    assert bob.until_pong() == []
+
+
+def test_whoever_knows_nobody_in_a_room_elsewhere_hears_nothing_of_it(two: Two) -> None:
+    with arrive(two[0], "ann", "x") as ann, arrive(two[1], "bob", "y") as bob:
+        ann.send("chatMessage", text="to x")
+        ann.until_pong()
+        assert bob.until_pong() == []
+
+
+@pytest.mark.usefixtures("pair")
+def test_the_status_of_any_node_tells_of_all(two: Two) -> None:
+    with arrive(two[1], "carl", "z"):
+        wait_for_each(two, lambda server: json.loads(server.get("/api/status"))["connections"] == 3)
+        assert [json.loads(server.get("/api/status"))["rooms"] for server in two] == [2, 2]
+
+
+def test_a_node_that_goes_takes_leave_of_the_others(two: Two, pair: tuple[ChatClient, ChatClient]) -> None:
+    two[1].stop()
+    assert pair[0].receive()["userCount"] == 1
+    wait_until(lambda: bus(two[0], "nodes") == 1)
+
+
+def test_a_node_that_dies_is_forgotten_and_its_members_are_told_as_gone(
+    two: Two, pair: tuple[ChatClient, ChatClient]
+) -> None:
+    two[1].kill()
+    assert pair[0].expect("roomPresence") == {
+        "type": "roomPresence", "room": "x", "userCount": 1, "joined": 0, "left": 1
+    }  # fmt: skip
+    assert bus(two[0], "nodes") == 1
+    assert two[0].get("/health") == "OK"
+
+
+def health(server: RunningServer) -> tuple[int, str]:
+    try:
+        return 200, server.get("/health")
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return answer.code, answer.read().decode().strip()
+
+
+@pytest.mark.parametrize("fault", ["killed", "paused"])
+def test_without_a_bus_local_chat_goes_on_and_all_converges_on_its_return(
+    nats: Nats, two: Two, pair: tuple[ChatClient, ChatClient], fault: str
+) -> None:
+    ann, bob = pair
+    with arrive(two[0], "amy", "x") as amy:
+        assert ann.expect("userJoined")["userCount"] == bob.expect("userJoined")["userCount"] == 3
+        nats.kill() if fault == "killed" else nats.pause()
+        wait_for_each(two, lambda server: bus(server, "connected") == 0)
+        assert [health(server) for server in two] == [(503, "bus silent")] * 2
+        ann.expect("roomPresence")  # bob's node is beyond reach
+        amy.expect("roomPresence")
+        ann.send("chatMessage", text="only here")
+        assert amy.expect("chatMessage")["text"] == "only here"
+        wait_until(lambda: two[0].samples()['chat_bus_dropped_total{reason="disconnected"}'] == 1)
+        nats.start() if fault == "killed" else nats.resume()
+        wait_for_each(two, lambda server: health(server) == (200, "OK"))
+        while ann.expect("roomPresence")["userCount"] < 3:
+            pass
+        while bob.expect("roomPresence")["userCount"] < 3:
+            pass
+        ann.send("chatMessage", text="back")
+        assert bob.expect("chatMessage")["text"] == "back"
+
+
+def test_a_wrong_address_is_one_line_and_exit_code_1() -> None:
+    done = run_server("--nats", "nats://127.0.0.1:9")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "stampede: cannot connect to the bus at nats://127.0.0.1:9" in done.stderr
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:4222", "nats://", "nonsense"])
+def test_what_is_no_address_of_a_bus_is_refused_with_exit_code_2(url: str) -> None:
+    assert run_server("--nats", url).returncode == 2
+
+
+def test_a_token_in_the_url_opens_the_bus_and_is_never_shown(tmp_path: Path) -> None:
+    configuration = tmp_path / "nats.conf"
+    configuration.write_text('authorization { token: "open-sesame" }')
+    nats = Nats("--config", str(configuration))
+    try:
+        refused = run_server("--nats", nats.url.replace("//", "//wrong-word@"))
+        assert refused.returncode == 1
+        assert "wrong-word" not in refused.stderr
+        server = start_server("--nats", nats.url.replace("//", "//open-sesame@"), "--drain-seconds", "0")
+        assert bus(server, "connected") == 1
+        server.stop()
+    finally:
+        nats.kill()

@@ -1,0 +1,137 @@
+"""`--workers`: several server processes on one port, kept alive, found by Prometheus, and exact."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests.cluster.conftest import wait_until
+from tests.metrics.pages import series
+from tests.processes import run_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
+USERS = 1000
+
+
+class Workers:
+    """A running `python -m server --workers N`."""
+
+    def __init__(self, *flags: str) -> None:
+        command = [sys.executable, "-m", "server", "--port", "0", "--drain-seconds", "0", "--log-level", "warning"]
+        self.process = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.url = self._address(r"ws://\S+")
+        self.discovery = self._address(r"http://\S+")
+
+    def _address(self, pattern: str) -> str:
+        assert self.process.stdout is not None
+        match = re.search(pattern, self.process.stdout.readline())
+        assert match is not None
+        return match.group()
+
+    def get(self, url: str) -> bytes:
+        with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - our own
+            return bytes(answer.read())
+
+    def own(self, page: str) -> bytes:
+        """Return a page of the parent."""
+        return self.get(self.discovery.replace("/targets", page))
+
+    def samples(self) -> list[dict[str, float]]:
+        """Return each worker's metrics, found as Prometheus finds them."""
+        targets = [target for group in json.loads(self.get(self.discovery)) for target in group["targets"]]
+        return [series(self.get(f"http://{target}/metrics")) for target in targets]
+
+    def children(self) -> list[psutil.Process]:
+        return [child for child in psutil.Process(self.process.pid).children() if "server" in child.cmdline()]
+
+    def stop(self) -> None:
+        """End it; nothing may be left of it."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(60) == 0
+        _, alive = psutil.wait_procs(family, 20)
+        assert not alive
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
+    running = Workers("--workers", str(request.param))
+    yield running
+    running.stop()
+
+
+@pytest.mark.parametrize("workers", [2, 4], indirect=True)
+def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(workers: Workers) -> None:
+    load = ["ChattingUser", "-u", str(USERS), "-r", "250", "-t", "9s", "--rooms", "50", "--message-rate", "0.5"]
+    command = [sys.executable, "-m", "locust", "-f", "loadtest", "--headless", "--host", workers.url, *load]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    told = re.search(r"(\d+) expected, (\d+) received, 0 lost, 0 duplicated, 0 reordered", done.stdout)
+    sent = re.search(r"(\d+) sent", done.stdout)
+    assert told is not None, done.stdout + done.stderr
+    assert sent is not None
+    assert told[1] == told[2]
+    samples = workers.samples()
+    assert sum(page[CHAT.format("received")] for page in samples) == int(sent[1]) > 0
+    assert sum(page[CHAT.format("delivered")] for page in samples) == int(told[1])
+    assert sum(page["chat_connections_opened_total"] for page in samples) >= USERS  # one more looks whether we are here
+    assert all(page["chat_connections_opened_total"] for page in samples)
+    # One bus message for a room's frames of a tick, however many members; presence and beats are few.
+    from_bus = sum(page['chat_bus_messages_total{direction="sent"}'] for page in samples)
+    assert from_bus < int(sent[1]) + 3 * USERS
+
+
+@pytest.mark.parametrize("workers", [2], indirect=True)
+def test_a_worker_that_dies_is_started_again_and_counted(workers: Workers) -> None:
+    victim = workers.children()[0]
+    victim.kill()
+    wait_until(lambda: series(workers.own("/metrics"))["chat_worker_restarts_total"] == 1)
+    wait_until(lambda: series(workers.own("/metrics"))["chat_workers"] == 2)
+    assert workers.own("/health") == b"OK"
+    wait_until(lambda: [page["chat_bus_nodes"] for page in workers.samples()] == [2, 2])
+
+
+def test_workers_and_bus_end_with_a_parent_that_is_killed() -> None:
+    running = Workers("--workers", "2")
+    family = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.kill()
+    running.process.wait()
+    _, alive = psutil.wait_procs(family, 30)
+    assert not alive
+    assert running.process.stdout is not None
+    running.process.stdout.close()
+
+
+def test_a_port_that_is_taken_is_one_line_and_exit_code_1() -> None:
+    running = Workers("--workers", "2")
+    try:
+        port = running.discovery.partition("//")[2].partition("/")[0].rpartition(":")[2]
+        done = run_server("--workers", "2", "--metrics-port", port)
+        assert done.returncode == 1
+        assert done.stderr.strip() == f"stampede: cannot listen on 127.0.0.1:{port}: address already in use"
+    finally:
+        running.stop()
+
+
+def test_the_first_line_comes_when_all_workers_are_up() -> None:
+    started = time.monotonic()
+    running = Workers("--workers", "2")
+    try:
+        assert series(running.own("/metrics"))["chat_workers"] == 2
+        assert time.monotonic() - started < 60
+    finally:
+        running.stop()
