@@ -1,8 +1,4 @@
 """The latency that the load test reports is the one that an independent client sees: another language and library."""
-"""The latency that the load test reports is the one that an independent client sees: another language and library."""
-=======
-"""The latency that the load test reports is the one that an independent client of another library sees."""
->>>>>>> i4-loadtest
 
 from __future__ import annotations
 
