@@ -22,6 +22,9 @@ from websockets.asyncio.server import ServerConnection, serve
 
 ROOM = dict[ServerConnection, None]
 
+TIMER_SECONDS = 0.002
+"""The loop's timers are exact to about half of that."""
+
 
 class OddServer:
     """All state of the one server of this process."""
@@ -66,9 +69,12 @@ class OddServer:
             self.counts["swapped"] += 1
         for one in texts:
             came = time.monotonic()
-            asyncio.get_running_loop().call_later(self.faults.get("delay", 0), self.write, to, one, came)
+            early = max(0.0, self.faults.get("delay", 0) - TIMER_SECONDS)
+            asyncio.get_running_loop().call_later(early, self.write, to, one, came)
 
     def write(self, to: ServerConnection, text: str, came: float) -> None:
+        while time.monotonic() - came < self.faults.get("delay", 0):
+            pass  # exact to a few us, where the loop's timers are to a millisecond
         self.delays.append(time.monotonic() - came)
         if to.state.name == "OPEN":
             task = asyncio.ensure_future(to.send(text))

@@ -69,9 +69,21 @@ def test_each_dropped_doubled_and_swapped_delivery_is_reported_as_just_that(
     assert ledger["reordered"] == truth["swapped"] > 0
     assert ended.requests()["deliver"] == (ledger["expected"], ledger["lost"])
     assert ended.ended_with(1)
-    # Found to 1 ms on a quiet machine, to the width of a bucket and the way through two busy loops on any other.
-    own = latency(ended.out, "loop lag", "p99")  # of the generator
-    assert truth["delayed"] * 0.98 <= latency(ended.out, "from actual send", "p50") < truth["delayed"] + 20 + own
+    assert latency(ended.out, "from actual send", "p50") >= truth["delayed"] * 0.98
+
+
+def test_a_known_delay_is_found_to_the_millisecond(locust: Callable[..., Locust]) -> None:
+    """In some quiet moment: on a busy machine deliveries wait elsewhere, too, and no clock can tell that apart."""
+    few = ("ChattingUser", "-u", "4", "-r", "4", "-t", "3s", "--room-size", "4", "--message-rate", "10")
+    seen = []
+    for _ in range(8):
+        with odd_server(delay=0.04) as server:
+            ended = locust("--headless", "--host", server.url, *few).wait()
+            server.stop()
+        seen.append((latency(ended.out, "from actual send", "p50"), server.counts["delayed"]))
+        if abs(seen[-1][0] - 40) <= 1:
+            return
+    raise AssertionError(f"never within 1 ms of 40: {seen}")
 
 
 @pytest.mark.parametrize("style", ["spaced", "reversed", "escaped"])
