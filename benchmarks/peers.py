@@ -111,7 +111,8 @@ def plain_command() -> list[str]:
 def stampede_command(*flags: str) -> list[str]:
     """Return the command of our own server, with further flags; it lets a few clients offer more than anyone takes."""
     limits = ("--message-rate", "100000", "--drain-seconds", "0")
-    return [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", "0", *limits, *flags]
+    quiet = ("--log-level", "warning")  # the table is what a person wants to see
+    return [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", "0", *limits, *quiet, *flags]
 
 
 @contextmanager
