@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from grafana import (
+    bus,
     connections,
     durations,
     generator,
@@ -65,8 +66,8 @@ def dashboards() -> dict[str, Dashboard]:
         ),
         "process": build(
             "stampede-process",
-            "Process",
-            "Each server process: event loop, CPU, memory, files, garbage collection, plain requests.",
+            "Process and bus",
+            "Each server process: event loop, CPU, memory, files, garbage collection, plain requests; the bus between.",
             Row("Releases", process.releases()),
             Row(
                 "Event loop",
@@ -74,6 +75,7 @@ def dashboards() -> dict[str, Dashboard]:
             ),
             Row("Memory and files", (saturation.memory(12), saturation.files(12))),
             Row("Garbage and plain requests", process.garbage()),
+            Row("Bus between server processes", bus.panels()),
         ),
     }
 

@@ -6,17 +6,23 @@ every metric something to count; at the end the server is drained under load.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from websockets.exceptions import ConnectionClosed
+
+from tests.clients import ChatClient
+from tests.cluster.conftest import Nats
 from tests.faults._herd import Herd, frame, message
 from tests.metrics.fixtures import Prometheus, configured, wait_until
 from tests.metrics.test_generator import Generator, free_ports
@@ -37,6 +43,7 @@ SLEEPERS: Final = 4
 SPEAKERS: Final = 3
 TEXT_BYTES: Final = 8000
 DRAIN_SECONDS: Final = 4
+NEIGHBOURS: Final = "the neighbours' room"
 # More than half of the herd storms, and the door lets in few at a time: a storm is seen for some seconds.
 WEIGHTS: Final = (("ReconnectStormUser", 28), ("FileUploadUser", 2))
 SERVER_FLAGS: Final = (
@@ -69,9 +76,11 @@ class Recording:
 @contextmanager
 def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]:
     """Play the whole life and yield what was recorded; `quiet_seconds` is how long it is calm between events."""
-    server = start_server("--upload-dir", str(folder / "uploads"), *SERVER_FLAGS)
+    nats = Nats()
+    server = start_server("--nats", nats.url, "--upload-dir", str(folder / "uploads"), *SERVER_FLAGS)
     try:
         with (
+            _neighbour(nats.url, server.url),
             _locust(server.url) as locust,
             configured(_configuration(folder, server, locust), folder / "data") as url,
             Herd(server.url) as herd,
@@ -93,6 +102,40 @@ def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]
             yield Recording(prometheus, start, live, time.time())
     finally:
         server.kill()
+        nats.kill()
+
+
+@contextmanager
+def _neighbour(nats: str, url: str) -> Iterator[None]:
+    """Run another server process on the bus, in which somebody talks to a guest of the first."""
+    other = start_server("--nats", nats, "--drain-seconds", "0")
+    quiet = threading.Event()
+    try:
+        with ChatClient(url) as listener, ChatClient(other.url) as talker:
+            for client in (listener, talker):
+                client.send("joinRoom", room=NEIGHBOURS)
+            listening = threading.Thread(target=_listen, args=(listener,), daemon=True)
+            talking = threading.Thread(target=_talk, args=(talker, quiet))
+            for thread in (listening, talking):
+                thread.start()
+            yield
+            quiet.set()
+            talking.join()
+    finally:
+        quiet.set()
+        other.kill()
+
+
+def _talk(client: ChatClient, quiet: threading.Event) -> None:
+    while not quiet.wait(0.25):
+        client.send("chatMessage", text="is anybody there")
+
+
+def _listen(client: ChatClient) -> None:
+    """Read what comes until the server is gone."""
+    with contextlib.suppress(ConnectionClosed, TimeoutError):
+        while True:
+            client.receive()
 
 
 def _configuration(folder: Path, server: RunningServer, locust: Generator) -> Path:
