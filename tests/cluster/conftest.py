@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.ports import free_port
 from tests.processes import RunningServer, start_server
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ class Nats:
 
     def __init__(self, *arguments: str) -> None:
         self._arguments = arguments
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.start()
 

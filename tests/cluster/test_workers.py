@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from typing import TYPE_CHECKING
 
@@ -128,10 +127,8 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_1() -> None:
 
 
 def test_the_first_line_comes_when_all_workers_are_up() -> None:
-    started = time.monotonic()
     running = Workers("--workers", "2")
     try:
         assert series(running.own("/metrics"))["chat_workers"] == 2
-        assert time.monotonic() - started < 60
     finally:
         running.stop()

@@ -21,6 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.faults._server import launch
 from tests.faults.certificates import Authority
 from tests.metrics.fixtures import do_without
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,11 +46,6 @@ http {{
     include {folder}/stampede.conf;
 }}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

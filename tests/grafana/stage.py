@@ -25,7 +25,8 @@ from tests.clients import ChatClient
 from tests.cluster.conftest import Nats
 from tests.faults._herd import Herd, frame, message
 from tests.metrics.fixtures import Prometheus, configured, wait_until
-from tests.metrics.test_generator import Generator, free_ports
+from tests.metrics.test_generator import Generator
+from tests.ports import free_ports
 from tests.processes import start_server
 from tests.tables import ROOT
 

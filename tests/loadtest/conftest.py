@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -164,19 +164,6 @@ def latency(summary: str, clock: str, quantile: str) -> float:
     """Return a percentile of a summary in milliseconds."""
     row = next(line for line in summary.splitlines() if clock in line)
     return float(re.findall(rf"{re.escape(quantile)} ([\d.]+) ms", row)[0])
-
-
-def free_port() -> int:
-    """Return a port that is free: below those that systems give to connections, and in a range of this test process.
-
-    A master whose port another test had taken meanwhile would be given that test's workers.
-    """
-    first = 30_000 + 300 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-    for port in random.sample(range(first, first + 300), 300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
-    raise AssertionError("no port is free")
 
 
 @pytest.fixture(scope="session")

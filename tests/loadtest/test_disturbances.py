@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.loadtest.conftest import free_port
 from tests.metrics.pages import series
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

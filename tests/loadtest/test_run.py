@@ -13,8 +13,9 @@ import jwt
 import pytest
 
 from loadtest._options import OPTIONS
-from tests.loadtest.conftest import free_port, latency
+from tests.loadtest.conftest import latency
 from tests.metrics.pages import series
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

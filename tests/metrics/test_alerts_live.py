@@ -22,7 +22,8 @@ import pytest
 from tests.faults._herd import Herd, message
 from tests.metrics.fixtures import MISSING, Prometheus, configured, do_without, wait_until
 from tests.metrics.rules import PROMETHEUS, profile
-from tests.metrics.test_generator import free_ports, generator
+from tests.metrics.test_generator import generator
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

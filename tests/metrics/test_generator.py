@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from metrics.catalog import GENERATOR, SERVER
 from tests.metrics.fixtures import wait_until
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,12 +75,6 @@ def generator(host: str, *flags: str) -> Iterator[Generator]:
             log, _ = process.communicate(timeout=60)
             print(log)
     assert "Traceback" not in log
-
-
-def free_ports(number: int) -> list[int]:
-    with ExitStack() as taken:
-        servers = [taken.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
-        return [int(server.getsockname()[1]) for server in servers]
 
 
 @pytest.mark.parametrize("flags", [(), ("--processes", "2")], ids=["one process", "two workers"])
