@@ -59,9 +59,9 @@ lint: install ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
 	@$(BIN)/mypy
 
-bench: install ## deliveries per second beside a Node ws server doing the same
+bench: install ## beside other servers doing the same, about half an hour; a part: ARGS="--workloads big --servers bun"
 	@.ci/system-packages node npm
-	@$(BIN)/python -m benchmarks.fanout $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 soak: install ## ten minutes of mixed load, after which nothing may have grown; another time: ARGS="--seconds 3600"
 	@$(BIN)/python -m tests.faults.soak $(ARGS)

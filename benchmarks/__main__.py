@@ -1,36 +1,41 @@
 """Compare servers: every workload on every server, in interleaved rounds, into one table.
 
-    python -m benchmarks                                          everything, about half an hour
+    python -m benchmarks                                           everything, about half an hour
     python -m benchmarks --workloads big --servers bun --rounds 3  a part of it, within a minute
 
 Servers take turns within a round, in the opposite order in every second one, each time as a fresh process on a CPU of
-its own with the driver on another. Results are kept for each workload, so that parts add up to the whole.
+its own with the driver on another. Results are kept for each workload, so that parts add up to the whole; once they are
+whole, the tables in the documents and the picture are made of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
 import os
+import platform
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import report
+from benchmarks.chart import draw
 from benchmarks.fanout import separate_cpus
-from benchmarks.peers import CACHE, PeerError, running
+from benchmarks.peers import CACHE, ROOT, PeerError, running
 from benchmarks.results import Outcome, Results, load
 from benchmarks.roster import OURS, ROSTER
 from benchmarks.workloads import WORKLOADS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from benchmarks.roster import Server
     from benchmarks.workloads import Workload
 
 RESULTS: Final = CACHE.parent / "bench"
+PICTURE: Final = "comparison.png"
+_OVERHEAD_SECONDS: Final = 3.0
+"""Roughly what a server's start, its clients' coming and going, and the warm-up take."""
 
 
 def measure(workload: Workload, servers: Sequence[Server], rounds: int, seconds: float) -> Results:
@@ -44,65 +49,122 @@ def measure(workload: Workload, servers: Sequence[Server], rounds: int, seconds:
             except (PeerError, OSError) as trouble:
                 figures, problem = {}, str(trouble)
             found.outcomes.append(Outcome(server.key, number, figures, problem))
-            _progress(workload, found.outcomes[-1], rounds)
+            _tell(workload, found.outcomes[-1], rounds)
     return found
 
 
-def _progress(workload: Workload, outcome: Outcome, rounds: int) -> None:
-    figures = [
-        f"{outcome.figures[row.figure] * row.scale:{row.form}} {row.unit}"
-        for row in workload.rows
-        if row.figure in outcome.figures
-    ]
-    invalid = [f"invalid: {outcome.problem}"] if outcome.problem else []
+def _tell(workload: Workload, outcome: Outcome, rounds: int) -> None:
+    parts = [f"{report.shown(outcome.figures[row.figure], row)} {row.unit}" for row in workload.rows if outcome.figures]
+    if outcome.problem:
+        parts.append(f"invalid: {outcome.problem}")
     title = ROSTER[outcome.server].title
-    print(f"{workload.key} {outcome.round + 1}/{rounds} {title}: {', '.join(figures + invalid)}", file=sys.stderr)
+    print(f"{workload.key} {outcome.round + 1}/{rounds} {title}: {', '.join(parts)}", file=sys.stderr)
 
 
 def _machine() -> str:
     cores = len(os.sched_getaffinity(0))
-    return f"{cores} {'core' if cores == 1 else 'cores'}, {platform.system()}, Python {platform.python_version()}"
+    return f"{cores} {'core' if cores == 1 else 'cores'} ({platform.system()}, Python {platform.python_version()})"
 
 
-def _there(servers: Sequence[Server]) -> list[Server]:
+def there(servers: Iterable[Server]) -> list[Server]:
     """Return the servers that start; tell of each that does not why it is left out."""
-    there = []
+    found = []
     for server in servers:
         try:
             with tempfile.TemporaryDirectory() as folder, running(server.command(Path(folder))):
-                there.append(server)
+                found.append(server)
         except PeerError as problem:
             print(f"left out: {server.title}: {problem}", file=sys.stderr)
-    return there
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison that the flags ask for; exit code 0, or 2 with one line for what is unusable."""
     options = _parser().parse_args(arguments)
     try:
-        servers = _there([ROSTER[key] for key in ROSTER if key in {OURS, *options.servers}])
-        for key in options.workloads:
-            measure(WORKLOADS[key], servers, options.rounds, options.seconds).save(options.results)
+        if not options.saved:
+            _run(options)
         results = load(options.results, WORKLOADS)
-        print(report.told(results))
-    except (PeerError, OSError) as problem:
+        if not results:
+            raise PeerError(f"nothing has been measured yet: {options.results} holds no results")  # noqa: TRY301 - one place tells it
+        print("\n\n".join((report.against_goals(results), report.side_by_side(results), report.how(results))))
+        _publish(results, options.results, options.documents)
+    except (PeerError, OSError, ValueError) as problem:
         print(problem, file=sys.stderr)
         return 2
     return 0
 
 
+def _run(options: argparse.Namespace) -> None:
+    servers = there(ROSTER[key] for key in ROSTER if key in {OURS, *options.servers})
+    turns = sum(len(WORKLOADS[key].only) or len(servers) for key in options.workloads) * options.rounds
+    minutes = turns * (options.seconds + _OVERHEAD_SECONDS) / 60
+    print(f"{turns} measurements, about {minutes:.0f} min; a part: --workloads, --servers, --rounds", file=sys.stderr)
+    for key in options.workloads:
+        measure(WORKLOADS[key], servers, options.rounds, options.seconds).save(options.results)
+
+
+def _publish(results: Mapping[str, Results], folder: Path, documents: Path) -> None:
+    """Make the picture beside the results; of whole results the documents' tables and picture, too."""
+    picture = draw(results)
+    (folder / PICTURE).write_bytes(picture)
+    missing = report.missing(results)
+    if missing:
+        print(f"The documents stay as they are: {missing}.", file=sys.stderr)
+        return
+    goals, all_of_them = report.against_goals(results), report.side_by_side(results)
+    report.put(documents / "README.md", f"{goals}\n\n{report.how(results)}")
+    report.put(documents / "benchmarks" / "README.md", f"{all_of_them}\n\n{report.how(results)}")
+    (documents / "benchmarks" / PICTURE).write_bytes(picture)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    parser.add_argument("--workloads", type=_names(WORKLOADS), default=list(WORKLOADS), metavar="A,B")
-    parser.add_argument("--servers", type=_names(ROSTER), default=list(ROSTER), metavar="A,B")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR")
+    parser.add_argument(
+        "--workloads", type=_some(WORKLOADS), default=list(WORKLOADS), metavar="A,B", help=f"of {','.join(WORKLOADS)}"
+    )
+    parser.add_argument(
+        "--servers",
+        type=_some(ROSTER),
+        default=list(ROSTER),
+        metavar="A,B",
+        help=f"beside ours, of {','.join(key for key in ROSTER if key != OURS)}",
+    )
+    parser.add_argument("--rounds", type=_at_least_one, default=5, help="rounds of each workload (%(default)s)")
+    parser.add_argument("--seconds", type=_seconds, default=2.0, help="window of a measurement (%(default)s)")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, metavar="DIR", help="where they are kept (%(default)s)"
+    )
+    parser.add_argument("--saved", action="store_true", help="measure nothing: show what is kept")
+    parser.add_argument("--documents", type=Path, default=ROOT, help=argparse.SUPPRESS)
     return parser
 
 
-def _names(known):
-    return lambda text: text.split(",")
+def _some(known: Iterable[str]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        names = text.split(",")
+        strange = [name for name in names if name not in known]
+        if strange:
+            raise argparse.ArgumentTypeError(f"{strange[0]!r} is none of {', '.join(known)}")
+        return names
+
+    return parse
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    # A server may drop a client that leaves its ping unanswered, after 30 s at the earliest.
+    try:
+        if 0 < float(text) <= 20:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0 and at most 20")
 
 
 if __name__ == "__main__":

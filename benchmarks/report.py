@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BEGIN: Final = "<!-- bench: made by make bench -->"
 END: Final = "<!-- bench: end -->"
+ROUNDS: Final = 5
+"""Rounds that a figure in a document needs."""
 
 
 def rows(results: Mapping[str, Results]) -> Iterator[tuple[Row, Results]]:
@@ -33,8 +35,8 @@ def against_goals(results: Mapping[str, Results]) -> str:
         ratios = {other: found.ratio(OURS, other, row.figure) for other in (BEST, USUAL)}
         cells = [f"{ratio.show('.2f')} x" if ratio else "-" for ratio in ratios.values()]
         ours = found.of(OURS, row.figure)
-        shown = f"{_figure(ours, row)} {row.unit}" if ours else "no valid round"
-        lines.append(f"| {row.title} | {shown} | {' | '.join(cells)} | {_goal(row, ours, ratios)} |")
+        figure = f"{_figure(ours, row)} {row.unit}" if ours else "no valid round"
+        lines.append(f"| {row.title} | {figure} | {' | '.join(cells)} | {_goal(row, ours, ratios)} |")
     return "\n".join(lines)
 
 
@@ -48,44 +50,60 @@ def side_by_side(results: Mapping[str, Results]) -> str:
     return "\n".join(lines)
 
 
-def told(results: Mapping[str, Results]) -> str:
-    """Return both tables and how they came about."""
-    rounds = {found.rounds for found in results.values()}
+def how(results: Mapping[str, Results]) -> str:
+    """Return the sentence that says how the figures came about, and what was left out of them."""
+    rounds = " or ".join(map(str, sorted({found.rounds for found in results.values()})))
     machines = " and ".join(sorted({found.machine for found in results.values()}))
-    return "\n\n".join(
-        (
-            against_goals(results),
-            f"Median of {' or '.join(map(str, sorted(rounds)))} rounds, in brackets the lowest and the highest; "
-            f"ratios within one round, on {machines}.",
-            side_by_side(results),
-        )
+    invalid = [outcome for found in results.values() for outcome in found.outcomes if outcome.problem]
+    measured = sum(len(found.outcomes) for found in results.values())
+    return (
+        f"Median of {rounds} rounds on {machines}, in brackets the lowest and the highest; a ratio is taken within a "
+        f"round. {len(invalid)} of {measured} measurements were invalid and are left out."
     )
+
+
+def missing(results: Mapping[str, Results]) -> str | None:
+    """Return what has to be measured before the documents can be made of these results; None if nothing."""
+    for key, workload in WORKLOADS.items():
+        if key not in results:
+            return f"{key} is not measured yet"
+        if results[key].rounds < ROUNDS:
+            return f"{key} has less than {ROUNDS} rounds"
+        for server in workload.only or (OURS, BEST, USUAL):
+            if server not in results[key].servers:
+                return f"{key} is not measured on {ROSTER[server].title} yet"
+    return None
 
 
 def _head(*columns: str) -> list[str]:
     return [f"| {' | '.join(columns)} |", "|---|" + "---:|" * (len(columns) - 1)]
 
 
+def shown(value: float, row: Row) -> str:
+    """Return a row's figure in its unit."""
+    return f"{value * row.scale:{row.form}}"
+
+
 def _figure(found: Spread | None, row: Row) -> str:
-    return f"{found.middle * row.scale:{row.form}}" if found else "-"
+    return shown(found.middle, row) if found else "-"
 
 
 def _goal(row: Row, ours: Spread | None, ratios: Mapping[str, Spread | None]) -> str:
-    sign = "at most" if row.less else "at least"
+    sign = "\N{LESS-THAN OR EQUAL TO}" if row.less else "\N{GREATER-THAN OR EQUAL TO}"
     parts = []
     for key, goal in row.goals.items():
-        if key == OURS:
-            parts.append(f"{sign} {goal:g} {row.unit}: {_met(ours, goal, row)}")
-        else:
-            parts.append(f"{sign} {goal:g} x {ROSTER[key].title}: {_met(ratios[key], goal, row)}")
+        value, what = (ours.middle * row.scale if ours else None), row.unit
+        if key != OURS:
+            ratio = ratios[key]
+            value, what = (ratio.middle if ratio else None), f"x {ROSTER[key].title}"
+        parts.append(f"{sign} {goal:g} {what}: {_verdict(value, goal, less=row.less)}")
     return "; ".join(parts)
 
 
-def _met(found: Spread | None, goal: float, row: Row) -> str:
-    if found is None:
+def _verdict(value: float | None, goal: float, *, less: bool) -> str:
+    if value is None:
         return "not measured"
-    value = found.middle * (row.scale if goal == row.goals.get(OURS) else 1.0)
-    return "met" if (value <= goal if row.less else value >= goal) else "**missed**"
+    return "met" if (value <= goal if less else value >= goal) else "**missed**"
 
 
 def put(document: Path, text: str) -> bool:

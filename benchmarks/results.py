@@ -33,6 +33,8 @@ class Spread:
 
     def show(self, form: str) -> str:
         """Return it in one cell of a table."""
+        if self.rounds == 1:
+            return f"{self.middle:{form}}"
         return f"{self.middle:{form}} ({self.low:{form}}-{self.high:{form}})"
 
 

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import psutil
-
-from benchmarks._crowd import Crowd, files_for
 from benchmarks._driver import Load
-from benchmarks._uploads import FILE_BYTES, Uploaders
-from benchmarks.fanout import DRIVER_LIMIT, WARM_UP_SECONDS, pinned, run_round
-from benchmarks.peers import running
+from benchmarks.measures import chat, crowd, uploads
 from benchmarks.roster import BEST, OURS, USUAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from benchmarks.fanout import Cpus
-    from benchmarks.roster import Server
-
-    Measured = tuple[dict[str, float], str | None]
-    Measure = Callable[[Server, float, Cpus], Measured]
-
-CROWD: Final = 10_000
-UPLOADERS: Final = 16
-SETTLE_SECONDS: Final = 1.0
+    from benchmarks.measures import Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +20,11 @@ class Row:
     """One line of the table.
 
     Attributes:
-        title: what was done, and what was counted.
-        figure: its name in the results.
+        title: what was done.
+        figure: what was counted, by its name in the results.
         unit: of the figure, as people read it; `scale` and `form` bring it there.
         less: whether less is better.
+        chart: its title in the picture; empty: not in it.
         goals: by server, the ratio of ours over its that we want: at least, or at most where less is better; for our
             own key the figure itself.
     """
@@ -50,6 +35,7 @@ class Row:
     form: str = ",.0f"
     scale: float = 1.0
     less: bool = False
+    chart: str = ""
     goals: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -58,164 +44,64 @@ class Workload:
     """A way to measure a server, and what is told of it; `only` names the servers that can do it."""
 
     key: str
-    rows: tuple[Row, ...]
     measure: Measure
+    rows: tuple[Row, ...]
     only: tuple[str, ...] = ()
 
 
-def _chat(load: Load) -> Measure:
-    """Return the measure of a server under a load of the driver."""
-
-    def measure(server: Server, seconds: float, cpus: Cpus) -> Measured:
-        files_for(load.clients)
-        with tempfile.TemporaryDirectory() as folder:
-            done = run_round(server.key, server.command(Path(folder)), load, seconds, cpus, dialect=server.dialect)
-        figures = {
-            name: value for name, value in asdict(done).items() if isinstance(value, int | float) and value is not None
-        }
-        if done.cpu_us_per_delivery:
-            figures["per_cpu_s"] = 1e6 / done.cpu_us_per_delivery
-        return figures, done.problem
-
-    return measure
+def _saturated(title: str, chart: str, goals: Mapping[str, float]) -> Row:
+    return Row(title, "deliveries_per_s", "deliveries/s", chart=chart, goals=goals)
 
 
-def _crowd(server: Server, _seconds: float, cpus: Cpus) -> Measured:
-    files_for(CROWD)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running(server.command(Path(folder)), cpus[0] if cpus else None) as started,
-        pinned(cpus[1] if cpus else None),
-    ):
-        process = psutil.Process(started.process.pid)
-        time.sleep(SETTLE_SECONDS)
-        empty, cpu = process.memory_info().rss, _cpu_seconds(process)
-        with Crowd(started.url, CROWD, server.dialect) as crowd:
-            used = _cpu_seconds(process) - cpu
-            time.sleep(SETTLE_SECONDS)
-            full = process.memory_info().rss
-    share = crowd.driver_cpu / crowd.seconds
-    figures = {
-        "connects_per_s": CROWD / crowd.seconds,
-        "connects_per_cpu_s": CROWD / used,
-        "rss_bytes_each": (full - empty) / CROWD,
-        "driver_cpu": share,
-    }
-    return figures, f"the driver used {share:.0%} of its CPU" if share > DRIVER_LIMIT else None
+def _frugal(title: str, chart: str) -> Row:
+    goals = {BEST: 0.75, USUAL: 1.3}
+    return Row(title, "per_cpu_s", "deliveries per CPU second", chart=chart, goals=goals)
 
 
-def _uploads(server: Server, seconds: float, cpus: Cpus) -> Measured:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running(server.command(Path(folder)), cpus[0] if cpus else None) as started,
-        pinned(cpus[1] if cpus else None),
-    ):
-        process = psutil.Process(started.process.pid)
-        marks: list[float] = []
-        files, elapsed = Uploaders(started.url, UPLOADERS).run(
-            WARM_UP_SECONDS, seconds, lambda: marks.append(_cpu_seconds(process))
-        )
-    figures = {
-        "files_per_s": files / elapsed,
-        "bytes_per_s": files * FILE_BYTES / elapsed,
-        "server_cpu": (marks[1] - marks[0]) / elapsed,
-    }
-    return figures, None if files else "nothing was stored"
+def _latency(title: str, quantile: str, chart: str = "", goals: Mapping[str, float] | None = None) -> Row:
+    return Row(title, f"latency_{quantile}_ms", "ms", ".2f", less=True, chart=chart, goals=goals or {})
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
-    used = process.cpu_times()
-    return used.user + used.system
-
-
-_RATE = "deliveries_per_s"
-_COST = "per_cpu_s"
+_BIG: Final = _saturated("200 clients in 2 rooms, saturated", "200 clients in 2 rooms", {BEST: 1.0, USUAL: 20.0})
+_MEDIUM: Final = _saturated("1 000 clients in 20, saturated", "1 000 clients in 20 rooms", {BEST: 1.0, USUAL: 12.0})
+_HUGE: Final = _saturated("one room of 5 000, saturated", "One room of 5 000", {})
+_STORM: Final = Row("10 000 clients connect", "connects_per_s", "connects/s", chart="Connect storm", goals={USUAL: 4.0})
+_IDLE: Final = Row(
+    *("and are idle: memory each", "rss_bytes_each", "KB", ".1f", 1 / 1024),
+    less=True, chart="An idle connection's memory", goals={OURS: 7.0},
+)  # fmt: skip
 
 WORKLOADS: Final = {
     workload.key: workload
     for workload in (
+        Workload("big", chat(Load(200, 2, 60_000)), (_BIG,)),
+        Workload("medium", chat(Load(1000, 20, 70_000)), (_MEDIUM,)),
+        Workload("huge", chat(Load(5000, 1, 1200, sweep=0.01)), (_HUGE,)),
+        Workload("tens", chat(Load(200, 20, 2500)), (_frugal("200 clients in 20 rooms, 22 500/s", "Rooms of ten"),)),
         Workload(
-            "big",
-            (Row("Big rooms, saturated: 200 clients in 2", _RATE, "deliveries/s", goals={BEST: 1.0, USUAL: 20.0}),),
-            _chat(Load(200, 2, 80_000, batch=8)),
-        ),
-        Workload(
-            "medium",
-            (
-                Row(
-                    "Medium rooms, saturated: 1 000 clients in 20",
-                    _RATE,
-                    "deliveries/s",
-                    goals={BEST: 1.0, USUAL: 12.0},
-                ),
-            ),
-            _chat(Load(1000, 20, 100_000, batch=8)),
-        ),
-        Workload(
-            "huge",
-            (Row("One room of 5 000, saturated", _RATE, "deliveries/s"),),
-            _chat(Load(5000, 1, 1200, sweep=0.01)),
-        ),
-        Workload(
-            "tens",
-            (
-                Row(
-                    "Rooms of ten: 200 clients in 20",
-                    _COST,
-                    "deliveries per CPU second",
-                    goals={BEST: 0.75, USUAL: 1.3},
-                ),
-            ),
-            _chat(Load(200, 20, 2500)),
-        ),
-        Workload(
-            "pairs",
-            (
-                Row(
-                    "Rooms of two: 200 clients in 100",
-                    _COST,
-                    "deliveries per CPU second",
-                    goals={BEST: 0.75, USUAL: 1.3},
-                ),
-            ),
-            _chat(Load(200, 100, 15_000)),
+            "pairs", chat(Load(200, 100, 15_000)), (_frugal("200 clients in 100 rooms, 15 000/s", "Rooms of two"),)
         ),
         Workload(
             "latency",
+            chat(Load(200, 2, 505, audit=True)),
             (
-                Row("50 000 deliveries/s in big rooms: p50", "latency_p50_ms", "ms", ".2f", less=True),
-                Row("the same: p99", "latency_p99_ms", "ms", ".2f", less=True, goals={BEST: 1.0}),
+                _latency("200 clients in 2 rooms, 50 000/s: p50", "p50"),
+                _latency("the same: p99", "p99", "p99 at 50 000 deliveries/s", {BEST: 1.0}),
             ),
-            _chat(Load(200, 2, 505, audit=True)),
         ),
         Workload(
             "pings",
+            chat(Load(200, 100, 5000, audit=True, pings=True)),
             (
-                Row("Ping round trips, 5 000/s of 200 clients", _COST, "round trips per CPU second"),
-                Row("the same: p99", "latency_p99_ms", "ms", ".2f", less=True),
+                Row("5 000 ping round trips/s", "per_cpu_s", "pings per CPU second", chart="Ping round trips"),
+                _latency("the same: p99", "p99"),
             ),
-            _chat(Load(200, 100, 5000, audit=True, pings=True)),
         ),
-        Workload(
-            "crowd",
-            (
-                Row("Connect storm of 10 000", "connects_per_s", "connects/s", goals={USUAL: 4.0}),
-                Row(
-                    "10 000 idle connections",
-                    "rss_bytes_each",
-                    "KB RSS each",
-                    ".1f",
-                    1 / 1024,
-                    less=True,
-                    goals={OURS: 7.0},
-                ),
-            ),
-            _crowd,
-        ),
+        Workload("crowd", crowd(10_000), (_STORM, _IDLE)),
         Workload(
             "uploads",
-            (Row("Files of 64 KiB stored, 16 uploaders", "files_per_s", "files/s"),),
-            _uploads,
+            uploads(16),
+            (Row("16 clients upload files of 64 KiB", "files_per_s", "files/s"),),
             only=(OURS,),
         ),
     )
