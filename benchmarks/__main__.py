@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 RESULTS: Final = CACHE.parent / "bench"
 PICTURE: Final = "comparison.png"
+_TRIES: Final = 3
 _OVERHEAD_SECONDS: Final = 3.0
 """Roughly what a server's start, its clients' coming and going, and the warm-up take."""
 
@@ -44,13 +45,21 @@ def measure(workload: Workload, servers: Sequence[Server], rounds: int, seconds:
     able = [server for server in servers if not workload.only or server.key in workload.only]
     for number in range(rounds):
         for server in able if number % 2 == 0 else reversed(able):
-            try:
-                figures, problem = workload.measure(server, seconds, separate_cpus())
-            except (PeerError, OSError) as trouble:
-                figures, problem = {}, str(trouble)
-            found.outcomes.append(Outcome(server.key, number, figures, problem))
+            found.outcomes.append(_try(workload, server, number, seconds))
             _tell(workload, found.outcomes[-1], rounds)
     return found
+
+
+def _try(workload: Workload, server: Server, number: int, seconds: float) -> Outcome:
+    """Measure once, and again while it is invalid: most often the machine did something else meanwhile."""
+    for _ in range(_TRIES):
+        try:
+            figures, problem = workload.measure(server, seconds, separate_cpus())
+        except (PeerError, OSError) as trouble:
+            figures, problem = {}, str(trouble)
+        if problem is None:
+            break
+    return Outcome(server.key, number, figures, problem)
 
 
 def _tell(workload: Workload, outcome: Outcome, rounds: int) -> None:

@@ -65,6 +65,7 @@ def _latency(title: str, quantile: str, chart: str = "", goals: Mapping[str, flo
 _BIG: Final = _saturated("200 clients in 2 rooms, saturated", "200 clients in 2 rooms", {BEST: 1.0, USUAL: 20.0})
 _MEDIUM: Final = _saturated("1 000 clients in 20, saturated", "1 000 clients in 20 rooms", {BEST: 1.0, USUAL: 12.0})
 _HUGE: Final = _saturated("one room of 5 000, saturated", "One room of 5 000", {})
+_AGAIN: Final = Row("the same, by CPU", "per_cpu_s", "deliveries per CPU second")
 _STORM: Final = Row("10 000 clients connect", "connects_per_s", "connects/s", chart="Connect storm", goals={USUAL: 4.0})
 _IDLE: Final = Row(
     *("and are idle: memory each", "rss_bytes_each", "KB", ".1f", 1 / 1024),
@@ -74,10 +75,10 @@ _IDLE: Final = Row(
 WORKLOADS: Final = {
     workload.key: workload
     for workload in (
-        Workload("big", chat(Load(200, 2, 60_000)), (_BIG,)),
-        Workload("medium", chat(Load(1000, 20, 70_000)), (_MEDIUM,)),
-        Workload("huge", chat(Load(5000, 1, 1200, sweep=0.01)), (_HUGE,)),
-        Workload("tens", chat(Load(200, 20, 2500)), (_frugal("200 clients in 20 rooms, 22 500/s", "Rooms of ten"),)),
+        Workload("big", chat(Load(200, 2, 160_000, batch=8)), (_BIG, _AGAIN)),
+        Workload("medium", chat(Load(1000, 20, 160_000, batch=8)), (_MEDIUM, _AGAIN)),
+        Workload("huge", chat(Load(5000, 1, 2000, sweep=0.01)), (_HUGE,)),
+        Workload("tens", chat(Load(200, 20, 8000)), (_frugal("200 clients in 20 rooms, 72 000/s", "Rooms of ten"),)),
         Workload(
             "pairs", chat(Load(200, 100, 15_000)), (_frugal("200 clients in 100 rooms, 15 000/s", "Rooms of two"),)
         ),
