@@ -89,7 +89,7 @@ def there(servers: Iterable[Server]) -> list[Server]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison that the flags ask for; exit code 0, or 2 with one line for what is unusable."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         if not options.saved:
             _run(options)
@@ -127,26 +127,25 @@ def _publish(results: Mapping[str, Results], folder: Path, documents: Path) -> N
     (documents / "benchmarks" / PICTURE).write_bytes(picture)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the flags."""
+    flags = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
+    flags.add_argument(
         "--workloads", type=_some(WORKLOADS), default=list(WORKLOADS), metavar="A,B", help=f"of {','.join(WORKLOADS)}"
     )
-    parser.add_argument(
+    flags.add_argument(
         "--servers",
         type=_some(ROSTER),
         default=list(ROSTER),
         metavar="A,B",
         help=f"beside ours, of {','.join(key for key in ROSTER if key != OURS)}",
     )
-    parser.add_argument("--rounds", type=_at_least_one, default=5, help="rounds of each workload (%(default)s)")
-    parser.add_argument("--seconds", type=_seconds, default=2.0, help="window of a measurement (%(default)s)")
-    parser.add_argument(
-        "--results", type=Path, default=RESULTS, metavar="DIR", help="where they are kept (%(default)s)"
-    )
-    parser.add_argument("--saved", action="store_true", help="measure nothing: show what is kept")
-    parser.add_argument("--documents", type=Path, default=ROOT, help=argparse.SUPPRESS)
-    return parser
+    flags.add_argument("--rounds", type=_at_least_one, default=5, help="rounds of each workload (%(default)s)")
+    flags.add_argument("--seconds", type=_seconds, default=2.0, help="window of a measurement (%(default)s)")
+    flags.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where they are kept (%(default)s)")
+    flags.add_argument("--saved", action="store_true", help="measure nothing: show what is kept")
+    flags.add_argument("--documents", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    return flags
 
 
 def _some(known: Iterable[str]) -> Callable[[str], list[str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks import report
+from benchmarks.__main__ import parser
 from benchmarks.chart import draw
 from benchmarks.results import Outcome, Results, load
 from benchmarks.roster import BEST, OURS, ROSTER, USUAL
@@ -124,6 +126,14 @@ def test_a_table_is_put_between_its_markers(tmp_path: Path) -> None:
 def test_the_documents_have_their_markers(document: str) -> None:
     text = (ROOT / document).read_text()
     assert text.count(report.BEGIN) == text.count(report.END) == 1
+
+
+@pytest.mark.parametrize("document", ["README.md", "benchmarks/README.md"])
+def test_the_documents_commands_are_understood(document: str) -> None:
+    shown = re.findall(r'make bench ARGS="(.*?)"', (ROOT / document).read_text())
+    assert shown
+    for arguments in shown:
+        parser().parse_args(arguments.split())
 
 
 def test_the_readme_describes_every_server_and_workload() -> None:
