@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _WIDTH: Final = 5.0
 _COLUMNS: Final = 2
 _BAR_HEIGHT: Final = 0.19
-_DPI: Final = 200
+_DPI: Final = 150
 _OURS: Final = "#1f6feb"
 _OTHERS: Final = "#b4bcc6"
 _INK: Final = "#24292f"

@@ -78,6 +78,7 @@ def packages(source: Path) -> Path:
         manifest = (source / "package.json").read_bytes()
         installed = home / "node_modules" / ".installed"
         if not installed.exists() or installed.read_bytes() != manifest:
+            print(f"fetching the packages of the {source.name} peer (once)", file=sys.stderr)
             (home / "package.json").write_bytes(manifest)
             _npm_install(home)
             installed.write_bytes(manifest)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks._crowd import Crowd
 from benchmarks._driver import Herd, Load
 from benchmarks._talk import PLAIN, Talk
 from benchmarks._wire import TEXT, FrameReader, upgrade
@@ -187,6 +188,11 @@ def test_above_the_presence_threshold_comings_are_not_told_one_by_one(server: Se
             heard = late.hear()
         assert heard == {"type": "roomJoined", "room": "room0", "userCount": members + 1}
         late.sock.close()
+
+
+def test_a_crowd_is_greeted_by_every_server(server: Server, peer: Running) -> None:
+    with Crowd(peer.url, 100, server.dialect) as crowd:
+        assert crowd.seconds > 0
 
 
 def test_only_ours_is_not_a_peer() -> None:

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { HEARTBEAT_SECONDS, MAX_FRAME_BYTES, MAX_UNSENT_BYTES, conversation, isChatPath, listening, options, parse } from '../chat.mjs';
+import { IDLE_SECONDS, MAX_FRAME_BYTES, MAX_UNSENT_BYTES, conversation, isChatPath, listening, options, parse } from '../chat.mjs';
 
 const { host, port, threshold } = options();
 const EVERYONE = 'everyone';
@@ -34,7 +34,7 @@ const server = Bun.serve({
     perMessageDeflate: false,
     publishToSelf: false,
     sendPings: true,
-    idleTimeout: HEARTBEAT_SECONDS,
+    idleTimeout: IDLE_SECONDS,
     maxPayloadLength: MAX_FRAME_BYTES,
     backpressureLimit: MAX_UNSENT_BYTES,
     open(socket) {

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 
 import uws from '@trufflesuite/uws-js-unofficial';
 
-import { HEARTBEAT_SECONDS, MAX_FRAME_BYTES, MAX_UNSENT_BYTES, conversation, isChatPath, listening, options, parse } from '../chat.mjs';
+import { IDLE_SECONDS, MAX_FRAME_BYTES, MAX_UNSENT_BYTES, conversation, isChatPath, listening, options, parse } from '../chat.mjs';
 
 const { host, port, threshold } = options();
 const EVERYONE = 'everyone';
@@ -27,7 +27,7 @@ const chat = conversation(
 
 app.ws('/*', {
   compression: uws.DISABLED,
-  idleTimeout: HEARTBEAT_SECONDS + 2, // a multiple of four
+  idleTimeout: IDLE_SECONDS,
   sendPingsAutomatically: true,
   maxPayloadLength: MAX_FRAME_BYTES,
   maxBackpressure: MAX_UNSENT_BYTES,
