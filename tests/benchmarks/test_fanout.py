@@ -60,7 +60,8 @@ def test_pings_come_back_to_who_sent_them(server: RunningServer) -> None:
     assert len(tally.latencies_ns) == tally.deliveries
 
 
-def test_servers_take_turns_and_each_round_says_what_it_used(tmp_path: Path) -> None:
+def test_servers_take_turns_and_each_round_says_what_it_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.fanout.WARM_UP_SECONDS", 0.1)
     seen: list[str] = []
     command = stampede_command("--upload-dir", str(tmp_path))
     rounds = run_rounds({"a": command, "b": command}, LOAD, 0.3, 2, lambda done: seen.append(done.server))

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.usefixtures("plain_peer_command")
 
 
 # Node pays for a delivery what it pays, however many there are, and is given what it can take; ours joins the messages
-# of a tick, so it is given many. The floors are about a third, and two thirds, of what is measured.
+# of a tick, so it is given many. The floors are about a sixth, and two thirds, of what is measured.
 @pytest.mark.parametrize(
     ("ours", "theirs", "floor"),
     [
-        pytest.param(Load(200, 2, 8000), Load(200, 2, 300), 7.0, id="big rooms, 20 is usual"),
+        pytest.param(Load(200, 2, 8000), Load(200, 2, 300), 7.0, id="big rooms, 40 is usual"),
         pytest.param(Load(200, 100, 4000), Load(200, 100, 4000), 0.8, id="rooms of two, 1.2 is usual"),
     ],
 )
