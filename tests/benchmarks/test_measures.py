@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import http.server
+import signal
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from benchmarks import report
@@ -126,3 +130,17 @@ def test_unusable_flags_are_one_line_and_exit_code_2(
         code = stop.code if isinstance(stop.code, int) else 1
     assert code == 2
     assert problem in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_told_to_end_it_ends_the_servers_first(tmp_path: Path) -> None:
+    flags = ["--workloads", "pairs", "--servers", "websockets", "--rounds", "50", "--results", str(tmp_path)]
+    command = [sys.executable, "-m", "benchmarks", *flags]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
+        assert run.stderr is not None
+        assert "100 measurements" in run.stderr.readline()
+        assert "pairs 1/50" in run.stderr.readline()
+        children = psutil.Process(run.pid).children()
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(60) == 130
+    _, alive = psutil.wait_procs(children, 20)
+    assert alive == []
