@@ -59,7 +59,7 @@ lint: install ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
 	@$(BIN)/mypy
 
-bench: install ## beside other servers doing the same, about half an hour; a part: ARGS="--workloads big --servers bun"
+bench: install ## beside other servers doing the same, about 20 minutes; a part: ARGS="--workloads big --servers bun"
 	@.ci/system-packages node npm
 	@$(BIN)/python -m benchmarks $(ARGS)
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BEGIN: Final = "<!-- bench: made by make bench -->"
 END: Final = "<!-- bench: end -->"
+MEASURED_BY: Final = (OURS, BEST, USUAL)
+"""The servers that the goals speak of."""
 ROUNDS: Final = 5
 """Rounds that a figure in a document needs."""
 
@@ -53,12 +55,15 @@ def side_by_side(results: Mapping[str, Results]) -> str:
 def how(results: Mapping[str, Results]) -> str:
     """Return the sentence that says how the figures came about, and what was left out of them."""
     rounds = " or ".join(map(str, sorted({found.rounds for found in results.values()})))
+    others = {found.of(key, row.figure) for row, found in rows(results) for key in ROSTER if key not in MEASURED_BY}
+    fewer = " or ".join(map(str, sorted({other.rounds for other in others if other})))
     machines = " and ".join(sorted({found.machine for found in results.values()}))
     invalid = [outcome for found in results.values() for outcome in found.outcomes if outcome.problem]
     measured = sum(len(found.outcomes) for found in results.values())
     return (
-        f"Median of {rounds} rounds on {machines}, in brackets the lowest and the highest; a ratio is taken within a "
-        f"round. {len(invalid)} of {measured} measurements were invalid and are left out."
+        f"Median of {rounds} rounds{f' ({fewer} for servers that no goal speaks of)' if fewer else ''} on {machines}, "
+        f"in brackets the lowest and the highest; a ratio is taken within a round. {len(invalid)} of {measured} "
+        "measurements were invalid and are left out."
     )
 
 
@@ -69,7 +74,7 @@ def missing(results: Mapping[str, Results]) -> str | None:
             return f"{key} is not measured yet"
         if results[key].rounds < ROUNDS:
             return f"{key} has less than {ROUNDS} rounds"
-        for server in workload.only or (OURS, BEST, USUAL):
+        for server in workload.only or MEASURED_BY:
             if server not in results[key].servers:
                 return f"{key} is not measured on {ROSTER[server].title} yet"
     return None
