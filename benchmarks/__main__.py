@@ -35,34 +35,33 @@ if TYPE_CHECKING:
 
 RESULTS: Final = CACHE.parent / "bench"
 PICTURE: Final = "comparison.png"
-_TRIES: Final = 3
+_TRIES: Final = 2
 _OVERHEAD_SECONDS: Final = 3.0
 """Roughly what a server's start, its clients' coming and going, and the warm-up take."""
 
 
-def measure(workload: Workload, servers: Sequence[Server], rounds: int, others: int, seconds: float) -> Results:
-    """Measure the servers in turn, several times over; what fails in a round is that round's problem.
+def measure(workload: Workload, servers: Sequence[Server], options: argparse.Namespace) -> None:
+    """Measure the servers in turn, several times over, and keep each round; what fails in one is its problem.
 
     Args:
         workload: what is done.
         servers: in the order of the first round.
-        rounds: how many for those that the goals speak of.
-        others: how many for the rest.
-        seconds: length of a window.
+        options: how many rounds, how long, and where they are kept.
     """
-    found = Results(workload.key, seconds, _machine())
-    for number in range(rounds):
-        able = [server for server in servers if number < _rounds(workload, server, rounds, others)]
+    found = Results(workload.key, options.seconds, _machine())
+    for number in range(options.rounds):
+        able = [server for server in servers if number < _rounds(workload, server, options)]
         for server in able if number % 2 == 0 else reversed(able):
-            found.outcomes.append(_try(workload, server, number, seconds))
-            _tell(workload, found.outcomes[-1], rounds)
-    return found
+            found.outcomes.append(_try(workload, server, number, options.seconds))
+            _tell(workload, found.outcomes[-1], options.rounds)
+        found.save(options.results)
 
 
-def _rounds(workload: Workload, server: Server, rounds: int, others: int) -> int:
+def _rounds(workload: Workload, server: Server, options: argparse.Namespace) -> int:
     if workload.only and server.key not in workload.only:
         return 0
-    return rounds if server.key in report.MEASURED_BY else min(others, rounds)
+    rounds: int = options.rounds
+    return rounds if server.key in report.MEASURED_BY else min(options.others, rounds)
 
 
 def _try(workload: Workload, server: Server, number: int, seconds: float) -> Outcome:
@@ -121,12 +120,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     servers = there(ROSTER[key] for key in ROSTER if key in {OURS, *options.servers})
-    rounds, others = options.rounds, options.others
-    turns = sum(_rounds(WORKLOADS[key], server, rounds, others) for key in options.workloads for server in servers)
+    turns = sum(_rounds(WORKLOADS[key], server, options) for key in options.workloads for server in servers)
     minutes = turns * (options.seconds + _OVERHEAD_SECONDS) / 60
     print(f"{turns} measurements, about {minutes:.0f} min; a part: --workloads, --servers, --rounds", file=sys.stderr)
     for key in options.workloads:
-        measure(WORKLOADS[key], servers, rounds, others, options.seconds).save(options.results)
+        measure(WORKLOADS[key], servers, options)
 
 
 def _publish(results: Mapping[str, Results], folder: Path, documents: Path) -> None:

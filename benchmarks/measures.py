@@ -31,12 +31,17 @@ if TYPE_CHECKING:
     """
 
 SETTLE_SECONDS: Final = 1.0
-WAITING_LIMIT: Final = 0.25
+WAITING_LIMIT: Final = 0.5
 """Share of a window without a CPU, because others used it, above which a server could not show what it can do."""
+PUNCTUAL: Final = 0.1
+"""The same where latency counts."""
 
 
-def chat(load: Load) -> Measure:
-    """Return the measure of a server under a load of the driver."""
+def chat(load: Load, waiting_limit: float = WAITING_LIMIT) -> Measure:
+    """Return the measure of a server under a load of the driver.
+
+    A rate is told of the time in which the server had its CPU, or did not want it: what others took is taken off.
+    """
 
     def measure(server: Server, seconds: float, cpus: Cpus) -> Measured:
         files_for(load.clients)
@@ -45,8 +50,9 @@ def chat(load: Load) -> Measure:
         figures = {name: value for name, value in asdict(done).items() if isinstance(value, int | float)}
         if done.cpu_us_per_delivery:
             figures["per_cpu_s"] = 1e6 / done.cpu_us_per_delivery
+        figures["granted_per_s"] = done.deliveries_per_s / max(1 - done.server_kept_waiting, 0.01)
         problem = done.problem
-        if problem is None and done.server_kept_waiting > WAITING_LIMIT:
+        if problem is None and done.server_kept_waiting > waiting_limit:
             problem = f"others used its CPU for {done.server_kept_waiting:.0%} of the time"
         return figures, problem
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import signal
 import time
 import uuid
@@ -130,6 +131,8 @@ def run(serve: Callable[[str, int, int], Awaitable[int]]) -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--presence-threshold", type=int, default=0, help="members above which presence is not told")
     options = parser.parse_args()
+
+    logging.disable(logging.WARNING)  # of writes to clients that just went
 
     async def until_told() -> None:
         stopped = asyncio.Event()

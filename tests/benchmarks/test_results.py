@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.workloads import Workload
 
-RATE = "deliveries_per_s"
+RATE = "granted_per_s"
 
 
 def results(ours: list[float | None], theirs: list[float | None], key: str = "big", figure: str = RATE) -> Results:
