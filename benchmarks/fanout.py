@@ -74,7 +74,7 @@ def run_round(
 
         def mark() -> None:
             used = process.cpu_times()
-            marks.append((used.user + used.system, _waited_seconds(process)))
+            marks.append((used.user + used.system, waited_seconds(process)))
 
         with Herd(server.url, load, dialect) as herd:
             tally = herd.run(WARM_UP_SECONDS, seconds, mark)
@@ -94,7 +94,7 @@ def run_round(
     )
 
 
-def _waited_seconds(process: psutil.Process) -> float:
+def waited_seconds(process: psutil.Process) -> float:
     """Return how long the main thread was ready to run without running (Linux, sched-stats.rst)."""
     return int(Path(f"/proc/{process.pid}/schedstat").read_text().split()[1]) / 1e9
 

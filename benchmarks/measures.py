@@ -13,7 +13,7 @@ import psutil
 
 from benchmarks._crowd import Crowd, files_for
 from benchmarks._uploads import Uploaders
-from benchmarks.fanout import DRIVER_LIMIT, WARM_UP_SECONDS, pinned, run_round
+from benchmarks.fanout import DRIVER_LIMIT, WARM_UP_SECONDS, pinned, run_round, waited_seconds
 from benchmarks.peers import running
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     """
 
 SETTLE_SECONDS: Final = 1.0
-WAITING_LIMIT: Final = 0.5
+WAITING_LIMIT: Final = 0.9
 """Share of a window without a CPU, because others used it, above which a server could not show what it can do."""
 PUNCTUAL: Final = 0.1
 """The same where latency counts."""
@@ -66,14 +66,15 @@ def crowd(clients: int) -> Measure:
         files_for(clients)
         with _started(server, cpus) as (url, process):
             time.sleep(SETTLE_SECONDS)
-            empty, cpu = process.memory_info().rss, _cpu_seconds(process)
+            empty, cpu, waited = process.memory_info().rss, _cpu_seconds(process), waited_seconds(process)
             with Crowd(url, clients, server.dialect) as here:
-                used = _cpu_seconds(process) - cpu
+                used, waited = _cpu_seconds(process) - cpu, waited_seconds(process) - waited
                 time.sleep(SETTLE_SECONDS)
                 full = process.memory_info().rss
         share = here.driver_cpu / here.seconds
         figures = {
-            "connects_per_s": clients / here.seconds,
+            "connects_per_s": clients / max(here.seconds - waited, 0.01),
+            "server_kept_waiting": waited / here.seconds,
             "connects_per_cpu_s": clients / max(used, 0.01),
             "rss_bytes_each": (full - empty) / clients,
             "driver_cpu": share,

@@ -157,8 +157,11 @@ def _spawn(command: Sequence[str], cpu: int | None) -> subprocess.Popen[str]:
 
 def _stop(process: subprocess.Popen[str]) -> None:
     with process:  # closes the pipe and waits
-        process.send_signal(signal.SIGTERM)
         try:
+            process.send_signal(signal.SIGTERM)
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
+            pass
+        finally:  # also where someone loses patience with the wait
+            if process.poll() is None:
+                process.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import time
 import uuid
@@ -134,12 +135,11 @@ def run(serve: Callable[[str, int, int], Awaitable[int]]) -> None:
 
     logging.disable(logging.WARNING)  # of writes to clients that just went
 
-    async def until_told() -> None:
-        stopped = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async def for_ever() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):  # at once, as the other peers do: nobody waits for goodbyes
+            asyncio.get_running_loop().add_signal_handler(number, os._exit, 0)
         port = await serve(options.host, options.port, options.presence_threshold)
         print(f"listening on ws://{options.host}:{port}", flush=True)
-        await stopped.wait()
+        await asyncio.Event().wait()
 
-    uvloop.run(until_told())
+    uvloop.run(for_ever())
