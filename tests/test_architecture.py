@@ -72,7 +72,7 @@ ROOMS = {
     "grafana": {"metrics.catalog"},
     "loadtest": {"metrics", "server.frames", "server.messages"},
     "capacity": {"metrics"},
-    "benchmarks": {"server.frames"},
+    "benchmarks": {"server.bus_messages", "server.elsewhere", "server.frames"},
 }
 
 # Pure modules: no sockets, no clocks, no randomness, no threads of their own.
@@ -102,6 +102,7 @@ PURE = [
     "capacity.model",
     "capacity.projection",
     "capacity.promise",
+    "capacity.scaling",
     "capacity.search",
     "capacity.sizing",
     "capacity.slo",
