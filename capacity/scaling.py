@@ -81,11 +81,13 @@ class Node:
     heard: float
     overheard: float
     joined: float
+    beats: float
     entries: float
 
     def cpu(self, terms: Terms) -> dict[str, float]:
-        """Return the CPU of each term."""
-        return {name: getattr(self, name) * cost for name, cost in terms.node.items()}
+        """Return the CPU of each term; a beat is taken for a message that nobody here is to hear."""
+        cpu = {name: getattr(self, name) * cost for name, cost in terms.node.items()}
+        return cpu | {"beats": self.beats * terms.node["overheard"]}
 
 
 def node(crowd: Crowd, nodes: int, design: Design = TODAY) -> Node:
@@ -97,6 +99,7 @@ def node(crowd: Crowd, nodes: int, design: Design = TODAY) -> Node:
     alone = nodes == 1
     has_one = 1.0 if alone else 1 - (1 - 1 / nodes) ** (size - 1)  # of the room mates of a given user
     occupied = users / size * (1 - (1 - 1 / nodes) ** size)  # rooms with members here
+    shared = users / size * (1 - 2 * (1 - 1 / nodes) ** size + max(0.0, 1 - 2 / nodes) ** size)  # and on a given other
     listens = 1 - (1 - 1 / design.slots) ** occupied if design.slots else 0.0
     elsewhere = 0.0 if alone or design.by_room else (nodes - 1) / nodes
     heard = said * elsewhere * has_one
@@ -108,9 +111,10 @@ def node(crowd: Crowd, nodes: int, design: Design = TODAY) -> Node:
         write=(said * (size - 1) + 2 * turns * (size - 1) + beats) / nodes,
         published=0.0 if alone or design.by_room else said / nodes,
         heard=heard,
-        overheard=said * elsewhere * max(0.0, listens - has_one),
+        overheard=said * elsewhere * (1 - has_one) * listens,
         joined=told,
-        entries=0.0 if alone or design.by_room else occupied * (nodes - 1 if design.presence_to_all else 1),
+        beats=0.0 if alone or design.by_room else nodes - 1,
+        entries=0.0 if alone or design.by_room else (nodes - 1) * (occupied if design.presence_to_all else shared),
     )
 
 
@@ -200,7 +204,7 @@ def growth(terms: Terms) -> list[list[str]]:
             continue
         cpu = node(crowd, needed).cpu(terms)
         own = sum(cpu[name] for name in ("second", "message", "join", "write"))
-        shares = [own, cpu["published"], cpu["heard"] + cpu["overheard"], cpu["joined"]]
+        shares = [own, cpu["published"], cpu["heard"] + cpu["overheard"], cpu["joined"] + cpu["beats"]]
         rows.append([_count(users), _count(needed), *(_percent(share / CORE) for share in shares), _percent(floor)])
     return rows
 
