@@ -16,7 +16,7 @@ from metrics.catalog import CATALOG
 from server.app import GOODBYE_SECONDS, UPLOAD_SECONDS
 from server.settings import Settings, parse
 from tests.cluster.conftest import BINARY
-from tests.tables import ROOT
+from tests.tables import ROOT, rows
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
@@ -198,3 +198,10 @@ def test_the_rules_know_the_job_that_is_scraped() -> None:
     assert labels[monitor["jobLabel"]] == "chat"
     assert 'job="chat"' in "".join(path.read_text() for path in RULES.iterdir())
     assert [one["port"] for one in monitor["podMetricsEndpoints"]] == ["metrics"]
+
+
+def test_the_document_tells_what_the_manifests_say() -> None:
+    pods = yaml.safe_dump(pod("production", "Deployment", "stampede"))
+    told = [cell.replace("`", "") for cell, _ in rows("deploy/README.md", "## Kubernetes")]
+    assert [cell for cell in told if re.fullmatch(r"\w+: \w+", cell) and cell not in pods] == []
+    assert sum(": " in cell for cell in told) == 2
