@@ -9,14 +9,16 @@ import signal
 import ssl
 import subprocess
 import urllib.error
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
+from server.frames import masked_text_frame
 from server.settings import Settings
-from tests.clients import SECONDS, ChatClient, handshake, held
+from tests.clients import SECONDS, ChatClient, RawClient, handshake, held
 from tests.cluster.conftest import Nats, wait_until
 from tests.deploy.conftest import CONFIGURATION, Balancer, balancer, fetch, haproxy
 from tests.faults._server import Server, launch
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 Two = tuple[Server, Server]
 CHUNK = 65536
 NEWCOMERS = 20
+MOST_HIDDEN = 2_000_000  # 1.0 MB here; 4.4 MB where the balancer's buffers are left alone
+JOIN = masked_text_frame(b'{"type":"joinRoom","room":"r"}', b"mask")
 OPENED = "chat_connections_opened_total"
 
 
@@ -182,3 +186,21 @@ def test_clients_may_speak_tls_to_it(tmp_path: Path) -> None:
         with connect(url, ssl=authority.trust, open_timeout=SECONDS, close_timeout=SECONDS) as client:
             assert json.loads(client.recv(timeout=SECONDS))["type"] == "connected"
             assert isinstance(client.socket, ssl.SSLSocket)
+
+
+def test_a_client_that_does_not_read_is_soon_known_to_be_slow() -> None:
+    """What the balancer and the kernel hold for a client hides from the server how far it lags: it is to be little."""
+    with (
+        launch("--message-rate", "0") as server,
+        balancer(address(server)) as front,
+        enter(front.url, "ann") as ann,
+        closing(RawClient(front.url)) as lazy,
+    ):
+        lazy.send(JOIN)
+        hear(ann, "userJoined")
+        sent = 0
+        while server.samples()["chat_slow_consumers"] == 0:
+            ann.send("chatMessage", text="x" * 16_000)
+            ann.until_pong()
+            sent += 16_000
+            assert sent < MOST_HIDDEN
