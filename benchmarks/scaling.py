@@ -245,8 +245,8 @@ def _told(bus: Nats) -> dict[str, int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print rows and terms; exit code 0, or 2 with one line for what is unusable."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=0.8, help="length of each window (%(default)s)")
-    parser.add_argument("--windows", type=int, default=9, help="windows of each load (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.6, help="length of each window (%(default)s)")
+    parser.add_argument("--windows", type=int, default=5, help="windows of each load (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     options = parser.parse_args(arguments)
     try:

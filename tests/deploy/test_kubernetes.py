@@ -177,6 +177,13 @@ def test_the_bus_configuration_is_good_and_of_the_ports_told(tmp_path: Path) -> 
     assert told == {port["containerPort"] for port in ports}
 
 
+def test_a_nats_server_has_time_to_let_its_nodes_go() -> None:
+    spec = pod("production", "StatefulSet", "stampede-nats")
+    assert container(spec)["lifecycle"]["preStop"]["exec"]["command"][:2] == ["nats-server", "--signal"]
+    seconds = re.findall(r"lame_duck_\w+: (\d+)s", (FOLDER / "base" / "nats.conf").read_text())
+    assert spec["terminationGracePeriodSeconds"] > sum(map(int, seconds)) == 35
+
+
 def test_the_autoscaler_asks_for_a_metric_that_there_is_and_leaves_room() -> None:
     spec = the("production", "HorizontalPodAutoscaler", "stampede")["spec"]
     (asked,) = (one["pods"] for one in spec["metrics"])
