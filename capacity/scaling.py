@@ -24,7 +24,7 @@ CORE: Final = 1e6
 HEARTBEAT_SECONDS: Final = 30.0
 SLOTS: Final = 128
 BUS_CORES: Final = 4
-"""Cores of a machine that runs a NATS server, which has a thread for each connection that wants one."""
+"""Cores of a machine that runs a NATS server, which uses as many as there are."""
 
 _MOST_NODES: Final = 100_000
 
@@ -188,7 +188,7 @@ def read_terms(path: Path) -> Terms:
 
 HEADROOM: Final = 0.3
 POPULATIONS: Final = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
-CELL_USERS: Final = 50_000
+CELL_USERS: Final = 100_000
 _DESIGNS: Final = {"today": TODAY, "by interest": BY_INTEREST, "by room": BY_ROOM}
 
 
@@ -217,6 +217,8 @@ def designs(terms: Terms) -> list[list[str]]:
             needed = nodes_needed(Crowd(users), terms, HEADROOM, design)
             rows.append([_count(users), name, *_sized(users, needed, terms, design)])
         cells = math.ceil(users / CELL_USERS)
+        if cells == 1:
+            continue
         inside = nodes_needed(Crowd(CELL_USERS), terms, HEADROOM)
         nodes, servers, links, memory = _sized(CELL_USERS, inside, terms, TODAY)
         rows.append(
@@ -253,7 +255,12 @@ def _sized(users: int, needed: int | None, terms: Terms, design: Design) -> list
     memory = node(Crowd(users), needed, design).entries * terms.entry_bytes / 1e6
     if carried is None:
         return [_count(needed), "0", "", "0 MB"]
-    return [_count(needed), _count(carried.servers), f"{carried.bytes_out * 8 / 1e6:,.0f} Mbit/s", f"{memory:,.0f} MB"]
+    return [
+        _count(needed),
+        _count(carried.servers),
+        f"{_count(round(carried.bytes_out * 8 / 1e6))} Mbit/s",
+        f"{memory:.0f} MB",
+    ]
 
 
 def _floor(crowd: Crowd, terms: Terms) -> float:
