@@ -188,7 +188,7 @@ def read_terms(path: Path) -> Terms:
 
 HEADROOM: Final = 0.3
 POPULATIONS: Final = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
-CELL_USERS: Final = 100_000
+CELL_USERS: Final = 50_000
 _DESIGNS: Final = {"today": TODAY, "by interest": BY_INTEREST, "by room": BY_ROOM}
 
 
