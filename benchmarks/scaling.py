@@ -4,7 +4,7 @@
 
 Loads that differ in one thing each are run against one node, two and three; every process' CPU is the sum of its terms,
 found by least squares with none below zero. The nodes of the runs with three stay out of that: the terms predict them.
-What the terms mean for many users is worked out by `python -m capacity.scaling`.
+What the terms mean for many users is worked out by `python -m capacity.population`.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ PURE = [
     "capacity.model",
     "capacity.projection",
     "capacity.promise",
-    "capacity.scaling",
+    "capacity.population",
     "capacity.search",
     "capacity.sizing",
     "capacity.slo",

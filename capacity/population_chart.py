@@ -1,6 +1,6 @@
 """Draw processes over users, for each design of docs/scaling.md.
 
-python -m capacity.scaling_chart docs/scaling.json docs/scaling.svg
+python -m capacity.population_chart docs/scaling.json docs/scaling.svg
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from capacity.scaling import BY_INTEREST, BY_ROOM, HEADROOM, TODAY, Crowd, nodes_needed, read_terms
+from capacity.population import BY_INTEREST, BY_ROOM, HEADROOM, TODAY, Crowd, nodes_needed, read_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

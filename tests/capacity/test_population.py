@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity import scaling, scaling_chart
-from capacity.scaling import BY_INTEREST, BY_ROOM, TODAY, Crowd, Design, node, nodes_needed
-from capacity.scaling_document import of_terms, renewed
+from capacity import population, population_chart
+from capacity.population import BY_INTEREST, BY_ROOM, TODAY, Crowd, Design, node, nodes_needed
+from capacity.population_document import of_terms, renewed
 from server.bus_messages import SLOTS, slot_of
 from server.settings import Settings
 from tests.tables import ROOT
@@ -26,7 +26,7 @@ NOISE = 0.45  # CPU of the same work on the machine that measured, with what its
 DOCUMENT = "docs/scaling.md"
 FILE = ROOT / "docs" / "scaling.json"
 FIGURES = json.loads(FILE.read_text())
-TERMS = scaling.read_terms(FILE)
+TERMS = population.read_terms(FILE)
 MEASURED = [row for row in FIGURES["rows"] if row["node"] != "nats"]
 FITTED = [row for row in MEASURED if row["nodes"] < 3]
 BUSY = [row for row in FITTED if "silence" not in row["scenario"]]
@@ -38,8 +38,8 @@ def name_of(row: dict[str, object]) -> str:
 
 
 def test_what_is_said_of_the_server_is_so() -> None:
-    assert scaling.SLOTS == SLOTS
-    assert Settings().heartbeat_interval == scaling.HEARTBEAT_SECONDS
+    assert population.SLOTS == SLOTS
+    assert Settings().heartbeat_interval == population.HEARTBEAT_SECONDS
 
 
 @pytest.mark.parametrize("row", BUSY, ids=name_of)
@@ -126,11 +126,11 @@ def test_the_document_says_what_the_arithmetic_gives() -> None:
 
 
 def test_the_chart_is_of_these_figures(tmp_path: Path) -> None:
-    scaling_chart.main([str(FILE), str(tmp_path / "new.svg")])
+    population_chart.main([str(FILE), str(tmp_path / "new.svg")])
     assert (tmp_path / "new.svg").read_text() == (ROOT / "docs" / "scaling.svg").read_text()
 
 
 def test_figures_that_cannot_be_read_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert scaling.main([str(tmp_path / "none.json")]) == 2
+    assert population.main([str(tmp_path / "none.json")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    assert scaling.main([str(FILE)]) == 0
+    assert population.main([str(FILE)]) == 0

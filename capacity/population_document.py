@@ -1,6 +1,6 @@
 """Bring docs/scaling.md and its chart up to the measured terms: every table, and every figure in its sentences.
 
-python -m capacity.scaling_document docs/scaling.json docs/scaling.md
+python -m capacity.population_document docs/scaling.json docs/scaling.md
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from capacity import scaling, scaling_chart
+from capacity import population, population_chart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ _TERMS: Final = {
 }
 
 
-def renewed(text: str, figures: Mapping[str, Any], terms: scaling.Terms) -> str:
+def renewed(text: str, figures: Mapping[str, Any], terms: population.Terms) -> str:
     """Return the document with the tables and figures that the terms give.
 
     Raises:
@@ -42,9 +42,9 @@ def renewed(text: str, figures: Mapping[str, Any], terms: scaling.Terms) -> str:
     """
     for heading, rows in (
         ("## What was measured", _costs(terms)),
-        ("## What today's design needs", scaling.growth(terms)),
-        ("## How many it can hold", scaling.limits(terms)),
-        ("## What comes then", scaling.designs(terms)),
+        ("## What today's design needs", population.growth(terms)),
+        ("## How many it can hold", population.limits(terms)),
+        ("## What comes then", population.designs(terms)),
     ):
         text = _with_rows(text, heading, rows)
     for pattern, figure in _prose(figures, terms).items():
@@ -54,12 +54,12 @@ def renewed(text: str, figures: Mapping[str, Any], terms: scaling.Terms) -> str:
     return text
 
 
-def _costs(terms: scaling.Terms) -> list[list[str]]:
+def _costs(terms: population.Terms) -> list[list[str]]:
     costs = {**terms.node, **{f"bus {name}": cost for name, cost in terms.bus.items() if cost}}
     return [[f"`{name}`", f"{cost:.1f}", _TERMS[name]] for name, cost in costs.items()]
 
 
-def _prose(figures: Mapping[str, Any], terms: scaling.Terms) -> dict[str, str]:
+def _prose(figures: Mapping[str, Any], terms: population.Terms) -> dict[str, str]:
     """Return the figures in sentences, by what stands before and after each."""
     rows = [row for row in figures["rows"] if row["node"] != "nats"]
     fitted = [row for row in rows if row["nodes"] < _PREDICTED]
@@ -75,12 +75,12 @@ def _prose(figures: Mapping[str, Any], terms: scaling.Terms) -> dict[str, str]:
     }
 
 
-def of_terms(row: Mapping[str, Any], terms: scaling.Terms) -> float:
+def of_terms(row: Mapping[str, Any], terms: population.Terms) -> float:
     """Return the CPU seconds that the terms make of what a process did."""
-    return sum(float(row[name]) * cost for name, cost in terms.node.items()) / scaling.CORE
+    return sum(float(row[name]) * cost for name, cost in terms.node.items()) / population.CORE
 
 
-def _worst(rows: Sequence[Mapping[str, Any]], terms: scaling.Terms) -> str:
+def _worst(rows: Sequence[Mapping[str, Any]], terms: population.Terms) -> str:
     return str(math.ceil(100 * max(abs(of_terms(row, terms) / row["cpu"] - 1) for row in rows)))
 
 
@@ -106,9 +106,9 @@ def _with_rows(text: str, heading: str, rows: Sequence[Sequence[str]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the document and draw its chart."""
     figures, document = (Path(name) for name in (sys.argv[1:] if arguments is None else arguments))
-    text = renewed(document.read_text(), json.loads(figures.read_text()), scaling.read_terms(figures))
+    text = renewed(document.read_text(), json.loads(figures.read_text()), population.read_terms(figures))
     document.write_text(text)
-    return scaling_chart.main([str(figures), str(document.with_suffix(".svg"))])
+    return population_chart.main([str(figures), str(document.with_suffix(".svg"))])
 
 
 if __name__ == "__main__":
