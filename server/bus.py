@@ -3,7 +3,8 @@
 What is published goes through one queue and one task, subscriptions too, so everything takes effect in the order it was
 asked for. A NATS client may stay connected, healthy by its own word, and hear nothing; so each beat a second, small
 connection sends this node something on the way its messages come in, and hears something on the way they go out. Only
-as long as both arrive is the bus called connected.
+as long as both arrive is the bus called connected. Connections that stay silent are given up for new ones: a network
+that was cut for long and is whole again would be waited for, by TCP, as long again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import struct
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -36,7 +38,12 @@ _CONNECT_SECONDS: Final = 2
 _RETRY_SECONDS: Final = 1
 _PING_SECONDS: Final = 10
 _PENDING_BYTES: Final = 1024 * 1024
-_PULSE: Final = b""
+_PULSE: Final = struct.Struct("d")
+"""The moment of sending, on the sender's own clock."""
+
+_GIVE_UP_SECONDS: Final = 2 * BEATS_MISSED * BEAT_SECONDS
+"""Silence after which connections are given up. TCP tries again after 0.2 s, then each time twice as late as before:
+until then it is not much later than a new connection would be."""
 
 _CONFIRM_TOGETHER: Final = 64
 """Subscriptions after which the server is asked whether it has taken note, while more wait."""
@@ -77,7 +84,8 @@ class Bus:
         self._queue: asyncio.Queue[tuple[str, str, bytes]] = asyncio.Queue()  # what to do, subject, payload
         self._queued_bytes = 0
         self._sender: asyncio.Task[None] | None = None
-        self._pulse_in = self._pulse_out = clock()
+        self._pulse_in = self._pulse_out = self._given_up_at = clock()
+        self._delay = 0.0
         self._is_away = False
 
     @property
@@ -88,8 +96,12 @@ class Bus:
     @property
     def is_connected(self) -> bool:
         """Whether this node has heard itself lately, on both ways."""
-        heard_at = min(self._pulse_in, self._pulse_out)
-        return bool(self._main.is_connected) and self._clock() - heard_at < BEATS_MISSED * BEAT_SECONDS
+        return bool(self._main.is_connected) and self._clock() - self._heard_at < BEATS_MISSED * BEAT_SECONDS
+
+    @property
+    def delay(self) -> float:
+        """Seconds that messages waited on their way in, as of the last pulse."""
+        return self._delay
 
     @property
     def backlog(self) -> int:
@@ -149,8 +161,24 @@ class Bus:
         inward, outward = self._subjects()
         for client, subject in ((self._pulse, inward), (self._main, outward)):
             if client.is_connected:
+                # With much unsent, the client would wait for long; a timeout is an OSError.
                 with contextlib.suppress(Error, OSError):
-                    await client.publish(subject, _PULSE)
+                    async with asyncio.timeout(BEAT_SECONDS / 4):
+                        await client.publish(subject, _PULSE.pack(self._clock()))
+        self._note_state()
+        now = self._clock()
+        if now - max(self._heard_at, self._given_up_at) >= _GIVE_UP_SECONDS:
+            self._given_up_at = now
+            for client in (self._main, self._pulse):
+                _give_up(client)
+
+    @property
+    def _heard_at(self) -> float:
+        """When both ways were last known to be open."""
+        return min(self._pulse_in, self._pulse_out)
+
+    def _note_state(self) -> None:
+        """See whether the bus has gone, or is back."""
         if self.is_connected is self._is_away:
             self._is_away = not self._is_away
             if self._is_away:
@@ -198,11 +226,15 @@ class Bus:
     async def _take(self, message: Msg) -> None:
         self._receive(message.subject, message.data)
 
-    async def _take_pulse_in(self, _message: Msg) -> None:
+    async def _take_pulse_in(self, message: Msg) -> None:
         self._pulse_in = self._clock()
+        (sent_at,) = _PULSE.unpack(message.data)
+        self._delay = self._pulse_in - sent_at
+        self._note_state()
 
     async def _take_pulse_out(self, _message: Msg) -> None:
         self._pulse_out = self._clock()
+        self._note_state()
 
     def _do(self, what: str, subject: str, payload: bytes = b"") -> None:
         self._queue.put_nowait((what, subject, payload))
@@ -232,6 +264,17 @@ class Bus:
         for subject in subjects:
             for callback in self._unconfirmed.pop(subject, ()):
                 callback()
+
+
+def _give_up(client: Client) -> None:
+    """Cut a connection, so that the client makes another.
+
+    Its own `force_reconnect` first waits until all that is unsent has been taken, which on a dead connection is for
+    ever; the transport below is not to be had in another way (nats-py 2.16).
+    """
+    if client.is_connected:
+        writer = client._transport._io_writer  # type: ignore[union-attr] # noqa: SLF001 - see above
+        writer.transport.abort()
 
 
 def _shown(url: str) -> str:
