@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clients import ChatClient
-from tests.cluster.conftest import Nats, wait_for_each, wait_until
+from tests.cluster.conftest import Nats, wait_for_each
+from tests.metrics.fixtures import wait_until
 from tests.processes import RunningServer, run_server, start_server
 
 if TYPE_CHECKING:
@@ -75,14 +76,16 @@ def test_whoever_knows_nobody_in_a_room_elsewhere_hears_nothing_of_it(two: Two) 
 @pytest.mark.usefixtures("pair")
 def test_the_status_of_any_node_tells_of_all(two: Two) -> None:
     with arrive(two[1], "carl", "z"):
-        wait_for_each(two, lambda server: json.loads(server.get("/api/status"))["connections"] == 3)
+        wait_for_each(
+            two, lambda server: json.loads(server.get("/api/status"))["connections"] == 3, "all to be counted"
+        )
         assert [json.loads(server.get("/api/status"))["rooms"] for server in two] == [2, 2]
 
 
 def test_a_node_that_goes_takes_leave_of_the_others(two: Two, pair: tuple[ChatClient, ChatClient]) -> None:
     two[1].stop()
     assert pair[0].receive()["userCount"] == 1
-    wait_until(lambda: bus(two[0], "nodes") == 1)
+    wait_until(lambda: bus(two[0], "nodes") == 1, "the other to be forgotten")
 
 
 def test_a_node_that_dies_is_forgotten_and_its_members_are_told_as_gone(
@@ -112,15 +115,15 @@ def test_without_a_bus_local_chat_goes_on_and_all_converges_on_its_return(
     with arrive(two[0], "amy", "x") as amy:
         assert ann.expect("userJoined")["userCount"] == bob.expect("userJoined")["userCount"] == 3
         nats.kill() if fault == "killed" else nats.pause()
-        wait_for_each(two, lambda server: bus(server, "connected") == 0)
+        wait_for_each(two, lambda server: bus(server, "connected") == 0, "the bus to be missed")
         assert [health(server) for server in two] == [(503, "bus silent")] * 2
         ann.expect("roomPresence")  # bob's node is beyond reach
         amy.expect("roomPresence")
         ann.send("chatMessage", text="only here")
         assert amy.expect("chatMessage")["text"] == "only here"
-        wait_until(lambda: two[0].samples()['chat_bus_dropped_total{reason="disconnected"}'] == 1)
+        wait_until(lambda: two[0].samples()['chat_bus_dropped_total{reason="disconnected"}'] == 1, "the loss")
         nats.start() if fault == "killed" else nats.resume()
-        wait_for_each(two, lambda server: health(server) == (200, "OK"))
+        wait_for_each(two, lambda server: health(server) == (200, "OK"), "the bus to be back")
         while ann.expect("roomPresence")["userCount"] < 3:
             pass
         while bob.expect("roomPresence")["userCount"] < 3:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.cluster.conftest import wait_until
+from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
 from tests.processes import run_server
 
@@ -98,10 +98,10 @@ def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(worker
 def test_a_worker_that_dies_is_started_again_and_counted(workers: Workers) -> None:
     victim = workers.children()[0]
     victim.kill()
-    wait_until(lambda: series(workers.own("/metrics"))["chat_worker_restarts_total"] == 1)
-    wait_until(lambda: series(workers.own("/metrics"))["chat_workers"] == 2)
+    wait_until(lambda: series(workers.own("/metrics"))["chat_worker_restarts_total"] == 1, "a restart")
+    wait_until(lambda: series(workers.own("/metrics"))["chat_workers"] == 2, "both workers")
     assert workers.own("/health") == b"OK"
-    wait_until(lambda: [page["chat_bus_nodes"] for page in workers.samples()] == [2, 2])
+    wait_until(lambda: [page["chat_bus_nodes"] for page in workers.samples()] == [2, 2], "both to hear each other")
 
 
 def test_workers_and_bus_end_with_a_parent_that_is_killed() -> None:
