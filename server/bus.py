@@ -84,7 +84,7 @@ class Bus:
         self._queue: asyncio.Queue[tuple[str, str, bytes]] = asyncio.Queue()  # what to do, subject, payload
         self._queued_bytes = 0
         self._sender: asyncio.Task[None] | None = None
-        self._pulse_in = self._pulse_out = self._given_up_at = clock()
+        self._pulse_in = self._pulse_out = self._connected_at = clock()
         self._delay = 0.0
         self._is_away = False
 
@@ -157,7 +157,14 @@ class Bus:
         self._do("unsubscribe", subject)
 
     async def beat(self) -> None:
-        """Send this node a pulse on both ways; call once a beat."""
+        """Send this node a pulse on both ways, and look for those sent before; call once a beat."""
+        await self._send_pulses()
+        self._note_state()
+        if self._clock() - max(self._heard_at, self._connected_at) >= _GIVE_UP_SECONDS:
+            for client in (self._main, self._pulse):
+                _give_up(client)
+
+    async def _send_pulses(self) -> None:
         inward, outward = self._subjects()
         for client, subject in ((self._pulse, inward), (self._main, outward)):
             if client.is_connected:
@@ -165,12 +172,6 @@ class Bus:
                 with contextlib.suppress(Error, OSError):
                     async with asyncio.timeout(BEAT_SECONDS / 4):
                         await client.publish(subject, _PULSE.pack(self._clock()))
-        self._note_state()
-        now = self._clock()
-        if now - max(self._heard_at, self._given_up_at) >= _GIVE_UP_SECONDS:
-            self._given_up_at = now
-            for client in (self._main, self._pulse):
-                _give_up(client)
 
     @property
     def _heard_at(self) -> float:
@@ -211,10 +212,16 @@ class Bus:
                     max_outstanding_pings=2,
                     pending_size=_PENDING_BYTES,
                     error_cb=self._complain,
+                    reconnected_cb=self._note_connection,
                     **options,
                 )
         except (Error, OSError, TimeoutError, ValueError) as error:
             raise SettingsError(f"cannot connect to the bus at {_shown(self._url)}: {_reason(error)}") from None
+
+    async def _note_connection(self) -> None:
+        """Remember that a connection is new, and give it a pulse to show that it works."""
+        self._connected_at = self._clock()
+        await self._send_pulses()
 
     async def _complain(self, error: Exception) -> None:
         """Log what the client could not do; messages it had to drop show as gaps in their numbering."""

@@ -24,16 +24,17 @@ BINARY = Path(sysconfig.get_path("scripts")) / "nats-server"
 
 
 class Nats:
-    """A NATS server on one port of loopback, which can die, come back, and stand still."""
+    """A NATS server on one port, which can die, come back, and stand still."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, address: str = "127.0.0.1") -> None:
         self._arguments = arguments
+        self._address = address
         self.port = free_port()
-        self.url = f"nats://127.0.0.1:{self.port}"
+        self.url = f"nats://{address}:{self.port}"
         self.start()
 
     def start(self) -> None:
-        command = [str(BINARY), "--addr", "127.0.0.1", "--port", str(self.port), *self._arguments]
+        command = [str(BINARY), "--addr", self._address, "--port", str(self.port), *self._arguments]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         wait_until(self._answers, "NATS to answer")
 
@@ -49,7 +50,7 @@ class Nats:
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self._address, self.port)) == 0
 
 
 def wait_for_each(servers: Iterable[RunningServer], condition: Callable[[RunningServer], bool], what: str) -> None:
