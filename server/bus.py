@@ -1,10 +1,12 @@
 """The bus: NATS core, as one server process sees it.
 
-What is published goes through one queue and one task, subscriptions too, so everything takes effect in the order it was
-asked for. A NATS client may stay connected, healthy by its own word, and hear nothing; so each beat a second, small
-connection sends this node something on the way its messages come in, and hears something on the way they go out. Only
-as long as both arrive is the bus called connected. Connections that stay silent are given up for new ones: a network
-that was cut for long and is whole again would be waited for, by TCP, as long again.
+Everything takes effect in the order it was asked for: what cannot be done at once, as subscriptions cannot, waits in
+one queue for one task, and what is published meanwhile waits behind it.
+
+A NATS client may stay connected, healthy by its own word, and hear nothing; so each beat a second, small connection
+sends this node something on the way its messages come in, and hears something on the way they go out. Only as long as
+both arrive is the bus called connected. Connections that stay silent are given up for new ones: a network that was cut
+for long and is whole again would be waited for, by TCP, as long again.
 """
 
 from __future__ import annotations
@@ -17,19 +19,18 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import structlog
-from nats.aio.client import Client
-from nats.errors import Error, SlowConsumerError
+from nats.errors import Error
 
 from server.bus_messages import node_subject
 from server.causes import cause
 from server.elsewhere import BEAT_SECONDS, BEATS_MISSED
 from server.errors import SettingsError
+from server.nats_client import NatsClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
 log = structlog.get_logger()
@@ -77,12 +78,14 @@ class Bus:
         self._receive = receive
         self._returned = returned
         self._clock = clock
-        self._main = Client()
-        self._pulse = Client()
+        self._main = NatsClient(self._take)
+        self._pulse = NatsClient(self._take_pulse_out)
+        self._inward, self._outward = f"{node_subject(node)}.in", f"{node_subject(node)}.out"  # where pulses go
         self._subscriptions: dict[str, Subscription] = {}
         self._unconfirmed: dict[str, list[Callable[[], None]]] = {}  # who waits for a subscription to take effect
         self._queue: asyncio.Queue[tuple[str, str, bytes]] = asyncio.Queue()  # what to do, subject, payload
         self._queued_bytes = 0
+        self._undone = 0  # of what was put into the queue
         self._sender: asyncio.Task[None] | None = None
         self._pulse_in = self._pulse_out = self._connected_at = clock()
         self._delay = 0.0
@@ -116,9 +119,8 @@ class Bus:
         """
         for client, name in ((self._main, "messages"), (self._pulse, "pulse")):
             await self._connect(client, name)
-        inward, outward = self._subjects()
-        await self._main.subscribe(inward, cb=self._take_pulse_in)
-        await self._pulse.subscribe(outward, cb=self._take_pulse_out)
+        await self._main.subscribe(self._inward)
+        await self._pulse.subscribe(self._outward)
         await self._pulse.flush()
         self._pulse_in = self._pulse_out = self._clock()
         self._sender = asyncio.create_task(self._work_off())
@@ -137,6 +139,10 @@ class Bus:
 
     def publish(self, subject: str, payload: bytes) -> None:
         """Send a message after all that waits."""
+        if not self._undone:
+            with contextlib.suppress(Error):
+                if self._main.publish_now(subject, payload):
+                    return
         self._queued_bytes += len(payload)
         self._do("publish", subject, payload)
 
@@ -162,11 +168,10 @@ class Bus:
         self._note_state()
         if self._clock() - max(self._heard_at, self._connected_at) >= _GIVE_UP_SECONDS:
             for client in (self._main, self._pulse):
-                _give_up(client)
+                client.give_up()
 
     async def _send_pulses(self) -> None:
-        inward, outward = self._subjects()
-        for client, subject in ((self._pulse, inward), (self._main, outward)):
+        for client, subject in ((self._pulse, self._inward), (self._main, self._outward)):
             if client.is_connected:
                 # With much unsent, the client would wait for long; a timeout is an OSError.
                 with contextlib.suppress(Error, OSError):
@@ -188,11 +193,7 @@ class Bus:
                 log.info("bus back")
                 self._returned()
 
-    def _subjects(self) -> tuple[str, str]:
-        """Return the subjects of the pulses that come in as messages do, and that go out as they do."""
-        return f"{node_subject(self._node)}.in", f"{node_subject(self._node)}.out"
-
-    async def _connect(self, client: Client, name: str) -> None:
+    async def _connect(self, client: NatsClient, name: str) -> None:
         options: dict[str, Any] = {}
         if self._credentials is not None:
             options["user_credentials"] = str(self._credentials)
@@ -224,26 +225,25 @@ class Bus:
         await self._send_pulses()
 
     async def _complain(self, error: Exception) -> None:
-        """Log what the client could not do; messages it had to drop show as gaps in their numbering."""
-        if isinstance(error, SlowConsumerError):
-            log.warning("bus faster than this node", subject=error.subject)
-        elif not isinstance(error, OSError | Error):
+        """Log what went wrong, unless it is the connection: that is told by the beats."""
+        if not isinstance(error, OSError | Error):
             log.error("bus", **cause(error))
 
-    async def _take(self, message: Msg) -> None:
-        self._receive(message.subject, message.data)
-
-    async def _take_pulse_in(self, message: Msg) -> None:
+    def _take(self, subject: str, payload: bytes) -> None:
+        if subject != self._inward:
+            self._receive(subject, payload)
+            return
         self._pulse_in = self._clock()
-        (sent_at,) = _PULSE.unpack(message.data)
+        (sent_at,) = _PULSE.unpack(payload)
         self._delay = self._pulse_in - sent_at
         self._note_state()
 
-    async def _take_pulse_out(self, _message: Msg) -> None:
+    def _take_pulse_out(self, _subject: str, _payload: bytes) -> None:
         self._pulse_out = self._clock()
         self._note_state()
 
     def _do(self, what: str, subject: str, payload: bytes = b"") -> None:
+        self._undone += 1
         self._queue.put_nowait((what, subject, payload))
 
     async def _work_off(self) -> None:
@@ -256,13 +256,14 @@ class Bus:
                     await self._main.publish(subject, payload)
                 elif what == "subscribe":
                     new.append(subject)
-                    self._subscriptions[subject] = await self._main.subscribe(subject, cb=self._take)
+                    self._subscriptions[subject] = await self._main.subscribe(subject)
                 else:
                     await self._subscriptions.pop(subject).unsubscribe()
             if new and (self._queue.empty() or len(new) >= _CONFIRM_TOGETHER):
                 await self._confirm(new)
                 new = []
             self._queue.task_done()
+            self._undone -= 1
 
     async def _confirm(self, subjects: list[str]) -> None:
         """Ask the server for an answer: with it, it has taken note of all that was sent before."""
@@ -271,17 +272,6 @@ class Bus:
         for subject in subjects:
             for callback in self._unconfirmed.pop(subject, ()):
                 callback()
-
-
-def _give_up(client: Client) -> None:
-    """Cut a connection, so that the client makes another.
-
-    Its own `force_reconnect` first waits until all that is unsent has been taken, which on a dead connection is for
-    ever; the transport below is not to be had in another way (nats-py 2.16).
-    """
-    if client.is_connected:
-        writer = client._transport._io_writer  # type: ignore[union-attr] # noqa: SLF001 - see above
-        writer.transport.abort()
 
 
 def _shown(url: str) -> str:
