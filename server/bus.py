@@ -103,8 +103,8 @@ class Bus:
 
     @property
     def delay(self) -> float:
-        """Seconds that messages waited on their way in, as of the last pulse."""
-        return self._delay
+        """Seconds that messages wait on their way in: as the last pulse did, or as long as the next is overdue."""
+        return max(self._delay, self._clock() - self._pulse_in - BEAT_SECONDS)
 
     @property
     def backlog(self) -> int:

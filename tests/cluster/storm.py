@@ -122,6 +122,12 @@ class Storm:
         listeners = self.members - 1 if speaker == listener else self.members
         return self.sent[speaker] * listeners - self.heard[speaker][listener]
 
+    def missing_typing(self, listener: int) -> int:
+        """Return how many deliveries of `typing` a node's clients missed, whoever typed."""
+        if not self._typing:
+            return 0
+        return sum(self.sent) * self.members - self.sent[listener] - self.typed[listener]
+
     def _say_what_is_due(self) -> None:
         now = time.monotonic()
         while self._due <= now and self._speakers:
