@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,39 +96,6 @@ def test_a_node_that_dies_is_forgotten_and_its_members_are_told_as_gone(
     }  # fmt: skip
     assert bus(two[0], "nodes") == 1
     assert two[0].get("/health") == "OK"
-
-
-def health(server: RunningServer) -> tuple[int, str]:
-    try:
-        return 200, server.get("/health")
-    except urllib.error.HTTPError as answer:
-        with answer:
-            return answer.code, answer.read().decode().strip()
-
-
-@pytest.mark.parametrize("fault", ["killed", "paused"])
-def test_without_a_bus_local_chat_goes_on_and_all_converges_on_its_return(
-    nats: Nats, two: Two, pair: tuple[ChatClient, ChatClient], fault: str
-) -> None:
-    ann, bob = pair
-    with arrive(two[0], "amy", "x") as amy:
-        assert ann.expect("userJoined")["userCount"] == bob.expect("userJoined")["userCount"] == 3
-        nats.kill() if fault == "killed" else nats.pause()
-        wait_for_each(two, lambda server: bus(server, "connected") == 0, "the bus to be missed")
-        assert [health(server) for server in two] == [(503, "bus silent")] * 2
-        ann.expect("roomPresence")  # bob's node is beyond reach
-        amy.expect("roomPresence")
-        ann.send("chatMessage", text="only here")
-        assert amy.expect("chatMessage")["text"] == "only here"
-        wait_until(lambda: two[0].samples()['chat_bus_dropped_total{reason="disconnected"}'] == 1, "the loss")
-        nats.start() if fault == "killed" else nats.resume()
-        wait_for_each(two, lambda server: health(server) == (200, "OK"), "the bus to be back")
-        while ann.expect("roomPresence")["userCount"] < 3:
-            pass
-        while bob.expect("roomPresence")["userCount"] < 3:
-            pass
-        ann.send("chatMessage", text="back")
-        assert bob.expect("chatMessage")["text"] == "back"
 
 
 def test_a_wrong_address_is_one_line_and_exit_code_1() -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
 USERS = 1000
+ROOMS = 50
 
 
 class Workers:
@@ -76,7 +77,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
 
 @pytest.mark.parametrize("workers", [2, 4], indirect=True)
 def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(workers: Workers) -> None:
-    load = ["ChattingUser", "-u", str(USERS), "-r", "250", "-t", "9s", "--rooms", "50", "--message-rate", "0.5"]
+    load = ["ChattingUser", "-u", str(USERS), "-r", "250", "-t", "9s", "--rooms", str(ROOMS), "--message-rate", "0.5"]
     command = [sys.executable, "-m", "locust", "-f", "loadtest", "--headless", "--host", workers.url, *load]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     told = re.search(r"(\d+) expected, (\d+) received, 0 lost, 0 duplicated, 0 reordered", done.stdout)
@@ -89,6 +90,9 @@ def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(worker
     assert sum(page[CHAT.format("delivered")] for page in samples) == int(told[1])
     assert sum(page["chat_connections_opened_total"] for page in samples) >= USERS  # one more looks whether we are here
     assert all(page["chat_connections_opened_total"] for page in samples)
+    # A room opens once in each worker that it spans; with 20 members it is in all, or next to all of them.
+    assert sum(page["chat_rooms_created_total"] for page in samples) > ROOMS * (len(samples) - 0.5)
+    assert not sum(value for page in samples for name, value in page.items() if name.startswith("chat_bus_dropped"))
     # One bus message for a room's frames of a tick, however many members; presence and beats are few.
     from_bus = sum(page['chat_bus_messages_total{direction="sent"}'] for page in samples)
     assert from_bus < int(sent[1]) + 3 * USERS
