@@ -139,10 +139,8 @@ class Bus:
 
     def publish(self, subject: str, payload: bytes) -> None:
         """Send a message after all that waits."""
-        if not self._undone:
-            with contextlib.suppress(Error):
-                if self._main.publish_now(subject, payload):
-                    return
+        if not self._undone and self._main.publish_now(subject, payload):
+            return
         self._queued_bytes += len(payload)
         self._do("publish", subject, payload)
 

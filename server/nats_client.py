@@ -7,12 +7,17 @@ relied on of its inside (nats-py 2.16) stands in this file alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from nats.aio.client import Client
+from nats.protocol.command import pub_cmd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_UNSENT_BYTES: Final = 64 * 1024
+"""Bytes that the connection has not taken above which messages wait in the library's own buffer."""
 
 
 class NatsClient(Client):
@@ -25,23 +30,27 @@ class NatsClient(Client):
     def __init__(self, take: Callable[[str, bytes], None]) -> None:
         super().__init__()
         self._take = take
+        self._together: list[bytes] = []
 
     def publish_now(self, subject: str, payload: bytes) -> bool:
-        """Publish a message, unless that would have to wait; return whether it is on its way.
+        """Publish a message, unless there is something to wait for; return whether it is on its way.
 
-        Raises:
-            nats.errors.Error: it cannot be sent.
+        What is published in one turn of the event loop is one write at the beginning of the next.
         """
-        if not self.is_connected or self.pending_data_size + len(payload) + len(subject) > self._max_pending_size // 2:
+        if not self.is_connected or self.pending_data_size:
             return False
-        # A coroutine that does not wait ends at its first step.
-        publication = self.publish(subject, payload)
-        try:
-            publication.send(None)
-        except StopIteration:
-            return True
-        publication.close()
-        raise AssertionError("nats-py waits though there is room")
+        if self._bare_transport.get_write_buffer_size() > _UNSENT_BYTES:
+            return False
+        if not self._together:
+            asyncio.get_running_loop().call_soon(self._write_together)
+        self._together.append(pub_cmd(subject, "", payload))
+        return True
+
+    def _write_together(self) -> None:
+        together, self._together = self._together, []
+        transport = self._bare_transport
+        if not transport.is_closing():  # else it is lost, and seen to be by its numbering
+            transport.write(b"".join(together))
 
     def give_up(self) -> None:
         """Cut the connection, so that another is made.
@@ -50,8 +59,12 @@ class NatsClient(Client):
         that is for ever.
         """
         if self.is_connected:
-            transport: Any = self._transport
-            transport._io_writer.transport.abort()  # noqa: SLF001 - see above
+            self._bare_transport.abort()
+
+    @property
+    def _bare_transport(self) -> asyncio.Transport:
+        library: Any = self._transport
+        return cast("asyncio.Transport", library._io_writer.transport)  # noqa: SLF001 - see above
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         if sid not in self._subs:
