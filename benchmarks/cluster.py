@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -143,9 +144,17 @@ def traffic(members: int, seconds: float) -> Traffic:
     """Return how many messages on the bus those of one room became; raises as `cost` does."""
     with _server(WORKERS, None) as server, Herd(server.url, Load(members, 1, MESSAGES_PER_SECOND)) as herd:
         herd.run(0.0, WARM_UP_SECONDS, lambda: None)
-        before = server.count(_BATCHES)
+        before = _settled(server)
         sent = herd.run(0.0, seconds, lambda: None).sent
-        return Traffic(members, sent, round(server.count(_BATCHES) - before))
+        return Traffic(members, sent, round(_settled(server) - before))
+
+
+def _settled(server: Server) -> float:
+    """Return how many messages with chat were on the bus, once no more come."""
+    count = -1.0
+    while count != (count := server.count(_BATCHES)):
+        time.sleep(SETTLE_SECONDS)
+    return count
 
 
 def _turn(server: Server, herd: Herd, seconds: float) -> tuple[float, float]:
