@@ -134,7 +134,8 @@ class Bus:
                     await self._main.flush()
             self._sender.cancel()
         for client in (self._main, self._pulse):
-            with contextlib.suppress(Error, OSError, TimeoutError):
+            # RuntimeError: uvloop's word for a connection that is away while the client still has something to say.
+            with contextlib.suppress(Error, OSError, TimeoutError, RuntimeError):
                 await client.close()
 
     def publish(self, subject: str, payload: bytes) -> None:

@@ -9,6 +9,7 @@ counted.
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -48,6 +49,10 @@ _GONE_NODES: Final = 64
 
 _SNAPSHOT_ROOMS: Final = 5000
 """Rooms in one part of a snapshot: at most 128 characters each, far below what the bus takes in one message."""
+
+
+Entry = tuple[str, bytes]
+"""Kind of a message, and its frame."""
 
 
 class Link(Protocol):
@@ -112,7 +117,7 @@ class Node:
         self._wall_ms = wall_ms
         self._messages_per_second = messages_per_second
         self.others = Elsewhere(clock())
-        self._frames: dict[str, list[tuple[str, bytes]]] = {}  # of this tick, by room
+        self._frames: dict[str, list[Entry]] = {}  # of this tick, by room
         self._changes: dict[str, Change] = {}  # of this tick, by room
         self._presence_number = 0
         self._sent: Counter[str] = Counter()  # frames so far, by subject
@@ -218,15 +223,16 @@ class Node:
                 for room, change in changes.items()
             }
             self._send(NODES, bus.Presence(self._id, self._presence_number, rooms))
-        for room, entries in frames.items():
-            self._send_frames(room, entries)
+        if frames:
+            keep = self._policy()
+            for room, entries in frames.items():
+                self._send_frames(room, keep(entries))
 
-    def _send_frames(self, room: str, entries: list[tuple[str, bytes]]) -> None:
+    def _send_frames(self, room: str, entries: list[Entry]) -> None:
         """Send a room's frames in as few messages as their size allows."""
-        entries = self._without_what_must_stay(entries)
         subject = subject_of(room)
         most = self._link.max_payload // 2  # names and numbers take the rest
-        batch: list[tuple[str, bytes]] = []
+        batch: list[Entry] = []
         size = 0
         for entry in entries:
             size += len(entry[1])
@@ -237,24 +243,26 @@ class Node:
         if batch:
             self._send_batch(subject, room, batch)
 
-    def _send_batch(self, subject: str, room: str, entries: list[tuple[str, bytes]]) -> None:
+    def _send_batch(self, subject: str, room: str, entries: list[Entry]) -> None:
         kinds, frames = [kind for kind, _ in entries], [frame for _, frame in entries]
-        self._send(subject, bus.Batch(self._id, self._wall_ms(), room, self._sent[subject], kinds, frames))
-        self._sent[subject] += len(entries)
+        number = self._sent[subject]
+        self._sent[subject] = number + len(entries)
+        self._publish(subject, bus.Batch(self._id, self._wall_ms(), room, number, kinds, frames))
 
-    def _without_what_must_stay(self, entries: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-        """Return what the bus can take now; count what it cannot."""
-        dropped = self._stats.bus_dropped
+    def _policy(self) -> Callable[[list[Entry]], list[Entry]]:
+        """Return what keeps of frames those that the bus can take now, and counts the others."""
         if not self._link.is_connected:
-            dropped["disconnected"] += len(entries)
-            return []
+            return partial(self._keep_none, "disconnected")
         backlog = self._link.backlog
         if backlog > HARD_BACKLOG:
-            dropped["backlog"] += len(entries)
-            return []
-        return entries if backlog <= SOFT_BACKLOG else self._without_the_ephemeral(entries)
+            return partial(self._keep_none, "backlog")
+        return list if backlog <= SOFT_BACKLOG else self._without_the_ephemeral
 
-    def _without_the_ephemeral(self, entries: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    def _keep_none(self, reason: str, entries: list[Entry]) -> list[Entry]:
+        self._stats.bus_dropped[reason] += len(entries)
+        return []
+
+    def _without_the_ephemeral(self, entries: list[Entry]) -> list[Entry]:
         kept = [entry for entry in entries if entry[0] not in EPHEMERAL]
         self._stats.bus_dropped["ephemeral"] += len(entries) - len(kept)
         return kept
@@ -268,8 +276,11 @@ class Node:
 
     def _send(self, subject: str, message: bus.BusMessage) -> None:
         if self._link.is_connected:
-            self._stats.bus_messages["sent"] += 1
-            self._link.publish(subject, bus.encode(message))
+            self._publish(subject, message)
+
+    def _publish(self, subject: str, message: bus.BusMessage) -> None:
+        self._stats.bus_messages["sent"] += 1
+        self._link.publish(subject, bus.encode(message))
 
     def _members_here(self, room: str) -> int:
         here = self._hub.rooms.get(room)
