@@ -93,7 +93,7 @@ class _Parser(Parser):
         while data.startswith(_MESSAGE, position):
             line_end = data.find(_END, position)
             line = data[position:line_end].split(b" ")
-            if line_end < 0 or len(line) != _WORDS:
+            if line_end < 0 or len(line) != _WORDS or not (line[2].isdigit() and line[3].isdigit()):
                 break
             start = line_end + len(_END)
             stop = start + int(line[3])

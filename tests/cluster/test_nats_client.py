@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +63,7 @@ def parsed(chunks: list[bytes], *, by_library: bool) -> list[tuple[object, ...]]
 def test_what_comes_is_taken_whole_and_in_its_order(commands: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(commands)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    chunks = [stream[start:stop] for start, stop in zip(places, places[1:], strict=False)]
+    chunks = [stream[start:stop] for start, stop in itertools.pairwise(places)]
     taken = parsed(chunks, by_library=False)
     assert taken == parsed(chunks, by_library=True)
     assert len(taken) == sum(command != b"+OK\r\n" for command in commands)
