@@ -35,8 +35,7 @@ def test_after_a_fault_all_is_right_again_and_what_was_lost_is_counted(
         do_without(why)
     outcome = play(fault, SECONDS[fault])
     record_property("proved", str(outcome))
-    assert outcome.disorder == 0
-    assert outcome.missing + outcome.typing == outcome.counted
+    assert outcome.is_accounted_for, outcome
     assert all(seconds < GENEROUS_SECONDS for seconds in outcome.times if seconds is not None)
     match fault:
         case "nats_killed" | "nats_paused":
