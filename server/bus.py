@@ -136,7 +136,8 @@ class Bus:
         for client in (self._main, self._pulse):
             # RuntimeError: uvloop's word for a connection that is away while the client still has something to say.
             with contextlib.suppress(Error, OSError, TimeoutError, RuntimeError):
-                await client.close()
+                async with asyncio.timeout(BEAT_SECONDS):  # what is unsent may never be taken
+                    await client.close()
 
     def publish(self, subject: str, payload: bytes) -> None:
         """Send a message after all that waits."""

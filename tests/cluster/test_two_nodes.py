@@ -98,6 +98,17 @@ def test_a_node_that_dies_is_forgotten_and_its_members_are_told_as_gone(
     assert two[0].get("/health") == "OK"
 
 
+def test_a_node_may_go_while_the_bus_stands_still(nats: Nats, two: Two, pair: tuple[ChatClient, ChatClient]) -> None:
+    nats.pause()
+    for _ in range(40):
+        pair[0].send("chatMessage", text="x" * 16000)
+    pair[0].until_pong()
+    two[0].stop(complains=True)
+    nats.resume()
+    while pair[1].receive().get("userCount") != 1:
+        pass  # what had been said before may still come
+
+
 def test_a_wrong_address_is_one_line_and_exit_code_1() -> None:
     done = run_server("--nats", "nats://127.0.0.1:9")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
