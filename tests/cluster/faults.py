@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -35,6 +36,7 @@ RATE: Final = 200.0
 GOAL_HEALTH_SECONDS: Final = 3.0
 GOAL_PRESENCE_SECONDS: Final = 5.0
 
+_CALM_SECONDS: Final = 0.5
 _SLOW_SECONDS: Final = 1.8  # late for what is ephemeral, not so late that the node misses itself
 _LOOK_SECONDS: Final = 0.02
 _DROPPED: Final = 'chat_bus_dropped_total{{reason="{}"}}'
@@ -189,7 +191,7 @@ class Stage:
         with ExitStack() as stack:
             for health in self.health:
                 stack.enter_context(health)
-            storm.run(1.0)
+            storm.run(_CALM_SECONDS)
             begun = time.monotonic()
             begin()
             storm.until(lambda: all(self.health[node].since(begun, 503) is not None for node in silent), "503")
@@ -200,7 +202,7 @@ class Stage:
             healthy = whole = None
             if end is not None:
                 healthy, whole = self._end(end)
-            storm.run(1.0)
+            storm.run(_CALM_SECONDS)
         storm.hush()
         noticed = max((seconds for seconds in found if seconds is not None), default=None)
         # Nobody is told anything by a fault that takes nobody away.
@@ -239,18 +241,19 @@ def stage(*nats_flags: str, **storm: Any) -> Iterator[Stage]:
     with ExitStack() as stack:
         nats = Nats(*nats_flags)
         stack.callback(nats.kill)
-        yield stack.enter_context(_staged(nats, [[] for _ in range(NODES)], "127.0.0.1", **storm))
+        yield stack.enter_context(_staged(nats, [[]] * NODES, ["127.0.0.1"] * NODES, **storm))
 
 
 @contextmanager
-def _staged(nats: Nats, prefixes: Sequence[Sequence[str]], *hosts: str, **storm: Any) -> Iterator[Stage]:
+def _staged(nats: Nats, prefixes: Sequence[Sequence[str]], hosts: Sequence[str], **storm: Any) -> Iterator[Stage]:
     limits = ("--handshake-rate", "0", "--message-rate", "0", "--heartbeat-interval", "0", "--heartbeat-timeout", "0")
-    with ExitStack() as stack:
-        servers = []
-        for number, prefix in enumerate(prefixes):
-            host = hosts[number % len(hosts)]
-            server = launch("--nats", nats.url, "--host", host, *limits, prefix=prefix)
-            servers.append(server)
+
+    def start(prefix: Sequence[str], host: str) -> Server:
+        return launch("--nats", nats.url, "--host", host, *limits, prefix=prefix)
+
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+        servers = list(pool.map(start, prefixes, hosts))
+        for server in servers:
             stack.callback(_end, server)
         running = Stage(nats, servers, **storm)
         stack.callback(running.storm.close)
@@ -328,7 +331,7 @@ def node_cut_off(seconds: float) -> Outcome:
         stack.callback(nats.kill)
         hosts = [stack.enter_context(Host(backbone, access)) for _ in range(NODES)]
         addresses = [host.addresses[1] for host in hosts]
-        on = stack.enter_context(_staged(nats, [host.command() for host in hosts], *addresses))
+        on = stack.enter_context(_staged(nats, [host.command() for host in hosts], addresses))
         victim = NODES - 1
         return on.episode(
             "a node cut off the network", lambda: hosts[victim].cut(backbone), lambda: hosts[victim].heal(backbone),
