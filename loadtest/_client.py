@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gevent.event import Event
 from gevent.monkey import get_original
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidMessage, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from loadtest._target import ConnectError, LostError, NotWebSocketError, RefusedError, TlsError, UnreachableError
+from loadtest._handshake import Handshake
+from loadtest._target import ConnectError, LostError, TlsError, UnreachableError
 from loadtest._tls import Tls
 from server.frames import FrameSplitter, masked_text_frame
 
@@ -38,8 +38,6 @@ BUFFER_BYTES: Final = 64 * 1024
 """What a connection keeps when the kernel takes no more; a message beyond it is refused to the sender."""
 
 _READ_BYTES: Final = 64 * 1024
-_HEAD_END: Final = b"\r\n\r\n"
-_LARGEST_HEAD: Final = 64 * 1024
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
@@ -65,27 +63,23 @@ class Connection:
         "_failure",
         "_fd",
         "_fragments",
-        "_head",
+        "_handshake",
         "_pending",
         "_progress",
         "_protocol",
         "_reactor",
-        "_refused",
         "_socket",
         "_split",
         "_tls",
-        "_token",
         "receiver",
     )
 
     def __init__(self, reactor: Reactor, target: Target, receiver: Receiver, token: str | None) -> None:
         self.receiver = receiver
         self._reactor = reactor
-        self._token = token
         self._protocol = ClientProtocol(target.uri, max_size=MAX_MESSAGE_BYTES)
         self._split = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES).split
-        self._head: bytes | None = b""  # of the HTTP response, until it is complete
-        self._refused = False
+        self._handshake: Handshake | None = Handshake(self._protocol, token)  # until it has succeeded
         self._fragments: list[bytes] | None = None
         self._pending = b""
         self._failure: ConnectError | None = None
@@ -106,7 +100,7 @@ class Connection:
             raise UnreachableError.from_os(OSError(code, os.strerror(code)))
         self._reactor.add(self._fd, self, EPOLLIN | EPOLLOUT)
         try:
-            answered = self._wait(lambda: self._failure is not None or self._head is None, timeout)
+            answered = self._wait(lambda: self._failure is not None or self._handshake is None, timeout)
         except BaseException:
             self.abort()
             raise
@@ -230,14 +224,12 @@ class Connection:
         if self._tls is not None:
             self._advance_tls(b"")
         else:
-            self._send_request()
+            self._say_hello()
 
-    def _send_request(self) -> None:
-        request = self._protocol.connect()
-        if self._token is not None:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-        self._protocol.send_request(request)
-        self._flush_protocol()
+    def _say_hello(self) -> None:
+        if self._handshake is not None:
+            self._handshake.begin()
+            self._flush_protocol()
 
     def _fail(self, error: ConnectError) -> None:
         """Give up the handshake; the first cause counts."""
@@ -263,8 +255,8 @@ class Connection:
             return
         if self._tls is not None:
             data = self._advance_tls(data)
-        if self._head is not None:
-            data = self._shake(data)
+        if self._handshake is not None:
+            data = self._shake(self._handshake, data)
         if not data:
             return
         take = self.receiver.take
@@ -295,43 +287,20 @@ class Connection:
         if out:
             self._write_raw(out)
         if tls.open and not was_open:
-            self._send_request()
+            self._say_hello()
         return plain
 
-    def _shake(self, data: bytes) -> bytes:
-        """Feed the protocol the head of the response, and nothing that belongs to frames; return those bytes."""
-        if self._refused:
-            self._protocol.receive_data(data)
-            self._check_refusal()
+    def _shake(self, handshake: Handshake, data: bytes) -> bytes:
+        """Go on with the handshake; return the bytes of frames that came with its end."""
+        try:
+            data = handshake.take(data)
+        except ConnectError as error:
+            self._fail(error)
             return b""
-        assert self._head is not None  # noqa: S101 # the caller has looked
-        self._head = head = self._head + data
-        end = head.find(_HEAD_END) + len(_HEAD_END)
-        if end < len(_HEAD_END):
-            if len(head) > _LARGEST_HEAD:
-                self._fail(NotWebSocketError("not a WebSocket server", "the answer is no HTTP response"))
-            return b""
-        self._protocol.receive_data(head[:end])
-        if self._protocol.state is State.OPEN:
-            self._head = None
-            self._protocol.events_received()
+        if handshake.done:
+            self._handshake = None
             self._wake()
-            return head[end:]
-        self._refused = True  # what follows is the body, with the server's words
-        return self._shake(head[end:])
-
-    def _check_refusal(self) -> None:
-        error = self._protocol.handshake_exc
-        if error is None:
-            return
-        if isinstance(error, InvalidStatus):
-            body = bytes(error.response.body or b"").decode(errors="replace").strip()
-            words = " ".join(body.split())[:200] or error.response.reason_phrase
-            self._fail(RefusedError(error.response.status_code, words))
-        elif isinstance(error, InvalidMessage):
-            self._fail(NotWebSocketError("not a WebSocket server", "what answers does not speak HTTP"))
-        else:
-            self._fail(NotWebSocketError("not a WebSocket server", f"not a WebSocket server: {error}"))
+        return data
 
     def _judge(self, frame: bytes, now: int) -> None:
         """Let the protocol deal with everything that is not a plain text frame."""
@@ -357,14 +326,15 @@ class Connection:
 
     def _end(self, error: OSError | None) -> None:
         """React to the end of the stream."""
-        if self._protocol.state is not State.CONNECTING:
+        if self._handshake is None:
             self._finish()
         elif error is not None:
             self._fail(UnreachableError.from_os(error))
         else:
-            self._protocol.receive_eof()
-            self._check_refusal()
-            self._fail(NotWebSocketError("closed during handshake"))
+            try:
+                self._handshake.end()
+            except ConnectError as problem:
+                self._fail(problem)
 
     def _finish(self) -> None:
         """Close, and tell the receiver unless it was our own goodbye that has been answered."""
