@@ -3,6 +3,9 @@
 websockets' Sans-I/O protocol does handshake, control frames and close; `server.frames` splits the received bytes, so
 that text never goes through the library's parser. All sockets hang in ONE nested `select.epoll`, itself watched by one
 watcher of the hub, whose callback reads whatever is ready. Nothing in that callback may block or switch greenlets.
+
+The system takes bytes only while it has none that it could not send yet (TCP_NOTSENT_LOWAT, tcp(7)): megabytes of them
+would fit, and what a server that does not read has been "sent" would be a guess.
 """
 
 from __future__ import annotations
@@ -42,10 +45,13 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Receiver(Protocol):
-    """Who owns a connection. Both are called in the hub and must neither block nor raise."""
+    """Who owns a connection. All are called in the hub and must neither block nor raise."""
 
     def take(self, payload: bytes, now: int) -> None:
         """Take the payload of a text message, received at `now` (monotonic nanoseconds)."""
+
+    def relieved(self) -> None:
+        """Learn that the connection, which was congested, takes messages again."""
 
     def lost(self, error: LostError) -> None:
         """Learn that the connection ended without our doing."""
@@ -156,6 +162,11 @@ class Connection:
 
     # --- sending ---
 
+    @property
+    def congested(self) -> bool:
+        """Whether the system takes nothing at the moment, so that what is sent now would only wait here."""
+        return bool(self._pending)
+
     def send_text(self, payload: bytes) -> bool:
         """Send a text message without ever blocking; return False when it does not fit into the buffer any more."""
         if len(self._pending) > BUFFER_BYTES or not self.is_open:
@@ -212,6 +223,7 @@ class Connection:
         if not self._pending:
             self._reactor.change(self._fd, EPOLLIN)
             self._wake()
+            self.receiver.relieved()
 
     def _begin(self) -> None:
         """Take the result of the TCP connect, and say hello."""
@@ -220,6 +232,7 @@ class Connection:
             self._fail(UnreachableError.from_os(OSError(code, os.strerror(code))))
             return
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 1)
         self._reactor.change(self._fd, EPOLLIN)
         if self._tls is not None:
             self._advance_tls(b"")

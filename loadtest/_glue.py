@@ -242,12 +242,27 @@ def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
 
 def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinator:
     coordinator = Coordinator(environment, runner, None)
+    shares: dict[str, Share] = {}  # of the test that runs
+
+    def send_shares(client_id: str | None = None) -> None:
+        data = {id_: (share.position, share.of, share.late) for id_, share in shares.items()}
+        runner.send_message(_SHARE, {"run": coordinator.run, "shares": data}, client_id)
 
     def on_start(**_: Any) -> None:
         _begin(environment, coordinator)
         ids = in_turn(client.id for client in runner.clients.all)
-        shares = {id_: (position, len(ids)) for position, id_ in enumerate(ids)}
-        runner.send_message(_SHARE, {"run": coordinator.run, "shares": shares})
+        shares.clear()
+        shares.update((id_, Share(position, len(ids))) for position, id_ in enumerate(ids))
+        send_shares()
+
+    def on_connect(client_id: str, **_: Any) -> None:
+        if not shares:  # no test: the next one deals to all
+            return
+        if client_id not in shares:
+            first = next(iter(shares.values()))
+            shares[client_id] = Share(len(shares), first.of, len(shares) - first.of + 1)
+            _log.info("Worker %s joins in mid-run: its users get rooms of their own.", client_id)
+        send_shares(client_id)
 
     def on_report(data: dict[str, Any], **_: Any) -> None:
         if _KEY in data:
@@ -267,6 +282,8 @@ def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinato
 
     on: Any = environment.events  # Locust does not annotate its hooks
     on.test_start.add_listener(on_start)
+    on.test_stop.add_listener(lambda **_: shares.clear())
+    on.worker_connect.add_listener(on_connect)
     on.worker_report.add_listener(on_report)
     on.test_stopping.add_listener(drain)
     on.quitting.add_listener(on_quitting)

@@ -211,8 +211,7 @@ class Herd:
         return tokens[self._number(session) % len(tokens)] if tokens else None
 
     def _number(self, session: Session) -> int:
-        share = self.settings.share
-        return session.place * share.of + share.position
+        return self.settings.share.number(session.place)
 
     def room_name(self, room: Room) -> str:
         """Return the name of a room on the server."""
@@ -238,7 +237,7 @@ class Herd:
         tally = self.measures.tally
         began = last_change = monotonic_ns()
         received = tally.received
-        while tally.in_flight > 0:
+        while tally.in_flight > 0 or any(session.client.holds_back for session in self._sessions.values()):
             gevent.sleep(0.02)
             now = monotonic_ns()
             if tally.received != received:
@@ -246,6 +245,8 @@ class Herd:
             if now - last_change > QUIET_SECONDS * 1e9 or now - began > LONGEST_DRAIN * 1e9:
                 break
         self._sweeper.kill()
+        for session in self._sessions.values():
+            session.client.give_up("skipped: held back until the end")
         for room in self._rooms.values():
             room.close_books()
 

@@ -77,9 +77,7 @@ class Member:
         target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file)
         self._final = False
         plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed, settings.tokens)
-        self.herd = Herd(
-            plan, target, islice(user_order(self._runner.user_classes), self.share.position, None, self.share.of)
-        )
+        self.herd = Herd(plan, target, self.share.dealt(user_order(self._runner.user_classes)))
         self._table = Table(self.herd.measures)
         self._began, self._cpu_then = time.monotonic(), time.process_time()
         self._health = Health(self._began, self._cpu_then)

@@ -20,6 +20,9 @@ class _Nobody:
     def take(self, payload: bytes, now: int) -> None:
         """Ignore the greeting."""
 
+    def relieved(self) -> None:
+        """Have nothing to send."""
+
     def lost(self, error: LostError) -> None:
         """Leave it to the herd to notice."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
 import ssl
 import subprocess
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 import pytest
+from websockets.utils import accept_key
 
 from loadtest._client import BUFFER_BYTES, Connection, connect
 from loadtest._reactor import Reactor
@@ -46,10 +49,14 @@ class Mailbox:
         self.messages: list[bytes] = []
         self.times: list[int] = []
         self.error: LostError | None = None
+        self.reliefs = 0
 
     def take(self, payload: bytes, now: int) -> None:
         self.messages.append(payload)
         self.times.append(now)
+
+    def relieved(self) -> None:
+        self.reliefs += 1
 
     def lost(self, error: LostError) -> None:
         self.error = error
@@ -265,18 +272,54 @@ def test_a_receiver_that_raises_costs_its_own_connection_only(
 
 def test_a_reader_that_stops_reading_fills_a_bounded_buffer(reactor: Reactor, server: RunningServer) -> None:
     """The echo server stops reading once nobody takes its echoes; then sends are refused, and nothing blocks."""
-
-    class Deaf(Mailbox):
-        pass
-
-    connection = open_at(reactor, f"{server.url}/ws/echo", Deaf())
+    box = Mailbox()
+    connection = open_at(reactor, f"{server.url}/ws/echo", box)
     reactor._epoll.modify(connection._fd, 0)  # never readable again
     sent = 0
     while connection.send_text(b"x" * 60_000):
         sent += 60_000
         assert sent < 1 << 30
+    assert connection.congested
+    assert box.reliefs == 0
     assert len(connection._pending) <= BUFFER_BYTES + 70_000
     connection.abort()
+
+
+def test_what_is_sent_to_a_server_that_does_not_read_waits_here_and_not_in_the_system(reactor: Reactor) -> None:
+    """So that what counts as sent has left: the system alone would take megabytes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken: list[socket.socket] = []
+
+        def accept() -> None:
+            client, _ = listening.accept()
+            taken.append(client)
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += client.recv(4096)
+            key = re.findall(rb"Sec-WebSocket-Key: (\S+)", request)[0].decode()
+            client.sendall(ACCEPTED + f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode())
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        box = Mailbox()
+        connection = open_at(reactor, f"ws://127.0.0.1:{listening.getsockname()[1]}/", box)
+        thread.join()
+        with taken[0] as client:
+            sent = 0
+            while not connection.congested:
+                assert connection.send_text(b"x" * 1000)
+                sent += 1008
+            window = client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            assert sent < 2 * window
+            client.setblocking(False)
+
+            def relieved() -> bool:
+                with contextlib.suppress(BlockingIOError):
+                    client.recv(1 << 16)
+                return box.reliefs > 0
+
+            until(relieved)
+            connection.abort()
 
 
 # --- TLS ---
