@@ -18,11 +18,13 @@ import socket
 import ssl
 import sys
 import time
+from contextlib import suppress
 from itertools import count, cycle
 from statistics import median
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 ROOM = dict[ServerConnection, None]
 
@@ -93,6 +95,10 @@ class OddServer:
             task.add_done_callback(lambda done: done.exception())
 
     async def serve(self, client: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await self.converse(client)
+
+    async def converse(self, client: ServerConnection) -> None:
         came = time.monotonic()
         room: ROOM = {}
         await self.tell(client, {"type": "connected", "clientId": "x"})
