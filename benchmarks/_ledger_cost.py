@@ -62,7 +62,7 @@ class _Forgetful(ChatClient):
 
     __slots__ = ()
 
-    def _deliver(self, *_fields: int) -> None:
+    def _deliver(self, fields: tuple[int, int, int, int, int, int, int], now: int) -> None:
         """Forget it."""
 
 

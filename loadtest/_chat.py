@@ -265,13 +265,13 @@ class ChatClient:
         """Take one message; called by the connection in the hub."""
         fields = _stamp.from_payload(payload)
         if fields is not None:
-            self._deliver(*fields, now)
+            self._deliver(fields, now)
         elif not payload.startswith(_NOTICES):
             self._take_decoded(payload, now)
 
-    def _deliver(  # noqa: PLR0917 # the fields of a stamp, in the hot path
-        self, intended: int, sent: int, _host: int, origin: int, room: int, slot: int, seq: int, now: int
-    ) -> None:
+    def _deliver(self, fields: tuple[int, int, int, int, int, int, int], now: int) -> None:
+        """Enter one delivery, by the fields of its stamp."""
+        intended, sent, _, origin, room, slot, seq = fields
         stay = self.stay
         if stay is None:
             return
@@ -295,7 +295,7 @@ class ChatClient:
             text = message.get("text")
             stamp = _stamp.from_text(text) if isinstance(text, str) else None
             if stamp is not None:
-                self._deliver(*stamp, now)
+                self._deliver(stamp, now)
         elif kind == "pong":
             self._take_pong(message, now)
         elif kind == "roomJoined" and self.stay is not None:

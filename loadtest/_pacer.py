@@ -5,7 +5,7 @@ A sleeping greenlet per user would cost a switch and a timer for each message; t
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from itertools import count
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
@@ -80,11 +80,14 @@ class Pacer:
         for _ in range(_AT_ONCE):
             if not heap or heap[0][0] > now:
                 return
-            at, _, act, ticket = heappop(heap)
+            at, _, act, ticket = heap[0]
             if ticket.cancelled:
+                heappop(heap)
                 continue
             try:
+                due = next(ticket.timeline)
+                heapreplace(heap, (ticket.start + due.at, next(self._order), due.act, ticket))
                 ticket.actor.act(act, at)
-                self._push(ticket)
             except Exception as error:  # noqa: BLE001 # it must not stop the others' timelines
+                ticket.cancelled = True
                 self._on_fault(error)

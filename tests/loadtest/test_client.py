@@ -12,7 +12,7 @@ import threading
 import time
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import pytest
@@ -31,6 +31,7 @@ from loadtest._target import (
     join_url,
     resolve,
 )
+from server.frames import text_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,13 +82,24 @@ def reactor(faults: list[Exception]) -> Iterator[Reactor]:
     made.close()
 
 
+ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+
+
+def accepted(request: bytes) -> bytes:
+    """Return the answer that agrees to a handshake."""
+    key = re.findall(rb"Sec-WebSocket-Key: (\S+)", request)[0].decode()
+    return ACCEPTED + f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode()
+
+
 class Scripted:
     """A TCP server that answers one connection with bytes from a script, after the request's head came."""
 
-    def __init__(self, *answers: bytes, hold: bool = False) -> None:
+    def __init__(self, *answers: bytes, hold: bool = False, accepts: bool = False, pause: float = 0.0) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"ws://127.0.0.1:{self._socket.getsockname()[1]}/"
         self._answers = answers
+        self._accepts = accepts
+        self._pause = pause
         self._hold = threading.Event()
         if not hold:
             self._hold.set()
@@ -100,8 +112,11 @@ class Scripted:
             request = b""
             while b"\r\n\r\n" not in request:
                 request += client.recv(4096)
+            if self._accepts:
+                client.sendall(accepted(request))
             for answer in self._answers:
                 client.sendall(answer)
+                time.sleep(self._pause)
             self._hold.wait(PATIENCE)
 
     def close(self) -> None:
@@ -114,8 +129,8 @@ class Scripted:
 def scripted() -> Iterator[Callable[..., Scripted]]:
     made: list[Scripted] = []
 
-    def start(*answers: bytes, hold: bool = False) -> Scripted:
-        made.append(Scripted(*answers, hold=hold))
+    def start(*answers: bytes, **how: Any) -> Scripted:
+        made.append(Scripted(*answers, **how))
         return made[-1]
 
     yield start
@@ -178,8 +193,6 @@ def test_the_plain_peer_shakes_hands_too(reactor: Reactor, plain_peer: Running) 
 
 
 # --- handshakes ---
-
-ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
 
 @pytest.mark.parametrize(
@@ -296,8 +309,7 @@ def test_what_is_sent_to_a_server_that_does_not_read_waits_here_and_not_in_the_s
             request = b""
             while b"\r\n\r\n" not in request:
                 request += client.recv(4096)
-            key = re.findall(rb"Sec-WebSocket-Key: (\S+)", request)[0].decode()
-            client.sendall(ACCEPTED + f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode())
+            client.sendall(accepted(request))
 
         thread = threading.Thread(target=accept)
         thread.start()
@@ -394,3 +406,35 @@ def test_a_certificate_of_one_s_own_authority_is_trusted(
     assert target.tls is not None
     assert target.tls.verify_mode is ssl.CERT_REQUIRED
     assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+
+
+# --- what comes in one piece, or in many ---
+
+
+def test_an_end_that_comes_together_with_the_last_words_is_noticed(
+    reactor: Reactor, scripted: Callable[..., Scripted]
+) -> None:
+    """The system tells of each change once: of data and end at the same time in one word."""
+    for size in (10, 200, 70_000, 131_072 - 10):
+        box = Mailbox()
+        words = text_frame(b"x" * size)
+        script = scripted(words, accepts=True)
+        connection = open_at(reactor, script.url, box)
+        script.close()
+        until(lambda box=box: box.error)  # type: ignore[misc]
+        assert [len(message) for message in box.messages] == [size]
+        assert not connection.is_open
+    assert len(reactor) == 0
+
+
+def test_frames_are_told_apart_wherever_the_stream_is_cut(reactor: Reactor, scripted: Callable[..., Scripted]) -> None:
+    frames = [text_frame(b"a" * size) for size in (0, 1, 2, 125, 126, 65_535, 65_536)]
+    fragments = [b"\x01\x02he", b"\x00\x01l", b"\x80\x02lo"]
+    whole = b"".join([*frames, *fragments, b"\x89\x00", *frames])
+    cuts = sorted(Random(4).sample(range(len(whole)), 40))
+    pieces = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    box = Mailbox()
+    open_at(reactor, scripted(*pieces, accepts=True, pause=0.002, hold=True).url, box)
+    sizes = [0, 1, 2, 125, 126, 65_535, 65_536]
+    until(lambda: len(box.messages) == 2 * len(sizes) + 1)
+    assert [len(message) for message in box.messages] == [*sizes, len(b"hello"), *sizes]
