@@ -1,10 +1,9 @@
-"""What the load generator itself costs: CPU per delivery, memory, and the part of its ledger and statistics.
+"""What the load generator itself costs: CPU per delivery, and memory.
 
     python -m benchmarks.engine --rounds 3
 
-CPU and memory are those of a whole `locust -f loadtest` process in its steady state, which has a core of its own where
-there are two; deliveries are those it counts meanwhile. The ledger and the statistics are compared with an engine that
-takes the same deliveries without them, in turns within one process.
+Both are those of a whole `locust -f loadtest` process in its steady state, which has a core of its own where there are
+two; deliveries are those it counts meanwhile.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks._ledger_cost import cost_of_ledger
 from benchmarks.peers import ROOT, PeerError, running, stampede_command
 
 if TYPE_CHECKING:
@@ -56,7 +54,6 @@ class Load:
 LOADS: Final = (Load(200, 100, 10.0, 6), Load(200, 100, 2.5, 10), Load(2000, 20, 0.5, 15))
 CROWD: Final = Load(10_000, 20, 0.02, 0)
 CROWD_GOAL_MIB: Final = 400
-LEDGER_GOAL: Final = 0.20
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +165,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each load (%(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="window of a round (%(default)s)")
-    parser.add_argument("--turns", type=int, default=40, help="turns with and without a ledger (%(default)s)")
-    parser.add_argument("--only", choices=("cpu", "memory", "ledger"), help="measure one of the three")
+    parser.add_argument("--only", choices=("cpu", "memory"), help="measure one of the two")
     options = parser.parse_args(arguments)
-    if min(options.rounds, options.turns) < 1 or options.seconds <= 0:
-        print("give a round, a turn and some seconds at least", file=sys.stderr)
+    if options.rounds < 1 or options.seconds <= 0:
+        print("give a round and some seconds at least", file=sys.stderr)
         return 2
     try:
         if options.only in (None, "cpu"):
@@ -186,12 +182,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(
                 f"\n{CROWD.users:,} connected users in one process: {cost.memory_mib:.0f} MiB (goal {CROWD_GOAL_MIB})"
             )
-        if options.only in (None, "ledger"):
-            print()
-            for load in LOADS[1:]:
-                print(
-                    cost_of_ledger(load.users, load.room_size, load.deliveries_per_s, options.turns).line(LEDGER_GOAL)
-                )
     except (PeerError, OSError) as problem:
         print(problem, file=sys.stderr)
         return 2

@@ -1,12 +1,16 @@
 """What the ledger and the statistics of the load generator add to the CPU of its engine.
 
+    python -m benchmarks.ledger --turns 40
+
 Two crowds in one process talk in turns on the same server: one counts and times every delivery, the other reads it,
 decodes its stamp and forgets it. What else happens on the machine happens to both.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -26,9 +30,13 @@ from loadtest._table import Table
 from loadtest._target import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from loadtest._target import Target
+
+GOAL: Final = 0.20
+LOADS: Final = ((200, 100, 50_000), (2000, 20, 19_000))
+"""Users, users in a room, and deliveries a second."""
 
 _TIMEOUT: Final = 60.0
 _TURN_SECONDS: Final = 1.0
@@ -40,7 +48,7 @@ class LedgerCost:
     """CPU of a delivery in us with the ledger and statistics, and without; medians of the turns."""
 
     users: int
-    deliveries_per_s: float
+    deliveries_per_s: int
     counted_us: float
     bare_us: float
 
@@ -49,11 +57,11 @@ class LedgerCost:
         """What they add, as a part of the engine's own."""
         return self.counted_us / self.bare_us - 1
 
-    def line(self, goal: float) -> str:
+    def __str__(self) -> str:
         """Return it in words."""
         return (
-            f"ledger and statistics add {self.part:.1%} to the engine's {self.bare_us:.1f} us at "
-            f"{self.deliveries_per_s:,.0f} deliveries/s over {self.users:,} users (goal: below {goal:.0%})"
+            f"{self.deliveries_per_s:,} deliveries/s over {self.users:,} users: ledger and statistics add "
+            f"{self.part:.1%} to the {self.bare_us:.1f} us of the engine (goal: below {GOAL:.0%})"
         )
 
 
@@ -109,7 +117,7 @@ def _lost() -> None:
     raise PeerError("the server dropped a user")
 
 
-def cost_of_ledger(users: int, room_size: int, deliveries_per_s: float, turns: int) -> LedgerCost:
+def cost_of_ledger(users: int, room_size: int, deliveries_per_s: int, turns: int) -> LedgerCost:
     """Measure it over so many turns of either crowd.
 
     Raises:
@@ -146,3 +154,26 @@ def _take_turns(crowds: list[_Crowd], messages_per_s: float, turns: int) -> Iter
         costs = {index: crowds[index].talk(messages_per_s) for index in order}
         if turn >= 0:
             yield costs[0], costs[1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the cost at some loads; exit code 0, or 2 with one line for what is unusable."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ledger", description=__doc__.partition("\n")[0])
+    parser.add_argument("--turns", type=int, default=40, help="turns of a second with and without (%(default)s)")
+    parser.add_argument("--users", type=int, help="measure so many users, in rooms of 10, five messages a second each")
+    options = parser.parse_args(arguments)
+    if options.turns < 1 or (options.users is not None and options.users < 2):
+        print("give a turn and two users at least", file=sys.stderr)
+        return 2
+    loads = LOADS if options.users is None else ((options.users, 10, 45 * options.users),)
+    try:
+        for users, room_size, deliveries_per_s in loads:
+            print(cost_of_ledger(users, room_size, deliveries_per_s, options.turns), flush=True)
+    except (PeerError, OSError) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
