@@ -12,8 +12,8 @@ splitting frames (CPU per delivery, lowest to highest of several runs; epoll and
 Edge-triggered, since the kernel asks a socket twice otherwise: a tenth of what reading one costs.
 
 In a real run against the bundled server, sending and statistics included (`python -m benchmarks.engine`): 8.5 us at
-50 000/s over 200 users, 17 us at 19 000/s over 2 000 users, 4.7 us saturated at 206 000/s. Opening a connection with its
-handshake costs 0.4 ms. A user takes 17 KB, Locust's greenlet included: 10 000 users in 220 MB.
+50 000/s over 200 users, 17 us at 19 000/s over 2 000 users, 4.7 us saturated at 206 000/s. Opening a connection with
+its handshake costs 0.4 ms. A user takes 17 KB, Locust's greenlet included: 10 000 users in 220 MB.
 """
 
 from __future__ import annotations
