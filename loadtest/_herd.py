@@ -42,6 +42,9 @@ CONNECTING_AT_ONCE: Final = 32
 SWEEP_SECONDS: Final = 5.0
 """A delivery that has not come after one to two of these is lost."""
 
+SWEEP_AT_ONCE: Final = 300_000
+"""Nanoseconds of sweeping after which deliveries get their turn."""
+
 QUIET_SECONDS: Final = 3.0
 """At the end, how long nothing must have come until the rest counts as lost."""
 
@@ -270,9 +273,12 @@ class Herd:
     def _sweep(self) -> None:
         while True:
             gevent.sleep(SWEEP_SECONDS)
+            began = monotonic_ns()
             for room in list(self._rooms.values()):
                 for _ in room.sweep_in_steps():
-                    gevent.sleep(0)
+                    if monotonic_ns() - began > SWEEP_AT_ONCE:
+                        gevent.sleep(0)
+                        began = monotonic_ns()
 
     def _on_fault(self, error: Exception) -> None:
         """Keep what must never happen visible without letting it hurt the others."""
