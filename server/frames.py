@@ -50,6 +50,11 @@ class FrameSplitter:
         self._fragments: int | None = None  # size so far of a fragmented message in progress
         self._condemned = False
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is kept, and the next bytes begin a message: a lone text frame then needs no splitting."""
+        return not self._rest and not self._condemned and self._fragments is None
+
     def split(self, data: bytes) -> list[bytes]:
         """Take received bytes and return what is complete: text payloads, and `WholeFrame`s for the protocol."""
         if self._rest:

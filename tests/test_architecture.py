@@ -73,7 +73,7 @@ ROOMS = {
     "grafana": {"metrics.catalog"},
     "loadtest": {"metrics", "server.frames", "server.messages"},
     "capacity": {"metrics"},
-    "benchmarks": {"server.frames"},
+    "benchmarks": {"loadtest", "server.frames"},
 }
 
 # Pure modules: no sockets, no clocks, no randomness, no threads of their own.
