@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from capacity.bracket import Bounds, Trial, bounds, settled
 from capacity.limiting import Limit, limiting_signal
 from capacity.projection import Projection, project
 from capacity.record import Answer
-from capacity.search import Bounds, Ending, Plan, Trial, bounds
+from capacity.search import Ending, Plan
 from capacity.verdict import DEFAULT_LIMITS, Outcome
 from capacity.words import about, count, listing
 
@@ -102,7 +103,8 @@ class Question:
 
 def answer_of(question: Question, steps: Sequence[StepRecord], ending: Ending | None) -> Answer:
     """Answer from the recorded steps; `ending` is None for a run that was cut short."""
-    found = bounds(trials_of(steps))
+    trials = trials_of(steps)
+    found = bounds(trials) if question.plan.given else settled(trials, question.plan.confirmations)
     failing = _step_at(steps, found.fails_at, Outcome.FAIL)
     giving_up = _step_at(steps, found.given_up_at, Outcome.INVALID)
     generator_at = found.given_up_at if giving_up is not None and _generator_gave_out(giving_up) else None
@@ -225,15 +227,21 @@ class _Teller:
             )
         if self.found.fails_at is not None and self.limit:
             first = self.limit.evidence[0] if self.limit.evidence else ""
-            between = f" At {count(self.found.wavers_at)} it wavers." if self.found.wavers_at else ""
             fails_at = count(self.found.fails_at)
-            return f"At {fails_at} it does not; first to give out: {self.limit.signal} ({first}).{between}"
+            return f"At {fails_at} it does not; first to give out: {self.limit.signal} ({first}).{self._between()}"
+        if self.found.wavers_at:
+            return self._between().strip()
         if ending is Ending.NOT_REACHED:
             return f"Its limit was not reached: every level up to the cap passed{f' ({cpu})' if cpu else ''}."
         if ending in (Ending.BUDGET, Ending.UNMEASURABLE):
             why = "the time was up" if ending is Ending.BUDGET else "; ".join(self.steps[-1].reasons)
             return f"Its limit was not reached: {why}{f' ({cpu})' if cpu else ''}."
         return ""
+
+    def _between(self) -> str:
+        """Say what the levels inside the interval did."""
+        once = f" At {count(self.found.failed_once_at)} it failed once." if self.found.failed_once_at else ""
+        return (f" At {count(self.found.wavers_at)} it wavers." if self.found.wavers_at else "") + once
 
     def _taken(self) -> str:
         """Say that the search ended below a level at which others held the core, where it did."""

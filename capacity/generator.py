@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from capacity.settings import Settings
 
 _START_S: Final = 30.0
-RAMP_S: Final = 2.0
+RAMP_S: Final = 1.0
 _LEAST_SPAWN_RATE: Final = 50
 _ATTEMPTS: Final = 4
 

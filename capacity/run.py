@@ -147,6 +147,7 @@ class CapacityRun:
             settle_s=self.settings.settle,
             window_s=self.settings.window,
             spans=self._spans(),
+            calm_ms=DEFAULT_LIMITS.lag_ms(self.settings.levels),
             clock=self.clock,
         )
         began = self.clock()

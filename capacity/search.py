@@ -7,20 +7,25 @@ It keeps no state of its own, so a run resumes from its list of trials. In order
    or the whole search when data is missing rather than the generator at its limit. Below a level given up that
    way, bisection may still sharpen 'at least N'; there one invalid step lowers the bound.
 3. A fail while others used the server's core is repeated at once, and forgotten when the level then passes.
-4. Bisect until the bracket's relative width is small enough.
-5. Measure both ends again: a failing upper end once, since one disturbance must not set the answer (a first fail
-   is overturned by two passes), the lower end until it is confirmed. A level that has done both is measured a third
-   time; then it fails by majority, or it *wavers*: too high to be held, not high enough to fail. Wavering levels
-   lie inside the answer's interval, so that noise widens it instead of moving it.
-6. With the budget running out, confirmations come before everything else.
+4. Bisect until the bracket's relative width is small enough. A level that has both passed and failed is measured a
+   third time; then it fails by majority (a first fail is overturned by two passes), or it *wavers*: too high to be
+   held, not high enough to fail. Below it the next level is one width lower, for to halve the way down to it would
+   take steps that noise needs elsewhere. Wavering levels lie inside the answer's interval, so that noise widens it
+   instead of moving it.
+5. Measure the lower end again until it is confirmed, then the failing upper end as often, since one disturbance must
+   not set the answer either.
+6. Looking further never takes the time that a confirmation needs: until some level is confirmed, enough of the budget
+   is kept to do that, and a step for a confirmation that fails. The answer's ends are those that a second look
+   confirmed, where there are such (`settled`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from capacity.bracket import Bounds, Standing, Trial, bounds, by_level, is_disturbed_fail, settled, standings
 from capacity.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -73,21 +78,6 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One step that was taken.
-
-    Attributes:
-        data_missing: tells an invalid step for want of data from one at the generator's limit.
-        disturbed: whether others used a good part of the server's core meanwhile.
-    """
-
-    users: int
-    outcome: Outcome
-    data_missing: bool = False
-    disturbed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """Take a step at this level next."""
 
@@ -102,85 +92,8 @@ class Finished:
     ending: Ending
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What the trials say.
-
-    Attributes:
-        low: highest level that holds below every level that does not; 0 for none.
-        passes: how often `low` passed.
-        fails_at: lowest failing level.
-        given_up_at: lowest level that could not be measured, of those above `low`.
-        wavers_at: lowest level that sometimes passes and sometimes fails, of those above `low`.
-        below_fail: highest level under `fails_at` that does not plainly fail.
-    """
-
-    low: int
-    passes: int
-    fails_at: int | None
-    given_up_at: int | None
-    wavers_at: int | None = None
-    below_fail: int = 0
-
-    @property
-    def high(self) -> int | None:
-        """The lowest level that does not hold, for whatever reason."""
-        known = (self.fails_at, self.given_up_at, self.wavers_at)
-        return min((level for level in known if level is not None), default=None)
-
-
-class _Standing(StrEnum):
-    HOLDS = "holds"
-    FAILS = "fails"
-    UNDECIDED = "undecided"
-    WAVERS = "wavers"
-    GIVEN_UP = "given up"
-
-
-def _standing(outcomes: Sequence[Outcome]) -> _Standing:
-    """Sum up the outcomes of one level, in the order they came."""
-    valid = [outcome for outcome in outcomes if outcome is not Outcome.INVALID]
-    fails = valid.count(Outcome.FAIL)
-    passes = len(valid) - fails
-    if fails and passes:
-        if len(valid) == 2:
-            return _Standing.UNDECIDED
-        if fails == 1 and valid[0] is Outcome.FAIL:
-            return _Standing.HOLDS
-        return _Standing.FAILS if fails > passes + 1 else _Standing.WAVERS
-    if fails:
-        return _Standing.FAILS
-    return _Standing.GIVEN_UP if len(outcomes) - len(valid) > passes else _Standing.HOLDS
-
-
-def _by_level(trials: Sequence[Trial]) -> dict[int, list[Outcome]]:
-    """Return the outcomes of each level, without disturbed fails that the next step there overturned."""
-    levels: dict[int, list[Trial]] = {}
-    for trial in trials:
-        taken = levels.setdefault(trial.users, [])
-        if trial.outcome is Outcome.PASS and taken and _is_disturbed_fail(taken[-1]):
-            taken.pop()
-        taken.append(trial)
-    return {users: [trial.outcome for trial in taken] for users, taken in levels.items()}
-
-
-def _is_disturbed_fail(trial: Trial) -> bool:
-    return trial.disturbed and trial.outcome is Outcome.FAIL
-
-
-def bounds(trials: Sequence[Trial]) -> Bounds:
-    """Return the bracket that the trials leave."""
-    levels = _by_level(trials)
-    standing = {users: _standing(outcomes) for users, outcomes in levels.items()}
-    fails_at = min((u for u, s in standing.items() if s is _Standing.FAILS), default=None)
-    not_holding = [users for users, s in standing.items() if s is not _Standing.HOLDS]
-    ceiling = min(not_holding, default=float("inf"))
-    low = max((u for u, s in standing.items() if s is _Standing.HOLDS and u < ceiling), default=0)
-    given_up = [u for u, s in standing.items() if s is _Standing.GIVEN_UP and u > low]
-    passes = levels[low].count(Outcome.PASS) if low else 0
-    wavers_at = min((u for u, s in standing.items() if s is _Standing.WAVERS and u > low), default=None)
-    below = [u for u, s in standing.items() if fails_at is not None and u < fails_at and s is not _Standing.GIVEN_UP]
-    return Bounds(low, passes, fails_at, min(given_up, default=None), wavers_at, max(below, default=0))
+_SPARE: Final = 1
+"""Steps kept for confirmations that fail."""
 
 
 def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: float) -> Step | Finished:
@@ -236,8 +149,7 @@ def _after_invalid(trials: Sequence[Trial]) -> Step | Finished | None:
     last = trials[-1]
     if in_a_row >= 2 and all(trial.data_missing for trial in trials[-2:]):
         return Finished(Ending.UNMEASURABLE)
-    standing = {users: _standing(outcomes) for users, outcomes in _by_level(trials).items()}
-    sharpening = any(users > last.users and s is _Standing.GIVEN_UP for users, s in standing.items())
+    sharpening = any(users > last.users and s is Standing.GIVEN_UP for users, s in standings(trials).items())
     if in_a_row == 1 and not sharpening:
         return Step(last.users, Purpose.REPEAT)
     if in_a_row >= 2 and not bounds(trials).low:
@@ -248,32 +160,36 @@ def _after_invalid(trials: Sequence[Trial]) -> Step | Finished | None:
 def _after_disturbance(trials: Sequence[Trial]) -> Step | None:
     last = trials[-1]
     again = len(trials) > 1 and trials[-2].users == last.users and trials[-2].outcome is Outcome.FAIL
-    return Step(last.users, Purpose.REPEAT) if _is_disturbed_fail(last) and not again else None
+    return Step(last.users, Purpose.REPEAT) if is_disturbed_fail(last) and not again else None
 
 
 def _search_on(plan: Plan, trials: Sequence[Trial], affordable: int) -> Step | Finished:
     found = bounds(trials)
-    levels = _by_level(trials)
-    undecided = [users for users, outcomes in levels.items() if _standing(outcomes) is _Standing.UNDECIDED]
+    levels = by_level(trials)
     needed = max(0, 1 + plan.confirmations - found.passes) if found.low else 0
-    high = found.high
-    if undecided and affordable > max(needed, plan.confirmations - 1):
-        return Step(min(undecided), Purpose.RECHECK)
+    secured = settled(trials, plan.confirmations).passes > plan.confirmations
     target = _target(plan, found)
-    # A new level that passes has to be confirmed from scratch; without time for that it could not be the answer.
-    if target is not None and affordable > plan.confirmations:
-        return Step(target, Purpose.RAMP if high is None else Purpose.BISECT)
-    upper = found.fails_at if found.wavers_at is not None else high
-    if (
-        target is None
-        and upper is not None
-        and levels[upper].count(Outcome.FAIL) <= plan.confirmations
-        and affordable > max(needed, plan.confirmations)
-    ):
-        return Step(upper, Purpose.RECHECK)
-    if needed:
+    if affordable > _kept(plan, found, needed, secured=secured):
+        undecided = [users for users, s in standings(trials).items() if s is Standing.UNDECIDED]
+        if undecided:
+            return Step(min(undecided), Purpose.RECHECK)
+        if target is not None:
+            return Step(target, Purpose.RAMP if found.high is None else Purpose.BISECT)
+    if needed and (not secured or affordable >= needed):
         return Step(found.low, Purpose.CONFIRM)
+    upper = found.fails_at if found.high != found.given_up_at else None
+    if upper is not None and levels[upper].count(Outcome.FAIL) <= plan.confirmations:
+        return Step(upper, Purpose.RECHECK)
     return Finished(_ending(found, searched_out=target is None))
+
+
+def _kept(plan: Plan, found: Bounds, needed: int, *, secured: bool) -> int:
+    """Return how many steps must be left after one that looks further."""
+    if not found.low:
+        return 0
+    if secured:
+        return needed
+    return plan.confirmations + (_SPARE if found.high is not None else 0)
 
 
 def _target(plan: Plan, found: Bounds) -> int | None:
@@ -282,6 +198,8 @@ def _target(plan: Plan, found: Bounds) -> int | None:
         return _further(plan, found.low)
     if not found.low or (found.high - found.low) > plan.width * found.low:
         middle = (found.low + found.high) / 2 if found.low else found.high / plan.factor
+        if found.low and found.high == found.wavers_at:
+            middle = found.high / (1 + plan.width)
         level = _between(plan, found.low, middle, found.high)
         if level is not None:
             return level

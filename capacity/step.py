@@ -10,10 +10,12 @@ backlog, or a server caught in its overload, is never another level's latency, n
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from capacity.arrival import Intake, portions
 from capacity.generator import RAMP_S
 from capacity.window import ClientWindow, MissingDataError, ServerWindow, client_window, quantile_ms, server_window
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 _PROBE_S: Final = 1.0
 _POLL_S: Final = 0.2
-_ARRIVAL_S: Final = RAMP_S + 6.0
+_LOOK_S: Final = 0.4
+_ARRIVAL_S: Final = RAMP_S + 10.0
 _RECOVERY_S: Final = 15.0
 _RESTING_USERS: Final = 1
 _PACE: Final = 0.1
@@ -82,9 +85,11 @@ class Stepper:
     """Takes steps one after another against the same generator and server."""
 
     __slots__ = (
+        "_calm_ms",
         "_clock",
         "_generator",
         "_last",
+        "_present",
         "_server",
         "_settle_s",
         "_sleep",
@@ -104,6 +109,7 @@ class Stepper:
         settle_s: float,
         window_s: float,
         spans: Sequence[Span] = (),
+        calm_ms: float = 50.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -113,6 +119,8 @@ class Stepper:
         self._settle_s = settle_s
         self._window_s = window_s
         self._spans = tuple(spans)
+        self._calm_ms = calm_ms
+        self._present = 0  # users asked for last
         self._clock = clock
         self._sleep = sleep
         self._last: tuple[Snapshot, ServerSample] | None = None
@@ -128,9 +136,10 @@ class Stepper:
         began = self._clock()
         if self._unsteady_at is not None and users <= self._unsteady_at:
             self._rest()
-        self._generator.set_users(users)
-        self._arrive(users)
-        self._unsteady_at = None if self._settle() else users
+        coming = self._clock()
+        p99 = self._arrive(users)
+        patience_s = max(self._settle_s, _RECOVERY_S - (self._clock() - coming))
+        self._unsteady_at = None if self._settle(p99, patience_s) else users
         settled = self._clock()
         readings = self._measure(settled)
         (_, before, server_before) = readings[0]
@@ -170,6 +179,7 @@ class Stepper:
         """Send almost everybody home and wait until the server has noticed."""
         self._watcher.phase("letting the server recover", RAMP_S)
         self._generator.set_users(_RESTING_USERS)
+        self._present = _RESTING_USERS
         deadline = self._clock() + _RECOVERY_S
         while self._clock() < deadline:
             snapshot, sample = self._read()
@@ -180,29 +190,50 @@ class Stepper:
                 return
             self._wait(_POLL_S)
 
-    def _arrive(self, users: int) -> None:
-        """Wait until as many users as asked for are in their rooms; they may never all get there."""
+    def _arrive(self, users: int) -> float | None:
+        """Bring users on in portions until all are in their rooms, which may never be; return the latest p99."""
         self._watcher.phase("bringing users on", RAMP_S)
         deadline = self._clock() + _ARRIVAL_S
-        while self._clock() < deadline:
-            snapshot, _ = self._read()
-            if snapshot.users == users and snapshot.ready == users:
-                return
-            self._wait(_POLL_S)
+        p99 = None
+        for portion in portions(self._present, users):
+            self._generator.set_users(portion)
+            taken, p99 = self._take_in(portion, deadline)
+            if not taken and portion != users:
+                self._generator.set_users(users)
+                self._take_in(users, deadline)
+                break
+        self._present = users
+        return p99
 
-    def _settle(self) -> bool:
+    def _take_in(self, users: int, deadline: float) -> tuple[bool, float | None]:
+        """Wait until these users are in their rooms and their coming is worked off; tell whether it is, and p99."""
+        intake = Intake(self._calm_ms)
+        p99 = None
+        before = self._last[0] if self._last else self._read()[0]
+        while self._clock() < deadline and not intake.is_hopeless:
+            self._wait(_POLL_S)
+            after, _ = self._read()
+            probe = _probe(before, after)
+            if probe is None or probe.seconds < _LOOK_S:
+                continue
+            before = after
+            p99 = quantile_ms(probe.latency_intended, 0.99)
+            if probe.expected:
+                p50 = quantile_ms(probe.latency_intended, 0.5)
+                intake.look(math.inf if p50 is None else p50)
+            if after.users == users and after.ready == users and (intake.is_taken or not probe.expected):
+                return True, p99
+        return False, p99
+
+    def _settle(self, p99_before: float | None, patience_s: float) -> bool:
         """Wait until deliveries keep pace at a stable latency, or are behind without catching up; tell which."""
         self._watcher.phase("settling", self._settle_s)
         began = self._clock()
         before, _ = self._read()
-        p99_before: float | None = None
-        while self._clock() - began < _RECOVERY_S:
+        while self._clock() - began < patience_s:
             self._wait(_PROBE_S)
             after, _ = self._read()
-            try:
-                probe = client_window(before, after)
-            except MissingDataError:
-                probe = None
+            probe = _probe(before, after)
             waited = self._clock() - began
             p99 = quantile_ms(probe.latency_intended, 0.99) if probe else None
             if probe and _is_steady(probe, p99_before, p99):
@@ -233,6 +264,13 @@ class Stepper:
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
             self._sleep(seconds)
+
+
+def _probe(before: Snapshot, after: Snapshot) -> ClientWindow | None:
+    try:
+        return client_window(before, after)
+    except MissingDataError:
+        return None
 
 
 def _nearest(

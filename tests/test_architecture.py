@@ -97,6 +97,8 @@ PURE = [
     "metrics.catalog",
     "metrics.levels",
     "metrics.loglinear",
+    "capacity.arrival",
+    "capacity.bracket",
     "capacity.compare",
     "capacity.limiting",
     "capacity.model",

@@ -51,8 +51,14 @@ def peer(*flags: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 def capacity(*flags: str, meanwhile: Callable[[subprocess.Popen[str]], None] | None = None) -> tuple[int, Report]:
-    """Run `python -m capacity` to its end."""
-    with tempfile.TemporaryDirectory(prefix="stampede-proof-") as folder:
+    """Run `python -m capacity` to its end; its report stays in a new folder of `STAMPEDE_PROOFS`, where that is set."""
+    kept = os.environ.get("STAMPEDE_PROOFS")
+    with contextlib.ExitStack() as stack:
+        if kept:
+            Path(kept).mkdir(parents=True, exist_ok=True)
+            folder = tempfile.mkdtemp(prefix=time.strftime("%H%M%S-"), dir=kept)
+        else:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stampede-proof-"))
         command = [sys.executable, "-m", "capacity", "--report", folder, "--runs", "", *flags]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         thread = threading.Thread(target=meanwhile, args=(process,)) if meanwhile else None

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.search import Bounds, Ending, Finished, Plan, Purpose, Step, Trial, bounds, next_move
+from capacity.bracket import Bounds, Trial, bounds, settled
+from capacity.search import Ending, Finished, Plan, Purpose, Step, next_move
 from capacity.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -189,7 +190,26 @@ def test_a_level_that_fails_its_confirmation_lowers_the_bound() -> None:
 @pytest.mark.parametrize("budget_s", [30, 50, 70, 90, 110])
 def test_a_short_budget_is_kept_for_confirmations(budget_s: float) -> None:
     trials, _, _ = search(Plan(), knee(1400), budget_s=budget_s)
-    assert bounds(trials).passes == 3
+    assert settled(trials, 2).passes == 3
+
+
+def test_the_answer_is_the_highest_level_that_was_confirmed() -> None:
+    trials = [Trial(users, PASS) for users in (200, 400, 400, 400, 800)]
+    assert bounds(trials).low == 800
+    assert settled(trials, 2) == Bounds(low=400, passes=3, fails_at=None, given_up_at=None)
+    assert settled(trials[:3], 2).low == 400  # none is confirmed: the highest that held
+
+
+def test_a_single_fail_is_the_upper_end_only_while_there_is_no_second() -> None:
+    trials = [Trial(200, PASS), Trial(400, FAIL)]
+    assert settled(trials, 2).fails_at == 400
+    found = settled([*trials, Trial(300, FAIL)], 2)
+    assert (found.fails_at, found.failed_once_at, found.high) == (400, 300, 300)
+
+
+def test_what_wavers_is_stepped_below_at_once() -> None:
+    trials = [Trial(800, PASS), Trial(1600, FAIL), Trial(1200, PASS), Trial(1200, FAIL), Trial(1200, FAIL)]
+    assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1100, Purpose.BISECT)
 
 
 def test_a_run_resumes_from_its_trials() -> None:
