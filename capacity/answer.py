@@ -252,9 +252,9 @@ class _Teller:
 
     def _load_at_low(self) -> str:
         step = _step_at(self.steps, self.found.low, Outcome.PASS)
-        if step is None or step.server_cpu is None:
+        if step is None or step.server_load is None:
             return ""
-        return f"server CPU at {count(self.found.low)} users: {step.server_cpu * 100:.0f} % of one core"
+        return f"server CPU at {count(self.found.low)} users: {step.server_load * 100:.0f} % of one core"
 
     def _projected(self) -> str:
         if self.projection is None:

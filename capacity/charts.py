@@ -187,9 +187,9 @@ def _draw_rates(axes: Axes, view: _View, pen: Pen) -> None:
 def _draw_cpu(axes: Axes, view: _View, pen: Pen) -> None:
     steps, answer = view.steps, view.report.answer
     pen.style(axes, x="users", y="% of one core")
-    y = _lines(axes, pen, steps, solid=("server_cpu", "server", 100))
+    y = _lines(axes, pen, steps, solid=("server_load", "server", 100))
     _draw_busiest(axes, steps, pen)
-    x, _ = _by_users(steps, "server_cpu")
+    x, _ = _by_users(steps, "server_load")
     at_low = next((cpu for users, cpu in zip(x, y, strict=True) if users == answer.supported_users), None)
     if answer.projected_users and at_low is not None:
         axes.plot(
@@ -287,7 +287,7 @@ def _latency_words(steps: Sequence[StepRecord]) -> str:
 def _load_words(steps: Sequence[StepRecord]) -> str:
     told = []
     for step in steps:
-        cpu = "unknown" if step.server_cpu is None else f"{step.server_cpu * 100:.0f} % of a core"
+        cpu = "unknown" if step.server_load is None else f"{step.server_load * 100:.0f} % of a core"
         rates = f"{step.delivered_per_s or 0:.0f} of {step.offered_per_s or 0:.0f} deliveries/s"
         told.append(f"{count(step.users)} users: {rates}, server CPU {cpu}")
     return f"{'; '.join(told)}."

@@ -130,7 +130,7 @@ class ServerSample:
         core_busy_s, core_steal_s: busy and stolen seconds of the core that the server is pinned to.
         memory_bytes: memory of the machine, where the server is local.
         page_at_s: when the metrics were taken, on any clock of their own; only differences count.
-        processes: how many processes are added up here.
+        processes: how many processes are added up here; `cpu_parts`: CPU time of each of them.
         problem: why a source that should tell the metrics does not.
     """
 
@@ -151,6 +151,7 @@ class ServerSample:
     memory_bytes: int | None = None
     page_at_s: float | None = None
     processes: int = 1
+    cpu_parts: tuple[float, ...] | None = None
     problem: str | None = None
 
 

@@ -32,17 +32,27 @@ _SHOWING_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Which cores belong to the server and which to the load generator; empty means not pinned."""
+    """Which cores belong to the server and which to the load generator; empty means not pinned.
+
+    Where they are the same, there were too few: `shared`.
+    """
 
     server: tuple[int, ...]
     generator: tuple[int, ...]
 
     @classmethod
-    def share(cls, usable: Sequence[int], *, own_server: bool) -> Self:
-        """Give the last usable core to the server that we start, and all others to the load generator."""
+    def share(cls, usable: Sequence[int], *, own_server: bool, workers: int = 1) -> Self:
+        """Give the last usable cores to the server that we start, one a process, the others to the load generator."""
         if not own_server or len(usable) < 2:
             return cls((), tuple(usable))
-        return cls((usable[-1],), tuple(usable[:-1]))
+        if workers >= len(usable):
+            return cls(tuple(usable), tuple(usable))
+        return cls(tuple(usable[-workers:]), tuple(usable[:-workers]))
+
+    @property
+    def shared(self) -> bool:
+        """Whether server and load generator run on the same cores."""
+        return bool(self.server) and self.server == self.generator
 
 
 def usable_cores() -> tuple[int, ...]:
@@ -158,6 +168,10 @@ class ChildProcess:
         self._signal(signal.SIGKILL)
         self._process.wait()
         psutil.wait_procs(members, timeout=1.0)
+
+    def family(self) -> list[psutil.Process]:
+        """Return the process and all that it started."""
+        return [psutil.Process(self._process.pid), *self._members()]
 
     def _members(self) -> list[psutil.Process]:
         try:

@@ -29,7 +29,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         deliver_*: from the intended send (the stricter clock); `deliver_sent_*`: from the actual one.
         signals: names of the figures that the reasons rest on, in the same order.
         figures: what each service level was compared with, by its text; None where nothing told it.
-        server_cpu: cores used by the server process; `server_core_foreign`: cores' worth of its core used by others.
+        server_cpu: cores used by the server, its processes and what is between them added up; `server_cpu_busiest`:
+            by the busiest of several processes; `server_core_foreign`: cores' worth of its core used by others.
         generator_cpu: cores used by each process of the load generator.
     """
 
@@ -67,6 +68,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     resync_p95_ms: float | None = None
     figures: dict[str, float | None] = {}
     server_cpu: float | None = None
+    server_cpu_busiest: float | None = None
+    server_processes: int = 1
     server_core_foreign: float | None = None
     server_loop_lag_p99_ms: float | None = None
     server_rss_bytes: int | None = None
@@ -79,6 +82,13 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     generator_cpu: list[float] = []
     generator_loop_lag_p99_ms: float | None = None
     generator_send_lag_p99_ms: float | None = None
+
+    @property
+    def server_load(self) -> float | None:
+        """Share of its core that the server's process used, of several the busiest one."""
+        if self.server_cpu_busiest is not None or self.server_cpu is None:
+            return self.server_cpu_busiest
+        return self.server_cpu / self.server_processes
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +185,43 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     caveats: list[str]
 
 
+class ProcessPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number of server processes held, by a search of its own.
+
+    Attributes:
+        workers: how many there were; the rest as in the answer of that search.
+        deliveries_per_s: at the highest level that held, each time it did.
+        server_cores: which they ran on; `shared`: with the load generator.
+        folder: where the report of that search lies, below this one's.
+    """
+
+    workers: int
+    supported_users: int | None
+    first_failing_users: int | None
+    confirmed: bool
+    limited_by: str | None
+    deliveries_per_s: list[float]
+    server_cores: list[int] | None
+    shared: bool
+    folder: str
+
+
+class Scaling(msgspec.Struct, frozen=True, kw_only=True):
+    """What more server processes bring.
+
+    Attributes:
+        points: by number of processes; `efficiency`: deliveries of each per process, as a share of the first one's.
+        sigma, kappa: of the Universal Scalability Law over processes, None with too few numbers of them.
+        lines: all of it in words.
+    """
+
+    points: list[ProcessPoint]
+    efficiency: list[float]
+    sigma: float | None
+    kappa: float | None
+    lines: list[str]
+
+
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Where and with what the run was made."""
 
@@ -217,6 +264,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, float] = {}
     model: Model | None = None
     sizing: Sizing | None = None
+    scaling: Scaling | None = None
 
 
 def read_report(path: Path) -> Report:
@@ -293,6 +341,8 @@ def _client_figures(client: ClientWindow) -> dict[str, object]:
 def _server_figures(server: ServerWindow) -> dict[str, object]:
     return {
         "server_cpu": server.cpu,
+        "server_cpu_busiest": server.cpu_busiest,
+        "server_processes": server.processes,
         "server_core_foreign": server.core_foreign,
         "server_loop_lag_p99_ms": server.loop_lag_p99_ms,
         "server_rss_bytes": server.rss_bytes,

@@ -74,7 +74,7 @@ class CapacityRun:
     def __post_init__(self) -> None:
         self._earlier_s = max((s.started_s + s.settle_s + (s.window_s or 0.0) for s in self.steps), default=0.0)
         self._prometheus = Prometheus(self.settings.prometheus) if self.settings.prometheus else None
-        self.cores = Cores.share(usable_cores(), own_server=self.settings.host is None)
+        self.cores = Cores.share(usable_cores(), own_server=self.settings.host is None, workers=self.settings.workers)
         self.processes = self.settings.processes or len(self.cores.generator)
         self.started_at = time.time()
         self._began = self.clock()
@@ -134,7 +134,8 @@ class CapacityRun:
         return Target.bundled(
             work_per_message=self.settings.work_per_message,
             message_rate=self.settings.message_rate,
-            cores=self.cores.server,
+            cores=self.cores,
+            workers=self.settings.workers,
             folder=folder,
             checkout=CHECKOUT,
         )
@@ -264,9 +265,13 @@ class CapacityRun:
         """Answer from the steps so far; `ending` is None when the search did not come to its end."""
         settings = self.settings
         load = Load(settings.mix, settings.room_size, settings.rooms, settings.message_rate)
-        subject = f"The server at {settings.host}" if settings.host else "One server process"
+        subject = f"The server at {settings.host}" if settings.host else _processes(settings.workers)
         levels = tuple(level.text for level in settings.levels)
         return answer_of(Question(load, levels, self.plan, subject, self.command), self.steps, ending)
+
+
+def _processes(workers: int) -> str:
+    return "One server process" if workers == 1 else f"A server of {workers} processes"
 
 
 def settings_table(settings: Settings) -> dict[str, str | int | float | bool | None]:
@@ -283,6 +288,7 @@ def settings_table(settings: Settings) -> dict[str, str | int | float | bool | N
         "processes": settings.processes,
         "mix": ",".join(f"{name}={weight}" for name, weight in settings.mix.items()),
         "work_per_message": settings.work_per_message,
+        "workers": settings.workers,
         "target_users": settings.target_users,
         "headroom": settings.headroom if settings.target_users else None,
         "prometheus": settings.prometheus,

@@ -50,6 +50,7 @@ class Settings:
         target_users, headroom: what to size for, with what share of each process left free.
         runs: folder that keeps every run's report, or None.
         thorough: narrower interval, more confirmations.
+        workers_list: how many processes the bundled server has, one search for each.
     """
 
     host: str | None
@@ -76,6 +77,12 @@ class Settings:
     runs: str | None
     resume: str | None
     thorough: bool
+    workers_list: tuple[int, ...] = (1,)
+
+    @property
+    def workers(self) -> int:
+        """How many processes the bundled server has in this search."""
+        return self.workers_list[-1]
 
     def load_arguments(self) -> list[str]:
         """Return Locust's arguments for the load: who the users are and what they do."""
@@ -138,7 +145,17 @@ def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Sett
         runs=known["runs"] or None,
         resume=known["resume"],
         thorough=known["thorough"],
+        workers_list=_workers(known),
     )
+
+
+def _workers(known: dict[str, Any]) -> tuple[int, ...]:
+    found = tuple(known["workers_list"] or (1,))
+    if known["host"] and found != (1,):
+        raise UsageError("--workers-list is for the bundled server; start your own in several processes")
+    if len(set(found)) < len(found):
+        raise UsageError(f"--workers-list {','.join(map(str, found))} names a number twice")
+    return found
 
 
 def _promises(known: dict[str, Any]) -> tuple[Promise, ...]:
@@ -192,6 +209,12 @@ def _parser() -> configargparse.ArgumentParser:
     add("--runs", metavar="DIR", default="runs", help="folder that keeps the report of every run, and their index")
     add("--settle", metavar="SECONDS", type=_positive(float), default=3.0, help="longest wait for a steady rate")
     add("--window", metavar="SECONDS", type=_positive(float), default=6.0, help="measuring window of a step")
+    add(
+        "--workers-list",
+        metavar="N,N,...",
+        type=_levels,
+        help="processes of the bundled server: a search for each number, and what more of them bring",
+    )
     add("--processes", metavar="N", type=_positive(int), help="load generator processes (default: one per core left)")
     add("--mix", metavar="CLASS=N,...", default="ChattingUser=1", help="user classes and their weights")
     add("--rooms", metavar="N", type=_positive(int), help="number of rooms, in place of their size")
@@ -250,7 +273,7 @@ def _levels(text: str) -> list[int]:
     except ValueError:
         levels = []
     if not levels or min(levels) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of users such as 200,400,800")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 200,400,800")
     return levels
 
 
