@@ -19,12 +19,14 @@ class Trial:
     Attributes:
         data_missing: tells an invalid step for want of data from one at the generator's limit.
         disturbed: whether others used a good part of the server's core meanwhile.
+        load: share of its core that the server used, where that is known.
     """
 
     users: int
     outcome: Outcome
     data_missing: bool = False
     disturbed: bool = False
+    load: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,17 @@
 
 It keeps no state of its own, so a run resumes from its list of trials. In order of precedence:
 
-1. Ramp geometrically until a level fails or the generator gives out, or the cap passes.
+1. Ramp geometrically until a level fails or the generator gives out, or the cap passes; where the server's load tells
+   that its core will be full before the next step, only a little beyond that.
 2. An invalid step is repeated at once. A second one in a row ends the ramp there ('the generator is the limit'),
    or the whole search when data is missing rather than the generator at its limit. Below a level given up that
    way, bisection may still sharpen 'at least N'; there one invalid step lowers the bound.
 3. A fail while others used the server's core is repeated at once, and forgotten when the level then passes.
-4. Bisect until the bracket's relative width is small enough. A level that has both passed and failed is measured a
-   third time; then it fails by majority (a first fail is overturned by two passes), or it *wavers*: too high to be
-   held, not high enough to fail. Below it the next level is one width lower, for to halve the way down to it would
-   take steps that noise needs elsewhere. Wavering levels lie inside the answer's interval, so that noise widens it
-   instead of moving it.
+4. Bisect until the bracket's relative width is small enough, first near where the core will be full. A level that has
+   both passed and failed is measured a third time; then it fails by majority (a first fail is overturned by two
+   passes), or it *wavers*: too high to be held, not high enough to fail. Below it the next level is one width lower,
+   for to halve the way down to it would take steps that noise needs elsewhere. Wavering levels lie inside the answer's
+   interval, so that noise widens it instead of moving it.
 5. Measure the lower end again until it is confirmed, then the failing upper end as often, since one disturbance must
    not set the answer either.
 6. Looking further never takes the time that a confirmation needs: until some level is confirmed, enough of the budget
@@ -95,6 +96,12 @@ class Finished:
 _SPARE: Final = 1
 """Steps kept for confirmations that fail."""
 
+_TELLING_LOAD: Final = 0.35
+"""Share of its core from which a server's load tells where it will be full."""
+
+_LEAST_PART: Final = 0.2
+"""Share of a bracket that each further level takes off it at least."""
+
 
 def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: float) -> Step | Finished:
     """Return the step to take next, or the reason to stop.
@@ -117,7 +124,7 @@ def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: f
 
 def _out_of_time(plan: Plan, trials: Sequence[Trial]) -> Ending:
     found = bounds(trials)
-    searched_out = found.passes > plan.confirmations and _target(plan, found) is None
+    searched_out = found.passes > plan.confirmations and _target(plan, found, None) is None
     return _ending(found, searched_out=searched_out)
 
 
@@ -168,7 +175,7 @@ def _search_on(plan: Plan, trials: Sequence[Trial], affordable: int) -> Step | F
     levels = by_level(trials)
     needed = max(0, 1 + plan.confirmations - found.passes) if found.low else 0
     secured = settled(trials, plan.confirmations).passes > plan.confirmations
-    target = _target(plan, found)
+    target = _target(plan, found, _full_at(trials, found.low))
     if affordable > _kept(plan, found, needed, secured=secured):
         undecided = [users for users, s in standings(trials).items() if s is Standing.UNDECIDED]
         if undecided:
@@ -192,14 +199,26 @@ def _kept(plan: Plan, found: Bounds, needed: int, *, secured: bool) -> int:
     return plan.confirmations + (_SPARE if found.high is not None else 0)
 
 
-def _target(plan: Plan, found: Bounds) -> int | None:
-    """Return the level that would narrow the bracket most, or None when it is narrow enough."""
+def _full_at(trials: Sequence[Trial], users: int) -> float | None:
+    """Return the users that would fill the server's core if it grew with them as up to a level that held."""
+    loads = [trial.load for trial in trials if trial.users == users and trial.load is not None]
+    return users / max(loads) if loads and max(loads) >= _TELLING_LOAD else None
+
+
+def _target(plan: Plan, found: Bounds, full_at: float | None) -> int | None:
+    """Return the level that would narrow the bracket most, or None when it is narrow enough.
+
+    Where the server's core is about to be full, that is a better guess than doubling or halving; only a guess.
+    """
     if found.high is None:
-        return _further(plan, found.low)
+        return _further(plan, found.low, full_at)
     if not found.low or (found.high - found.low) > plan.width * found.low:
         middle = (found.low + found.high) / 2 if found.low else found.high / plan.factor
         if found.low and found.high == found.wavers_at:
             middle = found.high / (1 + plan.width)
+        elif found.low and full_at is not None and found.low < full_at * (1 - plan.width / 2) < found.high:
+            margin = _LEAST_PART * (found.high - found.low)
+            middle = min(max(full_at * (1 - plan.width / 2), found.low + margin), found.high - margin)
         level = _between(plan, found.low, middle, found.high)
         if level is not None:
             return level
@@ -211,14 +230,19 @@ def _above_wavering(plan: Plan, found: Bounds) -> int | None:
     if found.wavers_at is None or found.given_up_at is not None:
         return None
     if found.fails_at is None:
-        return _further(plan, found.wavers_at)
+        return _further(plan, found.wavers_at, None)
     if found.fails_at - found.below_fail <= plan.width * found.below_fail:
         return None
     return _between(plan, found.below_fail, (found.below_fail + found.fails_at) / 2, found.fails_at)
 
 
-def _further(plan: Plan, users: int) -> int | None:
-    return min(plan.largest, _round(users * plan.factor, plan.grain)) if users < plan.largest else None
+def _further(plan: Plan, users: int, full_at: float | None) -> int | None:
+    if users >= plan.largest:
+        return None
+    level = users * plan.factor
+    if full_at is not None:
+        level = min(level, max(full_at * (1 + plan.width / 2), users * (1 + plan.width)))
+    return min(plan.largest, max(users + 1, _round(level, plan.grain)))
 
 
 def _between(plan: Plan, low: int, middle: float, high: int) -> int | None:

@@ -20,7 +20,12 @@ ENOUGH_S = 600.0
 
 
 def search(
-    plan: Plan, respond: Callable[[int], Outcome], *, budget_s: float = ENOUGH_S, data_missing: bool = False
+    plan: Plan,
+    respond: Callable[[int], Outcome],
+    *,
+    budget_s: float = ENOUGH_S,
+    data_missing: bool = False,
+    load: Callable[[int], float | None] = lambda _: None,
 ) -> tuple[list[Trial], Ending, list[Step]]:
     """Run a search against a server that is a function of the users."""
     trials: list[Trial] = []
@@ -31,7 +36,7 @@ def search(
             return trials, move.ending, steps
         steps.append(move)
         outcome = respond(move.users)
-        trials.append(Trial(move.users, outcome, data_missing and outcome is INVALID))
+        trials.append(Trial(move.users, outcome, data_missing and outcome is INVALID, load=load(move.users)))
 
 
 def knee(limit: float) -> Callable[[int], Outcome]:
@@ -58,6 +63,37 @@ def test_a_sharp_knee_is_found_to_the_width_asked_for_and_confirmed(knee_at: int
     assert found.low <= knee_at < found.fails_at
     assert found.fails_at - found.low <= max(1, plan.width * found.low)
     assert found.passes == 1 + plan.confirmations
+
+
+@given(knee_at=st.integers(2, 19_999), first=st.integers(1, 400), seed=st.integers(0, 2**32))
+def test_whatever_the_load_says_a_sharp_knee_is_found(knee_at: int, first: int, seed: int) -> None:
+    rng = random.Random(seed)
+    plan = Plan(first=first)
+    trials, ending, _ = search(plan, knee(knee_at), load=lambda _: rng.choice([None, rng.uniform(0.01, 1.2)]))
+    found = bounds(trials)
+    assert ending is Ending.CONVERGED
+    assert found.fails_at is not None
+    assert found.low <= knee_at < found.fails_at
+    assert found.fails_at - found.low <= max(1, plan.width * found.low)
+    assert found.passes == 1 + plan.confirmations
+
+
+def test_a_load_that_tells_the_knee_saves_steps() -> None:
+    rng = random.Random(7)
+    told = untold = 0
+    for _ in range(100):
+        limit = rng.randrange(500, 5000)
+        untold += len(search(Plan(grain=20), knee(limit))[0])
+        told += len(search(Plan(grain=20), knee(limit), load=lambda users, limit=limit: 0.97 * users / limit)[0])  # type: ignore[misc]
+    assert told < untold - 100
+
+
+def test_the_ramp_goes_only_a_little_beyond_a_core_that_will_be_full() -> None:
+    trials = [Trial(200, PASS, load=0.15), Trial(400, PASS, load=0.3), Trial(800, PASS, load=0.6)]
+    assert next_move(Plan(grain=20), trials[:2], ENOUGH_S, STEP_S) == Step(800, Purpose.RAMP)
+    assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1400, Purpose.RAMP)
+    failed = [*trials, Trial(1400, FAIL, load=1.0)]
+    assert next_move(Plan(grain=20), failed, ENOUGH_S, STEP_S) == Step(1260, Purpose.BISECT)
 
 
 @given(
