@@ -189,12 +189,15 @@ class _Teller:
         noun = self.question.load.noun() if users != 1 else self.question.load.noun().removesuffix("s")
         return f"{count(users)} {noun} ({self.question.load.details()})"
 
+    def _within(self) -> str:
+        return f" within {listing(self.question.levels)}" if self.question.levels else ""
+
     def _one_level(self, step: StepRecord) -> str:
-        who, levels = self._who(step.users), listing(self.question.levels)
+        who = self._who(step.users)
         if step.verdict == Outcome.PASS:
-            return f"{self.question.subject} holds {who} within {levels}."
+            return f"{self.question.subject} holds {who}{self._within()}."
         if step.verdict == Outcome.FAIL:
-            return f"{self.question.subject} does not hold {who} within {levels}: {'; '.join(step.reasons)}."
+            return f"{self.question.subject} does not hold {who}{self._within()}: {'; '.join(step.reasons)}."
         return f"{who} could not be measured: {'; '.join(step.reasons)}."
 
     def _nothing_holds(self) -> str:
@@ -211,8 +214,7 @@ class _Teller:
     def _holds(self, *, confirmed: bool) -> str:
         least = "" if self.found.fails_at is not None else "at least "
         doubt = "" if confirmed else " (measured, not confirmed)"
-        levels = listing(self.question.levels)
-        return f"{self.question.subject} holds {least}{self._who(self.found.low)} within {levels}{doubt}."
+        return f"{self.question.subject} holds {least}{self._who(self.found.low)}{self._within()}{doubt}."
 
     def _upper_end(self, ending: Ending | None) -> str:
         cpu = self._load_at_low()

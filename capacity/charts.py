@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from capacity.drawing import BROKEN, DASHED, DOTTED, Pen, png, svgs
+from capacity.storm_chart import draw_storms, storm_words
 from capacity.words import about, count, show_ms
 
 if TYPE_CHECKING:
@@ -78,6 +79,12 @@ def charts_of(report: Report, levels: Sequence[Level]) -> list[Chart]:
         found.append(
             Chart("generator", "The load generator's own health", note, _generator_words(steps),
                   partial(_draw_generator, view))
+        )  # fmt: skip
+    if report.storm is not None and report.storm.storms:
+        note = "From the drop until half, 95 % and all of those dropped were back in their rooms and had heard again."
+        found.insert(
+            0, Chart("storms", "Time until resynced, by share dropped", note, storm_words(report.storm),
+                     partial(draw_storms, report.storm))
         )  # fmt: skip
     if report.model is not None:
         note = "Each step that kept pace, the Universal Scalability Law fitted to them, and its 95 % band."

@@ -202,6 +202,9 @@ def _tell(console: Console, report: Report, folder: Path) -> None:
 
 def _exit_code(settings: Settings, report: Report) -> ExitCode:
     answer = report.answer
+    if settings.storm is not None:
+        told = report.storm is not None and (report.storm.share or report.storm.failing_share)
+        return ExitCode.ANSWERED if told else ExitCode.INVALID
     if settings.bounded:
         by_verdict = {"pass": ExitCode.ANSWERED, "fail": ExitCode.LEVEL_FAILED, "invalid": ExitCode.INVALID}
         return by_verdict[report.steps[-1].verdict]

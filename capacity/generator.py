@@ -88,6 +88,14 @@ class LoadGenerator:
             raise RunError(f"the load generator refused {users} users: {answer.get('message')}")
         self._users = users
 
+    def storm(self, share: float) -> int:
+        """Drop a share of all users at once; return the number of the storm.
+
+        Raises:
+            RunError: Locust refused or is gone.
+        """
+        return int(json.loads(self._ask("/stampede/storm", {"share": f"{share:g}"}))["id"])
+
     def snapshot(self) -> Snapshot:
         """Read its figures.
 

@@ -77,6 +77,22 @@ class Worker(msgspec.Struct, frozen=True):
     age_s: float
 
 
+class StormSample(msgspec.Struct, frozen=True):
+    """One storm on command, as far as it has come; `resync_ns` by share of those dropped, None until they are back."""
+
+    id: int
+    users: int
+    dropped: int
+    drop_ns: int
+    resynced: int
+    gone: int
+    over: bool
+    resync_ns: dict[str, float | None]
+    peak_accepts_per_second: int
+    unaffected: Sparse
+    missed: int
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """The load generator at one instant, all of its processes merged; counters since the test started."""
 
@@ -94,6 +110,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     send_lag: Sparse
     workers: list[Worker]
     room_size: float | None = None
+    storms: list[StormSample] = []
 
     @property
     def instant_s(self) -> float:

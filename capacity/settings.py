@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 import configargparse
 
+from capacity import storm
 from capacity.errors import UsageError
 from capacity.promise import Promise, promise, read_promises
 from capacity.slo import DEFAULT_LEVELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 # Passed through to Locust as they are, in this order; None leaves Locust its own default.
 _LOAD_OPTIONS: Final[tuple[tuple[str, type, str], ...]] = (
@@ -51,6 +52,8 @@ class Settings:
         runs: folder that keeps every run's report, or None.
         thorough: narrower interval, more confirmations.
         workers_list: how many processes the bundled server has, one search for each.
+        storm: users that are held while shares of them are dropped, or None for no storms.
+        backoff: how those dropped wait.
     """
 
     host: str | None
@@ -78,6 +81,8 @@ class Settings:
     resume: str | None
     thorough: bool
     workers_list: tuple[int, ...] = (1,)
+    storm: int | None = None
+    backoff: str = "full-jitter"
 
     @property
     def workers(self) -> int:
@@ -107,6 +112,10 @@ def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Sett
         if given:
             raise UsageError("--bounded and --steps exclude each other")
         given = (known["bounded"],)
+    if known["storm"] is not None:
+        if given or known["workers_list"]:
+            raise UsageError("--storm holds its own level: leave out --bounded, --steps and --workers-list")
+        given = (known["storm"],)
     if given and known["unbounded"]:
         raise UsageError("--unbounded searches; leave out --bounded and --steps")
     if known["users_min"] > known["users_max"]:
@@ -146,6 +155,8 @@ def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Sett
         resume=known["resume"],
         thorough=known["thorough"],
         workers_list=_workers(known),
+        storm=known["storm"],
+        backoff=known["backoff"] or "full-jitter",
     )
 
 
@@ -161,12 +172,24 @@ def _workers(known: dict[str, Any]) -> tuple[int, ...]:
 def _promises(known: dict[str, Any]) -> tuple[Promise, ...]:
     """Return the levels of the file and of the flags; the defaults only where there are neither."""
     filed = read_promises(Path(known["slo_file"])) if known["slo_file"] else ()
-    given = [promise(text) for text in known["slo"] or ([] if filed else DEFAULT_LEVELS)]
+    usual = DEFAULT_LEVELS if known["storm"] is None else storm.DEFAULT_LEVELS
+    given = [promise(text) for text in known["slo"] or ([] if filed else usual)]
     levels = {level.text: level for level in (*filed, *given)}
+    if known["storm"] is not None:
+        _check_storm(levels.values())
     asked = [level.text for level in levels.values() if level.promql]
     if asked and not known["prometheus"]:
         raise UsageError(f"{asked[0]} is asked of a Prometheus: name it with --prometheus URL")
     return tuple(levels.values())
+
+
+def _check_storm(levels: Iterable[Promise]) -> None:
+    """Refuse levels that storms are not judged by, and storms without one on the way back."""
+    odd = next((level.text for level in levels if not storm.is_judged(level) or level.window is not None), None)
+    if odd is not None:
+        raise UsageError(f"--storm: {odd}: storms are held against resync_pN, and deliver_pN of those not dropped")
+    if not any(level.figure.startswith("resync_") for level in levels):
+        raise UsageError("--storm needs a level on the way back, such as --slo 'resync_p95<5s'")
 
 
 def _parser() -> configargparse.ArgumentParser:
@@ -198,6 +221,12 @@ def _parser() -> configargparse.ArgumentParser:
     )
     add("--steps", metavar="N,N,...", type=_levels, help="measure exactly these numbers of users")
     add("--bounded", metavar="USERS", type=_positive(int), help="measure one level; exit code 99 when it fails")
+    add(
+        "--storm",
+        metavar="USERS",
+        type=_positive(int),
+        help="hold this many, and find the largest share of them that may reconnect at once (default: resync_p95<5s)",
+    )
     add("--unbounded", action="store_true", help="search for the limit (this is what happens anyway)")
     add("--users-min", metavar="USERS", type=_positive(int), default=200, help="first level of the search")
     add("--users-max", metavar="USERS", type=_positive(int), default=20_000, help="highest level of the search")

@@ -136,10 +136,7 @@ class Stepper:
         began = self._clock()
         if self._unsteady_at is not None and users <= self._unsteady_at:
             self._rest()
-        coming = self._clock()
-        p99 = self._arrive(users)
-        patience_s = max(self._settle_s, _RECOVERY_S - (self._clock() - coming))
-        self._unsteady_at = None if self._settle(p99, patience_s) else users
+        self._unsteady_at = None if self.hold(users) else users
         settled = self._clock()
         readings = self._measure(settled)
         (_, before, server_before) = readings[0]
@@ -152,16 +149,26 @@ class Stepper:
             return Measured(settled - began, None, server, str(error), settled)
         return Measured(settled - began, client, server, None, settled, self._windows(readings, settled))
 
+    def hold(self, users: int) -> bool:
+        """Bring `users` on and let them settle, without measuring; tell whether they got steady.
+
+        Raises:
+            RunError: the generator or the server is gone.
+        """
+        coming = self._clock()
+        p99 = self._arrive(users)
+        return self._settle(p99, max(self._settle_s, _RECOVERY_S - (self._clock() - coming)))
+
     def _measure(self, settled: float) -> list[tuple[float, Snapshot, ServerSample]]:
         """Read both sides about once a second, and at every moment at which a span begins or ends."""
         ends = settled + max([self._window_s, *(span.end for span in self._spans)])
         self._watcher.phase("measuring", ends - settled)
         due = [settled + at for span in self._spans for at in (span.grace, span.end)] + [settled + self._window_s, ends]
-        readings = [(settled, *self._read())]
+        readings = [(settled, *self.read())]
         while (now := self._clock()) < ends:
             following = min(moment for moment in due if moment > now)
             self._wait(min(_PROBE_S, following - now))
-            readings.append((self._clock(), *self._read()))
+            readings.append((self._clock(), *self.read()))
         return readings
 
     def _windows(
@@ -182,7 +189,7 @@ class Stepper:
         self._present = _RESTING_USERS
         deadline = self._clock() + _RECOVERY_S
         while self._clock() < deadline:
-            snapshot, sample = self._read()
+            snapshot, sample = self.read()
             connections = sample.connections
             # Once it has told its connections, a server that does not answer has not recovered.
             noticed = not self._tells_connections if connections is None else connections <= 2 * _RESTING_USERS
@@ -209,10 +216,10 @@ class Stepper:
         """Wait until these users are in their rooms and their coming is worked off; tell whether it is, and p99."""
         intake = Intake(self._calm_ms)
         p99 = None
-        before = self._last[0] if self._last else self._read()[0]
+        before = self._last[0] if self._last else self.read()[0]
         while self._clock() < deadline and not intake.is_hopeless:
             self._wait(_POLL_S)
-            after, _ = self._read()
+            after, _ = self.read()
             probe = _probe(before, after)
             if probe is None or probe.seconds < _LOOK_S:
                 continue
@@ -229,10 +236,10 @@ class Stepper:
         """Wait until deliveries keep pace at a stable latency, or are behind without catching up; tell which."""
         self._watcher.phase("settling", self._settle_s)
         began = self._clock()
-        before, _ = self._read()
+        before, _ = self.read()
         while self._clock() - began < patience_s:
             self._wait(_PROBE_S)
-            after, _ = self._read()
+            after, _ = self.read()
             probe = _probe(before, after)
             waited = self._clock() - began
             p99 = quantile_ms(probe.latency_intended, 0.99) if probe else None
@@ -243,8 +250,12 @@ class Stepper:
             before, p99_before = after, p99
         return False
 
-    def _read(self) -> tuple[Snapshot, ServerSample]:
-        """Read both sides, check that both live, and show what happened since the last reading."""
+    def read(self) -> tuple[Snapshot, ServerSample]:
+        """Read both sides, check that both live, and show what happened since the last reading.
+
+        Raises:
+            RunError: the generator or the server is gone.
+        """
         self._server.check()
         self._generator.check()
         now = self._generator.snapshot(), self._server.sample()
