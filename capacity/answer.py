@@ -71,6 +71,7 @@ def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
             Outcome(step.verdict),
             data_missing=not (_generator_gave_out(step) or _others_took(step)),
             disturbed=(step.server_core_foreign or 0.0) >= DEFAULT_LIMITS.disturbing,
+            others=_others_took(step),
             load=step.server_load,
         )
         for step in steps

@@ -18,6 +18,7 @@ class Trial:
 
     Attributes:
         data_missing: tells an invalid step for want of data from one at the generator's limit.
+        others: whether an invalid step is one because others held the server's core.
         disturbed: whether others used a good part of the server's core meanwhile.
         load: share of its core that the server used, where that is known.
     """
@@ -26,6 +27,7 @@ class Trial:
     outcome: Outcome
     data_missing: bool = False
     disturbed: bool = False
+    others: bool = False
     load: float | None = None
 
 
@@ -85,11 +87,13 @@ def standing_of(outcomes: Sequence[Outcome]) -> Standing:
 
 
 def by_level(trials: Sequence[Trial]) -> dict[int, list[Outcome]]:
-    """Return the outcomes of each level, without disturbed fails that the next step there overturned."""
+    """Return the outcomes of each level, without what others caused there before a step that they left alone."""
     levels: dict[int, list[Trial]] = {}
     for trial in trials:
         taken = levels.setdefault(trial.users, [])
         if trial.outcome is Outcome.PASS and taken and is_disturbed_fail(taken[-1]):
+            taken.pop()
+        while trial.outcome is not Outcome.INVALID and taken and taken[-1].others:
             taken.pop()
         taken.append(trial)
     return {users: [trial.outcome for trial in taken] for users, taken in levels.items()}

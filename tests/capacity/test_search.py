@@ -204,6 +204,28 @@ def test_a_fail_under_disturbance_is_repeated_and_a_pass_overturns_it() -> None:
     assert bounds(confirmed).low == 800
 
 
+def test_what_others_spoiled_is_repeated_and_forgotten_once_they_are_gone() -> None:
+    spoiled = Trial(400, INVALID, others=True)
+    trials = [Trial(200, PASS)]
+    for _ in range(3):
+        trials.append(spoiled)
+        assert next_move(Plan(), trials, ENOUGH_S, STEP_S) == Step(400, Purpose.REPEAT)
+    gone = [*trials, Trial(400, PASS)]
+    assert bounds(gone) == Bounds(low=400, passes=1, fails_at=None, given_up_at=None)
+    assert next_move(Plan(), gone, ENOUGH_S, STEP_S) == Step(800, Purpose.RAMP)
+    stays = [*trials, spoiled]
+    assert bounds(stays).given_up_at == 400
+    assert next_move(Plan(), stays, ENOUGH_S, STEP_S) == Step(300, Purpose.BISECT)
+
+
+def test_a_server_whose_core_others_never_leave_ends_the_search() -> None:
+    trials: list[Trial] = []
+    while not isinstance(move := next_move(Plan(), trials, ENOUGH_S - len(trials) * STEP_S, STEP_S), Finished):
+        trials.append(Trial(move.users, INVALID, others=True))
+    assert move.ending is Ending.GENERATOR
+    assert len(trials) == 4
+
+
 def test_a_fail_under_disturbance_that_fails_again_stands() -> None:
     trials = [Trial(200, PASS), Trial(400, FAIL, disturbed=True), Trial(400, FAIL, disturbed=True)]
     assert bounds(trials).fails_at == 400
