@@ -254,7 +254,7 @@ def _further(plan: Plan, users: int, full_at: float | None) -> int | None:
 def _between(plan: Plan, low: int, middle: float, high: int) -> int | None:
     level = _round(middle, plan.grain)
     if not low < level < high:
-        level = int(middle)
+        level = max(int(middle), low + 1)
     return level if low < level < high else None
 
 
