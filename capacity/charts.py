@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from capacity.record import Model, Report, StepRecord
+    from capacity.record import Model, Report, StepRecord, StormAnswer
     from capacity.slo import Level
 
 
@@ -57,6 +57,8 @@ def charts_of(report: Report, levels: Sequence[Level]) -> list[Chart]:
     steps = [step for step in report.steps if step.window_s is not None]
     if not steps:
         return []
+    if report.storm is not None:
+        return [_storm_chart(report.storm)]  # one level has no charts over users
     view = _View(report, steps, levels)
     found = [
         Chart("verdicts", "Users and verdicts over time", _verdict_note(report), _verdict_words(report),
@@ -80,12 +82,6 @@ def charts_of(report: Report, levels: Sequence[Level]) -> list[Chart]:
             Chart("generator", "The load generator's own health", note, _generator_words(steps),
                   partial(_draw_generator, view))
         )  # fmt: skip
-    if report.storm is not None and report.storm.storms:
-        note = "From the drop until half, 95 % and all of those dropped were back in their rooms and had heard again."
-        found.insert(
-            0, Chart("storms", "Time until resynced, by share dropped", note, storm_words(report.storm),
-                     partial(draw_storms, report.storm))
-        )  # fmt: skip
     if report.model is not None:
         note = "Each step that kept pace, the Universal Scalability Law fitted to them, and its 95 % band."
         found.append(
@@ -93,6 +89,12 @@ def charts_of(report: Report, levels: Sequence[Level]) -> list[Chart]:
                   partial(_draw_model, report.model))
         )  # fmt: skip
     return found
+
+
+def _storm_chart(storm: StormAnswer) -> Chart:
+    note = "From the drop until half, 95 % and all of those dropped were back in their rooms and had heard again."
+    title = "Time until resynced, by share dropped"
+    return Chart("storms", title, note, storm_words(storm), partial(draw_storms, storm))
 
 
 def _draw_verdicts(view: _View, figure: Figure, pen: Pen) -> None:

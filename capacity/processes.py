@@ -69,8 +69,8 @@ def pin(cores: Sequence[int]) -> None:
 
 
 @contextlib.contextmanager
-def _pinned(cores: Sequence[int]) -> Iterator[None]:
-    """Start processes on `cores`: bound from their first instruction, which binding them afterwards cannot promise."""
+def pinned(cores: Sequence[int]) -> Iterator[None]:
+    """Run on `cores`, and start processes there: bound from their first instruction, not some time afterwards."""
     before = usable_cores()
     pin(cores)
     try:
@@ -105,7 +105,7 @@ class ChildProcess:
         """Start `command`, its output going to the file `output`; `name` is what messages call it."""
         self._name = name
         self._output = output
-        with output.open("wb") as sink, _pinned(cores):
+        with output.open("wb") as sink, pinned(cores):
             # A group of its own: Ctrl-C at the terminal reaches only us, and we end the group in our own order.
             self._process = subprocess.Popen(  # noqa: S603 - our own modules, arguments never pass a shell
                 command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=cwd, start_new_session=True

@@ -15,7 +15,7 @@ from capacity.environment import describe
 from capacity.errors import UsageError
 from capacity.generator import LoadGenerator
 from capacity.model import fit_model
-from capacity.processes import Cores, pin, usable_cores
+from capacity.processes import Cores, pinned, usable_cores
 from capacity.prometheus import Prometheus, PrometheusError
 from capacity.promise import Span
 from capacity.record import Report, StepRecord
@@ -94,8 +94,8 @@ class CapacityRun:
             UsageError: the server at `--host` cannot be used.
             RunError: the server, the generator or the way between them gave way; `steps` holds what was measured.
         """
-        pin(self.cores.generator)  # our own few percent must not fall on the server's core
-        with tempfile.TemporaryDirectory(prefix="stampede-") as name:
+        # Our own few percent must not fall on the server's core.
+        with pinned(self.cores.generator), tempfile.TemporaryDirectory(prefix="stampede-") as name:
             folder = Path(name)
             self._check_sources()
             target = self._target(folder)

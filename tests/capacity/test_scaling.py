@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from capacity.processes import Cores
+from capacity.processes import Cores, usable_cores
 from capacity.scaling import point_of, scaling_of
 from tests.capacity import kit
 
@@ -97,6 +97,8 @@ def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capac
     assert scaling is not None
     assert [p.workers for p in scaling.points] == [1, 2]
     assert [p.supported_users for p in scaling.points] == [40, 40]
+    for found in scaling.points:
+        assert (found.server_cores is not None) == (len(usable_cores()) > 1)
     (step,) = run.report.steps
     assert (step.server_processes, step.verdict) == (2, "pass")
     assert step.server_load is not None  # the busiest process, from the pages that the server names
