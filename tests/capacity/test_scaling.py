@@ -88,7 +88,7 @@ def test_each_process_has_a_core_while_one_is_left_for_the_generator(
     assert (cores.server, cores.generator, cores.shared) == (server, generator, shared)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capacity: Callable[..., Run]) -> None:
     calm: dict[str, Any] = {"--slo": "deliver_p99<60s", "--window": "1", "--settle": "1"}
     run = capacity("--workers-list", "1,2", "--steps", "40", *(part for flag in calm.items() for part in flag))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,15 @@ TICK_S = 0.01
 class World:
     """Users who each are due one delivery a second, and a server that makes `rate` of them a second.
 
-    Each newcomer is as much work as `coming` deliveries.
+    Each newcomer is as much work as `coming` deliveries; after some have come, all deliveries take `cold_s` longer,
+    which fades within seconds.
     """
 
     rate: float
     coming: float = 0.0
     toil: float = 0.0
+    cold_s: float = 0.0
+    grew_at: float = -1e9
     now: float = 0.0
     users: int = 0
     admitted: int = 10**9
@@ -56,13 +60,16 @@ class World:
             self.toil -= self.toil * share
             self.queue -= served
             self.received += served
-            waited_ns = int(((self.queue + self.toil) / self.rate + 0.002) * 1e9)
+            cold = self.cold_s * math.exp(self.grew_at - self.now)
+            waited_ns = int(((self.queue + self.toil) / self.rate + 0.002 + cold) * 1e9)
             for _ in range(round(served)):
                 self.latency.record(waited_ns)
             self.now += TICK_S
 
     def set_users(self, users: int) -> None:
         self.toil += max(0, users - self.users) * self.coming
+        if users > self.users:
+            self.grew_at = self.now
         self.users = users
         self.asked.append(users)
 
@@ -167,6 +174,11 @@ def test_a_lower_level_after_a_steady_one_needs_no_rest() -> None:
     stepper.take(5000)
     stepper.take(4000)
     assert world.asked == [*portions(0, 5000), 4000]
+
+
+def test_a_server_that_gets_faster_after_warming_up_is_measured_warm() -> None:
+    measured = World(rate=20_000, cold_s=2.0).stepper().take(5000)
+    assert p99_ms(measured) < 250
 
 
 def test_the_work_of_coming_is_no_latency_of_a_level_that_the_server_holds() -> None:

@@ -165,7 +165,6 @@ def test_a_storm_that_the_generator_never_tells_of_ends_the_run() -> None:
         stormer.take(10)
 
 
-@pytest.mark.timeout(120)
 def test_a_real_server_and_herd_find_that_all_may_reconnect_within_a_minute(capacity: Callable[..., Run]) -> None:
     quick = ("--window", "1", "--settle", "1", "--max-duration", "25", "--backoff", "none")
     run = capacity("--storm", "40", "--slo", "resync_p95<60s", *quick)
