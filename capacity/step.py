@@ -221,7 +221,10 @@ class Stepper:
             self._wait(_POLL_S)
             after, _ = self.read()
             probe = _probe(before, after)
-            if probe is None or probe.seconds < _LOOK_S:
+            if probe is None:
+                before = after  # the generator has only just got its processes
+                continue
+            if probe.seconds < _LOOK_S:
                 continue
             before = after
             p99 = quantile_ms(probe.latency_intended, 0.99)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from capacity.window import ClientWindow, ServerWindow
 
 TICK_S = 0.01
+STARTING_S = 0.1
 
 
 @dataclass
@@ -74,11 +75,12 @@ class World:
         self.asked.append(users)
 
     def snapshot(self) -> Snapshot:
+        name = "w" if self.now > STARTING_S else "starting"
         sparse = self.latency.to_sparse()
         empty: dict[str, Any] = {"total": 0, "buckets": {}}
         ready = min(self.users, self.admitted)
         worker = {
-            "id": "w", "pid": 1, "index": 0, "users": self.users, "cpu_seconds": self.now / 2,
+            "id": name, "pid": 1, "index": 0, "users": self.users, "cpu_seconds": self.now / 2,
             "loop_lag": empty, "send_lag": empty, "rss_bytes": 1, "age_s": 0.0, "problems": [],
         }  # fmt: skip
         return msgspec.convert(
