@@ -143,7 +143,7 @@ def test_a_steady_server_is_measured_over_exactly_the_window() -> None:
 
 def test_settling_ends_as_soon_as_it_is_steady() -> None:
     measured = World(rate=20_000).stepper().take(5000)
-    assert measured.settle_s <= 4.0
+    assert measured.settle_s <= 4.5
 
 
 def test_an_overloaded_level_is_measured_after_the_settling_time_and_shows_its_latency() -> None:
