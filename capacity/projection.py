@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from scipy.special import stdtrit
 
+from capacity.verdict import DEFAULT_LIMITS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -57,6 +59,10 @@ class Projection:
 def project(steps: Sequence[StepRecord]) -> Projection | None:
     """Return the projection, or None with fewer than three levels that passed, or a CPU that does not grow."""
     usable = [step for step in steps if step.verdict == "pass" and step.server_load is not None]
+    # A server that has to wait for its core finds more to do at a time, so that each delivery costs it less.
+    calm = [step for step in usable if (step.server_core_foreign or 0.0) < DEFAULT_LIMITS.disturbing]
+    if len({step.users for step in calm}) >= _LEAST_LEVELS:
+        usable = calm
     if len({step.users for step in usable}) < _LEAST_LEVELS:
         return None
     users = [float(step.users) for step in usable]
