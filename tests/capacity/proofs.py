@@ -6,7 +6,7 @@
     python -m tests.capacity.proofs repeat                     three runs against the bundled server: do they overlap?
     python -m tests.capacity.proofs neighbour                  a busy process on the server's core in mid-run
 
-`make` starts none of them; measure on a quiet machine.
+`make` starts none of them; measure on a quiet machine. With STAMPEDE_PROOFS=DIR every run's report stays there.
 """
 
 from __future__ import annotations
