@@ -98,6 +98,8 @@ PURE = [
     "metrics.catalog",
     "metrics.levels",
     "metrics.loglinear",
+    "capacity.arrival",
+    "capacity.bracket",
     "capacity.compare",
     "capacity.limiting",
     "capacity.model",
