@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from server.stats import ServerStats
+    from server.tick import Tick
+
+DIRECT_MEMBERS: Final = 2
+"""In rooms up to this size a message that comes alone is written at once: each member hears one other only, so there is
+nothing to join it with, and the end of the tick would cost more than all the rest."""
 
 SLICE_MEMBERS: Final = 512
 """Rooms above this size are flushed in slices."""
@@ -78,8 +83,11 @@ class Room:
     Args:
         name: for the messages and the hub's index.
         stats: deliveries, drops and fan-out histograms are counted here.
-        schedule: runs a callback once the reads of this tick are done (`loop.call_soon`).
+        tick: at its end the outbox is flushed.
         clock: monotonic seconds.
+
+    Attributes:
+        pending: whether something is still to be written.
     """
 
     __slots__ = (
@@ -87,26 +95,28 @@ class Room:
         "_clock",
         "_is_going",
         "_outbox",
-        "_schedule",
         "_stats",
+        "_tick",
         "joined",
         "left",
         "members",
         "name",
+        "pending",
     )
 
     def __init__(
         self,
         name: str,
         stats: ServerStats,
-        schedule: Callable[[Callable[[], None]], object],
+        tick: Tick,
         clock: Callable[[], float],
     ) -> None:
         self.name = name
         self.members: dict[Member, None] = {}
+        self.pending = False
         self.joined = self.left = 0  # comings and goings that the room is still to be told of, in one notice
         self._stats = stats
-        self._schedule = schedule
+        self._tick = tick
         self._clock = clock
         self._outbox: list[Entry] = []
         self._batches: deque[Batch] = deque()  # of a large room, oldest first
@@ -114,11 +124,6 @@ class Room:
 
     def __len__(self) -> int:
         return len(self.members)
-
-    @property
-    def pending(self) -> bool:
-        """Whether something is still to be written."""
-        return bool(self._outbox or self._batches)
 
     @property
     def _is_small(self) -> bool:
@@ -156,12 +161,20 @@ class Room:
             received_at: when the message that caused it came in, on `clock`.
             author: a member who does not get it; None: everyone does.
         """
-        recipients = len(self.members) if author is None else len(self.members) - 1
+        members, stats = self.members, self._stats
+        recipients = len(members) if author is None else len(members) - 1
+        stats.messages_delivered[kind] += recipients
+        stats.fanout_recipients.seen[recipients] += 1
+        if len(members) <= DIRECT_MEMBERS and not self.pending and not self._tick.is_crowded:
+            for member in members:
+                if member is not author and (trouble := member.write(frame)):
+                    self._deliver_in_trouble([(frame, kind, received_at, author)], frame, member, trouble)
+            stats.fanout_duration.observe(self._clock() - received_at)
+            return
         if not self._outbox:
-            self._schedule(self.flush)
+            self._tick.at_end(self.flush)
+        self.pending = True
         self._outbox.append((frame, kind, received_at, author))
-        self._stats.messages_delivered[kind] += recipients
-        self._stats.fanout_recipients.observe(recipients)
 
     def flush(self) -> None:
         """Write the outbox to every member, or begin to; what comes while that goes on is joined and goes next."""
@@ -186,6 +199,7 @@ class Room:
     def _flush_at_once(self) -> None:
         outbox = self._outbox
         self._outbox = []
+        self.pending = False
         if len(outbox) == 1:
             frame, _, _, author = outbox[0]
             for member in self.members:
@@ -216,10 +230,11 @@ class Room:
                     self._deliver(batch, batch.pending.popitem()[0])
                 if batch.pending and self._clock() >= deadline:
                     self._is_going = True
-                    self._schedule(self._go_on)
+                    self._tick.at_end(self._go_on)
                     return
             self._observe(batch.entries)
             self._batches.popleft()
+        self.pending = False
 
     def _deliver(self, batch: Batch, member: Member) -> None:
         data = batch.data_for(member)
