@@ -158,7 +158,7 @@ def _plain(address: str) -> IPv4Address | IPv6Address:
 
 
 def _group(address: str) -> str:
-    if not _is_address(address):
+    if ":" not in address or not _is_address(address):
         return address
     ip = _plain(address)
     return str(IPv6Network((int(ip), 64), strict=False)) if isinstance(ip, IPv6Address) else str(ip)

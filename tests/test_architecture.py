@@ -55,7 +55,8 @@ SERVER: dict[str, set[str]] = {
     "gate": {"handshake", "heartbeat", "services", "tick"},
     "sending": {"errors", "gate", "room"},
     "connection": {"causes", "endpoints", "errors", "fragments", "frames", "gate", "handshake", "sending"},
-    "visitor": {"connection", "gate", "http", "limits"},
+    "upgrade": set(),
+    "visitor": {"connection", "gate", "handshake", "http", "limits", "upgrade"},
     "drain": {"connection", "errors", "gate"},
     "pages": {"", "http", "hub", "stats"},
     "app": {
@@ -94,6 +95,7 @@ PURE = [
     "server.room",
     "server.stats",
     "server.tick",
+    "server.upgrade",
     "grafana.promql",
     "metrics.catalog",
     "metrics.levels",
