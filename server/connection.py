@@ -98,7 +98,8 @@ class Connection(Sending):
         """Take bytes of frames; when this tick's time is over, later."""
         gate = self._gate
         services = gate.services
-        now = services.clock()
+        clock = services.clock
+        now = clock()
         size = len(data)
         self.heard_at = now
         services.stats.received_bytes += size

@@ -219,7 +219,8 @@ class Hub:
             raise RequestError(ErrorCode.NO_ROOM, "chatMessage")
         if self.everyone.pending:
             self.everyone.flush()  # a `chat` of this client may wait there and must not be overtaken
-        chat = wire.ChatMessage(client.username, message.text, self._wall_ms())
+        wall_ms = self._wall_ms
+        chat = wire.ChatMessage(client.username, message.text, wall_ms())
         frame = text_frame(wire.encode(chat))
         room.publish("chatMessage", frame, received_at, client)
         self.relay.forward(room.name, "chatMessage", frame)
