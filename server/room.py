@@ -11,8 +11,8 @@ The laws of this file:
 3. A member that is gone, or behind, stops nobody else's delivery.
 4. A fan-out to very many does not hold the loop: it goes out in slices, and others get their turn between them.
 
-What is called for each recipient or message is taken out of its slot before the call: CPython 3.11 specializes reading a
-slot, but not calling a method that turns out to be in one.
+What is called for each recipient or message is taken out of its slot before the call: CPython 3.11 specializes the
+reading of a slot, but not a method call that turns out to be one.
 """
 
 from __future__ import annotations
