@@ -164,10 +164,10 @@ class Room:
             received_at: when the message that caused it came in, on `clock`.
             author: a member who does not get it; None: everyone does.
         """
-        members, stats = self.members, self._stats
+        members = self.members
         recipients = len(members) if author is None else len(members) - 1
-        stats.messages_delivered[kind] += recipients
-        stats.fanout_recipients.seen[recipients] += 1
+        self._stats.messages_delivered[kind] += recipients
+        self._stats.fanout_recipients.seen[recipients] += 1
         if len(members) <= DIRECT_MEMBERS and not self.pending and not self._tick.is_crowded:
             for member in members:
                 if member is not author:
@@ -175,7 +175,7 @@ class Room:
                     if trouble := write(frame):
                         self._deliver_in_trouble([(frame, kind, received_at, author)], frame, member, trouble)
             clock = self._clock
-            stats.fanout_duration.observe(clock() - received_at)
+            self._stats.fanout_duration.observe(clock() - received_at)
             return
         if not self._outbox:
             self._tick.at_end(self.flush)
