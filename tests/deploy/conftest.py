@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.conftest import Nats, wait_for_each, wait_until
+from tests.cluster.conftest import Nats, wait_for_each
 from tests.faults._server import Server, launch
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import do_without, wait_until
 from tests.metrics.pages import series
 from tests.ports import free_ports
 from tests.tables import ROOT
@@ -63,7 +63,7 @@ def balancer(*servers: str, **more: str) -> Iterator[Balancer]:
     ) as process:
         running = Balancer(listen, status)
         try:
-            wait_until(lambda: process.poll() is not None or _answers(running.status))
+            wait_until(lambda: process.poll() is not None or _answers(running.status), "HAProxy to answer")
             assert process.poll() is None
             yield running
         finally:
@@ -97,5 +97,5 @@ def servers(nats: Nats) -> Iterator[tuple[Server, Server]]:
     """Two servers on one bus, which take the balancer's word for where clients come from."""
     flags = ["--nats", nats.url, "--trusted-proxy", "127.0.0.1", "--drain-seconds", "2"]
     with launch(*flags) as one, launch(*flags) as two:
-        wait_for_each((one, two), lambda server: server.samples()["chat_bus_nodes"] == 2)
+        wait_for_each((one, two), lambda server: server.samples()["chat_bus_nodes"] == 2, "the servers to meet")
         yield one, two

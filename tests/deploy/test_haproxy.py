@@ -19,10 +19,11 @@ from websockets.sync.client import connect
 from server.frames import masked_text_frame
 from server.settings import Settings
 from tests.clients import SECONDS, ChatClient, RawClient, handshake, held
-from tests.cluster.conftest import Nats, wait_until
+from tests.cluster.conftest import Nats
 from tests.deploy.conftest import CONFIGURATION, Balancer, balancer, fetch, haproxy
 from tests.faults._server import Server, launch
 from tests.faults.certificates import Authority
+from tests.metrics.fixtures import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +119,7 @@ def test_a_server_that_drains_is_left_by_its_own_clients_alone(front: Balancer, 
         with enter(front.url, "bob") as bob:
             opened = stays.samples()[OPENED]
             goes.process.send_signal(signal.SIGTERM)
-            wait_until(lambda: handshake(goes.url).status == 503)
+            wait_until(lambda: handshake(goes.url).status == 503, "the drain to begin")
             for number in range(NEWCOMERS):  # at once, before a health check can have told: nobody is turned away
                 with enter(front.url, f"new {number}") as newcomer:
                     newcomer.send("chatMessage", text=f"from {number}")
@@ -139,10 +140,10 @@ def test_a_server_that_dies_is_left_too_and_taken_back(servers: Two, nats: Nats)
         for number in range(NEWCOMERS):
             with enter(front.url, f"new {number}"):
                 pass
-        wait_until(lambda: not front.is_up(2))
+        wait_until(lambda: not front.is_up(2), "the dead server to be left")
         flags = ["--port", address(dies).rpartition(":")[2]]
         with launch("--nats", nats.url, *flags):
-            wait_until(lambda: front.is_up(2))
+            wait_until(lambda: front.is_up(2), "the server to be taken back")
 
 
 def test_clients_are_counted_under_their_own_address_which_they_cannot_choose() -> None:
@@ -171,7 +172,7 @@ def test_without_a_bus_newcomers_still_get_in() -> None:
     nats = Nats()
     with launch("--nats", nats.url) as server, balancer(address(server)) as front:
         nats.kill()
-        wait_until(lambda: not front.is_up(1))
+        wait_until(lambda: not front.is_up(1), "the server to be unwell")
         with enter(front.url, "ann") as ann:
             ann.until_pong()
         assert status(front.http + "/health") == 503

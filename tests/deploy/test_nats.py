@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.cluster.conftest import BINARY, wait_until
-from tests.deploy.test_haproxy import enter, hear
+from tests.cluster.conftest import BINARY
+from tests.deploy.test_haproxy import enter
 from tests.faults._server import launch
+from tests.metrics.fixtures import wait_until
 from tests.ports import free_ports
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.faults._server import Server
 
 CONFIGURATION = ROOT / "deploy" / "kubernetes" / "base" / "nats.conf"
 
@@ -45,17 +49,23 @@ def test_chat_crosses_servers_and_survives_one(tmp_path: Path) -> None:
     with ExitStack() as stack:
         goes = stack.enter_context(nats(tmp_path, one, one_route, two_route))
         stack.enter_context(nats(tmp_path, two, two_route, one_route))
-        wait_until(lambda: (tmp_path / f"{one}.pid").exists() and (tmp_path / f"{two}.pid").exists())
+        wait_until(lambda: all((tmp_path / f"{port}.pid").exists() for port in (one, two)), "both NATS servers")
         first, second = (stack.enter_context(launch("--nats", f"nats://127.0.0.1:{port}")) for port in (one, two))
-        wait_until(lambda: first.samples()["chat_bus_nodes"] == second.samples()["chat_bus_nodes"] == 2)
+        for server in (first, second):
+            wait_until(partial(_knows_two, server), "the nodes to meet")
         ann, bob = (stack.enter_context(enter(server.url, name)) for server, name in ((first, "ann"), (second, "bob")))
-        ann.send("chatMessage", text="before")
-        assert hear(bob, "chatMessage")["text"] == "before"
-        goes.kill()
 
         def heard() -> bool:
-            ann.send("chatMessage", text="after")
+            ann.send("chatMessage", text="hello")
             return any(message["type"] == "chatMessage" for message in bob.until_pong())
 
-        wait_until(heard)
-        wait_until(lambda: first.samples()["chat_bus_connected"] and first.samples()["chat_bus_nodes"] == 2)
+        wait_until(heard, "a message to cross")  # one NATS server tells the other later than us what is listened to
+        goes.kill()
+        goes.wait()
+        bob.until_pong()
+        wait_until(heard, "a message to cross again")
+        wait_until(lambda: first.samples()["chat_bus_connected"] == 1, "the bus to be back")
+
+
+def _knows_two(server: Server) -> bool:
+    return server.samples()["chat_bus_nodes"] == 2

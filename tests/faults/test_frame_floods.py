@@ -9,12 +9,15 @@ import pytest
 import uvloop
 
 from benchmarks._wire import FrameReader
+from server.connection import SLICE_FRAMES
 from tests.faults._herd import frame, message
 from tests.faults._inside import world
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from pathlib import Path
+
+    from tests.faults._inside import Pipe
 
 RATE = 10
 BURST = 2 * RATE
@@ -62,6 +65,51 @@ def test_a_file_of_whole_chunks_is_no_flood(tmp_path: Path) -> None:
             sender.lose()
 
     run(story())
+
+
+@pytest.mark.parametrize(
+    ("crumb", "answer"),
+    [(frame(b"", 0x81), b"\x81\x00"), (frame(b"", 0x82), b"\x82\x00"), (frame(b"", 0x89), b"\x8a\x00")],
+    ids=["texts", "binaries", "pings"],
+)
+def test_a_read_full_of_tiny_frames_is_worked_off_in_slices_with_turns_for_others_between(
+    tmp_path: Path, crumb: bytes, answer: bytes
+) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            flooder, other = inside.upgraded("/ws/echo"), inside.upgraded("/ws/echo")
+            flooder.feed(crumb * (5 * SLICE_FRAMES + 7) + frame(b"the last", 0x81))
+            assert flooder.take() == answer * SLICE_FRAMES
+            assert pausing(flooder)
+            other.feed(frame(b"me too", 0x81))
+            assert other.take() == b"\x81\x06me too"
+            for _ in range(5):
+                await inside.settle()
+            assert not pausing(flooder)
+            assert flooder.take() == answer * (4 * SLICE_FRAMES + 7) + b"\x81\x08the last"
+            flooder.lose()
+            other.lose()
+
+    run(story())
+
+
+def test_who_goes_in_the_middle_of_a_full_read_is_forgotten(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            await inside.settle()
+            before = inside.footprint()
+            flooder = inside.upgraded("/ws/echo")
+            flooder.feed(frame(b"", 0x81) * (3 * SLICE_FRAMES))
+            flooder.lose()
+            await inside.settle()
+            assert flooder.take() == b"\x81\x00" * SLICE_FRAMES
+            assert {**inside.footprint(), "objects": 0} == {**before, "objects": 0}
+
+    run(story())
+
+
+def pausing(flooder: Pipe) -> bool:
+    return not flooder.reads
 
 
 def closes(data: bytes) -> list[bytes]:
