@@ -130,6 +130,8 @@ class Connection(Sending):
         self._log_life(seconds)
         # What refers back to this, lest thousands who go at once wait for the cycle collector.
         self._protocol.parser.close()
+        if self._protocol.parser_exc is not None:
+            self._protocol.parser_exc.__traceback__ = self._protocol.parser_exc.__context__ = None
         del self._endpoint, self._protocol
 
     @property
