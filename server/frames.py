@@ -59,6 +59,11 @@ class FrameSplitter:
         self._condemned = False
         self._short: Mapping[bytes, int] = _SHORT_MASKED if masked and max_size >= 125 else {}
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is kept, and the next bytes begin a message: a lone text frame then needs no splitting."""
+        return not self._rest and not self._condemned and self._fragments is None
+
     def split(self, data: bytes) -> list[bytes]:  # noqa: PLR0912 - one walk; what it calls costs more than it does
         """Take received bytes and return what is complete: text payloads, and `WholeFrame`s for the protocol."""
         if self._rest:

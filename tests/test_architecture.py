@@ -28,7 +28,8 @@ SERVER: dict[str, set[str]] = {
     "bus_messages": set(),
     "elsewhere": {"bus_messages"},
     "node": {"bus_messages", "elsewhere", "hub", "room", "stats", "tick"},
-    "bus": {"bus_messages", "causes", "elsewhere", "errors"},
+    "nats_client": set(),
+    "bus": {"bus_messages", "causes", "elsewhere", "errors", "nats_client"},
     "children": set(),
     "private_nats": {"children"},
     "discovery": {"errors", "pages"},
@@ -74,7 +75,7 @@ ROOMS = {
     "grafana": {"metrics.catalog"},
     "loadtest": {"metrics", "server.frames", "server.messages"},
     "capacity": {"metrics"},
-    "benchmarks": {"server.frames"},
+    "benchmarks": {"loadtest", "server.frames"},
 }
 
 # Pure modules: no sockets, no clocks, no randomness, no threads of their own.
@@ -100,6 +101,8 @@ PURE = [
     "metrics.catalog",
     "metrics.levels",
     "metrics.loglinear",
+    "capacity.arrival",
+    "capacity.bracket",
     "capacity.compare",
     "capacity.limiting",
     "capacity.model",
