@@ -11,7 +11,7 @@ import uvloop
 from benchmarks._wire import FrameReader
 from server.connection import SLICE_FRAMES
 from tests.faults._herd import frame, message
-from tests.faults._inside import world
+from tests.faults._inside import PATIENCE_SECONDS, world
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -75,7 +75,7 @@ def test_a_read_full_of_tiny_frames_is_worked_off_in_slices_with_turns_for_other
     tmp_path: Path, crumb: bytes, answer: bytes
 ) -> None:
     async def story() -> None:
-        async with world(tmp_path) as inside:
+        async with asyncio.timeout(PATIENCE_SECONDS), world(tmp_path) as inside:
             flooder, other = inside.upgraded("/ws/echo"), inside.upgraded("/ws/echo")
             flooder.feed(crumb * (SLICES * SLICE_FRAMES) + frame(b"the last", 0x81))
             assert flooder.take() == answer * SLICE_FRAMES
