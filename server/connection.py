@@ -82,15 +82,18 @@ class Connection(Sending):
         self.ping_due = 0.0
         self.beat_slot = 0
 
-    def open(self) -> None:
-        """Begin; the handshake has been answered."""
+    def open(self, answer: bytes = b"") -> None:
+        """Begin: send the answer to the handshake, and what the endpoint has to say first, in one write."""
         services = self._gate.services
         self._opened_at = services.clock()
         services.stats.connections_opened += 1
         if services.settings.buffer_soft_limit:
             self._transport.set_write_buffer_limits(high=services.settings.buffer_soft_limit)
         self._gate.wheel.add(self, self._opened_at, random.random())
+        self._backlog, self._writable = bytearray(answer), False
         self._endpoint.opened()
+        self._writable = self._open
+        self._release()
 
     # --- what the event loop calls ---
 
