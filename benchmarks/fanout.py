@@ -76,7 +76,7 @@ def run_round(
             used = process.cpu_times()
             marks.append((used.user + used.system, waited_seconds(process)))
 
-        with Herd(server.url, load, dialect) as herd:
+        with Herd(server.url, load, dialect=dialect) as herd:
             tally = herd.run(WARM_UP_SECONDS, seconds, mark)
     used, waited = (end - start for start, end in zip(*marks, strict=True))
     return Round(

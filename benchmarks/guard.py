@@ -40,7 +40,7 @@ def costs(servers: Sequence[tuple[Server, Load]], seconds: float, turns: int) ->
         started = [stack.enter_context(running(s.command(folder), cpus[0] if cpus else None)) for s, _ in servers]
         stack.enter_context(pinned(cpus[1] if cpus else None))
         pairs = [
-            (stack.enter_context(Herd(up.url, load, server.dialect)), up)
+            (stack.enter_context(Herd(up.url, load, dialect=server.dialect)), up)
             for up, (server, load) in zip(started, servers, strict=True)
         ]
         for herd, up in pairs:

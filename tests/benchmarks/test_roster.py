@@ -167,7 +167,7 @@ def test_all_notice_that_a_client_is_gone(clients: tuple[Talker, Talker]) -> Non
 def test_every_message_of_a_load_comes_to_every_other_member(server: Server, peer: Running) -> None:
     """A delivery is as long on every server as on ours, but for its dialect's wrapping."""
     load = Load(clients=12, rooms=3, rate=300, audit=True)
-    with Herd(peer.url, load, server.dialect) as herd:
+    with Herd(peer.url, load, dialect=server.dialect) as herd:
         tally = herd.run(0.0, 0.5, lambda: None)
     assert tally.uniform
     assert tally.sent == tally.offered > 0
@@ -179,7 +179,7 @@ def test_every_message_of_a_load_comes_to_every_other_member(server: Server, pee
 def test_above_the_presence_threshold_comings_are_not_told_one_by_one(server: Server, peer: Running) -> None:
     """Ours tells them in sum; that keeps a room of thousands from being a load of its own."""
     members = 210
-    with Herd(peer.url, Load(clients=members, rooms=1, rate=1), server.dialect):
+    with Herd(peer.url, Load(clients=members, rooms=1, rate=1), dialect=server.dialect):
         late = Talker(peer.url, server)
         late.hears("connected")
         late.say("joinRoom", room="room0")
