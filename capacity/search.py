@@ -124,7 +124,11 @@ def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: f
         return Finished(_out_of_time(plan, trials))
     if not trials:
         return Step(min(plan.first, plan.largest), Purpose.RAMP)
-    return _after_invalid(trials) or _after_disturbance(trials) or _search_on(plan, trials, affordable)
+    found = bounds(trials)
+    secured = settled(trials, plan.confirmations).passes > plan.confirmations
+    needed = max(0, 1 + plan.confirmations - found.passes)
+    patient = affordable > _kept(plan, found, needed, secured=secured)
+    return _after_invalid(trials, patient=patient) or _after_disturbance(trials) or _search_on(plan, trials, affordable)
 
 
 def _out_of_time(plan: Plan, trials: Sequence[Trial]) -> Ending:
@@ -153,8 +157,13 @@ def _invalid_in_a_row(trials: Sequence[Trial]) -> int:
     return count
 
 
-def _after_invalid(trials: Sequence[Trial]) -> Step | Finished | None:
-    """Repeat the first invalid step, give up when nothing can be measured; None: the bracket decides."""
+def _after_invalid(trials: Sequence[Trial], *, patient: bool) -> Step | Finished | None:
+    """Repeat the first invalid step, give up when nothing can be measured; None: the bracket decides.
+
+    Args:
+        trials: every step so far.
+        patient: whether there is time to wait for others to leave the server's core.
+    """
     in_a_row = _invalid_in_a_row(trials)
     if not in_a_row:
         return None
@@ -162,7 +171,7 @@ def _after_invalid(trials: Sequence[Trial]) -> Step | Finished | None:
     if in_a_row >= 2 and all(trial.data_missing for trial in trials[-2:]):
         return Finished(Ending.UNMEASURABLE)
     sharpening = any(users > last.users and s is Standing.GIVEN_UP for users, s in standings(trials).items())
-    patience = _HELD_UP if last.others else 2
+    patience = _HELD_UP if last.others and patient else 2
     if in_a_row < patience and not sharpening:
         return Step(last.users, Purpose.REPEAT)
     if in_a_row >= patience and not last.others and not bounds(trials).low:

@@ -218,6 +218,13 @@ def test_what_others_spoiled_is_repeated_and_forgotten_once_they_are_gone() -> N
     assert next_move(Plan(), stays, ENOUGH_S, STEP_S) == Step(300, Purpose.BISECT)
 
 
+def test_waiting_for_others_never_takes_the_time_of_a_confirmation() -> None:
+    spoiled = Trial(400, INVALID, others=True)
+    trials = [Trial(200, PASS), spoiled, spoiled]
+    assert next_move(Plan(), trials, 4 * STEP_S, STEP_S) == Step(400, Purpose.REPEAT)
+    assert next_move(Plan(), trials, 3 * STEP_S, STEP_S) == Step(200, Purpose.CONFIRM)
+
+
 def test_where_others_never_leave_the_core_a_lower_level_is_looked_for() -> None:
     plan = Plan(first=800)
     trials: list[Trial] = []
