@@ -6,10 +6,10 @@ HOST ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve capacity loadtest stack dashboards preview test lint bench soak
+.PHONY: help install serve capacity loadtest stack dashboards preview test lint bench soak cluster-demo
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'Options for what runs go into ARGS, a server of your own into HOST: make capacity HOST=ws://10.0.0.5:8080 ARGS="--window 10"'
 
 install: .venv/installed ## make .venv with everything the other verbs need
@@ -51,7 +51,7 @@ preview: install ## draw each dashboard from a real run's answers, without Grafa
 	@$(BIN)/python -m tests.grafana.preview
 
 test: install ## every test, against real parts
-	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx chromium
+	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy dnsmasq ip chromium
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 lint: install ## ruff and mypy
@@ -59,9 +59,13 @@ lint: install ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
 	@$(BIN)/mypy
 
-bench: install ## deliveries per second beside a Node ws server doing the same
+bench: install ## beside other servers doing the same, about 20 minutes; a part: ARGS="--workloads big --servers bun"
 	@.ci/system-packages node npm
-	@$(BIN)/python -m benchmarks.fanout $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 soak: install ## ten minutes of mixed load, after which nothing may have grown; another time: ARGS="--seconds 3600"
 	@$(BIN)/python -m tests.faults.soak $(ARGS)
+
+cluster-demo: install ## two servers, NATS, HAProxy, Locust and Prometheus on hosts of their own, for half a minute
+	@.ci/system-packages haproxy prometheus ip
+	@$(BIN)/python -m tests.cluster.demo $(ARGS)

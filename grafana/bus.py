@@ -34,8 +34,8 @@ def panels() -> tuple[Panel, ...]:
             "Lost on the bus",
             About(
                 "Chat messages that did not get from one process to another, by cause: the bus delivers at most once.",
-                "`disconnected`: the bus was away. `backlog`, `ephemeral`: it takes less than is said. "
-                "`lost`: this process was too slow for it.",
+                "`disconnected`: the bus was away. `backlog`: it takes less than is said. `ephemeral`: so it does, or "
+                "this process is too slow for it. `lost`: it was far too slow, or the network lost it.",
                 "Look at the bus first, then at the CPU of the process that loses.",
             ),
             EVENTS, Series(rate("chat_bus_dropped_total", by=("reason",)), "{{reason}}"), width=6,

@@ -1,9 +1,12 @@
 """The bus: NATS core, as one server process sees it.
 
-What is published goes through one queue and one task, subscriptions too, so everything takes effect in the order it was
-asked for. A NATS client may stay connected, healthy by its own word, and hear nothing; so each beat a second, small
-connection sends this node something on the way its messages come in, and hears something on the way they go out. Only
-as long as both arrive is the bus called connected.
+Everything takes effect in the order it was asked for: what cannot be done at once, as subscriptions cannot, waits in
+one queue for one task, and what is published meanwhile waits behind it.
+
+A NATS client may stay connected, healthy by its own word, and hear nothing; so each beat a second, small connection
+sends this node something on the way its messages come in, and hears something on the way they go out. Only as long as
+both arrive is the bus called connected. Connections that stay silent are given up for new ones: a network that was cut
+for long and is whole again would be waited for, by TCP, as long again.
 """
 
 from __future__ import annotations
@@ -11,23 +14,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import struct
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import structlog
-from nats.aio.client import Client
-from nats.errors import Error, SlowConsumerError
+from nats.errors import Error
 
 from server.bus_messages import node_subject
 from server.causes import cause
 from server.elsewhere import BEAT_SECONDS, BEATS_MISSED
 from server.errors import SettingsError
+from server.nats_client import NatsClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
 log = structlog.get_logger()
@@ -36,7 +39,12 @@ _CONNECT_SECONDS: Final = 2
 _RETRY_SECONDS: Final = 1
 _PING_SECONDS: Final = 10
 _PENDING_BYTES: Final = 1024 * 1024
-_PULSE: Final = b""
+_PULSE: Final = struct.Struct("d")
+"""The moment of sending, on the sender's own clock."""
+
+_GIVE_UP_SECONDS: Final = 2 * BEATS_MISSED * BEAT_SECONDS
+"""Silence after which connections are given up. TCP tries again after 0.2 s, then each time twice as late as before:
+until then it is not much later than a new connection would be."""
 
 _CONFIRM_TOGETHER: Final = 64
 """Subscriptions after which the server is asked whether it has taken note, while more wait."""
@@ -70,14 +78,17 @@ class Bus:
         self._receive = receive
         self._returned = returned
         self._clock = clock
-        self._main = Client()
-        self._pulse = Client()
+        self._main = NatsClient(self._take)
+        self._pulse = NatsClient(self._take_pulse_out)
+        self._inward, self._outward = f"{node_subject(node)}.in", f"{node_subject(node)}.out"  # where pulses go
         self._subscriptions: dict[str, Subscription] = {}
         self._unconfirmed: dict[str, list[Callable[[], None]]] = {}  # who waits for a subscription to take effect
         self._queue: asyncio.Queue[tuple[str, str, bytes]] = asyncio.Queue()  # what to do, subject, payload
         self._queued_bytes = 0
+        self._undone = 0  # of what was put into the queue
         self._sender: asyncio.Task[None] | None = None
-        self._pulse_in = self._pulse_out = clock()
+        self._pulse_in = self._pulse_out = self._connected_at = clock()
+        self._delay = 0.0
         self._is_away = False
 
     @property
@@ -88,8 +99,12 @@ class Bus:
     @property
     def is_connected(self) -> bool:
         """Whether this node has heard itself lately, on both ways."""
-        heard_at = min(self._pulse_in, self._pulse_out)
-        return bool(self._main.is_connected) and self._clock() - heard_at < BEATS_MISSED * BEAT_SECONDS
+        return bool(self._main.is_connected) and self._clock() - self._heard_at < BEATS_MISSED * BEAT_SECONDS
+
+    @property
+    def delay(self) -> float:
+        """Seconds that messages wait on their way in: as the last pulse did, or as long as the next is overdue."""
+        return max(self._delay, self._clock() - self._pulse_in - BEAT_SECONDS)
 
     @property
     def backlog(self) -> int:
@@ -104,9 +119,8 @@ class Bus:
         """
         for client, name in ((self._main, "messages"), (self._pulse, "pulse")):
             await self._connect(client, name)
-        inward, outward = self._subjects()
-        await self._main.subscribe(inward, cb=self._take_pulse_in)
-        await self._pulse.subscribe(outward, cb=self._take_pulse_out)
+        await self._main.subscribe(self._inward)
+        await self._pulse.subscribe(self._outward)
         await self._pulse.flush()
         self._pulse_in = self._pulse_out = self._clock()
         self._sender = asyncio.create_task(self._work_off())
@@ -120,11 +134,15 @@ class Bus:
                     await self._main.flush()
             self._sender.cancel()
         for client in (self._main, self._pulse):
-            with contextlib.suppress(Error, OSError, TimeoutError):
-                await client.close()
+            # RuntimeError: uvloop's word for a connection that is away while the client still has something to say.
+            with contextlib.suppress(Error, OSError, TimeoutError, RuntimeError):
+                async with asyncio.timeout(BEAT_SECONDS):  # what is unsent may never be taken
+                    await client.close()
 
     def publish(self, subject: str, payload: bytes) -> None:
         """Send a message after all that waits."""
+        if not self._undone and self._main.publish_now(subject, payload):
+            return
         self._queued_bytes += len(payload)
         self._do("publish", subject, payload)
 
@@ -145,12 +163,28 @@ class Bus:
         self._do("unsubscribe", subject)
 
     async def beat(self) -> None:
-        """Send this node a pulse on both ways; call once a beat."""
-        inward, outward = self._subjects()
-        for client, subject in ((self._pulse, inward), (self._main, outward)):
+        """Send this node a pulse on both ways, and look for those sent before; call once a beat."""
+        await self._send_pulses()
+        self._note_state()
+        if self._clock() - max(self._heard_at, self._connected_at) >= _GIVE_UP_SECONDS:
+            for client in (self._main, self._pulse):
+                client.give_up()
+
+    async def _send_pulses(self) -> None:
+        for client, subject in ((self._pulse, self._inward), (self._main, self._outward)):
             if client.is_connected:
+                # With much unsent, the client would wait for long; a timeout is an OSError.
                 with contextlib.suppress(Error, OSError):
-                    await client.publish(subject, _PULSE)
+                    async with asyncio.timeout(BEAT_SECONDS / 4):
+                        await client.publish(subject, _PULSE.pack(self._clock()))
+
+    @property
+    def _heard_at(self) -> float:
+        """When both ways were last known to be open."""
+        return min(self._pulse_in, self._pulse_out)
+
+    def _note_state(self) -> None:
+        """See whether the bus has gone, or is back."""
         if self.is_connected is self._is_away:
             self._is_away = not self._is_away
             if self._is_away:
@@ -159,11 +193,7 @@ class Bus:
                 log.info("bus back")
                 self._returned()
 
-    def _subjects(self) -> tuple[str, str]:
-        """Return the subjects of the pulses that come in as messages do, and that go out as they do."""
-        return f"{node_subject(self._node)}.in", f"{node_subject(self._node)}.out"
-
-    async def _connect(self, client: Client, name: str) -> None:
+    async def _connect(self, client: NatsClient, name: str) -> None:
         options: dict[str, Any] = {}
         if self._credentials is not None:
             options["user_credentials"] = str(self._credentials)
@@ -183,28 +213,37 @@ class Bus:
                     max_outstanding_pings=2,
                     pending_size=_PENDING_BYTES,
                     error_cb=self._complain,
+                    reconnected_cb=self._note_connection,
                     **options,
                 )
         except (Error, OSError, TimeoutError, ValueError) as error:
             raise SettingsError(f"cannot connect to the bus at {_shown(self._url)}: {_reason(error)}") from None
 
+    async def _note_connection(self) -> None:
+        """Remember that a connection is new, and give it a pulse to show that it works."""
+        self._connected_at = self._clock()
+        await self._send_pulses()
+
     async def _complain(self, error: Exception) -> None:
-        """Log what the client could not do; messages it had to drop show as gaps in their numbering."""
-        if isinstance(error, SlowConsumerError):
-            log.warning("bus faster than this node", subject=error.subject)
-        elif not isinstance(error, OSError | Error):
+        """Log what went wrong, unless it is the connection: that is told by the beats."""
+        if not isinstance(error, OSError | Error):
             log.error("bus", **cause(error))
 
-    async def _take(self, message: Msg) -> None:
-        self._receive(message.subject, message.data)
-
-    async def _take_pulse_in(self, _message: Msg) -> None:
+    def _take(self, subject: str, payload: bytes) -> None:
+        if subject != self._inward:
+            self._receive(subject, payload)
+            return
         self._pulse_in = self._clock()
+        (sent_at,) = _PULSE.unpack(payload)
+        self._delay = self._pulse_in - sent_at
+        self._note_state()
 
-    async def _take_pulse_out(self, _message: Msg) -> None:
+    def _take_pulse_out(self, _subject: str, _payload: bytes) -> None:
         self._pulse_out = self._clock()
+        self._note_state()
 
     def _do(self, what: str, subject: str, payload: bytes = b"") -> None:
+        self._undone += 1
         self._queue.put_nowait((what, subject, payload))
 
     async def _work_off(self) -> None:
@@ -217,13 +256,14 @@ class Bus:
                     await self._main.publish(subject, payload)
                 elif what == "subscribe":
                     new.append(subject)
-                    self._subscriptions[subject] = await self._main.subscribe(subject, cb=self._take)
+                    self._subscriptions[subject] = await self._main.subscribe(subject)
                 else:
                     await self._subscriptions.pop(subject).unsubscribe()
             if new and (self._queue.empty() or len(new) >= _CONFIRM_TOGETHER):
                 await self._confirm(new)
                 new = []
             self._queue.task_done()
+            self._undone -= 1
 
     async def _confirm(self, subjects: list[str]) -> None:
         """Ask the server for an answer: with it, it has taken note of all that was sent before."""

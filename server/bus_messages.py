@@ -20,8 +20,14 @@ EVERYONE: Final = ""
 NODES: Final = "stampede.nodes"
 """The subject that every node hears."""
 
+WATCHERS: Final = "\n"
+"""Stands for those who watch the server; no room can have it either."""
+
 EVERYONE_SUBJECT: Final = "stampede.everyone"
 """The subject of what is said to all chat clients."""
+
+WATCHERS_SUBJECT: Final = "stampede.watchers"
+"""The subject of what those who watch any of the servers are told."""
 
 
 def slot_of(room: str) -> int:
@@ -32,6 +38,13 @@ def slot_of(room: str) -> int:
 def slot_subject(slot: int) -> str:
     """Return the subject of a slot."""
     return f"stampede.room.{slot}"
+
+
+def subject_of(room: str) -> str:
+    """Return the subject of what a room is told; EVERYONE and WATCHERS have their own."""
+    if room == EVERYONE:
+        return EVERYONE_SUBJECT
+    return WATCHERS_SUBJECT if room == WATCHERS else slot_subject(slot_of(room))
 
 
 def node_subject(node: str) -> str:
@@ -50,7 +63,7 @@ class Batch(BusMessage, frozen=True, tag="batch"):
 
     Attributes:
         sent_ms: wall clock of the sender.
-        room: its name, or EVERYONE.
+        room: its name, EVERYONE or WATCHERS.
         number: frames that this node sent on this subject before these: a gap is a loss.
         kinds: the `type` of each frame's message.
         frames: complete WebSocket frames.

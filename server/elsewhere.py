@@ -42,12 +42,16 @@ class _Node:
 class Elsewhere:
     """Members of rooms at all other nodes; times in seconds of one monotonic clock."""
 
-    __slots__ = ("_checked_at", "_members", "_nodes")
+    __slots__ = ("_checked_at", "_members", "_nodes", "_turned")
 
     def __init__(self, now: float) -> None:
         self._nodes: dict[str, _Node] = {}
         self._members: Counter[str] = Counter()
+        self._turned: dict[str, bool] = {}
         self._checked_at = now
+
+    def __contains__(self, node: str) -> bool:
+        return node in self._nodes
 
     @property
     def nodes(self) -> int:
@@ -72,6 +76,16 @@ class Elsewhere:
     def members(self, room: str) -> int:
         """Return how many members a room has elsewhere."""
         return self._members.get(room, 0)
+
+    def take_turned(self) -> dict[str, bool]:
+        """Return the rooms that have members elsewhere since the last call, or have them no longer."""
+        turned, self._turned = self._turned, {}
+        return turned
+
+    def is_late(self, told: Presence) -> bool:
+        """Whether a node said this before what it is known by, on a connection that it has given up since."""
+        node = self._nodes.get(told.node)
+        return node is not None and told.number <= node.number
 
     def take_presence(self, told: Presence, now: float) -> bool:
         """Take changes; return whether nothing was missed before them. If something was, only a snapshot helps."""
@@ -112,8 +126,10 @@ class Elsewhere:
         known = self._nodes.pop(node, None)
         return {} if known is None else self._become(known, {})
 
-    def forget_silent(self, now: float) -> list[dict[str, Change]]:
-        """Forget all nodes that have missed their beats; call several times a beat. Returns what that changes, by room.
+    def forget_silent(self, now: float) -> dict[str, dict[str, Change]]:
+        """Forget the nodes that have missed their beats; return what that changes, by node and room.
+
+        Call several times a beat.
 
         Whoever was itself asleep, and so has heard nobody, gives everybody another round.
         """
@@ -123,7 +139,7 @@ class Elsewhere:
         self._checked_at = now
         patience = BEATS_MISSED * BEAT_SECONDS
         silent = [id_ for id_, node in self._nodes.items() if now - node.heard_at >= patience]
-        return [self.forget(id_) for id_ in silent]
+        return {id_: self.forget(id_) for id_ in silent}
 
     def _heard(self, id_: str, now: float) -> _Node:
         node = self._nodes.get(id_)
@@ -143,6 +159,7 @@ class Elsewhere:
         return changes
 
     def _set(self, node: _Node, room: str, members: int) -> None:
+        had_members = room in self._members
         self._members[room] += members - node.members.get(room, 0)
         if members:
             node.members[room] = members
@@ -150,3 +167,5 @@ class Elsewhere:
             node.members.pop(room, None)
         if not self._members[room]:
             del self._members[room]
+        if (room in self._members) is not had_members and self._turned.pop(room, None) is None:
+            self._turned[room] = not had_members

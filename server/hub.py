@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import structs
 
 from server import messages as wire
-from server.bus_messages import EVERYONE
+from server.bus_messages import EVERYONE, WATCHERS
 from server.errors import ErrorCode, RequestError
 from server.frames import text_frame
 from server.relay import Alone
@@ -84,7 +84,8 @@ class Hub:
         self.relay: Relay = Alone()
         self.rooms: dict[str, Room] = {}
         self.everyone = self._make_room(EVERYONE)
-        self.watchers = self._make_room("watchers")
+        self.watchers = self._make_room(WATCHERS)
+        self._audiences = {EVERYONE: self.everyone, WATCHERS: self.watchers}
         self._loads: deque[wire.Load] = deque(maxlen=LOADS_KEPT)
         self._effects: dict[type[wire.Message], Callable[..., None]] = {
             wire.SendChatMessage: self._chat_message,
@@ -153,15 +154,15 @@ class Hub:
         shared = wire.FileShared(user=client.username, name=name, size=size, mime_type=mime_type)
         if client.room is not None:
             self._tell(client.room, shared, received_at)
-        self._notify(
-            wire.Notification(
-                event="fileShared",
-                room=client.room.name if client.room is not None else None,
-                user=client.username,
-                name=name,
-                size=size,
-            )
+        notification = wire.Notification(
+            event="fileShared",
+            room=client.room.name if client.room is not None else None,
+            user=client.username,
+            name=name,
+            size=size,
         )
+        self._notify(notification)
+        self.relay.forward(WATCHERS, "notification", text_frame(wire.encode(notification)))
 
     def watch(self, client: Client) -> None:
         """Let a client watch the server; what was told of its load in the last minute comes first."""
@@ -176,7 +177,7 @@ class Hub:
             self._publish(self.watchers, load, self._clock())
 
     def announce_drain(self) -> None:
-        """Tell the watchers that the server goes away."""
+        """Tell the watchers of this process that it goes away."""
         self._notify(wire.Notification(event="draining"))
 
     def _set_username(self, client: Client, message: wire.SetUsername, _received_at: float) -> None:
@@ -214,11 +215,16 @@ class Hub:
             self.reply(client, wire.RoomLeft(room=room.name))
 
     def _chat_message(self, client: Client, message: wire.SendChatMessage, received_at: float) -> None:
-        room = self._room_of(client, "chatMessage")
+        room = client.room
+        if room is None:
+            raise RequestError(ErrorCode.NO_ROOM, "chatMessage")
         if self.everyone.pending:
             self.everyone.flush()  # a `chat` of this client may wait there and must not be overtaken
-        chat = wire.ChatMessage(user=client.username, text=message.text, timestamp=self._wall_ms())
-        self._tell(room, chat, received_at, author=client)
+        wall_ms = self._wall_ms
+        chat = wire.ChatMessage(client.username, message.text, wall_ms())
+        frame = text_frame(wire.encode(chat))
+        room.publish("chatMessage", frame, received_at, client)
+        self.relay.forward(room.name, "chatMessage", frame)
 
     def _typing(self, client: Client, _message: wire.SendTyping, received_at: float) -> None:
         room = self._room_of(client, "typing")
@@ -241,13 +247,24 @@ class Hub:
         """Return how many members a room has on all nodes."""
         return len(room) + self.relay.elsewhere(room.name)
 
-    def hear(self, room_name: str, kinds: list[str], frames: list[bytes]) -> None:
-        """Publish to the members here what was said in a room elsewhere; EVERYONE: to all chat clients."""
-        room = self.everyone if room_name == EVERYONE else self.rooms.get(room_name)
-        if room is not None:
+    def hear(self, room_name: str, entries: list[tuple[str, bytes]]) -> None:
+        """Publish to the members here what was said in a room elsewhere, or to EVERYONE or WATCHERS.
+
+        Args:
+            room_name: where.
+            entries: kind and frame of each message.
+        """
+        room = self._audiences.get(room_name) or self.rooms.get(room_name)
+        if room:
             now = self._clock()
-            for kind, frame in zip(kinds, frames, strict=True):
+            self._tick.is_crowded = len(entries) > 1
+            for kind, frame in entries:
                 room.publish(kind, frame, now)
+
+    def hear_room(self, room_name: str, *, is_open: bool) -> None:
+        """Tell the watchers that a room has members elsewhere, or has them no longer, unless it has some here."""
+        if room_name not in self.rooms:
+            self._notify(wire.Notification(event="roomOpened" if is_open else "roomClosed", room=room_name))
 
     def hear_presence(self, room_name: str, change: Change) -> None:
         """Tell the members here who came to a room elsewhere, and who went; the relay knows of it already."""
@@ -274,13 +291,14 @@ class Hub:
         return client.room
 
     def _make_room(self, name: str) -> Room:
-        return Room(name, self._stats, self._tick.at_end, self._clock)
+        return Room(name, self._stats, self._tick, self._clock)
 
     def _open(self, name: str) -> Room:
         room = self.rooms[name] = self._make_room(name)
         self._stats.rooms_created += 1
         self.relay.opened(name)
-        self._notify(wire.Notification(event="roomOpened", room=name))
+        if not self.relay.elsewhere(name):
+            self._notify(wire.Notification(event="roomOpened", room=name))
         return room
 
     def _leave(self, client: Client, received_at: float) -> None:
@@ -301,7 +319,8 @@ class Hub:
         if not room:
             del self.rooms[room.name]
             self.relay.closed(room.name)
-            self._notify(wire.Notification(event="roomClosed", room=room.name))
+            if not members:
+                self._notify(wire.Notification(event="roomClosed", room=room.name))
 
     def _is_coalesced(self, room: Room, members: int) -> bool:
         """Tell whether comings and goings are told in sum: one by one, they grow with the square of the room."""

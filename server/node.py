@@ -9,12 +9,22 @@ counted.
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from server import bus_messages as bus
-from server.bus_messages import EVERYONE, EVERYONE_SUBJECT, NODES, Change, node_subject, slot_of, slot_subject
+from server.bus_messages import (
+    EVERYONE_SUBJECT,
+    NODES,
+    WATCHERS_SUBJECT,
+    Change,
+    node_subject,
+    slot_of,
+    slot_subject,
+    subject_of,
+)
 from server.elsewhere import Elsewhere
 from server.room import EPHEMERAL
 
@@ -31,8 +41,18 @@ SOFT_BACKLOG: Final = 1024 * 1024
 HARD_BACKLOG: Final = 8 * 1024 * 1024
 """Unsent bytes above which nothing is."""
 
+LATE_SECONDS: Final = 1.0
+"""Time that messages wait on their way in above which this node is too slow for them: nothing ephemeral is taken."""
+
+_GONE_NODES: Final = 64
+"""Nodes that fell silent of which it is remembered how far they were heard: they may only be cut off."""
+
 _SNAPSHOT_ROOMS: Final = 5000
 """Rooms in one part of a snapshot: at most 128 characters each, far below what the bus takes in one message."""
+
+
+Entry = tuple[str, bytes]
+"""Kind of a message, and its frame."""
 
 
 class Link(Protocol):
@@ -44,6 +64,10 @@ class Link(Protocol):
 
     @property
     def is_connected(self) -> bool: ...
+
+    @property
+    def delay(self) -> float:
+        """Seconds that messages wait on their way in."""
 
     @property
     def backlog(self) -> int:
@@ -93,11 +117,11 @@ class Node:
         self._wall_ms = wall_ms
         self._messages_per_second = messages_per_second
         self.others = Elsewhere(clock())
-        self._frames: dict[str, list[tuple[str, bytes]]] = {}  # of this tick, by room
+        self._frames: dict[str, list[Entry]] = {}  # of this tick, by room
         self._changes: dict[str, Change] = {}  # of this tick, by room
         self._presence_number = 0
         self._sent: Counter[str] = Counter()  # frames so far, by subject
-        self._heard: dict[tuple[str, str], int] = {}  # frames so far, by subject and node
+        self._heard: dict[str, dict[str, int]] = {}  # frames so far, by node and subject
         self._rooms_of: Counter[int] = Counter()  # rooms with members here, by slot
         self._is_waking = False  # whether the end of this tick is asked for
 
@@ -140,7 +164,8 @@ class Node:
         if not self._rooms_of[slot]:
             subject = slot_subject(slot)
             self._link.unsubscribe(subject)
-            self._heard = {key: number for key, number in self._heard.items() if key[0] != subject}
+            for numbers in self._heard.values():
+                numbers.pop(subject, None)
 
     def elsewhere(self, room: str) -> int:
         """Return how many members a room has on other nodes."""
@@ -150,7 +175,7 @@ class Node:
 
     def begin(self) -> None:
         """Listen, and make oneself known."""
-        for subject in (NODES, node_subject(self._id), EVERYONE_SUBJECT):
+        for subject in (NODES, node_subject(self._id), EVERYONE_SUBJECT, WATCHERS_SUBJECT):
             self._link.subscribe(subject)
         self.resynchronise()
 
@@ -166,8 +191,12 @@ class Node:
 
     def forget_silent(self) -> None:
         """Forget the nodes that no longer say that they are there; call several times a beat."""
-        for changes in self.others.forget_silent(self._clock()):
+        for node, changes in self.others.forget_silent(self._clock()).items():
             self._tell_changes(changes)
+            self._heard[node] = self._heard.pop(node, {})  # the last of the gone
+            gone = [id_ for id_ in self._heard if id_ not in self.others]
+            for id_ in gone[:-_GONE_NODES]:
+                del self._heard[id_]
 
     def end(self) -> None:
         """Take leave of the others."""
@@ -194,15 +223,16 @@ class Node:
                 for room, change in changes.items()
             }
             self._send(NODES, bus.Presence(self._id, self._presence_number, rooms))
-        for room, entries in frames.items():
-            self._send_frames(room, entries)
+        if frames:
+            keep = self._policy()
+            for room, entries in frames.items():
+                self._send_frames(room, keep(entries))
 
-    def _send_frames(self, room: str, entries: list[tuple[str, bytes]]) -> None:
+    def _send_frames(self, room: str, entries: list[Entry]) -> None:
         """Send a room's frames in as few messages as their size allows."""
-        entries = self._without_what_must_stay(entries)
-        subject = EVERYONE_SUBJECT if room == EVERYONE else slot_subject(slot_of(room))
+        subject = subject_of(room)
         most = self._link.max_payload // 2  # names and numbers take the rest
-        batch: list[tuple[str, bytes]] = []
+        batch: list[Entry] = []
         size = 0
         for entry in entries:
             size += len(entry[1])
@@ -213,25 +243,28 @@ class Node:
         if batch:
             self._send_batch(subject, room, batch)
 
-    def _send_batch(self, subject: str, room: str, entries: list[tuple[str, bytes]]) -> None:
+    def _send_batch(self, subject: str, room: str, entries: list[Entry]) -> None:
         kinds, frames = [kind for kind, _ in entries], [frame for _, frame in entries]
-        self._send(subject, bus.Batch(self._id, self._wall_ms(), room, self._sent[subject], kinds, frames))
-        self._sent[subject] += len(entries)
+        number = self._sent[subject]
+        self._sent[subject] = number + len(entries)
+        self._publish(subject, bus.Batch(self._id, self._wall_ms(), room, number, kinds, frames))
 
-    def _without_what_must_stay(self, entries: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
-        """Return what the bus can take now; count what it cannot."""
-        dropped = self._stats.bus_dropped
+    def _policy(self) -> Callable[[list[Entry]], list[Entry]]:
+        """Return what keeps of frames those that the bus can take now, and counts the others."""
         if not self._link.is_connected:
-            dropped["disconnected"] += len(entries)
-            return []
+            return partial(self._keep_none, "disconnected")
         backlog = self._link.backlog
         if backlog > HARD_BACKLOG:
-            dropped["backlog"] += len(entries)
-            return []
-        if backlog <= SOFT_BACKLOG:
-            return entries
+            return partial(self._keep_none, "backlog")
+        return list if backlog <= SOFT_BACKLOG else self._without_the_ephemeral
+
+    def _keep_none(self, reason: str, entries: list[Entry]) -> list[Entry]:
+        self._stats.bus_dropped[reason] += len(entries)
+        return []
+
+    def _without_the_ephemeral(self, entries: list[Entry]) -> list[Entry]:
         kept = [entry for entry in entries if entry[0] not in EPHEMERAL]
-        dropped["ephemeral"] += len(entries) - len(kept)
+        self._stats.bus_dropped["ephemeral"] += len(entries) - len(kept)
         return kept
 
     def _send_snapshot(self, subject: str) -> None:
@@ -243,8 +276,11 @@ class Node:
 
     def _send(self, subject: str, message: bus.BusMessage) -> None:
         if self._link.is_connected:
-            self._stats.bus_messages["sent"] += 1
-            self._link.publish(subject, bus.encode(message))
+            self._publish(subject, message)
+
+    def _publish(self, subject: str, message: bus.BusMessage) -> None:
+        self._stats.bus_messages["sent"] += 1
+        self._link.publish(subject, bus.encode(message))
 
     def _members_here(self, room: str) -> int:
         here = self._hub.rooms.get(room)
@@ -260,11 +296,15 @@ class Node:
         """
         message = bus.decode(payload)
         self._stats.bus_messages["received"] += 1
+        if message.node == self._id:
+            return  # said on a connection that was given up; the bus keeps back only what comes from the present one
         now = self._clock()
         match message:
             case bus.Batch():
                 self._take_batch(subject, message)
             case bus.Presence():
+                if self.others.is_late(message):
+                    return
                 if not self.others.take_presence(message, now):
                     self._send(node_subject(message.node), bus.Ask(self._id))
                 self._tell_changes(message.rooms)
@@ -277,16 +317,23 @@ class Node:
                 self._send_snapshot(node_subject(message.node))
             case bus.Bye():
                 self._tell_changes(self.others.forget(message.node))
+                self._heard.pop(message.node, None)
 
     def _take_batch(self, subject: str, batch: bus.Batch) -> None:
-        key = subject, batch.node
-        missed = batch.number - self._heard.get(key, batch.number)
-        if missed > 0:
-            self._stats.bus_dropped["lost"] += missed
-        self._heard[key] = batch.number + len(batch.frames)
+        heard = self._heard.setdefault(batch.node, {})
+        missed = batch.number - heard.get(subject, batch.number)
+        if missed < 0:
+            return  # late, from a connection that its node has given up: out of its turn, and counted as lost
+        self._stats.bus_dropped["lost"] += missed
+        heard[subject] = batch.number + len(batch.frames)
         self._stats.bus_lag.observe(max(0.0, (self._wall_ms() - batch.sent_ms) / 1000))
-        self._hub.hear(batch.room, batch.kinds, batch.frames)
+        entries = list(zip(batch.kinds, batch.frames, strict=True))
+        if self._link.delay > LATE_SECONDS:
+            entries = self._without_the_ephemeral(entries)
+        self._hub.hear(batch.room, entries)
 
     def _tell_changes(self, changes: dict[str, Change]) -> None:
+        for room, is_open in self.others.take_turned().items():
+            self._hub.hear_room(room, is_open=is_open)
         for room, change in changes.items():
             self._hub.hear_presence(room, change)

@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 import sysconfig
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.metrics.fixtures import wait_until
 from tests.ports import free_port
 from tests.processes import RunningServer, start_server
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 BINARY = Path(sysconfig.get_path("scripts")) / "nats-server"
-PATIENCE_SECONDS = 60
 
 
 class Nats:
-    """A NATS server on one port of loopback, which can die, come back, and stand still."""
+    """A NATS server on one port, which can die, come back, and stand still."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, address: str = "127.0.0.1") -> None:
         self._arguments = arguments
+        self._address = address
         self.port = free_port()
-        self.url = f"nats://127.0.0.1:{self.port}"
+        self.url = f"nats://{address}:{self.port}"
         self.start()
 
     def start(self) -> None:
-        command = [str(BINARY), "--addr", "127.0.0.1", "--port", str(self.port), *self._arguments]
+        command = [str(BINARY), "--addr", self._address, "--port", str(self.port), *self._arguments]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        wait_until(self._answers)
+        wait_until(self._answers, "NATS to answer")
 
     def kill(self) -> None:
         self._process.kill()
@@ -50,21 +50,13 @@ class Nats:
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self._address, self.port)) == 0
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for what must come to pass, however slow the machine."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to pass"
-        time.sleep(0.02)
-
-
-def wait_for_each(servers: Iterable[RunningServer], condition: Callable[[RunningServer], object]) -> None:
+def wait_for_each(servers: Iterable[RunningServer], condition: Callable[[RunningServer], bool], what: str) -> None:
     """Wait until each server fulfils a condition."""
     for server in servers:
-        wait_until(partial(condition, server))
+        wait_until(partial(condition, server), what)
 
 
 @pytest.fixture
@@ -78,7 +70,7 @@ def nats() -> Iterator[Nats]:
 def two(nats: Nats) -> Iterator[tuple[RunningServer, RunningServer]]:
     """Two server processes that know of each other."""
     servers = [start_server("--nats", nats.url, "--drain-seconds", "0") for _ in range(2)]
-    wait_for_each(servers, lambda server: server.samples()["chat_bus_nodes"] == 2)
+    wait_for_each(servers, lambda server: server.samples()["chat_bus_nodes"] == 2, "the nodes to hear each other")
     yield servers[0], servers[1]
     for server in servers:
         server.process.send_signal(signal.SIGCONT)

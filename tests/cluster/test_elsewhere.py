@@ -86,13 +86,13 @@ def test_a_silent_node_is_forgotten_after_three_beats_and_not_before() -> None:
     looks = [quarter / 4 for quarter in range(1, int(4 * PATIENCE) + 1)]
     *early, last = [elsewhere.forget_silent(now) for now in looks]
     assert not any(early)
-    assert last == [{"x": Change(0, 0, 2, [], [])}]
+    assert last == {"a": {"x": Change(0, 0, 2, [], [])}}
     assert elsewhere.nodes == 0
 
 
 def test_whoever_slept_itself_forgets_nobody_for_it() -> None:
     elsewhere = known(x=2)
-    assert elsewhere.forget_silent(60.0) == []
+    assert elsewhere.forget_silent(60.0) == {}
     assert elsewhere.members("x") == 2
 
 

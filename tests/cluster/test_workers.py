@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.cluster.conftest import wait_until
+from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
 from tests.processes import run_server
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
 USERS = 1000
+ROOMS = 50
 
 
 class Workers:
@@ -76,7 +77,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
 
 @pytest.mark.parametrize("workers", [2, 4], indirect=True)
 def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(workers: Workers) -> None:
-    load = ["ChattingUser", "-u", str(USERS), "-r", "250", "-t", "9s", "--rooms", "50", "--message-rate", "0.5"]
+    load = ["ChattingUser", "-u", str(USERS), "-r", "250", "-t", "9s", "--rooms", str(ROOMS), "--message-rate", "0.5"]
     command = [sys.executable, "-m", "locust", "-f", "loadtest", "--headless", "--host", workers.url, *load]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     told = re.search(r"(\d+) expected, (\d+) received, 0 lost, 0 duplicated, 0 reordered", done.stdout)
@@ -89,6 +90,9 @@ def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(worker
     assert sum(page[CHAT.format("delivered")] for page in samples) == int(told[1])
     assert sum(page["chat_connections_opened_total"] for page in samples) >= USERS  # one more looks whether we are here
     assert all(page["chat_connections_opened_total"] for page in samples)
+    # A room opens once in each worker that it spans; with 20 members it is in all, or next to all of them.
+    assert sum(page["chat_rooms_created_total"] for page in samples) > ROOMS * (len(samples) - 0.5)
+    assert not sum(value for page in samples for name, value in page.items() if name.startswith("chat_bus_dropped"))
     # One bus message for a room's frames of a tick, however many members; presence and beats are few.
     from_bus = sum(page['chat_bus_messages_total{direction="sent"}'] for page in samples)
     assert from_bus < int(sent[1]) + 3 * USERS
@@ -98,10 +102,10 @@ def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(worker
 def test_a_worker_that_dies_is_started_again_and_counted(workers: Workers) -> None:
     victim = workers.children()[0]
     victim.kill()
-    wait_until(lambda: series(workers.own("/metrics"))["chat_worker_restarts_total"] == 1)
-    wait_until(lambda: series(workers.own("/metrics"))["chat_workers"] == 2)
+    wait_until(lambda: series(workers.own("/metrics"))["chat_worker_restarts_total"] == 1, "a restart")
+    wait_until(lambda: series(workers.own("/metrics"))["chat_workers"] == 2, "both workers")
     assert workers.own("/health") == b"OK"
-    wait_until(lambda: [page["chat_bus_nodes"] for page in workers.samples()] == [2, 2])
+    wait_until(lambda: [page["chat_bus_nodes"] for page in workers.samples()] == [2, 2], "both to hear each other")
 
 
 def test_workers_and_bus_end_with_a_parent_that_is_killed() -> None:
