@@ -240,12 +240,14 @@ def _draw_generator(view: _View, figure: Figure, pen: Pen) -> None:
     cpu.set_ylim(0, 110)
     _threshold(cpu, pen, view.report.limits.get("cpu", 0.92) * 100, "limit")
     pen.style(lag, x="users", y="own lag p99, milliseconds")
-    y = _lines(lag, pen, view.steps, solid=("generator_loop_lag_p99_ms", "loop lag", 1))
+    _lines(lag, pen, view.steps, solid=("generator_loop_lag_p99_ms", "loop lag", 1))
     x, sends = _by_users(view.steps, "generator_send_lag_p99_ms")
     lag.plot(x, sends, color=pen.palette.second, linewidth=2, linestyle=DASHED, label="send lag")
     limit = view.report.limits.get("lag_ms")
     if limit is not None:
-        lag.set_ylim(0, max([limit, *y, *sends]) * 1.2)
+        # Every mark, not only the medians: one far above the axes would leave them no room at all.
+        marks = [step.generator_loop_lag_p99_ms or 0.0 for step in view.steps]
+        lag.set_ylim(0, max([limit, *marks, *sends]) * 1.2)
         _threshold(lag, pen, limit, "limit")
     pen.legend(lag)
 

@@ -61,9 +61,11 @@ def keep(folder: Path, runs: Path, report: Report) -> None:
     while place.exists():
         number += 1
         place = runs / f"{name}-{number}"
-    place.mkdir(parents=True)
-    for file in ("report.json", "report.html"):
-        shutil.copyfile(folder / file, place / file)
+    parts = [point.folder for point in report.scaling.points] if report.scaling else []
+    for part in ("", *parts):
+        (place / part).mkdir(parents=True)
+        for file in ("report.json", "report.html"):
+            shutil.copyfile(folder / part / file, place / part / file)
     write_index(runs)
 
 

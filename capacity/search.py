@@ -7,7 +7,8 @@ It keeps no state of its own, so a run resumes from its list of trials. In order
 2. An invalid step is repeated at once. A second one in a row ends the ramp there ('the generator is the limit'),
    or the whole search when data is missing rather than the generator at its limit. Below a level given up that
    way, bisection may still sharpen 'at least N'; there one invalid step lowers the bound.
-   A step that others spoiled is repeated a few times, and forgotten when one there is valid.
+   A step that others spoiled is repeated a few times, and forgotten when one there is valid; if they stay, the search
+   goes on below.
 3. A fail while others used the server's core is repeated at once, and forgotten when the level then passes.
 4. Bisect until the bracket's relative width is small enough, first near where the core will be full. A level that has
    both passed and failed is measured a third time; then it fails by majority (a first fail is overturned by two
@@ -123,7 +124,11 @@ def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: f
         return Finished(_out_of_time(plan, trials))
     if not trials:
         return Step(min(plan.first, plan.largest), Purpose.RAMP)
-    return _after_invalid(trials) or _after_disturbance(trials) or _search_on(plan, trials, affordable)
+    found = bounds(trials)
+    secured = settled(trials, plan.confirmations).passes > plan.confirmations
+    needed = max(0, 1 + plan.confirmations - found.passes)
+    patient = affordable > _kept(plan, found, needed, secured=secured)
+    return _after_invalid(trials, patient=patient) or _after_disturbance(trials) or _search_on(plan, trials, affordable)
 
 
 def _out_of_time(plan: Plan, trials: Sequence[Trial]) -> Ending:
@@ -152,20 +157,24 @@ def _invalid_in_a_row(trials: Sequence[Trial]) -> int:
     return count
 
 
-def _after_invalid(trials: Sequence[Trial]) -> Step | Finished | None:
-    """Repeat the first invalid step, give up when nothing can be measured; None: the bracket decides."""
+def _after_invalid(trials: Sequence[Trial], *, patient: bool) -> Step | Finished | None:
+    """Repeat the first invalid step, give up when nothing can be measured; None: the bracket decides.
+
+    Args:
+        trials: every step so far.
+        patient: whether there is time to wait for others to leave the server's core.
+    """
     in_a_row = _invalid_in_a_row(trials)
     if not in_a_row:
         return None
     last = trials[-1]
-    if last.others and sum(trial.others for trial in trials[-_HELD_UP:]) < _HELD_UP:
-        return Step(last.users, Purpose.REPEAT)
     if in_a_row >= 2 and all(trial.data_missing for trial in trials[-2:]):
         return Finished(Ending.UNMEASURABLE)
     sharpening = any(users > last.users and s is Standing.GIVEN_UP for users, s in standings(trials).items())
-    if in_a_row == 1 and not sharpening:
+    patience = _HELD_UP if last.others and patient else 2
+    if in_a_row < patience and not sharpening:
         return Step(last.users, Purpose.REPEAT)
-    if in_a_row >= 2 and not bounds(trials).low:
+    if in_a_row >= patience and not last.others and not bounds(trials).low:
         return Finished(Ending.GENERATOR)
     return None
 

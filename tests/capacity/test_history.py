@@ -11,6 +11,7 @@ from capacity.errors import UsageError
 from capacity.history import keep, kept
 from capacity.report import write_report
 from capacity.resume import check_same, continued, earlier_report, without_resume
+from capacity.scaling import point_of, scaling_of
 from tests.capacity import kit
 
 if TYPE_CHECKING:
@@ -49,6 +50,24 @@ def test_every_run_has_its_folder_and_the_index_lists_them_by_time_and_question(
         assert (runs / link).is_file()
     assert "bbbbbbbbb+: 100 or more" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_a_report_of_several_searches_is_kept_with_all_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    points = []
+    for workers in (1, 2):
+        part = of("cccccccccccc", 3, workers=str(workers))
+        (folder / f"workers-{workers}").mkdir(parents=True)
+        write_report(part, folder / f"workers-{workers}")
+        points.append(point_of(part, workers, f"workers-{workers}"))
+    whole = msgspec.structs.replace(part, scaling=scaling_of(points))
+    write_report(whole, folder)
+    keep(folder, tmp_path / "runs", whole)
+    (run,) = kept(tmp_path / "runs")
+    links = re.findall(r'href="([^"#]+)"', (tmp_path / "runs" / run.name / "report.html").read_text())
+    assert links == ["workers-1/report.html", "workers-2/report.html"]
+    for link in links:
+        assert (tmp_path / "runs" / run.name / link).is_file()
 
 
 def test_the_command_writes_the_index_anew_and_passes_over_what_is_no_report(

@@ -115,6 +115,15 @@ def test_every_chart_has_both_shapes_and_words_for_those_who_do_not_see_it() -> 
     assert "1 500 users: fail" in html
 
 
+def test_a_step_far_out_of_line_leaves_its_charts_their_room() -> None:
+    """Matplotlib warns, which is an error here, when marks beyond the axes push them together to nothing."""
+    lags = {"generator_loop_lag_p99_ms": 5000.0, "generator_send_lag_p99_ms": 5000.0}
+    odd = kit.failing(800, deliver_p99_ms=60_000.0, server_loop_lag_p99_ms=5000.0, **lags)
+    steps = [kit.step(200), kit.step(400), kit.failing(800), kit.failing(800), odd]
+    page = render_html(kit.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5}))
+    assert page.count("<figure>") >= 5
+
+
 def test_charts_take_their_colours_from_the_page() -> None:
     for chart in charts_of(REPORTS["generator"], [parse_level(text) for text in kit.LEVELS]):
         for svg in chart.svgs:

@@ -218,12 +218,22 @@ def test_what_others_spoiled_is_repeated_and_forgotten_once_they_are_gone() -> N
     assert next_move(Plan(), stays, ENOUGH_S, STEP_S) == Step(300, Purpose.BISECT)
 
 
-def test_a_server_whose_core_others_never_leave_ends_the_search() -> None:
+def test_waiting_for_others_never_takes_the_time_of_a_confirmation() -> None:
+    spoiled = Trial(400, INVALID, others=True)
+    trials = [Trial(200, PASS), spoiled, spoiled]
+    assert next_move(Plan(), trials, 4 * STEP_S, STEP_S) == Step(400, Purpose.REPEAT)
+    assert next_move(Plan(), trials, 3 * STEP_S, STEP_S) == Step(200, Purpose.CONFIRM)
+
+
+def test_where_others_never_leave_the_core_a_lower_level_is_looked_for() -> None:
+    plan = Plan(first=800)
     trials: list[Trial] = []
-    while not isinstance(move := next_move(Plan(), trials, ENOUGH_S - len(trials) * STEP_S, STEP_S), Finished):
-        trials.append(Trial(move.users, INVALID, others=True))
-    assert move.ending is Ending.GENERATOR
-    assert len(trials) == 4
+    while not isinstance(move := next_move(plan, trials, (14 - len(trials)) * STEP_S, STEP_S), Finished):
+        spoiled = move.users > 300
+        trials.append(Trial(move.users, INVALID if spoiled else PASS, others=spoiled))
+    assert [trial.users for trial in trials[:6]] == [800, 800, 800, 800, 400, 200]
+    assert 200 <= settled(trials, 2).low <= 300
+    assert settled(trials, 2).passes == 3
 
 
 def test_a_fail_under_disturbance_that_fails_again_stands() -> None:
