@@ -51,7 +51,7 @@ preview: install ## draw each dashboard from a real run's answers, without Grafa
 	@$(BIN)/python -m tests.grafana.preview
 
 test: install ## every test, against real parts
-	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy ip chromium
+	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy dnsmasq ip chromium
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 lint: install ## ruff and mypy

@@ -128,11 +128,18 @@ class _Counters:
 
 
 class Herd:
-    """Clients in their rooms, ready to chat; closes its sockets when it is left."""
+    """Clients in their rooms, ready to chat; closes its sockets when it is left.
 
-    def __init__(self, url: str, load: Load) -> None:
+    Args:
+        url: of the server.
+        load: what to offer.
+        rooms: what the names of rooms begin with.
+    """
+
+    def __init__(self, url: str, load: Load, rooms: str = "room") -> None:
         host, _, port = url.removeprefix("ws://").rpartition(":")
         self._load = load
+        self._rooms = rooms
         self._members: list[_Member] = []
         self._counters = _Counters()
         self._due = 0
@@ -151,6 +158,12 @@ class Herd:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+    def join_again(self) -> None:
+        """From now on join one's own room again where a chat message is due."""
+        for number, member in enumerate(self._members):
+            member.stamps = False
+            member.frame = message(type="joinRoom", room=f"{self._rooms}{number % self._load.rooms}")
 
     def close(self) -> None:
         """Close every socket."""
@@ -187,7 +200,7 @@ class Herd:
     def _enter_rooms(self) -> None:
         for number, member in enumerate(self._members):
             member.ask("usernameSet", type="setUsername", username=member.name)
-            member.ask("roomJoined", type="joinRoom", room=f"room{number % self._load.rooms}")
+            member.ask("roomJoined", type="joinRoom", room=f"{self._rooms}{number % self._load.rooms}")
         for member in self._members:
             member.ask("pong", type="ping")  # behind everything that the others' joins sent: the stream is empty now
         for number, member in enumerate(self._members):

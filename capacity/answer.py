@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from capacity.bracket import Bounds, Trial, bounds, settled
 from capacity.limiting import Limit, limiting_signal
 from capacity.projection import Projection, project
 from capacity.record import Answer
-from capacity.search import Bounds, Ending, Plan, Trial, bounds
+from capacity.search import Ending, Plan
 from capacity.verdict import DEFAULT_LIMITS, Outcome
 from capacity.words import about, count, listing
 
@@ -70,6 +71,8 @@ def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
             Outcome(step.verdict),
             data_missing=not (_generator_gave_out(step) or _others_took(step)),
             disturbed=(step.server_core_foreign or 0.0) >= DEFAULT_LIMITS.disturbing,
+            others=_others_took(step),
+            load=step.server_load,
         )
         for step in steps
     ]
@@ -102,7 +105,8 @@ class Question:
 
 def answer_of(question: Question, steps: Sequence[StepRecord], ending: Ending | None) -> Answer:
     """Answer from the recorded steps; `ending` is None for a run that was cut short."""
-    found = bounds(trials_of(steps))
+    trials = trials_of(steps)
+    found = bounds(trials) if question.plan.given else settled(trials, question.plan.confirmations)
     failing = _step_at(steps, found.fails_at, Outcome.FAIL)
     giving_up = _step_at(steps, found.given_up_at, Outcome.INVALID)
     generator_at = found.given_up_at if giving_up is not None and _generator_gave_out(giving_up) else None
@@ -186,12 +190,15 @@ class _Teller:
         noun = self.question.load.noun() if users != 1 else self.question.load.noun().removesuffix("s")
         return f"{count(users)} {noun} ({self.question.load.details()})"
 
+    def _within(self) -> str:
+        return f" within {listing(self.question.levels)}" if self.question.levels else ""
+
     def _one_level(self, step: StepRecord) -> str:
-        who, levels = self._who(step.users), listing(self.question.levels)
+        who = self._who(step.users)
         if step.verdict == Outcome.PASS:
-            return f"{self.question.subject} holds {who} within {levels}."
+            return f"{self.question.subject} holds {who}{self._within()}."
         if step.verdict == Outcome.FAIL:
-            return f"{self.question.subject} does not hold {who} within {levels}: {'; '.join(step.reasons)}."
+            return f"{self.question.subject} does not hold {who}{self._within()}: {'; '.join(step.reasons)}."
         return f"{who} could not be measured: {'; '.join(step.reasons)}."
 
     def _nothing_holds(self) -> str:
@@ -208,8 +215,7 @@ class _Teller:
     def _holds(self, *, confirmed: bool) -> str:
         least = "" if self.found.fails_at is not None else "at least "
         doubt = "" if confirmed else " (measured, not confirmed)"
-        levels = listing(self.question.levels)
-        return f"{self.question.subject} holds {least}{self._who(self.found.low)} within {levels}{doubt}."
+        return f"{self.question.subject} holds {least}{self._who(self.found.low)}{self._within()}{doubt}."
 
     def _upper_end(self, ending: Ending | None) -> str:
         cpu = self._load_at_low()
@@ -225,15 +231,21 @@ class _Teller:
             )
         if self.found.fails_at is not None and self.limit:
             first = self.limit.evidence[0] if self.limit.evidence else ""
-            between = f" At {count(self.found.wavers_at)} it wavers." if self.found.wavers_at else ""
             fails_at = count(self.found.fails_at)
-            return f"At {fails_at} it does not; first to give out: {self.limit.signal} ({first}).{between}"
+            return f"At {fails_at} it does not; first to give out: {self.limit.signal} ({first}).{self._between()}"
+        if self.found.wavers_at:
+            return self._between().strip()
         if ending is Ending.NOT_REACHED:
             return f"Its limit was not reached: every level up to the cap passed{f' ({cpu})' if cpu else ''}."
         if ending in (Ending.BUDGET, Ending.UNMEASURABLE):
             why = "the time was up" if ending is Ending.BUDGET else "; ".join(self.steps[-1].reasons)
             return f"Its limit was not reached: {why}{f' ({cpu})' if cpu else ''}."
         return ""
+
+    def _between(self) -> str:
+        """Say what the levels inside the interval did."""
+        once = f" At {count(self.found.failed_once_at)} it failed once." if self.found.failed_once_at else ""
+        return (f" At {count(self.found.wavers_at)} it wavers." if self.found.wavers_at else "") + once
 
     def _taken(self) -> str:
         """Say that the search ended below a level at which others held the core, where it did."""
@@ -244,9 +256,9 @@ class _Teller:
 
     def _load_at_low(self) -> str:
         step = _step_at(self.steps, self.found.low, Outcome.PASS)
-        if step is None or step.server_cpu is None:
+        if step is None or step.server_load is None:
             return ""
-        return f"server CPU at {count(self.found.low)} users: {step.server_cpu * 100:.0f} % of one core"
+        return f"server CPU at {count(self.found.low)} users: {step.server_load * 100:.0f} % of one core"
 
     def _projected(self) -> str:
         if self.projection is None:

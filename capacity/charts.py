@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from capacity.drawing import BROKEN, DASHED, DOTTED, Pen, png, svgs
+from capacity.storm_chart import draw_storms, storm_words
 from capacity.words import about, count, show_ms
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from capacity.record import Model, Report, StepRecord
+    from capacity.record import Model, Report, StepRecord, StormAnswer
     from capacity.slo import Level
 
 
@@ -56,6 +57,8 @@ def charts_of(report: Report, levels: Sequence[Level]) -> list[Chart]:
     steps = [step for step in report.steps if step.window_s is not None]
     if not steps:
         return []
+    if report.storm is not None:
+        return [_storm_chart(report.storm)]  # one level has no charts over users
     view = _View(report, steps, levels)
     found = [
         Chart("verdicts", "Users and verdicts over time", _verdict_note(report), _verdict_words(report),
@@ -86,6 +89,12 @@ def charts_of(report: Report, levels: Sequence[Level]) -> list[Chart]:
                   partial(_draw_model, report.model))
         )  # fmt: skip
     return found
+
+
+def _storm_chart(storm: StormAnswer) -> Chart:
+    note = "From the drop until half, 95 % and all of those dropped were back in their rooms and had heard again."
+    title = "Time until resynced, by share dropped"
+    return Chart("storms", title, note, storm_words(storm), partial(draw_storms, storm))
 
 
 def _draw_verdicts(view: _View, figure: Figure, pen: Pen) -> None:
@@ -187,9 +196,9 @@ def _draw_rates(axes: Axes, view: _View, pen: Pen) -> None:
 def _draw_cpu(axes: Axes, view: _View, pen: Pen) -> None:
     steps, answer = view.steps, view.report.answer
     pen.style(axes, x="users", y="% of one core")
-    y = _lines(axes, pen, steps, solid=("server_cpu", "server", 100))
+    y = _lines(axes, pen, steps, solid=("server_load", "server", 100))
     _draw_busiest(axes, steps, pen)
-    x, _ = _by_users(steps, "server_cpu")
+    x, _ = _by_users(steps, "server_load")
     at_low = next((cpu for users, cpu in zip(x, y, strict=True) if users == answer.supported_users), None)
     if answer.projected_users and at_low is not None:
         axes.plot(
@@ -287,7 +296,7 @@ def _latency_words(steps: Sequence[StepRecord]) -> str:
 def _load_words(steps: Sequence[StepRecord]) -> str:
     told = []
     for step in steps:
-        cpu = "unknown" if step.server_cpu is None else f"{step.server_cpu * 100:.0f} % of a core"
+        cpu = "unknown" if step.server_load is None else f"{step.server_load * 100:.0f} % of a core"
         rates = f"{step.delivered_per_s or 0:.0f} of {step.offered_per_s or 0:.0f} deliveries/s"
         told.append(f"{count(step.users)} users: {rates}, server CPU {cpu}")
     return f"{'; '.join(told)}."

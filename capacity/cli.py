@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -18,14 +21,15 @@ from capacity.display import open_display
 from capacity.errors import CapacityError, ExitCode, RunError, StoppedError, UsageError
 from capacity.resume import check_same, continued, earlier_report, without_resume
 from capacity.run import CapacityRun, settings_table
+from capacity.scaling import point_of, scaling_of
 from capacity.settings import read_settings
 from capacity.words import count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
-    from capacity.record import Report
+    from capacity.record import ProcessPoint, Report
     from capacity.search import Ending
     from capacity.settings import Settings
 
@@ -38,8 +42,7 @@ _STOPS: Final = {
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code; whatever goes wrong is one line on stderr."""
-    for number in _STOPS:
-        signal.signal(number, _on_stop)
+    _heed_stops()
     try:
         if arguments and arguments[0] in COMMANDS:
             return COMMANDS[arguments[0]](arguments[1:])
@@ -58,7 +61,34 @@ def _capacity(arguments: Sequence[str]) -> int:
         arguments = continued(earlier, without_resume(arguments))
         settings = read_settings(arguments, environment)
     folder = _report_folder(settings.report)
-    return _run(settings, folder, shlex.join(["python", "-m", "capacity", *arguments]), earlier)
+    console = Console()
+    if len(settings.workers_list) > 1:
+        if earlier is not None:
+            raise UsageError(f"--resume goes on with one search: name its folder, such as {folder / 'workers-2'}")
+        return _several(console, settings, folder, arguments)
+    report, problem = _measured(console, settings, _command(arguments), earlier)
+    return _finish(console, settings, report, problem, folder)
+
+
+def _command(arguments: Sequence[str]) -> str:
+    return shlex.join(["python", "-m", "capacity", *arguments])
+
+
+def _several(console: Console, settings: Settings, folder: Path, arguments: Sequence[str]) -> int:
+    """Search once for each number of server processes; the last report tells what they bring, too."""
+    points: list[ProcessPoint] = []
+    for workers in settings.workers_list:
+        name = f"workers-{workers}"
+        place = _report_folder(str(folder / name))
+        command = _command([*arguments, "--workers-list", str(workers), "--report", str(place)])
+        report, problem = _measured(console, replace(settings, workers_list=(workers,)), command, None)
+        _write(report, place, pictures=False)
+        points.append(point_of(report, workers, name))
+        if problem is not None:
+            break
+        console.print(f"{report.answer.sentence}\n", highlight=False, soft_wrap=True)
+    whole = msgspec.structs.replace(report, scaling=scaling_of(points), command=_command(arguments))
+    return _finish(console, settings, whole, problem, folder)
 
 
 def _on_stop(number: int, _frame: FrameType | None) -> None:
@@ -66,6 +96,11 @@ def _on_stop(number: int, _frame: FrameType | None) -> None:
     _ignore_stops()
     text, code = _STOPS[signal.Signals(number)]
     raise StoppedError(text, code)
+
+
+def _heed_stops() -> None:
+    for number in _STOPS:
+        signal.signal(number, _on_stop)
 
 
 def _ignore_stops() -> None:
@@ -88,8 +123,11 @@ def _report_folder(name: str) -> Path:
     return folder
 
 
-def _run(settings: Settings, folder: Path, command: str, earlier: Report | None) -> int:
-    console = Console()
+def _measured(
+    console: Console, settings: Settings, command: str, earlier: Report | None
+) -> tuple[Report, CapacityError | None]:
+    """Take a run to its end, its own or one that was forced on it; return its report and what forced it."""
+    _heed_stops()
     display = open_display(console, "Stampede capacity run")
     run = CapacityRun(settings, command, display, steps=list(earlier.steps) if earlier else [])
     if earlier is not None:
@@ -104,23 +142,39 @@ def _run(settings: Settings, folder: Path, command: str, earlier: Report | None)
         except CapacityError as error:
             problem = error
     _ignore_stops()
-    # Matplotlib takes a second to load: not before a wrong flag is told, nor while anything is measured.
-    from capacity.history import keep  # noqa: PLC0415 - see above
-    from capacity.report import write_report  # noqa: PLC0415 - see above
+    return run.report(ending, problem), problem
 
-    report = run.report(ending, problem)
-    try:
-        # Levels that were given are no search for the capacity: nothing to paste, nothing to chart over revisions.
-        searched = not settings.given
-        write_report(report, folder, pictures=searched and problem is None)
-        if settings.runs is not None and searched and report.steps:
+
+def _finish(console: Console, settings: Settings, report: Report, problem: CapacityError | None, folder: Path) -> int:
+    """Write the report, tell the answer, return the exit code."""
+    # Levels that were given are no search for the capacity: nothing to paste, nothing to chart over revisions.
+    searched = not settings.given
+    _write(report, folder, pictures=searched and problem is None)
+    if settings.runs is not None and searched and report.steps:
+        from capacity.history import keep  # noqa: PLC0415 - see _write
+
+        with _writing():
             keep(folder, Path(settings.runs), report)
-    except OSError as error:
-        raise RunError(f"the report cannot be written: {(error.strerror or str(error)).lower()}") from None
     if problem is not None:
         _complain(problem)
     _tell(console, report, folder)
     return problem.exit_code if problem else _exit_code(settings, report)
+
+
+def _write(report: Report, folder: Path, *, pictures: bool) -> None:
+    # Matplotlib takes a second to load: not before a wrong flag is told, nor while anything is measured.
+    from capacity.report import write_report  # noqa: PLC0415 - see above
+
+    with _writing():
+        write_report(report, folder, pictures=pictures)
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"the report cannot be written: {(error.strerror or str(error)).lower()}") from None
 
 
 def _tell(console: Console, report: Report, folder: Path) -> None:
@@ -134,6 +188,8 @@ def _tell(console: Console, report: Report, folder: Path) -> None:
         lines += [Text(f"for {count(report.sizing.target_users)} users: {report.sizing.headline}", style="bold")]
         lines += [Text(f"  {text}") for text in report.sizing.arithmetic]
         lines += [Text(f"  note: {text}", style="dim") for text in report.sizing.caveats]
+    if report.scaling is not None:
+        lines += [Text("more server processes"), *(Text(f"  {text}") for text in report.scaling.lines)]
     if report.model is not None:
         lines += [Text("scalability model over deliveries in flight")]
         lines += [Text(f"  {text}", style="dim") for text in report.model.lines]
@@ -146,6 +202,9 @@ def _tell(console: Console, report: Report, folder: Path) -> None:
 
 def _exit_code(settings: Settings, report: Report) -> ExitCode:
     answer = report.answer
+    if settings.storm is not None:
+        told = report.storm is not None and (report.storm.share or report.storm.failing_share)
+        return ExitCode.ANSWERED if told else ExitCode.INVALID
     if settings.bounded:
         by_verdict = {"pass": ExitCode.ANSWERED, "fail": ExitCode.LEVEL_FAILED, "invalid": ExitCode.INVALID}
         return by_verdict[report.steps[-1].verdict]

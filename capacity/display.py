@@ -110,7 +110,7 @@ class PlainDisplay:
             f"{count(record.users):>7} users  {record.purpose:8} {record.verdict:7}  "
             f"{_rate(record.delivered_per_s)} deliveries/s of {_rate(record.offered_per_s)}, "
             f"p50 {_ms(record.deliver_p50_ms)}, p99 {_ms(record.deliver_p99_ms)}, "
-            f"server {_cores(record.server_cpu)}, generator {_cores(max(record.generator_cpu, default=None))}{why}"
+            f"server {_cores(record.server_load)}, generator {_cores(max(record.generator_cpu, default=None))}{why}"
         )
 
     def _line(self, text: str) -> None:
@@ -224,7 +224,7 @@ class LiveDisplay:
         grid.add_row("in their rooms", f"{count(client.ready)} of {count(now.users)}", f"lost {count(client.lost)}")
         grid.add_row("deliveries/s", f"{_rate(delivered)} of {_rate(offered)}", _trail(now.delivered, width))
         grid.add_row("latency", f"p50 {_ms(p50)}   p99 {_ms(p99)}", _trail(now.p99, width))
-        grid.add_row("CPU of the server", _gauge(server.cpu), Text.assemble("generator  ", _gauge(generator)))
+        grid.add_row("CPU of the server", _gauge(server.cpu_share), Text.assemble("generator  ", _gauge(generator)))
         return grid
 
     def _history(self, rows: int) -> RenderableType:
@@ -240,7 +240,7 @@ class LiveDisplay:
                 _rate(record.delivered_per_s),
                 _ms(record.deliver_p50_ms),
                 _ms(record.deliver_p99_ms),
-                _cores(record.server_cpu),
+                _cores(record.server_load),
                 _cores(max(record.generator_cpu, default=None)),
                 Text(f"{SYMBOLS[record.verdict]} {record.verdict}", style=style),
                 "; ".join([*record.reasons[:1], *record.notes[:1]]),

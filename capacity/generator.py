@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from capacity.settings import Settings
 
 _START_S: Final = 30.0
-RAMP_S: Final = 2.0
+RAMP_S: Final = 1.0
 _LEAST_SPAWN_RATE: Final = 50
 _ATTEMPTS: Final = 4
 
@@ -87,6 +87,14 @@ class LoadGenerator:
         if not answer.get("success"):
             raise RunError(f"the load generator refused {users} users: {answer.get('message')}")
         self._users = users
+
+    def storm(self, share: float) -> int:
+        """Drop a share of all users at once; return the number of the storm.
+
+        Raises:
+            RunError: Locust refused or is gone.
+        """
+        return int(json.loads(self._ask("/stampede/storm", {"share": f"{share:g}"}))["id"])
 
     def snapshot(self) -> Snapshot:
         """Read its figures.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SHOWN: Final = 30
 _ABBREVIATED: Final = 9
 # What a chart must not mix; how long and how finely it was searched does not matter.
-_QUESTION: Final = ("host", "mix", "load", "work_per_message")
+_QUESTION: Final = ("host", "mix", "load", "work_per_message", "workers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Kept:
         """What was asked, on which machine: only answers to one question share a chart."""
         settings, machine = self.report.settings, self.report.environment
         asked = [f"{name.replace('_', ' ')} {settings[name]}" for name in _QUESTION if settings.get(name)]
+        asked = [text for text in asked if text != "workers 1"]  # as every run before there could be more
         return (f"{machine.host}, {machine.cores} x {machine.cpu_model or 'unknown CPU'}", *asked, *self.report.levels)
 
 

@@ -44,9 +44,10 @@ def limiting_signal(step: StepRecord) -> Limit:
 
 def _causes(step: StepRecord) -> list[tuple[str, str]]:
     found = []
-    cpu, foreign = step.server_cpu, step.server_core_foreign or 0.0
+    cpu, foreign = step.server_load, step.server_core_foreign or 0.0
     if cpu is not None and cpu >= _CPU_FULL:
-        found.append(("server CPU", f"the server used {cpu * 100:.0f} % of one core"))
+        who = "the server" if step.server_processes == 1 else f"the busiest of {step.server_processes} server processes"
+        found.append(("server CPU", f"{who} used {cpu * 100:.0f} % of one core"))
     elif cpu is not None and cpu + foreign >= _CORE_FULL and cpu >= _CPU_PART:
         text = f"the server's core was full: {cpu * 100:.0f} % server, {foreign * 100:.0f} % others"
         found.append(("server CPU", text))

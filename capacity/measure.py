@@ -77,6 +77,22 @@ class Worker(msgspec.Struct, frozen=True):
     age_s: float
 
 
+class StormSample(msgspec.Struct, frozen=True):
+    """One storm on command, as far as it has come; `resync_ns` by share of those dropped, None until they are back."""
+
+    id: int
+    users: int
+    dropped: int
+    drop_ns: int
+    resynced: int
+    gone: int
+    over: bool
+    resync_ns: dict[str, float | None]
+    peak_accepts_per_second: int
+    unaffected: Sparse
+    missed: int
+
+
 class Snapshot(msgspec.Struct, frozen=True):
     """The load generator at one instant, all of its processes merged; counters since the test started."""
 
@@ -94,6 +110,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     send_lag: Sparse
     workers: list[Worker]
     room_size: float | None = None
+    storms: list[StormSample] = []
 
     @property
     def instant_s(self) -> float:
@@ -130,7 +147,7 @@ class ServerSample:
         core_busy_s, core_steal_s: busy and stolen seconds of the core that the server is pinned to.
         memory_bytes: memory of the machine, where the server is local.
         page_at_s: when the metrics were taken, on any clock of their own; only differences count.
-        processes: how many processes are added up here.
+        processes: how many processes are added up here; `cpu_parts`: CPU time of each of them.
         problem: why a source that should tell the metrics does not.
     """
 
@@ -151,6 +168,7 @@ class ServerSample:
     memory_bytes: int | None = None
     page_at_s: float | None = None
     processes: int = 1
+    cpu_parts: tuple[float, ...] | None = None
     problem: str | None = None
 
 

@@ -32,17 +32,27 @@ _SHOWING_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Which cores belong to the server and which to the load generator; empty means not pinned."""
+    """Which cores belong to the server and which to the load generator; empty means not pinned.
+
+    Where they are the same, there were too few: `shared`.
+    """
 
     server: tuple[int, ...]
     generator: tuple[int, ...]
 
     @classmethod
-    def share(cls, usable: Sequence[int], *, own_server: bool) -> Self:
-        """Give the last usable core to the server that we start, and all others to the load generator."""
+    def share(cls, usable: Sequence[int], *, own_server: bool, workers: int = 1) -> Self:
+        """Give the last usable cores to the server that we start, one a process, the others to the load generator."""
         if not own_server or len(usable) < 2:
             return cls((), tuple(usable))
-        return cls((usable[-1],), tuple(usable[:-1]))
+        if workers >= len(usable):
+            return cls(tuple(usable), tuple(usable))
+        return cls(tuple(usable[-workers:]), tuple(usable[:-workers]))
+
+    @property
+    def shared(self) -> bool:
+        """Whether server and load generator run on the same cores."""
+        return bool(self.server) and self.server == self.generator
 
 
 def usable_cores() -> tuple[int, ...]:
@@ -59,8 +69,8 @@ def pin(cores: Sequence[int]) -> None:
 
 
 @contextlib.contextmanager
-def _pinned(cores: Sequence[int]) -> Iterator[None]:
-    """Start processes on `cores`: bound from their first instruction, which binding them afterwards cannot promise."""
+def pinned(cores: Sequence[int]) -> Iterator[None]:
+    """Run on `cores`, and start processes there: bound from their first instruction, not some time afterwards."""
     before = usable_cores()
     pin(cores)
     try:
@@ -95,7 +105,7 @@ class ChildProcess:
         """Start `command`, its output going to the file `output`; `name` is what messages call it."""
         self._name = name
         self._output = output
-        with output.open("wb") as sink, _pinned(cores):
+        with output.open("wb") as sink, pinned(cores):
             # A group of its own: Ctrl-C at the terminal reaches only us, and we end the group in our own order.
             self._process = subprocess.Popen(  # noqa: S603 - our own modules, arguments never pass a shell
                 command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=cwd, start_new_session=True
@@ -158,6 +168,10 @@ class ChildProcess:
         self._signal(signal.SIGKILL)
         self._process.wait()
         psutil.wait_procs(members, timeout=1.0)
+
+    def family(self) -> list[psutil.Process]:
+        """Return the process and all that it started."""
+        return [psutil.Process(self._process.pid), *self._members()]
 
     def _members(self) -> list[psutil.Process]:
         try:

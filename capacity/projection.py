@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from scipy.special import stdtrit
 
+from capacity.verdict import DEFAULT_LIMITS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -33,7 +35,8 @@ class Projection:
     """Users at which the server's core is full, by the line through the measured steps.
 
     Attributes:
-        users: where the line reaches one core; `low` and `high`: its 95 % interval, `high` None when unbounded.
+        users: where the line reaches one core, of several processes that of the busiest; `low` and
+            `high`: its 95 % interval, `high` None when unbounded.
         cpu_us_per_user: slope, microseconds of server CPU per user and second; `cpu_idle`: intercept in cores.
         cpu_us_per_delivery: slope of the same fit over deliveries, None when they did not vary.
         r_squared: of the fit over users; `points`: steps used.
@@ -55,11 +58,15 @@ class Projection:
 
 def project(steps: Sequence[StepRecord]) -> Projection | None:
     """Return the projection, or None with fewer than three levels that passed, or a CPU that does not grow."""
-    usable = [step for step in steps if step.verdict == "pass" and step.server_cpu is not None]
+    usable = [step for step in steps if step.verdict == "pass" and step.server_load is not None]
+    # A server that has to wait for its core finds more to do at a time, so that each delivery costs it less.
+    calm = [step for step in usable if (step.server_core_foreign or 0.0) < DEFAULT_LIMITS.disturbing]
+    if len({step.users for step in calm}) >= _LEAST_LEVELS:
+        usable = calm
     if len({step.users for step in usable}) < _LEAST_LEVELS:
         return None
     users = [float(step.users) for step in usable]
-    cpu = [float(step.server_cpu or 0.0) for step in usable]
+    cpu = [float(step.server_load or 0.0) for step in usable]
     slope, intercept = linear_regression(users, cpu)
     if slope <= 0:
         return None

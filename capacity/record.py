@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from capacity.window import ClientWindow, ServerWindow, mean_ms, quantile_ms
-
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from capacity.search import Purpose
-    from capacity.verdict import Verdict
 
 REPORT_VERSION = 1
 
@@ -29,7 +24,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         deliver_*: from the intended send (the stricter clock); `deliver_sent_*`: from the actual one.
         signals: names of the figures that the reasons rest on, in the same order.
         figures: what each service level was compared with, by its text; None where nothing told it.
-        server_cpu: cores used by the server process; `server_core_foreign`: cores' worth of its core used by others.
+        server_cpu: cores used by the server, its processes and what is between them added up; `server_cpu_busiest`:
+            by the busiest of several processes; `server_core_foreign`: cores' worth of its core used by others.
         generator_cpu: cores used by each process of the load generator.
     """
 
@@ -67,6 +63,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     resync_p95_ms: float | None = None
     figures: dict[str, float | None] = {}
     server_cpu: float | None = None
+    server_cpu_busiest: float | None = None
+    server_processes: int = 1
     server_core_foreign: float | None = None
     server_loop_lag_p99_ms: float | None = None
     server_rss_bytes: int | None = None
@@ -79,6 +77,13 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     generator_cpu: list[float] = []
     generator_loop_lag_p99_ms: float | None = None
     generator_send_lag_p99_ms: float | None = None
+
+    @property
+    def server_load(self) -> float | None:
+        """Share of its core that the server's process used, of several the busiest one."""
+        if self.server_cpu_busiest is not None or self.server_cpu is None:
+            return self.server_cpu_busiest
+        return self.server_cpu / self.server_processes
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +180,96 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     caveats: list[str]
 
 
+class ProcessPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number of server processes held, by a search of its own.
+
+    Attributes:
+        workers: how many there were; the rest as in the answer of that search.
+        deliveries_per_s: at the highest level that held, each time it did.
+        server_cores: which they ran on; `shared`: with the load generator.
+        folder: where the report of that search lies, below this one's.
+    """
+
+    workers: int
+    supported_users: int | None
+    first_failing_users: int | None
+    confirmed: bool
+    limited_by: str | None
+    deliveries_per_s: list[float]
+    server_cores: list[int] | None
+    shared: bool
+    folder: str
+
+
+class Scaling(msgspec.Struct, frozen=True, kw_only=True):
+    """What more server processes bring.
+
+    Attributes:
+        points: by number of processes; `efficiency`: deliveries of each per process, as a share of the first one's.
+        sigma, kappa: of the Universal Scalability Law over processes, None with too few numbers of them.
+        lines: all of it in words.
+    """
+
+    points: list[ProcessPoint]
+    efficiency: list[float]
+    sigma: float | None
+    kappa: float | None
+    lines: list[str]
+
+
+class StormRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One storm: how many were dropped at once, and what it took until they heard again.
+
+    Attributes:
+        share: percent of the users that was to be dropped; `users`: in their rooms then.
+        drop_ms: from the first to the last drop; `resync50_ms`...: from the drop, None where they were not back.
+        peak_accepts_per_s: connections in the busiest second.
+        unaffected_p99_ms: of deliveries to those who were not dropped, from the intended send.
+        missed: messages that the dropped did not get.
+        server_load, generator_cpu: shares of a core until all were back.
+    """
+
+    share: int
+    purpose: str
+    verdict: str
+    reasons: list[str]
+    signals: list[str]
+    users: int
+    dropped: int
+    resynced: int
+    drop_ms: float
+    resync50_ms: float | None
+    resync95_ms: float | None
+    resync100_ms: float | None
+    peak_accepts_per_s: int
+    unaffected_p99_ms: float | None
+    missed: int
+    server_load: float | None
+    generator_cpu: list[float]
+    figures: dict[str, float | None]
+
+
+class StormAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest share of the users that may reconnect at once.
+
+    Attributes:
+        users: held meanwhile; `share`: percent of them, `failing_share` the lowest that failed.
+        generator_limited_share: the lowest at which the load generator was the limit.
+        backoff: how those dropped wait before they try.
+    """
+
+    users: int
+    share: int | None
+    failing_share: int | None
+    generator_limited_share: int | None
+    confirmed: bool
+    backoff: str
+    levels: list[str]
+    storms: list[StormRecord]
+    ending: str
+    sentence: str
+
+
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Where and with what the run was made."""
 
@@ -217,6 +312,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, float] = {}
     model: Model | None = None
     sizing: Sizing | None = None
+    scaling: Scaling | None = None
+    storm: StormAnswer | None = None
 
 
 def read_report(path: Path) -> Report:
@@ -227,79 +324,3 @@ def read_report(path: Path) -> Report:
         msgspec.MsgspecError: it is none.
     """
     return msgspec.json.decode(path.read_bytes(), type=Report)
-
-
-def step_record(
-    *,
-    users: int,
-    purpose: Purpose,
-    verdict: Verdict,
-    started_s: float,
-    settle_s: float,
-    client: ClientWindow | None,
-    server: ServerWindow,
-) -> StepRecord:
-    """Put a step's window and verdict into its line of the table."""
-    own = {
-        "users": users,
-        "purpose": str(purpose),
-        "verdict": str(verdict.outcome),
-        "reasons": [reason.text for reason in verdict.reasons],
-        "signals": [reason.signal for reason in verdict.reasons],
-        "notes": list(verdict.notes),
-        "figures": {name: _rounded(value) for name, value in verdict.figures.items()},
-        "started_s": round(started_s, 2),
-        "settle_s": round(settle_s, 2),
-    }
-    measured = _server_figures(server) | (_client_figures(client) if client else {})
-    return msgspec.convert(own | {name: _rounded(value) for name, value in measured.items()}, StepRecord)
-
-
-def _rounded(value: object) -> object:
-    """Leave out digits that no measurement has."""
-    return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
-def _client_figures(client: ClientWindow) -> dict[str, object]:
-    intended, sent = client.latency_intended, client.latency_sent
-    ranks = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
-    loop_lags = [w.loop_lag_p99_ms for w in client.workers if w.loop_lag_p99_ms is not None]
-    send_lags = [w.send_lag_p99_ms for w in client.workers if w.send_lag_p99_ms is not None]
-    return {
-        "window_s": client.seconds,
-        "deliver_mean_ms": mean_ms(intended),
-        "resync_p95_ms": quantile_ms(client.resync, 0.95),
-        "ready": client.ready,
-        "room_size": client.room_size,
-        "offered_per_s": client.expected / client.seconds,
-        "delivered_per_s": client.received / client.seconds,
-        "sends_intended": client.intended,
-        "sends": client.sent,
-        "sends_skipped": client.skipped,
-        **{f"deliver_{name}_ms": quantile_ms(intended, rank) for name, rank in ranks.items()},
-        **{f"deliver_sent_{name}_ms": quantile_ms(sent, rank) for name, rank in ranks.items()},
-        "expected": client.expected,
-        "received": client.received,
-        "lost": client.lost,
-        "duplicated": client.duplicated,
-        "reordered": client.reordered,
-        "errors": client.failures,
-        "generator_cpu": [round(worker.cpu, 3) for worker in client.workers],
-        "generator_loop_lag_p99_ms": max(loop_lags, default=None),
-        "generator_send_lag_p99_ms": max(send_lags, default=None),
-    }
-
-
-def _server_figures(server: ServerWindow) -> dict[str, object]:
-    return {
-        "server_cpu": server.cpu,
-        "server_core_foreign": server.core_foreign,
-        "server_loop_lag_p99_ms": server.loop_lag_p99_ms,
-        "server_rss_bytes": server.rss_bytes,
-        "server_memory_bytes": server.memory_bytes,
-        "server_fds": server.fds,
-        "server_fds_limit": server.fds_limit,
-        "server_dropped": server.dropped,
-        "server_kills": server.kills,
-        "server_sent_bytes_per_s": server.sent_bytes_per_s,
-    }

@@ -6,30 +6,35 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Protocol
 
+from capacity import storm
 from capacity.answer import Load, Question, answer_of, trials_of
 from capacity.environment import describe
 from capacity.errors import UsageError
 from capacity.generator import LoadGenerator
 from capacity.model import fit_model
-from capacity.processes import Cores, pin, usable_cores
+from capacity.processes import Cores, pinned, usable_cores
 from capacity.prometheus import Prometheus, PrometheusError
 from capacity.promise import Span
-from capacity.record import Report, StepRecord, step_record
+from capacity.record import Report, StepRecord
 from capacity.search import Ending, Finished, Plan, next_move
 from capacity.sizing import Demand, size_for
 from capacity.slo import strictest_latency_ms
 from capacity.sources import Pages, Scraped
 from capacity.step import Stepper, Watcher
+from capacity.step_record import step_record
+from capacity.stormer import Stormer
 from capacity.target import Target
-from capacity.verdict import DEFAULT_LIMITS, judge, missing
+from capacity.verdict import DEFAULT_LIMITS, Outcome, judge, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from capacity.errors import CapacityError
-    from capacity.record import Answer, Environment
+    from capacity.promise import Promise
+    from capacity.record import Answer, Environment, StormAnswer, StormRecord
     from capacity.search import Step
     from capacity.settings import Settings
     from capacity.sources import Source
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _ARRIVAL_ALLOWANCE_S = 1.0
+_STORM_GUESS_S = 4.0
 
 
 class Audience(Watcher, Protocol):
@@ -56,6 +62,7 @@ class CapacityRun:
     Attributes:
         steps: what was measured so far, by an earlier run too; kept when the run is cut short.
         missing: what cannot be measured in this run at all.
+        storms: those of a run with storms.
     """
 
     settings: Settings
@@ -64,6 +71,7 @@ class CapacityRun:
     clock: Callable[[], float] = time.monotonic
     steps: list[StepRecord] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    storms: list[StormRecord] = field(default_factory=list)
     cores: Cores = field(init=False)
     processes: int = field(init=False)
     started_at: float = field(init=False)
@@ -74,7 +82,7 @@ class CapacityRun:
     def __post_init__(self) -> None:
         self._earlier_s = max((s.started_s + s.settle_s + (s.window_s or 0.0) for s in self.steps), default=0.0)
         self._prometheus = Prometheus(self.settings.prometheus) if self.settings.prometheus else None
-        self.cores = Cores.share(usable_cores(), own_server=self.settings.host is None)
+        self.cores = Cores.share(usable_cores(), own_server=self.settings.host is None, workers=self.settings.workers)
         self.processes = self.settings.processes or len(self.cores.generator)
         self.started_at = time.time()
         self._began = self.clock()
@@ -86,8 +94,8 @@ class CapacityRun:
             UsageError: the server at `--host` cannot be used.
             RunError: the server, the generator or the way between them gave way; `steps` holds what was measured.
         """
-        pin(self.cores.generator)  # our own few percent must not fall on the server's core
-        with tempfile.TemporaryDirectory(prefix="stampede-") as name:
+        # Our own few percent must not fall on the server's core.
+        with pinned(self.cores.generator), tempfile.TemporaryDirectory(prefix="stampede-") as name:
             folder = Path(name)
             self._check_sources()
             target = self._target(folder)
@@ -134,7 +142,8 @@ class CapacityRun:
         return Target.bundled(
             work_per_message=self.settings.work_per_message,
             message_rate=self.settings.message_rate,
-            cores=self.cores.server,
+            cores=self.cores,
+            workers=self.settings.workers,
             folder=folder,
             checkout=CHECKOUT,
         )
@@ -147,9 +156,16 @@ class CapacityRun:
             settle_s=self.settings.settle,
             window_s=self.settings.window,
             spans=self._spans(),
+            calm_ms=DEFAULT_LIMITS.lag_ms(self.settings.levels),
             clock=self.clock,
         )
         began = self.clock()
+        ending = self._steps(stepper, began)
+        if self.settings.storm is None or self.steps[-1].verdict != Outcome.PASS:
+            return ending
+        return self._storms(generator, stepper, began)
+
+    def _steps(self, stepper: Stepper, began: float) -> Ending:
         while True:
             spent = self.clock() - began
             move = next_move(self.plan, trials_of(self.steps), self.settings.max_duration - spent, self._step_s())
@@ -159,6 +175,26 @@ class CapacityRun:
             record = self._take(stepper, move, began)
             self.steps.append(record)
             self.audience.done(record)
+
+    def _storms(self, generator: LoadGenerator, stepper: Stepper, began: float) -> Ending:
+        """Drop one share of the users after the other, while the rest of them are held."""
+        levels, users = self.settings.levels, self.settings.storm or 0
+        longest = max(level.threshold for level in levels if level.figure.startswith("resync_"))
+        stormer = Stormer(generator, stepper, users=users, threshold_s=longest / 1000, clock=self.clock)
+        taken_s = [self.settings.settle + min(longest / 1000, _STORM_GUESS_S)]
+        while True:
+            left = self.settings.max_duration - (self.clock() - began)
+            move = next_move(storm.PLAN, storm.trials_of_storms(self.storms), left, mean(taken_s[-3:]))
+            if isinstance(move, Finished):
+                return move.ending
+            self.audience.message(f"storm: {move.users} % of {users} users reconnect at once ({move.purpose})")
+            started = self.clock()
+            window = stormer.take(move.users)
+            taken_s.append(self.clock() - started)
+            verdict = storm.judge_storm(window, levels, DEFAULT_LIMITS)
+            record = storm.storm_record(move.users, str(move.purpose), window, verdict)
+            self.storms.append(record)
+            self.audience.message(storm.line(record))
 
     def _take(self, stepper: Stepper, move: Step, began: float) -> StepRecord:
         started = self.clock() - began
@@ -170,7 +206,7 @@ class CapacityRun:
                 measured.client,
                 measured.server,
                 target_users=move.users,
-                levels=self.settings.levels,
+                levels=self._step_levels,
                 values=self._values(measured),
             )
         return step_record(
@@ -182,6 +218,14 @@ class CapacityRun:
             client=measured.client,
             server=measured.server,
         )
+
+    @property
+    def _step_levels(self) -> tuple[Promise, ...]:
+        """The levels of a step: in a run with storms, nobody reconnects before the first of them."""
+        levels = self.settings.levels
+        if self.settings.storm is None:
+            return levels
+        return tuple(level for level in levels if not level.figure.startswith("resync_"))
 
     def _spans(self) -> list[Span]:
         """Return the seconds of a step that some level asks for beside the measuring window."""
@@ -233,6 +277,9 @@ class CapacityRun:
         """Put everything known into a report; it is partial when there is a problem."""
         partial = problem is not None
         answer = self.answer(ending)
+        storms = self._storm_answer(ending)
+        if storms is not None:
+            answer = storm.told(answer, storms)
         target = self.settings.target_users
         return Report(
             status="partial" if partial else "complete",
@@ -248,6 +295,18 @@ class CapacityRun:
             limits={"cpu": DEFAULT_LIMITS.cpu, "lag_ms": DEFAULT_LIMITS.lag_ms(self.settings.levels)},
             model=fit_model(self.steps, strictest_latency_ms(self.settings.levels)),
             sizing=size_for(Demand(target, self.settings.headroom), answer, self.steps) if target else None,
+            storm=storms,
+        )
+
+    def _storm_answer(self, ending: Ending | None) -> StormAnswer | None:
+        if not self.storms:
+            return None
+        return storm.storm_answer(
+            self.storms,
+            users=self.settings.storm or 0,
+            levels=self.level_texts,
+            backoff=self.settings.backoff,
+            ending=ending,
         )
 
     @property
@@ -263,9 +322,13 @@ class CapacityRun:
         """Answer from the steps so far; `ending` is None when the search did not come to its end."""
         settings = self.settings
         load = Load(settings.mix, settings.room_size, settings.rooms, settings.message_rate)
-        subject = f"The server at {settings.host}" if settings.host else "One server process"
-        levels = tuple(level.text for level in settings.levels)
+        subject = f"The server at {settings.host}" if settings.host else _processes(settings.workers)
+        levels = tuple(level.text for level in self._step_levels)
         return answer_of(Question(load, levels, self.plan, subject, self.command), self.steps, ending)
+
+
+def _processes(workers: int) -> str:
+    return "One server process" if workers == 1 else f"A server of {workers} processes"
 
 
 def settings_table(settings: Settings) -> dict[str, str | int | float | bool | None]:
@@ -282,6 +345,8 @@ def settings_table(settings: Settings) -> dict[str, str | int | float | bool | N
         "processes": settings.processes,
         "mix": ",".join(f"{name}={weight}" for name, weight in settings.mix.items()),
         "work_per_message": settings.work_per_message,
+        "workers": settings.workers,
+        "storm": settings.storm,
         "target_users": settings.target_users,
         "headroom": settings.headroom if settings.target_users else None,
         "prometheus": settings.prometheus,

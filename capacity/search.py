@@ -2,25 +2,32 @@
 
 It keeps no state of its own, so a run resumes from its list of trials. In order of precedence:
 
-1. Ramp geometrically until a level fails or the generator gives out, or the cap passes.
+1. Ramp geometrically until a level fails or the generator gives out, or the cap passes; where the server's load tells
+   that its core will be full before the next step, only a little beyond that.
 2. An invalid step is repeated at once. A second one in a row ends the ramp there ('the generator is the limit'),
    or the whole search when data is missing rather than the generator at its limit. Below a level given up that
    way, bisection may still sharpen 'at least N'; there one invalid step lowers the bound.
+   A step that others spoiled is repeated a few times, and forgotten when one there is valid.
 3. A fail while others used the server's core is repeated at once, and forgotten when the level then passes.
-4. Bisect until the bracket's relative width is small enough.
-5. Measure both ends again: a failing upper end once, since one disturbance must not set the answer (a first fail
-   is overturned by two passes), the lower end until it is confirmed. A level that has done both is measured a third
-   time; then it fails by majority, or it *wavers*: too high to be held, not high enough to fail. Wavering levels
-   lie inside the answer's interval, so that noise widens it instead of moving it.
-6. With the budget running out, confirmations come before everything else.
+4. Bisect until the bracket's relative width is small enough, first near where the core will be full. A level that has
+   both passed and failed is measured a third time; then it fails by majority (a first fail is overturned by two
+   passes), or it *wavers*: too high to be held, not high enough to fail. Below it the next level is one width lower,
+   for to halve the way down to it would take steps that noise needs elsewhere. Wavering levels lie inside the answer's
+   interval, so that noise widens it instead of moving it.
+5. Measure the lower end again until it is confirmed, then the failing upper end as often, since one disturbance must
+   not set the answer either.
+6. Looking further never takes the time that a confirmation needs: until some level is confirmed, enough of the budget
+   is kept to do that, and a step for a confirmation that fails. The answer's ends are those that a second look
+   confirmed, where there are such (`settled`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from capacity.bracket import Bounds, Standing, Trial, bounds, by_level, is_disturbed_fail, settled, standings
 from capacity.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -73,21 +80,6 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One step that was taken.
-
-    Attributes:
-        data_missing: tells an invalid step for want of data from one at the generator's limit.
-        disturbed: whether others used a good part of the server's core meanwhile.
-    """
-
-    users: int
-    outcome: Outcome
-    data_missing: bool = False
-    disturbed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Step:
     """Take a step at this level next."""
 
@@ -102,85 +94,17 @@ class Finished:
     ending: Ending
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What the trials say.
+_SPARE: Final = 1
+"""Steps kept for confirmations that fail."""
 
-    Attributes:
-        low: highest level that holds below every level that does not; 0 for none.
-        passes: how often `low` passed.
-        fails_at: lowest failing level.
-        given_up_at: lowest level that could not be measured, of those above `low`.
-        wavers_at: lowest level that sometimes passes and sometimes fails, of those above `low`.
-        below_fail: highest level under `fails_at` that does not plainly fail.
-    """
+_HELD_UP: Final = 4
+"""Steps in a row that others spoil before a level is given up: unlike a generator's limit, they may go away."""
 
-    low: int
-    passes: int
-    fails_at: int | None
-    given_up_at: int | None
-    wavers_at: int | None = None
-    below_fail: int = 0
+_TELLING_LOAD: Final = 0.35
+"""Share of its core from which a server's load tells where it will be full."""
 
-    @property
-    def high(self) -> int | None:
-        """The lowest level that does not hold, for whatever reason."""
-        known = (self.fails_at, self.given_up_at, self.wavers_at)
-        return min((level for level in known if level is not None), default=None)
-
-
-class _Standing(StrEnum):
-    HOLDS = "holds"
-    FAILS = "fails"
-    UNDECIDED = "undecided"
-    WAVERS = "wavers"
-    GIVEN_UP = "given up"
-
-
-def _standing(outcomes: Sequence[Outcome]) -> _Standing:
-    """Sum up the outcomes of one level, in the order they came."""
-    valid = [outcome for outcome in outcomes if outcome is not Outcome.INVALID]
-    fails = valid.count(Outcome.FAIL)
-    passes = len(valid) - fails
-    if fails and passes:
-        if len(valid) == 2:
-            return _Standing.UNDECIDED
-        if fails == 1 and valid[0] is Outcome.FAIL:
-            return _Standing.HOLDS
-        return _Standing.FAILS if fails > passes + 1 else _Standing.WAVERS
-    if fails:
-        return _Standing.FAILS
-    return _Standing.GIVEN_UP if len(outcomes) - len(valid) > passes else _Standing.HOLDS
-
-
-def _by_level(trials: Sequence[Trial]) -> dict[int, list[Outcome]]:
-    """Return the outcomes of each level, without disturbed fails that the next step there overturned."""
-    levels: dict[int, list[Trial]] = {}
-    for trial in trials:
-        taken = levels.setdefault(trial.users, [])
-        if trial.outcome is Outcome.PASS and taken and _is_disturbed_fail(taken[-1]):
-            taken.pop()
-        taken.append(trial)
-    return {users: [trial.outcome for trial in taken] for users, taken in levels.items()}
-
-
-def _is_disturbed_fail(trial: Trial) -> bool:
-    return trial.disturbed and trial.outcome is Outcome.FAIL
-
-
-def bounds(trials: Sequence[Trial]) -> Bounds:
-    """Return the bracket that the trials leave."""
-    levels = _by_level(trials)
-    standing = {users: _standing(outcomes) for users, outcomes in levels.items()}
-    fails_at = min((u for u, s in standing.items() if s is _Standing.FAILS), default=None)
-    not_holding = [users for users, s in standing.items() if s is not _Standing.HOLDS]
-    ceiling = min(not_holding, default=float("inf"))
-    low = max((u for u, s in standing.items() if s is _Standing.HOLDS and u < ceiling), default=0)
-    given_up = [u for u, s in standing.items() if s is _Standing.GIVEN_UP and u > low]
-    passes = levels[low].count(Outcome.PASS) if low else 0
-    wavers_at = min((u for u, s in standing.items() if s is _Standing.WAVERS and u > low), default=None)
-    below = [u for u, s in standing.items() if fails_at is not None and u < fails_at and s is not _Standing.GIVEN_UP]
-    return Bounds(low, passes, fails_at, min(given_up, default=None), wavers_at, max(below, default=0))
+_LEAST_PART: Final = 0.2
+"""Share of a bracket that each further level takes off it at least."""
 
 
 def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: float) -> Step | Finished:
@@ -204,7 +128,7 @@ def next_move(plan: Plan, trials: Sequence[Trial], remaining_s: float, step_s: f
 
 def _out_of_time(plan: Plan, trials: Sequence[Trial]) -> Ending:
     found = bounds(trials)
-    searched_out = found.passes > plan.confirmations and _target(plan, found) is None
+    searched_out = found.passes > plan.confirmations and _target(plan, found, None) is None
     return _ending(found, searched_out=searched_out)
 
 
@@ -234,10 +158,11 @@ def _after_invalid(trials: Sequence[Trial]) -> Step | Finished | None:
     if not in_a_row:
         return None
     last = trials[-1]
+    if last.others and sum(trial.others for trial in trials[-_HELD_UP:]) < _HELD_UP:
+        return Step(last.users, Purpose.REPEAT)
     if in_a_row >= 2 and all(trial.data_missing for trial in trials[-2:]):
         return Finished(Ending.UNMEASURABLE)
-    standing = {users: _standing(outcomes) for users, outcomes in _by_level(trials).items()}
-    sharpening = any(users > last.users and s is _Standing.GIVEN_UP for users, s in standing.items())
+    sharpening = any(users > last.users and s is Standing.GIVEN_UP for users, s in standings(trials).items())
     if in_a_row == 1 and not sharpening:
         return Step(last.users, Purpose.REPEAT)
     if in_a_row >= 2 and not bounds(trials).low:
@@ -248,40 +173,58 @@ def _after_invalid(trials: Sequence[Trial]) -> Step | Finished | None:
 def _after_disturbance(trials: Sequence[Trial]) -> Step | None:
     last = trials[-1]
     again = len(trials) > 1 and trials[-2].users == last.users and trials[-2].outcome is Outcome.FAIL
-    return Step(last.users, Purpose.REPEAT) if _is_disturbed_fail(last) and not again else None
+    return Step(last.users, Purpose.REPEAT) if is_disturbed_fail(last) and not again else None
 
 
 def _search_on(plan: Plan, trials: Sequence[Trial], affordable: int) -> Step | Finished:
     found = bounds(trials)
-    levels = _by_level(trials)
-    undecided = [users for users, outcomes in levels.items() if _standing(outcomes) is _Standing.UNDECIDED]
+    levels = by_level(trials)
     needed = max(0, 1 + plan.confirmations - found.passes) if found.low else 0
-    high = found.high
-    if undecided and affordable > max(needed, plan.confirmations - 1):
-        return Step(min(undecided), Purpose.RECHECK)
-    target = _target(plan, found)
-    # A new level that passes has to be confirmed from scratch; without time for that it could not be the answer.
-    if target is not None and affordable > plan.confirmations:
-        return Step(target, Purpose.RAMP if high is None else Purpose.BISECT)
-    upper = found.fails_at if found.wavers_at is not None else high
-    if (
-        target is None
-        and upper is not None
-        and levels[upper].count(Outcome.FAIL) <= plan.confirmations
-        and affordable > max(needed, plan.confirmations)
-    ):
-        return Step(upper, Purpose.RECHECK)
-    if needed:
+    secured = settled(trials, plan.confirmations).passes > plan.confirmations
+    target = _target(plan, found, _full_at(trials, found.low))
+    if affordable > _kept(plan, found, needed, secured=secured):
+        undecided = [users for users, s in standings(trials).items() if s is Standing.UNDECIDED]
+        if undecided:
+            return Step(min(undecided), Purpose.RECHECK)
+        if target is not None:
+            return Step(target, Purpose.RAMP if found.high is None else Purpose.BISECT)
+    if needed and (not secured or affordable >= needed):
         return Step(found.low, Purpose.CONFIRM)
+    upper = found.fails_at if found.high != found.given_up_at else None
+    if upper is not None and levels[upper].count(Outcome.FAIL) <= plan.confirmations:
+        return Step(upper, Purpose.RECHECK)
     return Finished(_ending(found, searched_out=target is None))
 
 
-def _target(plan: Plan, found: Bounds) -> int | None:
-    """Return the level that would narrow the bracket most, or None when it is narrow enough."""
+def _kept(plan: Plan, found: Bounds, needed: int, *, secured: bool) -> int:
+    """Return how many steps must be left after one that looks further."""
+    if not found.low:
+        return 0
+    if secured:
+        return needed
+    return plan.confirmations + (_SPARE if found.high is not None else 0)
+
+
+def _full_at(trials: Sequence[Trial], users: int) -> float | None:
+    """Return the users that would fill the server's core if it grew with them as up to a level that held."""
+    loads = [trial.load for trial in trials if trial.users == users and trial.load is not None]
+    return users / max(loads) if loads and max(loads) >= _TELLING_LOAD else None
+
+
+def _target(plan: Plan, found: Bounds, full_at: float | None) -> int | None:
+    """Return the level that would narrow the bracket most, or None when it is narrow enough.
+
+    Where the server's core is about to be full, that is a better guess than doubling or halving; only a guess.
+    """
     if found.high is None:
-        return _further(plan, found.low)
+        return _further(plan, found.low, full_at)
     if not found.low or (found.high - found.low) > plan.width * found.low:
         middle = (found.low + found.high) / 2 if found.low else found.high / plan.factor
+        if found.low and found.high == found.wavers_at:
+            middle = found.high / (1 + plan.width)
+        elif found.low and full_at is not None and found.low < full_at * (1 - plan.width / 2) < found.high:
+            margin = _LEAST_PART * (found.high - found.low)
+            middle = min(max(full_at * (1 - plan.width / 2), found.low + margin), found.high - margin)
         level = _between(plan, found.low, middle, found.high)
         if level is not None:
             return level
@@ -293,20 +236,25 @@ def _above_wavering(plan: Plan, found: Bounds) -> int | None:
     if found.wavers_at is None or found.given_up_at is not None:
         return None
     if found.fails_at is None:
-        return _further(plan, found.wavers_at)
+        return _further(plan, found.wavers_at, None)
     if found.fails_at - found.below_fail <= plan.width * found.below_fail:
         return None
     return _between(plan, found.below_fail, (found.below_fail + found.fails_at) / 2, found.fails_at)
 
 
-def _further(plan: Plan, users: int) -> int | None:
-    return min(plan.largest, _round(users * plan.factor, plan.grain)) if users < plan.largest else None
+def _further(plan: Plan, users: int, full_at: float | None) -> int | None:
+    if users >= plan.largest:
+        return None
+    level = users * plan.factor
+    if full_at is not None:
+        level = min(level, max(full_at * (1 + plan.width / 2), users * (1 + plan.width)))
+    return min(plan.largest, max(users + 1, _round(level, plan.grain)))
 
 
 def _between(plan: Plan, low: int, middle: float, high: int) -> int | None:
     level = _round(middle, plan.grain)
     if not low < level < high:
-        level = int(middle)
+        level = max(int(middle), low + 1)
     return level if low < level < high else None
 
 

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 import configargparse
 
+from capacity import storm
 from capacity.errors import UsageError
 from capacity.promise import Promise, promise, read_promises
 from capacity.slo import DEFAULT_LEVELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 # Passed through to Locust as they are, in this order; None leaves Locust its own default.
 _LOAD_OPTIONS: Final[tuple[tuple[str, type, str], ...]] = (
@@ -50,6 +51,9 @@ class Settings:
         target_users, headroom: what to size for, with what share of each process left free.
         runs: folder that keeps every run's report, or None.
         thorough: narrower interval, more confirmations.
+        workers_list: how many processes the bundled server has, one search for each.
+        storm: users that are held while shares of them are dropped, or None for no storms.
+        backoff: how those dropped wait.
     """
 
     host: str | None
@@ -76,6 +80,14 @@ class Settings:
     runs: str | None
     resume: str | None
     thorough: bool
+    workers_list: tuple[int, ...] = (1,)
+    storm: int | None = None
+    backoff: str = "full-jitter"
+
+    @property
+    def workers(self) -> int:
+        """How many processes the bundled server has in this search."""
+        return self.workers_list[-1]
 
     def load_arguments(self) -> list[str]:
         """Return Locust's arguments for the load: who the users are and what they do."""
@@ -100,6 +112,10 @@ def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Sett
         if given:
             raise UsageError("--bounded and --steps exclude each other")
         given = (known["bounded"],)
+    if known["storm"] is not None:
+        if given or known["workers_list"]:
+            raise UsageError("--storm holds its own level: leave out --bounded, --steps and --workers-list")
+        given = (known["storm"],)
     if given and known["unbounded"]:
         raise UsageError("--unbounded searches; leave out --bounded and --steps")
     if known["users_min"] > known["users_max"]:
@@ -138,18 +154,42 @@ def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Sett
         runs=known["runs"] or None,
         resume=known["resume"],
         thorough=known["thorough"],
+        workers_list=_workers(known),
+        storm=known["storm"],
+        backoff=known["backoff"] or "full-jitter",
     )
+
+
+def _workers(known: dict[str, Any]) -> tuple[int, ...]:
+    found = tuple(known["workers_list"] or (1,))
+    if known["host"] and found != (1,):
+        raise UsageError("--workers-list is for the bundled server; start your own in several processes")
+    if len(set(found)) < len(found):
+        raise UsageError(f"--workers-list {','.join(map(str, found))} names a number twice")
+    return found
 
 
 def _promises(known: dict[str, Any]) -> tuple[Promise, ...]:
     """Return the levels of the file and of the flags; the defaults only where there are neither."""
     filed = read_promises(Path(known["slo_file"])) if known["slo_file"] else ()
-    given = [promise(text) for text in known["slo"] or ([] if filed else DEFAULT_LEVELS)]
+    usual = DEFAULT_LEVELS if known["storm"] is None else storm.DEFAULT_LEVELS
+    given = [promise(text) for text in known["slo"] or ([] if filed else usual)]
     levels = {level.text: level for level in (*filed, *given)}
+    if known["storm"] is not None:
+        _check_storm(levels.values())
     asked = [level.text for level in levels.values() if level.promql]
     if asked and not known["prometheus"]:
         raise UsageError(f"{asked[0]} is asked of a Prometheus: name it with --prometheus URL")
     return tuple(levels.values())
+
+
+def _check_storm(levels: Iterable[Promise]) -> None:
+    """Refuse levels that storms are not judged by, and storms without one on the way back."""
+    odd = next((level.text for level in levels if not storm.is_judged(level) or level.window is not None), None)
+    if odd is not None:
+        raise UsageError(f"--storm: {odd}: storms are held against resync_pN, and deliver_pN of those not dropped")
+    if not any(level.figure.startswith("resync_") for level in levels):
+        raise UsageError("--storm needs a level on the way back, such as --slo 'resync_p95<5s'")
 
 
 def _parser() -> configargparse.ArgumentParser:
@@ -181,6 +221,12 @@ def _parser() -> configargparse.ArgumentParser:
     )
     add("--steps", metavar="N,N,...", type=_levels, help="measure exactly these numbers of users")
     add("--bounded", metavar="USERS", type=_positive(int), help="measure one level; exit code 99 when it fails")
+    add(
+        "--storm",
+        metavar="USERS",
+        type=_positive(int),
+        help="hold this many, and find the largest share of them that may reconnect at once (default: resync_p95<5s)",
+    )
     add("--unbounded", action="store_true", help="search for the limit (this is what happens anyway)")
     add("--users-min", metavar="USERS", type=_positive(int), default=200, help="first level of the search")
     add("--users-max", metavar="USERS", type=_positive(int), default=20_000, help="highest level of the search")
@@ -192,6 +238,12 @@ def _parser() -> configargparse.ArgumentParser:
     add("--runs", metavar="DIR", default="runs", help="folder that keeps the report of every run, and their index")
     add("--settle", metavar="SECONDS", type=_positive(float), default=3.0, help="longest wait for a steady rate")
     add("--window", metavar="SECONDS", type=_positive(float), default=6.0, help="measuring window of a step")
+    add(
+        "--workers-list",
+        metavar="N,N,...",
+        type=_levels,
+        help="processes of the bundled server: a search for each number, and what more of them bring",
+    )
     add("--processes", metavar="N", type=_positive(int), help="load generator processes (default: one per core left)")
     add("--mix", metavar="CLASS=N,...", default="ChattingUser=1", help="user classes and their weights")
     add("--rooms", metavar="N", type=_positive(int), help="number of rooms, in place of their size")
@@ -250,7 +302,7 @@ def _levels(text: str) -> list[int]:
     except ValueError:
         levels = []
     if not levels or min(levels) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of users such as 200,400,800")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 200,400,800")
     return levels
 
 

@@ -40,15 +40,16 @@ class _Line:
 
 def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Sizing | None:
     """Return what the demand needs, or None where no level was measured to hold."""
-    held = answer.supported_users
-    if held is None:
+    if answer.supported_users is None:
         return None
+    measured = steps[-1].server_processes if steps else 1
+    held = answer.supported_users // measured
     usable = max(1, math.floor(held * (1 - demand.headroom) + 1e-9))
     processes = math.ceil(demand.users / usable)
     spread = processes + 1
-    passed = [step for step in steps if step.verdict == "pass" and step.users <= held]
-    cpu = _line(passed, [step.server_cpu for step in passed])
-    memory = _line(passed, [step.server_rss_bytes for step in passed])
+    passed = [step for step in steps if step.verdict == "pass" and step.users <= answer.supported_users]
+    cpu = _line(passed, [step.server_cpu for step in passed], measured)
+    memory = _line(passed, [step.server_rss_bytes for step in passed], measured)
     sent = _line(passed, [step.server_sent_bytes_per_s for step in passed])
     share = demand.users / spread
     cores = None if cpu is None else cpu.base * spread + cpu.slope * demand.users
@@ -88,7 +89,7 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
         sent_bytes_per_s=None if sent is None else sent.slope * demand.users,
         headline=_headline(spread, taken),
         arithmetic=[*lines, f"with all {spread} running each carries {about(share)} users"],
-        caveats=_caveats(answer),
+        caveats=_caveats(answer, measured),
     )
 
 
@@ -108,8 +109,10 @@ def _processes(demand: Demand, held: int, usable: int, processes: int) -> list[s
     ]
 
 
-def _caveats(answer: Answer) -> list[str]:
+def _caveats(answer: Answer, measured: int) -> list[str]:
     found = ["users of one room share a process: fan-out between processes costs more than is counted here"]
+    if measured > 1:
+        found = [f"measured over {measured} processes and the bus between them; with more of them each holds less"]
     if answer.first_failing_users is None:
         found.append("one process holds at least the users counted: fewer processes may do")
     if not answer.confirmed:
@@ -119,8 +122,8 @@ def _caveats(answer: Answer) -> list[str]:
     return found
 
 
-def _line(steps: Sequence[StepRecord], values: Sequence[float | None]) -> _Line | None:
-    """Fit what grows with users, or None with fewer than three levels or where it does not grow."""
+def _line(steps: Sequence[StepRecord], values: Sequence[float | None], processes: int = 1) -> _Line | None:
+    """Fit what grows with users, its base that of one process; None with fewer than three levels or without growth."""
     known = [(float(step.users), float(value)) for step, value in zip(steps, values, strict=True) if value is not None]
     if len({users for users, _ in known}) < _LEAST_LEVELS:
         return None
@@ -128,4 +131,4 @@ def _line(steps: Sequence[StepRecord], values: Sequence[float | None]) -> _Line 
         slope, base = linear_regression(*zip(*known, strict=True))
     except StatisticsError:
         return None
-    return _Line(base, slope) if slope > 0 else None
+    return _Line(base / processes, slope) if slope > 0 else None

@@ -115,14 +115,15 @@ class Scraped:
 
 
 _SUMMED: Final = (
-    "cpu_seconds", "started_at", "rss_bytes", "fds", "connections", "delivered", "dropped", "kills", "sent_bytes",
+    "cpu_seconds", "started_at", "rss_bytes", "connections", "delivered", "dropped", "kills", "sent_bytes",
 )  # fmt: skip
 
 
 def merged(samples: Sequence[ServerSample]) -> ServerSample:
     """Add up the processes of one server; what one of them does not tell is not told.
 
-    Starts are added too: the sum changes when any process is restarted. Limits are those of the tightest process.
+    Starts are added too: the sum changes when any process is restarted. Files are those of the process with most of
+    them, their limit that of the tightest.
     """
     if len(samples) == 1:
         return samples[0]
@@ -131,6 +132,7 @@ def merged(samples: Sequence[ServerSample]) -> ServerSample:
     for name in _SUMMED:
         values = [getattr(one, name) for one in samples]
         sums[name] = None if any(value is None for value in values) else sum(values)
+    files = [one.fds for one in samples if one.fds is not None]
     limits = [one.fds_limit for one in samples if one.fds_limit is not None]
     lags = [one.lag_buckets for one in samples]
     buckets: dict[float, float] | None = {}
@@ -139,4 +141,12 @@ def merged(samples: Sequence[ServerSample]) -> ServerSample:
             buckets = None
             break
         buckets = {bound: buckets.get(bound, 0.0) + count for bound, count in lag.items()}
-    return replace(total, **sums, fds_limit=min(limits, default=None), lag_buckets=buckets)
+    parts = None if sums["cpu_seconds"] is None else tuple(one.cpu_seconds or 0.0 for one in samples)
+    return replace(
+        total,
+        **sums,
+        cpu_parts=parts,
+        fds=max(files, default=None),
+        fds_limit=min(limits, default=None),
+        lag_buckets=buckets,
+    )

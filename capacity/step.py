@@ -10,10 +10,12 @@ backlog, or a server caught in its overload, is never another level's latency, n
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from capacity.arrival import Intake, portions
 from capacity.generator import RAMP_S
 from capacity.window import ClientWindow, MissingDataError, ServerWindow, client_window, quantile_ms, server_window
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 _PROBE_S: Final = 1.0
 _POLL_S: Final = 0.2
-_ARRIVAL_S: Final = RAMP_S + 6.0
+_LOOK_S: Final = 0.4
+_ARRIVAL_S: Final = RAMP_S + 10.0
 _RECOVERY_S: Final = 15.0
 _RESTING_USERS: Final = 1
 _PACE: Final = 0.1
@@ -82,9 +85,11 @@ class Stepper:
     """Takes steps one after another against the same generator and server."""
 
     __slots__ = (
+        "_calm_ms",
         "_clock",
         "_generator",
         "_last",
+        "_present",
         "_server",
         "_settle_s",
         "_sleep",
@@ -104,6 +109,7 @@ class Stepper:
         settle_s: float,
         window_s: float,
         spans: Sequence[Span] = (),
+        calm_ms: float = 50.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -113,6 +119,8 @@ class Stepper:
         self._settle_s = settle_s
         self._window_s = window_s
         self._spans = tuple(spans)
+        self._calm_ms = calm_ms
+        self._present = 0  # users asked for last
         self._clock = clock
         self._sleep = sleep
         self._last: tuple[Snapshot, ServerSample] | None = None
@@ -128,9 +136,7 @@ class Stepper:
         began = self._clock()
         if self._unsteady_at is not None and users <= self._unsteady_at:
             self._rest()
-        self._generator.set_users(users)
-        self._arrive(users)
-        self._unsteady_at = None if self._settle() else users
+        self._unsteady_at = None if self.hold(users) else users
         settled = self._clock()
         readings = self._measure(settled)
         (_, before, server_before) = readings[0]
@@ -143,16 +149,26 @@ class Stepper:
             return Measured(settled - began, None, server, str(error), settled)
         return Measured(settled - began, client, server, None, settled, self._windows(readings, settled))
 
+    def hold(self, users: int) -> bool:
+        """Bring `users` on and let them settle, without measuring; tell whether they got steady.
+
+        Raises:
+            RunError: the generator or the server is gone.
+        """
+        coming = self._clock()
+        p99 = self._arrive(users)
+        return self._settle(p99, max(self._settle_s, _RECOVERY_S - (self._clock() - coming)))
+
     def _measure(self, settled: float) -> list[tuple[float, Snapshot, ServerSample]]:
         """Read both sides about once a second, and at every moment at which a span begins or ends."""
         ends = settled + max([self._window_s, *(span.end for span in self._spans)])
         self._watcher.phase("measuring", ends - settled)
         due = [settled + at for span in self._spans for at in (span.grace, span.end)] + [settled + self._window_s, ends]
-        readings = [(settled, *self._read())]
+        readings = [(settled, *self.read())]
         while (now := self._clock()) < ends:
             following = min(moment for moment in due if moment > now)
             self._wait(min(_PROBE_S, following - now))
-            readings.append((self._clock(), *self._read()))
+            readings.append((self._clock(), *self.read()))
         return readings
 
     def _windows(
@@ -170,9 +186,10 @@ class Stepper:
         """Send almost everybody home and wait until the server has noticed."""
         self._watcher.phase("letting the server recover", RAMP_S)
         self._generator.set_users(_RESTING_USERS)
+        self._present = _RESTING_USERS
         deadline = self._clock() + _RECOVERY_S
         while self._clock() < deadline:
-            snapshot, sample = self._read()
+            snapshot, sample = self.read()
             connections = sample.connections
             # Once it has told its connections, a server that does not answer has not recovered.
             noticed = not self._tells_connections if connections is None else connections <= 2 * _RESTING_USERS
@@ -180,29 +197,53 @@ class Stepper:
                 return
             self._wait(_POLL_S)
 
-    def _arrive(self, users: int) -> None:
-        """Wait until as many users as asked for are in their rooms; they may never all get there."""
+    def _arrive(self, users: int) -> float | None:
+        """Bring users on in portions until all are in their rooms, which may never be; return the latest p99."""
         self._watcher.phase("bringing users on", RAMP_S)
         deadline = self._clock() + _ARRIVAL_S
-        while self._clock() < deadline:
-            snapshot, _ = self._read()
-            if snapshot.users == users and snapshot.ready == users:
-                return
-            self._wait(_POLL_S)
+        p99 = None
+        for portion in portions(self._present, users):
+            self._generator.set_users(portion)
+            taken, p99 = self._take_in(portion, deadline)
+            if not taken and portion != users:
+                self._generator.set_users(users)
+                self._take_in(users, deadline)
+                break
+        self._present = users
+        return p99
 
-    def _settle(self) -> bool:
+    def _take_in(self, users: int, deadline: float) -> tuple[bool, float | None]:
+        """Wait until these users are in their rooms and their coming is worked off; tell whether it is, and p99."""
+        intake = Intake(self._calm_ms)
+        p99 = None
+        before = self._last[0] if self._last else self.read()[0]
+        while self._clock() < deadline and not intake.is_hopeless:
+            self._wait(_POLL_S)
+            after, _ = self.read()
+            probe = _probe(before, after)
+            if probe is None:
+                before = after  # the generator has only just got its processes
+                continue
+            if probe.seconds < _LOOK_S:
+                continue
+            before = after
+            p99 = quantile_ms(probe.latency_intended, 0.99)
+            if probe.expected:
+                p50 = quantile_ms(probe.latency_intended, 0.5)
+                intake.look(math.inf if p50 is None else p50)
+            if after.users == users and after.ready == users and (intake.is_taken or not probe.expected):
+                return True, p99
+        return False, p99
+
+    def _settle(self, p99_before: float | None, patience_s: float) -> bool:
         """Wait until deliveries keep pace at a stable latency, or are behind without catching up; tell which."""
         self._watcher.phase("settling", self._settle_s)
         began = self._clock()
-        before, _ = self._read()
-        p99_before: float | None = None
-        while self._clock() - began < _RECOVERY_S:
+        before, _ = self.read()
+        while self._clock() - began < patience_s:
             self._wait(_PROBE_S)
-            after, _ = self._read()
-            try:
-                probe = client_window(before, after)
-            except MissingDataError:
-                probe = None
+            after, _ = self.read()
+            probe = _probe(before, after)
             waited = self._clock() - began
             p99 = quantile_ms(probe.latency_intended, 0.99) if probe else None
             if probe and _is_steady(probe, p99_before, p99):
@@ -212,8 +253,12 @@ class Stepper:
             before, p99_before = after, p99
         return False
 
-    def _read(self) -> tuple[Snapshot, ServerSample]:
-        """Read both sides, check that both live, and show what happened since the last reading."""
+    def read(self) -> tuple[Snapshot, ServerSample]:
+        """Read both sides, check that both live, and show what happened since the last reading.
+
+        Raises:
+            RunError: the generator or the server is gone.
+        """
         self._server.check()
         self._generator.check()
         now = self._generator.snapshot(), self._server.sample()
@@ -233,6 +278,13 @@ class Stepper:
     def _wait(self, seconds: float) -> None:
         if seconds > 0:
             self._sleep(seconds)
+
+
+def _probe(before: Snapshot, after: Snapshot) -> ClientWindow | None:
+    try:
+        return client_window(before, after)
+    except MissingDataError:
+        return None
 
 
 def _nearest(

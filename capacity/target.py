@@ -20,11 +20,13 @@ from capacity.errors import RunError, UsageError
 from capacity.measure import ServerSample, core_seconds
 from capacity.processes import ChildProcess
 from capacity.sources import Pages, SourceError
+from capacity.web import HttpError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from capacity.processes import Cores
     from capacity.sources import Source
 
 _SHIPPED_MESSAGE_RATE: Final = 50.0
@@ -36,27 +38,36 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 class Target:
     """A server that can be sampled and asked whether it is still there."""
 
-    __slots__ = ("_core", "_os_process", "_process", "_source", "_tells", "url")
+    __slots__ = ("_cores", "_family", "_process", "_source", "_tells", "url")
 
     def __init__(
-        self, url: str, *, process: ChildProcess | None, pid: int | None, source: Source | None = None
+        self,
+        url: str,
+        *,
+        process: ChildProcess | None,
+        family: Sequence[psutil.Process],
+        cores: Sequence[int],
+        source: Source | None = None,
     ) -> None:
         self.url = url
         self._process = process
         self._source = source or Pages([metrics_url(url)])
         self._tells = False
-        self._os_process: psutil.Process | None = None
-        self._core: int | None = None
-        if pid is not None:
-            with contextlib.suppress(psutil.Error):
-                self._os_process = psutil.Process(pid)
-                self._core = _only_core(self._os_process)
+        self._family = tuple(family)  # all of its processes, where they are ours to see
+        self._cores = tuple(cores)  # that are its alone
 
     @classmethod
     def bundled(
-        cls, *, work_per_message: float, message_rate: float, cores: Sequence[int], folder: Path, checkout: Path
+        cls,
+        *,
+        work_per_message: float,
+        message_rate: float,
+        cores: Cores,
+        workers: int,
+        folder: Path,
+        checkout: Path,
     ) -> Target:
-        """Start the bundled server on a free port and wait until it listens.
+        """Start the bundled server, in so many processes, on a free port and wait until it listens.
 
         Its protections are on as shipped; only a user who is to send more than its limit allows is allowed more.
 
@@ -70,18 +81,25 @@ class Target:
             *("--upload-dir", str(uploads), "--work-per-message", f"{work_per_message:g}"),
             *("--message-rate", f"{max(_SHIPPED_MESSAGE_RATE, 2 * message_rate):g}", "--drain-seconds", "0"),
         ]
-        process = ChildProcess("the server", command, output=folder / "server.log", cwd=checkout, cores=cores)
+        if workers > 1:
+            command += ["--workers", str(workers)]
+        process = ChildProcess("the server", command, output=folder / "server.log", cwd=checkout, cores=cores.server)
 
-        def listening() -> str | None:
-            found = re.search(r"wss?://\S+(?=\s)", process.output())
-            return found[0].rstrip("/") if found else None
+        def listening() -> tuple[str, str | None] | None:
+            url = re.search(r"wss?://\S+(?=\s)", process.output())
+            pages = re.search(r"http://\S+/targets(?=\s)", process.output())
+            if url is None or (workers > 1 and pages is None):
+                return None
+            return url[0].rstrip("/"), pages[0] if pages else None
 
         try:
-            url = process.wait_until(listening, timeout_s=_START_S, what="listen")
+            url, pages = process.wait_until(listening, timeout_s=_START_S, what="listen")
+            source = Pages(discovered(pages)) if pages else None
         except BaseException:
             process.end()
             raise
-        return cls(url, process=process, pid=process.pid)
+        own = () if cores.shared else cores.server
+        return cls(url, process=process, family=process.family(), cores=own, source=source)
 
     @classmethod
     def running(cls, url: str, source: Source | None = None) -> Target:
@@ -95,7 +113,8 @@ class Target:
             UsageError: nobody listens there, the upgrade is refused, or it is another protocol.
         """
         _greet(url)
-        return cls(url, process=None, pid=_local_pid(url), source=source)
+        family = _listening_at(url)
+        return cls(url, process=None, family=family, cores=_only_core(family), source=source)
 
     def probe(self) -> list[str]:
         """Find out what the server tells about itself; return what is missing, in words."""
@@ -111,7 +130,7 @@ class Target:
             gaps.append(f"{why}; event loop lag, drops and kills are unknown")
         elif known.lag_buckets is None:
             gaps.append("the server's metrics hold no event loop lag")
-        if self._os_process is None and (known is None or known.cpu_seconds is None):
+        if not self._family and (known is None or known.cpu_seconds is None):
             gaps.append("the server's CPU and memory are unknown: no process metrics, and not on this machine")
         return gaps
 
@@ -126,28 +145,32 @@ class Target:
         return self._with_system_figures(sample)
 
     def _with_system_figures(self, sample: ServerSample) -> ServerSample:
-        """Add what the operating system knows of a local server; its CPU time is finer than any page's."""
-        process = self._os_process
-        if process is None or sample.processes > 1:  # one process's CPU is not the server's
+        """Add what the operating system knows of a local server; its CPU time is finer than any page's.
+
+        Of a server that we started in several processes, that includes the parent and the bus between them.
+        """
+        if not self._family or (sample.processes > 1 and self._process is None):  # one process's is not the server's
             return sample
         try:
-            with process.oneshot():
-                times = process.cpu_times()
-                figures = replace(
-                    sample,
-                    at_s=time.monotonic(),
-                    cpu_seconds=times.user + times.system,
-                    started_at=process.create_time(),
-                    rss_bytes=process.memory_info().rss,
-                    fds=process.num_fds(),
-                    memory_bytes=psutil.virtual_memory().total,
-                )
+            times = [process.cpu_times() for process in self._family]
+            figures = replace(
+                sample,
+                at_s=time.monotonic(),
+                cpu_seconds=sum(one.user + one.system for one in times),
+                started_at=sum(process.create_time() for process in self._family),
+                rss_bytes=sum(process.memory_info().rss for process in self._family),
+                fds=max(process.num_fds() for process in self._family),
+                memory_bytes=psutil.virtual_memory().total,
+            )
         except psutil.Error:
             return sample
-        if self._core is None:
+        if not self._cores:
             return figures
-        busy, stolen = core_seconds(psutil.cpu_times(percpu=True)[self._core])
-        return replace(figures, core_busy_s=busy, core_steal_s=stolen)
+        every = psutil.cpu_times(percpu=True)
+        split = [core_seconds(every[core]) for core in self._cores]
+        return replace(
+            figures, core_busy_s=sum(busy for busy, _ in split), core_steal_s=sum(stolen for _, stolen in split)
+        )
 
     def check(self) -> None:
         """Raise RunError when the server that we started has ended by itself."""
@@ -177,26 +200,38 @@ def metrics_url(url: str) -> str:
     return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}/metrics"
 
 
-def _only_core(process: psutil.Process) -> int | None:
-    """Return the core that a process is pinned to, or None when it may roam or the system cannot tell."""
-    if not hasattr(process, "cpu_affinity"):
-        return None
-    cores = process.cpu_affinity()
-    return cores[0] if len(cores) == 1 else None
+def discovered(url: str) -> list[str]:
+    """Return the pages of metrics that a server of several processes names for Prometheus' HTTP service discovery.
+
+    Raises:
+        RunError: it does not answer, or with something else.
+    """
+    try:
+        return [f"http://{address}/metrics" for group in json.loads(ask(url)) for address in group["targets"]]
+    except (HttpError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"the server does not tell where its metrics are: {error}") from None
 
 
-def _local_pid(url: str) -> int | None:
+def _only_core(family: Sequence[psutil.Process]) -> tuple[int, ...]:
+    """Return the core that a process is pinned to, or none when it may roam or the system cannot tell."""
+    with contextlib.suppress(psutil.Error, AttributeError):
+        cores = tuple(core for process in family for core in process.cpu_affinity() or ())
+        return cores if len(cores) == 1 else ()
+    return ()
+
+
+def _listening_at(url: str) -> list[psutil.Process]:
     """Find the process that listens on a loopback port, where the system lets us see it."""
     parts = urlsplit(url)
     if parts.hostname not in _LOOPBACK:
-        return None
-    try:
-        connections = psutil.net_connections("tcp")
-    except psutil.Error:
-        return None
+        return []
     port = parts.port or (443 if parts.scheme == "wss" else 80)
-    listening = (c for c in connections if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port)
-    return next((c.pid for c in listening if c.pid is not None), None)
+    with contextlib.suppress(psutil.Error):
+        connections = psutil.net_connections("tcp")
+        listening = (c for c in connections if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port)
+        pid = next((c.pid for c in listening if c.pid is not None), None)
+        return [] if pid is None else [psutil.Process(pid)]
+    return []
 
 
 def _greet(url: str) -> None:

@@ -264,7 +264,7 @@ def _silent(client: ClientWindow, server: ServerWindow) -> list[Reason]:
 
 def _core_taken(server: ServerWindow, limits: Limits) -> Reason | None:
     """Tell that others held a good part of the server's core while it was full."""
-    cpu, foreign = server.cpu, server.core_foreign
+    cpu, foreign = server.cpu_share, server.core_foreign
     if cpu is None or foreign is None or foreign < limits.disturbing:
         return None
     if cpu >= limits.own or cpu + foreign < limits.core_full:

@@ -81,7 +81,7 @@ class ServerWindow:
     Attributes:
         cpu: CPU of the server process in cores.
         core_busy: use of the core it is pinned to, by anybody, in cores; `core_stolen` went to other machines.
-        processes: how many server processes are added up.
+        processes: how many server processes are added up; `cpu_busiest`: CPU of the busiest of them.
         problem: why figures that should be there are not: silence, a restart.
     """
 
@@ -99,14 +99,22 @@ class ServerWindow:
     kills: int | None = None
     sent_bytes_per_s: float | None = None
     processes: int = 1
+    cpu_busiest: float | None = None
     problem: str | None = None
 
     @property
+    def cpu_share(self) -> float | None:
+        """Share of its core that the server's process used, of several the busiest one."""
+        if self.cpu_busiest is not None or self.cpu is None:
+            return self.cpu_busiest
+        return self.cpu / self.processes
+
+    @property
     def core_foreign(self) -> float | None:
-        """Cores' worth of the server's core that others used: not the server process, or not this machine."""
+        """Share of the server's cores, one a process, that others used: not the server, or not this machine."""
         if self.cpu is None or self.core_busy is None:
             return None
-        return max(0.0, self.core_busy - self.cpu) + (self.core_stolen or 0.0)
+        return (max(0.0, self.core_busy - self.cpu) + (self.core_stolen or 0.0)) / self.processes
 
 
 def client_window(before: Snapshot, after: Snapshot) -> ClientWindow:
@@ -240,6 +248,7 @@ def server_window(before: ServerSample | None, after: ServerSample | None) -> Se
         kills=_gain(before.kills, after.kills),
         sent_bytes_per_s=_page_rate(before, after),
         processes=after.processes,
+        cpu_busiest=_busiest(before, after),
         problem=problem,
     )
 
@@ -249,6 +258,16 @@ def _page_rate(before: ServerSample, after: ServerSample) -> float | None:
     if before.page_at_s is None or after.page_at_s is None or after.page_at_s <= before.page_at_s:
         return None
     return _rate(before.sent_bytes, after.sent_bytes, after.page_at_s - before.page_at_s)
+
+
+def _busiest(before: ServerSample, after: ServerSample) -> float | None:
+    """Return the CPU of the busiest process by their own pages."""
+    if before.cpu_parts is None or after.cpu_parts is None:
+        return None
+    if before.page_at_s is None or after.page_at_s is None or after.page_at_s <= before.page_at_s:
+        return None
+    seconds = after.page_at_s - before.page_at_s
+    return max((now - then) / seconds for then, now in zip(before.cpu_parts, after.cpu_parts, strict=True))
 
 
 def _gain(before: int | None, after: int | None) -> int | None:

@@ -15,6 +15,7 @@ from gevent.event import Event
 
 from loadtest import _measures, _stamp
 from loadtest._client import connect
+from loadtest._speaker import Speaker
 from loadtest._target import ClientError, LostError
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from loadtest._reactor import Reactor
     from loadtest._target import Target
 
-SKIP_AFTER: Final = 5_000_000_000
-"""Nanoseconds after which a message that could not be sent is not sent any more."""
-
 LONGEST_RETRY: Final = 120.0
 """Seconds that a server may ask its clients to stay away."""
 
@@ -39,7 +37,6 @@ _NAME_FIXED: Final = "name_fixed"  # the name is the token's: as good as the one
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
-_SAY: Final = b'{"type":"chatMessage","text":"%b%b"}'
 _TYPE: Final = b'{"type":"typing"}'
 _PING: Final = b'{"type":"ping","timestamp":%d}'
 
@@ -85,6 +82,7 @@ class ChatClient:
         measures: of this process.
         identity: of this process.
         on_lost: called once, in the hub, when the connection ends without our doing.
+        padding: what a chat message says after its stamp.
 
     Attributes:
         stay: its membership in the ledger, while it is in a room or about to be.
@@ -105,6 +103,7 @@ class ChatClient:
         "_on_lost",
         "_ping",
         "_pinged",
+        "_speaker",
         "away",
         "cut",
         "on_delivery",
@@ -113,10 +112,13 @@ class ChatClient:
         "stay",
     )
 
-    def __init__(self, measures: Measures, identity: Identity, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, measures: Measures, identity: Identity, on_lost: Callable[[], None], padding: bytes = b""
+    ) -> None:
         self._measures = measures
         self._identity = identity
         self._on_lost = on_lost
+        self._speaker = Speaker(measures, identity, padding)
         self._connection: Connection | None = None
         self.stay: Stay | None = None
         self.record: Callable[[int, int], None] = measures.delivered
@@ -224,27 +226,31 @@ class ChatClient:
         self._connection.send_binary(payload)
         return self._connection.drained(timeout)
 
-    def say(self, intended: int, padding: bytes) -> None:
-        """Send a stamped chat message that was due at `intended`, or count why not."""
-        measures, stay = self._measures, self.stay
-        now = monotonic_ns()
-        if now - intended > SKIP_AFTER:
-            measures.skip("skipped: too late")
-        elif stay is None or not stay.settled or self._connection is None:
-            measures.skip(None if self.away else "skipped: not in a room")
-        else:
-            room, slot, identity = stay.room, stay.slot, self._identity
-            stamp = _stamp.make(intended, now, identity.host, identity.origin, room.number, slot, room.next_seq[slot])
-            if self._connection.send_text(_SAY % (stamp, padding)):
-                room.send(stay)
-                measures.sent_after(now - intended)
-            else:
-                measures.skip("skipped: buffer full")
+    def say(self, intended: int) -> None:
+        """Send a stamped chat message that was due at `intended`, or as soon as it can be sent."""
+        self._speaker.say(self._connection, self.stay, intended, away=self.away)
+
+    def relieved(self) -> None:
+        """Send what was held back, if it can be sent now."""
+        if self._connection is not None and self.stay is not None and self.stay.settled:
+            self._speaker.catch_up(self._connection, self.stay)
+
+    def give_up(self, why: str | None = None) -> None:
+        """Say no more of what is held back; without a reason that is no failure."""
+        self._speaker.give_up(why)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether something is held back that may still be sent."""
+        return self._speaker.waits and self.is_ready
 
     def type(self, intended: int) -> None:
-        """Tell the room that somebody writes."""
-        if self.is_ready and self.send(_TYPE):
-            self._measures.requests[_measures.TYPING].done(monotonic_ns() - intended)
+        """Tell the room that somebody writes, now or never: kept back it would be stale."""
+        request, connection = self._measures.requests[_measures.TYPING], self._connection
+        if connection is not None and self.is_ready and not connection.congested and connection.send_text(_TYPE):
+            request.done(monotonic_ns() - intended)
+        elif not self.away:
+            request.failed("dropped: held back" if self.is_ready else "dropped: not in a room")
 
     def ping(self) -> None:
         """Ask for a `pong`, and time it; one that has not come by the next is a failure."""
@@ -259,13 +265,13 @@ class ChatClient:
         """Take one message; called by the connection in the hub."""
         fields = _stamp.from_payload(payload)
         if fields is not None:
-            self._deliver(*fields, now)
+            self._deliver(fields, now)
         elif not payload.startswith(_NOTICES):
             self._take_decoded(payload, now)
 
-    def _deliver(  # noqa: PLR0917 # the fields of a stamp, in the hot path
-        self, intended: int, sent: int, _host: int, origin: int, room: int, slot: int, seq: int, now: int
-    ) -> None:
+    def _deliver(self, fields: tuple[int, int, int, int, int, int, int], now: int) -> None:
+        """Enter one delivery, by the fields of its stamp."""
+        intended, sent, _, origin, room, slot, seq = fields
         stay = self.stay
         if stay is None:
             return
@@ -289,11 +295,12 @@ class ChatClient:
             text = message.get("text")
             stamp = _stamp.from_text(text) if isinstance(text, str) else None
             if stamp is not None:
-                self._deliver(*stamp, now)
+                self._deliver(stamp, now)
         elif kind == "pong":
             self._take_pong(message, now)
         elif kind == "roomJoined" and self.stay is not None:
             self.stay.settle()
+            self.relieved()
         if kind == "error" and message.get("code") == _NAME_FIXED:
             return
         if kind in self._awaited:

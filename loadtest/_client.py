@@ -3,6 +3,9 @@
 websockets' Sans-I/O protocol does handshake, control frames and close; `server.frames` splits the received bytes, so
 that text never goes through the library's parser. All sockets hang in ONE nested `select.epoll`, itself watched by one
 watcher of the hub, whose callback reads whatever is ready. Nothing in that callback may block or switch greenlets.
+
+The system takes bytes only while it has none that it could not send yet (TCP_NOTSENT_LOWAT, tcp(7)): megabytes of them
+would fit, and what a server that does not read has been "sent" would be a guess.
 """
 
 from __future__ import annotations
@@ -14,16 +17,16 @@ import ssl
 import struct
 from select import EPOLLIN, EPOLLOUT
 from time import monotonic, monotonic_ns
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from gevent.event import Event
 from gevent.monkey import get_original
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidMessage, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from loadtest._target import ConnectError, LostError, NotWebSocketError, RefusedError, TlsError, UnreachableError
+from loadtest._handshake import Handshake
+from loadtest._target import ConnectError, LostError, TlsError, UnreachableError
 from loadtest._tls import Tls
 from server.frames import FrameSplitter, masked_text_frame
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from loadtest._reactor import Reactor
+    from loadtest._receiver import Receiver
     from loadtest._target import Target
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
@@ -38,19 +42,10 @@ BUFFER_BYTES: Final = 64 * 1024
 """What a connection keeps when the kernel takes no more; a message beyond it is refused to the sender."""
 
 _READ_BYTES: Final = 64 * 1024
-_HEAD_END: Final = b"\r\n\r\n"
-_LARGEST_HEAD: Final = 64 * 1024
+_FINAL_TEXT: Final = 0x81
+_TWO_BYTES_MORE: Final = 126  # for the length, in the byte that else is the length; RFC 6455, section 5.2
+_LONGEST_HEADER: Final = 4
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-
-
-class Receiver(Protocol):
-    """Who owns a connection. Both are called in the hub and must neither block nor raise."""
-
-    def take(self, payload: bytes, now: int) -> None:
-        """Take the payload of a text message, received at `now` (monotonic nanoseconds)."""
-
-    def lost(self, error: LostError) -> None:
-        """Learn that the connection ended without our doing."""
 
 
 class Connection:
@@ -65,27 +60,25 @@ class Connection:
         "_failure",
         "_fd",
         "_fragments",
-        "_head",
+        "_handshake",
         "_pending",
         "_progress",
         "_protocol",
         "_reactor",
-        "_refused",
+        "_simple",
         "_socket",
-        "_split",
+        "_splitter",
         "_tls",
-        "_token",
         "receiver",
     )
 
     def __init__(self, reactor: Reactor, target: Target, receiver: Receiver, token: str | None) -> None:
         self.receiver = receiver
         self._reactor = reactor
-        self._token = token
         self._protocol = ClientProtocol(target.uri, max_size=MAX_MESSAGE_BYTES)
-        self._split = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES).split
-        self._head: bytes | None = b""  # of the HTTP response, until it is complete
-        self._refused = False
+        self._splitter = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES)
+        self._simple = False  # whether what comes next is the beginning of an unencrypted frame of a message of its own
+        self._handshake: Handshake | None = Handshake(self._protocol, token)  # until it has succeeded
         self._fragments: list[bytes] | None = None
         self._pending = b""
         self._failure: ConnectError | None = None
@@ -106,7 +99,7 @@ class Connection:
             raise UnreachableError.from_os(OSError(code, os.strerror(code)))
         self._reactor.add(self._fd, self, EPOLLIN | EPOLLOUT)
         try:
-            answered = self._wait(lambda: self._failure is not None or self._head is None, timeout)
+            answered = self._wait(lambda: self._failure is not None or self._handshake is None, timeout)
         except BaseException:
             self.abort()
             raise
@@ -161,6 +154,11 @@ class Connection:
             self.abort()
 
     # --- sending ---
+
+    @property
+    def congested(self) -> bool:
+        """Whether the system takes nothing at the moment, so that what is sent now would only wait here."""
+        return bool(self._pending)
 
     def send_text(self, payload: bytes) -> bool:
         """Send a text message without ever blocking; return False when it does not fit into the buffer any more."""
@@ -218,6 +216,7 @@ class Connection:
         if not self._pending:
             self._reactor.change(self._fd, EPOLLIN)
             self._wake()
+            self.receiver.relieved()
 
     def _begin(self) -> None:
         """Take the result of the TCP connect, and say hello."""
@@ -226,18 +225,17 @@ class Connection:
             self._fail(UnreachableError.from_os(OSError(code, os.strerror(code))))
             return
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 1)
         self._reactor.change(self._fd, EPOLLIN)
         if self._tls is not None:
             self._advance_tls(b"")
         else:
-            self._send_request()
+            self._say_hello()
 
-    def _send_request(self) -> None:
-        request = self._protocol.connect()
-        if self._token is not None:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-        self._protocol.send_request(request)
-        self._flush_protocol()
+    def _say_hello(self) -> None:
+        if self._handshake is not None:
+            self._handshake.begin()
+            self._flush_protocol()
 
     def _fail(self, error: ConnectError) -> None:
         """Give up the handshake; the first cause counts."""
@@ -248,33 +246,51 @@ class Connection:
 
     # --- receiving ---
 
-    def on_readable(self) -> None:
-        """Read once and hand on what is complete; called by the reactor."""
+    def on_readable(self) -> bool:
+        """Read once and hand on what is complete; return whether there may be more. Called by the reactor."""
         try:
             data = os.read(self._fd, _READ_BYTES)
         except BlockingIOError:
-            return
+            return False
         except OSError as error:
             self._end(error)
-            return
+            return False
         now = monotonic_ns()
+        length = len(data)
+        if self._simple and _LONGEST_HEADER < length < _READ_BYTES and data[0] == _FINAL_TEXT:
+            # One whole text frame is what nearly every read brings. All of it stands here: thousands of connections
+            # are cold, and each further object that is looked at is waited for.
+            size, start = data[1], 2
+            if size == _TWO_BYTES_MORE:
+                size, start = data[2] << 8 | data[3], 4
+            if size + start == length and data[1] <= _TWO_BYTES_MORE:
+                self.receiver.take(data[start:], now)
+                return True
+        self._take(data, now)
+        if length == _READ_BYTES:
+            self._reactor.change(self._fd, EPOLLIN | EPOLLOUT if self._pending else EPOLLIN)
+        return True
+
+    def _take(self, data: bytes, now: int) -> None:
+        """Hand on what is complete, whatever came."""
         if not data:
             self._end(None)
             return
         if self._tls is not None:
             data = self._advance_tls(data)
-        if self._head is not None:
-            data = self._shake(data)
+        if self._handshake is not None:
+            data = self._shake(self._handshake, data)
         if not data:
             return
         take = self.receiver.take
-        for item in self._split(data):
+        for item in self._splitter.split(data):
             if item.__class__ is bytes:
                 take(item, now)
             else:
                 self._judge(item, now)
             if self._closed:
                 return
+        self._simple = self._tls is None and self._splitter.idle
 
     def _advance_tls(self, data: bytes) -> bytes:
         tls = self._tls
@@ -295,43 +311,20 @@ class Connection:
         if out:
             self._write_raw(out)
         if tls.open and not was_open:
-            self._send_request()
+            self._say_hello()
         return plain
 
-    def _shake(self, data: bytes) -> bytes:
-        """Feed the protocol the head of the response, and nothing that belongs to frames; return those bytes."""
-        if self._refused:
-            self._protocol.receive_data(data)
-            self._check_refusal()
+    def _shake(self, handshake: Handshake, data: bytes) -> bytes:
+        """Go on with the handshake; return the bytes of frames that came with its end."""
+        try:
+            data = handshake.take(data)
+        except ConnectError as error:
+            self._fail(error)
             return b""
-        assert self._head is not None  # noqa: S101 # the caller has looked
-        self._head = head = self._head + data
-        end = head.find(_HEAD_END) + len(_HEAD_END)
-        if end < len(_HEAD_END):
-            if len(head) > _LARGEST_HEAD:
-                self._fail(NotWebSocketError("not a WebSocket server", "the answer is no HTTP response"))
-            return b""
-        self._protocol.receive_data(head[:end])
-        if self._protocol.state is State.OPEN:
-            self._head = None
-            self._protocol.events_received()
+        if handshake.done:
+            self._handshake = None
             self._wake()
-            return head[end:]
-        self._refused = True  # what follows is the body, with the server's words
-        return self._shake(head[end:])
-
-    def _check_refusal(self) -> None:
-        error = self._protocol.handshake_exc
-        if error is None:
-            return
-        if isinstance(error, InvalidStatus):
-            body = bytes(error.response.body or b"").decode(errors="replace").strip()
-            words = " ".join(body.split())[:200] or error.response.reason_phrase
-            self._fail(RefusedError(error.response.status_code, words))
-        elif isinstance(error, InvalidMessage):
-            self._fail(NotWebSocketError("not a WebSocket server", "what answers does not speak HTTP"))
-        else:
-            self._fail(NotWebSocketError("not a WebSocket server", f"not a WebSocket server: {error}"))
+        return data
 
     def _judge(self, frame: bytes, now: int) -> None:
         """Let the protocol deal with everything that is not a plain text frame."""
@@ -357,14 +350,15 @@ class Connection:
 
     def _end(self, error: OSError | None) -> None:
         """React to the end of the stream."""
-        if self._protocol.state is not State.CONNECTING:
+        if self._handshake is None:
             self._finish()
         elif error is not None:
             self._fail(UnreachableError.from_os(error))
         else:
-            self._protocol.receive_eof()
-            self._check_refusal()
-            self._fail(NotWebSocketError("closed during handshake"))
+            try:
+                self._handshake.end()
+            except ConnectError as problem:
+                self._fail(problem)
 
     def _finish(self) -> None:
         """Close, and tell the receiver unless it was our own goodbye that has been answered."""

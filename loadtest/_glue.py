@@ -11,9 +11,8 @@ import logging
 import os
 import resource
 import sys
-from collections import Counter
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 import msgspec
@@ -23,10 +22,10 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from loadtest import _options
 from loadtest._coordinator import STORM, Coordinator, wait_until
+from loadtest._dealer import Deal, Dealer, kinds_of
 from loadtest._exporter import serve
 from loadtest._herd import LONGEST_DRAIN
 from loadtest._member import Member
-from loadtest._places import Share
 from loadtest._probe import probe
 from loadtest._report import Report
 from loadtest._steering import steering
@@ -35,8 +34,6 @@ from loadtest._target import DEFAULT_HOST, ClientError
 from loadtest._web import extend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from locust.argument_parser import LocustArgumentParser
     from locust.env import Environment
     from locust.rpc import Message
@@ -51,7 +48,9 @@ REPORT_SECONDS: Final = 0.5
 
 _USAGE: Final = 2
 _DISMISS_SECONDS: Final = 5.0
-_SHARE: Final = "stampede_share"
+_DEAL_SECONDS: Final = 10.0
+_JOIN: Final = "stampede_join"
+_DEAL: Final = "stampede_deal"
 _DRAIN: Final = "stampede_drain"
 _KEY: Final = "stampede"
 
@@ -59,9 +58,13 @@ _log = logging.getLogger(__name__)
 
 
 def herd_of(environment: Environment) -> tuple[Herd, Settings] | None:
-    """Return the herd of this process, and what the options mean; None when the test could not start."""
-    member = cast("Member", vars(environment)[_KEY])
-    if member.herd is None or member.settings is None:
+    """Return the herd of this process, and what the options mean; None when the test could not start.
+
+    Blocks while a worker that has just come waits for its part of a test.
+    """
+    wait_until(lambda: not getattr(vars(environment).get(_KEY), "waiting", True), _DEAL_SECONDS)
+    member: Member | None = vars(environment).get(_KEY)
+    if member is None or member.herd is None or member.settings is None:
         return None
     return member.herd, member.settings
 
@@ -212,9 +215,15 @@ def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     # time: 200 ms in which this process serves nobody.
     argument_parser.default_args_dict = cache(argument_parser.default_args_dict)
 
-    def on_share(msg: Message, **_: Any) -> None:
-        member.run = msg.data["run"]
-        member.share = Share(*msg.data["shares"][runner.client_id])
+    def start(**_: Any) -> None:
+        if member.is_dealt():
+            _start(environment, member)
+            member.waiting = False
+
+    def on_deal(msg: Message, **_: Any) -> None:
+        member.deal(msgspec.convert(msg.data, Deal))
+        if member.waiting:
+            start()
 
     def finish(**_: Any) -> None:
         member.drain()
@@ -229,25 +238,39 @@ def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     def on_storm(msg: Message, **_: Any) -> None:
         member.storm(msg.data["id"], msg.data["share"], Manner(msg.data["manner"]))
 
-    runner.register_message(_SHARE, on_share)
+    runner.register_message(_DEAL, on_deal)
     runner.register_message(STORM, on_storm)
     runner.register_message(_DRAIN, finish, concurrent=True)
     on: Any = environment.events  # Locust does not annotate its hooks
     on.report_to_master.add_listener(on_report)
-    on.test_start.add_listener(lambda **_: _start(environment, member))
+    on.test_start.add_listener(start)
     on.test_stopping.add_listener(finish)
     on.test_stop.add_listener(lambda **_: member.close())
     on.quitting.add_listener(finish)
+    # A test may be under way. Its first messages may even have come before there was anybody to take them.
+    member.waiting = runner.worker_state != runners.STATE_INIT
+    runner.send_message(_JOIN)
 
 
 def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinator:
     coordinator = Coordinator(environment, runner, None)
+    dealer = Dealer()
+
+    def send(id_: str, deal: Deal) -> None:
+        runner.send_message(_DEAL, msgspec.to_builtins(deal), id_)
 
     def on_start(**_: Any) -> None:
         _begin(environment, coordinator)
-        ids = in_turn(client.id for client in runner.clients.all)
-        shares = {id_: (position, len(ids)) for position, id_ in enumerate(ids)}
-        runner.send_message(_SHARE, {"run": coordinator.run, "shares": shares})
+        ids = [client.id for client in runner.clients.all]
+        for id_, deal in dealer.begin(coordinator.run, ids, kinds_of(runner.user_classes)).items():
+            send(id_, deal)
+
+    def on_join(msg: Message, **_: Any) -> None:
+        deal = dealer.join(msg.node_id)
+        if deal is not None:
+            if deal.share.late:
+                _log.info("Worker %s joins in mid-run: its users get rooms of their own.", msg.node_id)
+            send(msg.node_id, deal)
 
     def on_report(data: dict[str, Any], **_: Any) -> None:
         if _KEY in data:
@@ -265,26 +288,14 @@ def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinato
             drain()
         coordinator.conclude()
 
+    runner.register_message(_JOIN, on_join)
     on: Any = environment.events  # Locust does not annotate its hooks
     on.test_start.add_listener(on_start)
+    on.test_stop.add_listener(lambda **_: dealer.end())
     on.worker_report.add_listener(on_report)
     on.test_stopping.add_listener(drain)
     on.quitting.add_listener(on_quitting)
     return coordinator
-
-
-def in_turn(ids: Iterable[str]) -> list[str]:
-    """Return workers in the order in which Locust deals users to them: one of each host, then the second ones, ...
-
-    An id begins with the host's name (locust.dispatch.UsersDispatcher, 2.47).
-    """
-    seen: Counter[str] = Counter()
-    ranked = []
-    for id_ in sorted(ids):
-        host = id_.split("_")[0]
-        ranked.append((seen[host], id_))
-        seen[host] += 1
-    return [id_ for _, id_ in sorted(ranked)]
 
 
 def _register(on: Any) -> None:

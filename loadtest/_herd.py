@@ -42,6 +42,9 @@ CONNECTING_AT_ONCE: Final = 32
 SWEEP_SECONDS: Final = 5.0
 """A delivery that has not come after one to two of these is lost."""
 
+SWEEP_AT_ONCE: Final = 300_000
+"""Nanoseconds of sweeping after which deliveries get their turn."""
+
 QUIET_SECONDS: Final = 3.0
 """At the end, how long nothing must have come until the rest counts as lost."""
 
@@ -211,8 +214,7 @@ class Herd:
         return tokens[self._number(session) % len(tokens)] if tokens else None
 
     def _number(self, session: Session) -> int:
-        share = self.settings.share
-        return session.place * share.of + share.position
+        return self.settings.share.number(session.place)
 
     def room_name(self, room: Room) -> str:
         """Return the name of a room on the server."""
@@ -238,7 +240,7 @@ class Herd:
         tally = self.measures.tally
         began = last_change = monotonic_ns()
         received = tally.received
-        while tally.in_flight > 0:
+        while tally.in_flight > 0 or any(session.client.holds_back for session in self._sessions.values()):
             gevent.sleep(0.02)
             now = monotonic_ns()
             if tally.received != received:
@@ -246,6 +248,8 @@ class Herd:
             if now - last_change > QUIET_SECONDS * 1e9 or now - began > LONGEST_DRAIN * 1e9:
                 break
         self._sweeper.kill()
+        for session in self._sessions.values():
+            session.client.give_up("skipped: held back until the end")
         for room in self._rooms.values():
             room.close_books()
 
@@ -269,9 +273,12 @@ class Herd:
     def _sweep(self) -> None:
         while True:
             gevent.sleep(SWEEP_SECONDS)
+            began = monotonic_ns()
             for room in list(self._rooms.values()):
                 for _ in room.sweep_in_steps():
-                    gevent.sleep(0)
+                    if monotonic_ns() - began > SWEEP_AT_ONCE:
+                        gevent.sleep(0)
+                        began = monotonic_ns()
 
     def _on_fault(self, error: Exception) -> None:
         """Keep what must never happen visible without letting it hurt the others."""

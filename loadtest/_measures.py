@@ -65,9 +65,10 @@ class Measures:
         tally: the ledger's counts.
         foreign: stamped deliveries of another run or host: their clock or their sequence means nothing here.
         by_intended: deliveries, from the moment they were due. `by_sent`: from the moment they were sent.
-        send_lag: sends, from the moment they were due until they were sent: the generator's own lateness.
+        send_lag: sends, from the moment they were due until the generator was ready to send them: its own lateness.
         loop_lag: lateness of a regular timer.
-        intended: chat messages due so far; each becomes `sent` (of those, `late`) or `skipped`.
+        intended: chat messages due so far; each is `sent` (of those, some `late`, some `held` back) or `skipped`.
+        waiting: further ones that are held back now, by a congested connection or a lost one.
         requests: by name.
         drops: connections dropped on purpose, by cause.
         optional: answers that a server may not have: whether this one does; unknown until one was waited for.
@@ -78,6 +79,7 @@ class Measures:
         "by_sent",
         "drops",
         "foreign",
+        "held",
         "intended",
         "late",
         "loop_lag",
@@ -87,6 +89,7 @@ class Measures:
         "sent",
         "skipped",
         "tally",
+        "waiting",
     )
 
     def __init__(self) -> None:
@@ -96,7 +99,7 @@ class Measures:
         self.by_sent = LogLinear()
         self.send_lag = LogLinear()
         self.loop_lag = LogLinear()
-        self.intended = self.sent = self.late = self.skipped = 0
+        self.intended = self.sent = self.late = self.skipped = self.held = self.waiting = 0
         self.drops = dict.fromkeys(DROP_CAUSES, 0)
         self.optional: dict[str, bool] = {}
         self.requests = {name: Request() for name in NAMES}
@@ -128,12 +131,27 @@ class Measures:
             self.late += 1
         self.send_lag.record(lag)
 
-    def skip(self, why: str | None) -> None:
-        """Count one chat message that was due and could not be sent; None where that was on purpose, and no failure."""
+    def sent_held(self, lag: int, late_by: int) -> None:
+        """Count one that the generator had ready after `lag` nanoseconds, and that could be sent after `late_by`."""
         self.intended += 1
-        self.skipped += 1
-        if why is not None:
-            self.requests[SEND].failed(why)
+        self.sent += 1
+        self.held += 1
+        self.waiting -= 1
+        if late_by > LATE:
+            self.late += 1
+        self.send_lag.record(lag)
+
+    def skip(self, why: str | None, n: int = 1) -> None:
+        """Count chat messages that were due and could not be sent; None where that was on purpose, and no failure."""
+        self.intended += n
+        self.skipped += n
+        if why is not None and n:
+            self.requests[SEND].failed(why, n)
+
+    def skip_held(self, why: str | None, n: int) -> None:
+        """Count messages that were held back and have been given up."""
+        self.waiting -= n
+        self.skip(why, n)
 
     def has(self, answer: str) -> bool:
         """Return whether the server is known to give an optional answer."""

@@ -6,15 +6,14 @@ import argparse
 import logging
 import os
 import time
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import gevent
 import psutil
-from locust.dispatch import _kl_generator
 
 from loadtest import _measures, _options
 from loadtest._canary import Canary
+from loadtest._dealer import kinds_of, order_of
 from loadtest._health import WINDOW_SECONDS, Health
 from loadtest._herd import Herd, HerdSettings
 from loadtest._places import Share
@@ -23,12 +22,10 @@ from loadtest._table import Table
 from loadtest._target import DEFAULT_HOST, join_url, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from locust import User
     from locust.env import Environment
     from locust.runners import LocalRunner, WorkerRunner
 
+    from loadtest._dealer import Deal, Kind
     from loadtest._options import Settings
     from loadtest._storm import Manner
 
@@ -45,6 +42,7 @@ class Member:
         settings: what the options meant then.
         run: number of the test; reports of another one are none of the master's business.
         share: which part of the herd this process is.
+        waiting: whether a test has begun whose deal has not come yet.
     """
 
     def __init__(self, environment: Environment, runner: LocalRunner | WorkerRunner) -> None:
@@ -61,6 +59,20 @@ class Member:
         self.settings: Settings | None = None
         self.run = 0
         self.share = Share(0, 1)
+        self.waiting = False
+        self._kinds: list[Kind] | None = None
+        self._dealt = False
+
+    def deal(self, deal: Deal) -> None:
+        """Take the part in the next test that the master has dealt, or in this one."""
+        self.run, self.share, self._kinds = deal.run, deal.share, deal.kinds
+        self._dealt = True
+
+    def is_dealt(self) -> bool:
+        """Return, once for each deal, whether it has come; if not, a test that begins is kept waiting for it."""
+        dealt, self._dealt = self._dealt, False
+        self.waiting = self.waiting or not dealt
+        return dealt
 
     def start(self) -> None:
         """Make the herd of a test that begins.
@@ -77,9 +89,8 @@ class Member:
         target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file)
         self._final = False
         plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed, settings.tokens)
-        self.herd = Herd(
-            plan, target, islice(user_order(self._runner.user_classes), self.share.position, None, self.share.of)
-        )
+        kinds = kinds_of(self._runner.user_classes) if self._kinds is None else self._kinds
+        self.herd = Herd(plan, target, self.share.dealt(order_of(kinds)))
         self._table = Table(self.herd.measures)
         self._began, self._cpu_then = time.monotonic(), time.process_time()
         self._health = Health(self._began, self._cpu_then)
@@ -162,16 +173,3 @@ class Member:
             gevent.sleep(WINDOW_SECONDS)
             for problem in self._health.look(time.monotonic(), time.process_time(), herd.measures):
                 _log.warning("The load generator is the limit, this run is invalid: %s", problem)
-
-
-def user_order(classes: Sequence[type[User]]) -> Iterator[str]:
-    """Return the order in which Locust hands out users: first those of fixed counts, then the others by weight.
-
-    Its workers get them in turn. Locust has no public name for this (locust.dispatch, 2.47).
-    """
-    named = sorted((cls.__name__, cls) for cls in classes)
-    fixed = [(name, cls.fixed_count) for name, cls in named if cls.fixed_count]
-    weighted = [(name, cls.weight) for name, cls in named if not cls.fixed_count]
-    yield from islice(_kl_generator(fixed), sum(count for _, count in fixed))
-    if weighted:
-        yield from (name for name in _kl_generator(weighted) if name)

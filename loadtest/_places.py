@@ -2,25 +2,46 @@
 
 A room lives in one process. That makes its ledger exact without any agreement between processes: who is a member, what
 was sent and what came is all known in one place, on one clock. The server cannot tell the difference. The price: one
-room's deliveries are limited by what one generator process can take, and there must be at least one room a process.
+room's deliveries are limited by what one generator process can take, there must be at least one room a process, and
+the last room of each process may be only partly full.
 """
 
 from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+T = TypeVar("T")
+
+_LATE: Final = 10_000_000
+"""Numbers between one late process and the next: more rooms, and more users, than any process has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Which part of the herd a process is: number `position` of `of`."""
+    """Which part of the herd a process is: number `position`, in a run that began with `of` of them.
+
+    One that joined in mid-run is the `late`-th one to do so; it has rooms and users beside those that were dealt out at
+    the start. The others: 0.
+    """
 
     position: int
     of: int
+    late: int = 0
+
+    def number(self, local: int) -> int:
+        """Return the global number of the `local`-th room, or user, of this process: those of two never meet."""
+        return self.late * _LATE + local if self.late else self.position + local * self.of
+
+    def dealt(self, items: Iterator[T]) -> Iterator[T]:
+        """Return those items of a common order that fall to this process."""
+        return items if self.late else islice(items, self.position, None, self.of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +52,19 @@ class RoomPlan:
     size: int | None
 
     def rooms_of(self, share: Share) -> int | None:
-        """Return how many rooms of a fixed number a process has."""
-        return None if self.rooms is None else len(range(share.position, self.rooms, share.of))
+        """Return how many rooms of a fixed number a process has; a late one as many as others, beyond that number."""
+        if self.rooms is None:
+            return None
+        return max(1, self.rooms // share.of) if share.late else len(range(share.position, self.rooms, share.of))
 
     def room_of(self, place: int, share: Share) -> int:
         """Return the global number of the room of the `place`-th user of a process.
 
-        Rooms of a fixed size are filled one after the other; over a fixed number users are dealt in turn. The rooms of
-        all processes are numbered in turn, so that numbers never meet.
+        Rooms of a fixed size are filled one after the other; over a fixed number users are dealt in turn.
         """
         rooms = self.rooms_of(share)
         local = place // self.size if self.size is not None else place % (rooms or 1)
-        return share.position + local * share.of
+        return share.number(local)
 
 
 class Places:

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 
 class Sends(msgspec.Struct):
-    """Chat messages due so far, and what became of them."""
+    """Chat messages due so far, and what became of them; `held` of those sent were held back for a while."""
 
     intended: int = 0
     sent: int = 0
     late: int = 0
     skipped: int = 0
+    held: int = 0
 
 
 class Deliveries(msgspec.Struct):
@@ -90,7 +91,7 @@ class Report(msgspec.Struct):
 
 def sends_of(measures: Measures) -> Sends:
     """Return the counts of sends."""
-    return Sends(measures.intended, measures.sent, measures.late, measures.skipped)
+    return Sends(measures.intended, measures.sent, measures.late, measures.skipped, measures.held)
 
 
 def deliveries_of(measures: Measures) -> Deliveries:

@@ -75,7 +75,7 @@ class Session:
         self._storm: Storm | None = None
         self._before = 0
         self.dropped_at = 0
-        self.client = ChatClient(herd.measures, herd.identity, self._on_lost)
+        self.client = ChatClient(herd.measures, herd.identity, self._on_lost, herd.padding)
 
     def _on_lost(self) -> None:
         self.owner.wake.set()
@@ -87,7 +87,7 @@ class Session:
     def act(self, act: Act, intended: int) -> None:
         """Do what is due; called by the pacer."""
         if act is Act.SAY:
-            self.client.say(intended, self._herd.padding)
+            self.client.say(intended)
         elif act is Act.TYPE:
             self.client.type(intended)
         else:
@@ -171,4 +171,5 @@ class Session:
         for ticket in self._tickets:
             ticket.cancel()
         self.forget_storm()
+        self.client.give_up()
         self.client.leave(LEAVE_GRACE, CLOSE_TIMEOUT)

@@ -12,7 +12,7 @@ from loadtest._thresholds import describe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from loadtest._report import Report, Totals
+    from loadtest._report import Report, Sends, Totals
     from loadtest._storm_results import StormResult
     from loadtest._thresholds import Threshold
     from metrics.loglinear import LogLinear
@@ -85,6 +85,7 @@ def summary(outcome: Outcome) -> list[str]:
         "",
         "Chat load test",
         f"  offered     {sends.intended} messages due: {sends.sent} sent ({sends.late} late), {sends.skipped} skipped",
+        *_held(sends),
         *_ledger(totals),
         _row("latency", "from intended send", totals.by_intended),
         _row("", "from actual send", totals.by_sent),
@@ -96,6 +97,11 @@ def summary(outcome: Outcome) -> list[str]:
         *_verdict(outcome),
         "",
     ]
+
+
+def _held(sends: Sends) -> Iterator[str]:
+    if sends.held:
+        yield f"              {sends.held} of the sent were held back: the server took no bytes, or a user was cut off"
 
 
 def _ledger(totals: Totals) -> Iterator[str]:

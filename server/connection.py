@@ -6,7 +6,6 @@ fragments are put together, and everything that takes time is bounded.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
 from typing import TYPE_CHECKING, Final, cast
@@ -18,9 +17,11 @@ from server.causes import cause
 from server.errors import REASON_BY_SENT_CODE, CloseReason
 from server.fragments import Fragments, is_utf8
 from server.frames import FrameSplitter
-from server.room import CLOSED, SLOW
+from server.sending import PING_PAYLOAD, Sending
 
 if TYPE_CHECKING:
+    import asyncio
+
     from websockets.server import ServerProtocol
 
     from server.endpoints import Endpoint
@@ -30,16 +31,17 @@ if TYPE_CHECKING:
 CLOSE_SECONDS: Final = 5.0
 """How long a peer may take to answer our close frame before it is cut off."""
 
+SLICE_FRAMES: Final = 512
+"""How many frames of one read are worked off before others have their turn: a read may hold forty thousand."""
+
 AFTER_END_BYTES: Final = 256 * 1024  # that a peer may still send when nothing of it counts any more
-_PING_PAYLOAD: Final = b"stampede"
 _PONG: Final = 0x80 | Opcode.PONG
 _GOODBYE: Final = bytes((0x80 | Opcode.CLOSE,))
-_PING_FRAME: Final = Frame(Opcode.PING, _PING_PAYLOAD).serialize(mask=False)
 
 log = structlog.get_logger()
 
 
-class Connection(asyncio.Protocol):
+class Connection(Sending):
     """One WebSocket, from its upgrade to its end.
 
     `heard_at`, `ping_due` and `beat_slot` belong to the heartbeat wheel.
@@ -47,104 +49,76 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_admitted",
-        "_backlog",
         "_bytes_in",
-        "_bytes_out",
         "_endpoint",
         "_fragments",
-        "_gate",
         "_hearing",
         "_holds",
         "_messages_in",
-        "_open",
         "_opened_at",
         "_patience",
-        "_ping_sent_at",
         "_protocol",
         "_reason",
-        "_slow",
         "_splitter",
-        "_timer",
-        "_transport",
-        "_writable",
         "beat_slot",
         "heard_at",
         "ping_due",
     )
 
     def __init__(self, gate: Gate, transport: asyncio.Transport, protocol: ServerProtocol, admitted: Admitted) -> None:
-        self._gate = gate
-        self._transport = transport
+        super().__init__(gate, transport)
         self._protocol = protocol
         self._admitted = admitted
-        self._splitter = FrameSplitter(masked=True, max_size=admitted.path.max_size)
+        self._splitter = FrameSplitter(masked=True, max_size=admitted.path.max_size, most=SLICE_FRAMES)
         self._endpoint: Endpoint = admitted.path.endpoint(self, gate.services, admitted.username)
         self._fragments: Fragments | None = None
-        self._backlog: bytes | bytearray = b""  # whole frames that wait for the peer to catch up; a bytearray, once any
-        self._open = True  # until a close frame was sent
-        self._writable = True  # open, and not behind
         self._hearing = True  # what the peer says still counts
         self._patience = AFTER_END_BYTES  # bytes that it may still send when nothing does
-        self._slow = False
         self._holds = 0  # who wants nothing read
-        self._bytes_in = self._bytes_out = self._messages_in = 0
+        self._bytes_in = self._messages_in = 0
         self._opened_at = 0.0
-        self._ping_sent_at = 0.0
         self._reason: CloseReason | None = None
-        self._timer: asyncio.TimerHandle | None = None  # of slowness while open, of the end after that
         self.heard_at = 0.0
         self.ping_due = 0.0
         self.beat_slot = 0
 
-    def open(self) -> None:
-        """Begin; the handshake has been answered."""
+    def open(self, answer: bytes = b"") -> None:
+        """Begin: send the answer to the handshake, and what the endpoint has to say first, in one write."""
         services = self._gate.services
         self._opened_at = services.clock()
         services.stats.connections_opened += 1
         if services.settings.buffer_soft_limit:
             self._transport.set_write_buffer_limits(high=services.settings.buffer_soft_limit)
         self._gate.wheel.add(self, self._opened_at, random.random())
+        self._backlog, self._writable = bytearray(answer), False
         self._endpoint.opened()
+        self._writable = self._open
+        self._release()
 
     # --- what the event loop calls ---
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of frames; when this tick's time is over, later."""
         gate = self._gate
-        now = gate.services.clock()
+        services = gate.services
+        clock = services.clock
+        now = clock()
+        size = len(data)
         self.heard_at = now
-        gate.services.stats.received_bytes += len(data)
-        self._bytes_in += len(data)
+        services.stats.received_bytes += size
+        self._bytes_in += size
         if not self._hearing and self._patience > 0:
-            self._patience -= len(data)
+            self._patience -= size
             if self._patience <= 0:
                 self.hold()  # cut off it would lose its goodbye, which may still be on its way
         if gate.tick.is_over(now):
-            self.hold()  # so that nothing overtakes these bytes
-            gate.tick.defer(lambda: self._handle_deferred(data, now))
+            self._defer(data, now)
         else:
             self._handle(data, now)
 
     def eof_received(self) -> bool:
         """Close our side too when the peer has closed its own."""
         return False
-
-    def pause_writing(self) -> None:
-        """Note that more than the soft limit is unsent; that may last only so long."""
-        self._writable = False
-        if self._open and not self._slow:
-            services = self._gate.services
-            services.stats.slow_consumers += 1
-            self._slow = True
-            if services.settings.slow_timeout:
-                self._timer = self._gate.loop.call_later(services.settings.slow_timeout, self._give_up)
-
-    def resume_writing(self) -> None:
-        """Hand on what waited; unless that is too much again, the peer has caught up."""
-        self._writable = self._open
-        self._release()
-        if self._writable:
-            self._end_slowness()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Account for the end, whatever it was."""
@@ -159,6 +133,8 @@ class Connection(asyncio.Protocol):
         self._log_life(seconds)
         # What refers back to this, lest thousands who go at once wait for the cycle collector.
         self._protocol.parser.close()
+        if self._protocol.parser_exc is not None:
+            self._protocol.parser_exc.__traceback__ = self._protocol.parser_exc.__context__ = None
         del self._endpoint, self._protocol
 
     @property
@@ -167,35 +143,6 @@ class Connection(asyncio.Protocol):
         return self._hearing and self._endpoint.is_busy
 
     # --- what the endpoint, the wheel and the application call ---
-
-    def write(self, data: bytes) -> str:
-        """Send whole frames; return why not, if not: it is behind, or gone."""
-        if not self._writable or self._transport.is_closing():
-            return SLOW if self._open and not self._transport.is_closing() else CLOSED
-        self._transport.write(data)
-        self._gate.services.stats.sent_bytes += len(data)
-        self._bytes_out += len(data)
-        return ""
-
-    def push(self, data: bytes) -> str:
-        """Send whole frames to a peer that is behind; above the hard limit it is given up."""
-        if not self._open or self._transport.is_closing():
-            return CLOSED
-        if self._is_too_much(len(data)):
-            return SLOW
-        # Not into the transport: it spends some hundred bytes on each write, whatever its size.
-        if not self._backlog:
-            self._backlog = bytearray()
-        self._backlog += data
-        size = len(data)
-        self._gate.services.stats.sent_bytes += size
-        self._bytes_out += size
-        return ""
-
-    def ping(self, now: float) -> None:
-        """Send a ping frame; its pong tells the round trip time."""
-        if not self.write(_PING_FRAME):
-            self._ping_sent_at = now
 
     def expire(self) -> None:
         """Drop a peer that nothing was heard of."""
@@ -256,43 +203,13 @@ class Connection(asyncio.Protocol):
         end = {"reason": reason.label, "code": reason.code}
         log.info("connection closed", **who, seconds=round(seconds, 3), **counts, **end)
 
-    def _is_too_much(self, more: int) -> bool:
-        """Tell whether so many bytes more would be above the hard limit; then the peer is given up."""
-        limit = self._gate.services.settings.buffer_hard_limit
-        if not limit or self._transport.get_write_buffer_size() + len(self._backlog) + more <= limit:
-            return False
-        self._writable = False
-        self._gate.loop.call_soon(self._give_up)  # not now: whoever writes may be walking through a room
-        return True
-
-    def _release(self) -> None:
-        """Hand the backlog to the transport, in one piece."""
-        if self._backlog and not self._transport.is_closing():
-            self._transport.write(self._backlog)
-            self._backlog = b""
-
-    def _give_up(self) -> None:
-        """Drop a peer that does not read what it is sent."""
-        if self._open:
-            self._gate.services.stats.slow_consumer_kills += 1
-            self.close(CloseReason.SLOW_CONSUMER, "too slow")
-
-    def _end_slowness(self) -> None:
-        if self._slow:
-            self._slow = False
-            self._gate.services.stats.slow_consumers -= 1
-            self._cancel_timer()
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     # --- WebSocket ---
 
     def _handle(self, data: bytes, now: float) -> None:
         try:
-            for item in self._splitter.split(data):
+            items = self._splitter.split(data)
+            self._gate.tick.is_crowded = len(items) > 1
+            for item in items:
                 if type(item) is not bytes:
                     self._judge(item, now)
                 elif self._hearing:
@@ -301,9 +218,15 @@ class Connection(asyncio.Protocol):
                         self._endpoint.text(item, now)
                     else:
                         self._fail(CloseReason.INVALID_DATA, "text is not UTF-8")
+            if len(items) == SLICE_FRAMES:
+                self._defer(b"", now)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection and no other
             log.error("message not handled", client=self._admitted.address, **cause(error))  # noqa: TRY400 - told by kind and place, it may quote the message
             self._fail(CloseReason.INTERNAL, "internal error")
+
+    def _defer(self, data: bytes, now: float) -> None:
+        self.hold()  # so that nothing overtakes these bytes
+        self._gate.tick.defer(lambda: self._handle_deferred(data, now))
 
     def _handle_deferred(self, data: bytes, now: float) -> None:
         if not self._transport.is_closing():
@@ -332,7 +255,7 @@ class Connection(asyncio.Protocol):
         """Take a frame that the protocol found good; pings and closes it has answered already."""
         endpoint = self._endpoint
         if frame.opcode is Opcode.PONG:
-            if self._ping_sent_at and frame.data == _PING_PAYLOAD:
+            if self._ping_sent_at and frame.data == PING_PAYLOAD:
                 self._gate.services.stats.ping_rtt.observe(now - self._ping_sent_at)
                 self._ping_sent_at = 0.0
             return

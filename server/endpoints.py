@@ -151,17 +151,17 @@ class ChatEndpoint:
 
     def text(self, payload: bytes, received_at: float) -> None:
         """Decode one message and let it take effect; what is wrong with it is answered with an `error`."""
-        services = self._services
         if self._pace is not None and not self._pace.take(received_at):
             if self._limit.curb(self._pace, "messages", received_at):
                 self._refuse(RequestError(ErrorCode.RATE_LIMITED))
             return
         try:
             message = wire.decode(payload)
+            services = self._services
             services.stats.messages_received[wire.TYPE_OF[type(message)]] += 1
             if self._work:
                 burn(self._work)
-            if isinstance(message, wire.UPLOAD_MESSAGES):
+            if isinstance(message, wire.UploadMessage):
                 self._transfers().handle(message, received_at)
             elif self._is_proven and isinstance(message, wire.SetUsername):
                 self._refuse(RequestError(ErrorCode.NAME_FIXED, "setUsername"))

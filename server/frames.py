@@ -8,7 +8,7 @@ The laws of this file:
 3. The protocol never holds a partial frame - except one whose header alone already condemns it (invalid opcode, wrong
    masking, longer than allowed). From there on every byte is handed over as it comes, so that the protocol fails the
    connection as early as it would by itself.
-4. What is kept between calls is bounded by the largest allowed frame.
+4. What is kept between calls is bounded by the largest allowed frame, or by what one call was given.
 
 Why: the library's parser is a generator that costs 4-5 us a frame, as much as the system call that brought it.
 """
@@ -16,13 +16,19 @@ Why: the library's parser is a generator that costs 4-5 us a frame, as much as t
 from __future__ import annotations
 
 import struct
-from typing import Final
+import sys
+from typing import TYPE_CHECKING, Final
 
 from websockets.speedups import apply_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _VALID_OPCODES: Final = frozenset({0x0, 0x1, 0x2, 0x8, 0x9, 0xA})
 _FINAL_TEXT: Final = 0x81
 _FINAL_BINARY: Final = 0x82
+_SHORT_MASKED: Final = {bytes((_FINAL_TEXT, 0x80 | n)): n + 6 for n in range(126)}
+"""How long a short masked text frame is, by its first two bytes."""
 _SHORT_TEXT_HEADERS: Final = tuple(bytes((_FINAL_TEXT, n)) for n in range(126))
 
 
@@ -38,32 +44,42 @@ class FrameSplitter:
     Args:
         masked: whether frames must be masked, i.e. whether this end is the server (RFC 6455, section 5.1).
         max_size: largest message in bytes, fragments added up; must equal the protocol's `max_size`.
+        most: frames that one call returns at most; after so many, `split(b"")` goes on with what is there.
     """
 
-    __slots__ = ("_condemned", "_fragments", "_masked", "_max_size", "_need", "_rest")
+    __slots__ = ("_condemned", "_fragments", "_masked", "_max_size", "_most", "_need", "_rest", "_short")
 
-    def __init__(self, *, masked: bool, max_size: int) -> None:
+    def __init__(self, *, masked: bool, max_size: int, most: int = sys.maxsize) -> None:
         self._masked = masked
         self._max_size = max_size
+        self._most = most
         self._rest: bytes | bytearray = b""  # start of an incomplete frame; a bytearray once it has grown
         self._need = 0  # bytes that `_rest` must reach before looking at it again
         self._fragments: int | None = None  # size so far of a fragmented message in progress
         self._condemned = False
+        self._short: Mapping[bytes, int] = _SHORT_MASKED if masked and max_size >= 125 else {}
 
-    def split(self, data: bytes) -> list[bytes]:
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is kept, and the next bytes begin a message: a lone text frame then needs no splitting."""
+        return not self._rest and not self._condemned and self._fragments is None
+
+    def split(self, data: bytes) -> list[bytes]:  # noqa: PLR0912 - one walk; what it calls costs more than it does
         """Take received bytes and return what is complete: text payloads, and `WholeFrame`s for the protocol."""
         if self._rest:
             data = self._join(data)
             if not data:
                 return []
+        elif self._short.get(data[:2]) == len(data) and self._fragments is None:
+            return [apply_mask(data[6:], data[2:6])]  # one short text and nothing else: by far the most common
         if self._condemned:
-            return [WholeFrame(data)]
+            return [WholeFrame(data)] if data else []
         items: list[bytes] = []
-        masked = self._masked
+        masked, most = self._masked, self._most
         key_size = 4 if masked else 0
         start = 0
         end = len(data)
-        while end - start >= 2:
+        while end - start >= 2 and len(items) < most:
             first = data[start]
             second = data[start + 1]
             length = second & 0x7F
@@ -123,6 +139,7 @@ class FrameSplitter:
 
     def _condemn(self, items: list[bytes], rest: bytes) -> list[bytes]:
         self._condemned = True
+        self._short = {}
         items.append(WholeFrame(rest))
         return items
 

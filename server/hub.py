@@ -215,11 +215,16 @@ class Hub:
             self.reply(client, wire.RoomLeft(room=room.name))
 
     def _chat_message(self, client: Client, message: wire.SendChatMessage, received_at: float) -> None:
-        room = self._room_of(client, "chatMessage")
+        room = client.room
+        if room is None:
+            raise RequestError(ErrorCode.NO_ROOM, "chatMessage")
         if self.everyone.pending:
             self.everyone.flush()  # a `chat` of this client may wait there and must not be overtaken
-        chat = wire.ChatMessage(user=client.username, text=message.text, timestamp=self._wall_ms())
-        self._tell(room, chat, received_at, author=client)
+        wall_ms = self._wall_ms
+        chat = wire.ChatMessage(client.username, message.text, wall_ms())
+        frame = text_frame(wire.encode(chat))
+        room.publish("chatMessage", frame, received_at, client)
+        self.relay.forward(room.name, "chatMessage", frame)
 
     def _typing(self, client: Client, _message: wire.SendTyping, received_at: float) -> None:
         room = self._room_of(client, "typing")
@@ -252,6 +257,7 @@ class Hub:
         room = self._audiences.get(room_name) or self.rooms.get(room_name)
         if room:
             now = self._clock()
+            self._tick.is_crowded = len(entries) > 1
             for kind, frame in entries:
                 room.publish(kind, frame, now)
 
@@ -285,7 +291,7 @@ class Hub:
         return client.room
 
     def _make_room(self, name: str) -> Room:
-        return Room(name, self._stats, self._tick.at_end, self._clock)
+        return Room(name, self._stats, self._tick, self._clock)
 
     def _open(self, name: str) -> Room:
         room = self.rooms[name] = self._make_room(name)

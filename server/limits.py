@@ -59,7 +59,9 @@ class Pace:
         due = self._due
         if due - now > self._slack:
             return False
-        self._due = (max(now, due)) + self._interval
+        if due < now:  # noqa: PLR1730 - `max` is a call, and costs as much as all the rest
+            due = now
+        self._due = due + self._interval
         return True
 
     def rested(self, now: float) -> bool:
@@ -156,7 +158,7 @@ def _plain(address: str) -> IPv4Address | IPv6Address:
 
 
 def _group(address: str) -> str:
-    if not _is_address(address):
+    if ":" not in address or not _is_address(address):
         return address
     ip = _plain(address)
     return str(IPv6Network((int(ip), 64), strict=False)) if isinstance(ip, IPv6Address) else str(ip)

@@ -72,7 +72,11 @@ class Ping(Message, frozen=True, tag="ping"):
     timestamp: Raw = Raw()
 
 
-class FileStart(Message, frozen=True, tag="fileStart"):
+class UploadMessage(Message, frozen=True):
+    """Base of the messages that an upload is made of: one look tells them from the others."""
+
+
+class FileStart(UploadMessage, frozen=True, tag="fileStart"):
     """Open an upload; answered with `fileReady`."""
 
     name: Text
@@ -80,18 +84,16 @@ class FileStart(Message, frozen=True, tag="fileStart"):
     mime_type: Annotated[str, Meta(max_length=255)] = msgspec.field(name="mimeType", default="application/octet-stream")
 
 
-class FileEnd(Message, frozen=True, tag="fileEnd"):
+class FileEnd(UploadMessage, frozen=True, tag="fileEnd"):
     """Complete an upload; answered with `fileSaved`."""
 
 
-class FileCancel(Message, frozen=True, tag="fileCancel"):
+class FileCancel(UploadMessage, frozen=True, tag="fileCancel"):
     """Drop an upload."""
 
 
-UploadMessage = FileStart | FileEnd | FileCancel
 HubMessage = SetUsername | JoinRoom | LeaveRoom | SendChatMessage | SendTyping | SendChat | Ping
-ClientMessage = HubMessage | UploadMessage
-UPLOAD_MESSAGES: Final = (FileStart, FileEnd, FileCancel)
+ClientMessage = HubMessage | FileStart | FileEnd | FileCancel
 
 # --- server to client ---
 

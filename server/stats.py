@@ -7,6 +7,7 @@ The hot path adds to attributes and pre-filled dictionaries (0.05 us); Prometheu
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -69,10 +70,38 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count a value so many times."""
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
+
+
+class WholeNumbers:
+    """A histogram of whole numbers of which few different ones occur: sorted into buckets when somebody looks.
+
+    Attributes:
+        bounds: as a `Histogram` has them.
+        seen: how often each number came; adding one to it is all that counting costs.
+    """
+
+    __slots__ = ("bounds", "seen")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.seen: Counter[int] = Counter()
+
+    @property
+    def counts(self) -> list[int]:
+        """Numbers per bucket, not cumulated."""
+        counts = [0] * (len(self.bounds) + 1)
+        for number, times in self.seen.items():
+            counts[bisect_left(self.bounds, number)] += times
+        return counts
+
+    @property
+    def total(self) -> float:
+        """Sum of all numbers."""
+        return float(sum(number * times for number, times in self.seen.items()))
 
 
 def _zeros(labels: Iterable[str]) -> dict[str, int]:
@@ -116,7 +145,7 @@ class ServerStats:
     """Chat messages that other nodes did not get from us, and, as `lost`, that we did not get from them."""
     uploads_expired: int = 0
     """Stored files removed because their time was up."""
-    fanout_recipients: Histogram = field(default_factory=lambda: Histogram(RECIPIENT_BOUNDS))
+    fanout_recipients: WholeNumbers = field(default_factory=lambda: WholeNumbers(RECIPIENT_BOUNDS))
     fanout_duration: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
     ping_rtt: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))
     event_loop_lag: Histogram = field(default_factory=lambda: Histogram(LATENCY_BOUNDS))

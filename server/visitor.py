@@ -7,16 +7,19 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from server.connection import Connection
 from server.http import Answer, judge_head, plain, serialize
 from server.limits import FULL
+from server.upgrade import accept_upgrade, read_upgrade
 
 if TYPE_CHECKING:
     from websockets.http11 import Request
 
     from server.gate import Gate
+    from server.handshake import Admitted
 
 HANDSHAKE_SECONDS: Final = 10.0
 """How long a request's head may take."""
@@ -77,6 +80,19 @@ class Visitor(asyncio.Protocol):
         self._transport.abort()
 
     def _read_request(self, head: bytes, rest: bytes) -> None:
+        request = read_upgrade(head)
+        if request is None:
+            self._read_unusual(head, rest)
+            return
+        verdict = self._judge(request)
+        if isinstance(verdict, Answer):
+            self._answer(verdict)
+            return
+        protocol = ServerProtocol(state=State.OPEN, max_size=verdict.path.max_size, logger=_quiet)
+        self._upgrade(protocol, verdict, accept_upgrade(request), rest)
+
+    def _read_unusual(self, head: bytes, rest: bytes) -> None:
+        """Let the library read a request: one for a page, or for a WebSocket in other words than the plain ones."""
         door = self._gate.door
         path = head.split(b" ", 2)[1].decode("latin-1")
         protocol = ServerProtocol(max_size=door.largest_message(path), logger=_quiet)
@@ -86,8 +102,7 @@ class Visitor(asyncio.Protocol):
             self._answer_unread(plain(HTTPStatus.BAD_REQUEST))
             return
         request = cast("Request", requests[0])
-        peer = self._transport.get_extra_info("peername") or ("",)
-        verdict = door.judge(request, str(peer[0]))
+        verdict = self._judge(request)
         if isinstance(verdict, Answer):
             self._answer(verdict)
             return
@@ -97,12 +112,19 @@ class Visitor(asyncio.Protocol):
             self._finish(response.serialize())
             return
         protocol.send_response(response)
-        self._transport.write(b"".join(protocol.data_to_send()))
+        self._upgrade(protocol, verdict, b"".join(protocol.data_to_send()), rest)
+
+    def _judge(self, request: Request) -> Answer | Admitted:
+        peer = self._transport.get_extra_info("peername") or ("",)
+        return self._gate.door.judge(request, str(peer[0]))
+
+    def _upgrade(self, protocol: ServerProtocol, admitted: Admitted, answer: bytes, rest: bytes) -> None:
+        """Answer, and let a connection take over."""
         self._timer.cancel()
-        connection = Connection(self._gate, self._transport, protocol, verdict)
+        connection = Connection(self._gate, self._transport, protocol, admitted)
         self._transport.set_protocol(connection)
         self._gate.replace(self, connection)
-        connection.open()
+        connection.open(answer)
         if rest:
             connection.data_received(rest)
 

@@ -2,22 +2,46 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.generators import OURS, PEER, Load, Taken, main, ratios, table, take
+from benchmarks._herds import Load
+from benchmarks.generators import GENERATORS, OURS, Taken, compare, main, ratios, table, take
+from benchmarks.peers import PeerError
+
+K6 = "k6"
+LOCUST = "plain Locust"
 
 
-def test_both_generators_take_what_is_offered() -> None:
+@pytest.mark.parametrize("name", [OURS, K6, LOCUST])
+def test_each_generator_takes_what_is_offered(name: str) -> None:
     load = Load(clients=20, rooms=2, rate=5, seconds=4)
-    ours, theirs = take(OURS, load), take(PEER, load)
-    for taken in (ours, theirs):
-        assert 0 < taken.deliveries <= 1.2 * load.deliveries_per_s * load.seconds
-        assert taken.cpu > 0
-        assert taken.p50_ms is not None
+    taken = take(name, load)
+    assert 0 < taken.deliveries <= 1.2 * load.deliveries_per_s * load.seconds
+    assert taken.cpu > 0
+    assert taken.p50_ms is not None
 
 
-def test_the_table_tells_the_ratio_of_deliveries_per_core() -> None:
-    measured = [Taken(OURS, 1000, 1.0, 1.0, 2.0), Taken(PEER, 200, 2.0, 5.0, 9.0), Taken(OURS, 3000, 1.0, 1.0, 2.0)]
-    assert ratios(measured) == [10.0]
-    assert "10.0 times (10.0 to 10.0)" in table(measured, Load(2, 1, 1, 1))
+def test_the_table_tells_the_ratios_of_deliveries_per_core() -> None:
+    measured = [
+        *(Taken(OURS, 1000, 1.0, 1.0, 2.0), Taken(K6, 200, 2.0, 5.0, 9.0), Taken(LOCUST, 100, 0.5, 5.0, 9.0)),
+        Taken(OURS, 3000, 1.0, 1.0, 2.0),
+    ]
+    assert ratios(measured, K6) == [10.0]
+    assert ratios(measured, LOCUST) == [5.0]
+    shown = table(measured, Load(2, 1, 1, 1))
+    assert "10.0 times (10.0 to 10.0) the deliveries of k6 per core; goal: 8 times" in shown
+    assert "5.0 times (5.0 to 5.0) the deliveries of plain Locust per core; goal: 4 times" in shown
+    assert "Artillery" not in shown
+
+
+def test_one_that_is_not_to_be_had_is_left_out_with_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(*_: object) -> None:
+        raise PeerError("not found")
+
+    monkeypatch.setitem(GENERATORS, K6, missing)
+    with pytest.raises(PeerError, match="no generator could be measured"):
+        compare(Load(2, 1, 1, 1), 3, [K6])
+    assert capsys.readouterr().err == f"left out: {K6}: not found\n"
 
 
 @pytest.mark.parametrize("flags", [["--clients", "1"], ["--rounds", "0"], ["--rate", "0"]])

@@ -6,7 +6,7 @@
     python -m tests.capacity.proofs repeat                     three runs against the bundled server: do they overlap?
     python -m tests.capacity.proofs neighbour                  a busy process on the server's core in mid-run
 
-`make` starts none of them; measure on a quiet machine.
+`make` starts none of them; measure on a quiet machine. With STAMPEDE_PROOFS=DIR every run's report stays there.
 """
 
 from __future__ import annotations
@@ -51,8 +51,14 @@ def peer(*flags: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 def capacity(*flags: str, meanwhile: Callable[[subprocess.Popen[str]], None] | None = None) -> tuple[int, Report]:
-    """Run `python -m capacity` to its end."""
-    with tempfile.TemporaryDirectory(prefix="stampede-proof-") as folder:
+    """Run `python -m capacity` to its end; its report stays in a new folder of `STAMPEDE_PROOFS`, where that is set."""
+    kept = os.environ.get("STAMPEDE_PROOFS")
+    with contextlib.ExitStack() as stack:
+        if kept:
+            Path(kept).mkdir(parents=True, exist_ok=True)
+            folder = tempfile.mkdtemp(prefix=time.strftime("%H%M%S-"), dir=kept)
+        else:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stampede-proof-"))
         command = [sys.executable, "-m", "capacity", "--report", folder, "--runs", "", *flags]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         thread = threading.Thread(target=meanwhile, args=(process,)) if meanwhile else None
@@ -79,24 +85,28 @@ def holds(report: Report, truth: float) -> tuple[bool, str]:
     return near, f"{low} to {high} ({report.answer.ending}, {len(report.steps)} steps, {report.duration_s:.0f} s)"
 
 
-def known_limit(repeat: int) -> bool:
+PEERS = {
+    "1900": (("--limit", "1900"), 1900 / (ROOM - 1)),
+    "3800": (("--limit", "3800"), 3800 / (ROOM - 1)),
+    "7600": (("--limit", "7600"), 7600 / (ROOM - 1)),
+    "degrades": (("--limit", "3800", "--kind", "degrades"), 0.8 * 3800 / (ROOM - 1)),
+    "warms": (("--limit", "3800", "--kind", "warms"), 3800 / (ROOM - 1)),
+}
+"""Flags of the peers with a limit, and the users at which each of them reaches it."""
+
+
+def known_limit(repeat: int, only: str | None) -> bool:
     """Hold the interval against peers whose limit is known."""
     quick = ("--users-min", "30", "--window", "4", "--settle", "3", "--max-duration", "150")
     good = True
-    for limit in (1900, 3800, 7600):
-        truth = limit / (ROOM - 1)
+    for name in PEERS if only is None else set(PEERS) & {only}:
+        flags, truth = PEERS[name]
         for i in range(repeat):
-            with peer("--limit", str(limit)) as (url, _):
+            with peer(*flags) as (url, _):
                 _, report = capacity("--host", url, *quick)
             near, found = holds(report, truth)
-            good &= told(f"stalls above {limit}/s, run {i + 1}", f"{truth:.0f}", found, good=near)
-    for kind, truth in (("degrades", 0.8 * 3800 / (ROOM - 1)), ("warms", 3800 / (ROOM - 1))):
-        for i in range(repeat):
-            with peer("--limit", "3800", "--kind", kind) as (url, _):
-                _, report = capacity("--host", url, *quick)
-            near, found = holds(report, truth)
-            good &= told(f"{kind}, run {i + 1}", f"{truth:.0f}", found, good=near)
-    for i in range(repeat):
+            good &= told(f"{name}, run {i + 1}", f"{truth:.0f}", found, good=near)
+    for i in range(repeat if only in (None, "silent") else 0):
         with peer("--limit", "50000", "--silent-after", "12") as (url, _):
             code, report = capacity("--host", url, "--steps", "40,40,40,40", "--window", "3", "--settle", "2")
         verdicts = [step.verdict for step in report.steps]
@@ -162,10 +172,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("proof", choices=["known-limit", "projection", "repeat", "neighbour"])
     parser.add_argument("--repeat", type=int, default=5, help="how often known-limit asks each peer")
+    parser.add_argument("--only", choices=[*PEERS, "silent"], help="only this peer of known-limit")
     parser.add_argument("--work", type=float, help="only this work per message for projection, in seconds")
     given = parser.parse_args()
     proofs = {
-        "known-limit": lambda: known_limit(given.repeat),
+        "known-limit": lambda: known_limit(given.repeat, given.only),
         "projection": lambda: projection([given.work] if given.work else [0.0005, 0.001, 0.002]),
         "repeat": repeat_runs,
         "neighbour": neighbour,

@@ -147,3 +147,23 @@ def test_a_level_that_wavers_is_told_beside_the_interval() -> None:
     answer = answer_of(kit.question(), steps, Ending.CONVERGED)
     assert (answer.supported_users, answer.first_failing_users) == (800, 1000)
     assert "At 900 it wavers." in answer.sentence
+
+
+def test_a_single_fail_inside_the_interval_is_told_and_bounds_nothing() -> None:
+    steps = [kit.step(400), *[kit.step(800)] * 3, kit.failing(1600), kit.failing(1000)]
+    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    assert (answer.supported_users, answer.first_failing_users) == (800, 1600)
+    assert "At 1 000 it failed once." in answer.sentence
+
+
+def test_a_level_that_wavers_is_told_where_none_plainly_failed() -> None:
+    steps = [*[kit.step(800)] * 3, kit.step(1600), kit.failing(1600)]
+    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    assert (answer.supported_users, answer.first_failing_users) == (800, None)
+    assert "At 1 600 it wavers." in answer.sentence
+
+
+def test_the_answer_is_what_was_confirmed_though_more_held_once() -> None:
+    steps = [*[kit.step(800)] * 3, kit.step(1000), kit.failing(1200), kit.failing(1200)]
+    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    assert (answer.supported_users, answer.first_failing_users, answer.confirmed) == (800, 1200, True)

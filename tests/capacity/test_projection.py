@@ -48,6 +48,17 @@ def test_only_steps_that_passed_and_know_the_servers_cpu_count() -> None:
     assert project([*line([100, 200], 0.02, 1e-4), *unknown]) is None
 
 
+def test_steps_that_others_disturbed_count_only_where_there_are_too_few_without() -> None:
+    calm = line([100, 200, 400], 0.02, 1e-4)
+    disturbed = [kit.step(n, server_cpu=(0.02 + 1e-4 * n) * 0.8, server_core_foreign=0.5) for n in (300, 500)]
+    projection = project([*calm, *disturbed])
+    assert projection is not None
+    assert (projection.users, projection.points) == (9800, 3)
+    few = project([*calm[:2], *disturbed])
+    assert few is not None
+    assert few.points == 4
+
+
 def test_a_cpu_that_does_not_grow_projects_nothing() -> None:
     assert project([kit.step(n, server_cpu=0.3 - n / 10_000) for n in (100, 200, 400)]) is None
 

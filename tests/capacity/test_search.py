@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.search import Bounds, Ending, Finished, Plan, Purpose, Step, Trial, bounds, next_move
+from capacity.bracket import Bounds, Trial, bounds, settled
+from capacity.search import Ending, Finished, Plan, Purpose, Step, next_move
 from capacity.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ ENOUGH_S = 600.0
 
 
 def search(
-    plan: Plan, respond: Callable[[int], Outcome], *, budget_s: float = ENOUGH_S, data_missing: bool = False
+    plan: Plan,
+    respond: Callable[[int], Outcome],
+    *,
+    budget_s: float = ENOUGH_S,
+    data_missing: bool = False,
+    load: Callable[[int], float | None] = lambda _: None,
 ) -> tuple[list[Trial], Ending, list[Step]]:
     """Run a search against a server that is a function of the users."""
     trials: list[Trial] = []
@@ -30,7 +36,7 @@ def search(
             return trials, move.ending, steps
         steps.append(move)
         outcome = respond(move.users)
-        trials.append(Trial(move.users, outcome, data_missing and outcome is INVALID))
+        trials.append(Trial(move.users, outcome, data_missing and outcome is INVALID, load=load(move.users)))
 
 
 def knee(limit: float) -> Callable[[int], Outcome]:
@@ -57,6 +63,37 @@ def test_a_sharp_knee_is_found_to_the_width_asked_for_and_confirmed(knee_at: int
     assert found.low <= knee_at < found.fails_at
     assert found.fails_at - found.low <= max(1, plan.width * found.low)
     assert found.passes == 1 + plan.confirmations
+
+
+@given(knee_at=st.integers(2, 19_999), first=st.integers(1, 400), seed=st.integers(0, 2**32))
+def test_whatever_the_load_says_a_sharp_knee_is_found(knee_at: int, first: int, seed: int) -> None:
+    rng = random.Random(seed)
+    plan = Plan(first=first)
+    trials, ending, _ = search(plan, knee(knee_at), load=lambda _: rng.choice([None, rng.uniform(0.01, 1.2)]))
+    found = bounds(trials)
+    assert ending is Ending.CONVERGED
+    assert found.fails_at is not None
+    assert found.low <= knee_at < found.fails_at
+    assert found.fails_at - found.low <= max(1, plan.width * found.low)
+    assert found.passes == 1 + plan.confirmations
+
+
+def test_a_load_that_tells_the_knee_saves_steps() -> None:
+    rng = random.Random(7)
+    told = untold = 0
+    for _ in range(100):
+        limit = rng.randrange(500, 5000)
+        untold += len(search(Plan(grain=20), knee(limit))[0])
+        told += len(search(Plan(grain=20), knee(limit), load=lambda users, limit=limit: 0.97 * users / limit)[0])  # type: ignore[misc]
+    assert told < untold - 100
+
+
+def test_the_ramp_goes_only_a_little_beyond_a_core_that_will_be_full() -> None:
+    trials = [Trial(200, PASS, load=0.15), Trial(400, PASS, load=0.3), Trial(800, PASS, load=0.6)]
+    assert next_move(Plan(grain=20), trials[:2], ENOUGH_S, STEP_S) == Step(800, Purpose.RAMP)
+    assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1400, Purpose.RAMP)
+    failed = [*trials, Trial(1400, FAIL, load=1.0)]
+    assert next_move(Plan(grain=20), failed, ENOUGH_S, STEP_S) == Step(1260, Purpose.BISECT)
 
 
 @given(
@@ -167,6 +204,28 @@ def test_a_fail_under_disturbance_is_repeated_and_a_pass_overturns_it() -> None:
     assert bounds(confirmed).low == 800
 
 
+def test_what_others_spoiled_is_repeated_and_forgotten_once_they_are_gone() -> None:
+    spoiled = Trial(400, INVALID, others=True)
+    trials = [Trial(200, PASS)]
+    for _ in range(3):
+        trials.append(spoiled)
+        assert next_move(Plan(), trials, ENOUGH_S, STEP_S) == Step(400, Purpose.REPEAT)
+    gone = [*trials, Trial(400, PASS)]
+    assert bounds(gone) == Bounds(low=400, passes=1, fails_at=None, given_up_at=None)
+    assert next_move(Plan(), gone, ENOUGH_S, STEP_S) == Step(800, Purpose.RAMP)
+    stays = [*trials, spoiled]
+    assert bounds(stays).given_up_at == 400
+    assert next_move(Plan(), stays, ENOUGH_S, STEP_S) == Step(300, Purpose.BISECT)
+
+
+def test_a_server_whose_core_others_never_leave_ends_the_search() -> None:
+    trials: list[Trial] = []
+    while not isinstance(move := next_move(Plan(), trials, ENOUGH_S - len(trials) * STEP_S, STEP_S), Finished):
+        trials.append(Trial(move.users, INVALID, others=True))
+    assert move.ending is Ending.GENERATOR
+    assert len(trials) == 4
+
+
 def test_a_fail_under_disturbance_that_fails_again_stands() -> None:
     trials = [Trial(200, PASS), Trial(400, FAIL, disturbed=True), Trial(400, FAIL, disturbed=True)]
     assert bounds(trials).fails_at == 400
@@ -189,7 +248,26 @@ def test_a_level_that_fails_its_confirmation_lowers_the_bound() -> None:
 @pytest.mark.parametrize("budget_s", [30, 50, 70, 90, 110])
 def test_a_short_budget_is_kept_for_confirmations(budget_s: float) -> None:
     trials, _, _ = search(Plan(), knee(1400), budget_s=budget_s)
-    assert bounds(trials).passes == 3
+    assert settled(trials, 2).passes == 3
+
+
+def test_the_answer_is_the_highest_level_that_was_confirmed() -> None:
+    trials = [Trial(users, PASS) for users in (200, 400, 400, 400, 800)]
+    assert bounds(trials).low == 800
+    assert settled(trials, 2) == Bounds(low=400, passes=3, fails_at=None, given_up_at=None)
+    assert settled(trials[:3], 2).low == 400  # none is confirmed: the highest that held
+
+
+def test_a_single_fail_is_the_upper_end_only_while_there_is_no_second() -> None:
+    trials = [Trial(200, PASS), Trial(400, FAIL)]
+    assert settled(trials, 2).fails_at == 400
+    found = settled([*trials, Trial(300, FAIL)], 2)
+    assert (found.fails_at, found.failed_once_at, found.high) == (400, 300, 300)
+
+
+def test_what_wavers_is_stepped_below_at_once() -> None:
+    trials = [Trial(800, PASS), Trial(1600, FAIL), Trial(1200, PASS), Trial(1200, FAIL), Trial(1200, FAIL)]
+    assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1100, Purpose.BISECT)
 
 
 def test_a_run_resumes_from_its_trials() -> None:

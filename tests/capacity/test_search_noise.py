@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.search import Ending, Plan, bounds
+from capacity.bracket import bounds, settled
+from capacity.search import Ending, Plan
 from capacity.verdict import Outcome
 from tests.capacity.test_search import ENOUGH_S, STEP_S, knee, search
 
@@ -44,6 +45,21 @@ def test_in_99_of_100_noisy_searches_the_interval_holds_the_knee_give_or_take_th
         assert found.fails_at is not None
         held += found.low <= knee_at * (1 + spread) and knee_at * (1 - spread) <= found.fails_at
     assert held >= 0.99 * CASES
+
+
+@pytest.mark.parametrize("spread", [0.003, 0.01, 0.02])
+def test_the_default_budget_bears_noise_without_giving_up_the_confirmation(spread: float) -> None:
+    """Fourteen steps are what 150 s have room for."""
+    rng = Random(7)
+    held = confirmed = 0
+    for _ in range(CASES):
+        knee_at = rng.uniform(500, 4000)
+        trials, _, _ = search(Plan(grain=20), noisy(knee_at, spread, rng), budget_s=14 * STEP_S)
+        found = settled(trials, Plan().confirmations)
+        confirmed += found.passes > Plan().confirmations
+        held += found.low <= knee_at * (1 + spread) and knee_at * (1 - spread) <= (found.fails_at or math.inf)
+    assert held >= 0.99 * CASES
+    assert confirmed >= 0.95 * CASES
 
 
 def test_noise_widens_the_interval_and_a_sharp_knee_keeps_it_narrow() -> None:

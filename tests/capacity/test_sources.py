@@ -72,7 +72,7 @@ def page() -> Iterator[tuple[str, list[bytes]]]:
 
 def test_a_source_that_falls_silent_after_it_told_something_is_a_problem(page: tuple[str, list[bytes]]) -> None:
     url, content = page
-    target = Target("ws://127.0.0.1:1", process=None, pid=None, source=Pages([url]))
+    target = Target("ws://127.0.0.1:1", process=None, family=(), cores=(), source=Pages([url]))
     assert target.probe()[0] == "the server's metrics hold no event loop lag"
     assert target.sample().problem is None
     content[0] = b""
@@ -82,7 +82,7 @@ def test_a_source_that_falls_silent_after_it_told_something_is_a_problem(page: t
 def test_a_source_that_never_told_anything_is_a_gap_and_no_problem(page: tuple[str, list[bytes]]) -> None:
     url, content = page
     content[0] = b""
-    target = Target("ws://127.0.0.1:1", process=None, pid=None, source=Pages([url]))
+    target = Target("ws://127.0.0.1:1", process=None, family=(), cores=(), source=Pages([url]))
     assert "answered 503" in target.probe()[0]
     assert target.sample().problem is None
 

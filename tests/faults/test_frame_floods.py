@@ -9,8 +9,9 @@ import pytest
 import uvloop
 
 from benchmarks._wire import FrameReader
+from server.connection import SLICE_FRAMES
 from tests.faults._herd import frame, message
-from tests.faults._inside import world
+from tests.faults._inside import PATIENCE_SECONDS, world
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -20,6 +21,7 @@ RATE = 10
 BURST = 2 * RATE
 CLOSE = 0x8
 CHUNK = 65536
+SLICES = 20
 
 
 @pytest.mark.parametrize("path", ["/ws/chat", "/ws/notifications"])
@@ -60,6 +62,49 @@ def test_a_file_of_whole_chunks_is_no_flood(tmp_path: Path) -> None:
             assert inside.server.stats.uploads["saved"] == 1
             assert not any(inside.server.stats.rate_limited.values())
             sender.lose()
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("crumb", "answer"),
+    [(frame(b"", 0x81), b"\x81\x00"), (frame(b"", 0x82), b"\x82\x00"), (frame(b"", 0x89), b"\x8a\x00")],
+    ids=["texts", "binaries", "pings"],
+)
+def test_a_read_full_of_tiny_frames_is_worked_off_in_slices_with_turns_for_others_between(
+    tmp_path: Path, crumb: bytes, answer: bytes
+) -> None:
+    async def story() -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS), world(tmp_path) as inside:
+            flooder, other = inside.upgraded("/ws/echo"), inside.upgraded("/ws/echo")
+            flooder.feed(crumb * (SLICES * SLICE_FRAMES) + frame(b"the last", 0x81))
+            assert flooder.take() == answer * SLICE_FRAMES
+            assert not flooder.reads
+            other.feed(frame(b"me too", 0x81))
+            while not other.written:  # noqa: ASYNC110 - the turns of the loop are what is looked at
+                await asyncio.sleep(0)
+            assert len(flooder.written) < len(answer) * (SLICES - 1) * SLICE_FRAMES
+            while not flooder.written.endswith(b"the last"):  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0)
+            assert flooder.take() == answer * ((SLICES - 1) * SLICE_FRAMES) + b"\x81\x08the last"
+            assert other.take() == b"\x81\x06me too"
+            flooder.lose()
+            other.lose()
+
+    run(story())
+
+
+def test_who_goes_in_the_middle_of_a_full_read_is_forgotten(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            await inside.settle()
+            before = inside.footprint()
+            flooder = inside.upgraded("/ws/echo")
+            flooder.feed(frame(b"", 0x81) * (3 * SLICE_FRAMES))
+            flooder.lose()
+            await inside.settle()
+            assert flooder.take() == b"\x81\x00" * SLICE_FRAMES
+            assert {**inside.footprint(), "objects": 0} == {**before, "objects": 0}
 
     run(story())
 

@@ -36,7 +36,7 @@ class Ended:
 
     def ended_with(self, code: int) -> bool:
         """Tell whether it ended with a code, or said why not: this machine may be too slow for the load."""
-        too_slow = "  INVALID " in self.out if self.code == 98 else "skipped: buffer full" in self.log
+        too_slow = "  INVALID " in self.out if self.code == 98 else "skipped: held back" in self.log
         return self.code == code or too_slow
 
     def ledger(self) -> dict[str, int]:

@@ -3,7 +3,10 @@
 Started as `python odd_server.py '{"drop": 100, ...}'`; says `ws://...` on its first line, and on SIGTERM how many
 deliveries it made and withheld, and its median delay in ms (`delayed`). Keys: `drop`, `double`, `swap` (every n-th
 delivery; a swapped one comes after its sender's next one), `delay` (seconds), `stall` (seconds once, after the 200th
-message), `certificate` (a file: encrypts), `style` ("spaced", "reversed" or "escaped").
+message, in which nothing is read), `restart` (a list of ms: after the 50th message all are sent away, each in turn told
+one of these as `retry_ms`; `returned` at the end: what each was told, and after how many ms it came), `window` (bytes
+that the system keeps of what is not read yet), `certificate` (a file: encrypts), `style` ("spaced", "reversed" or
+"escaped").
 """
 
 from __future__ import annotations
@@ -11,14 +14,17 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import ssl
 import sys
 import time
-from itertools import count
+from contextlib import suppress
+from itertools import count, cycle
 from statistics import median
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 ROOM = dict[ServerConnection, None]
 
@@ -37,6 +43,8 @@ class OddServer:
         self.counts = {"messages": 0, "delivered": 0, "dropped": 0, "doubled": 0, "swapped": 0}
         self.delays: list[float] = []
         self.held: dict[tuple[ServerConnection, ServerConnection], str] = {}
+        self.sent_away: dict[str, tuple[float, int]] = {}
+        self.returned: list[tuple[int, float]] = []
 
     def encode(self, message: dict[str, Any]) -> str:
         style = self.faults.get("style")
@@ -80,7 +88,18 @@ class OddServer:
             task = asyncio.ensure_future(to.send(text))
             task.add_done_callback(lambda done: done.exception())
 
+    def send_away(self) -> None:
+        for (client, name), told in zip(self.names.items(), cycle(self.faults["restart"]), strict=False):
+            self.sent_away[name] = (time.monotonic(), told)
+            task = asyncio.ensure_future(client.close(1012, f"restart, retry_ms={told}"))
+            task.add_done_callback(lambda done: done.exception())
+
     async def serve(self, client: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await self.converse(client)
+
+    async def converse(self, client: ServerConnection) -> None:
+        came = time.monotonic()
         room: ROOM = {}
         await self.tell(client, {"type": "connected", "clientId": "x"})
         async for raw in client:
@@ -88,6 +107,9 @@ class OddServer:
             match message["type"]:
                 case "setUsername":
                     self.names[client] = message["username"]
+                    if message["username"] in self.sent_away:
+                        went, told = self.sent_away.pop(message["username"])
+                        self.returned.append((told, 1000 * (came - went)))
                     await self.tell(client, {"type": "usernameSet", "username": message["username"]})
                 case "joinRoom":
                     room = self.rooms.setdefault(message["room"], {})
@@ -98,6 +120,8 @@ class OddServer:
                     self.counts["messages"] += 1
                     if self.counts["messages"] == 200 and "stall" in self.faults:
                         time.sleep(self.faults["stall"])  # noqa: ASYNC251 # that is the fault
+                    if self.counts["messages"] == 50 and "restart" in self.faults:
+                        self.send_away()
                     said = {"type": "chatMessage", "user": self.names[client], "text": message["text"], "timestamp": 1}
                     text = self.encode(said)
                     for other in room:
@@ -117,12 +141,15 @@ async def main() -> None:
     if "certificate" in server.faults:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(server.faults["certificate"])
-    async with serve(server.serve, "127.0.0.1", 0, compression=None, ssl=tls) as listening:
+    listener = socket.create_server(("127.0.0.1", 0))
+    if "window" in server.faults:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, server.faults["window"])
+    async with serve(server.serve, sock=listener, compression=None, ssl=tls) as listening:
         print(f"ws{'s' if tls else ''}://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
         await stopped.wait()
         server.counts["dropped"] += len(server.held)  # their sender said nothing more
         delayed = median(server.delays) * 1000 if server.delays else 0.0
-        print(json.dumps(server.counts | {"delayed": delayed}), flush=True)
+        print(json.dumps(server.counts | {"delayed": delayed, "returned": server.returned}), flush=True)
 
 
 asyncio.run(main())

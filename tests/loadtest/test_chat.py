@@ -40,7 +40,7 @@ class Group:
         self.lost = 0
 
     def client(self) -> ChatClient:
-        client = ChatClient(self.measures, self.identity, self.on_lost)
+        client = ChatClient(self.measures, self.identity, self.on_lost, b"." * 15)
         client.connect(self.reactor, self.target, PATIENCE)
         return client
 
@@ -86,7 +86,7 @@ def until(condition: Callable[[], object]) -> None:
 def talk(group: Group) -> None:
     clients = [group.member(f"user-{number}") for number in range(4)]
     for number in range(20):
-        clients[number % 4].say(time.monotonic_ns(), b"." * 15)
+        clients[number % 4].say(time.monotonic_ns())
     until(lambda: group.tally.in_flight == 0)
     assert (group.tally.expected, group.tally.received, group.tally.lost) == (60, 60, 0)
     assert group.measures.by_sent.count == group.measures.by_intended.count == 60
@@ -107,14 +107,48 @@ def test_the_plain_server_gives_the_same_numbers(plain_group: Group) -> None:
     talk(plain_group)
 
 
-def test_a_message_that_is_too_late_or_has_no_room_is_skipped_and_counted(group: Group) -> None:
+def test_a_message_that_is_too_late_is_skipped_and_counted(group: Group) -> None:
+    client = group.member("late")
+    client.say(time.monotonic_ns() - 6_000_000_000)
+    client.say(time.monotonic_ns() - 200_000_000)
+    assert (group.measures.intended, group.measures.sent, group.measures.late, group.measures.skipped) == (2, 1, 1, 1)
+    assert group.failures(_measures.SEND) == {"skipped: too late": 1}
+
+
+def test_what_is_said_before_the_room_is_entered_is_sent_once_it_is(group: Group) -> None:
+    """And the two clocks part: it was due long before it could be sent."""
+    group.member("listener")
     client = group.client()
-    client.say(time.monotonic_ns(), b"")
+    stale, due = time.monotonic_ns() - 6_000_000_000, time.monotonic_ns() - 4_000_000_000
+    for intended in (due, due + 1):
+        client.say(intended)
+    client.type(due)
+    client.say(stale)
+    measures = group.measures
+    assert (measures.waiting, measures.sent, measures.skipped) == (2, 0, 1)
     client.join("late", "room-7", group.room, PATIENCE)
-    client.say(time.monotonic_ns() - 6_000_000_000, b"")
-    client.say(time.monotonic_ns() - 200_000_000, b"")
-    assert (group.measures.intended, group.measures.sent, group.measures.late, group.measures.skipped) == (3, 1, 1, 2)
-    assert group.failures(_measures.SEND) == {"skipped: not in a room": 1, "skipped: too late": 1}
+    until(lambda: group.tally.received == 2)
+    assert (measures.waiting, measures.intended, measures.sent, measures.held, measures.late) == (0, 3, 2, 2, 2)
+    assert (measures.by_intended.quantile(0) or 0) > 3e9
+    assert measures.by_sent.total < measures.by_intended.total / 2
+    assert measures.send_lag.count == 2  # the generator had them ready when it was told to
+    assert group.failures(_measures.SEND) == {"skipped: too late": 1}
+    assert group.failures(_measures.TYPING) == {"dropped: not in a room": 1}
+
+
+def test_what_never_finds_a_room_is_skipped_and_on_purpose_it_is_no_failure(group: Group) -> None:
+    client = group.client()
+    client.say(time.monotonic_ns())
+    client.give_up("skipped: held back until the end")
+    client.say(time.monotonic_ns())
+    client.give_up()
+    client.away = True
+    client.say(time.monotonic_ns())
+    client.type(time.monotonic_ns())
+    measures = group.measures
+    assert (measures.waiting, measures.intended, measures.sent, measures.skipped) == (0, 3, 0, 3)
+    assert group.failures(_measures.SEND) == {"skipped: held back until the end": 1}
+    assert group.failures(_measures.TYPING) == {}
 
 
 def test_a_refused_name_is_a_join_that_failed(group: Group) -> None:
@@ -139,7 +173,7 @@ def test_messages_of_another_run_are_counted_apart(group: Group, server: Running
     other.identity = Identity(1, 99)
     group.member("ours")
     theirs = other.member("theirs")
-    theirs.say(time.monotonic_ns(), b"")
+    theirs.say(time.monotonic_ns())
     until(lambda: group.measures.foreign == 1)
     assert (group.tally.received, group.tally.duplicated) == (0, 0)
     other.reactor.close()

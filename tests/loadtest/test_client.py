@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
 import ssl
 import subprocess
@@ -10,10 +12,11 @@ import threading
 import time
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import pytest
+from websockets.utils import accept_key
 
 from loadtest._client import BUFFER_BYTES, Connection, connect
 from loadtest._reactor import Reactor
@@ -28,6 +31,7 @@ from loadtest._target import (
     join_url,
     resolve,
 )
+from server.frames import text_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,10 +50,14 @@ class Mailbox:
         self.messages: list[bytes] = []
         self.times: list[int] = []
         self.error: LostError | None = None
+        self.reliefs = 0
 
     def take(self, payload: bytes, now: int) -> None:
         self.messages.append(payload)
         self.times.append(now)
+
+    def relieved(self) -> None:
+        self.reliefs += 1
 
     def lost(self, error: LostError) -> None:
         self.error = error
@@ -74,13 +82,24 @@ def reactor(faults: list[Exception]) -> Iterator[Reactor]:
     made.close()
 
 
+ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+
+
+def accepted(request: bytes) -> bytes:
+    """Return the answer that agrees to a handshake."""
+    key = re.findall(rb"Sec-WebSocket-Key: (\S+)", request)[0].decode()
+    return ACCEPTED + f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode()
+
+
 class Scripted:
     """A TCP server that answers one connection with bytes from a script, after the request's head came."""
 
-    def __init__(self, *answers: bytes, hold: bool = False) -> None:
+    def __init__(self, *answers: bytes, hold: bool = False, accepts: bool = False, pause: float = 0.0) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"ws://127.0.0.1:{self._socket.getsockname()[1]}/"
         self._answers = answers
+        self._accepts = accepts
+        self._pause = pause
         self._hold = threading.Event()
         if not hold:
             self._hold.set()
@@ -93,8 +112,11 @@ class Scripted:
             request = b""
             while b"\r\n\r\n" not in request:
                 request += client.recv(4096)
+            if self._accepts:
+                client.sendall(accepted(request))
             for answer in self._answers:
                 client.sendall(answer)
+                time.sleep(self._pause)
             self._hold.wait(PATIENCE)
 
     def close(self) -> None:
@@ -107,8 +129,8 @@ class Scripted:
 def scripted() -> Iterator[Callable[..., Scripted]]:
     made: list[Scripted] = []
 
-    def start(*answers: bytes, hold: bool = False) -> Scripted:
-        made.append(Scripted(*answers, hold=hold))
+    def start(*answers: bytes, **how: Any) -> Scripted:
+        made.append(Scripted(*answers, **how))
         return made[-1]
 
     yield start
@@ -171,8 +193,6 @@ def test_the_plain_peer_shakes_hands_too(reactor: Reactor, plain_peer: Running) 
 
 
 # --- handshakes ---
-
-ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
 
 @pytest.mark.parametrize(
@@ -265,18 +285,53 @@ def test_a_receiver_that_raises_costs_its_own_connection_only(
 
 def test_a_reader_that_stops_reading_fills_a_bounded_buffer(reactor: Reactor, server: RunningServer) -> None:
     """The echo server stops reading once nobody takes its echoes; then sends are refused, and nothing blocks."""
-
-    class Deaf(Mailbox):
-        pass
-
-    connection = open_at(reactor, f"{server.url}/ws/echo", Deaf())
+    box = Mailbox()
+    connection = open_at(reactor, f"{server.url}/ws/echo", box)
     reactor._epoll.modify(connection._fd, 0)  # never readable again
     sent = 0
     while connection.send_text(b"x" * 60_000):
         sent += 60_000
         assert sent < 1 << 30
+    assert connection.congested
+    assert box.reliefs == 0
     assert len(connection._pending) <= BUFFER_BYTES + 70_000
     connection.abort()
+
+
+def test_what_is_sent_to_a_server_that_does_not_read_waits_here_and_not_in_the_system(reactor: Reactor) -> None:
+    """So that what counts as sent has left: the system alone would take megabytes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        taken: list[socket.socket] = []
+
+        def accept() -> None:
+            client, _ = listening.accept()
+            taken.append(client)
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += client.recv(4096)
+            client.sendall(accepted(request))
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        box = Mailbox()
+        connection = open_at(reactor, f"ws://127.0.0.1:{listening.getsockname()[1]}/", box)
+        thread.join()
+        with taken[0] as client:
+            sent = 0
+            while not connection.congested:
+                assert connection.send_text(b"x" * 1000)
+                sent += 1008
+            window = client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            assert sent < 2 * window
+            client.setblocking(False)
+
+            def relieved() -> bool:
+                with contextlib.suppress(BlockingIOError):
+                    client.recv(1 << 16)
+                return box.reliefs > 0
+
+            until(relieved)
+            connection.abort()
 
 
 # --- TLS ---
@@ -351,3 +406,35 @@ def test_a_certificate_of_one_s_own_authority_is_trusted(
     assert target.tls is not None
     assert target.tls.verify_mode is ssl.CERT_REQUIRED
     assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+
+
+# --- what comes in one piece, or in many ---
+
+
+def test_an_end_that_comes_together_with_the_last_words_is_noticed(
+    reactor: Reactor, scripted: Callable[..., Scripted]
+) -> None:
+    """The system tells of each change once: of data and end at the same time in one word."""
+    for size in (10, 200, 70_000, 131_072 - 10):
+        box = Mailbox()
+        words = text_frame(b"x" * size)
+        script = scripted(words, accepts=True)
+        connection = open_at(reactor, script.url, box)
+        script.close()
+        until(lambda box=box: box.error)  # type: ignore[misc]
+        assert [len(message) for message in box.messages] == [size]
+        assert not connection.is_open
+    assert len(reactor) == 0
+
+
+def test_frames_are_told_apart_wherever_the_stream_is_cut(reactor: Reactor, scripted: Callable[..., Scripted]) -> None:
+    frames = [text_frame(b"a" * size) for size in (0, 1, 2, 125, 126, 65_535, 65_536)]
+    fragments = [b"\x01\x02he", b"\x00\x01l", b"\x80\x02lo"]
+    whole = b"".join([*frames, *fragments, b"\x89\x00", *frames])
+    cuts = sorted(Random(4).sample(range(len(whole)), 40))
+    pieces = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    box = Mailbox()
+    open_at(reactor, scripted(*pieces, accepts=True, pause=0.002, hold=True).url, box)
+    sizes = [0, 1, 2, 125, 126, 65_535, 65_536]
+    until(lambda: len(box.messages) == 2 * len(sizes) + 1)
+    assert [len(message) for message in box.messages] == [*sizes, len(b"hello"), *sizes]

@@ -40,9 +40,18 @@ def test_a_number_of_rooms_is_kept_over_all_processes_and_users_are_dealt_evenly
 def test_no_two_processes_share_a_room(of: int, number: int, fixed: bool) -> None:
     plan = RoomPlan(number + of, None) if fixed else RoomPlan(None, number)
     owners: dict[int, int] = {}
-    for position in range(of):
+    shares = [*(Share(position, of) for position in range(of)), *(Share(of + n, of, n + 1) for n in range(3))]
+    for share in shares:
         for place in range(100):
-            assert owners.setdefault(plan.room_of(place, Share(position, of)), position) == position
+            assert owners.setdefault(plan.room_of(place, share), share.position) == share.position
+    assert len({share.number(place) for share in shares for place in range(100)}) == 100 * len(shares)
+
+
+def test_one_that_comes_late_has_as_many_rooms_as_the_others_and_the_whole_mix() -> None:
+    late = Share(2, 2, 1)
+    assert [RoomPlan(rooms, None).rooms_of(late) for rooms in (2, 3, 10, None)] == [1, 1, 5, None]
+    assert list(islice(late.dealt(iter("abab")), 4)) == list("abab")
+    assert list(Share(1, 2).dealt(iter("abab"))) == list("bb")
 
 
 def test_users_that_come_kind_by_kind_are_mixed_in_every_room() -> None:

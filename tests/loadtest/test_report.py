@@ -67,7 +67,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
         *("version", "state", "monotonic_ns", "users", "connections", "ready", "sends", "deliveries", "latency"),
         *("requests", "resync", "send_lag", "room_size", "workers", "dead_workers", "drops", "storms"),
     }
-    assert set(made["sends"]) == {"intended", "sent", "late", "skipped"}
+    assert set(made["sends"]) == {"intended", "sent", "late", "skipped", "held"}
     assert set(made["deliveries"]) == {"expected", "received", "lost", "duplicated", "reordered", "foreign_clock"}
     assert made["requests"]["WS connect"] == {"count": 4, "failures": 3}
     assert set(made["requests"]) == {f"WS {name}" for name in _measures.NAMES}

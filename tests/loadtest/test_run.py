@@ -103,6 +103,12 @@ def test_a_refused_upgrade_is_told_with_the_status_and_the_server_s_words(server
     assert f"cannot connect to {server.url}/nowhere: HTTP 404" in done.stderr
 
 
+def test_a_protocol_that_is_not_ours_is_told_with_what_was_said(server: RunningServer) -> None:
+    done = run_to_end("--headless", "-t", "1s", "--host", server.url, "--path", "/ws/echo")
+    assert done.returncode == 2
+    assert f"""{server.url}/ws/echo speaks another protocol: it said '{{"type":"ping"}}'""" in done.stderr
+
+
 def test_users_prove_who_they_are_and_are_told_when_they_cannot(
     locust: Callable[..., Locust], start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
@@ -282,3 +288,42 @@ def test_a_busy_generator_says_that_the_run_is_invalid_and_exits_with_98(server:
     intended, sent = (latency(done.stdout, f"from {clock} send", "p99") for clock in ("intended", "actual"))
     assert intended > sent  # its own lateness is in the one and not in the other
     assert "The load generator is the limit, this run is invalid" in done.stderr
+
+
+WATCHER = """
+import gc
+from pathlib import Path
+from greenlet import greenlet
+from locust import events
+import loadtest
+
+HOME = str(Path(loadtest.__file__).parent)
+
+def ours():
+    found = []
+    for one in gc.get_objects():
+        frame = one.gr_frame if isinstance(one, greenlet) and not one.dead else None
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(HOME):
+                found.append(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+                break
+            frame = frame.f_back
+    return found
+
+def watch(**_):  # after the load test, which registers its own listeners at this event
+    events.test_stopping.add_listener(lambda **_: print("while it ran:", len(ours()) >= 20))
+    events.test_stop.add_listener(lambda **_: print("afterwards:", ours()))
+
+events.init.add_listener(watch)
+"""
+
+
+def test_stopping_leaves_no_socket_and_no_greenlet(server: RunningServer, tmp_path: Path) -> None:
+    watcher = tmp_path / "watcher.py"
+    watcher.write_text(WATCHER)
+    flags = ("-u", "20", "-r", "20", "-t", "3s", "--churn-per-minute", "6", "--threshold", "loss<1%")
+    done = run_to_end("--headless", "--host", server.url, *flags, locustfile=f"loadtest,{watcher}")
+    assert done.returncode in (0, 98), done.stdout + done.stderr
+    assert "while it ran: True" in done.stdout
+    assert "afterwards: []" in done.stdout
+    assert server.samples()["chat_connections"] == 0

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from metrics.catalog import CATALOG
 from metrics.families import histogram, labelled, loglinear_histogram, scalar
 from metrics.loglinear import LogLinear
-from server.stats import Histogram, ServerStats
+from server.stats import Histogram, ServerStats, WholeNumbers
 from tests.metrics.pages import series
 
 
@@ -86,7 +86,7 @@ def test_what_the_catalog_does_not_describe_cannot_be_exported() -> None:
 
 def test_the_server_counts_in_the_buckets_of_the_catalog() -> None:
     stats = ServerStats()
-    counted = {
+    counted: dict[str, Histogram | WholeNumbers] = {
         "chat_fanout_recipients": stats.fanout_recipients,
         "chat_fanout_duration_seconds": stats.fanout_duration,
         "chat_ping_rtt_seconds": stats.ping_rtt,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,18 +41,24 @@ def by_library(chunks: list[bytes], *, masked: bool) -> tuple[list[tuple[Opcode,
     return events, int(protocol.close_sent.code) if protocol.close_sent else None
 
 
-def by_splitter(chunks: list[bytes], *, masked: bool) -> tuple[list[tuple[Opcode, bool, bytes]], int | None]:
+def by_splitter(
+    chunks: list[bytes], *, masked: bool, most: int = sys.maxsize
+) -> tuple[list[tuple[Opcode, bool, bytes]], int | None]:
     """Use the splitter as the connection does: texts count while the protocol is open, the rest goes to it."""
     protocol = parser(masked=masked)
-    splitter = FrameSplitter(masked=masked, max_size=MAX_SIZE)
+    splitter = FrameSplitter(masked=masked, max_size=MAX_SIZE, most=most)
     events = []
     for chunk in chunks:
-        for item in splitter.split(chunk):
-            if isinstance(item, WholeFrame):
-                protocol.receive_data(item)
-                events += seen_by(protocol)
-            elif protocol.state is OPEN:
-                events.append((Opcode.TEXT, True, item))
+        items = splitter.split(chunk)
+        while items:
+            assert len(items) <= most
+            for item in items:
+                if isinstance(item, WholeFrame):
+                    protocol.receive_data(item)
+                    events += seen_by(protocol)
+                elif protocol.state is OPEN:
+                    events.append((Opcode.TEXT, True, item))
+            items = splitter.split(b"") if len(items) == most else []
     return events, int(protocol.close_sent.code) if protocol.close_sent else None
 
 
@@ -81,9 +89,9 @@ def streams(draw: st.DrawFn, *, masked: bool) -> list[bytes]:
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True) if a < b]
 
 
-@given(streams(masked=True))
-def test_a_server_sees_what_the_library_sees(chunks: list[bytes]) -> None:
-    assert by_splitter(chunks, masked=True) == by_library(chunks, masked=True)
+@given(streams(masked=True), st.sampled_from([1, 2, 3, sys.maxsize]))
+def test_a_server_sees_what_the_library_sees_in_whatever_portions_it_looks(chunks: list[bytes], most: int) -> None:
+    assert by_splitter(chunks, masked=True, most=most) == by_library(chunks, masked=True)
 
 
 @given(streams(masked=False))

@@ -14,7 +14,7 @@ from server import messages as wire
 from server.errors import ErrorCode, RequestError
 from server.frames import FrameSplitter
 from server.hub import Client, Hub
-from server.room import CLOSED, SLOW
+from server.room import CLOSED, DIRECT_MEMBERS, SLOW
 from server.stats import ServerStats
 from server.tick import Tick
 
@@ -74,20 +74,22 @@ class World:
 
 
 def test_all_rooms_of_a_tick_are_flushed_from_one_callback() -> None:
-    world = World(6)
-    for index in range(6):
-        world.do(index, wire.JoinRoom(room=f"room-{index // 2}"))
+    members = DIRECT_MEMBERS + 1
+    world = World(3 * members)
+    for index in range(3 * members):
+        world.do(index, wire.JoinRoom(room=f"room-{index // members}"))
     world.end_tick()
-    for index in range(6):
+    for index in range(3 * members):
         world.do(index, wire.SendChatMessage(text="hi"))
     assert len(world.callbacks) == 1
     world.end_tick()
-    assert all(world.seen(index)[-1]["text"] == "hi" for index in range(6))
+    assert all(world.seen(index)[-1]["text"] == "hi" for index in range(3 * members))
 
 
-def test_an_own_chat_is_never_overtaken_by_a_later_answer_or_room_message() -> None:
-    world = World(2)
-    for index in range(2):
+@pytest.mark.parametrize("clients", [2, DIRECT_MEMBERS + 1])
+def test_an_own_chat_is_never_overtaken_by_a_later_answer_or_room_message(clients: int) -> None:
+    world = World(clients)
+    for index in range(clients):
         world.do(index, wire.JoinRoom(room="r"))
     world.end_tick()
     world.do(0, wire.SendChat(user="a", text="1"))

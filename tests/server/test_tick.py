@@ -58,14 +58,33 @@ def test_what_asks_to_go_on_waits_for_the_next_end(loop: Loop) -> None:
     assert loop.done == ["first", "second"]
 
 
-def test_a_ticks_time_runs_from_its_first_read(loop: Loop) -> None:
-    loop.tick.at_end(partial(loop.note, "timer"))
+def test_a_ticks_time_runs_from_the_moment_its_end_is_asked_for(loop: Loop) -> None:
+    loop.iterate()
     loop.now += 10 * BUDGET_SECONDS
-    assert not loop.tick.is_over(loop.now)
+    loop.tick.at_end(partial(loop.note, "flush"))
     assert not loop.tick.is_over(loop.now + BUDGET_SECONDS / 2)
     assert loop.tick.is_over(loop.now + 1.5 * BUDGET_SECONDS)
     loop.iterate()
-    assert not loop.tick.is_over(loop.now + 1.5 * BUDGET_SECONDS)
+    assert not loop.tick.is_over(loop.now + BUDGET_SECONDS / 2)
+
+
+def test_reads_alone_ask_for_the_end_of_a_tick_no_more_than_once_in_a_budget(loop: Loop) -> None:
+    asked = 0
+    for _ in range(100):
+        assert not loop.tick.is_over(loop.now)
+        asked += len(loop.asked)
+        loop.iterate()
+        loop.now += BUDGET_SECONDS / 10
+    assert 9 <= asked <= 11
+
+
+def test_an_iteration_is_over_after_two_budgets_at_most(loop: Loop) -> None:
+    loop.tick.is_over(loop.now)
+    loop.iterate()
+    began = loop.now
+    while not loop.tick.is_over(loop.now):
+        loop.now += BUDGET_SECONDS / 10
+    assert BUDGET_SECONDS <= loop.now - began <= 2.2 * BUDGET_SECONDS
 
 
 def test_deferred_work_is_done_in_its_order_a_budget_at_a_time_with_flushes_between(loop: Loop) -> None:

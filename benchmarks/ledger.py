@@ -1,0 +1,179 @@
+"""What the ledger and the statistics of the load generator add to the CPU of its engine.
+
+    python -m benchmarks.ledger --turns 40
+
+Two crowds in one process talk in turns on the same server: one counts and times every delivery, the other reads it,
+decodes its stamp and forgets it. What else happens on the machine happens to both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from random import Random
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+import gevent
+from locust.stats import RequestStats
+
+from benchmarks.peers import PeerError, running, stampede_command
+from loadtest._chat import ChatClient, Identity
+from loadtest._ledger import Room
+from loadtest._measures import Measures
+from loadtest._reactor import Reactor
+from loadtest._table import Table
+from loadtest._target import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from loadtest._target import Target
+
+GOAL: Final = 0.20
+LOADS: Final = ((200, 100, 50_000), (2000, 20, 19_000))
+"""Users, users in a room, and deliveries a second."""
+
+_TIMEOUT: Final = 60.0
+_TURN_SECONDS: Final = 1.0
+_TICK: Final = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerCost:
+    """CPU of a delivery in us with the ledger and statistics, and without; medians of the turns."""
+
+    users: int
+    deliveries_per_s: int
+    counted_us: float
+    bare_us: float
+
+    @property
+    def part(self) -> float:
+        """What they add, as a part of the engine's own."""
+        return self.counted_us / self.bare_us - 1
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return (
+            f"{self.deliveries_per_s:,} deliveries/s over {self.users:,} users: ledger and statistics add "
+            f"{self.part:.1%} to the {self.bare_us:.1f} us of the engine (goal: below {GOAL:.0%})"
+        )
+
+
+class _Forgetful(ChatClient):
+    """Takes a delivery as any client does, up to its stamp."""
+
+    __slots__ = ()
+
+    def _deliver(self, fields: tuple[int, int, int, int, int, int, int], now: int) -> None:
+        """Forget it."""
+
+
+class _Crowd:
+    """Users of one process in rooms of one size."""
+
+    def __init__(self, kind: type[ChatClient], target: Target, users: int, room_size: int, first_room: int) -> None:
+        self.measures = Measures()
+        self.table = Table(self.measures)
+        self.stats = RequestStats()
+        self._faults: list[Exception] = []
+        self._reactor = Reactor(Random(1), self._faults.append)
+        self._identity = Identity(1, first_room)
+        self._rng = Random(first_room)
+        self._clients: list[ChatClient] = []
+        rooms = [Room(first_room + n, self.measures.tally) for n in range(-(-users // room_size))]
+        for number in range(users):
+            client = kind(self.measures, self._identity, _lost, b"." * 15)
+            client.connect(self._reactor, target, _TIMEOUT)
+            room = rooms[number // room_size]
+            client.join(f"herd-{first_room + number:06d}", f"room-{room.number}", room, _TIMEOUT)
+            self._clients.append(client)
+
+    def talk(self, messages_per_s: float) -> float:
+        """Let users talk for a turn; return the CPU seconds of the process."""
+        began, said = time.monotonic(), 0
+        cpu = time.process_time()
+        while (now := time.monotonic()) < began + _TURN_SECONDS:
+            while said < (now - began) * messages_per_s:
+                self._rng.choice(self._clients).say(time.monotonic_ns())
+                said += 1
+            gevent.sleep(_TICK)
+        self.table.update(self.stats)
+        gevent.sleep(0.1)  # for the last ones to come
+        return time.process_time() - cpu
+
+    def close(self) -> None:
+        self._reactor.close()
+        if self._faults:
+            raise PeerError(f"the engine failed: {self._faults[0]}")
+
+
+def _lost() -> None:
+    raise PeerError("the server dropped a user")
+
+
+def cost_of_ledger(users: int, room_size: int, deliveries_per_s: int, turns: int) -> LedgerCost:
+    """Measure it over so many turns of either crowd.
+
+    Raises:
+        PeerError: the server did not start, or deliveries are missing.
+    """
+    messages_per_s = deliveries_per_s / (room_size - 1)
+    cores = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        command = stampede_command("--upload-dir", folder, "--log-level", "error", "--handshake-rate", "0")
+        with running(command, cores[-1]) as server:
+            os.sched_setaffinity(0, {cores[0]})
+            target = resolve(f"{server.url}/")
+            crowds = [
+                _Crowd(kind, target, users, room_size, n * 100_000) for n, kind in enumerate((ChatClient, _Forgetful))
+            ]
+            try:
+                costs = list(_take_turns(crowds, messages_per_s, turns))
+            finally:
+                for crowd in crowds:
+                    crowd.close()
+                os.sched_setaffinity(0, cores)
+    tally = crowds[0].measures.tally
+    if tally.received < 0.99 * tally.expected:
+        raise PeerError(f"only {tally.received} of {tally.expected} deliveries came")
+    per_turn = deliveries_per_s * _TURN_SECONDS
+    counted, bare = (median(cost[index] for cost in costs) * 1e6 / per_turn for index in (0, 1))
+    return LedgerCost(users, deliveries_per_s, counted, bare)
+
+
+def _take_turns(crowds: list[_Crowd], messages_per_s: float, turns: int) -> Iterator[tuple[float, float]]:
+    """Yield the CPU seconds of both crowds, after a turn to warm up."""
+    for turn in range(-1, turns):
+        order = (0, 1) if turn % 2 else (1, 0)
+        costs = {index: crowds[index].talk(messages_per_s) for index in order}
+        if turn >= 0:
+            yield costs[0], costs[1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the cost at some loads; exit code 0, or 2 with one line for what is unusable."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ledger", description=__doc__.partition("\n")[0])
+    parser.add_argument("--turns", type=int, default=40, help="turns of a second with and without (%(default)s)")
+    parser.add_argument("--users", type=int, help="measure so many users, in rooms of 10, five messages a second each")
+    options = parser.parse_args(arguments)
+    if options.turns < 1 or (options.users is not None and options.users < 2):
+        print("give a turn and two users at least", file=sys.stderr)
+        return 2
+    loads = LOADS if options.users is None else ((options.users, 10, 45 * options.users),)
+    try:
+        for users, room_size, deliveries_per_s in loads:
+            print(cost_of_ledger(users, room_size, deliveries_per_s, options.turns), flush=True)
+    except (PeerError, OSError) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

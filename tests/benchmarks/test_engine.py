@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.engine import Cost, Load, main, measure, table
+
+
+def test_a_steady_state_is_measured() -> None:
+    load = Load(users=20, room_size=10, rate=5, goal_us=0)
+    cost = measure(load, 1.0)
+    assert 0 < cost.deliveries_per_s <= 1.5 * load.deliveries_per_s
+    assert cost.cpu_us > 0
+    assert cost.memory_mib > 10
+
+
+def test_what_the_ledger_adds_is_measured_against_an_engine_without_it() -> None:
+    """In a process of its own, as importing Locust changes the one it is imported in."""
+    command = [sys.executable, "-m", "benchmarks.ledger", "--turns", "2", "--users", "20"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("900 deliveries/s over 20 users: ledger and statistics add ")
+
+
+def test_the_table_shows_medians_and_goals() -> None:
+    costs = [Cost(18_000, cpu, 90) for cpu in (17.0, 14.0, 15.0)]
+    assert table([(Load(2000, 20, 0.5, 15), costs)]).splitlines()[-1] == (
+        "| 2,000 users in rooms of 20 | 19,000 | 18,000 | 15.0 us | 14.0-17.0 us | 15 us |"
+    )
+
+
+@pytest.mark.parametrize("flags", [["--rounds", "0"], ["--seconds", "0"]])
+def test_what_is_unusable_is_one_line(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(flags) == 2
+    assert capsys.readouterr().err.count("\n") == 1

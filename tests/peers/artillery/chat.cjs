@@ -1,0 +1,21 @@
+// What an Artillery user would write to measure deliveries of a chat: functions of a scenario of its WebSocket engine.
+"use strict";
+
+module.exports = {
+  // Listen to what the others say.
+  listen(context, events, done) {
+    context.ws.on("message", (data) => {
+      const message = JSON.parse(data);
+      if (message.type !== "chatMessage") return;
+      events.emit("counter", "deliveries", 1);
+      events.emit("histogram", "delivery_ms", Date.now() - Number(message.text.slice(0, 13)));
+    });
+    done();
+  },
+
+  // Note the time, for the message that is said next.
+  stamp(context, events, done) {
+    context.vars.text = String(Date.now()).padEnd(64, ".");
+    done();
+  },
+};
