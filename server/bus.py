@@ -42,6 +42,9 @@ _PENDING_BYTES: Final = 1024 * 1024
 _PULSE: Final = struct.Struct("d")
 """The moment of sending, on the sender's own clock."""
 
+_SILENT_SECONDS: Final = (BEATS_MISSED - 0.2) * BEAT_SECONDS
+"""Time without a pulse after which the bus is silent: whoever asks is to hear of it within three beats."""
+
 _GIVE_UP_SECONDS: Final = 2 * BEATS_MISSED * BEAT_SECONDS
 """Silence after which connections are given up. TCP tries again after 0.2 s, then each time twice as late as before:
 until then it is not much later than a new connection would be."""
@@ -99,7 +102,7 @@ class Bus:
     @property
     def is_connected(self) -> bool:
         """Whether this node has heard itself lately, on both ways."""
-        return bool(self._main.is_connected) and self._clock() - self._heard_at < BEATS_MISSED * BEAT_SECONDS
+        return bool(self._main.is_connected) and self._clock() - self._heard_at < _SILENT_SECONDS
 
     @property
     def delay(self) -> float:
