@@ -15,7 +15,7 @@ where it comes in, without the splitter, is another fifth (`Connection.on_readab
 `recv_into` in place of `os.read`, a timer of 2 or 3 ms (sends as much later for a tenth of a message's cost).
 
 In a real run against the bundled server, sending and statistics included (`python -m benchmarks.engine`): 15.2 and
-18.8 us at 19 000/s over 2 000 users on a machine that was not quiet, where without these two it was 22.4 and 21.7 in the
+18.8 us at 19 000/s over 2 000 users on a busy machine, where without these two it was 22.4 and 21.7 in the
 same minutes; 11 us at 50 000/s and 4.8 us at 199 000/s over 200 users. The pacer has become cheaper since. Opening a
 connection with its handshake costs 0.4 ms. A user takes 17 KB, Locust's greenlet included: 10 000 users in 220 MB.
 """
