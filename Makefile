@@ -51,7 +51,7 @@ preview: install ## draw each dashboard from a real run's answers, without Grafa
 	@$(BIN)/python -m tests.grafana.preview
 
 test: install ## every test, against real parts
-	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy ip chromium
+	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy dnsmasq ip chromium
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 lint: install ## ruff and mypy
@@ -59,9 +59,9 @@ lint: install ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
 	@$(BIN)/mypy
 
-bench: install ## deliveries per second beside a Node ws server doing the same
+bench: install ## beside other servers doing the same, about 20 minutes; a part: ARGS="--workloads big --servers bun"
 	@.ci/system-packages node npm
-	@$(BIN)/python -m benchmarks.fanout $(ARGS)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 soak: install ## ten minutes of mixed load, after which nothing may have grown; another time: ARGS="--seconds 3600"
 	@$(BIN)/python -m tests.faults.soak $(ARGS)

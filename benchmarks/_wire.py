@@ -14,6 +14,15 @@ class DisconnectedError(ConnectionError):
     """The server closed a connection, or refused it."""
 
 
+def upgrade_request(host: str, port: int, path: str) -> bytes:
+    """Return a client's half of the handshake."""
+    key = base64.b64encode(os.urandom(16)).decode()
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+
+
 def upgrade(host: str, port: int, path: str = "/chat") -> tuple[socket.socket, bytes]:
     """Open a WebSocket and return its blocking socket, and what came after the handshake.
 
@@ -22,11 +31,7 @@ def upgrade(host: str, port: int, path: str = "/chat") -> tuple[socket.socket, b
     """
     client = socket.create_connection((host, port))
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    key = base64.b64encode(os.urandom(16)).decode()
-    client.sendall(
-        f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-    )
+    client.sendall(upgrade_request(host, port, path))
     answer = b""
     while b"\r\n\r\n" not in answer:
         data = client.recv(4096)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 PLAIN: Final = ROOT / "tests" / "peers" / "plain"
 CACHE: Final = ROOT / ".cache" / "peers"
+SHARED: Final = "chat.mjs"
+"""What the peers in one folder share; it lies beside theirs."""
+LOCAL: Final = ("--host", "127.0.0.1", "--port", "0")
 
 _URL: Final = re.compile(r"ws://\S+")
 _STOP_SECONDS: Final = 10
@@ -75,6 +78,7 @@ def packages(source: Path) -> Path:
         manifest = (source / "package.json").read_bytes()
         installed = home / "node_modules" / ".installed"
         if not installed.exists() or installed.read_bytes() != manifest:
+            print(f"fetching the packages of the {source.name} peer (once)", file=sys.stderr)
             (home / "package.json").write_bytes(manifest)
             _npm_install(home)
             installed.write_bytes(manifest)
@@ -88,12 +92,15 @@ def install(source: Path = PLAIN) -> Path:
         PeerError: as `packages` does.
     """
     home = packages(source)
-    server, fresh = home / "server.mjs", (source / "server.mjs").read_bytes()
     with (home / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not server.exists() or server.read_bytes() != fresh:
-            server.write_bytes(fresh)
-    return server
+        for module in (source / "server.mjs", source.parent / SHARED):
+            copy = CACHE / module.relative_to(source.parent)
+            if module.exists() and not (copy.exists() and copy.read_bytes() == module.read_bytes()):
+                fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
+                fresh.write_bytes(module.read_bytes())
+                fresh.replace(copy)  # another peer may be reading what they share
+    return home / "server.mjs"
 
 
 def _npm_install(home: Path) -> None:
@@ -105,14 +112,14 @@ def _npm_install(home: Path) -> None:
 
 def plain_command() -> list[str]:
     """Return the command of the plain Node `ws` peer, installed; raises as `install` does."""
-    return ["node", str(install()), "--host", "127.0.0.1", "--port", "0"]
+    return ["node", str(install()), *LOCAL]
 
 
 def stampede_command(*flags: str) -> list[str]:
     """Return the command of our own server, with further flags; it lets a few clients offer more than anyone takes."""
     limits = ("--message-rate", "100000", "--drain-seconds", "0")
     quiet = ("--log-level", "warning")  # the table is what a person wants to see
-    return [sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", "0", *limits, *quiet, *flags]
+    return [sys.executable, "-m", "server", *LOCAL, *limits, *quiet, *flags]
 
 
 @contextmanager
@@ -150,8 +157,11 @@ def _spawn(command: Sequence[str], cpu: int | None) -> subprocess.Popen[str]:
 
 def _stop(process: subprocess.Popen[str]) -> None:
     with process:  # closes the pipe and waits
-        process.send_signal(signal.SIGTERM)
         try:
+            process.send_signal(signal.SIGTERM)
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
+            pass
+        finally:  # also where someone loses patience with the wait
+            if process.poll() is None:
+                process.kill()

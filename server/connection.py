@@ -82,15 +82,18 @@ class Connection(Sending):
         self.ping_due = 0.0
         self.beat_slot = 0
 
-    def open(self) -> None:
-        """Begin; the handshake has been answered."""
+    def open(self, answer: bytes = b"") -> None:
+        """Begin: send the answer to the handshake, and what the endpoint has to say first, in one write."""
         services = self._gate.services
         self._opened_at = services.clock()
         services.stats.connections_opened += 1
         if services.settings.buffer_soft_limit:
             self._transport.set_write_buffer_limits(high=services.settings.buffer_soft_limit)
         self._gate.wheel.add(self, self._opened_at, random.random())
+        self._backlog, self._writable = bytearray(answer), False
         self._endpoint.opened()
+        self._writable = self._open
+        self._release()
 
     # --- what the event loop calls ---
 
@@ -130,6 +133,8 @@ class Connection(Sending):
         self._log_life(seconds)
         # What refers back to this, lest thousands who go at once wait for the cycle collector.
         self._protocol.parser.close()
+        if self._protocol.parser_exc is not None:
+            self._protocol.parser_exc.__traceback__ = self._protocol.parser_exc.__context__ = None
         del self._endpoint, self._protocol
 
     @property

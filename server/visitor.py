@@ -120,12 +120,11 @@ class Visitor(asyncio.Protocol):
 
     def _upgrade(self, protocol: ServerProtocol, admitted: Admitted, answer: bytes, rest: bytes) -> None:
         """Answer, and let a connection take over."""
-        self._transport.write(answer)
         self._timer.cancel()
         connection = Connection(self._gate, self._transport, protocol, admitted)
         self._transport.set_protocol(connection)
         self._gate.replace(self, connection)
-        connection.open()
+        connection.open(answer)
         if rest:
             connection.data_received(rest)
 

@@ -75,7 +75,14 @@ ROOMS = {
     "grafana": {"metrics.catalog"},
     "loadtest": {"metrics", "server.frames", "server.messages"},
     "capacity": {"metrics"},
-    "benchmarks": {"loadtest", "server.frames"},
+    "benchmarks": {
+        "loadtest",
+        "server.bus_messages",
+        "server.elsewhere",
+        "server.errors",
+        "server.frames",
+        "server.messages",
+    },
 }
 
 # Pure modules: no sockets, no clocks, no randomness, no threads of their own.
@@ -108,6 +115,7 @@ PURE = [
     "capacity.model",
     "capacity.projection",
     "capacity.promise",
+    "capacity.population",
     "capacity.search",
     "capacity.sizing",
     "capacity.slo",

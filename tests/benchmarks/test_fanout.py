@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks._driver import Herd, Load
-from benchmarks.fanout import OURS, PEER, Round, main, ratios, table
+from benchmarks.fanout import run_rounds
+from benchmarks.peers import stampede_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 LOAD = Load(clients=12, rooms=3, rate=400)
-GOOD = Round(OURS, 100.0, 100.0, 1000.0, 0.5, 0.1, 2.0, 1.0, 3.0, 0.2, None)
 
 
 def deliveries_are_counted(url: str) -> None:
@@ -44,74 +43,32 @@ def test_the_driver_counts_what_the_plain_peer_delivers(plain_peer: Running) -> 
     deliveries_are_counted(plain_peer.url)
 
 
-@pytest.mark.usefixtures("plain_peer_command")
-def test_a_short_comparison_is_complete_and_ours_is_well_ahead(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Two rounds, the better one counts: the aim is a ratio of 5 or more, 3 leaves room for a busy machine."""
-    file = tmp_path / "fanout.json"
-    assert main(["--rounds", "2", "--seconds", "0.5", "--json", str(file)]) == 0
-    report = json.loads(file.read_text())
-    assert report["load"] == {"clients": 200, "rooms": 2, "rate": 20_000}
-    assert [done["server"] for done in report["rounds"]] == [OURS, PEER] * 2
-    for done in report["rounds"]:
-        assert done["offered_per_s"] == pytest.approx(20_000, rel=0.5)
-        assert 0 < done["driver_cpu"] < 1.1
-        assert 0 < done["server_cpu"] < 8
-        assert 0 <= done["server_kept_waiting"] < 1.1
-    if report["ratios"]:  # none where the machine let no round be valid, which the table then says
-        assert max(report["ratios"]) >= 3
-    shown = capsys.readouterr().out
-    assert f"| {OURS} |" in shown
-    assert f"| {PEER} |" in shown
+def test_a_batch_is_as_many_messages_as_it_says(server: RunningServer) -> None:
+    with Herd(server.url, replace(LOAD, batch=4)) as herd:
+        tally = herd.run(0.0, 0.5, lambda: None)
+    assert tally.uniform
+    assert tally.sent == tally.offered > 0
+    assert tally.offered % 4 == 0
+    assert 0 < tally.deliveries <= 3 * tally.sent
 
 
-def test_the_table_shows_median_and_spread_and_the_ratio() -> None:
-    measured = [
-        done
-        for rate in (1000.0, 3000.0, 2000.0)
-        for done in (
-            replace(GOOD, deliveries_per_s=rate),
-            replace(GOOD, server=PEER, deliveries_per_s=100.0, cpu_us_per_delivery=8.0),
-        )
-    ]
-    assert ratios(measured, lambda done: done.deliveries_per_s) == [10, 20, 30]
-    shown = table(measured)
-    assert "| Stampede | 2,000 (1,000 to 3,000) | 50% (50% to 50%) | 10% (10% to 10%) |" in shown
-    assert "Stampede delivers 20.0 (10.0 to 30.0) times what Node ws delivers, and 4.0 (4.0 to 4.0) times" in shown
-    assert "3 of 3" in shown
+def test_pings_come_back_to_who_sent_them(server: RunningServer) -> None:
+    with Herd(server.url, replace(LOAD, audit=True, pings=True)) as herd:
+        tally = herd.run(0.0, 0.5, lambda: None)
+    assert tally.uniform
+    assert 0 < tally.deliveries <= tally.sent
+    assert len(tally.latencies_ns) == tally.deliveries
 
 
-def test_an_invalid_round_counts_for_nothing_and_is_named() -> None:
-    bad = replace(GOOD, server=PEER, deliveries_per_s=1.0, problem="the driver used 99% of its CPU")
-    good = replace(GOOD, server=PEER, deliveries_per_s=500.0)
-    measured = [GOOD, bad, GOOD, good]
-    assert ratios(measured, lambda done: done.deliveries_per_s) == [2]
-    assert "Invalid: Node ws, the driver used 99% of its CPU." in table(measured)
-    assert "1 of 2" in table(measured)
-    assert "No ratio: no round is valid for both." in table([GOOD, bad])
-
-
-def test_what_was_not_measured_is_not_shown_as_a_number() -> None:
-    unheard = replace(GOOD, latency_p50_ms=None, latency_p99_ms=None)
-    assert "| none | none |" in table([unheard])
-
-
-@pytest.mark.parametrize(
-    ("flags", "problem"),
-    [
-        (["--clients", "3", "--rooms", "2"], "every room needs two clients"),
-        (["--rounds", "0"], "not a whole number above 0"),
-        (["--seconds", "x"], "not a number of seconds"),
-        (["--seconds", "60"], "at most 20"),
-    ],
-)
-def test_unusable_flags_are_one_line_and_exit_code_2(
-    flags: list[str], problem: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    try:
-        code = main(flags)
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-    assert code == 2
-    assert problem in capsys.readouterr().err.splitlines()[-1]
+def test_servers_take_turns_and_each_round_says_what_it_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.fanout.WARM_UP_SECONDS", 0.1)
+    seen: list[str] = []
+    command = stampede_command("--upload-dir", str(tmp_path))
+    rounds = run_rounds({"a": command, "b": command}, LOAD, 0.3, 2, lambda done: seen.append(done.server))
+    assert seen == [done.server for done in rounds] == ["a", "b"] * 2
+    for done in rounds:
+        assert done.problem is None
+        assert done.offered_per_s == pytest.approx(LOAD.rate, rel=0.5)
+        assert 0 < done.driver_cpu < 1.1
+        assert 0 <= done.server_kept_waiting < 1.1
+        assert done.deliveries_per_s > 0

@@ -34,9 +34,12 @@ def arrive(server: RunningServer, name: str, room: str | None = None) -> ChatCli
 @pytest.fixture
 def pair(two: Two) -> Iterator[tuple[ChatClient, ChatClient]]:
     """Ann on one node and Bob on the other, in one room, and Ann has heard of it."""
-    with arrive(two[0], "ann", "x") as ann, arrive(two[1], "bob", "x") as bob:
-        assert ann.expect("userJoined") == {"type": "userJoined", "user": "bob", "room": "x", "userCount": 2}
-        yield ann, bob
+    with arrive(two[0], "ann", "x") as ann:
+        # Else Bob may be told of her after he came.
+        wait_until(lambda: json.loads(two[1].get("/api/status"))["rooms"] == 1, "Ann to be known on the other node")
+        with arrive(two[1], "bob", "x") as bob:
+            assert ann.expect("userJoined") == {"type": "userJoined", "user": "bob", "room": "x", "userCount": 2}
+            yield ann, bob
 
 
 def bus(server: RunningServer, name: str) -> float:

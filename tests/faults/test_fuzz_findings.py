@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,6 +93,31 @@ def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, 
             sender.lose()
 
     run(story())
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [b"\x83\x80....", frame(b"a", 0xC1), frame(b"\x03", 0x88), b"\x81\x01a", frame(b"\xff"), frame(b"x", 0x80)],
+    ids=["opcode", "reserved bits", "short close", "unmasked", "no utf-8", "continues nothing"],
+)
+def test_a_protocol_that_failed_is_freed_without_the_cycle_collector(tmp_path: Path, rubbish: bytes) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            talker = inside.upgraded()
+            connection = talker.protocol
+            assert isinstance(connection, Connection)
+            protocol = weakref.ref(connection._protocol)
+            talker.feed(rubbish)
+            await inside.settle()
+            assert talker.closed or talker.half_closed
+            talker.lose()
+            assert protocol() is None
+
+    gc.disable()
+    try:
+        run(story())
+    finally:
+        gc.enable()
 
 
 def test_what_waits_for_a_slow_client_arrives_whole_and_in_order_when_it_reads_again(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from server.settings import parse
 from tests.metrics.fixtures import do_without
 from tests.metrics.rules import PROMETHEUS
 from tests.tables import ROOT
@@ -35,14 +36,15 @@ def test_docker_compose_finds_it_good() -> None:
 
 
 def test_there_is_what_a_load_test_needs() -> None:
-    assert set(SERVICES) == {"server", "prometheus", "grafana", "locust-master", "locust-worker"}
-    assert SERVICES["locust-worker"]["deploy"]["replicas"] == 2
+    load = {"locust-master", "locust-worker"}
+    assert set(SERVICES) == {"balancer", "nats", "server", "prometheus", "grafana", *load}
+    assert [SERVICES[name]["deploy"]["replicas"] for name in ("server", "locust-worker")] == [2, 2]
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_is_pinned_watched_and_waits_for_what_it_needs(name: str) -> None:
     service = SERVICES[name]
-    assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+", service["image"])
+    assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+(-alpine)?", service["image"])
     assert service["healthcheck"]["test"][0] == "CMD"
     for needed, how in service.get("depends_on", {}).items():
         assert needed in SERVICES
@@ -63,7 +65,7 @@ def test_no_password_is_left_open_and_only_the_chat_is_open_to_others() -> None:
     assert grafana["GF_AUTH_BASIC_ENABLED"] == "false"
     assert "password" not in json.dumps(COMPOSE).lower()
     published = {name: port for name, service in SERVICES.items() for port in service.get("ports", ())}
-    assert published.pop("server") == "8080:8080"
+    assert published.pop("balancer") == "8080:8080"
     assert all(port.startswith("127.0.0.1:") for port in published.values())
 
 
@@ -73,12 +75,30 @@ def test_what_is_mounted_from_the_checkout_is_there(name: str) -> None:
         assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], source
 
 
-def test_prometheus_scrapes_the_services_where_they_listen() -> None:
-    for job, service, port in (("chat", "server", "8080"), ("loadtest", "locust-master", "9646")):
-        (group,) = yaml.safe_load((PROMETHEUS / "compose" / f"{job}.yml").read_text())
-        assert group["targets"] == [f"{service}:{port}"]
-    assert {path.name for path in (PROMETHEUS / "compose").iterdir()} == {"chat.yml", "loadtest.yml"}
+def test_prometheus_finds_the_containers_of_a_service_where_they_listen() -> None:
+    found = {}
+    for job in yaml.safe_load((PROMETHEUS / "compose.yml").read_text())["scrape_configs"]:
+        (discovery,) = job["dns_sd_configs"]
+        found[job["job_name"]] = (discovery["names"], discovery["type"], discovery["port"])
+    assert found == {"chat": (["server"], "A", 9100), "loadtest": (["locust-master"], "A", 9646)}
+    assert "--metrics-port 9100" in SERVICES["server"]["command"]
     assert "--prometheus-port 9646" in SERVICES["locust-master"]["command"]
+
+
+def test_prometheus_is_configured_as_for_load_tests_but_for_its_targets() -> None:
+    ours, theirs = (yaml.safe_load((PROMETHEUS / name).read_text()) for name in ("compose.yml", "loadtest.yml"))
+    for job in (*ours["scrape_configs"], *theirs["scrape_configs"]):
+        job.pop("dns_sd_configs", job.pop("file_sd_configs", None))
+    assert ours == theirs
+
+
+def test_the_servers_share_a_bus_and_believe_the_balancer() -> None:
+    settings = parse(SERVICES["server"]["command"].removeprefix("python -m server ").split(), {})
+    (subnet,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    assert [str(network) for network in settings.trusted_proxy] == [subnet["subnet"]]
+    assert settings.nats == "nats://nats:4222"
+    assert SERVICES["balancer"]["environment"]["BALANCER_SERVERS"] == f"server:{settings.port}"
+    assert "ws://balancer:8080" in SERVICES["locust-master"]["command"]
 
 
 def test_prometheus_is_given_the_configuration_that_is_mounted() -> None:

@@ -1,7 +1,7 @@
 // A chat server as people write it with `ws`: one JSON.stringify per broadcast, one `send` per member.
 // It speaks the guide's messages and none of Stampede's additions, so it stands for "any other server of the protocol".
 //
-//     node server.mjs [--host 127.0.0.1] [--port 0]
+//     node server.mjs [--host 127.0.0.1] [--port 0] [--presence-threshold 0]
 
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -21,8 +21,12 @@ const { values: options } = parseArgs({
   options: {
     host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '0' },
+    'presence-threshold': { type: 'string', default: '0' }, // members above which comings and goings are not told
   },
 });
+
+const threshold = Number(options['presence-threshold']);
+const isTold = (members) => threshold === 0 || members.size <= threshold;
 
 const clients = new Map(); // socket -> {id, username, room, upload, alive}
 const rooms = new Map(); // room name -> Set of sockets
@@ -43,7 +47,7 @@ function leave(socket, client) {
   if (!members) return;
   members.delete(socket);
   if (members.size === 0) rooms.delete(client.room);
-  broadcast(members, { type: 'userLeft', user: client.username, userCount: members.size });
+  if (isTold(members)) broadcast(members, { type: 'userLeft', user: client.username, userCount: members.size });
   client.room = null;
 }
 
@@ -53,7 +57,7 @@ function join(socket, client, room) {
   const members = rooms.get(room);
   members.add(socket);
   client.room = room;
-  broadcast(members, { type: 'userJoined', user: client.username, room, userCount: members.size });
+  if (isTold(members)) broadcast(members, { type: 'userJoined', user: client.username, room, userCount: members.size });
   send(socket, { type: 'roomJoined', room, userCount: members.size });
 }
 

@@ -1,0 +1,110 @@
+"""What is measured, as a table: each workload, the figures that it gives, and the ratios that we want to reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from benchmarks._driver import Load
+from benchmarks.measures import PUNCTUAL, chat, crowd, uploads
+from benchmarks.roster import BEST, OURS, USUAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.measures import Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        title: what was done.
+        figure: what was counted, by its name in the results.
+        unit: of the figure, as people read it; `scale` and `form` bring it there.
+        less: whether less is better.
+        chart: its title in the picture; empty: not in it.
+        goals: by server, the ratio of ours over its that we want: at least, or at most where less is better; for our
+            own key the figure itself.
+    """
+
+    title: str
+    figure: str
+    unit: str
+    form: str = ",.0f"
+    scale: float = 1.0
+    less: bool = False
+    chart: str = ""
+    goals: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A way to measure a server, and what is told of it; `only` names the servers that can do it."""
+
+    key: str
+    measure: Measure
+    rows: tuple[Row, ...]
+    only: tuple[str, ...] = ()
+
+
+def _saturated(title: str, chart: str, goals: Mapping[str, float]) -> Row:
+    return Row(title, "granted_per_s", "deliveries/s", chart=chart, goals=goals)
+
+
+def _frugal(title: str, chart: str) -> Row:
+    goals = {BEST: 0.75, USUAL: 1.3}
+    return Row(title, "per_cpu_s", "deliveries per CPU second", chart=chart, goals=goals)
+
+
+def _latency(title: str, quantile: str, chart: str = "", goals: Mapping[str, float] | None = None) -> Row:
+    return Row(title, f"latency_{quantile}_ms", "ms", ".2f", less=True, chart=chart, goals=goals or {})
+
+
+_BIG: Final = _saturated("200 clients in 2 rooms, saturated", "200 clients in 2 rooms", {BEST: 1.0, USUAL: 20.0})
+_MEDIUM: Final = _saturated("1 000 clients in 20, saturated", "1 000 clients in 20 rooms", {BEST: 1.0, USUAL: 12.0})
+_HUGE: Final = _saturated("one room of 5 000, saturated", "One room of 5 000", {})
+_AGAIN: Final = Row("the same, by CPU", "per_cpu_s", "deliveries per CPU second")
+_STORM: Final = Row("10 000 clients connect", "connects_per_s", "connects/s", chart="Connect storm", goals={USUAL: 4.0})
+_STORM_AGAIN: Final = Row("the same, by CPU", "connects_per_cpu_s", "connects per CPU second")
+_IDLE: Final = Row(
+    *("and are idle: memory each", "rss_bytes_each", "KB", ".1f", 1 / 1024),
+    less=True, chart="An idle connection's memory", goals={OURS: 7.0},
+)  # fmt: skip
+
+WORKLOADS: Final = {
+    workload.key: workload
+    for workload in (
+        Workload("big", chat(Load(200, 2, 160_000, batch=8)), (_BIG, _AGAIN)),
+        Workload("medium", chat(Load(1000, 20, 160_000, batch=8)), (_MEDIUM, _AGAIN)),
+        Workload("huge", chat(Load(5000, 1, 2000, sweep=0.01)), (_HUGE,)),
+        Workload("tens", chat(Load(200, 20, 8000)), (_frugal("200 clients in 20 rooms, 72 000/s", "Rooms of ten"),)),
+        Workload(
+            "pairs", chat(Load(200, 100, 15_000)), (_frugal("200 clients in 100 rooms, 15 000/s", "Rooms of two"),)
+        ),
+        Workload(
+            "latency",
+            chat(Load(200, 2, 505, audit=True), PUNCTUAL),
+            (
+                _latency("200 clients in 2 rooms, 50 000/s: p50", "p50"),
+                _latency("the same: p99", "p99", "p99 at 50 000 deliveries/s", {BEST: 1.0}),
+            ),
+        ),
+        Workload(
+            "pings",
+            chat(Load(200, 100, 5000, audit=True, pings=True), PUNCTUAL),
+            (
+                Row("5 000 ping round trips/s", "per_cpu_s", "pings per CPU second"),
+                _latency("the same: p99", "p99"),
+            ),
+        ),
+        Workload("crowd", crowd(10_000), (_STORM, _STORM_AGAIN, _IDLE)),
+        Workload(
+            "uploads",
+            uploads(16),
+            (Row("16 clients upload files of 64 KiB", "files_per_s", "files/s"),),
+            only=(OURS,),
+        ),
+    )
+}

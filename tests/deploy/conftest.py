@@ -1,0 +1,101 @@
+"""A real HAProxy with our configuration."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cluster.conftest import Nats, wait_for_each
+from tests.faults._server import Server, launch
+from tests.metrics.fixtures import do_without, wait_until
+from tests.metrics.pages import series
+from tests.ports import free_ports
+from tests.tables import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CONFIGURATION = ROOT / "deploy" / "haproxy.cfg"
+ENDS_WITHIN = 30
+
+
+def haproxy() -> str:
+    """Return the program's path."""
+    path = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+    if path is None:
+        do_without("haproxy not found: install it (Debian: apt-get install --no-install-recommends haproxy)")
+    return path
+
+
+class Balancer:
+    """HAProxy in front of servers.
+
+    Attributes:
+        url: where clients connect; `http` is the same for pages.
+        status: base URL of its own pages.
+    """
+
+    def __init__(self, listen: str, status: str) -> None:
+        self.url = f"ws://{listen}"
+        self.http = f"http://{listen}"
+        self.status = f"http://{status}"
+
+    def is_up(self, server: int) -> bool:
+        """Tell whether it sends new clients to a server, the first being number 1."""
+        name = f'haproxy_server_status{{proxy="well",server="server{server}",state="UP"}}'
+        return series(fetch(f"{self.status}/metrics"))[name] == 1
+
+
+@contextmanager
+def balancer(*servers: str, **more: str) -> Iterator[Balancer]:
+    """Run HAProxy in front of servers (`host:port`), with more variables if need be."""
+    listen, status = (f"127.0.0.1:{port}" for port in free_ports(2))
+    environment = {"BALANCER_LISTEN": listen, "BALANCER_STATUS": status, **more}
+    environment |= {f"BALANCER_SERVER_{number}": address for number, address in enumerate(servers, 1)}
+    with subprocess.Popen(
+        [haproxy(), "-W", "-f", str(CONFIGURATION)], env=os.environ | environment, stdout=subprocess.DEVNULL
+    ) as process:
+        running = Balancer(listen, status)
+        try:
+            wait_until(lambda: process.poll() is not None or _answers(running.status), "HAProxy to answer")
+            assert process.poll() is None
+            yield running
+        finally:
+            process.terminate()
+            process.wait(ENDS_WITHIN)
+
+
+def fetch(url: str) -> bytes:
+    """Return a page."""
+    with urllib.request.urlopen(url, timeout=ENDS_WITHIN) as answer:  # noqa: S310 - loopback
+        return bytes(answer.read())
+
+
+def _answers(url: str) -> bool:
+    try:
+        fetch(f"{url}/metrics")
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def nats() -> Iterator[Nats]:
+    running = Nats()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def servers(nats: Nats) -> Iterator[tuple[Server, Server]]:
+    """Two servers on one bus, which take the balancer's word for where clients come from."""
+    flags = ["--nats", nats.url, "--trusted-proxy", "127.0.0.1", "--drain-seconds", "2"]
+    with launch(*flags) as one, launch(*flags) as two:
+        wait_for_each((one, two), lambda server: server.samples()["chat_bus_nodes"] == 2, "the servers to meet")
+        yield one, two

@@ -1,0 +1,29 @@
+"""compose.yaml's replicas are found by the balancer and by Prometheus, as they come and as they go."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+from tests.metrics.fixtures import do_without
+from tests.tables import ROOT
+
+NEEDED = ("unshare", "ip", "dnsmasq", "prometheus")
+
+
+def test_replicas_that_come_and_go_are_found_through_dns() -> None:
+    missing = [tool for tool in NEEDED if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
+    if missing:
+        do_without(f"{', '.join(missing)} not found: install util-linux, iproute2, dnsmasq-base and prometheus")
+    apart = ["unshare", "--net", "--mount"]
+    if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
+        do_without("network namespaces are not allowed here: they take root")
+    done = subprocess.run(
+        [*apart, sys.executable, "-m", "tests.deploy._as_composed"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.splitlines() == [
+        f"{number} servers: the balancer and Prometheus found them" for number in (2, 3, 1)
+    ]

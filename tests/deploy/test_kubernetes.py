@@ -1,0 +1,214 @@
+"""The manifests for Kubernetes: built by the real kustomize, held against Kubernetes' schemas and the server itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from metrics.catalog import CATALOG
+from server.app import GOODBYE_SECONDS, UPLOAD_SECONDS
+from server.settings import Settings, parse
+from tests.cluster.conftest import BINARY
+from tests.tables import ROOT, rows
+
+FOLDER = ROOT / "deploy" / "kubernetes"
+KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
+OVERLAYS = ("base", "production")
+OF_OPERATORS = {"PodMonitor"}  # Kubernetes itself has no schema for these
+RULES = ROOT / "metrics" / "prometheus" / "rules"
+
+
+def build(overlay: str) -> list[dict[str, Any]]:
+    done = subprocess.run([KUBECTL, "kustomize", FOLDER / overlay], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+BUILT = {overlay: build(overlay) for overlay in OVERLAYS}
+ALL = [pytest.param(one, id=f"{overlay}-{one['kind']}-{one['metadata']['name']}") for overlay, every in BUILT.items() for one in every]  # fmt: skip # noqa: E501 - one line a thing
+
+
+def the(overlay: str, kind: str, name: str) -> dict[str, Any]:
+    (found,) = [one for one in BUILT[overlay] if (one["kind"], one["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def pod(overlay: str, kind: str, name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = the(overlay, kind, name)["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.fixture(params=OVERLAYS)
+def chat(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The chat server's pod."""
+    return pod(request.param, "Deployment", "stampede")
+
+
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    (only,) = pod["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def settings_of(pod: dict[str, Any]) -> Settings:
+    one = container(pod)
+    assert one["command"] == ["python", "-m", "server"]
+    assert "env" not in one
+    return parse(one["args"], {})
+
+
+@pytest.mark.parametrize("resource", ALL)
+def test_kubernetes_knows_every_field(resource: dict[str, Any]) -> None:
+    if resource["kind"] not in OF_OPERATORS:
+        kubernetes_validate.validate(resource, "1.37", strict=True)
+
+
+def test_a_field_that_does_not_exist_would_be_found() -> None:
+    service = the("base", "Service", "stampede")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate({**service, "spec": {**service["spec"], "sesionAffinity": "None"}}, "1.37", strict=True)  # fmt: skip # noqa: E501 - as above
+
+
+def test_all_files_are_used() -> None:
+    used = {FOLDER / "production" / "prometheus-adapter.yaml"}  # goes to the adapter's own chart
+    for overlay in OVERLAYS:
+        path = FOLDER / overlay / "kustomization.yaml"
+        told = yaml.safe_load(path.read_text())
+        names = [*told["resources"], *(file for one in told.get("configMapGenerator", ()) for file in one["files"])]
+        used |= {path, *((path.parent / name).resolve() for name in names)}
+    assert {path for path in FOLDER.rglob("*") if path.is_file()} == {path for path in used if path.is_file()}
+
+
+def test_the_server_takes_every_flag_and_listens_where_it_is_looked_for(chat: dict[str, Any]) -> None:
+    settings = settings_of(chat)
+    ports = {port["name"]: port["containerPort"] for port in container(chat)["ports"]}
+    assert ports == {"chat": settings.port, "metrics": settings.metrics_port}
+    assert settings.host == "0.0.0.0"  # noqa: S104 - a pod's own address
+    assert settings.nats == "nats://stampede-nats:4222"
+    assert str(settings.upload_dir) in container(chat)["volumeMounts"][0]["mountPath"]
+    probes = {name: container(chat)[f"{name}Probe"]["httpGet"] for name in ("readiness", "liveness")}
+    assert probes == {
+        "readiness": {"path": "/health", "port": "chat"},
+        "liveness": {"path": "/api/status", "port": "chat"},
+    }
+
+
+def test_a_service_of_this_name_would_be_taken_for_settings(chat: dict[str, Any]) -> None:
+    """Kubernetes puts STAMPEDE_PORT=tcp://... into every container beside a Service called stampede, unless told not to."""  # noqa: E501 - one sentence
+    with pytest.raises(SystemExit):
+        parse([], {"STAMPEDE_PORT": "tcp://10.0.0.1:80"})
+    assert chat["enableServiceLinks"] is False
+
+
+def test_there_is_time_for_the_whole_drain(chat: dict[str, Any]) -> None:
+    (command, seconds) = container(chat)["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == "sleep"
+    probe = container(chat)["readinessProbe"]
+    assert int(seconds) > probe["periodSeconds"] * probe["failureThreshold"]
+    needed = int(seconds) + settings_of(chat).drain_seconds + GOODBYE_SECONDS + UPLOAD_SECONDS
+    assert chat["terminationGracePeriodSeconds"] > needed
+
+
+def test_uploads_fit_their_volume(chat: dict[str, Any]) -> None:
+    (volume,) = chat["volumes"]
+    assert int(volume["emptyDir"]["sizeLimit"].removesuffix("Mi")) * 1024**2 > settings_of(chat).upload_budget
+
+
+def test_the_user_is_the_images(chat: dict[str, Any]) -> None:
+    (uid,) = re.findall(r"useradd .*--uid (\d+)", (ROOT / "Dockerfile").read_text())
+    assert chat["securityContext"]["runAsUser"] == int(uid)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize(("kind", "name"), [("Deployment", "stampede"), ("StatefulSet", "stampede-nats")])
+def test_nothing_runs_as_root_or_may_become_it(overlay: str, kind: str, name: str) -> None:
+    spec = pod(overlay, kind, name)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(spec)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_selector_selects_the_pods_meant(overlay: str) -> None:
+    pods = {
+        one["metadata"]["name"]: one["spec"]["template"]
+        for one in BUILT[overlay]
+        if one["kind"] in ("Deployment", "StatefulSet")
+    }
+    for one in BUILT[overlay]:
+        spec = one.get("spec", {})
+        selector = spec.get("podSelector") or spec.get("selector")
+        if selector is None:
+            continue
+        wanted = selector.get("matchLabels", selector).items()
+        selected = [name for name, pod in pods.items() if wanted <= pod["metadata"]["labels"].items()]
+        assert selected == [one["metadata"]["name"].removesuffix("-routes")]
+        named = {port["name"] for port in container(pods[selected[0]]["spec"])["ports"]}
+        for port in spec.get("ports", []):
+            assert port["targetPort"] in named
+
+
+def test_the_bus_lets_in_only_chat_servers_and_itself() -> None:
+    for overlay in OVERLAYS:
+        sources = [
+            rule["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+            for rule in the(overlay, "NetworkPolicy", "stampede-nats")["spec"]["ingress"]
+        ]
+        assert sources == ["chat", "nats"]
+
+
+def test_the_bus_configuration_is_good_and_of_the_ports_told(tmp_path: Path) -> None:
+    copy = tmp_path / "nats.conf"
+    copy.write_text((FOLDER / "base" / "nats.conf").read_text())
+    subprocess.run([BINARY, "-t", "-c", copy], check=True, capture_output=True)
+    told = {int(port) for port in re.findall(r"port: (\d+)", copy.read_text())}
+    ports = container(pod("base", "StatefulSet", "stampede-nats"))["ports"]
+    assert told == {port["containerPort"] for port in ports}
+
+
+def test_a_nats_server_has_time_to_let_its_nodes_go() -> None:
+    spec = pod("production", "StatefulSet", "stampede-nats")
+    assert container(spec)["lifecycle"]["preStop"]["exec"]["command"][:2] == ["nats-server", "--signal"]
+    seconds = re.findall(r"lame_duck_\w+: (\d+)s", (FOLDER / "base" / "nats.conf").read_text())
+    assert spec["terminationGracePeriodSeconds"] > sum(map(int, seconds)) == 35
+
+
+def test_the_autoscaler_asks_for_a_metric_that_there_is_and_leaves_room() -> None:
+    spec = the("production", "HorizontalPodAutoscaler", "stampede")["spec"]
+    (asked,) = (one["pods"] for one in spec["metrics"])
+    assert asked["metric"]["name"] in CATALOG
+    adapter = yaml.safe_load((FOLDER / "production" / "prometheus-adapter.yaml").read_text())
+    (rule,) = adapter["rules"]["custom"]
+    assert rule["name"]["as"] == asked["metric"]["name"]
+    assert re.match(rule["name"]["matches"], rule["seriesQuery"].partition("{")[0])
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "stampede"}
+    assert "replicas" not in the("production", "Deployment", "stampede")["spec"]
+    limit = settings_of(pod("production", "Deployment", "stampede")).max_connections
+    assert limit is not None
+    assert 2 * int(asked["target"]["averageValue"]) <= limit  # one of two may go
+
+
+def test_the_rules_know_the_job_that_is_scraped() -> None:
+    monitor = the("production", "PodMonitor", "stampede")["spec"]
+    labels = the("production", "Deployment", "stampede")["spec"]["template"]["metadata"]["labels"]
+    assert labels[monitor["jobLabel"]] == "chat"
+    assert 'job="chat"' in "".join(path.read_text() for path in RULES.iterdir())
+    assert [one["port"] for one in monitor["podMetricsEndpoints"]] == ["metrics"]
+
+
+def test_the_document_tells_what_the_manifests_say() -> None:
+    pods = yaml.safe_dump(pod("production", "Deployment", "stampede"))
+    told = [cell.replace("`", "") for cell, _ in rows("deploy/README.md", "## Kubernetes")]
+    assert [cell for cell in told if re.fullmatch(r"\w+: \w+", cell) and cell not in pods] == []
+    assert sum(": " in cell for cell in told) == 2
