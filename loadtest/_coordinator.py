@@ -133,8 +133,6 @@ class Coordinator:
         """Return all reports, added up, those of the dead included: these counts never go down."""
         if self._member is not None:
             report = self._member.report()
-            if report is not None:
-                self._parts |= {(report.id, part.id): part for part in report.storms}
             return Totals([report] if report else [])
         return Totals(self._reports.values())
 
@@ -150,6 +148,8 @@ class Coordinator:
 
     def storms(self) -> list[StormResult]:
         """Return the storms of this test so far, as of the latest reports."""
+        if self._member is not None:
+            self._parts |= {("", part.id): part for part in self._member.storm_parts()}
         return results(self._parts.values())
 
     def ages(self) -> dict[str, float]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from loadtest._dealer import Deal, Kind
     from loadtest._options import Settings
-    from loadtest._storm import Manner
+    from loadtest._storm import Manner, StormPart
 
 TABLE_SECONDS: Final = 1.0
 
@@ -126,6 +126,10 @@ class Member:
         if self.herd is not None:
             self.herd.storm(number, share, manner)
 
+    def storm_parts(self) -> list[StormPart]:
+        """Return what this process has counted of the latest storms on command."""
+        return self.herd.storm_parts(final=self._final) if self.herd is not None else []
+
     def update_table(self) -> None:
         """Bring Locust's table up to date."""
         if self._table is not None:
@@ -158,7 +162,7 @@ class Member:
             loop_lag=measures.loop_lag.to_sparse(),
             requests=requests_of(measures),
             drops=dict(measures.drops),
-            storms=herd.storm_parts(final=self._final),
+            storms=self.storm_parts(),
             lacking=[answer for answer, given in measures.optional.items() if not given],
             problems=[*self._health.problems, *(f"internal error: {fault}" for fault in herd.faults)],
         )

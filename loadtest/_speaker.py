@@ -61,8 +61,10 @@ class Speaker:
         now = monotonic_ns()
         if now - intended > SKIP_AFTER:
             self._measures.skip(TOO_LATE)
+        elif away:
+            self._measures.skip(None)
         elif connection is None or stay is None or not stay.settled or connection.congested:
-            self._hold(intended, now, away=away, in_room=stay is not None and stay.settled)
+            self._hold(intended, now, in_room=stay is not None and stay.settled)
         elif self._send(connection, stay, intended, now):
             self._measures.sent_after(now - intended)
         else:
@@ -76,12 +78,10 @@ class Speaker:
         room.send(stay)
         return True
 
-    def _hold(self, intended: int, now: int, *, away: bool, in_room: bool) -> None:
+    def _hold(self, intended: int, now: int, *, in_room: bool) -> None:
         measures = self._measures
         measures.skip_held(HELD_TOO_LONG if in_room else AWAY_TOO_LONG, self._outbox.expire(now))
-        if away:
-            measures.skip(None)
-        elif self._outbox.keep(intended, now - intended):
+        if self._outbox.keep(intended, now - intended):
             measures.waiting += 1
         else:
             measures.skip(TOO_MANY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from tests.loadtest.conftest import PATIENCE
 from tests.metrics.pages import series
 from tests.ports import free_port
 
@@ -70,6 +72,19 @@ def test_a_storm_on_command_is_told_as_the_server_counts_it(
     assert ledger["received"] == ledger["expected"]
     assert counted[CHAT.format("received")] == ledger["sent"]
     assert counted[CHAT.format("delivered")] >= ledger["received"]
+
+
+def test_the_page_shows_a_storm_though_nobody_asks_for_snapshots(
+    web_locust: Callable[..., WebLocust], server: RunningServer
+) -> None:
+    web = web_locust("--host", server.url, "--room-size", "10", "--message-rate", "5", "ChattingUser")
+    web.post("/swarm", user_count=10, spawn_rate=10)
+    web.until(lambda now: now["ready"] == 10)
+    web.post("/stampede/storm", share=0.5)
+    deadline = time.monotonic() + PATIENCE
+    while b'"5 of 10"' not in web.get("/stats/requests"):  # kept by Locust for two seconds
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_a_polite_storm_and_churn_are_no_failures(locust: Callable[..., Locust], server: RunningServer) -> None:

@@ -47,11 +47,15 @@ def test_a_worker_that_joins_in_mid_run_has_rooms_and_users_of_its_own(
     web.post("/swarm", user_count=40, spawn_rate=40)
     web.until(lambda now: now["ready"] == 40 and now["deliveries"]["received"] > 100)
     workers.append(locust("--worker", "--master-port", port))
+    # Had two workers met in a room, the server would have fewer of them.
     both = web.until(
-        lambda now: now["ready"] == now["users"] == 40 and [one["users"] for one in now["workers"]] == [20, 20]
+        lambda now: (
+            now["ready"] == now["users"] == 40
+            and [one["users"] for one in now["workers"]] == [20, 20]
+            and now["room_size"] == 10.0
+            and server.samples()["chat_rooms"] == 4.0
+        )
     )
-    assert both["room_size"] == 10.0
-    assert server.samples()["chat_rooms"] == 4.0  # had two workers met in a room, there would be fewer
     web.until(lambda now: now["deliveries"]["received"] > both["deliveries"]["received"] + 500)
     web.locust.process.send_signal(signal.SIGTERM)
     ended = web.locust.wait()
