@@ -87,7 +87,7 @@ class Demo:
         # Its file for deployments, with the addresses of this one.
         servers = (f"BALANCER_SERVER_{n}={self.address(f'chat-{n}')}:{_CHAT}" for n in (1, 2))
         where = (f"BALANCER_LISTEN={middle}:{_CHAT}", f"BALANCER_STATUS={middle}:{_STATUS}")
-        self._run("HAProxy", "middle", "env", *servers, *where, "haproxy", "-db", "-f", str(_balancer(self._folder)))
+        self._run("HAProxy", "middle", "env", *servers, *where, "haproxy", "-db", "-f", str(BALANCER))
         self._start_prometheus()
         _until(lambda: _answers(f"http://{middle}:{_CHAT}/health"), "HAProxy to have found the servers")
 
@@ -155,23 +155,6 @@ class Demo:
         process = ChildProcess(what, self._hosts[where].command(*command), output=log, cwd=ROOT, cores=())
         self._stack.callback(process.end)
         return process
-
-
-def _balancer(folder: Path) -> Path:
-    """Return HAProxy's configuration: the one for deployments, or the least that does it."""
-    if BALANCER.exists():
-        return BALANCER
-    own = folder / "haproxy.cfg"
-    own.write_text(
-        "defaults\n  mode http\n  timeout connect 2s\n  timeout client 30s\n  timeout server 30s\n"
-        "  timeout tunnel 75s\n"
-        'frontend clients\n  bind "${BALANCER_LISTEN}"\n  default_backend servers\n'
-        'frontend status\n  bind "${BALANCER_STATUS}"\n'
-        "  http-request use-service prometheus-exporter if { path /metrics }\n"
-        "backend servers\n  balance leastconn\n  option httpchk GET /health\n  default-server check inter 1s\n"
-        '  server server1 "${BALANCER_SERVER_1}"\n  server server2 "${BALANCER_SERVER_2}"\n'
-    )
-    return own
 
 
 def _between(text: str, first: str, last: str) -> str:
