@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import psutil
 
+from benchmarks._turns import cpu_seconds
 from benchmarks.peers import PeerError
 from server.bus_messages import Snapshot, decode, encode
 from server.elsewhere import Elsewhere
@@ -68,12 +69,6 @@ def _ports(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, list[str
                 return {name: list(urls) for name, urls in json.loads(text).items()}
         time.sleep(0.02)
     raise PeerError("nats-server ended")
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return CPU seconds that all threads of a process have used (Linux, sched-stats.rst)."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def entry_bytes() -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -26,6 +26,8 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks._driver import Herd, Load
+from benchmarks._turns import WARM_UP_SECONDS, cpu_seconds, in_turns
+from benchmarks.fanout import pinned, separate_cpus
 from benchmarks.instrumentation import interval
 from benchmarks.peers import PeerError, running, stampede_command
 
@@ -43,7 +45,6 @@ MESSAGES_PER_SECOND: Final = 50
 """There, so that each is alone in its tick."""
 
 SETTLE_SECONDS: Final = 0.1
-WARM_UP_SECONDS: Final = 1.0
 
 _NATS: Final = "nats-server"
 _BATCHES: Final = "chat_bus_lag_seconds_count"  # one for each message with chat in it that a worker took off the bus
@@ -124,19 +125,12 @@ def cost(load: Load, seconds: float, turns: int) -> Cost:
         PeerError: a server did not start, or delivered nothing.
         OSError: it refused or closed connections.
     """
-    cores = sorted(os.sched_getaffinity(0))
+    cpus = separate_cpus() or (None, None)
     with ExitStack() as stack:
-        servers = [stack.enter_context(_server(workers, cores[-1])) for workers in (1, WORKERS)]
-        os.sched_setaffinity(0, {cores[0]})
-        stack.callback(os.sched_setaffinity, 0, cores)
-        herds = [stack.enter_context(Herd(server.url, load)) for server in servers]
-        for server, herd in zip(servers, herds, strict=True):
-            _turn(server, herd, WARM_UP_SECONDS)
-        taken = []
-        for number in range(turns):
-            order = (0, 1) if number % 2 else (1, 0)
-            costs = {index: _turn(servers[index], herds[index], seconds) for index in order}
-            taken.append(Turn(costs[0][0], *costs[1]))
+        servers = [stack.enter_context(_server(workers, cpus[0])) for workers in (1, WORKERS)]
+        stack.enter_context(pinned(cpus[1]))
+        measures = [partial(_turn, server, stack.enter_context(Herd(server.url, load))) for server in servers]
+        taken = [Turn(alone, *several) for (alone, _), several in in_turns(measures, seconds, turns)]
     return Cost(load, tuple(taken))
 
 
@@ -160,17 +154,15 @@ def _settled(server: Server) -> float:
 def _turn(server: Server, herd: Herd, seconds: float) -> tuple[float, float]:
     """Return CPU microseconds of a delivery in the processes that serve, and in the bus."""
     marks: list[tuple[float, float]] = []
-    tally = herd.run(SETTLE_SECONDS, seconds, lambda: marks.append((_cpu(server.serving), _cpu(server.bus))))
+
+    def mark() -> None:
+        marks.append((cpu_seconds(*server.serving), cpu_seconds(*server.bus)))
+
+    tally = herd.run(SETTLE_SECONDS, seconds, mark)
     if not tally.deliveries:
         raise PeerError("nothing was delivered")
     serving, bus = (after - before for before, after in zip(*marks, strict=True))
     return 1e6 * serving / tally.deliveries, 1e6 * bus / tally.deliveries
-
-
-def _cpu(pids: Sequence[int]) -> float:
-    """Return CPU seconds that all threads of some processes have used (Linux, sched-stats.rst)."""
-    threads = [thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir()]
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks._turns import cpu_seconds
 from benchmarks.peers import ROOT, PeerError, running, stampede_command
 
 if TYPE_CHECKING:
@@ -81,12 +82,12 @@ def measure(load: Load, seconds: float) -> Cost:
                     raise PeerError(f"{load.users} users did not get into their rooms")
                 time.sleep(0.5)
             time.sleep(_SETTLE)
-            before, cpu, began = _page(port)[_DELIVERIES], _cpu_ns(process.pid), time.monotonic()
+            before, cpu, began = _page(port)[_DELIVERIES], cpu_seconds(process.pid), time.monotonic()
             time.sleep(seconds)
-            after, used, took = _page(port)[_DELIVERIES], _cpu_ns(process.pid) - cpu, time.monotonic() - began
+            after, used, took = _page(port)[_DELIVERIES], cpu_seconds(process.pid) - cpu, time.monotonic() - began
             if after <= before:
                 raise PeerError("nothing was delivered")
-            return Cost((after - before) / took, used / 1000 / (after - before), _rss(process.pid) / _MIB)
+            return Cost((after - before) / took, 1e6 * used / (after - before), _rss(process.pid) / _MIB)
 
 
 @contextmanager
@@ -132,11 +133,6 @@ def _members(url: str) -> float:
             if line.startswith(b"chat_room_joins_total "):
                 return float(line.split()[1])
     return 0.0
-
-
-def _cpu_ns(pid: int) -> int:
-    """Return the CPU time of all threads of a process in ns (Linux, sched-stats.rst)."""
-    return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
 
 
 def _rss(pid: int) -> int:

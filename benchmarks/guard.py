@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from benchmarks._driver import Herd
+from benchmarks._turns import cpu_per_delivery, in_turns
 from benchmarks.fanout import pinned, separate_cpus
-from benchmarks.peers import PeerError, running
+from benchmarks.peers import running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks._driver import Load
-    from benchmarks.peers import Running
     from benchmarks.roster import Server
-
-WARM_UP_SECONDS: Final = 1.0
-SETTLE_SECONDS: Final = 0.05
 
 
 def costs(servers: Sequence[tuple[Server, Load]], seconds: float, turns: int) -> list[float]:
@@ -43,21 +41,6 @@ def costs(servers: Sequence[tuple[Server, Load]], seconds: float, turns: int) ->
             (stack.enter_context(Herd(up.url, load, dialect=server.dialect)), up)
             for up, (server, load) in zip(started, servers, strict=True)
         ]
-        for herd, up in pairs:
-            _cpu_per_delivery(herd, up, WARM_UP_SECONDS)
-        measured = [[_cpu_per_delivery(herd, up, seconds) for herd, up in pairs] for _ in range(turns)]
+        measures = [partial(cpu_per_delivery, herd, up) for herd, up in pairs]
+        measured = in_turns(measures, seconds, turns)
     return [median(turn) for turn in zip(*measured, strict=True)]
-
-
-def _cpu_per_delivery(herd: Herd, server: Running, seconds: float) -> float:
-    marks: list[int] = []
-    tally = herd.run(SETTLE_SECONDS, seconds, lambda: marks.append(_cpu_ns(server.process.pid)))
-    if not tally.deliveries:
-        raise PeerError("nothing was delivered")
-    return (marks[1] - marks[0]) / tally.deliveries / 1e9
-
-
-def _cpu_ns(process: int) -> int:
-    """Return the CPU time of a process's threads in ns (Linux, sched-stats.rst)."""
-    threads = Path(f"/proc/{process}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)

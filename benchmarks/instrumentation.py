@@ -9,29 +9,26 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import resource
 import sys
 import tempfile
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks._driver import Herd, Load
+from benchmarks._turns import cpu_per_delivery, in_turns
+from benchmarks.fanout import pinned, separate_cpus
 from benchmarks.peers import PeerError, running, stampede_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.peers import Running
-
-WARM_UP_SECONDS: Final = 1.0
-SETTLE_SECONDS: Final = 0.05
 
 LOADS: Final = (Load(200, 2, 2000), Load(200, 100, 8000))
 """200 000 deliveries a second to many at a time, and the worst case: each message to one recipient."""
@@ -67,32 +64,17 @@ def cost_of_counting(load: Load, seconds: float, turns: int) -> list[float]:
         PeerError: a server did not start, or delivered nothing.
         OSError: it refused or closed connections.
     """
-    cores = sorted(os.sched_getaffinity(0))
+    cpus = separate_cpus() or (None, None)
     with ExitStack() as stack:
         uploads = stack.enter_context(tempfile.TemporaryDirectory())
         command = stampede_command("--upload-dir", uploads, "--log-level", "error")
         bare = [word if word != "server" else "benchmarks._uncounted" for word in command]
-        servers = [stack.enter_context(running(each, cores[-1])) for each in (command, bare)]
-        os.sched_setaffinity(0, {cores[0]})
-        stack.callback(os.sched_setaffinity, 0, cores)
-        herds = [stack.enter_context(Herd(server.url, load)) for server in servers]
-        for herd, server in zip(herds, servers, strict=True):
-            _cpu_per_delivery(herd, server, WARM_UP_SECONDS)
-        found = []
-        for turn in range(turns):
-            order = (0, 1) if turn % 2 else (1, 0)
-            costs = {index: _cpu_per_delivery(herds[index], servers[index], seconds) for index in order}
-            found.append(costs[0] / costs[1] - 1)
-    return sorted(found)
-
-
-def _cpu_per_delivery(herd: Herd, server: Running, seconds: float) -> float:
-    marks: list[int] = []
-    state = Path(f"/proc/{server.process.pid}/schedstat")  # CPU time of the main thread in ns (Linux, sched-stats.rst)
-    tally = herd.run(SETTLE_SECONDS, seconds, lambda: marks.append(int(state.read_text().split()[0])))
-    if not tally.deliveries:
-        raise PeerError("nothing was delivered")
-    return (marks[1] - marks[0]) / tally.deliveries
+        servers = [stack.enter_context(running(each, cpus[0])) for each in (command, bare)]
+        stack.enter_context(pinned(cpus[1]))
+        measures = [
+            partial(cpu_per_delivery, stack.enter_context(Herd(server.url, load)), server) for server in servers
+        ]
+        return sorted(counted / uncounted - 1 for counted, uncounted in in_turns(measures, seconds, turns))
 
 
 def interval(ascending: Sequence[float]) -> tuple[float, float]:

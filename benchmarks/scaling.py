@@ -27,7 +27,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from scipy.optimize import nnls
 
 from benchmarks._driver import Herd, Load
-from benchmarks._nats import Nats, carrying, cpu_seconds, entry_bytes, nats
+from benchmarks._nats import Nats, carrying, entry_bytes, nats
+from benchmarks._turns import cpu_seconds
 from benchmarks._wire import DisconnectedError
 from benchmarks.peers import PeerError, Running, running, stampede_command
 

@@ -7,6 +7,7 @@ Above the hard limit, or after too long, it is given up.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from websockets.frames import Frame, Opcode
@@ -21,7 +22,7 @@ PING_PAYLOAD: Final = b"stampede"
 _PING_FRAME: Final = Frame(Opcode.PING, PING_PAYLOAD).serialize(mask=False)
 
 
-class Sending(asyncio.Protocol):
+class Sending(asyncio.Protocol, ABC):
     """Whoever is sent frames."""
 
     __slots__ = (
@@ -95,9 +96,9 @@ class Sending(asyncio.Protocol):
         if not self.write(_PING_FRAME):
             self._ping_sent_at = now
 
+    @abstractmethod
     def close(self, reason: CloseReason, text: str = "") -> None:
         """Say goodbye."""
-        raise NotImplementedError
 
     def _is_too_much(self, more: int) -> bool:
         """Tell whether so many bytes more would be above the hard limit; then the peer is given up."""
