@@ -13,10 +13,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from loadtest._reactor import Reactor
 from tests.ports import free_port
 
 if TYPE_CHECKING:
@@ -175,3 +177,15 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([*command, "-keyout", str(made), "-out", f"{made}.crt"], check=True, capture_output=True)
     made.write_text(made.read_text() + (made.parent / f"{made.name}.crt").read_text())
     return made
+
+
+@pytest.fixture
+def faults() -> list[Exception]:
+    return []
+
+
+@pytest.fixture
+def reactor(faults: list[Exception]) -> Iterator[Reactor]:
+    made = Reactor(Random(1), faults.append)
+    yield made
+    made.close()

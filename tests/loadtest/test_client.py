@@ -5,82 +5,34 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import ssl
-import subprocess
-import sys
 import threading
 import time
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import gevent
 import pytest
 from websockets.utils import accept_key
 
-from loadtest._client import BUFFER_BYTES, Connection, connect
-from loadtest._reactor import Reactor
+from loadtest._client import BUFFER_BYTES
 from loadtest._target import (
     ConnectError,
-    LostError,
     NotWebSocketError,
     RefusedError,
     TargetError,
-    TlsError,
     UnreachableError,
     join_url,
     resolve,
 )
 from server.frames import text_frame
+from tests.loadtest.engine_kit import PATIENCE, Mailbox, open_at, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from benchmarks.peers import Running
+    from loadtest._reactor import Reactor
     from tests.processes import RunningServer
-
-PATIENCE = 30.0
-
-
-class Mailbox:
-    """Keeps what a connection brings."""
-
-    def __init__(self) -> None:
-        self.messages: list[bytes] = []
-        self.times: list[int] = []
-        self.error: LostError | None = None
-        self.reliefs = 0
-
-    def take(self, payload: bytes, now: int) -> None:
-        self.messages.append(payload)
-        self.times.append(now)
-
-    def relieved(self) -> None:
-        self.reliefs += 1
-
-    def lost(self, error: LostError) -> None:
-        self.error = error
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        gevent.sleep(0.005)
-
-
-@pytest.fixture
-def faults() -> list[Exception]:
-    return []
-
-
-@pytest.fixture
-def reactor(faults: list[Exception]) -> Iterator[Reactor]:
-    made = Reactor(Random(1), faults.append)
-    yield made
-    made.close()
-
 
 ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
@@ -136,10 +88,6 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
     yield start
     for server in made:
         server.close()
-
-
-def open_at(reactor: Reactor, url: str, mailbox: Mailbox | None = None, *, timeout: float = PATIENCE) -> Connection:
-    return connect(reactor, resolve(url), mailbox or Mailbox(), timeout=timeout)
 
 
 # --- conversations ---
@@ -332,80 +280,6 @@ def test_what_is_sent_to_a_server_that_does_not_read_waits_here_and_not_in_the_s
 
             until(relieved)
             connection.abort()
-
-
-# --- TLS ---
-
-
-TLS_ECHO = """
-import asyncio, ssl, sys
-from websockets.asyncio.server import serve
-
-async def echo(client):
-    async for message in client:
-        await client.send(message)
-
-async def main():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(sys.argv[1])
-    async with serve(echo, "127.0.0.1", 0, ssl=context, compression=None) as server:
-        print(server.sockets[0].getsockname()[1], flush=True)
-        await asyncio.Future()
-
-asyncio.run(main())
-"""
-
-
-@pytest.fixture
-def tls_echo(certificate: Path) -> Iterator[str]:
-    command = [sys.executable, "-c", TLS_ECHO, str(certificate)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield f"wss://127.0.0.1:{process.stdout.readline().strip()}/"
-        process.kill()
-
-
-def test_encrypted_connections_work_when_the_certificate_need_not_be_trusted(reactor: Reactor, tls_echo: str) -> None:
-    box = Mailbox()
-    connection = connect(reactor, resolve(tls_echo, verify=False), box, timeout=PATIENCE)
-    sent = [b"short", b"x" * 300_000, b"end"]
-    for message in sent:
-        until(partial(connection.send_text, message))
-    until(lambda: len(box.messages) == len(sent))
-    assert box.messages == sent
-    assert connection.close(PATIENCE)
-
-
-def test_an_untrusted_certificate_is_refused_by_name(reactor: Reactor, tls_echo: str) -> None:
-    with pytest.raises(TlsError, match="certificate not trusted: self"):
-        open_at(reactor, tls_echo)
-    assert len(reactor) == 0
-
-
-def test_plain_bytes_in_place_of_tls_are_a_tls_error(reactor: Reactor) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def answer() -> None:
-            client, _ = listening.accept()
-            with client:
-                client.recv(4096)
-                client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        with pytest.raises(TlsError, match="TLS handshake failed"):
-            open_at(reactor, f"wss://127.0.0.1:{listening.getsockname()[1]}/")
-        thread.join()
-
-
-def test_a_certificate_of_one_s_own_authority_is_trusted(
-    reactor: Reactor, tls_echo: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
-    target = resolve(tls_echo)
-    assert target.tls is not None
-    assert target.tls.verify_mode is ssl.CERT_REQUIRED
-    assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
 
 
 # --- what comes in one piece, or in many ---
