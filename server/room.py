@@ -88,9 +88,6 @@ class Room:
         stats: deliveries, drops and fan-out histograms are counted here.
         tick: at its end the outbox is flushed.
         clock: monotonic seconds.
-
-    Attributes:
-        pending: whether something is still to be written.
     """
 
     __slots__ = (
@@ -104,7 +101,6 @@ class Room:
         "left",
         "members",
         "name",
-        "pending",
     )
 
     def __init__(
@@ -116,7 +112,6 @@ class Room:
     ) -> None:
         self.name = name
         self.members: dict[Member, None] = {}
-        self.pending = False
         self.joined = self.left = 0  # comings and goings that the room is still to be told of, in one notice
         self._stats = stats
         self._tick = tick
@@ -127,6 +122,11 @@ class Room:
 
     def __len__(self) -> int:
         return len(self.members)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is still to be written."""
+        return bool(self._outbox or self._batches)
 
     @property
     def _is_small(self) -> bool:
@@ -168,7 +168,7 @@ class Room:
         recipients = len(members) if author is None else len(members) - 1
         self._stats.messages_delivered[kind] += recipients
         self._stats.fanout_recipients.seen[recipients] += 1
-        if len(members) <= DIRECT_MEMBERS and not self.pending and not self._tick.is_crowded:
+        if len(members) <= DIRECT_MEMBERS and not (self._outbox or self._batches or self._tick.is_crowded):
             for member in members:
                 if member is not author:
                     write = member.write
@@ -179,7 +179,6 @@ class Room:
             return
         if not self._outbox:
             self._tick.at_end(self.flush)
-        self.pending = True
         self._outbox.append((frame, kind, received_at, author))
 
     def flush(self) -> None:
@@ -205,7 +204,6 @@ class Room:
     def _flush_at_once(self) -> None:
         outbox = self._outbox
         self._outbox = []
-        self.pending = False
         authors = {author for _, _, _, author in outbox}
         if len(authors) == 1:  # as in a small room, and in a quiet one: nobody needs a join of its own
             [author] = authors
@@ -244,7 +242,6 @@ class Room:
                     return
             self._observe(batch.entries)
             self._batches.popleft()
-        self.pending = False
 
     def _deliver(self, batch: Batch, member: Member) -> None:
         data = batch.data_for(member)

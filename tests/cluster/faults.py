@@ -269,21 +269,20 @@ def _end(server: Server) -> None:
 def nats_killed(seconds: float) -> Outcome:
     """NATS dies, and is started again."""
     with stage() as on:
-        everybody = range(NODES)
-        return on.episode(
-            "NATS killed", on.nats.kill, on.nats.start,
-            seconds=seconds, silent=everybody, groups=[[node] for node in everybody],
-        )  # fmt: skip
+        return _without_nats(on, "NATS killed", on.nats.kill, on.nats.start, seconds)
 
 
 def nats_paused(seconds: float) -> Outcome:
     """NATS stands still, and goes on."""
     with stage() as on:
-        everybody = range(NODES)
-        return on.episode(
-            "NATS paused", on.nats.pause, on.nats.resume,
-            seconds=seconds, silent=everybody, groups=[[node] for node in everybody],
-        )  # fmt: skip
+        return _without_nats(on, "NATS paused", on.nats.pause, on.nats.resume, seconds)
+
+
+def _without_nats(
+    on: Stage, what: str, begin: Callable[[], object], end: Callable[[], object], seconds: float
+) -> Outcome:
+    alone = [[node] for node in range(NODES)]
+    return on.episode(what, begin, end, seconds=seconds, silent=range(NODES), groups=alone)
 
 
 def node_killed(seconds: float) -> Outcome:
