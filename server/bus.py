@@ -28,7 +28,7 @@ from server.errors import SettingsError
 from server.nats_client import NatsClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from nats.aio.subscription import Subscription
@@ -142,12 +142,13 @@ class Bus:
                 async with asyncio.timeout(BEAT_SECONDS):  # what is unsent may never be taken
                     await client.close()
 
-    def publish(self, subject: str, payload: bytes) -> None:
-        """Send a message after all that waits."""
-        if not self._undone and self._main.publish_now(subject, payload):
+    def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send messages, each a subject and a payload, after all that waits."""
+        if not self._undone and self._main.publish_now(messages):
             return
-        self._queued_bytes += len(payload)
-        self._do("publish", subject, payload)
+        for subject, payload in messages:
+            self._queued_bytes += len(payload)
+            self._do("publish", subject, payload)
 
     def subscribe(self, subject: str) -> None:
         """Hear a subject from now on."""
@@ -234,7 +235,10 @@ class Bus:
 
     def _take(self, subject: str, payload: bytes) -> None:
         if subject != self._inward:
-            self._receive(subject, payload)
+            try:
+                self._receive(subject, payload)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next message has to be read
+                log.error("bus", **cause(error))  # noqa: TRY400 - told by kind and place, it may quote the message
             return
         self._pulse_in = self._clock()
         (sent_at,) = _PULSE.unpack(payload)

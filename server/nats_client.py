@@ -1,8 +1,9 @@
 """nats-py's client, with a shorter way in and out, and a way to let go of a connection that is dead.
 
-The library hands each message to a queue and a task of its subscription, and each publication to a task that sends:
-turns of the event loop that cost more than all that a node does with a message, as do the expressions it parses with.
-It offers no other way; what is relied on of its inside (nats-py 2.16) stands in this file alone.
+The library hands what is read to a task that parses it, each message to a queue and a task of its subscription, and
+each publication to a task that sends: turns of the event loop that cost more than all that a node does with a message,
+as do the expressions it parses with. It offers no other way; what is relied on of its inside (nats-py 2.16) stands in
+this file alone. Connecting, authenticating, and everything that is no plain message, is the library's.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from nats.aio.client import Client
 from nats.protocol.command import pub_cmd
-from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
+from nats.protocol.parser import AWAITING_CONTROL_LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _UNSENT_BYTES: Final = 64 * 1024
 """Bytes that the connection has not taken above which messages wait in the library's own buffer."""
@@ -23,40 +24,34 @@ _UNSENT_BYTES: Final = 64 * 1024
 _MESSAGE: Final = b"MSG "
 _WORDS: Final = 4  # MSG, subject, subscription, size; one that wants a reply has one more
 _END: Final = b"\r\n"
+_LINE_BYTES: Final = 4096  # NATS' own limit
 
 
 class NatsClient(Client):
     """A client that hands over what it hears at once.
 
     Args:
-        take: gets subject and payload of each message of any subscription; an exception goes to the error callback.
+        take: gets subject and payload of each message of any subscription; must not raise.
     """
 
     def __init__(self, take: Callable[[str, bytes], None]) -> None:
         super().__init__()
         self._take = take
-        self._together: list[bytes] = []
-        self._ps = _Parser(self)
 
-    def publish_now(self, subject: str, payload: bytes) -> bool:
-        """Publish a message, unless there is something to wait for; return whether it is on its way.
+    def publish_now(self, messages: Iterable[tuple[str, bytes]]) -> bool:
+        """Publish messages in one write, unless there is something to wait for; return whether they are on their way.
 
-        What is published in one turn of the event loop is one write at the beginning of the next.
+        Args:
+            messages: subject and payload of each.
         """
         if not self.is_connected or self.pending_data_size:
             return False
-        if self._bare_transport.get_write_buffer_size() > _UNSENT_BYTES:
-            return False
-        if not self._together:
-            asyncio.get_running_loop().call_soon(self._write_together)
-        self._together.append(pub_cmd(subject, "", payload))
-        return True
-
-    def _write_together(self) -> None:
-        together, self._together = self._together, []
         transport = self._bare_transport
-        if not transport.is_closing():  # else it is lost, and seen to be by its numbering
-            transport.write(b"".join(together))
+        if transport.get_write_buffer_size() > _UNSENT_BYTES:
+            return False
+        if not transport.is_closing():  # else they are lost, and seen to be by their numbering
+            transport.write(b"".join([pub_cmd(subject, "", payload) for subject, payload in messages]))
+        return True
 
     def give_up(self) -> None:
         """Cut the connection, so that another is made.
@@ -72,34 +67,75 @@ class NatsClient(Client):
         library: Any = self._transport
         return cast("asyncio.Transport", library._io_writer.transport)  # noqa: SLF001 - see above
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether the library has yet to take something that was received before."""
+        library: Any = self._transport
+        return bool(self._ps.buf or library._io_reader._buffer) or self._ps.state != AWAITING_CONTROL_LINE  # noqa: SLF001 - see above
+
+    def take(self, sid: int, subject: bytes, payload: bytes) -> None:
+        """Hand a message over, unless it was unsubscribed while on its way."""
+        if sid in self._subs:
+            self._take(subject.decode(), payload)
+
+    async def _process_connect_init(self) -> None:
+        await super()._process_connect_init()
+        transport = self._bare_transport
+        transport.set_protocol(Shortcut(self, cast("asyncio.Protocol", transport.get_protocol())))
+
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        if sid not in self._subs:
-            return  # unsubscribed while it was on its way
-        try:
-            self._take(subject.decode(), data)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next message has to be read
-            await self._error_cb(error)
+        self.take(sid, subject, data)
 
 
-class _Parser(Parser):
-    """Takes messages that came whole and without headers; all else is the library's to judge."""
+class Shortcut(asyncio.Protocol):
+    """Takes messages without headers as they are received; all else, and what comes with it, is the library's to read.
 
-    async def parse(self, data: bytes = b"") -> None:
-        """Take what has been received; nothing here waits for anything."""
-        if self.state != AWAITING_CONTROL_LINE or self.buf:
-            await super().parse(data)
+    Args:
+        client: gets the messages.
+        library: what its connection was read by.
+    """
+
+    def __init__(self, client: NatsClient, library: asyncio.Protocol) -> None:
+        self._client = client
+        self._library = library
+        self._rest = b""  # beginning of a message
+
+    def data_received(self, data: bytes) -> None:
+        """Take the whole messages that data begins with."""
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        elif self._client.is_reading:
+            self._library.data_received(data)
             return
         position, end = 0, len(data)
         while data.startswith(_MESSAGE, position):
             line_end = data.find(_END, position)
+            if line_end < 0 and end - position < _LINE_BYTES:
+                self._rest = data[position:]
+                return
             line = data[position:line_end].split(b" ")
-            if line_end < 0 or len(line) != _WORDS or not (line[2].isdigit() and line[3].isdigit()):
+            if len(line) != _WORDS or not (line[2].isdigit() and line[3].isdigit()):
                 break
             start = line_end + len(_END)
             stop = start + int(line[3])
             if stop + len(_END) > end:
-                break
-            await self.nc._process_msg(int(line[2]), line[1], b"", data[start:stop], b"")  # noqa: SLF001 - its own
+                self._rest = data[position:]
+                return
+            self._client.take(int(line[2]), line[1], data[start:stop])
             position = stop + len(_END)
         if position < end:
-            await super().parse(data[position:])
+            self._library.data_received(data[position:])
+
+    # What else the event loop tells is the library's to hear.
+
+    def eof_received(self) -> bool | None:
+        return self._library.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._library.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._library.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._library.resume_writing()

@@ -29,7 +29,7 @@ from server.elsewhere import Elsewhere
 from server.room import EPHEMERAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from server.hub import Hub
     from server.stats import ServerStats
@@ -73,7 +73,8 @@ class Link(Protocol):
     def backlog(self) -> int:
         """Bytes that wait to be sent."""
 
-    def publish(self, subject: str, payload: bytes) -> None: ...
+    def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Send messages, each a subject and a payload."""
 
     def subscribe(self, subject: str) -> None: ...
 
@@ -216,38 +217,43 @@ class Node:
         self._is_waking = False
         changes, self._changes = self._changes, {}
         frames, self._frames = self._frames, {}
+        messages = []
         if changes:
             self._presence_number += 1
-            rooms = {
-                room: msgspec.structs.replace(change, members=self._members_here(room))
-                for room, change in changes.items()
-            }
-            self._send(NODES, bus.Presence(self._id, self._presence_number, rooms))
+            if self._link.is_connected:
+                rooms = {
+                    room: msgspec.structs.replace(change, members=self._members_here(room))
+                    for room, change in changes.items()
+                }
+                messages.append((NODES, bus.encode(bus.Presence(self._id, self._presence_number, rooms))))
         if frames:
             keep = self._policy()
             for room, entries in frames.items():
-                self._send_frames(room, keep(entries))
+                messages += self._batches(room, keep(entries))
+        self._publish(messages)
 
-    def _send_frames(self, room: str, entries: list[Entry]) -> None:
-        """Send a room's frames in as few messages as their size allows."""
+    def _batches(self, room: str, entries: list[Entry]) -> list[tuple[str, bytes]]:
+        """Return a room's frames in as few messages as their size allows."""
         subject = subject_of(room)
         most = self._link.max_payload // 2  # names and numbers take the rest
+        messages = []
         batch: list[Entry] = []
         size = 0
         for entry in entries:
             size += len(entry[1])
             if batch and size > most:
-                self._send_batch(subject, room, batch)
+                messages.append((subject, self._batch(subject, room, batch)))
                 batch, size = [], len(entry[1])
             batch.append(entry)
         if batch:
-            self._send_batch(subject, room, batch)
+            messages.append((subject, self._batch(subject, room, batch)))
+        return messages
 
-    def _send_batch(self, subject: str, room: str, entries: list[Entry]) -> None:
+    def _batch(self, subject: str, room: str, entries: list[Entry]) -> bytes:
         kinds, frames = [kind for kind, _ in entries], [frame for _, frame in entries]
         number = self._sent[subject]
         self._sent[subject] = number + len(entries)
-        self._publish(subject, bus.Batch(self._id, self._wall_ms(), room, number, kinds, frames))
+        return bus.encode(bus.Batch(self._id, self._wall_ms(), room, number, kinds, frames))
 
     def _policy(self) -> Callable[[list[Entry]], list[Entry]]:
         """Return what keeps of frames those that the bus can take now, and counts the others."""
@@ -276,11 +282,12 @@ class Node:
 
     def _send(self, subject: str, message: bus.BusMessage) -> None:
         if self._link.is_connected:
-            self._publish(subject, message)
+            self._publish([(subject, bus.encode(message))])
 
-    def _publish(self, subject: str, message: bus.BusMessage) -> None:
-        self._stats.bus_messages["sent"] += 1
-        self._link.publish(subject, bus.encode(message))
+    def _publish(self, messages: list[tuple[str, bytes]]) -> None:
+        if messages:
+            self._stats.bus_messages["sent"] += len(messages)
+            self._link.publish(messages)
 
     def _members_here(self, room: str) -> int:
         here = self._hub.rooms.get(room)

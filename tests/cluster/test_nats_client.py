@@ -7,9 +7,9 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
-from nats.protocol.parser import Parser
+from nats.aio.transport import TcpTransport
 
-from server.nats_client import NatsClient
+from server.nats_client import NatsClient, Shortcut
 
 PAYLOADS = st.binary(max_size=40) | st.sampled_from([b"\r\n", b"MSG a 1 1\r\nx\r\n", b"PING\r\n"])
 SUBJECTS = st.sampled_from([b"stampede.room.1", b"stampede.nodes"])
@@ -29,14 +29,31 @@ OTHERS = st.sampled_from([b"PING\r\n", b"PONG\r\n", b"+OK\r\n"])
 
 
 class Listener(NatsClient):
-    """A client that only notes what its parser finds."""
+    """A client without a connection, that notes what is found in what it is fed."""
 
     def __init__(self) -> None:
         super().__init__(lambda _subject, _payload: None)
         self.found: list[tuple[object, ...]] = []
+        self._transport = transport = TcpTransport()  # type: ignore[no-untyped-call] # the library's
+        self._reader = transport._io_reader = asyncio.StreamReader()
+        self._shortcut = Shortcut(self, asyncio.StreamReaderProtocol(self._reader))
 
-    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        self.found.append((sid, bytes(subject), bytes(reply), bytes(data), bytes(headers or b"")))
+    async def feed(self, chunk: bytes, *, by_library: bool, is_late: bool = False) -> None:
+        """Feed bytes to the shortcut, or to the library's parser alone; what is left to that may be read late."""
+        if by_library:
+            await self._ps.parse(chunk)
+            return
+        self._shortcut.data_received(chunk)
+        if not is_late:
+            await self.read()
+
+    async def read(self) -> None:
+        """Let the library read what was left to it, as its own loop does."""
+        if self._reader._buffer:  # type: ignore[attr-defined] # of no concern to others
+            await self._ps.parse(await self._reader.read(1 << 20))
+
+    def take(self, sid: int, subject: bytes, payload: bytes) -> None:
+        self.found.append((sid, bytes(subject), payload))
 
     async def _process_ping(self) -> None:
         self.found.append(("PING",))
@@ -45,12 +62,12 @@ class Listener(NatsClient):
         self.found.append(("PONG",))
 
 
-def parsed(chunks: list[bytes], *, by_library: bool) -> list[tuple[object, ...]]:
+def taken(chunks: list[bytes], late: list[bool], *, by_library: bool) -> list[tuple[object, ...]]:
     async def feed() -> list[tuple[object, ...]]:
         listener = Listener()
-        parser = Parser(listener) if by_library else listener._ps
-        for chunk in chunks:
-            await parser.parse(chunk)
+        for chunk, is_late in itertools.zip_longest(chunks, late, fillvalue=False):
+            await listener.feed(bytes(chunk), by_library=by_library, is_late=bool(is_late))
+        await listener.read()
         return listener.found
 
     return asyncio.run(feed())
@@ -59,11 +76,26 @@ def parsed(chunks: list[bytes], *, by_library: bool) -> list[tuple[object, ...]]
 @given(
     st.lists(MESSAGES | MESSAGES | WITH_REPLY | WITH_HEADERS | OTHERS, max_size=12),
     st.lists(st.integers(0, 600), max_size=8),
+    st.lists(st.booleans(), max_size=9),
 )
-def test_what_comes_is_taken_whole_and_in_its_order(commands: list[bytes], cuts: list[int]) -> None:
+def test_what_comes_is_taken_whole_and_in_its_order(commands: list[bytes], cuts: list[int], late: list[bool]) -> None:
     stream = b"".join(commands)
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     chunks = [stream[start:stop] for start, stop in itertools.pairwise(places)]
-    taken = parsed(chunks, by_library=False)
-    assert taken == parsed(chunks, by_library=True)
-    assert len(taken) == sum(command != b"+OK\r\n" for command in commands)
+    found = taken(chunks, late[: len(chunks)], by_library=False)
+    assert found == taken(chunks, [], by_library=True)
+    assert len(found) == sum(command != b"+OK\r\n" for command in commands)
+
+
+def test_a_plain_message_waits_for_nobody_however_it_is_cut() -> None:
+    message = b"MSG stampede.room.1 7 2\r\nhi\r\n"
+
+    async def feed() -> None:
+        listener = Listener()
+        for cut in range(len(b"MSG "), len(message)):
+            await listener.feed(message[:cut], by_library=False, is_late=True)
+            await listener.feed(message[cut:], by_library=False, is_late=True)
+            assert listener.found.pop() == (7, b"stampede.room.1", b"hi")
+            assert not listener.is_reading
+
+    asyncio.run(feed())

@@ -18,7 +18,7 @@ from server.stats import ServerStats
 from server.tick import Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 MAX_PAYLOAD = 4096
 ROOM = "x"
@@ -50,8 +50,8 @@ class Wire:
         self.out: deque[tuple[str, bytes]] = deque()
         self.subjects: set[str] = set()
 
-    def publish(self, subject: str, payload: bytes) -> None:
-        self.out.append((subject, payload))
+    def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        self.out += messages
 
     def subscribe(self, subject: str) -> None:
         self.subjects.add(subject)
