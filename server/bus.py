@@ -18,6 +18,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 import structlog
 from nats.errors import Error
 
@@ -60,8 +61,6 @@ class Bus:
         url: `nats://` or `tls://`, with user and password or a token in it if the server wants them.
         credentials: file with a user's JWT and seed, or None.
         node: id of this node.
-        receive: takes subject and payload of everything heard.
-        returned: called when the bus is back after it was away.
         clock: monotonic seconds.
     """
 
@@ -70,16 +69,11 @@ class Bus:
         url: str,
         credentials: Path | None,
         node: str,
-        *,
-        receive: Callable[[str, bytes], None],
-        returned: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._url = url
         self._credentials = credentials
         self._node = node
-        self._receive = receive
-        self._returned = returned
         self._clock = clock
         self._main = NatsClient(self._take)
         self._pulse = NatsClient(self._take_pulse_out)
@@ -93,6 +87,8 @@ class Bus:
         self._pulse_in = self._pulse_out = self._connected_at = clock()
         self._delay = 0.0
         self._is_away = False
+        self._receive: Callable[[str, bytes], None]
+        self._returned: Callable[[], None]
 
     @property
     def max_payload(self) -> int:
@@ -114,12 +110,17 @@ class Bus:
         """Bytes that wait to be sent."""
         return self._queued_bytes + int(self._main.pending_data_size)
 
-    async def start(self) -> None:
+    async def start(self, *, receive: Callable[[str, bytes], None], returned: Callable[[], None]) -> None:
         """Connect.
+
+        Args:
+            receive: takes subject and payload of everything heard.
+            returned: called when the bus is back after it was away.
 
         Raises:
             SettingsError: there is no such bus, or it does not let us in.
         """
+        self._receive, self._returned = receive, returned
         for client, name in ((self._main, "messages"), (self._pulse, "pulse")):
             await self._connect(client, name)
         await self._main.subscribe(self._inward)
@@ -237,6 +238,8 @@ class Bus:
         if subject != self._inward:
             try:
                 self._receive(subject, payload)
+            except msgspec.DecodeError:
+                log.warning("not a message of ours on the bus", subject=subject, size=len(payload))
             except Exception as error:  # noqa: BLE001 - whatever it is, the next message has to be read
                 log.error("bus", **cause(error))  # noqa: TRY400 - told by kind and place, it may quote the message
             return

@@ -65,15 +65,13 @@ class Batch(BusMessage, frozen=True, tag="batch"):
         sent_ms: wall clock of the sender.
         room: its name, EVERYONE or WATCHERS.
         number: frames that this node sent on this subject before these: a gap is a loss.
-        kinds: the `type` of each frame's message.
-        frames: complete WebSocket frames.
+        entries: the `type` of each message, and the complete WebSocket frame it is in.
     """
 
     sent_ms: float
     room: str
     number: int
-    kinds: list[str]
-    frames: list[bytes]
+    entries: list[tuple[str, bytes]]
 
 
 class Change(msgspec.Struct, array_like=True, frozen=True):

@@ -7,9 +7,6 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-import structlog
-
 from server.bus import Bus
 from server.elsewhere import BEAT_SECONDS
 from server.node import Node
@@ -21,8 +18,6 @@ if TYPE_CHECKING:
     from server.hub import Hub
     from server.stats import ServerStats
     from server.tick import Tick
-
-log = structlog.get_logger()
 
 _LOOKS_PER_BEAT: Final = 4
 """How often to look who has fallen silent: a node that died is forgotten soon after its last beat's time is over."""
@@ -54,7 +49,7 @@ class Cluster:
     ) -> None:
         id_ = secrets.token_hex(8)
         self._hub = hub
-        self._bus = Bus(url, credentials, id_, receive=self._receive, returned=self._returned, clock=clock)
+        self._bus = Bus(url, credentials, id_, clock)
         self._node = hub.relay = Node(
             id_,
             self._bus,
@@ -98,7 +93,7 @@ class Cluster:
         Raises:
             SettingsError: there is no bus.
         """
-        await self._bus.start()
+        await self._bus.start(receive=self._node.take, returned=self._node.resynchronise)
         self._node.begin()
         self._beats = asyncio.create_task(self._beat())
 
@@ -116,12 +111,3 @@ class Cluster:
             for _ in range(_LOOKS_PER_BEAT):
                 await asyncio.sleep(BEAT_SECONDS / _LOOKS_PER_BEAT)
                 self._node.forget_silent()
-
-    def _receive(self, subject: str, payload: bytes) -> None:
-        try:
-            self._node.take(subject, payload)
-        except msgspec.DecodeError:
-            log.warning("not a message of ours on the bus", subject=subject, size=len(payload))
-
-    def _returned(self) -> None:
-        self._node.resynchronise()

@@ -254,8 +254,10 @@ class Hub:
             room_name: where.
             entries: kind and frame of each message.
         """
-        room = self._audiences.get(room_name) or self.rooms.get(room_name)
-        if room:
+        room = self.rooms.get(room_name)
+        if room is None:
+            room = self._audiences.get(room_name)
+        if room is not None and room.members:
             now = self._clock()
             self._tick.is_crowded = len(entries) > 1
             for kind, frame in entries:

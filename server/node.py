@@ -130,8 +130,12 @@ class Node:
 
     def forward(self, room: str, kind: str, frame: bytes) -> None:
         """Pass a message on at the end of the tick."""
+        entries = self._frames.get(room)
+        if entries is not None:
+            entries.append((kind, frame))
+            return
+        self._frames[room] = [(kind, frame)]
         self._wake()
-        self._frames.setdefault(room, []).append((kind, frame))
 
     def came(self, room: str, user: str | None, *, by_name: bool) -> None:
         """Tell at the end of the tick that somebody joined here."""
@@ -250,10 +254,9 @@ class Node:
         return messages
 
     def _batch(self, subject: str, room: str, entries: list[Entry]) -> bytes:
-        kinds, frames = [kind for kind, _ in entries], [frame for _, frame in entries]
         number = self._sent[subject]
         self._sent[subject] = number + len(entries)
-        return bus.encode(bus.Batch(self._id, self._wall_ms(), room, number, kinds, frames))
+        return bus.encode(bus.Batch(self._id, self._wall_ms(), room, number, entries))
 
     def _policy(self) -> Callable[[list[Entry]], list[Entry]]:
         """Return what keeps of frames those that the bus can take now, and counts the others."""
@@ -305,10 +308,11 @@ class Node:
         self._stats.bus_messages["received"] += 1
         if message.node == self._id:
             return  # said on a connection that was given up; the bus keeps back only what comes from the present one
+        if type(message) is bus.Batch:
+            self._take_batch(subject, message)
+            return
         now = self._clock()
         match message:
-            case bus.Batch():
-                self._take_batch(subject, message)
             case bus.Presence():
                 if self.others.is_late(message):
                     return
@@ -328,13 +332,15 @@ class Node:
 
     def _take_batch(self, subject: str, batch: bus.Batch) -> None:
         heard = self._heard.setdefault(batch.node, {})
-        missed = batch.number - heard.get(subject, batch.number)
+        number, entries = batch.number, batch.entries
+        missed = number - heard.get(subject, number)
         if missed < 0:
             return  # late, from a connection that its node has given up: out of its turn, and counted as lost
-        self._stats.bus_dropped["lost"] += missed
-        heard[subject] = batch.number + len(batch.frames)
-        self._stats.bus_lag.observe(max(0.0, (self._wall_ms() - batch.sent_ms) / 1000))
-        entries = list(zip(batch.kinds, batch.frames, strict=True))
+        stats = self._stats
+        if missed:
+            stats.bus_dropped["lost"] += missed
+        heard[subject] = number + len(entries)
+        stats.bus_lag.observe(max(0.0, (self._wall_ms() - batch.sent_ms) / 1000))
         if self._link.delay > LATE_SECONDS:
             entries = self._without_the_ephemeral(entries)
         self._hub.hear(batch.room, entries)

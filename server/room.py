@@ -204,10 +204,11 @@ class Room:
     def _flush_at_once(self) -> None:
         outbox = self._outbox
         self._outbox = []
-        authors = {author for _, _, _, author in outbox}
-        if len(authors) == 1:  # as in a small room, and in a quiet one: nobody needs a join of its own
-            [author] = authors
-            data = b"".join([frame for frame, _, _, _ in outbox])
+        data, _, _, author = outbox[0]
+        # As in a small room, and in a quiet one: nobody needs a join of its own.
+        if len(outbox) == 1 or len({author for _, _, _, author in outbox}) == 1:
+            if len(outbox) > 1:
+                data = b"".join([frame for frame, _, _, _ in outbox])
             for member in self.members:
                 if member is not author:
                     write = member.write

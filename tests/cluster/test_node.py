@@ -219,7 +219,7 @@ def test_with_much_unsent_the_ephemeral_stays_behind_first_and_in_the_end_everyt
         here.say(ann, "hello")
         gained = {reason: count - before[reason] for reason, count in here.stats.bus_dropped.items()}
         assert {reason: count for reason, count in gained.items() if count} == dropped
-        kinds = [kind for _, payload in here.link.out for kind in decode(payload).kinds]  # type: ignore[union-attr] # batches
+        kinds = [kind for _, payload in here.link.out for kind, _ in decode(payload).entries]  # type: ignore[union-attr] # batches
         here.link.out.clear()
         assert len(kinds) == 2 - sum(dropped.values())
         assert not kinds or kinds[-1] == "chatMessage"
