@@ -20,6 +20,7 @@ import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -94,11 +95,11 @@ NODE_TERMS: Final = ("second", "message", "join", "write", "published", "heard",
 BUS_TERMS: Final = ("second", "in", "out")
 
 
-def count(scenario: Scenario, windows: int, seconds: float) -> list[dict[str, object]]:
-    """Return a row for each process of a scenario, the NATS server's last: CPU seconds and what they were spent on.
+Row = dict[str, object]
 
-    Of several windows each process' median one counts: others on the machine make some dear, and where clients were
-    held up what they send at once makes some cheap.
+
+def count(scenario: Scenario, windows: int, seconds: float) -> list[list[Row]]:
+    """Return, for each window, a row for each process, the NATS server's last: CPU seconds and what they went into.
 
     Raises:
         PeerError: a server did not start, or lost clients.
@@ -116,17 +117,22 @@ def count(scenario: Scenario, windows: int, seconds: float) -> list[dict[str, ob
         for crowd in scenario.crowds:
             stack.enter_context(_crowd(servers[crowd.node].url, crowd))
         time.sleep(WARM_UP_SECONDS)
-        taken = [_window(scenario, servers, bus, seconds) for _ in range(windows)]
-        return [sorted(each, key=_cost)[windows // 2] for each in zip(*taken, strict=True)]
+        return [_window(scenario, servers, bus, seconds) for _ in range(windows)]
 
 
-def _window(
-    scenario: Scenario, servers: Sequence[Running], bus: Nats | None, seconds: float
-) -> list[dict[str, object]]:
+def typical(windows: Sequence[Sequence[Row]]) -> list[Row]:
+    """Return each process' median window.
+
+    Others on the machine make some dear, and where clients were held up what they send at once makes some cheap.
+    """
+    return [sorted(each, key=_cost)[len(each) // 2] for each in zip(*windows, strict=True)]
+
+
+def _window(scenario: Scenario, servers: Sequence[Running], bus: Nats | None, seconds: float) -> list[Row]:
     looked = [_look(server.process.pid, partial(_page, server)) for server in servers]
     looked += [_look(bus.pid, partial(_told, bus))] if bus else []
     time.sleep(seconds)
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     for node, look in enumerate(looked):
         cpu, took, done = look()
         about = {"scenario": scenario.name, "nodes": scenario.nodes, "cpu": cpu}
@@ -152,7 +158,7 @@ def _look(pid: int, counters: Callable[[], dict[str, int]]) -> Callable[[], tupl
     return look
 
 
-def _cost(row: dict[str, object]) -> float:
+def _cost(row: Row) -> float:
     """Return CPU over all that was done for it."""
     return _number(row, "cpu") / sum(_number(row, name) for name in {*NODE_TERMS, *BUS_TERMS})
 
@@ -170,23 +176,23 @@ def _spent(scenario: Scenario, counted: dict[str, int], seconds: float) -> dict[
     }  # fmt: skip
 
 
-def fit(rows: Sequence[dict[str, object]], terms: Sequence[str]) -> dict[str, float]:
+def fit(rows: Sequence[Row], terms: Sequence[str]) -> dict[str, float]:
     """Return the CPU microseconds of each term that fit the rows' CPU best, relative errors squared."""
     table = [[_number(row, term) / _number(row, "cpu") for term in terms] for row in rows]
     found, _ = nnls(table, [1.0] * len(table))
     return {term: round(1e6 * float(value), 3) for term, value in zip(terms, found, strict=True)}
 
 
-def predicted(row: dict[str, object], terms: dict[str, float]) -> float:
+def predicted(row: Row, terms: dict[str, float]) -> float:
     """Return the CPU seconds that the terms make of a row."""
     return sum(_number(row, term) * value for term, value in terms.items()) / 1e6
 
 
-def _number(row: dict[str, object], name: str) -> float:
+def _number(row: Row, name: str) -> float:
     return float(str(row.get(name, 0)))
 
 
-def message_bytes(rows: Sequence[dict[str, object]]) -> float:
+def message_bytes(rows: Sequence[Row]) -> float:
     """Return the bytes of payload that a chat message has on the bus."""
     (row,) = (row for row in rows if (row["scenario"], row["node"]) == ("rooms of 20, over both", "nats"))
     return round(_number(row, "in_bytes") / _number(row, "in"), 1)
@@ -247,11 +253,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print rows and terms; exit code 0, or 2 with one line for what is unusable."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=0.6, help="length of each window (%(default)s)")
-    parser.add_argument("--windows", type=int, default=5, help="windows of each load (%(default)s)")
+    parser.add_argument("--windows", type=int, default=3, help="windows of each load in a round (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds over all loads, minutes apart (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     options = parser.parse_args(arguments)
     try:
-        rows = [row for each in SCENARIOS for row in count(each, options.windows, options.seconds)]
+        rounds = [[count(each, options.windows, options.seconds) for each in SCENARIOS] for _ in range(options.rounds)]
+        rows = [row for each in zip(*rounds, strict=True) for row in typical(list(chain.from_iterable(each)))]
         bus_terms = carrying()
     except (PeerError, OSError) as problem:
         print(problem, file=sys.stderr)
@@ -267,7 +275,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         row["predicted"] = round(predicted(row, node_terms), 4)
         print(f"{told}, by the terms {_number(row, 'predicted'):7.3f} s")
+    windows = options.rounds * options.windows
     report: dict[str, object] = {
+        "taken": f"median of {windows} windows of {options.seconds:g} seconds in {options.rounds} rounds",
         "node": node_terms,
         "bus": bus_terms,
         "message_bytes": message_bytes(rows),

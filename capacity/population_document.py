@@ -65,7 +65,9 @@ def _prose(figures: Mapping[str, Any], terms: population.Terms) -> dict[str, str
     fitted = [row for row in rows if row["nodes"] < _PREDICTED]
     ahead = [row for row in rows if row["nodes"] >= _PREDICTED]
     return {
+        r"(two, each process' )[^;]+(; two shared cores)": figures["taken"],
         r"(least squares over )\d+( processes)": str(len(fitted)),
+        r"(processes under )\d+( loads)": str(len({row["scenario"] for row in fitted})),
         r"(terms is within )\d+( %)": _worst([row for row in fitted if "silence" not in row["scenario"]], terms),
         r"(and within )\d+( %)": _worst(ahead, terms),
         r"(A chat message is )\d+( bytes)": f"{terms.message_bytes:.0f}",
