@@ -75,6 +75,7 @@ def dashboards() -> dict[str, Dashboard]:
             ),
             Row("Memory and files", (saturation.memory(12), saturation.files(12))),
             Row("Garbage and plain requests", process.garbage()),
+            Row("Workers on one port", process.workers()),
             Row("Bus between server processes", bus.panels()),
         ),
     }

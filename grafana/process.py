@@ -33,6 +33,30 @@ def releases() -> tuple[Panel, ...]:
     )  # fmt: skip
 
 
+def workers() -> tuple[Panel, ...]:
+    """Return how the workers fare, as their parent tells; empty without `--workers`, or where it is no target."""
+    return (
+        lines(
+            "Workers",
+            About(
+                "Server processes of each `--workers` that are up.",
+                "Below what was asked for: one has died and is being started again.",
+                "Its clients come back by themselves. If it stays low, read the log of the parent.",
+            ),
+            COUNT, Series(gauge("chat_workers"), "{{instance}}"), width=12,
+        ).height(6),
+        lines(
+            "Workers started again",
+            About(
+                "Workers that died and were started again, each second.",
+                "Anything but 0. Again and again: each time later, 30 s at most, until it stays up.",
+                "The log has the exit code. -9 is the system's own hand: look at memory before the fall.",
+            ),
+            EVENTS, Series(rate("chat_worker_restarts_total", by=("instance",)), "{{instance}}"), width=12,
+        ).height(6),
+    )  # fmt: skip
+
+
 def scrape(width: int = 6) -> Panel:
     """Return what being measured costs."""
     return lines(

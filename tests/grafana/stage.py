@@ -31,7 +31,7 @@ from tests.processes import start_server
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.faults._herd import Client
@@ -81,9 +81,9 @@ def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]
     server = start_server("--nats", nats.url, "--upload-dir", str(folder / "uploads"), *SERVER_FLAGS)
     try:
         with (
-            _neighbour(nats.url, server.url),
+            _neighbour(nats.url, server.url) as parent,
             _locust(server.url) as locust,
-            configured(_configuration(folder, server, locust), folder / "data") as url,
+            configured(_configuration(folder, (server.http, parent), locust), folder / "data") as url,
             Herd(server.url) as herd,
         ):
             prometheus = Prometheus(url, JOBS)
@@ -107,9 +107,9 @@ def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]
 
 
 @contextmanager
-def _neighbour(nats: str, url: str) -> Iterator[None]:
-    """Run another server process on the bus, in which somebody talks to a guest of the first."""
-    other = start_server("--nats", nats, "--drain-seconds", "0")
+def _neighbour(nats: str, url: str) -> Iterator[str]:
+    """Run two more server processes on the bus, in which somebody talks to a guest of the first; yield their parent."""
+    other = start_server("--nats", nats, "--drain-seconds", "0", "--workers", "2", "--metrics-port", "0")
     quiet = threading.Event()
     try:
         with ChatClient(url) as listener, ChatClient(other.url) as talker:
@@ -119,7 +119,7 @@ def _neighbour(nats: str, url: str) -> Iterator[None]:
             talking = threading.Thread(target=_talk, args=(talker, quiet))
             for thread in (listening, talking):
                 thread.start()
-            yield
+            yield other.first_lines[1].split()[-1]
             quiet.set()
             talking.join()
     finally:
@@ -139,13 +139,13 @@ def _listen(client: ChatClient) -> None:
             client.receive()
 
 
-def _configuration(folder: Path, server: RunningServer, locust: Generator) -> Path:
-    """Return the configuration for load tests as it is shipped, aimed at these two."""
+def _configuration(folder: Path, servers: Sequence[str], locust: Generator) -> Path:
+    """Return the configuration for load tests as it is shipped, aimed at these."""
     shipped = folder / "prometheus"
     shutil.copytree(ROOT / "metrics" / "prometheus", shipped)
-    for job, url in zip(JOBS, (server.http, locust.metrics), strict=True):
-        target = urllib.parse.urlsplit(url).netloc
-        (shipped / "targets" / f"{job}.yml").write_text(json.dumps([{"targets": [target]}]))  # JSON is YAML
+    for job, urls in zip(JOBS, (servers, [locust.metrics]), strict=True):
+        targets = [urllib.parse.urlsplit(url).netloc for url in urls]
+        (shipped / "targets" / f"{job}.yml").write_text(json.dumps([{"targets": targets}]))  # JSON is YAML
     return shipped / "loadtest.yml"
 
 
