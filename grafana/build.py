@@ -22,7 +22,7 @@ from grafana import (
     traffic,
     uploads,
 )
-from grafana.layout import LOADTEST_UID, Row, build
+from grafana.layout import LOADTEST_UID, PROCESS_UID, Row, build
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -65,7 +65,7 @@ def dashboards() -> dict[str, Dashboard]:
             Row("Requests", ledger.requests()),
         ),
         "process": build(
-            "stampede-process",
+            PROCESS_UID,
             "Process and bus",
             "Each server process: event loop, CPU, memory, files, garbage collection, plain requests; the bus between.",
             Row("Releases", process.releases()),

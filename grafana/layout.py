@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
 from grafana.common import DATASOURCE, Panel
-from grafana.promql import GENERATOR, SERVER
+from grafana.promql import GENERATOR, PARENT, SERVER
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TAG: Final = "stampede"
 SERVER_TAG: Final = "stampede-server"
 LOADTEST_UID: Final = "stampede-loadtest"
+PROCESS_UID: Final = "stampede-process"
 # Not narrowed by job or instance: a load test concerns whoever looks at the server it is aimed at.
 TEST_RUNS: Final = f"max({GENERATOR})"
 FIRING: Final = 'ALERTS{alertname=~"Chat.+", alertstate="firing"}'
@@ -31,12 +32,13 @@ class Row:
 
 
 def build(uid: str, title: str, about: str, *rows: Row) -> model.Dashboard:
-    """Return a dashboard in the classic form; only the one of load tests also offers the generator's processes."""
+    """Return a dashboard in the classic form; two offer more to pick from than servers: generators, or parents."""
     loadtest = uid == LOADTEST_UID
     made = dashboard.Dashboard(title).uid(uid).description(about).tags([TAG] if loadtest else [TAG, SERVER_TAG])
     made.readonly().timezone("browser").tooltip(model.DashboardCursorSync.CROSSHAIR)
     made.refresh("5s").time("now-15m", "now")
-    marks = f'{{__name__=~"{SERVER}|{GENERATOR}"}}' if loadtest else SERVER
+    others = {LOADTEST_UID: GENERATOR, PROCESS_UID: PARENT}
+    marks = f'{{__name__=~"{SERVER}|{others[uid]}"}}' if uid in others else SERVER
     made.variables(_variables(marks)).annotations(_annotations()).links(_links())
     ids = iter(range(1, 1000))
     for row in rows:

@@ -27,9 +27,10 @@ FOREIGN: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "python_gc_objects_collected_total": ("counter", ("generation",)),
     "python_gc_objects_uncollectable_total": ("counter", ("generation",)),
 }
-# Every process exports these; a server, or a generator, is what also exports its own mark.
+# Every process exports these; a server, a generator, or a parent of workers, is what also exports its own mark.
 SERVER: Final = "chat_build_info"
 GENERATOR: Final = "locust_test_running"
+PARENT: Final = "chat_workers"
 
 By = tuple[str, ...]
 
