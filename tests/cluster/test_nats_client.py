@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import TYPE_CHECKING, Any
 
+import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.transport import TcpTransport
 
 from server.nats_client import NatsClient, Shortcut
+from tests.cluster.conftest import Nats
+from tests.faults.certificates import Authority
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PAYLOADS = st.binary(max_size=40) | st.sampled_from([b"\r\n", b"MSG a 1 1\r\nx\r\n", b"PING\r\n"])
 SUBJECTS = st.sampled_from([b"stampede.room.1", b"stampede.nodes"])
@@ -99,3 +107,45 @@ def test_a_plain_message_waits_for_nobody_however_it_is_cut() -> None:
             assert not listener.is_reading
 
     asyncio.run(feed())
+
+
+@pytest.mark.parametrize("scheme", ["nats", "tls"])
+def test_the_way_is_short_on_a_real_connection_and_again_on_the_next(scheme: str, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    tls = ("--tls", "--tlscert", str(authority.certificate), "--tlskey", str(authority.key)) if scheme == "tls" else ()
+    nats = Nats(*tls)
+    options: dict[str, Any] = {"tls": authority.trust} if tls else {}
+
+    async def talk() -> None:
+        heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        again: asyncio.Queue[None] = asyncio.Queue()
+
+        async def note() -> None:
+            again.put_nowait(None)
+
+        client, other = NatsClient(lambda subject, payload: heard.put_nowait((subject, payload))), NatsClient(print)
+        for each in (client, other):
+            await each.connect(
+                nats.url, max_reconnect_attempts=-1, reconnect_time_wait=0, reconnected_cb=note, **options
+            )
+        await client.subscribe("s")
+        await client.flush()
+        for number in range(2):
+            assert isinstance(client._bare_transport.get_protocol(), Shortcut)
+            assert other.publish_now([("s", b"one %d" % number), ("t", b""), ("s", b"\r\n" * 100_000)])
+            assert await heard.get() == ("s", b"one %d" % number)
+            assert await heard.get() == ("s", b"\r\n" * 100_000)
+            if not number:
+                nats.kill()
+                await asyncio.to_thread(nats.start)
+                for _ in (client, other):
+                    await again.get()
+                await client.flush()
+        for each in (client, other):
+            await each.close()
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(asyncio.wait_for(talk(), 60))
+    finally:
+        nats.kill()

@@ -12,6 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from capacity import population
 from metrics.catalog import CATALOG
 from server.app import GOODBYE_SECONDS, UPLOAD_SECONDS
 from server.settings import Settings, parse
@@ -196,7 +197,11 @@ def test_the_autoscaler_asks_for_a_metric_that_there_is_and_leaves_room() -> Non
     assert "replicas" not in the("production", "Deployment", "stampede")["spec"]
     limit = settings_of(pod("production", "Deployment", "stampede")).max_connections
     assert limit is not None
-    assert 2 * int(asked["target"]["averageValue"]) <= limit  # one of two may go
+    target, pods = int(asked["target"]["averageValue"]), spec["maxReplicas"]
+    assert 2 * target <= limit  # one of two may go
+    terms = population.read_terms(ROOT / "docs" / "scaling.json")
+    used = population.node(population.Crowd(pods * target), pods).cpu(terms)
+    assert sum(used.values()) <= (1 - population.HEADROOM) * population.CORE
 
 
 def test_the_rules_know_the_job_that_is_scraped() -> None:
