@@ -209,6 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     options = parser.parse_args(arguments)
+    if options.turns < 2:
+        parser.error("--turns: two at least")
     costs, traffics = [], []
     try:
         for members in MEMBERS:
