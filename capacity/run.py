@@ -60,9 +60,8 @@ class CapacityRun:
     """One run, from the start of its processes to its report.
 
     Attributes:
-        steps: what was measured so far, by an earlier run too; kept when the run is cut short.
+        steps, storms: what was measured so far, by an earlier run too; kept when the run is cut short.
         missing: what cannot be measured in this run at all.
-        storms: those of a run with storms.
     """
 
     settings: Settings
@@ -278,8 +277,8 @@ class CapacityRun:
         partial = problem is not None
         answer = self.answer(ending)
         storms = self._storm_answer(ending)
-        if storms is not None:
-            answer = storm.told(answer, storms)
+        if self.settings.storm is not None and answer.supported_users:
+            answer = storm.told(answer, storms, self.settings.storm)
         target = self.settings.target_users
         return Report(
             status="partial" if partial else "complete",
