@@ -119,7 +119,7 @@ def _measured(
     console: Console, settings: Settings, command: str, earlier: Report | None, stops: Stops
 ) -> tuple[Report, CapacityError | None]:
     """Take a run to its end, its own or one that was forced on it; return its report and what forced it."""
-    display = open_display(console, "Stampede capacity run")
+    display = open_display(console, settings.title)
     steps, storms = measured_before(earlier)
     run = CapacityRun(settings, command, display, steps=steps, storms=storms)
     if earlier is not None:

@@ -113,7 +113,7 @@ def _setting(value: str | float, name: str) -> str:
         return value
     if isinstance(value, bool):
         return "yes"
-    if name == "headroom":
+    if name in ("headroom", "interval_width"):
         return _percent(value)
     return f"{value:g} s" if name in _SECONDS else _count(value)
 

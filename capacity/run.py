@@ -261,8 +261,8 @@ class CapacityRun:
             largest=self.settings.users_max,
             grain=self.settings.room_size or 1,
             given=self.settings.given,
-            width=0.05 if self.settings.thorough else 0.1,
-            confirmations=4 if self.settings.thorough else 2,
+            width=self.settings.interval_width,
+            confirmations=self.settings.confirmations,
         )
 
     def _step_s(self) -> float:
@@ -350,5 +350,7 @@ def settings_table(settings: Settings) -> dict[str, str | int | float | bool | N
         "headroom": settings.headroom if settings.target_users else None,
         "prometheus": settings.prometheus,
         "thorough": settings.thorough,
+        "interval_width": None if settings.given else settings.interval_width,
+        "confirmations": None if settings.given else settings.confirmations,
         "load": " ".join(settings.load_arguments()),
     }

@@ -111,10 +111,10 @@ def test_the_example_for_ci_lets_a_change_pass_and_fails_the_merge_that_costs_ca
     same = run_example(checkout, measure, quick)
     assert same.returncode == 0, same.stdout + same.stderr
     assert "not worse by more than 70 %" in same.stdout
-    settings = checkout / "capacity" / "target.py"
-    costly = settings.read_text().replace("{work_per_message:g}", "{work_per_message + 0.0005:g}")
-    assert costly != settings.read_text()
-    settings.write_text(costly)
+    target = checkout / "capacity" / "target.py"
+    costly = target.read_text().replace("{work_per_message:g}", "{work_per_message + 0.0005:g}")
+    assert costly != target.read_text()
+    target.write_text(costly)
     worse = run_example(checkout, measure, quick)
     assert worse.returncode == 99, worse.stdout + worse.stderr
     assert "worse by more than 70 %: 400 users: server CPU per delivery" in worse.stdout
