@@ -126,8 +126,8 @@ def test_on_paper_no_table_is_wider_than_the_page_and_no_chart_is_torn_apart(pag
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") == PAPER["width"]
     for table in page.locator("table").all():
-        assert table.evaluate("one => one.scrollWidth") <= PAPER["width"]
+        assert table.evaluate("one => one.getBoundingClientRect().right") <= PAPER["width"]
     for figure in page.locator("figure").all():
         assert figure.evaluate("one => getComputedStyle(one).breakInside") == "avoid"
-        assert figure.evaluate("one => one.offsetHeight") < PAPER["height"] / 3
+        assert figure.evaluate("one => one.getBoundingClientRect().height") < PAPER["height"] / 3
     assert page.evaluate(CUT) == []
