@@ -53,7 +53,7 @@ def _saturated(title: str, chart: str, goals: Mapping[str, float]) -> Row:
     return Row(title, "granted_per_s", "deliveries/s", chart=chart, goals=goals)
 
 
-def _frugal(title: str, chart: str) -> Row:
+def _frugal(title: str, chart: str = "") -> Row:
     goals = {BEST: 0.75, USUAL: 1.3}
     return Row(title, "per_cpu_s", "deliveries per CPU second", chart=chart, goals=goals)
 
@@ -79,10 +79,12 @@ WORKLOADS: Final = {
         Workload("big", chat(Load(200, 2, 160_000, batch=8)), (_BIG, _AGAIN)),
         Workload("medium", chat(Load(1000, 20, 160_000, batch=8)), (_MEDIUM, _AGAIN)),
         Workload("huge", chat(Load(5000, 1, 2000, sweep=0.01)), (_HUGE,)),
-        Workload("tens", chat(Load(200, 20, 8000)), (_frugal("200 clients in 20 rooms, 72 000/s", "Rooms of ten"),)),
+        Workload("tens", chat(Load(200, 20, 40_000)), (_frugal("200 clients in 20 rooms, saturated", "Rooms of ten"),)),
+        Workload("tens-paced", chat(Load(200, 20, 8000)), (_frugal("the same at 72 000/s"),)),
         Workload(
-            "pairs", chat(Load(200, 100, 15_000)), (_frugal("200 clients in 100 rooms, 15 000/s", "Rooms of two"),)
+            "pairs", chat(Load(200, 100, 60_000)), (_frugal("200 clients in 100 rooms, saturated", "Rooms of two"),)
         ),
+        Workload("pairs-paced", chat(Load(200, 100, 15_000)), (_frugal("the same at 15 000/s"),)),
         Workload(
             "latency",
             chat(Load(200, 2, 505, audit=True), PUNCTUAL),

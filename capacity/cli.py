@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
@@ -18,55 +17,51 @@ from rich.text import Text
 
 from capacity.commands import COMMANDS
 from capacity.display import open_display
-from capacity.errors import CapacityError, ExitCode, RunError, StoppedError, UsageError
-from capacity.resume import check_same, continued, earlier_report, without_resume
+from capacity.errors import CapacityError, ExitCode, RunError, UsageError
+from capacity.resume import check_same, continued, earlier_report, measured_before, without_resume
 from capacity.run import CapacityRun, settings_table
 from capacity.scaling import point_of, scaling_of
 from capacity.settings import read_settings
+from capacity.stops import Stops
 from capacity.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import FrameType
 
     from capacity.record import ProcessPoint, Report
     from capacity.search import Ending
     from capacity.settings import Settings
 
 
-_STOPS: Final = {
-    signal.SIGINT: ("interrupted by Ctrl-C", ExitCode.INTERRUPTED),
-    signal.SIGTERM: ("ended by SIGTERM", ExitCode.TERMINATED),
-}
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code; whatever goes wrong is one line on stderr."""
-    _heed_stops()
+    stops = Stops()
+    stops.heed()
     try:
         if arguments and arguments[0] in COMMANDS:
             return COMMANDS[arguments[0]](arguments[1:])
-        return _capacity(arguments)
+        return _capacity(arguments, stops)
     except CapacityError as error:
         _complain(error)
         return error.exit_code
 
 
-def _capacity(arguments: Sequence[str]) -> int:
+def _capacity(arguments: Sequence[str], stops: Stops) -> int:
     environment = dict(os.environ)
     settings = read_settings(arguments, environment)
-    earlier = None
-    if settings.resume is not None:
-        earlier = earlier_report(Path(settings.resume))
+    earlier, resumed = None, settings.resume
+    if resumed is not None:
+        earlier = earlier_report(Path(resumed))
         arguments = continued(earlier, without_resume(arguments))
         settings = read_settings(arguments, environment)
     folder = _report_folder(settings.report)
     console = Console()
     if len(settings.workers_list) > 1:
-        if earlier is not None:
-            raise UsageError(f"--resume goes on with one search: name its folder, such as {folder / 'workers-2'}")
-        return _several(console, settings, folder, arguments)
-    report, problem = _measured(console, settings, _command(arguments), earlier)
+        if resumed is not None:
+            begun = [str(place) for place in _places(settings, Path(resumed)).values() if place.exists()]
+            raise UsageError(f"--resume goes on with one search: name its folder, such as {(begun or [resumed])[-1]}")
+        return _several(console, settings, arguments, stops)
+    report, problem = _measured(console, settings, _command(arguments), earlier, stops)
     return _finish(console, settings, report, problem, folder)
 
 
@@ -74,38 +69,35 @@ def _command(arguments: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "capacity", *arguments])
 
 
-def _several(console: Console, settings: Settings, folder: Path, arguments: Sequence[str]) -> int:
+def _places(settings: Settings, folder: Path) -> dict[int, Path]:
+    """Return where the report of each search lies, by its number of server processes."""
+    return {workers: folder / f"workers-{workers}" for workers in settings.workers_list}
+
+
+def _several(console: Console, settings: Settings, arguments: Sequence[str], stops: Stops) -> int:
     """Search once for each number of server processes; the last report tells what they bring, too."""
+    folder = Path(settings.report)
+    reports: list[Report] = []
     points: list[ProcessPoint] = []
-    for workers in settings.workers_list:
-        name = f"workers-{workers}"
-        place = _report_folder(str(folder / name))
+    for workers, place in _places(settings, folder).items():
+        _report_folder(str(place))
         command = _command([*arguments, "--workers-list", str(workers), "--report", str(place)])
-        report, problem = _measured(console, replace(settings, workers_list=(workers,)), command, None)
+        report, problem = _measured(console, replace(settings, workers_list=(workers,)), command, None, stops)
         _write(report, place, pictures=False)
-        points.append(point_of(report, workers, name))
+        reports.append(report)
+        points.append(point_of(report, workers, place.name))
         if problem is not None:
             break
         console.print(f"{report.answer.sentence}\n", highlight=False, soft_wrap=True)
-    whole = msgspec.structs.replace(report, scaling=scaling_of(points), command=_command(arguments))
+    whole = msgspec.structs.replace(
+        # A search that was cut short before its first step must not hide what the one before it found.
+        next((one for one in reversed(reports) if one.steps), report),
+        status=report.status,
+        status_reason=report.status_reason,
+        scaling=scaling_of(points),
+        command=_command(arguments),
+    )
     return _finish(console, settings, whole, problem, folder)
-
-
-def _on_stop(number: int, _frame: FrameType | None) -> None:
-    """Stop in order, once: impatience must not keep us from ending what we started and writing the report."""
-    _ignore_stops()
-    text, code = _STOPS[signal.Signals(number)]
-    raise StoppedError(text, code)
-
-
-def _heed_stops() -> None:
-    for number in _STOPS:
-        signal.signal(number, _on_stop)
-
-
-def _ignore_stops() -> None:
-    for number in _STOPS:
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _complain(error: CapacityError) -> None:
@@ -124,24 +116,25 @@ def _report_folder(name: str) -> Path:
 
 
 def _measured(
-    console: Console, settings: Settings, command: str, earlier: Report | None
+    console: Console, settings: Settings, command: str, earlier: Report | None, stops: Stops
 ) -> tuple[Report, CapacityError | None]:
     """Take a run to its end, its own or one that was forced on it; return its report and what forced it."""
-    _heed_stops()
-    display = open_display(console, "Stampede capacity run")
-    run = CapacityRun(settings, command, display, steps=list(earlier.steps) if earlier else [])
+    display = open_display(console, settings.title)
+    steps, storms = measured_before(earlier)
+    run = CapacityRun(settings, command, display, steps=steps, storms=storms)
     if earlier is not None:
         check_same(earlier, settings_table(settings), run.level_texts, run.environment())
     ending: Ending | None = None
     problem: CapacityError | None = None
     with display:
         try:
+            stops.heed()
             ending = run.execute()
         except UsageError:
             raise  # nothing was measured: an older report in the folder stays
         except CapacityError as error:
             problem = error
-    _ignore_stops()
+    stops.remember()
     return run.report(ending, problem), problem
 
 

@@ -27,7 +27,7 @@ _LEAST_SHARE: Final = 0.01
 # How a run was measured, not what: these may differ.
 _FREE: Final = frozenset(
     {"steps", "bounded", "users_min", "users_max", "max_duration", "processes", "target_users", "headroom", "host",
-     "prometheus", "thorough"}
+     "prometheus", "thorough", "interval_width", "confirmations"}
 )  # fmt: skip
 
 

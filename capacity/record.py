@@ -187,6 +187,7 @@ class ProcessPoint(msgspec.Struct, frozen=True, kw_only=True):
         workers: how many there were; the rest as in the answer of that search.
         deliveries_per_s: at the highest level that held, each time it did.
         server_cores: which they ran on; `shared`: with the load generator.
+        cut_short: before its search had come to its end.
         folder: where the report of that search lies, below this one's.
     """
 
@@ -198,6 +199,7 @@ class ProcessPoint(msgspec.Struct, frozen=True, kw_only=True):
     deliveries_per_s: list[float]
     server_cores: list[int] | None
     shared: bool
+    cut_short: bool = False
     folder: str
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SYMBOLS: Final = {"pass": "●", "fail": "▼", "invalid": "□"}
 _NARROW_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
+_SECONDS: Final = frozenset({"max_duration", "settle", "window", "work_per_message"})
 _ABSENT: Final = "\N{EN DASH}"
 
 
@@ -72,6 +73,7 @@ def page_environment() -> jinja2.Environment:
         "prose": _prose,
         "about": _about,
         "sentence": _sentence,
+        "setting": _setting,
     }
     environment.filters.update(filters)
     return environment
@@ -104,6 +106,16 @@ def _estimate(value: Interval) -> str:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def _setting(value: str | float, name: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes"
+    if name in ("headroom", "interval_width"):
+        return _percent(value)
+    return f"{value:g} s" if name in _SECONDS else _count(value)
 
 
 def _ms(value: float | None) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from capacity.record import Environment
+    from capacity.record import Environment, StepRecord, StormRecord
 
 # What may differ between a run and its continuation: how long it lasts, and where it leaves its report.
 _FREE: Final = frozenset({"max_duration", "users_max", "target_users", "headroom"})
@@ -41,6 +41,13 @@ def continued(earlier: Report, arguments: Sequence[str]) -> list[str]:
     words = shlex.split(earlier.command)
     before = words[len(_PREFIX) :] if words[: len(_PREFIX)] == _PREFIX else []
     return [*before, *arguments]
+
+
+def measured_before(earlier: Report | None) -> tuple[list[StepRecord], list[StormRecord]]:
+    """Return the steps and storms that need not be taken again."""
+    if earlier is None:
+        return [], []
+    return list(earlier.steps), list(earlier.storm.storms) if earlier.storm else []
 
 
 def without_resume(arguments: Sequence[str]) -> list[str]:

@@ -60,9 +60,8 @@ class CapacityRun:
     """One run, from the start of its processes to its report.
 
     Attributes:
-        steps: what was measured so far, by an earlier run too; kept when the run is cut short.
+        steps, storms: what was measured so far, by an earlier run too; kept when the run is cut short.
         missing: what cannot be measured in this run at all.
-        storms: those of a run with storms.
     """
 
     settings: Settings
@@ -262,8 +261,8 @@ class CapacityRun:
             largest=self.settings.users_max,
             grain=self.settings.room_size or 1,
             given=self.settings.given,
-            width=0.05 if self.settings.thorough else 0.1,
-            confirmations=4 if self.settings.thorough else 2,
+            width=self.settings.interval_width,
+            confirmations=self.settings.confirmations,
         )
 
     def _step_s(self) -> float:
@@ -278,8 +277,8 @@ class CapacityRun:
         partial = problem is not None
         answer = self.answer(ending)
         storms = self._storm_answer(ending)
-        if storms is not None:
-            answer = storm.told(answer, storms)
+        if self.settings.storm is not None and answer.supported_users:
+            answer = storm.told(answer, storms, self.settings.storm)
         target = self.settings.target_users
         return Report(
             status="partial" if partial else "complete",
@@ -351,5 +350,7 @@ def settings_table(settings: Settings) -> dict[str, str | int | float | bool | N
         "headroom": settings.headroom if settings.target_users else None,
         "prometheus": settings.prometheus,
         "thorough": settings.thorough,
+        "interval_width": None if settings.given else settings.interval_width,
+        "confirmations": None if settings.given else settings.confirmations,
         "load": " ".join(settings.load_arguments()),
     }

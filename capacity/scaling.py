@@ -39,34 +39,40 @@ def point_of(report: Report, workers: int, folder: str) -> ProcessPoint:
         deliveries_per_s=held,
         server_cores=cores,
         shared=cores is not None and cores == environment.generator_cores,
+        cut_short=report.status == "partial",
         folder=folder,
     )
 
 
 def scaling_of(points: Sequence[ProcessPoint]) -> Scaling | None:
-    """Return what the points say together, or None for fewer than two that held anything."""
+    """Return what the points say together, or None for fewer than two, or where none held anything."""
     held = sorted((point for point in points if point.deliveries_per_s), key=lambda point: point.workers)
-    if len(held) < 2:
+    if len(points) < 2 or not held:
         return None
     first = held[0]
     one = mean(first.deliveries_per_s) / first.workers
     efficiency = [mean(point.deliveries_per_s) / point.workers / one for point in held]
-    whole = [point for point in held if point.first_failing_users is not None]
+    whole = [point for point in held if _reached(point)]
     law = fit_usl([(float(point.workers), rate) for point in whole for rate in point.deliveries_per_s])
     return Scaling(
         points=held,
         efficiency=efficiency,
         sigma=law.sigma.value if law else None,
         kappa=law.kappa.value if law else None,
-        lines=[*_gains(held, efficiency), *_doubts(held), *_law(whole, efficiency, held)],
+        lines=[*_gains(held, efficiency), *_doubts(points), *_law(whole, efficiency, held)],
     )
+
+
+def _reached(point: ProcessPoint) -> bool:
+    """Tell whether the limit of so many processes was found."""
+    return point.first_failing_users is not None and not point.cut_short
 
 
 def _gains(points: Sequence[ProcessPoint], efficiency: Sequence[float]) -> list[str]:
     base = points[0]
     lines = []
     for point, share in zip(points[1:], efficiency[1:], strict=True):
-        least = "" if point.first_failing_users is not None else "at least "
+        least = "" if _reached(point) else "at least "
         gain = share * point.workers / base.workers
         before = f"{base.workers} {'holds' if base.workers == 1 else 'hold'} {count(base.supported_users)}"
         lines.append(
@@ -78,9 +84,14 @@ def _gains(points: Sequence[ProcessPoint], efficiency: Sequence[float]) -> list[
 
 def _doubts(points: Sequence[ProcessPoint]) -> list[str]:
     lines = []
-    if limited := [str(point.workers) for point in points if point.first_failing_users is None]:
+    held = [point for point in points if point.deliveries_per_s]
+    if nothing := [str(point.workers) for point in points if not point.deliveries_per_s]:
+        lines.append(f"with {listing(nothing)} nothing was measured that held")
+    if cut := [str(point.workers) for point in held if point.cut_short]:
+        lines.append(f"with {listing(cut)} the search was cut short: it holds at least that")
+    if limited := [str(point.workers) for point in held if not (point.cut_short or _reached(point))]:
         lines.append(f"with {listing(limited)} the server's limit was not reached: it holds at least that")
-    if shared := [str(point.workers) for point in points if point.shared]:
+    if shared := [str(point.workers) for point in held if point.shared]:
         lines.append(
             f"with {listing(shared)} there was no core for the load generator alone: both sides shared all cores, so "
             "this is what the machine takes, not what the processes could"

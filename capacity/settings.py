@@ -89,6 +89,24 @@ class Settings:
         """How many processes the bundled server has in this search."""
         return self.workers_list[-1]
 
+    @property
+    def interval_width(self) -> float:
+        """How narrow the interval of the answer is to be, as a share of its lower end."""
+        return 0.05 if self.thorough else 0.1
+
+    @property
+    def confirmations(self) -> int:
+        """How often the answer is to pass again."""
+        return 4 if self.thorough else 2
+
+    @property
+    def title(self) -> str:
+        """What kind of run this is, in words."""
+        if not self.thorough:
+            return "Stampede capacity run"
+        width, times = self.interval_width * 100, self.confirmations
+        return f"Stampede capacity run, thorough: {self.window:g} s windows, to {width:g} %, confirmed {times} times"
+
     def load_arguments(self) -> list[str]:
         """Return Locust's arguments for the load: who the users are and what they do."""
         rooms = ["--rooms", str(self.rooms)] if self.rooms else ["--room-size", str(self.room_size)]
@@ -231,7 +249,11 @@ def _parser() -> configargparse.ArgumentParser:
     add("--users-min", metavar="USERS", type=_positive(int), default=200, help="first level of the search")
     add("--users-max", metavar="USERS", type=_positive(int), default=20_000, help="highest level of the search")
     add("--max-duration", metavar="SECONDS", type=_positive(float), default=150.0, help="time for the search")
-    add("--thorough", action="store_true", help="half an hour for an answer that machines are bought by")
+    add(
+        "--thorough",
+        action="store_true",
+        help="at most half an hour, for an answer that machines are bought by: longer windows, more confirmations",
+    )
     add("--resume", metavar="DIR", help="go on with the run whose report is in DIR, with its options")
     add("--target-users", metavar="USERS", type=_positive(int), help="also say what this many users need")
     add("--headroom", metavar="SHARE", type=_share, default="30%", help="share of a process that sizing leaves free")

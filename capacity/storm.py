@@ -129,18 +129,25 @@ def line(storm: StormRecord) -> str:
     return f"{storm.share:>7} % ({storm.dropped} of {storm.users} users) {storm.verdict:7}  resynced: {back}{why}"
 
 
-def told(answer: Answer, storm: StormAnswer) -> Answer:
-    """Return the answer of a run with storms: what they came to in place of the level that was held."""
-    if storm.share is None:
-        headline, label = "0 %", f"of {count(storm.users)} users may reconnect at once"
+def told(answer: Answer, storm: StormAnswer | None, users: int) -> Answer:
+    """Return the answer of a run with storms: what they came to, in place of the level that was held for them."""
+    label = f"of {count(users)} users may reconnect at once"
+    if storm is None:
+        headline, label, sentence = "?", f"{label}: not measured", "No storm was measured."
     else:
-        least = "" if storm.failing_share is not None or storm.share == WHOLE else "≥ "
-        headline = f"{least}{storm.share} %"
-        doubt = " and confirmed" if storm.confirmed else ", not confirmed"
-        label = f"of {count(storm.users)} users may reconnect at once, measured{doubt}"
+        headline, sentence = _headline(storm), storm.sentence
+        if storm.share is not None:
+            label += f", measured{' and confirmed' if storm.confirmed else ', not confirmed'}"
     return msgspec.structs.replace(
-        answer, headline=headline, headline_label=label, sentence=f"{answer.sentence} {storm.sentence}"
+        answer, headline=headline, headline_label=label, sentence=f"{answer.sentence} {sentence}"
     )
+
+
+def _headline(storm: StormAnswer) -> str:
+    if storm.share is None:
+        return "?" if storm.failing_share is None else f"< {storm.failing_share} %"
+    least = "" if storm.failing_share is not None or storm.share == WHOLE else "≥ "
+    return f"{least}{storm.share} %"
 
 
 def trials_of_storms(storms: Sequence[StormRecord]) -> list[Trial]:
@@ -172,9 +179,8 @@ def storm_answer(
         levels=list(levels),
         storms=list(storms),
         ending=ending.value if ending else "cut short",
-        sentence=_sentence(
-            storms, found.low, failing, users=users, levels=levels, backoff=backoff, confirmed=confirmed
-        ),
+        sentence=("" if ending else "Cut short; so far: ")
+        + _sentence(storms, found.low, failing, users=users, levels=levels, backoff=backoff, confirmed=confirmed),
     )
 
 
@@ -189,14 +195,13 @@ def _sentence(
     confirmed: bool,
 ) -> str:
     within = listing(list(levels))
-    if not storms:
-        return "No storm was measured."
-    if not low:
-        last = failing[-1] if failing else storms[-1]
+    if not low and failing:
         return (
-            f"Of {count(users)} users not even {last.share} % may reconnect at once (backoff {backoff}) within "
-            f"{within}: {'; '.join(last.reasons)}."
+            f"Of {count(users)} users not even {failing[-1].share} % may reconnect at once (backoff {backoff}) within "
+            f"{within}: {'; '.join(failing[-1].reasons)}."
         )
+    if not low:
+        return f"Not even a storm of {storms[-1].share} % could be judged: {'; '.join(storms[-1].reasons)}."
     held = [storm for storm in storms if storm.share == low and storm.verdict == Outcome.PASS]
     who = f"{low} % of {count(users)} users ({count(held[-1].dropped)} of them)"
     doubt = "" if confirmed else " (measured, not confirmed)"

@@ -159,7 +159,9 @@ def _judge(
         if others is not None:
             return Verdict(Outcome.INVALID, (others, *failed), notes)
         aside = tuple(f"{reason.text}, too little to explain the rest" for reason in lagging)
-        return Verdict(Outcome.FAIL, tuple(failed), notes + aside)
+        # An overloaded server may not even tell its metrics: that explains what the step does not know of it.
+        silent = tuple(reason.text for reason in _silent(client, server))
+        return Verdict(Outcome.FAIL, tuple(failed), notes + aside + silent)
     unproven = [*_offered(client, limits), *missing, *_silent(client, server)]
     return Verdict(Outcome.INVALID if unproven else Outcome.PASS, tuple(unproven), notes)
 

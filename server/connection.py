@@ -1,17 +1,22 @@
 """A connection: a thin shell around websockets' Sans-I/O protocol; bytes in, frames out.
 
-The library does control frames and the close handshake. Here: text is checked to be UTF-8 and handed on at once,
-fragments are put together, and everything that takes time is bounded.
+The library does control frames and the close handshake; it is made when the first frame comes that only it may judge,
+since most connections only chat, and it is half of what an idle one would hold. Here: text is checked to be UTF-8 and
+handed on at once, fragments are put together, and everything that takes time is bounded.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.speedups import apply_mask
 
 from server.causes import cause
 from server.errors import REASON_BY_SENT_CODE, CloseReason
@@ -21,8 +26,6 @@ from server.sending import PING_PAYLOAD, Sending
 
 if TYPE_CHECKING:
     import asyncio
-
-    from websockets.server import ServerProtocol
 
     from server.endpoints import Endpoint
     from server.gate import Gate
@@ -36,9 +39,19 @@ SLICE_FRAMES: Final = 512
 
 AFTER_END_BYTES: Final = 256 * 1024  # that a peer may still send when nothing of it counts any more
 _PONG: Final = 0x80 | Opcode.PONG
+_MASKED: Final = 0x80
+_LONGEST_CONTROL: Final = 125  # bytes (RFC 6455, section 5.5)
 _GOODBYE: Final = bytes((0x80 | Opcode.CLOSE,))
 
 log = structlog.get_logger()
+
+_quiet = logging.getLogger("stampede.websockets")  # the library's own per-connection lines would double ours
+_quiet.setLevel(logging.ERROR)
+
+
+def library(max_size: int, state: State) -> ServerProtocol:
+    """Return websockets' half of a connection."""
+    return ServerProtocol(state=state, max_size=max_size, logger=_quiet)
 
 
 class Connection(Sending):
@@ -54,10 +67,10 @@ class Connection(Sending):
         "_fragments",
         "_hearing",
         "_holds",
+        "_library",
         "_messages_in",
         "_opened_at",
         "_patience",
-        "_protocol",
         "_reason",
         "_splitter",
         "beat_slot",
@@ -65,9 +78,11 @@ class Connection(Sending):
         "ping_due",
     )
 
-    def __init__(self, gate: Gate, transport: asyncio.Transport, protocol: ServerProtocol, admitted: Admitted) -> None:
+    def __init__(
+        self, gate: Gate, transport: asyncio.Transport, admitted: Admitted, protocol: ServerProtocol | None = None
+    ) -> None:
         super().__init__(gate, transport)
-        self._protocol = protocol
+        self._library = protocol
         self._admitted = admitted
         self._splitter = FrameSplitter(masked=True, max_size=admitted.path.max_size, most=SLICE_FRAMES)
         self._endpoint: Endpoint = admitted.path.endpoint(self, gate.services, admitted.username)
@@ -132,10 +147,11 @@ class Connection(Sending):
         services.stats.session_duration.observe(seconds)
         self._log_life(seconds)
         # What refers back to this, lest thousands who go at once wait for the cycle collector.
-        self._protocol.parser.close()
-        if self._protocol.parser_exc is not None:
-            self._protocol.parser_exc.__traceback__ = self._protocol.parser_exc.__context__ = None
-        del self._endpoint, self._protocol
+        if self._library is not None:
+            self._library.parser.close()
+            if self._library.parser_exc is not None:
+                self._library.parser_exc.__traceback__ = self._library.parser_exc.__context__ = None
+        del self._endpoint, self._library
 
     @property
     def is_busy(self) -> bool:
@@ -205,6 +221,12 @@ class Connection(Sending):
 
     # --- WebSocket ---
 
+    @property
+    def _protocol(self) -> ServerProtocol:
+        if self._library is None:
+            self._library = library(self._admitted.path.max_size, State.OPEN)
+        return self._library
+
     def _handle(self, data: bytes, now: float) -> None:
         try:
             items = self._splitter.split(data)
@@ -237,6 +259,10 @@ class Connection(Sending):
         """Let the protocol look at a frame, and act on what it says."""
         if not self._hearing and not frame.startswith(_GOODBYE):
             return  # only a goodbye is still of interest
+        if self._library is None and frame[0] == _PONG and _MASKED <= frame[1] <= _MASKED + _LONGEST_CONTROL:
+            self._take_pong(apply_mask(frame[6:], frame[2:6]), now)
+            self._endpoint.odd(len(frame), now)
+            return
         protocol = self._protocol
         protocol.receive_data(frame)
         for event in protocol.events_received():
@@ -255,9 +281,7 @@ class Connection(Sending):
         """Take a frame that the protocol found good; pings and closes it has answered already."""
         endpoint = self._endpoint
         if frame.opcode is Opcode.PONG:
-            if self._ping_sent_at and frame.data == PING_PAYLOAD:
-                self._gate.services.stats.ping_rtt.observe(now - self._ping_sent_at)
-                self._ping_sent_at = 0.0
+            self._take_pong(bytes(frame.data), now)
             return
         if frame.opcode is Opcode.BINARY and frame.fin:
             self._messages_in += 1
@@ -277,6 +301,11 @@ class Connection(Sending):
             self._fragments = None
             self._messages_in += 1
             (endpoint.text if message.is_text else endpoint.binary)(message.whole(), now)
+
+    def _take_pong(self, payload: bytes, now: float) -> None:
+        if self._ping_sent_at and payload == PING_PAYLOAD:
+            self._gate.services.stats.ping_rtt.observe(now - self._ping_sent_at)
+            self._ping_sent_at = 0.0
 
     def _fail(self, reason: CloseReason, text: str) -> None:
         """Fail the connection (RFC 6455, section 7.1.7): close frame, end of stream, no further reading."""

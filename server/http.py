@@ -51,6 +51,11 @@ def serialize(answer: Answer) -> Response:
     return Response(answer.status, HTTPStatus(answer.status).phrase, headers, answer.body)
 
 
+def end_of_head(received: bytes) -> int:
+    """Return the length of the complete head that a request starts with; 0 while it is incomplete."""
+    return received.find(_END_OF_HEAD) + len(_END_OF_HEAD) if _END_OF_HEAD in received else 0
+
+
 def judge_head(received: bytes) -> int | Answer:
     """Look at the start of a request, before anything parses it.
 
@@ -58,8 +63,8 @@ def judge_head(received: bytes) -> int | Answer:
         The length of the complete head; 0 while it is incomplete; or an answer, for requests that the WebSocket
         library's parser would drop without one (RFC 9110: other methods 405, bodies 413, long heads 431).
     """
-    end = received.find(_END_OF_HEAD) + len(_END_OF_HEAD)
-    if end < len(_END_OF_HEAD):
+    end = end_of_head(received)
+    if not end:
         if len(received) > MAX_HEAD_BYTES:
             return plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         return 0

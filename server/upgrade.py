@@ -14,39 +14,37 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 from websockets.utils import accept_key
 
-MAX_LINE_BYTES: Final = 8000  # the library takes 8192
+MAX_BYTES: Final = 8000  # the library takes 8192 in each line
 MAX_LINES: Final = 100  # the library takes 128 headers
+_PLAIN: Final = re.compile(rb"GET ([!-~]+) HTTP/1\.1\r\n((?:[A-Za-z0-9][A-Za-z0-9-]*:[ -~]*\r\n)+)\r\n")
 _CONNECTION: Final = frozenset({"upgrade", "keep-alive, upgrade"})
 _KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64 (RFC 6455, section 4.1)
+_OF_A_BODY: Final = frozenset({"content-length", "transfer-encoding"})
 
 
 def read_upgrade(head: bytes) -> Request | None:
     """Return the request in a complete head if it is a plain one for a WebSocket; else the library has to look."""
-    if not head.isascii():
+    plain = _PLAIN.fullmatch(head) if len(head) <= MAX_BYTES else None
+    if plain is None:
         return None
-    request_line, *lines = head[:-4].decode().split("\r\n")
-    words = request_line.split(" ")
-    if len(words) != 3 or words[0] != "GET" or words[2] != "HTTP/1.1" or not words[1].isprintable():
-        return None
-    if len(lines) > MAX_LINES or len(request_line) > MAX_LINE_BYTES:
-        return None
+    lines = plain[2].decode().split("\r\n")
+    lines.pop()
     headers = Headers()
     values: dict[str, str] = {}
     for line in lines:
-        name, colon, value = line.partition(":")
-        value = value.strip(" \t")
-        if not (colon and name.replace("-", "").isalnum() and value.isprintable() and len(line) <= MAX_LINE_BYTES):
-            return None
+        name, _, value = line.partition(":")
+        value = value.strip(" ")
         values[name.lower()] = value
         headers.set_insecure(name, value)
     asks = (
-        len(values) == len(lines)
+        len(values) == len(lines) <= MAX_LINES
         and values.get("upgrade", "").lower() == "websocket"
         and values.get("connection", "").lower() in _CONNECTION
         and values.get("sec-websocket-version") == "13"
         and _KEY.fullmatch(values.get("sec-websocket-key", ""))
+        and _OF_A_BODY.isdisjoint(values)
     )
-    return Request(words[1], headers) if asks else None
+    return Request(plain[1].decode(), headers) if asks else None
 
 
 def accept_upgrade(request: Request) -> bytes:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
-from server.connection import Connection
-from server.http import Answer, judge_head, plain, serialize
+from server.connection import Connection, library
+from server.http import Answer, end_of_head, judge_head, plain, serialize
 from server.limits import FULL
 from server.upgrade import accept_upgrade, read_upgrade
 
 if TYPE_CHECKING:
     from websockets.http11 import Request
+    from websockets.server import ServerProtocol
 
     from server.gate import Gate
     from server.handshake import Admitted
@@ -26,9 +25,6 @@ HANDSHAKE_SECONDS: Final = 10.0
 
 CLOSE_SECONDS: Final = 5.0
 """How long a peer may take to close after an answer before it is cut off."""
-
-_quiet = logging.getLogger("stampede.websockets")  # the library's own per-connection lines would double ours
-_quiet.setLevel(logging.ERROR)
 
 
 class Visitor(asyncio.Protocol):
@@ -60,11 +56,16 @@ class Visitor(asyncio.Protocol):
             return
         self._head += data
         head = self._head
+        end = end_of_head(head)
+        request = read_upgrade(head[:end]) if end else None
+        if request is not None:
+            self._answer_plain(request, head[end:])
+            return
         verdict = judge_head(head)
         if isinstance(verdict, Answer):
             self._answer_unread(verdict)
         elif verdict:
-            self._read_request(head[:verdict], head[verdict:])
+            self._read_unusual(head[:verdict], head[verdict:])
 
     def eof_received(self) -> bool:
         """Close our side too when the peer has closed its own."""
@@ -79,23 +80,18 @@ class Visitor(asyncio.Protocol):
         """Cut the connection."""
         self._transport.abort()
 
-    def _read_request(self, head: bytes, rest: bytes) -> None:
-        request = read_upgrade(head)
-        if request is None:
-            self._read_unusual(head, rest)
-            return
+    def _answer_plain(self, request: Request, rest: bytes) -> None:
         verdict = self._judge(request)
         if isinstance(verdict, Answer):
             self._answer(verdict)
-            return
-        protocol = ServerProtocol(state=State.OPEN, max_size=verdict.path.max_size, logger=_quiet)
-        self._upgrade(protocol, verdict, accept_upgrade(request), rest)
+        else:
+            self._upgrade(verdict, accept_upgrade(request), rest)
 
     def _read_unusual(self, head: bytes, rest: bytes) -> None:
         """Let the library read a request: one for a page, or for a WebSocket in other words than the plain ones."""
         door = self._gate.door
         path = head.split(b" ", 2)[1].decode("latin-1")
-        protocol = ServerProtocol(max_size=door.largest_message(path), logger=_quiet)
+        protocol = library(door.largest_message(path), State.CONNECTING)
         protocol.receive_data(head)
         requests = protocol.events_received()
         if not requests:  # the library could not read it
@@ -112,16 +108,16 @@ class Visitor(asyncio.Protocol):
             self._finish(response.serialize())
             return
         protocol.send_response(response)
-        self._upgrade(protocol, verdict, b"".join(protocol.data_to_send()), rest)
+        self._upgrade(verdict, b"".join(protocol.data_to_send()), rest, protocol)
 
     def _judge(self, request: Request) -> Answer | Admitted:
         peer = self._transport.get_extra_info("peername") or ("",)
         return self._gate.door.judge(request, str(peer[0]))
 
-    def _upgrade(self, protocol: ServerProtocol, admitted: Admitted, answer: bytes, rest: bytes) -> None:
+    def _upgrade(self, admitted: Admitted, answer: bytes, rest: bytes, protocol: ServerProtocol | None = None) -> None:
         """Answer, and let a connection take over."""
         self._timer.cancel()
-        connection = Connection(self._gate, self._transport, protocol, admitted)
+        connection = Connection(self._gate, self._transport, admitted, protocol)
         self._transport.set_protocol(connection)
         self._gate.replace(self, connection)
         connection.open(answer)

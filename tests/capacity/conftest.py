@@ -40,11 +40,15 @@ class Run:
 
     def await_verdict(self, text: str) -> None:
         """Read the run's output up to the first step whose line holds the text."""
+        self.await_line(" users ", text)
+
+    def await_line(self, *texts: str) -> None:
+        """Read the run's output up to the first line that holds all of the texts."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if " users " in line and text in line:
+            if all(text in line for text in texts):
                 return
-        pytest.fail(f"the run ended before such a step: {self.wait()}")
+        pytest.fail(f"the run ended before such a line: {self.wait()}")
 
     def child(self, module: str) -> psutil.Process:
         """Return the process that runs a module for it."""

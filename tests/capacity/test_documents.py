@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -54,28 +55,87 @@ def test_every_command_shown_is_understood(line: str, capsys: pytest.CaptureFixt
     assert all(word in shown for word in words if word.startswith("--"))
 
 
-def test_the_example_for_ci_is_a_workflow_whose_lines_a_shell_understands() -> None:
+def ci_steps() -> tuple[dict[str, str], str, str]:
+    """Return the environment of the example for CI, and its two scripts: both sides installed, both measured."""
     (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
     (job,) = yaml.safe_load(example)["jobs"].values()
-    (script,) = [step["run"] for step in job["steps"] if "run" in step]
-    done = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    install, measure = [step["run"] for step in job["steps"] if "run" in step]
+    return {name: str(value) for name, value in job["env"].items()}, install, measure
 
 
-def test_the_example_for_ci_fails_a_merge_that_costs_capacity_and_lets_another_pass(tmp_path: Path) -> None:
-    """Its own lines, in a checkout whose two sides have their measurements already."""
-    (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
-    (compared,) = [line.strip() for line in example.splitlines() if "capacity compare" in line]
-    for change, code in ((1.05, 0), (1.4, 99)):
-        for i in (1, 2, 3):
-            for side, cpu in (("base", 0.3), ("head", 0.3 * change)):
-                report = kit.report([kit.step(400, server_cpu=cpu * (1 + i / 100))], Ending.STEPS_DONE)
-                report = msgspec.structs.replace(report, settings={"bounded": True, "mix": "ChattingUser=1"})
-                folder = tmp_path / f"{side}-{i}"
-                folder.mkdir(exist_ok=True)
-                (folder / "report.json").write_bytes(msgspec.json.encode(report))
-        words = shlex.split(compared.replace(".venv/bin/python", sys.executable))
-        done = subprocess.run(
-            words, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, check=False
-        )
-        assert done.returncode == code, done.stdout
+def in_repository(folder: Path, *command: str) -> None:
+    who = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", *who, *command], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a checkout as CI makes it: a change upon origin/main, which is this tree."""
+    folder = tmp_path / "checkout"
+    for room in ("capacity", "loadtest", "metrics", "server"):
+        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+    in_repository(folder, "init", "--quiet")
+    in_repository(folder, "add", ".")
+    in_repository(folder, "commit", "--quiet", "--message", "base")
+    in_repository(folder, "update-ref", "refs/remotes/origin/main", "HEAD")
+    return folder
+
+
+def run_example(checkout: Path, script: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a script as GitHub's runners do."""
+    script = script.replace("${{ github.base_ref }}", "main")
+    return subprocess.run(
+        ["bash", "-e", "-c", script], cwd=checkout, env=os.environ | environment,
+        text=True, capture_output=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(300)
+def test_the_example_for_ci_lets_a_change_pass_and_fails_the_merge_that_costs_capacity(checkout: Path) -> None:
+    """All of its lines but the installation, which is every verb's own; one pair of short runs in place of three."""
+    environment, install, measure = ci_steps()
+    assert {"PAIRS", "TOLERANCE"} <= environment.keys()
+    beside, installed = install.strip().splitlines()
+    assert installed == "make install && make -C base install"
+    done = run_example(checkout, beside, {})
+    assert done.returncode == 0, done.stderr
+    for side in (checkout, checkout / "base"):
+        (side / ".venv").symlink_to(sys.prefix)
+    # What the machine's noise does to two short runs must not decide here.
+    short = {
+        "STAMPEDE_CAPACITY_WINDOW": "2",
+        "STAMPEDE_CAPACITY_SETTLE": "1",
+        "STAMPEDE_CAPACITY_SLO": "deliver_p99<60s",
+    }
+    quick = environment | short | {"PAIRS": "1", "TOLERANCE": "70%"}
+    same = run_example(checkout, measure, quick)
+    assert same.returncode == 0, same.stdout + same.stderr
+    assert "not worse by more than 70 %" in same.stdout
+    target = checkout / "capacity" / "target.py"
+    costly = target.read_text().replace("{work_per_message:g}", "{work_per_message + 0.0005:g}")
+    assert costly != target.read_text()
+    target.write_text(costly)
+    worse = run_example(checkout, measure, quick)
+    assert worse.returncode == 99, worse.stdout + worse.stderr
+    assert "worse by more than 70 %: 400 users: server CPU per delivery" in worse.stdout
+
+
+@pytest.mark.parametrize(("change", "code"), [(1.05, 0), (1.4, 99)])
+def test_the_tolerance_of_the_example_for_ci_is_what_decides(tmp_path: Path, change: float, code: int) -> None:
+    """Its own comparison, of measurements that are there already."""
+    environment, _, measure = ci_steps()
+    (compared,) = [line for line in measure.splitlines() if "capacity compare" in line]
+    sides = {"base": 0.3, "head": 0.3 * change}
+    pairs = range(1, int(environment["PAIRS"]) + 1)
+    for side, cpu in sides.items():
+        for i in pairs:
+            report = kit.report([kit.step(400, server_cpu=cpu * (1 + i / 100))], Ending.STEPS_DONE)
+            report = msgspec.structs.replace(report, settings={"bounded": True, "mix": "ChattingUser=1"})
+            folder = tmp_path / f"{side}-{i}"
+            folder.mkdir()
+            (folder / "report.json").write_bytes(msgspec.json.encode(report))
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    before, after = ("".join(f",{side}-{i}" for i in pairs) for side in sides)
+    told = environment | {"before": before, "after": after, "PYTHONPATH": str(ROOT)}
+    done = run_example(tmp_path, compared, told)
+    assert done.returncode == code, done.stdout

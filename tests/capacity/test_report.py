@@ -141,6 +141,15 @@ def test_a_projection_is_labelled_wherever_it_is_shown() -> None:
     assert "5" not in re.sub(r"<[^>]*>", "", hero)
 
 
+def test_a_thorough_run_says_what_it_did_more() -> None:
+    report = REPORTS["no window"]
+    told = report.settings | {"thorough": True, "interval_width": 0.05, "confirmations": 4, "window": 30.0}
+    words = Page(render_html(msgspec.structs.replace(report, settings=told))).text
+    assert "Stampede capacity run, thorough" in words
+    for line in ("Interval width5 %", "Confirmations4", "Window30 s"):
+        assert line in words
+
+
 def test_a_partial_report_says_so_first() -> None:
     assert "Partial report" in page_of("nothing")
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from capacity.processes import Cores, usable_cores
+from capacity.record import read_report
 from capacity.scaling import point_of, scaling_of
 from tests.capacity import kit
 
@@ -72,6 +74,20 @@ def test_one_search_says_nothing_about_more() -> None:
     assert scaling_of([point(1, 20_000)]) is None
 
 
+def test_a_search_that_was_cut_short_is_a_lower_bound_and_one_that_held_nothing_is_told() -> None:
+    cut = msgspec.structs.replace(point(2, 30_000), cut_short=True)
+    scaling = scaling_of([point(1, 20_000), cut])
+    assert scaling is not None
+    assert scaling.lines[0].startswith("2 processes hold at least 1 579 users where 1 holds 1 053")
+    assert "with 2 the search was cut short: it holds at least that" in scaling.lines
+    assert not any("sigma would be" in text for text in scaling.lines)
+    nothing = msgspec.structs.replace(cut, deliveries_per_s=[], supported_users=None)
+    scaling = scaling_of([point(1, 20_000), nothing])
+    assert scaling is not None
+    assert [p.workers for p in scaling.points] == [1]
+    assert "with 2 nothing was measured that held" in scaling.lines
+
+
 @pytest.mark.parametrize(
     ("usable", "workers", "server", "generator", "shared"),
     [
@@ -113,3 +129,37 @@ def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capac
     again = capacity("--resume", str(run.folder))
     assert again.wait() == 2
     assert "workers-2" in again.complaint
+
+
+EACH = ("--workers-list", "1,2", "--slo", "deliver_p99<60s", "--window", "1", "--settle", "1")
+
+
+def test_ctrl_c_between_two_searches_keeps_what_the_first_found(capacity: Callable[..., Run]) -> None:
+    run = capacity(*EACH, "--steps", "20")
+    run.await_line("One server process holds")
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait() == 130
+    assert run.complaint == "capacity: interrupted by Ctrl-C"
+    report = run.report
+    assert (report.status, report.status_reason) == ("partial", "interrupted by Ctrl-C")
+    assert report.answer.supported_users == 20
+    assert report.scaling is not None
+    assert [p.workers for p in report.scaling.points] == [1]
+    assert read_report(run.folder / "workers-1" / "report.json").status == "complete"
+    again = capacity("--resume", str(run.folder))
+    assert again.wait() == 2
+    assert again.complaint.endswith("name its folder, such as " + str(run.folder / "workers-2"))
+
+
+def test_a_server_that_ends_in_the_second_search_leaves_both_reports(capacity: Callable[..., Run]) -> None:
+    run = capacity(*EACH, "--steps", "20,20,20")
+    run.await_line("One server process holds")
+    run.await_first_verdict()
+    run.child("server").kill()
+    assert run.wait() == 98
+    assert run.complaint == "capacity: the server was ended by SIGKILL"
+    report = run.report
+    assert report.status == "partial"
+    assert report.scaling is not None
+    assert [(p.workers, p.cut_short) for p in report.scaling.points] == [(1, False), (2, True)]
+    assert read_report(run.folder / "workers-2" / "report.json").answer.ending == "cut short"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -114,13 +115,29 @@ def test_the_report_leads_with_the_share() -> None:
     storms = [record(10), *[record(20)] * 3, record(40, Outcome.FAIL)]
     answer = storm.storm_answer(storms, users=100, levels=["resync_p95<5s"], backoff="none", ending=Ending.CONVERGED)
     report = kit.report([kit.step(100)], Ending.STEPS_DONE, storm=answer, levels=["resync_p95<5s"])
-    told = storm.told(report.answer, answer)
+    told = storm.told(report.answer, answer, 100)
     assert told.headline == "20 %"
     assert told.headline_label == "of 100 users may reconnect at once, measured and confirmed"
     page = render_html(report)
     assert "The storms" in page
     assert "Time until resynced, by share dropped" in page
     assert "20 % dropped: 95 % resynced in 1.60 s, pass" in page
+
+
+def test_a_run_that_was_cut_short_says_so_and_claims_no_more_than_it_saw() -> None:
+    answered: dict[str, Any] = {"users": 100, "levels": ["resync_p95<5s"], "backoff": "none", "ending": None}
+    held = kit.report([kit.step(100)], Ending.STEPS_DONE).answer
+    some = storm.told(held, storm.storm_answer([record(10)], **answered), 100)
+    assert some.headline == "≥ 10 %"
+    assert "Cut short; so far: Up to 10 % of 100 users" in some.sentence
+    none = storm.told(held, None, 100)
+    assert (none.headline, none.headline_label) == ("?", "of 100 users may reconnect at once: not measured")
+    assert none.sentence.endswith("No storm was measured.")
+    unfit = storm.told(held, storm.storm_answer([record(10, cpu=0.97)], **answered), 100)
+    assert unfit.headline == "?"
+    assert "Not even a storm of 10 % could be judged: load generator worker 0 used 0.97" in unfit.sentence
+    failed = storm.told(held, storm.storm_answer([record(10, Outcome.FAIL)], **answered), 100)
+    assert failed.headline == "< 10 %"
 
 
 def test_storms_take_levels_on_the_way_back_and_on_the_others_only() -> None:
@@ -163,6 +180,42 @@ def test_a_storm_that_the_generator_never_tells_of_ends_the_run() -> None:
     stormer = Stormer(silent, silent, users=100, threshold_s=5, clock=silent.clock, sleep=lambda _: None)
     with pytest.raises(RunError, match="tells nothing of the storm"):
         stormer.take(10)
+
+
+LASTING = ("--storm", "20", "--slo", "resync_p95<60s", "--backoff", "none", "--window", "1", "--settle", "1")
+
+
+def test_storms_that_were_cut_short_keep_their_report_and_go_on_where_they_stopped(
+    capacity: Callable[..., Run],
+) -> None:
+    run = capacity(*LASTING)
+    run.await_line("resynced:")
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait() == 130
+    assert run.complaint == "capacity: interrupted by Ctrl-C"
+    before = run.report.storm
+    assert run.report.status == "partial"
+    assert before is not None
+    assert before.ending == "cut short"
+    assert "Cut short; so far: " in run.report.answer.sentence
+    again = capacity("--resume", str(run.folder), "--max-duration", "1")  # no time for another
+    assert again.wait() == 0, again.errors
+    after = again.report.storm
+    assert after is not None
+    assert after.storms[: len(before.storms)] == before.storms
+    assert again.report.steps == run.report.steps
+    assert again.report.status == "complete"
+
+
+def test_a_server_that_ends_among_storms_ends_the_run_and_leaves_a_report(capacity: Callable[..., Run]) -> None:
+    run = capacity(*LASTING)
+    run.await_line("resynced:")
+    run.child("server").kill()
+    assert run.wait() == 98
+    assert run.complaint == "capacity: the server was ended by SIGKILL"
+    assert run.report.status == "partial"
+    assert run.report.storm is not None
+    assert run.report.storm.storms[0].verdict == "pass"
 
 
 def test_a_real_server_and_herd_find_that_all_may_reconnect_within_a_minute(capacity: Callable[..., Run]) -> None:

@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import structlog
-from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from server.app import ChatServer
 from server.connection import Connection
@@ -167,8 +165,7 @@ class World:
         pipe = Pipe(can_half_close=can_half_close)
         assert self.server._admission.admit("127.0.0.1", 0.0) is None
         admitted = Admitted(UPGRADES[path], path, "127.0.0.1", None)
-        protocol = ServerProtocol(state=State.OPEN, max_size=admitted.path.max_size)
-        connection = Connection(self.gate, pipe, protocol, admitted)
+        connection = Connection(self.gate, pipe, admitted)
         pipe.protocol = connection
         self.gate.guests.add(connection)
         connection.open()

@@ -96,6 +96,35 @@ def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
+    ("pong", "is_good"),
+    [
+        (frame(b"", 0x8A), True),
+        (frame(b"stampede", 0x8A), True),
+        (frame(b"x" * 125, 0x8A), True),
+        (frame(b"x" * 126, 0x8A), False),
+        (b"\x8a\x08stampede", False),  # not masked
+        (b"\x8a\x00", False),
+        (frame(b"", 0xCA), False),  # a reserved bit
+        (frame(b"", 0x0A), False),  # a fragment
+    ],
+)
+@pytest.mark.parametrize("before", [b"", frame(b"", 0x89)], ids=["at first", "after a ping"])
+def test_a_pong_is_judged_alike_whether_the_library_is_there_already_or_not(
+    tmp_path: Path, before: bytes, pong: bytes, *, is_good: bool
+) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            talker = inside.upgraded()
+            talker.feed(before + pong)
+            await inside.settle()
+            talker.lose()
+            ends = inside.server.stats.connections_closed
+            assert ends["vanished" if is_good else "protocol_error"] == 1
+
+    run(story())
+
+
+@pytest.mark.parametrize(
     "rubbish",
     [b"\x83\x80....", frame(b"a", 0xC1), frame(b"\x03", 0x88), b"\x81\x01a", frame(b"\xff"), frame(b"x", 0x80)],
     ids=["opcode", "reserved bits", "short close", "unmasked", "no utf-8", "continues nothing"],
