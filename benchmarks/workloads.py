@@ -82,9 +82,8 @@ WORKLOADS: Final = {
         Workload("tens", chat(Load(200, 20, 40_000)), (_frugal("200 clients in 20 rooms, saturated", "Rooms of ten"),)),
         Workload("tens-paced", chat(Load(200, 20, 8000)), (_frugal("the same at 72 000/s"),)),
         Workload(
-            "pairs", chat(Load(200, 100, 60_000)), (_frugal("200 clients in 100 rooms, saturated", "Rooms of two"),)
+            "pairs", chat(Load(200, 100, 15_000)), (_frugal("200 clients in 100 rooms, 15 000/s", "Rooms of two"),)
         ),
-        Workload("pairs-paced", chat(Load(200, 100, 15_000)), (_frugal("the same at 15 000/s"),)),
         Workload(
             "latency",
             chat(Load(200, 2, 505, audit=True), PUNCTUAL),
