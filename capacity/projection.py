@@ -3,6 +3,10 @@
 An ordinary least squares line through the server's CPU over users; the interval is Fieller's: all numbers of users
 at which the line's 95 % confidence band reaches a full core (Draper & Smith, Applied Regression Analysis, 3.2).
 A projection is labelled as such wherever it is shown and never takes a measured figure's place.
+
+A server that is busier joins more and wakes up less often, so the line tends to fall short: with 0.5 ms of work for a
+message by 9 % in the median of 17 runs (20 % short to 5 % beyond). A law that says so, cost per user over the server's
+idle share, came out anywhere up to 60 % beyond: too few users are the better mistake.
 """
 
 from __future__ import annotations
