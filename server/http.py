@@ -53,7 +53,8 @@ def serialize(answer: Answer) -> Response:
 
 def end_of_head(received: bytes) -> int:
     """Return the length of the complete head that a request starts with; 0 while it is incomplete."""
-    return received.find(_END_OF_HEAD) + len(_END_OF_HEAD) if _END_OF_HEAD in received else 0
+    end = received.find(_END_OF_HEAD)
+    return end + len(_END_OF_HEAD) if end >= 0 else 0
 
 
 def judge_head(received: bytes) -> int | Answer:
