@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 import resource
+import signal
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -74,6 +75,7 @@ def _on_parser(parser: LocustArgumentParser, **_: Any) -> None:
 
 
 def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: Any) -> None:
+    _take_ctrl_c_between_turns()
     _raise_file_limit()
     if isinstance(runner, WorkerRunner):
         _set_up_worker(environment, runner)
@@ -93,6 +95,15 @@ def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_
     set_shape(getattr(environment.parsed_options, "shape", ""))
     if web_ui is not None:
         extend(web_ui, coordinator, getattr(environment.parsed_options, "web_base_path", None) or "", set_shape)
+
+
+def _take_ctrl_c_between_turns() -> None:
+    """Let Ctrl-C interrupt Locust's own greenlet where it waits, as Locust expects, and nothing else.
+
+    Python would raise it in whatever is running: a reactor would then drop what it has just been told of, and messages
+    that had come would count as lost.
+    """
+    gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
 
 
 def _export(environment: Environment, runner: LocalRunner | MasterRunner, coordinator: Coordinator) -> None:

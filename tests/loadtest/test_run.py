@@ -44,6 +44,24 @@ events.test_start.add_listener(lambda **_: gevent.spawn(burn))
 """
 
 
+CTRL_C_WHILE_READING = """
+import os, signal
+from loadtest._client import Connection
+
+whole = Connection.on_readable
+reads = 0
+
+def interrupted(self):
+    global reads
+    reads += 1
+    if reads == 500:
+        os.kill(os.getpid(), signal.SIGINT)
+    return whole(self)
+
+Connection.on_readable = interrupted
+"""
+
+
 def run_to_end(*args: str, locustfile: str = "loadtest") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "locust", "-f", locustfile, *args],
@@ -196,6 +214,18 @@ def test_ctrl_c_ends_in_the_summary_and_leaves_no_process(
     assert ended.ended_with(0), ended.out + ended.log
     assert ledger["received"] == ledger["expected"] == server.samples()[CHAT.format("delivered")]
     assert server.samples()["chat_connections"] == 0
+
+
+def test_ctrl_c_while_sockets_are_read_costs_none_of_what_they_bring(
+    locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
+) -> None:
+    presser = tmp_path / "presser.py"
+    presser.write_text(CTRL_C_WHILE_READING)
+    flags = ("--headless", "--host", server.url, "ChattingUser", "-u", "40", "-r", "40", "--message-rate", "5")
+    ended = locust(*flags, "-f", f"loadtest,{presser}").wait()
+    ledger = ended.ledger()
+    assert ended.ended_with(0), ended.out + ended.log
+    assert ledger["received"] == ledger["expected"] == server.samples()[CHAT.format("delivered")] > 0
 
 
 def wait_for_deliveries(server: RunningServer) -> None:
