@@ -29,7 +29,7 @@ CALM = (*QUICK, "--slo", "deliver_p99<60s")
 def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[..., Run]) -> None:
     with peer("--limit", "1140") as (url, _):  # sixty users in rooms of twenty
         calm = (*QUICK, "--slo", "deliver_p99<600ms")  # so that the generator's own lag may be 150 ms
-        run = capacity("--host", url, "--users-min", "40", "--max-duration", "20", *calm, "--target-users", "1000")
+        run = capacity("--host", url, "--users-min", "40", "--max-duration", "45", *calm, "--target-users", "1000")
         assert run.wait() == 0, run.errors
     report = run.report
     answer = report.answer

@@ -2,7 +2,8 @@
 
 Started as `python odd_server.py '{"drop": 100, ...}'`; says `ws://...` on its first line, and on SIGTERM how many
 deliveries it made and withheld, and its median delay in ms (`delayed`). Keys: `drop`, `double`, `swap` (every n-th
-delivery; a swapped one comes after its sender's next one), `delay` (seconds), `stall` (seconds once, after the 200th
+delivery, but a sender's first one to a receiver: until that comes, who is still joining cannot know what it is owed; a
+swapped one comes after its sender's next one), `delay` (seconds), `stall` (seconds once, after the 200th
 message, in which nothing is read), `restart` (a list of ms: after the 50th message all are sent away, each in turn told
 one of these as `retry_ms`; `returned` at the end: what each was told, and after how many ms it came), `window` (bytes
 that the system keeps of what is not read yet), `certificate` (a file: encrypts), `style` ("spaced", "reversed" or
@@ -42,6 +43,7 @@ class OddServer:
         self.numbers = count(1)
         self.counts = {"messages": 0, "delivered": 0, "dropped": 0, "doubled": 0, "swapped": 0}
         self.delays: list[float] = []
+        self.met: set[tuple[ServerConnection, ServerConnection]] = set()
         self.held: dict[tuple[ServerConnection, ServerConnection], str] = {}
         self.sent_away: dict[str, tuple[float, int]] = {}
         self.returned: list[tuple[int, float]] = []
@@ -57,11 +59,12 @@ class OddServer:
         await to.send(self.encode(message))
 
     def hits(self, fault: str, number: int) -> bool:
-        return bool(self.faults.get(fault)) and number % self.faults[fault] == 0
+        return number > 0 and number % self.faults.get(fault, number + 1) == 0
 
     def deliver(self, sender: ServerConnection, to: ServerConnection, text: str) -> None:
         pair = (sender, to)
-        number = next(self.numbers)
+        number = next(self.numbers) if pair in self.met else 0  # which nothing hits
+        self.met.add(pair)
         if self.hits("drop", number):
             self.counts["dropped"] += 1
             return
