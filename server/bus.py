@@ -85,6 +85,7 @@ class Bus:
         self._undone = 0  # of what was put into the queue
         self._sender: asyncio.Task[None] | None = None
         self._pulse_in = self._pulse_out = self._connected_at = clock()
+        self._looked_at = self._woke_at = clock()
         self._delay = 0.0
         self._is_away = False
         self._receive: Callable[[str, bytes], None]
@@ -97,7 +98,8 @@ class Bus:
 
     @property
     def is_connected(self) -> bool:
-        """Whether this node has heard itself lately, on both ways."""
+        """Whether this node has heard itself lately, on both ways, or could not for it was asleep."""
+        self.look()  # whoever asks first after a sleep
         return bool(self._main.is_connected) and self._clock() - self._heard_at < _SILENT_SECONDS
 
     @property
@@ -167,6 +169,16 @@ class Bus:
         """Hear a subject no longer."""
         self._do("unsubscribe", subject)
 
+    def look(self) -> None:
+        """Notice that this node was itself asleep, and has heard nothing for that; call several times a beat.
+
+        It then has another round to hear itself: once, until it has.
+        """
+        now = self._clock()
+        if now - self._looked_at > BEAT_SECONDS and self._woke_at <= min(self._pulse_in, self._pulse_out):
+            self._woke_at = now
+        self._looked_at = now
+
     async def beat(self) -> None:
         """Send this node a pulse on both ways, and look for those sent before; call once a beat."""
         await self._send_pulses()
@@ -185,8 +197,8 @@ class Bus:
 
     @property
     def _heard_at(self) -> float:
-        """When both ways were last known to be open."""
-        return min(self._pulse_in, self._pulse_out)
+        """When both ways were last known to be open, or not known to be shut."""
+        return max(min(self._pulse_in, self._pulse_out), self._woke_at)
 
     def _note_state(self) -> None:
         """See whether the bus has gone, or is back."""

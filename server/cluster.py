@@ -110,4 +110,5 @@ class Cluster:
             self._node.beat()
             for _ in range(_LOOKS_PER_BEAT):
                 await asyncio.sleep(BEAT_SECONDS / _LOOKS_PER_BEAT)
+                self._bus.look()
                 self._node.forget_silent()

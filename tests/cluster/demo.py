@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 START_SECONDS: Final = 90.0
-SETTLE_SECONDS: Final = 3.0
 BALANCER: Final = ROOT / "deploy" / "haproxy.cfg"
 
 _CHAT, _METRICS, _NATS, _STATUS, _PROMETHEUS, _MASTER, _GENERATOR = 8080, 9100, 4222, 8404, 9090, 5557, 9646
@@ -90,6 +89,8 @@ class Demo:
         self._run("HAProxy", "middle", "env", *servers, *where, "haproxy", "-db", "-f", str(BALANCER))
         self._start_prometheus()
         _until(lambda: _answers(f"http://{middle}:{_CHAT}/health"), "HAProxy to have found the servers")
+        serving = {"chat-1": 1.0, "chat-2": 1.0, "middle": 1.0, "load-1": 0.0}
+        _until(lambda: self.ask("up") == serving, "Prometheus to scrape the servers")
 
     def load(self, users: int, seconds: float) -> str:
         """Let Locust chat through HAProxy; return what its master says in the end.
@@ -123,6 +124,15 @@ class Demo:
         names = {self.address(name): name for name in _NAMES}
         return {names[one["metric"]["instance"].partition(":")[0]]: float(one["value"][1]) for one in found}
 
+    def figures(self, received: float, delivered: float) -> dict[str, dict[str, float]]:
+        """Return all that is shown, once Prometheus has scraped that many messages; or as it is after a long wait."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            shown = {what: self.ask(query) for what, query in _SHOWN}
+            if _counted(shown) == (received, delivered) or time.monotonic() > deadline:
+                return shown
+            time.sleep(0.2)
+
     def _start_server(self, name: str) -> None:
         address, bus = self.address(name), f"nats://{self.address('middle')}:{_NATS}"
         ports = ("--port", str(_CHAT), "--metrics-port", str(_METRICS), "--trusted-proxy", self.address("middle"))
@@ -155,6 +165,11 @@ class Demo:
         process = ChildProcess(what, self._hosts[where].command(*command), output=log, cwd=ROOT, cores=())
         self._stack.callback(process.end)
         return process
+
+
+def _counted(figures: dict[str, dict[str, float]]) -> tuple[float, float]:
+    """Return how many messages the servers received and delivered."""
+    return sum(figures["chat messages received"].values()), sum(figures["chat messages delivered"].values())
 
 
 def _between(text: str, first: str, last: str) -> str:
@@ -195,18 +210,17 @@ def show(folder: Path, users: int, seconds: float) -> None:
         demo.start()
         print(f"{users} users chat for {seconds:.0f} s ...", flush=True)
         summary = demo.load(users, seconds)
-        time.sleep(SETTLE_SECONDS)  # for the last scrapes
         said = re.search(r"(\d+) sent", summary)
         ledger = re.search(r"(\d+) expected, (\d+) received, 0 lost, 0 duplicated, 0 reordered", summary)
         print(_between(summary, "  offered", "  verdict"))
-        figures = {what: demo.ask(query) for what, query in _SHOWN}
-        for what, by_host in figures.items():
-            print(f"{what:<26}" + "".join(f"{host} {value:>9,.0f}   " for host, value in sorted(by_host.items())))
         if said is None or ledger is None or ledger[1] != ledger[2]:
             raise RunError("not every message was delivered once and in order")
-        counted = sum(figures["chat messages received"].values()), sum(figures["chat messages delivered"].values())
-        if counted != (float(said[1]), float(ledger[1])):
-            raise RunError(f"the servers counted {counted}, the clients {said[1]} and {ledger[1]}")
+        told = float(said[1]), float(ledger[1])
+        figures = demo.figures(*told)
+        for what, by_host in figures.items():
+            print(f"{what:<26}" + "".join(f"{host} {value:>9,.0f}   " for host, value in sorted(by_host.items())))
+        if _counted(figures) != told:
+            raise RunError(f"the servers counted {_counted(figures)}, the clients {told}")
         print("Every message came once and in order to all, over both servers; all counters agree.")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,6 +101,20 @@ def test_a_node_that_dies_is_forgotten_and_its_members_are_told_as_gone(
     }  # fmt: skip
     assert bus(two[0], "nodes") == 1
     assert two[0].get("/health") == "OK"
+
+
+def test_a_node_that_slept_does_not_take_its_own_silence_for_that_of_the_bus(
+    two: Two, pair: tuple[ChatClient, ChatClient]
+) -> None:
+    ann, bob = pair
+    two[1].process.send_signal(signal.SIGSTOP)
+    time.sleep(2.9)  # nothing tells that it was long enough: the bus is silent after 2.8
+    bob.send("chatMessage", text="good morning")
+    two[1].process.send_signal(signal.SIGCONT)
+    while (heard := ann.receive())["type"] != "chatMessage":
+        pass  # the others may have taken it for gone
+    assert heard["text"] == "good morning"
+    assert bus(two[1], 'dropped_total{reason="disconnected"}') == 0
 
 
 def test_a_node_may_go_while_the_bus_stands_still(nats: Nats, two: Two, pair: tuple[ChatClient, ChatClient]) -> None:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from tests.loadtest.conftest import locust, web_locust  # noqa: F401 - fixtures
 from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
 from tests.processes import run_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from tests.loadtest.conftest import WebLocust
 
 CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
 USERS = 1000
@@ -76,13 +79,19 @@ def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
 
 
 @pytest.mark.parametrize("workers", [2, 4], indirect=True)
-def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(workers: Workers) -> None:
-    load = ["ChattingUser", "-u", str(USERS), "-r", "250", "-t", "9s", "--rooms", str(ROOMS), "--message-rate", "0.5"]
-    command = [sys.executable, "-m", "locust", "-f", "loadtest", "--headless", "--host", workers.url, *load]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
-    told = re.search(r"(\d+) expected, (\d+) received, 0 lost, 0 duplicated, 0 reordered", done.stdout)
-    sent = re.search(r"(\d+) sent", done.stdout)
-    assert told is not None, done.stdout + done.stderr
+def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(
+    workers: Workers,
+    web_locust: Callable[..., WebLocust],  # noqa: F811 - the fixture
+) -> None:
+    web = web_locust("--host", workers.url, "--rooms", str(ROOMS), "--message-rate", "0.5", "ChattingUser")
+    web.post("/swarm", user_count=USERS, spawn_rate=250)
+    begun = web.until(lambda now: now["ready"] == USERS)["deliveries"]["received"]
+    web.until(lambda now: now["deliveries"]["received"] > begun + 30 * USERS)
+    web.locust.process.send_signal(signal.SIGTERM)
+    done = web.locust.wait()
+    told = re.search(r"(\d+) expected, (\d+) received, 0 lost, 0 duplicated, 0 reordered", done.out)
+    sent = re.search(r"(\d+) sent", done.out)
+    assert told is not None, done.out + done.log
     assert sent is not None
     assert told[1] == told[2]
     samples = workers.samples()
