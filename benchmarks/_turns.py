@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WARM_UP_SECONDS: Final = 1.0
-SETTLE_SECONDS: Final = 0.05
+SETTLE_SECONDS: Final = 0.1
+
+_TRIES: Final = 20
+"""Turns without a delivery until a server is given up: one that got no CPU for a whole turn is not dead."""
 
 
 def in_turns(measures: Sequence[Callable[[float], T]], seconds: float, turns: int) -> list[list[T]]:
@@ -37,11 +40,22 @@ def cpu_per_delivery(herd: Herd, server: Running, seconds: float) -> float:
     Raises:
         PeerError: it delivered nothing.
     """
-    marks: list[float] = []
-    tally = herd.run(SETTLE_SECONDS, seconds, lambda: marks.append(cpu_seconds(server.process.pid)))
-    if not tally.deliveries:
-        raise PeerError("nothing was delivered")
-    return (marks[1] - marks[0]) / tally.deliveries
+    (spent,) = spent_per_delivery(herd, seconds, lambda: (cpu_seconds(server.process.pid),))
+    return spent
+
+
+def spent_per_delivery(herd: Herd, seconds: float, spent: Callable[[], tuple[float, ...]]) -> list[float]:
+    """Load a server for a while; return what each delivery took of all that `spent` tells.
+
+    Raises:
+        PeerError: it delivered nothing.
+    """
+    marks: list[tuple[float, ...]] = []
+    for _ in range(_TRIES):
+        tally = herd.run(SETTLE_SECONDS, seconds, lambda: marks.append(spent()))
+        if tally.deliveries:
+            return [(after - before) / tally.deliveries for before, after in zip(*marks[-2:], strict=True)]
+    raise PeerError("nothing was delivered")
 
 
 def cpu_seconds(*pids: int) -> float:

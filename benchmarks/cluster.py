@@ -26,7 +26,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks._driver import Herd, Load
-from benchmarks._turns import WARM_UP_SECONDS, cpu_seconds, in_turns
+from benchmarks._turns import cpu_seconds, in_turns, spent_per_delivery
 from benchmarks.fanout import pinned, separate_cpus
 from benchmarks.instrumentation import interval
 from benchmarks.peers import PeerError, running, stampede_command
@@ -44,8 +44,7 @@ MEMBERS: Final = (10, 100, 1000)
 MESSAGES_PER_SECOND: Final = 50
 """There, so that each is alone in its tick."""
 
-SETTLE_SECONDS: Final = 0.1
-
+_LOOK_SECONDS: Final = 0.1
 _NATS: Final = "nats-server"
 _BATCHES: Final = "chat_bus_lag_seconds_count"  # one for each message with chat in it that a worker took off the bus
 _DISCOVERY: Final = re.compile(r"http://\S+/targets")
@@ -145,32 +144,22 @@ def cost(load: Load, seconds: float, turns: int) -> Cost:
 def traffic(members: int, seconds: float) -> Traffic:
     """Return how many messages on the bus those of one room became; raises as `cost` does."""
     with _server(WORKERS, None) as server, Herd(server.url, Load(members, 1, MESSAGES_PER_SECOND)) as herd:
-        herd.run(0.0, WARM_UP_SECONDS, lambda: None)
-        before = _settled(server)
         sent = herd.run(0.0, seconds, lambda: None).sent
-        return Traffic(members, sent, round(_settled(server) - before))
+        return Traffic(members, sent, round(_settled(server)))
 
 
 def _settled(server: Server) -> float:
     """Return how many messages with chat were on the bus, once no more come."""
     count = -1.0
     while count != (count := server.count(_BATCHES)):
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(_LOOK_SECONDS)
     return count
 
 
 def _turn(server: Server, herd: Herd, seconds: float) -> tuple[float, float]:
     """Return CPU microseconds of a delivery in the processes that serve, and in the bus."""
-    marks: list[tuple[float, float]] = []
-
-    def mark() -> None:
-        marks.append((cpu_seconds(*server.serving), cpu_seconds(*server.bus)))
-
-    tally = herd.run(SETTLE_SECONDS, seconds, mark)
-    if not tally.deliveries:
-        raise PeerError("nothing was delivered")
-    serving, bus = (after - before for before, after in zip(*marks, strict=True))
-    return 1e6 * serving / tally.deliveries, 1e6 * bus / tally.deliveries
+    serving, bus = spent_per_delivery(herd, seconds, lambda: (cpu_seconds(*server.serving), cpu_seconds(*server.bus)))
+    return 1e6 * serving, 1e6 * bus
 
 
 @contextmanager

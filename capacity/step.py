@@ -137,9 +137,10 @@ class Stepper:
         if self._unsteady_at is not None and users <= self._unsteady_at:
             self._rest()
         self._unsteady_at = None if self.hold(users) else users
-        settled = self._clock()
-        readings = self._measure(settled)
-        (_, before, server_before) = readings[0]
+        first = self.read()
+        settled = self._clock()  # after the reading: while the server is slow to answer, no window goes by
+        readings = self._measure(settled, first)
+        before, server_before = first
         # The measuring window proper; only levels with a longer one of their own make the step longer.
         (_, after, server_after) = _nearest(readings, settled + self._window_s)
         server = server_window(server_before, server_after)
@@ -159,12 +160,14 @@ class Stepper:
         p99 = self._arrive(users)
         return self._settle(p99, max(self._settle_s, _RECOVERY_S - (self._clock() - coming)))
 
-    def _measure(self, settled: float) -> list[tuple[float, Snapshot, ServerSample]]:
+    def _measure(
+        self, settled: float, first: tuple[Snapshot, ServerSample]
+    ) -> list[tuple[float, Snapshot, ServerSample]]:
         """Read both sides about once a second, and at every moment at which a span begins or ends."""
         ends = settled + max([self._window_s, *(span.end for span in self._spans)])
         self._watcher.phase("measuring", ends - settled)
         due = [settled + at for span in self._spans for at in (span.grace, span.end)] + [settled + self._window_s, ends]
-        readings = [(settled, *self.read())]
+        readings = [(settled, *first)]
         while (now := self._clock()) < ends:
             following = min(moment for moment in due if moment > now)
             self._wait(min(_PROBE_S, following - now))

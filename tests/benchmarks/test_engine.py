@@ -10,8 +10,8 @@ from benchmarks.engine import Cost, Load, main, measure, table
 
 def test_a_steady_state_is_measured() -> None:
     load = Load(users=20, room_size=10, rate=5, goal_us=0)
-    cost = measure(load, 1.0)
-    assert 0 < cost.deliveries_per_s <= 1.5 * load.deliveries_per_s
+    cost = measure(load, 4.0)
+    assert 0 < cost.deliveries_per_s <= 1.8 * load.deliveries_per_s
     assert cost.cpu_us > 0
     assert cost.memory_mib > 10
 
@@ -19,7 +19,7 @@ def test_a_steady_state_is_measured() -> None:
 def test_what_the_ledger_adds_is_measured_against_an_engine_without_it() -> None:
     """In a process of its own, as importing Locust changes the one it is imported in."""
     command = [sys.executable, "-m", "benchmarks.ledger", "--turns", "2", "--users", "20"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("900 deliveries/s over 20 users: ledger and statistics add ")
 

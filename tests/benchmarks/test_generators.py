@@ -14,7 +14,7 @@ LOCUST = "plain Locust"
 def test_each_generator_takes_what_is_offered(name: str) -> None:
     load = Load(clients=20, rooms=2, rate=5, seconds=4)
     taken = take(name, load)
-    assert 0 < taken.deliveries <= 1.2 * load.deliveries_per_s * load.seconds
+    assert 0 < taken.deliveries <= 1.8 * load.deliveries_per_s * load.seconds
     assert taken.cpu > 0
     assert taken.p50_ms is not None
 

@@ -27,7 +27,7 @@ DELIVERED = 'chat_messages_delivered_total{type="chatMessage"}'
 def test_both_deliver_and_only_one_counts(module: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", module, "--port", "0", "--upload-dir", str(tmp_path), "--drain-seconds", "0"]
     with running(command) as server, Herd(server.url, LOAD) as herd:
-        tally = herd.run(0.2, 0.5, lambda: None)
+        tally = herd.run(0.2, 1.5, lambda: None)
         with urllib.request.urlopen(server.url.replace("ws:", "http:") + "/metrics", timeout=60) as answer:  # noqa: S310
             page = series(answer.read())
     assert tally.deliveries > 0

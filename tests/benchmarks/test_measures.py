@@ -59,7 +59,7 @@ def test_what_a_crowd_costs() -> None:
 
 
 def test_what_uploads_come_to() -> None:
-    figures, problem = uploads(2)(ROSTER[OURS], 0.5, separate_cpus())
+    figures, problem = uploads(2)(ROSTER[OURS], 3, separate_cpus())
     assert problem is None
     assert figures["files_per_s"] > 0
 
@@ -104,7 +104,7 @@ def test_who_cannot_be_started_is_left_out_with_a_line(capsys: pytest.CaptureFix
 
 
 def test_a_server_that_others_kept_waiting_is_invalid() -> None:
-    _, problem = chat(Load(12, 3, 400), -1.0)(ROSTER[OURS], 0.2, separate_cpus())
+    _, problem = chat(Load(12, 3, 400), -1.0)(ROSTER[OURS], 1.5, separate_cpus())
     assert problem is not None
     assert "others used its CPU" in problem
 

@@ -168,7 +168,7 @@ def test_every_message_of_a_load_comes_to_every_other_member(server: Server, pee
     """A delivery is as long on every server as on ours, but for its dialect's wrapping."""
     load = Load(clients=12, rooms=3, rate=300, audit=True)
     with Herd(peer.url, load, dialect=server.dialect) as herd:
-        tally = herd.run(0.0, 0.5, lambda: None)
+        tally = herd.run(0.0, 1.5, lambda: None)
     assert tally.uniform
     assert tally.sent == tally.offered > 0
     assert 0 < tally.deliveries <= 3 * tally.sent

@@ -36,9 +36,10 @@ def test_what_two_nodes_do_is_counted_where_it_is_done() -> None:
     one, two, bus = typical(count(Scenario("test", 2, crowds), 3, 0.3))
     assert float(str(one["message"])) > 0
     assert one["heard"] == two["message"] == 0
-    # Each message is written to nine room mates here, goes out once, and is written to ten there.
+    # Each message is written to nine room mates here, goes out once, and is written to ten there; what comes in one
+    # tick goes out together.
     assert float(str(one["write"])) == pytest.approx(9 * float(str(one["message"])), rel=0.2)
-    assert float(str(two["write"])) == pytest.approx(10 * float(str(two["heard"])), rel=0.2)
+    assert float(str(two["write"])) >= 0.8 * 10 * float(str(two["heard"])) > 0
     assert all(float(str(row["cpu"])) > 0 for row in (one, two, bus))
     assert float(str(bus["in_bytes"])) > 100 * float(str(bus["in"])) > 0
 

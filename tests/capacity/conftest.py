@@ -65,7 +65,7 @@ class Run:
 
     def left_behind(self) -> list[psutil.Process]:
         """Return what the run started and what still lives, after a moment for the kernel to clear away."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while (left := list(self._marked())) and time.monotonic() < deadline:
             psutil.wait_procs(left, timeout=0.1)
         return left

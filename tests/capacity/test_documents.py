@@ -16,6 +16,7 @@ import yaml
 
 from capacity.commands import COMMANDS
 from capacity.promise import read_promises
+from capacity.record import read_report
 from capacity.search import Ending
 from capacity.settings import read_settings
 from capacity.slo import parse_level
@@ -90,7 +91,17 @@ def run_example(checkout: Path, script: str, environment: dict[str, str]) -> sub
     )  # fmt: skip
 
 
-@pytest.mark.timeout(300)
+def measured(checkout: Path, script: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the example until both sides could be measured: what others do to two short runs must not decide here."""
+    for _ in range(4):
+        done = run_example(checkout, script, environment)
+        reports = [read_report(checkout / side / "report.json") for side in ("base-1", "head-1")]
+        if all(report.answer.supported_users == 400 for report in reports):
+            return done
+    return pytest.fail(done.stdout + done.stderr)
+
+
+@pytest.mark.timeout(900)
 def test_the_example_for_ci_lets_a_change_pass_and_fails_the_merge_that_costs_capacity(checkout: Path) -> None:
     """All of its lines but the installation, which is every verb's own; one pair of short runs in place of three."""
     environment, install, measure = ci_steps()
@@ -101,21 +112,20 @@ def test_the_example_for_ci_lets_a_change_pass_and_fails_the_merge_that_costs_ca
     assert done.returncode == 0, done.stderr
     for side in (checkout, checkout / "base"):
         (side / ".venv").symlink_to(sys.prefix)
-    # What the machine's noise does to two short runs must not decide here.
     short = {
         "STAMPEDE_CAPACITY_WINDOW": "2",
         "STAMPEDE_CAPACITY_SETTLE": "1",
         "STAMPEDE_CAPACITY_SLO": "deliver_p99<60s",
     }
     quick = environment | short | {"PAIRS": "1", "TOLERANCE": "70%"}
-    same = run_example(checkout, measure, quick)
+    same = measured(checkout, measure, quick)
     assert same.returncode == 0, same.stdout + same.stderr
     assert "not worse by more than 70 %" in same.stdout
     target = checkout / "capacity" / "target.py"
     costly = target.read_text().replace("{work_per_message:g}", "{work_per_message + 0.0005:g}")
     assert costly != target.read_text()
     target.write_text(costly)
-    worse = run_example(checkout, measure, quick)
+    worse = measured(checkout, measure, quick)
     assert worse.returncode == 99, worse.stdout + worse.stderr
     assert "worse by more than 70 %: 400 users: server CPU per delivery" in worse.stdout
 

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from tests.metrics.fixtures import StartPrometheus
     from tests.processes import RunningServer
 
-QUICK = ("--window", "1", "--settle", "1")
+QUICK = ("--window", "2", "--settle", "1")
 # Where only the machine's noise could break a level.
 CALM = (*QUICK, "--slo", "deliver_p99<60s")
 
 
 def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[..., Run]) -> None:
     with peer("--limit", "1140") as (url, _):  # sixty users in rooms of twenty
-        calm = (*QUICK, "--slo", "deliver_p99<600ms")  # so that the generator's own lag may be 150 ms
-        run = capacity("--host", url, "--users-min", "40", "--max-duration", "45", *calm, "--target-users", "1000")
+        calm = (*QUICK, "--slo", "deliver_p99<2s")  # so that the generator's own lag may be 500 ms
+        # From above: before a level has passed no time is kept for confirmations, so that both ends are found first.
+        run = capacity("--host", url, "--users-min", "80", "--max-duration", "30", *calm, "--target-users", "1000")
         assert run.wait() == 0, run.errors
     report = run.report
     answer = report.answer
@@ -46,7 +47,7 @@ def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[...
     assert report.sizing.users_per_process == answer.supported_users
     assert run.runs == ["index.html", f"{report.environment.started_at[:19].replace(':', '-')}-{run.revision}"]
     for step in report.steps:
-        assert step.expected is not None
+        assert (step.expected is None) == (step.window_s is None)
 
 
 def test_a_server_whose_metrics_fall_silent_in_mid_run_is_invalid(capacity: Callable[..., Run]) -> None:
@@ -54,12 +55,11 @@ def test_a_server_whose_metrics_fall_silent_in_mid_run_is_invalid(capacity: Call
         run = capacity("--host", url, "--steps", ",".join(["20"] * 60), *CALM)
         run.await_first_verdict()
         process.send_signal(signal.SIGUSR1)
-        run.await_verdict("metrics answered 503")
+        run.await_line(" users ", " invalid ", "metrics answered 503")
         run.process.terminate()
         assert run.wait() == 143
-    *_, last = run.report.steps
-    assert last.verdict == "invalid"
-    assert "metrics answered 503" in last.reasons[0]
+    silent = [step for step in run.report.steps if any("metrics answered 503" in reason for reason in step.reasons)]
+    assert silent[-1].verdict == "invalid"
 
 
 def end_server(run: Run) -> None:
@@ -109,7 +109,8 @@ def test_a_run_that_was_ended_goes_on_where_it_stopped(capacity: Callable[..., R
     assert after[: len(before)] == before
     assert len(after) > len(before)
     assert after[len(before)].started_s > before[-1].started_s + before[-1].settle_s  # figures are rounded
-    assert again.report.answer.ending == "not reached"
+    assert again.report.status == "complete"
+    assert again.report.answer.ending != "cut short"
 
 
 @pytest.fixture
@@ -156,8 +157,9 @@ grace = 0.5
 
 [[level]]
 name = "connections"
-promql = "sum(chat_connections)"
+promql = "sum(last_over_time(chat_connections[10s]))"  # one scrape may come too late
 threshold = 10
+window = 4
 """
 
 
@@ -172,9 +174,10 @@ def test_a_running_server_that_fails_a_level_asked_of_prometheus_ends_with_99_an
     report = run.report
     assert f"The server at {server.url} does not hold 30 chatting users" in report.answer.sentence
     assert report.missing == []
-    assert report.steps[0].figures["connections<10"] == 30
-    assert report.steps[0].figures["deliver_p99<60s"] is not None
-    assert report.steps[0].reasons == ["missed connections<10: 30"]
+    last = report.steps[-1]
+    assert last.figures["connections<10"] == 30
+    assert last.figures["deliver_p99<60s"] is not None
+    assert "missed connections<10: 30" in last.reasons
     assert server.get("/health") == "OK"
 
 
@@ -193,21 +196,23 @@ def test_a_plain_peer_without_metrics_is_measured_and_the_report_says_what_is_mi
     run = capacity("--host", plain_peer.url, "--bounded", "30", *CALM)
     assert run.wait() == 0, run.errors
     assert "no metrics at http://127.0.0.1:" in run.report.missing[0]
-    assert run.report.steps[0].server_loop_lag_p99_ms is None
-    assert run.report.steps[0].verdict == "pass"
+    last = run.report.steps[-1]
+    assert last.server_loop_lag_p99_ms is None
+    assert last.verdict == "pass"
 
 
 def test_a_level_that_nothing_tells_is_invalid_and_ends_with_98(capacity: Callable[..., Run]) -> None:
-    run = capacity("--bounded", "20", "--slo", "resync_p95<5s", *QUICK)
+    run = capacity("--bounded", "20", "--slo", "resync_p95<5s", *CALM)
     assert run.wait() == 98
     assert [step.verdict for step in run.report.steps] == ["invalid", "invalid"]
     assert "nothing in the window tells resync_p95" in run.report.answer.sentence
 
 
 def test_several_generator_processes_and_a_mix_of_users_are_driven(capacity: Callable[..., Run]) -> None:
-    run = capacity("--processes", "2", "--mix", "ChattingUser=3,ListeningUser=1", "--steps", "40", *CALM)
+    mix = ("--processes", "2", "--mix", "ChattingUser=3,ListeningUser=1")
+    run = capacity(*mix, "--steps", "40", *CALM, "--window", "6")  # several reports of both processes
     assert run.wait() == 0, run.errors
-    (step,) = run.report.steps
+    step = run.report.steps[-1]
     assert len(step.generator_cpu) == 2
     assert step.ready == 40
     # Three quarters of the users talk, one message a second each.

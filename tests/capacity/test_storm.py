@@ -182,7 +182,9 @@ def test_a_storm_that_the_generator_never_tells_of_ends_the_run() -> None:
         stormer.take(10)
 
 
-LASTING = ("--storm", "20", "--slo", "resync_p95<60s", "--backoff", "none", "--window", "1", "--settle", "1")
+# The second level is for the machine's sake: how late the load generator itself may be follows from it.
+CALM = ("--slo", "resync_p95<60s", "--slo", "deliver_p99<60s", "--backoff", "none", "--window", "1", "--settle", "1")
+LASTING = ("--storm", "20", *CALM)
 
 
 def test_storms_that_were_cut_short_keep_their_report_and_go_on_where_they_stopped(
@@ -219,8 +221,7 @@ def test_a_server_that_ends_among_storms_ends_the_run_and_leaves_a_report(capaci
 
 
 def test_a_real_server_and_herd_find_that_all_may_reconnect_within_a_minute(capacity: Callable[..., Run]) -> None:
-    quick = ("--window", "1", "--settle", "1", "--max-duration", "25", "--backoff", "none")
-    run = capacity("--storm", "40", "--slo", "resync_p95<60s", *quick)
+    run = capacity("--storm", "40", *CALM, "--max-duration", "120")
     assert run.wait() == 0, run.errors
     answer = run.report.storm
     assert answer is not None
@@ -228,6 +229,8 @@ def test_a_real_server_and_herd_find_that_all_may_reconnect_within_a_minute(capa
     assert answer.share >= 10
     assert answer.backoff == "none"
     for taken in answer.storms:
+        if taken.verdict == "invalid" and all(signal.startswith("generator") for signal in taken.signals):
+            continue  # the machine held the generator up: that is told, and the storm taken again
         assert taken.verdict == "pass", taken.reasons
         assert taken.dropped == round(taken.share / 100 * taken.users)
         assert taken.resynced == taken.dropped
