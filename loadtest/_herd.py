@@ -241,10 +241,11 @@ class Herd:
         began = last_change = monotonic_ns()
         received = tally.received
         while tally.in_flight > 0 or any(session.client.holds_back for session in self._sessions.values()):
-            gevent.sleep(0.02)
             now = monotonic_ns()
+            gevent.sleep(0.02)
+            gevent.sleep(0)  # after a stall of this process the loop ends the first sleep before it reads what has come
             if tally.received != received:
-                received, last_change = tally.received, now
+                received, last_change = tally.received, monotonic_ns()
             if now - last_change > QUIET_SECONDS * 1e9 or now - began > LONGEST_DRAIN * 1e9:
                 break
         self._sweeper.kill()

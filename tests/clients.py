@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-SECONDS = 20
+SECONDS = 60
 
 
 class RawClient:

@@ -1,7 +1,7 @@
 """The server on a disk with a flaw: `python -m tests.disks FLAW VALUE [settings]`.
 
-Flaws: `slow SECONDS`, each write takes so long; `shut FILE`, no write ends until that file is there;
-`small BYTES`, the kernel lets no file grow beyond that.
+Flaws: `slow SECONDS`, each write takes so long, and fails on the event loop's thread; `shut FILE`, no write ends until
+that file is there; `small BYTES`, the kernel lets no file grow beyond that.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ _write = os.pwrite
 
 def _slow(seconds: float) -> Callable[[int, memoryview, int], int]:
     def write(file: int, data: memoryview, offset: int) -> int:
+        assert threading.current_thread() is not threading.main_thread(), "the event loop waits for the disk"
         time.sleep(seconds)
         return _write(file, data, offset)
 

@@ -15,7 +15,7 @@ from tests.metrics.pages import series
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-STOP_SECONDS = 20
+STOP_SECONDS = 60
 
 
 @dataclass
@@ -33,7 +33,7 @@ class RunningServer:
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> str:
         request = urllib.request.Request(self.http + path, headers=dict(headers or {}))  # noqa: S310 - our own server
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return str(answer.read().decode())
 
     def samples(self) -> dict[str, float]:

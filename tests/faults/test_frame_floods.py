@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,14 +16,24 @@ from tests.faults._herd import frame, message
 from tests.faults._inside import PATIENCE_SECONDS, world
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
-RATE = 10
+    from tests.faults._inside import World
+
+RATE = 8  # its inverse is exact: while time stands still, nothing makes up for rounding
 BURST = 2 * RATE
 CLOSE = 0x8
 CHUNK = 65536
 SLICES = 20
+
+
+@asynccontextmanager
+async def standstill(folder: Path, **settings: Any) -> AsyncIterator[World]:
+    """A world whose connections see no time pass: a pause of the machine puts nothing off, and allows nobody more."""
+    async with world(folder, **settings) as inside:
+        inside.gate.services = dataclasses.replace(inside.gate.services, clock=lambda: 0.0)
+        yield inside
 
 
 @pytest.mark.parametrize("path", ["/ws/chat", "/ws/notifications"])
@@ -32,7 +44,7 @@ SLICES = 20
 )
 def test_who_floods_with_frames_is_slowed_down_and_then_closed(tmp_path: Path, path: str, crumb: bytes) -> None:
     async def story() -> None:
-        async with world(tmp_path, message_rate=RATE) as inside:
+        async with standstill(tmp_path, message_rate=RATE) as inside:
             flooder = inside.upgraded(path)
             if crumb == frame(b"", 0x00):
                 flooder.feed(frame(b"", 0x01))
@@ -52,7 +64,7 @@ def test_who_floods_with_frames_is_slowed_down_and_then_closed(tmp_path: Path, p
 
 def test_a_file_of_whole_chunks_is_no_flood(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world(tmp_path, message_rate=RATE) as inside:
+        async with standstill(tmp_path, message_rate=RATE) as inside:
             sender = inside.upgraded()
             sender.feed(message("fileStart", name="n", size=4 * BURST * CHUNK))
             for index in range(4 * BURST):
@@ -75,7 +87,7 @@ def test_a_read_full_of_tiny_frames_is_worked_off_in_slices_with_turns_for_other
     tmp_path: Path, crumb: bytes, answer: bytes
 ) -> None:
     async def story() -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS), world(tmp_path) as inside:
+        async with asyncio.timeout(PATIENCE_SECONDS), standstill(tmp_path) as inside:
             flooder, other = inside.upgraded("/ws/echo"), inside.upgraded("/ws/echo")
             flooder.feed(crumb * (SLICES * SLICE_FRAMES) + frame(b"the last", 0x81))
             assert flooder.take() == answer * SLICE_FRAMES
@@ -96,7 +108,7 @@ def test_a_read_full_of_tiny_frames_is_worked_off_in_slices_with_turns_for_other
 
 def test_who_goes_in_the_middle_of_a_full_read_is_forgotten(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world(tmp_path) as inside:
+        async with standstill(tmp_path) as inside:
             await inside.settle()
             before = inside.footprint()
             flooder = inside.upgraded("/ws/echo")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.faults._server import Server
 
 CONFIGURATION = Path(__file__).parents[2] / "server" / "deploy" / "nginx.conf"
-SECONDS = 20
+SECONDS = 60
 CHUNK = 65536
 MAIN = """
 daemon off;

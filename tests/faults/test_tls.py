@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.faults._server import Server
 
-SECONDS = 20
+SECONDS = 60
 CHUNK = 65536
 
 

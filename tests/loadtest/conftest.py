@@ -38,8 +38,18 @@ class Ended:
 
     def ended_with(self, code: int) -> bool:
         """Tell whether it ended with a code, or said why not: this machine may be too slow for the load."""
-        too_slow = "  INVALID " in self.out if self.code == 98 else "skipped: held back" in self.log
+        too_slow = "  INVALID " in self.out if self.code == 98 else self._skipped
         return self.code == code or too_slow
+
+    @property
+    def _skipped(self) -> bool:
+        """Whether something was not said since it could not be in time."""
+        return bool(re.search(r"skipped: (held back|too late|too many)", self.log))
+
+    def failed(self) -> list[str]:
+        """Return which requests failed, but for what this machine was too slow to send."""
+        forgiven = "send" if self._skipped else ""
+        return [name for name, (_, failures) in self.requests().items() if failures and name != forgiven]
 
     def ledger(self) -> dict[str, int]:
         """Return the counts of the summary by their words."""
@@ -55,15 +65,25 @@ class Ended:
         return {name: (int(count), int(failures)) for name, count, failures in rows}
 
 
+def with_master_port(args: tuple[str, ...]) -> tuple[str, ...]:
+    """Return arguments with a port for the workers of this run alone, if it has any: tests run side by side."""
+    if "--processes" not in args or "--master-port" in args:
+        return args
+    port = str(free_port())
+    return (*args, "--master-bind-port", port, "--master-port", port)
+
+
 class Locust:
-    """A running `locust -f loadtest`; its own process group, so that nothing of it can stay behind unnoticed."""
+    """A running `locust -f loadtest`; its own process group, so that nothing of it can stay behind unnoticed.
+
+    Attributes:
+        patience: seconds until what has to happen counts as never happening.
+    """
 
     def __init__(self, *args: str) -> None:
-        if "--processes" in args and "--master-port" not in args:
-            port = str(free_port())  # tests run side by side
-            args = (*args, "--master-bind-port", port, "--master-port", port)
+        self.patience = PATIENCE
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "locust", "-f", "loadtest", *args],
+            [sys.executable, "-m", "locust", "-f", "loadtest", *with_master_port(args)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -73,9 +93,9 @@ class Locust:
 
     def wait(self, *, traceback: bool = False) -> Ended:
         """Wait for its end; no process of it may remain, and nothing may have been raised unless expected."""
-        out, log = self.process.communicate(timeout=PATIENCE)
+        out, log = self.process.communicate(timeout=self.patience)
         assert traceback == ("Traceback" in log), log
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while self._has_processes():  # a worker that has closed its pipes may still be on its way out
             assert time.monotonic() < deadline, "a process stays behind"
             time.sleep(0.05)
@@ -123,12 +143,12 @@ class WebLocust:
         self._url = f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self._url + path, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self._url + path, timeout=self.locust.patience) as answer:  # noqa: S310 - loopback
             return bytes(answer.read())
 
     def post(self, path: str, **form: object) -> None:
         data = urllib.parse.urlencode(form).encode()
-        with urllib.request.urlopen(self._url + path, data, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self._url + path, data, timeout=self.locust.patience) as answer:  # noqa: S310 - loopback
             assert answer.status == 200
 
     def snapshot(self) -> Any:
@@ -136,7 +156,7 @@ class WebLocust:
 
     def until(self, condition: Callable[[Any], bool]) -> Any:
         """Return the first snapshot for which the condition holds."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.locust.patience
         while time.monotonic() < deadline:
             assert self.locust.process.poll() is None, self.locust.wait()
             try:
@@ -151,15 +171,25 @@ class WebLocust:
 
 @pytest.fixture
 def web_locust(locust: Callable[..., Locust]) -> Callable[..., WebLocust]:
-    """Start Locust with its web page on a free port, and wait until it answers."""
+    """Start Locust with its web page on a free port, and wait until it answers and has all its `--processes`.
+
+    A worker that comes when a test has begun would get rooms of its own.
+    """
 
     def start(*args: str) -> WebLocust:
         port = free_port()
         web = WebLocust(locust("--web-host", "127.0.0.1", "--web-port", str(port), *args), port)
-        web.until(lambda _: True)
+        workers = int(args[args.index("--processes") + 1]) if "--processes" in args else 0
+        web.until(lambda _: json.loads(web.get("/worker-count")) == {"worker_count": workers})
         return web
 
     return start
+
+
+def storm_is_over(users: int, now: Any) -> bool:
+    """Whether the first storm has struck all users, and all are back: workers report their parts of it one by one."""
+    storms = now["storms"]
+    return bool(storms and storms[0]["over"] and storms[0]["users"] == now["ready"] == users)
 
 
 def latency(summary: str, clock: str, quantile: str) -> float:

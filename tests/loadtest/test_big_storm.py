@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.loadtest.conftest import storm_is_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,20 +18,23 @@ if TYPE_CHECKING:
 
 USERS = 5000
 ROOM = 20
+PATIENCE = 250
 CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
 
 
+@pytest.mark.timeout(600)
 def test_five_thousand_users_dropped_at_once_all_come_back(
     web_locust: Callable[..., WebLocust], start: Callable[..., RunningServer]
 ) -> None:
     server = start("--handshake-rate", "0")
-    flags = ("--processes", "2", "--room-size", str(ROOM), "--message-rate", "0.2")
+    flags = ("--processes", "2", "--room-size", str(ROOM), "--message-rate", "0.05")
     web = web_locust("--host", server.url, *flags, "ChattingUser")
+    web.locust.patience = PATIENCE
     web.post("/swarm", user_count=USERS, spawn_rate=1000)
     web.until(lambda now: now["ready"] == USERS)
     opened = server.samples()["chat_connections_opened_total"]
     web.post("/stampede/storm", share=1)
-    now = web.until(lambda now: now["storms"] and now["storms"][0]["over"] and now["ready"] == USERS)
+    now = web.until(partial(storm_is_over, USERS))
     (storm,) = now["storms"]
     assert (storm["users"], storm["dropped"], storm["resynced"], storm["gone"]) == (USERS, USERS, USERS, 0)
     counted = server.samples()

@@ -60,7 +60,8 @@ def test_each_dropped_doubled_and_swapped_delivery_is_reported_as_just_that(
     locust: Callable[..., Locust], faults: dict[str, float]
 ) -> None:
     with odd_server(**faults) as server:
-        ended = locust("--headless", "--host", server.url, *FLAGS).wait()
+        # The rarer a fault, the longer until it has happened.
+        ended = locust("--headless", "--host", server.url, *FLAGS, *(("-t", "8s") if "delay" in faults else ())).wait()
         server.stop()
     ledger, truth = ended.ledger(), server.counts
     assert ledger["lost"] == truth["dropped"] > 0
@@ -80,9 +81,9 @@ def test_a_known_delay_is_found_to_the_millisecond(locust: Callable[..., Locust]
     for _ in range(6):
         with odd_server(delay=0.04) as server:
             ended = locust("--headless", "--host", server.url, *few).wait()
-        *_, (least, _) = re.findall(r"^WS +deliver +\S+ +\S+ +\| +\d+ +(\d+) +(\d+)", ended.log, re.MULTILINE)
-        seen.append(int(least))
-        if abs(seen[-1] - 40) <= 1:
+        least = re.findall(r"^WS +deliver +\S+ +\S+ +\| +\d+ +(\d+) +\d+", ended.log, re.MULTILINE)[-1:]
+        seen.append(least)
+        if least and abs(int(least[0]) - 40) <= 1:
             return
     raise AssertionError(f"never within 1 ms of 40: {seen}")
 
@@ -119,8 +120,10 @@ def test_a_stall_that_holds_back_what_is_sent_shows_less_from_the_actual_send(lo
     with odd_server(stall=2, window=2048) as server:
         ended = locust("--headless", "--host", server.url, *flags, "--message-bytes", "8192").wait()
     print(ended.out)
-    intended, sent = (latency(ended.out, f"from {clock} send", "p99") for clock in ("intended", "actual"))
-    assert intended > 1500
+    assert latency(ended.out, "from intended send", "p99") > 1500
+    # Not by their p99: two short stalls of a busy machine would be that of the sent clock.
+    intended, sent = (latency(ended.out, f"from {clock} send", "p90") for clock in ("intended", "actual"))
+    assert intended > 400
     assert sent < intended / 2
     ledger = ended.ledger()
     assert ledger["received"] == ledger["expected"]

@@ -22,7 +22,7 @@ def test_a_master_and_two_workers_count_to_the_message_what_the_server_counts(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
     port = str(free_port())
-    flags = ("ChattingUser", "-u", "120", "-r", "60", "-t", "5s", "--room-size", "10", "--host", server.url)
+    flags = ("ChattingUser", "-u", "120", "-r", "120", "-t", "9s", "--room-size", "10", "--host", server.url)
     master = locust("--headless", "--master", "--master-bind-port", port, "--expect-workers", "2", *flags)
     workers = [locust("--worker", "--master-port", port) for _ in range(2)]
     ended = master.wait()

@@ -13,7 +13,7 @@ import jwt
 import pytest
 
 from loadtest._options import OPTIONS
-from tests.loadtest.conftest import latency
+from tests.loadtest.conftest import latency, with_master_port
 from tests.metrics.pages import series
 from tests.ports import free_port
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 CLASSES = ["ChattingUser", "FileUploadUser", "ListeningUser", "ReconnectStormUser", "TypingUser"]
 CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
+
+# Each of its nine uploads is due within 3 s of its user's coming, and no second one within 10 s. An upload that the end
+# of the run cuts off before its answer has come is counted by the server only.
+EARLY_UPLOADS = ("--seed", "85002")
 
 
 HOG = """
@@ -64,7 +68,7 @@ Connection.on_readable = interrupted
 
 def run_to_end(*args: str, locustfile: str = "loadtest") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "locust", "-f", locustfile, *args],
+        [sys.executable, "-m", "locust", "-f", locustfile, *with_master_port(args)],
         capture_output=True,
         text=True,
         timeout=100,
@@ -144,7 +148,7 @@ def test_users_prove_who_they_are_and_are_told_when_they_cannot(
         "-r",
         "6",
         "-t",
-        "2s",
+        "5s",
         "--message-rate",
         "5",
     )
@@ -159,11 +163,11 @@ def test_users_prove_who_they_are_and_are_told_when_they_cannot(
 def test_200_users_of_all_kinds_lose_nothing_and_agree_with_the_server(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
-    flags = ("-u", "200", "-r", "100", "-t", "9s", "--storm-period", "3", "--upload-bytes", "1k-200k")
+    flags = ("-u", "200", "-r", "100", "-t", "9s", "--storm-period", "3", "--upload-bytes", "1k-200k", *EARLY_UPLOADS)
     ended = locust("--headless", "--host", server.url, *flags).wait()
     ledger, table, counted = ended.ledger(), ended.requests(), server.samples()
     assert ended.ended_with(0), ended.out + ended.log
-    assert sum(failures for _, failures in table.values()) == 0
+    assert ended.failed() == []
     assert ledger["received"] == ledger["expected"] > 0
     assert (ledger["lost"], ledger["duplicated"], ledger["reordered"]) == (0, 0, 0)
     assert counted[CHAT.format("received")] == ledger["sent"] == table["send"][0]
@@ -179,7 +183,7 @@ def test_200_users_of_all_kinds_lose_nothing_and_agree_with_the_server(
 def test_two_processes_count_to_the_message_what_the_server_counts(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
-    flags = ("ChattingUser", "-u", "120", "-r", "60", "-t", "5s", "--processes", "2", "--room-size", "10")
+    flags = ("ChattingUser", "-u", "120", "-r", "120", "-t", "9s", "--processes", "2", "--room-size", "10")
     ended = locust("--headless", "--host", server.url, *flags).wait()
     ledger, table, counted = ended.ledger(), ended.requests(), server.samples()
     assert ended.ended_with(0), ended.out + ended.log
@@ -195,7 +199,7 @@ def test_a_plain_server_is_driven_as_well_and_told_what_it_lacks(
     ended = locust("--headless", "--host", plain_peer.url, *flags).wait()
     ledger, table = ended.ledger(), ended.requests()
     assert ended.ended_with(0), ended.out + ended.log
-    assert sum(failures for _, failures in table.values()) == 0
+    assert ended.failed() == []
     assert ledger["received"] == ledger["expected"] > 0
     assert (ledger["lost"], ledger["duplicated"]) == (0, 0)
     assert table["resync"][0] > 0
@@ -311,7 +315,7 @@ def test_the_exporter_agrees_with_the_snapshot(web_locust: Callable[..., WebLocu
 def test_a_busy_generator_says_that_the_run_is_invalid_and_exits_with_98(server: RunningServer, tmp_path: Path) -> None:
     hog = tmp_path / "hog.py"
     hog.write_text(HOG)
-    flags = ("ChattingUser", "-u", "10", "-r", "10", "-t", "14s")
+    flags = ("ChattingUser", "-u", "10", "-r", "10", "-t", "20s")
     done = run_to_end("--headless", "--host", server.url, *flags, locustfile=f"loadtest,{hog}")
     assert done.returncode == 98, done.stdout + done.stderr
     assert "INVALID" in done.stdout

@@ -41,9 +41,10 @@ class Prometheus:
         self.url = url
         self.jobs = jobs
 
-    def query(self, expr: str) -> dict[str, float]:
+    def query(self, expr: str, at: float | None = None) -> dict[str, float]:
         """Return an instant query's values, keyed as `name{label="value"}`; a scalar's key is empty."""
-        data = self._get("/api/v1/query", query=expr)
+        moment = {} if at is None else {"time": f"{at:.3f}"}
+        data = self._get("/api/v1/query", query=expr, **moment)
         if data["resultType"] == "scalar":
             return {"": float(data["result"][1])}
         return {_key(entry["metric"]): float(entry["value"][1]) for entry in data["result"]}
@@ -53,16 +54,26 @@ class Prometheus:
         (value,) = self.query(expr).values()
         return value
 
-    def wait_for_scrape(self) -> None:
-        """Return when every target was scraped successfully, by a scrape that began after this call."""
-        called = time.time()
-        fresh = "sum(up == bool 1 and timestamp(up) > {}) or vector(0)"
-        wait_until(lambda: self.value(fresh.format(called)) == len(self.jobs), "every target to be scraped")
+    def wait_for_scrape(self) -> float:
+        """Wait until every target was scraped successfully, by a scrape that began after this call.
+
+        Returns:
+            When the last of them was: at that moment every target's samples are there, whatever came after it.
+        """
+        fresh = f"timestamp(up) > {time.time()} and up == 1"
+        scraped: list[float] = []
+
+        def all_scraped() -> bool:
+            scraped[:] = self.query(fresh).values()
+            return len(scraped) == len(self.jobs)
+
+        wait_until(all_scraped, "every target to be scraped")
+        return max(scraped)
 
     def expect(self, samples: Mapping[str, float]) -> None:
         """Compare each expression's value, exactly, after the next scrape; what is counted must have come to rest."""
-        self.wait_for_scrape()
-        found = {expr: self.query(expr) for expr in samples}
+        moment = self.wait_for_scrape()  # a scrape after it may fail, and leave nothing to be found now
+        found = {expr: self.query(expr, moment) for expr in samples}
         assert {expr: list(values.values()) for expr, values in found.items()} == {
             expr: [float(value)] for expr, value in samples.items()
         }

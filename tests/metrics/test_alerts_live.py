@@ -40,6 +40,11 @@ def address(url: str) -> str:
     return urllib.parse.urlsplit(url).netloc
 
 
+def series(alert: str, instance: str, state: str) -> str:
+    """Return a selector for Prometheus' record of an alert."""
+    return f'ALERTS{{alertname="{alert}", instance="{instance}", alertstate="{state}"}}'
+
+
 @dataclass
 class Watch:
     """A Prometheus with our configuration, and the alerts that it is to have seen by name and instance."""
@@ -48,20 +53,19 @@ class Watch:
     expected: list[tuple[str, str]] = field(default_factory=list)
 
     def expect(self, alert: str, url: str) -> None:
-        """Wait until an alert fires for a target."""
+        """Wait until an alert has fired for a target; it may be over again."""
         self.expected.append((alert, address(url)))
-        wait_until(lambda: self.is_firing(alert, address(url)), f"{alert} to fire")
+        fired = f"count_over_time({series(alert, address(url), 'firing')}[10m])"
+        wait_until(lambda: bool(self.prometheus.query(fired)), f"{alert} to fire")
 
     def is_firing(self, alert: str, instance: str) -> bool:
-        asked = f'ALERTS{{alertname="{alert}", instance="{instance}", alertstate="firing"}}'
-        return bool(self.prometheus.query(asked))
+        return bool(self.prometheus.query(series(alert, instance, "firing")))
 
     def history(self, alert: str, instance: str) -> list[str]:
         """Return the states of an alert in the order of their first appearance, `resolved` when it is over."""
         began = {
-            state: [float(at) for at in self.prometheus.query(f"min_over_time(timestamp({series})[10m:1s])").values()]
+            state: self.prometheus.query(f"min_over_time(timestamp({series(alert, instance, state)})[10m:1s])").values()
             for state in ("pending", "firing")
-            if (series := f'ALERTS{{alertname="{alert}", instance="{instance}", alertstate="{state}"}}')
         }
         states = sorted((min(times), state) for state, times in began.items() if times)
         over = not self.is_firing(alert, instance)

@@ -21,7 +21,11 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared(shared_folder: Path) -> Iterator[RunningServer]:
-    """One server for the tests of a file that neither end it nor look at its counters; it must end cleanly."""
-    server = start_server("--upload-dir", str(shared_folder), "--drain-seconds", "0")
+    """One server for the tests of a file that neither end it nor look at its counters; it must end cleanly.
+
+    It has no heartbeat: raw clients would get its pings between the frames that they wait for.
+    """
+    no_heartbeat = ("--heartbeat-interval", "0", "--heartbeat-timeout", "0")
+    server = start_server("--upload-dir", str(shared_folder), "--drain-seconds", "0", *no_heartbeat)
     yield server
     server.stop()

@@ -125,7 +125,7 @@ def test_counts_are_what_arithmetic_predicts_and_what_clients_saw(
 
 
 def test_silent_clients_are_killed_and_counted_by_reason(start: Callable[..., RunningServer]) -> None:
-    server = start("--heartbeat-interval", "0.5", "--heartbeat-timeout", "1.5")
+    server = start("--heartbeat-interval", "1", "--heartbeat-timeout", "6")  # the witness may stutter, and stays
     with ChatClient(server.url) as witness:
         witness.expect("connected")
         witness.send("joinRoom", room="r")

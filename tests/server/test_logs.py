@@ -15,6 +15,7 @@ from server.causes import cause
 from server.errors import SettingsError
 from server.logs import LINES_AT_ONCE, LINES_PER_SECOND, LINES_WAITING, Log, Throttle
 from tests.clients import ChatClient, RawClient
+from tests.faults._server import launch
 from tests.metrics.fixtures import wait_until
 from tests.server.uploading import upload
 
@@ -32,7 +33,7 @@ def lines(log: str) -> list[dict[str, Any]]:
 
 
 def test_a_connection_leaves_one_line_with_its_figures(start: Callable[..., RunningServer]) -> None:
-    server = start("--log-format", "json")
+    server = start("--log-format", "json", "--heartbeat-interval", "0")  # a ping would count among the bytes
     with ChatClient(server.url, "/chat?token=" + SECRET) as client:
         client.expect("connected")
         client.send("setUsername", username="Ann")
@@ -84,19 +85,17 @@ def test_text_and_tokens_are_in_no_line_of_any_level(start: Callable[..., Runnin
     assert SECRET not in log
 
 
-def test_a_flood_writes_a_bounded_number_of_lines_and_says_how_many_were_left_out(
-    start: Callable[..., RunningServer],
-) -> None:
-    server = start("--log-format", "json", "--handshake-rate", "0")
+def test_a_flood_writes_a_bounded_number_of_lines_and_says_how_many_were_left_out() -> None:
     connects, at_once = 1500, 100
-    began = server.samples()["chat_connections_opened_total"]
-    for _ in range(connects // at_once):
-        clients = [RawClient(server.url, "/ws/echo") for _ in range(at_once)]
-        for client in clients:
-            client.close()
-    wait_until(lambda: sum(server.closed().values()) == connects, "the last to be gone")
-    assert server.samples()["chat_connections_opened_total"] - began == connects
-    told = lines(server.stop())
+    with launch("--log-format", "json", "--handshake-rate", "0") as server:  # its log goes to a file: a pipe fills up
+        began = server.samples()["chat_connections_opened_total"]
+        for _ in range(connects // at_once):
+            clients = [RawClient(server.url, "/ws/echo") for _ in range(at_once)]
+            for client in clients:
+                client.close()
+        wait_until(lambda: sum(server.closed().values()) == connects, "the last to be gone")
+        assert server.samples()["chat_connections_opened_total"] - began == connects
+    told = lines(server.log)
     closed = [line for line in told if line["event"] == "connection closed"]
     suppressed = [line for line in told if line["event"] == "lines suppressed"]
     assert len(closed) + len(suppressed) == len(told)

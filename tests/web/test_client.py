@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.endpoints import BURST_SECONDS
+from server.settings import Settings
 from tests.tables import ROOT, rows
 from tests.web.fixtures import NODE
 
@@ -39,6 +41,8 @@ def test_under_node(node_home: Path, tmp_path: Path, subject: str) -> None:
         "STAMPEDE_PYTHON": sys.executable,
         "STAMPEDE_ROOT": str(ROOT),
         "STAMPEDE_UPLOADS": str(tmp_path / "uploads"),
+        "STAMPEDE_MESSAGE_RATE": str(Settings().message_rate),
+        "STAMPEDE_BURST": str(BURST_SECONDS * Settings().message_rate),
     }
     with workshop(node_home) as folder:
         done = subprocess.run(

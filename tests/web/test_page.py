@@ -9,7 +9,6 @@ import os
 import random
 import re
 import socket
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,14 +66,35 @@ def heard(page: Page, text: str) -> None:
     expect(page.locator("#messages li:not(.mine) .words", has_text=re.compile(f"^{re.escape(text)}$"))).to_have_count(1)
 
 
+def note_hints(page: Page) -> None:
+    """Record who is said to be typing: the hint is gone after seconds, and a busy machine may look too late."""
+    page.evaluate(
+        """() => {
+            const place = document.getElementById("typing");
+            window.hints = [];
+            new MutationObserver(() => {
+                window.hints.push([place.querySelector("bdi")?.textContent, place.textContent]);
+            }).observe(place, {childList: true});
+        }"""
+    )
+
+
+def hinted(page: Page, name: str) -> None:
+    """Wait until somebody of that name, and nobody else, has been said to be typing."""
+    page.wait_for_function(
+        "name => window.hints.some(([who, hint]) => who === name && hint === `${name} is typing…`)", arg=name
+    )
+
+
 def test_two_people_talk_and_see_each_other_type(server: RunningServer, open_tab: OpenTab) -> None:
     ann, bob = enter(open_tab(server), "ann"), enter(open_tab(server, dark=True, width=380), "bob")
     expect(ann.locator("#here")).to_have_text("2 here")
     say(ann, "hello bob")
     heard(bob, "hello bob")
     expect(bob.locator("#messages b").last).to_have_text("ann")
+    note_hints(ann)
     bob.locator("#text").press_sequentially("hm")
-    expect(ann.locator("#typing")).to_have_text("bob is typing…")
+    hinted(ann, "bob")
     expect(ann.locator("#typing")).to_be_empty()  # by itself, once he has paused
     say(bob, "first\nsecond")
     heard(ann, "first\nsecond")
@@ -182,10 +202,13 @@ def test_a_drain_is_announced_and_honoured(start: Callable[..., RunningServer], 
     ann = enter(open_tab(server), "ann")
     ann.evaluate(
         """() => {
+            const {setTimeout} = window;
+            let asked; // the latest delay
+            window.setTimeout = (act, ms, ...rest) => setTimeout(act, asked = ms, ...rest);
             window.told = [];
             new MutationObserver(() => {
                 const {state} = document.getElementById("connection").dataset;
-                window.told.push([state, document.getElementById("state").textContent, performance.now()]);
+                window.told.push([state, document.getElementById("state").textContent, performance.now(), asked]);
             }).observe(document.getElementById("connection"), {attributes: true, childList: true, subtree: true});
         }"""
     )
@@ -194,9 +217,32 @@ def test_a_drain_is_announced_and_honoured(start: Callable[..., RunningServer], 
     start("--port", port)
     expect(ann.locator("#connection")).to_have_attribute("data-state", "open")
     told = ann.evaluate("window.told")
-    lost = next(at for state, _, at in told if state == "waiting")
-    tried = next(at for state, _, at in told if state == "connecting" and at > lost)
-    assert tried - lost >= 490  # the first to go is told half a second
+    lost, asked = next((at, asked) for state, _, at, asked in told if state == "waiting")
+    assert asked in (500, 501)  # the first to go is told half a second; the page's other connection may be that
+    tried = next(at for state, _, at, _ in told if state == "connecting" and at > lost)
+    assert tried - lost >= 400  # the observer's clock may be read late
+
+
+def flood(ann: Page, herd: ChatClient, burst: str) -> tuple[float, float, int]:
+    """Send 2000 messages; return how long the page had to do with them, its longest frame (ms), and its frames."""
+    ann.evaluate("() => { window.began = window.last = performance.now(); window.longest = window.frames_seen = 0; }")
+    for number in range(2000):
+        herd.send("chatMessage", text=f"{burst}: message {number}")
+    herd.until_pong()
+    say(ann, f"{burst}: still here")
+    heard(ann, f"{burst}: message 1999")
+    settled, longest, frames = ann.evaluate(
+        """() => {
+            const now = performance.now();
+            return [now - window.began, Math.max(window.longest, now - window.last), window.frames_seen];
+        }"""
+    )
+    while (message := herd.receive())["type"] != "chatMessage":
+        pass
+    assert message["text"] == f"{burst}: still here"
+    assert ann.locator("#messages li").count() <= 300
+    assert f"{burst}: message 1999" in words(ann)[-2:]
+    return settled, longest, frames
 
 
 def test_two_thousand_messages_leave_the_page_responsive_and_its_list_short(
@@ -206,11 +252,9 @@ def test_two_thousand_messages_leave_the_page_responsive_and_its_list_short(
     ann = enter(open_tab(server), "ann")
     ann.evaluate(
         """() => {
-            window.frames_seen = 0; window.longest = 0;
-            let last = performance.now();
             const frame = (now) => {
-                window.longest = Math.max(window.longest, now - last);
-                last = now;
+                window.longest = Math.max(window.longest, now - window.last);
+                window.last = now;
                 window.frames_seen += 1;
                 requestAnimationFrame(frame);
             };
@@ -220,21 +264,14 @@ def test_two_thousand_messages_leave_the_page_responsive_and_its_list_short(
     with ChatClient(server.url) as herd:
         herd.send("setUsername", username="herd")
         herd.send("joinRoom", room="lobby")
-        for number in range(2000):
-            herd.send("chatMessage", text=f"message {number}")
-        herd.until_pong()
-        began = time.monotonic()
-        say(ann, "still here")
-        heard(ann, "message 1999")
-        settled = time.monotonic() - began
-        while (message := herd.receive())["type"] != "chatMessage":
-            pass
-        assert message["text"] == "still here"
-    assert ann.locator("#messages li").count() <= 300
-    assert "message 1999" in words(ann)[-2:]
-    # Responsive: no single frame took the larger part of the whole burst, and frames went on being drawn.
-    assert ann.evaluate("window.frames_seen") > 5
-    assert ann.evaluate("window.longest") < max(1000.0, 1000 * settled)
+        # Responsive: no single frame took the larger part of a burst, and frames went on being drawn. A busy machine
+        # may stop the page once; three times it is the page.
+        for number in range(3):
+            settled, longest, frames = flood(ann, herd, f"burst {number}")
+            if frames > 5 and longest < max(500, settled / 2):
+                break
+        else:
+            pytest.fail(f"{frames} frames in {settled} ms, the longest of {longest} ms")
 
 
 @pytest.mark.parametrize(
@@ -251,11 +288,12 @@ def test_hostile_names_and_texts_are_only_text(server: RunningServer, open_tab: 
     ann = enter(open_tab(server), "ann")
     ann.on("dialog", lambda dialog: pytest.fail(dialog.message))
     title = ann.title()
+    note_hints(ann)
     with ChatClient(server.url) as eve:
         eve.send("setUsername", username=hostile[:64])
         eve.send("joinRoom", room="lobby")
         eve.send("typing")
-        expect(ann.locator("#typing bdi")).to_have_text(hostile[:64], use_inner_text=False)
+        hinted(ann, hostile[:64])
         eve.send("chatMessage", text=hostile)
         expect(ann.locator("#messages .words")).to_have_count(1)
         eve.send("fileStart", name=hostile, size=0, mimeType="text/html")
@@ -299,11 +337,16 @@ def test_the_live_page_shows_what_the_server_does(server: RunningServer, open_ta
         expect(live.locator("[data-metric=connections] dd")).to_have_text("2")
         expect(live.locator("[data-metric=rooms] dd")).to_have_text("1")
         expect(live.locator("[data-metric=loopLag] dd")).to_have_text(re.compile(r"^\d+(\.\d)? ms$"))
-        drawn = (
-            """canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"""
-        )
-        for canvas in live.locator("canvas").all():
-            assert canvas.evaluate(drawn)
+        # A copy each time: Chromium complains of a canvas that is read twice.
+        drawn = """canvas => {
+            const {width, height} = canvas;
+            if (!width || !height) return false;
+            const pen = new OffscreenCanvas(width, height).getContext("2d");
+            pen.drawImage(canvas, 0, 0);
+            return pen.getImageData(0, 0, width, height).data.some(Boolean);
+        }"""
+        for canvas in live.locator("canvas").element_handles():
+            live.wait_for_function(drawn, arg=canvas)
     expect(live.locator("[data-metric=connections] dd")).to_have_text("1")
     server.stop()
     expect(live.locator("[data-feed]")).to_have_text("the server is away; trying again")
