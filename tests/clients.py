@@ -176,7 +176,9 @@ def held(url: str, path: str = "/ws/chat", **headers: str) -> Iterator[Handshake
         connection.sendall(request.encode())
         received = b""
         while b"\r\n\r\n" not in received:
-            received += connection.recv(65536)
+            data = connection.recv(65536)
+            assert data, f"the server ended after {received!r}"
+            received += data
         head, _, body = received.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         status = int(first.split(" ", 2)[1])

@@ -112,7 +112,11 @@ export class Uploads {
 
   async #sendChunks(file, transfer, onProgress) {
     const link = this.#link;
-    const tell = (sent) => onProgress?.({ loaded: Math.max(0, sent - link.buffered()), total: file.size });
+    let loaded = 0; // never less than before: what waits counts the chunks' headers, too
+    const tell = (sent) => {
+      loaded = Math.max(loaded, sent - link.buffered());
+      onProgress?.({ loaded, total: file.size });
+    };
     for (let index = 0, from = 0; from < file.size; index += 1, from += CHUNK_BYTES) {
       const data = await file.slice(from, from + CHUNK_BYTES).arrayBuffer();
       const chunk = new Uint8Array(CHUNK_HEADER_BYTES + data.byteLength);
