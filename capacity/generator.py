@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.errors import ExitCode, RunError, UsageError
 from capacity.measure import Snapshot, parse_snapshot
-from capacity.processes import ChildProcess, free_port
+from capacity.processes import free_port
 from capacity.web import HttpError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from capacity.children import Children
+    from capacity.processes import ChildProcess
     from capacity.settings import Settings
 
 _START_S: Final = 30.0
@@ -25,7 +27,7 @@ _ATTEMPTS: Final = 4
 
 
 class LoadGenerator:
-    """Locust driven from outside: `set_users`, `snapshot`, `end`."""
+    """Locust driven from outside: `set_users`, `storm`, `snapshot`."""
 
     __slots__ = ("_address", "_process", "_users")
 
@@ -36,9 +38,20 @@ class LoadGenerator:
 
     @classmethod
     def start(
-        cls, settings: Settings, host: str, *, processes: int, cores: Sequence[int], folder: Path, checkout: Path
+        cls,
+        settings: Settings,
+        host: str,
+        *,
+        processes: int,
+        cores: Sequence[int],
+        folder: Path,
+        checkout: Path,
+        children: Children,
     ) -> LoadGenerator:
-        """Start Locust against `host`, its log in `folder`; `wait_ready` tells when it takes orders."""
+        """Start Locust against `host`, its log in `folder`; `wait_ready` tells when it takes orders.
+
+        It is one of `children`, and ends with them.
+        """
         port = free_port()
         command = [
             *(sys.executable, "-m", "locust", "-f", "loadtest", "--host", host),
@@ -48,7 +61,7 @@ class LoadGenerator:
             *_user_classes(settings.mix),
         ]
         output = folder / "locust.log"
-        process = ChildProcess("the load generator", command, output=output, cwd=checkout, cores=cores)
+        process = children.start("the load generator", command, output=output, cwd=checkout, cores=cores)
         return cls(process, f"http://127.0.0.1:{port}")
 
     def wait_ready(self, processes: int) -> None:
@@ -117,10 +130,6 @@ class LoadGenerator:
     def check(self) -> None:
         """Raise RunError when Locust has ended by itself."""
         self._process.check()
-
-    def end(self) -> None:
-        """End all of its processes."""
-        self._process.end()
 
 
 def _processes(processes: int) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from capacity import storm
 from capacity.answer import Load, Question, answer_of, trials_of
+from capacity.children import Children
 from capacity.environment import describe
 from capacity.errors import UsageError
 from capacity.generator import LoadGenerator
@@ -95,27 +96,29 @@ class CapacityRun:
         """
         # Our own few percent must not fall on the server's core.
         with pinned(self.cores.generator), tempfile.TemporaryDirectory(prefix="stampede-") as name:
-            folder = Path(name)
-            self._check_sources()
-            target = self._target(folder)
+            children = Children()
             try:
-                self.missing.extend(target.probe())
-                self.audience.message("starting the load generator")
-                generator = LoadGenerator.start(
-                    self.settings,
-                    target.url,
-                    processes=self.processes,
-                    cores=self.cores.generator,
-                    folder=folder,
-                    checkout=CHECKOUT,
-                )
-                try:
-                    generator.wait_ready(self.processes)
-                    return self._search(generator, target)
-                finally:
-                    generator.end()
+                with children:
+                    return self._execute(Path(name), children)
             finally:
-                target.end()
+                children.end()  # a stop may have come just as their end began; it comes once
+
+    def _execute(self, folder: Path, children: Children) -> Ending:
+        self._check_sources()
+        target = self._target(folder, children)
+        self.missing.extend(target.probe())
+        self.audience.message("starting the load generator")
+        generator = LoadGenerator.start(
+            self.settings,
+            target.url,
+            processes=self.processes,
+            cores=self.cores.generator,
+            folder=folder,
+            checkout=CHECKOUT,
+            children=children,
+        )
+        generator.wait_ready(self.processes)
+        return self._search(generator, target)
 
     def _check_sources(self) -> None:
         """Ask every expression once before anything starts: a typing error is told at once."""
@@ -134,7 +137,7 @@ class CapacityRun:
             return Pages(self.settings.metrics)
         return Scraped(self._prometheus) if self._prometheus is not None else None
 
-    def _target(self, folder: Path) -> Target:
+    def _target(self, folder: Path, children: Children) -> Target:
         if self.settings.host is not None:
             return Target.running(self.settings.host, self._source())
         self.audience.message("starting the server")
@@ -145,6 +148,7 @@ class CapacityRun:
             workers=self.settings.workers,
             folder=folder,
             checkout=CHECKOUT,
+            children=children,
         )
 
     def _search(self, generator: LoadGenerator, target: Target) -> Ending:

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from capacity.children import Children
 from capacity.errors import CapacityError, ExitCode, StoppedError, UsageError
-from capacity.processes import ChildProcess, free_port
+from capacity.processes import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ class Stack:
     folder: Path
     ports: Mapping[str, int]
     grafana_home: Path
-    running: list[ChildProcess] = field(default_factory=list)
+    children: Children = field(default_factory=Children)
 
     def start(self) -> list[tuple[str, str]]:
         """Start everything and return what a person may open: name and URL.
@@ -72,14 +73,12 @@ class Stack:
             RunError: one of them ended by itself.
         """
         while True:
-            for process in self.running:
-                process.check()
+            self.children.check()
             time.sleep(_WATCH_S)
 
     def end(self) -> None:
         """End all of them, the last one first."""
-        while self.running:
-            self.running.pop().end()
+        self.children.end()
 
     def url(self, name: str) -> str:
         """Return where one of them answers."""
@@ -142,8 +141,7 @@ class Stack:
 
     def _run(self, name: str, command: Sequence[str], url: str) -> None:
         log = self.folder / f"{name.rpartition(' ')[2].lower()}.log"
-        process = ChildProcess(name, command, output=log, cwd=CHECKOUT, cores=())
-        self.running.append(process)
+        process = self.children.start(name, command, output=log, cwd=CHECKOUT, cores=())
         process.wait_until(lambda: _answers(url), timeout_s=_START_S, what=f"answer at {url}")
 
 
@@ -182,7 +180,10 @@ def _run_until_told(stack: Stack) -> None:
         print("Ctrl-C ends them all.", flush=True)
         stack.watch()
     finally:
-        stack.end()
+        try:
+            stack.end()
+        finally:
+            stack.end()  # a stop may have come just as the first began; it comes once
 
 
 def _on_stop(_number: int, _frame: FrameType | None) -> None:

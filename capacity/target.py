@@ -18,7 +18,6 @@ from websockets.sync.client import connect
 
 from capacity.errors import RunError, UsageError
 from capacity.measure import ServerSample, core_seconds
-from capacity.processes import ChildProcess
 from capacity.sources import Pages, SourceError
 from capacity.web import HttpError, ask
 
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from capacity.processes import Cores
+    from capacity.children import Children
+    from capacity.processes import ChildProcess, Cores
     from capacity.sources import Source
 
 _SHIPPED_MESSAGE_RATE: Final = 50.0
@@ -66,10 +66,12 @@ class Target:
         workers: int,
         folder: Path,
         checkout: Path,
+        children: Children,
     ) -> Target:
         """Start the bundled server, in so many processes, on a free port and wait until it listens.
 
         Its protections are on as shipped; only a user who is to send more than its limit allows is allowed more.
+        It is one of `children`, and ends with them.
 
         Raises:
             RunError: it ended or did not listen in time.
@@ -83,7 +85,7 @@ class Target:
         ]
         if workers > 1:
             command += ["--workers", str(workers)]
-        process = ChildProcess("the server", command, output=folder / "server.log", cwd=checkout, cores=cores.server)
+        process = children.start("the server", command, output=folder / "server.log", cwd=checkout, cores=cores.server)
 
         def listening() -> tuple[str, str | None] | None:
             url = re.search(r"wss?://\S+(?=\s)", process.output())
@@ -92,12 +94,8 @@ class Target:
                 return None
             return url[0].rstrip("/"), pages[0] if pages else None
 
-        try:
-            url, pages = process.wait_until(listening, timeout_s=_START_S, what="listen")
-            source = Pages(discovered(pages)) if pages else None
-        except BaseException:
-            process.end()
-            raise
+        url, pages = process.wait_until(listening, timeout_s=_START_S, what="listen")
+        source = Pages(discovered(pages)) if pages else None
         own = () if cores.shared else cores.server
         return cls(url, process=process, family=process.family(), cores=own, source=source)
 
@@ -187,11 +185,6 @@ class Target:
             if self._process is not None:
                 self._process.check_soon()
             raise RunError(f"the server at {self.url} is gone: {_words(error)}") from None
-
-    def end(self) -> None:
-        """End the server if we started it."""
-        if self._process is not None:
-            self._process.end()
 
 
 def metrics_url(url: str) -> str:
