@@ -28,13 +28,14 @@ class World:
     """Users who each are due one delivery a second, and a server that makes `rate` of them a second.
 
     Each newcomer is as much work as `coming` deliveries; after some have come, all deliveries take `cold_s` longer,
-    which fades within seconds.
+    which fades within seconds. The next answer takes `slow_s`.
     """
 
     rate: float
     coming: float = 0.0
     toil: float = 0.0
     cold_s: float = 0.0
+    slow_s: float = 0.0
     grew_at: float = -1e9
     now: float = 0.0
     users: int = 0
@@ -75,6 +76,9 @@ class World:
         self.asked.append(users)
 
     def snapshot(self) -> Snapshot:
+        slow_s, self.slow_s = self.slow_s, 0.0
+        if slow_s:
+            self.sleep(slow_s)
         name = "w" if self.now > STARTING_S else "starting"
         sparse = self.latency.to_sparse()
         empty: dict[str, Any] = {"total": 0, "buckets": {}}
@@ -139,6 +143,21 @@ def test_a_steady_server_is_measured_over_exactly_the_window() -> None:
     assert measured.client.received / measured.client.seconds == pytest.approx(5000, rel=0.02)
     assert measured.server.cpu == pytest.approx(1.0)
     assert p99_ms(measured) < 10
+
+
+def test_a_first_answer_that_is_slow_does_not_shorten_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(rate=20_000)
+    settle = Stepper.hold
+
+    def hold(stepper: Stepper, users: int) -> bool:
+        steady = settle(stepper, users)
+        world.slow_s = 0.9
+        return steady
+
+    monkeypatch.setattr(Stepper, "hold", hold)
+    measured = world.stepper().take(5000)
+    assert measured.client is not None
+    assert measured.client.seconds == pytest.approx(6.0, abs=0.05)
 
 
 def test_settling_ends_as_soon_as_it_is_steady() -> None:
