@@ -78,6 +78,13 @@ class NatsClient(Client):
         if sid in self._subs:
             self._take(subject.decode(), payload)
 
+    async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
+        """Send what is pending first: the library's ping overtakes it, and the answer would tell nothing of it."""
+        if self._pending and self.is_connected:
+            pending, self._pending, self._pending_data_size = self._pending, [], 0
+            self._bare_transport.write(b"".join(pending))
+        await super()._send_ping(future)
+
     async def _process_connect_init(self) -> None:
         await super()._process_connect_init()
         transport = self._bare_transport

@@ -109,6 +109,31 @@ def test_a_plain_message_waits_for_nobody_however_it_is_cut() -> None:
     asyncio.run(feed())
 
 
+def test_who_has_flushed_is_subscribed() -> None:
+    """The library's own ping would be sent first, and answered whether or not the server knows of the subscription."""
+    said: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"max_payload":1048576}\r\n')
+        while line := await reader.readline():
+            said.append(line.partition(b" ")[0].strip())
+            if said[-1] == b"PING":
+                writer.write(b"PONG\r\n")
+        writer.close()
+
+    async def talk() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            client = NatsClient(print)
+            await client.connect(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            for subject in ("s", "t"):
+                await client.subscribe(subject)
+            await client.flush()
+            await client.close()
+
+    asyncio.run(talk())
+    assert said == [b"CONNECT", b"PING", b"SUB", b"SUB", b"PING"]
+
+
 @pytest.mark.parametrize("scheme", ["nats", "tls"])
 def test_the_way_is_short_on_a_real_connection_and_again_on_the_next(scheme: str, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
