@@ -25,6 +25,7 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
+from loadtest import _addresses
 from loadtest._handshake import Handshake
 from loadtest._target import ConnectError, LostError, TlsError, UnreachableError
 from loadtest._tls import Tls
@@ -33,6 +34,7 @@ from server.frames import FrameSplitter, masked_text_frame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loadtest._addresses import Address
     from loadtest._reactor import Reactor
     from loadtest._receiver import Receiver
     from loadtest._target import Target
@@ -53,6 +55,7 @@ class Connection:
 
     Attributes:
         receiver: who gets the messages.
+        reached: whether there was a TCP connection.
     """
 
     __slots__ = (
@@ -69,11 +72,15 @@ class Connection:
         "_socket",
         "_splitter",
         "_tls",
+        "reached",
         "receiver",
     )
 
-    def __init__(self, reactor: Reactor, target: Target, receiver: Receiver, token: str | None) -> None:
+    def __init__(
+        self, reactor: Reactor, target: Target, address: Address, receiver: Receiver, token: str | None
+    ) -> None:
         self.receiver = receiver
+        self.reached = False
         self._reactor = reactor
         self._protocol = ClientProtocol(target.uri, max_size=MAX_MESSAGE_BYTES)
         self._splitter = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES)
@@ -85,21 +92,30 @@ class Connection:
         self._closed = False
         self._progress: Event | None = None  # set when whoever waits should look again
         self._tls = Tls(target.tls, target.uri.host) if target.tls else None
-        self._socket: socket.socket = get_original("socket", "socket")(target.family)
+        self._socket: socket.socket = get_original("socket", "socket")(address.family)
         self._socket.setblocking(False)
         self._fd = self._socket.fileno()
 
     # --- life ---
 
-    def open(self, target: Target, timeout: float) -> None:
-        """Connect and shake hands; see `connect`."""
-        code = self._socket.connect_ex(target.address)
+    def open(self, address: Address, timeout: float, attempt_timeout: float) -> None:
+        """Connect and shake hands; see `connect`.
+
+        Args:
+            address: of the server.
+            timeout: seconds for all of it.
+            attempt_timeout: seconds for the TCP connection.
+        """
+        code = self._socket.connect_ex(address.sockaddr)
         if code not in (0, errno.EINPROGRESS):
             self._socket.close()
             raise UnreachableError.from_os(OSError(code, os.strerror(code)))
         self._reactor.add(self._fd, self, EPOLLIN | EPOLLOUT)
+        deadline = monotonic() + timeout
         try:
-            answered = self._wait(lambda: self._failure is not None or self._handshake is None, timeout)
+            answered = self._wait(self._has_answer, attempt_timeout)
+            if not answered and self.reached:
+                answered = self._wait(self._has_answer, deadline - monotonic())
         except BaseException:
             self.abort()
             raise
@@ -108,6 +124,10 @@ class Connection:
         if self._failure is not None:
             self.abort()
             raise self._failure
+
+    def _has_answer(self) -> bool:
+        """Whether the handshake has ended, one way or the other."""
+        return self._failure is not None or self._handshake is None
 
     def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
         """Let other greenlets run until `condition` holds or `timeout` seconds are over; return whether it holds."""
@@ -224,6 +244,7 @@ class Connection:
         if code:
             self._fail(UnreachableError.from_os(OSError(code, os.strerror(code))))
             return
+        self.reached = True
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 1)
         self._reactor.change(self._fd, EPOLLIN)
@@ -384,9 +405,29 @@ def connect(
         timeout: seconds until it counts as failed.
         token: to prove who one is (RFC 6750), if any.
 
+    An address that cannot be reached is followed by the next one of the target, as long as there is time; a server that
+    was reached and refused is not.
+
     Raises:
-        ConnectError: with a leaf that says what went wrong.
+        ConnectError: with a leaf that says what went wrong, at the last address that was tried.
     """
-    connection = Connection(reactor, target, receiver, token)
-    connection.open(target, timeout)
-    return connection
+    deadline = monotonic() + timeout
+    addresses = target.addresses
+    order = addresses.order()
+    failure: ConnectError = UnreachableError("connect timed out")
+    for address in order:
+        left = deadline - monotonic()
+        connection = Connection(reactor, target, address, receiver, token)
+        try:
+            connection.open(address, left, left if address is order[-1] else min(left, _addresses.ATTEMPT_SECONDS))
+        except UnreachableError as error:
+            if connection.reached:
+                raise
+            addresses.failed(address, error.label)
+            failure = error
+            if monotonic() >= deadline:
+                break
+        else:
+            addresses.opened(address)
+            return connection
+    raise failure

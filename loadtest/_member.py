@@ -86,7 +86,7 @@ class Member:
         self.settings = settings = _options.read(self._environment.parsed_options or argparse.Namespace())
         _options.check_processes(settings, self.share.of)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
-        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file)
+        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file, first=self.share.position)
         self._final = False
         plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed, settings.tokens)
         kinds = kinds_of(self._runner.user_classes) if self._kinds is None else self._kinds
@@ -164,6 +164,7 @@ class Member:
             drops=dict(measures.drops),
             storms=self.storm_parts(),
             lacking=[answer for answer, given in measures.optional.items() if not given],
+            addresses=herd.target.addresses.uses(),
             problems=[*self._health.problems, *(f"internal error: {fault}" for fault in herd.faults)],
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from loadtest import _measures
+from loadtest._addresses import AddressUse
 from loadtest._storm import StormPart
 from metrics.loglinear import LogLinear
 
@@ -63,6 +64,7 @@ class Report(msgspec.Struct):
         storms: the latest storms on command.
         lacking: optional answers that the server does not give.
         problems: why the process makes the run invalid.
+        addresses: of the server, and what became of each.
     """
 
     run: int
@@ -87,6 +89,7 @@ class Report(msgspec.Struct):
     storms: list[StormPart]
     lacking: list[str]
     problems: list[str]
+    addresses: list[AddressUse] = []
 
 
 def sends_of(measures: Measures) -> Sends:
@@ -166,6 +169,18 @@ class Totals:
         return sum(getattr(report, field) for report in self.reports)
 
     @property
+    def addresses(self) -> list[AddressUse]:
+        """The server's addresses, and what became of each in all processes."""
+        merged: dict[str, AddressUse] = {}
+        for report in self.reports:
+            for use in report.addresses:
+                total = merged.setdefault(use.address, AddressUse(use.address))
+                total.connections += use.connections
+                total.failures += use.failures
+                total.why = use.why or total.why
+        return list(merged.values())
+
+    @property
     def room_size(self) -> float | None:
         """Mean members of the rooms that have any."""
         rooms = self.total("rooms")
@@ -212,6 +227,7 @@ def snapshot(
         "dead_workers": [_worker(report, ages.get(report.id, 0.0)) for report in totals.dead],
         "drops": totals.drops,
         "storms": [storm.to_builtins() for storm in storms],
+        "addresses": msgspec.to_builtins(totals.addresses),
     }
 
 

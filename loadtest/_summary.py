@@ -12,6 +12,7 @@ from loadtest._thresholds import describe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from loadtest._addresses import AddressUse
     from loadtest._report import Report, Sends, Totals
     from loadtest._storm_results import StormResult
     from loadtest._thresholds import Threshold
@@ -146,9 +147,20 @@ def _storms(storms: Sequence[StormResult]) -> Iterator[str]:
 
 
 def _server(totals: Totals) -> Iterator[str]:
+    lines = [*_addresses(totals.addresses)]
     lacking = sorted({answer for report in totals.reports for answer in report.lacking})
     if lacking:
-        yield f"  server      never answers with {', '.join(lacking)}: not waited for, not checked"
+        lines.append(f"never answers with {', '.join(lacking)}: not waited for, not checked")
+    yield from (f"  {head:<11} {line}" for head, line in _headed("server", lines))
+
+
+def _addresses(uses: Sequence[AddressUse]) -> Iterator[str]:
+    """Tell which addresses of a name with several ones were loaded."""
+    if len(uses) < 2:
+        return
+    loaded = [f"{use.address} ({use.connections} connections)" for use in uses if use.connections]
+    yield f"{len(loaded)} of {len(uses)} addresses loaded: {', '.join(loaded) or 'none'}"
+    yield from (f"{use.address}: {use.why}, {use.failures} times" for use in uses if use.failures)
 
 
 def _generator(totals: Totals) -> Iterator[str]:

@@ -15,11 +15,13 @@ from __future__ import annotations
 import os
 import ssl
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from gevent import socket as gevent_socket
 from websockets.uri import WebSocketURI, parse_uri
+
+from loadtest._addresses import Address, Addresses
 
 DEFAULT_HOST: Final = "ws://127.0.0.1:8080"
 
@@ -95,15 +97,13 @@ class Target:
     Attributes:
         url: as given, with path.
         uri: its parts.
-        family: address family of `address`.
-        address: what `connect` takes.
+        addresses: where it is, in this process.
         tls: context for wss, or None.
     """
 
     url: str
     uri: WebSocketURI
-    family: int
-    address: tuple[Any, ...]
+    addresses: Addresses
     tls: ssl.SSLContext | None
 
 
@@ -124,13 +124,14 @@ def join_url(host: str, path: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, own or path, parts.query, ""))
 
 
-def resolve(url: str, *, verify: bool = True, ca_file: str | None = None) -> Target:
+def resolve(url: str, *, verify: bool = True, ca_file: str | None = None, first: int = 0) -> Target:
     """Look an address up once, so that thousands of connections do not.
 
     Args:
         url: see `join_url`.
         verify: whether a wss server must prove who it is.
         ca_file: certificates (PEM) of who may vouch for it, in place of the system's.
+        first: at which of several addresses the first connection begins.
 
     Raises:
         TargetError: the file of certificates is unusable.
@@ -142,8 +143,7 @@ def resolve(url: str, *, verify: bool = True, ca_file: str | None = None) -> Tar
         found = gevent_socket.getaddrinfo(uri.host, uri.port, type=gevent_socket.SOCK_STREAM)
     except OSError as error:
         raise UnreachableError.from_os(error) from error
-    family, _, _, _, address = found[0]
-    return Target(url, uri, family, address, tls)
+    return Target(url, uri, Addresses([Address(family, address) for family, *_, address in found], first), tls)
 
 
 def _tls_context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:

@@ -124,6 +124,7 @@ PURE = [
     "capacity.usl",
     "capacity.verdict",
     "capacity.words",
+    "loadtest._addresses",
     "loadtest._ledger",
     "loadtest._stamp",
     "loadtest._timeline",

@@ -65,7 +65,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
     made = json.loads(json.dumps(snapshot(Totals([report(0)]), state="running", now=5, ages={"w0": 0.25})))
     assert set(made) == {
         *("version", "state", "monotonic_ns", "users", "connections", "ready", "sends", "deliveries", "latency"),
-        *("requests", "resync", "send_lag", "room_size", "workers", "dead_workers", "drops", "storms"),
+        *("requests", "resync", "send_lag", "room_size", "workers", "dead_workers", "drops", "storms", "addresses"),
     }
     assert set(made["sends"]) == {"intended", "sent", "late", "skipped", "held"}
     assert set(made["deliveries"]) == {"expected", "received", "lost", "duplicated", "reordered", "foreign_clock"}

@@ -1,0 +1,104 @@
+"""The addresses of one server name: which one a connection tries first, which ones next; pure.
+
+The order is that of RFC 8305, section 4: address families alternate, each in the order of the resolver. Connections are
+dealt over all addresses, as DNS deals the clients of a service: each begins at the next address, and goes on to the
+following ones when that one cannot be reached.
+
+An address that never answered while another one did (IPv6 where the server has only IPv4) is tried last from then on.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ATTEMPT_SECONDS: Final = 2.0
+"""How long an address may take to accept a TCP connection while others are left to try (RFC 8305, section 8)."""
+
+
+class Address(NamedTuple):
+    """One address of the server: what a socket needs to connect to it."""
+
+    family: int
+    sockaddr: tuple[Any, ...]
+
+    @property
+    def host(self) -> str:
+        """The address without its port."""
+        return str(self.sockaddr[0])
+
+
+class AddressUse(msgspec.Struct):
+    """What became of one address.
+
+    Attributes:
+        address: without its port.
+        connections: opened there.
+        failures: attempts after which the connection went to another address, or failed.
+        why: the last failure, in words.
+    """
+
+    address: str
+    connections: int = 0
+    failures: int = 0
+    why: str = ""
+
+
+class Addresses:
+    """The addresses of one name, as one process uses them.
+
+    Args:
+        found: in the resolver's order, at least one.
+        first: where the first connection begins; processes of one test begin at different addresses.
+    """
+
+    __slots__ = ("_all", "_next", "_uses")
+
+    def __init__(self, found: Iterable[Address], first: int = 0) -> None:
+        self._all = _alternating(dict.fromkeys(found))
+        self._uses = {address: AddressUse(address.host) for address in self._all}
+        self._next = first
+
+    def order(self) -> list[Address]:
+        """Return the addresses in the order in which the next connection tries them."""
+        if len(self._all) == 1:
+            return self._all
+        silent = [address for address in self._all if self._is_silent(address)]
+        answering = [address for address in self._all if address not in silent]
+        if not answering:
+            silent, answering = answering, silent
+        start = self._next % len(answering)
+        self._next += 1
+        return answering[start:] + answering[:start] + silent
+
+    def _is_silent(self, address: Address) -> bool:
+        """Whether an address never answered, while another one did."""
+        use = self._uses[address]
+        return bool(use.failures and not use.connections) and any(one.connections for one in self._uses.values())
+
+    def opened(self, address: Address) -> None:
+        """Count a connection that was opened at an address."""
+        self._uses[address].connections += 1
+
+    def failed(self, address: Address, why: str) -> None:
+        """Count an attempt after which an address had accepted no connection."""
+        use = self._uses[address]
+        use.failures += 1
+        use.why = why
+
+    def uses(self) -> list[AddressUse]:
+        """Return what became of each address."""
+        return list(self._uses.values())
+
+
+def _alternating(found: Iterable[Address]) -> list[Address]:
+    """Return the addresses so that their families alternate, beginning with that of the first one."""
+    families: dict[int, list[Address]] = {}
+    for address in found:
+        families.setdefault(address.family, []).append(address)
+    return [address for address in chain.from_iterable(zip_longest(*families.values())) if address is not None]

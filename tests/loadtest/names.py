@@ -1,0 +1,46 @@
+"""A name that resolves to what a test wants, in this process and in all that it starts."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from gevent import socket as gevent_socket
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+_EVERYWHERE = """
+import _socket
+
+known, ask = {name!r}, _socket.getaddrinfo
+
+def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
+    if host not in (known, known.encode()):
+        return ask(host, port, family, type, proto, flags)
+    return [found for address in {addresses!r} for found in ask(address, port, family, type, proto, flags)]
+
+_socket.getaddrinfo = getaddrinfo
+"""
+
+
+def found_at(addresses: tuple[str, ...]) -> Any:
+    """Return a `getaddrinfo` that knows one answer: these addresses in this order."""
+
+    def getaddrinfo(_host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
+        return [found for address in addresses for found in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)]
+
+    return getaddrinfo
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Let the load generator in this process find these addresses in this order, whatever the name."""
+    monkeypatch.setattr(gevent_socket, "getaddrinfo", found_at(addresses))
+
+
+def resolve_everywhere(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, *addresses: str) -> None:
+    """Let a name have these addresses in this order in every Python process that is started from now on."""
+    (folder / "sitecustomize.py").write_text(_EVERYWHERE.format(name=name, addresses=addresses))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
