@@ -17,7 +17,7 @@ from loadtest._stamp import SIZE
 from loadtest._storm import Manner
 from loadtest._thresholds import WINDOW_SECONDS
 from loadtest._timeline import Arrivals
-from metrics.levels import LevelError, parse_level
+from metrics.levels import LevelError, parse_level, split_levels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +140,8 @@ def _tokens(one: str | None, file: str | None) -> tuple[str, ...]:
 
 def _level(text: str) -> str:
     try:
-        parse_level(text, "threshold")
+        for level in split_levels(text):
+            parse_level(level, "threshold")
     except LevelError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
@@ -285,7 +286,7 @@ def _levels(given: list[str] | str | None) -> tuple[ServiceLevel, ...]:
     """Return the thresholds; over the web page they come as one text, with blanks or commas between them."""
     texts = given if isinstance(given, list) else [given or ""]
     try:
-        return tuple(parse_level(text, "threshold") for text in " ".join(texts).replace(",", " ").split())
+        return tuple(parse_level(text, "threshold") for text in split_levels(",".join(texts)))
     except LevelError as error:
         raise OptionError(f"--threshold: {error}") from None
 

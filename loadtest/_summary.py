@@ -28,7 +28,7 @@ EXIT_CODES: Final = {
     MET: "every threshold was met; without thresholds: no request failed",
     1: "a request failed without thresholds to judge it by, or a user raised an exception: Locust's own code",
     2: "an option is unusable, or nothing answers at `--host`",
-    INVALID: "invalid: the generator was the limit, a worker died, or a threshold had nothing to measure",
+    INVALID: "invalid: the generator was the limit or a worker died; or a threshold was unmeasured and none failed",
     FAILED: "a threshold was not met",
 }
 
@@ -61,20 +61,27 @@ class Outcome:
             for report in totals.reports
             for problem in report.problems
         ]
-        found += [f"worker {report.index} died with {report.users} users" for report in totals.dead]
-        return found + [
-            f"nothing to measure {threshold.level.figure} by"
-            for threshold in self.thresholds
-            if not threshold.is_measured
-        ]
+        return found + [f"worker {report.index} died with {report.users} users" for report in totals.dead]
+
+    @property
+    def failed(self) -> int:
+        """How many thresholds were not met."""
+        return sum(threshold.missed > 0 for threshold in self.thresholds)
+
+    @property
+    def unmeasured(self) -> int:
+        """How many thresholds had nothing to measure."""
+        return sum(not threshold.is_measured for threshold in self.thresholds)
 
     @property
     def exit_code(self) -> int | None:
         """The exit code; None leaves it to Locust."""
         if self.problems:
             return INVALID
-        if any(threshold.missed for threshold in self.thresholds):
+        if self.failed:
             return FAILED
+        if self.unmeasured:
+            return INVALID
         return MET if self.thresholds and not self.exceptions else None
 
 
@@ -183,14 +190,30 @@ def _verdict(outcome: Outcome) -> Iterator[str]:
         yield f"  INVALID     {problem}"
     if any(report.problems for report in outcome.totals.reports):
         yield "              The generator was the limit: these latencies are its own, too. Use more --processes."
-    failed = sum(threshold.missed > 0 for threshold in outcome.thresholds)
     if problems:
-        yield f"  verdict     invalid: do not believe these figures (exit code {INVALID})"
-    elif failed:
-        yield f"  verdict     FAILED: {failed} of {len(outcome.thresholds)} thresholds not met (exit code {FAILED})"
+        yield f"  verdict     invalid: results are not usable (exit code {INVALID})"
     else:
-        met = f", all {len(outcome.thresholds)} thresholds met" if outcome.thresholds else ""
-        yield f"  verdict     valid: the generator kept up{met}"
+        yield f"  verdict     {_judgement(outcome)}"
+
+
+def _judgement(outcome: Outcome) -> str:
+    """Return the verdict on a run in which the generator kept up."""
+    number = len(outcome.thresholds)
+    if outcome.failed:
+        unmeasured = f", {outcome.unmeasured} unmeasured" if outcome.unmeasured else ""
+        return f"FAILED: {_of(outcome.failed, number)} not met{unmeasured} (exit code {FAILED})"
+    if outcome.unmeasured:
+        return f"unmeasured: {_of(outcome.unmeasured, number, 'had')} nothing to measure (exit code {INVALID})"
+    if not number:
+        return "valid: the generator kept up"
+    return f"valid: the generator kept up, {'the threshold was' if number == 1 else f'all {number} thresholds'} met"
+
+
+def _of(some: int, number: int, verb: str = "") -> str:
+    """Return `1 of 2 thresholds`, or `the threshold` where there is one, with a verb."""
+    if number == 1:
+        return f"the threshold {verb or 'was'}"
+    return f"{some} of {number} thresholds {verb}".rstrip()
 
 
 def _headed(head: str, items: Sequence[T]) -> Iterator[tuple[str, T]]:

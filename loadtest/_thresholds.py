@@ -144,7 +144,7 @@ def describe(threshold: Threshold) -> str:
     """Say in one line how a threshold fared."""
     level, worst = threshold.level, threshold.worst
     if worst is None:
-        return f"{level.text:<20} NOT MEASURED: there was nothing to measure"
+        return f"{level.text:<20} unmeasured: there was nothing to measure"
     where = f"{clock(worst.start)}-{clock(worst.end)}"
     if threshold.is_met:
         return f"{level.text:<20} met: at worst {level.show(worst.value)} ({where})"

@@ -29,6 +29,7 @@ _SHARES: Final = {
 }
 _UNITS_MS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 _FORM: Final = re.compile(r"(?P<name>[A-Za-z_0-9.]+)\s*(?P<op><=?)\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z%]*)")
+_BLANKS: Final = re.compile(r"\s*(<=?)\s*|(?<=\d)\s+(?=(?:us|ms|s|%)(?:[\s,]|$))")
 _PERCENTILE: Final = re.compile(r"(?P<base>[a-z]+)_p(?P<rank>\d{1,2}(?:\.\d+)?)")
 _EXAMPLES: Final = ("deliver_p50", "deliver_p90", "deliver_p99", "deliver_p99.9", "resync_p95", *_SHARES)
 _MOST_SAMPLES: Final = 10_000
@@ -129,6 +130,14 @@ class ServiceLevel:
 def show_ms(value: float) -> str:
     """Write milliseconds with at most three significant digits below a second."""
     return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.3g} ms"
+
+
+def split_levels(text: str) -> list[str]:
+    """Return the service levels of a text in which they stand one after the other, with blanks or commas between them.
+
+    Blanks within a level, as in `deliver_p99 < 250 ms`, are left out.
+    """
+    return _BLANKS.sub(lambda found: found[1] or "", text).replace(",", " ").split()
 
 
 def parse_level(text: str, what: str = "service level") -> ServiceLevel:

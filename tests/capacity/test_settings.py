@@ -25,6 +25,14 @@ def test_given_levels_replace_the_defaults() -> None:
     assert [level.text for level in settings.levels] == ["deliver_p50<5ms", "loss<1%"]
 
 
+def test_a_service_level_may_have_blanks() -> None:
+    for arguments, environment in (
+        (["--slo", "deliver_p99 < 250 ms"], {}),
+        ([], {"STAMPEDE_CAPACITY_SLO": "deliver_p99 < 250 ms"}),
+    ):
+        assert [level.text for level in read_settings(arguments, environment).levels] == ["deliver_p99<250ms"]
+
+
 def test_a_mix_names_classes_and_weights() -> None:
     assert read_settings(["--mix", "ChattingUser=10, TypingUser=5"], {}).mix == {"ChattingUser": 10, "TypingUser": 5}
 

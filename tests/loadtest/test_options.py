@@ -51,3 +51,24 @@ def test_every_process_needs_a_room() -> None:
     check_processes(read(Namespace(room_size=100)), 8)
     with pytest.raises(OptionError, match="--rooms 2 is less than the 3 processes"):
         check_processes(read(Namespace(rooms=2)), 3)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["deliver_p99 < 250 ms", "loss<0.1%"],
+        ["deliver_p99<250ms loss<0.1%"],
+        ["deliver_p99 <250ms,loss < 0.1 %"],
+        "deliver_p99 < 250 ms, loss < 0.1 %",
+        "deliver_p99 < 250 ms loss < 0.1 %",
+        "  deliver_p99<250ms\nloss<0.1% ,",
+    ],
+)
+def test_thresholds_may_have_blanks_and_stand_in_one_text_or_several(given: list[str] | str) -> None:
+    assert [level.text for level in read(Namespace(threshold=given)).thresholds] == ["deliver_p99<250ms", "loss<0.1%"]
+
+
+@pytest.mark.parametrize("given", ["deliver_p99 < 250 m s", "deliver_p99 250ms", "loss < 0.1 % errors"])
+def test_what_is_no_threshold_is_named_as_it_was_written(given: str) -> None:
+    with pytest.raises(OptionError, match=r"^--threshold: .*(deliver_p99|errors)"):
+        read(Namespace(threshold=given))

@@ -11,6 +11,7 @@ from loadtest._summary import FAILED, INVALID, MET, Outcome, summary
 from loadtest._thresholds import Figures, Threshold, describe
 from metrics.levels import LevelError, parse_level
 from metrics.loglinear import LogLinear
+from tests.loadtest.test_report import report
 
 
 def latencies(*counted: tuple[int, int]) -> LogLinear:
@@ -64,6 +65,17 @@ def test_what_is_left_at_the_end_is_judged_with_the_last_window() -> None:
     assert (saved.judged, saved.missed) == (1, 1)
 
 
+def test_a_last_window_that_fails_before_and_after_the_rest_came_is_one_failed_window() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold.look(10, Figures(expected=1000))
+    threshold.look(20, Figures(expected=2000, lost=20))
+    assert (threshold.judged, threshold.missed) == (2, 1)
+    threshold.conclude(21, Figures(expected=2100, lost=40))
+    assert (threshold.judged, threshold.missed) == (2, 1)
+    assert threshold.worst is not None
+    assert (threshold.worst.start, threshold.worst.end) == (10, 21)
+
+
 def test_a_short_run_is_one_window() -> None:
     threshold = Threshold(parse_level("errors<=50%"), 10)
     threshold.conclude(2, Figures(operations=2, failures=1))
@@ -80,10 +92,13 @@ def test_the_stricter_of_both_clocks_counts() -> None:
 @pytest.mark.parametrize(
     ("texts", "exceptions", "code", "words"),
     [
-        (("loss<1%",), 0, MET, "all 1 thresholds met"),
+        (("loss<1%",), 0, MET, "kept up, the threshold was met"),
+        (("loss<1%", "errors<51%"), 0, MET, "kept up, all 2 thresholds met"),
+        (("errors<1%",), 0, FAILED, "FAILED: the threshold was not met (exit code 99)"),
         (("loss<1%", "errors<1%"), 0, FAILED, "1 of 2 thresholds not met (exit code 99)"),
-        (("loss<1%", "resync_p95<5s"), 0, INVALID, "INVALID     nothing to measure resync_p95 by"),
-        (("errors<1%", "resync_p95<5s"), 0, INVALID, "(exit code 98)"),
+        (("resync_p95<5s",), 0, INVALID, "unmeasured: the threshold had nothing to measure (exit code 98)"),
+        (("loss<1%", "resync_p95<5s"), 0, INVALID, "1 of 2 thresholds had nothing to measure (exit code 98)"),
+        (("errors<1%", "resync_p95<5s"), 0, FAILED, "1 of 2 thresholds not met, 1 unmeasured (exit code 99)"),
         (("loss<1%",), 3, None, "3 raised by users"),
         ((), 0, None, "verdict     valid"),
     ],
@@ -95,6 +110,21 @@ def test_the_exit_code_and_the_verdict(texts: tuple[str, ...], exceptions: int, 
     outcome = Outcome(Totals([]), (), thresholds, exceptions)
     assert outcome.exit_code == code
     assert words in "\n".join(summary(outcome))
+
+
+def test_an_unmeasured_threshold_is_called_unmeasured_and_never_met() -> None:
+    threshold = Threshold(parse_level("resync_p95<5s"))
+    threshold.conclude(5, Figures())
+    assert not threshold.is_met
+    assert describe(threshold) == "resync_p95<5s        unmeasured: there was nothing to measure"
+
+
+def test_a_generator_that_was_the_limit_outweighs_a_failed_threshold() -> None:
+    threshold = Threshold(parse_level("errors<1%"))
+    threshold.conclude(5, Figures(operations=100, failures=50))
+    outcome = Outcome(Totals([report(0, problems=["CPU: 99% of a core"])]), (), [threshold])
+    assert outcome.exit_code == INVALID
+    assert "verdict     invalid: " in "\n".join(summary(outcome))
 
 
 @pytest.mark.parametrize("text", ["deliver_p99", "deliver_p99<250", "los<1%", "loss<1ms", "deliver_p99>1ms", ""])
