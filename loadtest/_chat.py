@@ -14,7 +14,7 @@ from gevent import sleep
 from gevent.event import Event
 
 from loadtest import _measures, _stamp
-from loadtest._client import connect
+from loadtest._connect import connect
 from loadtest._speaker import Speaker
 from loadtest._target import ClientError, LostError
 

@@ -25,7 +25,6 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from loadtest import _addresses
 from loadtest._handshake import Handshake
 from loadtest._target import ConnectError, LostError, TlsError, UnreachableError
 from loadtest._tls import Tls
@@ -51,7 +50,7 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Connection:
-    """One WebSocket connection; `connect` makes it.
+    """One WebSocket connection; `loadtest._connect` makes it.
 
     Attributes:
         receiver: who gets the messages.
@@ -99,12 +98,15 @@ class Connection:
     # --- life ---
 
     def open(self, address: Address, timeout: float, attempt_timeout: float) -> None:
-        """Connect and shake hands; see `connect`.
+        """Connect and shake hands, letting other greenlets run meanwhile.
 
         Args:
             address: of the server.
             timeout: seconds for all of it.
             attempt_timeout: seconds for the TCP connection.
+
+        Raises:
+            ConnectError: with a leaf that says what went wrong.
         """
         code = self._socket.connect_ex(address.sockaddr)
         if code not in (0, errno.EINPROGRESS):
@@ -391,43 +393,3 @@ class Connection:
             self.receiver.lost(LostError(1006))
         elif protocol.close_rcvd_then_sent:
             self.receiver.lost(LostError(protocol.close_rcvd.code, protocol.close_rcvd.reason))
-
-
-def connect(
-    reactor: Reactor, target: Target, receiver: Receiver, *, timeout: float, token: str | None = None
-) -> Connection:
-    """Open a connection, letting other greenlets run meanwhile.
-
-    Args:
-        reactor: of this process.
-        target: where to.
-        receiver: who gets the messages.
-        timeout: seconds until it counts as failed.
-        token: to prove who one is (RFC 6750), if any.
-
-    An address that cannot be reached is followed by the next one of the target, as long as there is time; a server that
-    was reached and refused is not.
-
-    Raises:
-        ConnectError: with a leaf that says what went wrong, at the last address that was tried.
-    """
-    deadline = monotonic() + timeout
-    addresses = target.addresses
-    order = addresses.order()
-    failure: ConnectError = UnreachableError("connect timed out")
-    for address in order:
-        left = deadline - monotonic()
-        connection = Connection(reactor, target, address, receiver, token)
-        try:
-            connection.open(address, left, left if address is order[-1] else min(left, _addresses.ATTEMPT_SECONDS))
-        except UnreachableError as error:
-            if connection.reached:
-                raise
-            addresses.failed(address, error.label)
-            failure = error
-            if monotonic() >= deadline:
-                break
-        else:
-            addresses.opened(address)
-            return connection
-    raise failure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from gevent.event import Event
 
-from loadtest._client import connect
+from loadtest._connect import connect
 from loadtest._reactor import Reactor
 from loadtest._target import ClientError, ConnectError, join_url, resolve
 

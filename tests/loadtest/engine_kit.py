@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from loadtest._client import Connection, connect
+from loadtest._connect import connect
 from loadtest._target import LostError, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loadtest._client import Connection
     from loadtest._reactor import Reactor
 
 PATIENCE = 30.0

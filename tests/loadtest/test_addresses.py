@@ -10,7 +10,7 @@ import pytest
 
 from loadtest import _addresses
 from loadtest._addresses import Address, Addresses
-from loadtest._client import connect
+from loadtest._connect import connect
 from loadtest._target import RefusedError, UnreachableError, resolve
 from tests.loadtest.engine_kit import PATIENCE, Mailbox
 from tests.loadtest.names import resolve_everywhere, resolve_to

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest._client import connect
+from loadtest._connect import connect
 from loadtest._target import TlsError, resolve
 from tests.loadtest.engine_kit import PATIENCE, Mailbox, open_at, until
 

@@ -1,0 +1,55 @@
+"""Opens a connection to a server that may have several addresses."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from loadtest import _addresses
+from loadtest._client import Connection
+from loadtest._target import ConnectError, UnreachableError
+
+if TYPE_CHECKING:
+    from loadtest._reactor import Reactor
+    from loadtest._receiver import Receiver
+    from loadtest._target import Target
+
+
+def connect(
+    reactor: Reactor, target: Target, receiver: Receiver, *, timeout: float, token: str | None = None
+) -> Connection:
+    """Open a connection, letting other greenlets run meanwhile.
+
+    When an address cannot be reached, the next one of the target is tried, as long as there is time. A server that was
+    reached and refused ends the attempt.
+
+    Args:
+        reactor: of this process.
+        target: where to.
+        receiver: who gets the messages.
+        timeout: seconds until it counts as failed.
+        token: to prove who one is (RFC 6750), if any.
+
+    Raises:
+        ConnectError: with a leaf that says what went wrong, at the last address that was tried.
+    """
+    deadline = monotonic() + timeout
+    addresses = target.addresses
+    order = addresses.order()
+    failure: ConnectError = UnreachableError("connect timed out")
+    for address in order:
+        left = deadline - monotonic()
+        connection = Connection(reactor, target, address, receiver, token)
+        try:
+            connection.open(address, left, left if address is order[-1] else min(left, _addresses.ATTEMPT_SECONDS))
+        except UnreachableError as error:
+            if connection.reached:
+                raise
+            addresses.failed(address, error.label)
+            failure = error
+            if monotonic() >= deadline:
+                break
+        else:
+            addresses.opened(address)
+            return connection
+    raise failure
