@@ -39,6 +39,8 @@ _decode: Final = msgspec.json.Decoder().decode
 
 _TYPE: Final = b'{"type":"typing"}'
 _PING: Final = b'{"type":"ping","timestamp":%d}'
+_SYNC: Final = 0
+"""Timestamp of the pings of `ask_pong`; those that are timed count from 1."""
 
 # What the server tells and nobody asked for: recognised by its first bytes, since joins alone are a flood.
 _NOTICES: Final = tuple(
@@ -88,6 +90,7 @@ class ChatClient:
         stay: its membership in the ledger, while it is in a room or about to be.
         record: where deliveries are timed, on both clocks.
         on_delivery: called with the time of each delivery, if set.
+        on_pong: called once with the time of the pong that `ask_pong` asked for.
         retry_after: seconds that the server asked to stay away when it ended the last connection, if it did.
         cut: whether the last connection was ended by `vanish`, which is no failure of the server.
         away: whether the user is out of its room on purpose, so that it is no failure if it cannot speak.
@@ -107,6 +110,7 @@ class ChatClient:
         "away",
         "cut",
         "on_delivery",
+        "on_pong",
         "record",
         "retry_after",
         "stay",
@@ -123,6 +127,7 @@ class ChatClient:
         self.stay: Stay | None = None
         self.record: Callable[[int, int], None] = measures.delivered
         self.on_delivery: Callable[[int], None] | None = None
+        self.on_pong: Callable[[int], None] | None = None
         self.retry_after: float | None = None
         self.cut = self.away = False
         self._awaited: tuple[str, ...] = ()
@@ -198,6 +203,7 @@ class ChatClient:
     def _end(self, *, waited_for: list[int] | None = None, said_goodbye: bool) -> int:
         stay, self.stay, self._connection = self.stay, None, None
         self._pinged = 0
+        self.on_pong = None
         before = self._measures.tally.churned
         if stay is not None:
             stay.leave(waited_for=waited_for, said_goodbye=said_goodbye)
@@ -259,6 +265,11 @@ class ChatClient:
         self._ping += 1
         self._pinged = monotonic_ns() if self.send(_PING % self._ping) else 0
 
+    def ask_pong(self, on_pong: Callable[[int], None]) -> None:
+        """Ask for a `pong` that is not timed, and call `on_pong` when it comes over this connection."""
+        self.on_pong = on_pong
+        self.send(_PING % _SYNC)
+
     # --- receiving ---
 
     def take(self, payload: bytes, now: int) -> None:
@@ -315,6 +326,9 @@ class ChatClient:
         if self._pinged and message.get("timestamp") == self._ping:
             self._measures.requests[_measures.PING].done(now - self._pinged)
             self._pinged = 0
+        elif self.on_pong is not None and message.get("timestamp") == _SYNC:
+            on_pong, self.on_pong = self.on_pong, None
+            on_pong(now)
 
     def expect(self, kinds: tuple[str, ...]) -> None:
         """Keep the first message of one of some types that comes from now on, for `answer`."""

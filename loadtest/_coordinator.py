@@ -17,7 +17,7 @@ from loadtest._summary import Outcome, summary
 from loadtest._thresholds import Threshold, figures_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from locust.env import Environment
     from locust.runners import LocalRunner
@@ -53,7 +53,8 @@ class Coordinator:
         self._came: dict[str, float] = {}
         self._parts: dict[tuple[str, int], StormPart] = {}
         self._storms = 0
-        self._began = self._ended = time.monotonic()
+        self._began = time.monotonic()
+        self._ended: float | None = None
         self._thresholds: list[Threshold] = []
         self._watch: gevent.Greenlet[..., None] | None = None
         self.run = 0
@@ -75,6 +76,7 @@ class Coordinator:
         self._parts.clear()
         self._storms = 0
         self._began = time.monotonic()
+        self._ended = None
         self.settings = settings
         self._thresholds = [Threshold(level, settings.threshold_window) for level in settings.thresholds]
         if self._thresholds:
@@ -82,8 +84,9 @@ class Coordinator:
 
     def rest(self) -> None:
         """Watch no longer: the test is over."""
-        if self._watch is not None:
+        if self._ended is None:
             self._ended = time.monotonic()
+        if self._watch is not None:
             self._watch.kill()
             self._watch = None
 
@@ -93,6 +96,11 @@ class Coordinator:
             figures = figures_of(self.everything())
             for threshold in self._thresholds:
                 threshold.look(time.monotonic() - self._began, figures)
+
+    @property
+    def seconds(self) -> float:
+        """How long the test took, or has taken so far."""
+        return (self._ended or time.monotonic()) - self._began
 
     def storm(self, share: float, manner: Manner) -> int:
         """Drop a share of all users of all processes at the same moment; return the number of the storm."""
@@ -174,16 +182,26 @@ class Coordinator:
         self.rest()
         everything, totals = self.everything(), self.totals()
         for threshold in self._thresholds:
-            threshold.conclude(self._ended - self._began, figures_of(everything))
+            threshold.conclude(self.seconds, figures_of(everything))
         if not everything.reports and not self._thresholds:
             return
         exceptions = sum(row["count"] for row in self._runner.exceptions.values())
-        outcome = Outcome(totals, self.storms(), self._thresholds, exceptions)
+        outcome = Outcome(totals, self.storms(), self._thresholds, exceptions, list(self._notes()))
         options = self._environment.parsed_options
         # With --json, stdout belongs to Locust's JSON.
         print("\n".join(summary(outcome)), file=sys.stderr if options and options.json else sys.stdout, flush=True)
         if outcome.exit_code is not None:
             self._environment.process_exit_code = outcome.exit_code
+
+    def _notes(self) -> Iterator[str]:
+        settings = self.settings
+        if settings is not None and self.seconds < settings.storm_period:
+            names = [kind.__name__ for kind in self._runner.user_classes if getattr(kind, "storms", False)]
+            for name in names:
+                yield (
+                    f"no storm struck: {name}s drop every {settings.storm_period:g} s (--storm-period), "
+                    f"the test took {self.seconds:.0f} s"
+                )
 
 
 STORM = "stampede_storm"

@@ -216,16 +216,29 @@ class Room:
         number: global number of the room, as in the stamps.
         next_seq: number of the next message, by slot.
         settled: how many stays are confirmed.
+        speakers: places of the users that send messages here, whether or not they are in the room now.
         dropped: vacated slots whose holder said no goodbye; the value is the number after the highest one that
             somebody received who has left himself since.
     """
 
-    __slots__ = ("_free", "_mark", "_stays", "_tally", "_vacant", "dropped", "next_seq", "number", "settled")
+    __slots__ = (
+        "_free",
+        "_mark",
+        "_stays",
+        "_tally",
+        "_vacant",
+        "dropped",
+        "next_seq",
+        "number",
+        "settled",
+        "speakers",
+    )
 
     def __init__(self, number: int, tally: Tally) -> None:
         self.number = number
         self.next_seq: list[int] = []
         self.settled = 0
+        self.speakers: set[int] = set()
         self._tally = tally
         self._stays: dict[int, Stay] = {}
         self._vacant: dict[int, int] = {}  # slot -> sweeps since its holder left

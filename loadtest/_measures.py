@@ -71,6 +71,7 @@ class Measures:
         waiting: further ones that are held back now, by a congested connection or a lost one.
         requests: by name.
         drops: connections dropped on purpose, by cause.
+        resynced_by_pong: resyncs told by a pong, in rooms where nobody else speaks.
         optional: answers that a server may not have: whether this one does; unknown until one was waited for.
     """
 
@@ -85,6 +86,7 @@ class Measures:
         "loop_lag",
         "optional",
         "requests",
+        "resynced_by_pong",
         "send_lag",
         "sent",
         "skipped",
@@ -101,6 +103,7 @@ class Measures:
         self.loop_lag = LogLinear()
         self.intended = self.sent = self.late = self.skipped = self.held = self.waiting = 0
         self.drops = dict.fromkeys(DROP_CAUSES, 0)
+        self.resynced_by_pong = 0
         self.optional: dict[str, bool] = {}
         self.requests = {name: Request() for name in NAMES}
         # Deliveries and sends are timed once; their rows of the table are views of these histograms.

@@ -162,6 +162,7 @@ class Member:
             loop_lag=measures.loop_lag.to_sparse(),
             requests=requests_of(measures),
             drops=dict(measures.drops),
+            resynced_by_pong=measures.resynced_by_pong,
             storms=self.storm_parts(),
             lacking=[answer for answer, given in measures.optional.items() if not given],
             addresses=herd.target.addresses.uses(),

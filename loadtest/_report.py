@@ -65,6 +65,7 @@ class Report(msgspec.Struct):
         lacking: optional answers that the server does not give.
         problems: why the process makes the run invalid.
         addresses: of the server, and what became of each.
+        resynced_by_pong: resyncs told by a pong, in rooms where nobody else speaks.
     """
 
     run: int
@@ -90,6 +91,7 @@ class Report(msgspec.Struct):
     lacking: list[str]
     problems: list[str]
     addresses: list[AddressUse] = []
+    resynced_by_pong: int = 0
 
 
 def sends_of(measures: Measures) -> Sends:

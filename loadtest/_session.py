@@ -80,8 +80,10 @@ class Session:
     def _on_lost(self) -> None:
         self.owner.wake.set()
 
-    def follow(self, timeline: Iterator[Due]) -> None:
-        """Act when the timeline says so, from now on and over all connections."""
+    def follow(self, timeline: Iterator[Due], *, speaks: bool = True) -> None:
+        """Act when the timeline says so, from now on and over all connections; `speaks`: it sends chat messages."""
+        if speaks:
+            self._room.speakers.add(self.place)
         self._tickets.append(self._herd.pacer.add(self, timeline, monotonic_ns()))
 
     def act(self, act: Act, intended: int) -> None:
@@ -123,6 +125,19 @@ class Session:
                 self.client.vanish()
                 raise
             requests[_measures.JOIN].done(monotonic_ns() - connected)
+            if self.dropped_at and self._is_in_silence:
+                self.client.ask_pong(self._answered)
+
+    @property
+    def _is_in_silence(self) -> bool:
+        """Whether nobody else speaks in the room, so that there is no delivery to wait for."""
+        return not self._room.speakers - {self.place}
+
+    def _answered(self, now: int) -> None:
+        """Take a pong for the first delivery, unless one has come or may come."""
+        if self.dropped_at and self._is_in_silence:
+            self._herd.measures.resynced_by_pong += 1
+            self._resynced(now)
 
     def _resynced(self, now: int) -> None:
         took = now - self.dropped_at
@@ -170,6 +185,7 @@ class Session:
         """Stop acting, hear out what is in flight, say goodbye."""
         for ticket in self._tickets:
             ticket.cancel()
+        self._room.speakers.discard(self.place)
         self.forget_storm()
         self.client.give_up()
         self.client.leave(LEAVE_GRACE, CLOSE_TIMEOUT)

@@ -44,12 +44,14 @@ class Outcome:
         storms: on command.
         thresholds: concluded.
         exceptions: that users raised.
+        notes: what else a reader has to know.
     """
 
     totals: Totals
     storms: Sequence[StormResult] = ()
     thresholds: Sequence[Threshold] = ()
     exceptions: int = 0
+    notes: Sequence[str] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -101,6 +103,7 @@ def summary(outcome: Outcome) -> list[str]:
         *_storms(outcome.storms),
         *_server(totals),
         *_generator(totals),
+        *(f"  {head:<11} {note}" for head, note in _headed("note", outcome.notes)),
         *(f"  {head:<11} {describe(one)}" for head, one in _headed("thresholds", outcome.thresholds)),
         *_verdict(outcome),
         "",
@@ -140,8 +143,14 @@ def _last_words(report: Report) -> str:
 
 def _resync(totals: Totals) -> Iterator[str]:
     resync = totals.times[_measures.RESYNC]
+    drops = sum(totals.drops.values())
     if resync.count:
-        yield _row("resync", f"{resync.count} of {sum(totals.drops.values())} drops", resync)
+        yield _row("resync", f"{resync.count} of {drops} drops", resync)
+        by_pong = totals.total("resynced_by_pong")
+        if by_pong:
+            yield f"              {by_pong} of these by a pong: nobody else speaks in their rooms"
+    elif drops:
+        yield f"  resync      none after {drops} drops: no delivery came, nor a pong where nobody else speaks"
 
 
 def _storms(storms: Sequence[StormResult]) -> Iterator[str]:

@@ -28,6 +28,8 @@ class HerdUser(User):
     """
 
     abstract: bool = True
+    storms: bool = False
+    """Whether users of this kind drop every `--storm-period`."""
     host: str | None = DEFAULT_HOST
 
     def __init__(self, environment: Environment) -> None:

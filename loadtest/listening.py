@@ -22,4 +22,4 @@ class ListeningUser(HerdUser):
 
     def begin(self, herd: Herd, settings: Settings, session: Session) -> None:
         """Begin to ping."""
-        session.follow(regular(PING_EVERY, herd.rng("pings", session.place), Act.PING))
+        session.follow(regular(PING_EVERY, herd.rng("pings", session.place), Act.PING), speaks=False)

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 class ReconnectStormUser(HerdUser):
     """Drop together with others, come back by the policy of `--backoff`, and time it until the first delivery.
 
-    A room in which nobody speaks has no such time.
+    In a room where nobody else speaks a pong, asked for after the join, stands in for the delivery.
     """
 
     weight = 2
+    storms = True
 
     def begin(self, herd: Herd, settings: Settings, session: Session) -> None:
         """Join the cohort."""

@@ -7,7 +7,7 @@ swapped one comes after its sender's next one), `delay` (seconds), `stall` (seco
 message, in which nothing is read), `restart` (a list of ms: after the 50th message all are sent away, each in turn told
 one of these as `retry_ms`; `returned` at the end: what each was told, and after how many ms it came), `window` (bytes
 that the system keeps of what is not read yet), `certificate` (a file: encrypts), `style` ("spaced", "reversed" or
-"escaped").
+"escaped"), `mute` (true: no `pong`).
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class OddServer:
                     for other in room:
                         if other is not client:
                             self.deliver(client, other, text)
-                case "ping":
+                case "ping" if not self.faults.get("mute"):
                     await self.tell(client, {"type": "pong", "timestamp": message.get("timestamp"), "serverTime": 1})
         room.pop(client, None)
 
