@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import psutil
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
 
 from capacity.errors import RunError, UsageError
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _SHIPPED_MESSAGE_RATE: Final = 50.0
 _START_S: Final = 20.0
 _HANDSHAKE_S: Final = 5.0
+_ASKS: Final = "is this a Stampede server?"
+_SHOWN: Final = 60
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -229,20 +231,24 @@ def _listening_at(url: str) -> list[psutil.Process]:
 
 def _greet(url: str) -> None:
     """Shake hands once, and read the first message: `connected`."""
+    kind, first = None, ""
     try:
         with connect(url, open_timeout=_HANDSHAKE_S, proxy=None, compression=None) as connection:
-            first = json.loads(connection.recv(timeout=_HANDSHAKE_S))
-            kind = first.get("type") if isinstance(first, dict) else None
+            first = str(connection.recv(timeout=_HANDSHAKE_S))
+            message = json.loads(first)
+            kind = message.get("type") if isinstance(message, dict) else None
     except TimeoutError:
-        raise UsageError(f"the server at {url} did not greet within {_HANDSHAKE_S:.0f} s") from None
+        raise UsageError(f"{url} sent no greeting within {_HANDSHAKE_S:.0f} s; {_ASKS}") from None
+    except ConnectionClosed as error:
+        raise UsageError(f"{url} closed the connection before any greeting ({error}); {_ASKS}") from None
     except OSError as error:
         raise UsageError(f"no server at {url}: {_words(error)}") from None
     except WebSocketException as error:
         raise UsageError(f"the server at {url} refused the WebSocket: {error}") from None
     except ValueError:
-        kind = None
+        pass  # no JSON: no greeting either
     if kind != "connected":
-        raise UsageError(f"the server at {url} does not speak the chat protocol: no 'connected' came first")
+        raise UsageError(f"{url} sent {first[:_SHOWN]!r} in place of a greeting; {_ASKS}")
 
 
 def _words(error: OSError) -> str:

@@ -28,7 +28,7 @@ EXIT_CODES: Final = {
     MET: "every threshold was met; without thresholds: no request failed",
     1: "a request failed without thresholds to judge it by, or a user raised an exception: Locust's own code",
     2: "an option is unusable, or nothing answers at `--host`",
-    INVALID: "invalid: the generator was the limit or a worker died; or a threshold was unmeasured and none failed",
+    INVALID: "invalid: the generator was the limit, a worker died, nobody joined, or a threshold was unmeasured and none failed",
     FAILED: "a threshold was not met",
 }
 
@@ -63,7 +63,8 @@ class Outcome:
             for report in totals.reports
             for problem in report.problems
         ]
-        return found + [f"worker {report.index} died with {report.users} users" for report in totals.dead]
+        found += [f"worker {report.index} died with {report.users} users" for report in totals.dead]
+        return [*found, *_nobody(totals)]
 
     @property
     def failed(self) -> int:
@@ -85,6 +86,15 @@ class Outcome:
         if self.unmeasured:
             return INVALID
         return MET if self.thresholds and not self.exceptions else None
+
+
+def _nobody(totals: Totals) -> Iterator[str]:
+    """Say so if not one user got into its room, and why."""
+    if not totals.reports or totals.times[_measures.JOIN].count:
+        return
+    failures = totals.failures[_measures.CONNECT] | totals.failures[_measures.JOIN]
+    often = f"; most often: {max(failures, key=failures.__getitem__)}" if failures else ""
+    yield f"nobody joined a room{often}"
 
 
 def summary(outcome: Outcome) -> list[str]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+import pytest
+
+from capacity.errors import UsageError
+from capacity.target import Target
 from tests.loadtest.names import resolve_everywhere
+from tests.loadtest.test_probe import answering, closing, silent_until_spoken_to, socket_io
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import pytest
+    from websockets.sync.server import ServerConnection
 
     from tests.capacity.conftest import Run
     from tests.processes import RunningServer
@@ -26,3 +32,18 @@ def test_a_name_whose_first_address_refuses_is_measured_at_the_next(
     run = capacity("--host", server.url.replace("127.0.0.1", "localhost"), "--bounded", "20", *CALM)
     assert run.wait() == 0, run.errors
     assert run.report.steps[-1].verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("conversation", "words"),
+    [
+        (socket_io, '/ sent \'0{"sid":'),
+        (silent_until_spoken_to, "/ sent no greeting within 5 s; is this a Stampede server?"),
+        (closing, "/ closed the connection before any greeting (received 1013 (try again later) full"),
+    ],
+)
+def test_a_server_without_our_greeting_is_refused_and_told_apart(
+    conversation: Callable[[ServerConnection], None], words: str
+) -> None:
+    with answering(conversation) as url, pytest.raises(UsageError, match=re.escape(words)):
+        Target.running(f"{url}/")

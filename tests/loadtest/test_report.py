@@ -23,6 +23,7 @@ def report(index: int, *, problems: list[str] | None = None) -> Report:
     measures.sent_after(5)
     measures.skip("skipped: too late")
     measures.requests[_measures.CONNECT].done(7)
+    measures.requests[_measures.JOIN].done(7)
     measures.requests[_measures.CONNECT].failed("connection refused", 3)
     return Report(
         run=1,
