@@ -140,10 +140,9 @@ def _measured(
 
 def _finish(console: Console, settings: Settings, report: Report, problem: CapacityError | None, folder: Path) -> int:
     """Write the report, tell the answer, return the exit code."""
-    # Levels that were given are no search for the capacity: nothing to paste, nothing to chart over revisions.
-    searched = not settings.given
-    _write(report, folder, pictures=searched and problem is None)
-    if settings.runs is not None and searched and report.steps:
+    # Levels that were given are no search for the capacity: nothing to paste.
+    _write(report, folder, pictures=not settings.given and problem is None)
+    if settings.runs is not None and report.steps:
         from capacity.history import keep  # noqa: PLC0415 - see _write
 
         with _writing():

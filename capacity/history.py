@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 30
 _ABBREVIATED: Final = 9
-# What a chart must not mix; how long and how finely it was searched does not matter.
+# What a section must not mix; how long and how finely it was searched does not matter.
 _QUESTION: Final = ("host", "mix", "load", "work_per_message", "workers")
+# Runs of given levels: they belong together where the levels are the same.
+_GIVEN: Final = ("steps", "bounded", "storm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,28 @@ class Kept:
         return revision[:_ABBREVIATED] + ("+" if revision.endswith("-dirty") else "")
 
     @property
+    def searched(self) -> bool:
+        """Whether the run was a search, whose answer is a capacity; one of given levels answers for those alone."""
+        return not any(self.report.settings.get(name) for name in _GIVEN)
+
+    @property
+    def kind(self) -> str:
+        """What kind of run it was, in words."""
+        settings = self.report.settings
+        if settings.get("storm"):
+            return f"storms on {settings['storm']} users"
+        if settings.get("bounded"):
+            return f"bounded {settings['steps']}"
+        return f"steps {settings['steps']}" if settings.get("steps") else "search"
+
+    @property
     def question(self) -> tuple[str, ...]:
         """What was asked, on which machine: only answers to one question share a chart."""
         settings, machine = self.report.settings, self.report.environment
         asked = [f"{name.replace('_', ' ')} {settings[name]}" for name in _QUESTION if settings.get(name)]
         asked = [text for text in asked if text != "workers 1"]  # as every run before there could be more
+        if not self.searched:
+            asked.insert(0, self.kind)
         return (f"{machine.host}, {machine.cores} x {machine.cpu_model or 'unknown CPU'}", *asked, *self.report.levels)
 
 
@@ -102,6 +121,9 @@ def kept(runs: Path) -> list[Kept]:
 
 
 def _chart(key: str, members: Sequence[Kept]) -> tuple[str, ...]:
+    """Return the chart of capacity over revisions; none for runs of given levels, which did not look for it."""
+    if not members[0].searched:
+        return ()
     shown = [run for run in members if run.report.answer.supported_users or run.report.answer.first_failing_users]
     shown = shown[-_SHOWN:]
     if not shown:

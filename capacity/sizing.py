@@ -42,12 +42,13 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
     """Return what the demand needs, or None where no level was measured to hold."""
     if answer.supported_users is None:
         return None
-    measured = steps[-1].server_processes if steps else 1
-    held = answer.supported_users // measured
+    passed = [step for step in steps if step.verdict == "pass" and step.users <= answer.supported_users]
+    # A step that lost the metrics says 1 process; those that passed at the level that held knew their number.
+    measured = max((step.server_processes for step in passed if step.users == answer.supported_users), default=1)
+    held = max(1, answer.supported_users // measured)
     usable = max(1, math.floor(held * (1 - demand.headroom) + 1e-9))
     processes = math.ceil(demand.users / usable)
     spread = processes + 1
-    passed = [step for step in steps if step.verdict == "pass" and step.users <= answer.supported_users]
     cpu = _line(passed, [step.server_cpu for step in passed], measured)
     memory = _line(passed, [step.server_rss_bytes for step in passed], measured)
     sent = _line(passed, [step.server_sent_bytes_per_s for step in passed])
@@ -55,7 +56,8 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
     cores = None if cpu is None else cpu.base * spread + cpu.slope * demand.users
     # Each process is given the memory of its share after one has failed: that is when it is needed.
     taken = None if memory is None else memory.at(demand.users / processes) * spread
-    lines = _processes(demand, held, usable, processes)
+    unbounded = answer.first_failing_users is None
+    lines = _processes(demand, held, usable, processes, unbounded=unbounded)
     if cpu is not None and cores is not None:
         lines.append(
             f"CPU: {count(demand.users)} users x {cpu.slope * 1e6:.0f} us a second each + {spread} processes x "
@@ -87,20 +89,23 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
         memory_bytes=None if taken is None else round(taken),
         bytes_per_user=None if memory is None else memory.slope,
         sent_bytes_per_s=None if sent is None else sent.slope * demand.users,
-        headline=_headline(spread, taken),
+        headline=_headline(spread, taken, unbounded=unbounded),
         arithmetic=[*lines, f"with all {spread} running each carries {about(share)} users"],
         caveats=_caveats(answer, measured),
     )
 
 
-def _headline(spread: int, memory: float | None) -> str:
-    return f"{spread} processes on a core each" + ("" if memory is None else f", {show_bytes(memory)} of memory")
+def _headline(spread: int, memory: float | None, *, unbounded: bool) -> str:
+    """Return the result in one line; where no level failed, one process may hold more, and fewer of them may do."""
+    most, doubt = ("at most ", "; limit not reached") if unbounded else ("", "")
+    return f"{most}{spread} processes on a core each{'' if memory is None else f', {show_bytes(memory)} of memory'}{doubt}"
 
 
-def _processes(demand: Demand, held: int, usable: int, processes: int) -> list[str]:
+def _processes(demand: Demand, held: int, usable: int, processes: int, *, unbounded: bool) -> list[str]:
     free = f"{demand.headroom * 100:g} %"
+    least = "at least " if unbounded else ""
     return [
-        f"{count(held)} users held by one process, less {free} headroom: {count(usable)} users a process",
+        f"{least}{count(held)} users held by one process, less {free} headroom: {count(usable)} users a process",
         (
             f"{count(demand.users)} / {count(usable)} = {demand.users / usable:.2f}, so {processes} "
             f"process{'es' if processes > 1 else ''}; one more, so that one may fail (N+1): {processes + 1}, "

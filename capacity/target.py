@@ -40,7 +40,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 class Target:
     """A server that can be sampled and asked whether it is still there."""
 
-    __slots__ = ("_cores", "_family", "_process", "_source", "_tells", "url")
+    __slots__ = ("_cores", "_family", "_process", "_processes", "_source", "_tells", "url")
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class Target:
         self._process = process
         self._source = source or Pages([metrics_url(url)])
         self._tells = False
+        self._processes = 1  # by the latest sample that told
         self._family = tuple(family)  # all of its processes, where they are ours to see
         self._cores = tuple(cores)  # that are its alone
 
@@ -140,8 +141,10 @@ class Target:
         if self._tells:
             try:
                 sample = self._source.read()
+                self._processes = sample.processes
             except SourceError as error:
-                sample = replace(sample, problem=str(error))
+                # A source that fell silent does not make one process of several: a share of a core would be of all.
+                sample = replace(sample, processes=self._processes, problem=str(error))
         return self._with_system_figures(sample)
 
     def _with_system_figures(self, sample: ServerSample) -> ServerSample:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from capacity.record import Report
 
 
-def of(revision: str, day: int, **settings: str) -> Report:
+def of(revision: str, day: int, **settings: Any) -> Report:
     made = kit.report([kit.step(100, window_s=None)])  # nothing to draw
     environment = msgspec.structs.replace(
         made.environment, revision=revision, started_at=f"2026-01-{day:02}T03:04:05+00:00"
@@ -50,6 +50,31 @@ def test_every_run_has_its_folder_and_the_index_lists_them_by_time_and_question(
         assert (runs / link).is_file()
     assert "bbbbbbbbb+: 100 or more" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"steps": "400", "bounded": True}, "bounded 400"),
+        ({"steps": "200,400"}, "steps 200,400"),
+        ({"steps": "1000", "storm": 1000}, "storms on 1000 users"),
+    ],
+)
+def test_runs_of_given_levels_have_a_section_of_their_own_and_no_chart_of_capacity(
+    tmp_path: Path, settings: dict[str, Any], kind: str
+) -> None:
+    folder = tmp_path / "report"
+    folder.mkdir()
+    for report in (of("aaa", 1), of("bbb", 2, **settings), of("ccc", 3, **settings)):
+        write_report(report, folder)
+        keep(folder, tmp_path / "runs", report)
+    page = (tmp_path / "runs" / "index.html").read_text()
+    assert [run.kind for run in kept(tmp_path / "runs")] == ["search", kind, kind]
+    given, searched = page.split("<section>")[1:]  # the latest comes first
+    assert kind in given
+    assert "<svg" not in given
+    assert given.count("/report.html") == 2
+    assert "<svg" in searched
 
 
 def test_a_report_of_several_searches_is_kept_with_all_of_them(tmp_path: Path) -> None:

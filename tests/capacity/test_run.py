@@ -196,6 +196,7 @@ def test_a_plain_peer_without_metrics_is_measured_and_the_report_says_what_is_mi
     run = capacity("--host", plain_peer.url, "--bounded", "30", *CALM)
     assert run.wait() == 0, run.errors
     assert "no metrics at http://127.0.0.1:" in run.report.missing[0]
+    assert run.runs == ["index.html", f"{run.report.environment.started_at[:19].replace(':', '-')}-{run.revision}"]
     last = run.report.steps[-1]
     assert last.server_loop_lag_p99_ms is None
     assert last.verdict == "pass"

@@ -55,6 +55,29 @@ def test_its_assumptions_are_said() -> None:
     assert "one process holds at least the users counted: fewer processes may do" in sizing.caveats
 
 
+def test_a_limit_that_was_not_reached_is_said_in_the_headline() -> None:
+    steps = [kit.step(100), kit.step(200)]
+    sizing = size_for(Demand(5000, 0.3), answer_of(kit.question(), steps, Ending.STEPS_DONE), steps)
+    assert sizing is not None
+    assert sizing.headline.startswith("at most 37 processes on a core each")
+    assert sizing.headline.endswith("; limit not reached")
+    assert sizing.arithmetic[0].startswith("at least 200 users held by one process")
+    reached = size_for(Demand(5000, 0.3), ANSWER, STEPS)
+    assert reached is not None
+    assert "limit" not in reached.headline
+    assert reached.arithmetic[0].startswith("1 400 users")
+
+
+def test_a_step_that_lost_its_metrics_does_not_credit_one_process_with_the_users_of_all() -> None:
+    steps = [kit.step(users, server_processes=4) for users in (400, 800, 1200)]
+    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    silent = kit.step(2400, "invalid", server_processes=1, server_cpu=None, reasons=["silence"], signals=["server metrics"])
+    sizing = size_for(Demand(5000, 0.0), answer, [*steps, silent])
+    assert sizing is not None
+    assert sizing.users_per_process == 300
+    assert "measured over 4 processes" in sizing.caveats[0]
+
+
 def test_without_a_level_that_held_there_is_no_sizing() -> None:
     steps = [kit.failing(100)]
     assert size_for(Demand(500, 0.3), answer_of(kit.question(), steps, Ending.NOTHING_HOLDS), steps) is None

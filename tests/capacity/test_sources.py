@@ -79,6 +79,16 @@ def test_a_source_that_falls_silent_after_it_told_something_is_a_problem(page: t
     assert "answered 503" in (target.sample().problem or "")
 
 
+def test_a_server_of_two_processes_stays_one_while_its_metrics_are_silent(page: tuple[str, list[bytes]]) -> None:
+    url, content = page
+    target = Target("ws://127.0.0.1:1", process=None, family=(), cores=(), source=Pages([url, url]))
+    target.probe()
+    assert target.sample().processes == 2
+    content[0] = b""
+    silent = target.sample()
+    assert (silent.processes, silent.problem is not None) == (2, True)
+
+
 def test_a_source_that_never_told_anything_is_a_gap_and_no_problem(page: tuple[str, list[bytes]]) -> None:
     url, content = page
     content[0] = b""
