@@ -9,9 +9,10 @@ from capacity.bracket import Bounds, Trial, bounds, settled
 from capacity.limiting import Limit, limiting_signal
 from capacity.projection import Projection, project
 from capacity.record import Answer
+from capacity.remedy import remedy_for
 from capacity.search import Ending, Plan
 from capacity.verdict import DEFAULT_LIMITS, Outcome
-from capacity.words import about, count, listing
+from capacity.words import about, count, listing, show_confirmation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,13 +95,14 @@ def _step_at(steps: Sequence[StepRecord], users: int | None, outcome: Outcome) -
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was asked: the load, the levels, the plan, whose server it is, and how to start the run again."""
+    """What was asked: the load, the levels, the plan, whose server it is, how to start the run again, and its time."""
 
     load: Load
     levels: tuple[str, ...]
     plan: Plan
     subject: str
     command: str
+    max_duration: float = 150.0
 
 
 def answer_of(question: Question, steps: Sequence[StepRecord], ending: Ending | None) -> Answer:
@@ -114,24 +116,29 @@ def answer_of(question: Question, steps: Sequence[StepRecord], ending: Ending | 
     decisive = giving_up if generator_first else failing
     limit = limiting_signal(decisive) if decisive else None
     projection = project(steps) if found.fails_at is None and found.low else None
-    confirmed = found.low > 0 and found.passes > question.plan.confirmations
+    asked = question.plan.confirmations
+    standing = show_confirmation(found.passes, asked)
+    remedy = remedy_for(question.plan, steps, ending, projection, question.max_duration)
     return Answer(
         supported_users=found.low or None,
         first_failing_users=found.fails_at,
         generator_limited_at=generator_at,
         limited_by=limit.signal if limit else None,
         evidence=list(limit.evidence) if limit else [],
-        confirmed=confirmed,
+        confirmed=found.low > 0 and found.passes > asked,
         projected_users=projection.users if projection else None,
         projected_low=projection.low if projection else None,
         projected_high=projection.high if projection else None,
         projection_warning=projection.warning if projection else None,
-        confirm_with=_confirm_with(question, projection),
+        confirm_with=f"{question.command} {remedy.options}" if remedy else None,
         disturbance=_disturbance(steps),
         ending=ending.value if ending else "cut short",
-        sentence=_Teller(question, steps, found, limit, projection, generator_at).sentence(ending, confirmed=confirmed),
+        sentence=_Teller(question, steps, found, limit, projection, generator_at).sentence(ending, standing),
         headline=_headline(found),
-        headline_label=_headline_label(question, found, confirmed=confirmed),
+        headline_label=_headline_label(question, found, standing),
+        confirm_needs=remedy.needs if remedy else None,
+        passes=found.passes,
+        confirmations=asked,
     )
 
 
@@ -148,16 +155,10 @@ def _headline(found: Bounds) -> str:
     return f"< {count(found.fails_at)}" if found.fails_at is not None else "?"
 
 
-def _headline_label(question: Question, found: Bounds, *, confirmed: bool) -> str:
+def _headline_label(question: Question, found: Bounds, standing: str) -> str:
     if not found.low and found.fails_at is None:
         return "nothing could be measured"
-    return f"{question.load.noun()}, measured" + (" and confirmed" if confirmed else ", not confirmed")
-
-
-def _confirm_with(question: Question, projection: Projection | None) -> str | None:
-    if projection is None or projection.generator_cores is None:
-        return None
-    return f"{question.command} --processes {projection.generator_cores}"
+    return f"{question.load.noun()}, measured{' and ' if standing == 'confirmed' else ', '}{standing}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ class _Teller:
     projection: Projection | None
     generator_at: int | None
 
-    def sentence(self, ending: Ending | None, *, confirmed: bool) -> str:
+    def sentence(self, ending: Ending | None, standing: str) -> str:
         """Return the whole answer, one to four short sentences."""
         if len(self.question.plan.given) == 1 and self.steps:
             return self._one_level(self.steps[-1])
@@ -179,7 +180,7 @@ class _Teller:
             return self._nothing_holds()
         opening = "Cut short; so far: " if ending is None else ""
         parts = [
-            opening + self._holds(confirmed=confirmed),
+            opening + self._holds(standing),
             self._upper_end(ending),
             self._projected(),
             _disturbance(self.steps),
@@ -212,9 +213,9 @@ class _Teller:
         why = "; ".join(invalid[-1].reasons)
         return f"Nothing could be measured, not even {self._who(invalid[-1].users)}: {why}."
 
-    def _holds(self, *, confirmed: bool) -> str:
+    def _holds(self, standing: str) -> str:
         least = "" if self.found.fails_at is not None else "at least "
-        doubt = "" if confirmed else " (measured, not confirmed)"
+        doubt = "" if standing == "confirmed" else f" (measured, {standing})"
         return f"{self.question.subject} holds {least}{self._who(self.found.low)}{self._within()}{doubt}."
 
     def _upper_end(self, ending: Ending | None) -> str:
@@ -227,7 +228,7 @@ class _Teller:
                 above = f" At {count(self.found.fails_at)} the server failed."
             return (
                 f"At {count(self.generator_at)} the load generator was the limit, not the server"
-                f"{f' ({cpu})' if cpu else ''}; use more generator cores to go on.{above}"
+                f"{f' ({cpu})' if cpu else ''}; use more generator cores (--processes) to go on.{above}"
             )
         if self.found.fails_at is not None and self.limit:
             first = self.limit.evidence[0] if self.limit.evidence else ""
@@ -236,9 +237,10 @@ class _Teller:
         if self.found.wavers_at:
             return self._between().strip()
         if ending is Ending.NOT_REACHED:
-            return f"Its limit was not reached: every level up to the cap passed{f' ({cpu})' if cpu else ''}."
+            load = f" ({cpu})" if cpu else ""
+            return f"Its limit was not reached: every level up to the cap (--users-max) passed{load}."
         if ending in (Ending.BUDGET, Ending.UNMEASURABLE):
-            why = "the time was up" if ending is Ending.BUDGET else "; ".join(self.steps[-1].reasons)
+            why = "the time was up (--max-duration)" if ending is Ending.BUDGET else "; ".join(self.steps[-1].reasons)
             return f"Its limit was not reached: {why}{f' ({cpu})' if cpu else ''}."
         return ""
 

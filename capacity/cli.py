@@ -175,7 +175,8 @@ def _tell(console: Console, report: Report, folder: Path) -> None:
     lines = [Text(answer.sentence, style="bold")]
     lines += [Text(f"not measured: {text}", style="yellow") for text in report.missing]
     if answer.confirm_with:
-        lines.append(Text(f"to measure what is projected, with more cores: {answer.confirm_with}"))
+        needs = f", {answer.confirm_needs}" if answer.confirm_needs else ""
+        lines.append(Text(f"to measure further{needs}: {answer.confirm_with}"))
     if report.sizing is not None:
         lines += [Text(f"for {count(report.sizing.target_users)} users: {report.sizing.headline}", style="bold")]
         lines += [Text(f"  {text}") for text in report.sizing.arithmetic]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from capacity.words import show_confirmation
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -94,9 +96,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         first_failing_users: lowest level that failed; None when none did.
         generator_limited_at: lowest level at which the load generator, not the server, was the limit.
         limited_by: the signal that gave out first, with its evidence beside it.
-        confirmed: whether `supported_users` passed again as often as the search asks.
+        confirmed: whether `supported_users` passed again as often as the search asks (`confirmations`); it passed
+            `passes` times in all.
         projected_users: users at which a line through the server's CPU fills its core, with its 95 % interval.
-        confirm_with: command that would measure what is only projected.
+        confirm_with: command that would measure further, where an option of it helps; `confirm_needs`: what that
+            option gives the search.
         disturbance: what else used the server's core during the run, or None where nothing much did.
         ending: why the search ended.
     """
@@ -117,6 +121,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     headline: str
     headline_label: str
+    confirm_needs: str | None = None
+    passes: int = 0
+    confirmations: int = 0
+
+    @property
+    def confirmation(self) -> str:
+        """How often `supported_users` was confirmed, in words."""
+        return "confirmed" if self.confirmed else show_confirmation(self.passes, self.confirmations)
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -258,6 +270,7 @@ class StormAnswer(msgspec.Struct, frozen=True, kw_only=True):
         users: held meanwhile; `share`: percent of them, `failing_share` the lowest that failed.
         generator_limited_share: the lowest at which the load generator was the limit.
         backoff: how those dropped wait before they try.
+        confirmed, passes, confirmations: of `share`, as in the answer.
     """
 
     users: int
@@ -270,6 +283,13 @@ class StormAnswer(msgspec.Struct, frozen=True, kw_only=True):
     storms: list[StormRecord]
     ending: str
     sentence: str
+    passes: int = 0
+    confirmations: int = 0
+
+    @property
+    def confirmation(self) -> str:
+        """How often `share` was confirmed, in words."""
+        return "confirmed" if self.confirmed else show_confirmation(self.passes, self.confirmations)
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):

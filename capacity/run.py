@@ -327,7 +327,8 @@ class CapacityRun:
         load = Load(settings.mix, settings.room_size, settings.rooms, settings.message_rate)
         subject = f"The server at {settings.host}" if settings.host else _processes(settings.workers)
         levels = tuple(level.text for level in self._step_levels)
-        return answer_of(Question(load, levels, self.plan, subject, self.command), self.steps, ending)
+        question = Question(load, levels, self.plan, subject, self.command, settings.max_duration)
+        return answer_of(question, self.steps, ending)
 
 
 def _processes(workers: int) -> str:

@@ -98,7 +98,9 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
 def _headline(spread: int, memory: float | None, *, unbounded: bool) -> str:
     """Return the result in one line; where no level failed, one process may hold more, and fewer of them may do."""
     most, doubt = ("at most ", "; limit not reached") if unbounded else ("", "")
-    return f"{most}{spread} processes on a core each{'' if memory is None else f', {show_bytes(memory)} of memory'}{doubt}"
+    return (
+        f"{most}{spread} processes on a core each{'' if memory is None else f', {show_bytes(memory)} of memory'}{doubt}"
+    )
 
 
 def _processes(demand: Demand, held: int, usable: int, processes: int, *, unbounded: bool) -> list[str]:
@@ -121,7 +123,7 @@ def _caveats(answer: Answer, measured: int) -> list[str]:
     if answer.first_failing_users is None:
         found.append("one process holds at least the users counted: fewer processes may do")
     if not answer.confirmed:
-        found.append("the level that one process holds was not confirmed")
+        found.append(f"the level that one process holds was {answer.confirmation}")
     if answer.disturbance:
         found.append("the machine was not quiet while it was measured")
     return found

@@ -17,7 +17,7 @@ from capacity.record import StormAnswer, StormRecord
 from capacity.search import Ending, Plan
 from capacity.verdict import Cause, Outcome, Reason, Verdict
 from capacity.window import quantile_ms
-from capacity.words import count, listing, show_ms
+from capacity.words import count, listing, show_confirmation, show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ def told(answer: Answer, storm: StormAnswer | None, users: int) -> Answer:
     else:
         headline, sentence = _headline(storm), storm.sentence
         if storm.share is not None:
-            label += f", measured{' and confirmed' if storm.confirmed else ', not confirmed'}"
+            label += f", measured{' and ' if storm.confirmed else ', '}{storm.confirmation}"
     return msgspec.structs.replace(
         answer, headline=headline, headline_label=label, sentence=f"{answer.sentence} {sentence}"
     )
@@ -167,20 +167,22 @@ def storm_answer(
 ) -> StormAnswer:
     """Answer from the recorded storms; `ending` is None for a run that was cut short."""
     found = settled(trials_of_storms(storms), PLAN.confirmations)
-    confirmed = found.low > 0 and found.passes > PLAN.confirmations
+    standing = show_confirmation(found.passes, PLAN.confirmations)
     failing = [s for s in storms if s.share == found.fails_at and s.verdict == Outcome.FAIL]
     return StormAnswer(
         users=users,
         share=found.low or None,
         failing_share=found.fails_at,
         generator_limited_share=found.given_up_at,
-        confirmed=confirmed,
+        confirmed=found.low > 0 and found.passes > PLAN.confirmations,
         backoff=backoff,
         levels=list(levels),
         storms=list(storms),
         ending=ending.value if ending else "cut short",
         sentence=("" if ending else "Cut short; so far: ")
-        + _sentence(storms, found.low, failing, users=users, levels=levels, backoff=backoff, confirmed=confirmed),
+        + _sentence(storms, found.low, failing, users=users, levels=levels, backoff=backoff, standing=standing),
+        passes=found.passes,
+        confirmations=PLAN.confirmations,
     )
 
 
@@ -192,7 +194,7 @@ def _sentence(
     users: int,
     levels: Sequence[str],
     backoff: str,
-    confirmed: bool,
+    standing: str,
 ) -> str:
     within = listing(list(levels))
     if not low and failing:
@@ -204,7 +206,7 @@ def _sentence(
         return f"Not even a storm of {storms[-1].share} % could be judged: {'; '.join(storms[-1].reasons)}."
     held = [storm for storm in storms if storm.share == low and storm.verdict == Outcome.PASS]
     who = f"{low} % of {count(users)} users ({count(held[-1].dropped)} of them)"
-    doubt = "" if confirmed else " (measured, not confirmed)"
+    doubt = "" if standing == "confirmed" else f" (measured, {standing})"
     opening = f"Up to {who} may reconnect at once (backoff {backoff}) within {within}{doubt}"
     if low == WHOLE:
         opening = f"All {count(users)} users may reconnect at once (backoff {backoff}) within {within}{doubt}"

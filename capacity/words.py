@@ -39,3 +39,11 @@ def listing(parts: Sequence[str]) -> str:
 def show_estimate(value: float, low: float, high: float) -> str:
     """Write a fitted value with its interval; what a fit left at its bound of 0 is 0."""
     return f"{value if value > 1e-12 else 0:.3g} ({low:.3g} to {high:.3g})"
+
+
+def show_confirmation(passes: int, asked: int) -> str:
+    """Say how often a level passed again, of as often as was asked."""
+    again = passes - 1
+    if again >= asked:
+        return "confirmed"
+    return f"confirmed {again} of {asked} times" if again > 0 else "not confirmed"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capacity.answer import Load, answer_of
+from capacity.report import render_html
 from capacity.search import Ending, Plan
 from capacity.words import about, count
 from tests.capacity import kit
@@ -44,7 +45,7 @@ def test_a_cap_that_passes_is_at_least_n() -> None:
     answer = answer_of(kit.question(plan=Plan(largest=300)), steps, Ending.NOT_REACHED)
     assert answer.limited_by is None
     assert "at least 300" in answer.sentence
-    assert "up to the cap passed" in answer.sentence
+    assert "up to the cap (--users-max) passed" in answer.sentence
 
 
 def test_a_machine_that_was_not_quiet_is_told() -> None:
@@ -60,6 +61,62 @@ def test_an_unconfirmed_level_says_so() -> None:
     assert not answer.confirmed
     assert "not confirmed" in answer.sentence
     assert "not confirmed" in answer.headline_label
+
+
+def test_a_level_that_passed_one_of_two_confirmations_is_not_called_unconfirmed() -> None:
+    steps = [kit.step(100), kit.step(200), kit.failing(400), kit.step(200, purpose="confirm")]
+    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    assert not answer.confirmed
+    assert "(measured, confirmed 1 of 2 times)" in answer.sentence
+    assert answer.headline_label == "chatting users, measured, confirmed 1 of 2 times"
+    report = kit.report(steps, Ending.BUDGET)
+    assert "not confirmed" not in render_html(report)
+
+
+LIGHT = [kit.step(users, server_cpu=0.02 + users / 6000, generator_cpu=[0.32]) for users in (100, 200, 400)]
+
+
+@pytest.mark.parametrize(
+    ("ending", "plan", "options", "needs"),
+    [
+        (
+            Ending.BUDGET,
+            Plan(),
+            "--max-duration 300 --processes 7",
+            "with more time and on 7 cores for the load generator",
+        ),
+        (Ending.NOT_REACHED, Plan(largest=400), "--users-max 7056 --processes 7", "with a higher cap and on 7"),
+        (
+            Ending.STEPS_DONE,
+            Plan(given=(100, 200, 400)),
+            "--steps 4704,5880,7056 --processes 7",
+            "at these levels and on 7",
+        ),
+    ],
+)
+def test_what_ended_the_search_names_the_option_that_helps(
+    ending: Ending, plan: Plan, options: str, needs: str
+) -> None:
+    answer = answer_of(kit.question(plan=plan), LIGHT, ending)
+    assert answer.confirm_with == f"python -m capacity {options}"
+    assert (answer.confirm_needs or "").startswith(needs)
+
+
+def test_where_time_ran_out_and_the_generator_has_room_more_time_is_all_that_is_named() -> None:
+    steps = [
+        kit.step(users, server_cpu=0.02 + users / 6000, generator_cpu=[users / 20_000]) for users in (400, 800, 1600)
+    ]
+    answer = answer_of(kit.question(max_duration=100.0), steps, Ending.BUDGET)
+    assert answer.confirm_with == "python -m capacity --max-duration 200"
+    assert answer.confirm_needs == "with more time"
+    assert "the time was up (--max-duration)" in answer.sentence
+    no_line = answer_of(kit.question(), [kit.step(100), kit.failing(200)], Ending.BUDGET)
+    assert no_line.confirm_with == "python -m capacity --max-duration 300"
+
+
+def test_a_search_that_converged_or_was_cut_short_has_nothing_to_add() -> None:
+    assert answer_of(kit.question(), kit.converged(), Ending.CONVERGED).confirm_with is None
+    assert answer_of(kit.question(), LIGHT, None).confirm_with is None
 
 
 def test_a_run_cut_short_says_so_and_keeps_what_it_knows() -> None:

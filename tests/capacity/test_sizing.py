@@ -71,7 +71,9 @@ def test_a_limit_that_was_not_reached_is_said_in_the_headline() -> None:
 def test_a_step_that_lost_its_metrics_does_not_credit_one_process_with_the_users_of_all() -> None:
     steps = [kit.step(users, server_processes=4) for users in (400, 800, 1200)]
     answer = answer_of(kit.question(), steps, Ending.BUDGET)
-    silent = kit.step(2400, "invalid", server_processes=1, server_cpu=None, reasons=["silence"], signals=["server metrics"])
+    silent = kit.step(
+        2400, "invalid", server_processes=1, server_cpu=None, reasons=["silence"], signals=["server metrics"]
+    )
     sizing = size_for(Demand(5000, 0.0), answer, [*steps, silent])
     assert sizing is not None
     assert sizing.users_per_process == 300
