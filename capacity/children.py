@@ -6,17 +6,13 @@ process and the statement that would remember it, and just as its end begins.
 
 from __future__ import annotations
 
-import contextlib
-import signal
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
-from capacity.processes import ChildProcess
+from capacity.processes import ChildProcess, stops_postponed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-
-_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Children:
@@ -37,7 +33,7 @@ class Children:
         self, name: str, command: Sequence[str], *, output: Path, cwd: Path, cores: Sequence[int]
     ) -> ChildProcess:
         """Start a process, as `ChildProcess` does; a stop that comes meanwhile finds it here."""
-        with _put_off():
+        with stops_postponed():
             process = ChildProcess(name, command, output=output, cwd=cwd, cores=cores)
             self._running.append(process)
         return process
@@ -52,19 +48,3 @@ class Children:
         while self._running:
             self._running[-1].end()
             self._running.pop()
-
-
-@contextlib.contextmanager
-def _put_off() -> Iterator[None]:
-    """Handle stops at the end of the block. They are not blocked: what is started here would inherit that."""
-    came: list[int] = []
-    handlers = {stop: signal.getsignal(stop) for stop in _STOPS}
-    try:
-        for stop in _STOPS:
-            signal.signal(stop, lambda number, _frame: came.append(number))
-        yield
-    finally:
-        for stop, handler in handlers.items():
-            signal.signal(stop, handler)
-        for number in came[:1]:
-            signal.raise_signal(number)

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeVar
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
 _POLL_S: Final = 0.02
 _GRACE_S: Final = 5.0
 _SHOWING_S: Final = 1.0
@@ -87,13 +89,30 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold back Ctrl-C and SIGTERM; what came meanwhile arrives at the end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+def stops_postponed() -> Iterator[None]:
+    """Handle Ctrl-C and SIGTERM at the end of the block.
+
+    They are not blocked: a process started here would inherit that, and a thread of a library would take them
+    instead, so that Python would still run the handler in mid-block.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python runs handlers in the main thread only
+        return
+    came: list[int] = []
+    handlers = {stop: handler for stop in _STOPS if (handler := signal.getsignal(stop)) is not None}
     try:
-        yield
+        with contextlib.ExitStack() as restored:
+            for stop, handler in handlers.items():
+                restored.callback(signal.signal, stop, handler)
+                signal.signal(stop, lambda number, _frame: came.append(number))
+            yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in came[:1]:
+            handler = handlers[signal.Signals(number)]
+            if callable(handler):
+                handler(number, None)  # here and now: when Python runs it after `raise_signal` differs by version
+            else:
+                signal.raise_signal(number)
 
 
 class ChildProcess:
@@ -156,7 +175,7 @@ class ChildProcess:
 
     def end(self) -> None:
         """End the whole group: SIGTERM, and after some seconds SIGKILL; not even Ctrl-C comes between."""
-        with _undisturbed():
+        with stops_postponed():
             self._end()
 
     def _end(self) -> None:

@@ -123,7 +123,8 @@ def _generator_cores(steps: Sequence[StepRecord], users: float) -> int | None:
     """Scale the generator's CPU at its highest level to the projected users."""
     top = max(steps, key=lambda step: step.users)
     used = sum(top.generator_cpu)
-    return max(1, math.ceil(used / top.users * users / _PLANNED_GENERATOR_CPU)) if used else None
+    # Less a rounding error: sums of the same figures differ in the last digit between versions of Python.
+    return max(1, math.ceil(used / top.users * users / _PLANNED_GENERATOR_CPU - 1e-6)) if used else None
 
 
 def _warning(r_squared: float, full_at: float, low: float, high: float | None, highest: float) -> str | None:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from capacity.children import Children
 from capacity.processes import ChildProcess
-from tests.capacity.test_processes import has_ended, is_running
+from tests.capacity.test_processes import STUBBORN, first_line, has_ended, is_running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 FOREVER = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_interrupts() -> Iterator[None]:
+    """Handle SIGINT as at a terminal: a shell starts what runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -62,7 +73,7 @@ def test_what_a_stop_left_at_the_end_ends_with_the_next_call(
 
     def stopped(_process: ChildProcess) -> None:
         monkeypatch.setattr(ChildProcess, "end", ended)
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt  # as a handler does; when Python runs it after `raise_signal` differs by version
 
     monkeypatch.setattr(ChildProcess, "end", stopped)
     with pytest.raises(KeyboardInterrupt):
@@ -70,3 +81,31 @@ def test_what_a_stop_left_at_the_end_ends_with_the_next_call(
     assert all(is_running(child.pid) for child in started)
     children.end()
     assert all(has_ended(child.pid) for child in started)
+
+
+def test_a_stop_that_another_thread_takes_does_not_cut_an_end_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries have threads of their own, and the system hands a signal to any thread that does not block it."""
+    monkeypatch.setattr("capacity.processes._GRACE_S", 0.2)
+    wait_procs = psutil.wait_procs
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr("capacity.processes.psutil.wait_procs", wait_procs)
+        os.kill(os.getpid(), signal.SIGINT)
+        return wait_procs(*args, **options)
+
+    monkeypatch.setattr("capacity.processes.psutil.wait_procs", interrupted)
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    child = ChildProcess("the child", [sys.executable, "-c", STUBBORN], output=tmp_path / "log", cwd=tmp_path, cores=())
+    first_line(child)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            child.end()
+        assert not is_running(child.pid)
+    finally:
+        done.set()
+        other.join()
+        child.end()
