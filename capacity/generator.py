@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import uuid
 from typing import TYPE_CHECKING, Final
 
 from capacity.errors import ExitCode, RunError, UsageError
@@ -107,7 +108,9 @@ class LoadGenerator:
         Raises:
             RunError: Locust refused or is gone.
         """
-        return int(json.loads(self._ask("/stampede/storm", {"share": f"{share:g}"}))["id"])
+        # A request whose answer came too late is sent again: its name keeps it from being a second storm.
+        form = {"share": f"{share:g}", "request": uuid.uuid4().hex}
+        return int(json.loads(self._ask("/stampede/storm", form))["id"])
 
     def snapshot(self) -> Snapshot:
         """Read its figures.

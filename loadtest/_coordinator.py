@@ -53,6 +53,7 @@ class Coordinator:
         self._came: dict[str, float] = {}
         self._parts: dict[tuple[str, int], StormPart] = {}
         self._storms = 0
+        self._storm_requests: dict[str, int] = {}
         self._began = time.monotonic()
         self._ended: float | None = None
         self._thresholds: list[Threshold] = []
@@ -75,6 +76,7 @@ class Coordinator:
         self._came.clear()
         self._parts.clear()
         self._storms = 0
+        self._storm_requests.clear()
         self._began = time.monotonic()
         self._ended = None
         self.settings = settings
@@ -102,9 +104,16 @@ class Coordinator:
         """How long the test took, or has taken so far."""
         return (self._ended or time.monotonic()) - self._began
 
-    def storm(self, share: float, manner: Manner) -> int:
-        """Drop a share of all users of all processes at the same moment; return the number of the storm."""
+    def storm(self, share: float, manner: Manner, request_id: str = "") -> int:
+        """Drop a share of all users of all processes at the same moment; return the number of the storm.
+
+        A request that has an id commands one storm, however often it comes.
+        """
+        if request_id in self._storm_requests:
+            return self._storm_requests[request_id]
         self._storms += 1
+        if request_id:
+            self._storm_requests[request_id] = self._storms
         if self._member is not None:
             self._member.storm(self._storms, share, manner)
         else:

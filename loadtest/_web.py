@@ -29,7 +29,7 @@ _TABLE_KEY: Final = "storms"
 def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Callable[[str], None]) -> None:
     """Add our pages below the prefix of Locust's own.
 
-    `GET /stampede/snapshot` answers with JSON, `POST /stampede/storm` (`share` 0..1, `manner`) commands a storm.
+    `GET /stampede/snapshot` answers with JSON, `POST /stampede/storm` (`share` 0..1, `manner`, `request`) commands one.
     `set_shape` is told what the start form says of `--shape`, before Locust starts anything.
     """
     app = web_ui.app
@@ -41,7 +41,8 @@ def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Call
 
     def storm() -> Response:
         try:
-            number = command(coordinator, request.form.get("share", ""), request.form.get("manner", ""))
+            form = request.form
+            number = command(coordinator, form.get("share", ""), form.get("manner", ""), form.get("request", ""))
         except OptionError as problem:
             return Response(f"{problem}\n", status=400, mimetype="text/plain")
         return Response(msgspec.json.encode({"id": number}), mimetype="application/json")
@@ -75,8 +76,10 @@ def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Call
     app.before_request(choose_shape)
 
 
-def command(coordinator: Coordinator, share: str, manner: str) -> int:
+def command(coordinator: Coordinator, share: str, manner: str, request_id: str = "") -> int:
     """Command a storm as a form asks for it, with the options' values for what it leaves out; return its number.
+
+    A form with the `request` of an earlier one is that one sent again: it gets the same number and no second storm.
 
     Raises:
         OptionError: the form is unusable, or no test runs.
@@ -91,7 +94,7 @@ def command(coordinator: Coordinator, share: str, manner: str) -> int:
         raise OptionError(f"share {share!r}, manner {manner!r}: give a number, and abrupt or polite") from None
     if not 0 < part <= 1:
         raise OptionError(f"share {share!r} is not above 0 and at most 1")
-    return coordinator.storm(part, how)
+    return coordinator.storm(part, how, request_id)
 
 
 def _amend_pages(app: Flask, coordinator: Coordinator, prefix: str) -> None:

@@ -146,10 +146,11 @@ class WebLocust:
         with urllib.request.urlopen(self._url + path, timeout=self.locust.patience) as answer:  # noqa: S310 - loopback
             return bytes(answer.read())
 
-    def post(self, path: str, **form: object) -> None:
+    def post(self, path: str, **form: object) -> bytes:
         data = urllib.parse.urlencode(form).encode()
         with urllib.request.urlopen(self._url + path, data, timeout=self.locust.patience) as answer:  # noqa: S310 - loopback
             assert answer.status == 200
+            return bytes(answer.read())
 
     def snapshot(self) -> Any:
         return json.loads(self.get("/stampede/snapshot"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -75,6 +76,18 @@ def test_a_storm_on_command_is_told_as_the_server_counts_it(
     assert ledger["received"] == ledger["expected"]
     assert counted[CHAT.format("received")] == ledger["sent"]
     assert counted[CHAT.format("delivered")] >= ledger["received"]
+
+
+def test_a_storm_request_that_is_sent_again_is_no_second_storm(
+    web_locust: Callable[..., WebLocust], server: RunningServer
+) -> None:
+    web = web_locust("--host", server.url, "--room-size", "10", "--message-rate", "5", "ChattingUser")
+    web.post("/swarm", user_count=10, spawn_rate=10)
+    web.until(lambda now: now["ready"] == 10)
+    numbers = [web.post("/stampede/storm", share=0.5, request=name) for name in ("one", "one", "two")]
+    assert [json.loads(number)["id"] for number in numbers] == [1, 1, 2]
+    now = web.until(lambda now: {storm["id"] for storm in now["storms"]} == {1, 2})
+    assert len(now["storms"]) == 2
 
 
 def test_the_page_shows_a_storm_though_nobody_asks_for_snapshots(
