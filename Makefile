@@ -6,7 +6,7 @@ HOST ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve capacity loadtest stack dashboards preview test lint bench soak cluster-demo
+.PHONY: help install serve capacity loadtest stack dashboards preview test mutants lint bench soak cluster-demo
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ preview: install ## draw each dashboard from a real run's answers, without Grafa
 test: install ## every test, against real parts
 	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy dnsmasq ip chromium
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
+
+mutants: install ## mutation tests of the pure core, about an hour; a part: ARGS="server.room*"
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: install ## ruff and mypy
 	@$(BIN)/ruff check .
