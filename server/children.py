@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from server.causes import cause
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -54,7 +56,11 @@ class Child:
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> int | None:
-        """Start it for the first time; return None once it is ready, or the exit code with which it ended before."""
+        """Start it for the first time; return None once it is ready, or the exit code with which it ended before.
+
+        Raises:
+            OSError: there is no such program, or the system allows no further process.
+        """
         process = await self._run()
         if not self.is_ready:
             return await process.wait()
@@ -81,7 +87,7 @@ class Child:
             await self._keeper
 
     async def _run(self) -> asyncio.subprocess.Process:
-        self._process = await asyncio.create_subprocess_exec(
+        process = self._process = await asyncio.create_subprocess_exec(
             *self._command(),
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,
@@ -89,16 +95,25 @@ class Child:
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             start_new_session=True,  # Ctrl-C reaches only us; we end the children in our own order
         )
-        with contextlib.suppress(EOFError):
-            await self._ready(self._process)
+        if self._is_ending:  # `end` came while there was no process yet that could be signalled
+            self.signal(signal.SIGTERM)
+        try:
+            await self._ready(process)
+        except EOFError:
+            pass
+        except Exception as error:  # noqa: BLE001 - a process that is not understood is replaced like one that died
+            log.error("process not ready", process=self.name, **cause(error))  # noqa: TRY400 - the cause says it all
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        else:
             self.is_ready = True
-        return self._process
+        return process
 
-    async def _keep(self, process: asyncio.subprocess.Process) -> None:
+    async def _keep(self, process: asyncio.subprocess.Process | None) -> None:
         pause = FIRST_PAUSE_SECONDS
         while True:
             started = time.monotonic()
-            code = await process.wait()
+            code = await process.wait() if process is not None else None
             self.is_ready = False
             if self._is_ending:
                 return
@@ -108,7 +123,15 @@ class Child:
             log.error("process died", process=self.name, exit_code=code, next_start_in_seconds=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            process = await self._run()
+            process = await self._run_again()
+
+    async def _run_again(self) -> asyncio.subprocess.Process | None:
+        """Start another process, or return None if the system has no resources for one now."""
+        try:
+            return await self._run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may succeed
+            log.error("process not started", process=self.name, **cause(error))  # noqa: TRY400 - the cause says it all
+            return None
 
 
 def _end_with_parent() -> None:

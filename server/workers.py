@@ -50,6 +50,7 @@ class Workers:
         self._addresses: dict[int, str] = {}  # of the workers' metrics, by number
         self._first_lines: dict[int, str] = {}
         self._bus: Child | None = None
+        self._told_to_end = asyncio.Event()
 
     async def run(self, folder: Path, render: Callable[[str, str], MetricsPage]) -> int:
         """Serve until told to stop; return the exit code.
@@ -60,35 +61,37 @@ class Workers:
         """
         settings = self._settings
         loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, partial(self._end, ended))
+            loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
+        code: int | None
         try:
             with _reserved(settings.host, settings.port) as held:
                 discovery = Discovery(settings.host, settings.metrics_port or 0, self._addresses, self.children, render)
                 code = await self._start(held.getsockname()[1], folder)
-                if code is None:
+                if code is None and not self._told_to_end.is_set():
                     self._introduce(discovery.url)
                     with discovery:
-                        await ended.wait()
-                    await self._all_ended()
-                    return 0
+                        await self._told_to_end.wait()
         except SettingsError as error:
             print(f"stampede: {error}", file=sys.stderr)
             code = 1
-        self._end(ended)
+        if self._told_to_end.is_set():
+            code = 0
+        else:  # those that were told must not be told again: they would cut their clients off
+            self._end_workers()
         await self._all_ended()
-        return code
+        return code or 0
 
     async def _start(self, port: int, folder: Path) -> int | None:
-        """Start the bus, then the workers; return the exit code of one that did not come up."""
+        """Start the bus, then the workers; return the exit code of the first that did not come up."""
         environment = dict(os.environ)
         if self._settings.nats is None:
             nats = PrivateNats(folder)
             self._bus = nats.child
-            if await self._bus.start() is not None:
-                raise SettingsError(f"cannot start nats-server: {_last_line(folder / 'nats.log')}")
+            await self._start_bus(self._bus, folder)
+            if self._told_to_end.is_set():
+                return None
             environment["STAMPEDE_NATS"] = nats.url  # not on the command line, which everybody can read
         self.children += [
             Child(
@@ -99,8 +102,28 @@ class Workers:
             )
             for number in range(self._settings.workers)
         ]
-        codes = await asyncio.gather(*[worker.start() for worker in self.children])
-        return next((code for code in codes if code is not None), None)
+        codes: list[int] = []
+        await asyncio.gather(*[self._start_worker(worker, codes) for worker in self.children])
+        return codes[0] if codes else None
+
+    async def _start_bus(self, child: Child, folder: Path) -> None:
+        try:
+            code = await child.start()
+        except OSError as error:
+            raise SettingsError(f"cannot start nats-server: {str(error.strerror).lower()}") from None
+        if code is not None and not self._told_to_end.is_set():
+            raise SettingsError(f"cannot start nats-server: {_last_line(folder / 'nats.log')}")
+
+    async def _start_worker(self, worker: Child, codes: list[int]) -> None:
+        """Start a worker; one that does not come up ends the others, and adds its exit code."""
+        try:
+            code = await worker.start()
+        except OSError as error:
+            print(f"stampede: cannot start {worker.name}: {str(error.strerror).lower()}", file=sys.stderr)
+            code = 1
+        if code is not None:
+            codes.append(code)
+            self._end_workers()
 
     def _command(self, number: int, port: int) -> list[str]:
         """Return a worker's command: ours, on the shared port; metrics where they were before, if they were."""
@@ -123,9 +146,14 @@ class Workers:
         print(f"{self._first_lines[0]} with {len(self.children)} workers over {bus}", flush=True)
         print(f"Metrics of each worker for Prometheus to discover: {discovery}", flush=True)
 
-    def _end(self, ended: asyncio.Event) -> None:
-        """Tell all workers to go; told again, they hurry. The bus goes last, with what they still have to say."""
-        ended.set()
+    def _end(self) -> None:
+        """Stop all workers; called again, stop them at once. The bus ends last: the workers still need it."""
+        self._told_to_end.set()
+        if self._bus is not None and not self.children:  # the bus is being started
+            self._bus.end()
+        self._end_workers()
+
+    def _end_workers(self) -> None:
         for worker in self.children:
             worker.end()
 

@@ -30,7 +30,7 @@ SERVER: dict[str, set[str]] = {
     "node": {"bus_messages", "elsewhere", "hub", "room", "stats", "tick"},
     "nats_client": set(),
     "bus": {"bus_messages", "causes", "elsewhere", "errors", "nats_client"},
-    "children": set(),
+    "children": {"causes"},
     "private_nats": {"children"},
     "discovery": {"errors", "pages"},
     "workers": {"children", "discovery", "errors", "pages", "private_nats", "settings"},

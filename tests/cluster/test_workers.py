@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -145,3 +147,31 @@ def test_the_first_line_comes_when_all_workers_are_up() -> None:
         assert series(running.own("/metrics"))["chat_workers"] == 2
     finally:
         running.stop()
+
+
+@pytest.mark.parametrize("moment", ["bus", "workers", "hung"])
+def test_a_signal_during_the_start_ends_all_processes(moment: str) -> None:
+    mark = f"{os.getpid()}-{moment}"
+    command = [sys.executable, "-m", "tests.cluster.early_end", moment, "--port", "0", "--workers", "2"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TEST_MARK": mark}
+    )
+    try:
+        out, log = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, log
+    assert "Traceback" not in log
+    assert "stampede:" not in log
+    assert "Stampede listening" not in out
+    wait_until(lambda: not _marked(mark), "all processes to end")
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    """Return the processes whose environment carries a mark."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("TEST_MARK") == mark:
+                found.append(process)
+    return found
