@@ -16,6 +16,7 @@ _TROUBLE = " + ".join(
         "chat_messages_dropped_total",
         "chat_invalid_messages_total",
         "chat_rate_limited_total",
+        "chat_task_failures_total",
     )
 )
 FULLNESS = f"{gauge('chat_connections')} / ({gauge('chat_connection_limit')} > 0)"

@@ -42,7 +42,7 @@ def rates() -> tuple[Panel, ...]:
 
 
 def errors() -> tuple[Panel, ...]:
-    """Return who was sent away, who was not let in, and which messages went nowhere."""
+    """Return who was sent away, who was not let in, which messages went nowhere, and what failed inside."""
     return (
         lines(
             "Connections ended",
@@ -52,7 +52,7 @@ def errors() -> tuple[Panel, ...]:
                 "`internal_error`: a fault of the server.",
                 "`drain` is a deployment. For the others, the log has one line for each connection with its cause.",
             ),
-            EVENTS, Series(rate("chat_connections_closed_total", by=("reason",)), "{{reason}}"),
+            EVENTS, Series(rate("chat_connections_closed_total", by=("reason",)), "{{reason}}"), width=6,
         ),
         lines(
             "Handshakes refused",
@@ -61,7 +61,7 @@ def errors() -> tuple[Panel, ...]:
                 "`full`: no room left. `handshake_rate`: a storm, spread on purpose. `unauthorized`: tokens expired.",
                 "`full` needs another server; a storm needs patience, and clients that back off with jitter.",
             ),
-            EVENTS, Series(rate("chat_handshakes_rejected_total", by=("reason",)), "{{reason}}"),
+            EVENTS, Series(rate("chat_handshakes_rejected_total", by=("reason",)), "{{reason}}"), width=6,
         ),
         lines(
             "Messages refused or dropped",
@@ -74,5 +74,15 @@ def errors() -> tuple[Panel, ...]:
             Series(rate("chat_invalid_messages_total", by=("reason",)), "malformed: {{reason}}"),
             Series(rate("chat_rate_limited_total", by=("limit",)), "over the limit: {{limit}}"),
             Series(rate("chat_messages_dropped_total", by=("reason",)), "dropped: {{reason}}"),
+            width=6,
+        ),
+        lines(
+            "Task failures",
+            About(
+                "Unexpected errors in the server's long-lived tasks each second, by task.",
+                "Anything but 0 is a bug of the server. The task goes on; what it was doing then is lost.",
+                "The log has an error `task failed` with the cause and the place in the code.",
+            ),
+            EVENTS, Series(rate("chat_task_failures_total", by=("task",)), "{{task}}"), width=6,
         ),
     )  # fmt: skip

@@ -57,6 +57,7 @@ SESSION: Final = (1, 5, 15, 60, 300, 900, 3600, 14400, 43200, 86400)
 UPLOAD: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 RESYNC: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
+_TASK: Final = Label("task", "TASKS of server.stats")
 _CLOSED: Final = Label("reason", "CloseReason of server.errors")
 _REJECTED: Final = Label("reason", "REJECTIONS of server.stats")
 _DROPPED: Final = Label("reason", "DROP_REASONS of server.stats")
@@ -121,6 +122,7 @@ SERVER: Final = (
     _counter("chat_uploads_total", "Uploads ended, by outcome.", _OUTCOME),
     _counter("chat_upload_bytes_total", "Bytes of file content received, chunk headers excluded."),
     _counter("chat_uploads_expired_total", "Stored files removed because their time was up."),
+    _counter("chat_task_failures_total", "Unexpected errors in long-lived tasks, by task; each goes on.", _TASK),
     _histogram("chat_fanout_recipients", RECIPIENTS, "Recipients of each room message."),
     _histogram("chat_fanout_duration_seconds", LATENCY, "Room message received until its last write."),
     _histogram("chat_ping_rtt_seconds", LATENCY, "Heartbeat ping sent until its pong."),

@@ -70,6 +70,12 @@ class RoomState(Protocol):
     rooms_created: int
 
 
+class TaskState(Protocol):
+    """What is counted about long-lived tasks."""
+
+    task_failures: dict[str, int]
+
+
 class UploadState(Protocol):
     """What is counted about uploads."""
 
@@ -98,7 +104,7 @@ class AdmissionState(Protocol):
     def draining(self) -> bool: ...
 
 
-class ServerState(ConnectionState, MessageState, RoomState, UploadState, Protocol):
+class ServerState(ConnectionState, MessageState, RoomState, TaskState, UploadState, Protocol):
     """Everything that one server process counts."""
 
 
@@ -157,6 +163,16 @@ class RoomCollector(Collector):
         yield scalar("chat_room_joins_total", state.room_joins)
         yield scalar("chat_room_leaves_total", state.room_leaves)
         yield scalar("chat_rooms_created_total", state.rooms_created)
+
+
+class TaskCollector(Collector):
+    """Export how often a long-lived task failed."""
+
+    def __init__(self, state: TaskState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Family]:
+        yield labelled("chat_task_failures_total", self._state.task_failures)
 
 
 class UploadCollector(Collector):
@@ -265,5 +281,6 @@ def server_collectors(
         MessageCollector(state),
         RoomCollector(state, rooms),
         UploadCollector(state, uploads),
+        TaskCollector(state),
         AdmissionCollector(admission),
     )

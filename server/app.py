@@ -43,6 +43,7 @@ from server.pages import RecentRate, Status, metrics_pages, pages
 from server.retention import Retention
 from server.services import Services
 from server.stats import ServerStats
+from server.supervise import Supervisor
 from server.tick import Tick
 from server.tls import TlsFiles
 from server.uploads import UploadStore
@@ -85,6 +86,7 @@ class ChatServer:
         self._clock = clock
         self._tls = TlsFiles(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
         self.stats = ServerStats()
+        self._supervisor = Supervisor(self.stats.task_failures)
         self._tick = Tick(loop.call_soon, clock)
         hub = Hub(
             self.stats,
@@ -173,8 +175,8 @@ class ChatServer:
             metrics_port = await self._listen(self._metrics_gate, settings.metrics_port or 0, None)
             lines.append(f"Metrics on http://{_bracketed(settings.host)}:{metrics_port}/metrics")
         self._lag.start()
-        self._turn_wheel()
-        self._sample_rate()
+        self._repeat("heartbeat", self._wheel.resolution, self._turn_wheel)
+        self._repeat("load_report", _RATE_SAMPLE_SECONDS, self._sample_rate)
         # What was made until now lives as long as the process: keep the collector from walking it again and again.
         gc.collect()
         gc.freeze()
@@ -239,6 +241,7 @@ class ChatServer:
             tick=self._tick,
             clock=self._clock,
             messages_per_second=lambda: self._status.messages_per_second,
+            supervisor=self._supervisor,
         )
 
     def _make_gate(self, services: Services, door: Doorkeeper) -> Gate:
@@ -264,17 +267,17 @@ class ChatServer:
 
     def _turn_wheel(self) -> None:
         self._wheel.advance(self._clock())
-        self._again(self._wheel.resolution, self._turn_wheel)
 
     def _sample_rate(self) -> None:
         now = self._clock()
         self._status.rate.sample(now, self._status.received)
         self._hub.tell_load(self._meter.measure(now, self._lag.take_worst()))
-        self._again(_RATE_SAMPLE_SECONDS, self._sample_rate)
 
-    def _again(self, seconds: float, callback: Callable[[], None]) -> None:
+    def _repeat(self, task: str, seconds: float, turn: Callable[[], None]) -> None:
+        """Take a turn now, and again after each such time; one that fails is reported, and the next one comes."""
+        self._supervisor.attempt(task, turn)
         self._timers = [timer for timer in self._timers if timer.when() > self._loop.time()]
-        self._timers.append(self._loop.call_later(seconds, callback))
+        self._timers.append(self._loop.call_later(seconds, self._repeat, task, seconds, turn))
 
     def _run_in_thread(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
         future = self._loop.run_in_executor(self._disk, work)

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import ssl
 import struct
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nats.aio.subscription import Subscription
+
+    from server.supervise import Supervisor
 
 log = structlog.get_logger()
 
@@ -54,6 +57,10 @@ _CONFIRM_TOGETHER: Final = 64
 """Subscriptions after which the server is asked whether it has taken note, while more wait."""
 
 
+_Work = tuple[str, str, bytes]
+"""What to do (publish, subscribe or unsubscribe), subject, payload."""
+
+
 class Bus:
     """One node's connections to NATS.
 
@@ -62,6 +69,7 @@ class Bus:
         credentials: file with a user's JWT and seed, or None.
         node: id of this node.
         clock: monotonic seconds.
+        supervisor: keeps the sender running.
     """
 
     def __init__(
@@ -70,17 +78,22 @@ class Bus:
         credentials: Path | None,
         node: str,
         clock: Callable[[], float],
+        supervisor: Supervisor,
     ) -> None:
         self._url = url
         self._credentials = credentials
         self._node = node
         self._clock = clock
+        self._supervisor = supervisor
         self._main = NatsClient(self._take)
         self._pulse = NatsClient(self._take_pulse_out)
         self._inward, self._outward = f"{node_subject(node)}.in", f"{node_subject(node)}.out"  # where pulses go
         self._subscriptions: dict[str, Subscription] = {}
-        self._unconfirmed: dict[str, list[Callable[[], None]]] = {}  # who waits for a subscription to take effect
-        self._queue: asyncio.Queue[tuple[str, str, bytes]] = asyncio.Queue()  # what to do, subject, payload
+        # Who waits for a subscription to take effect; by subject, a list for each subscription that was asked for.
+        self._unconfirmed: defaultdict[str, deque[list[Callable[[], None]]]] = defaultdict(deque)
+        self._queue: asyncio.Queue[_Work] = asyncio.Queue()
+        self._failed_subscription: _Work | None = None  # to be tried again before all else
+        self._new_subjects: list[str] = []  # subscriptions that the server may not have taken note of
         self._queued_bytes = 0
         self._undone = 0  # of what was put into the queue
         self._sender: asyncio.Task[None] | None = None
@@ -100,7 +113,11 @@ class Bus:
     def is_connected(self) -> bool:
         """Whether this node has heard itself lately, on both ways, or could not for it was asleep."""
         self.look()  # whoever asks first after a sleep
-        return bool(self._main.is_connected) and self._clock() - self._heard_at < _SILENT_SECONDS
+        return (
+            bool(self._main.is_connected)
+            and self._failed_subscription is None
+            and self._clock() - self._heard_at < _SILENT_SECONDS
+        )
 
     @property
     def delay(self) -> float:
@@ -129,7 +146,7 @@ class Bus:
         await self._pulse.subscribe(self._outward)
         await self._pulse.flush()
         self._pulse_in = self._pulse_out = self._clock()
-        self._sender = asyncio.create_task(self._work_off())
+        self._sender = asyncio.create_task(self._supervisor.keep("bus_sender", self._work_off))
 
     async def stop(self) -> None:
         """Send what waits, and let go."""
@@ -155,13 +172,13 @@ class Bus:
 
     def subscribe(self, subject: str) -> None:
         """Hear a subject from now on."""
-        self._unconfirmed[subject] = []
+        self._unconfirmed[subject].append([])
         self._do("subscribe", subject)
 
     def once_subscribed(self, subject: str, callback: Callable[[], None]) -> None:
         """Call back when a subscription has taken effect; without a bus there is nothing to wait for."""
         if self.is_connected and subject in self._unconfirmed:
-            self._unconfirmed[subject].append(callback)
+            self._unconfirmed[subject][-1].append(callback)
         else:
             callback()
 
@@ -183,8 +200,9 @@ class Bus:
         """Send this node a pulse on both ways, and look for those sent before; call once a beat."""
         await self._send_pulses()
         self._note_state()
-        if self._clock() - max(self._heard_at, self._connected_at) >= _GIVE_UP_SECONDS:
-            for client in (self._main, self._pulse):
+        for client in (self._main, self._pulse):
+            client.resume_reconnecting()
+            if self._clock() - max(self._heard_at, self._connected_at) >= _GIVE_UP_SECONDS:
                 client.give_up()
 
     async def _send_pulses(self) -> None:
@@ -247,16 +265,19 @@ class Bus:
             log.error("bus", **cause(error))
 
     def _take(self, subject: str, payload: bytes) -> None:
-        if subject != self._inward:
-            try:
+        try:
+            if subject == self._inward:
+                self._take_pulse_in(payload)
+            else:
                 self._receive(subject, payload)
-            except msgspec.DecodeError:
-                log.warning("not a message of ours on the bus", subject=subject, size=len(payload))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next message has to be read
-                log.error("bus", **cause(error))  # noqa: TRY400 - told by kind and place, it may quote the message
-            return
-        self._pulse_in = self._clock()
+        except (msgspec.DecodeError, struct.error):
+            log.warning("not a message of ours on the bus", subject=subject, size=len(payload))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next message has to be read
+            log.error("bus", **cause(error))  # noqa: TRY400 - told by kind and place, it may quote the message
+
+    def _take_pulse_in(self, payload: bytes) -> None:
         (sent_at,) = _PULSE.unpack(payload)
+        self._pulse_in = self._clock()
         self._delay = self._pulse_in - sent_at
         self._note_state()
 
@@ -269,31 +290,56 @@ class Bus:
         self._queue.put_nowait((what, subject, payload))
 
     async def _work_off(self) -> None:
-        new: list[str] = []  # subscriptions that the server may not have taken note of
+        """Do what waits in the queue, in its order.
+
+        An unexpected error costs a publication; a subscription is tried again when the supervisor calls this again,
+        for without it this node would miss what it is subscribed to.
+        """
         while True:
-            what, subject, payload = await self._queue.get()
-            self._queued_bytes -= len(payload)
-            with contextlib.suppress(Error, OSError):  # the connection is away; it comes back, and so do we
-                if what == "publish":
-                    await self._main.publish(subject, payload)
-                elif what == "subscribe":
-                    new.append(subject)
-                    self._subscriptions[subject] = await self._main.subscribe(subject)
+            work = self._failed_subscription or await self._queue.get()
+            try:
+                await self._perform(*work)
+            except Exception:
+                if work[0] == "subscribe":
+                    self._failed_subscription = work
                 else:
-                    await self._subscriptions.pop(subject).unsubscribe()
-            if new and (self._queue.empty() or len(new) >= _CONFIRM_TOGETHER):
-                await self._confirm(new)
-                new = []
-            self._queue.task_done()
-            self._undone -= 1
+                    self._finish(work)
+                raise
+            self._failed_subscription = None
+            if self._new_subjects and (self._queue.empty() or len(self._new_subjects) >= _CONFIRM_TOGETHER):
+                subjects, self._new_subjects = self._new_subjects, []
+                await self._confirm(subjects)
+            self._finish(work)
+
+    async def _perform(self, what: str, subject: str, payload: bytes) -> None:
+        with contextlib.suppress(Error, OSError):  # the connection is away; it comes back, and so do we
+            if what == "publish":
+                await self._main.publish(subject, payload)
+            elif what == "subscribe":
+                self._subscriptions[subject] = await self._main.subscribe(subject)
+            elif (subscription := self._subscriptions.pop(subject, None)) is not None:
+                await subscription.unsubscribe()
+        if what == "subscribe":
+            self._new_subjects.append(subject)
+
+    def _finish(self, work: _Work) -> None:
+        self._queued_bytes -= len(work[2])
+        self._queue.task_done()
+        self._undone -= 1
 
     async def _confirm(self, subjects: list[str]) -> None:
         """Ask the server for an answer: with it, it has taken note of all that was sent before."""
-        with contextlib.suppress(Error, OSError, TimeoutError):
+        try:
             await self._main.flush(_CONNECT_SECONDS)
+        except (Error, OSError):
+            pass  # the connection is away: there is nothing to wait for
+        except Exception as error:  # noqa: BLE001 - who waits for the confirmation must not wait for ever
+            self._supervisor.report("bus_sender", error)
         for subject in subjects:
-            for callback in self._unconfirmed.pop(subject, ()):
-                callback()
+            for callback in self._unconfirmed[subject].popleft():
+                self._supervisor.attempt("bus_sender", callback)
+            if not self._unconfirmed[subject]:
+                del self._unconfirmed[subject]
 
 
 def _shown(url: str) -> str:

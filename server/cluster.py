@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from server.hub import Hub
     from server.stats import ServerStats
+    from server.supervise import Supervisor
     from server.tick import Tick
 
 _LOOKS_PER_BEAT: Final = 4
@@ -34,6 +35,7 @@ class Cluster:
         tick: of this process.
         clock: monotonic seconds.
         messages_per_second: what this process receives.
+        supervisor: keeps the tasks of this node running.
     """
 
     def __init__(
@@ -46,10 +48,12 @@ class Cluster:
         tick: Tick,
         clock: Callable[[], float],
         messages_per_second: Callable[[], float],
+        supervisor: Supervisor,
     ) -> None:
         id_ = secrets.token_hex(8)
         self._hub = hub
-        self._bus = Bus(url, credentials, id_, clock)
+        self._supervisor = supervisor
+        self._bus = Bus(url, credentials, id_, clock, supervisor)
         self._node = hub.relay = Node(
             id_,
             self._bus,
@@ -95,7 +99,7 @@ class Cluster:
         """
         await self._bus.start(receive=self._node.take, returned=self._node.resynchronise)
         self._node.begin()
-        self._beats = asyncio.create_task(self._beat())
+        self._beats = asyncio.create_task(self._supervisor.keep("bus_beat", self._beat))
 
     async def stop(self) -> None:
         """Take leave of the others."""

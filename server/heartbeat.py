@@ -70,23 +70,30 @@ class HeartbeatWheel:
         stalled = behind * self.resolution > max(1.0, 4 * self.resolution)
         first = self._tick + 1
         self._tick = target
+        due: list[Beating] = []
         for tick in range(first, first + min(behind, len(self._slots))):
             slot = self._slots[tick % len(self._slots)]
-            visitors = list(slot)
+            due += slot
             slot.clear()
-            for beating in visitors:
-                self._visit(beating, now, stalled=stalled)
+        try:
+            while due:
+                self._visit(due.pop(), now, stalled=stalled)
+        finally:
+            for beating in due:  # one that fails must not take the others out of the wheel
+                self._place(beating)
 
     def _visit(self, beating: Beating, now: float, *, stalled: bool) -> None:
         if now - beating.heard_at >= self._timeout and not stalled:
             self._stats.heartbeat_kills += 1
             beating.expire()
             return
-        if now >= beating.ping_due:
+        is_due = now >= beating.ping_due
+        if is_due:
             self._stats.heartbeat_pings += 1
             beating.ping_due = now + self._interval
-            beating.ping(now)
         self._place(beating)
+        if is_due:
+            beating.ping(now)
 
     def _place(self, beating: Beating) -> None:
         due = min(beating.ping_due, beating.heard_at + self._timeout)

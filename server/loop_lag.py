@@ -41,6 +41,6 @@ class LoopLag:
 
     def _sample(self) -> None:
         lag = max(0.0, self._clock() - self._expected)
+        self.start()  # first, so that no error below ends the sampling
         self._worst = max(self._worst, lag)
         self._histogram.observe(lag)
-        self.start()

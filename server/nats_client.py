@@ -62,6 +62,12 @@ class NatsClient(Client):
         if self.is_connected:
             self._bare_transport.abort()
 
+    def resume_reconnecting(self) -> None:
+        """Go on with a reconnection that an unexpected error has ended: the library then waits for it for good."""
+        task = self._reconnection_task
+        if self.is_reconnecting and task is not None and task.done():
+            self._reconnection_task = asyncio.get_running_loop().create_task(self._attempt_reconnect())
+
     @property
     def _bare_transport(self) -> asyncio.Transport:
         library: Any = self._transport

@@ -51,6 +51,9 @@ HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
 HTTP_CODES: Final = (200, 400, 404, 405, 408, 413, 431, 503)
 BUS_DIRECTIONS: Final = ("received", "sent")
 BUS_DROP_REASONS: Final = ("disconnected", "backlog", "ephemeral", "lost")
+TASKS: Final = ("bus_beat", "bus_sender", "heartbeat", "load_report")
+"""Tasks that run for as long as the server does."""
+
 ECHO: Final = "echo"
 
 
@@ -143,6 +146,8 @@ class ServerStats:
     bus_messages: dict[str, int] = field(default_factory=lambda: _zeros(BUS_DIRECTIONS))
     bus_dropped: dict[str, int] = field(default_factory=lambda: _zeros(BUS_DROP_REASONS))
     """Chat messages that other nodes did not get from us, and, as `lost`, that we did not get from them."""
+    task_failures: dict[str, int] = field(default_factory=lambda: _zeros(TASKS))
+    """Unexpected errors in long-lived tasks, which then went on."""
     uploads_expired: int = 0
     """Stored files removed because their time was up."""
     fanout_recipients: WholeNumbers = field(default_factory=lambda: WholeNumbers(RECIPIENT_BOUNDS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ from tests.processes import RunningServer, start_server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+SECONDS = 60
 BINARY = Path(sysconfig.get_path("scripts")) / "nats-server"
 
 
@@ -57,6 +59,13 @@ def wait_for_each(servers: Iterable[RunningServer], condition: Callable[[Running
     """Wait until each server fulfils a condition."""
     for server in servers:
         wait_until(partial(condition, server), what)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait in an event loop until a condition holds."""
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ never be.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -37,8 +36,7 @@ async def _end_before_a_worker(workers: Workers, number: int, process: Process) 
 
 async def _end_before_a_bus_that_never_comes(_nats: PrivateNats, process: Process) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
-    while process.returncode is None:
-        await asyncio.sleep(0.01)
+    await process.wait()
     raise EOFError
 
 
@@ -46,11 +44,11 @@ def main() -> int:
     """Prepare the signal, then serve."""
     moment, *settings = sys.argv[1:]
     if moment == "bus":
-        PrivateNats._ready = _end_before_the_bus  # type: ignore[method-assign]
+        PrivateNats._ready = _end_before_the_bus  # type: ignore[method-assign, assignment]
     elif moment == "workers":
-        Workers._ready = _end_before_a_worker  # type: ignore[method-assign]
+        Workers._ready = _end_before_a_worker  # type: ignore[method-assign, assignment]
     else:
-        PrivateNats._ready = _end_before_a_bus_that_never_comes  # type: ignore[method-assign]
+        PrivateNats._ready = _end_before_a_bus_that_never_comes  # type: ignore[method-assign, assignment]
     return run(parse(settings, os.environ), settings)
 
 

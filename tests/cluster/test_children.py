@@ -12,6 +12,7 @@ import pytest
 
 from server import children
 from server.children import Child
+from tests.cluster.conftest import until
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -25,12 +26,6 @@ async def first_line(process: Process) -> None:
     assert process.stdout is not None
     if not await process.stdout.readline():
         raise EOFError
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def child_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,3 +104,19 @@ def test_a_discarded_client_is_left_alone() -> None:
     wheel.discard(client)
     run(wheel, 0.0, 10, {})
     assert (client.pings, stats.heartbeat_kills) == ([], 0)
+
+
+def test_a_client_whose_ping_fails_takes_no_other_out_of_the_wheel() -> None:
+    class Broken(Beating):
+        def ping(self, now: float) -> None:
+            super().ping(now)
+            raise RuntimeError
+
+    wheel = HeartbeatWheel(1.0, 0.0, 0.0, ServerStats())
+    clients = [Beating(), Broken(), Beating()]
+    for client in clients:
+        wheel.add(client, 0.0, 0.5)
+    for step in range(1, 1 + round(10 / wheel.resolution)):
+        with contextlib.suppress(RuntimeError):
+            wheel.advance(step * wheel.resolution)
+    assert [len(client.pings) >= 9 for client in clients] == [True] * 3
