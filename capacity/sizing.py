@@ -61,12 +61,12 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
     if cpu is not None and cores is not None:
         lines.append(
             f"CPU: {count(demand.users)} users x {cpu.slope * 1e6:.0f} us a second each + {spread} processes x "
-            f"{max(0.0, cpu.base) * 1e3:.0f} ms idle = {cores:.2f} cores of work, "
+            f"{cpu.base * 1e3:.0f} ms idle = {cores:.2f} cores of work, "
             f"{cores / spread * 100:.0f} % of {spread} cores"
         )
     if memory is not None and taken is not None:
         lines.append(
-            f"memory: {spread} processes x ({show_bytes(max(0.0, memory.base))} + "
+            f"memory: {spread} processes x ({show_bytes(memory.base)} + "
             f"{count(round(demand.users / processes))} users x {show_bytes(memory.slope)}) = {show_bytes(taken)}, "
             "sockets' kernel memory not counted"
         )
@@ -130,7 +130,10 @@ def _caveats(answer: Answer, measured: int) -> list[str]:
 
 
 def _line(steps: Sequence[StepRecord], values: Sequence[float | None], processes: int = 1) -> _Line | None:
-    """Fit what grows with users, its base that of one process; None with fewer than three levels or without growth."""
+    """Fit what grows with users, its base that of one process; None with fewer than three levels or without growth.
+
+    Noise can put the base below zero, where no process can be: it counts as zero then.
+    """
     known = [(float(step.users), float(value)) for step, value in zip(steps, values, strict=True) if value is not None]
     if len({users for users, _ in known}) < _LEAST_LEVELS:
         return None
@@ -138,4 +141,4 @@ def _line(steps: Sequence[StepRecord], values: Sequence[float | None], processes
         slope, base = linear_regression(*zip(*known, strict=True))
     except StatisticsError:
         return None
-    return _Line(base / processes, slope) if slope > 0 else None
+    return _Line(max(0.0, base) / processes, slope) if slope > 0 else None

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import msgspec
 import pytest
 
 from capacity.answer import answer_of
@@ -7,6 +10,11 @@ from capacity.model import fit_model
 from capacity.search import Ending
 from capacity.sizing import Demand, size_for
 from tests.capacity import kit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from capacity.record import Sizing, StepRecord
 
 STEPS = kit.converged()
 ANSWER = answer_of(kit.question(), STEPS, Ending.CONVERGED)
@@ -97,3 +105,107 @@ def test_the_model_takes_the_steps_that_kept_pace_only() -> None:
 
 def test_too_few_steps_are_no_model() -> None:
     assert fit_model(STEPS[:4]) is None
+
+
+def sized(users: int, steps: Sequence[StepRecord], headroom: float = 0.3, ending: Ending = Ending.CONVERGED) -> Sizing:
+    sizing = size_for(Demand(users, headroom), answer_of(kit.question(), steps, ending), steps)
+    assert sizing is not None
+    return sizing
+
+
+ONE_PROCESS = "users of one room share a process: fan-out between processes costs more than is counted here"
+
+
+def test_the_arithmetic_is_shown_in_full() -> None:
+    sizing = sized(10_000, STEPS)
+    assert sizing.arithmetic == [
+        "1 400 users held by one process, less 30 % headroom: 980 users a process",
+        "10 000 / 980 = 10.20, so 11 processes; one more, so that one may fail (N+1): 12, a core each",
+        "CPU: 10 000 users x 500 us a second each + 12 processes x 20 ms idle = 5.24 cores of work, 44 % of 12 cores",
+        "memory: 12 processes x (60 MiB + 909 users x 11.7 KiB) = 845 MiB, sockets' kernel memory not counted",
+        "network: 10 000 users x 1.95 KiB/s = 19.1 MiB/s of WebSocket frames (160 Mbit/s)",
+        "with all 12 running each carries 833 users",
+    ]
+    assert sizing.headline == "12 processes on a core each, 845 MiB of memory"
+    assert sizing.caveats == [ONE_PROCESS]
+    assert (sizing.target_users, sizing.headroom) == (10_000, 0.3)
+    assert sizing.cpu_us_per_delivery == pytest.approx(500 / 19)
+    assert sizing.cpu_us_per_user == pytest.approx(500, rel=1e-9)
+
+
+def test_one_process_and_two_are_spelled_right() -> None:
+    assert sized(500, STEPS).arithmetic[1] == (
+        "500 / 980 = 0.51, so 1 process; one more, so that one may fail (N+1): 2, a core each"
+    )
+    assert "so 2 processes; one more" in sized(1_500, STEPS).arithmetic[1]
+
+
+def test_several_measured_processes_share_the_users_and_the_idle_cost() -> None:
+    steps = [kit.step(users, server_processes=4) for users in (400, 800, 1200)]
+    sizing = sized(5_000, steps, 0.0, Ending.BUDGET)
+    assert sizing.arithmetic == [
+        "at least 300 users held by one process, less 0 % headroom: 300 users a process",
+        "5 000 / 300 = 16.67, so 17 processes; one more, so that one may fail (N+1): 18, a core each",
+        "CPU: 5 000 users x 500 us a second each + 18 processes x 5 ms idle = 2.59 cores of work, 14 % of 18 cores",
+        "memory: 18 processes x (15 MiB + 294 users x 11.7 KiB) = 331 MiB, sockets' kernel memory not counted",
+        "network: 5 000 users x 1.95 KiB/s = 9.54 MiB/s of WebSocket frames (80 Mbit/s)",
+        "with all 18 running each carries 278 users",
+    ]
+    assert sizing.caveats[0] == (
+        "measured over 4 processes and the bus between them; with more of them each holds less"
+    )
+    assert (
+        sized(500, [kit.step(users, server_processes=2) for users in (4, 8, 12)], 0.0)
+        .caveats[0]
+        .startswith("measured over 2 processes")
+    )
+
+
+def test_doubts_about_the_level_that_held_are_caveats() -> None:
+    answer = answer_of(kit.question(), STEPS, Ending.CONVERGED)
+    doubtful = msgspec.structs.replace(answer, confirmed=False, disturbance="others used the server's core")
+    sizing = size_for(Demand(10_000, 0.3), doubtful, STEPS)
+    assert sizing is not None
+    assert sizing.caveats == [
+        ONE_PROCESS,
+        f"the level that one process holds was {doubtful.confirmation}",
+        "the machine was not quiet while it was measured",
+    ]
+
+
+def test_a_process_that_holds_one_user_is_enough_for_one() -> None:
+    steps = [kit.step(1)]
+    assert sized(3, steps, 0.5, Ending.BUDGET).usable_per_process == 1
+
+
+@pytest.mark.parametrize("levels", [2, 3])
+def test_a_line_needs_three_levels(levels: int) -> None:
+    sizing = sized(500, [kit.step(100 * level) for level in range(1, levels + 1)], ending=Ending.BUDGET)
+    assert (sizing.cpu_cores is not None) == (levels == 3)
+    assert (sizing.memory_bytes is not None) == (levels == 3)
+    if levels == 2:
+        assert sizing.headline == "at most 5 processes on a core each; limit not reached"
+        assert len(sizing.arithmetic) == 3
+
+
+def test_only_levels_that_held_tell_what_a_user_costs() -> None:
+    costly = kit.step(1400, "invalid", server_cpu=9.0)
+    above = kit.step(1600, server_cpu=9.0)
+    answer = answer_of(kit.question(), STEPS, Ending.CONVERGED)
+    sizing = size_for(Demand(10_000, 0.3), answer, [*STEPS, costly, above])
+    assert sizing is not None
+    assert sizing.cpu_us_per_user == pytest.approx(500)
+
+
+@pytest.mark.parametrize("cpu", [0.3, None])
+def test_a_cost_that_does_not_grow_is_no_line(cpu: float | None) -> None:
+    sizing = sized(500, [kit.step(users, server_cpu=cpu) for users in (100, 200, 300)], ending=Ending.BUDGET)
+    assert (sizing.cpu_cores, sizing.cpu_us_per_user) == (None, None)
+    assert not any(line.startswith("CPU") for line in sizing.arithmetic)
+
+
+def test_a_base_below_zero_counts_as_zero_in_the_sum_and_in_its_arithmetic() -> None:
+    steps = [kit.step(users, server_cpu=users / 1000 - 0.05) for users in (100, 200, 300)]
+    sizing = sized(1_000, steps, 0.0, Ending.BUDGET)
+    assert sizing.cpu_cores == pytest.approx(1.0)
+    assert "+ 5 processes x 0 ms idle = 1.00 cores of work, 20 % of 5 cores" in sizing.arithmetic[2]
