@@ -138,3 +138,33 @@ def test_what_is_not_positive_is_refused(point: tuple[float, float]) -> None:
 def test_all_numbers_are_finite() -> None:
     law = fitted(RAYTRACER)
     assert all(map(math.isfinite, (law.rate.high, law.sigma.high, law.kappa.high, *law.efficiency)))
+
+
+def test_the_band_is_the_95_percent_interval_of_the_delta_method() -> None:
+    law = fitted(SPEC_SDM91)
+    n = 144.0
+    # The standard error by hand: the gradient of X(N) by the coefficients, numerically, through the covariance.
+    coefficients = [law.rate.value, law.sigma.value, law.kappa.value]
+    gradient = []
+    for index, value in enumerate(coefficients):
+        step = value * 1e-6
+        moved = coefficients.copy()
+        moved[index] += step
+        gradient.append((exact(*moved, n) - exact(*coefficients, n)) / step)
+    variance = sum(
+        gradient[row] * law._covariance[row][column] * gradient[column] for row in range(3) for column in range(3)
+    )
+    margin = 2.7764451 * math.sqrt(variance)  # Student's t for 7 points - 3 coefficients = 4 degrees of freedom
+    low, high = law.band(n)
+    assert low == pytest.approx(law.throughput(n) - margin, rel=1e-4)
+    assert high == pytest.approx(law.throughput(n) + margin, rel=1e-4)
+
+
+def test_a_band_never_reaches_below_zero_and_has_no_width_without_error() -> None:
+    low, high = fitted(RAYTRACER).band(1_000)
+    assert low == 0 < high
+    exactly = fit_usl([(n, exact(0.01, 0.0, 0.0, n)) for n in SIZES])
+    assert exactly is not None
+    low, high = exactly.band(10)
+    assert low == pytest.approx(0.1, abs=1e-3)
+    assert high == pytest.approx(0.1, abs=1e-3)

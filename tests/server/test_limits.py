@@ -91,3 +91,45 @@ def test_a_connection_is_counted_under_the_address_nearest_to_the_client_that_ca
     peer: str, forwarded: list[str], counted: str
 ) -> None:
     assert accountable_address(peer, forwarded, PROXIES) == counted
+
+
+def test_a_released_place_is_counted_back_exactly() -> None:
+    admission = Admission(most=4, most_per_address=3, handshakes=0)
+    assert [admission.admit(address, 0.0) for address in "aaab"] == [None] * 4
+    admission.release("a")
+    assert [admission.admit(address, 0.0) for address in "aa"] == [None, FULL]
+    admission.release("b")
+    assert [admission.admit(address, 0.0) for address in "ab"] == [CROWDED, None]
+
+
+def test_an_address_without_connections_is_not_kept() -> None:
+    admission = Admission(most=0, most_per_address=2, handshakes=0)
+    for address in ("a", "a", "b"):
+        admission.admit(address, 0.0)
+    admission.release("a")
+    assert set(admission._by_address) == {"a", "b"}
+    admission.release("a")
+    admission.release("b")
+    assert not admission._by_address
+
+
+def test_one_handshake_at_a_time_is_the_least_burst() -> None:
+    admission = Admission(most=0, most_per_address=0, handshakes=0.5)
+    assert [admission.admit("a", 1.0) for _ in range(2)] == [None, BUSY]
+    assert admission.admit("a", 3.0) is None
+
+
+def test_a_bucket_is_full_again_at_the_moment_its_last_event_is_paid_for() -> None:
+    pace = Pace(rate=1, burst=2)
+    pace.take(5.0)
+    assert not pace.rested(5.5)
+    assert pace.rested(6.0)
+
+
+def test_without_trusted_proxies_no_header_is_believed() -> None:
+    assert accountable_address("10.0.0.1", ["198.51.100.9"], ()) == "10.0.0.1"
+
+
+def test_a_peer_that_is_no_address_is_counted_by_its_name() -> None:
+    assert accountable_address("unix:", ["198.51.100.9"], PROXIES) == "unix:"
+    assert accountable_address("unix:path:socket", [], ()) == "unix:path:socket"
