@@ -20,12 +20,13 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from gevent.event import Event
-from gevent.monkey import get_original
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from loadtest._handshake import Handshake
+from loadtest._own_faults import kind_of
+from loadtest._sockets import open_socket
 from loadtest._target import ConnectError, LostError, TlsError, UnreachableError
 from loadtest._tls import Tls
 from server.frames import FrameSplitter, masked_text_frame
@@ -91,8 +92,7 @@ class Connection:
         self._closed = False
         self._progress: Event | None = None  # set when whoever waits should look again
         self._tls = Tls(target.tls, target.uri.host) if target.tls else None
-        self._socket: socket.socket = get_original("socket", "socket")(address.family)
-        self._socket.setblocking(False)
+        self._socket: socket.socket = open_socket(address.family)
         self._fd = self._socket.fileno()
 
     # --- life ---
@@ -112,7 +112,11 @@ class Connection:
         if code not in (0, errno.EINPROGRESS):
             self._socket.close()
             raise UnreachableError.from_os(OSError(code, os.strerror(code)))
-        self._reactor.add(self._fd, self, EPOLLIN | EPOLLOUT)
+        try:
+            self._reactor.add(self._fd, self, EPOLLIN | EPOLLOUT)
+        except OSError as error:
+            self._socket.close()
+            raise UnreachableError.from_os(error) from error
         deadline = monotonic() + timeout
         try:
             answered = self._wait(self._has_answer, attempt_timeout)
@@ -322,7 +326,8 @@ class Connection:
         try:
             plain = tls.feed(data)
         except ssl.SSLCertVerificationError as error:
-            self._fail(TlsError("certificate not trusted", f"certificate not trusted: {error.verify_message}"))
+            text = f"certificate not trusted: {error.verify_message}"
+            self._fail(TlsError("certificate not trusted", text, kind_of(error)))
             return b""
         except ssl.SSLError as error:
             if was_open:

@@ -11,13 +11,14 @@ import gevent
 from locust import runners
 from locust.runners import MasterRunner
 
-from loadtest._report import Totals, snapshot
+from loadtest._own_faults import Fault, FaultKind
+from loadtest._report import UNASSIGNED, Totals, snapshot
 from loadtest._storm_results import results
 from loadtest._summary import Outcome, summary
 from loadtest._thresholds import Threshold, figures_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from locust.env import Environment
     from locust.runners import LocalRunner
@@ -52,6 +53,7 @@ class Coordinator:
         self._reports: dict[str, Report] = {}
         self._came: dict[str, float] = {}
         self._parts: dict[tuple[str, int], StormPart] = {}
+        self._expected: set[str] = set()
         self._storms = 0
         self._storm_requests: dict[str, int] = {}
         self._began = time.monotonic()
@@ -75,6 +77,7 @@ class Coordinator:
         self._reports.clear()
         self._came.clear()
         self._parts.clear()
+        self._expected.clear()
         self._storms = 0
         self._storm_requests.clear()
         self._began = time.monotonic()
@@ -124,10 +127,14 @@ class Coordinator:
 
     def take(self, report: Report) -> None:
         """Take a report, unless it is a late one of an earlier test."""
-        if report.run == self.run:
+        if report.run in (self.run, UNASSIGNED):
             self._reports[report.id] = report
             self._came[report.id] = time.monotonic()
             self._parts |= {(report.id, part.id): part for part in report.storms}
+
+    def expect(self, ids: Iterable[str]) -> None:
+        """Note which workers have been given a part in this test: each has to report."""
+        self._expected |= set(ids)
 
     def all_final(self, ids: set[str]) -> bool:
         """Return whether these processes have sent their last word, as far as they are alive."""
@@ -177,7 +184,26 @@ class Coordinator:
     def snapshot(self) -> dict[str, Any]:
         """Return the answer to `GET /stampede/snapshot`."""
         totals = self.totals()
-        return snapshot(totals, state=self.state, now=monotonic_ns(), ages=self.ages(), storms=self.storms())
+        return snapshot(
+            totals,
+            state=self.state,
+            now=monotonic_ns(),
+            ages=self.ages(),
+            storms=self.storms(),
+            faults=self.user_faults(),
+        )
+
+    def _silent(self) -> list[Fault]:
+        """Return the workers that were given a part in the test and never reported."""
+        missing = sorted(self._expected - set(self._reports))
+        return [Fault(FaultKind.ASSIGNMENT, f"{id_} never reported", 1) for id_ in missing]
+
+    def user_faults(self) -> list[Fault]:
+        """Return the exceptions that users raised, the same one counted once."""
+        return [
+            Fault(FaultKind.USER_CODE, f"{row['msg']}, {place(row['traceback'])}", row["count"])
+            for row in self._runner.exceptions.values()
+        ]
 
     # --- the verdict ---
 
@@ -194,8 +220,13 @@ class Coordinator:
             threshold.conclude(self.seconds, figures_of(everything))
         if not everything.reports and not self._thresholds:
             return
-        exceptions = sum(row["count"] for row in self._runner.exceptions.values())
-        outcome = Outcome(totals, self.storms(), self._thresholds, exceptions, list(self._notes()))
+        outcome = Outcome(
+            totals,
+            self.storms(),
+            self._thresholds,
+            notes=list(self._notes()),
+            faults=[*self.user_faults(), *self._silent()],
+        )
         options = self._environment.parsed_options
         # With --json, stdout belongs to Locust's JSON.
         print("\n".join(summary(outcome)), file=sys.stderr if options and options.json else sys.stdout, flush=True)
@@ -215,6 +246,12 @@ class Coordinator:
 
 STORM = "stampede_storm"
 """Type of the message by which a master lets its workers storm."""
+
+
+def place(traceback: str) -> str:
+    """Return where an exception was raised, from its traceback as Locust keeps it."""
+    frames = [line.strip() for line in traceback.splitlines() if line.lstrip().startswith('File "')]
+    return frames[-1].replace('"', "") if frames else "at an unknown place"
 
 
 def wait_until(condition: Callable[[], object], seconds: float) -> bool:

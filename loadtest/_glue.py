@@ -27,7 +27,9 @@ from loadtest._dealer import Deal, Dealer, kinds_of
 from loadtest._exporter import serve
 from loadtest._herd import LONGEST_DRAIN
 from loadtest._member import Member
+from loadtest._own_faults import FaultKind
 from loadtest._probe import probe
+from loadtest._repeats import log_each_exception_once
 from loadtest._report import Report
 from loadtest._steering import steering
 from loadtest._storm import Manner
@@ -63,9 +65,10 @@ def herd_of(environment: Environment) -> tuple[Herd, Settings] | None:
 
     Blocks while a worker that has just come waits for its part of a test.
     """
-    wait_until(lambda: not getattr(vars(environment).get(_KEY), "waiting", True), _DEAL_SECONDS)
     member: Member | None = vars(environment).get(_KEY)
-    if member is None or member.herd is None or member.settings is None:
+    if member is not None:
+        member.await_deal(_DEAL_SECONDS)
+    if member is None or member.failed or member.herd is None or member.settings is None:
         return None
     return member.herd, member.settings
 
@@ -77,6 +80,7 @@ def _on_parser(parser: LocustArgumentParser, **_: Any) -> None:
 def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: Any) -> None:
     _take_ctrl_c_between_turns()
     _raise_file_limit()
+    log_each_exception_once()
     if isinstance(runner, WorkerRunner):
         _set_up_worker(environment, runner)
         return
@@ -181,6 +185,7 @@ def _start(environment: Environment, member: Member) -> None:
         member.start()
     except (_options.OptionError, ClientError) as error:
         _log.error("The test cannot start: %s", error)
+        member.fail(getattr(error, "fault", None) or FaultKind.START, str(error))
         runner = environment.runner
         if runner is not None:
             gevent.spawn(runner.stop)
@@ -260,7 +265,8 @@ def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     on.quitting.add_listener(finish)
     # A test may be under way. Its first messages may even have come before there was anybody to take them.
     member.waiting = runner.worker_state != runners.STATE_INIT
-    runner.send_message(_JOIN)
+    member.ask = lambda: runner.send_message(_JOIN)
+    member.ask()
 
 
 def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinator:
@@ -273,12 +279,14 @@ def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinato
     def on_start(**_: Any) -> None:
         _begin(environment, coordinator)
         ids = [client.id for client in runner.clients.all]
+        coordinator.expect(client.id for client in runner.clients.all if client.state != runners.STATE_MISSING)
         for id_, deal in dealer.begin(coordinator.run, ids, kinds_of(runner.user_classes)).items():
             send(id_, deal)
 
     def on_join(msg: Message, **_: Any) -> None:
         deal = dealer.join(msg.node_id)
         if deal is not None:
+            coordinator.expect([msg.node_id])
             if deal.share.late:
                 _log.info("Worker %s joins in mid-run: its users get rooms of their own.", msg.node_id)
             send(msg.node_id, deal)

@@ -22,6 +22,7 @@ from loadtest import _measures
 from loadtest._chat import Identity
 from loadtest._ledger import Room
 from loadtest._measures import Measures
+from loadtest._own_faults import FaultKind, Faults
 from loadtest._pacer import Pacer
 from loadtest._places import Places, RoomPlan, Share
 from loadtest._reactor import Reactor
@@ -86,6 +87,7 @@ class Herd:
     Attributes:
         measures: all that is counted and timed.
         gate: to be held while connecting.
+        faults: of this machine and of the load test itself.
     """
 
     def __init__(self, settings: HerdSettings, target: Target, order: Iterator[str]) -> None:
@@ -95,7 +97,7 @@ class Herd:
         self.identity = Identity(_host_id(), secrets.randbits(32))
         self.gate = BoundedSemaphore(CONNECTING_AT_ONCE)
         self.padding = b"." * (settings.message_bytes - SIZE)
-        self.faults: dict[str, int] = {}
+        self.faults = Faults()
         self.backoff_rng = self.rng("backoff")
         self.reactor = Reactor(self.rng("masks"), self._on_fault)
         self.pacer = Pacer(self._on_fault)
@@ -284,9 +286,13 @@ class Herd:
     def _on_fault(self, error: Exception) -> None:
         """Keep what must never happen visible without letting it hurt the others."""
         label = f"{type(error).__name__}: {error}"
-        if label not in self.faults:
+        if self.faults.add(FaultKind.INTERNAL, label):
             _log.error("internal error, counted from now on: %s", label, exc_info=error)
-        self.faults[label] = self.faults.get(label, 0) + 1
+
+    def count_fault(self, kind: FaultKind, value: str) -> None:
+        """Count a limit of this machine that was reached, and log the first of its kind."""
+        if self.faults.add(kind, value):
+            _log.warning("This machine is at a limit, the run is invalid: %s (%s)", kind, value)
 
 
 def _host_id() -> int:

@@ -16,12 +16,17 @@ from loadtest._canary import Canary
 from loadtest._dealer import kinds_of, order_of
 from loadtest._health import WINDOW_SECONDS, Health
 from loadtest._herd import Herd, HerdSettings
+from loadtest._machine import Usage, usage
+from loadtest._measures import Measures
+from loadtest._own_faults import Fault, FaultKind
 from loadtest._places import Share
-from loadtest._report import Report, deliveries_of, requests_of, sends_of
+from loadtest._report import UNASSIGNED, Report, deliveries_of, requests_of, sends_of
 from loadtest._table import Table
 from loadtest._target import DEFAULT_HOST, join_url, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from locust.env import Environment
     from locust.runners import LocalRunner, WorkerRunner
 
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from loadtest._storm import Manner, StormPart
 
 TABLE_SECONDS: Final = 1.0
+_ASK_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +49,7 @@ class Member:
         run: number of the test; reports of another one are none of the master's business.
         share: which part of the herd this process is.
         waiting: whether a test has begun whose deal has not come yet.
+        ask: lets the master send it again; None where there is no master.
     """
 
     def __init__(self, environment: Environment, runner: LocalRunner | WorkerRunner) -> None:
@@ -52,6 +59,7 @@ class Member:
         self._tasks: list[gevent.Greenlet[..., None]] = []
         self._canary: Canary | None = None
         self._health = Health(time.monotonic(), time.process_time())
+        self._failure: Fault | None = None
         self._table: Table | None = None
         self._final = False
         self._began = self._cpu_then = 0.0
@@ -60,6 +68,8 @@ class Member:
         self.run = 0
         self.share = Share(0, 1)
         self.waiting = False
+        self.ask: Callable[[], None] | None = None
+        self._asked = 0.0
         self._kinds: list[Kind] | None = None
         self._dealt = False
 
@@ -71,8 +81,21 @@ class Member:
     def is_dealt(self) -> bool:
         """Return, once for each deal, whether it has come; if not, a test that begins is kept waiting for it."""
         dealt, self._dealt = self._dealt, False
+        self._failure = None
         self.waiting = self.waiting or not dealt
         return dealt
+
+    def await_deal(self, seconds: float) -> None:
+        """Wait for the deal of a test that has begun, and ask for it again meanwhile; report it when it never comes."""
+        deadline = time.monotonic() + seconds
+        while self.waiting:
+            now = time.monotonic()
+            if now > deadline:
+                self.fail(FaultKind.ASSIGNMENT, f"nothing came within {seconds:.0f} s")
+            elif self.ask is not None and now - self._asked > _ASK_SECONDS:
+                self._asked = now
+                self.ask()
+            gevent.sleep(0.02)
 
     def start(self) -> None:
         """Make the herd of a test that begins.
@@ -82,7 +105,7 @@ class Member:
             ClientError: so is the address.
         """
         self.close()
-        self.herd = self._table = None
+        self.herd = self._table = self._failure = None
         self.settings = settings = _options.read(self._environment.parsed_options or argparse.Namespace())
         _options.check_processes(settings, self.share.of)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
@@ -93,7 +116,7 @@ class Member:
         self.herd = Herd(plan, target, self.share.dealt(order_of(kinds)))
         self._table = Table(self.herd.measures)
         self._began, self._cpu_then = time.monotonic(), time.process_time()
-        self._health = Health(self._began, self._cpu_then)
+        self._health = Health(self._began, self._cpu_then, usage())
         self._canary = Canary(self.herd.measures.loop_lag)
         self.herd.start_churn(settings.churn_per_minute, settings.storm_manner)
         self._tasks = [gevent.spawn(self._keep_table), gevent.spawn(self._keep_health, self.herd)]
@@ -104,6 +127,7 @@ class Member:
         if herd is None or herd.draining:
             return
         herd.drain()
+        self._judge(self._health.conclude, herd)
         lost = herd.measures.tally.lost
         if lost:
             herd.measures.requests[_measures.DELIVER].failed("lost", lost)
@@ -136,8 +160,10 @@ class Member:
             self._table.update(self._runner.stats)
 
     def report(self) -> Report | None:
-        """Return what this process has to say about the current or last test."""
+        """Return what this process has to say about the current or last test; None when there was none."""
         herd = self.herd
+        if self._failure is not None:
+            return self._excuse(self._failure)
         if herd is None:
             return None
         sizes = herd.room_sizes
@@ -166,7 +192,50 @@ class Member:
             storms=self.storm_parts(),
             lacking=[answer for answer, given in measures.optional.items() if not given],
             addresses=herd.target.addresses.uses(),
-            problems=[*self._health.problems, *(f"internal error: {fault}" for fault in herd.faults)],
+            problems=self._health.problems,
+            causes=self._health.causes,
+            faults=list(herd.faults),
+        )
+
+    def fail(self, kind: FaultKind, detail: str) -> None:
+        """Report from now on that the users of this process cannot run, and why."""
+        if self._failure is None:
+            _log.error("The users of this process cannot run: %s: %s", kind, detail)
+        self._failure = Fault(kind, detail, 1)
+        self.waiting = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the users of this process cannot run in the current test."""
+        return self._failure is not None
+
+    def _excuse(self, failure: Fault) -> Report:
+        """Return the report of a process whose users cannot run."""
+        nothing = Measures()
+        return Report(
+            run=UNASSIGNED if failure.kind is FaultKind.ASSIGNMENT else self.run,
+            id=self._runner.client_id,
+            index=self.share.position,
+            pid=os.getpid(),
+            final=True,
+            users=self._runner.user_count,
+            connections=0,
+            ready=0,
+            rooms=0,
+            members=0,
+            cpu_seconds=time.process_time(),
+            cpu_share=0.0,
+            rss_bytes=self._process.memory_info().rss,
+            sends=sends_of(nothing),
+            deliveries=deliveries_of(nothing),
+            by_sent=nothing.by_sent.to_sparse(),
+            loop_lag=nothing.loop_lag.to_sparse(),
+            requests=requests_of(nothing),
+            drops={},
+            storms=[],
+            lacking=[],
+            problems=[],
+            faults=[failure],
         )
 
     def _keep_table(self) -> None:
@@ -177,5 +246,11 @@ class Member:
     def _keep_health(self, herd: Herd) -> None:
         while not herd.draining:
             gevent.sleep(WINDOW_SECONDS)
-            for problem in self._health.look(time.monotonic(), time.process_time(), herd.measures):
-                _log.warning("The load generator is the limit, this run is invalid: %s", problem)
+            self._judge(self._health.look, herd)
+
+    def _judge(self, judge: Callable[[float, float, Measures, Usage], list[str]], herd: Herd) -> None:
+        """Let health be judged now; log what is new."""
+        for problem in judge(time.monotonic(), time.process_time(), herd.measures, usage()):
+            _log.warning("The load generator is the limit, this run is invalid: %s", problem)
+        for kind, value in self._health.reached:
+            herd.count_fault(kind, value)

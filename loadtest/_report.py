@@ -5,12 +5,13 @@ A report is cumulative since the test began, so a lost one costs nothing and mer
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from loadtest import _measures
 from loadtest._addresses import AddressUse
+from loadtest._own_faults import Fault, merged
 from loadtest._storm import StormPart
 from metrics.loglinear import LogLinear
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from loadtest._measures import Measures
     from loadtest._storm_results import StormResult
+
+
+UNASSIGNED: Final = -1
+"""Run of a report by a process that was never told the run's number."""
 
 
 class Sends(msgspec.Struct):
@@ -63,7 +68,8 @@ class Report(msgspec.Struct):
         drops: connections dropped on purpose, by cause.
         storms: the latest storms on command.
         lacking: optional answers that the server does not give.
-        problems: why the process makes the run invalid.
+        problems: why the process makes the run invalid; `causes`: what is behind them, and what helps.
+        faults: of its machine and of the load test itself, which make it invalid, too.
         addresses: of the server, and what became of each.
         resynced_by_pong: resyncs told by a pong, in rooms where nobody else speaks.
     """
@@ -92,6 +98,8 @@ class Report(msgspec.Struct):
     problems: list[str]
     addresses: list[AddressUse] = []
     resynced_by_pong: int = 0
+    causes: list[str] = []
+    faults: list[Fault] = []
 
 
 def sends_of(measures: Measures) -> Sends:
@@ -183,6 +191,11 @@ class Totals:
         return list(merged.values())
 
     @property
+    def faults(self) -> list[Fault]:
+        """The faults of all processes, the dead ones included, each kind and detail once."""
+        return merged(fault for report in (*self.reports, *self.dead) for fault in report.faults)
+
+    @property
     def room_size(self) -> float | None:
         """Mean members of the rooms that have any."""
         rooms = self.total("rooms")
@@ -190,7 +203,13 @@ class Totals:
 
 
 def snapshot(
-    totals: Totals, *, state: str, now: int, ages: dict[str, float], storms: Iterable[StormResult] = ()
+    totals: Totals,
+    *,
+    state: str,
+    now: int,
+    ages: dict[str, float],
+    storms: Iterable[StormResult] = (),
+    faults: Iterable[Fault] = (),
 ) -> dict[str, Any]:
     """Return the answer to `GET /stampede/snapshot`: JSON-ready, cumulative since the test began, durations in ns.
 
@@ -200,6 +219,7 @@ def snapshot(
         now: monotonic nanoseconds.
         ages: seconds since the report of each process came.
         storms: of the test, as of the latest reports.
+        faults: that no process has reported.
     """
     deliveries = totals.deliveries
     return {
@@ -230,6 +250,7 @@ def snapshot(
         "drops": totals.drops,
         "storms": [storm.to_builtins() for storm in storms],
         "addresses": msgspec.to_builtins(totals.addresses),
+        "faults": msgspec.to_builtins(merged([*totals.faults, *faults])),
     }
 
 
@@ -244,5 +265,5 @@ def _worker(report: Report, age: float) -> dict[str, Any]:
         "send_lag": report.requests[_measures.SEND].times,
         "rss_bytes": report.rss_bytes,
         "age_s": age,
-        "problems": report.problems,
+        "problems": [*report.problems, *(fault.text for fault in report.faults)],
     }

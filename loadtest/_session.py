@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from loadtest import _measures
 from loadtest._chat import ChatClient
+from loadtest._machine import limit_of
 from loadtest._storm import Manner
 from loadtest._target import ClientError, LostError
 from loadtest._timeline import Act
@@ -109,6 +110,8 @@ class Session:
                 self.client.connect(herd.reactor, herd.target, CONNECT_TIMEOUT, herd.token(self))
             except ClientError as error:
                 requests[_measures.CONNECT].failed(error.label)
+                if error.fault is not None:
+                    herd.count_fault(error.fault, limit_of(error.fault))
                 raise
             connected = monotonic_ns()
             requests[_measures.CONNECT].done(connected - began)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from loadtest import _measures
+from loadtest._own_faults import Fault, merged
 from loadtest._storm_results import COLUMNS, table
 from loadtest._thresholds import describe
 
@@ -26,9 +27,10 @@ FAILED: Final = 99
 
 EXIT_CODES: Final = {
     MET: "every threshold was met; without thresholds: no request failed",
-    1: "a request failed without thresholds to judge it by, or a user raised an exception: Locust's own code",
+    1: "a request failed without thresholds to judge it by: Locust's own code",
     2: "an option is unusable, or nothing answers at `--host`",
-    INVALID: "invalid: the generator was the limit, a worker died, nobody joined, or a threshold was unmeasured and none failed",
+    INVALID: "invalid: the generator or its machine was at a limit, user code raised an exception, a worker died, nobody "
+    "joined, or a threshold was unmeasured and none failed",
     FAILED: "a threshold was not met",
 }
 
@@ -43,15 +45,15 @@ class Outcome:
         totals: of the living processes; those that died stand apart in it.
         storms: on command.
         thresholds: concluded.
-        exceptions: that users raised.
         notes: what else a reader has to know.
+        faults: beside those that processes reported: exceptions in user code, workers that never took part.
     """
 
     totals: Totals
     storms: Sequence[StormResult] = ()
     thresholds: Sequence[Threshold] = ()
-    exceptions: int = 0
     notes: Sequence[str] = ()
+    faults: Sequence[Fault] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -63,6 +65,7 @@ class Outcome:
             for report in totals.reports
             for problem in report.problems
         ]
+        found += [fault.text for fault in self.all_faults]
         found += [f"worker {report.index} died with {report.users} users" for report in totals.dead]
         return [*found, *_nobody(totals)]
 
@@ -77,6 +80,17 @@ class Outcome:
         return sum(not threshold.is_measured for threshold in self.thresholds)
 
     @property
+    def all_faults(self) -> list[Fault]:
+        """Every fault of this side, each kind and detail once."""
+        return merged([*self.totals.faults, *self.faults])
+
+    @property
+    def advice(self) -> list[str]:
+        """What is behind the problems, and what helps; each once."""
+        causes = [cause for report in self.totals.reports for cause in report.causes]
+        return list(dict.fromkeys([*causes, *(fault.advice for fault in self.all_faults if fault.advice)]))
+
+    @property
     def exit_code(self) -> int | None:
         """The exit code; None leaves it to Locust."""
         if self.problems:
@@ -85,7 +99,7 @@ class Outcome:
             return FAILED
         if self.unmeasured:
             return INVALID
-        return MET if self.thresholds and not self.exceptions else None
+        return MET if self.thresholds else None
 
 
 def _nobody(totals: Totals) -> Iterator[str]:
@@ -190,8 +204,8 @@ def _addresses(uses: Sequence[AddressUse]) -> Iterator[str]:
 
 
 def _generator(totals: Totals) -> Iterator[str]:
-    yield _row("generator", "send lag", totals.send_lag)
-    yield _row("", "loop lag", totals.loop_lag)
+    yield _row("generator", "send lag, whole run", totals.send_lag)
+    yield _row("", "loop lag, whole run", totals.loop_lag)
     if totals.reports:
         busiest = max(totals.reports, key=lambda report: report.cpu_share)
         memory = max(report.rss_bytes for report in totals.reports)
@@ -202,13 +216,13 @@ def _generator(totals: Totals) -> Iterator[str]:
 
 
 def _verdict(outcome: Outcome) -> Iterator[str]:
-    if outcome.exceptions:
-        yield f"  exceptions  {outcome.exceptions} raised by users, listed above"
     problems = outcome.problems
     for problem in problems:
         yield f"  INVALID     {problem}"
     if any(report.problems for report in outcome.totals.reports):
-        yield "              The generator was the limit: these latencies are its own, too. Use more --processes."
+        yield "              The generator was the limit: these latencies are its own, too."
+    for advice in outcome.advice:
+        yield f"              {advice}"
     if problems:
         yield f"  verdict     invalid: results are not usable (exit code {INVALID})"
     else:

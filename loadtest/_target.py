@@ -22,6 +22,7 @@ from gevent import socket as gevent_socket
 from websockets.uri import WebSocketURI, parse_uri
 
 from loadtest._addresses import Address, Addresses
+from loadtest._own_faults import FaultKind, kind_of
 
 DEFAULT_HOST: Final = "ws://127.0.0.1:8080"
 
@@ -31,11 +32,13 @@ class ClientError(Exception):
 
     Attributes:
         label: few and fixed words for statistics; the exception's text says more.
+        fault: which limit of the load generator's own machine it shows, if it does: then it is not about the server.
     """
 
-    def __init__(self, label: str, text: str | None = None) -> None:
+    def __init__(self, label: str, text: str | None = None, fault: FaultKind | None = None) -> None:
         super().__init__(text or label)
         self.label = label
+        self.fault = fault
 
 
 class ConnectError(ClientError):
@@ -47,9 +50,10 @@ class UnreachableError(ConnectError):
 
     @classmethod
     def from_os(cls, error: OSError) -> UnreachableError:
-        """Word an error of the operating system."""
+        """Word an error of the operating system, and say whether it is this machine's own."""
         words = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error.args[-1]).lower()
-        return cls(words)
+        fault = kind_of(error)
+        return cls(words) if fault is None else cls(f"load generator: {fault}", words, fault)
 
 
 class TlsError(ConnectError):

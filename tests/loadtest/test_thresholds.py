@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from loadtest._own_faults import Fault, FaultKind
 from loadtest._report import Totals
 from loadtest._summary import FAILED, INVALID, MET, Outcome, summary
 from loadtest._thresholds import Figures, Threshold, describe
@@ -99,7 +100,7 @@ def test_the_stricter_of_both_clocks_counts() -> None:
         (("resync_p95<5s",), 0, INVALID, "unmeasured: the threshold had nothing to measure (exit code 98)"),
         (("loss<1%", "resync_p95<5s"), 0, INVALID, "1 of 2 thresholds had nothing to measure (exit code 98)"),
         (("errors<1%", "resync_p95<5s"), 0, FAILED, "1 of 2 thresholds not met, 1 unmeasured (exit code 99)"),
-        (("loss<1%",), 3, None, "3 raised by users"),
+        (("loss<1%",), 3, INVALID, "INVALID     user code: exception in user code, 3 times (boom)"),
         ((), 0, None, "verdict     valid"),
     ],
 )
@@ -107,7 +108,8 @@ def test_the_exit_code_and_the_verdict(texts: tuple[str, ...], exceptions: int, 
     thresholds = [Threshold(parse_level(text)) for text in texts]
     for threshold in thresholds:
         threshold.conclude(5, Figures(expected=100, operations=100, failures=50))
-    outcome = Outcome(Totals([]), (), thresholds, exceptions)
+    faults = [Fault(FaultKind.USER_CODE, "boom", exceptions)] if exceptions else []
+    outcome = Outcome(Totals([]), (), thresholds, faults)
     assert outcome.exit_code == code
     assert words in "\n".join(summary(outcome))
 
