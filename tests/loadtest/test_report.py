@@ -67,6 +67,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
     assert set(made) == {
         *("version", "state", "monotonic_ns", "users", "connections", "ready", "sends", "deliveries", "latency"),
         *("requests", "resync", "send_lag", "room_size", "workers", "dead_workers", "drops", "storms", "addresses"),
+        "faults",
     }
     assert set(made["sends"]) == {"intended", "sent", "late", "skipped", "held"}
     assert set(made["deliveries"]) == {"expected", "received", "lost", "duplicated", "reordered", "foreign_clock"}
