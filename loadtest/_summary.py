@@ -29,8 +29,8 @@ EXIT_CODES: Final = {
     MET: "every threshold was met; without thresholds: no request failed",
     1: "a request failed without thresholds to judge it by: Locust's own code",
     2: "an option is unusable, or nothing answers at `--host`",
-    INVALID: "invalid: the generator or its machine was at a limit, user code raised an exception, a worker died, nobody "
-    "joined, or a threshold was unmeasured and none failed",
+    INVALID: "invalid: the generator or its machine was at a limit, user code raised an exception, a worker died, "
+    "nobody joined, or a threshold was unmeasured and none failed",
     FAILED: "a threshold was not met",
 }
 
