@@ -81,6 +81,10 @@ class Addresses:
         use = self._uses[address]
         return bool(use.failures and not use.connections) and any(one.connections for one in self._uses.values())
 
+    def has_answered(self, address: Address) -> bool:
+        """Whether a connection was opened at an address before."""
+        return self._uses[address].connections > 0
+
     def opened(self, address: Address) -> None:
         """Count a connection that was opened at an address."""
         self._uses[address].connections += 1

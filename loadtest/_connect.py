@@ -31,12 +31,14 @@ def connect(
         token: to prove who one is (RFC 6750), if any.
 
     Raises:
-        ConnectError: with a leaf that says what went wrong, at the last address that was tried.
+        ConnectError: with a leaf that says what went wrong at the last address that was tried. An address that never
+            answered says less than one that did: it may be of a family that this machine or the server does not use.
     """
     deadline = monotonic() + timeout
     addresses = target.addresses
     order = addresses.order()
-    failure: ConnectError = UnreachableError("connect timed out")
+    failure: ConnectError | None = None
+    answers = False  # whether the failure is that of an address which answered before
     for address in order:
         left = deadline - monotonic()
         connection = Connection(reactor, target, address, receiver, token)
@@ -46,10 +48,13 @@ def connect(
             if connection.reached:
                 raise
             addresses.failed(address, error.label)
-            failure = error
+            known = addresses.has_answered(address)
+            own = error.fault is not None and failure is not None and failure.fault is None
+            if known or not (answers or own):
+                failure, answers = error, known
             if monotonic() >= deadline:
                 break
         else:
             addresses.opened(address)
             return connection
-    raise failure
+    raise failure or UnreachableError("connect timed out")

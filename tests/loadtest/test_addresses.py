@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -10,6 +12,7 @@ import pytest
 
 from loadtest import _addresses
 from loadtest._addresses import Address, Addresses
+from loadtest._client import Connection
 from loadtest._connect import connect
 from loadtest._target import RefusedError, UnreachableError, resolve
 from tests.loadtest.engine_kit import PATIENCE, Mailbox
@@ -97,6 +100,44 @@ def test_a_name_whose_first_address_refuses_is_reached_at_the_next(
     for _ in range(4):
         assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
     assert [(use.address, use.connections) for use in target.addresses.uses()] == [("::1", 0), ("127.0.0.1", 4)]
+
+
+REFUSED, NO_PORT = (OSError(code, os.strerror(code)) for code in (errno.ECONNREFUSED, errno.EADDRNOTAVAIL))
+
+
+@pytest.mark.parametrize(
+    ("answered", "errors", "told"),
+    [
+        (["127.0.0.1"], {"127.0.0.1": REFUSED, "::1": NO_PORT}, "connection refused"),
+        (["127.0.0.1"], {"127.0.0.1": NO_PORT, "::1": REFUSED}, "load generator: local ports"),
+        ([], {"::1": NO_PORT, "127.0.0.1": REFUSED}, "connection refused"),
+        ([], {"127.0.0.1": REFUSED, "::1": NO_PORT}, "connection refused"),
+        ([], {"127.0.0.1": NO_PORT, "::1": NO_PORT}, "load generator: local ports"),
+    ],
+    ids=["server gone", "ports gone", "no IPv6, not listening", "not listening, no IPv6", "ports gone at once"],
+)
+def test_an_address_that_never_answered_does_not_hide_what_is_wrong(
+    reactor: Reactor,
+    monkeypatch: pytest.MonkeyPatch,
+    answered: list[str],
+    errors: dict[str, OSError],
+    told: str,
+) -> None:
+    """Where a machine has no IPv6, connecting to `::1` says the same as when no local port is left."""
+
+    def fail(connection: Connection, address: Address, *_timeouts: float) -> None:
+        connection.abort()
+        raise UnreachableError.from_os(errors[address.host])
+
+    resolve_to(monkeypatch, *errors)
+    monkeypatch.setattr(Connection, "open", fail)
+    target = resolve("ws://several.test:80/")
+    for address in target.addresses.order():
+        if address.host in answered:
+            target.addresses.opened(address)
+    with pytest.raises(UnreachableError) as raised:
+        connect(reactor, target, Mailbox(), timeout=PATIENCE)
+    assert raised.value.label == told
 
 
 def test_connections_are_dealt_over_all_addresses_of_a_name(

@@ -34,7 +34,7 @@ def herd(server: RunningServer) -> Iterator[Herd]:
     made = Herd(settings, resolve(f"{server.url}/"), iter(()))
     yield made
     made.close()
-    assert made.faults == {}
+    assert list(made.faults) == []
 
 
 def arrive(herd: Herd) -> Session:

@@ -109,7 +109,7 @@ def test_the_exit_code_and_the_verdict(texts: tuple[str, ...], exceptions: int, 
     for threshold in thresholds:
         threshold.conclude(5, Figures(expected=100, operations=100, failures=50))
     faults = [Fault(FaultKind.USER_CODE, "boom", exceptions)] if exceptions else []
-    outcome = Outcome(Totals([]), (), thresholds, faults)
+    outcome = Outcome(Totals([]), (), thresholds, faults=faults)
     assert outcome.exit_code == code
     assert words in "\n".join(summary(outcome))
 
