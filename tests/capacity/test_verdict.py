@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from capacity.slo import parse_level
-from capacity.verdict import DEFAULT_LIMITS, Cause, Outcome, judge
+from capacity.verdict import DEFAULT_LIMITS, Cause, Outcome, Reason, Verdict, judge, missing
 from capacity.window import ServerWindow
 from tests.capacity import kit
-
-if TYPE_CHECKING:
-    from capacity.verdict import Verdict
 
 LEVELS = tuple(map(parse_level, kit.LEVELS))
 
@@ -156,3 +153,206 @@ def test_a_server_whose_figures_fell_silent_or_stand_still_never_passes(figures:
     assert found.outcome is Outcome.INVALID
     assert (found.reasons[0].cause, found.reasons[0].signal) == (Cause.MISSING, "server metrics")
     assert verdict(kit.server(**figures), lost=11_000, received=400).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("figures", "outcome", "reason"),
+    [
+        (
+            {"workers": ()},
+            Outcome.INVALID,
+            Reason(Cause.MISSING, "series", "no process of the load generator reports its health"),
+        ),
+        (
+            {"workers": (kit.worker(index=3, age_s=9.04),)},
+            Outcome.INVALID,
+            Reason(Cause.MISSING, "series", "worker 3 last reported 9.0 s ago"),
+        ),
+        (
+            {"workers": (kit.worker(index=3, loop_lag_p99_ms=None),)},
+            Outcome.INVALID,
+            Reason(Cause.MISSING, "series", "worker 3 reports no loop lag"),
+        ),
+        (
+            {"workers": (kit.worker(cpu=0.951),)},
+            Outcome.INVALID,
+            Reason(Cause.GENERATOR, "generator cpu", "the load generator used 0.95 of its core, limit 0.92"),
+        ),
+        (
+            {"users": 99, "ready": 99},
+            Outcome.INVALID,
+            Reason(Cause.GENERATOR, "generator users", "the load generator had started 99 of 100 users"),
+        ),
+        (
+            {"workers": (kit.worker(loop_lag_p99_ms=63.0),)},
+            Outcome.INVALID,
+            Reason(Cause.GENERATOR, "generator loop lag", "the load generator: own loop lag p99 63 ms, limit 62 ms"),
+        ),
+        (
+            {"workers": (kit.worker(), kit.worker(index=1, send_lag_p99_ms=64.0))},
+            Outcome.INVALID,
+            Reason(
+                Cause.GENERATOR, "generator send lag", "load generator worker 1: own send lag p99 64 ms, limit 62 ms"
+            ),
+        ),
+        (
+            {"ready": 98},
+            Outcome.FAIL,
+            Reason(Cause.SERVER, "admission", "only 98 of 100 users got into their rooms"),
+        ),
+        (
+            {"received": 10_250},
+            Outcome.FAIL,
+            Reason(Cause.SERVER, "backlog", "only 90 % of the expected deliveries came within the window"),
+        ),
+        (
+            {"lost": 114},
+            Outcome.FAIL,
+            Reason(Cause.SERVER, "loss", "missed loss<0.1%: 1 %"),
+        ),
+        (
+            {"latency_intended": kit.histogram()},
+            Outcome.INVALID,
+            Reason(Cause.MISSING, "deliver_p99", "nothing in the window tells deliver_p99"),
+        ),
+        (
+            {"sent": 587},
+            Outcome.INVALID,
+            Reason(Cause.GENERATOR, "offered rate", "only 587 of 600 intended messages were sent (0 skipped)"),
+        ),
+        (
+            {"skipped": 13},
+            Outcome.INVALID,
+            Reason(Cause.GENERATOR, "offered rate", "only 600 of 600 intended messages were sent (13 skipped)"),
+        ),
+    ],
+)
+def test_each_reason_names_its_cause_its_signal_and_the_figures(
+    figures: dict[str, Any], outcome: Outcome, reason: Reason
+) -> None:
+    found = verdict(**figures)
+    assert (found.outcome, found.reasons) == (outcome, (reason,))
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"workers": (kit.worker(age_s=3.0),)},
+        {"workers": (kit.worker(cpu=0.9199),)},
+        {"workers": (kit.worker(loop_lag_p99_ms=62.5, send_lag_p99_ms=62.5),)},
+        {"workers": (kit.worker(send_lag_p99_ms=None),)},
+        {"ready": 99},
+        {"received": 10_260},
+        {"sent": 588, "skipped": 12},
+    ],
+    ids=["age", "cpu", "lag", "no sends", "ready", "backlog", "offered"],
+)
+def test_a_figure_at_its_limit_is_within_it(figures: dict[str, Any]) -> None:
+    assert verdict(**figures) == verdict()
+
+
+def test_cpu_at_its_limit_is_over_it() -> None:
+    assert verdict(workers=(kit.worker(cpu=0.92),)).reasons[0].signal == "generator cpu"
+
+
+def test_a_window_that_could_not_be_taken_is_invalid() -> None:
+    assert missing("no answer") == Verdict(Outcome.INVALID, (Reason(Cause.MISSING, "series", "no answer"),))
+
+
+MISSED = {"latency_intended": kit.histogram(*[900.0] * 100)}
+DISTURBED = {"cpu": 0.3, "core_busy": 0.7, "core_stolen": 0.1}
+NOTES = ("others used 0.50 of the server's core", "the hypervisor withheld 10 % of the server's core")
+
+
+@pytest.mark.parametrize(
+    ("server", "figures", "outcome"),
+    [
+        (DISTURBED, {}, Outcome.PASS),
+        (DISTURBED, MISSED, Outcome.FAIL),
+        (DISTURBED, {"workers": (kit.worker(cpu=0.99),)}, Outcome.INVALID),
+        (DISTURBED, {"workers": (kit.worker(loop_lag_p99_ms=99.0),)}, Outcome.INVALID),
+        (DISTURBED, {"operations": 0}, Outcome.INVALID),
+    ],
+)
+def test_disturbances_are_noted_whatever_the_outcome(
+    server: dict[str, float], figures: dict[str, Any], outcome: Outcome
+) -> None:
+    found = verdict(kit.server(**server), **figures)
+    assert (found.outcome, found.notes) == (outcome, NOTES)
+
+
+def test_disturbances_are_noted_beside_the_reason_that_others_held_the_core() -> None:
+    found = verdict(kit.server(cpu=0.45, core_busy=0.9, core_stolen=0.1), **MISSED)
+    assert found.reasons[0] == Reason(
+        Cause.OTHERS,
+        "others on the server's core",
+        "others held 55 % of the server's core, which was full; the server got 45 %",
+    )
+    assert found.notes == (
+        "others used 0.55 of the server's core",
+        "the hypervisor withheld 10 % of the server's core",
+    )
+
+
+@pytest.mark.parametrize(
+    ("server", "notes"),
+    [
+        ({"cpu": 0.25, "core_busy": 0.25 + 0.125}, 1),
+        ({"cpu": 0.25, "core_busy": 0.25 + 0.0625}, 0),
+        ({"cpu": 0.3, "core_busy": 0.3, "core_stolen": 0.05}, 1),
+        ({"cpu": 0.3, "core_busy": 0.3, "core_stolen": 0.04}, 0),
+        ({"cpu": 0.3, "core_busy": 0.3, "core_stolen": None}, 0),
+    ],
+)
+def test_a_small_disturbance_is_not_noted(server: dict[str, float], notes: int) -> None:
+    assert len(verdict(kit.server(**server)).notes) == notes
+
+
+@pytest.mark.parametrize(
+    ("server", "outcome"),
+    [
+        ({"cpu": 0.75, "core_busy": 1.0}, Outcome.INVALID),
+        ({"cpu": 0.75, "core_busy": 0.9375}, Outcome.FAIL),
+        ({"cpu": 0.8, "core_busy": 1.1}, Outcome.FAIL),
+        ({"cpu": 0.5, "core_busy": 0.890625}, Outcome.FAIL),
+        ({"cpu": 0.5, "core_busy": 0.90625}, Outcome.INVALID),
+        ({"cpu": 0.5, "core_busy": None}, Outcome.FAIL),
+        ({"cpu": None, "core_busy": 1.0}, Outcome.FAIL),
+    ],
+)
+def test_a_miss_is_excused_only_by_a_full_core_of_which_others_held_a_fifth(
+    server: dict[str, float | None], outcome: Outcome
+) -> None:
+    assert verdict(kit.server(**server), **MISSED).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("lag_ms", "latency_ms", "outcome"),
+    [(100.0, 460.0, Outcome.INVALID), (100.0, 500.0, Outcome.FAIL)],
+)
+def test_a_miss_counts_only_beyond_what_the_lag_can_explain(lag_ms: float, latency_ms: float, outcome: Outcome) -> None:
+    # 250 ms and 2.2 times the lag: 470 ms.
+    workers = (kit.worker(loop_lag_p99_ms=lag_ms, send_lag_p99_ms=None),)
+    assert verdict(workers=workers, latency_intended=kit.histogram(*[latency_ms] * 100)).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("seconds", "received", "outcome"),
+    [
+        (6.0, 9_120, Outcome.FAIL),  # a fifth of 6 s is 1 200 ms, the lag explains 220
+        (1.0, 9_120, Outcome.INVALID),  # a fifth of 1 s is 200 ms
+        (6.0, 10_260, Outcome.INVALID),  # nine tenths came: the server kept pace
+    ],
+)
+def test_deliveries_that_are_missing_count_only_beyond_the_lag(seconds: float, received: int, outcome: Outcome) -> None:
+    workers = (kit.worker(loop_lag_p99_ms=100.0, send_lag_p99_ms=0.0),)
+    assert verdict(workers=workers, seconds=seconds, received=received).outcome is outcome
+
+
+def test_a_verdict_carries_the_figure_of_each_level() -> None:
+    found = verdict()
+    assert found.figures == {
+        "deliver_p99<250ms": pytest.approx(4.0, rel=0.02),
+        "loss<0.1%": 0.0,
+        "errors<1%": 0.0,
+    }
