@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections import deque
 from dataclasses import dataclass
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from server.stats import ServerStats
 
 WEB: Final = Path(__file__).parent / "web"
-CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+_CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src {connect}; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"  # no text becomes HTML, not even by mistake
 )
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")  # that a policy can name: no IPv6 address is
 _PAGES: Final = {"index": "/", "live": "/live"}
 _CONTENT_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -162,15 +164,24 @@ def metrics_pages(render: Callable[[str, str], MetricsPage]) -> Mapping[str, Cal
     return {"/metrics": metrics}
 
 
+def content_security_policy(host: str) -> str:
+    """Return the policy of a page that was asked for under this Host header."""
+    # In Safari before 15.4 'self' does not cover WebSockets.
+    sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+    return _CONTENT_SECURITY_POLICY.format(connect=f"'self'{sockets}")
+
+
 def _asset(body: bytes, content_type: str) -> Callable[[Headers], Answer]:
-    answer = Answer(
-        HTTPStatus.OK,
-        body,
-        content_type,
-        {
-            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-            "Referrer-Policy": "no-referrer",
-            "Cache-Control": "no-cache",  # so that page and scripts are of one version
-        },
-    )
-    return lambda _headers: answer
+    def asset(headers: Headers) -> Answer:
+        return Answer(
+            HTTPStatus.OK,
+            body,
+            content_type,
+            {
+                "Content-Security-Policy": content_security_policy(", ".join(headers.get_all("Host"))),
+                "Referrer-Policy": "no-referrer",
+                "Cache-Control": "no-cache",  # so that page and scripts are of one version
+            },
+        )
+
+    return asset

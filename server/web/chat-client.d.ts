@@ -47,13 +47,24 @@ export interface SendFileOptions {
   signal?: AbortSignal;
 }
 
+/** A value, or a function that is asked for it before each attempt to connect. */
+export type Current<Value> = Value | (() => Value | Promise<Value>);
+
 /** Times in milliseconds. */
 export interface ChatClientOptions {
   /** In place of the global one. */
   WebSocket?: typeof globalThis.WebSocket;
   random?: () => number;
+  /** Sent as `?token=`. A function is asked once more when its token is refused; after that the client stays closed. */
+  token?: Current<string | null | undefined>;
+  /** Between two pings. */
   pingMs?: number;
+  /** Of silence until the connection is given up. */
   deadMs?: number;
+  /** Without an answer after a sleep until the connection is given up. */
+  probeMs?: number;
+  /** Without an answer until an upload is given up. */
+  answerMs?: number;
   connectMs?: number;
   firstRetryMs?: number;
   longestRetryMs?: number;
@@ -78,7 +89,12 @@ export declare class UploadError extends Error {
 }
 
 export declare const MAX_TEXT_BYTES: number;
+/** Close codes of the client's own: silence for too long; the function for the URL or the token failed. */
 export declare const DEAD: 4000;
+export declare const NO_ADDRESS: 4001;
+
+/** What a server says of a token that it refuses, from a `disconnected` event's code and reason; else null. */
+export declare function tokenRefusal(code: number, reason: string): { code: string; message: string } | null;
 
 type Handler<Name extends keyof ChatEvents> = ((detail: ChatEvents[Name]) => void) | undefined;
 type Listener<Name extends keyof ChatEvents> = (event: ChatEvent<Name>) => void;
@@ -87,7 +103,7 @@ type Listener<Name extends keyof ChatEvents> = (event: ChatEvent<Name>) => void;
 declare const Target: new () => Pick<EventTarget, "dispatchEvent">;
 
 export declare class ChatClient extends Target {
-  constructor(url: string | URL, options?: ChatClientOptions);
+  constructor(url: Current<string | URL>, options?: ChatClientOptions);
 
   readonly state: ConnectionState;
   /** Of the last ping; null before the first answer on a connection. */

@@ -1,5 +1,6 @@
 // A chat client for browsers, and for whatever else has a WebSocket: one connection that comes back by itself.
-// An ES module without dependencies: this file, chat-parts.js and chat-upload.js, with chat-client.d.ts for TypeScript.
+// An ES module without dependencies: this file, chat-health.js, chat-parts.js and chat-upload.js, with chat-client.d.ts
+// for TypeScript.
 //
 //     const client = new ChatClient("wss://chat.example.org/ws/chat");
 //     client.onMessage = ({ user, text }) => console.log(user, text);
@@ -15,12 +16,15 @@
 // 3. Name and room are wishes that hold until they change; every new connection fulfils them first.
 // 4. Coming back never stops and never stampedes: full jitter, and the server's own word (`retry_ms`) where it has one.
 
-import { DEFAULTS, Pace, RecentHighest, bytes, checkName, fullJitter, toldPause, wellFormed } from "./chat-parts.js";
+import { Heartbeat, onWake } from "./chat-health.js";
+import { DEFAULTS, Pace, RecentHighest, address, bytes, checkName, fullJitter } from "./chat-parts.js";
+import { toldPause, tokenRefusal, wellFormed } from "./chat-parts.js";
 import { UploadError, Uploads } from "./chat-upload.js";
 
-export { UploadError };
+export { UploadError, tokenRefusal };
 export const MAX_TEXT_BYTES = 16 * 1024;
 export const DEAD = 4000; // close code of our own: nothing was heard for too long
+export const NO_ADDRESS = 4001; // another: the function for the URL or the token failed
 
 const FINAL_CODES = new Set([1000, 1002, 1007, 1008, 1009]); // the same behaviour would end the same way
 const BUSY = 1013; // overloaded, or we were too slow: come back later than after other losses
@@ -50,15 +54,11 @@ export class ChatClient extends EventTarget {
   #greeting = null;
   #failures = 0;
   #wasOpen = false; // since `connect`
+  #wasRefused = false; // the last attempt, for its token
   #timer; // of the attempt, then of the connection's becoming stable, then of the next attempt
-  #health;
-  #heardAt = 0;
-  #buffered = 0;
-  #written = 0;
-  #moved = 0;
-  #ping = null; // the one that is out
-  #pings = 0;
-  #pingedAt = 0;
+  #toldUntil = 0; // by the wall clock: the server asked us to stay away until then
+  #attempts = 0;
+  #heartbeat = null; // of the open connection
   #latency = null;
   #username = null;
   #saidName = null; // on this connection
@@ -74,18 +74,20 @@ export class ChatClient extends EventTarget {
   #confirmTimer;
   #typedAt = -Infinity;
   #uploads;
-  #online = () => this.#comeBack();
+  #endWaking = null;
 
   constructor(url, options = {}) {
     super();
-    this.#url = String(url);
+    this.#url = typeof url === "function" ? url : String(url);
     this.#options = { ...DEFAULTS, ...options };
     this.#uploads = new Uploads({
       isOpen: () => this.#state === "open",
       mostBytes: () => this.limits.maxUploadBytes,
       buffered: () => this.#socket?.bufferedAmount ?? 0,
       maxBuffered: this.#options.maxBuffered,
-      say: (message) => this.#write(message, { force: true }),
+      answerMs: this.#options.answerMs,
+      reserve: () => this.#pace.reserve(performance.now()),
+      say: (message) => this.#put(JSON.stringify(message)),
       put: (chunk) => this.#put(chunk),
     });
   }
@@ -117,12 +119,13 @@ export class ChatClient extends EventTarget {
 
   connect() {
     if (this.#state === "closed") {
-      globalThis.addEventListener?.("online", this.#online);
+      this.#endWaking = onWake(() => this.#wake());
       this.#failures = 0;
-      this.#wasOpen = false;
+      this.#wasOpen = this.#wasRefused = false;
       this.#open();
     } else {
-      this.#comeBack();
+      this.#toldUntil = 0; // somebody asks
+      this.#wake();
     }
   }
 
@@ -179,31 +182,51 @@ export class ChatClient extends EventTarget {
   // --- connecting ---
 
   #open() {
-    const { WebSocket = globalThis.WebSocket, connectMs } = this.#options;
-    const socket = new WebSocket(this.#url);
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#lost(DEAD, "no answer"), this.#options.connectMs);
+    this.#setState("connecting");
+    const attempt = ++this.#attempts;
+    const isCurrent = () => this.#state === "connecting" && attempt === this.#attempts;
+    const failed = (error) => isCurrent() && this.#lost(NO_ADDRESS, String(error?.message ?? error));
+    try {
+      const url = address(this.#url, this.#options.token);
+      if (typeof url === "string") this.#dial(url);
+      else url.then((known) => isCurrent() && this.#dial(known)).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  #dial(url) {
+    const { WebSocket = globalThis.WebSocket } = this.#options;
+    const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
     socket.onerror = () => {}; // `close` follows
     this.#socket = socket;
-    this.#timer = setTimeout(() => this.#lost(DEAD, "no answer"), connectMs);
-    this.#setState("connecting");
   }
 
   #greeted(greeting) {
-    const { pingMs, stableMs, settleMs, messagesPerSecond, burst } = this.#options;
+    const { stableMs, settleMs, messagesPerSecond, burst } = this.#options;
     const now = performance.now();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => (this.#failures = 0), stableMs);
-    this.#health = setInterval(() => this.#checkHealth(), Math.min(1000, pingMs / 5));
+    this.#heartbeat = new Heartbeat(this.#options, {
+      send: (number) => this.#write({ type: "ping", timestamp: number }, { force: true }),
+      covers: () => this.#inFlight.at(-1) ?? 0,
+      buffered: () => this.#socket.bufferedAmount,
+      isUploading: () => this.#uploads.isActive,
+      dead: () => this.#lost(DEAD, "no sign of life"),
+    });
     this.#greeting = greeting;
-    this.#saidName = this.#saidRoom = this.#ping = this.#latency = null;
-    this.#buffered = this.#written = this.#moved = 0;
+    this.#saidName = this.#saidRoom = this.#latency = null;
     this.#pace = new Pace(messagesPerSecond, burst);
     // A server without a history loses what is said to an empty room: if all of us were thrown out, wait for the others.
     this.#holdUntil = this.#wasOpen && this.#queue.length ? now + settleMs : 0;
     this.#wasOpen = true;
-    this.#sendPing();
+    this.#wasRefused = false;
+    this.#heartbeat.ping();
     this.#setState("open");
     this.#emit("connected", greeting);
     this.#flush();
@@ -211,9 +234,16 @@ export class ChatClient extends EventTarget {
 
   #lost(code, reason) {
     if (code === BUSY) this.#failures += BUSY_HEAD_START;
-    const retryMs = toldPause(reason) ?? fullJitter(this.#failures, this.#options);
+    const told = toldPause(reason);
+    const retryMs = told ?? fullJitter(this.#failures, this.#options);
+    this.#toldUntil = told === undefined ? 0 : Date.now() + told;
     this.#failures += 1;
-    const isOver = FINAL_CODES.has(code) || this.#failures > this.#options.maxRetries;
+    // A function may return a newer token: ask it once. The same token would be refused for ever.
+    const isRefused = tokenRefusal(code, reason) !== null;
+    const hasFunction = [this.#url, this.#options.token].some((it) => typeof it === "function");
+    const mayAsk = isRefused && hasFunction && !this.#wasRefused;
+    this.#wasRefused = isRefused;
+    const isOver = (FINAL_CODES.has(code) && !mayAsk) || this.#failures > this.#options.maxRetries;
     this.#drop(code, reason, isOver ? null : retryMs);
   }
 
@@ -223,13 +253,14 @@ export class ChatClient extends EventTarget {
     this.#socket = null;
     for (const timer of [this.#timer, this.#flushTimer, this.#confirmTimer]) clearTimeout(timer);
     this.#confirmTimer = undefined;
-    clearInterval(this.#health);
+    this.#heartbeat?.stop();
+    this.#heartbeat = null;
     if (socket) {
       socket.onmessage = socket.onclose = null;
       socket.close(...(code === 1000 || code === DEAD ? [code, reason] : []));
     }
     const uncertain = this.#inFlight.splice(0);
-    if (retryMs === null) globalThis.removeEventListener?.("online", this.#online);
+    if (retryMs === null) this.#endWaking();
     else this.#timer = setTimeout(() => this.#open(), retryMs);
     this.#setState(retryMs === null ? "closed" : "waiting");
     this.#uploads.lost();
@@ -237,14 +268,10 @@ export class ChatClient extends EventTarget {
     this.#emit("disconnected", { code, reason, retryMs });
   }
 
-  /** The network is back, or somebody asks: try at once, or look whether the connection still lives. */
-  #comeBack() {
-    if (this.#state === "waiting") {
-      clearTimeout(this.#timer);
-      this.#open();
-    } else if (this.#state === "open" && !this.#ping) {
-      this.#sendPing();
-    }
+  /** The network or the page is back, or somebody asks: try at once, or look whether the connection still lives. */
+  #wake() {
+    if (this.#state === "open") this.#heartbeat.probe();
+    else if (this.#state === "waiting" && Date.now() >= this.#toldUntil) this.#open();
   }
 
   #setState(state) {
@@ -256,7 +283,7 @@ export class ChatClient extends EventTarget {
   // --- receiving ---
 
   #receive(data) {
-    this.#heardAt = performance.now();
+    this.#heartbeat?.heard();
     let message = null;
     try {
       message = JSON.parse(data);
@@ -285,6 +312,11 @@ export class ChatClient extends EventTarget {
     if (code !== "rate_limited" && code !== "no_room") return;
     // Some message of ours was dropped, and nobody says which: if it was the one that enters the room, none is heard.
     this.#saidRoom = null;
+    if (code === "rate_limited") {
+      this.#saidName = null;
+      this.#pace.slowDown(performance.now());
+      this.#heartbeat.giveUpPings();
+    }
     for (const id of this.#inFlight.splice(0)) this.#emit("delivery", { id, status: "uncertain" });
     this.#flushIn(1000);
   }
@@ -335,48 +367,27 @@ export class ChatClient extends EventTarget {
   }
 
   #put(data) {
-    this.#written += typeof data === "string" ? bytes(data) : data.byteLength;
+    this.#heartbeat.wrote(typeof data === "string" ? bytes(data) : data.byteLength);
     this.#socket.send(data);
   }
 
   // --- health ---
 
-  #sendPing() {
-    this.#pings += 1;
-    this.#pingedAt = performance.now();
-    this.#ping = { number: this.#pings, at: this.#pingedAt, covers: this.#inFlight.at(-1) ?? 0 };
-    this.#write({ type: "ping", timestamp: this.#pings }, { force: true });
-  }
-
   /** Messages take effect in order: a pong says that the texts written before its ping have arrived. */
   #ponged(number) {
-    if (number !== this.#ping?.number) return;
-    const { at, covers } = this.#ping;
-    this.#ping = null;
-    this.#latency = performance.now() - at;
+    const answer = this.#heartbeat?.answered(number) ?? null;
+    if (answer === null) return;
+    this.#latency = answer.ms;
     this.#emit("latency", { ms: this.#latency });
-    while (this.#inFlight[0] <= covers) this.#emit("delivery", { id: this.#inFlight.shift(), status: "confirmed" });
+    while (this.#inFlight[0] <= answer.covers) {
+      this.#emit("delivery", { id: this.#inFlight.shift(), status: "confirmed" });
+    }
     if (this.#inFlight.length) this.#confirmTimer ??= setTimeout(() => this.#confirm(), this.#options.confirmMs);
   }
 
   #confirm() {
     this.#confirmTimer = undefined;
-    if (!this.#ping) this.#sendPing(); // else its pong sees to it
-  }
-
-  #checkHealth() {
-    const { pingMs, deadMs } = this.#options;
-    const now = performance.now();
-    const { bufferedAmount } = this.#socket;
-    const moved = this.#written - bufferedAmount;
-    // On a slow link a pong stands behind all that we have written; as long as that moves, someone takes it.
-    if (this.#buffered && moved > this.#moved) this.#heardAt = now;
-    this.#buffered = bufferedAmount;
-    this.#moved = moved;
-    // Silence alone is no proof: timers sleep with the tab and with the machine, and then no ping was sent.
-    const unanswered = this.#ping ? now - this.#ping.at : 0;
-    if (now - this.#heardAt >= deadMs && unanswered >= deadMs - pingMs) this.#lost(DEAD, "no sign of life");
-    else if (!this.#ping && now - this.#pingedAt >= pingMs) this.#sendPing();
+    if (!this.#heartbeat.isWaiting) this.#heartbeat.ping(); // else its pong sees to it
   }
 
   #emit(type, detail) {

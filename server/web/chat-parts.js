@@ -3,8 +3,11 @@
 export const DEFAULTS = {
   WebSocket: undefined, // in place of the global one
   random: Math.random,
-  pingMs: 25_000, // between two pings
-  deadMs: 35_000, // of silence until a connection is given up
+  token: undefined, // sent as `?token=`: a string, or a function that returns one or a promise of one
+  pingMs: 10_000, // between two pings
+  deadMs: 20_000, // of silence until a connection is given up
+  probeMs: 5_000, // without an answer after a sleep until a connection is given up
+  answerMs: 60_000, // without an answer until an upload is given up
   connectMs: 10_000, // until an attempt is given up
   firstRetryMs: 500, // the longest first pause; doubles with each failure
   longestRetryMs: 15_000,
@@ -30,6 +33,39 @@ export function toldPause(reason) {
   return told ? Number(told[1]) : undefined;
 }
 
+/** Return {code, message} of a server's refusal of our token; null for a connection that ended for another reason. */
+export function tokenRefusal(code, reason) {
+  const [, name, message] = (code === 1008 && /^(token_\w+): (.+)$/s.exec(reason)) || [];
+  return name ? { code: name, message } : null;
+}
+
+const current = (value) => (typeof value === "function" ? value() : value);
+
+/** Return the URL to connect to, with the token in it; a promise of it where a function returns one. */
+export function address(url, token) {
+  const parts = [current(url), current(token)];
+  return parts.some((part) => typeof part?.then === "function") ? Promise.all(parts).then(joined) : joined(parts);
+}
+
+function joined([url, token]) {
+  if (token === undefined || token === null) return String(url);
+  const whole = new URL(url, globalThis.location?.href);
+  whole.searchParams.set("token", token);
+  return whole.href;
+}
+
+/** Return the WebSocket URL of a path beside the page: it may be served below any prefix. */
+export function besidePage(path) {
+  const { href, search } = globalThis.location;
+  const url = new URL(path, href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:"; // older browsers take no other
+  url.search = search; // may hold a token
+  return url.href;
+}
+
+const SLOWEST_PER_MS = 0.001;
+const CATCH_UP_MS = 2_000; // a server's bucket is full again by then
+
 /** So many a second in the long run, `burst` at once. */
 export class Pace {
   constructor(perSecond, burst) {
@@ -41,11 +77,30 @@ export class Pace {
 
   /** Spend one; returns for how many milliseconds to wait first, 0 when it is spent. */
   take(now, { force = false } = {}) {
-    this.left = Math.min(this.burst, this.left + (now - this.at) * this.perMs);
-    this.at = now;
+    this.#refill(now);
     if (this.left < 1 && !force) return Math.ceil((1 - this.left) / this.perMs);
     this.left -= 1;
     return 0;
+  }
+
+  /** Spend one in any case; returns for how many milliseconds to wait until it may be used. */
+  reserve(now) {
+    this.#refill(now);
+    this.left -= 1;
+    return this.left < 0 ? Math.ceil(-this.left / this.perMs) : 0;
+  }
+
+  /** The server drops messages: go half as fast from here on, after a pause in which it can catch up. */
+  slowDown(now) {
+    this.#refill(now);
+    this.perMs = Math.max(SLOWEST_PER_MS, this.perMs / 2);
+    this.burst = Math.max(1, this.burst / 2);
+    this.left = Math.min(this.left, 1 - CATCH_UP_MS * this.perMs);
+  }
+
+  #refill(now) {
+    this.left = Math.min(this.burst, this.left + (now - this.at) * this.perMs);
+    this.at = now;
   }
 }
 

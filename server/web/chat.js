@@ -1,6 +1,7 @@
 // The chat page: wires one ChatClient to what people see and do.
 
-import { ChatClient, MAX_TEXT_BYTES } from "./chat-client.js";
+import { ChatClient, MAX_TEXT_BYTES, tokenRefusal } from "./chat-client.js";
+import { besidePage } from "./chat-parts.js";
 import { People, Rooms, Typing } from "./company.js";
 import { feed } from "./live.js";
 import { MessageList, called } from "./messages.js";
@@ -18,8 +19,16 @@ const roomOfAddress = () => {
   }
 };
 
-const scheme = location.protocol === "https:" ? "wss" : "ws";
-const client = new ChatClient(`${scheme}://${location.host}/ws/chat${location.search}`);
+/** Use storage or the history where the browser allows it: they may be blocked, full, or used too often. */
+function ifAllowed(act) {
+  try {
+    return act();
+  } catch {
+    return null;
+  }
+}
+
+const client = new ChatClient(besidePage("ws/chat"));
 const messages = new MessageList($("messages"), $("newer"));
 const rooms = new Rooms($("rooms"), enter);
 const people = new People($("people"));
@@ -42,8 +51,8 @@ client.onLatency = ({ ms }) => ($("latency").textContent = `· ${ms < 10 ? ms.to
 client.onDisconnected = ({ code, reason, retryMs }) => {
   typing.clear();
   isIn = false;
-  const why = code === 1012 ? "the server restarts" : retryMs === null && reason ? `closed: ${reason}` : "connection lost";
-  $("state").textContent = retryMs === null ? why : `${why}, coming back`;
+  if (retryMs === null) $("state").textContent = tokenRefusal(code, reason)?.message ?? `closed: ${reason || code}`;
+  else $("state").textContent = `${code === 1012 ? "the server restarts" : "connection lost"}, coming back`;
 };
 $("retry").addEventListener("click", () => client.connect());
 
@@ -62,7 +71,7 @@ function enter(room) {
     messages.clear();
     typing.clear();
     mine.clear();
-    if (roomOfAddress() !== room) history.pushState(null, "", `#${encodeURIComponent(room)}`);
+    if (roomOfAddress() !== room) ifAllowed(() => history.pushState(null, "", `#${encodeURIComponent(room)}`));
   }
   showDrawer(false);
   $("text").focus();
@@ -165,7 +174,8 @@ $("say").addEventListener("submit", (event) => {
   submit();
 });
 $("text").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  // 229: the key went to an input method; Safari says no more `isComposing` when Enter ends a composition.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   event.preventDefault();
   submit();
 });
@@ -199,7 +209,7 @@ function setName(name) {
   }
   complain(null);
   people.rename(name);
-  sessionStorage.setItem("name", name);
+  ifAllowed(() => sessionStorage.setItem("name", name));
 }
 
 $("drawer").addEventListener("click", () => showDrawer(!document.body.classList.contains("drawn")));
@@ -215,10 +225,10 @@ $("naming").addEventListener("submit", (event) => {
 });
 $("name").addEventListener("change", ({ target }) => setName(target.value));
 addEventListener("popstate", () => enter(roomOfAddress()));
-document.addEventListener("keydown", (event) => event.key === "Escape" && showDrawer(false));
+document.addEventListener("keydown", (event) => event.key === "Escape" && !event.isComposing && showDrawer(false));
 document.addEventListener("visibilitychange", () => document.hidden || showTitle(0));
 
-$("name").value = sessionStorage.getItem("name") ?? `${any(MOODS)} ${any(HERD)}`;
+$("name").value = ifAllowed(() => sessionStorage.getItem("name")) ?? `${any(MOODS)} ${any(HERD)}`;
 setName($("name").value);
 enter(roomOfAddress());
 client.connect();

@@ -1,6 +1,7 @@
 // What the server is doing, once a second: feeds every element with `data-metric`, `data-herd` or `data-feed`.
 
-import { DEFAULTS, fullJitter, toldPause } from "./chat-parts.js";
+import { every, onWake } from "./chat-health.js";
+import { DEFAULTS, besidePage, fullJitter, toldPause, tokenRefusal } from "./chat-parts.js";
 import { Chart } from "./chart.js";
 import { Herd } from "./herd.js";
 
@@ -11,23 +12,61 @@ const SHOWN = {
   loopLag: (seconds) => `${(1000 * seconds).toFixed(seconds < 0.0995 ? 1 : 0)} ms`,
 };
 
-/** Listen to the server's load; events are `load`, with its report as detail, and `lost`. */
+const SILENCE_MS = 8_000; // the server reports once a second: without a report for so long the connection is dead
+
+/** Listen to the server's load; events are `load`, with its report as detail, and `lost`, with the reason if it is final. */
 export class LoadFeed extends EventTarget {
   #failures = 0;
+  #socket = null;
+  #heardAt = 0; // or tried at
+  #retry;
+  #toldUntil = 0; // by the wall clock
 
-  connect() {
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/ws/notifications${location.search}`);
-    socket.onmessage = ({ data }) => {
-      this.#failures = 0;
-      const report = JSON.parse(data);
-      if (report.type === "load") this.dispatchEvent(Object.assign(new Event("load"), { detail: report }));
-    };
-    socket.onclose = ({ reason }) => {
-      const pause = toldPause(reason) ?? fullJitter(this.#failures++, DEFAULTS);
-      setTimeout(() => this.connect(), pause);
-      this.dispatchEvent(new Event("lost"));
-    };
+  start() {
+    every(1000, (hasSlept) => this.#check(hasSlept));
+    onWake(() => this.#wake());
+    this.#connect();
+  }
+
+  #connect() {
+    clearTimeout(this.#retry);
+    const socket = new WebSocket(besidePage("ws/notifications"));
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+    this.#socket = socket;
+    this.#heardAt = performance.now();
+  }
+
+  #receive(data) {
+    this.#failures = 0;
+    this.#heardAt = performance.now();
+    const report = JSON.parse(data);
+    if (report.type === "load") this.#tell("load", report);
+  }
+
+  #lost(code, reason) {
+    const refusal = tokenRefusal(code, reason);
+    const told = toldPause(reason);
+    this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.close();
+    this.#socket = null;
+    this.#toldUntil = refusal ? Infinity : Date.now() + (told ?? 0);
+    if (!refusal) this.#retry = setTimeout(() => this.#connect(), told ?? fullJitter(this.#failures++, DEFAULTS));
+    this.#tell("lost", refusal?.message);
+  }
+
+  /** Give up a connection that fell silent; after a sleep reports may still wait to be handed on. */
+  #check(hasSlept) {
+    if (hasSlept) this.#heardAt = performance.now();
+    else if (this.#socket && performance.now() - this.#heardAt >= SILENCE_MS) this.#lost(1006, "");
+  }
+
+  #wake() {
+    if (!this.#socket && Date.now() >= this.#toldUntil) this.#connect();
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(Object.assign(new Event(type), { detail }));
   }
 }
 
@@ -55,13 +94,13 @@ function draw(feed) {
     for (const herd of herds) herd.show(load);
     tell("once a second");
   });
-  feed.addEventListener("lost", () => {
+  feed.addEventListener("lost", ({ detail: reason }) => {
     for (const { value } of tiles) value.textContent = "–";
     for (const herd of herds) herd.show({ connections: 0, deliveriesPerSecond: 0 });
-    tell("the server is away; trying again");
+    tell(reason ?? "the server is away; trying again");
   });
 }
 
 export const feed = new LoadFeed();
 draw(feed);
-feed.connect();
+feed.start();

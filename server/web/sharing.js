@@ -8,6 +8,20 @@ export function inWords(size) {
   return `${(size / unit).toFixed(unit === 1 || size >= 100 * unit ? 0 : 1)} ${name}`;
 }
 
+/**
+ * Return the files that a paste is meant to share.
+ *
+ * Spreadsheets and word processors add a picture of the text that was copied: then the text is meant. File managers add
+ * the files' names as text: then the files are.
+ */
+function filesPasted(clipboard) {
+  const files = [...(clipboard?.files ?? [])];
+  const text = clipboard?.getData("text/plain").trim() ?? "";
+  const lines = text.split(/[\r\n]+/).map((line) => line.split(/[\\/]/).at(-1));
+  const areNames = lines.length === files.length && files.every(({ name }) => lines.includes(name));
+  return text === "" || areNames ? files : [];
+}
+
 export class Sharing {
   #client;
   #list;
@@ -42,7 +56,12 @@ export class Sharing {
       show(-depth);
       this.#shareAll(event.dataTransfer.files);
     });
-    document.addEventListener("paste", (event) => this.#shareAll(event.clipboardData?.files ?? []));
+    document.addEventListener("paste", (event) => {
+      const files = filesPasted(event.clipboardData);
+      if (!files.length) return; // text goes where it is pasted
+      event.preventDefault();
+      this.#shareAll(files);
+    });
   }
 
   #shareAll(files) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.pages import RecentRate
+from server.pages import RecentRate, content_security_policy
 
 
 def test_the_rate_is_that_of_the_last_seconds_only() -> None:
@@ -20,3 +20,13 @@ def test_the_rate_is_that_of_the_last_seconds_only() -> None:
 def test_a_server_that_just_started_has_no_rate_to_speak_of() -> None:
     rate = RecentRate(now=5.0)
     assert rate.per_second(5.5, 10) == pytest.approx(20)
+
+
+@pytest.mark.parametrize("host", ["chat.example.org", "127.0.0.1:8080", "xn--bcher-kva.example:443"])
+def test_the_policy_names_the_pages_own_sockets_for_browsers_whose_self_does_not(host: str) -> None:
+    assert f"connect-src 'self' ws://{host} wss://{host}; " in content_security_policy(host)
+
+
+@pytest.mark.parametrize("host", ["", "[::1]:8080", "a b", "a; script-src *", "a\r\nb", "*", "one.example, two.example"])
+def test_a_host_that_no_policy_can_name_adds_nothing(host: str) -> None:
+    assert "connect-src 'self'; " in content_security_policy(host)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
-    from tests.processes import RunningServer
-
 NODE = Path(__file__).parent / "node"
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
@@ -56,13 +54,40 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+class Site(Protocol):
+    """Where a page is: `http` for pages, `url` for its WebSockets."""
+
+    @property
+    def http(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+
+
 class OpenTab(Protocol):
     """Open a page of a server in a window of its own."""
 
     def __call__(
-        self, server: RunningServer, path: str = "/", *, width: int = 1280, height: int = 800, dark: bool = False
+        self,
+        server: Site,
+        path: str = "/",
+        *,
+        width: int = 1280,
+        height: int = 800,
+        dark: bool = False,
+        script: str = "",
+        refused: str = "",
     ) -> Page:
-        """Return the page once it has loaded."""
+        """Return the page once it has loaded.
+
+        Args:
+            server: where it is.
+            path: below that.
+            width: of the window, as `height`.
+            height: in pixels.
+            dark: whether the person likes it dark.
+            script: run before the page's own.
+            refused: reason with which every WebSocket is closed, as a server does that refuses its token.
+        """
 
 
 @pytest.fixture
@@ -77,7 +102,14 @@ def open_tab(chromium: Browser) -> Iterator[OpenTab]:
     with ExitStack() as contexts:
 
         def open_one(
-            server: RunningServer, path: str = "/", *, width: int = 1280, height: int = 800, dark: bool = False
+            server: Site,
+            path: str = "/",
+            *,
+            width: int = 1280,
+            height: int = 800,
+            dark: bool = False,
+            script: str = "",
+            refused: str = "",
         ) -> Page:
             context = contexts.enter_context(
                 chromium.new_context(
@@ -85,6 +117,10 @@ def open_tab(chromium: Browser) -> Iterator[OpenTab]:
                 )
             )
             context.set_default_timeout(PATIENCE_MS)
+            if script:
+                context.add_init_script(script)
+            if refused:
+                context.route_web_socket(re.compile(""), lambda socket: socket.close(code=1008, reason=refused))
             page = context.new_page()
             page.on("console", note)
             page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -96,6 +132,6 @@ def open_tab(chromium: Browser) -> Iterator[OpenTab]:
     assert complaints == []
 
 
-def _hold_to(server: RunningServer, url: str, complaints: list[str]) -> None:
+def _hold_to(server: Site, url: str, complaints: list[str]) -> None:
     if not url.startswith((server.http, server.url, "data:")):
         complaints.append(f"a request to somewhere else: {url}")

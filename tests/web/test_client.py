@@ -35,7 +35,7 @@ def workshop(node_home: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("subject", ["client", "faults", "upload", "guide"])
+@pytest.mark.parametrize("subject", ["client", "faults", "guide", "health", "token", "upload"])
 def test_under_node(node_home: Path, tmp_path: Path, subject: str) -> None:
     surroundings = {
         "STAMPEDE_PYTHON": sys.executable,

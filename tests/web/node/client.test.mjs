@@ -130,3 +130,22 @@ test("goodbye is for good, until one connects again", async (t) => {
   ann.connect();
   await until(() => ann.of("roomJoined").length === 2, "the room");
 });
+
+test("after a message was dropped the name is told again, and texts are still confirmed", async (t) => {
+  const names = [];
+  let drops = 1;
+  const { url } = await scripted(t, ({ socket, say }) => {
+    socket.on("said", ({ type, username }) => {
+      if (type !== "setUsername") return;
+      names.push(username);
+      if (drops-- > 0) say({ type: "error", message: "dropped", code: "rate_limited", about: null });
+    });
+  });
+  const ann = chatter(t, url);
+  ann.setUsername("ann");
+  ann.joinRoom("red");
+  ann.connect();
+  await until(() => names.length === 2, "the name again");
+  const id = ann.sendMessage("now?");
+  await until(() => ann.of("delivery").some((one) => one.id === id && one.status === "confirmed"), "the confirmation");
+});

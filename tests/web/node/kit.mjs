@@ -56,12 +56,16 @@ export async function stampede(test, { port = 0, flags = [] } = {}) {
   return { port: Number(found[1]), url: `ws://127.0.0.1:${found[1]}/ws/chat`, stop };
 }
 
-/** A scripted server for what a real one cannot be made to do; `script` gets each connection and its number. */
-export async function scripted(test, script) {
+/**
+ * A scripted server for what a real one cannot be made to do; `script` gets each connection and its number.
+ *
+ * `greeting` is added to what it says first; null: it says nothing first.
+ */
+export async function scripted(test, script, greeting = {}) {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await once(server, "listening");
   let connections = 0;
-  server.on("connection", (socket) => {
+  server.on("connection", (socket, request) => {
     connections += 1;
     const say = (message) => socket.send(JSON.stringify(message));
     socket.on("message", (data, isBinary) => {
@@ -69,8 +73,8 @@ export async function scripted(test, script) {
       if (message.type === "ping") say({ type: "pong", timestamp: message.timestamp, serverTime: Date.now() });
       socket.emit("said", message);
     });
-    say({ type: "connected", clientId: String(connections) });
-    script?.({ socket, say, number: connections });
+    if (greeting) say({ type: "connected", clientId: String(connections), ...greeting });
+    script?.({ socket, say, number: connections, target: request.url });
   });
   test.after(() => {
     for (const socket of server.clients) socket.terminate();

@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { UploadError } from "./web/chat-client.js";
 import { Uploads } from "./web/chat-upload.js";
-import { badLink, inRoom, scripted, chatter, stampede, until } from "./kit.mjs";
+import { badLink, chatter, closed, inRoom, scripted, stampede, until } from "./kit.mjs";
 
 const named = (bytes, name) => Object.assign(new Blob([bytes], { type: "text/plain" }), { name });
 
@@ -81,6 +81,8 @@ test("progress never goes back, though a socket that takes nothing holds the chu
     mostBytes: () => null,
     buffered: () => Math.max(0, waiting),
     maxBuffered: Infinity,
+    answerMs: 60_000,
+    reserve: () => 0,
     say: () => {},
     put: (chunk) => (waiting += chunk.byteLength),
   });
@@ -93,3 +95,67 @@ test("progress never goes back, though a socket that takes nothing holds the chu
   assert.deepEqual(seen, seen.toSorted((a, b) => a - b));
   assert.equal(seen.at(-1), 6 * 65_536);
 });
+
+for (const [count, flags] of [[150, []], [25, ["--message-rate", "10"]]]) {
+  test(`${count} small files are all stored, at the pace of a server with ${flags.join(" ") || "its defaults"}`, async (t) => {
+    const { url } = await stampede(t, { flags });
+    const ann = await inRoom(t, url, "ann", "red");
+    const files = Array.from({ length: count }, (_, number) => named("0123456789", `file ${number}`));
+    const saved = await Promise.all(files.map((file) => ann.sendFile(file)));
+    assert.deepEqual(saved.map(({ name }) => name), files.map(({ name }) => name));
+    assert.deepEqual(closed(ann), []);
+  });
+}
+
+test("texts and files share one pace, and neither keeps the other waiting for ever", async (t) => {
+  const { url } = await stampede(t);
+  const ann = await inRoom(t, url, "ann", "red", { burst: 40 });
+  const bob = await inRoom(t, url, "bob", "red");
+  const texts = Array.from({ length: 100 }, (_, number) => `text ${number}`);
+  for (const text of texts) ann.sendMessage(text);
+  const saved = await Promise.all(Array.from({ length: 20 }, (_, number) => ann.sendFile(named("x", `file ${number}`))));
+  assert.equal(saved.length, 20);
+  await until(() => bob.of("message").length === texts.length, "the texts");
+  assert.deepEqual(bob.of("message").map(({ text }) => text), texts);
+  assert.deepEqual(ann.of("error"), []);
+});
+
+/** A scripted server that takes files, but drops the first `dropped` messages of each type that it is given. */
+async function forgetful(t, dropped) {
+  const seen = [];
+  const { url } = await scripted(
+    t,
+    ({ socket, say }) => {
+      socket.on("said", ({ type }) => {
+        const times = seen.push(type) && seen.filter((one) => one === type).length;
+        if (times <= (dropped[type] ?? 0)) return;
+        if (type === "fileStart") say({ type: "fileReady", uploadId: "1" });
+        if (type === "fileEnd") say({ type: "fileSaved", uploadId: "1", name: "f", size: 1, sha256: "" });
+      });
+    },
+    { maxUploadBytes: 1000 },
+  );
+  return { url, seen };
+}
+
+test("what a server dropped without a word is said again", async (t) => {
+  const { url, seen } = await forgetful(t, { fileStart: 1, fileEnd: 1 });
+  const ann = chatter(t, url);
+  ann.connect();
+  await until(() => ann.state === "open", "the connection");
+  assert.equal((await ann.sendFile(named("x", "f"))).name, "f");
+  assert.deepEqual(seen.filter((type) => type !== "ping"), ["fileStart", "fileStart", "binary", "fileEnd", "fileEnd"]);
+});
+
+for (const step of ["fileStart", "fileEnd"]) {
+  test(`a server that never answers ${step} makes the file fail, and the next one begin`, async (t) => {
+    const { url, seen } = await forgetful(t, { [step]: 1 });
+    const ann = chatter(t, url, { answerMs: 200 });
+    ann.connect();
+    await until(() => ann.state === "open", "the connection");
+    const [first, second] = [ann.sendFile(named("x", "first")), ann.sendFile(named("x", "second"))];
+    await assert.rejects(first, { name: "UploadError", message: "the server does not answer" });
+    assert.ok(await second);
+    assert.ok(seen.includes("fileCancel"), "the server is told");
+  });
+}

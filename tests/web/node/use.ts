@@ -1,9 +1,11 @@
 // Whoever writes TypeScript: what should compile compiles, and what should not does not.
 
-import { ChatClient, DEAD, UploadError, type ChatClientOptions, type ConnectionState, type FileSaved } from "./web/chat-client.js";
+import { ChatClient, DEAD, NO_ADDRESS, UploadError, tokenRefusal, type ChatClientOptions, type ConnectionState, type FileSaved } from "./web/chat-client.js";
 
 const options: ChatClientOptions = { pingMs: 1000, maxRetries: Infinity };
 const client = new ChatClient(new URL("ws://127.0.0.1:1/ws/chat"), options);
+const asked = new ChatClient(async () => "ws://127.0.0.1:1", { token: () => Promise.resolve("secret"), probeMs: NO_ADDRESS });
+asked.onDisconnected = ({ code, reason }) => tokenRefusal(code, reason)?.message.toUpperCase();
 const state: ConnectionState = client.state;
 client.onMessage = ({ user, text, timestamp }) => [user?.length, text.length, timestamp.toFixed(), state];
 client.addEventListener("disconnected", ({ detail }) => detail.retryMs === null && detail.code === DEAD);

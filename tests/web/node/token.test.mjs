@@ -1,0 +1,107 @@
+// Tokens: where they come from, and what a refused one leads to.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { NO_ADDRESS, tokenRefusal } from "./web/chat-client.js";
+import { chatter, closed, scripted, until } from "./kit.mjs";
+
+/** A server that greets those whose token is `good`, and refuses others as the real one does. */
+async function guarded(t, good = "good") {
+  const asked = [];
+  const { url } = await scripted(
+    t,
+    ({ socket, say, target }) => {
+      const token = new URL(target, "ws://x").searchParams.get("token");
+      asked.push(token);
+      if (token === good) say({ type: "connected", clientId: "1" });
+      else socket.close(1008, "token_expired: The token has expired");
+    },
+    null,
+  );
+  return { url, asked };
+}
+
+test("a token is sent in the query, beside what the URL has", async (t) => {
+  const { url, asked } = await guarded(t, "a b&c=d");
+  const ann = chatter(t, `${url}/ws/chat?x=1`, { token: "a b&c=d" });
+  ann.connect();
+  await until(() => ann.state === "open", "the connection");
+  assert.deepEqual(asked, ["a b&c=d"]);
+});
+
+for (const [form, make] of Object.entries({
+  "the token": (url, next) => [url, { token: next }],
+  "a promise of the token": (url, next) => [url, { token: async () => next() }],
+  "the URL": (url, next) => [() => `${url}?token=${next()}`, {}],
+  "a promise of the URL": (url, next) => [async () => new URL(`${url}?token=${next()}`), {}],
+})) {
+  test(`a function returns ${form} for each attempt, and a newer one after a refusal`, async (t) => {
+    const { url, asked } = await guarded(t);
+    const tokens = ["old", "good"];
+    const ann = chatter(t, ...make(url, () => tokens.shift()));
+    ann.connect();
+    await until(() => ann.state === "open", "the connection");
+    assert.deepEqual(asked, ["old", "good"]);
+    const [{ code, reason, retryMs }] = ann.of("disconnected");
+    assert.deepEqual([code, reason, retryMs !== null], [1008, "token_expired: The token has expired", true]);
+  });
+}
+
+test("a token that a function returns again and again is refused twice, not for ever", async (t) => {
+  const { url, asked } = await guarded(t);
+  const ann = chatter(t, url, { token: () => "old" });
+  ann.connect();
+  await until(() => ann.state === "closed", "the end");
+  assert.deepEqual(asked, ["old", "old"]);
+  assert.equal(ann.of("disconnected").at(-1).retryMs, null);
+  ann.connect(); // by hand, as often as one likes
+  await until(() => asked.length === 4 && ann.state === "closed", "another try");
+});
+
+test("a fixed token that is refused ends the client, with the reason", async (t) => {
+  const { url, asked } = await guarded(t);
+  const ann = chatter(t, url, { token: "old" });
+  ann.connect();
+  await until(() => ann.state === "closed", "the end");
+  assert.deepEqual(asked, ["old"]);
+  const [{ code, reason, retryMs }] = ann.of("disconnected");
+  assert.equal(retryMs, null);
+  assert.deepEqual(tokenRefusal(code, reason), { code: "token_expired", message: "The token has expired" });
+  assert.equal(tokenRefusal(1008, "too many messages"), null);
+  assert.equal(tokenRefusal(1006, "token_expired: no"), null);
+});
+
+for (const [how, fail] of Object.entries({
+  throws: () => {
+    throw new Error("logged out");
+  },
+  rejects: async () => {
+    throw new Error("logged out");
+  },
+  "returns no URL": () => "not a url",
+  "never answers": () => new Promise(() => {}),
+})) {
+  test(`a function that ${how} is a lost attempt, and is asked again`, async (t) => {
+    const { url } = await scripted(t);
+    let calls = 0;
+    const ann = chatter(t, () => (++calls < 3 ? fail() : url), { connectMs: 300 });
+    ann.connect();
+    await until(() => ann.state === "open", "the connection");
+    assert.equal(calls, 3);
+    assert.equal(closed(ann).length, 2);
+    if (how === "rejects") assert.deepEqual(closed(ann), [NO_ADDRESS, NO_ADDRESS]);
+  });
+}
+
+test("an answer that comes after disconnect() connects nobody", async (t) => {
+  const { url, count } = await scripted(t);
+  let answer;
+  const ann = chatter(t, () => new Promise((resolve) => (answer = resolve)));
+  ann.connect();
+  ann.disconnect();
+  answer(url);
+  await new Promise(setImmediate);
+  assert.equal(ann.state, "closed");
+  assert.equal(count(), 0);
+});

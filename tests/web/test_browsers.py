@@ -1,0 +1,128 @@
+"""What browsers do to a page: block storage, compose and paste text, sleep, lose connections without a word."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.web.silent_link import SilentLink
+from tests.web.test_page import enter, heard, say
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.processes import RunningServer
+    from tests.web.fixtures import OpenTab
+
+BLOCKED = """
+for (const name of ["sessionStorage", "localStorage"]) {
+    Object.defineProperty(window, name, {get() { throw new DOMException("Access is denied", "SecurityError"); }});
+}
+"""
+SPEEDY = """
+history.pushState = () => { throw new DOMException("Too many calls", "SecurityError"); };
+"""
+PASTE = """([texts, files]) => {
+    const data = new DataTransfer();
+    for (const [type, text] of Object.entries(texts)) data.setData(type, text);
+    for (const [name, type] of files) data.items.add(new File(["content"], name, {type}));
+    const event = new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true});
+    document.getElementById("text").dispatchEvent(event);
+    return event.defaultPrevented;
+}"""
+PICTURE = ["image.png", "image/png"]
+
+
+def state(page: Page) -> str:
+    return page.locator("#connection").get_attribute("data-state") or ""
+
+
+@pytest.mark.parametrize("script", [BLOCKED, SPEEDY], ids=["storage", "history"])
+def test_the_page_works_where_the_browser_blocks(script: str, server: RunningServer, open_tab: OpenTab) -> None:
+    ann, bob = enter(open_tab(server, script=script), "ann"), enter(open_tab(server), "bob")
+    say(ann, "no storage here")
+    heard(bob, "no storage here")
+    ann.fill("#room", "barn")
+    ann.press("#room", "Enter")
+    expect(ann.locator("#where")).to_have_text("barn")
+
+
+@pytest.mark.parametrize(
+    ("texts", "files", "shared"),
+    [
+        ({"text/plain": "a\tb\n1\t2", "text/html": "<table></table>"}, [PICTURE], []),
+        ({"text/plain": "words"}, [PICTURE], []),
+        ({"text/plain": "words"}, [], []),
+        ({}, [PICTURE], ["image.png"]),
+        ({"text/html": "<img src='x'>"}, [PICTURE], ["image.png"]),
+        ({"text/plain": "a.txt"}, [["a.txt", "text/plain"]], ["a.txt"]),
+        ({"text/plain": "/home/ann/a.txt\n/home/ann/b.txt"}, [["a.txt", ""], ["b.txt", ""]], ["a.txt", "b.txt"]),
+    ],
+    ids=["spreadsheet", "word processor", "text", "screenshot", "picture of a page", "file", "two files"],
+)
+def test_a_paste_shares_files_only_where_files_are_meant(
+    texts: dict[str, str], files: list[list[str]], shared: list[str], server: RunningServer, open_tab: OpenTab
+) -> None:
+    ann = enter(open_tab(server), "ann")
+    assert ann.evaluate(PASTE, [texts, files]) is bool(shared)
+    ann.evaluate(PASTE, [{}, [["last.bin", ""]]])  # uploads keep their order
+    for name in [*shared, "last.bin"]:
+        expect(ann.locator("#messages .notice", has_text=f"ann shared {name} (7 bytes)")).to_have_count(1)
+    expect(ann.locator("#messages .notice", has_text="shared")).to_have_count(len(shared) + 1)
+
+
+def test_an_enter_that_ends_a_composition_sends_nothing(server: RunningServer, open_tab: OpenTab) -> None:
+    ann = enter(open_tab(server), "ann")
+    press = """(options) => document.getElementById("text").dispatchEvent(
+        new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true, ...options}))"""
+    ann.fill("#text", "nihon")
+    ann.evaluate(press, {"keyCode": 229})  # Safari, whose composition has ended just before
+    ann.evaluate(press, {"isComposing": True, "keyCode": 229})
+    ann.evaluate(press, {"isComposing": True})
+    expect(ann.locator("#text")).to_have_value("nihon")
+    ann.evaluate(press, {"keyCode": 13})
+    expect(ann.locator("#text")).to_have_value("")
+    expect(ann.locator("#messages .mine .words")).to_have_text(["nihon"])
+
+
+@pytest.mark.parametrize("path", ["/", "/live"])
+def test_a_connection_that_dies_without_a_word_is_given_up_and_made_again(
+    path: str, server: RunningServer, open_tab: OpenTab
+) -> None:
+    with SilentLink(server.url.removeprefix("ws://")) as link:
+        page = open_tab(link, path)
+        number = page.locator("[data-metric=connections] dd")
+        expect(number).to_have_text("2" if path == "/" else "1")
+        page.evaluate(
+            """() => {
+                window.told = [];
+                const note = () => window.told.push(document.querySelector("[data-metric=connections] dd").textContent,
+                    document.getElementById("connection")?.dataset.state);
+                new MutationObserver(note).observe(document.body,
+                    {subtree: true, childList: true, characterData: true, attributes: true});
+            }"""
+        )
+        assert link.silence() >= 1
+        page.wait_for_function("() => window.told.includes('\N{EN DASH}')")  # what only receives
+        if path == "/":
+            page.wait_for_function("() => window.told.includes('waiting')")
+            expect(page.locator("#connection")).to_have_attribute("data-state", "open")
+        expect(number).to_have_text(re.compile(r"^\d+$"))
+
+
+@pytest.mark.parametrize("width", [380, 1280])
+def test_a_refused_token_is_shown_and_not_tried_again(width: int, server: RunningServer, open_tab: OpenTab) -> None:
+    reason = "token_expired: The token has expired"
+    chat = open_tab(server, "/?token=old", width=width, refused=reason)
+    expect(chat.locator("#state")).to_have_text("The token has expired")
+    assert state(chat) == "closed"
+    expect(chat.locator("#retry")).to_be_visible()
+    live = open_tab(server, "/live?token=old", width=width, refused=reason)
+    expect(live.locator("[data-feed]")).to_have_text("The token has expired")
+    for page in (chat, live):
+        page.evaluate("dispatchEvent(new Event('online'))")
+    assert state(chat) == "closed"
+    expect(live.locator("[data-feed]")).to_have_text("The token has expired")
