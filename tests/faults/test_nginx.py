@@ -4,82 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import signal
-import socket
-import subprocess
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from tests.faults._nginx import nginx
 from tests.faults._server import launch
 from tests.faults.certificates import Authority
-from tests.metrics.fixtures import do_without
-from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.faults._server import Server
 
-CONFIGURATION = Path(__file__).parents[2] / "server" / "deploy" / "nginx.conf"
 SECONDS = 60
 CHUNK = 65536
-MAIN = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log stderr notice;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/stampede.conf;
-}}
-"""
-
-
-@contextmanager
-def nginx(folder: Path, backend: str) -> Iterator[int]:
-    """Run nginx with the configuration, its ports replaced; return the one it listens on."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        do_without("nginx not found: install it (Debian: apt-get install --no-install-recommends nginx-light)")
-    port = free_port()
-    text = CONFIGURATION.read_text()
-    assert text.count("listen 8443 ssl;") == text.count("server 127.0.0.1:8080;") == 1
-    text = text.replace("listen 8443 ssl;", f"listen 127.0.0.1:{port} ssl;")
-    text = text.replace("server 127.0.0.1:8080;", f"server {backend};")
-    (folder / "stampede.conf").write_text(text)
-    (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
-    command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    with (folder / "nginx.log").open("w") as log:
-        process = subprocess.Popen(command, stderr=log)
-    try:
-        _wait_for(port, process, folder)
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=SECONDS)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None:
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=SECONDS).close()
-        except ConnectionRefusedError:
-            assert process.poll() is None, (folder / "nginx.log").read_text()
-        else:
-            return
 
 
 @pytest.fixture
@@ -96,8 +41,8 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def port(authority: Authority, server: Server) -> Iterator[int]:
-    with nginx(authority.certificate.parent, server.url.removeprefix("ws://")) as listening:
-        yield listening
+    with nginx(authority.certificate.parent, server.url.removeprefix("ws://")) as running:
+        yield running.port
 
 
 def through(port: int, authority: Authority, **headers: str) -> ClientConnection:

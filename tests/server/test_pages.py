@@ -27,6 +27,8 @@ def test_the_policy_names_the_pages_own_sockets_for_browsers_whose_self_does_not
     assert f"connect-src 'self' ws://{host} wss://{host}; " in content_security_policy(host)
 
 
-@pytest.mark.parametrize("host", ["", "[::1]:8080", "a b", "a; script-src *", "a\r\nb", "*", "one.example, two.example"])
+@pytest.mark.parametrize(
+    "host", ["", "[::1]:8080", "a b", "a; script-src *", "a\r\nb", "*", "one.example, two.example"]
+)
 def test_a_host_that_no_policy_can_name_adds_nothing(host: str) -> None:
     assert "connect-src 'self'; " in content_security_policy(host)

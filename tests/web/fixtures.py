@@ -113,7 +113,9 @@ def open_tab(chromium: Browser) -> Iterator[OpenTab]:
         ) -> Page:
             context = contexts.enter_context(
                 chromium.new_context(
-                    viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+                    viewport={"width": width, "height": height},
+                    color_scheme="dark" if dark else "light",
+                    ignore_https_errors=True,  # certificates of the tests' own
                 )
             )
             context.set_default_timeout(PATIENCE_MS)

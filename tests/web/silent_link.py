@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from dataclasses import dataclass, field
+from typing import Self
 
 
 @dataclass
@@ -19,7 +20,7 @@ class SilentLink:
     _ends: list[tuple[socket.socket, socket.socket]] = field(default_factory=list)
     _silenced: set[socket.socket] = field(default_factory=set)
 
-    def __enter__(self) -> SilentLink:
+    def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
         return self
