@@ -134,7 +134,7 @@ class ChatClient:
         self._answer: dict[str, Any] | None = None
         self._answered: Event | None = None
         self._ping = 0
-        self._pinged = 0  # when the ping was sent that has no answer yet
+        self._pinged = 0  # when the ping was due that has no answer yet
 
     # --- life ---
 
@@ -214,6 +214,8 @@ class ChatClient:
         self._measures.requests[_measures.CONNECT].failed(error.label)
         asked = _RETRY_MS.search(error.reason)
         self.retry_after = min(int(asked[1]) / 1000, LONGEST_RETRY) if asked else None
+        if self._pinged:
+            self._measures.requests[_measures.PING].failed("connection lost")
         self._end(said_goodbye=False)
         if self._answered is not None:
             self._answered.set()
@@ -258,12 +260,15 @@ class ChatClient:
         elif not self.away:
             request.failed("dropped: held back" if self.is_ready else "dropped: not in a room")
 
-    def ping(self) -> None:
-        """Ask for a `pong`, and time it; one that has not come by the next is a failure."""
+    def ping(self, intended: int) -> None:
+        """Ask for a `pong` and time it from `intended`; one that has not come by the next ping is a failure."""
+        request = self._measures.requests[_measures.PING]
         if self._pinged:
-            self._measures.requests[_measures.PING].failed("no pong")
+            request.failed("no pong")
         self._ping += 1
-        self._pinged = monotonic_ns() if self.send(_PING % self._ping) else 0
+        self._pinged = intended if self.send(_PING % self._ping) else 0
+        if not self._pinged and not self.away:
+            request.failed("dropped: held back" if self._connection is not None else "dropped: not connected")
 
     def ask_pong(self, on_pong: Callable[[int], None]) -> None:
         """Ask for a `pong` that is not timed, and call `on_pong` when it comes over this connection."""

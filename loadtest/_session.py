@@ -94,18 +94,22 @@ class Session:
         elif act is Act.TYPE:
             self.client.type(intended)
         else:
-            self.client.ping()
+            self.client.ping(intended)
 
-    def connect(self) -> None:
+    def connect(self, intended: int | None = None) -> None:
         """Connect and join; one of few at a time in the process, so that a ramp does not stall it.
+
+        Args:
+            intended: when the user wanted to connect, in monotonic nanoseconds; now if it is not given. The wait for
+                others to be let in counts, since a slow server makes it longer.
 
         Raises:
             ClientError: it failed, and has been counted.
         """
         herd = self._herd
         requests = herd.measures.requests
+        wanted = monotonic_ns() if intended is None else intended
         with herd.gate:
-            began = monotonic_ns()
             try:
                 self.client.connect(herd.reactor, herd.target, CONNECT_TIMEOUT, herd.token(self))
             except ClientError as error:
@@ -114,7 +118,7 @@ class Session:
                     herd.count_fault(error.fault, limit_of(error.fault))
                 raise
             connected = monotonic_ns()
-            requests[_measures.CONNECT].done(connected - began)
+            requests[_measures.CONNECT].done(connected - wanted)
             if self._storm is not None:
                 self._storm.reconnect(connected)
             if self.dropped_at:

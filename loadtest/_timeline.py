@@ -44,6 +44,39 @@ class Due:
     act: Act
 
 
+class Moments:
+    """The moments of a timeline, taken one by one by somebody who may be late; on the monotonic clock.
+
+    Args:
+        timeline: when each is due.
+        start: of the timeline, in monotonic nanoseconds.
+
+    Attributes:
+        next: the earliest moment that is not taken yet.
+    """
+
+    __slots__ = ("_start", "_timeline", "next")
+
+    def __init__(self, timeline: Iterator[Due], start: int) -> None:
+        self._timeline = timeline
+        self._start = start
+        self.next = start + next(timeline).at
+
+    def take(self) -> int:
+        """Take the earliest moment and return it."""
+        moment = self.next
+        self.next = self._start + next(self._timeline).at
+        return moment
+
+    def pass_over(self, until: int) -> int:
+        """Skip the moments before `until`; return how many."""
+        passed = 0
+        while self.next < until:
+            self.take()
+            passed += 1
+        return passed
+
+
 def regular(period: int, rng: Random, act: Act) -> Iterator[Due]:
     """Yield one action each `period` nanoseconds; the phase is random, so that users do not march in step."""
     phase = rng.randrange(period)

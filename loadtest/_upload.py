@@ -16,6 +16,7 @@ import msgspec
 from loadtest import _measures
 from loadtest._chat import label_of
 from loadtest._target import LostError
+from loadtest._timeline import SECOND
 from server.messages import CHUNK_BYTES
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from loadtest._chat import ChatClient
     from loadtest._measures import Measures
+
+UPLOAD_EVERY: Final = 10 * SECOND
+"""Nanoseconds between two uploads of one user; one that cannot begin within as many is skipped."""
 
 _READY_SECONDS: Final = 5.0
 _SAVED_SECONDS: Final = 30.0
@@ -36,10 +40,9 @@ class _FailedError(Exception):
     """The upload failed; its text is the label to count it under."""
 
 
-def upload(client: ChatClient, measures: Measures, size: int, rng: Random) -> None:
-    """Upload `size` random bytes, and count how that went."""
+def upload(client: ChatClient, measures: Measures, size: int, rng: Random, intended: int) -> None:
+    """Upload `size` random bytes, and count how that went; timed from `intended`, when it was due."""
     request = measures.requests[_measures.UPLOAD]
-    began = monotonic_ns()
     try:
         _announce(client, measures, size)
         digest = _send(client, size, rng)
@@ -51,7 +54,7 @@ def upload(client: ChatClient, measures: Measures, size: int, rng: Random) -> No
         if not client.cut:
             request.failed("connection lost")
     else:
-        request.done(monotonic_ns() - began)
+        request.done(monotonic_ns() - intended)
 
 
 def _announce(client: ChatClient, measures: Measures, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import gevent
@@ -12,6 +13,7 @@ from locust.exception import StopUser
 from loadtest._backoff import RETRY, Backoff
 from loadtest._glue import herd_of
 from loadtest._target import DEFAULT_HOST, ClientError
+from loadtest._timeline import SECOND
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -77,11 +79,14 @@ class HerdUser(User):
         backoff, rng = self.backoff(settings), herd.backoff_rng
         failures = 0
         while True:
+            wanted = monotonic_ns()
             if failures or waits_first:
                 asked = session.client.retry_after
-                gevent.sleep(asked if asked is not None and not failures else backoff.delay(failures, rng))
+                delay = asked if asked is not None and not failures else backoff.delay(failures, rng)
+                wanted += round(delay * SECOND)
+                gevent.sleep(delay)
             try:
-                session.connect()
+                session.connect(wanted)
             except ClientError:
                 failures += 1
             else:

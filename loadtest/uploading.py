@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from loadtest._timeline import SECOND, Act, Due, regular
+from loadtest import _measures, _upload
+from loadtest._speaker import TOO_LATE
+from loadtest._timeline import Act, Moments, regular
 from loadtest._upload import upload
 from loadtest._users import HerdUser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from random import Random
 
     from loadtest._herd import Herd
     from loadtest._options import Settings
     from loadtest._session import Session
-
-UPLOAD_EVERY: Final = 10 * SECOND
 
 
 class FileUploadUser(HerdUser):
@@ -26,28 +25,35 @@ class FileUploadUser(HerdUser):
     weight = 1
 
     _rng: Random
-    _timeline: Iterator[Due]
-    _start: int
-    _due: int
+    _moments: Moments
+    _away_on_purpose = False
 
     def begin(self, herd: Herd, settings: Settings, session: Session) -> None:
         """Begin to share files."""
         self._rng = herd.rng("uploads", session.place)
-        self._timeline = regular(UPLOAD_EVERY, self._rng, Act.UPLOAD)
-        self._start = monotonic_ns()
-        self._due = self._start + next(self._timeline).at
+        self._moments = Moments(regular(_upload.UPLOAD_EVERY, self._rng, Act.UPLOAD), monotonic_ns())
 
     def rest(self, herd: Herd, settings: Settings) -> None:
-        """Upload whenever it is due, until the connection is lost."""
+        """Upload whenever it is due, until the connection is lost.
+
+        One that a slow server or a lost connection holds up keeps its moment, from which it is timed. One that is later
+        than a period is skipped and counted as a failure, like a chat message that cannot be sent.
+        """
+        if self._away_on_purpose:
+            self._moments.pass_over(monotonic_ns())
         session = self.session
         while session is not None and session.client.is_ready and not session.asked:
             session.resting = True
-            self.wake.wait(max(0, self._due - monotonic_ns()) / 1e9)
+            self.wake.wait(max(0, self._moments.next - monotonic_ns()) / 1e9)
             self.wake.clear()
             session = self.session
-            if session is None or monotonic_ns() < self._due:
+            if session is None or not session.client.is_ready or monotonic_ns() < self._moments.next:
                 continue
+            skipped = self._moments.pass_over(monotonic_ns() - _upload.UPLOAD_EVERY)
+            if skipped:
+                herd.measures.requests[_measures.UPLOAD].failed(TOO_LATE, skipped)
             session.resting = False
-            if session.client.is_ready and not herd.draining:
-                upload(session.client, herd.measures, settings.upload_bytes.draw(self._rng), self._rng)
-            self._due = self._start + next(self._timeline).at
+            intended = self._moments.take()
+            if not herd.draining:
+                upload(session.client, herd.measures, settings.upload_bytes.draw(self._rng), self._rng, intended)
+        self._away_on_purpose = session is not None and (session.client.away or session.asked is not None)

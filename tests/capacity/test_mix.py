@@ -75,7 +75,7 @@ def test_what_a_user_does_in_a_second_is_what_the_load_test_does() -> None:
     assert dues.count(Act.SAY) / 200_000 == pytest.approx(MESSAGES_PER_TYPING_USER, rel=0.03)
     # Importing that class would let gevent patch this process.
     every = re.search(
-        r"^UPLOAD_EVERY: Final = (\d+) \* SECOND$", (ROOT / "loadtest/uploading.py").read_text(), re.MULTILINE
+        r"^UPLOAD_EVERY: Final = (\d+) \* SECOND$", (ROOT / "loadtest/_upload.py").read_text(), re.MULTILINE
     )
     assert every is not None
     assert pytest.approx(1 / int(every[1])) == UPLOADS_PER_UPLOADING_USER

@@ -7,12 +7,13 @@ swapped one comes after its sender's next one), `delay` (seconds), `stall` (seco
 message, in which nothing is read), `restart` (a list of ms: after the 50th message all are sent away, each in turn told
 one of these as `retry_ms`; `returned` at the end: what each was told, and after how many ms it came), `window` (bytes
 that the system keeps of what is not read yet), `certificate` (a file: encrypts), `style` ("spaced", "reversed" or
-"escaped"), `mute` (true: no `pong`).
+"escaped"), `mute` (true: no `pong`), `upload` (seconds until each upload is answered as saved).
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import signal
 import socket
@@ -40,6 +41,7 @@ class OddServer:
         self.faults = faults
         self.rooms: dict[str, ROOM] = {}
         self.names: dict[ServerConnection, str] = {}
+        self.contents: dict[ServerConnection, bytes] = {}
         self.numbers = count(1)
         self.counts = {"messages": 0, "delivered": 0, "dropped": 0, "doubled": 0, "swapped": 0}
         self.delays: list[float] = []
@@ -101,12 +103,25 @@ class OddServer:
         with suppress(ConnectionClosed):
             await self.converse(client)
 
+    async def store(self, client: ServerConnection, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "fileStart":
+                self.contents[client] = b""
+                await self.tell(client, {"type": "fileReady"})
+            case "chunk":
+                self.contents[client] += message["data"]
+            case "fileEnd":
+                await asyncio.sleep(self.faults["upload"])
+                content = self.contents.pop(client)
+                saved = {"type": "fileSaved", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+                await self.tell(client, saved)
+
     async def converse(self, client: ServerConnection) -> None:
         came = time.monotonic()
         room: ROOM = {}
         await self.tell(client, {"type": "connected", "clientId": "x"})
         async for raw in client:
-            message = json.loads(raw)
+            message: dict[str, Any] = json.loads(raw) if isinstance(raw, str) else {"type": "chunk", "data": raw[4:]}
             match message["type"]:
                 case "setUsername":
                     self.names[client] = message["username"]
@@ -119,6 +134,8 @@ class OddServer:
                     room[client] = None
                     joined = {"type": "roomJoined", "room": message["room"], "userCount": len(room)}
                     await self.tell(client, joined)
+                case "fileStart" | "chunk" | "fileEnd":
+                    await self.store(client, message)
                 case "chatMessage":
                     self.counts["messages"] += 1
                     if self.counts["messages"] == 200 and "stall" in self.faults:

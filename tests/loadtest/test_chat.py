@@ -91,7 +91,7 @@ def talk(group: Group) -> None:
     assert (group.tally.expected, group.tally.received, group.tally.lost) == (60, 60, 0)
     assert group.measures.by_sent.count == group.measures.by_intended.count == 60
     assert group.measures.sent == 20
-    clients[0].ping()
+    clients[0].ping(time.monotonic_ns())
     until(lambda: group.measures.requests[_measures.PING].times.count == 1)
     for client in clients:
         client.leave(PATIENCE, PATIENCE)
@@ -187,7 +187,7 @@ def test_an_upload_is_checked_against_what_the_server_stored(
     group: Group, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr("loadtest._upload._READY_SECONDS", PATIENCE)
-    upload(group.member("sharer"), group.measures, size, Random(1))
+    upload(group.member("sharer"), group.measures, size, Random(1), time.monotonic_ns())
     request = group.measures.requests[_measures.UPLOAD]
     assert (request.times.count, request.failures) == (1, {})
     assert group.measures.optional == {"fileReady": True, "fileSaved": True}
@@ -195,7 +195,7 @@ def test_an_upload_is_checked_against_what_the_server_stored(
 
 def test_a_refused_upload_is_a_failure_with_the_server_s_code(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("loadtest._upload._READY_SECONDS", PATIENCE)
-    upload(group.member("hoarder"), group.measures, 1 << 30, Random(1))
+    upload(group.member("hoarder"), group.measures, 1 << 30, Random(1), time.monotonic_ns())
     assert group.failures(_measures.UPLOAD) == {"error: upload_too_large": 1}
 
 
@@ -205,7 +205,7 @@ def test_answers_that_a_plain_server_never_gives_are_waited_for_once(
     monkeypatch.setattr("loadtest._upload._READY_SECONDS", 0.2)
     client = plain_group.member("sharer")
     for _ in range(5):
-        upload(client, plain_group.measures, 70_000, Random(1))
+        upload(client, plain_group.measures, 70_000, Random(1), time.monotonic_ns())
     request = plain_group.measures.requests[_measures.UPLOAD]
     assert (request.times.count, request.failures) == (5, {})
     assert plain_group.measures.optional == {"fileReady": False, "fileSaved": False}

@@ -74,7 +74,7 @@ def test_where_somebody_speaks_only_a_delivery_counts_however_long_it_takes(herd
     session, speaker = arrive(herd), arrive(herd)
     speaker.follow(regular(NEVER, herd.rng("messages"), Act.SAY))
     drop_and_return(session)
-    session.client.ping()
+    session.client.ping(monotonic_ns())
     until(lambda: herd.measures.requests[_measures.PING].times.count == 1)  # a pong has come, and is no delivery
     assert resyncs(herd) == (0, 0)
     speaker.act(Act.SAY, monotonic_ns())
