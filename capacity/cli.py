@@ -21,6 +21,7 @@ from capacity.errors import CapacityError, ExitCode, RunError, UsageError
 from capacity.resume import check_same, continued, earlier_report, measured_before, without_resume
 from capacity.run import CapacityRun, settings_table
 from capacity.scaling import point_of, scaling_of
+from capacity.secrets import scrubbed, without_secrets
 from capacity.settings import read_settings
 from capacity.stops import Stops
 from capacity.words import count
@@ -66,7 +67,8 @@ def _capacity(arguments: Sequence[str], stops: Stops) -> int:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    return shlex.join(["python", "-m", "capacity", *arguments])
+    """Return how to repeat the run, without the secrets of its URLs."""
+    return shlex.join(["python", "-m", "capacity", *map(without_secrets, arguments)])
 
 
 def _places(settings: Settings, folder: Path) -> dict[int, Path]:
@@ -101,7 +103,8 @@ def _several(console: Console, settings: Settings, arguments: Sequence[str], sto
 
 
 def _complain(error: CapacityError) -> None:
-    print(f"capacity: {error}", file=sys.stderr)
+    # Once more here: what a process of ours wrote last may name a URL, too.
+    print(f"capacity: {without_secrets(str(error))}", file=sys.stderr)
 
 
 def _report_folder(name: str) -> Path:
@@ -135,7 +138,7 @@ def _measured(
         except CapacityError as error:
             problem = error
     stops.remember()
-    return run.report(ending, problem), problem
+    return scrubbed(run.report(ending, problem)), problem
 
 
 def _finish(console: Console, settings: Settings, report: Report, problem: CapacityError | None, folder: Path) -> int:
@@ -174,6 +177,7 @@ def _tell(console: Console, report: Report, folder: Path) -> None:
     answer = report.answer
     lines = [Text(answer.sentence, style="bold")]
     lines += [Text(f"not measured: {text}", style="yellow") for text in report.missing]
+    lines += [Text(f"note: {text}", style="yellow") for text in report.notes]
     if answer.confirm_with:
         needs = f", {answer.confirm_needs}" if answer.confirm_needs else ""
         lines.append(Text(f"to measure further{needs}: {answer.confirm_with}"))

@@ -128,7 +128,7 @@ def _scrapes(files: list[str], url: str | None, seconds: float) -> tuple[str, st
             time.sleep(seconds)
             return first, ask(url).decode()
         except (HttpError, ValueError) as error:
-            raise UsageError(f"no metrics at {url}: {error}") from None
+            raise UsageError(f"no metrics at {error}") from None
     if len(files) != 2:
         raise UsageError(f"two scrapes make a difference, not {len(files)}")
     try:

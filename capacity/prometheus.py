@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+import time
+from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from capacity.errors import RunError
+from capacity.secrets import without_secrets
 from capacity.web import HttpError, ask
 
 if TYPE_CHECKING:
@@ -44,12 +48,22 @@ class PrometheusError(RunError):
 
 
 class Prometheus:
-    """The HTTP API at a base URL."""
+    """The HTTP API at a base URL.
 
-    __slots__ = ("_url",)
+    Attributes:
+        skew_s: by how much its clock is ahead of this machine's, as of the latest `check`.
+    """
+
+    __slots__ = ("_url", "skew_s")
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
+        self.skew_s = 0.0
+
+    @property
+    def now(self) -> float:
+        """The time of day by its clock, in seconds since the epoch."""
+        return time.time() + self.skew_s
 
     def value(self, expression: str, at: float | None = None) -> float | None:
         """Return the one value of an expression at a moment (seconds since the epoch), None for none, several or NaN.
@@ -80,13 +94,27 @@ class Prometheus:
         """
         return [(at, float(value)) for series in self._query(subquery, None) for at, value in series.values]
 
+    def interval(self, selector: str, seconds: int) -> float | None:
+        """Return the seconds between two scrapes of the slowest series; None where no series has two samples.
+
+        Raises:
+            PrometheusError: no answer, or the selector is refused.
+        """
+        series = self._query(f"{selector}[{seconds}s]", None)
+        gaps = [[later[0] - one[0] for one, later in pairwise(found.values)] for found in series]
+        return max((median(one) for one in gaps if one), default=None)
+
     def check(self, expressions: Sequence[str]) -> None:
-        """Evaluate each expression once, so that a wrong one is told before anything is measured.
+        """Compare clocks, and evaluate each expression once, so that a wrong one is told before anything is measured.
 
         Raises:
             PrometheusError: no answer, or an expression is refused.
         """
-        for expression in ["vector(1)", *expressions]:
+        asked = time.time()
+        told = self.value("time()")
+        if told is not None:
+            self.skew_s = told - (asked + time.time()) / 2
+        for expression in expressions:
             self._query(expression, None)
 
     def _query(self, expression: str, at: float | None) -> list[_Series]:
@@ -96,7 +124,7 @@ class Prometheus:
             answer = msgspec.json.decode(body, type=_Answer)
             series = answer.data.series() if answer.data else []
         except (HttpError, msgspec.MsgspecError) as error:
-            raise PrometheusError(f"no Prometheus at {self._url}: {error}") from None
+            raise PrometheusError(f"no Prometheus at {without_secrets(self._url)}: {error}") from None
         if answer.status != "success":
             raise PrometheusError(f"Prometheus refuses {expression!r}: {answer.error}")
         return series

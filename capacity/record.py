@@ -316,7 +316,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         status: `complete` or `partial`; `status_reason` says why it is partial.
         missing: what could not be measured at all, e.g. the server's own figures without `/metrics`.
-        command: how to repeat the run.
+        notes: what else is to be known of the run, e.g. that both sides shared the cores.
+        command: how to repeat the run; secrets in it are hidden.
         limits: where trust in the load generator ended: `cpu` in cores, `lag_ms`.
     """
 
@@ -336,6 +337,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     sizing: Sizing | None = None
     scaling: Scaling | None = None
     storm: StormAnswer | None = None
+    notes: list[str] = []
 
 
 def read_report(path: Path) -> Report:

@@ -9,6 +9,7 @@ import msgspec
 
 from capacity.errors import UsageError
 from capacity.record import Report, read_report
+from capacity.secrets import has_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,10 +38,32 @@ def earlier_report(folder: Path) -> Report:
 
 
 def continued(earlier: Report, arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of the earlier run, followed by those given now, which win."""
+    """Return the arguments of the earlier run, followed by those given now, which win.
+
+    Raises:
+        UsageError: an argument held a secret, which the report does not keep, and is not given now.
+    """
     words = shlex.split(earlier.command)
     before = words[len(_PREFIX) :] if words[: len(_PREFIX)] == _PREFIX else []
-    return [*before, *arguments]
+    return [*_given_again(before, arguments), *arguments]
+
+
+def _given_again(before: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """Return the earlier arguments without those whose secrets the report hides.
+
+    Raises:
+        UsageError: one of them is not given now.
+    """
+    given = {word.partition("=")[0] for word in arguments}
+    kept: list[str] = []
+    for word in before:
+        if not has_hidden(word):
+            kept.append(word)
+            continue
+        flag = word.partition("=")[0] if word.startswith("--") else kept.pop()
+        if flag not in given:
+            raise UsageError(f"--resume: the report keeps no secrets: give {flag} again, with its user and password")
+    return kept
 
 
 def measured_before(earlier: Report | None) -> tuple[list[StepRecord], list[StormRecord]]:

@@ -13,14 +13,15 @@ from capacity import storm
 from capacity.answer import Load, Question, answer_of, trials_of
 from capacity.children import Children
 from capacity.environment import describe
-from capacity.errors import UsageError
 from capacity.generator import LoadGenerator
 from capacity.model import fit_model
 from capacity.processes import Cores, pinned, usable_cores
 from capacity.prometheus import Prometheus, PrometheusError
 from capacity.promise import Span
 from capacity.record import Report, StepRecord
+from capacity.scrapes import check_prometheus, skew_note
 from capacity.search import Ending, Finished, Plan, next_move
+from capacity.secrets import without_secrets
 from capacity.sizing import Demand, size_for
 from capacity.slo import strictest_latency_ms
 from capacity.sources import Pages, Scraped
@@ -62,7 +63,7 @@ class CapacityRun:
 
     Attributes:
         steps, storms: what was measured so far, by an earlier run too; kept when the run is cut short.
-        missing: what cannot be measured in this run at all.
+        missing: what cannot be measured in this run at all; `notes`: what else is to be known of it.
     """
 
     settings: Settings
@@ -71,6 +72,7 @@ class CapacityRun:
     clock: Callable[[], float] = time.monotonic
     steps: list[StepRecord] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     storms: list[StormRecord] = field(default_factory=list)
     cores: Cores = field(init=False)
     processes: int = field(init=False)
@@ -78,6 +80,7 @@ class CapacityRun:
     _began: float = field(init=False)
     _earlier_s: float = field(init=False)
     _prometheus: Prometheus | None = field(init=False)
+    _interval_s: float | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._earlier_s = max((s.started_s + s.settle_s + (s.window_s or 0.0) for s in self.steps), default=0.0)
@@ -121,21 +124,21 @@ class CapacityRun:
         return self._search(generator, target)
 
     def _check_sources(self) -> None:
-        """Ask every expression once before anything starts: a typing error is told at once."""
+        """Ask every expression once before anything starts: a typing error is told at once, and scrapes too seldom."""
         if self._prometheus is None:
             return
-        try:
-            self._prometheus.check(
-                [level.query(self.settings.window) for level in self.settings.levels if level.promql]
-            )
-        except PrometheusError as error:
-            raise UsageError(str(error)) from None
+        settings = self.settings
+        self._interval_s = check_prometheus(
+            self._prometheus, settings.levels, settings.window, as_source=not settings.metrics
+        )
+        if (note := skew_note(self._prometheus)) is not None:
+            self.notes.append(note)
 
     def _source(self) -> Source | None:
         """Return what tells the server's figures; None leaves its own /metrics."""
         if self.settings.metrics:
             return Pages(self.settings.metrics)
-        return Scraped(self._prometheus) if self._prometheus is not None else None
+        return Scraped(self._prometheus, interval_s=self._interval_s) if self._prometheus is not None else None
 
     def _target(self, folder: Path, children: Children) -> Target:
         if self.settings.host is not None:
@@ -242,13 +245,16 @@ class CapacityRun:
         for level in self.settings.levels:
             span = level.span(window)
             if level.promql is not None:
-                # Settling ended on our clock; Prometheus wants the time of day.
-                at = time.time() - (self.clock() - measured.began - span.end)
+                # Settling ended on our clock; Prometheus wants the time of day, by its own.
+                at = self._prometheus_now() - (self.clock() - measured.began - span.end)
                 values[level.text] = self._asked(level.query(window), at)
             elif span != Span(0.0, window):
                 client = measured.spans.get(span)
                 values[level.text] = None if client is None else level.value(client)
         return values
+
+    def _prometheus_now(self) -> float:
+        return time.time() if self._prometheus is None else self._prometheus.now
 
     def _asked(self, expression: str, at: float) -> float | None:
         """Return an expression's value; a Prometheus that does not answer tells nothing, which never passes."""
@@ -293,6 +299,7 @@ class CapacityRun:
             settings=settings_table(self.settings),
             environment=self.environment(),
             missing=self.missing,
+            notes=self.notes,
             command=self.command,
             duration_s=round(self.clock() - self._began, 1),
             limits={"cpu": DEFAULT_LIMITS.cpu, "lag_ms": DEFAULT_LIMITS.lag_ms(self.settings.levels)},
@@ -325,7 +332,7 @@ class CapacityRun:
         """Answer from the steps so far; `ending` is None when the search did not come to its end."""
         settings = self.settings
         load = Load(settings.mix, settings.room_size, settings.rooms, settings.message_rate)
-        subject = f"The server at {settings.host}" if settings.host else _processes(settings.workers)
+        subject = f"The server at {without_secrets(settings.host)}" if settings.host else _processes(settings.workers)
         levels = tuple(level.text for level in self._step_levels)
         question = Question(load, levels, self.plan, subject, self.command, settings.max_duration)
         return answer_of(question, self.steps, ending)
@@ -338,7 +345,7 @@ def _processes(workers: int) -> str:
 def settings_table(settings: Settings) -> dict[str, str | int | float | bool | None]:
     """Return the settings as the report shows them."""
     return {
-        "host": settings.host,
+        "host": without_secrets(settings.host) if settings.host else None,
         "steps": ",".join(map(str, settings.given)) or None,
         "bounded": settings.bounded,
         "users_min": settings.users_min,
@@ -353,7 +360,7 @@ def settings_table(settings: Settings) -> dict[str, str | int | float | bool | N
         "storm": settings.storm,
         "target_users": settings.target_users,
         "headroom": settings.headroom if settings.target_users else None,
-        "prometheus": settings.prometheus,
+        "prometheus": without_secrets(settings.prometheus) if settings.prometheus else None,
         "thorough": settings.thorough,
         "interval_width": None if settings.given else settings.interval_width,
         "confirmations": None if settings.given else settings.confirmations,

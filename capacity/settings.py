@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 import configargparse
@@ -13,6 +13,7 @@ import configargparse
 from capacity import storm
 from capacity.errors import UsageError
 from capacity.promise import Promise, promise, read_promises
+from capacity.secrets import without_secrets
 from capacity.slo import DEFAULT_LEVELS
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def _check_storm(levels: Iterable[Promise]) -> None:
 
 
 def _parser() -> configargparse.ArgumentParser:
-    parser = configargparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m capacity",
         description="Find how many chat users one server process holds, and what gives out first.",
         epilog="Also: python -m capacity compare A B; mix; history; each with --help.",
@@ -283,6 +284,14 @@ def _parser() -> configargparse.ArgumentParser:
     return parser
 
 
+class _Parser(configargparse.ArgumentParser):  # type: ignore[misc] # it has no annotations
+    """Shows no secrets in its complaints."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        super().error(without_secrets(message))
+
+
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
     """Show defaults, but not for flags that have none."""
 
@@ -341,7 +350,7 @@ def _mix(text: str) -> dict[str, int]:
 def _http(flag: str, url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{flag} {url!r} is not a URL such as http://127.0.0.1:9090")
+        raise UsageError(f"{flag} {without_secrets(url)!r} is not a URL such as http://127.0.0.1:9090")
     return url
 
 
@@ -352,5 +361,5 @@ def _checked_host(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError(f"--host {url!r} is not a WebSocket URL such as ws://127.0.0.1:8080")
+        raise UsageError(f"--host {without_secrets(url)!r} is not a WebSocket URL such as ws://127.0.0.1:8080")
     return url

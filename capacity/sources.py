@@ -5,6 +5,7 @@ A source that told something at the start and does not any more is a problem of 
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -77,11 +78,13 @@ class Pages:
 class Scraped:
     """A Prometheus that scrapes the server; all processes it knows are added up."""
 
-    __slots__ = ("_prometheus", "_selector", "name")
+    __slots__ = ("_interval_s", "_prometheus", "_selector", "name")
 
-    def __init__(self, prometheus: Prometheus, selector: str = "") -> None:
+    def __init__(self, prometheus: Prometheus, selector: str = "", interval_s: float | None = None) -> None:
+        """Read from a Prometheus that scrapes each `interval_s` seconds, where that is known."""
         self._prometheus = prometheus
         self._selector = selector
+        self._interval_s = interval_s or 0.0
         self.name = "Prometheus"
 
     def read(self) -> ServerSample:
@@ -91,9 +94,10 @@ class Scraped:
             SourceError: no answer, no chat server among its targets, or the samples are old.
         """
         extra = f", {self._selector}" if self._selector else ""
+        look_back_s = max(_LOOK_BACK_S, math.ceil(3 * self._interval_s))
         try:
-            chat = self._prometheus.samples(f'{{__name__=~"{_CHAT}"{extra}}}', _LOOK_BACK_S)
-            process = self._prometheus.samples(f'{{__name__=~"{_PROCESS}"{extra}}}', _LOOK_BACK_S)
+            chat = self._prometheus.samples(f'{{__name__=~"{_CHAT}"{extra}}}', look_back_s)
+            process = self._prometheus.samples(f'{{__name__=~"{_PROCESS}"{extra}}}', look_back_s)
         except PrometheusError as error:
             raise SourceError(str(error)) from None
         by_process: dict[tuple[str, str], list[tuple[str, dict[str, str], float]]] = {}
@@ -107,9 +111,9 @@ class Scraped:
             if key in by_process:
                 by_process[key].append((labels.get("__name__", ""), labels, value))
         if not by_process:
-            raise SourceError(f"Prometheus has no sample of a chat server in the last {_LOOK_BACK_S} s")
-        age = time.time() - min(moments.values())
-        if age > _STALE_S:
+            raise SourceError(f"Prometheus has no sample of a chat server in the last {look_back_s} s")
+        age = self._prometheus.now - min(moments.values())  # samples carry the time of its clock
+        if age > max(_STALE_S, 1 + 1.1 * self._interval_s):
             raise SourceError(f"Prometheus' latest sample of a server process is {age:.0f} s old")
         return merged([sample_of(found, moments[key]) for key, found in sorted(by_process.items())])
 

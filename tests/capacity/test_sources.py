@@ -133,8 +133,13 @@ def test_nobody_at_the_address_is_told() -> None:
 class Told:
     """A Prometheus that has these samples."""
 
-    def __init__(self, *samples: tuple[dict[str, str], float, float]) -> None:
+    def __init__(self, *samples: tuple[dict[str, str], float, float], skew_s: float = 0.0) -> None:
         self.told = list(samples)
+        self.skew_s = skew_s
+
+    @property
+    def now(self) -> float:
+        return time.time() + self.skew_s
 
     def samples(self, selector: str, seconds: int) -> list[tuple[dict[str, str], float, float]]:
         return [one for one in self.told if one[0]["__name__"].startswith("chat") == ("chat" in selector)]
@@ -160,3 +165,18 @@ def test_only_processes_that_chat_count_and_old_samples_are_stale() -> None:
         Scraped(stale).read()  # type: ignore[arg-type]
     with pytest.raises(SourceError, match="no sample of a chat server"):
         Scraped(Told()).read()  # type: ignore[arg-type]
+
+
+def test_the_age_of_samples_is_taken_by_prometheus_own_clock() -> None:
+    now = time.time()
+    for skew_s in (-600.0, 600.0):
+        fresh = Told((series("chat_connections", "a"), now + skew_s - 5, 3), skew_s=skew_s)
+        assert Scraped(fresh).read().connections == 3  # type: ignore[arg-type]
+        old = Told((series("chat_connections", "a"), now + skew_s - 40, 3), skew_s=skew_s)
+        with pytest.raises(SourceError, match=r"is 4\d s old"):
+            Scraped(old).read()  # type: ignore[arg-type]
+
+
+def test_a_sample_may_be_as_old_as_scrapes_are_apart() -> None:
+    told = Told((series("chat_connections", "a"), time.time() - 55, 3))
+    assert Scraped(told, interval_s=60.0).read().connections == 3  # type: ignore[arg-type]

@@ -1,0 +1,127 @@
+"""Secrets of URLs are sent where they belong, and never printed."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from capacity.cli import main
+from capacity.errors import UsageError
+from capacity.prometheus import Prometheus
+from capacity.report import render_html
+from capacity.resume import continued
+from capacity.secrets import has_hidden, scrubbed, without_secrets
+from capacity.settings import read_settings
+from tests.capacity import kit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ws://user:secret@host:8080/ws", "ws://***@host:8080/ws"),
+        ("https://secret@host", "https://***@host"),
+        ("no server at ws://u:p@ss@host: refused", "no server at ws://***@host: refused"),
+        ("wss://host/ws?a=1&token=secret&b=2", "wss://host/ws?a=1&token=***&b=2"),
+        ("wss://host/?access_token=secret", "wss://host/?access_token=***"),
+        ("'http://u:secret@a' and 'http://u:secret@b'", "'http://***@a' and 'http://***@b'"),
+        ("http://host:9090/path, mail to me@example.org", "http://host:9090/path, mail to me@example.org"),
+        ("deliver_p99<250ms", "deliver_p99<250ms"),
+    ],
+)
+def test_secrets_of_urls_are_hidden_and_nothing_else(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+    assert without_secrets(shown) == shown
+    assert has_hidden(shown) == ("***" in shown)
+
+
+def test_a_report_holds_no_secret_in_any_text() -> None:
+    url = "ws://user:geheim@host"
+    step = kit.step(100, notes=[url])
+    report = scrubbed(
+        kit.report([step], missing=[url], command=f"python -m capacity --host {url}", settings={"host": url})
+    )
+    assert b"geheim" not in msgspec.json.encode(report)
+    assert report.steps[0].notes == ["ws://***@host"]
+    assert "geheim" not in render_html(report)
+    assert report.command == "python -m capacity --host ws://***@host"
+
+
+@pytest.fixture
+def guarded() -> Iterator[tuple[str, list[str | None]]]:
+    """A web server that lets in only `ann` with `geheim:@`: its host and port, and the authorizations that came."""
+    came: list[str | None] = []
+    right = f"Basic {base64.b64encode(b'ann:geheim:@').decode()}"
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came.append(self.headers["Authorization"])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200 if came[-1] == right else 401)
+            self.end_headers()
+            if came[-1] == right:
+                self.wfile.write(b'{"status": "success", "data": {"resultType": "scalar", "result": [1, "5"]}}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}", came
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_user_of_a_prometheus_url_is_sent_as_basic_authentication(
+    guarded: tuple[str, list[str | None]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, came = guarded
+    assert Prometheus(f"http://ann:geheim%3A%40@{place}").value("2 + 3") == 5
+    assert came[0] is not None
+    assert main(["mix", "--prometheus", f"http://ann:falsch@{place}"]) == 2
+    said = capsys.readouterr().err
+    assert f"no Prometheus at http://***@{place}" in said
+    assert "answered 401" in said
+    assert "falsch" not in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--host", "wss://user:geheim@"],
+        ["--host", "http://user:geheim@host"],
+        ["--prometheus", "ftp://user:geheim@host"],
+        ["--metrics", "ws://user:geheim@host"],
+        ["--prometheus", "http://user:geheim@127.0.0.1:1"],
+        ["--host", "ws://user:geheim@127.0.0.1:1"],
+        ["--window", "ws://user:geheim@host"],
+        ["--no-such", "ws://user:geheim@host"],
+    ],
+)
+def test_no_complaint_shows_a_secret(arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    try:
+        code = main(["--report", str(tmp_path), "--runs", "", "--bounded", "5", *arguments])
+    except SystemExit as ended:  # argparse refuses by itself
+        code = int(ended.code or 0)
+    said = capsys.readouterr()
+    assert code == 2
+    assert "geheim" not in said.out + said.err
+
+
+def test_a_run_goes_on_only_where_the_secrets_are_given_again() -> None:
+    command = "python -m capacity --host 'ws://***@h' --prometheus=http://***@p --window 4"
+    earlier = msgspec.structs.replace(kit.report([kit.step(100)]), command=command)
+    with pytest.raises(UsageError, match="give --host again"):
+        continued(earlier, ["--prometheus", "http://u:p@p"])
+    again = continued(earlier, ["--host", "ws://u:p@h", "--prometheus", "http://u:p@p"])
+    assert again == ["--window", "4", "--host", "ws://u:p@h", "--prometheus", "http://u:p@p"]
+    assert read_settings(again, {}).host == "ws://u:p@h"
