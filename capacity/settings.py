@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import configargparse
@@ -287,7 +287,7 @@ def _parser() -> configargparse.ArgumentParser:
 class _Parser(configargparse.ArgumentParser):  # type: ignore[misc] # it has no annotations
     """Shows no secrets in its complaints."""
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str) -> None:
         """End with exit code 2."""
         super().error(without_secrets(message))
 
