@@ -35,7 +35,8 @@ def panels() -> tuple[Panel, ...]:
             About(
                 "Chat messages that did not get from one process to another, by cause: the bus delivers at most once.",
                 "`disconnected`: the bus was away. `backlog`: it takes less than is said. `ephemeral`: so it does, or "
-                "this process is too slow for it. `lost`: it was far too slow, or the network lost it.",
+                "this process is too slow for it. `lost`: it was far too slow, or the network lost it. "
+                "`too_large`: NATS' `max_payload` is smaller than a chat message.",
                 "Look at the bus first, then at the CPU of the process that loses.",
             ),
             EVENTS, Series(rate("chat_bus_dropped_total", by=("reason",)), "{{reason}}"), width=6,

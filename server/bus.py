@@ -163,7 +163,15 @@ class Bus:
                     await client.close()
 
     def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        """Send messages, each a subject and a payload, after all that waits."""
+        """Send messages, each a subject and a payload, after all that waits.
+
+        One that is larger than the server takes is not sent: the server would close the connection for it.
+        """
+        most = self._main.max_payload
+        for _, payload in messages:
+            if len(payload) > most:
+                log.error("message too large for the bus", size=len(payload), most=most)
+                messages = [message for message in messages if len(message[1]) <= most]
         if not self._undone and self._main.publish_now(messages):
             return
         for subject, payload in messages:

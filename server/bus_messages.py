@@ -6,10 +6,18 @@ said is ever mistaken for its own.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from zlib import crc32
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
+
+ITEM_BYTES: Final = 16
+"""What an item of a message takes beside its text and its frame, at most."""
 
 SLOTS: Final = 128
 """Rooms are hashed onto so many subjects: a subscription costs a task, and not every room can have one."""
@@ -142,3 +150,26 @@ def decode(payload: bytes) -> Any:
         msgspec.DecodeError: it is none of ours.
     """
     return _decoder.decode(payload)
+
+
+def text_bytes(text: str | None) -> int:
+    """Return the bytes that a name takes in a message, at most."""
+    return ITEM_BYTES if text is None else ITEM_BYTES + len(text.encode())
+
+
+def change_bytes(change: Change) -> int:
+    """Return the bytes that a change takes in a message, at most."""
+    return 4 * ITEM_BYTES + sum(map(text_bytes, change.joined)) + sum(map(text_bytes, change.left))
+
+
+def divide(items: Iterable[T], size: Callable[[T], int], most: int) -> list[list[T]]:
+    """Divide items, in their order, into lists of at most `most` bytes; a larger item has a list of its own."""
+    parts: list[list[T]] = []
+    room_left = 0
+    for item in items:
+        room_left -= size(item)
+        if room_left < 0 or not parts:
+            parts.append([])
+            room_left = most - size(item)
+        parts[-1].append(item)
+    return parts

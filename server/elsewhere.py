@@ -34,7 +34,8 @@ class _Node:
     """Whether its members are known as a whole, and nothing after that was missed."""
     members: dict[str, int] = field(default_factory=dict)
     parts: dict[int, dict[str, int]] = field(default_factory=dict)
-    parts_number: int = 0
+    parts_of: tuple[int, int] = (0, 0)
+    """Number of that snapshot, and of its parts."""
     connections: int = 0
     messages_per_second: float = 0.0
 
@@ -100,9 +101,9 @@ class Elsewhere:
     def take_snapshot(self, told: Snapshot, now: float) -> dict[str, Change]:
         """Take part of a snapshot; return, with its last part, what it brings to light, by room."""
         node = self._heard(told.node, now)
-        if told.number != node.parts_number:
+        if (told.number, told.parts) != node.parts_of:
             node.parts = {}
-            node.parts_number = told.number
+            node.parts_of = (told.number, told.parts)
         node.parts[told.part] = told.members
         if len(node.parts) < told.parts:
             return {}

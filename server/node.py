@@ -47,8 +47,11 @@ LATE_SECONDS: Final = 1.0
 _GONE_NODES: Final = 64
 """Nodes that fell silent of which it is remembered how far they were heard: they may only be cut off."""
 
-_SNAPSHOT_ROOMS: Final = 5000
-"""Rooms in one part of a snapshot: at most 128 characters each, far below what the bus takes in one message."""
+_ENTRY_BYTES: Final = 64
+"""What a frame takes in a message beside its bytes, at most: its kind, and where both end."""
+
+_HEAD_BYTES: Final = 1024
+"""What a message takes beside its items, at most: ids, numbers, the name of a room."""
 
 
 Entry = tuple[str, bytes]
@@ -221,36 +224,50 @@ class Node:
         self._is_waking = False
         changes, self._changes = self._changes, {}
         frames, self._frames = self._frames, {}
-        messages = []
-        if changes:
-            self._presence_number += 1
-            if self._link.is_connected:
-                rooms = {
-                    room: msgspec.structs.replace(change, members=self._members_here(room))
-                    for room, change in changes.items()
-                }
-                messages.append((NODES, bus.encode(bus.Presence(self._id, self._presence_number, rooms))))
+        messages = self._presences(changes) if changes else []
         if frames:
             keep = self._policy()
             for room, entries in frames.items():
                 messages += self._batches(room, keep(entries))
         self._publish(messages)
 
-    def _batches(self, room: str, entries: list[Entry]) -> list[tuple[str, bytes]]:
-        """Return a room's frames in as few messages as their size allows."""
-        subject = subject_of(room)
-        most = self._link.max_payload // 2  # names and numbers take the rest
+    @property
+    def _most(self) -> int:
+        """Bytes that the items of one message may take."""
+        return self._link.max_payload - _HEAD_BYTES
+
+    def _presences(self, changes: dict[str, Change]) -> list[tuple[str, bytes]]:
+        """Return the changes of a tick in as few messages as their size allows, each with a number of its own."""
+        if not self._link.is_connected:
+            self._presence_number += 1  # the others notice the gap
+            return []
+        most = self._most
+        rooms = [(room, self._told(room, change, most)) for room, change in changes.items()]
         messages = []
-        batch: list[Entry] = []
-        size = 0
-        for entry in entries:
-            size += len(entry[1])
-            if batch and size > most:
-                messages.append((subject, self._batch(subject, room, batch)))
-                batch, size = [], len(entry[1])
-            batch.append(entry)
-        if batch:
-            messages.append((subject, self._batch(subject, room, batch)))
+        for part in bus.divide(rooms, lambda item: bus.text_bytes(item[0]) + bus.change_bytes(item[1]), most):
+            self._presence_number += 1
+            messages.append((NODES, bus.encode(bus.Presence(self._id, self._presence_number, dict(part)))))
+        return messages
+
+    def _told(self, room: str, change: Change, most: int) -> Change:
+        """Return a change as it is sent: with the members of now, and without names where these take too much."""
+        members = self._members_here(room)
+        if bus.text_bytes(room) + bus.change_bytes(change) > most:
+            return msgspec.structs.replace(change, members=members, joined=[], left=[])
+        return msgspec.structs.replace(change, members=members)
+
+    def _batches(self, room: str, entries: list[Entry]) -> list[tuple[str, bytes]]:
+        """Return a room's frames in as few messages as their size allows; one too large for any is dropped."""
+        subject = subject_of(room)
+        most = self._most
+        if sum([len(frame) for _, frame in entries]) + _ENTRY_BYTES * len(entries) <= most:  # nearly always
+            return [(subject, self._batch(subject, room, entries))] if entries else []
+        messages = []
+        for part in bus.divide(entries, _entry_bytes, most):
+            if len(part) == 1 and _entry_bytes(part[0]) > most:
+                self._stats.bus_dropped["too_large"] += 1
+            else:
+                messages.append((subject, self._batch(subject, room, part)))
         return messages
 
     def _batch(self, subject: str, room: str, entries: list[Entry]) -> bytes:
@@ -277,11 +294,11 @@ class Node:
         return kept
 
     def _send_snapshot(self, subject: str) -> None:
-        rooms = list(self._hub.rooms)
-        parts = [rooms[start : start + _SNAPSHOT_ROOMS] for start in range(0, len(rooms), _SNAPSHOT_ROOMS)] or [[]]
+        """Send all members here in as few messages as their size allows."""
+        members = [(room, len(here)) for room, here in self._hub.rooms.items()]
+        parts = bus.divide(members, lambda item: bus.text_bytes(item[0]), self._most) or [[]]
         for number, part in enumerate(parts):
-            members = {room: self._members_here(room) for room in part}
-            self._send(subject, bus.Snapshot(self._id, self._presence_number, number, len(parts), members))
+            self._send(subject, bus.Snapshot(self._id, self._presence_number, number, len(parts), dict(part)))
 
     def _send(self, subject: str, message: bus.BusMessage) -> None:
         if self._link.is_connected:
@@ -350,3 +367,7 @@ class Node:
             self._hub.hear_room(room, is_open=is_open)
         for room, change in changes.items():
             self._hub.hear_presence(room, change)
+
+
+def _entry_bytes(entry: Entry) -> int:
+    return _ENTRY_BYTES + len(entry[1])

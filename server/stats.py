@@ -50,7 +50,7 @@ DROP_REASONS: Final = ("closed", "slow")
 HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
 HTTP_CODES: Final = (200, 400, 404, 405, 408, 413, 431, 503)
 BUS_DIRECTIONS: Final = ("received", "sent")
-BUS_DROP_REASONS: Final = ("disconnected", "backlog", "ephemeral", "lost")
+BUS_DROP_REASONS: Final = ("disconnected", "backlog", "ephemeral", "lost", "too_large")
 TASKS: Final = ("bus_beat", "bus_sender", "heartbeat", "load_report")
 """Tasks that run for as long as the server does."""
 

@@ -69,6 +69,30 @@ def test_a_snapshot_counts_when_all_its_parts_are_there() -> None:
     assert set(elsewhere.take_snapshot(Snapshot("a", 4, 0, 2, {"x": 1}), 0.0)) == {"x", "y"}
 
 
+def test_parts_of_two_snapshots_are_never_mixed() -> None:
+    elsewhere = Elsewhere(0.0)
+    elsewhere.take_snapshot(
+        Snapshot("a", 5, 0, 2, {"x": 1}), 0.0
+    )  # its other part, and the first of the next, are lost
+    elsewhere.take_snapshot(Snapshot("a", 5, 1, 3, {"y": 1}), 0.0)
+    assert elsewhere.take_snapshot(Snapshot("a", 5, 2, 3, {"z": 1}), 0.0) == {}
+    assert set(elsewhere.take_snapshot(Snapshot("a", 5, 0, 3, {"w": 1}), 0.0)) == {"w", "y", "z"}
+
+
+def test_a_room_that_opens_and_closes_between_two_looks_has_not_changed() -> None:
+    elsewhere = Elsewhere(0.0)
+    elsewhere.take_presence(presence("a", 1, x=1), 0.0)
+    elsewhere.take_presence(presence("a", 2, x=0), 0.0)
+    assert elsewhere.take_turned() == {}
+    elsewhere.take_presence(presence("a", 3, x=1), 0.0)
+    assert elsewhere.take_turned() == {"x": True}
+    elsewhere.take_presence(presence("a", 4, x=0), 0.0)
+    elsewhere.take_presence(presence("b", 1, x=2), 0.0)
+    assert elsewhere.take_turned() == {}
+    elsewhere.take_presence(presence("b", 2, x=0), 0.0)
+    assert elsewhere.take_turned() == {"x": False}
+
+
 def test_a_snapshot_that_changes_have_overtaken_is_not_believed() -> None:
     elsewhere = Elsewhere(0.0)
     elsewhere.take_presence(presence("a", 5, x=9), 0.0)

@@ -51,6 +51,7 @@ class Wire:
         self.subjects: set[str] = set()
 
     def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        assert all(len(payload) <= self.max_payload for _, payload in messages), "NATS closes the connection for that"
         self.out += messages
 
     def subscribe(self, subject: str) -> None:
@@ -262,6 +263,68 @@ def test_a_tick_that_is_too_large_for_one_message_goes_in_several() -> None:
     assert all(len(payload) <= MAX_PAYLOAD for _, payload in here.link.out)
     carry(here, there)
     assert texts(bob) == said
+
+
+def test_rooms_and_names_of_any_length_fit_into_messages_of_the_bus() -> None:
+    here = Side("a")
+    rooms = [f"{number:03}{'🦬' * 125}" for number in range(60)]
+    members = [here.enter("🐎" * 64, room)[0] for room in rooms]
+    there = Side("b")
+    carry(here, there)
+    assert sorted(there.node.others.rooms) == rooms
+    for client in members:  # all in one tick
+        here.hub.disconnect(client, 0.0)
+    here.settle()
+    here.node.beat()
+    carry(here, there)
+    assert list(there.node.others.rooms) == []
+
+
+def test_changes_of_one_tick_that_do_not_fit_into_one_message_lose_none_and_ask_for_nothing() -> None:
+    here, there = pair()
+    rooms = [f"{number:03}{'x' * 125}" for number in range(100)]
+    for number, room in enumerate(rooms):
+        client = Client(str(number), Peer())
+        here.hub.connect(client, wire.Connected(str(number), 30.0, 16384, 1))
+        here.hub.handle(client, wire.JoinRoom(room), 0.0)
+    here.settle()
+    assert len(here.link.out) > 1
+    carry(here, there)
+    assert sorted(there.node.others.rooms) == rooms
+    here.node.beat()
+    (beat,) = here.link.out
+    here.link.out.clear()
+    there.take(*beat)
+    assert not there.link.out, "it asked for a snapshot"
+
+
+def test_names_that_do_not_fit_into_one_message_are_told_in_sum() -> None:
+    here, there = pair()
+    _, bob = there.enter("bob")
+    carry(here, there)
+    for number in range(50):
+        client = Client(str(number), Peer())
+        here.hub.connect(client, wire.Connected(str(number), 30.0, 16384, 1))
+        here.hub.handle(client, wire.SetUsername("🐎" * 64), 0.0)
+        here.hub.handle(client, wire.JoinRoom(ROOM), 0.0)
+    here.settle()
+    carry(here, there)
+    (told,) = [message for message in bob.heard if message["type"] == "roomPresence"]
+    assert (told["userCount"], told["joined"], told["left"]) == (51, 50, 0)
+
+
+def test_a_message_too_large_for_the_bus_is_counted_and_the_others_arrive() -> None:
+    here, there = pair()
+    ann, _ = here.enter("ann")
+    _, bob = there.enter("bob")
+    carry(here, there)
+    for text in ("before", "x" * MAX_PAYLOAD, "after"):
+        here.hub.handle(ann, wire.SendChatMessage(text), 0.0)
+    here.settle()
+    carry(here, there)
+    assert texts(bob) == ["before", "after"]
+    assert here.stats.bus_dropped["too_large"] == 1
+    assert there.stats.bus_dropped["lost"] == 0
 
 
 def test_watchers_of_any_node_are_told_once_of_rooms_that_open_and_close_and_of_files() -> None:
