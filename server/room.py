@@ -10,6 +10,8 @@ The laws of this file:
 2. A member sees whole messages or none. One that is behind (`slow`) is not sent what is ephemeral.
 3. A member that is gone, or behind, stops nobody else's delivery.
 4. A fan-out to very many does not hold the loop: it goes out in slices, and others get their turn between them.
+5. A member that comes, leaves or is answered in mid-tick costs a write to that member, not one to every member.
+6. A delivery is counted when it is written, so no counter is ever taken back.
 
 What is called for each recipient or message is taken out of its slot before the call: CPython 3.11 specializes the
 reading of a slot, but not a method call that turns out to be one.
@@ -17,7 +19,9 @@ reading of a slot, but not a method call that turns out to be one.
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_right
+from collections import Counter
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -58,26 +62,54 @@ Entry = tuple[bytes, str, float, "Member | None"]
 
 
 class Batch:
-    """The frames of one tick on their way to those who were members then."""
+    """The frames of one tick on their way to those who were members then.
 
-    __slots__ = ("_data", "_own", "entries", "pending")
+    Args:
+        entries: what is delivered.
+        members: those who get it.
+        ahead: of the members that already have the first entries, how many.
 
-    def __init__(self, entries: list[Entry], members: dict[Member, None]) -> None:
+    Attributes:
+        pending: members that have not got theirs.
+        owed: deliveries by kind; who was served ahead is not in it.
+        missed: of these, the ones that could not be made.
+    """
+
+    __slots__ = ("_ahead", "_data", "_left_out", "entries", "missed", "owed", "pending")
+
+    def __init__(self, entries: list[Entry], members: dict[Member, None], ahead: dict[Member, int]) -> None:
         self.entries = entries
         self.pending = members
+        self.owed: dict[str, int] = {}
+        self.missed: list[str] = []
+        self._ahead = ahead
         self._data = b"".join([frame for frame, _, _, _ in entries])
-        self._own: dict[Member, list[tuple[int, int]]] = {}  # where an author's own frames stand in the join
+        self._left_out: dict[Member, list[tuple[int, int]]] = {}  # spans of the data that a member does not get
+        served: list[int] = []
+        if ahead:
+            starts = list(accumulate([len(frame) for frame, _, _, _ in entries], initial=0))
+            self._left_out = {member: [(0, starts[count])] for member, count in ahead.items()}
+            served = sorted(ahead.values())
         start = 0
-        for frame, _, _, author in entries:
+        for number, (frame, kind, _, author) in enumerate(entries):
             stop = start + len(frame)
-            if author is not None:
-                self._own.setdefault(author, []).append((start, stop))
+            recipients = len(members)
+            if served:
+                recipients -= len(served) - bisect_right(served, number)
+            if author is not None and number >= ahead.get(author, 0):
+                self._left_out.setdefault(author, []).append((start, stop))
+                recipients -= author in members
+            self.owed[kind] = self.owed.get(kind, 0) + recipients
             start = stop
 
     def data_for(self, member: Member) -> bytes:
-        """Return what a member is to get: everything but its own."""
-        own = self._own.get(member)
-        return self._data if own is None else _without(self._data, own)
+        """Return what a member is to get: everything but its own, and what it has already."""
+        left_out = self._left_out.get(member)
+        return self._data if left_out is None else _without(self._data, left_out)
+
+    def entries_for(self, member: Member) -> list[Entry]:
+        """Return the entries that a member is to get."""
+        return [entry for entry in self.entries[self._ahead.get(member, 0) :] if entry[3] is not member]
 
 
 class Room:
@@ -91,7 +123,8 @@ class Room:
     """
 
     __slots__ = (
-        "_batches",
+        "_ahead",
+        "_batch",
         "_clock",
         "_is_going",
         "_outbox",
@@ -117,7 +150,8 @@ class Room:
         self._tick = tick
         self._clock = clock
         self._outbox: list[Entry] = []
-        self._batches: deque[Batch] = deque()  # of a large room, oldest first
+        self._ahead: dict[Member, int] = {}  # members that need not get the first entries of the outbox, and how many
+        self._batch: Batch | None = None  # of a large room, under way in slices; the outbox follows it
         self._is_going = False  # whether the next slice is scheduled
 
     def __len__(self) -> int:
@@ -126,20 +160,12 @@ class Room:
     @property
     def pending(self) -> bool:
         """Whether something is still to be written."""
-        return bool(self._outbox or self._batches)
-
-    @property
-    def _is_small(self) -> bool:
-        """Whether the outbox can go out in one go, with nothing before it."""
-        return len(self.members) <= SLICE_MEMBERS and not self._batches
+        return bool(self._outbox) or self._batch is not None
 
     def add(self, member: Member) -> None:
         """Let a member in; what was said before does not reach it."""
         if self._outbox:
-            if self._is_small:
-                self._flush_at_once()
-            else:
-                self._cut()
+            self._ahead[member] = len(self._outbox)
         self.members[member] = None
 
     def remove(self, member: Member) -> None:
@@ -148,12 +174,9 @@ class Room:
         Raises:
             KeyError: it is no member.
         """
-        if not self._is_small:
-            self.catch_up(member)
-        elif self._outbox:
-            # To this one alone: many may go in one tick, and the others get what that brings in one write.
-            self._deliver(Batch(self._outbox, {}), member)
+        self.catch_up(member)
         del self.members[member]
+        self._ahead.pop(member, None)
 
     def publish(self, kind: str, frame: bytes, received_at: float, author: Member | None = None) -> None:
         """Put a frame into the outbox for every member but its author.
@@ -166,14 +189,15 @@ class Room:
         """
         members = self.members
         recipients = len(members) if author is None else len(members) - 1
-        self._stats.messages_delivered[kind] += recipients
         self._stats.fanout_recipients.seen[recipients] += 1
-        if len(members) <= DIRECT_MEMBERS and not (self._outbox or self._batches or self._tick.is_crowded):
+        if len(members) <= DIRECT_MEMBERS and not (self._outbox or self._batch or self._tick.is_crowded):
             for member in members:
                 if member is not author:
                     write = member.write
                     if trouble := write(frame):
-                        self._deliver_in_trouble([(frame, kind, received_at, author)], frame, member, trouble)
+                        entry = (frame, kind, received_at, author)
+                        recipients -= len(self._deliver_in_trouble([entry], frame, member, trouble))
+            self._stats.messages_delivered[kind] += recipients
             clock = self._clock
             self._stats.fanout_duration.observe(clock() - received_at)
             return
@@ -183,57 +207,75 @@ class Room:
 
     def flush(self) -> None:
         """Write the outbox to every member, or begin to; what comes while that goes on is joined and goes next."""
-        if not self._is_small:
+        if self._batch is not None or len(self.members) > SLICE_MEMBERS:
             if not self._is_going:
                 self._go_on()
         elif self._outbox:
             self._flush_at_once()
 
     def catch_up(self, member: Member) -> None:
-        """Write at once whatever waits for one member, in order."""
-        if self._is_small:
-            if self._outbox:
-                self._flush_at_once()
+        """Write at once what waits for one member, in order; the others get it when the room is flushed."""
+        batch = self._batch
+        if batch is not None and member in batch.pending:
+            del batch.pending[member]
+            self._deliver(batch, member)
+        outbox = self._outbox
+        if not outbox or member not in self.members:
             return
-        self._cut()
-        for batch in self._batches:
-            if member in batch.pending:
-                del batch.pending[member]
-                self._deliver(batch, member)
+        start = self._ahead.get(member, 0)
+        self._ahead[member] = len(outbox)
+        entries = [entry for entry in outbox[start:] if entry[3] is not member]
+        if entries:
+            data = b"".join([frame for frame, _, _, _ in entries])
+            trouble = member.write(data)
+            missed = self._deliver_in_trouble(entries, data, member, trouble) if trouble else []
+            self._count_delivered(Counter([kind for _, kind, _, _ in entries]), missed)
 
     def _flush_at_once(self) -> None:
         outbox = self._outbox
+        members = self.members
+        if self._ahead or (len(outbox) > 1 and len({author for _, _, _, author in outbox}) > 1):
+            batch = self._cut(members)
+            for member in members:
+                self._deliver(batch, member)
+            self._count_delivered(batch.owed, batch.missed)
+            self._observe(outbox)
+            return
+        # As in a small room, and in a quiet one: nobody needs a join of its own.
         self._outbox = []
         data, _, _, author = outbox[0]
-        # As in a small room, and in a quiet one: nobody needs a join of its own.
-        if len(outbox) == 1 or len({author for _, _, _, author in outbox}) == 1:
-            if len(outbox) > 1:
-                data = b"".join([frame for frame, _, _, _ in outbox])
-            for member in self.members:
-                if member is not author:
-                    write = member.write
-                    if trouble := write(data):
-                        self._deliver_in_trouble(outbox, data, member, trouble)
+        if len(outbox) > 1:
+            data = b"".join([frame for frame, _, _, _ in outbox])
+        missed = []
+        for member in members:
+            if member is not author:
+                write = member.write
+                if trouble := write(data):
+                    missed += self._deliver_in_trouble(outbox, data, member, trouble)
+        recipients = len(members) - (author in members)
+        delivered = self._stats.messages_delivered
+        if missed:
+            self._count_delivered({kind: recipients * n for kind, n in Counter(e[1] for e in outbox).items()}, missed)
         else:
-            batch = Batch(outbox, self.members)
-            for member in self.members:
-                self._deliver(batch, member)
+            for _, kind, _, _ in outbox:
+                delivered[kind] += recipients
         self._observe(outbox)
 
-    def _cut(self) -> None:
-        """Fix who gets what is in the outbox: those who are in now."""
-        if self._outbox:
-            self._batches.append(Batch(self._outbox, dict(self.members)))
-            self._outbox = []
+    def _cut(self, members: dict[Member, None]) -> Batch:
+        """Empty the outbox; return what is in it for the given members, those who are in now."""
+        batch = Batch(self._outbox, members, self._ahead)
+        self._outbox = []
+        self._ahead = {}
+        return batch
 
     def _go_on(self) -> None:
         """Deliver for as long as a slice may take, then let others have their turn."""
         self._is_going = False
         deadline = self._clock() + SLICE_SECONDS
-        while self._batches or self._outbox:
-            if not self._batches:
-                self._cut()
-            batch = self._batches[0]
+        while self._batch is not None or self._outbox:
+            batch = self._batch
+            if batch is None:
+                batch = self._batch = self._cut(dict(self.members))
             while batch.pending:
                 for _ in range(min(32, len(batch.pending))):  # the clock costs as much as a fraction of a write
                     self._deliver(batch, batch.pending.popitem()[0])
@@ -241,34 +283,50 @@ class Room:
                     self._is_going = True
                     self._tick.at_end(self._go_on)
                     return
+            self._batch = None
+            self._count_delivered(batch.owed, batch.missed)
             self._observe(batch.entries)
-            self._batches.popleft()
 
     def _deliver(self, batch: Batch, member: Member) -> None:
         data = batch.data_for(member)
         write = member.write
         if data and (trouble := write(data)):
-            self._deliver_in_trouble(batch.entries, data, member, trouble)
+            batch.missed += self._deliver_in_trouble(batch.entries_for(member), data, member, trouble)
 
-    def _deliver_in_trouble(self, entries: list[Entry], data: bytes, member: Member, trouble: str) -> None:
-        """Give a member that is behind what it cannot do without, and count what it, or one that is gone, missed."""
-        if trouble == SLOW and EPHEMERAL.isdisjoint([kind for _, kind, _, _ in entries]):
-            if worse := member.push(data):  # the common case has to be cheap: many may be behind at once
-                self._count_missed([entry for entry in entries if entry[3] is not member], worse)
-            return
-        missed = [entry for entry in entries if entry[3] is not member]
+    def _deliver_in_trouble(self, entries: list[Entry], data: bytes, member: Member, trouble: str) -> list[str]:
+        """Give a member that is behind what it cannot do without; count what it, or one that is gone, does not get.
+
+        Args:
+            entries: what the member is owed.
+            data: their frames.
+            member: that did not take them.
+            trouble: why not.
+
+        Returns:
+            The kinds of the messages that were dropped, one for each.
+        """
+        kinds = [kind for _, kind, _, _ in entries]
+        if trouble == SLOW and EPHEMERAL.isdisjoint(kinds):
+            trouble = member.push(data)  # the common case has to be cheap: many may be behind at once
+            return self._count_dropped(kinds, trouble) if trouble else []
+        missed = []
         if trouble == SLOW:
-            kept = [entry for entry in missed if entry[1] not in EPHEMERAL]
-            missed = [entry for entry in missed if entry[1] in EPHEMERAL]
+            kept = [entry for entry in entries if entry[1] not in EPHEMERAL]
+            kinds = [kind for kind in kinds if kind in EPHEMERAL]
             if kept and (worse := member.push(b"".join([frame for frame, _, _, _ in kept]))):
-                self._count_missed(kept, worse)
-        self._count_missed(missed, trouble)
+                missed = self._count_dropped([kind for _, kind, _, _ in kept], worse)
+        return missed + self._count_dropped(kinds, trouble)
 
-    def _count_missed(self, entries: list[Entry], reason: str) -> None:
-        """Take back what `publish` counted as delivered."""
-        for _, kind, _, _ in entries:
-            self._stats.messages_delivered[kind] -= 1
+    def _count_dropped(self, kinds: list[str], reason: str) -> list[str]:
+        for kind in kinds:
             self._stats.messages_dropped[kind, reason] += 1
+        return kinds
+
+    def _count_delivered(self, owed: dict[str, int], missed: list[str]) -> None:
+        """Count what was owed as delivered, less what was missed."""
+        dropped = Counter(missed)
+        for kind, count in owed.items():
+            self._stats.messages_delivered[kind] += count - dropped[kind]
 
     def _observe(self, entries: list[Entry]) -> None:
         observe = self._stats.fanout_duration.observe

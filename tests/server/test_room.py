@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -23,14 +23,20 @@ class Member:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
         self.trouble = ""
+        self.takes_push = True
+        self.lost = False
 
     def write(self, data: bytes) -> str:
         if not self.trouble:
             self.writes.append(data)
+        elif self.trouble == CLOSED:
+            self.lost = True
         return self.trouble
 
     def push(self, data: bytes) -> str:
         assert self.trouble == SLOW
+        if not self.takes_push:
+            return SLOW
         self.writes.append(data)
         return ""
 
@@ -50,10 +56,20 @@ class EndedByHand(Tick):
             self.callbacks.popleft()()
 
 
+class Rising(dict[Any, int]):
+    """Counters that may only rise, as Prometheus expects of them: whenever they are read."""
+
+    def __setitem__(self, key: Any, value: int) -> None:
+        assert value >= self[key], f"the counter of {key} fell from {self[key]} to {value}"
+        super().__setitem__(key, value)
+
+
 def make_room(
     members: int, clock: Callable[[], float] = lambda: 1.0
 ) -> tuple[Room, list[Member], EndedByHand, ServerStats]:
     tick, stats = EndedByHand(), ServerStats()
+    stats.messages_delivered = Rising(stats.messages_delivered)
+    stats.messages_dropped = Rising(stats.messages_dropped)
     room = Room("r", stats, tick, clock)
     everyone = [Member() for _ in range(members)]
     for member in everyone:
@@ -149,8 +165,8 @@ def test_a_newcomer_never_sees_older_messages_and_a_leaver_sees_them_all() -> No
     room.remove(bob)
     room.publish(KIND, b"after", 0.5)
     tick.end()
-    assert ann.writes == [b"before", b"betweenafter"]
-    assert bob.writes == [b"before", b"between"]
+    assert b"".join(ann.writes) == b"beforebetweenafter"
+    assert b"".join(bob.writes) == b"beforebetween"
     assert newcomer.writes == [b"betweenafter"]
 
 
@@ -229,41 +245,163 @@ def test_order_and_membership_hold_while_a_large_room_is_half_told() -> None:
     assert not room.pending
 
 
+def test_a_room_that_shrinks_below_the_slice_size_in_mid_slice_keeps_its_order() -> None:
+    room, members, tick, stats = make_room(LARGE, slow_clock())
+    room.publish(KIND, b"1", 0.0)
+    tick.callbacks.popleft()()  # the first slice
+    half_told = [member for member in members if not member.writes]
+    assert half_told, "the slice served everyone"
+    room.publish(KIND, b"2", 0.0)
+    leavers = set(members[: LARGE - SLICE_MEMBERS + 50])
+    for leaver in leavers:
+        room.remove(leaver)
+    assert len(room) < SLICE_MEMBERS
+    room.publish(KIND, b"3", 0.0)
+    room.flush()
+    tick.end()
+    for member in members:
+        assert b"".join(member.writes) == (b"12" if member in leavers else b"123")
+    assert stats.messages_delivered[KIND] == 2 * LARGE + len(room)
+    assert not room.pending
+
+
+@pytest.mark.parametrize("members", [20, LARGE])
+def test_answers_in_mid_tick_cost_writes_to_the_one_who_is_answered_not_to_everyone(members: int) -> None:
+    room, everyone, tick, stats = make_room(members, slow_clock())
+    for number in range(50):
+        room.publish(KIND, b"<%d>" % number, 0.0)
+        room.catch_up(everyone[0])
+    assert len(everyone[0].writes) == 50
+    assert not any(member.writes for member in everyone[1:])
+    tick.end()
+    told = b"".join(b"<%d>" % number for number in range(50))
+    assert all(b"".join(member.writes) == told for member in everyone)
+    assert all(len(member.writes) == 1 for member in everyone[1:])
+    assert stats.messages_delivered[KIND] == 50 * members
+
+
+@pytest.mark.parametrize("members", [20, LARGE])
+def test_comings_and_goings_in_mid_tick_cost_no_writes_to_the_others(members: int) -> None:
+    room, everyone, tick, stats = make_room(members, slow_clock())
+    guests = [Member() for _ in range(40)]
+    for number, guest in enumerate(guests):
+        room.publish(KIND, b"<%d>" % number, 0.0, author=everyone[number % 2])
+        room.add(guest)
+    for guest in guests[::2]:
+        room.remove(guest)
+    for guest in guests[::4]:
+        room.add(guest)
+    room.publish(KIND, b"<40>", 0.0)
+    tick.end()
+    assert all(len(member.writes) == 1 for member in everyone[2:])
+    for number, guest in enumerate(guests):
+        heard = [*range(number + 1, 40), *([40] if number % 2 or not number % 4 else [])]
+        assert b"".join(guest.writes) == b"".join(b"<%d>" % one for one in heard)
+    assert stats.messages_delivered[KIND] == sum(b"".join(m.writes).count(b"<") for m in [*everyone, *guests])
+    assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts) == 41
+
+
+def test_an_outsider_is_not_caught_up() -> None:
+    room, _, tick, stats = make_room(3)
+    outsider = Member()
+    room.publish(KIND, b"a", 0.5)
+    room.catch_up(outsider)
+    tick.end()
+    assert outsider.writes == []
+    assert stats.messages_delivered[KIND] == 3
+
+
+@pytest.mark.parametrize("kinds", [[KIND, KIND], [KIND, "userTyping"]], ids=["plain", "with ephemeral"])
+@pytest.mark.parametrize("members", [2, 3, LARGE])
+def test_a_refused_push_drops_exactly_the_frames_of_others(members: int, kinds: list[str]) -> None:
+    room, (ann, *others), tick, stats = make_room(members, slow_clock())
+    ann.trouble, ann.takes_push = SLOW, False
+    room.publish(KIND, b"own", 0.0, author=ann)
+    for kind in kinds:
+        room.publish(kind, b"x", 0.0, author=others[0])
+    room.publish(KIND, b"own", 0.0, author=ann)
+    tick.end()
+    assert ann.writes == []
+    assert stats.messages_dropped[KIND, "slow"] == kinds.count(KIND)
+    assert stats.messages_dropped["userTyping", "slow"] == kinds.count("userTyping")
+    assert sum(stats.messages_dropped.values()) == 2
+    assert stats.messages_delivered[KIND] == 2 * (members - 1) + kinds.count(KIND) * (members - 2)
+    assert stats.messages_delivered["userTyping"] == kinds.count("userTyping") * (members - 2)
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 20, LARGE])
+def test_every_message_is_counted_once_in_both_fan_out_histograms(members: int) -> None:
+    room, everyone, tick, stats = make_room(members, slow_clock())
+    for number in range(7):
+        room.publish(KIND, b"a", number / 8, author=everyone[0])
+        if number == 3:
+            tick.end()
+    room.publish(KIND, b"b", 0.0)
+    room.catch_up(everyone[0])
+    tick.end()
+    assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts) == 8
+    assert stats.fanout_recipients.total == stats.messages_delivered[KIND] == 7 * (members - 1) + members
+
+
 actions = st.one_of(
     st.tuples(st.just("say"), st.integers(0, 4)),
     st.tuples(st.just("announce"), st.just(0)),
+    st.tuples(st.just("answer"), st.integers(0, 4)),
+    st.tuples(st.just("flush"), st.just(0)),
+    st.tuples(st.sampled_from(["", SLOW, CLOSED]), st.integers(0, 4)),
     st.tuples(st.just("leave"), st.integers(0, 4)),
     st.tuples(st.just("return"), st.integers(0, 4)),
     st.tuples(st.just("tick"), st.just(0)),
 )
 
 
-@given(st.lists(actions, max_size=40))
-def test_everyone_sees_exactly_what_was_said_while_they_were_in_in_one_order(steps: list[tuple[str, int]]) -> None:
-    room, members, tick, stats = make_room(5)
-    inside = set(range(5))
-    expected: list[list[str]] = [[] for _ in members]
-    for number, (action, who) in enumerate(steps):
-        frame = f"<{number}>"
-        if action == "say" and who in inside:
-            room.publish(KIND, frame.encode(), 0.5, author=members[who])
-            for other in inside - {who}:
-                expected[other].append(frame)
-        elif action == "announce":
-            room.publish(KIND, frame.encode(), 0.5)
-            for other in inside:
-                expected[other].append(frame)
-        elif action == "leave" and who in inside:
-            room.remove(members[who])
-            inside.remove(who)
-        elif action == "return" and who not in inside:
-            room.add(members[who])
-            inside.add(who)
-        elif action == "tick":
-            tick.end()
-    tick.end()
-    assert [b"".join(member.writes).decode() for member in members] == ["".join(frames) for frames in expected]
-    assert stats.messages_delivered[KIND] == sum(map(len, expected))
+@given(st.lists(actions, max_size=40), st.sampled_from([0, 3, SLICE_MEMBERS]))
+def test_everyone_sees_exactly_what_was_said_while_they_were_in_in_one_order(
+    steps: list[tuple[str, int]], slice_members: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("server.room.SLICE_MEMBERS", slice_members)
+        room, members, tick, stats = make_room(5, slow_clock())
+        inside = set(range(5))
+        expected: list[list[str]] = [[] for _ in members]
+        owed = 0
+        for number, (action, who) in enumerate(steps):
+            frame = f"<{number}>"
+            if action == "say" and who in inside:
+                room.publish(KIND, frame.encode(), 0.5, author=members[who])
+                for other in inside - {who}:
+                    expected[other].append(frame)
+                owed += len(inside) - 1
+            elif action == "announce":
+                room.publish(KIND, frame.encode(), 0.5)
+                for other in inside:
+                    expected[other].append(frame)
+                owed += len(inside)
+            elif action == "answer":
+                room.catch_up(members[who])
+                if who in inside and not members[who].lost:
+                    assert b"".join(members[who].writes).decode() == "".join(expected[who])
+            elif action == "leave" and who in inside:
+                room.remove(members[who])
+                inside.remove(who)
+            elif action == "return" and who not in inside:
+                room.add(members[who])
+                inside.add(who)
+            elif action == "tick":
+                tick.end()
+            elif action == "flush":
+                room.flush()
+            elif action in ("", SLOW, CLOSED):
+                members[who].trouble = action
+        tick.end()
+    for member, frames in zip(members, expected, strict=True):
+        if not member.lost:
+            assert b"".join(member.writes).decode() == "".join(frames)
+    written = sum(b"".join(member.writes).count(b"<") for member in members)
+    assert stats.messages_delivered[KIND] == written
+    assert stats.messages_delivered[KIND] + stats.messages_dropped[KIND, "closed"] == owed
+    assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts)
+    assert not room.pending
 
 
 def test_many_who_leave_in_one_tick_cost_the_others_one_write() -> None:
