@@ -95,6 +95,8 @@ class ChatServer:
             wall_ms=lambda: time.time_ns() // 1_000_000,
             call_later=loop.call_later,
             presence_threshold=settings.presence_threshold,
+            chat_rate=settings.chat_rate,
+            chat_rate_total=settings.chat_rate_total,
         )
         self._disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
         self._uploads = UploadStore(
@@ -271,7 +273,8 @@ class ChatServer:
     def _sample_rate(self) -> None:
         now = self._clock()
         self._status.rate.sample(now, self._status.received)
-        self._hub.tell_load(self._meter.measure(now, self._lag.take_worst()))
+        is_watched = bool(self._hub.watchers)
+        self._hub.tell_load(self._meter.measure(now, self._lag.take_worst(), with_rooms=is_watched))
 
     def _repeat(self, task: str, seconds: float, turn: Callable[[], None]) -> None:
         """Take a turn now, and again after each such time; one that fails is reported, and the next one comes."""

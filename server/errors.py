@@ -83,6 +83,8 @@ class ErrorCode(Enum):
     TOO_LARGE = Fault("too_large", _MALFORMED)
     NO_ROOM = Fault("no_room", "Join a room before sending to it")
     RATE_LIMITED = Fault("rate_limited", "Too many messages; this one was dropped")
+    NAME_BLANK = Fault("name_blank", "A name needs a visible character")
+    NAME_INVISIBLE = Fault("name_invisible", "A name may not have invisible or direction-changing characters")
     NAME_FIXED = Fault("name_fixed", "The name comes from the token and cannot be changed")
     RECEIVE_ONLY = Fault("receive_only", "This path only sends notifications; nothing is read here")
     UPLOAD_ACTIVE = Fault("upload_active", "An upload is already in progress on this connection")

@@ -18,6 +18,8 @@ from server import messages as wire
 from server.bus_messages import EVERYONE, WATCHERS
 from server.errors import ErrorCode, RequestError
 from server.frames import text_frame
+from server.limits import Pace
+from server.names import check_name, has_invisible, normal_form
 from server.relay import Alone
 from server.room import SLOW, Room
 
@@ -37,10 +39,22 @@ LOADS_KEPT: Final = 120
 """A newcomer among the watchers gets so many of the last reports of the server's load."""
 
 
-class Client:
-    """One chat client: its id, its name once it has one, its room while it is in one, and the way to reach it."""
+CHAT_BURST_SECONDS: Final = 2
+"""`chat` may be sent at once as often as its rate allows in so many seconds."""
 
-    __slots__ = ("client_id", "push", "room", "username", "write")
+
+class Client:
+    """One chat client and the way to reach it.
+
+    Attributes:
+        username: None until it has given one.
+        room: None while it is in none.
+        room_name: that room's name, as this client spelled it.
+        joins: rooms entered so far; tells a stay in a room from an earlier one.
+        chat_pace: of its `chat` messages; made with the first one.
+    """
+
+    __slots__ = ("chat_pace", "client_id", "joins", "push", "room", "room_name", "username", "write")
 
     def __init__(self, client_id: str, peer: Member) -> None:
         self.client_id = client_id
@@ -48,6 +62,9 @@ class Client:
         self.push = peer.push
         self.username: str | None = None
         self.room: Room | None = None
+        self.room_name = ""
+        self.joins = 0
+        self.chat_pace: Pace | None = None
 
 
 class Hub:
@@ -60,6 +77,8 @@ class Hub:
         wall_ms: wall clock in milliseconds, for timestamps in messages.
         call_later: calls back after some seconds (`loop.call_later`).
         presence_threshold: members above which a room is told of comings and goings in sum; 0: never.
+        chat_rate: `chat` messages to everyone a second from one client; 0: any number.
+        chat_rate_total: the same from all clients together.
 
     Attributes:
         relay: passes on to other nodes what happens here, and knows how many are elsewhere.
@@ -74,6 +93,8 @@ class Hub:
         wall_ms: Callable[[], int],
         call_later: Callable[[float, Callable[[], None]], object],
         presence_threshold: int,
+        chat_rate: float = 0.0,
+        chat_rate_total: float = 0.0,
     ) -> None:
         self._stats = stats
         self._tick = tick
@@ -81,10 +102,12 @@ class Hub:
         self._wall_ms = wall_ms
         self._call_later = call_later
         self._presence_threshold = presence_threshold
+        self._chat_rate = chat_rate
+        self._chat_pace = Pace(chat_rate_total, CHAT_BURST_SECONDS * chat_rate_total)
         self.relay: Relay = Alone()
-        self.rooms: dict[str, Room] = {}
-        self.everyone = self._make_room(EVERYONE)
-        self.watchers = self._make_room(WATCHERS)
+        self.rooms: dict[str, Room] = {}  # by their names in normal form
+        self.everyone = self._make_room(EVERYONE, EVERYONE)
+        self.watchers = self._make_room(WATCHERS, WATCHERS)
         self._audiences = {EVERYONE: self.everyone, WATCHERS: self.watchers}
         self._loads: deque[wire.Load] = deque(maxlen=LOADS_KEPT)
         self._effects: dict[type[wire.Message], Callable[..., None]] = {
@@ -181,16 +204,21 @@ class Hub:
         self._notify(wire.Notification(event="draining"))
 
     def _set_username(self, client: Client, message: wire.SetUsername, _received_at: float) -> None:
+        check_name(message.username, "setUsername")
         client.username = message.username
         self.reply(client, wire.UsernameSet(username=message.username))
 
     def _join_room(self, client: Client, message: wire.JoinRoom, received_at: float) -> None:
+        check_name(message.room, "joinRoom")
         self._leave(client, received_at)
-        room = self.rooms.get(message.room)
+        key = normal_form(message.room)
+        room = self.rooms.get(key)
         if room is None:
-            room = self._open(message.room)
+            room = self._open(message.room, key)
         room.add(client)
         client.room = room
+        client.room_name = message.room
+        client.joins = stay = client.joins + 1
         self._stats.room_joins += 1
         members = self.members(room)
         by_name = not self._is_coalesced(room, members)
@@ -199,20 +227,21 @@ class Hub:
             self._publish(room, joined, received_at)
         else:
             self._note_presence(room, came=1)
-        self.relay.came(room.name, client.username, by_name=by_name)
+        self.relay.came(key, client.username, by_name=by_name)
         room.catch_up(client)
-        self.relay.once_heard(room.name, lambda: self._confirm_join(client, room))
+        self.relay.once_heard(key, lambda: self._confirm_join(client, stay))
 
-    def _confirm_join(self, client: Client, room: Room) -> None:
-        """Answer once the client hears everybody, on whatever node: who is told to be in may rely on it."""
-        if client.room is room:
-            self.reply(client, wire.RoomJoined(room=room.name, user_count=self.members(room)))
+    def _confirm_join(self, client: Client, stay: int) -> None:
+        """Answer a join once the node's subscription is active, unless the client has left or joined again since."""
+        room = client.room
+        if room is not None and client.joins == stay:
+            self.reply(client, wire.RoomJoined(room=client.room_name, user_count=self.members(room)))
 
     def _leave_room(self, client: Client, _message: wire.LeaveRoom, received_at: float) -> None:
         room = client.room
         if room is not None:
             self._leave(client, received_at)
-            self.reply(client, wire.RoomLeft(room=room.name))
+            self.reply(client, wire.RoomLeft(room=client.room_name))
 
     def _chat_message(self, client: Client, message: wire.SendChatMessage, received_at: float) -> None:
         room = client.room
@@ -224,16 +253,27 @@ class Hub:
         chat = wire.ChatMessage(client.username, message.text, wall_ms())
         frame = text_frame(wire.encode(chat))
         room.publish("chatMessage", frame, received_at, client)
-        self.relay.forward(room.name, "chatMessage", frame)
+        self.relay.forward(room.key, "chatMessage", frame)
 
     def _typing(self, client: Client, _message: wire.SendTyping, received_at: float) -> None:
         room = self._room_of(client, "typing")
         self._tell(room, wire.UserTyping(user=client.username), received_at, author=client)
 
     def _chat(self, client: Client, message: wire.SendChat, received_at: float) -> None:
+        if has_invisible(message.user):
+            raise RequestError(ErrorCode.NAME_INVISIBLE, "chat")
+        if not self._may_chat(client, received_at):
+            self._stats.rate_limited["chat"] += 1
+            raise RequestError(ErrorCode.RATE_LIMITED, "chat")
         if client.room is not None:
             client.room.flush()
         self._tell(self.everyone, wire.Chat(user=message.user, text=message.text), received_at)
+
+    def _may_chat(self, client: Client, now: float) -> bool:
+        """Count a `chat`, whose cost grows with the number of clients; return whether it is within the limits."""
+        if client.chat_pace is None:
+            client.chat_pace = Pace(self._chat_rate, CHAT_BURST_SECONDS * self._chat_rate)
+        return client.chat_pace.take(now) and self._chat_pace.take(now)
 
     def _ping(self, client: Client, message: wire.Ping, _received_at: float) -> None:
         if memoryview(message.timestamp):
@@ -245,32 +285,32 @@ class Hub:
 
     def members(self, room: Room) -> int:
         """Return how many members a room has on all nodes."""
-        return len(room) + self.relay.elsewhere(room.name)
+        return len(room) + self.relay.elsewhere(room.key)
 
-    def hear(self, room_name: str, entries: list[tuple[str, bytes]]) -> None:
+    def hear(self, key: str, entries: list[tuple[str, bytes]]) -> None:
         """Publish to the members here what was said in a room elsewhere, or to EVERYONE or WATCHERS.
 
         Args:
-            room_name: where.
+            key: the room's.
             entries: kind and frame of each message.
         """
-        room = self.rooms.get(room_name)
+        room = self.rooms.get(key)
         if room is None:
-            room = self._audiences.get(room_name)
+            room = self._audiences.get(key)
         if room is not None and room.members:
             now = self._clock()
             self._tick.is_crowded = len(entries) > 1
             for kind, frame in entries:
                 room.publish(kind, frame, now)
 
-    def hear_room(self, room_name: str, *, is_open: bool) -> None:
+    def hear_room(self, key: str, *, is_open: bool) -> None:
         """Tell the watchers that a room has members elsewhere, or has them no longer, unless it has some here."""
-        if room_name not in self.rooms:
-            self._notify(wire.Notification(event="roomOpened" if is_open else "roomClosed", room=room_name))
+        if key not in self.rooms:
+            self._notify(wire.Notification(event="roomOpened" if is_open else "roomClosed", room=key))
 
-    def hear_presence(self, room_name: str, change: Change) -> None:
+    def hear_presence(self, key: str, change: Change) -> None:
         """Tell the members here who came to a room elsewhere, and who went; the relay knows of it already."""
-        room = self.rooms.get(room_name)
+        room = self.rooms.get(key)
         if room is None:
             return
         members = self.members(room)
@@ -280,9 +320,9 @@ class Hub:
             return
         now = self._clock()
         for user in change.joined:
-            self._publish(room, wire.UserJoined(user=user, room=room_name, user_count=members), now)
+            self._publish(room, wire.UserJoined(user=user, room=room.name, user_count=members), now)
         for user in change.left:
-            self._publish(room, wire.UserLeft(user=user, user_count=members, room=room_name), now)
+            self._publish(room, wire.UserLeft(user=user, user_count=members, room=room.name), now)
 
     # --- rooms ---
 
@@ -292,14 +332,14 @@ class Hub:
             raise RequestError(ErrorCode.NO_ROOM, about)
         return client.room
 
-    def _make_room(self, name: str) -> Room:
-        return Room(name, self._stats, self._tick, self._clock)
+    def _make_room(self, name: str, key: str) -> Room:
+        return Room(name, key, self._stats, self._tick, self._clock)
 
-    def _open(self, name: str) -> Room:
-        room = self.rooms[name] = self._make_room(name)
+    def _open(self, name: str, key: str) -> Room:
+        room = self.rooms[key] = self._make_room(name, key)
         self._stats.rooms_created += 1
-        self.relay.opened(name)
-        if not self.relay.elsewhere(name):
+        self.relay.opened(key)
+        if not self.relay.elsewhere(key):
             self._notify(wire.Notification(event="roomOpened", room=name))
         return room
 
@@ -317,10 +357,10 @@ class Hub:
         elif room:
             left = wire.UserLeft(user=client.username, user_count=members, room=room.name)
             self._publish(room, left, received_at)
-        self.relay.went(room.name, client.username, by_name=by_name)
+        self.relay.went(room.key, client.username, by_name=by_name)
         if not room:
-            del self.rooms[room.name]
-            self.relay.closed(room.name)
+            del self.rooms[room.key]
+            self.relay.closed(room.key)
             if not members:
                 self._notify(wire.Notification(event="roomClosed", room=room.name))
 
@@ -346,7 +386,7 @@ class Hub:
         kind = wire.TYPE_OF[type(message)]
         frame = text_frame(wire.encode(message))
         room.publish(kind, frame, received_at, author)
-        self.relay.forward(room.name, kind, frame)
+        self.relay.forward(room.key, kind, frame)
 
     def _publish(self, room: Room, message: wire.Message, received_at: float) -> None:
         room.publish(wire.TYPE_OF[type(message)], text_frame(wire.encode(message)), received_at)

@@ -10,6 +10,7 @@ import jwt
 from jwt import PyJWKSet
 
 from server.errors import SettingsError
+from server.names import objection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,7 @@ class Identity:
         except jwt.PyJWTError:
             return None
         name = claims["sub"]
-        usable = 1 <= len(name) <= _LONGEST_NAME and name.isprintable()
+        usable = 1 <= len(name) <= _LONGEST_NAME and objection(name) is None
         return str(name) if usable else None
 
     def _key_for(self, token: str) -> Any:

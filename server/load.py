@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 from server import messages as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sized
+    from collections.abc import Mapping
 
+    from server.room import Room
     from server.stats import ServerStats
 
 LARGEST_ROOMS: Final = 8
@@ -22,20 +23,26 @@ class LoadMeter:
 
     Args:
         stats: its counts.
-        rooms: its rooms by name.
+        rooms: its rooms.
         now: when it started.
     """
 
     __slots__ = ("_at", "_delivered", "_received", "_rooms", "_started_at", "_stats")
 
-    def __init__(self, stats: ServerStats, rooms: Mapping[str, Sized], now: float) -> None:
+    def __init__(self, stats: ServerStats, rooms: Mapping[str, Room], now: float) -> None:
         self._stats = stats
         self._rooms = rooms
         self._started_at = self._at = now
         self._received = self._delivered = 0
 
-    def measure(self, now: float, loop_lag: float) -> wire.Load:
-        """Return what happened since the last call; `loop_lag` is the worst since then."""
+    def measure(self, now: float, loop_lag: float, *, with_rooms: bool = True) -> wire.Load:
+        """Return what happened since the last call.
+
+        Args:
+            now: the time.
+            loop_lag: the worst since then.
+            with_rooms: whether to look through all rooms for the largest: thousands of them take milliseconds.
+        """
         stats = self._stats
         received = sum(stats.messages_received.values())
         delivered = sum(stats.messages_delivered.values()) - stats.messages_delivered[_LOAD]  # not what watching adds
@@ -48,10 +55,11 @@ class LoadMeter:
             deliveries_per_second=round((delivered - self._delivered) / seconds, 1),
             heartbeat_kills=stats.heartbeat_kills,
             loop_lag=round(loop_lag, 5),
-            largest_rooms=tuple(
-                wire.RoomSize(name, len(room))
-                for name, room in nlargest(LARGEST_ROOMS, self._rooms.items(), key=lambda item: len(item[1]))
-            ),
+            largest_rooms=self._largest_rooms() if with_rooms else (),
         )
         self._at, self._received, self._delivered = now, received, delivered
         return load
+
+    def _largest_rooms(self) -> tuple[wire.RoomSize, ...]:
+        largest = nlargest(LARGEST_ROOMS, self._rooms.values(), key=len)
+        return tuple(wire.RoomSize(room.name, len(room)) for room in largest)

@@ -71,35 +71,26 @@ class Batch:
 
     Attributes:
         pending: members that have not got theirs.
-        owed: deliveries by kind; who was served ahead is not in it.
-        missed: of these, the ones that could not be made.
+        missed: kinds of the messages that could not be delivered, one for each.
     """
 
-    __slots__ = ("_ahead", "_data", "_left_out", "entries", "missed", "owed", "pending")
+    __slots__ = ("_ahead", "_data", "_left_out", "entries", "missed", "pending")
 
     def __init__(self, entries: list[Entry], members: dict[Member, None], ahead: dict[Member, int]) -> None:
         self.entries = entries
         self.pending = members
-        self.owed: dict[str, int] = {}
         self.missed: list[str] = []
         self._ahead = ahead
         self._data = b"".join([frame for frame, _, _, _ in entries])
         self._left_out: dict[Member, list[tuple[int, int]]] = {}  # spans of the data that a member does not get
-        served: list[int] = []
         if ahead:
             starts = list(accumulate([len(frame) for frame, _, _, _ in entries], initial=0))
             self._left_out = {member: [(0, starts[count])] for member, count in ahead.items()}
-            served = sorted(ahead.values())
         start = 0
-        for number, (frame, kind, _, author) in enumerate(entries):
+        for number, (frame, _, _, author) in enumerate(entries):
             stop = start + len(frame)
-            recipients = len(members)
-            if served:
-                recipients -= len(served) - bisect_right(served, number)
-            if author is not None and number >= ahead.get(author, 0):
+            if author is not None and (not ahead or number >= ahead.get(author, 0)):
                 self._left_out.setdefault(author, []).append((start, stop))
-                recipients -= author in members
-            self.owed[kind] = self.owed.get(kind, 0) + recipients
             start = stop
 
     def data_for(self, member: Member) -> bytes:
@@ -111,12 +102,24 @@ class Batch:
         """Return the entries that a member is to get."""
         return [entry for entry in self.entries[self._ahead.get(member, 0) :] if entry[3] is not member]
 
+    def recipients(self, members: dict[Member, None]) -> list[int]:
+        """Return how many of the members get each entry."""
+        ahead = self._ahead
+        served = sorted(ahead.values())
+        return [
+            len(members)
+            - (len(served) - bisect_right(served, number))
+            - (author in members and number >= ahead.get(author, 0))
+            for number, (_, _, _, author) in enumerate(self.entries)
+        ]
+
 
 class Room:
     """Members in the order they came, and what they are to be told at the end of this tick.
 
     Args:
-        name: for the messages and the hub's index.
+        name: as members are told of it.
+        key: its name in normal form, under which it is known here and on other nodes.
         stats: deliveries, drops and fan-out histograms are counted here.
         tick: at its end the outbox is flushed.
         clock: monotonic seconds.
@@ -128,9 +131,11 @@ class Room:
         "_clock",
         "_is_going",
         "_outbox",
+        "_owed",
         "_stats",
         "_tick",
         "joined",
+        "key",
         "left",
         "members",
         "name",
@@ -139,11 +144,13 @@ class Room:
     def __init__(
         self,
         name: str,
+        key: str,
         stats: ServerStats,
         tick: Tick,
         clock: Callable[[], float],
     ) -> None:
         self.name = name
+        self.key = key
         self.members: dict[Member, None] = {}
         self.joined = self.left = 0  # comings and goings that the room is still to be told of, in one notice
         self._stats = stats
@@ -152,6 +159,7 @@ class Room:
         self._outbox: list[Entry] = []
         self._ahead: dict[Member, int] = {}  # members that need not get the first entries of the outbox, and how many
         self._batch: Batch | None = None  # of a large room, under way in slices; the outbox follows it
+        self._owed: list[int] = []  # deliveries of each of its entries
         self._is_going = False  # whether the next slice is scheduled
 
     def __len__(self) -> int:
@@ -229,44 +237,36 @@ class Room:
             data = b"".join([frame for frame, _, _, _ in entries])
             trouble = member.write(data)
             missed = self._deliver_in_trouble(entries, data, member, trouble) if trouble else []
-            self._count_delivered(Counter([kind for _, kind, _, _ in entries]), missed)
+            self._count_delivered(entries, [1] * len(entries), missed)
 
     def _flush_at_once(self) -> None:
-        outbox = self._outbox
-        members = self.members
-        if self._ahead or (len(outbox) > 1 and len({author for _, _, _, author in outbox}) > 1):
-            batch = self._cut(members)
-            for member in members:
-                self._deliver(batch, member)
-            self._count_delivered(batch.owed, batch.missed)
-            self._observe(outbox)
-            return
-        # As in a small room, and in a quiet one: nobody needs a join of its own.
+        outbox, ahead, members = self._outbox, self._ahead, self.members
         self._outbox = []
         data, _, _, author = outbox[0]
-        if len(outbox) > 1:
-            data = b"".join([frame for frame, _, _, _ in outbox])
-        missed = []
-        for member in members:
-            if member is not author:
-                write = member.write
-                if trouble := write(data):
-                    missed += self._deliver_in_trouble(outbox, data, member, trouble)
-        recipients = len(members) - (author in members)
-        delivered = self._stats.messages_delivered
-        if missed:
-            self._count_delivered({kind: recipients * n for kind, n in Counter(e[1] for e in outbox).items()}, missed)
+        missed: list[str] = []
+        if ahead or (len(outbox) > 1 and len({author for _, _, _, author in outbox}) > 1):
+            self._ahead = {}
+            batch = Batch(outbox, members, ahead)
+            for member in members:
+                self._deliver(batch, member)
+            missed = batch.missed
+        else:  # as in a small room, and in a quiet one: nobody needs a join of its own
+            if len(outbox) > 1:
+                data = b"".join([frame for frame, _, _, _ in outbox])
+            for member in members:
+                if member is not author:
+                    write = member.write
+                    if trouble := write(data):
+                        missed += self._deliver_in_trouble(outbox, data, member, trouble)
+        if ahead:
+            self._count_delivered(outbox, batch.recipients(members), missed)
+        elif missed:
+            self._count_delivered(outbox, [len(members) - (entry[3] in members) for entry in outbox], missed)
         else:
-            for _, kind, _, _ in outbox:
-                delivered[kind] += recipients
+            delivered = self._stats.messages_delivered
+            for _, kind, _, author in outbox:
+                delivered[kind] += len(members) - (author in members)
         self._observe(outbox)
-
-    def _cut(self, members: dict[Member, None]) -> Batch:
-        """Empty the outbox; return what is in it for the given members, those who are in now."""
-        batch = Batch(self._outbox, members, self._ahead)
-        self._outbox = []
-        self._ahead = {}
-        return batch
 
     def _go_on(self) -> None:
         """Deliver for as long as a slice may take, then let others have their turn."""
@@ -275,7 +275,9 @@ class Room:
         while self._batch is not None or self._outbox:
             batch = self._batch
             if batch is None:
-                batch = self._batch = self._cut(dict(self.members))
+                batch = self._batch = Batch(self._outbox, dict(self.members), self._ahead)
+                self._owed = batch.recipients(self.members)
+                self._outbox, self._ahead = [], {}
             while batch.pending:
                 for _ in range(min(32, len(batch.pending))):  # the clock costs as much as a fraction of a write
                     self._deliver(batch, batch.pending.popitem()[0])
@@ -284,7 +286,7 @@ class Room:
                     self._tick.at_end(self._go_on)
                     return
             self._batch = None
-            self._count_delivered(batch.owed, batch.missed)
+            self._count_delivered(batch.entries, self._owed, batch.missed)
             self._observe(batch.entries)
 
     def _deliver(self, batch: Batch, member: Member) -> None:
@@ -322,11 +324,15 @@ class Room:
             self._stats.messages_dropped[kind, reason] += 1
         return kinds
 
-    def _count_delivered(self, owed: dict[str, int], missed: list[str]) -> None:
-        """Count what was owed as delivered, less what was missed."""
-        dropped = Counter(missed)
-        for kind, count in owed.items():
-            self._stats.messages_delivered[kind] += count - dropped[kind]
+    def _count_delivered(self, entries: list[Entry], recipients: list[int], missed: list[str]) -> None:
+        """Count the deliveries of each entry, less those that were missed."""
+        delivered = self._stats.messages_delivered
+        left = Counter(missed) if missed else {}
+        for (_, kind, _, _), count in zip(entries, recipients, strict=True):
+            dropped = min(count, left.get(kind, 0)) if left else 0
+            if dropped:
+                left[kind] -= dropped
+            delivered[kind] += count - dropped
 
     def _observe(self, entries: list[Entry]) -> None:
         observe = self._stats.fanout_duration.observe

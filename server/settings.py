@@ -61,6 +61,16 @@ class Settings:
     message_rate: float = _setting(
         50.0, values.seconds, "messages a second from one client, and twice as many at once; 0: any number"
     )
+    chat_rate: float = _setting(
+        5.0,
+        values.seconds,
+        "messages of type chat, to everyone, a second from one client, twice as many at once; 0: any number",
+    )
+    chat_rate_total: float = _setting(
+        50.0,
+        values.seconds,
+        "messages of type chat, to everyone, a second from all clients, twice as many at once; 0: any number",
+    )
     allowed_origin: tuple[str, ...] = _setting(
         (), str, "Origin that may connect, * standing for any characters; repeatable; none given: all may", repeat=True
     )

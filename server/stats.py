@@ -45,7 +45,7 @@ REJECTIONS: Final = (
     "handshake_rate",
     "draining",
 )
-RATE_LIMITS: Final = ("messages", "frames")
+RATE_LIMITS: Final = ("messages", "frames", "chat")
 DROP_REASONS: Final = ("closed", "slow")
 HTTP_PATHS: Final = ("/", "/health", "/api/status", "/metrics", "other")
 HTTP_CODES: Final = (200, 400, 404, 405, 408, 413, 431, 503)

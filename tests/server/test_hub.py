@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from server import messages as wire
 from server.errors import ErrorCode, RequestError
 from server.frames import FrameSplitter
-from server.hub import Client, Hub
+from server.hub import CHAT_BURST_SECONDS, Client, Hub
+from server.relay import Alone
 from server.room import CLOSED, DIRECT_MEMBERS, SLOW
 from server.stats import ServerStats
 from server.tick import Tick
@@ -27,9 +28,11 @@ class Peer:
 
     def __init__(self) -> None:
         self.written = b""
+        self.writes = 0
         self.trouble = ""
 
     def write(self, data: bytes) -> str:
+        self.writes += 1
         if not self.trouble:
             self.written += data
         return self.trouble
@@ -41,10 +44,24 @@ class Peer:
         return ""
 
 
+class Subscribing(Alone):
+    """The relay of a node whose subscriptions take effect when a test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def once_heard(self, room: str, callback: Callable[[], None]) -> None:
+        self.waiting.append(callback)
+
+    def confirm(self) -> None:
+        """Confirm the oldest subscription."""
+        self.waiting.pop(0)()
+
+
 class World:
     """A hub, its clients, and the end of a tick when one says so."""
 
-    def __init__(self, clients: int, presence_threshold: int = 0) -> None:
+    def __init__(self, clients: int, presence_threshold: int = 0, **limits: float) -> None:
         self.stats = ServerStats()
         self.callbacks: deque[Callable[[], None]] = deque()
         self.later: list[Callable[[], None]] = []
@@ -55,14 +72,20 @@ class World:
             wall_ms=lambda: 1_700_000_000_000,
             call_later=lambda _seconds, callback: self.later.append(callback),
             presence_threshold=presence_threshold,
+            **limits,
         )
         self.peers = [Peer() for _ in range(clients)]
         self.clients = [Client(str(i), peer) for i, peer in enumerate(self.peers)]
         for client in self.clients:
             self.hub.connect(client, wire.Connected("c", 30.0, 1, 1))
 
-    def do(self, index: int, message: wire.HubMessage) -> None:
-        self.hub.handle(self.clients[index], message, 0.5)
+    def do(self, index: int, message: wire.HubMessage, at: float = 0.5) -> None:
+        self.hub.handle(self.clients[index], message, at)
+
+    def refusal(self, index: int, message: wire.HubMessage, at: float = 0.5) -> tuple[ErrorCode, str | None]:
+        with pytest.raises(RequestError) as caught:
+            self.do(index, message, at)
+        return caught.value.error, caught.value.about
 
     def end_tick(self) -> None:
         while self.callbacks:
@@ -103,9 +126,141 @@ def test_an_own_chat_is_never_overtaken_by_a_later_answer_or_room_message(client
 
 def test_speaking_without_a_room_is_refused() -> None:
     world = World(1)
-    with pytest.raises(RequestError) as caught:
-        world.do(0, wire.SendChatMessage(text="x"))
-    assert (caught.value.error, caught.value.about) == (ErrorCode.NO_ROOM, "chatMessage")
+    assert world.refusal(0, wire.SendChatMessage(text="x")) == (ErrorCode.NO_ROOM, "chatMessage")
+
+
+@pytest.mark.parametrize("clients", [100, 10_000])
+def test_answers_while_a_chat_to_everyone_waits_do_not_multiply_its_writes(clients: int) -> None:
+    world = World(clients)
+    greetings = sum(peer.writes for peer in world.peers)
+    for _ in range(50):
+        world.do(0, wire.SendChat(user="a", text="x"))
+        world.do(0, wire.Ping())
+    world.end_tick()
+    assert sum(peer.writes for peer in world.peers) - greetings <= clients + 2 * 50
+    assert [m["type"] for m in world.seen(0)[1:]] == ["chat", "pong"] * 50
+    assert [m["type"] for m in world.seen(clients - 1)[1:]] == ["chat"] * 50
+    assert world.stats.messages_delivered["chat"] == 50 * clients
+
+
+def test_a_client_may_chat_to_everyone_no_faster_than_its_rate() -> None:
+    world = World(2, chat_rate=2.0, chat_rate_total=1000.0)
+    for _ in range(2 * CHAT_BURST_SECONDS):
+        world.do(0, wire.SendChat(user="a", text="x"))
+    assert world.refusal(0, wire.SendChat(user="a", text="x")) == (ErrorCode.RATE_LIMITED, "chat")
+    world.do(1, wire.SendChat(user="b", text="another's is not held against it"))
+    assert world.refusal(0, wire.SendChat(user="a", text="x"), at=0.9)[0] is ErrorCode.RATE_LIMITED
+    world.do(0, wire.SendChat(user="a", text="x"), at=1.0)
+    assert world.stats.rate_limited["chat"] == 2
+    world.end_tick()
+    assert world.stats.messages_delivered["chat"] == 2 * (2 * CHAT_BURST_SECONDS + 2)
+
+
+def test_all_clients_together_may_chat_to_everyone_no_faster_than_the_total_rate() -> None:
+    world = World(20, chat_rate=2.0, chat_rate_total=5.0)
+    most = 5 * CHAT_BURST_SECONDS
+    for index in range(most):
+        world.do(index, wire.SendChat(user="a", text="x"))
+    for index in range(most, 20):
+        assert world.refusal(index, wire.SendChat(user="a", text="x")) == (ErrorCode.RATE_LIMITED, "chat")
+    assert world.stats.rate_limited["chat"] == 20 - most
+
+
+def test_without_rates_a_chat_is_never_refused() -> None:
+    world = World(1)
+    for _ in range(1000):
+        world.do(0, wire.SendChat(user="a", text="x"))
+    assert world.stats.rate_limited["chat"] == 0
+
+
+def joined(world: World, index: int) -> list[str]:
+    return [m["room"] for m in world.seen(index) if m["type"] == "roomJoined"]
+
+
+def test_a_join_is_confirmed_once_its_subscription_is_active() -> None:
+    world = World(1)
+    relay = world.hub.relay = Subscribing()
+    world.do(0, wire.JoinRoom(room="r"))
+    world.end_tick()
+    assert joined(world, 0) == []
+    relay.confirm()
+    assert joined(world, 0) == ["r"]
+
+
+@pytest.mark.parametrize("then", ["left", "other", "gone"])
+def test_a_join_is_not_confirmed_after_the_room_changed(then: str) -> None:
+    world = World(2)
+    relay = world.hub.relay = Subscribing()
+    world.do(1, wire.JoinRoom(room="r"))  # the room stays open
+    relay.confirm()
+    world.do(0, wire.JoinRoom(room="r"))
+    if then == "left":
+        world.do(0, wire.LeaveRoom())
+    elif then == "other":
+        world.do(0, wire.JoinRoom(room="other"))
+    else:
+        world.hub.disconnect(world.clients[0], 0.5)
+    relay.confirm()
+    assert joined(world, 0) == []
+    if then == "other":
+        relay.confirm()
+        assert joined(world, 0) == ["other"]
+
+
+def test_a_room_left_and_entered_again_is_confirmed_by_its_last_subscription_alone() -> None:
+    world = World(2)
+    relay = world.hub.relay = Subscribing()
+    world.do(1, wire.JoinRoom(room="r"))
+    relay.confirm()
+    world.do(0, wire.JoinRoom(room="r"))
+    world.do(0, wire.LeaveRoom())
+    world.do(0, wire.JoinRoom(room="r"))
+    relay.confirm()
+    assert joined(world, 0) == [], "this was the subscription of the first stay"
+    relay.confirm()
+    assert joined(world, 0) == ["r"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("   ", ErrorCode.NAME_BLANK),
+        ("\u200b", ErrorCode.NAME_BLANK),
+        ("\u3164", ErrorCode.NAME_BLANK),
+        ("\u202e", ErrorCode.NAME_BLANK),
+        ("ann\u200b", ErrorCode.NAME_INVISIBLE),
+        ("\u202eann", ErrorCode.NAME_INVISIBLE),
+    ],
+)
+def test_names_that_deceive_are_refused_with_a_reason_and_change_nothing(name: str, error: ErrorCode) -> None:
+    world = World(1)
+    world.do(0, wire.SetUsername(username="ann"))
+    world.do(0, wire.JoinRoom(room="r"))
+    assert world.refusal(0, wire.SetUsername(username=name)) == (error, "setUsername")
+    assert world.refusal(0, wire.JoinRoom(room=name)) == (error, "joinRoom")
+    assert world.clients[0].username == "ann"
+    assert list(world.hub.rooms) == ["r"]
+    if error is ErrorCode.NAME_INVISIBLE:
+        assert world.refusal(0, wire.SendChat(user=name, text="x")) == (error, "chat")
+
+
+def test_a_room_is_one_however_its_name_is_spelled_and_each_is_answered_in_its_own_spelling() -> None:
+    world = World(3)
+    spellings = ["caf\u00e9", "cafe\u0301", " caf\u00e9  "]
+    for index, spelling in enumerate(spellings):
+        world.do(index, wire.SetUsername(username=spelling))
+        world.do(index, wire.JoinRoom(room=spelling))
+    world.end_tick()
+    assert len(world.hub.rooms) == 1
+    for index, spelling in enumerate(spellings):
+        assert {"type": "usernameSet", "username": spelling} in world.seen(index)
+        assert {"type": "roomJoined", "room": spelling, "userCount": index + 1} in world.seen(index)
+    assert world.seen(0)[-1] == {"type": "userJoined", "user": spellings[2], "room": spellings[0], "userCount": 3}
+    for index in (2, 1):
+        world.do(index, wire.LeaveRoom())
+        assert world.seen(index)[-1] == {"type": "roomLeft", "room": spellings[index]}
+    world.end_tick()
+    assert world.seen(0)[-1] == {"type": "userLeft", "user": spellings[1], "room": spellings[0], "userCount": 1}
 
 
 moves = st.lists(
@@ -138,6 +293,7 @@ def test_counts_and_membership_are_right_after_any_moves(steps: list[tuple[int, 
             answer = world.seen(index)[-1]
             assert answer == {"type": "roomJoined", "room": step, "userCount": list(where.values()).count(step)}
     world.end_tick()
+    assert world.stats.messages_dropped == dict.fromkeys(world.stats.messages_dropped, 0)
     occupied = {room for room in where.values() if room}
     assert set(world.hub.rooms) == occupied
     assert {name: len(room) for name, room in world.hub.rooms.items()} == {

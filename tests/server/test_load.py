@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
 from server.load import LARGEST_ROOMS, LoadMeter
 from server.messages import RoomSize
 from server.stats import ServerStats
+
+if TYPE_CHECKING:
+    from server.room import Room
+
+
+class OfSize:
+    """A room of which only name and size matter."""
+
+    def __init__(self, size: int) -> None:
+        self.name = f"Room {size}"
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+
+class Unwalked(dict[str, "Room"]):
+    """Rooms that must not be walked through."""
+
+    def _walk(self, *_arguments: Any) -> NoReturn:
+        raise AssertionError("looked through all rooms")
+
+    __iter__ = items = values = keys = _walk
 
 
 def test_rates_are_those_since_the_last_time() -> None:
@@ -21,11 +46,18 @@ def test_rates_are_those_since_the_last_time() -> None:
 
 
 def test_the_largest_rooms_come_first_and_are_few() -> None:
-    rooms = {f"room {size}": range(size) for size in range(1, 100)}
+    rooms = {f"room {size}": cast("Room", OfSize(size)) for size in range(1, 100)}
     load = LoadMeter(ServerStats(), rooms, now=0.0).measure(1.0, 0.0)
     assert load.rooms == 99
-    assert load.largest_rooms[0] == RoomSize("room 99", 99)
+    assert load.largest_rooms[0] == RoomSize("Room 99", 99)
     assert len(load.largest_rooms) == LARGEST_ROOMS
+
+
+def test_while_nobody_watches_no_room_is_looked_at() -> None:
+    rooms = Unwalked()
+    rooms["a"] = cast("Room", OfSize(1))
+    load = LoadMeter(ServerStats(), rooms, now=0.0).measure(1.0, 0.0, with_rooms=False)
+    assert (load.rooms, load.largest_rooms) == (1, ())
 
 
 def test_two_looks_at_the_same_moment_divide_by_no_zero() -> None:

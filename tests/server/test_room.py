@@ -70,7 +70,7 @@ def make_room(
     tick, stats = EndedByHand(), ServerStats()
     stats.messages_delivered = Rising(stats.messages_delivered)
     stats.messages_dropped = Rising(stats.messages_dropped)
-    room = Room("r", stats, tick, clock)
+    room = Room("r", "r", stats, tick, clock)
     everyone = [Member() for _ in range(members)]
     for member in everyone:
         room.add(member)
@@ -343,65 +343,91 @@ def test_every_message_is_counted_once_in_both_fan_out_histograms(members: int) 
     assert stats.fanout_recipients.total == stats.messages_delivered[KIND] == 7 * (members - 1) + members
 
 
-actions = st.one_of(
-    st.tuples(st.just("say"), st.integers(0, 4)),
-    st.tuples(st.just("announce"), st.just(0)),
-    st.tuples(st.just("answer"), st.integers(0, 4)),
-    st.tuples(st.just("flush"), st.just(0)),
-    st.tuples(st.sampled_from(["", SLOW, CLOSED]), st.integers(0, 4)),
-    st.tuples(st.just("leave"), st.integers(0, 4)),
-    st.tuples(st.just("return"), st.integers(0, 4)),
-    st.tuples(st.just("tick"), st.just(0)),
+class Story:
+    """What is done to a room of five, and what each of them should see of it."""
+
+    def __init__(self) -> None:
+        self.room, self.members, self.tick, self.stats = make_room(5, slow_clock())
+        self.inside = set(range(5))
+        self.expected: list[list[str]] = [[] for _ in self.members]
+        self.owed = self.said = 0
+
+    def say(self, who: int) -> None:
+        if who in self.inside:
+            self._publish(who, self.members[who])
+
+    def announce(self, _who: int) -> None:
+        self._publish(None, None)
+
+    def answer(self, who: int) -> None:
+        self.room.catch_up(self.members[who])
+        if who in self.inside:
+            self.check(who)
+
+    def leave(self, who: int) -> None:
+        if who in self.inside:
+            self.room.remove(self.members[who])
+            self.inside.remove(who)
+
+    def come_back(self, who: int) -> None:
+        if who not in self.inside:
+            self.room.add(self.members[who])
+            self.inside.add(who)
+
+    def flush(self, _who: int) -> None:
+        self.room.flush()
+
+    def end_tick(self, _who: int = 0) -> None:
+        self.tick.end()
+
+    def fall_behind(self, who: int) -> None:
+        self.members[who].trouble = SLOW
+
+    def recover(self, who: int) -> None:
+        self.members[who].trouble = ""
+
+    def vanish(self, who: int) -> None:
+        self.members[who].trouble = CLOSED
+
+    def check(self, who: int) -> None:
+        member = self.members[who]
+        if not member.lost:
+            assert b"".join(member.writes).decode() == "".join(self.expected[who])
+
+    def _publish(self, author: int | None, member: Member | None) -> None:
+        frame = f"<{self.said}>"
+        self.said += 1
+        self.room.publish(KIND, frame.encode(), 0.5, author=member)
+        for other in self.inside - {author}:
+            self.expected[other].append(frame)
+            self.owed += 1
+
+
+deeds = st.sampled_from(
+    [
+        *(Story.say, Story.announce, Story.answer, Story.leave, Story.come_back),
+        *(Story.flush, Story.end_tick, Story.fall_behind, Story.recover, Story.vanish),
+    ]
 )
 
 
-@given(st.lists(actions, max_size=40), st.sampled_from([0, 3, SLICE_MEMBERS]))
+@given(st.lists(st.tuples(deeds, st.integers(0, 4)), max_size=40), st.sampled_from([0, 3, SLICE_MEMBERS]))
 def test_everyone_sees_exactly_what_was_said_while_they_were_in_in_one_order(
-    steps: list[tuple[str, int]], slice_members: int
+    steps: list[tuple[Callable[[Story, int], None], int]], slice_members: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("server.room.SLICE_MEMBERS", slice_members)
-        room, members, tick, stats = make_room(5, slow_clock())
-        inside = set(range(5))
-        expected: list[list[str]] = [[] for _ in members]
-        owed = 0
-        for number, (action, who) in enumerate(steps):
-            frame = f"<{number}>"
-            if action == "say" and who in inside:
-                room.publish(KIND, frame.encode(), 0.5, author=members[who])
-                for other in inside - {who}:
-                    expected[other].append(frame)
-                owed += len(inside) - 1
-            elif action == "announce":
-                room.publish(KIND, frame.encode(), 0.5)
-                for other in inside:
-                    expected[other].append(frame)
-                owed += len(inside)
-            elif action == "answer":
-                room.catch_up(members[who])
-                if who in inside and not members[who].lost:
-                    assert b"".join(members[who].writes).decode() == "".join(expected[who])
-            elif action == "leave" and who in inside:
-                room.remove(members[who])
-                inside.remove(who)
-            elif action == "return" and who not in inside:
-                room.add(members[who])
-                inside.add(who)
-            elif action == "tick":
-                tick.end()
-            elif action == "flush":
-                room.flush()
-            elif action in ("", SLOW, CLOSED):
-                members[who].trouble = action
-        tick.end()
-    for member, frames in zip(members, expected, strict=True):
-        if not member.lost:
-            assert b"".join(member.writes).decode() == "".join(frames)
-    written = sum(b"".join(member.writes).count(b"<") for member in members)
-    assert stats.messages_delivered[KIND] == written
-    assert stats.messages_delivered[KIND] + stats.messages_dropped[KIND, "closed"] == owed
-    assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts)
-    assert not room.pending
+        story = Story()
+        for deed, who in steps:
+            deed(story, who)
+        story.end_tick()
+    for who in range(5):
+        story.check(who)
+    stats = story.stats
+    assert stats.messages_delivered[KIND] == sum(b"".join(member.writes).count(b"<") for member in story.members)
+    assert stats.messages_delivered[KIND] + stats.messages_dropped[KIND, "closed"] == story.owed
+    assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts) == story.said
+    assert not story.room.pending
 
 
 def test_many_who_leave_in_one_tick_cost_the_others_one_write() -> None:
