@@ -1,7 +1,7 @@
 # One image for the server and for Locust; what runs in it is compose.yaml's business.
 FROM python:3.13.5-slim-bookworm
 
-RUN useradd --create-home --uid 10001 stampede && install --directory --owner=stampede /srv/stampede/uploads
+RUN groupadd --gid 10001 stampede && useradd --create-home --uid 10001 --gid 10001 stampede && install --directory --owner=stampede /srv/stampede/uploads
 WORKDIR /srv/stampede
 
 COPY pyproject.toml constraints.txt README.md LICENSE ./
@@ -12,6 +12,7 @@ COPY capacity capacity
 COPY benchmarks benchmarks
 RUN pip install --no-cache-dir --constraint constraints.txt --editable .
 
-USER stampede
+# By number: with a name Kubernetes cannot tell that it is not root (runAsNonRoot).
+USER 10001:10001
 EXPOSE 8080 8089 5557 9646
 CMD ["python", "-m", "server", "--host", "0.0.0.0"]

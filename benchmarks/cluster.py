@@ -14,7 +14,6 @@ import re
 import sys
 import tempfile
 import time
-import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -27,6 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks._driver import Herd, Load
 from benchmarks._turns import cpu_seconds, in_turns, spent_per_delivery
+from benchmarks.direct import urlopen
 from benchmarks.fanout import pinned, separate_cpus
 from benchmarks.instrumentation import interval
 from benchmarks.peers import PeerError, running, stampede_command
@@ -178,7 +178,7 @@ def _server(workers: int, cpu: int | None) -> Iterator[Server]:
         discovery = _DISCOVERY.search(server.process.stdout.readline())
         if discovery is None:
             raise PeerError("the server did not say where its workers' metrics are")
-        with urllib.request.urlopen(discovery[0]) as answer:  # noqa: S310 - our own server
+        with urlopen(discovery[0]) as answer:
             pages = tuple(f"http://{target}/metrics" for group in json.load(answer) for target in group["targets"])
         children = psutil.Process(server.process.pid).children()
         bus = tuple(child.pid for child in children if child.name() == _NATS)
@@ -186,7 +186,7 @@ def _server(workers: int, cpu: int | None) -> Iterator[Server]:
 
 
 def _read(page: str, metric: str) -> float:
-    with urllib.request.urlopen(page) as answer:  # noqa: S310 - our own server
+    with urlopen(page) as answer:
         families = text_string_to_metric_families(answer.read().decode())
         return sum(sample.value for family in families for sample in family.samples if sample.name == metric)
 

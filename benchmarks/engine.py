@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 import urllib.error
-import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks._turns import cpu_seconds
+from benchmarks.direct import urlopen
 from benchmarks.peers import ROOT, PeerError, running, stampede_command
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _herd(url: str, load: Load, core: int) -> Iterator[tuple[subprocess.Popen[by
 def _page(port: int) -> dict[str, float]:
     """Return the plain samples of the exporter; none while it does not answer."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             page = answer.read().decode()
     except (urllib.error.URLError, ConnectionError):
         return {}
@@ -128,7 +128,7 @@ def _page(port: int) -> dict[str, float]:
 
 def _members(url: str) -> float:
     """Return how many joins the server has counted."""
-    with urllib.request.urlopen(url.replace("ws://", "http://") + "/metrics", timeout=30) as answer:  # noqa: S310 - ours
+    with urlopen(url.replace("ws://", "http://") + "/metrics", timeout=30) as answer:
         for line in answer:
             if line.startswith(b"chat_room_joins_total "):
                 return float(line.split()[1])

@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks._driver import Herd, Load
 from benchmarks._turns import cpu_per_delivery, in_turns
+from benchmarks.direct import urlopen
 from benchmarks.fanout import pinned, separate_cpus
 from benchmarks.peers import PeerError, running, stampede_command
 
@@ -107,7 +108,7 @@ def _scrape(url: str, name: str, scrapes: int) -> Scrapes:
     count, total, within = _read(url)
     for _ in range(scrapes):
         headers = {"Accept": _ACCEPTS[name], "Accept-Encoding": "gzip"}
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:  # noqa: S310 - ours
+        with urlopen(urllib.request.Request(url, headers=headers)) as answer:  # noqa: S310 - our own server
             answer.read()
     after = _read(url)
     # The page shows the scrapes before it: the first reading is the one that is counted too much.
@@ -117,7 +118,7 @@ def _scrape(url: str, name: str, scrapes: int) -> Scrapes:
 
 def _read(url: str) -> tuple[float, float, float]:
     """Return the number of scrapes so far, the seconds that they took, and how many kept to the goal."""
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own server
+    with urlopen(url) as answer:
         page = answer.read().decode()
     values = {
         sample.name + sample.labels.get("le", ""): sample.value

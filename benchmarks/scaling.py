@@ -16,7 +16,6 @@ import os
 import sys
 import tempfile
 import time
-import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +30,7 @@ from benchmarks._driver import Herd, Load
 from benchmarks._nats import Nats, carrying, entry_bytes, nats
 from benchmarks._turns import cpu_seconds
 from benchmarks._wire import DisconnectedError
+from benchmarks.direct import urlopen
 from benchmarks.peers import PeerError, Running, running, stampede_command
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def _chat(url: str, crowd: Crowd, ready: Event, ended: Event) -> None:
 
 
 def _page(server: Running) -> dict[str, int]:
-    with urllib.request.urlopen(server.url.replace("ws://", "http://") + "/metrics") as answer:  # noqa: S310 - our own server
+    with urlopen(server.url.replace("ws://", "http://") + "/metrics") as answer:
         text = answer.read().decode()
     found: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
@@ -239,7 +239,7 @@ def _page(server: Running) -> dict[str, int]:
 
 
 def _told(bus: Nats) -> dict[str, int]:
-    with urllib.request.urlopen(f"{bus.monitor}/varz") as answer:  # noqa: S310 - our own server
+    with urlopen(f"{bus.monitor}/varz") as answer:
         told = json.load(answer)
     return {
         "in": told["in_msgs"],

@@ -14,7 +14,6 @@ import signal
 import sys
 import tempfile
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from capacity.children import Children
 from capacity.errors import CapacityError, ExitCode, StoppedError, UsageError
 from capacity.processes import free_port
+from capacity.web import HttpError, ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,8 +146,9 @@ class Stack:
 
 
 def _answers(url: str) -> bool | None:
-    with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=_LOOK_S) as answer:  # noqa: S310 - loopback
-        return bool(answer.status == 200) or None
+    with contextlib.suppress(HttpError):
+        ask(url, timeout_s=_LOOK_S)
+        return True
     return None
 
 

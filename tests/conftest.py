@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytest_plugins = ["tests.metrics.fixtures", "tests.peers.fixtures", "tests.web.fixtures"]
+
+# Nothing on this machine is behind a proxy, whatever the environment names: not for tests, nor for their children.
+LOCAL = "localhost,127.0.0.1,::1"
+EXCEPTED = ",".join(filter(None, (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), LOCAL)))
+os.environ |= {"no_proxy": EXCEPTED, "NO_PROXY": EXCEPTED}
 
 # A test never fails because the machine is slow.
 settings.register_profile(

@@ -18,11 +18,11 @@ import sysconfig
 import tempfile
 import time
 import urllib.parse
-import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from benchmarks.direct import urlopen
 from capacity.errors import CapacityError, ExitCode, RunError
 from capacity.processes import ChildProcess
 from tests.cluster.hosts import Host, Switch, inside, problem
@@ -119,7 +119,7 @@ class Demo:
     def ask(self, query: str) -> dict[str, float]:
         """Return what Prometheus answers, by host."""
         url = f"{self.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - ours
+        with urlopen(url, timeout=10) as answer:
             found = json.load(answer)["data"]["result"]
         names = {self.address(name): name for name in _NAMES}
         return {names[one["metric"]["instance"].partition(":")[0]]: float(one["value"][1]) for one in found}
@@ -180,7 +180,7 @@ def _between(text: str, first: str, last: str) -> str:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - ours
+        with urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

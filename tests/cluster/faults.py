@@ -14,12 +14,12 @@ import sys
 import threading
 import time
 import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from benchmarks.direct import urlopen
 from tests.cluster.conftest import Nats
 from tests.cluster.hosts import Host, Switch, inside, problem
 from tests.cluster.storm import PATIENCE_SECONDS, Storm
@@ -131,7 +131,7 @@ class Health:
     def _look(self) -> None:
         while not self._ended.wait(_LOOK_SECONDS):
             try:
-                with urllib.request.urlopen(self._url, timeout=1) as answer:  # noqa: S310 - our own
+                with urlopen(self._url, timeout=1) as answer:
                     status = answer.status
             except urllib.error.HTTPError as refusal:
                 status = refusal.code

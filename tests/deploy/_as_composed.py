@@ -16,7 +16,6 @@ import tempfile
 import time
 import urllib.error
 import urllib.parse
-import urllib.request
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 import yaml
 
+from benchmarks.direct import urlopen
 from tests.cluster.conftest import BINARY
 from tests.deploy.conftest import Balancer, haproxy
 from tests.tables import ROOT
@@ -122,7 +122,7 @@ def _over(source: Path, target: str) -> list[str]:
 
 def _fetch(url: str) -> bytes:
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - loopback
+        with urlopen(url, timeout=PATIENCE_SECONDS) as answer:
             return bytes(answer.read()) or b" "
     except (OSError, urllib.error.HTTPError):
         return b""

@@ -123,8 +123,13 @@ def test_uploads_fit_their_volume(chat: dict[str, Any]) -> None:
 
 
 def test_the_user_is_the_images(chat: dict[str, Any]) -> None:
-    (uid,) = re.findall(r"useradd .*--uid (\d+)", (ROOT / "Dockerfile").read_text())
-    assert chat["securityContext"]["runAsUser"] == int(uid)
+    ((uid, gid),) = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    context = chat["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"]) == (int(uid), int(gid))
+
+
+def test_no_proxy_is_believed_unless_somebody_names_it(chat: dict[str, Any]) -> None:
+    assert settings_of(chat).trusted_proxy == ()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

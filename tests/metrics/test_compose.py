@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +21,8 @@ from tests.tables import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.processes import RunningServer
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -55,7 +59,9 @@ def test_images_of_others_are_pinned_in_the_dockerfile_too() -> None:
     assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == re.findall(
         r"^FROM (python:\d+\.\d+\.\d+-slim-\w+)", DOCKERFILE, re.MULTILINE
     )
-    assert "USER stampede" in DOCKERFILE, "nothing runs as root"
+    (user,) = re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE)
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user), "nothing runs as root, and Kubernetes can tell"
+    assert "--uid {} --gid {} stampede".format(*user.split(":")) in DOCKERFILE
 
 
 def test_no_password_is_left_open_and_only_the_chat_is_open_to_others() -> None:
@@ -94,11 +100,46 @@ def test_prometheus_is_configured_as_for_load_tests_but_for_its_targets() -> Non
 
 def test_the_servers_share_a_bus_and_believe_the_balancer() -> None:
     settings = parse(SERVICES["server"]["command"].removeprefix("python -m server ").split(), {})
-    (subnet,) = COMPOSE["networks"]["default"]["ipam"]["config"]
-    assert [str(network) for network in settings.trusted_proxy] == [subnet["subnet"]]
+    assert all(network.is_private for network in settings.trusted_proxy)
+    for balancer in ("172.17.0.5", "172.31.255.9", "192.168.240.3", "10.1.2.3"):  # what engines choose
+        assert any(ip_address(balancer) in network for network in settings.trusted_proxy)
+    assert "ports" not in SERVICES["server"], "clients come through the balancer alone"
     assert settings.nats == "nats://nats:4222"
     assert SERVICES["balancer"]["environment"]["BALANCER_SERVERS"] == f"server:{settings.port}"
     assert "ws://balancer:8080" in SERVICES["locust-master"]["command"]
+
+
+def test_projects_of_two_checkouts_have_no_network_or_name_in_common() -> None:
+    assert "networks" not in COMPOSE, "a fixed subnet can be had once"
+    assert "name" not in COMPOSE
+    assert not [name for name, service in SERVICES.items() if {"container_name", "networks"} & set(service)]
+
+
+@pytest.mark.parametrize("name", ["server", "locust-master"])
+def test_a_health_check_does_not_go_through_a_proxy(name: str, server: RunningServer) -> None:
+    command, *arguments = SERVICES[name]["healthcheck"]["test"][1:]
+    assert command == "python"
+    port = server.url.rsplit(":", 1)[1]
+    here = [re.sub(r"\b80[0-9]{2}\b", port, argument) for argument in arguments]
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY", "all_proxy"), "http://127.0.0.1:1")
+    clean = {key: value for key, value in os.environ.items() if key.lower() != "no_proxy"}
+
+    def check(arguments: list[str]) -> int:
+        return subprocess.run(
+            [sys.executable, *arguments], env=clean | proxies, capture_output=True, check=False
+        ).returncode
+
+    assert check(here) == 0
+    assert check([argument.replace("/health", "/").replace("'/'", "'/nothing'") for argument in here]) == 1
+    server.stop()
+    assert check(here) == 1
+
+
+def test_health_checks_by_wget_go_through_no_proxy_either() -> None:
+    checks = [service["healthcheck"]["test"] for service in SERVICES.values()]
+    by_wget = [check for check in checks if "wget" in check]
+    assert len(by_wget) == 4
+    assert all(check[1:4] == ["wget", "-Y", "off"] for check in by_wget)  # as BusyBox calls it
 
 
 def test_prometheus_is_given_the_configuration_that_is_mounted() -> None:

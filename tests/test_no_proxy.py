@@ -1,0 +1,73 @@
+"""What asks a server on this machine never goes through the proxy that the environment names."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.direct import urlopen
+from capacity import stack, web
+from tests.tables import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.processes import RunningServer
+
+PROXIES = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"), "http://127.0.0.1:1")
+OUTSIDE_PYTEST = ("server", "metrics", "loadtest", "capacity", "grafana", "benchmarks")
+THROUGH_PROXIES = re.compile(
+    r"urllib\.request\.urlopen|from urllib\.request import .*urlopen|import requests|import httpx"
+)
+# Each of websockets' clients takes a proxy from the environment unless told not to.
+CONNECTS = re.compile(r"from websockets\.(sync|asyncio)\.client import .*\bconnect\b")
+
+
+@pytest.fixture
+def behind_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name a proxy that nobody answers at."""
+    for name, value in PROXIES.items():
+        monkeypatch.setenv(name, value)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("behind_proxy")
+def test_the_stack_and_the_capacity_run_ask_directly(server: RunningServer) -> None:
+    url = f"{server.http}/health"
+    assert stack._answers(url) is True
+    assert web.ask(url).strip() == b"OK"
+    with urlopen(url) as answer:
+        assert answer.status == 200
+
+
+def programs() -> list[Path]:
+    """Return what runs outside of pytest, where nothing excepts this machine from proxies."""
+    of_tests = [path for path in (ROOT / "tests").rglob("*.py") if "\nif __name__ ==" in path.read_text()]
+    return [path for package in OUTSIDE_PYTEST for path in (ROOT / package).rglob("*.py")] + of_tests
+
+
+def test_no_program_asks_through_a_proxy() -> None:
+    for path in programs():
+        text = path.read_text()
+        assert not THROUGH_PROXIES.search(text), path
+        if CONNECTS.search(text):
+            assert text.count("connect(") == text.count("proxy=None"), path
+
+
+def test_tests_ask_directly_too(server: RunningServer) -> None:
+    """Load the tests' own settings where a proxy is named, then ask in the ways that tests ask."""
+    code = (
+        "import sys, tests.conftest, urllib.request; from tests.clients import ChatClient\n"
+        "urllib.request.urlopen(sys.argv[1] + '/health').close()\n"
+        "with ChatClient(sys.argv[2]) as client: client.expect('connected')"
+    )
+    clean = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
+    command = [sys.executable, "-c", code, server.http, server.url]
+    done = subprocess.run(command, cwd=ROOT, env=clean | PROXIES, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
