@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
-from loadtest._health import CANARY, LAG_LIMIT, WINDOW_SECONDS, Health, canary_lags
+import re
+
+import pytest
+
+from loadtest._health import (
+    CANARY,
+    LAG_LIMIT,
+    WINDOW_SECONDS,
+    Health,
+    Load,
+    canary_lags,
+    cause_of,
+    limits_reached,
+)
+from loadtest._machine import Usage
 from loadtest._measures import Measures
+from loadtest._own_faults import FaultKind
 
 
 class Watched:
@@ -63,3 +78,78 @@ def test_a_stall_counts_for_all_the_looks_it_swallowed() -> None:
     assert list(canary_lags(-5)) == [0]
     assert list(canary_lags(3)) == [3]
     assert list(canary_lags(3 * CANARY + 7)) == [3 * CANARY + 7, 2 * CANARY + 7, CANARY + 7, 7]
+
+
+@pytest.mark.parametrize(("samples", "problems"), [(99, 0), (100, 1)])
+def test_a_percentile_needs_a_hundred_samples(samples: int, problems: int) -> None:
+    measures = Measures()
+    for _ in range(samples):
+        measures.loop_lag.record(2 * LAG_LIMIT)
+    assert len(Health(0.0, 0.0).conclude(3.0, 0.1, measures)) == problems
+
+
+@pytest.mark.parametrize(("cpu", "over"), [(0.9499, False), (0.95, True)])
+def test_the_limit_of_cpu_is_over_it(cpu: float, over: bool) -> None:
+    assert bool(Health(0.0, 0.0).conclude(10.0, cpu * 10.0, Measures())) == over
+
+
+def test_a_run_without_length_has_used_no_cpu() -> None:
+    assert Health(1.0, 0.0).conclude(1.0, 5.0, Measures()) == []
+    assert Health(1.0, 0.0).conclude(1.5, 0.6, Measures()) == ["CPU: 120% of a core over the whole run"]
+
+
+def test_a_stall_of_one_look_counts_for_it_and_for_the_next() -> None:
+    assert list(canary_lags(CANARY)) == [CANARY, 0]
+    assert list(canary_lags(CANARY - 1)) == [CANARY - 1]
+
+
+def test_lag_is_told_in_milliseconds_with_its_window() -> None:
+    watched = Watched()
+    watched.window(send_lag=3 * LAG_LIMIT)
+    (problem,) = watched.window(send_lag=3 * LAG_LIMIT)
+    found = re.fullmatch(r"send lag: p99 (\d+) ms in the window 0:05-0:10", problem)
+    assert found is not None
+    assert 290 <= int(found[1]) <= 310
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        (Load(0.5, 2, 1.0, 0.2), "The hypervisor withheld 10% of the CPU"),
+        (Load(0.5, 2, 1.0, 0.19), "was not short of CPU"),
+        (Load(0.37, 2, 0.2), "No CPU is left on this machine (all 2 cores are busy, 37% of one with this process)"),
+        (Load(0.37, 2, 0.21), "was not short of CPU"),
+        (Load(0.5, 1, 0.0), "(its only core is busy, 50% of one with this process)"),
+        (Load(0.9, 2, 1.0), "The process fills its core, and others are free: use more --processes."),
+        (Load(0.89, 2, 1.0), "The process used 89% of a core and was not short of CPU"),
+        (Load(0.97), "The process fills its core"),
+    ],
+)
+def test_the_cause_is_the_one_that_helps(load: Load, words: str) -> None:
+    assert words in cause_of(load)
+
+
+QUOTA = Usage(throttled=1.0, quota=0.5, memory=95 << 20, memory_limit=100 << 20, tracked=95, tracked_limit=100)
+
+
+def test_limits_of_the_machine_are_named_with_their_values() -> None:
+    assert list(limits_reached(Usage(throttled=0.4), QUOTA, 10.0)) == [
+        (FaultKind.CPU_QUOTA, "0.50 cores"),
+        (FaultKind.MEMORY_LIMIT, "100 MiB"),
+        (FaultKind.CONNTRACK, "net.netfilter.nf_conntrack_max is 100"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Usage(throttled=0.5), Usage(throttled=1.0, quota=0.5)),
+        (Usage(), Usage(throttled=5.0)),
+        (Usage(), Usage(memory=94 << 20, memory_limit=100 << 20)),
+        (Usage(), Usage(memory=95 << 20)),
+        (Usage(), Usage(tracked=94, tracked_limit=100)),
+        (Usage(), Usage(tracked=95)),
+    ],
+)
+def test_a_limit_that_does_not_bind_is_not_named(before: Usage, after: Usage) -> None:
+    assert list(limits_reached(before, after, 10.0)) == []

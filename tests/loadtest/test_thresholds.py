@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from loadtest import _measures
 from loadtest._own_faults import Fault, FaultKind
 from loadtest._report import Totals
 from loadtest._summary import FAILED, INVALID, MET, Outcome, summary
-from loadtest._thresholds import Figures, Threshold, describe
+from loadtest._thresholds import Figures, Threshold, describe, figures_of
 from metrics.levels import LevelError, parse_level
 from metrics.loglinear import LogLinear
 from tests.loadtest.test_report import report
@@ -133,3 +134,53 @@ def test_a_generator_that_was_the_limit_outweighs_a_failed_threshold() -> None:
 def test_what_is_no_threshold_is_told_in_one_line(text: str) -> None:
     with pytest.raises(LevelError, match=r"^[^\n]*threshold[^\n]*$"):
         parse_level(text, "threshold")
+
+
+def test_a_window_is_the_difference_of_each_figure() -> None:
+    earlier = Figures(latencies((1, 5)), latencies((1, 5)), latencies((1, 5)), 10, 1, 2, 3, 40, 5)
+    later = Figures(latencies((3, 5)), latencies((4, 5)), latencies((6, 5)), 21, 13, 16, 20, 61, 28)
+    window = later.since(earlier)
+    assert (window.latency_intended.count, window.latency_sent.count, window.resync.count) == (2, 3, 5)
+    assert (window.expected, window.lost, window.duplicated, window.reordered) == (11, 12, 14, 17)
+    assert (window.operations, window.failures) == (21, 23)
+
+
+def test_deliveries_that_are_no_longer_expected_leave_no_negative_window() -> None:
+    assert Figures(expected=10).since(Figures(expected=15)).expected == 0
+
+
+def test_the_figures_of_a_run_are_those_of_its_reports() -> None:
+    totals = Totals([report(0), report(1)])
+    figures = figures_of(totals)
+    deliveries = totals.deliveries
+    assert (figures.expected, figures.lost) == (deliveries.expected, deliveries.lost) == (21, 5)
+    deliveries.duplicated, deliveries.reordered = 6, 7
+    again = figures_of(totals)
+    assert (again.duplicated, again.reordered) == (6, 7)
+    assert figures.latency_intended is totals.by_intended
+    assert figures.latency_sent is totals.by_sent
+    assert figures.resync is totals.times[_measures.RESYNC]
+    # Of each report: a message sent, a connection, a join; 3 connections refused and a message skipped. Deliveries
+    # are no operations.
+    assert (figures.operations, figures.failures) == (2 * 3 + 2 * 4, 2 * 4)
+
+
+def test_a_first_window_that_fails_again_with_the_rest_is_one_failed_window() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold.look(10, Figures(expected=1000, lost=20))
+    threshold.conclude(11, Figures(expected=1100, lost=40))
+    assert (threshold.judged, threshold.missed) == (1, 1)
+
+
+def test_a_first_window_that_fails_only_with_the_rest_is_a_failed_window() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold.conclude(3, Figures(expected=1000, lost=20))
+    assert (threshold.judged, threshold.missed) == (1, 1)
+
+
+def test_of_equal_windows_the_first_is_the_worst() -> None:
+    threshold = Threshold(parse_level("loss<5%"), 10)
+    threshold.look(10, Figures(expected=1000, lost=20))
+    threshold.look(20, Figures(expected=2000, lost=40))
+    assert threshold.worst is not None
+    assert (threshold.worst.start, threshold.worst.end, threshold.worst.value) == (0, 10, 0.02)

@@ -126,3 +126,9 @@ def test_the_sparse_form_survives_json_and_stays_sparse(values: list[int]) -> No
 def test_a_mapping_that_is_no_sparse_histogram_is_refused(sparse: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"log-linear|invalid literal"):
         LogLinear.from_sparse(sparse)
+
+
+def test_a_refused_mapping_is_described_and_an_empty_bucket_is_none() -> None:
+    with pytest.raises(ValueError, match=r"^not a sparse log-linear histogram$"):
+        LogLinear.from_sparse({})
+    assert LogLinear.from_sparse({"total": 0, "buckets": {"3": 0}}).count == 0
