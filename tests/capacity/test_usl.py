@@ -144,13 +144,14 @@ def test_the_band_is_the_95_percent_interval_of_the_delta_method() -> None:
     law = fitted(SPEC_SDM91)
     n = 144.0
     # The standard error by hand: the gradient of X(N) by the coefficients, numerically, through the covariance.
-    coefficients = [law.rate.value, law.sigma.value, law.kappa.value]
-    gradient = []
-    for index, value in enumerate(coefficients):
-        step = value * 1e-6
-        moved = coefficients.copy()
-        moved[index] += step
-        gradient.append((exact(*moved, n) - exact(*coefficients, n)) / step)
+    rate, sigma, kappa = law.rate.value, law.sigma.value, law.kappa.value
+    steps = (rate * 1e-6, sigma * 1e-6, kappa * 1e-6)
+    at = exact(rate, sigma, kappa, n)
+    gradient = [
+        (exact(rate + steps[0], sigma, kappa, n) - at) / steps[0],
+        (exact(rate, sigma + steps[1], kappa, n) - at) / steps[1],
+        (exact(rate, sigma, kappa + steps[2], n) - at) / steps[2],
+    ]
     variance = sum(
         gradient[row] * law._covariance[row][column] * gradient[column] for row in range(3) for column in range(3)
     )
