@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
-import os
 import platform
 import signal
 import socket
@@ -37,6 +36,7 @@ from server.http import Router
 from server.hub import Hub
 from server.identity import Identity
 from server.limits import Admission
+from server.listen import bind, in_words, url_host
 from server.load import LoadMeter
 from server.loop_lag import LoopLag
 from server.pages import RecentRate, Status, metrics_pages, pages
@@ -169,13 +169,13 @@ class ChatServer:
         if self._cluster is not None:
             await self._cluster.start()
         context = self._tls.context if self._tls is not None else None
-        port = await self._listen(self._gate, settings.port, context)
+        address = await self._listen(self._gate, settings.port, context)
         scheme = "wss" if self._tls is not None else "ws"
         who = "clients prove who they are" if settings.jwt_secret_file else "anyone may connect, under any name"
-        lines = [f"Stampede listening on {scheme}://{_bracketed(settings.host)}:{port} ({who})"]
+        lines = [f"Stampede listening on {scheme}://{address} ({who})"]
         if self._metrics_gate is not None:
-            metrics_port = await self._listen(self._metrics_gate, settings.metrics_port or 0, None)
-            lines.append(f"Metrics on http://{_bracketed(settings.host)}:{metrics_port}/metrics")
+            metrics_address = await self._listen(self._metrics_gate, settings.metrics_port or 0, None)
+            lines.append(f"Metrics on http://{metrics_address}/metrics")
         self._lag.start()
         self._repeat("heartbeat", self._wheel.resolution, self._turn_wheel)
         self._repeat("load_report", _RATE_SAMPLE_SECONDS, self._sample_rate)
@@ -249,23 +249,22 @@ class ChatServer:
     def _make_gate(self, services: Services, door: Doorkeeper) -> Gate:
         return Gate(services, door, self._wheel, self._loop, self._tick, self._admission.most + SPARE_SOCKETS)
 
-    async def _listen(self, gate: Gate, port: int, context: ssl.SSLContext | None) -> int:
-        try:
-            listener = await self._loop.create_server(
-                lambda: Visitor(gate),
-                self._settings.host,
-                port,
-                backlog=_BACKLOG,
-                ssl=context,
-                reuse_port=self._settings.reuse_port or None,
-            )
-        except (OSError, UnicodeError) as error:
-            address = f"{_bracketed(self._settings.host)}:{port}"
-            raise SettingsError(f"cannot listen on {address}: {_in_words(error)}") from None
-        self._listeners.append(listener)
-        for each in listener.sockets:  # what it accepts inherits this
+    async def _listen(self, gate: Gate, port: int, context: ssl.SSLContext | None) -> str:
+        """Listen, and return host and port as they stand in a URL."""
+        settings = self._settings
+        sockets = bind(settings.host, port, reuse_port=settings.reuse_port)
+        for each in sockets:  # what is accepted inherits this
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL)
-        return int(listener.sockets[0].getsockname()[1])
+        address = f"{url_host(settings.host, sockets[0])}:{sockets[0].getsockname()[1]}"
+        for each in sockets:
+            try:
+                listener = await self._loop.create_server(
+                    lambda: Visitor(gate), sock=each, backlog=_BACKLOG, ssl=context
+                )
+            except OSError as error:  # somebody else has begun to listen since
+                raise SettingsError(f"cannot listen on {address}: {in_words(error)}") from None
+            self._listeners.append(listener)
+        return address
 
     def _turn_wheel(self) -> None:
         self._wheel.advance(self._clock())
@@ -330,14 +329,3 @@ async def _serve(settings: Settings) -> int:
     await ended.wait()
     await server.drain(hurry)
     return 0
-
-
-def _in_words(error: OSError | UnicodeError) -> str:
-    """Return the system's own words: uvloop wraps them; a name that cannot be looked up has a number of its own."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno).lower() if error.errno > 0 else str(error.strerror)
-    return str(error)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

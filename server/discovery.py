@@ -1,22 +1,38 @@
-"""Where the workers' metrics are, for Prometheus' HTTP service discovery, and how the workers themselves fare."""
+"""Where the workers' metrics are, for Prometheus' HTTP service discovery, and how the workers themselves fare.
+
+Workers that listen on every address are told of by the address at which they are asked for: Prometheus, which reached
+this process there, reaches them there, too.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
+from contextlib import ExitStack
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
-from server.errors import SettingsError
+import structlog
+
+from server.causes import cause
+from server.listen import bind, bracketed, url_host
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from server.pages import MetricsPage
 
 _TEXT: Final = "text/plain; charset=utf-8"
+_EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - is compared with
+_SECONDS: Final = 10
+"""How long a client may take for its request."""
+
+log = structlog.get_logger()
 
 
 class WorkerState(Protocol):
@@ -49,9 +65,12 @@ class Discovery:
         render: Callable[[str, str], MetricsPage],
     ) -> None:
         class Handler(BaseHTTPRequestHandler):
+            timeout = _SECONDS
+
             def do_GET(self) -> None:
                 if self.path == "/targets":
-                    self._answer(HTTPStatus.OK, "application/json", _targets(addresses))
+                    asked_at = str(self.connection.getsockname()[0])
+                    self._answer(HTTPStatus.OK, "application/json", _targets(addresses, asked_at))
                 elif self.path == "/metrics":
                     page = render(self.headers.get("Accept", ""), "")
                     self._answer(HTTPStatus.OK, page.content_type, page.body)
@@ -74,25 +93,58 @@ class Discovery:
             def log_message(self, *_: object) -> None:
                 """Log nothing: it is asked each second."""
 
-        try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
-        except OSError as error:
-            raise SettingsError(f"cannot listen on {host}:{port}: {str(error.strerror).lower()}") from None
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self.url = f"http://{host}:{self._server.server_port}/targets"
+        sockets = bind(host, port)
+        self._servers = [_Server(each, Handler) for each in sockets]
+        self._threads = [threading.Thread(target=each.serve_forever, daemon=True) for each in self._servers]
+        self.url = f"http://{url_host(host, sockets[0])}:{sockets[0].getsockname()[1]}/targets"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        for server, thread in zip(self._servers, self._threads, strict=True):
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
 
-def _targets(addresses: Mapping[int, str]) -> bytes:
-    numbered = sorted(addresses.items())
+class _Server(ThreadingHTTPServer):
+    """Answers on a socket that is bound already."""
+
+    daemon_threads = True
+
+    def __init__(self, bound: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(bound.getsockname()[:2], handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = bound
+        with ExitStack() as stack:
+            stack.callback(bound.close)
+            self.server_activate()
+            stack.pop_all()
+
+    def handle_error(self, _request: object, _address: object) -> None:
+        """Log what went wrong with a request, unless the client has just gone."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, OSError):
+            log.error("request not answered", **cause(error))
+
+
+def _targets(addresses: Mapping[int, str], asked_at: str) -> bytes:
+    numbered = [(number, _reachable(address, asked_at)) for number, address in sorted(addresses.items())]
     return json.dumps([{"targets": [address], "labels": {"worker": str(n)}} for n, address in numbered]).encode()
+
+
+def _reachable(address: str, asked_at: str) -> str:
+    """Return an address with a host that can be connected to, in place of every address."""
+    host, _, port = address.rpartition(":")
+    return f"{_plain(asked_at)}:{port}" if host in _EVERY_ADDRESS else address
+
+
+def _plain(address: str) -> str:
+    """Return an address as it stands in a URL; one of IPv4 may come as one of IPv6."""
+    ip = ip_address(address)
+    return bracketed(str(ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else address)

@@ -37,6 +37,10 @@ _CONTENT_TYPES: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
 }
+_METRICS_ELSEWHERE: Final = (
+    "Metrics have an address of their own here (--metrics-port); the server names it when it starts. "
+    "With --workers that is /targets, which lists the addresses of all workers for Prometheus"
+)
 _RATE_SECONDS: Final = 5.0
 
 
@@ -145,6 +149,8 @@ def pages(
     answers: dict[str, Callable[[Headers], Answer]] = {"/health": health, "/api/status": api_status}
     if render_metrics is not None:
         answers |= metrics_pages(render_metrics)
+    else:
+        answers["/metrics"] = lambda _headers: plain(HTTPStatus.NOT_FOUND, _METRICS_ELSEWHERE)
     for file in WEB.iterdir():
         if file.suffix in _CONTENT_TYPES:
             path = _PAGES[file.stem] if file.suffix == ".html" else f"/{file.name}"

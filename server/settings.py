@@ -28,10 +28,12 @@ def _setting(default: object, read: Callable[[str], object], text: str, *, repea
 class Settings:
     """What can be set; durations in seconds, 0 turns a limit off."""
 
-    host: str = _setting("127.0.0.1", str, "address to listen on")
+    host: str = _setting("127.0.0.1", str, "name or address to listen on; :: is every address, IPv4 included")
     port: int = _setting(8080, values.port, "port to listen on; 0: any free one, named in the first line printed")
     metrics_port: int | None = _setting(
-        None, values.port, "serve /metrics on this port instead of the public one; 0: any free one"
+        None,
+        values.port,
+        "serve /metrics on this port instead of the public one; 0: any free one; with --workers, /targets is there",
     )
     work_per_message: float = _setting(
         0.0, values.seconds, "CPU seconds to burn for each message received: stands for an application's own work"

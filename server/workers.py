@@ -7,10 +7,10 @@ tells Prometheus where each worker's metrics are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
-import socket
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -20,9 +20,11 @@ import structlog
 from server.children import Child
 from server.discovery import Discovery
 from server.errors import SettingsError
+from server.listen import bind
 from server.private_nats import PrivateNats
 
 if TYPE_CHECKING:
+    import socket
     from asyncio.subprocess import Process
     from collections.abc import Callable, Sequence
     from pathlib import Path
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_LAST_PORT: Final = 65535
 _METRICS_LINE: Final = re.compile(r"Metrics on http://(\S+)/metrics")
 
 
@@ -65,14 +68,16 @@ class Workers:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         code: int | None
+        stack = contextlib.ExitStack()
         try:
-            with _reserved(settings.host, settings.port) as held:
-                discovery = Discovery(settings.host, settings.metrics_port or 0, self._addresses, self.children, render)
-                code = await self._start(held.getsockname()[1], folder)
-                if code is None and not self._told_to_end.is_set():
-                    self._introduce(discovery.url)
-                    with discovery:
-                        await self._told_to_end.wait()
+            held = bind(settings.host, settings.port, reuse_port=True)  # for the workers; not listened on here
+            stack.callback(_close, held)
+            discovery = self._discovery(render)
+            code = await self._start(held[0].getsockname()[1], folder)
+            if code is None and not self._told_to_end.is_set():
+                stack.enter_context(discovery)
+                self._introduce(discovery.url)
+                await self._told_to_end.wait()
         except SettingsError as error:
             print(f"stampede: {error}", file=sys.stderr)
             code = 1
@@ -80,8 +85,21 @@ class Workers:
             code = 0
         else:  # those that were told must not be told again: they would cut their clients off
             self._end_workers()
+        stack.close()
         await self._all_ended()
         return code or 0
+
+    def _discovery(self, render: Callable[[str, str], MetricsPage]) -> Discovery:
+        """Return the pages of the parent: on the port asked for, else on the one after the server's if it is free.
+
+        Prometheus' configuration names that port: it should not change with each start.
+        """
+        settings = self._settings
+        wanted = settings.metrics_port
+        if wanted is None and 0 < settings.port < _LAST_PORT:
+            with contextlib.suppress(SettingsError):
+                return Discovery(settings.host, settings.port + 1, self._addresses, self.children, render)
+        return Discovery(settings.host, wanted or 0, self._addresses, self.children, render)
 
     async def _start(self, port: int, folder: Path) -> int | None:
         """Start the bus, then the workers; return the exit code of the first that did not come up."""
@@ -168,24 +186,9 @@ class Workers:
             worker.signal(signal.SIGHUP)
 
 
-def _reserved(host: str, port: int) -> socket.socket:
-    """Return a socket that holds the port for the workers without listening on it.
-
-    Raises:
-        SettingsError: it cannot be had.
-    """
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        held = socket.socket(family)
-        try:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            held.bind(address)
-        except OSError:
-            held.close()
-            raise
-    except OSError as error:
-        raise SettingsError(f"cannot listen on {host}:{port}: {str(error.strerror).lower()}") from None
-    return held
+def _close(sockets: Sequence[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
 
 
 def _last_line(file: Path) -> str:

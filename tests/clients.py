@@ -172,7 +172,7 @@ def held(url: str, path: str = "/ws/chat", **headers: str) -> Iterator[Handshake
         **headers,
     }
     request = f"GET {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
-    with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS) as connection:
         connection.sendall(request.encode())
         received = b""
         while b"\r\n\r\n" not in received:

@@ -34,8 +34,9 @@ SERVER: dict[str, set[str]] = {
     "bus": {"bus_messages", "causes", "elsewhere", "errors", "nats_client", "supervise"},
     "children": {"causes"},
     "private_nats": {"children"},
-    "discovery": {"errors", "pages"},
-    "workers": {"children", "discovery", "errors", "pages", "private_nats", "settings"},
+    "listen": {"errors"},
+    "discovery": {"causes", "listen", "pages"},
+    "workers": {"children", "discovery", "errors", "listen", "pages", "private_nats", "settings"},
     "cluster": {"bus", "elsewhere", "hub", "node", "stats", "supervise", "tick"},
     "heartbeat": {"stats"},
     "loop_lag": {"stats"},
@@ -64,8 +65,8 @@ SERVER: dict[str, set[str]] = {
     "pages": {"", "http", "hub", "stats"},
     "app": {
         "", "causes", "cluster", "drain", "endpoints", "errors", "files", "gate", "handshake", "heartbeat", "http",
-        "hub", "identity", "lane", "limits", "load", "logs", "loop_lag", "pages", "retention", "services", "settings",
-        "stats", "supervise", "tick", "tls", "uploads", "visitor", "workers",
+        "hub", "identity", "lane", "limits", "listen", "load", "logs", "loop_lag", "pages", "retention", "services",
+        "settings", "stats", "supervise", "tick", "tls", "uploads", "visitor", "workers",
     },
     "__main__": {"app", "settings"},
 }  # fmt: skip

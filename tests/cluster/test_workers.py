@@ -7,18 +7,24 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from tests.clients import ChatClient
 from tests.loadtest.conftest import locust, web_locust  # noqa: F401 - fixtures
 from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
-from tests.processes import run_server
+from tests.ports import free_port
+from tests.processes import run_server, start_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +39,9 @@ ROOMS = 50
 class Workers:
     """A running `python -m server --workers N`."""
 
-    def __init__(self, *flags: str) -> None:
-        command = [sys.executable, "-m", "server", "--port", "0", "--drain-seconds", "0", "--log-level", "warning"]
+    def __init__(self, *flags: str, port: int = 0) -> None:
+        command = [sys.executable, "-m", "server", "--port", str(port), "--log-level", "warning"]
+        command += ["--drain-seconds", "0"]
         self.process = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.url = self._address(r"ws://\S+")
@@ -54,9 +61,10 @@ class Workers:
         """Return a page of the parent."""
         return self.get(self.discovery.replace("/targets", page))
 
-    def samples(self) -> list[dict[str, float]]:
+    def samples(self, discovery: str = "") -> list[dict[str, float]]:
         """Return each worker's metrics, found as Prometheus finds them."""
-        targets = [target for group in json.loads(self.get(self.discovery)) for target in group["targets"]]
+        groups = json.loads(self.get(discovery or self.discovery))
+        targets = [target for group in groups for target in group["targets"]]
         return [series(self.get(f"http://{target}/metrics")) for target in targets]
 
     def children(self) -> list[psutil.Process]:
@@ -147,6 +155,87 @@ def test_the_first_line_comes_when_all_workers_are_up() -> None:
         assert series(running.own("/metrics"))["chat_workers"] == 2
     finally:
         running.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "shown", "addresses"),
+    [
+        ("::1", "[::1]", ["[::1]"]),
+        ("::", "[::]", ["[::1]", "127.0.0.1"]),
+        ("", "[::]", ["[::1]", "127.0.0.1"]),
+        ("0.0.0.0", "0.0.0.0", ["127.0.0.1"]),  # noqa: S104 - this machine's loopback is part of it
+    ],
+)
+def test_workers_and_their_metrics_are_found_at_each_address_of_a_host(
+    host: str, shown: str, addresses: list[str]
+) -> None:
+    running = Workers("--workers", "2", "--host", host)
+    try:
+        assert running.url.rpartition(":")[0] == f"ws://{shown}"
+        for address in addresses:
+            chat = running.url.replace(shown, address).replace("ws://", "http://")
+            assert running.get(f"{chat}/health") == b"OK"
+            pages = running.samples(running.discovery.replace(shown, address))
+            assert [page["chat_bus_nodes"] >= 1 for page in pages] == [True, True]
+            targets = json.loads(running.get(running.discovery.replace(shown, address)))
+            assert {target.rpartition(":")[0] for group in targets for target in group["targets"]} == {address}
+    finally:
+        running.stop()
+
+
+def test_the_port_of_a_single_process_serves_workers_at_once_although_connections_linger() -> None:
+    single = start_server("--drain-seconds", "0")
+    port = int(single.url.rpartition(":")[2])
+    with ChatClient(single.url) as client:
+        client.expect("connected")
+        single.stop()  # the server closes first: its side of the connection stays in TIME_WAIT
+    running = Workers("--workers", "2", port=port)
+    assert running.url == single.url
+    running.stop()
+
+
+def test_prometheus_finds_workers_on_the_same_port_after_each_start_unless_it_is_taken() -> None:
+    port, next_port = adjacent_ports()
+    for _ in range(2):
+        running = Workers("--workers", "2", port=port)
+        assert running.discovery == f"http://127.0.0.1:{next_port}/targets"
+        running.stop()
+    with socket.create_server(("127.0.0.1", next_port)):
+        running = Workers("--workers", "2", port=port)
+        assert running.discovery != f"http://127.0.0.1:{next_port}/targets"
+        running.stop()
+
+
+def adjacent_ports() -> tuple[int, int]:
+    """Return two free ports, one after the other."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
+            return port, port + 1
+
+
+@pytest.mark.parametrize("workers", [2], indirect=True)
+def test_the_public_port_says_where_metrics_are_and_its_status_counts_all_workers(workers: Workers) -> None:
+    public = workers.url.replace("ws://", "http://")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        workers.get(f"{public}/metrics")
+    assert refused.value.code == 404
+    hint = refused.value.read()
+    assert b"--metrics-port" in hint
+    assert b"/targets" in hint
+    with ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(ChatClient(workers.url))
+        # What other processes say of their connections is up to a beat old.
+        nodes = {json.loads(workers.get(f"{public}/api/status"))["node"] for _ in range(64)}
+        assert len(nodes) == 2
+        for node in nodes:
+            wait_until(partial(counts, f"{public}/api/status", node, 8, workers), "all connections to be counted")
+
+
+def counts(url: str, node: str, connections: int, workers: Workers) -> bool:
+    status = json.loads(workers.get(url))
+    return bool(status["node"] == node and status["connections"] == connections)
 
 
 @pytest.mark.parametrize("moment", ["bus", "workers", "hung"])
