@@ -12,7 +12,7 @@ from locust import runners
 from locust.runners import MasterRunner
 
 from loadtest._own_faults import Fault, FaultKind
-from loadtest._report import UNASSIGNED, Totals, snapshot
+from loadtest._report import UNASSIGNED, Totals, since, snapshot
 from loadtest._storm_results import results
 from loadtest._summary import Outcome, summary
 from loadtest._thresholds import Threshold, figures_of
@@ -43,6 +43,7 @@ class Coordinator:
 
     Attributes:
         run: number of the test; reports of another one are late and ignored.
+        resets: how often Locust's statistics were reset, in all tests.
         settings: what the options meant when it began.
     """
 
@@ -56,11 +57,15 @@ class Coordinator:
         self._expected: set[str] = set()
         self._storms = 0
         self._storm_requests: dict[str, int] = {}
+        self._before: dict[str, Report] = {}
+        self._storms_before = 0
+        self._reset_at: float | None = None
         self._began = time.monotonic()
         self._ended: float | None = None
         self._thresholds: list[Threshold] = []
         self._watch: gevent.Greenlet[..., None] | None = None
         self.run = 0
+        self.resets = 0
         self.settings: Settings | None = None
 
     @property
@@ -80,12 +85,29 @@ class Coordinator:
         self._expected.clear()
         self._storms = 0
         self._storm_requests.clear()
+        self._before.clear()
+        self._storms_before = 0
+        self._reset_at = None
         self._began = time.monotonic()
         self._ended = None
         self.settings = settings
         self._thresholds = [Threshold(level, settings.threshold_window) for level in settings.thresholds]
         if self._thresholds:
             self._watch = gevent.spawn(self._keep_watch)
+
+    def reset(self) -> None:
+        """Count from 0 again, as Locust's statistics do now; what makes the run invalid is kept."""
+        if self._member is not None:
+            self._member.update_table()
+        self._environment.stats.reset_all()  # of what the table has been told just now, too
+        self._before = {report.id: report for report in self._latest()}
+        self._parts.clear()
+        self._storms_before = self._storms
+        self._reset_at = self.seconds
+        self.resets += 1
+        self._thresholds = [
+            Threshold(threshold.level, threshold.seconds, self._reset_at) for threshold in self._thresholds
+        ]
 
     def rest(self) -> None:
         """Watch no longer: the test is over."""
@@ -130,7 +152,11 @@ class Coordinator:
         if report.run in (self.run, UNASSIGNED):
             self._reports[report.id] = report
             self._came[report.id] = time.monotonic()
-            self._parts |= {(report.id, part.id): part for part in report.storms}
+            self._keep(report.id, report.storms)
+
+    def _keep(self, id_: str, parts: Iterable[StormPart]) -> None:
+        """Keep the parts of the storms that struck since the last reset."""
+        self._parts |= {(id_, part.id): part for part in parts if part.id > self._storms_before}
 
     def expect(self, ids: Iterable[str]) -> None:
         """Note which workers have been given a part in this test: each has to report."""
@@ -154,11 +180,20 @@ class Coordinator:
         }
 
     def everything(self) -> Totals:
-        """Return all reports, added up, those of the dead included: these counts never go down."""
+        """Return all reports, added up, those of the dead included: these counts go down at a reset only."""
+        return Totals(self._counted(report) for report in self._latest())
+
+    def _latest(self) -> list[Report]:
+        """Return the latest report of each process, from the beginning of the test."""
         if self._member is not None:
             report = self._member.report()
-            return Totals([report] if report else [])
-        return Totals(self._reports.values())
+            return [report] if report else []
+        return list(self._reports.values())
+
+    def _counted(self, report: Report) -> Report:
+        """Return what a report counts since the last reset."""
+        before = self._before.get(report.id)
+        return report if before is None else since(report, before)
 
     def totals(self) -> Totals:
         """Return the reports of the living added up, those of the dead apart."""
@@ -166,14 +201,14 @@ class Coordinator:
         if not dead:
             return self.everything()
         return Totals(
-            (report for id_, report in self._reports.items() if id_ not in dead),
-            dead=[self._reports[id_] for id_ in dead],
+            (self._counted(report) for id_, report in self._reports.items() if id_ not in dead),
+            dead=[self._counted(self._reports[id_]) for id_ in dead],
         )
 
     def storms(self) -> list[StormResult]:
         """Return the storms of this test so far, as of the latest reports."""
         if self._member is not None:
-            self._parts |= {("", part.id): part for part in self._member.storm_parts()}
+            self._keep("", self._member.storm_parts())
         return results(self._parts.values())
 
     def ages(self) -> dict[str, float]:
@@ -234,6 +269,8 @@ class Coordinator:
             self._environment.process_exit_code = outcome.exit_code
 
     def _notes(self) -> Iterator[str]:
+        if self._reset_at is not None:
+            yield f"statistics were reset {self._reset_at:.0f} s after the start: all figures count from there"
         settings = self.settings
         if settings is not None and self.seconds < settings.storm_period:
             names = [kind.__name__ for kind in self._runner.user_classes if getattr(kind, "storms", False)]

@@ -79,15 +79,16 @@ class LoadTestCollector(Collector):
 
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
-        self._run = 0
+        self._counted = (0, 0)
         self._expected = 0
 
     def collect(self) -> Iterator[Family]:
         """Read the latest reports."""
         totals = self._coordinator.totals()
         everything = self._coordinator.everything() if totals.dead else totals
-        if self._run != self._coordinator.run:
-            self._run = self._coordinator.run
+        counted = (self._coordinator.run, self._coordinator.resets)
+        if self._counted != counted:
+            self._counted = counted
             self._expected = 0
         deliveries = everything.deliveries  # counters keep what the dead counted, gauges do not
         yield scalar("loadtest_connections", totals.total("connections"))

@@ -25,6 +25,7 @@ from loadtest import _options
 from loadtest._coordinator import STORM, Coordinator, wait_until
 from loadtest._dealer import Deal, Dealer, kinds_of
 from loadtest._exporter import serve
+from loadtest._final_files import complete_csv_files, write_html_report
 from loadtest._herd import LONGEST_DRAIN
 from loadtest._member import Member
 from loadtest._own_faults import FaultKind
@@ -86,12 +87,16 @@ def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_
         return
     if not isinstance(runner, LocalRunner | MasterRunner):
         raise TypeError(f"unknown runner: {runner!r}")
-    _check_or_exit(environment, runner)
     if isinstance(runner, LocalRunner):
         coordinator = _set_up_local(environment, runner)
     else:
-        coordinator = _set_up_master(environment, runner)
+        coordinator = _set_up_master(environment, runner)  # before anything that lets workers speak
+    _check_or_exit(environment, runner)
     _export(environment, runner, coordinator)
+    _follow_resets(environment, coordinator)
+    complete_csv_files()
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.quit.add_listener(lambda **_: write_html_report(environment))
 
     def set_shape(name: str) -> None:
         environment.shape_class = steering(environment, coordinator, name)
@@ -123,6 +128,18 @@ def _export(environment: Environment, runner: LocalRunner | MasterRunner, coordi
         _dismiss_workers(runner, options.processes or 0)
         sys.exit(_USAGE)
     _log.info("Exporting Prometheus metrics at port %s, path /metrics", server.server_port)
+
+
+def _follow_resets(environment: Environment, coordinator: Coordinator) -> None:
+    """Count from 0 whenever Locust's statistics do: on its page's command, or with `--reset-stats` after the ramp."""
+    on: Any = environment.events  # Locust does not annotate its hooks
+
+    def on_spawning_complete(**_: Any) -> None:
+        if environment.reset_stats:
+            coordinator.reset()
+
+    on.reset_stats.add_listener(lambda **_: coordinator.reset())
+    on.spawning_complete.add_listener(on_spawning_complete)
 
 
 def _raise_file_limit() -> None:
@@ -241,10 +258,22 @@ def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
         if member.waiting:
             start()
 
+    send_stats = runner._send_stats  # noqa: SLF001 # there is no other way to send them on command
+
+    def send_all() -> None:
+        """Send Locust's statistics and our report as of the same moment, so that both always agree on the master."""
+        member.update_table()
+        send_stats()
+
     def finish(**_: Any) -> None:
         member.drain()
         if runner.connected:
-            runner._send_stats()  # noqa: SLF001 # the last one before the master stops listening; there is no other way
+            send_all()  # the last ones before the master stops listening
+
+    def close(**_: Any) -> None:
+        member.close()
+        if runner.connected:
+            send_all()  # before a next test can begin
 
     def on_report(data: dict[str, Any], **_: Any) -> None:
         report = member.report()
@@ -254,6 +283,7 @@ def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     def on_storm(msg: Message, **_: Any) -> None:
         member.storm(msg.data["id"], msg.data["share"], Manner(msg.data["manner"]))
 
+    runner._send_stats = send_all  # type: ignore[method-assign] # noqa: SLF001
     runner.register_message(_DEAL, on_deal)
     runner.register_message(STORM, on_storm)
     runner.register_message(_DRAIN, finish, concurrent=True)
@@ -261,7 +291,7 @@ def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     on.report_to_master.add_listener(on_report)
     on.test_start.add_listener(start)
     on.test_stopping.add_listener(finish)
-    on.test_stop.add_listener(lambda **_: member.close())
+    on.test_stop.add_listener(close)
     on.quitting.add_listener(finish)
     # A test may be under way. Its first messages may even have come before there was anybody to take them.
     member.waiting = runner.worker_state != runners.STATE_INIT

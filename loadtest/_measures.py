@@ -156,6 +156,11 @@ class Measures:
         self.waiting -= n
         self.skip(why, n)
 
+    def count_losses(self) -> None:
+        """Enter the ledger's losses as failed deliveries, of which they are a view as the times are."""
+        if self.tally.lost:
+            self.requests[DELIVER].failures["lost"] = self.tally.lost
+
     def has(self, answer: str) -> bool:
         """Return whether the server is known to give an optional answer."""
         return self.optional.get(answer, False)

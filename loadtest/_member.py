@@ -9,18 +9,20 @@ import time
 from typing import TYPE_CHECKING, Final
 
 import gevent
+import msgspec
 import psutil
+from gevent.event import Event
 
-from loadtest import _measures, _options
+from loadtest import _options
 from loadtest._canary import Canary
 from loadtest._dealer import kinds_of, order_of
 from loadtest._health import WINDOW_SECONDS, Health
-from loadtest._herd import Herd, HerdSettings
+from loadtest._herd import LONGEST_DRAIN, Herd, HerdSettings
 from loadtest._machine import Usage, usage
 from loadtest._measures import Measures
 from loadtest._own_faults import Fault, FaultKind
 from loadtest._places import Share
-from loadtest._report import UNASSIGNED, Report, deliveries_of, requests_of, sends_of
+from loadtest._report import COUNTED, UNASSIGNED, Report, deliveries_of, requests_of, sends_of
 from loadtest._table import Table
 from loadtest._target import DEFAULT_HOST, join_url, resolve
 
@@ -62,6 +64,8 @@ class Member:
         self._failure: Fault | None = None
         self._table: Table | None = None
         self._final = False
+        self._last: Report | None = None
+        self._drained = Event()
         self._began = self._cpu_then = 0.0
         self.herd: Herd | None = None
         self.settings: Settings | None = None
@@ -104,13 +108,15 @@ class Member:
             OptionError: the options are unusable.
             ClientError: so is the address.
         """
+        self._table = None  # it belongs to the last test, whose numbers must not reach the statistics of this one
         self.close()
-        self.herd = self._table = self._failure = None
+        self.herd = self._last = self._failure = None
         self.settings = settings = _options.read(self._environment.parsed_options or argparse.Namespace())
         _options.check_processes(settings, self.share.of)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
         target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file, first=self.share.position)
         self._final = False
+        self._drained.clear()
         plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed, settings.tokens)
         kinds = kinds_of(self._runner.user_classes) if self._kinds is None else self._kinds
         self.herd = Herd(plan, target, self.share.dealt(order_of(kinds)))
@@ -122,17 +128,19 @@ class Member:
         self._tasks = [gevent.spawn(self._keep_table), gevent.spawn(self._keep_health, self.herd)]
 
     def drain(self) -> None:
-        """Send nothing more, hear out what is in flight, and make the numbers final."""
+        """Send nothing more, wait for what is in flight, and make the numbers final."""
         herd = self.herd
-        if herd is None or herd.draining:
+        if herd is None or self._final:
+            return
+        if herd.draining:
+            self._drained.wait(LONGEST_DRAIN)  # by another greenlet
             return
         herd.drain()
         self._judge(self._health.conclude, herd)
-        lost = herd.measures.tally.lost
-        if lost:
-            herd.measures.requests[_measures.DELIVER].failed("lost", lost)
         self.update_table()
+        self._last = self.report()
         self._final = True
+        self._drained.set()
 
     def close(self) -> None:
         """Leave nothing of the test running; its numbers stay."""
@@ -155,12 +163,22 @@ class Member:
         return self.herd.storm_parts(final=self._final) if self.herd is not None else []
 
     def update_table(self) -> None:
-        """Bring Locust's table up to date."""
-        if self._table is not None:
+        """Bring Locust's table up to date, until the numbers are final."""
+        if self._table is not None and self.herd is not None and not self._final:
+            self.herd.measures.count_losses()
             self._table.update(self._runner.stats)
 
     def report(self) -> Report | None:
-        """Return what this process has to say about the current or last test; None when there was none."""
+        """Return what this process has to say about the current or last test; None when there was none.
+
+        What it counts is final once the test is drained, though users may still be on their way back to their rooms.
+        """
+        report = self._report()
+        if report is None or self._last is None:
+            return report
+        return msgspec.structs.replace(report, **{name: getattr(self._last, name) for name in COUNTED})
+
+    def _report(self) -> Report | None:
         herd = self.herd
         if self._failure is not None:
             return self._excuse(self._failure)
@@ -168,6 +186,7 @@ class Member:
             return None
         sizes = herd.room_sizes
         measures = herd.measures
+        measures.count_losses()
         return Report(
             run=self.run,
             id=self._runner.client_id,

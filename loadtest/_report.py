@@ -5,7 +5,7 @@ A report is cumulative since the test began, so a lost one costs nothing and mer
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -49,6 +49,9 @@ class Deliveries(msgspec.Struct):
     churned: int = 0
 
 
+C = TypeVar("C", Sends, Deliveries)
+
+
 class Requests(msgspec.Struct):
     """One kind of request: times of the good ones as a sparse histogram, failures by label."""
 
@@ -72,6 +75,7 @@ class Report(msgspec.Struct):
         faults: of its machine and of the load test itself, which make it invalid, too.
         addresses: of the server, and what became of each.
         resynced_by_pong: resyncs told by a pong, in rooms where nobody else speaks.
+        joined_before: users that joined before the counts began, see `since`.
     """
 
     run: int
@@ -100,6 +104,54 @@ class Report(msgspec.Struct):
     resynced_by_pong: int = 0
     causes: list[str] = []
     faults: list[Fault] = []
+    joined_before: int = 0
+
+
+COUNTED: Final = (
+    "sends",
+    "deliveries",
+    "by_sent",
+    "loop_lag",
+    "requests",
+    "drops",
+    "resynced_by_pong",
+)
+"""The fields of a report that add up; the others say how things are."""
+
+
+def since(report: Report, earlier: Report) -> Report:
+    """Return what a process has counted after an earlier report of the same test.
+
+    What was in flight then counts with what came after, so that the ledger still adds up.
+    """
+    then = earlier.deliveries
+    settled = msgspec.structs.replace(then, expected=then.received + then.lost)
+    drops = {cause: n - earlier.drops.get(cause, 0) for cause, n in report.drops.items()}
+    return msgspec.structs.replace(
+        report,
+        sends=_less(report.sends, earlier.sends),
+        deliveries=_less(report.deliveries, settled),
+        by_sent=_sparse_less(report.by_sent, earlier.by_sent),
+        loop_lag=_sparse_less(report.loop_lag, earlier.loop_lag),
+        requests={name: _requests_less(requests, earlier.requests[name]) for name, requests in report.requests.items()},
+        drops=drops,
+        resynced_by_pong=report.resynced_by_pong - earlier.resynced_by_pong,
+        joined_before=LogLinear.from_sparse(earlier.requests[_measures.JOIN].times).count,
+    )
+
+
+def _less(now: C, then: C) -> C:
+    """Subtract the counts of one struct from another."""
+    return type(now)(*(getattr(now, field) - getattr(then, field) for field in now.__struct_fields__))
+
+
+def _sparse_less(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
+    return LogLinear.from_sparse(now).since(LogLinear.from_sparse(then)).to_sparse()
+
+
+def _requests_less(now: Requests, then: Requests) -> Requests:
+    failures = {label: n - then.failures.get(label, 0) for label, n in now.failures.items()}
+    return Requests(_sparse_less(now.times, then.times), {label: n for label, n in failures.items() if n})
 
 
 def sends_of(measures: Measures) -> Sends:

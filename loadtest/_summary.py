@@ -104,7 +104,7 @@ class Outcome:
 
 def _nobody(totals: Totals) -> Iterator[str]:
     """Say so if not one user got into its room, and why."""
-    if not totals.reports or totals.times[_measures.JOIN].count:
+    if not totals.reports or totals.times[_measures.JOIN].count or totals.total("joined_before"):
         return
     failures = totals.failures[_measures.CONNECT] | totals.failures[_measures.JOIN]
     often = f"; most often: {max(failures, key=failures.__getitem__)}" if failures else ""

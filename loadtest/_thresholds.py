@@ -83,18 +83,19 @@ class Threshold:
     Args:
         level: what must hold.
         seconds: length of a window.
+        began: seconds since the test began at which the figures count from 0.
 
     Attributes:
         worst: the judged window with the highest figure; None when nothing was measured.
         missed: how many windows missed the threshold, of `judged`.
     """
 
-    __slots__ = ("_ends", "_missed_last", "_seconds", "judged", "level", "missed", "worst")
+    __slots__ = ("_ends", "_missed_last", "judged", "level", "missed", "seconds", "worst")
 
-    def __init__(self, level: ServiceLevel, seconds: float = WINDOW_SECONDS) -> None:
+    def __init__(self, level: ServiceLevel, seconds: float = WINDOW_SECONDS, began: float = 0.0) -> None:
         self.level = level
-        self._seconds = seconds
-        self._ends = [(0.0, Figures())]  # where the last window began, if there was one, and where it ended
+        self.seconds = seconds
+        self._ends = [(began, Figures())]  # where the last window began, if there was one, and where it ended
         self._missed_last = False
         self.worst: Window | None = None
         self.judged = self.missed = 0
@@ -112,7 +113,7 @@ class Threshold:
     def look(self, at: float, figures: Figures) -> None:
         """Judge the window if it ends now."""
         start, before = self._ends[-1]
-        if at - start < self._seconds:
+        if at - start < self.seconds:
             return
         window = figures.since(before)
         if self.level.samples(window) >= self.level.fewest:

@@ -8,7 +8,7 @@ import msgspec
 
 from loadtest import _measures
 from loadtest._measures import Measures
-from loadtest._report import Report, Totals, deliveries_of, requests_of, sends_of, snapshot
+from loadtest._report import Report, Totals, deliveries_of, requests_of, sends_of, since, snapshot
 from loadtest._summary import Outcome, summary
 from metrics.loglinear import LogLinear
 
@@ -60,6 +60,30 @@ def test_totals_are_sums_and_merged_histograms_even_over_the_wire() -> None:
     assert totals.failures[_measures.CONNECT] == {"connection refused": 6}
     assert totals.room_size == 2.5
     assert [one.index for one in totals.reports] == [0, 1]
+
+
+def test_what_was_in_flight_at_a_reset_counts_with_what_came_after_it() -> None:
+    earlier = report(0)
+    earlier.deliveries.expected, earlier.deliveries.received, earlier.deliveries.lost = 30, 20, 4
+    later = report(0)
+    later.deliveries.expected, later.deliveries.received, later.deliveries.lost = 50, 45, 5
+    later.sends.sent, later.drops["churn"] = 7, 2
+    later.requests[_measures.CONNECT].failures["connection lost: 1006"] = 1
+    counted = since(later, earlier)
+    assert (counted.deliveries.expected, counted.deliveries.received, counted.deliveries.lost) == (26, 25, 1)
+    assert (counted.sends.sent, counted.sends.skipped) == (6, 0)
+    assert counted.drops == {"storm": 0, "churn": 2}
+    assert counted.requests[_measures.CONNECT].failures == {"connection lost: 1006": 1}
+    assert LogLinear.from_sparse(counted.by_sent).count == 0
+    assert (counted.users, counted.joined_before) == (4, 1)
+
+
+def test_a_run_whose_users_joined_before_a_reset_is_not_one_in_which_nobody_joined() -> None:
+    earlier = report(0)
+    times = LogLinear()
+    times.record(5)
+    earlier.requests[_measures.JOIN].times = times.to_sparse()
+    assert not any("nobody joined" in problem for problem in Outcome(Totals([since(earlier, earlier)])).problems)
 
 
 def test_the_snapshot_is_json_with_the_documented_keys() -> None:

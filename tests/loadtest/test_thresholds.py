@@ -78,6 +78,14 @@ def test_a_last_window_that_fails_before_and_after_the_rest_came_is_one_failed_w
     assert (threshold.worst.start, threshold.worst.end) == (10, 21)
 
 
+def test_windows_begin_where_the_figures_count_from() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10, 25.0)
+    threshold.look(34.9, Figures(expected=1000, lost=500))
+    assert threshold.judged == 0
+    threshold.conclude(35, Figures(expected=1000, lost=500))
+    assert describe(threshold).endswith("(0:25-0:35)")
+
+
 def test_a_short_run_is_one_window() -> None:
     threshold = Threshold(parse_level("errors<=50%"), 10)
     threshold.conclude(2, Figures(operations=2, failures=1))
