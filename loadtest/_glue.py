@@ -156,6 +156,8 @@ def _check_or_exit(environment: Environment, runner: Runner) -> None:
     try:
         settings = _options.read(options)
         _options.check_processes(settings, options.processes or 1)
+        if options.headless or options.autostart:
+            _options.check_shape(settings, options.run_time)
         if environment.host or options.headless:
             # Remote workers may reach what their master does not.
             from_here = options.headless and (isinstance(runner, LocalRunner) or options.processes)
@@ -208,12 +210,16 @@ def _start(environment: Environment, member: Member) -> None:
             gevent.spawn(runner.stop)
 
 
-def _begin(environment: Environment, coordinator: Coordinator) -> None:
-    """Begin a test with the options as they are now; unusable ones end it in the processes that run users."""
+def _begin(environment: Environment, coordinator: Coordinator) -> bool:
+    """Begin a test with the options as they are now, or say once why not and end it; return whether it has begun."""
     try:
         coordinator.begin(_options.read(environment.parsed_options or argparse.Namespace()))
     except _options.OptionError as error:
         _log.error("The test cannot start: %s", error)
+        if environment.runner is not None:
+            gevent.spawn(environment.runner.stop)
+        return False
+    return True
 
 
 def _set_up_local(environment: Environment, runner: LocalRunner) -> Coordinator:
@@ -227,8 +233,8 @@ def _set_up_local(environment: Environment, runner: LocalRunner) -> Coordinator:
     on: Any = environment.events  # Locust does not annotate its hooks
 
     def on_start(**_: Any) -> None:
-        _begin(environment, coordinator)
-        _start(environment, member)
+        if _begin(environment, coordinator):
+            _start(environment, member)
 
     def on_stopping(**_: Any) -> None:
         member.drain()
@@ -307,7 +313,8 @@ def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinato
         runner.send_message(_DEAL, msgspec.to_builtins(deal), id_)
 
     def on_start(**_: Any) -> None:
-        _begin(environment, coordinator)
+        if not _begin(environment, coordinator):
+            return
         ids = [client.id for client in runner.clients.all]
         coordinator.expect(client.id for client in runner.clients.all if client.state != runners.STATE_MISSING)
         for id_, deal in dealer.begin(coordinator.run, ids, kinds_of(runner.user_classes)).items():

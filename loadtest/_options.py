@@ -180,11 +180,19 @@ OPTIONS: Final = (
     _Option("token", None, _token, "Token that every user sends in the Authorization header, as a Bearer."),
     _Option("token-file", None, str, "In place of --token: a file with a token a line, dealt to the users in turn."),
     _Option("threshold-window", WINDOW_SECONDS, _number(1), "Seconds over which each --threshold must hold."),
-    _Option("shape", _NO_SHAPE, str, "How the number of users moves, up to -u within -t.", _SHAPES),
+    _Option("shape", _NO_SHAPE, str, "How the number of users moves, up to -u within -t, which it needs.", _SHAPES),
     _Option("seed", 1, _number(0, whole=True), "Seed of all schedules; the same one gives the same schedules."),
     _Option("prometheus-port", None, _number(0, 65535, whole=True), "Export Prometheus metrics on this port."),
 )
 """All options but the one that may be repeated, and the one that takes no value."""
+
+_NOT_ON_PAGE: Final = "prometheus-port"
+"""It is open, or not, before there is a page."""
+
+ON_PAGE: Final = frozenset(
+    {option.dest for option in OPTIONS if option.name != _NOT_ON_PAGE} | {"threshold", "insecure"}
+)
+"""Attributes of the options that the start form has."""
 
 THRESHOLD_HELP: Final = (
     "What must hold, or the exit code is 99, like deliver_p99<250ms or resync_p95<5s; see the README. Repeatable."
@@ -210,7 +218,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             env_var=option.env,
             help=text,
         )
-        if option.name != "prometheus-port":  # it is open, or not, before there is a page
+        if option.name != _NOT_ON_PAGE:
             _show_on_page(action, is_secret=option.name == "token")
     action = group.add_argument(
         "--threshold", action="append", type=_level, metavar="<level>", env_var="LOCUST_THRESHOLD", help=THRESHOLD_HELP
@@ -279,6 +287,18 @@ def check_processes(settings: Settings, processes: int) -> None:
     if rooms is not None and rooms < processes:
         raise OptionError(
             f"--rooms {rooms} is less than the {processes} processes, each of which needs a room of its own"
+        )
+
+
+def check_shape(settings: Settings, run_time: object) -> None:
+    """Make sure that a shape has a length to fit itself to.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if settings.shape is not None and not run_time:
+        raise OptionError(
+            f"--shape {settings.shape.value} needs the test's length: give -t, such as -t 5m (on the page: Run time)"
         )
 
 

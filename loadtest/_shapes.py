@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-DEFAULT_SECONDS: Final = 300.0
 _STEPS: Final = 5
 _HOURS: Final = 24
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from locust import LoadTestShape
 
-from loadtest._shapes import DEFAULT_SECONDS, Plan, Shape
+from loadtest._options import OptionError
+from loadtest._shapes import Plan, Shape
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -31,11 +32,17 @@ class _Steering(LoadTestShape):
         self._struck = 0
 
     def reset_time(self) -> None:
-        """Begin; called by Locust."""
+        """Begin; called by Locust.
+
+        Raises:
+            OptionError: the test has no length; both the command line and the start form refuse that before.
+        """
         super().reset_time()  # type: ignore[no-untyped-call]
         options = self._environment.parsed_options
         users, rate, seconds = (getattr(options, name, None) for name in ("num_users", "spawn_rate", "run_time"))
-        self._plan = Plan(self._shape, users or 1, float(seconds or DEFAULT_SECONDS), rate or _RATE)
+        if not seconds:
+            raise OptionError(f"--shape {self._shape.value} needs -t")
+        self._plan = Plan(self._shape, users or 1, float(seconds), rate or _RATE)
         self._struck = 0
 
     def tick(self) -> tuple[int, float] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,19 +13,26 @@ from flask import Response, request
 from locust import runners
 
 from loadtest._options import OptionError
+from loadtest._start_form import check
 from loadtest._storm import Manner
 from loadtest._storm_results import COLUMNS, table
+from loadtest._target import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
+    from locust.env import Environment
     from locust.web import WebUI
+    from werkzeug.datastructures import MultiDict
 
     from loadtest._coordinator import Coordinator
 
 _BUTTON: Final = Path(__file__).with_name("_storm_button.js")
 _TABLE_KEY: Final = "storms"
+_AT_WORK: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
+
+_log = logging.getLogger(__name__)
 
 
 def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Callable[[str], None]) -> None:
@@ -69,11 +78,32 @@ def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Call
     }
     _amend_pages(app, coordinator, prefix)
 
-    def choose_shape() -> None:
-        if request.path == f"{prefix}/swarm" and "shape" in request.form:
-            set_shape(request.form["shape"])
+    start = app.view_functions["locust.swarm"]
 
-    app.before_request(choose_shape)
+    def checked_start() -> Any:
+        """Refuse a start form that is no good as Locust does: its page shows the message beside the form."""
+        try:
+            _take_form(web_ui.environment, coordinator, request.form, set_shape)
+        except (OptionError, ClientError) as error:
+            _log.error("The test cannot start: %s", error)
+            return {"success": False, "message": str(error), "host": web_ui.environment.host}
+        return start()
+
+    app.view_functions["locust.swarm"] = guarded(checked_start)
+
+
+def _take_form(
+    environment: Environment, coordinator: Coordinator, form: MultiDict[str, str], set_shape: Callable[[str], None]
+) -> None:
+    """Check what a start form says, and take from it what Locust does not."""
+    options, runner = environment.parsed_options or argparse.Namespace(), environment.runner
+    running = coordinator.settings if coordinator.state in _AT_WORK else None
+    processes = 1 if isinstance(runner, runners.LocalRunner) else getattr(options, "processes", None)
+    check(form, options, running, processes=processes)
+    if running is None and "shape" in form:
+        set_shape(form["shape"])
+    if running is None and form.get("run_time") == "":
+        options.run_time = None  # Locust 2.47 would keep the length of the last test
 
 
 def command(coordinator: Coordinator, share: str, manner: str, request_id: str = "") -> int:
@@ -85,7 +115,7 @@ def command(coordinator: Coordinator, share: str, manner: str, request_id: str =
         OptionError: the form is unusable, or no test runs.
     """
     settings = coordinator.settings
-    if settings is None or coordinator.state not in (runners.STATE_SPAWNING, runners.STATE_RUNNING):
+    if settings is None or coordinator.state not in _AT_WORK:
         raise OptionError("there is no test running")
     try:
         part = float(share) if share else settings.storm_share

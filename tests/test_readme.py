@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from locust.util.timespan import parse_timespan
 
 from capacity.errors import ExitCode
 from capacity.settings import read_settings
@@ -42,6 +43,13 @@ def test_every_flag_of_a_command_is_known(command: str) -> None:
     module = "server" if "-m server" in command else "locust"
     known = help_of(module)
     assert all(flag in known for flag in re.findall(r"--?[a-z][a-z-]*", command.partition(module)[2]))
+
+
+def test_the_examples_of_the_load_test_last_until_their_storm_users_storm() -> None:
+    period = next(option.default for option in OPTIONS if option.name == "storm-period")
+    lengths = [parse_timespan(found) for command in COMMANDS for found in re.findall(r"locust .* -t (\w+)", command)]
+    assert lengths
+    assert [length for length in lengths if length <= period] == []
 
 
 @pytest.mark.parametrize("arguments", re.findall(r'make capacity .*?ARGS="(.*?)"', README))

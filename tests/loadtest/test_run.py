@@ -119,6 +119,14 @@ def test_a_bad_value_is_one_clear_line_and_exit_code_2(flags: list[str], words: 
     assert words in complaints[0]
 
 
+def test_a_shape_without_a_length_is_one_clear_line_and_exit_code_2(server: RunningServer) -> None:
+    done = run_to_end("--headless", "--host", server.url, "--shape", "ramp", "-u", "5", "--loglevel", "WARNING")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "locust: error: --shape ramp needs the test's length: give -t, such as -t 5m (on the page: Run time)"
+    ]
+
+
 def test_a_refused_upgrade_is_told_with_the_status_and_the_server_s_words(server: RunningServer) -> None:
     done = run_to_end("--headless", "-t", "1s", "--host", server.url, "--path", "/nowhere")
     assert done.returncode == 2
