@@ -19,14 +19,22 @@ if TYPE_CHECKING:
 
 
 def complete_csv_files() -> None:
-    """Let Locust write its CSV files before it closes them; nothing else has its writer in hand."""
-    close = StatsCSVFileWriter.close_files
+    """Let Locust write its CSV files before it closes them, and not after; nothing else has its writer in hand."""
+    close, keep_writing = StatsCSVFileWriter.close_files, StatsCSVFileWriter.stats_writer
 
     def close_files(writer: StatsCSVFileWriter) -> None:
         _write_csv_files(writer)
         close(writer)
 
+    def stats_writer(writer: StatsCSVFileWriter) -> None:
+        try:
+            keep_writing(writer)
+        except ValueError:
+            if not writer.requests_csv_filehandle.closed:
+                raise
+
     StatsCSVFileWriter.close_files = close_files  # type: ignore[assignment,method-assign]
+    StatsCSVFileWriter.stats_writer = stats_writer  # type: ignore[assignment,method-assign]
 
 
 def _write_csv_files(writer: StatsCSVFileWriter) -> None:
