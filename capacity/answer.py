@@ -11,7 +11,7 @@ from capacity.projection import Projection, project
 from capacity.record import Answer
 from capacity.remedy import remedy_for
 from capacity.search import Ending, Plan
-from capacity.verdict import DEFAULT_LIMITS, Outcome
+from capacity.verdict import DEFAULT_LIMITS, FAULT, Outcome
 from capacity.words import about, count, listing, show_confirmation
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class _Teller:
                 above = f" At {count(self.found.fails_at)} the server failed."
             return (
                 f"At {count(self.generator_at)} the load generator was the limit, not the server"
-                f"{f' ({cpu})' if cpu else ''}; use more generator cores (--processes) to go on.{above}"
+                f"{f' ({cpu})' if cpu else ''}; {self._generator_remedy()}.{above}"
             )
         if self.found.fails_at is not None and self.limit:
             first = self.limit.evidence[0] if self.limit.evidence else ""
@@ -243,6 +243,13 @@ class _Teller:
             why = "the time was up (--max-duration)" if ending is Ending.BUDGET else "; ".join(self.steps[-1].reasons)
             return f"Its limit was not reached: {why}{f' ({cpu})' if cpu else ''}."
         return ""
+
+    def _generator_remedy(self) -> str:
+        """Say what kept the load generator from going on, or what lets it."""
+        step = _step_at(self.steps, self.generator_at, Outcome.INVALID)
+        found = zip(step.signals, step.reasons, strict=True) if step is not None else ()
+        faults = [reason for signal, reason in found if signal == FAULT]
+        return faults[0] if faults else "use more generator cores (--processes) to go on"
 
     def _between(self) -> str:
         """Say what the levels inside the interval did."""

@@ -77,6 +77,14 @@ class Worker(msgspec.Struct, frozen=True):
     age_s: float
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """A limit or an error of the load generator's own side, and how often it came up."""
+
+    kind: str
+    detail: str
+    count: int
+
+
 class StormSample(msgspec.Struct, frozen=True):
     """One storm on command, as far as it has come; `resync_ns` by share of those dropped, None until they are back."""
 
@@ -111,6 +119,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     workers: list[Worker]
     room_size: float | None = None
     storms: list[StormSample] = []
+    faults: list[Fault] = []
 
     @property
     def instant_s(self) -> float:

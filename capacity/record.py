@@ -240,7 +240,8 @@ class StormRecord(msgspec.Struct, frozen=True, kw_only=True):
         peak_accepts_per_s: connections in the busiest second.
         unaffected_p99_ms: of deliveries to those who were not dropped, from the intended send.
         missed: messages that the dropped did not get.
-        server_load, generator_cpu: shares of a core until all were back.
+        server_load, generator_cpu: shares of a core until all were back; `generator_lag_p99_ms`: the longer of its own
+            lags, in its slowest process.
     """
 
     share: int
@@ -261,6 +262,7 @@ class StormRecord(msgspec.Struct, frozen=True, kw_only=True):
     server_load: float | None
     generator_cpu: list[float]
     figures: dict[str, float | None]
+    generator_lag_p99_ms: float | None = None
 
 
 class StormAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -25,11 +26,12 @@ from capacity.secrets import without_secrets
 from capacity.sizing import Demand, size_for
 from capacity.slo import strictest_latency_ms
 from capacity.sources import Pages, Scraped
-from capacity.step import Stepper, Watcher
+from capacity.step import Measured, Stepper, Watcher
 from capacity.step_record import step_record
 from capacity.stormer import Stormer
 from capacity.target import Target
-from capacity.verdict import DEFAULT_LIMITS, Outcome, judge, missing
+from capacity.verdict import DEFAULT_LIMITS, Outcome, beyond_files, judge, missing
+from capacity.window import ServerWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from capacity.search import Step
     from capacity.settings import Settings
     from capacity.sources import Source
-    from capacity.step import Measured
+    from capacity.verdict import Verdict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _ARRIVAL_ALLOWANCE_S = 1.0
@@ -204,17 +206,12 @@ class CapacityRun:
 
     def _take(self, stepper: Stepper, move: Step, began: float) -> StepRecord:
         started = self.clock() - began
-        measured = stepper.take(move.users)
-        if measured.client is None:
-            verdict = missing(measured.problem or "the window could not be taken")
+        verdict = self._beyond_files(move.users)
+        if verdict is None:
+            measured = stepper.take(move.users)
+            verdict = self._judged(measured, move.users)
         else:
-            verdict = judge(
-                measured.client,
-                measured.server,
-                target_users=move.users,
-                levels=self._step_levels,
-                values=self._values(measured),
-            )
+            measured = Measured(0.0, None, ServerWindow(), None)
         return step_record(
             users=move.users,
             purpose=move.purpose,
@@ -224,6 +221,24 @@ class CapacityRun:
             client=measured.client,
             server=measured.server,
         )
+
+    def _judged(self, measured: Measured, users: int) -> Verdict:
+        if measured.client is None:
+            return missing(measured.problem or "the window could not be taken")
+        return judge(
+            measured.client,
+            measured.server,
+            target_users=users,
+            levels=self._step_levels,
+            values=self._values(measured),
+        )
+
+    def _beyond_files(self, users: int) -> Verdict | None:
+        """Return the verdict on a level for which this machine lets the bundled server open too few files."""
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if self.settings.host is not None or limit == resource.RLIM_INFINITY:
+            return None
+        return beyond_files(users, self.settings.workers, limit)
 
     @property
     def _step_levels(self) -> tuple[Promise, ...]:

@@ -12,17 +12,25 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from capacity.arrival import Intake, portions
 from capacity.generator import RAMP_S
-from capacity.window import ClientWindow, MissingDataError, ServerWindow, client_window, quantile_ms, server_window
+from capacity.window import (
+    ClientWindow,
+    MissingDataError,
+    ServerWindow,
+    client_window,
+    new_faults,
+    quantile_ms,
+    server_window,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from capacity.measure import ServerSample, Snapshot
+    from capacity.measure import Fault, ServerSample, Snapshot
     from capacity.promise import Span
 
 _PROBE_S: Final = 1.0
@@ -136,8 +144,11 @@ class Stepper:
         began = self._clock()
         if self._unsteady_at is not None and users <= self._unsteady_at:
             self._rest()
+        known = self._faults() if users >= self._present else None
         self._unsteady_at = None if self.hold(users) else users
         first = self.read()
+        if known is None:  # those who left may have met the limit of the level before until they did
+            known = self._faults()
         settled = self._clock()  # after the reading: while the server is slow to answer, no window goes by
         readings = self._measure(settled, first)
         before, server_before = first
@@ -148,7 +159,13 @@ class Stepper:
             client = client_window(before, after)
         except MissingDataError as error:
             return Measured(settled - began, None, server, str(error), settled)
+        # What kept the generator from bringing users on counts, too.
+        client = replace(client, faults=new_faults(known, after.faults))
         return Measured(settled - began, client, server, None, settled, self._windows(readings, settled))
+
+    def _faults(self) -> Sequence[Fault]:
+        """Return the generator's own faults up to the latest reading."""
+        return self._last[0].faults if self._last is not None else ()
 
     def hold(self, users: int) -> bool:
         """Bring `users` on and let them settle, without measuring; tell whether they got steady.

@@ -15,7 +15,7 @@ import msgspec
 from capacity.bracket import Trial, settled
 from capacity.record import StormAnswer, StormRecord
 from capacity.search import Ending, Plan
-from capacity.verdict import Cause, Outcome, Reason, Verdict
+from capacity.verdict import Cause, Outcome, Reason, Verdict, own_faults
 from capacity.window import quantile_ms
 from capacity.words import count, listing, show_confirmation, show_ms
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 DEFAULT_LEVELS: Final = ("resync_p95<5s",)
 WHOLE: Final = 100
+_STEPS_BACK: Final = 4  # connected, upgraded, joined, first delivery
+_NOTABLE: Final = 0.1  # part of a latency from which the generator's own lag is told beside it
 PLAN: Final = Plan(first=10, largest=WHOLE, confirmations=2)
 
 
@@ -57,9 +59,8 @@ def is_judged(level: Level) -> bool:
 
 
 def judge_storm(window: StormWindow, levels: Sequence[Level], limits: Limits) -> Verdict:
-    """Judge one storm; the generator's own lag is compared with the strictest of the levels."""
-    lag_limit = max(limits.lag_floor_ms, limits.lag_share * min(level.threshold for level in levels))
-    unfit = _unfit(window.client, lag_limit, limits)
+    """Judge one storm: invalid where the generator's own lag or a fault of its own may be part of what was measured."""
+    unfit = _unfit(window.client, lag_limit_ms(levels, limits), limits)
     seen = replace(window.client, latency_intended=window.unaffected, latency_sent=window.unaffected)
     figures = {level.text: level.value(seen) for level in levels}
     failed, unknown = [], []
@@ -82,16 +83,28 @@ def judge_storm(window: StormWindow, levels: Sequence[Level], limits: Limits) ->
     return Verdict(Outcome.INVALID if unknown else Outcome.PASS, tuple(unknown), (), figures)
 
 
+def lag_limit_ms(levels: Sequence[Level], limits: Limits) -> float:
+    """Return the largest lag of the generator that its measurements of a storm bear, in milliseconds.
+
+    Each step of the way back waits for the generator, so its lag is in a resync several times.
+    """
+    back = [level.threshold for level in levels if not level.is_delivery_latency]
+    found = [limits.lag_share * threshold / _STEPS_BACK for threshold in back]
+    if any(level.is_delivery_latency for level in levels):
+        found.append(limits.lag_ms(levels))
+    return max(limits.lag_floor_ms, min(found))
+
+
 def _unfit(client: ClientWindow, lag_limit: float, limits: Limits) -> list[Reason]:
-    reasons = []
+    reasons = own_faults(client)
     for worker in client.workers:
         if worker.cpu >= limits.cpu:
             text = f"load generator worker {worker.index} used {worker.cpu:.2f} of its core, limit {limits.cpu:.2f}"
             reasons.append(Reason(Cause.GENERATOR, "generator cpu", text))
-        lag = worker.loop_lag_p99_ms
-        if lag is not None and lag > lag_limit:
-            text = f"load generator worker {worker.index}: own loop lag p99 {lag:.0f} ms, limit {lag_limit:.0f} ms"
-            reasons.append(Reason(Cause.GENERATOR, "generator loop lag", text))
+        for signal, lag in (("loop lag", worker.loop_lag_p99_ms), ("send lag", worker.send_lag_p99_ms)):
+            if lag is not None and lag > lag_limit:
+                text = f"load generator worker {worker.index}: own {signal} p99 {lag:.0f} ms, limit {lag_limit:.0f} ms"
+                reasons.append(Reason(Cause.GENERATOR, f"generator {signal}", text))
     return reasons
 
 
@@ -117,8 +130,14 @@ def storm_record(share: int, purpose: str, window: StormWindow, verdict: Verdict
         missed=storm.missed,
         server_load=window.server.cpu_share,
         generator_cpu=[round(worker.cpu, 3) for worker in window.client.workers],
+        generator_lag_p99_ms=_lag_ms(window.client),
         figures=dict(verdict.figures),
     )
+
+
+def _lag_ms(client: ClientWindow) -> float | None:
+    lags = [lag for worker in client.workers for lag in (worker.loop_lag_p99_ms, worker.send_lag_p99_ms)]
+    return max((lag for lag in lags if lag is not None), default=None)
 
 
 def line(storm: StormRecord) -> str:
@@ -210,10 +229,20 @@ def _sentence(
     opening = f"Up to {who} may reconnect at once (backoff {backoff}) within {within}{doubt}"
     if low == WHOLE:
         opening = f"All {count(users)} users may reconnect at once (backoff {backoff}) within {within}{doubt}"
-    others = [storm.unaffected_p99_ms for storm in held if storm.unaffected_p99_ms is not None]
-    felt = f" The others' p99 was at most {show_ms(max(others))} meanwhile." if others else ""
+    felt = _felt(held)
     beyond = f" At {failing[-1].share} % they may not: {'; '.join(failing[-1].reasons)}." if failing else ""
     limited = [storm for storm in storms if storm.share > low and storm.verdict == Outcome.INVALID]
     if not failing and limited:
         beyond = f" At {limited[-1].share} % the storm could not be judged: {limited[-1].reasons[0]}."
     return f"{opening}.{beyond}{felt}"
+
+
+def _felt(held: Sequence[StormRecord]) -> str:
+    """Say what those who were not dropped felt, and how much of it may be the load generator's own lag."""
+    others = [storm for storm in held if storm.unaffected_p99_ms is not None]
+    if not others:
+        return ""
+    worst = max(others, key=lambda storm: storm.unaffected_p99_ms or 0.0)
+    p99, lag = worst.unaffected_p99_ms or 0.0, worst.generator_lag_p99_ms
+    own = f", of which up to {show_ms(lag)} may be the load generator's own lag" if lag and lag > _NOTABLE * p99 else ""
+    return f" The others' p99 was at most {show_ms(p99)} meanwhile{own}."

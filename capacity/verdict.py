@@ -7,7 +7,8 @@ Laws:
    deliveries in bursts, and each burst keeps even a half idle generator busy for a moment. Where its CPU is within
    limits and its lag, times `lag_factor`, cannot explain by how much a level was missed, the server failed. The lag
    of a timer understates rare bursts on a generator that is otherwise idle (below three tenths of a core): the
-   factor is simulated above that.
+   factor is simulated above that. A fault of the generator's own side, such as a local port that it cannot get or an
+   internal error, always makes the step invalid.
 2. Missing data never passes. A server whose own figures fell silent, stand still or were reset is missing data.
 3. A server that misses a level under less than the intended load would miss it under all of it: that is a fail.
    Meeting every level under less than the intended load proves nothing: that is invalid.
@@ -25,6 +26,7 @@ from capacity.slo import strictest_latency_ms
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from capacity.measure import Fault
     from capacity.slo import Level
     from capacity.window import ClientWindow, ServerWindow
 
@@ -111,6 +113,12 @@ class Limits:
 
 DEFAULT_LIMITS: Final = Limits()
 
+FAULT: Final = "generator fault"
+"""Signal of a reason that is a fault of the load generator's own side."""
+
+SERVER_FILES: Final = 256
+"""Descriptors that the bundled server keeps from its limit for other things than users."""
+
 
 def judge(
     client: ClientWindow,
@@ -189,8 +197,39 @@ def _name(client: ClientWindow, index: int) -> str:
     return "the load generator" if len(client.workers) == 1 else f"load generator worker {index}"
 
 
+def own_faults(client: ClientWindow) -> list[Reason]:
+    """Return a reason for each fault of the load generator's own side: no figure of such a window is the server's."""
+    return [
+        Reason(Cause.GENERATOR, FAULT, f"the load generator's own fault: {fault.kind}, {_often(fault)}")
+        for fault in client.faults
+    ]
+
+
+def _often(fault: Fault) -> str:
+    times = "once" if fault.count == 1 else f"{fault.count} times"
+    return f"{times} ({fault.detail})" if fault.detail else times
+
+
+def beyond_files(users: int, workers: int, limit: int) -> Verdict | None:
+    """Return the verdict on a level that the bundled server cannot take here, however fast it is; None if it can.
+
+    Args:
+        users: of the level.
+        workers: processes of the server.
+        limit: files that the system lets each of them open.
+    """
+    most = workers * max(1, limit - SERVER_FILES)
+    if users <= most:
+        return None
+    text = (
+        f"the load generator's own fault: open files, this machine lets each server process open {limit} (ulimit -n): "
+        f"enough for {most} users"
+    )
+    return Verdict(Outcome.INVALID, (Reason(Cause.GENERATOR, FAULT, text),))
+
+
 def _generator(client: ClientWindow, target_users: int, limits: Limits) -> list[Reason]:
-    reasons = []
+    reasons = own_faults(client)
     for worker in client.workers:
         if worker.cpu >= limits.cpu:
             text = f"{_name(client, worker.index)} used {worker.cpu:.2f} of its core, limit {limits.cpu:.2f}"

@@ -10,10 +10,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from capacity.errors import CapacityError
+from capacity.measure import Fault
 from metrics.loglinear import LogLinear
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from capacity.measure import ServerSample, Snapshot, Sparse, Worker
 
@@ -43,7 +44,8 @@ class ClientWindow:
     """What the clients did and saw during a window.
 
     `users`, `connections`, `ready` and `room_size` are those at its end, everything else is of the window alone.
-    `operations` counts everything that can fail, `failures` those that did.
+    `operations` counts everything that can fail, `failures` those that did. `faults` are those of the load generator's
+    own side.
     """
 
     seconds: float
@@ -67,6 +69,7 @@ class ClientWindow:
     latency_sent: LogLinear
     resync: LogLinear
     workers: tuple[WorkerWindow, ...]
+    faults: tuple[Fault, ...] = ()
 
     @property
     def keeping_up(self) -> float | None:
@@ -158,10 +161,18 @@ def client_window(before: Snapshot, after: Snapshot) -> ClientWindow:
         latency_sent=_histogram(before.latency.sent, after.latency.sent),
         resync=_histogram(before.resync, after.resync),
         workers=tuple(_worker(earlier[worker.id], worker, before, after) for worker in after.workers),
+        faults=new_faults(before.faults, after.faults),
     )
     if min(window.intended, window.sent, window.received, window.lost, window.failures, window.operations) < 0:
         raise MissingDataError("a counter of the load generator went down: it was restarted")
     return window
+
+
+def new_faults(before: Sequence[Fault], after: Sequence[Fault]) -> tuple[Fault, ...]:
+    """Return the faults of the load generator that came up in between, and how often."""
+    known = {(fault.kind, fault.detail): fault.count for fault in before}
+    new = (Fault(one.kind, one.detail, one.count - known.get((one.kind, one.detail), 0)) for one in after)
+    return tuple(fault for fault in new if fault.count > 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import pytest
 from capacity.record import read_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from capacity.record import Report
@@ -104,14 +104,24 @@ class Run:
 
 @pytest.fixture
 def capacity(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    """Start `python -m capacity` with given flags."""
+    """Start `python -m capacity` with given flags, or a command that runs it."""
     runs: list[Run] = []
 
-    def start(*flags: str) -> Run:
+    def start(*flags: str, through: Sequence[str] = ()) -> Run:
         mark = uuid.uuid4().hex
         folder = tmp_path / mark / "report"
         process = subprocess.Popen(
-            [sys.executable, "-m", "capacity", "--report", str(folder), "--runs", str(tmp_path / "runs"), *flags],
+            [
+                *through,
+                sys.executable,
+                "-m",
+                "capacity",
+                "--report",
+                str(folder),
+                "--runs",
+                str(tmp_path / "runs"),
+                *flags,
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

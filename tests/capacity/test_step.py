@@ -28,7 +28,7 @@ class World:
     """Users who each are due one delivery a second, and a server that makes `rate` of them a second.
 
     Each newcomer is as much work as `coming` deliveries; after some have come, all deliveries take `cold_s` longer,
-    which fades within seconds. The next answer takes `slow_s`.
+    which fades within seconds. The next answer takes `slow_s`. Who has no port of `ports` tries again each second.
     """
 
     rate: float
@@ -40,6 +40,8 @@ class World:
     now: float = 0.0
     users: int = 0
     admitted: int = 10**9
+    ports: int = 10**9
+    faults: float = 0.0
     queue: float = 0.0
     expected: float = 0.0
     received: float = 0.0
@@ -66,6 +68,7 @@ class World:
             waited_ns = int(((self.queue + self.toil) / self.rate + 0.002 + cold) * 1e9)
             for _ in range(round(served)):
                 self.latency.record(waited_ns)
+            self.faults += max(0, self.users - self.ports) * TICK_S
             self.now += TICK_S
 
     def set_users(self, users: int) -> None:
@@ -82,7 +85,7 @@ class World:
         name = "w" if self.now > STARTING_S else "starting"
         sparse = self.latency.to_sparse()
         empty: dict[str, Any] = {"total": 0, "buckets": {}}
-        ready = min(self.users, self.admitted)
+        ready = min(self.users, self.admitted, self.ports)
         worker = {
             "id": name, "pid": 1, "index": 0, "users": self.users, "cpu_seconds": self.now / 2,
             "loop_lag": empty, "send_lag": empty, "rss_bytes": 1, "age_s": 0.0, "problems": [],
@@ -105,6 +108,7 @@ class World:
                 "resync": empty,
                 "send_lag": empty,
                 "workers": [worker],
+                "faults": [{"kind": "local ports", "detail": "", "count": int(self.faults)}] if self.faults else [],
             },
             Snapshot,
         )  # fmt: skip
@@ -239,3 +243,19 @@ def test_the_watcher_sees_phases_and_live_figures() -> None:
     world.stepper().take(100)
     assert world.phases == ["bringing users on", "settling", "measuring"]
     assert len(world.lived) >= 7
+
+
+def faults_of(measured: Measured) -> int:
+    assert measured.client is not None
+    return sum(fault.count for fault in measured.client.faults)
+
+
+def test_faults_of_the_generator_count_from_the_beginning_of_their_step_and_in_no_other() -> None:
+    world = World(rate=20_000, ports=300)
+    stepper = world.stepper()
+    assert faults_of(stepper.take(200)) == 0
+    before = world.faults
+    over = stepper.take(400)
+    assert faults_of(over) == pytest.approx(world.faults - before, abs=2)  # those of bringing users on, too
+    assert faults_of(stepper.take(400)) > 0
+    assert faults_of(stepper.take(250)) == 0

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from capacity import storm
 from capacity.errors import RunError, UsageError
-from capacity.measure import Sparse, StormSample
+from capacity.measure import Fault, Sparse, StormSample
 from capacity.promise import promise
 from capacity.report import render_html
 from capacity.search import Ending, Finished, next_move
@@ -73,6 +74,47 @@ def test_a_generator_at_its_limit_makes_a_storm_invalid_and_never_a_fail() -> No
     verdict = storm.judge_storm(window(9000.0, cpu=0.97), LEVELS, DEFAULT_LIMITS)
     assert verdict.outcome is Outcome.INVALID
     assert verdict.generator_limited
+
+
+def lagging(**lags: float) -> storm.StormWindow:
+    return replace(window(), client=replace(window().client, workers=(kit.worker(**lags),)))
+
+
+@pytest.mark.parametrize("signal", ["loop", "send"])
+def test_lag_of_the_generator_that_would_be_a_good_part_of_a_resync_makes_a_storm_invalid(signal: str) -> None:
+    """A way back waits for the generator four times: 312 ms of lag could be a quarter of five seconds."""
+    limit = storm.lag_limit_ms(LEVELS, DEFAULT_LIMITS)
+    assert limit == pytest.approx(5000 / 16)
+    for lag, outcome in ((limit, Outcome.PASS), (limit + 1, Outcome.INVALID)):
+        verdict = storm.judge_storm(lagging(**{f"{signal}_lag_p99_ms": lag}), LEVELS, DEFAULT_LIMITS)
+        assert verdict.outcome is outcome
+    assert verdict.reasons[0].text == f"load generator worker 0: own {signal} lag p99 314 ms, limit 312 ms"
+
+
+def test_a_level_on_the_others_limits_the_lag_as_in_a_step() -> None:
+    assert storm.lag_limit_ms(BOTH, DEFAULT_LIMITS) == DEFAULT_LIMITS.lag_ms(BOTH) == pytest.approx(62.5)
+    assert storm.lag_limit_ms((promise("resync_p95<100ms"),), DEFAULT_LIMITS) == DEFAULT_LIMITS.lag_floor_ms
+
+
+def test_a_fault_of_the_generator_s_own_side_makes_a_storm_invalid() -> None:
+    seen = window(9000.0, resynced=20, over=False)
+    seen = replace(seen, client=replace(seen.client, faults=(Fault("local ports", "", 20),)))
+    verdict = storm.judge_storm(seen, LEVELS, DEFAULT_LIMITS)
+    assert verdict.outcome is Outcome.INVALID
+    assert verdict.reasons[0].text == "the load generator's own fault: local ports, 20 times"
+
+
+def test_what_the_others_felt_is_told_with_the_part_that_may_be_the_generator_s() -> None:
+    def sentence(others_ms: float, lag_ms: float) -> str:
+        seen = replace(lagging(loop_lag_p99_ms=lag_ms), unaffected=kit.histogram(*[others_ms] * 100))
+        made = storm.storm_record(10, "ramp", seen, storm.judge_storm(seen, LEVELS, DEFAULT_LIMITS))
+        answered: dict[str, Any] = {"users": 100, "levels": ["resync_p95<5s"], "backoff": "none"}
+        return storm.storm_answer([made] * 3, ending=Ending.CONVERGED, **answered).sentence
+
+    assert sentence(200.0, 15.0).endswith("The others' p99 was at most 199 ms meanwhile.")
+    assert sentence(200.0, 180.0).endswith(
+        "The others' p99 was at most 199 ms meanwhile, of which up to 180 ms may be the load generator's own lag."
+    )
 
 
 def test_where_all_were_dropped_nobody_has_to_be_unaffected() -> None:

@@ -1,12 +1,25 @@
 from __future__ import annotations
 
+import resource
 from typing import Any
 
 import pytest
 
+from capacity.measure import Fault
 from capacity.slo import parse_level
-from capacity.verdict import DEFAULT_LIMITS, Cause, Outcome, Reason, Verdict, judge, missing
+from capacity.verdict import (
+    DEFAULT_LIMITS,
+    SERVER_FILES,
+    Cause,
+    Outcome,
+    Reason,
+    Verdict,
+    beyond_files,
+    judge,
+    missing,
+)
 from capacity.window import ServerWindow
+from server.files import most_connections
 from tests.capacity import kit
 
 LEVELS = tuple(map(parse_level, kit.LEVELS))
@@ -356,3 +369,35 @@ def test_a_verdict_carries_the_figure_of_each_level() -> None:
         "loss<0.1%": 0.0,
         "errors<1%": 0.0,
     }
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {},
+        {"latency_intended": kit.histogram(*[5000.0] * 100)},
+        {"ready": 60, "failures": 40},
+        {"workers": (kit.worker(loop_lag_p99_ms=190.0),), "latency_intended": kit.histogram(*[3250.0] * 100)},
+    ],
+    ids=["else healthy", "level missed", "not all in their rooms", "lag beside it"],
+)
+def test_a_fault_of_the_generators_own_side_is_invalid_whatever_else_was_measured(figures: dict[str, Any]) -> None:
+    found = verdict(faults=(Fault("local ports", "40000 to 40059", 40), Fault("internal error", "", 1)), **figures)
+    assert found.outcome is Outcome.INVALID
+    assert found.generator_limited
+    assert [reason.text for reason in found.reasons[:2]] == [
+        "the load generator's own fault: local ports, 40 times (40000 to 40059)",
+        "the load generator's own fault: internal error, once",
+    ]
+
+
+def test_a_level_for_which_this_machine_allows_the_server_too_few_files_is_invalid() -> None:
+    assert most_connections(0) <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SERVER_FILES
+    assert beyond_files(44, 1, 300) is None
+    assert beyond_files(88, 2, 300) is None
+    found = beyond_files(89, 2, 300)
+    assert found is not None
+    assert found.generator_limited
+    assert (
+        "open files, this machine lets each server process open 300 (ulimit -n): enough for 88" in found.reasons[0].text
+    )

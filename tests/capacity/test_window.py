@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from capacity.errors import RunError
-from capacity.measure import ServerSample, Snapshot, parse_metrics, parse_snapshot
+from capacity.measure import Fault, ServerSample, Snapshot, parse_metrics, parse_snapshot
 from capacity.window import (
     ClientWindow,
     MissingDataError,
@@ -235,6 +235,10 @@ BEFORE: dict[str, Any] = {
     "latency": {"intended": sparse(5), "sent": sparse(4)},
     "requests": {"WS connect": {"count": 23, "failures": 2}, "WS deliver": {"count": 1003, "failures": 0}},
     "resync": sparse(1000),
+    "faults": [
+        {"kind": "local ports", "detail": "60 of them", "count": 47},
+        {"kind": "open files", "detail": "", "count": 3},
+    ],
     "workers": [worker(cpu_seconds=2.0, age_s=0.25, loop_lag=sparse(1), send_lag=sparse(1))],
 }
 AFTER: dict[str, Any] = {
@@ -259,6 +263,11 @@ AFTER: dict[str, Any] = {
         "WS deliver": {"count": 1003 + 389, "failures": 9},
     },
     "resync": sparse(1000, 2500),
+    "faults": [
+        {"kind": "local ports", "detail": "60 of them", "count": 47 + 6},
+        {"kind": "open files", "detail": "", "count": 3},
+        {"kind": "internal error", "detail": "KeyError: 1", "count": 2},
+    ],
     "workers": [
         worker(
             users=31,
@@ -312,6 +321,7 @@ def test_each_figure_of_a_window_is_the_difference_of_its_own_counter() -> None:
         "latency_sent": pytest.approx(60, rel=0.02),
         "resync": pytest.approx(2500, rel=0.02),
         "workers": window.workers,
+        "faults": (Fault("local ports", "60 of them", 6), Fault("internal error", "KeyError: 1", 2)),
     }
 
 

@@ -1,0 +1,62 @@
+"""A limit of the load generator's machine makes a level invalid, and is named: it is no limit of the server."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from capacity.answer import answer_of
+from capacity.search import Ending
+from capacity.verdict import FAULT
+from tests.capacity import kit
+from tests.cluster.hosts import inside, problem
+from tests.metrics.fixtures import do_without
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.capacity.conftest import Run
+    from tests.processes import RunningServer
+
+QUICK = ("--bounded", "100", "--window", "2", "--settle", "1")
+FEW = "60"
+
+
+def reason(run: Run) -> str:
+    """Return why the last level of a run was invalid, first of all."""
+    assert run.wait() == 98, run.errors
+    step = run.report.steps[-1]
+    assert (step.verdict, step.signals[0]) == ("invalid", FAULT), step.reasons
+    assert "own fault" in run.report.answer.sentence
+    return step.reasons[0]
+
+
+def test_local_ports_that_run_out(capacity: Callable[..., Run]) -> None:
+    if why := problem():
+        do_without(why)
+    through = inside(sys.executable, "-m", "tests.loadtest.few_ports", FEW)
+    text = reason(capacity("--host", "{url}", *QUICK, through=through))
+    assert text.startswith("the load generator's own fault: local ports, ")
+    assert text.endswith(" times (net.ipv4.ip_local_port_range is 40000 to 40059)")
+
+
+def test_too_few_open_files_for_the_load_generator(capacity: Callable[..., Run], server: RunningServer) -> None:
+    text = reason(capacity("--host", server.url, *QUICK, "--processes", "1", through=("prlimit", "--nofile=120:120")))
+    assert text.startswith("the load generator's own fault: open files, ")
+    assert text.endswith(" times (ulimit -n is 120)")
+
+
+def test_too_few_open_files_for_the_bundled_server(capacity: Callable[..., Run]) -> None:
+    text = reason(capacity(*QUICK, through=("prlimit", "--nofile=300:300")))
+    assert "open files, this machine lets each server process open 300 (ulimit -n): enough for 44 users" in text
+
+
+def test_an_answer_that_a_fault_bounds_names_it_in_place_of_more_cores() -> None:
+    text = "the load generator's own fault: local ports, 40 times"
+    over = kit.step(400, "invalid", reasons=[text], signals=[FAULT])
+    steps = [kit.step(200), over, over, *[kit.step(200)] * 2]
+    answer = answer_of(kit.question(), steps, Ending.GENERATOR)
+    assert answer.generator_limited_at == 400
+    assert "At 400 the load generator was the limit, not the server" in answer.sentence
+    assert f"; {text}." in answer.sentence
+    assert "--processes" not in answer.sentence
