@@ -3,6 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 HOST ?=
+export HOST
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -11,6 +12,7 @@ BIN := .venv/bin
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'Options for what runs go into ARGS, a server of your own into HOST: make capacity HOST=ws://10.0.0.5:8080 ARGS="--window 10"'
+	@echo 'make itself ends with 2 whatever failed; for exit codes run $(BIN)/python -m capacity or $(BIN)/locust -f loadtest'
 
 install: .venv/installed ## make .venv with everything the other verbs need
 
@@ -27,17 +29,17 @@ serve: install ## the chat server on its own: http://127.0.0.1:8080
 	@exec $(BIN)/python -m server $(ARGS)
 
 capacity: install ## how many users one server process holds here, and what gives out first
-	@exec $(BIN)/python -m capacity $(if $(HOST),--host $(HOST)) $(ARGS)
+	@exec $(BIN)/python -m capacity $${HOST:+--host "$$HOST"} $(ARGS)
 
-loadtest: install ## Locust's web UI against HOST, or against a server started for it
-	@set -eu; host='$(HOST)'; \
+loadtest: install ## Locust's web UI at http://127.0.0.1:8089 against HOST, or against a server started for it
+	@set -eu; host="$$HOST"; \
 	if [ -z "$$host" ]; then \
-	  first=$$(mktemp); $(BIN)/python -m server --port 0 > "$$first" & server=$$!; \
+	  first=$$(mktemp); $(BIN)/python -m server --port 0 --log-level warning > "$$first" & server=$$!; \
 	  trap 'kill $$server 2>/dev/null; wait $$server 2>/dev/null; rm -f "$$first"' EXIT; trap 'exit 130' INT TERM; \
 	  while ! grep -q ws:// "$$first"; do kill -0 $$server; sleep 0.1; done; \
 	  host=$$(grep -o 'ws://[^ ]*' "$$first"); cat "$$first"; \
 	fi; \
-	$(BIN)/locust -f loadtest --host "$$host" $(ARGS)
+	$(BIN)/locust -f loadtest --web-host 127.0.0.1 --host "$$host" $(ARGS)
 
 stack: install ## server, Prometheus, Locust's web UI and, where it is installed, Grafana: wired, until Ctrl-C
 	@.ci/system-packages prometheus

@@ -11,6 +11,7 @@ import contextlib
 import json
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -152,6 +153,27 @@ def _answers(url: str) -> bool | None:
     return None
 
 
+def check_ports(ports: Mapping[str, int]) -> None:
+    """Make sure that all ports are free: another program there would answer in place of what we start.
+
+    Raises:
+        UsageError: some are taken.
+    """
+    taken = [f"{port} (--{name}-port)" for name, port in ports.items() if not _is_free(port)]
+    if taken:
+        raise UsageError(f"taken: port {', '.join(taken)}: end what listens there, or give another; 0 is any free one")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger are in nobody's way
+        try:
+            probe.bind((_HOST, port))
+        except OSError:
+            return False
+        return True
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the stack until it is told to end; return 0, or 2 for what is missing, 98 for what gave way."""
     options = _parser().parse_args(arguments)
@@ -162,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UsageError("prometheus not found: install it (Debian: apt-get install prometheus)")
         with tempfile.TemporaryDirectory(prefix="stampede-") as folder:
             ports = {name: getattr(options, f"{name}_port") or free_port() for name in _PORTS}
+            check_ports({name: port for name, port in ports.items() if name != "grafana" or shutil.which("grafana")})
             _run_until_told(Stack(Path(folder), ports, options.grafana_home))
     except StoppedError:
         return 0

@@ -11,6 +11,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -154,6 +155,7 @@ def _check_or_exit(environment: Environment, runner: Runner) -> None:
     if options is None:
         return
     try:
+        _check_web_port(options)
         settings = _options.read(options)
         _options.check_processes(settings, options.processes or 1)
         if options.headless or options.autostart:
@@ -166,6 +168,28 @@ def _check_or_exit(environment: Environment, runner: Runner) -> None:
         print(f"locust: error: {error}", file=sys.stderr, flush=True)
         _dismiss_workers(runner, options.processes or 0)
         sys.exit(_USAGE)
+
+
+def _check_web_port(options: argparse.Namespace) -> None:
+    """Make sure that the web page can be served: Locust 2.47 tells in a traceback that it cannot.
+
+    Raises:
+        OptionError: it cannot.
+    """
+    if options.headless:
+        return
+    host = "" if options.web_host == "*" else options.web_host
+    try:
+        # As Locust does it: connections that linger there are in nobody's way.
+        socket.create_server((host, options.web_port), family=_family(host)).close()
+    except OSError as error:
+        raise _options.OptionError(
+            f"--web-port {options.web_port}: {os.strerror(error.errno or 0).lower()}; give another"
+        ) from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _dismiss_workers(runner: Runner, processes: int) -> None:

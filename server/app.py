@@ -172,7 +172,8 @@ class ChatServer:
         address = await self._listen(self._gate, settings.port, context)
         scheme = "wss" if self._tls is not None else "ws"
         who = "clients prove who they are" if settings.jwt_secret_file else "anyone may connect, under any name"
-        lines = [f"Stampede listening on {scheme}://{address} ({who})"]
+        page = f"http{scheme.removeprefix('ws')}://{address}"
+        lines = [f"Stampede listening on {scheme}://{address} with its page at {page} ({who})"]
         if self._metrics_gate is not None:
             metrics_address = await self._listen(self._metrics_gate, settings.metrics_port or 0, None)
             lines.append(f"Metrics on http://{metrics_address}/metrics")

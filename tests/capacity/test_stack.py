@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -112,6 +113,16 @@ def test_when_one_gives_way_all_end_and_one_line_says_which() -> None:
         _, complaints = process.communicate(timeout=60)
         assert (process.returncode, complaints) == (98, "stack: Prometheus was ended by SIGKILL\n")
         assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_a_taken_port_is_told_before_anything_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [str(taken.getsockname()[1]) for taken in (one, other)]
+        with stack(*ANY_PORTS, "--locust-port", ports[0], "--prometheus-port", ports[1]) as process:
+            shown, complaints = process.communicate(timeout=60)
+    assert (process.returncode, shown) == (2, "")
+    numbers = f"{ports[0]} (--locust-port), {ports[1]} (--prometheus-port)"
+    assert complaints == f"stack: taken: port {numbers}: end what listens there, or give another; 0 is any free one\n"
 
 
 @pytest.mark.parametrize(

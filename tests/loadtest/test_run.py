@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -125,6 +126,18 @@ def test_a_shape_without_a_length_is_one_clear_line_and_exit_code_2(server: Runn
     assert done.stderr.splitlines() == [
         "locust: error: --shape ramp needs the test's length: give -t, such as -t 5m (on the page: Run time)"
     ]
+
+
+@pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
+def test_a_taken_port_of_the_page_is_one_clear_line_and_exit_code_2(
+    locust: Callable[..., Locust], server: RunningServer, processes: list[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = locust("--host", server.url, "--web-host", "127.0.0.1", "--web-port", port, *processes).wait()
+    assert ended.code == 2
+    complaints = [line for line in ended.log.splitlines() if "error" in line.lower()]
+    assert complaints == [f"locust: error: --web-port {port}: address already in use; give another"]
 
 
 def test_a_refused_upgrade_is_told_with_the_status_and_the_server_s_words(server: RunningServer) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def test_the_first_line_names_the_bound_url(server: RunningServer) -> None:
-    assert server.first_lines[0] == f"Stampede listening on {server.url} (anyone may connect, under any name)\n"
+    page = server.url.replace("ws://", "http://")
+    where = f"Stampede listening on {server.url} with its page at {page}"
+    assert server.first_lines[0] == f"{where} (anyone may connect, under any name)\n"
     assert not server.url.endswith(":0")
 
 

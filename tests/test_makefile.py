@@ -1,0 +1,68 @@
+"""The verbs of the Makefile, with stand-ins for the programs that they start."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.tables import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+URL = "ws://chat.example.org:8080/chat?a=1&b='2'"
+
+STAND_IN = """#!{python}
+import os, signal, sys
+name = os.path.basename(sys.argv[0])
+print(name, sys.argv[1:], file=sys.stderr)
+if sys.argv[1:3] == ["-m", "server"]:
+    print("Stampede listening on ws://127.0.0.1:1 with its page at http://127.0.0.1:1", flush=True)
+    signal.pause()
+sys.exit({code})
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """Return a folder of programs that say how they were started, and end with 99."""
+    for name in ("python", "locust"):
+        program = tmp_path / name
+        program.write_text(STAND_IN.format(python=sys.executable, code=99))
+        program.chmod(0o755)
+    return tmp_path
+
+
+def make(programs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make with the stand-ins, and without installing anything."""
+    command = ["make", "--old-file=install", "--no-print-directory", f"BIN={programs}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_host_reaches_the_capacity_run_as_it_was_given(programs: Path) -> None:
+    done = make(programs, "capacity", f"HOST={URL}", "ARGS=--slo 'loss<1%'")
+    assert done.stderr.splitlines()[0] == f"python {['-m', 'capacity', '--host', URL, '--slo', 'loss<1%']}"
+    assert make(programs, "capacity").stderr.splitlines()[0] == f"python {['-m', 'capacity']}"
+
+
+def test_the_load_test_s_page_is_for_this_machine_unless_asked_otherwise(programs: Path) -> None:
+    done = make(programs, "loadtest", f"HOST={URL}", "ARGS=--web-host ::")
+    flags = ["-f", "loadtest", "--web-host", "127.0.0.1", "--host", URL, "--web-host", "::"]  # the last one wins
+    assert done.stderr.splitlines()[0] == f"locust {flags}"
+
+
+def test_the_server_that_the_load_test_starts_logs_no_line_a_user(programs: Path) -> None:
+    done = make(programs, "loadtest")
+    assert f"python {['-m', 'server', '--port', '0', '--log-level', 'warning']}" in done.stderr.splitlines()
+    assert "'--host', 'ws://127.0.0.1:1'" in done.stderr
+
+
+def test_no_document_promises_an_exit_code_of_make_which_has_only_one(programs: Path) -> None:
+    assert make(programs, "capacity").returncode == 2  # of 99
+    for document in ("README.md", "capacity/README.md"):
+        commands = re.findall(r"^make .*$", (ROOT / document).read_text(), re.MULTILINE)
+        assert [command for command in commands if "exit code" in command] == []
