@@ -78,11 +78,9 @@ class Connection(Sending):
         "ping_due",
     )
 
-    def __init__(
-        self, gate: Gate, transport: asyncio.Transport, admitted: Admitted, protocol: ServerProtocol | None = None
-    ) -> None:
+    def __init__(self, gate: Gate, transport: asyncio.Transport, admitted: Admitted) -> None:
         super().__init__(gate, transport)
-        self._library = protocol
+        self._library: ServerProtocol | None = None
         self._admitted = admitted
         self._splitter = FrameSplitter(masked=True, max_size=admitted.path.max_size, most=SLICE_FRAMES)
         self._endpoint: Endpoint = admitted.path.endpoint(self, gate.services, admitted.username)

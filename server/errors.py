@@ -1,7 +1,8 @@
-"""What can go wrong, in two tables: how a connection ends, and what an `error` message says.
+"""What can go wrong, in three tables: how a connection ends, what an `error` message says, why a token is refused.
 
 StampedeError                root of everything this package raises on purpose
 +-- SettingsError            a flag, an environment variable or a file is unusable; one line, exit code 2
++-- TokenError               a request's token is missing or not valid; there is no upgrade
 +-- RequestError             a client's message cannot be served; answered with `error`, the connection stays open
     +-- InvalidMessageError  the message itself is malformed; always worded 'Invalid message format'
 """
@@ -63,7 +64,7 @@ REASON_BY_SENT_CODE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row of the error table: the `code` and the `message` that a client reads."""
+    """One row of the tables of errors and refused tokens: the `code` and the `message` that a client reads."""
 
     code: str
     message: str
@@ -108,12 +109,46 @@ class ErrorCode(Enum):
         return self.value.message
 
 
+class TokenFault(Enum):
+    """Every reason for which a token is refused: the `code` and the `message` that the client reads."""
+
+    MISSING = Fault("token_missing", "A token is needed")
+    EXPIRED = Fault("token_expired", "The token has expired")
+    EARLY = Fault("token_early", "The token is not valid yet; compare the clocks")
+    AUDIENCE = Fault("token_audience", "The token is for another audience")
+    ISSUER = Fault("token_issuer", "The token is from another issuer")
+    NAME = Fault("token_name", "The token names no usable user")
+    INVALID = Fault("token_invalid", "The token is not valid")
+
+    @property
+    def code(self) -> str:
+        """What a program compares."""
+        return self.value.code
+
+    @property
+    def message(self) -> str:
+        """What a person reads."""
+        return self.value.message
+
+
 class StampedeError(Exception):
     """Root of the exceptions that this package raises on purpose."""
 
 
 class SettingsError(StampedeError):
     """A setting is unusable; its text is one line for the person who gave it."""
+
+
+class TokenError(StampedeError):
+    """A request's token is missing or not valid.
+
+    Attributes:
+        fault: row of the table of refused tokens.
+    """
+
+    def __init__(self, fault: TokenFault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
 
 
 class RequestError(StampedeError):

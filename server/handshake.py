@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from websockets.frames import Close, Frame, Opcode
+
+from server.errors import CloseReason, TokenError, TokenFault
 from server.http import Answer, plain
 from server.limits import accountable_address
+from server.request_head import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
     from server.identity import Identity
     from server.limits import Admission, Network
     from server.stats import ServerStats
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,23 @@ class Admitted:
     target: str
     address: str
     username: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A browser whose token is refused: its upgrade is accepted, since it sees nothing of a refused one, then closed.
+
+    Attributes:
+        fault: why.
+    """
+
+    fault: TokenFault
+
+    @property
+    def close_frame(self) -> bytes:
+        """The only frame that it gets."""
+        close = Close(CloseReason.POLICY.code, f"{self.fault.code}: {self.fault.message}")
+        return Frame(Opcode.CLOSE, close.serialize()).serialize(mask=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,42 +86,37 @@ class Doorkeeper:
     proxies: tuple[Network, ...] = ()
     identity: Identity | None = None
 
-    def largest_message(self, path: str) -> int:
-        """Return the size limit of a path, in bytes; 0 where nothing is served."""
-        upgrade = self.upgrades.get(path.partition("?")[0])
-        return upgrade.max_size if upgrade is not None else 0
-
-    def judge(self, request: Request, peer: str) -> Answer | Admitted:
+    def judge(self, request: Request, peer: str) -> Answer | Admitted | Rejected:
         """Return the answer to a request, or that it may upgrade; then it is counted as inside."""
-        if not _wants_upgrade(request):
-            return self.router.answer(request)
-        target = request.path.partition("?")[0]
+        target = path_of(request.path)
         path = self.upgrades.get(target)
+        if not _wants_upgrade(request):
+            return self.router.answer(request, target, is_websocket=path is not None)
         if path is None:
             return self._refuse("not_found", plain(HTTPStatus.NOT_FOUND, "No WebSocket is served on this path"))
         if not self._is_allowed(request.headers.get_all("Origin")):
             return self._refuse("origin", plain(HTTPStatus.FORBIDDEN, "This origin is not allowed"))
         username = None
         if self.identity is not None:
-            username = self.identity.username(request)
-            if username is None:
-                challenge = {"WWW-Authenticate": "Bearer"}
-                return self._refuse(
-                    "unauthorized", Answer(HTTPStatus.UNAUTHORIZED, b"A valid token is needed\n", headers=challenge)
-                )
+            try:
+                username = self.identity.username(request)
+            except TokenError as error:
+                return self._refuse("unauthorized", _refused_token(request, error.fault))
         address = accountable_address(peer, request.headers.get_all("X-Forwarded-For"), self.proxies)
         refusal = self.admission.admit(address, self.clock())
         if refusal is not None:
             retry = {"Retry-After": str(refusal.retry_after)}
-            return self._refuse(refusal.label, Answer(refusal.status, f"{refusal.text}\n".encode(), headers=retry))
+            return self._refuse(refusal.label, plain(refusal.status, refusal.text, headers=retry))
         return Admitted(path, target, address, username)
 
-    def dismiss(self, admitted: Admitted) -> None:
-        """Take back an admission whose handshake turned out to be wrong."""
-        self.admission.release(admitted.address)
+    def dismiss(self, verdict: Admitted | Rejected) -> None:
+        """Take back a verdict on a handshake that turned out to be malformed."""
+        if isinstance(verdict, Rejected):
+            return  # it is counted as that
+        self.admission.release(verdict.address)
         self.stats.handshakes_rejected["bad_request"] += 1
 
-    def _refuse(self, label: str, answer: Answer) -> Answer:
+    def _refuse(self, label: str, answer: T) -> T:
         self.stats.handshakes_rejected[label] += 1
         return answer
 
@@ -115,6 +134,17 @@ def _matches(pattern: str, origin: str) -> bool:
     return re.fullmatch(expression, origin.lower()) is not None
 
 
+def _refused_token(request: Request, fault: TokenFault) -> Answer | Rejected:
+    """Return how to refuse a token: so that a browser sees it, or as RFC 6750, section 3 says."""
+    if "Origin" in request.headers and "Authorization" not in request.headers:  # a header that no page can set
+        return Rejected(fault)
+    challenge = "Bearer"
+    if fault is not TokenFault.MISSING:
+        challenge += f' error="invalid_token", error_description="{fault.message}"'
+    return plain(HTTPStatus.UNAUTHORIZED, fault.message, headers={"WWW-Authenticate": challenge})
+
+
 def _wants_upgrade(request: Request) -> bool:
-    """Tell whether a request asks for a WebSocket rather than for a page (RFC 6455, section 4.1)."""
-    return any("websocket" in value.lower() for value in request.headers.get_all("Upgrade"))
+    """Tell whether a request asks for a WebSocket rather than for a page (RFC 6455, section 4.1; RFC 9110, 7.8)."""
+    is_able = request.method == "GET" and request.protocol == "HTTP/1.1"
+    return is_able and any("websocket" in value.lower() for value in request.headers.get_all("Upgrade"))

@@ -1,4 +1,4 @@
-"""The HTTP side of the port: the GET endpoints, and which paths may be upgraded.
+"""Answers to HTTP requests, and which page answers which path.
 
 Every request is answered, and every answer ends its connection: browsers ask twice, Prometheus once a second.
 """
@@ -6,21 +6,25 @@ Every request is answered, and every answer ends its connection: browsers ask tw
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 
 from server.stats import HTTP_PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from websockets.http11 import Request
+
     from server.stats import ServerStats
 
-MAX_HEAD_BYTES: Final = 16 * 1024
-_END_OF_HEAD: Final = b"\r\n\r\n"
+ALLOW: Final = ("GET", "HEAD", "OPTIONS")
+"""The methods that are served."""
+
 PLAIN_TEXT: Final = "text/plain; charset=utf-8"
 
 
@@ -34,60 +38,36 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def plain(status: HTTPStatus, text: str = "") -> Answer:
+def plain(status: HTTPStatus, text: str = "", *, headers: Mapping[str, str] | None = None) -> Answer:
     """Return a short text answer; without a text, the status in words."""
-    return Answer(status.value, f"{text or status.phrase}\n".encode())
+    return Answer(status.value, f"{text or status.phrase}\n".encode(), headers=headers or {})
 
 
-def serialize(answer: Answer) -> Response:
-    """Turn an answer into the bytes' last form but one; the connection ends after it."""
+def serialize(answer: Answer, *, to_head: bool = False) -> bytes:
+    """Return the bytes of an answer, after which the connection ends; `to_head`: the request's method is HEAD."""
     headers = Headers()
-    headers["Content-Type"] = answer.content_type
-    headers["Content-Length"] = str(len(answer.body))
+    headers["Date"] = formatdate(usegmt=True)
+    if answer.status != HTTPStatus.NO_CONTENT:
+        headers["Content-Type"] = answer.content_type
+        headers["Content-Length"] = str(len(answer.body))
     headers["Connection"] = "close"
     headers["X-Content-Type-Options"] = "nosniff"
     for name, value in answer.headers.items():
         headers[name] = value
-    return Response(answer.status, HTTPStatus(answer.status).phrase, headers, answer.body)
+    body = b"" if to_head else answer.body
+    return Response(answer.status, HTTPStatus(answer.status).phrase, headers, body).serialize()
 
 
-def end_of_head(received: bytes) -> int:
-    """Return the length of the complete head that a request starts with; 0 while it is incomplete."""
-    end = received.find(_END_OF_HEAD)
-    return end + len(_END_OF_HEAD) if end >= 0 else 0
-
-
-def judge_head(received: bytes) -> int | Answer:
-    """Look at the start of a request, before anything parses it.
-
-    Returns:
-        The length of the complete head; 0 while it is incomplete; or an answer, for requests that the WebSocket
-        library's parser would drop without one (RFC 9110: other methods 405, bodies 413, long heads 431).
-    """
-    end = end_of_head(received)
-    if not end:
-        if len(received) > MAX_HEAD_BYTES:
-            return plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        return 0
-    if end > MAX_HEAD_BYTES:
-        return plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-    request_line, *lines = received[: end - len(_END_OF_HEAD)].split(b"\r\n")
-    words = request_line.split(b" ")
-    if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-        return plain(HTTPStatus.BAD_REQUEST)
-    if words[0] != b"GET":
-        body = b"" if words[0] == b"HEAD" else b"Method Not Allowed\n"
-        return Answer(HTTPStatus.METHOD_NOT_ALLOWED, body, headers={"Allow": "GET"})
-    for line in lines:
-        name, _, value = line.partition(b":")
-        length = name.strip().lower() == b"content-length" and value.strip() != b"0"
-        if length or name.strip().lower() == b"transfer-encoding":
-            return plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "No body is taken here")
-    return end
+_UPGRADE_REQUIRED: Final = plain(
+    HTTPStatus.UPGRADE_REQUIRED,
+    "A WebSocket is served on this path. The request has no 'Upgrade: websocket', or is not HTTP/1.1; is there a proxy "
+    "that does not pass it on?",
+    headers={"Upgrade": "websocket"},
+)
 
 
 class Router:
-    """Answer GET requests by exact path, and count them.
+    """Answer requests for pages by exact path, and count them.
 
     Args:
         pages: what to do for each path; a page gets the request's headers.
@@ -98,11 +78,25 @@ class Router:
         self._pages = pages
         self._stats = stats
 
-    def answer(self, request: Request) -> Answer:
-        """Return the answer to a parsed request."""
-        path = request.path.partition("?")[0]
+    def answer(self, request: Request, path: str, *, is_websocket: bool = False) -> Answer:
+        """Return the answer to a request that asks for no upgrade.
+
+        Args:
+            request: its method is one of `ALLOW`.
+            path: decoded, without the query; `*` for the server as a whole.
+            is_websocket: whether an upgrade is served on this path.
+        """
         page = self._pages.get(path)
-        answer = page(request.headers) if page is not None else plain(HTTPStatus.NOT_FOUND)
+        if page is not None:
+            answer = page(request.headers)
+        elif path == "*":
+            answer = plain(HTTPStatus.OK)
+        elif is_websocket:
+            answer = _UPGRADE_REQUIRED
+        else:
+            answer = plain(HTTPStatus.NOT_FOUND)
+        if request.method == "OPTIONS" and answer.status == HTTPStatus.OK:
+            answer = Answer(HTTPStatus.NO_CONTENT, b"", headers={"Allow": ", ".join(ALLOW)})
         self.count(path, answer.status)
         return answer
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import configargparse
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from server import values
+from server.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,9 +59,9 @@ class Settings:
     max_connections_per_address: int = _setting(
         0, values.size, "connections from one address, IPv6 by /64; 0: any number"
     )
-    handshake_rate: float = _setting(2000.0, values.seconds, "upgrades a second, and as many at once; 0: any number")
+    handshake_rate: float = _setting(2000.0, values.rate, "upgrades a second, and as many at once; 0: any number")
     message_rate: float = _setting(
-        50.0, values.seconds, "messages a second from one client, and twice as many at once; 0: any number"
+        50.0, values.rate, "messages a second from one client, and twice as many at once; 0: any number"
     )
     chat_rate: float = _setting(
         5.0,
@@ -84,6 +84,18 @@ class Settings:
     )
     jwt_secret_file: Path | None = _setting(
         None, Path, "file with the secret (HS256) or the JWKS (RS256) that clients' tokens are checked against"
+    )
+    jwt_audience: tuple[str, ...] = _setting(
+        (), str, "audience that a token may be for; repeatable; none given: it must name none", repeat=True
+    )
+    jwt_issuer: tuple[str, ...] = _setting(
+        (), str, "issuer that a token may come from; repeatable; none given: any that has the key", repeat=True
+    )
+    jwt_leeway: float = _setting(30.0, values.seconds, "seconds by which the clocks of server and issuer may differ")
+    notifications: bool = _setting(True, values.yes_or_no, "serve /ws/notifications and what /live shows: yes or no")
+    echo: bool = _setting(True, values.yes_or_no, "serve /ws/echo: yes or no")
+    echo_rate: float = _setting(
+        1000.0, values.rate, "messages, or 64 KiB of them, a second that /ws/echo takes from a client; 0: any number"
     )
     tls_cert: Path | None = _setting(None, Path, "certificate chain in PEM; with it the server speaks wss, and https")
     tls_key: Path | None = _setting(None, Path, "private key in PEM; SIGHUP reads both again")
@@ -144,34 +156,74 @@ def _shown(default: object) -> str:
     return "" if default in (None, ()) else str(default)
 
 
-def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Read settings from the command line, then the environment, then the defaults.
+class _Parser(argparse.ArgumentParser):
+    """Show no secrets in errors: what is wrong may be a URL with a password."""
 
-    An unusable value ends the program with one line on stderr and exit code 2.
+    def error(self, message: str) -> NoReturn:
+        super().error(redact(message))
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Read settings from the command line, then the environment, then the defaults; an empty variable counts as unset.
+
+    An unusable value ends the program with exit code 2, and a line on stderr that names the flag or the variable.
     """
-    parser = configargparse.ArgumentParser(
-        prog="python -m server",
-        description="Stampede's chat server.",
-        add_env_var_help=False,
-        allow_abbrev=False,
-        usage="%(prog)s [options]",
+    parser = _Parser(
+        prog="python -m server", description="Stampede's chat server.", allow_abbrev=False, usage="%(prog)s [options]"
     )
-    for row, field in zip(table(), dataclasses.fields(Settings), strict=True):
+    rows = list(zip(table(), dataclasses.fields(Settings), strict=True))
+    for row, field in rows:
         shown = f" [{row.environment}; default {row.default or 'none'}]"
         parser.add_argument(
             row.flag,
-            env_var=row.environment,
-            type=field.metadata["read"],
-            default=None if field.metadata["repeat"] else field.default,
-            action="append" if field.metadata["repeat"] else "store",
+            dest=field.name,
+            action="append",
             metavar=field.name.rpartition("_")[2].upper(),
             help=row.help.replace("%", "%%") + shown,
         )
-    given = vars(parser.parse_args(list(arguments), env_vars=dict(environment)))
-    for field in dataclasses.fields(Settings):
-        if field.metadata["repeat"]:
-            given[field.name] = tuple(given[field.name] or ())
-    settings = Settings(**given)
-    if (settings.tls_cert is None) is not (settings.tls_key is None):
-        parser.error("--tls-cert and --tls-key belong together")
-    return settings
+    flags = vars(parser.parse_args(list(arguments)))
+    given: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for row, field in rows:
+        is_repeated, texts, source = field.metadata["repeat"], flags[field.name], row.flag
+        if texts is None and environment.get(row.environment):
+            texts, source = _in_environment(environment[row.environment], is_repeated), row.environment
+        if texts is None:
+            continue
+        sources[field.name] = source
+        read = [_read(field.metadata["read"], text, source, parser) for text in texts]
+        given[field.name] = tuple(read) if is_repeated else read[-1]
+    _check_needs(sources, parser)
+    return Settings(**given)
+
+
+def _in_environment(text: str, is_repeated: bool) -> list[str]:
+    """Return the values in a variable; of a setting that may be repeated, `[a,b]` are two."""
+    if is_repeated and text.startswith("[") and text.endswith("]"):
+        return [part.strip() for part in text[1:-1].split(",")]
+    return [text]
+
+
+def _read(read: Callable[[str], object], text: str, source: str, parser: _Parser) -> object:
+    try:
+        return read(text)
+    except ValueError as error:
+        hint = ""
+        if source.startswith(ENVIRONMENT_PREFIX) and text.startswith(("tcp://", "udp://")):
+            hint = "; Kubernetes sets such variables for a Service called stampede: use enableServiceLinks: false"
+        parser.error(f"{source}: {text!r} is {error}{hint}")
+
+
+_NEEDS: Final = {
+    "tls_cert": "tls_key",
+    "tls_key": "tls_cert",
+    "jwt_audience": "jwt_secret_file",
+    "jwt_issuer": "jwt_secret_file",
+}
+
+
+def _check_needs(sources: Mapping[str, str], parser: _Parser) -> None:
+    """End the program if a setting was given without the one that it needs."""
+    for name, needed in _NEEDS.items():
+        if name in sources and needed not in sources:
+            parser.error(f"{sources[name]} needs --{needed.replace('_', '-')}")

@@ -1,4 +1,7 @@
-"""Read one value of a setting from what a person wrote; the functions' names are what an error message calls them."""
+"""Read one value of a setting from what a person wrote.
+
+A reader raises ValueError with a text that completes "'...' is": what the value is not.
+"""
 
 from __future__ import annotations
 
@@ -12,71 +15,90 @@ if TYPE_CHECKING:
 
 def port(text: str) -> int:
     """Read a TCP port; 0 lets the system choose."""
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError
-    return number
+    return _whole(text, 0, 65535, "not a port (0 to 65535)")
 
 
 def seconds(text: str) -> float:
     """Read a duration: finite, not negative."""
-    number = float(text)
-    if not 0 <= number < 1e9:
-        raise ValueError
-    return number
+    return _number(text, "not a number of seconds (0 or more)")
 
 
-rate = seconds
+def rate(text: str) -> float:
+    """Read a number of events a second: finite, not negative."""
+    return _number(text, "not a rate (a number of 0 or more)")
 
 
 def size(text: str) -> int:
     """Read a number of bytes or of things."""
-    number = int(text)
-    if number < 0:
-        raise ValueError
-    return number
+    return _whole(text, 0, 2**63, "not a whole number of 0 or more")
 
 
 def count(text: str) -> int:
     """Read a number of things of which there is at least one."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    return _whole(text, 1, 2**63, "not a whole number of 1 or more")
 
 
 def level(text: str) -> str:
     """Read a log level."""
-    name = text.lower()
-    if name not in ("debug", "info", "warning", "error"):
-        raise ValueError
-    return name
+    return _word(text, ("debug", "info", "warning", "error"))
 
 
 def log_format(text: str) -> str:
     """Read a form of log lines."""
-    name = text.lower()
-    if name not in ("text", "json"):
-        raise ValueError
-    return name
+    return _word(text, ("text", "json"))
 
 
 def network(text: str) -> IPv4Network | IPv6Network:
     """Read a network, or one address, in CIDR notation."""
-    return ip_network(text)
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ValueError("not a network in CIDR notation, such as 10.0.0.0/8") from None
 
 
 def yes_or_no(text: str) -> bool:
     """Read a choice."""
     word = text.lower()
     if word not in ("0", "1", "false", "true", "no", "yes"):
-        raise ValueError
+        raise ValueError("neither yes nor no")
     return word in ("1", "true", "yes")
 
 
 def bus_url(text: str) -> str:
     """Read the URL of a NATS server."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("nats", "tls") or not parts.hostname:
-        raise ValueError
+    wrong = "not the URL of a NATS server (nats://host or tls://host)"
+    try:
+        parts = urlsplit(text)
+        is_usable = parts.scheme in ("nats", "tls") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError(wrong) from None
+    if not is_usable:
+        raise ValueError(wrong)
     return text
+
+
+def _whole(text: str, low: int, high: int, wrong: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(wrong) from None
+    if not low <= number <= high:
+        raise ValueError(wrong)
+    return number
+
+
+def _number(text: str, wrong: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(wrong) from None
+    if not 0 <= number < 1e9:
+        raise ValueError(wrong)
+    return number
+
+
+def _word(text: str, words: tuple[str, ...]) -> str:
+    word = text.lower()
+    if word not in words:
+        raise ValueError(f"none of {', '.join(words)}")
+    return word

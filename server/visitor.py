@@ -6,25 +6,26 @@ import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
-from websockets.protocol import State
-
-from server.connection import Connection, library
-from server.http import Answer, end_of_head, judge_head, plain, serialize
+from server.connection import Connection
+from server.handshake import Admitted
+from server.http import Answer, plain, serialize
 from server.limits import FULL
-from server.upgrade import accept_upgrade, read_upgrade
+from server.request_head import read_request
+from server.upgrade import accept_unusual, accept_upgrade, read_upgrade
 
 if TYPE_CHECKING:
     from websockets.http11 import Request
-    from websockets.server import ServerProtocol
 
     from server.gate import Gate
-    from server.handshake import Admitted
 
 HANDSHAKE_SECONDS: Final = 10.0
 """How long a request's head may take."""
 
 CLOSE_SECONDS: Final = 5.0
 """How long a peer may take to close after an answer before it is cut off."""
+
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class Visitor(asyncio.Protocol):
@@ -47,25 +48,27 @@ class Visitor(asyncio.Protocol):
         self._timer = self._gate.loop.call_later(HANDSHAKE_SECONDS, self._time_out)
         if self._gate.is_full:
             self._gate.services.stats.handshakes_rejected[FULL.label] += 1
-            headers = {"Retry-After": str(FULL.retry_after)}
-            self._answer(Answer(FULL.status, f"{FULL.text}\n".encode(), headers=headers))
+            self._finish(serialize(plain(FULL.status, FULL.text, headers={"Retry-After": str(FULL.retry_after)})))
 
     def data_received(self, data: bytes) -> None:
-        """Collect the request's head."""
+        """Collect the request's head, and act on it once it is complete."""
         if self._answered:
+            if not self._transport.can_write_eof():
+                self._transport.close()  # over TLS, where we cannot half-close: it has read the answer
             return
         self._head += data
         head = self._head
-        end = end_of_head(head)
-        request = read_upgrade(head[:end]) if end else None
+        end = head.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        request = read_upgrade(head[:end]) if end >= len(_END_OF_HEAD) else None
         if request is not None:
-            self._answer_plain(request, head[end:])
+            self._decide(request, head[end:], is_plain=True)
             return
-        verdict = judge_head(head)
-        if isinstance(verdict, Answer):
-            self._answer_unread(verdict)
-        elif verdict:
-            self._read_unusual(head[:verdict], head[verdict:])
+        read = read_request(head)
+        if isinstance(read, Answer):
+            self._answer_unread(read)
+        elif read is not None:
+            request, end = read
+            self._decide(request, head[end:], is_plain=False)
 
     def eof_received(self) -> bool:
         """Close our side too when the peer has closed its own."""
@@ -80,44 +83,32 @@ class Visitor(asyncio.Protocol):
         """Cut the connection."""
         self._transport.abort()
 
-    def _answer_plain(self, request: Request, rest: bytes) -> None:
-        verdict = self._judge(request)
-        if isinstance(verdict, Answer):
-            self._answer(verdict)
-        else:
-            self._upgrade(verdict, accept_upgrade(request), rest)
-
-    def _read_unusual(self, head: bytes, rest: bytes) -> None:
-        """Let the library read a request: one for a page, or for a WebSocket in other words than the plain ones."""
+    def _decide(self, request: Request, rest: bytes, *, is_plain: bool) -> None:
+        """Answer a request, or let a connection take over; `is_plain`: it is known to be a proper handshake."""
         door = self._gate.door
-        path = head.split(b" ", 2)[1].decode("latin-1")
-        protocol = library(door.largest_message(path), State.CONNECTING)
-        protocol.receive_data(head)
-        requests = protocol.events_received()
-        if not requests:  # the library could not read it
-            self._answer_unread(plain(HTTPStatus.BAD_REQUEST))
-            return
-        request = cast("Request", requests[0])
-        verdict = self._judge(request)
-        if isinstance(verdict, Answer):
-            self._answer(verdict)
-            return
-        response = protocol.accept(request)
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            door.dismiss(verdict)
-            self._finish(response.serialize())
-            return
-        protocol.send_response(response)
-        self._upgrade(verdict, b"".join(protocol.data_to_send()), rest, protocol)
-
-    def _judge(self, request: Request) -> Answer | Admitted:
         peer = self._transport.get_extra_info("peername") or ("",)
-        return self._gate.door.judge(request, str(peer[0]))
+        verdict = door.judge(request, str(peer[0]))
+        if isinstance(verdict, Answer):
+            self._finish(serialize(verdict, to_head=request.method == "HEAD"))
+            return
+        if is_plain:
+            accepted = accept_upgrade(request)
+        else:
+            response = accept_unusual(request)
+            accepted = response.serialize()
+            if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+                door.dismiss(verdict)
+                self._finish(accepted)
+                return
+        if isinstance(verdict, Admitted):
+            self._upgrade(verdict, accepted, rest)
+        else:
+            self._finish(accepted + verdict.close_frame, may_reply=True)
 
-    def _upgrade(self, admitted: Admitted, answer: bytes, rest: bytes, protocol: ServerProtocol | None = None) -> None:
+    def _upgrade(self, admitted: Admitted, answer: bytes, rest: bytes) -> None:
         """Answer, and let a connection take over."""
         self._timer.cancel()
-        connection = Connection(self._gate, self._transport, admitted, protocol)
+        connection = Connection(self._gate, self._transport, admitted)
         self._transport.set_protocol(connection)
         self._gate.replace(self, connection)
         connection.open(answer)
@@ -126,23 +117,26 @@ class Visitor(asyncio.Protocol):
 
     def _answer_unread(self, answer: Answer) -> None:
         self._gate.door.router.count("other", answer.status)
-        self._answer(answer)
+        self._finish(serialize(answer, to_head=self._head.startswith(b"HEAD ")))
 
-    def _answer(self, answer: Answer) -> None:
-        self._finish(serialize(answer).serialize())
+    def _finish(self, data: bytes, *, may_reply: bool = False) -> None:
+        """Send an answer, and give the peer some seconds to read it.
 
-    def _finish(self, data: bytes) -> None:
-        """Send an answer; give the peer time to read it, and no more."""
+        Args:
+            data: the answer.
+            may_reply: whether the peer answers it, as a close frame is answered.
+        """
         self._answered = True
         self._head = b""
         self._timer.cancel()
         self._transport.write(data)
         if self._transport.can_write_eof():
-            # Half-close: closing with bytes unread would reset, and the answer be lost.
+            # Half-close: closing with bytes unread would reset the connection, and the answer could be lost.
             self._transport.write_eof()
-            self._timer = self._gate.loop.call_later(CLOSE_SECONDS, self._transport.abort)
-        else:
+        elif not may_reply:
             self._transport.close()
+            return
+        self._timer = self._gate.loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def _time_out(self) -> None:
         self._answer_unread(plain(HTTPStatus.REQUEST_TIMEOUT))
