@@ -26,9 +26,9 @@ from server import __version__, logs
 from server.causes import cause
 from server.cluster import Cluster
 from server.drain import Drain
-from server.endpoints import UPGRADES
+from server.endpoints import upgrades
 from server.errors import SettingsError
-from server.files import SPARE_SOCKETS, most_connections, raise_file_limit
+from server.files import METRICS_SOCKETS, REFUSED_SOCKETS, SPARE_SOCKETS, raise_file_limit, socket_budget
 from server.gate import Gate
 from server.handshake import Doorkeeper
 from server.heartbeat import HeartbeatWheel
@@ -46,6 +46,7 @@ from server.stats import ServerStats
 from server.supervise import Supervisor
 from server.tick import Tick
 from server.tls import TlsFiles
+from server.tls_visitor import TlsVisitor
 from server.uploads import UploadStore
 from server.visitor import Visitor
 from server.workers import Workers
@@ -125,9 +126,8 @@ class ChatServer:
         self._meter = LoadMeter(self.stats, hub.rooms, clock())
         self._wheel = HeartbeatWheel(settings.heartbeat_interval, settings.heartbeat_timeout, clock(), self.stats)
         self._lag = LoopLag(loop, clock, self.stats.event_loop_lag)
-        self._admission = Admission(
-            most_connections(settings.max_connections), settings.max_connections_per_address, settings.handshake_rate
-        )
+        budget = socket_budget(settings.max_connections, settings.max_uploads)
+        self._admission = Admission(budget.connections, settings.max_connections_per_address, settings.handshake_rate)
         render = Exposition(
             (
                 *server_collectors(self.stats, hub.rooms, self._uploads, self._admission),
@@ -136,22 +136,30 @@ class ChatServer:
             ),
             duration="chat_scrape_duration_seconds",
         ).render
-        identity = Identity(settings.jwt_secret_file) if settings.jwt_secret_file else None
+        self._identity = (
+            Identity(settings.jwt_secret_file, settings.jwt_audience, settings.jwt_issuer, settings.jwt_leeway)
+            if settings.jwt_secret_file
+            else None
+        )
         own_address = settings.metrics_port is not None
         door = Doorkeeper(
             router=Router(pages(self._status, None if own_address else render), self.stats),
-            upgrades=UPGRADES,
+            upgrades=upgrades(settings),
             admission=self._admission,
             stats=self.stats,
             clock=clock,
             origins=settings.allowed_origin,
             require_origin=settings.require_origin,
             proxies=settings.trusted_proxy,
-            identity=identity,
+            identity=self._identity,
         )
         metrics_door = dataclasses.replace(door, router=Router(metrics_pages(render), self.stats), upgrades={})
-        self._gate = self._make_gate(services, door)
-        self._metrics_gate = self._make_gate(services, metrics_door) if own_address else None
+        self._gate = self._make_gate(services, door, budget.connections + SPARE_SOCKETS, budget.sockets)
+        self._metrics_gate = (
+            self._make_gate(services, metrics_door, METRICS_SOCKETS, METRICS_SOCKETS + REFUSED_SOCKETS)
+            if own_address
+            else None
+        )
         self._listeners: list[asyncio.Server] = []
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -186,16 +194,20 @@ class ChatServer:
         gc.set_threshold(_GC_OBJECTS)
         return lines
 
-    def reload_certificate(self) -> None:
-        """Read the certificate files again; whoever is connected stays so. Files that are no good change nothing."""
-        if self._tls is None:
-            return
-        try:
-            self._tls.reload()
-        except SettingsError as error:
-            log.error("certificate not reloaded", **cause(error))  # noqa: TRY400 - the cause says it all
-        else:
-            log.info("certificate reloaded")
+    def reload_files(self) -> None:
+        """Read certificate and token keys again; open connections stay. Files that are unusable change nothing."""
+        for files, reloaded, not_reloaded in (
+            (self._tls, "certificate reloaded", "certificate not reloaded"),
+            (self._identity, "token keys reloaded", "token keys not reloaded"),
+        ):
+            if files is None:
+                continue
+            try:
+                files.reload()
+            except SettingsError as error:
+                log.error(not_reloaded, **cause(error))  # noqa: TRY400 - the cause says it all
+            else:
+                log.info(reloaded)
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Take nobody new, tell everyone to go, spread over the drain time, and end.
@@ -247,8 +259,8 @@ class ChatServer:
             supervisor=self._supervisor,
         )
 
-    def _make_gate(self, services: Services, door: Doorkeeper) -> Gate:
-        return Gate(services, door, self._wheel, self._loop, self._tick, self._admission.most + SPARE_SOCKETS)
+    def _make_gate(self, services: Services, door: Doorkeeper, most_sockets: int, socket_limit: int) -> Gate:
+        return Gate(services, door, self._wheel, self._loop, self._tick, most_sockets, socket_limit)
 
     async def _listen(self, gate: Gate, port: int, context: ssl.SSLContext | None) -> str:
         """Listen, and return host and port as they stand in a URL."""
@@ -260,7 +272,9 @@ class ChatServer:
         for each in sockets:
             try:
                 listener = await self._loop.create_server(
-                    lambda: Visitor(gate), sock=each, backlog=_BACKLOG, ssl=context
+                    lambda: Visitor(gate) if context is None else TlsVisitor(gate, context),
+                    sock=each,
+                    backlog=_BACKLOG,
                 )
             except OSError as error:  # somebody else has begun to listen since
                 raise SettingsError(f"cannot listen on {address}: {in_words(error)}") from None
@@ -320,7 +334,7 @@ async def _serve(settings: Settings) -> int:
         loop.add_signal_handler(number, end)
     try:
         server = ChatServer(settings, loop)
-        loop.add_signal_handler(signal.SIGHUP, server.reload_certificate)
+        loop.add_signal_handler(signal.SIGHUP, server.reload_files)
         lines = await server.start()
     except SettingsError as error:
         print(f"stampede: {error}", file=sys.stderr)

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from server.services import Services
+    from server.settings import Settings
 
 MAX_ECHO_BYTES: Final = 1024 * 1024
+
+ECHO_BYTES: Final = 64 * 1024
+"""What counts as one message on the echo path: a larger one counts as several."""
 
 BURST_SECONDS: Final = 2
 """A client may send at once what its rate allows in so many seconds."""
@@ -239,11 +243,16 @@ class NotificationsEndpoint:
 
 
 class EchoEndpoint:
-    """Send every message back: the protocol floor for latency measurements and conformance suites."""
+    """Send every message back: the protocol floor for latency measurements and conformance suites.
 
-    __slots__ = ("_peer", "_stats", "username")
+    A client above `--echo-rate` is read from more slowly; nothing that it sent is dropped.
+    """
+
+    __slots__ = ("_pace", "_peer", "_stats", "username")
 
     def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
+        rate = services.settings.echo_rate
+        self._pace = Pace(rate, BURST_SECONDS * rate) if rate else None
         self._peer = peer
         self._stats = services.stats
         self.username = username
@@ -253,22 +262,34 @@ class EchoEndpoint:
     def opened(self) -> None:
         """Say nothing: an echo only answers."""
 
-    def text(self, payload: bytes, _received_at: float) -> None:
+    def text(self, payload: bytes, received_at: float) -> None:
         """Send a text message back."""
         self._echo(text_frame(payload))
+        if self._pace is not None:
+            self._charge(self._pace, "messages", len(payload), received_at)
 
     def binary(self, payload: bytes, _received_at: float) -> None:
         """Send a binary message back."""
         self._echo(binary_frame(payload))
 
     def odd(self, size: int, received_at: float) -> None:
-        """Take any number: an echo is there to be measured with."""
+        """Count a binary message, a fragment or a control frame."""
+        if self._pace is not None:
+            self._charge(self._pace, "frames", size, received_at)
 
     def catch_up(self) -> None:
         """Send nothing: an echo never waits."""
 
     def closed(self, _now: float) -> None:
         """Forget nothing: an echo remembers nothing."""
+
+    def _charge(self, pace: Pace, label: str, size: int, now: float) -> None:
+        """Count what was taken, and read nothing until that much is allowed."""
+        pace.charge(now, 1 + size // ECHO_BYTES)
+        wait = pace.wait(now)
+        if wait:
+            self._stats.rate_limited[label] += 1
+            self._peer.pause(wait)
 
     def _echo(self, frame: bytes) -> None:
         self._stats.messages_received[ECHO] += 1
@@ -294,6 +315,12 @@ UPGRADES: Final = {
     "/ws/notifications": Path(NotificationsEndpoint, wire.MAX_FRAME_BYTES),
     "/ws/echo": Path(EchoEndpoint, MAX_ECHO_BYTES),
 }
+
+
+def upgrades(settings: Settings) -> dict[str, Path]:
+    """Return the paths that are served."""
+    is_on = {"/ws/notifications": settings.notifications, "/ws/echo": settings.echo}
+    return {path: served for path, served in UPGRADES.items() if is_on.get(path, True)}
 
 
 def burn(seconds: float) -> None:

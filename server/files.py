@@ -1,16 +1,38 @@
-"""How many files this process may have open, and so how many connections it can take."""
+"""How many files this process may have open, and so how many sockets it can take."""
 
 from __future__ import annotations
 
 import contextlib
 import resource
+from dataclasses import dataclass
 from typing import Final
 
 SPARE_SOCKETS: Final = 128
-"""Sockets beside the admitted connections: requests for pages, and those being refused."""
+"""Sockets beside the admitted connections: requests for pages, heads and TLS handshakes under way."""
 
-_RESERVE: Final = 2 * SPARE_SOCKETS
-"""Descriptors kept for those, and for uploads, logs and the loop itself."""
+METRICS_SOCKETS: Final = 16
+"""Sockets on a metrics port of its own."""
+
+REFUSED_SOCKETS: Final = 8
+"""Sockets on each port that can at least be told that the server is full."""
+
+_OTHER_FILES: Final = 64
+"""Logs, the loop itself, NATS, listening sockets, and what the libraries open."""
+
+_UNLIMITED: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SocketBudget:
+    """What the descriptors are enough for.
+
+    Attributes:
+        connections: admitted ones.
+        sockets: of the public port in all; above it there would be no descriptor left for files.
+    """
+
+    connections: int
+    sockets: int
 
 
 def raise_file_limit() -> None:
@@ -20,12 +42,18 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def most_connections(wanted: int | None) -> int:
-    """Return the limit on connections: what was asked for, but never more than there are descriptors for.
+def socket_budget(wanted: int | None, most_uploads: int) -> SocketBudget:
+    """Return the limits on connections and sockets: what was asked for, but no more than there are descriptors for.
 
     Args:
-        wanted: a limit, 0 for none, None for the default.
+        wanted: a limit on connections, 0 for none, None for the default.
+        most_uploads: how many files may be written at once; 0: one for each connection.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    possible = max(1, soft - _RESERVE) if soft != resource.RLIM_INFINITY else 1_000_000
-    return min(wanted or possible, possible)
+    left = soft if soft != resource.RLIM_INFINITY else _UNLIMITED
+    left -= _OTHER_FILES + METRICS_SOCKETS + REFUSED_SOCKETS
+    most = left - SPARE_SOCKETS - REFUSED_SOCKETS
+    possible = max(1, most - most_uploads if 0 < most_uploads < most // 2 else most // 2)
+    connections = min(wanted or possible, possible)
+    files = min(most_uploads or connections, connections)
+    return SocketBudget(connections, max(left - files, connections + SPARE_SOCKETS + REFUSED_SOCKETS))

@@ -25,7 +25,9 @@ class Gate:
     """One listening socket.
 
     Attributes:
-        most_sockets: sockets in all, upgraded or not; one more is answered at once that the server is full.
+        most_sockets: sockets in all, upgraded or not, TLS handshakes included; one more is answered at once that the
+            server is full.
+        socket_limit: sockets that there are descriptors for; one more is cut off without an answer.
         guests: who holds one.
     """
 
@@ -35,6 +37,7 @@ class Gate:
     loop: asyncio.AbstractEventLoop
     tick: Tick
     most_sockets: int
+    socket_limit: int
     guests: set[Guest] = field(default_factory=set)
     _emptied: asyncio.Event | None = None
 
@@ -42,6 +45,11 @@ class Gate:
     def is_full(self) -> bool:
         """Whether no socket may be added."""
         return len(self.guests) > self.most_sockets
+
+    @property
+    def is_overrun(self) -> bool:
+        """Whether there is no descriptor left to refuse somebody with."""
+        return len(self.guests) > self.socket_limit
 
     def replace(self, guest: Guest, by: Guest) -> None:
         """Note that a socket has changed hands."""

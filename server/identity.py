@@ -93,12 +93,11 @@ class Identity:
         return str(name)
 
     def _claims(self, token: str) -> dict[str, Any]:
-        keys = self._keys
-        is_secret = keys.secret is not None
+        secret = self._keys.secret
         return jwt.decode(
             token,
-            keys.secret if is_secret else _key_for(token, keys),
-            algorithms=["HS256" if is_secret else "RS256"],
+            _key_for(token, self._keys) if secret is None else secret,
+            algorithms=["RS256" if secret is None else "HS256"],
             audience=self._audiences,
             issuer=self._issuers,
             leeway=self._leeway,

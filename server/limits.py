@@ -6,6 +6,7 @@ Every refusal says when to come back, and has the label under which it is counte
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Network = IPv4Network | IPv6Network
+
+_HOP: Final = re.compile(r'"?(?:\[([^\[\]]+)\]|([0-9.]+))(?::[0-9]{1,5})?"?')
 
 RETRY_SECONDS: Final = 5
 """What `Retry-After` says where nothing better is known."""
@@ -63,6 +66,10 @@ class Pace:
             due = now
         self._due = due + self._interval
         return True
+
+    def charge(self, now: float, events: int) -> None:
+        """Count events at `now` seconds that have happened, allowed or not; `wait` says what they cost."""
+        self._due = max(self._due, now) + events * self._interval
 
     def rested(self, now: float) -> bool:
         """Tell whether the whole burst is allowed again."""
@@ -129,11 +136,17 @@ def accountable_address(peer: str, forwarded: Iterable[str], trusted: Iterable[N
     address = peer
     hops = [hop.strip() for value in forwarded for hop in value.split(",")]
     while hops and _within(address, networks):
-        candidate = hops.pop()
+        candidate = _without_port(hops.pop())
         if not _is_address(candidate):
             break
         address = candidate
     return _group(address)
+
+
+def _without_port(hop: str) -> str:
+    """Return the address in an entry of X-Forwarded-For, which some proxies write with a port, brackets or quotes."""
+    match = _HOP.fullmatch(hop)
+    return (match[1] or match[2]) if match else hop
 
 
 def _is_address(text: str) -> bool:

@@ -6,7 +6,9 @@ import re
 from typing import Final
 
 _USER: Final = re.compile(r"(?<=://)[^\s'\"<>]*@")
-_SECRETS: Final = re.compile(r"(?i)(?<=[?&;])(access_token|api_?key|auth|jwt|key|password|secret|sig|token)=[^\s'\"<>&#;]*")
+_SECRETS: Final = re.compile(
+    r"(?i)(?<=[?&;])(access_token|api_?key|auth|jwt|key|password|secret|sig|token)=[^\s'\"<>&#;]*"
+)
 
 
 def redact(text: str) -> str:

@@ -44,32 +44,22 @@ def read_request(received: bytes) -> tuple[Request, int] | Answer | None:
         answer to a request that is malformed or not for this server.
     """
     text = received.lstrip(b"\r\n")
-    skipped = len(received) - len(text)
-    if not text:
-        return _too_long(received, HTTPStatus.BAD_REQUEST)
-    if not _TOKEN_START.match(text):  # TLS, for example
+    if text and not _TOKEN_START.match(text):  # TLS, for example
         return _bad("this is not HTTP")
     first, newline, rest = text.partition(b"\n")
-    if not newline or len(first) > MAX_HEAD_BYTES:
-        return _too_long(received, HTTPStatus.REQUEST_URI_TOO_LONG)
+    if not newline:
+        return _incomplete(received, HTTPStatus.REQUEST_URI_TOO_LONG)
     request_line = _read_request_line(first.removesuffix(b"\r"))
     if isinstance(request_line, Answer):
         return request_line
     end = _END.search(text)
     if end is None:
-        return _too_long(received, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-    length = skipped + end.end()
+        return _incomplete(received, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    length = len(received) - len(text) + end.end()
     if length > MAX_HEAD_BYTES:
         return plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     fields = rest[: max(end.start() - len(first) - 1, 0)]
-    headers = _read_fields(fields.split(b"\n") if fields else [])
-    if headers is None:
-        return _bad("a header field is malformed")
-    method, target, protocol = request_line
-    if refusal := _refuse(method, headers):
-        return refusal
-    path = _origin_form(method, target)
-    return (Request(path, headers, method, protocol), length) if path else _bad("the target is malformed")
+    return _read_rest(*request_line, fields.split(b"\n") if fields else [], length)
 
 
 def path_of(target: str) -> str:
@@ -87,6 +77,18 @@ def _read_request_line(line: bytes) -> tuple[str, str, str] | Answer:
     if major != "1":
         return plain(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
     return method, target, "HTTP/1.0" if minor == "0" else "HTTP/1.1"
+
+
+def _read_rest(
+    method: str, target: str, protocol: str, lines: Iterable[bytes], length: int
+) -> tuple[Request, int] | Answer:
+    headers = _read_fields(lines)
+    if headers is None:
+        return _bad("a header field is malformed")
+    if refusal := _refuse(method, headers):
+        return refusal
+    path = _origin_form(method, target)
+    return (Request(path, headers, method, protocol), length) if path else _bad("the target is malformed")
 
 
 def _read_fields(lines: Iterable[bytes]) -> Headers | None:
@@ -128,7 +130,7 @@ def _origin_form(method: str, target: str) -> str:
     return absolute[1] if absolute[1].startswith("/") else f"/{absolute[1]}"
 
 
-def _too_long(received: bytes, status: HTTPStatus) -> Answer | None:
+def _incomplete(received: bytes, status: HTTPStatus) -> Answer | None:
     return plain(status) if len(received) > MAX_HEAD_BYTES else None
 
 

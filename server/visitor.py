@@ -34,10 +34,10 @@ class Visitor(asyncio.Protocol):
     __slots__ = ("_answered", "_gate", "_head", "_timer", "_transport")
 
     _transport: asyncio.Transport
-    _timer: asyncio.TimerHandle
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._timer: asyncio.TimerHandle | None = None
         self._head = b""
         self._answered = False
 
@@ -45,6 +45,9 @@ class Visitor(asyncio.Protocol):
         """Wait for a request, but not for ever; with no socket to spare, do not wait at all."""
         self._transport = cast("asyncio.Transport", transport)
         self._gate.guests.add(self)
+        if self._gate.is_overrun:
+            self._transport.abort()
+            return
         self._timer = self._gate.loop.call_later(HANDSHAKE_SECONDS, self._time_out)
         if self._gate.is_full:
             self._gate.services.stats.handshakes_rejected[FULL.label] += 1
@@ -76,7 +79,7 @@ class Visitor(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Be forgotten."""
-        self._timer.cancel()
+        self._cancel_timer()
         self._gate.remove(self)
 
     def abort(self) -> None:
@@ -107,7 +110,7 @@ class Visitor(asyncio.Protocol):
 
     def _upgrade(self, admitted: Admitted, answer: bytes, rest: bytes) -> None:
         """Answer, and let a connection take over."""
-        self._timer.cancel()
+        self._cancel_timer()
         connection = Connection(self._gate, self._transport, admitted)
         self._transport.set_protocol(connection)
         self._gate.replace(self, connection)
@@ -128,7 +131,7 @@ class Visitor(asyncio.Protocol):
         """
         self._answered = True
         self._head = b""
-        self._timer.cancel()
+        self._cancel_timer()
         self._transport.write(data)
         if self._transport.can_write_eof():
             # Half-close: closing with bytes unread would reset the connection, and the answer could be lost.
@@ -137,6 +140,10 @@ class Visitor(asyncio.Protocol):
             self._transport.close()
             return
         self._timer = self._gate.loop.call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _time_out(self) -> None:
         self._answer_unread(plain(HTTPStatus.REQUEST_TIMEOUT))

@@ -18,9 +18,10 @@ SERVER: dict[str, set[str]] = {
     "frames": set(),
     "limits": set(),
     "names": {"errors"},
+    "redaction": set(),
     "values": set(),
     "tick": set(),
-    "settings": {"values"},
+    "settings": {"redaction", "values"},
     "messages": {"errors"},
     "stats": {"errors", "messages"},
     "room": {"stats", "tick"},
@@ -52,21 +53,24 @@ SERVER: dict[str, set[str]] = {
     "services": {"hub", "lane", "settings", "stats", "uploads"},
     "transfer": {"causes", "errors", "hub", "lane", "messages", "services", "uploads"},
     "endpoints": {
-        "errors", "frames", "hub", "limits", "messages", "room", "services", "stats", "transfer", "uploads",
+        "errors", "frames", "hub", "limits", "messages", "room", "services", "settings", "stats", "transfer",
+        "uploads",
     },
     "http": {"stats"},
-    "handshake": {"endpoints", "http", "identity", "limits", "stats"},
+    "request_head": {"http"},
+    "handshake": {"endpoints", "errors", "http", "identity", "limits", "request_head", "stats"},
     "gate": {"handshake", "heartbeat", "services", "tick"},
     "sending": {"errors", "gate", "room"},
     "connection": {"causes", "endpoints", "errors", "fragments", "frames", "gate", "handshake", "sending"},
     "upgrade": set(),
-    "visitor": {"connection", "gate", "handshake", "http", "limits", "upgrade"},
+    "visitor": {"connection", "gate", "handshake", "http", "limits", "request_head", "upgrade"},
+    "tls_visitor": {"gate", "visitor"},
     "drain": {"connection", "errors", "gate"},
     "pages": {"", "http", "hub", "stats"},
     "app": {
         "", "causes", "cluster", "drain", "endpoints", "errors", "files", "gate", "handshake", "heartbeat", "http",
         "hub", "identity", "lane", "limits", "listen", "load", "logs", "loop_lag", "pages", "retention", "services",
-        "settings", "stats", "supervise", "tick", "tls", "uploads", "visitor", "workers",
+        "settings", "stats", "supervise", "tick", "tls", "tls_visitor", "uploads", "visitor", "workers",
     },
     "__main__": {"app", "settings"},
 }  # fmt: skip
@@ -74,10 +78,10 @@ COMPOSITION_ROOT = "server.app"  # alone looks at metrics
 
 # Rooms outside the server: what anything in them may import beside its own room.
 ROOMS = {
-    "metrics": set(),
+    "metrics": {"server.redaction"},
     "grafana": {"metrics.catalog"},
-    "loadtest": {"metrics", "server.frames", "server.messages"},
-    "capacity": {"metrics"},
+    "loadtest": {"metrics", "server.frames", "server.messages", "server.redaction"},
+    "capacity": {"metrics", "server.redaction"},
     "benchmarks": {
         "loadtest",
         "server.bus_messages",
@@ -85,6 +89,7 @@ ROOMS = {
         "server.errors",
         "server.frames",
         "server.messages",
+        "server.redaction",
     },
 }
 
@@ -103,7 +108,9 @@ PURE = [
     "server.messages",
     "server.names",
     "server.node",
+    "server.redaction",
     "server.relay",
+    "server.request_head",
     "server.room",
     "server.stats",
     "server.tick",

@@ -7,7 +7,7 @@ import pytest
 
 from server import messages as wire
 from server.endpoints import UPGRADES
-from server.errors import CloseReason, ErrorCode
+from server.errors import CloseReason, ErrorCode, TokenFault
 from server.settings import table
 from tests.tables import ROOT, rows
 
@@ -40,6 +40,10 @@ def _field(cell: str) -> str:
 
 def test_errors() -> None:
     assert [(code, text) for code, text in rows(DOCUMENT, "## Errors")] == [(e.code, e.message) for e in ErrorCode]
+
+
+def test_refused_tokens() -> None:
+    assert [(code, text) for code, text in rows(DOCUMENT, "## Tokens")] == [(f.code, f.message) for f in TokenFault]
 
 
 def test_close_reasons() -> None:

@@ -114,7 +114,10 @@ BAD_TOKENS: dict[str, tuple[str | None, str]] = {
     "endless": (token(exp=float("inf")), "The token is not valid"),
     "expired": (token(exp=PAST), "The token has expired"),
     "early": (token(nbf=dt.datetime(2200, 1, 1, tzinfo=dt.UTC)), "The token is not valid yet; compare the clocks"),
-    "of the future": (token(iat=dt.datetime(2200, 1, 1, tzinfo=dt.UTC)), "The token is not valid yet; compare the clocks"),
+    "of the future": (
+        token(iat=dt.datetime(2200, 1, 1, tzinfo=dt.UTC)),
+        "The token is not valid yet; compare the clocks",
+    ),
     "for another": (token(aud="other"), "The token is for another audience"),
     "nobody": (jwt.encode({}, SECRET, algorithm="HS256"), "The token names no usable user"),
     "no name": (token(sub=""), "The token names no usable user"),
@@ -138,7 +141,10 @@ def test_without_a_valid_token_there_is_no_upgrade_and_the_answer_says_why(guard
 
 @pytest.mark.parametrize("path", ["/ws/chat", "/ws/notifications", "/ws/echo"])
 def test_a_browser_sees_why_its_token_is_refused_in_the_close_frame(guarded: RunningServer, path: str) -> None:
-    refused = {"": "token_missing: A token is needed", f"?token={token(exp=PAST)}": "token_expired: The token has expired"}
+    refused = {
+        "": "token_missing: A token is needed",
+        f"?token={token(exp=PAST)}": "token_expired: The token has expired",
+    }
     for query, reason in refused.items():
         with connect(guarded.url + path + query, origin=Origin("https://x.example"), open_timeout=SECONDS) as browser:
             with pytest.raises(ConnectionClosed) as closed:
@@ -166,9 +172,7 @@ def test_an_unusual_handshake_of_a_browser_gets_the_same_close_frame(guarded: Ru
     assert guarded.samples()['chat_handshakes_rejected_total{reason="unauthorized"}'] == 2
 
 
-def test_tokens_are_for_an_audience_and_from_an_issuer(
-    start: Callable[..., RunningServer], tmp_path: Path
-) -> None:
+def test_tokens_are_for_an_audience_and_from_an_issuer(start: Callable[..., RunningServer], tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     flags = ("--jwt-audience", "chat", "--jwt-audience", "talk", "--jwt-issuer", "https://id.example")
     server = start("--jwt-secret-file", str(tmp_path / "secret"), *flags)

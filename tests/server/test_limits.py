@@ -34,6 +34,18 @@ def test_never_more_than_burst_plus_rate_in_any_stretch_of_time(pauses: list[flo
             assert last - first + 1 <= burst + rate * (taken[last] - taken[first]) + 1e-6
 
 
+def test_what_has_happened_anyway_is_to_be_waited_for() -> None:
+    pace = Pace(rate=10, burst=5)
+    pace.charge(100.0, 5)
+    assert pace.wait(100.0) == pytest.approx(0.1)
+    pace.charge(100.0, 10)
+    assert pace.wait(100.0) == pytest.approx(1.1)
+    assert not pace.take(101.0)
+    assert pace.take(101.2)
+    pace.charge(200.0, 4)  # the rest of the past counts for nothing
+    assert pace.wait(200.0) == 0
+
+
 def test_a_pace_of_zero_allows_everything() -> None:
     pace = Pace(0, 1)
     assert all(pace.take(1.0) for _ in range(1000))
@@ -85,6 +97,19 @@ PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
         ("2001:db8:1:2::9", [], "2001:db8:1:2::/64"),
         ("fd00::1", ["2001:db8:7::1"], "2001:db8:7::/64"),
         ("", [], ""),
+        ("10.0.0.1", ["203.0.113.7:51234"], "203.0.113.7"),
+        ("10.0.0.1", ["[2001:db8::1]:443"], "2001:db8::/64"),
+        ("10.0.0.1", ["[2001:db8::1]"], "2001:db8::/64"),
+        ("10.0.0.1", ['"[2001:db8::1]:443"'], "2001:db8::/64"),
+        ("10.0.0.1", ["2001:db8::1:443"], "2001:db8::/64"),  # without brackets all of it is the address
+        ("10.0.0.1", ["203.0.113.7:51234, 10.0.0.2:80"], "203.0.113.7"),
+        ("10.0.0.1", ["[::ffff:203.0.113.7]:51234"], "203.0.113.7"),
+        ("10.0.0.1", ["[::ffff:10.0.0.2]:80"], "10.0.0.2"),
+        ("fd00::1", ["[2001:db8:7::1]:1, [fd00::2]:2"], "2001:db8:7::/64"),
+        ("10.0.0.1", ["203.0.113.7:port"], "10.0.0.1"),
+        ("10.0.0.1", ["203.0.113.7:512345"], "10.0.0.1"),
+        ("10.0.0.1", ["[203.0.113.7"], "10.0.0.1"),
+        ("10.0.0.1", ["fe80::1%eth0"], "fe80::/64"),
     ],
 )
 def test_a_connection_is_counted_under_the_address_nearest_to_the_client_that_can_be_believed(

@@ -13,7 +13,10 @@ from server.redaction import redact
         ("ws://user:secret@chat.example:8080/ws", "ws://***@chat.example:8080/ws"),
         ("nats://token@10.0.0.1", "nats://***@10.0.0.1"),
         ("http://u:p/w?d#1@x:y@host/a", "http://***@host/a"),
-        ("cannot connect to 'wss://u:secret@[::1]:1/a' and ws://v:other@b", "cannot connect to 'wss://***@[::1]:1/a' and ws://***@b"),
+        (
+            "cannot connect to 'wss://u:secret@[::1]:1/a' and ws://v:other@b",
+            "cannot connect to 'wss://***@[::1]:1/a' and ws://***@b",
+        ),
         ("ws://x/ws/chat?token=eyJ.a-b_c.d&room=1", "ws://x/ws/chat?token=***&room=1"),
         ("GET /?room=1&ACCESS_TOKEN=a.b HTTP/1.1", "GET /?room=1&ACCESS_TOKEN=*** HTTP/1.1"),
         ("http://host/path", "http://host/path"),
