@@ -21,7 +21,7 @@ from capacity.errors import CapacityError, ExitCode, RunError, UsageError
 from capacity.resume import check_same, continued, earlier_report, measured_before, without_resume
 from capacity.run import CapacityRun, settings_table
 from capacity.scaling import point_of, scaling_of
-from capacity.secrets import scrubbed, without_secrets
+from capacity.secrets import scrubbed, without_secret_arguments, without_secrets
 from capacity.settings import read_settings
 from capacity.stops import Stops
 from capacity.words import count
@@ -67,8 +67,8 @@ def _capacity(arguments: Sequence[str], stops: Stops) -> int:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """Return how to repeat the run, without the secrets of its URLs."""
-    return shlex.join(["python", "-m", "capacity", *map(without_secrets, arguments)])
+    """Return how to repeat the run, without its secrets."""
+    return shlex.join(["python", "-m", "capacity", *without_secret_arguments(arguments)])
 
 
 def _places(settings: Settings, folder: Path) -> dict[int, Path]:

@@ -59,6 +59,7 @@ class LoadGenerator:
             *("--web-host", "127.0.0.1", "--web-port", str(port), "--loglevel", "WARNING"),
             *_processes(processes),
             *settings.load_arguments(),
+            *settings.header_arguments(),
             *_user_classes(settings.mix),
         ]
         output = folder / "locust.log"

@@ -62,7 +62,7 @@ def _given_again(before: Sequence[str], arguments: Sequence[str]) -> list[str]:
             continue
         flag = word.partition("=")[0] if word.startswith("--") else kept.pop()
         if flag not in given:
-            raise UsageError(f"--resume: the report keeps no secrets: give {flag} again, with its user and password")
+            raise UsageError(f"--resume: the report keeps no secrets: give {flag} again, with its secret")
     return kept
 
 

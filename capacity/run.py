@@ -144,7 +144,8 @@ class CapacityRun:
 
     def _target(self, folder: Path, children: Children) -> Target:
         if self.settings.host is not None:
-            return Target.running(self.settings.host, self._source())
+            origin, headers = self.settings.origin, self.settings.headers
+            return Target.running(self.settings.host, self._source(), origin=origin, headers=headers)
         self.audience.message("starting the server")
         return Target.bundled(
             work_per_message=self.settings.work_per_message,
@@ -380,4 +381,5 @@ def settings_table(settings: Settings) -> dict[str, str | int | float | bool | N
         "interval_width": None if settings.given else settings.interval_width,
         "confirmations": None if settings.given else settings.confirmations,
         "load": " ".join(settings.load_arguments()),
+        "headers": ", ".join(name for name, _ in settings.headers) or None,
     }

@@ -1,11 +1,14 @@
-"""Keep secrets out of what is printed and written: the user part of a URL, and tokens in its query. Pure."""
+"""Keep secrets out of what is printed and written: the user part of a URL, tokens in its query, headers. Pure."""
 
 from __future__ import annotations
 
 import re
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 T = TypeVar("T")
 
@@ -21,6 +24,9 @@ _QUERY: Final = re.compile(
 )
 
 
+_HEADER_IS: Final = "--header="
+
+
 def without_secrets(text: str) -> str:
     """Return a text in which the secrets of every URL are hidden."""
     return _QUERY.sub(rf"\1={HIDDEN}", _USER.sub(f"{HIDDEN}@", text))
@@ -28,7 +34,21 @@ def without_secrets(text: str) -> str:
 
 def has_hidden(text: str) -> bool:
     """Tell whether a secret was hidden in a text, which makes it unusable as it is."""
-    return f"://{HIDDEN}@" in text or bool(re.search(rf"[?&][\w.~-]+={re.escape(HIDDEN)}", text))
+    in_url = rf"://{re.escape(HIDDEN)}@|[?&][\w.~-]+={re.escape(HIDDEN)}"
+    return bool(re.search(rf"{in_url}|^[^\s:]+: {re.escape(HIDDEN)}$", text))
+
+
+def without_secret_arguments(arguments: Iterable[str]) -> list[str]:
+    """Return the arguments of a command without the secrets of URLs and the values of headers."""
+    shown: list[str] = []
+    for argument in arguments:
+        joined, after_flag = argument.startswith(_HEADER_IS), shown[-1:] == ["--header"]
+        if joined or after_flag:
+            flag, header = (_HEADER_IS, argument.removeprefix(_HEADER_IS)) if joined else ("", argument)
+            shown.append(f"{flag}{header.partition(':')[0].strip()}: {HIDDEN}")
+        else:
+            shown.append(without_secrets(argument))
+    return shown
 
 
 def scrubbed(report: T) -> T:

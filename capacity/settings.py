@@ -28,6 +28,7 @@ _LOAD_OPTIONS: Final[tuple[tuple[str, type, str], ...]] = (
     ("backoff", str, "reconnect policy of storming users"),
     ("seed", int, "seed of every schedule"),
     ("prometheus-port", int, "export the load generator's metrics on this port"),
+    ("origin", str, "Origin of the page that the users claim to come from"),
 )
 # What --thorough puts in place of the quick run's defaults: an answer that machines are bought by.
 _THOROUGH: Final = {"max_duration": 1800.0, "settle": 10.0, "window": 30.0}
@@ -49,6 +50,7 @@ class Settings:
         mix: user classes and their weights.
         rooms, room_size: either the number of rooms or the users in each.
         passed: further options for Locust, as flags and values.
+        origin, headers: of each upgrade request.
         target_users, headroom: what to size for, with what share of each process left free.
         runs: folder that keeps every run's report, or None.
         thorough: narrower interval, more confirmations.
@@ -84,6 +86,8 @@ class Settings:
     workers_list: tuple[int, ...] = (1,)
     storm: int | None = None
     backoff: str = "full-jitter"
+    origin: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def workers(self) -> int:
@@ -112,6 +116,10 @@ class Settings:
         """Return Locust's arguments for the load: who the users are and what they do."""
         rooms = ["--rooms", str(self.rooms)] if self.rooms else ["--room-size", str(self.room_size)]
         return [*rooms, "--message-rate", f"{self.message_rate:g}", *self.passed]
+
+    def header_arguments(self) -> list[str]:
+        """Return Locust's arguments for the headers, which no report may hold: they may be secrets."""
+        return [part for name, value in self.headers for part in ("--header", f"{name}: {value}")]
 
 
 def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Settings:
@@ -175,6 +183,8 @@ def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Sett
         thorough=known["thorough"],
         workers_list=_workers(known),
         storm=known["storm"],
+        origin=known["origin"],
+        headers=tuple(known["header"] or ()),
         backoff=known["backoff"] or "full-jitter",
     )
 
@@ -281,6 +291,13 @@ def _parser() -> configargparse.ArgumentParser:
     )
     for name, kind, text in _LOAD_OPTIONS:
         add(f"--{name}", type=kind, help=f"{text} (passed to Locust)")
+    add(
+        "--header",
+        metavar="HEADER",
+        action="append",
+        type=_header,
+        help="header of each upgrade request, repeatable; reports keep its name alone (passed to Locust)",
+    )
     return parser
 
 
@@ -310,6 +327,14 @@ def _positive(kind: type[int | float]) -> Callable[[str], int | float]:
 
     convert.__name__ = kind.__name__  # argparse names it in 'invalid int value'
     return convert
+
+
+def _header(text: str) -> tuple[str, str]:
+    """Read `Name: value`; Locust looks closer."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError("what is given is no header of the form 'Name: value'")
+    return name.strip(), value.strip()
 
 
 def _share(text: str) -> float:

@@ -32,9 +32,10 @@ from loadtest._tls import Tls
 from server.frames import FrameSplitter, masked_text_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from loadtest._addresses import Address
+    from loadtest._headers import Header
     from loadtest._reactor import Reactor
     from loadtest._receiver import Receiver
     from loadtest._target import Target
@@ -77,7 +78,7 @@ class Connection:
     )
 
     def __init__(
-        self, reactor: Reactor, target: Target, address: Address, receiver: Receiver, token: str | None
+        self, reactor: Reactor, target: Target, address: Address, receiver: Receiver, headers: Sequence[Header]
     ) -> None:
         self.receiver = receiver
         self.reached = False
@@ -85,7 +86,7 @@ class Connection:
         self._protocol = ClientProtocol(target.uri, max_size=MAX_MESSAGE_BYTES)
         self._splitter = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES)
         self._simple = False  # whether what comes next is the beginning of an unencrypted frame of a message of its own
-        self._handshake: Handshake | None = Handshake(self._protocol, token)  # until it has succeeded
+        self._handshake: Handshake | None = Handshake(self._protocol, headers)  # until it has succeeded
         self._fragments: list[bytes] | None = None
         self._pending = b""
         self._failure: ConnectError | None = None
@@ -98,12 +99,9 @@ class Connection:
     # --- life ---
 
     def open(self, address: Address, timeout: float, attempt_timeout: float) -> None:
-        """Connect and shake hands, letting other greenlets run meanwhile.
+        """Connect and shake hands in `timeout` seconds at most, and in `attempt_timeout` of them to have TCP's answer.
 
-        Args:
-            address: of the server.
-            timeout: seconds for all of it.
-            attempt_timeout: seconds for the TCP connection.
+        Other greenlets run meanwhile.
 
         Raises:
             ConnectError: with a leaf that says what went wrong.

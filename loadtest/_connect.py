@@ -35,13 +35,14 @@ def connect(
             answered says less than one that did: it may be of a family that this machine or the server does not use.
     """
     deadline = monotonic() + timeout
+    headers = target.headers if token is None else (*target.headers, ("Authorization", f"Bearer {token}"))
     addresses = target.addresses
     order = addresses.order()
     failure: ConnectError | None = None
     answers = False  # whether the failure is that of an address which answered before
     for address in order:
         left = deadline - monotonic()
-        connection = Connection(reactor, target, address, receiver, token)
+        connection = Connection(reactor, target, address, receiver, headers)
         try:
             connection.open(address, left, left if address is order[-1] else min(left, _addresses.ATTEMPT_SECONDS))
         except UnreachableError as error:

@@ -10,7 +10,11 @@ from websockets.protocol import State
 from loadtest._target import NotWebSocketError, RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from websockets.client import ClientProtocol
+
+    from loadtest._headers import Header
 
 _HEAD_END: Final = b"\r\n\r\n"
 _LARGEST_HEAD: Final = 64 * 1024
@@ -23,20 +27,23 @@ class Handshake:
         done: whether the server has agreed.
     """
 
-    __slots__ = ("_head", "_protocol", "_refused", "_token", "done")
+    __slots__ = ("_head", "_headers", "_protocol", "_refused", "done")
 
-    def __init__(self, protocol: ClientProtocol, token: str | None) -> None:
+    def __init__(self, protocol: ClientProtocol, headers: Sequence[Header]) -> None:
         self._protocol = protocol
-        self._token = token
+        self._headers = headers
         self._head = b""  # of the response, until it is complete
         self._refused = False
         self.done = False
 
     def begin(self) -> None:
-        """Let the protocol say hello, with a token if there is one (RFC 6750)."""
+        """Let the protocol send its upgrade request; a header of ours replaces one of the same name."""
         request = self._protocol.connect()
-        if self._token is not None:
-            request.headers["Authorization"] = f"Bearer {self._token}"
+        for name, _ in self._headers:
+            if name in request.headers:
+                del request.headers[name]
+        for name, value in self._headers:
+            request.headers[name] = value
         self._protocol.send_request(request)
 
     def take(self, data: bytes) -> bytes:

@@ -114,7 +114,13 @@ class Member:
         self.settings = settings = _options.read(self._environment.parsed_options or argparse.Namespace())
         _options.check_processes(settings, self.share.of)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
-        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file, first=self.share.position)
+        target = resolve(
+            url,
+            verify=settings.verify_tls,
+            ca_file=settings.ca_file,
+            first=self.share.position,
+            headers=settings.headers,
+        )
         self._final = False
         self._drained.clear()
         plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed, settings.tokens)

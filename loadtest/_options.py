@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from loadtest._backoff import Backoff, Policy
+from loadtest._headers import Header, all_headers, parse_header
 from loadtest._places import RoomPlan
 from loadtest._shapes import Shape
 from loadtest._sizes import Sizes
@@ -43,6 +44,7 @@ class Settings:
         storm_share: 0..1 of the storm users drop at a time.
         storm_period: seconds between drops.
         tokens: from `--token` or `--token-file`.
+        headers: from `--origin` and `--header`.
         churn_per_minute: part of all users that drops each minute.
         thresholds: what must hold, each over every window of `threshold_window` seconds.
         shape: of the number of users over time, or None for Locust's own way.
@@ -62,6 +64,7 @@ class Settings:
     verify_tls: bool
     ca_file: str | None
     tokens: tuple[str, ...]
+    headers: tuple[Header, ...]
     seed: int
     thresholds: tuple[ServiceLevel, ...]
     threshold_window: float
@@ -124,6 +127,27 @@ def _token(text: str) -> str:
     return text
 
 
+def _origin(text: str) -> str:
+    if not _TOKEN.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no origin such as https://chat.example.org")
+    return text
+
+
+def _header(text: str) -> str:
+    try:
+        parse_header(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _headers(given: list[str] | None, origin: str | None, *, has_token: bool) -> tuple[Header, ...]:
+    try:
+        return all_headers(given or [], origin, has_token=has_token)
+    except ValueError as error:
+        raise OptionError(f"--header: {error}") from None
+
+
 def _tokens(one: str | None, file: str | None) -> tuple[str, ...]:
     if one and file:
         raise OptionError("--token and --token-file contradict each other: give one of them")
@@ -177,6 +201,7 @@ OPTIONS: Final = (
     ),
     _Option("path", "/", _path, "Path of the chat on the server, unless --host has one."),
     _Option("ca-file", None, str, "Certificates (PEM) that a wss:// server is checked by, in place of the system's."),
+    _Option("origin", None, _origin, "Origin of the page that users claim to come from, for servers that check it."),
     _Option("token", None, _token, "Token that every user sends in the Authorization header, as a Bearer."),
     _Option("token-file", None, str, "In place of --token: a file with a token a line, dealt to the users in turn."),
     _Option("threshold-window", WINDOW_SECONDS, _number(1), "Seconds over which each --threshold must hold."),
@@ -184,7 +209,7 @@ OPTIONS: Final = (
     _Option("seed", 1, _number(0, whole=True), "Seed of all schedules; the same one gives the same schedules."),
     _Option("prometheus-port", None, _number(0, 65535, whole=True), "Export Prometheus metrics on this port."),
 )
-"""All options but the one that may be repeated, and the one that takes no value."""
+"""All options but those that may be repeated, and the one that takes no value."""
 
 _NOT_ON_PAGE: Final = "prometheus-port"
 """It is open, or not, before there is a page."""
@@ -197,6 +222,7 @@ ON_PAGE: Final = frozenset(
 THRESHOLD_HELP: Final = (
     "What must hold, or the exit code is 99, like deliver_p99<250ms or resync_p95<5s; see the README. Repeatable."
 )
+HEADER_HELP: Final = "Header of each upgrade request, like 'Cookie: id=7'; repeatable."
 INSECURE_HELP: Final = "Accept any certificate of a wss:// server."
 
 
@@ -224,6 +250,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threshold", action="append", type=_level, metavar="<level>", env_var="LOCUST_THRESHOLD", help=THRESHOLD_HELP
     )
     _show_on_page(action)
+    # Not on the page: its form has one line for each option, and a header may hold any character to tell two apart by.
+    group.add_argument(
+        "--header", action="append", type=_header, metavar="<header>", env_var="LOCUST_HEADER", help=HEADER_HELP
+    )
     action = group.add_argument("--insecure", action="store_true", env_var="LOCUST_INSECURE", help=INSECURE_HELP)
     _show_on_page(action)
 
@@ -254,6 +284,7 @@ def read(options: argparse.Namespace) -> Settings:
     rooms, size = values["rooms"], values["room_size"]
     if rooms and size:
         raise OptionError("--rooms and --room-size contradict each other: give one of them")
+    tokens = _tokens(values["token"], values["token_file"])
     return Settings(
         plan=RoomPlan(rooms, None if rooms else size or DEFAULT_ROOM_SIZE),
         message_rate=values["message_rate"],
@@ -267,7 +298,8 @@ def read(options: argparse.Namespace) -> Settings:
         backoff=Backoff(Policy(values["backoff"])),
         path=values["path"],
         ca_file=values["ca_file"],
-        tokens=_tokens(values["token"], values["token_file"]),
+        tokens=tokens,
+        headers=_headers(getattr(options, "header", None), values["origin"], has_token=bool(tokens)),
         verify_tls=not getattr(options, "insecure", False),
         seed=values["seed"],
         thresholds=_levels(getattr(options, "threshold", None)),

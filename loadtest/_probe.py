@@ -77,7 +77,7 @@ def probe(host: str, settings: Settings, *, connect_too: bool) -> None:
     """
     url = join_url(host, settings.path)
     try:
-        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file)
+        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file, headers=settings.headers)
         problem = _greet(target, settings) if connect_too else ""
     except ConnectError as error:
         raise ClientError(error.label, f"cannot connect to {url}: {error}") from error

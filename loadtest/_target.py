@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import ssl
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from gevent import socket as gevent_socket
@@ -23,6 +23,9 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from loadtest._addresses import Address, Addresses
 from loadtest._own_faults import FaultKind, kind_of
+
+if TYPE_CHECKING:
+    from loadtest._headers import Header
 
 DEFAULT_HOST: Final = "ws://127.0.0.1:8080"
 
@@ -103,12 +106,14 @@ class Target:
         uri: its parts.
         addresses: where it is, in this process.
         tls: context for wss, or None.
+        headers: of each upgrade request, beside those of the handshake.
     """
 
     url: str
     uri: WebSocketURI
     addresses: Addresses
     tls: ssl.SSLContext | None
+    headers: tuple[Header, ...] = ()
 
 
 def join_url(host: str, path: str) -> str:
@@ -128,7 +133,9 @@ def join_url(host: str, path: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, own or path, parts.query, ""))
 
 
-def resolve(url: str, *, verify: bool = True, ca_file: str | None = None, first: int = 0) -> Target:
+def resolve(
+    url: str, *, verify: bool = True, ca_file: str | None = None, first: int = 0, headers: tuple[Header, ...] = ()
+) -> Target:
     """Look an address up once, so that thousands of connections do not.
 
     Args:
@@ -136,6 +143,7 @@ def resolve(url: str, *, verify: bool = True, ca_file: str | None = None, first:
         verify: whether a wss server must prove who it is.
         ca_file: certificates (PEM) of who may vouch for it, in place of the system's.
         first: at which of several addresses the first connection begins.
+        headers: of each upgrade request, beside those of the handshake.
 
     Raises:
         TargetError: the file of certificates is unusable.
@@ -147,7 +155,8 @@ def resolve(url: str, *, verify: bool = True, ca_file: str | None = None, first:
         found = gevent_socket.getaddrinfo(uri.host, uri.port, type=gevent_socket.SOCK_STREAM)
     except OSError as error:
         raise UnreachableError.from_os(error) from error
-    return Target(url, uri, Addresses([Address(family, address) for family, *_, address in found], first), tls)
+    addresses = Addresses([Address(family, address) for family, *_, address in found], first)
+    return Target(url, uri, addresses, tls, headers)
 
 
 def _tls_context(*, verify: bool, ca_file: str | None) -> ssl.SSLContext:

@@ -11,7 +11,7 @@ from locust.util.timespan import parse_timespan
 
 from capacity.errors import ExitCode
 from capacity.settings import read_settings
-from loadtest._options import INSECURE_HELP, OPTIONS, THRESHOLD_HELP
+from loadtest._options import HEADER_HELP, INSECURE_HELP, OPTIONS, THRESHOLD_HELP
 from loadtest._shapes import DESCRIPTIONS
 from loadtest._summary import EXIT_CODES
 from tests.tables import ROOT, rows
@@ -75,7 +75,7 @@ def test_the_options_of_the_load_test() -> None:
         [f"--{option.name}", "" if option.default in (None, "") else str(option.default), option.help]
         for option in OPTIONS
     ]
-    others = [["--threshold", "", THRESHOLD_HELP], ["--insecure", "", INSECURE_HELP]]
+    others = [["--threshold", "", THRESHOLD_HELP], ["--header", "", HEADER_HELP], ["--insecure", "", INSECURE_HELP]]
     assert rows("README.md", "### Options of the load test") == [*expected, *others]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.server
+import shlex
 import threading
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from capacity.errors import UsageError
 from capacity.prometheus import Prometheus
 from capacity.report import render_html
 from capacity.resume import continued
-from capacity.secrets import has_hidden, scrubbed, without_secrets
+from capacity.secrets import has_hidden, scrubbed, without_secret_arguments, without_secrets
 from capacity.settings import read_settings
 from tests.capacity import kit
 
@@ -41,6 +42,19 @@ def test_secrets_of_urls_are_hidden_and_nothing_else(text: str, shown: str) -> N
     assert without_secrets(text) == shown
     assert without_secrets(shown) == shown
     assert has_hidden(shown) == ("***" in shown)
+
+
+def test_the_values_of_headers_are_hidden_in_commands_and_must_be_given_again() -> None:
+    command = ["--header", "X-Key: geheim", "--header=Cookie: a=geheim", "--window", "4"]
+    shown = without_secret_arguments(command)
+    assert shown == ["--header", "X-Key: ***", "--header=Cookie: ***", "--window", "4"]
+    earlier = msgspec.structs.replace(
+        kit.report([kit.step(100)]), command=shlex.join(["python", "-m", "capacity", *shown])
+    )
+    with pytest.raises(UsageError, match="give --header again"):
+        continued(earlier, [])
+    again = continued(earlier, ["--header", "X-Key: geheim"])
+    assert read_settings(again, {}).headers == (("X-Key", "geheim"),)
 
 
 def test_a_report_holds_no_secret_in_any_text() -> None:

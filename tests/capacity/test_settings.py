@@ -20,6 +20,12 @@ def test_load_options_are_passed_through_to_locust() -> None:
     ]
 
 
+def test_headers_are_passed_through_apart_from_what_reports_show() -> None:
+    settings = read_settings(["--origin", "https://a", "--header", "Cookie: a=1", "--header", "X-Key:2"], {})
+    assert settings.load_arguments()[-2:] == ["--origin", "https://a"]
+    assert settings.header_arguments() == ["--header", "Cookie: a=1", "--header", "X-Key: 2"]
+
+
 def test_given_levels_replace_the_defaults() -> None:
     settings = read_settings(["--slo", "deliver_p50<5ms", "--slo", "loss<1%"], {})
     assert [level.text for level in settings.levels] == ["deliver_p50<5ms", "loss<1%"]

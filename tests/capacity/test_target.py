@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.capacity.conftest import Run
     from tests.processes import RunningServer
 
+ORIGIN = "https://chat.example.org"
 CALM = ("--window", "2", "--settle", "1", "--slo", "deliver_p99<60s")
 
 
@@ -47,3 +48,18 @@ def test_a_server_without_our_greeting_is_refused_and_told_apart(
 ) -> None:
     with answering(conversation) as url, pytest.raises(UsageError, match=re.escape(words)):
         Target.running(f"{url}/")
+
+
+def test_a_server_that_checks_the_origin_is_measured_with_one_and_no_report_keeps_a_header(
+    capacity: Callable[..., Run], start: Callable[..., RunningServer]
+) -> None:
+    server = start("--allowed-origin", ORIGIN, "--require-origin", "yes")
+    flags = ("--host", server.url, "--bounded", "20", *CALM)
+    refused = capacity(*flags)
+    assert refused.wait() == 2
+    assert "refused the WebSocket" in refused.complaint
+    run = capacity(*flags, "--origin", ORIGIN, "--header", "X-Key: geheim", "--header=Cookie: a=geheim")
+    assert run.wait() == 0, run.errors
+    assert "geheim" not in (run.folder / "report.json").read_text() + (run.folder / "report.html").read_text()
+    assert run.report.settings["headers"] == "X-Key, Cookie"
+    assert f"--origin {ORIGIN}" in run.report.command
