@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from capacity.compare import Comparison, compare
 from capacity.errors import ExitCode, UsageError
-from capacity.mix import between, busiest, derive, words
+from capacity.mix import between, busiest, derive, seconds_between, words
 from capacity.prometheus import Prometheus, PrometheusError
 from capacity.record import Report, read_report
 from capacity.web import HttpError, ask
@@ -23,6 +24,7 @@ from capacity.web import HttpError, ask
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_PAGES_APART_S: Final = 60.0
 _STYLES: Final = {"worse": "red", "better": "green"}
 
 
@@ -31,7 +33,8 @@ def compare_command(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m capacity compare",
         description="Compare two reports, or two sides of several paired ones: DIR,DIR,... before and after.",
-        epilog="Exit code 0: not worse; 99: worse beyond the tolerance; 2: they do not compare.",
+        epilog="Exit code 0: not worse; 99: worse beyond the tolerance; 98: worse, but one pair of runs of the same "
+        "revision, which tells noise alone; 2: they do not compare.",
     )
     parser.add_argument("before", metavar="A", help="folder of a report, or several with commas between")
     parser.add_argument("after", metavar="B", help="as many folders, of the later side")
@@ -39,7 +42,9 @@ def compare_command(arguments: Sequence[str]) -> int:
     given = parser.parse_args(list(arguments))
     found = compare(_reports(given.before), _reports(given.after), given.tolerance)
     _show(Console(), found, given.tolerance)
-    return ExitCode.LEVEL_FAILED if found.worse else ExitCode.ANSWERED
+    if found.worse:
+        return ExitCode.INVALID if found.unjudged else ExitCode.LEVEL_FAILED
+    return ExitCode.ANSWERED
 
 
 def _share(text: str) -> float:
@@ -64,28 +69,47 @@ def _reports(text: str) -> list[Report]:
 
 
 def _show(console: Console, found: Comparison, tolerance: float) -> None:
+    """Print the comparison for the 80 columns of a CI log: a heading for each level, its figures beneath."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("", no_wrap=True)
+    table.add_column("")
     for heading in ("before", "after", "ratio"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    heading = ""
     for row in found.rows:
-        mark = Text(row.change + (", beyond the tolerance" if row.decides else ""), style=_STYLES.get(row.change, ""))
-        table.add_row(row.name, row.before, row.after, "" if row.ratio is None else f"{row.ratio:.2f}", mark)
-    # Only a terminal has a width; a log keeps its lines whole.
-    console.print(table, soft_wrap=not console.is_terminal, crop=console.is_terminal)
-    for change in ("worse", "better"):
-        names = [row.name for row in found.rows if row.change == change]
-        if names:
-            title = {"worse": "worsened", "better": "improved"}[change]
-            console.print(Text(f"{title}: {'; '.join(names)}", style=_STYLES[change]), soft_wrap=True)
+        level, _, name = row.name.rpartition(": ")
+        if level != heading:
+            table.add_row(Text(level, style="bold"))
+            heading = level
+        mark = Text(row.change + (" *" if row.decides else ""), style=_STYLES.get(row.change, ""))
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        table.add_row(f"  {name}" if level else name, row.before, row.after, ratio, mark)
+    console.print(table)
+    if found.worse:
+        console.print(f"  * beyond the tolerance of {_percent(tolerance)}", style="dim", highlight=False)
+    for change, title in (("worse", "worsened"), ("better", "improved")):
+        if names := [row.name for row in found.rows if row.change == change]:
+            console.print(Text(f"{title}:", style=_STYLES[change]))
+            for name in names:
+                console.print(_item(name))
     for flag in found.flags:
-        console.print(Text(f"with care: {flag}", style="yellow"), soft_wrap=True)
-    limit = f"{tolerance * 100:g} %"
-    verdict = (
-        f"worse by more than {limit}: {'; '.join(found.worse)}" if found.worse else f"not worse by more than {limit}"
-    )
-    console.print(Text(verdict, style="bold"), soft_wrap=True)
+        console.print(Text(f"with care: {flag}", style="yellow"))
+    if found.worse:
+        doubt = f"not judged: {found.unjudged}; it would be " if found.unjudged else ""
+        console.print(Text(f"{doubt}worse by more than {_percent(tolerance)}:", style="bold"))
+        for text in found.worse:
+            console.print(_item(text))
+    else:
+        console.print(Text(f"not worse by more than {_percent(tolerance)}", style="bold"))
+
+
+def _item(text: str) -> Padding:
+    """Return one line of a list, whose continuation stands beneath its beginning where it is wrapped."""
+    return Padding(Text(text), (0, 0, 0, 2), expand=False)
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:g} %"
 
 
 def mix_command(arguments: Sequence[str]) -> int:
@@ -97,13 +121,18 @@ def mix_command(arguments: Sequence[str]) -> int:
     parser.add_argument("scrapes", metavar="FILE", nargs="*", help="two scrapes of /metrics, --seconds apart")
     parser.add_argument("--prometheus", metavar="URL", help="take the busiest hours from a Prometheus instead")
     parser.add_argument("--metrics", metavar="URL", help="scrape this page now and again after --seconds instead")
-    parser.add_argument("--seconds", metavar="SECONDS", type=float, default=60.0, help="time between two scrapes")
+    parser.add_argument(
+        "--seconds",
+        metavar="SECONDS",
+        type=float,
+        help="time between two scrapes (files: needed, unless their samples have timestamps; with --metrics: 60)",
+    )
     parser.add_argument("--days", metavar="N", type=int, default=7, help="days to look back")
     parser.add_argument("--hours", metavar="N", type=int, default=3, help="how many of the busiest hours count")
     given = parser.parse_args(list(arguments))
     if sum((bool(given.scrapes), bool(given.prometheus), bool(given.metrics))) != 1:
         raise UsageError("mix takes one of: two files, --metrics URL, --prometheus URL")
-    if not 0 < given.seconds < float("inf") or given.days < 1 or given.hours < 1:
+    if not 0 < (1 if given.seconds is None else given.seconds) < float("inf") or given.days < 1 or given.hours < 1:
         raise UsageError("--seconds, --days and --hours are more than 0")
     if given.prometheus:
         try:
@@ -113,7 +142,7 @@ def mix_command(arguments: Sequence[str]) -> int:
         hours = ", ".join(datetime.fromtimestamp(at, UTC).strftime("%a %d %b %H:%M") for at in ends)
         print(f"busiest hours, ending {hours} UTC:")
     else:
-        traffic = between(*_scrapes(given.scrapes, given.metrics, given.seconds), given.seconds)
+        traffic = between(*_scrapes(given.scrapes, given.metrics, given.seconds))
     found = derive(traffic)
     print(f"{words(traffic)}\n")
     print(f"python -m capacity {found.capacity_options()}")
@@ -121,20 +150,32 @@ def mix_command(arguments: Sequence[str]) -> int:
     return ExitCode.ANSWERED
 
 
-def _scrapes(files: list[str], url: str | None, seconds: float) -> tuple[str, str]:
+def _scrapes(files: list[str], url: str | None, seconds: float | None) -> tuple[str, str, float]:
+    """Return two scrapes and the seconds between them: as taken here, as given, or as their samples say."""
     if url is not None:
         try:
             first = ask(url).decode()
-            time.sleep(seconds)
-            return first, ask(url).decode()
+            began = time.monotonic()
+            time.sleep(_PAGES_APART_S if seconds is None else seconds)
+            second = ask(url).decode()
         except (HttpError, ValueError) as error:
             raise UsageError(f"no metrics at {error}") from None
+        return first, second, time.monotonic() - began
     if len(files) != 2:
         raise UsageError(f"two scrapes make a difference, not {len(files)}")
+    paths = [Path(name) for name in files]
     try:
-        return Path(files[0]).read_text(), Path(files[1]).read_text()
+        first, second = (path.read_text() for path in paths)
+        written = paths[1].stat().st_mtime - paths[0].stat().st_mtime
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from None
+    apart = seconds or seconds_between(first, second)
+    if apart is None:
+        hint = f" (the files were written {written:.0f} s apart)" if written >= 1 else ""
+        raise UsageError(f"--seconds is needed: the scrapes do not say how far apart they were taken{hint}")
+    if apart <= 0:
+        raise UsageError("the second scrape is not later than the first: they are swapped")
+    return first, second, apart
 
 
 def history_command(arguments: Sequence[str]) -> int:

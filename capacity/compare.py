@@ -15,7 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from capacity.errors import UsageError
-from capacity.words import about, count, show_ms
+from capacity.words import about, count, figure, show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,11 +48,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The whole: `rows` in order, `flags` that shed doubt on it, `worse` what decides against the later side."""
+    """The whole: `rows` in order, `flags` that shed doubt on it, `worse` what decides against the later side.
+
+    `unjudged` says why nothing may be decided from these runs, or is empty.
+    """
 
     rows: tuple[Row, ...]
     flags: tuple[str, ...]
     worse: tuple[str, ...]
+    unjudged: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ _FIGURES: Final = (
     _Figure("mean latency", "deliver_mean_ms", show_ms, least=_LEAST_MS),
     _Figure("p50", "deliver_p50_ms", show_ms, least=_LEAST_MS),
     _Figure("p99", "deliver_p99_ms", show_ms, least=_LEAST_MS),
-    _Figure("server CPU per delivery", "", lambda us: f"{us:.3g} us", decides=True),
+    _Figure("server CPU per delivery", "", lambda us: f"{figure(us)} us", decides=True),
 )
 
 
@@ -88,7 +92,16 @@ def compare(before: Sequence[Report], after: Sequence[Report], tolerance: float)
     if not rows:
         raise UsageError("the runs have no level and no answer in common")
     worse = tuple(f"{row.name}: {row.before} before, {row.after} after" for row in rows if row.decides)
-    return Comparison(tuple(rows), tuple(_flags(runs)), worse)
+    return Comparison(tuple(rows), tuple(_flags(runs)), worse, _unjudged(runs))
+
+
+def _unjudged(runs: Sequence[Report]) -> str:
+    """Tell why the runs differ by noise alone: two runs of one revision, whose files were those of the revision."""
+    revisions = {run.environment.revision for run in runs}
+    revision = runs[0].environment.revision
+    if len(runs) > 2 or len(revisions) > 1 or revision is None or revision.endswith("-dirty"):
+        return ""
+    return f"both runs are of revision {revision}, so what differs is noise"
 
 
 def _check_comparable(runs: Sequence[Report]) -> None:
@@ -104,6 +117,8 @@ def _check_comparable(runs: Sequence[Report]) -> None:
 
 def _flags(runs: Sequence[Report]) -> Iterator[str]:
     first = runs[0].environment
+    if len(runs) == 2:
+        yield "one pair of runs: noise alone can exceed the tolerance; compare three pairs or more (A1,A2,A3 B1,B2,B3)"
     machines = {(run.environment.host, run.environment.cpu_model, run.environment.cores) for run in runs}
     if len(machines) > 1:
         yield "different machines: what differs may be the machines"
@@ -163,23 +178,30 @@ def _level(users: int, before: Sequence[Report], after: Sequence[Report], tolera
     gained = holds > len(after) / 2 and sum(verdict == "fail" for verdict in verdicts[0]) > len(before) / 2
     if lost or gained:
         change = "worse" if lost else "better"
-        one, two = ("/".join(side) for side in verdicts)
+        one, two = (_tally(side) for side in verdicts)
         yield Row(f"{count(users)} users: verdict", one, two, None, change, lost)
-    for figure in _FIGURES:
+    for one in _FIGURES:
         pairs = [
             (a, b)
             for earlier, later in zip(before, after, strict=True)
-            if (a := _value(earlier, users, figure)) and (b := _value(later, users, figure)) is not None
+            if (a := _value(earlier, users, one)) and (b := _value(later, users, one)) is not None
         ]
         if not pairs:
             continue
         a, b = (median(side) for side in zip(*pairs, strict=True))
         ratio = median(y / x for x, y in pairs)
-        change = _change(ratio, more_is_better=False) if abs(b - a) >= figure.least else ""
+        change = _change(ratio, more_is_better=False) if abs(b - a) >= one.least else ""
         yield Row(
-            f"{count(users)} users: {figure.name}", figure.show(a), figure.show(b), ratio, change,
-            figure.decides and ratio > 1 + tolerance,
+            f"{count(users)} users: {one.name}", one.show(a), one.show(b), ratio, change,
+            one.decides and ratio > 1 + tolerance,
         )  # fmt: skip
+
+
+def _tally(verdicts: Sequence[str]) -> str:
+    """Write the verdicts of a side: the one, or how many of each, as in '2 pass, 1 fail'."""
+    if len(verdicts) == 1:
+        return verdicts[0]
+    return ", ".join(f"{verdicts.count(one)} {one}" for one in ("pass", "fail", "invalid") if one in verdicts)
 
 
 def _verdict(run: Report, users: int) -> str:

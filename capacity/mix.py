@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from capacity.errors import UsageError
-from capacity.words import about, show_bytes
+from capacity.words import about, figure, show_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from prometheus_client.samples import Sample
 
     from capacity.prometheus import Prometheus
 
@@ -119,15 +121,27 @@ def _weights(users: Mapping[str, float]) -> dict[str, int]:
 def words(traffic: Traffic) -> str:
     """Return what the server saw, in one line."""
     size = traffic.upload_bytes / traffic.uploads if traffic.uploads else 0
-    files = f"{traffic.uploads:.3g} uploads/s of {show_bytes(size)}" if traffic.uploads else "no uploads"
+    files = f"{figure(traffic.uploads)} uploads/s of {show_bytes(size)}" if traffic.uploads else "no uploads"
     return (
-        f"{about(traffic.connections)} connections in {about(traffic.rooms)} rooms, {traffic.messages:.3g} messages/s, "
-        f"{traffic.notices:.3g} typing notices/s, {files}, {traffic.vanished:.3g} connections lost/s"
+        f"{about(traffic.connections)} connections in {about(traffic.rooms)} rooms, "
+        f"{figure(traffic.messages)} messages/s, {figure(traffic.notices)} typing notices/s, {files}, "
+        f"{figure(traffic.vanished)} connections lost/s"
     )
 
 
+def seconds_between(first: str, second: str) -> float | None:
+    """Return the time between two scrapes by the timestamps of their samples; None where they carry none."""
+    one, two = (_taken_at(text) for text in (first, second))
+    return None if one is None or two is None else two - one
+
+
+def _taken_at(text: str) -> float | None:
+    stamps = [float(sample.timestamp) for sample in _samples(text) if sample.timestamp is not None]
+    return max(stamps, default=None)
+
+
 def between(first: str, second: str, seconds: float) -> Traffic:
-    """Return the traffic between two scrapes of a server's `/metrics`.
+    """Return the traffic between two scrapes of a server's `/metrics`, so many seconds apart.
 
     Raises:
         UsageError: a scrape is none of this server, or the server was restarted between them.
@@ -146,11 +160,14 @@ def between(first: str, second: str, seconds: float) -> Traffic:
 
 
 def _page(text: str) -> dict[str, float]:
+    return {one.name + _labels(one.labels): one.value for one in _samples(text)}
+
+
+def _samples(text: str) -> list[Sample]:
     try:
-        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+        return [one for family in text_string_to_metric_families(text) for one in family.samples]
     except ValueError as error:
         raise UsageError(f"a scrape is no page of metrics: {error}") from None
-    return {one.name + _labels(one.labels): one.value for one in samples}
 
 
 def _labels(labels: Mapping[str, str]) -> str:

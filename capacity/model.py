@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.record import Interval, Model
 from capacity.usl import Estimate, Usl, fit_usl
-from capacity.words import about, show_estimate, show_ms
+from capacity.words import about, figure, show_estimate, show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def _lines(law: Usl, strictest_ms: float | None) -> list[str]:
     lines = [
         f"lambda = {_shown(law.rate)} deliveries/s with one in flight",
         f"sigma = {_shown(law.sigma)} (contention), kappa = {_shown(law.kappa)} (coherency)",
-        f"fitted to {len(law.points)} steps with {least:.3g} to {most:.3g} deliveries in flight",
+        f"fitted to {len(law.points)} steps with {figure(least)} to {figure(most)} deliveries in flight",
         f"residual standard error {about(law.residual)} deliveries/s ({law.residual / fastest:.1%} of the most)",
         f"efficiency from {min(law.efficiency):.2f} to {max(law.efficiency):.2f} (1 is linear)",
         _peak(law, most),

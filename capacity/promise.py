@@ -29,6 +29,7 @@ import msgspec
 
 from capacity.errors import UsageError
 from capacity.slo import ServiceLevel, parse_level
+from capacity.words import figure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +100,7 @@ class Promise:
 
     def show(self, value: float) -> str:
         """Write a value of this figure in words."""
-        return self.client.show(value) if self.client is not None else f"{value:.4g}"
+        return self.client.show(value) if self.client is not None else figure(value, 4)
 
 
 def promise(text: str) -> Promise:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,19 +16,27 @@ def count(number: int | None) -> str:
 
 def about(number: float) -> str:
     """Write an estimate with three significant digits: more would claim what it does not know."""
-    return count(int(float(f"{number:.3g}"))) if number >= 100 else f"{number:.3g}"
+    return count(int(float(f"{number:.3g}"))) if number >= 100 else figure(number)
+
+
+def figure(number: float, digits: int = 3) -> str:
+    """Write a number with so many significant digits and no exponent, e.g. '0.0000769', '25.3' or '2 530'."""
+    text = f"{number:.{digits}g}"
+    if "e" not in text:
+        return text
+    return count(round(float(text))) if abs(number) >= 1 else format(Decimal(text), "f")
 
 
 def show_ms(value: float) -> str:
     """Write milliseconds with at most three significant digits below a second."""
-    return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.3g} ms"
+    return f"{value / 1000:.2f} s" if value >= 999.5 else f"{figure(value)} ms"
 
 
 def show_bytes(value: float) -> str:
     """Write bytes in the largest binary unit that leaves at least 1."""
     for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if value >= size:
-            return f"{value / size:.3g} {unit}" if value / size < 1000 else f"{count(round(value / size))} {unit}"
+            return f"{figure(value / size)} {unit}" if value / size < 1000 else f"{count(round(value / size))} {unit}"
     return f"{value:.0f} bytes"
 
 
@@ -38,7 +47,7 @@ def listing(parts: Sequence[str]) -> str:
 
 def show_estimate(value: float, low: float, high: float) -> str:
     """Write a fitted value with its interval; what a fit left at its bound of 0 is 0."""
-    return f"{value if value > 1e-12 else 0:.3g} ({low:.3g} to {high:.3g})"
+    return f"{figure(value if value > 1e-12 else 0)} ({figure(low)} to {figure(high)})"
 
 
 def show_confirmation(passes: int, asked: int) -> str:

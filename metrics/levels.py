@@ -129,7 +129,7 @@ class ServiceLevel:
 
 def show_ms(value: float) -> str:
     """Write milliseconds with at most three significant digits below a second."""
-    return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.3g} ms"
+    return f"{value / 1000:.2f} s" if value >= 999.5 else f"{value:.3g} ms"
 
 
 def split_levels(text: str) -> list[str]:

@@ -37,7 +37,8 @@ def test_a_run_is_not_worse_than_itself() -> None:
     found = compare([one], [one], 0.1)
     assert found.worse == ()
     assert [line.change for line in found.rows] == [""] * len(found.rows)
-    assert found.flags == ("all runs are of revision aaa",)
+    assert found.flags[1:] == ("all runs are of revision aaa",)
+    assert found.flags[0].startswith("one pair of runs")
 
 
 def test_more_cpu_per_delivery_than_the_tolerance_decides() -> None:
@@ -106,6 +107,53 @@ def test_other_machines_and_noise_are_flagged() -> None:
     flags = compare([one, one], [there, noisy], 0.1).flags
     assert "different machines: what differs may be the machines" in flags
     assert "the machine was not quiet in every run" in flags
+
+
+@pytest.mark.parametrize(
+    ("revisions", "pairs", "judged"),
+    [
+        (("aaa", "aaa"), 1, False),
+        (("aaa", "bbb"), 1, True),
+        (("aaa-dirty", "aaa-dirty"), 1, True),  # their files may differ
+        (("aaa", "aaa"), 2, True),
+    ],
+)
+def test_one_pair_of_runs_of_the_same_revision_is_not_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], revisions: tuple[str, str], pairs: int, *, judged: bool
+) -> None:
+    one, two = revisions
+    a, b = folders(tmp_path, a=run(slower(1.0), revision=one), b=run(slower(1.5), revision=two))
+    code = main(["compare", ",".join([a] * pairs), ",".join([b] * pairs)])
+    said = capsys.readouterr().out
+    assert code == (99 if judged else 98)
+    assert ("not judged: both runs are of revision aaa" in said) != judged
+    assert ("one pair of runs: noise alone can exceed the tolerance" in " ".join(said.split())) == (pairs == 1)
+    same = main(["compare", a, a])  # nothing is worse, so there is nothing to judge
+    assert same == 0
+
+
+def test_80_columns_show_every_figure_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    many = [run(*kit.converged(), revision="aaa"), run(*kit.converged(), kit.failing(400), revision="aaa")]
+    lower = [
+        kit.step(200),
+        *[kit.step(12_800, server_cpu=0.9)] * 3,
+        kit.failing(400, server_cpu=0.5),
+        *[kit.failing(13_900)] * 2,
+    ]
+    after = [run(*lower, revision="bbb"), run(*lower, revision="bbb")]
+    reports = dict(zip("abcd", [*many, *after], strict=True))
+    a, b, c, d = folders(tmp_path, **reports)
+    assert main(["compare", f"{a},{b}", f"{c},{d}"]) == 99
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    assert "…" not in said
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    assert "400 users" in lines
+    assert any(line.startswith("server CPU per delivery 58.1 us 73.5 us 1.69 worse *") for line in lines)
+    assert any(line.startswith("p99 466 ms 1.84 s") for line in lines)
 
 
 def folders(tmp_path: Path, **reports: Report) -> list[str]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import time
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -108,6 +110,57 @@ def test_two_scrapes_of_a_real_server_make_a_mix(
     assert "python -m capacity --mix ChattingUser=100 --message-rate 0.1" in capsys.readouterr().out
     with pytest.raises(UsageError, match="went down"):
         between(second, first, 60)
+
+
+def scrape(path: Path, page: str, *, messages: int, at_ms: int | None = None) -> str:
+    """Write a scrape of a server with 200 users into a file, with timestamps where there is a time."""
+    page = page.replace("chat_connections 0.0", "chat_connections 200.0").replace(
+        'chat_messages_received_total{type="chatMessage"} 0.0',
+        f'chat_messages_received_total{{type="chatMessage"}} {messages}.0',
+    )
+    if at_ms is not None:
+        page = "".join(f"{line}{'' if line.startswith('#') else f' {at_ms}'}\n" for line in page.splitlines())
+    path.write_text(page)
+    return str(path)
+
+
+def test_two_files_need_the_seconds_between_them_unless_their_samples_say_when(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = server.get("/metrics")
+    files = [scrape(tmp_path / "one", page, messages=0), scrape(tmp_path / "two", page, messages=100)]
+    os.utime(files[0], (1000, 1000))
+    os.utime(files[1], (1005, 1005))
+    assert main(["mix", *files]) == 2
+    said = capsys.readouterr().err
+    assert "--seconds is needed" in said
+    assert "(the files were written 5 s apart)" in said
+    assert main(["mix", *files, "--seconds", "5"]) == 0
+    assert "--message-rate 0.1" in capsys.readouterr().out
+    stamped = [
+        scrape(tmp_path / "three", page, messages=0, at_ms=1_700_000_000_000),
+        scrape(tmp_path / "four", page, messages=100, at_ms=1_700_000_005_000),
+    ]
+    assert main(["mix", *stamped]) == 0
+    assert "--message-rate 0.1" in capsys.readouterr().out
+    assert main(["mix", *reversed(stamped)]) == 2
+    assert "swapped" in capsys.readouterr().err
+
+
+def test_a_page_that_is_scraped_twice_counts_the_seconds_that_really_passed(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[float] = []
+
+    def noted(first: str, second: str, seconds: float) -> Traffic:
+        taken.append(seconds)
+        return between(first, second, seconds)
+
+    sleep = time.sleep
+    monkeypatch.setattr("capacity.commands.between", noted)
+    monkeypatch.setattr("capacity.commands.time.sleep", lambda seconds: sleep(seconds + 1))
+    assert main(["mix", "--metrics", f"{server.http}/metrics", "--seconds", "0.1"]) == 2  # nobody was connected
+    assert taken[0] >= 1.1
 
 
 @pytest.mark.parametrize(
