@@ -272,10 +272,16 @@ class _Teller:
     def _projected(self) -> str:
         if self.projection is None:
             return ""
-        low, high = self.projection.low, self.projection.high
-        upper = f"-{about(high)}" if high is not None else " or more"
         doubt = f"; {self.projection.warning}" if self.projection.warning else ""
         return (
             f"Projected, not measured: its core is full at about {about(self.projection.users)} users "
-            f"(95 % interval {about(low)}{upper}{doubt})."
+            f"({_interval(self.projection)}{doubt})."
         )
+
+
+def _interval(projection: Projection) -> str:
+    """Write the 95 % interval of a projection, with the ends that it has."""
+    low, high = projection.low, projection.high
+    if low is None:
+        return "no 95 % interval" if high is None else f"95 % interval up to {about(high)}"
+    return f"95 % interval {about(low)}{' or more' if high is None else f'-{about(high)}'}"

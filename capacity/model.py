@@ -74,6 +74,7 @@ def _lines(law: Usl, strictest_ms: float | None) -> list[str]:
         f"lambda = {_shown(law.rate)} deliveries/s with one in flight",
         f"sigma = {_shown(law.sigma)} (contention), kappa = {_shown(law.kappa)} (coherency)",
         f"fitted to {len(law.points)} steps with {figure(least)} to {figure(most)} deliveries in flight",
+        "its intervals take deliveries in flight as exact; they are measured (rate x mean latency), so a little wider",
         f"residual standard error {about(law.residual)} deliveries/s ({law.residual / fastest:.1%} of the most)",
         f"efficiency from {min(law.efficiency):.2f} to {max(law.efficiency):.2f} (1 is linear)",
         _peak(law, most),

@@ -30,6 +30,7 @@ _LEAST_LEVELS: Final = 3
 _GOOD_FIT: Final = 0.98
 _FAR: Final = 5.0
 _WIDE: Final = 0.5
+_FLAT: Final = 1e-12
 # A generator process is trusted up to about nine tenths of its core; planning leaves some air below that.
 _PLANNED_GENERATOR_CPU: Final = 0.75
 
@@ -40,7 +41,7 @@ class Projection:
 
     Attributes:
         users: where the line reaches one core, of several processes that of the busiest; `low` and
-            `high`: its 95 % interval, `high` None when unbounded.
+            `high`: its 95 % interval, each None where the interval has no such end.
         cpu_us_per_user: slope, microseconds of server CPU per user and second; `cpu_idle`: intercept in cores.
         cpu_us_per_delivery: slope of the same fit over deliveries, None when they did not vary.
         r_squared: of the fit over users; `points`: steps used.
@@ -49,7 +50,7 @@ class Projection:
     """
 
     users: int
-    low: int
+    low: int | None
     high: int | None
     cpu_us_per_user: float
     cpu_idle: float
@@ -79,7 +80,7 @@ def project(steps: Sequence[StepRecord]) -> Projection | None:
     r_squared = correlation(users, cpu) ** 2
     return Projection(
         users=round(full_at),
-        low=max(0, round(low)),
+        low=None if low is None else max(0, round(low)),
         high=None if high is None else round(high),
         cpu_us_per_user=slope * 1e6,
         cpu_idle=intercept,
@@ -93,22 +94,36 @@ def project(steps: Sequence[StepRecord]) -> Projection | None:
 
 def _fieller(
     users: Sequence[float], cpu: Sequence[float], *, slope: float, intercept: float
-) -> tuple[float, float | None]:
-    """Return the users at which the line's 95 % band reaches a full core; no upper end when the slope may be 0."""
+) -> tuple[float | None, float | None]:
+    """Return the users between which the line's 95 % band holds a full core; None for an end that there is not.
+
+    The slope may be so uncertain that the band never leaves a full core on one side of the line's own answer, or on
+    either: then that side has no bound.
+    """
     n = len(users)
     mean = sum(users) / n
     spread = sum((x - mean) ** 2 for x in users)
     residual = sum((y - intercept - slope * x) ** 2 for x, y in zip(users, cpu, strict=True)) / (n - 2)
     t_squared = float(stdtrit(n - 2, 0.975)) ** 2
     gap = intercept + slope * mean - FULL_CORE
-    # (gap + slope d)^2 <= t^2 s^2 (1/n + d^2/spread), solved for the distance d from the mean.
+    # (gap + slope d)^2 <= t^2 s^2 (1/n + d^2/spread), which is a d^2 + 2 b d + c <= 0 for the distance d from the mean.
     a = slope**2 - t_squared * residual / spread
     b = slope * gap
     c = gap**2 - t_squared * residual / n
-    root = math.sqrt(max(0.0, b * b - a * c))
-    if a <= 0:
-        return mean + (-b - root) / a if a < 0 else mean, None
-    return mean + (-b - root) / a, mean + (-b + root) / a
+    answer = -gap / slope  # fulfils it always
+    if abs(a) <= _FLAT * slope**2:
+        end = -c / (2 * b) if b else None
+        if end is None:
+            return None, None
+        return (mean + end, None) if b < 0 else (None, mean + end)
+    root = b * b - a * c
+    if a > 0:
+        reach = math.sqrt(max(0.0, root))  # never negative but for rounding: the answer lies between the two ends
+        return mean + (-b - reach) / a, mean + (-b + reach) / a
+    if root <= 0:
+        return None, None
+    low, high = sorted(((-b - math.sqrt(root)) / a, (-b + math.sqrt(root)) / a))
+    return (mean + high, None) if answer >= high else (None, mean + low)
 
 
 def per_delivery_us(steps: Sequence[StepRecord]) -> float | None:
@@ -127,11 +142,11 @@ def _generator_cores(steps: Sequence[StepRecord], users: float) -> int | None:
     return max(1, math.ceil(used / top.users * users / _PLANNED_GENERATOR_CPU - 1e-6)) if used else None
 
 
-def _warning(r_squared: float, full_at: float, low: float, high: float | None, highest: float) -> str | None:
+def _warning(r_squared: float, full_at: float, low: float | None, high: float | None, highest: float) -> str | None:
     reasons = []
     if r_squared < _GOOD_FIT:
         reasons.append(f"the fit is poor (R² {r_squared:.2f})")
-    if high is None or high - low > _WIDE * 2 * full_at:
+    if high is None or low is None or high - low > _WIDE * 2 * full_at:
         reasons.append("its interval is wide")
     if full_at > _FAR * highest:
         reasons.append(f"it reaches {full_at / highest:.0f} times beyond the highest measured level")

@@ -4,6 +4,11 @@ Neil Gunther, Guerrilla Capacity Planning (2007), with the rate at N = 1 as a th
 (deliveries, by Little: rate x mean latency) or server processes; never users with think time, whose straight line
 until saturation tells nothing. Bounded least squares; intervals are those of the linearised fit (Student's t), cut
 at the bounds.
+
+They take N as exact. Processes are; deliveries in flight are computed from a measured rate and latency, so that both
+axes carry noise. Simulated with 8 to 10 points, 2 % of noise on the rate and 10 % on the latency, the 95 % intervals
+hold the true lambda in about 97 of 100 fits, sigma in 92 and kappa in 87. Resampling the points (pairs bootstrap) held
+them in 89, 86 and 84, for a hundred fits more: so the model keeps these, and says what they are.
 """
 
 from __future__ import annotations

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import math
 import random
+from statistics import fmean, linear_regression
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
+from capacity.answer import answer_of
 from capacity.projection import project
+from capacity.report import render_html
+from capacity.search import Ending
 from tests.capacity import kit
 
 if TYPE_CHECKING:
@@ -35,7 +41,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         steps = [kit.step(n, server_cpu=0.02 + n / 2500 + rng.gauss(0, 0.01)) for n in (100, 200, 400, 800, 1200, 1200)]
         projection = project(steps)
         assert projection is not None
-        held += projection.low <= 2450 <= (projection.high or 10**9)
+        held += (projection.low or 0) <= 2450 <= (projection.high or 10**9)
     assert held >= 180
 
 
@@ -88,3 +94,41 @@ def test_cpu_per_delivery_comes_from_the_same_steps() -> None:
     assert projection is not None
     assert projection.cpu_us_per_user == pytest.approx(200)
     assert projection.cpu_us_per_delivery == pytest.approx(200 / 19)
+
+
+@given(st.lists(st.floats(0.05, 0.9), min_size=3, max_size=6))
+def test_the_interval_has_an_end_only_where_the_band_leaves_a_full_core(cpu: list[float]) -> None:
+    """Draper & Smith: the users at which the line's 95 % confidence band holds a full core may be unbounded."""
+    users = [100.0 * (i + 1) for i in range(len(cpu))]
+    projection = project([kit.step(round(n), server_cpu=share) for n, share in zip(users, cpu, strict=True)])
+    if projection is None or projection.r_squared > 1 - 1e-9:
+        return
+    slope, intercept = linear_regression(users, cpu)
+    n, mean = len(users), fmean(users)
+    spread = sum((x - mean) ** 2 for x in users)
+    residual = sum((y - intercept - slope * x) ** 2 for x, y in zip(users, cpu, strict=True)) / (n - 2)
+    t = float(stdtrit(n - 2, 0.975))
+
+    def holds_a_full_core(at: float) -> bool:
+        return abs(intercept + slope * at - 1) <= t * math.sqrt(residual * (1 / n + (at - mean) ** 2 / spread))
+
+    answer = (1 - intercept) / slope
+    away = [10.0**i for i in range(-2, 12)]
+    for end, side in ((projection.low, -1), (projection.high, 1)):
+        if end is None:
+            assert all(holds_a_full_core(answer + side * far) for far in away)
+        elif end > 0:
+            assert holds_a_full_core(end - side * 1) or abs(end - answer) < 2
+            assert not holds_a_full_core(end + side * (1 + 1e-6 * abs(end)))
+
+
+def test_a_line_that_tells_nothing_has_no_lower_bound() -> None:
+    vague = project([kit.step(n, server_cpu=cpu) for n, cpu in ((100, 0.2), (200, 0.9), (300, 0.1), (400, 0.8))])
+    assert vague is not None
+    assert (vague.low, vague.high) == (None, None)
+    steps = [kit.step(n, server_cpu=cpu) for n, cpu in ((100, 0.2), (200, 0.9), (300, 0.1), (400, 0.8))]
+    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    assert answer.projected_low is None
+    assert "no 95 % interval" in answer.sentence
+    assert "0 or more" not in answer.sentence
+    assert "projected, not measured</span>" in render_html(kit.report(steps, Ending.BUDGET))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -169,3 +170,20 @@ def test_a_band_never_reaches_below_zero_and_has_no_width_without_error() -> Non
     low, high = exactly.band(10)
     assert low == pytest.approx(0.1, abs=1e-3)
     assert high == pytest.approx(0.1, abs=1e-3)
+
+
+def test_intervals_of_a_law_over_noisy_sizes_hold_the_truth_about_as_often_as_the_module_says() -> None:
+    """In flight is rate x latency: both are measured, so that N carries noise, too."""
+    rng = random.Random(3)
+    rate, sigma, kappa = 1000.0, 0.05, 0.002
+    held = [0, 0, 0]
+    for _ in range(100):
+        points = []
+        for n in (1, 2, 4, 8, 12, 14, 14, 14):
+            x = exact(rate, sigma, kappa, n)
+            seen = x * (1 + rng.gauss(0, 0.02))
+            points.append((seen * n / x * (1 + rng.gauss(0, 0.1)), seen))
+        law = fitted(points)
+        for i, (found, truth) in enumerate(((law.rate, rate), (law.sigma, sigma), (law.kappa, kappa))):
+            held[i] += found.low <= truth <= found.high
+    assert min(held) >= 75
