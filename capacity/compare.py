@@ -178,8 +178,8 @@ def _level(users: int, before: Sequence[Report], after: Sequence[Report], tolera
     gained = holds > len(after) / 2 and sum(verdict == "fail" for verdict in verdicts[0]) > len(before) / 2
     if lost or gained:
         change = "worse" if lost else "better"
-        one, two = (_tally(side) for side in verdicts)
-        yield Row(f"{count(users)} users: verdict", one, two, None, change, lost)
+        was, now = (_tally(side) for side in verdicts)
+        yield Row(f"{count(users)} users: verdict", was, now, None, change, lost)
     for one in _FIGURES:
         pairs = [
             (a, b)

@@ -15,6 +15,7 @@ from capacity.answer import Load, Question, answer_of, trials_of
 from capacity.children import Children
 from capacity.environment import describe
 from capacity.generator import LoadGenerator
+from capacity.local_server import COMPETES, competes, cores_beside, find_local_server, left_words
 from capacity.model import fit_model
 from capacity.processes import Cores, pinned, usable_cores
 from capacity.prometheus import Prometheus, PrometheusError
@@ -34,7 +35,7 @@ from capacity.verdict import DEFAULT_LIMITS, Outcome, beyond_files, judge, missi
 from capacity.window import ServerWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from capacity.errors import CapacityError
     from capacity.promise import Promise
@@ -87,10 +88,23 @@ class CapacityRun:
     def __post_init__(self) -> None:
         self._earlier_s = max((s.started_s + s.settle_s + (s.window_s or 0.0) for s in self.steps), default=0.0)
         self._prometheus = Prometheus(self.settings.prometheus) if self.settings.prometheus else None
-        self.cores = Cores.share(usable_cores(), own_server=self.settings.host is None, workers=self.settings.workers)
+        self.cores = self._shared_out(usable_cores())
         self.processes = self.settings.processes or len(self.cores.generator)
         self.started_at = time.time()
         self._began = self.clock()
+
+    def _shared_out(self, usable: Sequence[int]) -> Cores:
+        """Deal the cores of this machine to both sides, as far as both are on it; note when there are too few."""
+        if self.settings.host is None:
+            return Cores.share(usable, own_server=True, workers=self.settings.workers)
+        server = find_local_server(self.settings.host)
+        cores = cores_beside(usable, server)
+        if server is not None:
+            if competes(usable, cores):
+                self.notes.append(COMPETES)
+            else:
+                self.audience.message(left_words(usable, cores))
+        return cores
 
     def execute(self) -> Ending:
         """Run the search to its end.
