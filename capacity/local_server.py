@@ -60,7 +60,7 @@ def _serving(addresses: set[str], port: int) -> list[psutil.Process]:
     holders: dict[int, psutil.Process] = {}
     with contextlib.suppress(psutil.Error):
         for one in psutil.net_connections("tcp"):  # names one process of those that share a socket
-            if one.pid is None or one.status != psutil.CONN_LISTEN or one.laddr.port != port:
+            if one.pid is None or one.status != psutil.CONN_LISTEN or not one.laddr or one.laddr.port != port:
                 continue
             if one.laddr.ip in _ANY or one.laddr.ip.removeprefix("::ffff:") in addresses:
                 process = psutil.Process(one.pid)
