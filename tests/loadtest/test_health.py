@@ -153,3 +153,32 @@ def test_limits_of_the_machine_are_named_with_their_values() -> None:
 )
 def test_a_limit_that_does_not_bind_is_not_named(before: Usage, after: Usage) -> None:
     assert list(limits_reached(before, after, 10.0)) == []
+
+
+def test_what_a_window_has_shown_is_not_told_again_of_the_whole_run() -> None:
+    watched = Watched()
+    watched.window(send_lag=2 * LAG_LIMIT)
+    (told,) = watched.window(send_lag=2 * LAG_LIMIT)
+    (new,) = watched.health.conclude(watched.at, 2 * WINDOW_SECONDS, watched.measures)
+    assert watched.health.problems == [told, new]
+    assert new == "CPU: 100% of a core over the whole run"
+
+
+def test_a_few_stalls_of_a_long_run_are_not_its_p99() -> None:
+    watched = Watched()
+    for _ in range(50):
+        watched.window()
+    watched.window(send_lag=5 * LAG_LIMIT, loop_lag=5 * LAG_LIMIT)
+    assert watched.health.conclude(watched.at, 1.0, watched.measures) != []
+    for _ in range(60):
+        watched.window()
+    calm = Health(0.0, 0.0)
+    assert calm.conclude(watched.at, 1.0, watched.measures) == []
+
+
+def test_a_cause_is_told_once_for_all_signals_of_it() -> None:
+    watched = Watched()
+    for _ in range(3):
+        watched.window(send_lag=2 * LAG_LIMIT, loop_lag=2 * LAG_LIMIT)
+    assert len(watched.health.problems) == 2
+    assert len(watched.health.causes) == 1
