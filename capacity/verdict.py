@@ -116,8 +116,11 @@ DEFAULT_LIMITS: Final = Limits()
 FAULT: Final = "generator fault"
 """Signal of a reason that is a fault of the load generator's own side."""
 
-SERVER_FILES: Final = 256
-"""Descriptors that the bundled server keeps from its limit for other things than users."""
+SERVER_FILES: Final = 224
+"""Descriptors that the bundled server keeps from its limit for other things than users and their uploads."""
+
+UPLOADS: Final = 64
+"""Descriptors that it keeps for uploads, but no more than for users."""
 
 
 def judge(
@@ -218,7 +221,8 @@ def beyond_files(users: int, workers: int, limit: int) -> Verdict | None:
         workers: processes of the server.
         limit: files that the system lets each of them open.
     """
-    most = workers * max(1, limit - SERVER_FILES)
+    left = limit - SERVER_FILES
+    most = workers * max(1, left - UPLOADS if left // 2 > UPLOADS else left // 2)
     if users <= most:
         return None
     text = (

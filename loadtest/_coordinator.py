@@ -11,7 +11,9 @@ import gevent
 from locust import runners
 from locust.runners import MasterRunner
 
-from loadtest._own_faults import Fault, FaultKind
+from loadtest._health import limits_reached
+from loadtest._machine import usage
+from loadtest._own_faults import Fault, FaultKind, merged
 from loadtest._report import UNASSIGNED, Totals, since, snapshot
 from loadtest._storm_results import results
 from loadtest._summary import Outcome, summary
@@ -60,6 +62,8 @@ class Coordinator:
         self._before: dict[str, Report] = {}
         self._storms_before = 0
         self._reset_at: float | None = None
+        self._raised: tuple[dict[int, Any], list[Fault]] = ({}, [])  # exceptions that were raised before the last reset
+        self._usage = usage()
         self._began = time.monotonic()
         self._ended: float | None = None
         self._thresholds: list[Threshold] = []
@@ -88,6 +92,8 @@ class Coordinator:
         self._before.clear()
         self._storms_before = 0
         self._reset_at = None
+        self._raised = ({}, [])
+        self._usage = usage()
         self._began = time.monotonic()
         self._ended = None
         self.settings = settings
@@ -100,6 +106,7 @@ class Coordinator:
         if self._member is not None:
             self._member.update_table()
         self._environment.stats.reset_all()  # of what the table has been told just now, too
+        self._raised = (self._runner.exceptions, self.user_faults())
         self._before = {report.id: report for report in self._latest()}
         self._parts.clear()
         self._storms_before = self._storms
@@ -233,12 +240,22 @@ class Coordinator:
         missing = sorted(self._expected - set(self._reports))
         return [Fault(FaultKind.ASSIGNMENT, f"{id_} never reported", 1) for id_ in missing]
 
+    def _killed(self, totals: Totals) -> list[Fault]:
+        """Return what the kernel did to processes that died here, if it was the kernel."""
+        if not totals.dead:
+            return []
+        reached = limits_reached(self._usage, usage(), max(self.seconds, 0.001))
+        return [Fault(kind, detail, 1) for kind, detail in reached if kind is FaultKind.MEMORY_LIMIT]
+
     def user_faults(self) -> list[Fault]:
-        """Return the exceptions that users raised, the same one counted once."""
-        return [
+        """Return the exceptions that users raised, the same one counted once, those before a reset included."""
+        raised = self._runner.exceptions
+        known, before = self._raised
+        now = [
             Fault(FaultKind.USER_CODE, f"{row['msg']}, {place(row['traceback'])}", row["count"])
-            for row in self._runner.exceptions.values()
+            for row in raised.values()
         ]
+        return merged(now if known is raised else [*before, *now])
 
     # --- the verdict ---
 
@@ -253,14 +270,15 @@ class Coordinator:
         everything, totals = self.everything(), self.totals()
         for threshold in self._thresholds:
             threshold.conclude(self.seconds, figures_of(everything))
-        if not everything.reports and not self._thresholds:
+        faults = [*self.user_faults(), *self._silent(), *self._killed(totals)]
+        if not everything.reports and not self._thresholds and not faults:
             return
         outcome = Outcome(
             totals,
             self.storms(),
             self._thresholds,
             notes=list(self._notes()),
-            faults=[*self.user_faults(), *self._silent()],
+            faults=faults,
         )
         options = self._environment.parsed_options
         # With --json, stdout belongs to Locust's JSON.

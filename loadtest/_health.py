@@ -41,6 +41,7 @@ _FEWEST: Final = 100  # a p99 of fewer samples is their maximum
 _BUSY: Final = 0.9  # part of a core from which a process has no more of it to use
 _IDLE: Final = 0.1  # part of the machine's cores below which none is left
 _STOLEN: Final = 0.1
+_THROTTLED: Final = 0.01  # part of the time that shows in a p99
 
 
 def canary_lags(late: int) -> range:
@@ -53,16 +54,26 @@ def canary_lags(late: int) -> range:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a process and its machine used in some seconds: cores' worth of CPU, and what was left of `cores`."""
+    """What a process and its machine used in some seconds: cores' worth of CPU, and what was left of `cores`.
+
+    `throttled` is the part of the time for which the CPU quota, in cores, made the process wait.
+    """
 
     cpu: float
     cores: int = 1
     idle: float | None = None
     stolen: float = 0.0
+    throttled: float = 0.0
+    quota: float | None = None
 
 
 def cause_of(load: Load) -> str:
     """Say why a generator falls behind, and what helps: more processes only do where a core is free for them."""
+    if load.quota is not None and load.throttled >= _THROTTLED:
+        return (
+            f"The CPU quota of its control group ({load.quota:.2f} cores) made the process wait for "
+            f"{load.throttled:.0%} of the time: raise it."
+        )
     if load.stolen >= _STOLEN * load.cores:
         return f"The hypervisor withheld {load.stolen / load.cores:.0%} of the CPU: use a machine of your own."
     if load.idle is not None and load.idle <= _IDLE * load.cores:
@@ -85,6 +96,9 @@ def limits_reached(before: Usage, after: Usage, seconds: float) -> Iterator[tupl
         yield FaultKind.CPU_QUOTA, f"{after.quota:.2f} cores"
     if after.memory_limit is not None and after.memory >= FULL * after.memory_limit:
         yield FaultKind.MEMORY_LIMIT, f"{after.memory_limit / 2**20:.0f} MiB"
+    if after.killed > before.killed:
+        processes = "1 process" if after.killed == before.killed + 1 else f"{after.killed - before.killed} processes"
+        yield FaultKind.MEMORY_LIMIT, f"the kernel ended {processes}"
     if after.tracked_limit is not None and after.tracked >= FULL * after.tracked_limit:
         yield FaultKind.CONNTRACK, f"net.netfilter.nf_conntrack_max is {after.tracked_limit}"
 
@@ -169,7 +183,8 @@ def _load(before: _Reading, after: _Reading) -> Load:
     seconds = max(after.at - before.at, 0.001)
     then, now = before.usage, after.usage
     idle = None if then.idle is None or now.idle is None else (now.idle - then.idle) / seconds
-    return Load((after.cpu - before.cpu) / seconds, now.cores, idle, (now.stolen - then.stolen) / seconds)
+    stolen, throttled = (now.stolen - then.stolen) / seconds, (now.throttled - then.throttled) / seconds
+    return Load((after.cpu - before.cpu) / seconds, now.cores, idle, stolen, throttled, now.quota)
 
 
 def _over(before: _Reading, after: _Reading) -> Iterator[tuple[str, str]]:

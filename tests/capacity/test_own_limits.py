@@ -48,7 +48,7 @@ def test_too_few_open_files_for_the_load_generator(capacity: Callable[..., Run],
 
 def test_too_few_open_files_for_the_bundled_server(capacity: Callable[..., Run]) -> None:
     text = reason(capacity(*QUICK, through=("prlimit", "--nofile=300:300")))
-    assert "open files, this machine lets each server process open 300 (ulimit -n): enough for 44 users" in text
+    assert "open files, this machine lets each server process open 300 (ulimit -n): enough for 38 users" in text
 
 
 def test_an_answer_that_a_fault_bounds_names_it_in_place_of_more_cores() -> None:

@@ -9,7 +9,6 @@ from capacity.measure import Fault
 from capacity.slo import parse_level
 from capacity.verdict import (
     DEFAULT_LIMITS,
-    SERVER_FILES,
     Cause,
     Outcome,
     Reason,
@@ -19,7 +18,8 @@ from capacity.verdict import (
     missing,
 )
 from capacity.window import ServerWindow
-from server.files import most_connections
+from server.files import socket_budget
+from server.settings import Settings
 from tests.capacity import kit
 
 LEVELS = tuple(map(parse_level, kit.LEVELS))
@@ -391,13 +391,18 @@ def test_a_fault_of_the_generators_own_side_is_invalid_whatever_else_was_measure
     ]
 
 
-def test_a_level_for_which_this_machine_allows_the_server_too_few_files_is_invalid() -> None:
-    assert most_connections(0) <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SERVER_FILES
-    assert beyond_files(44, 1, 300) is None
-    assert beyond_files(88, 2, 300) is None
-    found = beyond_files(89, 2, 300)
+@pytest.mark.parametrize("limit", [240, 300, 352, 353, 600, 1024])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_level_for_which_this_machine_allows_the_server_too_few_files_is_invalid(limit: int, workers: int) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+    try:
+        most = workers * socket_budget(0, Settings().max_uploads).connections
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert beyond_files(most, workers, limit) is None
+    found = beyond_files(most + 1, workers, limit)
     assert found is not None
     assert found.generator_limited
-    assert (
-        "open files, this machine lets each server process open 300 (ulimit -n): enough for 88" in found.reasons[0].text
-    )
+    text = f"open files, this machine lets each server process open {limit} (ulimit -n): enough for {most} users"
+    assert found.reasons[0].text == f"the load generator's own fault: {text}"

@@ -118,6 +118,12 @@ def test_lag_is_told_in_milliseconds_with_its_window() -> None:
         (Load(0.5, 2, 1.0, 0.2), "The hypervisor withheld 10% of the CPU"),
         (Load(0.5, 2, 1.0, 0.19), "was not short of CPU"),
         (Load(0.37, 2, 0.2), "No CPU is left on this machine (all 2 cores are busy, 37% of one with this process)"),
+        (
+            Load(0.37, 2, 0.2, 0.5, 0.01, 0.5),
+            "The CPU quota of its control group (0.50 cores) made the process wait for 1%",
+        ),
+        (Load(0.37, 2, 0.2, 0.0, 0.009, 0.5), "No CPU is left on this machine"),
+        (Load(0.37, 2, 0.2, 0.0, 0.5, None), "No CPU is left on this machine"),
         (Load(0.37, 2, 0.21), "was not short of CPU"),
         (Load(0.5, 1, 0.0), "(its only core is busy, 50% of one with this process)"),
         (Load(0.9, 2, 1.0), "The process fills its core, and others are free: use more --processes."),
@@ -127,6 +133,13 @@ def test_lag_is_told_in_milliseconds_with_its_window() -> None:
 )
 def test_the_cause_is_the_one_that_helps(load: Load, words: str) -> None:
     assert words in cause_of(load)
+
+
+def test_processes_that_the_kernel_ended_for_want_of_memory_are_named() -> None:
+    for before, after, detail in ((2, 3, "the kernel ended 1 process"), (0, 2, "the kernel ended 2 processes")):
+        found = limits_reached(Usage(killed=before), Usage(killed=after), 1.0)
+        assert list(found) == [(FaultKind.MEMORY_LIMIT, detail)]
+    assert list(limits_reached(Usage(killed=2), Usage(killed=2), 1.0)) == []
 
 
 QUOTA = Usage(throttled=1.0, quota=0.5, memory=95 << 20, memory_limit=100 << 20, tracked=95, tracked_limit=100)
@@ -182,3 +195,20 @@ def test_a_cause_is_told_once_for_all_signals_of_it() -> None:
         watched.window(send_lag=2 * LAG_LIMIT, loop_lag=2 * LAG_LIMIT)
     assert len(watched.health.problems) == 2
     assert len(watched.health.causes) == 1
+
+
+def test_the_machine_s_figures_are_those_of_the_same_seconds() -> None:
+    measures = Measures()
+    health = Health(0.0, 0.0, Usage(cores=2, idle=100.0, throttled=3.0, quota=0.5))
+    for _ in range(200):
+        measures.loop_lag.record(2 * LAG_LIMIT)
+    usage = Usage(cores=2, idle=105.0, throttled=3.5, quota=0.5)
+    assert health.look(10.0, 5.0, measures, usage) == []
+    assert health.reached == []  # half a second of ten is the limit
+    for _ in range(200):
+        measures.loop_lag.record(2 * LAG_LIMIT)
+    assert health.look(20.0, 10.0, measures, Usage(cores=2, idle=110.0, throttled=4.5, quota=0.5)) != []
+    assert health.causes == [
+        "The CPU quota of its control group (0.50 cores) made the process wait for 10% of the time: raise it."
+    ]
+    assert health.reached == [(FaultKind.CPU_QUOTA, "0.50 cores")]
