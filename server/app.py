@@ -12,10 +12,9 @@ import socket
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 import uvloop
@@ -25,6 +24,7 @@ from metrics.exposition import Exposition
 from server import __version__, logs
 from server.causes import cause
 from server.cluster import Cluster
+from server.disk_threads import DiskThreads
 from server.drain import Drain
 from server.endpoints import upgrades
 from server.errors import SettingsError
@@ -43,6 +43,7 @@ from server.pages import RecentRate, Status, metrics_pages, pages
 from server.retention import Retention
 from server.services import Services
 from server.stats import ServerStats
+from server.stopping import SIGNAL_NAMES, say
 from server.supervise import Supervisor
 from server.tick import Tick
 from server.tls import TlsFiles
@@ -53,13 +54,15 @@ from server.workers import Workers
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
-    from server.lane import T
     from server.settings import Settings
 
 GOODBYE_SECONDS: Final = 2.0
 """How long clients may take to answer our close frames before they are cut off."""
+
+HURRY_SECONDS: Final = 0.25
+"""How long each part of the end may still take once a second signal has come."""
 
 UPLOAD_SECONDS: Final = 5.0
 """How long it may take to remove what is left of unfinished uploads; the next start removes the rest."""
@@ -99,7 +102,7 @@ class ChatServer:
             chat_rate=settings.chat_rate,
             chat_rate_total=settings.chat_rate_total,
         )
-        self._disk = ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="disk")
+        self._disk = DiskThreads(loop, _DISK_THREADS)
         self._uploads = UploadStore(
             settings.upload_dir, self.stats, most=settings.max_uploads, budget=settings.upload_budget
         )
@@ -108,7 +111,7 @@ class ChatServer:
             settings.upload_keep,
             wall=time.time,
             call_later=loop.call_later,
-            run_in_thread=self._run_in_thread,
+            run_in_thread=self._disk.run,
         )
         services = Services(
             hub=hub,
@@ -117,7 +120,7 @@ class ChatServer:
             settings=settings,
             clock=clock,
             call_later=loop.call_later,
-            run_in_thread=self._run_in_thread,
+            run_in_thread=self._disk.run,
         )
         self._hub = hub
         self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()))
@@ -171,7 +174,7 @@ class ChatServer:
         """
         settings = self._settings
         try:
-            self._retention.start()
+            await self._retention.start()
         except OSError as error:
             raise SettingsError(f"cannot use upload folder {settings.upload_dir}: {error.strerror}") from None
         if self._cluster is not None:
@@ -219,11 +222,7 @@ class ChatServer:
         self._admission.draining = True
         self._hub.announce_drain()
         drain = Drain(self._gate, self._settings.drain_seconds, self._clock)
-        gone = asyncio.ensure_future(self._everyone_gone(drain))
-        hurried = asyncio.ensure_future(hurry.wait())
-        await asyncio.wait({gone, hurried}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (gone, hurried):
-            task.cancel()
+        await _wait(self._everyone_gone(drain), hurry, grace=0)
         for listener in self._listeners:
             listener.close()
         for timer in self._timers:
@@ -234,12 +233,10 @@ class ChatServer:
                 guest.abort()
         await asyncio.sleep(0)  # let the aborted ones be accounted for
         if self._cluster is not None:
-            await self._cluster.stop()
+            await _wait(self._cluster.stop(), hurry)
         tidy = asyncio.Event()
         self._uploads.when_idle(tidy.set)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(UPLOAD_SECONDS):
-                await tidy.wait()
+        await _wait(tidy.wait(), hurry, UPLOAD_SECONDS)
 
     async def _everyone_gone(self, drain: Drain) -> None:
         await drain.run()
@@ -296,10 +293,6 @@ class ChatServer:
         self._timers = [timer for timer in self._timers if timer.when() > self._loop.time()]
         self._timers.append(self._loop.call_later(seconds, self._repeat, task, seconds, turn))
 
-    def _run_in_thread(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
-        future = self._loop.run_in_executor(self._disk, work)
-        future.add_done_callback(lambda f: done(f.exception() or f.result()))
-
 
 def run(settings: Settings, arguments: Sequence[str]) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code.
@@ -326,21 +319,48 @@ async def _serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.report)
     ended, hurry = asyncio.Event(), asyncio.Event()
+    how = ""
 
-    def end() -> None:
-        (hurry if ended.is_set() else ended).set()
+    def end(name: str) -> None:
+        nonlocal how
+        if ended.is_set():
+            hurry.set()
+        how = name
+        ended.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
+    for number, name in SIGNAL_NAMES.items():
+        loop.add_signal_handler(number, end, name)
     try:
         server = ChatServer(settings, loop)
         loop.add_signal_handler(signal.SIGHUP, server.reload_files)
-        lines = await server.start()
+        starting = asyncio.ensure_future(server.start())
+        ending = asyncio.ensure_future(ended.wait())
+        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            return 0
+        lines = starting.result()
     except SettingsError as error:
         print(f"stampede: {error}", file=sys.stderr)
         return 1
     for line in lines:
         print(line, flush=True)
     await ended.wait()
+    if clients := server.stats.connections:
+        say(f"draining {clients} client{'s' * (clients > 1)}, {how} again to end now")
     await server.drain(hurry)
     return 0
+
+
+async def _wait(
+    work: Coroutine[Any, Any, object], hurry: asyncio.Event, seconds: float | None = None, grace: float = HURRY_SECONDS
+) -> None:
+    """Wait for something, for some seconds at most; as soon as there is hurry, for no more than the grace."""
+    doing, hurried = asyncio.ensure_future(work), asyncio.ensure_future(hurry.wait())
+    await asyncio.wait({doing, hurried}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    if hurried.done():
+        await asyncio.wait({doing}, timeout=grace)
+    hurried.cancel()
+    if not doing.done():
+        doing.cancel()
+    elif (error := doing.exception()) is not None:
+        log.error("not ended in order", **cause(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, Final
 
@@ -53,15 +54,28 @@ class Retention:
         if keep:
             self._period = min(max(keep / _PERIODS_PER_LIFE, _SHORTEST_PERIOD), _LONGEST_PERIOD)
 
-    def start(self) -> None:
-        """Tidy up once, at once, and go on from there.
+    async def start(self) -> None:
+        """Tidy up once, now, and go on from there.
 
         Raises:
             OSError: the folder cannot be read, or something in it not be removed.
         """
-        self._uploads.folder.remove_leftovers()
+        outcome: asyncio.Future[Swept | BaseException] = asyncio.get_running_loop().create_future()
+
+        def hand_over(result: Swept | BaseException) -> None:
+            if not outcome.done():
+                outcome.set_result(result)
+
         self._uploads.walk_begins()
-        self._note(self._sweep())
+        self._run_in_thread(self._tidy, hand_over)
+        swept = await outcome
+        if isinstance(swept, BaseException):
+            raise swept
+        self._note(swept)
+
+    def _tidy(self) -> Swept:
+        self._uploads.folder.remove_leftovers()
+        return self._sweep()
 
     def _sweep(self) -> Swept:
         return self._uploads.folder.sweep(self._wall() - self._keep if self._keep else -math.inf)

@@ -22,6 +22,7 @@ from server.discovery import Discovery
 from server.errors import SettingsError
 from server.listen import bind
 from server.private_nats import PrivateNats
+from server.stopping import SIGNAL_NAMES, say
 
 if TYPE_CHECKING:
     import socket
@@ -64,8 +65,8 @@ class Workers:
         """
         settings = self._settings
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._end)
+        for number, name in SIGNAL_NAMES.items():
+            loop.add_signal_handler(number, self._end, name)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         code: int | None
         stack = contextlib.ExitStack()
@@ -164,8 +165,10 @@ class Workers:
         print(f"{self._first_lines[0]} with {len(self.children)} workers over {bus}", flush=True)
         print(f"Metrics of each worker for Prometheus to discover: {discovery}", flush=True)
 
-    def _end(self) -> None:
+    def _end(self, how: str) -> None:
         """Stop all workers; called again, stop them at once. The bus ends last: the workers still need it."""
+        if self.children and not self._told_to_end.is_set():
+            say(f"draining {len(self.children)} workers, {how} again to end now")
         self._told_to_end.set()
         if self._bus is not None and not self.children:  # the bus is being started
             self._bus.end()

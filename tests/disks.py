@@ -1,7 +1,8 @@
 """The server on a disk with a flaw: `python -m tests.disks FLAW VALUE [settings]`.
 
 Flaws: `slow SECONDS`, each write takes so long, and fails on the event loop's thread; `shut FILE`, no write ends until
-that file is there; `small BYTES`, the kernel lets no file grow beyond that.
+that file is there; `small BYTES`, the kernel lets no file grow beyond that; `hung FILE`, reading the folder never ends,
+and that file says that it has begun.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from server.app import run
 from server.settings import parse
+from server.storage import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +43,14 @@ def _shut(key: Path) -> Callable[[int, memoryview, int], int]:
     return write
 
 
+def _hung(sign: Path) -> Callable[[Folder], None]:
+    def read_on_and_on(_folder: Folder) -> None:
+        sign.touch()
+        threading.Event().wait()
+
+    return read_on_and_on
+
+
 def main() -> int:
     """Spoil the disk, then serve."""
     flaw, value, *settings = sys.argv[1:]
@@ -48,6 +58,8 @@ def main() -> int:
         os.pwrite = _slow(float(value))  # type: ignore[assignment]
     elif flaw == "shut":
         os.pwrite = _shut(Path(value))  # type: ignore[assignment]
+    elif flaw == "hung":
+        Folder.remove_leftovers = _hung(Path(value))  # type: ignore[method-assign, assignment]
     else:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(value), int(value)))
     return run(parse(settings, os.environ), settings)

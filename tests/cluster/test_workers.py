@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.clients import ChatClient
 from tests.loadtest.conftest import locust, web_locust  # noqa: F401 - fixtures
@@ -39,9 +40,9 @@ ROOMS = 50
 class Workers:
     """A running `python -m server --workers N`."""
 
-    def __init__(self, *flags: str, port: int = 0) -> None:
+    def __init__(self, *flags: str, port: int = 0, drain_seconds: int = 0) -> None:
         command = [sys.executable, "-m", "server", "--port", str(port), "--log-level", "warning"]
-        command += ["--drain-seconds", "0"]
+        command += ["--drain-seconds", str(drain_seconds)]
         self.process = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.url = self._address(r"ws://\S+")
@@ -56,6 +57,13 @@ class Workers:
     def get(self, url: str) -> bytes:
         with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - our own
             return bytes(answer.read())
+
+    def status(self, url: str) -> int:
+        try:
+            with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310 - our own
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
 
     def own(self, page: str) -> bytes:
         """Return a page of the parent."""
@@ -154,6 +162,26 @@ def test_the_first_line_comes_when_all_workers_are_up() -> None:
     try:
         assert series(running.own("/metrics"))["chat_workers"] == 2
     finally:
+        running.stop()
+
+
+def test_workers_drain_at_the_first_signal_and_end_at_the_second() -> None:
+    running = Workers("--workers", "2", drain_seconds=3600)
+    assert running.process.stdout is not None
+    with ExitStack() as stack:
+        clients = [stack.enter_context(ChatClient(running.url)) for _ in range(16)]
+        for client in clients:
+            client.expect("connected")
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.stdout.readline() == "draining 2 workers, Ctrl-C again to end now\n"
+        public = running.url.replace("ws://", "http://")
+        wait_until(lambda: running.status(f"{public}/health") == 503, "the workers to drain")
+        still_there = 0
+        for client in clients:
+            with contextlib.suppress(ConnectionClosed):
+                client.send("ping")
+                still_there += client.receive()["type"] == "pong"
+        assert still_there >= 14  # one leaves each few minutes
         running.stop()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,45 @@ def test_a_signal_ends_it_cleanly_and_clients_are_told(number: signal.Signals) -
     assert [line.partition(" level=")[2].partition(" client=")[0] for line in log.splitlines()] == [
         'info event="connection closed"'
     ] * 2
+
+
+@pytest.mark.parametrize(
+    ("number", "how", "clients"),
+    [(signal.SIGINT, "Ctrl-C", 3), (signal.SIGTERM, "SIGTERM", 3), (signal.SIGINT, "Ctrl-C", 1)],
+)
+def test_a_drain_says_for_whom_it_waits_and_the_second_signal_ends_it(
+    number: signal.Signals, how: str, clients: int
+) -> None:
+    server = start_server("--drain-seconds", "3600")
+    assert server.process.stdout is not None
+    with ExitStack() as stack:
+        for _ in range(clients):
+            stack.callback(RawClient(server.url).close)
+        server.process.send_signal(number)
+        line = server.process.stdout.readline()
+        assert line == f"draining {clients} client{'s' * (clients > 1)}, {how} again to end now\n"
+        server.stop(number)
+
+
+def test_a_drain_without_clients_says_nothing() -> None:
+    server = start_server("--drain-seconds", "3600")
+    server.process.send_signal(signal.SIGINT)
+    out, _ = server.process.communicate(timeout=60)
+    assert out == ""
+    assert server.process.returncode == 0
+
+
+def test_nobody_who_reads_what_it_says_is_no_reason_not_to_drain() -> None:
+    server = start_server("--drain-seconds", "0")
+    assert server.process.stdout is not None
+    server.process.stdout.close()
+    client = RawClient(server.url)
+    server.process.send_signal(signal.SIGTERM)
+    assert client.close_code() == 1012
+    assert server.process.wait(timeout=60) == 0
+    assert server.process.stderr is not None
+    assert "Error" not in server.process.stderr.read()
+    server.process.stderr.close()
 
 
 def test_clients_that_do_not_say_goodbye_do_not_hold_it_up() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -294,3 +296,29 @@ def test_many_large_uploads_to_a_slow_disk_cost_neither_memory_nor_the_loop(
 def peak_bytes(status: Path) -> int:
     [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) * 1024
+
+
+def test_a_disk_that_hangs_does_not_keep_the_server_from_ending(
+    start: Callable[..., RunningServer], tmp_path: Path
+) -> None:
+    server = start(program=("-m", "tests.disks", "shut", str(tmp_path / "never")))
+    with ChatClient(server.url) as client:
+        client.expect("connected")
+        client.send("fileStart", name="f", size=CHUNK)
+        client.expect("fileReady")
+        client.send_raw(chunks_of(b"x" * CHUNK)[0])
+        wait_until(lambda: server.samples()["chat_upload_bytes_total"] == CHUNK, "the chunk")
+        server.stop()
+
+
+def test_a_disk_that_hangs_at_the_start_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+    sign = tmp_path / "sign"
+    command = [sys.executable, "-m", "tests.disks", "hung", str(sign), "--port", "0", "--upload-dir", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(sign.exists, "the folder to be read")
+        process.send_signal(signal.SIGTERM)
+        out, log = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, out, log) == (0, "", "")

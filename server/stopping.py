@@ -1,0 +1,18 @@
+"""What a person is told who stops the server, and how."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from typing import Final
+
+SIGNAL_NAMES: Final = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+"""The signals that end the server, as a person knows them."""
+
+
+def say(line: str) -> None:
+    """Write a line to stdout past its buffer: whoever read the first lines may read no more."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.write(sys.stdout.fileno(), f"{line}\n".encode())
