@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SNAPSHOT_VERSION: Final = 1
 LOOP_LAG: Final = "chat_event_loop_lag_seconds"
+DROPPED: Final = "chat_messages_dropped_total"
 
 
 class Sparse(msgspec.Struct, frozen=True):
@@ -209,6 +210,8 @@ def sample_of(samples: Iterable[tuple[str, Mapping[str, str], float]], at_s: flo
     """Read one process's figures from samples (name, labels, value) taken at one moment."""
     page = _Exposition()
     for name, labels, value in samples:
+        if name == DROPPED and labels.get("reason") == "closed":
+            continue  # its recipient was gone: nobody missed it
         if name == f"{LOOP_LAG}_bucket":
             bound = float(labels["le"])
             page.lag[bound] = page.lag.get(bound, 0.0) + value
@@ -223,7 +226,7 @@ def sample_of(samples: Iterable[tuple[str, Mapping[str, str], float]], at_s: flo
         fds_limit=page.whole("process_max_fds"),
         connections=page.whole("chat_connections"),
         delivered=page.whole("chat_messages_delivered_total"),
-        dropped=page.whole("chat_messages_dropped_total"),
+        dropped=page.whole(DROPPED),
         kills=page.whole("chat_slow_consumer_kills_total", "chat_heartbeat_kills_total"),
         sent_bytes=page.whole("chat_sent_bytes_total"),
         lag_buckets=page.lag or None,

@@ -67,13 +67,14 @@ def errors() -> tuple[Panel, ...]:
             "Messages refused or dropped",
             About(
                 "Messages that went nowhere: malformed, over the sender's limit, or not written to a recipient.",
-                "`slow` on anything: recipients do not keep up. `closed` alone is harmless: they had just left.",
+                "*Dropped*: recipients do not keep up. *Recipient gone* is no loss: its connection had just ended.",
                 "Malformed ones come from a client of another version; a limit may be too tight, or someone floods.",
             ),
             MESSAGES,
             Series(rate("chat_invalid_messages_total", by=("reason",)), "malformed: {{reason}}"),
             Series(rate("chat_rate_limited_total", by=("limit",)), "over the limit: {{limit}}"),
-            Series(rate("chat_messages_dropped_total", by=("reason",)), "dropped: {{reason}}"),
+            Series(rate("chat_messages_dropped_total", reason="slow"), "dropped: slow reader"),
+            Series(rate("chat_messages_dropped_total", reason="closed"), "recipient gone"),
             width=6,
         ),
         lines(

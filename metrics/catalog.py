@@ -108,7 +108,12 @@ SERVER: Final = (
     _counter("chat_http_requests_total", "Plain requests answered, by known path and status.", _PATH, _CODE),
     _counter("chat_messages_received_total", "Valid messages of clients; a chunk is one.", _RECEIVED),
     _counter("chat_messages_delivered_total", "Messages written, one per recipient.", _SENT),
-    _counter("chat_messages_dropped_total", "Messages not written, one per recipient.", _NOTICE, _DROPPED),
+    _counter(
+        "chat_messages_dropped_total",
+        "Messages not written, one per recipient; closed: the recipient was gone.",
+        _NOTICE,
+        _DROPPED,
+    ),
     _counter("chat_invalid_messages_total", "Messages refused as malformed, by cause.", _INVALID),
     _counter("chat_received_bytes_total", "Bytes of WebSocket frames received, with headers."),
     _counter("chat_sent_bytes_total", "Bytes of WebSocket frames handed to transports, with headers."),

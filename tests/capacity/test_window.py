@@ -143,6 +143,7 @@ process_open_fds 120
 # TYPE chat_messages_dropped counter
 chat_messages_dropped_total{type="userTyping",reason="slow"} 3
 chat_messages_dropped_total{type="chatMessage",reason="slow"} 4
+chat_messages_dropped_total{type="userLeft",reason="closed"} 535
 # TYPE chat_event_loop_lag_seconds histogram
 chat_event_loop_lag_seconds_bucket{le="0.001"} 0
 chat_event_loop_lag_seconds_bucket{le="0.1"} 100
