@@ -78,6 +78,20 @@ def test_nobody_is_expired_in_the_round_after_a_stall_but_the_silent_are_in_the_
     assert [awake.expired, silent.expired] == [False, True]
 
 
+def test_after_a_stall_each_client_is_pinged_once_and_then_each_interval_again() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(1.0, 0.0, 0.0, stats)
+    clients = [Beating() for _ in range(10)]
+    for number, client in enumerate(clients):
+        wheel.add(client, 0.0, number / 10)
+    wheel.advance(100.0)  # the machine slept for a hundred intervals
+    assert [client.pings for client in clients] == [[100.0]] * 10
+    now = run(wheel, 100.0, 0.9, {})
+    assert stats.heartbeat_pings == 10, "no ping is made up for"
+    run(wheel, now, 0.2, {})
+    assert stats.heartbeat_pings == 20
+
+
 def test_zero_turns_pings_and_kills_off() -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(0.0, 0.0, 0.0, stats)

@@ -301,6 +301,19 @@ def test_comings_and_goings_in_mid_tick_cost_no_writes_to_the_others(members: in
     assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts) == 41
 
 
+@pytest.mark.parametrize("members", [3, LARGE])
+def test_what_a_member_has_already_is_not_dropped_when_it_vanishes(members: int) -> None:
+    room, (ann, bob, *_), tick, stats = make_room(members, slow_clock())
+    room.publish(KIND, b"a", 0.0, author=bob)
+    room.catch_up(ann)
+    ann.trouble = CLOSED
+    room.publish(KIND, b"b", 0.0, author=bob)
+    tick.end()
+    assert ann.writes == [b"a"]
+    assert stats.messages_dropped[KIND, "closed"] == 1
+    assert stats.messages_delivered[KIND] == 2 * (members - 1) - 1
+
+
 def test_an_outsider_is_not_caught_up() -> None:
     room, _, tick, stats = make_room(3)
     outsider = Member()
