@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import itertools
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import psutil
+
 from benchmarks._driver import Herd, Load
-from benchmarks.fanout import run_rounds
+from benchmarks.fanout import pinned, run_rounds, waited_seconds
 from benchmarks.peers import stampede_command
+from tests.metrics.fixtures import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +23,8 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 LOAD = Load(clients=12, rooms=3, rate=400)
+WAITED = 0.25
+"""Seconds, in place of those that a server was kept waiting in a window."""
 
 
 def deliveries_are_counted(url: str) -> None:
@@ -62,6 +71,8 @@ def test_pings_come_back_to_who_sent_them(server: RunningServer) -> None:
 
 def test_servers_take_turns_and_each_round_says_what_it_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.fanout.WARM_UP_SECONDS", 0.1)
+    waited = itertools.count(0.0, WAITED)  # by now, at the beginning and at the end of each window
+    monkeypatch.setattr("benchmarks.fanout.waited_seconds", lambda _process: next(waited))
     seen: list[str] = []
     command = stampede_command("--upload-dir", str(tmp_path))
     rounds = run_rounds({"a": command, "b": command}, LOAD, 1.0, 2, lambda done: seen.append(done.server))
@@ -70,5 +81,25 @@ def test_servers_take_turns_and_each_round_says_what_it_used(tmp_path: Path, mon
         assert done.problem is None
         assert done.offered_per_s > 0
         assert 0 < done.driver_cpu < 1.1
-        assert done.server_kept_waiting >= 0  # a wait is booked when it ends, however long before it began
+        assert 0 < done.server_kept_waiting <= WAITED  # a share of the window, which takes a second at least
         assert done.deliveries_per_s > 0
+
+
+def test_the_time_is_told_in_which_a_process_could_have_run_and_had_no_cpu() -> None:
+    busy = [sys.executable, "-c", "while True: pass"]
+    cpu = max(os.sched_getaffinity(0))
+    with pinned(cpu):
+        processes = [subprocess.Popen(busy) for _ in range(2)]
+    try:
+        seen = [waited_seconds(psutil.Process(process.pid)) for process in processes]
+        wait_until(
+            lambda: all(
+                waited_seconds(psutil.Process(process.pid)) > before + 0.2
+                for process, before in zip(processes, seen, strict=True)
+            ),
+            "both to have waited for the one CPU",
+        )
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
