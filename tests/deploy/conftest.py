@@ -39,9 +39,11 @@ class Balancer:
     Attributes:
         url: where clients connect; `http` is the same for pages.
         status: base URL of its own pages.
+        process: its master, where this process started it.
     """
 
-    def __init__(self, listen: str, status: str) -> None:
+    def __init__(self, listen: str, status: str, process: subprocess.Popen[bytes] | None = None) -> None:
+        self.process = process
         self.url = f"ws://{listen}"
         self.http = f"http://{listen}"
         self.status = f"http://{status}"
@@ -53,15 +55,15 @@ class Balancer:
 
 
 @contextmanager
-def balancer(*servers: str, **more: str) -> Iterator[Balancer]:
-    """Run HAProxy in front of servers (`host:port`), with more variables if need be."""
+def balancer(*servers: str, flags: tuple[str, ...] = (), **more: str) -> Iterator[Balancer]:
+    """Run HAProxy in front of servers (`host:port`), with more flags and variables if need be."""
     listen, status = (f"127.0.0.1:{port}" for port in free_ports(2))
     environment = {"BALANCER_LISTEN": listen, "BALANCER_STATUS": status, **more}
     environment |= {f"BALANCER_SERVER_{number}": address for number, address in enumerate(servers, 1)}
     with subprocess.Popen(
-        [haproxy(), "-W", "-f", str(CONFIGURATION)], env=os.environ | environment, stdout=subprocess.DEVNULL
+        [haproxy(), "-W", *flags, "-f", str(CONFIGURATION)], env=os.environ | environment, stdout=subprocess.DEVNULL
     ) as process:
-        running = Balancer(listen, status)
+        running = Balancer(listen, status, process)
         try:
             wait_until(lambda: process.poll() is not None or _answers(running.status), "HAProxy to answer")
             assert process.poll() is None

@@ -53,10 +53,10 @@ class Nginx:
         return {child.pid for child in psutil.Process(self.process.pid).children()}
 
     def reload(self) -> set[int]:
-        """Have new workers take over; return the ids of the old ones."""
+        """Have new workers take over; return the ids of the old ones, none of which takes new clients any more."""
         before = self.workers
         self.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: bool(self.workers - before), "new workers")
+        wait_until(lambda: bool(self.workers - before) and all(map(_is_ending, self.workers & before)), "new workers")
         return before
 
 
@@ -76,8 +76,8 @@ def nginx(folder: Path, backend: str, *, prefix: bool = False, main: str = "", w
         do_without("nginx not found: install it (Debian: apt-get install --no-install-recommends nginx-light)")
     port = free_port()
     text = below_prefix(CONFIGURATION.read_text()) if prefix else CONFIGURATION.read_text()
-    assert text.count("listen 8443 ssl;") == text.count("server 127.0.0.1:8080;") == 1
-    text = text.replace("listen 8443 ssl;", f"listen 127.0.0.1:{port} ssl;")
+    assert text.count("listen 8443 ssl ") == text.count("server 127.0.0.1:8080;") == 1
+    text = text.replace("listen 8443 ssl ", f"listen 127.0.0.1:{port} ssl ")
     text = text.replace("server 127.0.0.1:8080;", f"server {backend};")
     (folder / "stampede.conf").write_text(text)
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder, main=main, workers=workers))
@@ -90,6 +90,13 @@ def nginx(folder: Path, backend: str, *, prefix: bool = False, main: str = "", w
     finally:
         process.terminate()
         process.wait(timeout=SECONDS)
+
+
+def _is_ending(worker: int) -> bool:
+    try:
+        return "shutting down" in " ".join(psutil.Process(worker).cmdline())
+    except psutil.NoSuchProcess:
+        return True
 
 
 def below_prefix(text: str) -> str:

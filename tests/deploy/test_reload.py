@@ -1,0 +1,138 @@
+"""A reload of HAProxy ends nobody at once: clients of the old worker stay, and go one after the other."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests.deploy._departures import Departures
+from tests.deploy.conftest import CONFIGURATION, Balancer, balancer
+from tests.deploy.test_haproxy import address, enter, hear
+from tests.faults._server import Server, launch
+from tests.metrics.fixtures import wait_until
+from tests.tables import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CLIENTS = 100
+SECONDS = 4
+SCRIPT = [sys.executable, str(ROOT / "deploy" / "end_old_sessions.py")]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with launch("--trusted-proxy", "127.0.0.1", "--drain-seconds", "2") as running:
+        yield running
+
+
+def workers(front: Balancer) -> set[psutil.Process]:
+    assert front.process is not None
+    return {
+        child
+        for child in psutil.Process(front.process.pid).children()
+        if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+    }
+
+
+def ask(master: Path, command: str) -> str:
+    """Return the answer of HAProxy's master process; nothing while it does not answer."""
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(master))
+            client.sendall(command.encode() + b"\n")
+            client.shutdown(socket.SHUT_WR)
+            return b"".join(iter(lambda: client.recv(65536), b"")).decode()
+    except OSError:
+        return ""
+
+
+def reload(front: Balancer, master: Path) -> psutil.Process:
+    """Have a new worker take over; return the old one."""
+    wait_until(lambda: "# workers" in ask(master, "show proc"), "the master")  # earlier it would miss the signal
+    (old,) = workers(front)
+    assert front.process is not None
+    front.process.send_signal(signal.SIGUSR2)
+
+    def has_taken_over() -> bool:
+        return bool(workers(front) - {old}) and (has_gone(old) or "# old workers" in ask(master, "show proc"))
+
+    wait_until(has_taken_over, "the new worker")
+    return old
+
+
+def has_gone(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_clients_of_an_old_worker_go_one_after_the_other_and_come_back(server: Server, tmp_path: Path) -> None:
+    master = tmp_path / "master.sock"
+    with balancer(address(server), flags=("-S", str(master))) as front, Departures() as clients:
+        clients.come(front.url.removeprefix("ws://"), CLIENTS)
+        old = reload(front, master)
+        with enter(front.url, "new") as newcomer:
+            clients.look()
+            assert clients.at == [], "a reload cuts nobody off"
+            with subprocess.Popen([*SCRIPT, str(master), "--seconds", str(SECONDS)], stdout=subprocess.PIPE) as spread:
+                clients.wait_until_gone()
+                told, _ = spread.communicate()
+            assert spread.returncode == 0
+            assert told.decode() == f"{CLIENTS} clients of old workers, over {SECONDS} s\n"
+            wait_until(lambda: has_gone(old), "the old worker to end")
+            newcomer.until_pong()
+        assert clients.at[-1] - clients.at[0] > SECONDS / 2
+        assert clients.busiest_second() < CLIENTS
+        done = subprocess.run([*SCRIPT, str(master)], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "0 clients of old workers, over 60 s\n")
+
+
+def test_a_master_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "none.sock"
+    done = subprocess.run([*SCRIPT, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{path}: No such file or directory; is haproxy started with -W -S {path}?\n"
+
+
+def test_an_old_worker_is_bounded_though_its_clients_stay(server: Server, tmp_path: Path) -> None:
+    master = tmp_path / "master.sock"
+    with (
+        balancer(address(server), flags=("-S", str(master)), BALANCER_HARD_STOP="3s") as front,
+        Departures() as clients,
+    ):
+        clients.come(front.url.removeprefix("ws://"), 3)
+        old = reload(front, master)
+        clients.wait_until_gone()
+        wait_until(lambda: has_gone(old), "the old worker to end")
+    (default,) = re.findall(r'hard-stop-after "\$\{BALANCER_HARD_STOP-(\d+)m\}"', CONFIGURATION.read_text())
+    assert int(default) >= 10, "time enough to let clients go before"
+
+
+def test_servers_that_drain_after_a_reload_empty_the_old_worker(server: Server, tmp_path: Path) -> None:
+    master = tmp_path / "master.sock"
+    two = launch("--trusted-proxy", "127.0.0.1")
+    with two as other, balancer(address(server), address(other), flags=("-S", str(master))) as front:
+        with enter(front.url, "ann") as ann, enter(front.url, "bob") as bob:
+            old = reload(front, master)
+            for one in (server, other):
+                one.process.send_signal(signal.SIGTERM)
+            for client in (ann, bob):
+                with pytest.raises(Exception, match="1012"):
+                    hear(client, "nothing")
+            server.finish()
+            other.finish()
+        wait_until(lambda: has_gone(old), "the old worker to end")
+
+
+def test_the_document_names_the_script_and_the_bound() -> None:
+    text = (ROOT / "deploy" / "README.md").read_text()
+    assert "python3 deploy/end_old_sessions.py /run/haproxy-master.sock --seconds 60" in text
+    assert "haproxy -W -S /run/haproxy-master.sock" in text
+    assert "BALANCER_HARD_STOP" in CONFIGURATION.read_text().split("global")[0]
