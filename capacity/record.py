@@ -81,6 +81,11 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     generator_send_lag_p99_ms: float | None = None
 
     @property
+    def is_ahead(self) -> bool:
+        """Whether more came within the window than was due in it."""
+        return self.received is not None and self.expected is not None and self.received > self.expected
+
+    @property
     def server_load(self) -> float | None:
         """Share of its core that the server's process used, of several the busiest one."""
         if self.server_cpu_busiest is not None or self.server_cpu is None:

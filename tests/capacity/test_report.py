@@ -15,6 +15,7 @@ from capacity.report import _page, render_html, write_json, write_report
 from capacity.search import Ending
 from capacity.sizing import Demand, size_for
 from capacity.slo import parse_level
+from capacity.words import figure, show_bytes, show_ms
 from tests.capacity import kit
 
 if TYPE_CHECKING:
@@ -195,3 +196,17 @@ def test_sizing_and_model_are_shown_with_their_arithmetic() -> None:
     assert "For 10\N{NARROW NO-BREAK SPACE}000 users" in page.text
     assert "10\N{NARROW NO-BREAK SPACE}000 / 560" in page.text
     assert "contention" in page.text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(2530.4, "2 530"), (999.7, "1 000"), (25.34, "25.3"), (0, "0"), (0.0000769, "0.0000769"), (1e-8, "0.00000001"),
+     (1_234_567, "1 230 000"), (-2530.4, "-2 530"), (float("inf"), "inf")],
+)  # fmt: skip
+def test_figures_have_three_digits_and_no_exponent(number: float, text: str) -> None:
+    assert figure(number) == text
+
+
+def test_milliseconds_just_below_a_second_are_a_second() -> None:
+    assert (show_ms(999.7), show_ms(999.4), show_ms(1840)) == ("1.00 s", "999 ms", "1.84 s")
+    assert show_bytes(999.9 * 2**10) == "1 000 KiB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -108,6 +109,40 @@ def test_at_every_width_nothing_is_cut_off_or_lies_upon_another(page: Page, widt
     assert page.evaluate(CUT) == []
     assert page.evaluate(OVERLAPPING) == []
     assert page.evaluate(HIDDEN) == []
+
+
+SCROLLING: Final = """() => [...document.querySelectorAll('.scroll')]
+  .filter(one => one.scrollWidth > one.clientWidth)
+  .map(one => one.ariaLabel || one.getAttribute('aria-label'))"""
+"""Tables that do not show all of their columns."""
+
+
+def test_a_desk_shows_whole_tables_and_a_phone_says_that_they_scroll(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.evaluate(SCROLLING) == []
+    assert not any(hint.is_visible() for hint in page.locator(".hint").all())
+    page.set_viewport_size({"width": 380, "height": 800})
+    wide = page.evaluate(SCROLLING)
+    assert wide
+    for label in wide:
+        if label != "Table of numbers of processes":  # narrow enough to see by its edge
+            hint = page.locator(f'.hint:has(+ [aria-label="{label}"])')
+            assert hint.is_visible()
+            assert "sideways" in hint.inner_text()
+
+
+def test_no_number_has_an_exponent_and_more_received_than_due_is_explained(chromium: Browser, tmp_path: Path) -> None:
+    ahead = [kit.step(users, received=users * 115) for users in (100, 200, 300, 400, 600, 800)]
+    report = msgspec.structs.replace(kit.report(ahead), model=fit_model(ahead))
+    assert report.model is not None
+    (tmp_path / "report.html").write_text(render_html(report))
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto((tmp_path / "report.html").as_uri())
+        text = page.locator("main").inner_text()
+    assert re.findall(r"\de[+-]\d+", text) == []
+    assert "More received than due" in text
+    assert "More received than due" not in render_html(searched())
 
 
 def test_dark_is_dark_and_paper_is_white_all_the_same(page: Page) -> None:
