@@ -1,7 +1,7 @@
 """Compare servers: every workload on every server, in interleaved rounds, into one table.
 
-    python -m benchmarks                                           everything, about 20 minutes
-    python -m benchmarks --workloads big --servers bun --rounds 3  a part of it, within a minute
+    .venv/bin/python -m benchmarks                                           everything, about 20 minutes
+    .venv/bin/python -m benchmarks --workloads big --servers bun --rounds 3  a part of it, within a minute
 
 Servers take turns within a round, in the opposite order in every second one, each time as a fresh process on a CPU of
 its own with the driver on another. Results are kept for each workload, so that parts add up to the whole; once they are
@@ -143,7 +143,7 @@ def _publish(results: Mapping[str, Results], folder: Path, documents: Path) -> N
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the flags."""
-    flags = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
+    flags = argparse.ArgumentParser(prog=f"{sys.orig_argv[0]} -m benchmarks", description=__doc__.partition("\n")[0])
     flags.add_argument(
         "--workloads", type=_some(WORKLOADS), default=list(WORKLOADS), metavar="A,B", help=f"of {','.join(WORKLOADS)}"
     )

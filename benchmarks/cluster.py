@@ -1,6 +1,6 @@
 """What being one of several costs: CPU per delivery in two workers beside one, and messages on the bus.
 
-    python -m benchmarks.cluster
+    .venv/bin/python -m benchmarks.cluster
 
 Both servers are up all the time and are loaded in short turns, below what either takes: what else happens on the
 machine happens to both. A delivery's CPU is that of all processes that serve clients; NATS is shown beside it.
@@ -193,7 +193,9 @@ def _read(page: str, metric: str) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print both; exit code 0, or 2 with one line for what is unusable."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m benchmarks.cluster", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--turns", type=int, default=20, help="turns of each server, two at least (%(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")

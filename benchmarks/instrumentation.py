@@ -132,7 +132,7 @@ def _read(url: str) -> tuple[float, float, float]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print both costs; exit code 0, or 2 with one line for what is unusable."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.instrumentation", description=__doc__.partition("\n")[0]
+        prog=f"{sys.orig_argv[0]} -m benchmarks.instrumentation", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--turns", type=int, default=100, help="turns of each server (%(default)s)")
     parser.add_argument("--seconds", type=float, default=0.25, help="length of a turn (%(default)s)")

@@ -1,6 +1,6 @@
 """What the ledger and the statistics of the load generator add to the CPU of its engine.
 
-    python -m benchmarks.ledger --turns 40
+    .venv/bin/python -m benchmarks.ledger --turns 40
 
 Two crowds in one process talk in turns on the same server: one counts and times every delivery, the other reads it,
 decodes its stamp and forgets it. What else happens on the machine happens to both.
@@ -158,7 +158,9 @@ def _take_turns(crowds: list[_Crowd], messages_per_s: float, turns: int) -> Iter
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the cost at some loads; exit code 0, or 2 with one line for what is unusable."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ledger", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m benchmarks.ledger", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--turns", type=int, default=40, help="turns of a second with and without (%(default)s)")
     parser.add_argument("--users", type=int, help="measure so many users, in rooms of 10, five messages a second each")
     options = parser.parse_args(arguments)

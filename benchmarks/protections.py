@@ -66,7 +66,9 @@ def compare(load: Load, seconds: float, rounds: int) -> tuple[float, list[Round]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the comparison; exit code 0, or 2 with one line for what is unusable."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.protections", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m benchmarks.protections", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each server (%(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0, help="window of a round (%(default)s)")
     options = parser.parse_args(arguments)

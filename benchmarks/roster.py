@@ -66,7 +66,7 @@ def _node(name: str) -> Callable[[Path], list[str]]:
 def _python(library: str) -> Callable[[Path], list[str]]:
     def command(_folder: Path) -> list[str]:
         if importlib.util.find_spec(library) is None:
-            raise PeerError(f"{library} not found: pip install {library}")
+            raise PeerError(f"{library} not found: {sys.executable} -m pip install {library}")
         return [sys.executable, "-m", f"benchmarks.servers.{library}_server", *LOCAL, *_PRESENCE]
 
     return command

@@ -1,10 +1,10 @@
 """The terms of what a node of a cluster costs: CPU of a message, a write, of what goes out on the bus and comes in.
 
-    python -m benchmarks.scaling --json docs/scaling.json
+    .venv/bin/python -m benchmarks.scaling --json docs/scaling.json
 
 Loads that differ in one thing each are run against one node, two and three; every process' CPU is the sum of its terms,
 found by least squares with none below zero. The nodes of the runs with three stay out of that: the terms predict them.
-What the terms mean for many users is worked out by `python -m capacity.population`.
+What the terms mean for many users is worked out by `.venv/bin/python -m capacity.population`.
 """
 
 from __future__ import annotations
@@ -251,7 +251,9 @@ def _told(bus: Nats) -> dict[str, int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print rows and terms; exit code 0, or 2 with one line for what is unusable."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m benchmarks.scaling", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--seconds", type=float, default=0.6, help="length of each window (%(default)s)")
     parser.add_argument("--windows", type=int, default=3, help="windows of each load in a round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds over all loads, minutes apart (%(default)s)")

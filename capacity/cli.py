@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.text import Text
 from capacity.commands import COMMANDS
 from capacity.display import open_display
 from capacity.errors import CapacityError, ExitCode, RunError, UsageError
+from capacity.invocation import as_started
 from capacity.resume import check_same, continued, earlier_report, measured_before, without_resume
 from capacity.run import CapacityRun, settings_table
 from capacity.scaling import point_of, scaling_of
@@ -68,7 +68,7 @@ def _capacity(arguments: Sequence[str], stops: Stops) -> int:
 
 def _command(arguments: Sequence[str]) -> str:
     """Return how to repeat the run, without its secrets."""
-    return shlex.join(["python", "-m", "capacity", *without_secret_arguments(arguments)])
+    return as_started("capacity", *without_secret_arguments(arguments))
 
 
 def _places(settings: Settings, folder: Path) -> dict[int, Path]:

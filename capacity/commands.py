@@ -16,6 +16,7 @@ from rich.text import Text
 
 from capacity.compare import Comparison, compare
 from capacity.errors import ExitCode, UsageError
+from capacity.invocation import as_started
 from capacity.mix import between, busiest, derive, seconds_between, words
 from capacity.prometheus import Prometheus, PrometheusError
 from capacity.record import Report, read_report
@@ -31,7 +32,7 @@ _STYLES: Final = {"worse": "red", "better": "green"}
 def compare_command(arguments: Sequence[str]) -> int:
     """Compare runs before and after; exit code 99 when the later ones are worse beyond the tolerance."""
     parser = argparse.ArgumentParser(
-        prog="python -m capacity compare",
+        prog=as_started("capacity", "compare"),
         description="Compare two reports, or two sides of several paired ones: DIR,DIR,... before and after.",
         epilog="Exit code 0: not worse; 99: worse beyond the tolerance; 98: worse, but one pair of runs of the same "
         "revision, which tells noise alone; 2: they do not compare.",
@@ -115,7 +116,7 @@ def _percent(share: float) -> str:
 def mix_command(arguments: Sequence[str]) -> int:
     """Derive the users' mix from a production server's counters."""
     parser = argparse.ArgumentParser(
-        prog="python -m capacity mix",
+        prog=as_started("capacity", "mix"),
         description="Derive the mix of users from a production server's own counters, as options of the load test.",
     )
     parser.add_argument("scrapes", metavar="FILE", nargs="*", help="two scrapes of /metrics, --seconds apart")
@@ -145,8 +146,8 @@ def mix_command(arguments: Sequence[str]) -> int:
         traffic = between(*_scrapes(given.scrapes, given.metrics, given.seconds))
     found = derive(traffic)
     print(f"{words(traffic)}\n")
-    print(f"python -m capacity {found.capacity_options()}")
-    print(f"locust -f loadtest {found.locust_options()}")
+    print(as_started("capacity"), found.capacity_options())
+    print(as_started("locust", "-f", "loadtest"), found.locust_options())
     return ExitCode.ANSWERED
 
 
@@ -181,7 +182,8 @@ def _scrapes(files: list[str], url: str | None, seconds: float | None) -> tuple[
 def history_command(arguments: Sequence[str]) -> int:
     """Write the index page of the kept runs anew and say where it is."""
     parser = argparse.ArgumentParser(
-        prog="python -m capacity history", description="Chart the capacity over the git revisions of all kept runs."
+        prog=as_started("capacity", "history"),
+        description="Chart the capacity over the git revisions of all kept runs.",
     )
     parser.add_argument("runs", metavar="DIR", nargs="?", default="runs", help="folder of the runs (default: runs)")
     folder = Path(parser.parse_args(list(arguments)).runs)

@@ -1,6 +1,6 @@
 """What a cluster costs, from the measured terms of a node and of the bus: the arithmetic behind docs/scaling.md.
 
-    python -m capacity.population docs/scaling.json
+    .venv/bin/python -m capacity.population docs/scaling.json
 
 Users are dealt over nodes at random, as a balancer by least connections does that knows nothing of rooms. All rates are
 per second, CPU in microseconds per second of one node or one NATS server unless said otherwise.

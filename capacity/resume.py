@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # What may differ between a run and its continuation: how long it lasts, and where it leaves its report.
 _FREE: Final = frozenset({"max_duration", "users_max", "target_users", "headroom"})
-_PREFIX: Final = ["python", "-m", "capacity"]
+_MODULE: Final = ["-m", "capacity"]
+"""What follows the name of Python in a report's command."""
 
 
 def earlier_report(folder: Path) -> Report:
@@ -44,7 +45,7 @@ def continued(earlier: Report, arguments: Sequence[str]) -> list[str]:
         UsageError: an argument held a secret, which the report does not keep, and is not given now.
     """
     words = shlex.split(earlier.command)
-    before = words[len(_PREFIX) :] if words[: len(_PREFIX)] == _PREFIX else []
+    before = words[1 + len(_MODULE) :] if words[1 : 1 + len(_MODULE)] == _MODULE else []
     return [*_given_again(before, arguments), *arguments]
 
 

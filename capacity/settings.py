@@ -1,4 +1,4 @@
-"""Every flag of `python -m capacity`, also readable as `STAMPEDE_CAPACITY_...` in the environment."""
+"""Every flag of `.venv/bin/python -m capacity`, also readable as `STAMPEDE_CAPACITY_...` in the environment."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import configargparse
 
 from capacity import storm
 from capacity.errors import UsageError
+from capacity.invocation import as_started
 from capacity.promise import Promise, promise, read_promises
 from capacity.secrets import without_secrets
 from capacity.slo import DEFAULT_LEVELS
@@ -223,9 +224,9 @@ def _check_storm(levels: Iterable[Promise]) -> None:
 
 def _parser() -> configargparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m capacity",
+        prog=as_started("capacity"),
         description="Find how many chat users one server process holds, and what gives out first.",
-        epilog="Also: python -m capacity compare A B; mix; history; each with --help.",
+        epilog=f"Also: {as_started('capacity')} compare A B; mix; history; each with --help.",
         auto_env_var_prefix="STAMPEDE_CAPACITY_",
         formatter_class=_Formatter,
         allow_abbrev=False,

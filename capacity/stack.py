@@ -1,4 +1,4 @@
-"""`python -m capacity.stack`: server, Prometheus, Locust's web UI and, where it is installed, Grafana, wired together.
+"""The development stack: server, Prometheus, Locust's web UI and, where it is installed, Grafana, wired together.
 
 Everything listens on the loopback only, keeps what it writes in a folder that goes with it, and ends with this
 process: by Ctrl-C, by SIGTERM, or because one of them gave way.
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.children import Children
 from capacity.errors import CapacityError, ExitCode, StoppedError, UsageError
+from capacity.invocation import as_started
 from capacity.processes import free_port
 from capacity.web import HttpError, ask
 
@@ -218,7 +219,7 @@ def _on_stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m capacity.stack", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog=as_started("capacity.stack"), description=__doc__.partition("\n")[0])
     for name, port in _PORTS.items():
         parser.add_argument(f"--{name}-port", type=_port, default=port, help="(%(default)s; 0: any free one)")
     parser.add_argument("--grafana-home", type=Path, default=GRAFANA_HOME, metavar="FOLDER", help="(%(default)s)")

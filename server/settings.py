@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -169,7 +170,10 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     An unusable value ends the program with exit code 2, and a line on stderr that names the flag or the variable.
     """
     parser = _Parser(
-        prog="python -m server", description="Stampede's chat server.", allow_abbrev=False, usage="%(prog)s [options]"
+        prog=f"{sys.orig_argv[0]} -m server",
+        description="Stampede's chat server.",
+        allow_abbrev=False,
+        usage="%(prog)s [options]",
     )
     rows = list(zip(table(), dataclasses.fields(Settings), strict=True))
     for row, field in rows:

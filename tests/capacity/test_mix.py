@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 import time
 from random import Random
 from typing import TYPE_CHECKING
@@ -107,7 +108,9 @@ def test_two_scrapes_of_a_real_server_make_a_mix(
     for name, text in (("one", first), ("two", second)):
         (tmp_path / name).write_text(text)
     assert main(["mix", str(tmp_path / "one"), str(tmp_path / "two"), "--seconds", "60"]) == 0
-    assert "python -m capacity --mix ChattingUser=100 --message-rate 0.1" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{sys.orig_argv[0]} -m capacity --mix ChattingUser=100 --message-rate 0.1" in said
+    assert f"{sys.orig_argv[0]} -m locust -f loadtest " in said
     with pytest.raises(UsageError, match="went down"):
         between(second, first, 60)
 

@@ -226,7 +226,9 @@ def show(folder: Path, users: int, seconds: float) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo in namespaces of its own; return 0, 2 for what is missing here, 98 for what went wrong."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.demo", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m tests.cluster.demo", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--users", type=int, default=200, help="(%(default)s)")
     parser.add_argument("--seconds", type=float, default=30.0, help="how long they chat (%(default)s)")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # given to the one inside

@@ -366,7 +366,9 @@ def play(fault: str, seconds: float) -> Outcome:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play all faults and print what they did; exit code 1 if one of them took longer, or more, than it may."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.faults", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m tests.cluster.faults", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each fault lasts (%(default)s)")
     parser.add_argument("--one", choices=FAULTS, help="play this one here, and print what it did as JSON")
     options = parser.parse_args(arguments)

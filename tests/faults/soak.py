@@ -1,6 +1,6 @@
 """Soak a server in mixed load and see whether anything grows: memory, descriptors, complaints.
 
-    python -m tests.faults.soak --seconds 600
+    .venv/bin/python -m tests.faults.soak --seconds 600
 
 Chat in rooms of ten, typing, coming and going, files, members who stop reading, rubbish, floods of handshakes. Flat is
 judged from the second quarter on: until then caches, arenas and rooms fill.
@@ -128,7 +128,9 @@ def verdict(taken: Sequence[tuple[int, int]]) -> list[str]:
 
 def main() -> int:
     """Exit with 1 and a line for each thing that grew."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m tests.faults.soak", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--rate", type=float, default=4000.0, help="messages a second (%(default)s)")
     options = parser.parse_args()
