@@ -19,7 +19,7 @@ from server.hub import Client, Hub
 from server.stats import ServerStats
 from server.tick import Tick
 from server.transfer import HOLD_BYTES, HOLD_JOBS, FileTransfer
-from server.uploads import UploadStore
+from server.uploads import IDLE_SECONDS, PROGRESS_SECONDS, UploadStore
 from tests.server.uploading import CHUNK, chunks_of, files
 
 if TYPE_CHECKING:
@@ -73,11 +73,25 @@ class Peer:
         self.held -= 1
 
 
+class Alarm:
+    """A timer: what it calls, when, and whether it still will."""
+
+    def __init__(self, due: float, act: Callable[[], None]) -> None:
+        self.due = due
+        self.act = act
+        self.is_set = True
+
+    def cancel(self) -> None:
+        self.is_set = False
+
+
 class World:
-    """One client's transfer, its disk, and its answers."""
+    """One client's transfer, its disk, its clock, and its answers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.now = 1.0
+        self.alarms: list[Alarm] = []
         self.stats = ServerStats()
         self.disk = Disk()
         self.peer = Peer()
@@ -94,21 +108,35 @@ class World:
             hub=hub,
             uploads=self.store,
             stats=self.stats,
-            clock=lambda: 1.0,
-            call_later=lambda _seconds, _callback: None,
+            clock=lambda: self.now,
+            call_later=self.call_later,
             run_in_thread=self.disk.take,
         )
         client = Client("c", self.peer)
         self.transfer = FileTransfer(client, self.peer, cast("Services", services))
 
+    def call_later(self, seconds: float, act: Callable[[], None]) -> Alarm:
+        self.alarms.append(Alarm(self.now + seconds, act))
+        return self.alarms[-1]
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and what is due happen."""
+        end = self.now + seconds
+        while due := [alarm for alarm in self.alarms if alarm.is_set and alarm.due <= end]:
+            alarm = min(due, key=lambda alarm: alarm.due)
+            alarm.is_set = False
+            self.now = max(self.now, alarm.due)
+            alarm.act()
+        self.now = end
+
     def answers(self) -> list[dict[str, Any]]:
         return [json.loads(item) for item in FrameSplitter(masked=False, max_size=1 << 20).split(self.peer.written)]
 
     def start(self, chunks: int) -> None:
-        self.transfer.handle(wire.FileStart(name="f", size=chunks * CHUNK), 1.0)
+        self.transfer.handle(wire.FileStart(name="f", size=chunks * CHUNK), self.now)
 
     def send(self, index: int) -> None:
-        self.transfer.chunk(index.to_bytes(4) + bytes([index]) * CHUNK, 1.0)
+        self.transfer.chunk(index.to_bytes(4) + bytes([index]) * CHUNK, self.now)
 
 
 def expected(steps: list[str]) -> Iterator[str]:
@@ -216,3 +244,64 @@ def test_bytes_held_for_an_upload_that_ended_are_let_go(tmp_path: Path) -> None:
     assert files(tmp_path) == set()
     assert world.stats.uploads["vanished"] == 1
     assert not world.transfer.is_active
+
+
+def progress(world: World) -> list[tuple[int, int]]:
+    """Return what was told of the progress: bytes received, of how many."""
+    return [(answer["received"], answer["size"]) for answer in world.answers() if answer["type"] == "fileProgress"]
+
+
+def test_progress_is_told_as_the_disk_writes_and_at_most_four_times_a_second(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.start(8)
+    world.disk.work()
+    for index in range(8):
+        world.wait(PROGRESS_SECONDS / 2)
+        world.send(index)
+        assert world.disk.work()
+    assert progress(world) == [(written * CHUNK, 8 * CHUNK) for written in (2, 4, 6, 8)]
+
+
+def test_what_waits_for_the_disk_is_no_progress(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.start(3)
+    world.disk.work()
+    world.send(0)
+    world.send(1)
+    world.wait(PROGRESS_SECONDS)
+    assert progress(world) == []
+    world.disk.work()
+    assert progress(world) == [(2 * CHUNK, 3 * CHUNK)]
+
+
+def test_a_client_that_sends_nothing_is_dropped_at_the_idle_time_and_not_before(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.start(2)
+    world.disk.work()
+    world.wait(IDLE_SECONDS - 1)
+    world.send(0)
+    world.disk.work()
+    world.wait(IDLE_SECONDS - 0.001)
+    assert world.transfer.is_active
+    world.wait(0.002)
+    assert world.disk.work()
+    assert world.answers()[-1]["code"] == "upload_idle"
+    assert world.stats.uploads["idle"] == 1
+    assert not world.transfer.is_active
+
+
+def test_a_disk_that_takes_its_time_does_not_make_a_client_idle(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.start(2)
+    world.disk.work()
+    world.send(0)
+    world.wait(3 * IDLE_SECONDS)  # all that time the write is under way
+    assert world.transfer.is_active
+    world.disk.work()
+    world.wait(IDLE_SECONDS - 0.001)
+    world.send(1)
+    world.disk.work()
+    world.transfer.handle(wire.FileEnd(), world.now)
+    world.disk.work()
+    assert world.stats.uploads["saved"] == 1
+    assert world.answers()[-1]["type"] == "fileSaved"

@@ -208,6 +208,21 @@ def test_progress_is_told_at_most_four_times_a_second(server: RunningServer) -> 
         assert all(message["size"] == len(data) for message in told)
 
 
+def test_progress_is_told_for_each_write_of_a_slow_disk(start: Callable[..., RunningServer]) -> None:
+    server = start(program=("-m", "tests.disks", "slow", str(1.2 * PROGRESS_SECONDS)))
+    data = b"x" * (3 * CHUNK)
+    with ChatClient(server.url) as client:
+        client.expect("connected")
+        client.send("fileStart", name="f", size=len(data))
+        ready = client.expect("fileReady")
+        for number, chunk in enumerate(chunks_of(data), start=1):
+            client.send_raw(chunk)
+            told = {"uploadId": ready["uploadId"], "received": number * CHUNK, "size": len(data)}
+            assert client.expect("fileProgress") == {"type": "fileProgress", **told}
+        client.send("fileEnd")
+        client.expect("fileSaved")
+
+
 def server_time(client: ChatClient) -> int:
     client.send("ping")
     while (message := client.receive())["type"] != "pong":
