@@ -18,6 +18,7 @@ install: .venv/installed ## make .venv with everything the other verbs need
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'stampede needs Python 3.11 or later; name one with PYTHON=' >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.platform != "linux")' || { echo 'stampede runs on Linux; elsewhere use a Linux container or a virtual machine' >&2; exit 2; }
 	@.ci/system-packages python3-venv
 	@echo 'installing into .venv (once)'
 	@$(PYTHON) -m venv .venv

@@ -66,3 +66,13 @@ def test_no_document_promises_an_exit_code_of_make_which_has_only_one(programs: 
     for document in ("README.md", "capacity/README.md"):
         commands = re.findall(r"^make .*$", (ROOT / document).read_text(), re.MULTILINE)
         assert [command for command in commands if "exit code" in command] == []
+
+
+def test_an_installation_outside_linux_is_refused_in_one_line(programs: Path) -> None:
+    other = programs / "python-of-another-system"
+    other.write_text("#!/bin/sh\ncase $2 in *sys.platform*) exit 1 ;; esac\n")
+    other.chmod(0o755)
+    done = make(programs, "--always-make", ".venv/installed", f"PYTHON={other}")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == "stampede runs on Linux; elsewhere use a Linux container or a virtual machine"
+    assert done.stdout == ""
