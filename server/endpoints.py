@@ -5,6 +5,7 @@ An endpoint gets whole messages, already checked to be UTF-8 where they are text
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ class Limit:
         pace: None where there is no limit.
     """
 
-    __slots__ = ("_excess", "_most", "_peer", "_stats", "pace")
+    __slots__ = ("_curbed_at", "_excess", "_most", "_peer", "_stats", "pace")
 
     def __init__(self, peer: Peer, services: Services) -> None:
         rate = services.settings.message_rate
@@ -97,11 +98,14 @@ class Limit:
         self._peer = peer
         self._stats = services.stats
         self._excess = 0  # since the client last kept to it
+        self._curbed_at = -math.inf
 
     def curb(self, pace: Pace, label: str, now: float) -> bool:
         """Count one over the limit, and slow its sender down; return whether it is the first since it kept to it."""
         self._stats.rate_limited[label] += 1
-        self._excess = 1 if self._excess and pace.rested(now) else self._excess + 1
+        # A client that sent too much and has then kept to its rate for a burst's length starts again.
+        self._excess = 1 if now - self._curbed_at >= BURST_SECONDS else self._excess + 1
+        self._curbed_at = now
         if self._excess > self._most:
             self._peer.close(CloseReason.POLICY, "too many messages")
         else:
