@@ -11,12 +11,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import structlog
 from nats.aio.client import Client
+from nats.errors import Error
 from nats.protocol.command import pub_cmd
 from nats.protocol.parser import AWAITING_CONTROL_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+log = structlog.get_logger()
 
 _UNSENT_BYTES: Final = 64 * 1024
 """Bytes that the connection has not taken above which messages wait in the library's own buffer."""
@@ -90,6 +94,14 @@ class NatsClient(Client):
             pending, self._pending, self._pending_data_size = self._pending, [], 0
             self._bare_transport.write(b"".join(pending))
         await super()._send_ping(future)
+
+    async def _process_err(self, err_msg: str) -> None:
+        """Reconnect when the server closes the connection for an error: the library would give up for good."""
+        if "permissions violation" in err_msg.lower():  # the connection stays open
+            await super()._process_err(err_msg)
+            return
+        log.error("bus connection refused by NATS", reason=err_msg.strip("'"))
+        await self._process_op_err(Error(f"nats: {err_msg}"))
 
     async def _process_connect_init(self) -> None:
         await super()._process_connect_init()

@@ -11,14 +11,13 @@ from server.bus import Bus
 from server.elsewhere import BEAT_SECONDS, BEATS_MISSED
 from server.stats import ServerStats
 from server.supervise import Supervisor
-from tests.cluster.conftest import until
+from tests.cluster.conftest import Nats, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from nats.aio.subscription import Subscription
-
-    from tests.cluster.conftest import Nats
 
 SECONDS = 60
 
@@ -162,6 +161,35 @@ def test_a_suspend_of_this_node_grants_one_further_round_and_no_second(nats: Nat
     asyncio.run(story())
 
 
+def test_a_subscription_asked_for_again_is_confirmed_by_its_own_answer_and_not_by_the_first(nats: Nats) -> None:
+    async def story() -> None:
+        async with started(nats.url) as side:
+            flush, asked, answers = side.bus._main.flush, 0, asyncio.Semaphore(0)
+
+            async def flush_when_told(timeout: int) -> None:  # noqa: ASYNC109 - the library's signature
+                nonlocal asked
+                asked += 1
+                await answers.acquire()
+                await flush(timeout)
+
+            side.bus._main.flush = flush_when_told  # type: ignore[method-assign, assignment]
+            confirmed: list[str] = []
+            side.bus.subscribe("room")
+            side.bus.once_subscribed("room", lambda: confirmed.append("first"))
+            await until(lambda: asked == 1)
+            side.bus.unsubscribe("room")
+            side.bus.subscribe("room")
+            side.bus.once_subscribed("room", lambda: confirmed.append("second"))
+            answers.release()
+            await until(lambda: asked == 2)
+            assert confirmed == ["first"]
+            answers.release()
+            await until(lambda: confirmed == ["first", "second"])
+            side.bus._main.flush = flush  # type: ignore[method-assign]
+
+    asyncio.run(story())
+
+
 def test_an_unexpected_error_costs_one_message_and_is_counted(nats: Nats) -> None:
     async def story() -> None:
         async with started(nats.url) as here, started(nats.url, "b") as there:
@@ -233,6 +261,39 @@ def test_a_reconnection_that_failed_unexpectedly_is_tried_again(nats: Nats) -> N
                 while failures < 2 or not side.bus.is_connected:
                     await beats()
                     await asyncio.sleep(0.05)
+
+    asyncio.run(story())
+
+
+def test_a_connection_that_nats_closes_for_an_error_is_made_again_with_its_subscriptions(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with started(small.url) as here, started(small.url, "b") as there:
+            here.bus.subscribe("room")
+            await subscribed(here.bus, "room")
+            here.bus._main.publish_now([("news", b"x" * 5000)])  # past the check of sizes: a payload violation
+            await until(lambda: here.bus._main.stats["reconnects"] == 1)
+            await until(lambda: here.bus._main.is_connected)
+            await here.bus._main.flush()
+            there.bus.publish([("room", b"hello")])
+            await until(lambda: here.received == [("room", b"hello")])
+
+    configuration = tmp_path / "nats.conf"
+    configuration.write_text("max_payload: 4096")
+    small = Nats("--config", str(configuration))
+    try:
+        asyncio.run(story())
+    finally:
+        small.kill()
+
+
+def test_a_message_larger_than_nats_takes_is_not_sent_and_the_others_are(nats: Nats) -> None:
+    async def story() -> None:
+        async with started(nats.url) as here, started(nats.url, "b") as there:
+            there.bus.subscribe("news")
+            await subscribed(there.bus, "news")
+            here.bus.publish([("news", bytes(here.bus.max_payload + 1)), ("news", b"small")])
+            await until(lambda: there.received == [("news", b"small")])
+            assert here.bus._main.stats["reconnects"] == 0
 
     asyncio.run(story())
 
