@@ -8,6 +8,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Final
 
+from capacity.addresses import loaded
 from capacity.errors import ExitCode, RunError, UsageError
 from capacity.measure import Snapshot, parse_snapshot
 from capacity.processes import free_port
@@ -120,6 +121,13 @@ class LoadGenerator:
             RunError: it is gone, or its answer cannot be read.
         """
         return parse_snapshot(self._ask("/stampede/snapshot"))
+
+    def address_notes(self) -> list[str]:
+        """Return which of the server's addresses were loaded, if it has several; nothing when Locust is gone."""
+        try:
+            return loaded(self.snapshot().addresses)
+        except RunError:
+            return []
 
     def _ask(self, path: str, form: dict[str, str] | None = None, attempts: int = _ATTEMPTS) -> bytes:
         """Ask again where no answer comes: more users than it can serve may keep it busy; one that ended is told."""

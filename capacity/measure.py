@@ -86,6 +86,15 @@ class Fault(msgspec.Struct, frozen=True):
     count: int
 
 
+class AddressUse(msgspec.Struct, frozen=True):
+    """What became of one address of the server's name: connections opened there, and attempts that failed."""
+
+    address: str
+    connections: int
+    failures: int
+    why: str
+
+
 class StormSample(msgspec.Struct, frozen=True):
     """One storm on command, as far as it has come; `resync_ns` by share of those dropped, None until they are back."""
 
@@ -121,6 +130,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     room_size: float | None = None
     storms: list[StormSample] = []
     faults: list[Fault] = []
+    addresses: list[AddressUse] = []
 
     @property
     def instant_s(self) -> float:

@@ -137,7 +137,9 @@ class CapacityRun:
             children=children,
         )
         generator.wait_ready(self.processes)
-        return self._search(generator, target)
+        ending = self._search(generator, target)
+        self.notes += generator.address_notes()
+        return ending
 
     def _check_sources(self) -> None:
         """Ask every expression once before anything starts: a typing error is told at once, and scrapes too seldom."""
@@ -158,8 +160,7 @@ class CapacityRun:
 
     def _target(self, folder: Path, children: Children) -> Target:
         if self.settings.host is not None:
-            origin, headers = self.settings.origin, self.settings.headers
-            return Target.running(self.settings.host, self._source(), origin=origin, headers=headers)
+            return Target.running(self.settings.host, self._source(), self.settings.request_headers)
         self.audience.message("starting the server")
         return Target.bundled(
             work_per_message=self.settings.work_per_message,

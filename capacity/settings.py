@@ -118,6 +118,11 @@ class Settings:
         rooms = ["--rooms", str(self.rooms)] if self.rooms else ["--room-size", str(self.room_size)]
         return [*rooms, "--message-rate", f"{self.message_rate:g}", *self.passed]
 
+    @property
+    def request_headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers that the users add to their upgrade requests."""
+        return (*([("Origin", self.origin)] if self.origin else []), *self.headers)
+
     def header_arguments(self) -> list[str]:
         """Return Locust's arguments for the headers, which no report may hold: they may be secrets."""
         return [part for name, value in self.headers for part in ("--header", f"{name}: {value}")]

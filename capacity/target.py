@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import psutil
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import connect
-from websockets.typing import Origin
 
 from capacity.errors import RunError, UsageError
 from capacity.measure import ServerSample, core_seconds
@@ -104,26 +103,18 @@ class Target:
         return cls(url, process=process, family=process.family(), cores=own, source=source)
 
     @classmethod
-    def running(
-        cls,
-        url: str,
-        source: Source | None = None,
-        *,
-        origin: str | None = None,
-        headers: Sequence[tuple[str, str]] = (),
-    ) -> Target:
+    def running(cls, url: str, source: Source | None = None, headers: Sequence[tuple[str, str]] = ()) -> Target:
         """Take a server that runs already, after one handshake that shows it speaks the protocol.
 
         Args:
             url: WebSocket URL.
             source: what tells its figures, its own `/metrics` unless given.
-            origin: of the page that the users claim to come from.
             headers: of each upgrade request.
 
         Raises:
             UsageError: nobody listens there, the upgrade is refused, or it is another protocol.
         """
-        _greet(url, origin, headers)
+        _greet(url, headers)
         family = _listening_at(url)
         return cls(url, process=None, family=family, cores=_only_core(family), source=source)
 
@@ -242,13 +233,12 @@ def _listening_at(url: str) -> list[psutil.Process]:
     return []
 
 
-def _greet(url: str, origin: str | None, headers: Sequence[tuple[str, str]]) -> None:
+def _greet(url: str, headers: Sequence[tuple[str, str]]) -> None:
     """Shake hands once, and read the first message: `connected`."""
     kind, first = None, ""
     try:
         with connect(
             url,
-            origin=Origin(origin) if origin else None,
             additional_headers=headers,
             open_timeout=_HANDSHAKE_S,
             proxy=None,

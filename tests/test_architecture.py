@@ -122,6 +122,7 @@ PURE = [
     "metrics.catalog",
     "metrics.levels",
     "metrics.loglinear",
+    "capacity.addresses",
     "capacity.arrival",
     "capacity.bracket",
     "capacity.compare",

@@ -33,6 +33,9 @@ def test_a_name_whose_first_address_refuses_is_measured_at_the_next(
     run = capacity("--host", server.url.replace("127.0.0.1", "localhost"), "--bounded", "20", *CALM)
     assert run.wait() == 0, run.errors
     assert run.report.steps[-1].verdict == "pass"
+    first, second = run.report.notes
+    assert first == "1 of the server's 2 addresses were loaded: 127.0.0.1 (20 connections)"
+    assert second.startswith("address ::1: connection refused, ")
 
 
 @pytest.mark.parametrize(
