@@ -183,9 +183,8 @@ def _check_web_port(options: argparse.Namespace) -> None:
         # As Locust does it: connections that linger there are in nobody's way.
         socket.create_server((host, options.web_port), family=_family(host)).close()
     except OSError as error:
-        raise _options.OptionError(
-            f"--web-port {options.web_port}: {os.strerror(error.errno or 0).lower()}; give another"
-        ) from None
+        why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else f"{host}: {error.strerror}"
+        raise _options.OptionError(f"--web-port {options.web_port}: {why}; give another") from None
 
 
 def _family(host: str) -> socket.AddressFamily:

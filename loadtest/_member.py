@@ -12,6 +12,7 @@ import gevent
 import msgspec
 import psutil
 from gevent.event import Event
+from locust.runners import WorkerRunner
 
 from loadtest import _options
 from loadtest._canary import Canary
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from locust.env import Environment
-    from locust.runners import LocalRunner, WorkerRunner
+    from locust.runners import LocalRunner
 
     from loadtest._dealer import Deal, Kind
     from loadtest._options import Settings
@@ -131,7 +132,9 @@ class Member:
         self._health = Health(self._began, self._cpu_then, usage())
         self._canary = Canary(self.herd.measures.loop_lag)
         self.herd.start_churn(settings.churn_per_minute, settings.storm_manner)
-        self._tasks = [gevent.spawn(self._keep_table), gevent.spawn(self._keep_health, self.herd)]
+        self._tasks = [gevent.spawn(self._keep_health, self.herd)]
+        if not isinstance(self._runner, WorkerRunner):  # whose table is filled as it is sent
+            self._tasks.append(gevent.spawn(self._keep_table))
 
     def drain(self) -> None:
         """Send nothing more, wait for what is in flight, and make the numbers final."""
