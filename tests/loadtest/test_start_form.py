@@ -75,6 +75,8 @@ def test_in_mid_run_only_the_number_of_users_may_change() -> None:
     check(MultiDict({"user_count": "9", "message_rate": "2", "threshold": "loss < 1 %"}), given, running, processes=1)
     with pytest.raises(OptionError, match=r"^--message-rate, --threshold: cannot change while a test runs"):
         check(MultiDict({"message_rate": "3", "threshold": "loss<2%"}), given, running, processes=1)
+    with pytest.raises(OptionError, match=r"^--rooms or --room-size, --insecure: cannot change"):
+        check(MultiDict({"rooms": "3", "insecure": "true"}), given, running, processes=1)
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
