@@ -104,6 +104,16 @@ export class Pace {
   }
 }
 
+/** Whether two names are those of one room: as the server compares them. */
+export function isSameRoom(one, other) {
+  return one === other || (one !== null && other !== null && normalForm(one) === normalForm(other));
+}
+
+function normalForm(name) {
+  const plain = name.normalize("NFKC").replace(/\p{Default_Ignorable_Code_Point}/gu, "").normalize("NFKC");
+  return plain.trim().replace(/\s+/gu, " ");
+}
+
 /** The highest value that held at some moment of the last while. */
 export class RecentHighest {
   #kept = []; // [since, value], values falling
@@ -122,11 +132,21 @@ export class RecentHighest {
 export const bytes = (text) => new TextEncoder().encode(text).length;
 
 const CONTROL = /[\p{Cc}\p{Cs}]/u; // control characters, and halves of characters
+const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}\p{Cn}]/u;
+const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\p{Co}\p{Zl}\p{Zp}\u2800\ufff9-\ufffc]/gu;
+/** Where invisible characters change what is seen: emoji, variants of letters, joiners; these the server looks at. */
+const NEEDED =
+  /[0-9#*]\ufe0f\u20e3|\p{Extended_Pictographic}[\ufe0e\ufe0f]|[\p{Script=Han}\p{Script=Mongolian}][\u180b-\u180f\ufe00-\ufe02\u{e0100}-\u{e01ef}]|[\u200c\u200d\u{e0020}-\u{e007f}]/gu;
+
 /** Hold a name to the server's rules, so that what is sent is never refused. */
 export function checkName(name, longest, what) {
   const length = typeof name === "string" ? [...name].length : 0;
   if (!length || length > longest) throw new RangeError(`${what} has 1 to ${longest} characters`);
   if (CONTROL.test(name)) throw new RangeError(`${what} has no control characters`);
+  if (!VISIBLE.test(name.replace(INVISIBLE, ""))) throw new RangeError(`${what} needs a visible character`);
+  if (name.replace(NEEDED, "").search(INVISIBLE) >= 0) {
+    throw new RangeError(`${what} has no invisible or direction-changing characters`);
+  }
 }
 
 /** Return a text that UTF-8 can carry. */

@@ -1,7 +1,7 @@
 // The chat page: wires one ChatClient to what people see and do.
 
 import { ChatClient, MAX_TEXT_BYTES, tokenRefusal } from "./chat-client.js";
-import { besidePage } from "./chat-parts.js";
+import { besidePage, isSameRoom } from "./chat-parts.js";
 import { People, Rooms, Typing } from "./company.js";
 import { feed } from "./live.js";
 import { MessageList, called } from "./messages.js";
@@ -78,9 +78,9 @@ function enter(room) {
 }
 
 function counted(room, total) {
-  if (room !== client.room) return false;
+  if (!isSameRoom(room, client.room)) return false; // others may spell it in another way
   people.setTotal(total);
-  rooms.setRoom(room, total);
+  rooms.setRoom(client.room, total);
   $("count").textContent = $("here").textContent = total === 1 ? "only you" : `${total} here`;
   return true;
 }

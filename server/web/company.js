@@ -1,5 +1,6 @@
 // Who and what is around: the largest rooms, the people of this room as far as they are known, who is typing.
 
+import { isSameRoom } from "./chat-parts.js";
 import { called, element, hue } from "./messages.js";
 
 const TYPING_MS = 4_000; // how long the hint stays; told again every 3 s
@@ -32,7 +33,7 @@ export class Rooms {
   }
 
   #draw() {
-    const others = (this.#load?.largestRooms ?? []).filter(({ room }) => room !== this.#room);
+    const others = (this.#load?.largestRooms ?? []).filter(({ room }) => !isSameRoom(room, this.#room));
     const here = this.#room === null ? [] : [{ room: this.#room, userCount: this.#people }];
     const listed = [...here, ...others];
     const more = Math.max(0, (this.#load?.rooms ?? 0) - listed.length);

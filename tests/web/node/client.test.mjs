@@ -80,12 +80,16 @@ test("the queue is bounded, and says so", (t) => {
   assert.equal(ann.queued, 2);
 });
 
+const DECEIVING = ["   ", "\u3000", "\u200b", "\u3164", "\u202e", "\u2800", "ann\u200b", "\u202eann", "a\u200enn", "ann\ufe0f", "ann\ue000"];
+const REAL = ["ann", "Amber Bison", "José", "Jose\u0301", "محمد", "\u0645\u06cc\u200c\u062e", "👩\u200d💻", "❤\ufe0f", "1\ufe0f\u20e3", "\u845b\u{e0100}"];
+
 test("what the server would refuse is refused at once", (t) => {
   const ann = chatter(t, "ws://127.0.0.1:1");
-  for (const name of ["", "x".repeat(65), "a\nb", "\ud800", undefined]) {
-    assert.throws(() => ann.setUsername(name), RangeError);
+  for (const name of ["", "x".repeat(65), "a\nb", "\ud800", undefined, ...DECEIVING]) {
+    assert.throws(() => ann.setUsername(name), RangeError, JSON.stringify(name));
   }
   ann.setUsername("🐃".repeat(64));
+  for (const name of REAL) ann.setUsername(name);
   assert.throws(() => ann.joinRoom("x".repeat(129)), RangeError);
   assert.throws(() => ann.sendMessage("nowhere"), /join a room/);
   ann.joinRoom("red");
