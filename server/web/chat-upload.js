@@ -64,9 +64,16 @@ export class Uploads {
 
   /** Send a file after those before it: the server takes one at a time. */
   send(file, { onProgress, signal }) {
-    const upload = this.#last.then(() => this.#send(file, onProgress, signal));
+    let hasBegun = false;
+    const upload = this.#last.then(() => {
+      hasBegun = true;
+      return this.#send(file, onProgress, signal);
+    });
     this.#last = upload.catch(() => {});
-    return upload;
+    return new Promise((resolve, reject) => {
+      upload.then(resolve, reject);
+      signal?.addEventListener("abort", () => hasBegun || reject(signal.reason), { once: true });
+    });
   }
 
   /** Whether a file is on its way. */

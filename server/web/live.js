@@ -14,9 +14,10 @@ const SHOWN = {
 
 const SILENCE_MS = 8_000; // the server reports once a second: without a report for so long the connection is dead
 
-/** Listen to the server's load; events are `load`, with its report as detail, and `lost`, with the reason if it is final. */
+/** Listen to the server's load; events are `load`, with its report as detail, and `lost`, with a reason if one is known. */
 export class LoadFeed extends EventTarget {
   #failures = 0;
+  #wasOpen = false; // the last connection
   #socket = null;
   #heardAt = 0; // or tried at
   #retry;
@@ -31,9 +32,11 @@ export class LoadFeed extends EventTarget {
   #connect() {
     clearTimeout(this.#retry);
     const socket = new WebSocket(besidePage("ws/notifications"));
+    socket.onopen = () => (this.#wasOpen = true);
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
     this.#socket = socket;
+    this.#wasOpen = false;
     this.#heardAt = performance.now();
   }
 
@@ -47,12 +50,19 @@ export class LoadFeed extends EventTarget {
   #lost(code, reason) {
     const refusal = tokenRefusal(code, reason);
     const told = toldPause(reason);
-    this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
     this.#socket.close();
     this.#socket = null;
     this.#toldUntil = refusal ? Infinity : Date.now() + (told ?? 0);
     if (!refusal) this.#retry = setTimeout(() => this.#connect(), told ?? fullJitter(this.#failures++, DEFAULTS));
     this.#tell("lost", refusal?.message);
+    if (!refusal && !this.#wasOpen) this.#askWhy();
+  }
+
+  /** Tell a server that is away from one that sends no reports, or whose WebSockets a proxy stops. */
+  async #askWhy() {
+    const isThere = await fetch("api/status").then(({ ok }) => ok, () => false);
+    if (isThere && !this.#socket) this.#tell("lost", "this server sends no load reports; trying again");
   }
 
   /** Give up a connection that fell silent; after a sleep reports may still wait to be handed on. */

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
+import jwt
 import pytest
 from playwright.sync_api import expect
 
@@ -12,11 +14,15 @@ from tests.web.silent_link import SilentLink
 from tests.web.test_page import enter, heard, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from playwright.sync_api import Page
 
     from tests.processes import RunningServer
     from tests.web.fixtures import OpenTab
 
+SECRET = "a secret of at least thirty-two bytes"
 BLOCKED = """
 for (const name of ["sessionStorage", "localStorage"]) {
     Object.defineProperty(window, name, {get() { throw new DOMException("Access is denied", "SecurityError"); }});
@@ -126,3 +132,29 @@ def test_a_refused_token_is_shown_and_not_tried_again(width: int, server: Runnin
         page.evaluate("dispatchEvent(new Event('online'))")
     assert state(chat) == "closed"
     expect(live.locator("[data-feed]")).to_have_text("The token has expired")
+
+
+@pytest.mark.parametrize(
+    ("age", "shown"), [(None, "A token is needed"), (3600, "The token has expired"), (-3600, "connected")]
+)
+def test_what_the_server_says_of_a_token_is_what_the_page_shows(
+    age: int | None, shown: str, start: Callable[..., RunningServer], open_tab: OpenTab, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    server = start("--jwt-secret-file", str(tmp_path / "secret"))
+    query = ""
+    if age is not None:
+        query = "?token=" + jwt.encode({"sub": "ann", "exp": int(time.time()) - age}, SECRET, algorithm="HS256")
+    chat, live = open_tab(server, "/" + query), open_tab(server, "/live" + query)
+    expect(chat.locator("#state")).to_have_text(shown)
+    expect(live.locator("[data-feed]")).to_have_text("once a second" if shown == "connected" else shown)
+
+
+def test_a_server_without_load_reports_is_not_said_to_be_away(
+    start: Callable[..., RunningServer], open_tab: OpenTab
+) -> None:
+    server = start("--notifications", "no")
+    live = open_tab(server, "/live")
+    expect(live.locator("[data-feed]")).to_have_text("this server sends no load reports; trying again")
+    chat = open_tab(server)
+    expect(chat.locator("#connection")).to_have_attribute("data-state", "open")

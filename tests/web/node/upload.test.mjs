@@ -159,3 +159,17 @@ for (const step of ["fileStart", "fileEnd"]) {
     assert.ok(seen.includes("fileCancel"), "the server is told");
   });
 }
+
+test("a file that still waits for others is given up at once", async (t) => {
+  const { url } = await scripted(t, undefined, { maxUploadBytes: 1000 }); // answers no file
+  const ann = chatter(t, url);
+  ann.connect();
+  await until(() => ann.state === "open", "the connection");
+  const first = ann.sendFile(named("x", "first"));
+  const abort = new AbortController();
+  const second = ann.sendFile(named("x", "second"), { signal: abort.signal });
+  abort.abort(new Error("never mind"));
+  await assert.rejects(second, /never mind/);
+  ann.disconnect();
+  await assert.rejects(first, { name: "UploadError", message: "the connection was lost" });
+});
