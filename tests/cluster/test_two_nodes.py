@@ -128,6 +128,20 @@ def test_a_node_may_go_while_the_bus_stands_still(nats: Nats, two: Two, pair: tu
         pass  # what had been said before may still come
 
 
+def test_a_second_signal_ends_a_node_whose_bus_stands_still(
+    nats: Nats, two: Two, pair: tuple[ChatClient, ChatClient]
+) -> None:
+    nats.pause()
+    for _ in range(40):
+        pair[0].send("chatMessage", text="x" * 16000)
+    pair[0].until_pong()
+    two[0].process.send_signal(signal.SIGINT)
+    assert two[0].process.stdout is not None
+    assert two[0].process.stdout.readline() == "draining 1 client, Ctrl-C again to end now\n"
+    two[0].stop(signal.SIGINT, complains=True)
+    nats.resume()
+
+
 def test_a_wrong_address_is_one_line_and_exit_code_1() -> None:
     done = run_server("--nats", "nats://127.0.0.1:9")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

@@ -212,8 +212,8 @@ def test_workers_and_their_metrics_are_found_at_each_address_of_a_host(
 
 
 def test_the_port_of_a_single_process_serves_workers_at_once_although_connections_linger() -> None:
-    single = start_server("--drain-seconds", "0")
-    port = int(single.url.rpartition(":")[2])
+    port = free_port()
+    single = start_server("--drain-seconds", "0", "--port", str(port))
     with ChatClient(single.url) as client:
         client.expect("connected")
         single.stop()  # the server closes first: its side of the connection stays in TIME_WAIT

@@ -9,6 +9,7 @@ import pytest
 
 from server.errors import SettingsError
 from server.listen import bind, bracketed
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,8 +101,8 @@ def test_a_port_that_is_taken_on_one_address_is_taken(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("reuse_port", [False, True])
 def test_connections_that_have_just_ended_do_not_keep_the_port(reuse_port: bool) -> None:
-    (first,) = bind(IPV4, 0)
-    port = first.getsockname()[1]
+    port = free_port()
+    (first,) = bind(IPV4, port)
     first.listen()
     with socket.create_connection((IPV4, port)) as client:
         accepted, _ = first.accept()
