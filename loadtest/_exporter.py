@@ -105,7 +105,7 @@ class LoadTestCollector(Collector):
         yield from _durations(everything)
         yield labelled("loadtest_drops_total", everything.drops)
         yield from _last_storm(self._coordinator.storms())
-        yield scalar("loadtest_invalid", int(bool(Outcome(totals).problems)))
+        yield scalar("loadtest_invalid", int(bool(Outcome(totals, faults=self._coordinator.user_faults()).problems)))
         yield scalar("loadtest_thresholds_failed", self._coordinator.failed_thresholds)
         yield from _workers(totals, self._coordinator.ages())
 

@@ -34,6 +34,8 @@ EXIT_CODES: Final = {
     FAILED: "a threshold was not met",
 }
 
+_HELD: Final = 0.1  # part of the messages from which it is told that the server does not read
+
 _QUANTILES: Final = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"))
 
 
@@ -88,6 +90,11 @@ class Outcome:
     def advice(self) -> list[str]:
         """What is behind the problems, and what helps; each once."""
         causes = [cause for report in self.totals.reports for cause in report.causes]
+        sends = self.totals.sends
+        if causes and sends.held > _HELD * sends.intended:
+            causes.append(
+                f"The server did not read in time: {sends.held} of {sends.intended} messages had to wait for it."
+            )
         return list(dict.fromkeys([*causes, *(fault.advice for fault in self.all_faults if fault.advice)]))
 
     @property

@@ -1,13 +1,15 @@
 """A chat server of the guide's messages with faults by the number, and with JSON in a style of its own.
 
 Started as `python odd_server.py '{"drop": 100, ...}'`; says `ws://...` on its first line, and on SIGTERM how many
-deliveries it made and withheld, and its median delay in ms (`delayed`). Keys: `drop`, `double`, `swap` (every n-th
-delivery, but a sender's first one to a receiver: until that comes, who is still joining cannot know what it is owed; a
-swapped one comes after its sender's next one), `delay` (seconds), `stall` (seconds once, after the 200th
-message, in which nothing is read), `restart` (a list of ms: after the 50th message all are sent away, each in turn told
-one of these as `retry_ms`; `returned` at the end: what each was told, and after how many ms it came), `window` (bytes
-that the system keeps of what is not read yet), `certificate` (a file: encrypts), `style` ("spaced", "reversed" or
-"escaped"), `mute` (true: no `pong`), `upload` (seconds until each upload is answered as saved).
+deliveries it made and withheld, and its median and least delay in ms (`delayed`, `least`).
+
+Keys: `drop`, `double`, `swap` (every n-th delivery, but a sender's first one to a receiver: until that comes, who is
+still joining cannot know what it is owed; a swapped one comes after its sender's next one), `delay` (seconds), `stall`
+(seconds once, after the 200th message, in which nothing is read), `restart` (a list of ms: after the 50th message all
+are sent away, each in turn told one of these as `retry_ms`; `returned` at the end: what each was told, and after how
+many ms it came), `window` (bytes that the system keeps of what is not read yet), `certificate` (a file: encrypts),
+`style` ("spaced", "reversed" or "escaped"), `mute` (true: no `pong`), `upload` (seconds until each upload is answered
+as saved).
 """
 
 from __future__ import annotations
@@ -169,7 +171,8 @@ async def main() -> None:
         await stopped.wait()
         server.counts["dropped"] += len(server.held)  # their sender said nothing more
         delayed = median(server.delays) * 1000 if server.delays else 0.0
-        print(json.dumps(server.counts | {"delayed": delayed, "returned": server.returned}), flush=True)
+        truth = {"delayed": delayed, "least": min(server.delays, default=0.0) * 1000, "returned": server.returned}
+        print(json.dumps(server.counts | truth), flush=True)
 
 
 asyncio.run(main())

@@ -74,18 +74,23 @@ def test_each_dropped_doubled_and_swapped_delivery_is_reported_as_just_that(
     assert latency(ended.out, "from actual send", "p50") >= truth["delayed"] * 0.98
 
 
-def test_a_known_delay_is_found_to_the_millisecond(locust: Callable[..., Locust]) -> None:
-    """By the least of many deliveries: on a busy machine others wait elsewhere, too, which no clock can tell apart."""
+def test_a_known_delay_is_never_shortened_and_found_to_the_millisecond(locust: Callable[..., Locust]) -> None:
+    """By the least of many deliveries: on a busy machine others wait elsewhere, too, which no clock can tell apart.
+
+    A slow machine can lengthen even the least one, so several runs are allowed for that; it shortens none.
+    """
     few = ("ChattingUser", "-u", "4", "-r", "4", "-t", "3s", "--room-size", "4", "--message-rate", "10")
-    seen = []
-    for _ in range(6):
+    beyond: list[float] = []
+    while not beyond or beyond[-1] > 1:
+        assert len(beyond) < 6, f"never within 1 ms of the delay: {beyond}"
         with odd_server(delay=0.04) as server:
             ended = locust("--headless", "--host", server.url, *few).wait()
-        least = re.findall(r"^WS +deliver +\S+ +\S+ +\| +\d+ +(\d+) +\d+", ended.log, re.MULTILINE)[-1:]
-        seen.append(least)
-        if least and abs(int(least[0]) - 40) <= 1:
-            return
-    raise AssertionError(f"never within 1 ms of 40: {seen}")
+            server.stop()
+        (least,) = re.findall(r"^WS +deliver +\S+ +\S+ +\| +\d+ +(\d+) +\d+", ended.log, re.MULTILINE)[-1:]
+        beyond.append(int(least) - server.counts["least"])
+        assert beyond[-1] >= -0.51, "the table rounds to whole milliseconds"
+        assert latency(ended.out, "from actual send", "p50") >= server.counts["delayed"] * 0.98
+        assert latency(ended.out, "from intended send", "p50") >= server.counts["delayed"] * 0.98
 
 
 @pytest.mark.parametrize("style", ["spaced", "reversed", "escaped"])

@@ -103,6 +103,15 @@ def test_the_causes_of_several_processes_are_told_once_and_more_processes_only_w
     assert "--processes" not in text
 
 
+@pytest.mark.parametrize(("held", "told"), [(9, True), (8, False)])
+def test_a_server_that_does_not_read_is_named_beside_a_generator_that_lags(held: int, told: bool) -> None:
+    lagging = report(0, problems=["send lag: p99 300 ms over the whole run"])
+    lagging.causes = ["Something."]
+    lagging.sends.intended, lagging.sends.held = 80, held
+    text = "\n".join(summary(Outcome(Totals([lagging]))))
+    assert (f"The server did not read in time: {held} of 80 messages had to wait for it." in text) == told
+
+
 def test_merging_keeps_what_differs() -> None:
     assert merged([Fault(FaultKind.PORTS, "a", 1), Fault(FaultKind.PORTS, "b", 1), Fault(FaultKind.PORTS, "a", 2)]) == [
         Fault(FaultKind.PORTS, "a", 3),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import gevent
 import pytest
 
+from loadtest import _pacer
+from loadtest._pacer import _AT_ONCE as AT_ONCE
 from loadtest._pacer import Pacer
 from loadtest._timeline import Act, Due
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MS = 1_000_000
 PATIENCE = 30.0
@@ -102,12 +105,78 @@ def test_a_fault_ends_its_own_timeline_and_no_other(pacer: Pacer, faults: list[E
 
 
 def test_a_backlog_is_worked_off_in_parts_so_that_others_get_their_turn(pacer: Pacer) -> None:
-    diary, turns = Diary(), 0
-    pacer.add(diary, every(0.001), time.monotonic_ns() - 2 * MS)
-    while len(diary.intended) < 2000:
+    diary, parts = Diary(), [0]
+    pacer.add(diary, every(0.001), time.monotonic_ns() - 5 * MS)
+    while len(diary.intended) < 5000:
         gevent.sleep(0)
-        turns += 1
-    assert turns > 2
+        parts.append(len(diary.intended))
+    done = [after - before for before, after in pairwise(parts) if after > before]
+    assert max(done) == AT_ONCE
+    assert len(done) >= 5000 // AT_ONCE
+
+
+class Clock:
+    """A time that stands still, and the timers that were asked for since."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000 * MS
+        self.delays_ms: list[float] = []
+        monkeypatch.setattr(_pacer, "monotonic_ns", lambda: self.now)
+        monkeypatch.setattr(_pacer, "get_hub", lambda: self)
+
+    @property
+    def loop(self) -> Clock:
+        return self
+
+    def timer(self, seconds: float) -> Clock:
+        self.delays_ms.append(round(seconds * 1000, 6))
+        return self
+
+    def start(self, callback: Callable[[], None]) -> None:
+        self.wake = callback
+
+    def stop(self) -> None:
+        """Be stopped as a timer."""
+
+    def close(self) -> None:
+        """Be closed as a timer."""
+
+
+@pytest.mark.parametrize(
+    ("step_ms", "late_ms", "delay_ms"),
+    [(0.1, 0.0, 1.0), (0.9, 0.0, 1.0), (1.0, 0.0, 1.0), (20.0, 0.0, 20.0), (20.0, 5.0, 15.0), (20.0, 19.5, 1.0)],
+)
+def test_it_wakes_up_at_most_once_a_millisecond_and_otherwise_when_something_is_due(
+    monkeypatch: pytest.MonkeyPatch, faults: list[Exception], step_ms: float, late_ms: float, delay_ms: float
+) -> None:
+    clock, diary = Clock(monkeypatch), Diary()
+    paced = Pacer(faults.append)
+    paced.add(diary, every(step_ms, first=7), clock.now)
+    assert clock.delays_ms == [7.0]
+    clock.now += round((7 + late_ms) * MS)
+    clock.wake()
+    assert clock.delays_ms == [7.0, delay_ms]
+    acted = len(diary.intended)
+    clock.now += round(delay_ms * MS)
+    clock.wake()
+    assert len(diary.intended) > acted >= 1  # each of them is done, in the wake-up after it was due
+    assert faults == []
+
+
+def test_what_one_wake_up_leaves_is_gone_on_with_at_once(
+    monkeypatch: pytest.MonkeyPatch, faults: list[Exception]
+) -> None:
+    clock, diary = Clock(monkeypatch), Diary()
+    paced = Pacer(faults.append)
+    paced.add(diary, every(0.001), clock.now - 2 * MS)
+    assert clock.delays_ms == [0.0]
+    for done in (AT_ONCE, 2 * AT_ONCE, 3 * AT_ONCE, 4 * AT_ONCE):
+        clock.wake()
+        assert len(diary.intended) == done
+        assert clock.delays_ms[-1] == 0.0
+    clock.wake()
+    assert len(diary.intended) == 2001
+    assert clock.delays_ms[-1] == 1.0
 
 
 def test_nothing_happens_after_the_end(pacer: Pacer) -> None:
