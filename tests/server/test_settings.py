@@ -68,6 +68,78 @@ def test_nonsense_ends_in_one_line_that_names_it_and_exit_code_2(
     assert told.out == ""
 
 
+def complaint(flags: list[str], environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the last line that unusable settings end in."""
+    with pytest.raises(SystemExit) as ended:
+        parse(flags, environment)
+    assert ended.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1].removeprefix("python -m server: error: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "told"),
+    [
+        (["--port", "http"], {}, "--port: 'http' is not a port (0 to 65535)"),
+        (["--port", "1"], {"STAMPEDE_METRICS_PORT": "x"}, "STAMPEDE_METRICS_PORT: 'x' is not a port (0 to 65535)"),
+        (["--message-rate", "fast"], {}, "--message-rate: 'fast' is not a rate (a number of 0 or more)"),
+        ([], {"STAMPEDE_HANDSHAKE_RATE": "-1"}, "STAMPEDE_HANDSHAKE_RATE: '-1' is not a rate (a number of 0 or more)"),
+        (["--slow-timeout", "x"], {}, "--slow-timeout: 'x' is not a number of seconds (0 or more)"),
+        (["--max-uploads", "1.5"], {}, "--max-uploads: '1.5' is not a whole number of 0 or more"),
+        ([], {"STAMPEDE_WORKERS": "0"}, "STAMPEDE_WORKERS: '0' is not a whole number of 1 or more"),
+        ([], {"STAMPEDE_LOG_LEVEL": "loud"}, "STAMPEDE_LOG_LEVEL: 'loud' is none of debug, info, warning, error"),
+        (
+            ["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "10.0.0.1/8"],
+            {},
+            "--trusted-proxy: '10.0.0.1/8' is not a network in CIDR notation, such as 10.0.0.0/8",
+        ),
+        ([], {"STAMPEDE_ECHO": "off?"}, "STAMPEDE_ECHO: 'off?' is neither yes nor no"),
+        ([], {"STAMPEDE_TLS_KEY": "key.pem"}, "STAMPEDE_TLS_KEY needs --tls-cert"),
+        (["--jwt-audience", "chat"], {}, "--jwt-audience needs --jwt-secret-file"),
+    ],
+)
+def test_an_error_names_the_flag_or_the_variable_that_it_comes_from(
+    flags: list[str], environment: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert complaint(flags, environment, capsys) == told
+
+
+def test_a_variable_that_kubernetes_sets_for_a_service_is_told_of_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    told = complaint([], {"STAMPEDE_METRICS_PORT": "tcp://10.0.0.7:9100"}, capsys)
+    assert told.startswith("STAMPEDE_METRICS_PORT: 'tcp://10.0.0.7:9100' is not a port")
+    assert "Kubernetes" in told
+    assert "enableServiceLinks: false" in told
+    assert parse(["--metrics-port", "9100"], {"STAMPEDE_METRICS_PORT": "tcp://10.0.0.7:9100"}).metrics_port == 9100
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment"),
+    [
+        (["--nats", "http://ann:secret@bus:4222"], {}),
+        (["--nats", "nats://ann:secret@bus:x"], {}),
+        ([], {"STAMPEDE_NATS": "nats://secret@bus:0"}),
+        (["--natz", "nats://ann:secret@bus"], {}),
+        (["--port", "ws://ann:secret@bus/?token=secret"], {}),
+        (["nats://ann:secret@bus"], {}),
+    ],
+)
+def test_no_error_shows_a_secret(
+    flags: list[str], environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = complaint(flags, environment, capsys)
+    assert "secret" not in told
+    assert "://***@bus" in told
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert parse([], {"STAMPEDE_PORT": "", "STAMPEDE_NATS": "", "STAMPEDE_TRUSTED_PROXY": ""}) == Settings()
+
+
+def test_paths_that_only_measure_or_watch_may_be_turned_off() -> None:
+    settings = parse(["--echo", "no", "--echo-rate", "5"], {"STAMPEDE_NOTIFICATIONS": "no"})
+    assert (settings.echo, settings.echo_rate, settings.notifications) == (False, 5.0, False)
+    assert (Settings().echo, Settings().echo_rate, Settings().notifications) == (True, 1000.0, True)
+
+
 def test_nonsense_ends_the_program_too() -> None:
     done = subprocess.run([sys.executable, "-m", "server", "--port", "x"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
