@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import urllib.request
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +20,7 @@ from tests.tables import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 CONFIGURATION = ROOT / "deploy" / "haproxy.cfg"
 ENDS_WITHIN = 30
@@ -55,13 +56,19 @@ class Balancer:
 
 
 @contextmanager
-def balancer(*servers: str, flags: tuple[str, ...] = (), **more: str) -> Iterator[Balancer]:
-    """Run HAProxy in front of servers (`host:port`), with more flags and variables if need be."""
+def balancer(
+    *servers: str,
+    flags: tuple[str, ...] = (),
+    configuration: Path = CONFIGURATION,
+    log: int | IO[str] = subprocess.DEVNULL,
+    **more: str,
+) -> Iterator[Balancer]:
+    """Run HAProxy in front of servers (`host:port`), with more flags and variables if need be; its log goes to `log`."""
     listen, status = (f"127.0.0.1:{port}" for port in free_ports(2))
     environment = {"BALANCER_LISTEN": listen, "BALANCER_STATUS": status, **more}
     environment |= {f"BALANCER_SERVER_{number}": address for number, address in enumerate(servers, 1)}
     with subprocess.Popen(
-        [haproxy(), "-W", *flags, "-f", str(CONFIGURATION)], env=os.environ | environment, stdout=subprocess.DEVNULL
+        [haproxy(), "-W", *flags, "-f", str(configuration)], env=os.environ | environment, stdout=log
     ) as process:
         running = Balancer(listen, status, process)
         try:

@@ -78,6 +78,24 @@ def test_haproxy_finds_it_good(environment: dict[str, str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("is_there", [True, False], ids=["server up", "server gone"])
+def test_no_line_of_the_log_has_a_token(tmp_path: Path, *, is_there: bool) -> None:
+    text = CONFIGURATION.read_text().replace("local0 notice", "local0 debug").replace("option dontlog-normal", "")
+    (tmp_path / "haproxy.cfg").write_text(text)
+    with launch() as server:
+        backend = address(server) if is_there else f"127.0.0.1:{free_port()}"
+        with (
+            (tmp_path / "log").open("w") as log,
+            balancer(backend, configuration=tmp_path / "haproxy.cfg", log=log) as front,
+        ):
+            assert handshake(front.url, "/ws/chat?token=SECRET").status == (101 if is_there else 503)
+            assert status(f"{front.http}/nowhere?token=SECRET") == (404 if is_there else 503)
+    lines = (tmp_path / "log").read_text()
+    assert "GET /ws/chat HTTP/1.1" in lines
+    assert "GET /nowhere HTTP/1.1" in lines
+    assert "SECRET" not in lines
+
+
 def test_a_tunnel_may_be_quiet_for_longer_than_two_heartbeats() -> None:
     (seconds,) = (
         int(line.split()[2].removesuffix("s"))

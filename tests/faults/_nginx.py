@@ -79,6 +79,7 @@ def nginx(folder: Path, backend: str, *, prefix: bool = False, main: str = "", w
     assert text.count("listen 8443 ssl ") == text.count("server 127.0.0.1:8080;") == 1
     text = text.replace("listen 8443 ssl ", f"listen 127.0.0.1:{port} ssl ")
     text = text.replace("server 127.0.0.1:8080;", f"server {backend};")
+    text = text.replace("/var/log/nginx", str(folder))
     (folder / "stampede.conf").write_text(text)
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder, main=main, workers=workers))
     command = [program, "-p", str(folder), "-c", str(folder / "nginx.conf")]

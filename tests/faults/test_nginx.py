@@ -7,6 +7,7 @@ import json
 import signal
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.faults._nginx import nginx
 from tests.faults._server import launch
 from tests.faults.certificates import Authority
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,3 +112,19 @@ def test_a_drain_goes_through(port: int, authority: Authority, server: Server) -
     assert caught.value.rcvd is not None
     assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1012, "restart retry_ms=500")
     server.finish()
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["server up", "server gone"])
+def test_no_log_has_a_token(authority: Authority, server: Server, *, is_there: bool) -> None:
+    folder = authority.certificate.parent
+    backend = server.url.removeprefix("ws://") if is_there else f"127.0.0.1:{free_port()}"
+    with nginx(folder, backend) as running:
+        url = f"127.0.0.1:{running.port}/ws/chat?token=SECRET"
+        with suppress(InvalidStatus), connect(f"wss://{url}", ssl=authority.trust, open_timeout=SECONDS) as client:
+            hear(client, "connected")
+        request = urllib.request.Request(f"https://{url}", headers={"Referer": f"https://{url}"})
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(request, context=authority.trust, timeout=SECONDS)  # noqa: S310
+    logs = {file.name: file.read_text() for file in folder.glob("*.log")}
+    assert logs["stampede.log"].count("GET /ws/chat HTTP/1.1") == 2
+    assert not [name for name, text in logs.items() if "SECRET" in text]
