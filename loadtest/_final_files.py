@@ -8,13 +8,19 @@ it writes none.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import locust.main
 from locust.html import get_html_report, process_html_filename
 from locust.stats import StatsCSVFileWriter
 
+from server.redaction import redact
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from locust.env import Environment
 
 
@@ -58,5 +64,26 @@ def write_html_report(environment: Environment) -> None:
     process_html_filename(options)
     path = Path(options.html_file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    report: Any = get_html_report  # Locust does not annotate it
-    path.write_text(report(environment, show_download_link=False), encoding="utf-8")
+    path.write_text(_report(environment, show_download_link=False), encoding="utf-8")
+
+
+@contextmanager
+def hidden_secrets(environment: Environment) -> Iterator[None]:
+    """Show the host without its secrets in what Locust makes meanwhile; that must not wait for anything."""
+    host = environment.host
+    environment.host = redact(host) if host else host
+    try:
+        yield
+    finally:
+        environment.host = host
+
+
+def hide_secrets_in_html() -> None:
+    """Let the HTML report that Locust writes at the end of a run show no secrets of the host."""
+    locust.main.get_html_report = _report
+
+
+def _report(environment: Environment, **options: Any) -> str:
+    make: Any = get_html_report  # Locust does not annotate it
+    with hidden_secrets(environment):
+        return str(make(environment, **options))

@@ -26,7 +26,7 @@ from loadtest import _options
 from loadtest._coordinator import STORM, Coordinator, wait_until
 from loadtest._dealer import Deal, Dealer, kinds_of
 from loadtest._exporter import serve
-from loadtest._final_files import complete_csv_files, write_html_report
+from loadtest._final_files import complete_csv_files, hide_secrets_in_html, write_html_report
 from loadtest._herd import LONGEST_DRAIN
 from loadtest._member import Member
 from loadtest._own_faults import FaultKind
@@ -96,6 +96,7 @@ def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_
     _export(environment, runner, coordinator)
     _follow_resets(environment, coordinator)
     complete_csv_files()
+    hide_secrets_in_html()
     on: Any = environment.events  # Locust does not annotate its hooks
     on.quit.add_listener(lambda **_: write_html_report(environment))
 

@@ -11,6 +11,7 @@ from gevent.event import Event
 from loadtest._connect import connect
 from loadtest._reactor import Reactor
 from loadtest._target import ClientError, ConnectError, join_url, resolve
+from server.redaction import redact
 
 if TYPE_CHECKING:
     from loadtest._options import Settings
@@ -80,9 +81,9 @@ def probe(host: str, settings: Settings, *, connect_too: bool) -> None:
         target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file, headers=settings.headers)
         problem = _greet(target, settings) if connect_too else ""
     except ConnectError as error:
-        raise ClientError(error.label, f"cannot connect to {url}: {error}") from error
+        raise ClientError(error.label, f"cannot connect to {redact(url)}: {error}") from error
     if problem:
-        raise ClientError("not a chat server", f"{url} {problem}; is this a Stampede server?")
+        raise ClientError("not a chat server", f"{redact(url)} {problem}; is this a Stampede server?")
 
 
 def _greet(target: Target, settings: Settings) -> str:

@@ -23,6 +23,7 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from loadtest._addresses import Address, Addresses
 from loadtest._own_faults import FaultKind, kind_of
+from server.redaction import redact
 
 if TYPE_CHECKING:
     from loadtest._headers import Header
@@ -126,9 +127,9 @@ def join_url(host: str, path: str) -> str:
         parts = urlsplit(host)
         port = parts.port
     except ValueError as error:
-        raise TargetError(f"--host {host}: {error}") from error
+        raise TargetError(f"--host {redact(host)}: {redact(str(error))}") from error
     if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
-        raise TargetError(f"--host {host}: not a WebSocket address; it must look like {DEFAULT_HOST}")
+        raise TargetError(f"--host {redact(host)}: not a WebSocket address; it must look like {DEFAULT_HOST}")
     own = parts.path if parts.path != "/" else ""
     return urlunsplit((parts.scheme, parts.netloc, own or path, parts.query, ""))
 

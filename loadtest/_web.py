@@ -12,6 +12,7 @@ import msgspec
 from flask import Response, request
 from locust import runners
 
+from loadtest._final_files import hidden_secrets
 from loadtest._options import OptionError
 from loadtest._start_form import check
 from loadtest._storm import Manner
@@ -90,6 +91,14 @@ def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Call
         return start()
 
     app.view_functions["locust.swarm"] = guarded(checked_start)
+
+    report = app.view_functions["locust.stats_report"]
+
+    def hidden_report() -> Any:
+        with hidden_secrets(web_ui.environment):  # the file's name has the host in it, too
+            return report()
+
+    app.view_functions["locust.stats_report"] = hidden_report
 
 
 def _take_form(
