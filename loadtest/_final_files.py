@@ -80,7 +80,7 @@ def hidden_secrets(environment: Environment) -> Iterator[None]:
 
 def hide_secrets_in_html() -> None:
     """Let the HTML report that Locust writes at the end of a run show no secrets of the host."""
-    locust.main.get_html_report = _report
+    vars(locust.main)["get_html_report"] = _report
 
 
 def _report(environment: Environment, **options: Any) -> str:
