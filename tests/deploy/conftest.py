@@ -63,7 +63,7 @@ def balancer(
     log: int | IO[str] = subprocess.DEVNULL,
     **more: str,
 ) -> Iterator[Balancer]:
-    """Run HAProxy in front of servers (`host:port`), with more flags and variables if need be; its log goes to `log`."""
+    """Run HAProxy in front of servers (`host:port`), with more flags and variables; its log goes to `log`."""
     listen, status = (f"127.0.0.1:{port}" for port in free_ports(2))
     environment = {"BALANCER_LISTEN": listen, "BALANCER_STATUS": status, **more}
     environment |= {f"BALANCER_SERVER_{number}": address for number, address in enumerate(servers, 1)}
