@@ -178,7 +178,7 @@ def test_users_prove_who_they_are_and_are_told_when_they_cannot(
     assert ended.ledger()["received"] == ended.ledger()["expected"] > 0
     refused = locust(*flags, "--token", "guessed").wait()
     assert refused.code == 2
-    assert "HTTP 401 A valid token is needed" in refused.log
+    assert "HTTP 401 The token is not valid" in refused.log
 
 
 def test_200_users_of_all_kinds_lose_nothing_and_agree_with_the_server(
