@@ -97,10 +97,10 @@ class NatsClient(Client):
 
     async def _process_err(self, err_msg: str) -> None:
         """Reconnect when the server closes the connection for an error: the library would give up for good."""
+        log.error("error from NATS", reason=err_msg.strip("'"))
         if "permissions violation" in err_msg.lower():  # the connection stays open
             await super()._process_err(err_msg)
             return
-        log.error("bus connection refused by NATS", reason=err_msg.strip("'"))
         await self._process_op_err(Error(f"nats: {err_msg}"))
 
     async def _process_connect_init(self) -> None:

@@ -7,6 +7,7 @@ import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from server import nats_client
 from server.bus import Bus
 from server.elsewhere import BEAT_SECONDS, BEATS_MISSED
 from server.stats import ServerStats
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    import pytest
     from nats.aio.subscription import Subscription
 
 SECONDS = 60
@@ -284,6 +286,31 @@ def test_a_connection_that_nats_closes_for_an_error_is_made_again_with_its_subsc
         asyncio.run(story())
     finally:
         small.kill()
+
+
+def test_a_subject_that_nats_does_not_permit_is_logged_and_leaves_the_connection_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(nats_client.log, "error", lambda _event, reason: logged.append(reason))
+
+    async def story() -> None:
+        async with started(strict.url.replace("//", "//user:word@")) as side:
+            side.bus.subscribe("forbidden")
+            await until(lambda: bool(logged))
+            assert 'permissions violation for subscription to "forbidden"' in logged[0].lower()
+            assert side.bus.is_connected
+            assert side.bus._main.stats["reconnects"] == 0
+
+    configuration = tmp_path / "nats.conf"
+    configuration.write_text(
+        'authorization { users: [{ user: user, password: word, permissions: { subscribe: { deny: "forbidden" } } }] }'
+    )
+    strict = Nats("--config", str(configuration))
+    try:
+        asyncio.run(story())
+    finally:
+        strict.kill()
 
 
 def test_a_message_larger_than_nats_takes_is_not_sent_and_the_others_are(nats: Nats) -> None:
