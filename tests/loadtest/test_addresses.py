@@ -140,6 +140,12 @@ def test_an_address_that_never_answered_does_not_hide_what_is_wrong(
     assert raised.value.label == told
 
 
+def test_an_ipv6_address_is_reached_as_it_is_given(reactor: Reactor, start: Callable[..., RunningServer]) -> None:
+    server = start("--host", "::1")
+    target = resolve(f"ws://[::1]:{server.url.rpartition(':')[2]}/")
+    assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+
+
 def test_connections_are_dealt_over_all_addresses_of_a_name(
     reactor: Reactor, start: Callable[..., RunningServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
