@@ -118,10 +118,11 @@ def stops_postponed() -> Iterator[None]:
 class ChildProcess:
     """A process of ours and its whole group."""
 
-    __slots__ = ("_name", "_output", "_process")
+    __slots__ = ("_is_over", "_name", "_output", "_process")
 
     def __init__(self, name: str, command: Sequence[str], *, output: Path, cwd: Path, cores: Sequence[int]) -> None:
         """Start `command`, its output going to the file `output`; `name` is what messages call it."""
+        self._is_over = False
         self._name = name
         self._output = output
         with output.open("wb") as sink, pinned(cores):
@@ -176,7 +177,9 @@ class ChildProcess:
     def end(self) -> None:
         """End the whole group: SIGTERM, and after some seconds SIGKILL; not even Ctrl-C comes between."""
         with stops_postponed():
-            self._end()
+            if not self._is_over:  # the system may give its number to another process afterwards
+                self._end()
+                self._is_over = True
 
     def _end(self) -> None:
         members = self._members()

@@ -21,6 +21,7 @@ print(child.pid, flush=True)
 {then}
 """
 SLEEP = "time.sleep(600)"
+SLEEP_ALONE = "import time; print(1, flush=True); time.sleep(600)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
 
 
@@ -79,10 +80,18 @@ def test_a_process_that_ignores_sigterm_is_killed(
     assert has_ended(child.pid)
 
 
-def test_ending_twice_is_harmless(start: Callable[[str], ChildProcess]) -> None:
-    child = start("pass")
+def test_ending_twice_signals_nobody_the_second_time(
+    start: Callable[[str], ChildProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system may have given its number to another process since."""
+    child = start(SLEEP_ALONE)
+    first_line(child)
     child.end()
+    assert has_ended(child.pid)
+    signalled: list[int] = []
+    monkeypatch.setattr("capacity.processes.os.killpg", lambda group, _number: signalled.append(group))
     child.end()
+    assert signalled == []
 
 
 def test_a_process_that_ended_is_named_with_its_last_words(start: Callable[[str], ChildProcess]) -> None:

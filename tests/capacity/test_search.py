@@ -110,11 +110,19 @@ def test_with_noise_the_interval_holds_the_knee_and_the_budget_is_kept(
     def noisy(users: int) -> Outcome:
         return knee(knee_at * rng.uniform(1 - noise, 1 + noise))(users)
 
-    trials, _, _ = search(Plan(grain=20), noisy, budget_s=budget_s)
+    trials, ending, _ = search(Plan(grain=20), noisy, budget_s=budget_s)
     found = bounds(trials)
     assert len(trials) * STEP_S <= budget_s
     assert found.low <= knee_at * (1 + noise)
     assert found.fails_at is None or found.fails_at > knee_at * (1 - noise)
+    # Nor does it hold the knee by being as wide as can be.
+    assert bool(trials) == bool(found.low or found.high)
+    if ending is Ending.CONVERGED:
+        assert found.fails_at is not None
+        assert found.low >= 0.75 * knee_at * (1 - noise)
+        assert found.fails_at <= 1.35 * knee_at * (1 + noise) + 1
+    if budget_s >= 350:
+        assert found.low >= 0.75 * knee_at * (1 - noise)
 
 
 @given(st.lists(st.sampled_from([PASS, FAIL, INVALID]), min_size=80, max_size=80), st.booleans())
@@ -185,6 +193,15 @@ def test_missing_data_twice_in_a_row_ends_the_search_at_once() -> None:
     assert [trial.users for trial in trials] == [200, 400, 400]
 
 
+@pytest.mark.parametrize("missing", [(True, False), (False, True)])
+def test_two_invalid_steps_of_which_one_alone_lacked_data_do_not_make_a_server_unmeasurable(
+    missing: tuple[bool, bool],
+) -> None:
+    pair = [Trial(400, INVALID, data_missing=one) for one in missing]
+    assert next_move(Plan(), [Trial(200, PASS), *pair], ENOUGH_S, STEP_S) == Step(300, Purpose.BISECT)
+    assert next_move(Plan(), pair, ENOUGH_S, STEP_S) == Finished(Ending.GENERATOR)
+
+
 def test_one_disturbed_failure_is_overturned_by_two_passes() -> None:
     trials, ending, _ = search(Plan(), once(FAIL, at=200, otherwise=knee(1000)))
     found = bounds(trials)
@@ -253,6 +270,42 @@ def test_a_level_that_fails_its_confirmation_lowers_the_bound() -> None:
     found = bounds(trials)
     assert found.low <= 900
     assert found.passes == 3
+
+
+@pytest.mark.parametrize(
+    ("trials", "further", "rather"),
+    [
+        # Two confirmations.
+        ([Trial(200, PASS)], (3, Step(400, Purpose.RAMP)), Step(200, Purpose.CONFIRM)),
+        # And one more step, should the lower end fail its confirmation.
+        ([Trial(200, PASS), Trial(400, FAIL)], (4, Step(300, Purpose.BISECT)), Step(200, Purpose.CONFIRM)),
+        # One that is left, of two.
+        ([Trial(200, PASS)] * 2, (3, Step(400, Purpose.RAMP)), Step(200, Purpose.CONFIRM)),
+        # A level below is confirmed: only what the higher one needs is kept.
+        ([*[Trial(200, PASS)] * 3, Trial(400, PASS)], (3, Step(800, Purpose.RAMP)), Step(400, Purpose.CONFIRM)),
+        ([*[Trial(200, PASS)] * 3, *[Trial(400, PASS)] * 2], (2, Step(800, Purpose.RAMP)), Step(400, Purpose.CONFIRM)),
+        # Without any level that holds there is nothing to confirm.
+        ([Trial(200, FAIL)], (1, Step(100, Purpose.BISECT)), Finished(Ending.BUDGET)),
+    ],
+)
+def test_the_steps_of_confirmations_are_kept(
+    trials: list[Trial], further: tuple[int, Step], rather: Step | Finished
+) -> None:
+    steps, move = further
+    assert next_move(Plan(), trials, steps * STEP_S, STEP_S) == move
+    assert next_move(Plan(), trials, (steps - 1) * STEP_S, STEP_S) == rather
+
+
+def test_a_confirmation_that_cannot_come_to_its_end_is_not_begun_where_a_lower_level_is_confirmed() -> None:
+    trials = [*[Trial(200, PASS)] * 3, Trial(400, PASS)]
+    assert next_move(Plan(), trials, 1 * STEP_S, STEP_S) == Finished(Ending.BUDGET)
+
+
+def test_of_several_loads_at_a_level_the_highest_tells_where_the_core_is_full() -> None:
+    below = [Trial(200, PASS, load=0.15), Trial(400, PASS, load=0.3)]
+    for loads in ((0.5, 0.8), (0.8, 0.5)):
+        trials = [*below, *(Trial(800, PASS, load=load) for load in loads)]
+        assert next_move(Plan(), trials, ENOUGH_S, STEP_S) == Step(1050, Purpose.RAMP)
 
 
 @pytest.mark.parametrize("budget_s", [30, 50, 70, 90, 110])
