@@ -216,7 +216,8 @@ def test_two_processes_count_to_the_message_what_the_server_counts(
 def test_a_plain_server_is_driven_as_well_and_told_what_it_lacks(
     locust: Callable[..., Locust], plain_peer: Running
 ) -> None:
-    flags = ("-u", "100", "-r", "50", "-t", "9s", "--storm-period", "3", "--upload-bytes", "1k-200k")
+    # Long enough for an upload of each user (one in ten seconds), and for the five in which its answer is waited for.
+    flags = ("-u", "100", "-r", "50", "-t", "20s", "--storm-period", "3", "--upload-bytes", "1k-200k")
     ended = locust("--headless", "--host", plain_peer.url, *flags).wait()
     ledger, table = ended.ledger(), ended.requests()
     assert ended.ended_with(0), ended.out + ended.log
