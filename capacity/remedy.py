@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from capacity.search import Ending
+from capacity.verdict import FAULT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,12 @@ def remedy_for(
 
 
 def _processes(steps: Sequence[StepRecord], ending: Ending | None, projection: Projection | None) -> int | None:
-    """Return the generator processes that the projected users take, where those of this run do not do."""
+    """Return the generator processes that the projected users take, where those of this run do not do.
+
+    None as well where the generator's machine was at a limit that further processes share, such as its local ports.
+    """
+    if any(FAULT in step.signals for step in steps):
+        return None
     used = max((len(step.generator_cpu) for step in steps), default=0)
     planned = projection.generator_cores if projection else None
     if ending is Ending.GENERATOR and planned is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from capacity.answer import answer_of
 from capacity.search import Ending
 from capacity.verdict import FAULT
@@ -52,11 +54,17 @@ def test_too_few_open_files_for_the_bundled_server(capacity: Callable[..., Run])
 
 
 def test_an_answer_that_a_fault_bounds_names_it_in_place_of_more_cores() -> None:
+    """The same steps with a full core of the generator in its place end with `--processes 2`."""
     text = "the load generator's own fault: local ports, 40 times"
-    over = kit.step(400, "invalid", reasons=[text], signals=[FAULT])
-    steps = [kit.step(200), over, over, *[kit.step(200)] * 2]
+    steps = [
+        msgspec.structs.replace(step, reasons=[text], signals=[FAULT]) if step.verdict == "invalid" else step
+        for step in kit.generator_first()
+    ]
     answer = answer_of(kit.question(), steps, Ending.GENERATOR)
-    assert answer.generator_limited_at == 400
-    assert "At 400 the load generator was the limit, not the server" in answer.sentence
+    assert answer.generator_limited_at == 2000
+    assert "At 2 000 the load generator was the limit, not the server" in answer.sentence
     assert f"; {text}." in answer.sentence
     assert "--processes" not in answer.sentence
+    assert answer.confirm_with is None
+    full = answer_of(kit.question(), kit.generator_first(), Ending.GENERATOR)
+    assert full.confirm_with == "python -m capacity --processes 2"
