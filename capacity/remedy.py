@@ -46,7 +46,7 @@ def remedy_for(
     found: list[Remedy] = []
     if ending is Ending.BUDGET:
         found.append(Remedy(f"--max-duration {2 * max_duration:g}", "with more time"))
-    elif ending is Ending.NOT_REACHED:
+    elif ending is Ending.NOT_REACHED and not plan.given:  # of storms, all users at once are the cap
         reach = projection.users if projection else plan.largest
         cap = math.ceil(_BEYOND * max(reach, plan.largest))
         found.append(Remedy(f"--users-max {cap}", "with a higher cap"))

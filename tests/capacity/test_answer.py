@@ -114,6 +114,12 @@ def test_where_time_ran_out_and_the_generator_has_room_more_time_is_all_that_is_
     assert no_line.confirm_with == "python -m capacity --max-duration 300"
 
 
+def test_storms_of_all_users_have_no_higher_cap_and_too_little_time_has_a_remedy() -> None:
+    storms = kit.question(plan=Plan(given=(100,)))
+    assert answer_of(storms, [kit.step(100)], Ending.NOT_REACHED).confirm_with is None
+    assert answer_of(storms, [kit.step(100)], Ending.BUDGET).confirm_with == "python -m capacity --max-duration 300"
+
+
 def test_a_search_that_converged_or_was_cut_short_has_nothing_to_add() -> None:
     assert answer_of(kit.question(), kit.converged(), Ending.CONVERGED).confirm_with is None
     assert answer_of(kit.question(), LIGHT, None).confirm_with is None
