@@ -19,10 +19,11 @@ from capacity.display import open_display
 from capacity.errors import CapacityError, ExitCode, RunError, UsageError
 from capacity.invocation import as_started
 from capacity.resume import check_same, continued, earlier_report, measured_before, without_resume
-from capacity.run import CapacityRun, settings_table
+from capacity.run import CapacityRun
 from capacity.scaling import point_of, scaling_of
 from capacity.secrets import scrubbed, without_secret_arguments, without_secrets
 from capacity.settings import read_settings
+from capacity.settings_table import settings_table
 from capacity.stops import Stops
 from capacity.words import count
 

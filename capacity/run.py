@@ -24,6 +24,7 @@ from capacity.record import Report, StepRecord
 from capacity.scrapes import check_prometheus, skew_note
 from capacity.search import Ending, Finished, Plan, next_move
 from capacity.secrets import without_secrets
+from capacity.settings_table import settings_table
 from capacity.sizing import Demand, size_for
 from capacity.slo import strictest_latency_ms
 from capacity.sources import Pages, Scraped
@@ -84,6 +85,7 @@ class CapacityRun:
     _earlier_s: float = field(init=False)
     _prometheus: Prometheus | None = field(init=False)
     _interval_s: float | None = field(init=False, default=None)
+    _left: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self._earlier_s = max((s.started_s + s.settle_s + (s.window_s or 0.0) for s in self.steps), default=0.0)
@@ -103,7 +105,7 @@ class CapacityRun:
             if competes(usable, cores):
                 self.notes.append(COMPETES)
             else:
-                self.audience.message(left_words(usable, cores))
+                self._left = left_words(usable, cores)
         return cores
 
     def execute(self) -> Ending:
@@ -124,6 +126,8 @@ class CapacityRun:
 
     def _execute(self, folder: Path, children: Children) -> Ending:
         self._check_sources()
+        if self._left:
+            self.audience.message(self._left)
         target = self._target(folder, children)
         self.missing.extend(target.probe())
         self.audience.message("starting the load generator")
@@ -371,30 +375,3 @@ class CapacityRun:
 
 def _processes(workers: int) -> str:
     return "One server process" if workers == 1 else f"A server of {workers} processes"
-
-
-def settings_table(settings: Settings) -> dict[str, str | int | float | bool | None]:
-    """Return the settings as the report shows them."""
-    return {
-        "host": without_secrets(settings.host) if settings.host else None,
-        "steps": ",".join(map(str, settings.given)) or None,
-        "bounded": settings.bounded,
-        "users_min": settings.users_min,
-        "users_max": settings.users_max,
-        "max_duration": settings.max_duration,
-        "settle": settings.settle,
-        "window": settings.window,
-        "processes": settings.processes,
-        "mix": ",".join(f"{name}={weight}" for name, weight in settings.mix.items()),
-        "work_per_message": settings.work_per_message,
-        "workers": settings.workers,
-        "storm": settings.storm,
-        "target_users": settings.target_users,
-        "headroom": settings.headroom if settings.target_users else None,
-        "prometheus": without_secrets(settings.prometheus) if settings.prometheus else None,
-        "thorough": settings.thorough,
-        "interval_width": None if settings.given else settings.interval_width,
-        "confirmations": None if settings.given else settings.confirmations,
-        "load": " ".join(settings.load_arguments()),
-        "headers": ", ".join(name for name, _ in settings.headers) or None,
-    }
