@@ -71,10 +71,6 @@ class Pace:
         """Count events at `now` seconds that have happened, allowed or not; `wait` says what they cost."""
         self._due = max(self._due, now) + events * self._interval
 
-    def rested(self, now: float) -> bool:
-        """Tell whether the whole burst is allowed again."""
-        return self._due <= now
-
     def wait(self, now: float) -> float:
         """Return the seconds until another event is allowed."""
         return max(0.0, self._due - self._slack - now)

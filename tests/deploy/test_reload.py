@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLIENTS = 100
-SECONDS = 4
+SECONDS = 8
 SCRIPT = [sys.executable, str(ROOT / "deploy" / "end_old_sessions.py")]
 
 

@@ -17,8 +17,6 @@ def test_a_pace_allows_its_burst_and_then_its_rate() -> None:
     assert pace.wait(100.0) == pytest.approx(0.1)
     assert not pace.take(100.05)
     assert pace.take(100.11)
-    assert not pace.rested(100.2)
-    assert pace.rested(101.0)
 
 
 @given(st.lists(st.floats(0, 0.5), max_size=200), st.floats(0.5, 50), st.integers(1, 20))
@@ -145,10 +143,10 @@ def test_one_handshake_at_a_time_is_the_least_burst() -> None:
 
 
 def test_a_bucket_is_full_again_at_the_moment_its_last_event_is_paid_for() -> None:
-    pace = Pace(rate=1, burst=2)
-    pace.take(5.0)
-    assert not pace.rested(5.5)
-    assert pace.rested(6.0)
+    for now, allowed in ((5.5, 1), (6.0, 2)):
+        pace = Pace(rate=2, burst=2)
+        assert [pace.take(5.0) for _ in range(3)] == [True, True, False]
+        assert [pace.take(now) for _ in range(3)] == [True] * allowed + [False] * (3 - allowed)
 
 
 def test_without_trusted_proxies_no_header_is_believed() -> None:
