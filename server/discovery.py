@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv6Address, ip_address
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import structlog
 
@@ -31,6 +31,9 @@ _TEXT: Final = "text/plain; charset=utf-8"
 _EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - is compared with
 _SECONDS: Final = 10
 """How long a client may take for its request."""
+
+_MOST_REQUESTS: Final = 32
+"""Requests at once, each of which has a thread and a descriptor."""
 
 log = structlog.get_logger()
 
@@ -68,13 +71,14 @@ class Discovery:
             timeout = _SECONDS
 
             def do_GET(self) -> None:
-                if self.path == "/targets":
+                path = self.path.partition("?")[0]
+                if path == "/targets":
                     asked_at = str(self.connection.getsockname()[0])
                     self._answer(HTTPStatus.OK, "application/json", _targets(addresses, asked_at))
-                elif self.path == "/metrics":
+                elif path == "/metrics":
                     page = render(self.headers.get("Accept", ""), "")
                     self._answer(HTTPStatus.OK, page.content_type, page.body)
-                elif self.path == "/health":
+                elif path == "/health":
                     missing = sum(not worker.is_ready for worker in workers)
                     if missing:
                         self._answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{missing} workers missing".encode())
@@ -83,12 +87,15 @@ class Discovery:
                 else:
                     self._answer(HTTPStatus.NOT_FOUND, _TEXT, b"")
 
+            do_HEAD = do_GET  # noqa: N815 - the name that the library looks for
+
             def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 """Log nothing: it is asked each second."""
@@ -119,12 +126,27 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, bound: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(bound.getsockname()[:2], handler, bind_and_activate=False)
+        self._free = threading.BoundedSemaphore(_MOST_REQUESTS)
         self.socket.close()
         self.socket = bound
         with ExitStack() as stack:
             stack.callback(bound.close)
             self.server_activate()
             stack.pop_all()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, of which there is a limited number; one more client is cut off."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and leave the place to another."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, _request: object, _address: object) -> None:
         """Log what went wrong with a request, unless the client has just gone."""
