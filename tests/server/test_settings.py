@@ -73,7 +73,7 @@ def complaint(flags: list[str], environment: dict[str, str], capsys: pytest.Capt
     with pytest.raises(SystemExit) as ended:
         parse(flags, environment)
     assert ended.value.code == 2
-    return capsys.readouterr().err.splitlines()[-1].removeprefix("python -m server: error: ")
+    return capsys.readouterr().err.splitlines()[-1].partition(": error: ")[2]
 
 
 @pytest.mark.parametrize(
