@@ -66,12 +66,12 @@ class Settings:
     )
     chat_rate: float = _setting(
         5.0,
-        values.seconds,
+        values.rate,
         "messages of type chat, to everyone, a second from one client, twice as many at once; 0: any number",
     )
     chat_rate_total: float = _setting(
         50.0,
-        values.seconds,
+        values.rate,
         "messages of type chat, to everyone, a second from all clients, twice as many at once; 0: any number",
     )
     allowed_origin: tuple[str, ...] = _setting(

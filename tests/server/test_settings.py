@@ -82,6 +82,12 @@ def complaint(flags: list[str], environment: dict[str, str], capsys: pytest.Capt
         (["--port", "http"], {}, "--port: 'http' is not a port (0 to 65535)"),
         (["--port", "1"], {"STAMPEDE_METRICS_PORT": "x"}, "STAMPEDE_METRICS_PORT: 'x' is not a port (0 to 65535)"),
         (["--message-rate", "fast"], {}, "--message-rate: 'fast' is not a rate (a number of 0 or more)"),
+        (["--chat-rate", "often"], {}, "--chat-rate: 'often' is not a rate (a number of 0 or more)"),
+        (
+            [],
+            {"STAMPEDE_CHAT_RATE_TOTAL": "-1"},
+            "STAMPEDE_CHAT_RATE_TOTAL: '-1' is not a rate (a number of 0 or more)",
+        ),
         ([], {"STAMPEDE_HANDSHAKE_RATE": "-1"}, "STAMPEDE_HANDSHAKE_RATE: '-1' is not a rate (a number of 0 or more)"),
         (["--slow-timeout", "x"], {}, "--slow-timeout: 'x' is not a number of seconds (0 or more)"),
         (["--max-uploads", "1.5"], {}, "--max-uploads: '1.5' is not a whole number of 0 or more"),
