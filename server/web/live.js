@@ -17,7 +17,7 @@ const SILENCE_MS = 8_000; // the server reports once a second: without a report 
 /** Listen to the server's load; events are `load`, with its report as detail, and `lost`, with a reason if one is known. */
 export class LoadFeed extends EventTarget {
   #failures = 0;
-  #wasOpen = false; // the last connection
+  #wasOpen = false; // ever
   #socket = null;
   #heardAt = 0; // or tried at
   #retry;
@@ -36,7 +36,6 @@ export class LoadFeed extends EventTarget {
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
     this.#socket = socket;
-    this.#wasOpen = false;
     this.#heardAt = performance.now();
   }
 
