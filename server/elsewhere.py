@@ -23,6 +23,8 @@ BEAT_SECONDS: Final = 1.0
 BEATS_MISSED: Final = 3
 """After so many beats without a word a node is forgotten."""
 
+_SILENT_SECONDS: Final = BEATS_MISSED * BEAT_SECONDS
+
 
 @dataclass(slots=True)
 class _Node:
@@ -138,8 +140,7 @@ class Elsewhere:
             for node in self._nodes.values():
                 node.heard_at = now
         self._checked_at = now
-        patience = BEATS_MISSED * BEAT_SECONDS
-        silent = [id_ for id_, node in self._nodes.items() if now - node.heard_at >= patience]
+        silent = [id_ for id_, node in self._nodes.items() if now - node.heard_at >= _SILENT_SECONDS]
         return {id_: self.forget(id_) for id_ in silent}
 
     def _heard(self, id_: str, now: float) -> _Node:

@@ -8,10 +8,14 @@ attribute, and ten thousand idle ones cost a few slots a second. Each starts at 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from server.stats import ServerStats
+
+
+STALL_SECONDS: Final = 1.0
+"""A loop that did not turn the wheel for longer was stalled; several steps of the wheel, whatever its resolution."""
 
 
 class Beating(Protocol):
@@ -67,7 +71,7 @@ class HeartbeatWheel:
         """
         target = int((now - self._start) / self.resolution)
         behind = target - self._tick
-        stalled = behind * self.resolution > max(1.0, 4 * self.resolution)
+        stalled = behind * self.resolution > STALL_SECONDS
         first = self._tick + 1
         self._tick = target
         due: list[Beating] = []
@@ -97,8 +101,8 @@ class HeartbeatWheel:
 
     def _place(self, beating: Beating) -> None:
         due = min(beating.ping_due, beating.heard_at + self._timeout)
-        if math.isinf(due):
-            due = self._start + (self._tick + len(self._slots) - 1) * self.resolution
-        tick = max(math.ceil((due - self._start) / self.resolution), self._tick + 1)
-        beating.beat_slot = min(tick, self._tick + len(self._slots) - 1) % len(self._slots)
+        tick = last = self._tick + len(self._slots) - 1
+        if math.isfinite(due):
+            tick = min(max(math.ceil((due - self._start) / self.resolution), self._tick + 1), last)
+        beating.beat_slot = tick % len(self._slots)
         self._slots[beating.beat_slot].add(beating)

@@ -134,3 +134,147 @@ def test_an_oversize_frame_is_condemned_by_its_header_alone() -> None:
     splitter = FrameSplitter(masked=False, max_size=MAX_SIZE)
     [item] = splitter.split(text_frame(b"z" * (MAX_SIZE + 1))[:4])
     assert isinstance(item, WholeFrame)
+
+
+KEY = b"\x01\x02\x03\x04"
+
+
+def masked(opcode: Opcode, payload: bytes, *, fin: bool = True) -> bytes:
+    return Frame(opcode, payload, fin).serialize(mask=True)
+
+
+def is_condemned(splitter: FrameSplitter) -> bool:
+    """Tell whether the splitter hands every byte over as it comes."""
+    items = splitter.split(b"?")
+    return items == [b"?"] and isinstance(items[0], WholeFrame) and splitter.split(b"") == []
+
+
+def test_a_splitter_is_idle_between_messages_alone() -> None:
+    splitter = FrameSplitter(masked=True, max_size=MAX_SIZE)
+    text = masked_text_frame(b"text", KEY)
+    story = [
+        (b"", True),
+        (text, True),
+        (text[:5], False),
+        (text[5:], True),
+        (masked(Opcode.TEXT, b"te", fin=False), False),
+        (masked(Opcode.PING, b""), False),
+        (masked(Opcode.CONT, b"x", fin=False), False),
+        (masked(Opcode.CONT, b"t"), True),
+        (masked(Opcode.BINARY, b"whole"), True),
+        (b"\x83\x80", False),
+        (b"", False),
+    ]
+    idle = []
+    for chunk, _ in story:
+        splitter.split(chunk)
+        idle.append(splitter.idle)
+    assert idle == [expected for _, expected in story]
+
+
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_fragments_of_a_message_are_added_up_to_its_largest_size(opcode: Opcode, more: int) -> None:
+    splitter = FrameSplitter(masked=True, max_size=MAX_SIZE)
+    head = [
+        masked(opcode, b"x" * 100, fin=False),
+        masked(Opcode.PING, b"y" * 125),  # counts for nothing
+        masked(Opcode.CONT, b"x" * 80, fin=False),
+        masked(opcode, b"x" * 90, fin=False),  # out of place: the protocol will say so
+        masked(Opcode.CONT, b"x" * 70, fin=False),
+    ]
+    last = masked(Opcode.CONT, b"x" * (50 + more))
+    items = splitter.split(b"".join(head))
+    assert items == head
+    assert all(isinstance(item, WholeFrame) for item in items)
+    assert splitter.split(last) == [last]
+    if more:
+        assert is_condemned(splitter)
+    else:
+        whole = b"z" * MAX_SIZE
+        assert splitter.split(masked_text_frame(whole, KEY)) == [whole], "the next message has all of the size"
+
+
+def test_a_continuation_of_nothing_begins_no_message() -> None:
+    splitter = FrameSplitter(masked=True, max_size=MAX_SIZE)
+    for stray in (masked(Opcode.CONT, b"x" * 200, fin=False), masked(Opcode.CONT, b"x"), masked(Opcode.PONG, b"y")):
+        assert splitter.split(stray) == [stray]
+        assert splitter.idle
+    whole = b"z" * MAX_SIZE
+    assert splitter.split(masked_text_frame(whole, KEY)) == [whole]
+
+
+def test_a_text_within_a_fragmented_message_is_left_to_the_protocol() -> None:
+    splitter = FrameSplitter(masked=True, max_size=MAX_SIZE)
+    splitter.split(masked(Opcode.TEXT, b"a", fin=False))
+    text = masked(Opcode.TEXT, b"b")
+    [item] = splitter.split(text)
+    assert item == text
+    assert isinstance(item, WholeFrame)
+
+
+@pytest.mark.parametrize("is_server", [True, False])
+@pytest.mark.parametrize("size", [0, 1, 124, 125, 126, 127, 300])
+def test_a_text_comes_out_as_its_payload_however_it_is_cut(size: int, *, is_server: bool) -> None:
+    payload = bytes(65 + number % 26 for number in range(size))
+    frame = masked_text_frame(payload, KEY) if is_server else text_frame(payload)
+    stream = 3 * frame
+    for cut in range(1, len(stream)):
+        splitter = FrameSplitter(masked=is_server, max_size=MAX_SIZE)
+        items = splitter.split(stream[:cut]) + splitter.split(stream[cut:])
+        assert items == [payload] * 3
+        assert not any(isinstance(item, WholeFrame) for item in items)
+        assert splitter.idle
+
+
+@pytest.mark.parametrize("max_size", [124, 125, 126])
+def test_the_largest_size_holds_for_a_frame_that_comes_alone_too(max_size: int) -> None:
+    for size in (max_size, max_size + 1):
+        splitter = FrameSplitter(masked=True, max_size=max_size)
+        frame = masked_text_frame(b"x" * size, KEY)
+        [item] = splitter.split(frame)
+        assert isinstance(item, WholeFrame) is (size > max_size)
+        assert is_condemned(splitter) is (size > max_size)
+
+
+def test_an_incomplete_frame_is_kept_until_it_is_whole() -> None:
+    splitter = FrameSplitter(masked=True, max_size=1 << 20)
+    payload = b"x" * 70_000
+    frame = masked_text_frame(payload, KEY)
+    pieces = [frame[:1], frame[1:2], frame[2:9], frame[9:10], frame[10:13], frame[13:14], frame[14:-1]]
+    assert [splitter.split(piece) for piece in pieces] == [[]] * len(pieces)
+    assert splitter.split(frame[-1:] + frame[:3]) == [payload]
+    assert splitter.split(frame[3:]) == [payload]
+    assert splitter.idle
+
+
+def test_a_call_returns_no_more_than_it_may_and_the_next_goes_on() -> None:
+    splitter = FrameSplitter(masked=True, max_size=MAX_SIZE, most=2)
+    texts = [b"%d" % number for number in range(5)]
+    stream = b"".join(masked_text_frame(text, KEY) for text in texts)
+    portions = [splitter.split(stream), splitter.split(b""), splitter.split(b""), splitter.split(b"")]
+    assert portions == [texts[:2], texts[2:4], texts[4:], []]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x83\x80",
+        b"\x87\x80",
+        b"\x8b\x80",
+        b"\x8f\x80",
+        b"\x03\x80",
+        b"\x81\x00",
+        b"\x81\x7f",
+        b"\x80\x05",
+        b"\x88\x00",
+    ],
+)
+def test_a_header_that_cannot_be_right_condemns_what_follows(head: bytes) -> None:
+    splitter = FrameSplitter(masked=True, max_size=MAX_SIZE)
+    before = masked_text_frame(b"good", KEY)
+    items = splitter.split(before + head + b"rest")
+    assert items == [b"good", head + b"rest"]
+    assert [isinstance(item, WholeFrame) for item in items] == [False, True]
+    assert splitter.split(before) == [before], "not even a good frame is read any more"
+    assert is_condemned(splitter)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.heartbeat import HeartbeatWheel
+from server.heartbeat import STALL_SECONDS, HeartbeatWheel
 from server.stats import ServerStats
 
 
@@ -134,3 +134,97 @@ def test_a_client_whose_ping_fails_takes_no_other_out_of_the_wheel() -> None:
         with contextlib.suppress(RuntimeError):
             wheel.advance(step * wheel.resolution)
     assert [len(client.pings) >= 9 for client in clients] == [True] * 3
+
+
+class Watched(Beating):
+    """Counts how often the time of its last byte is read: twice whenever the wheel looks at it, once before."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        super().__init__()
+
+    @property
+    def heard_at(self) -> float:
+        self.reads += 1
+        return self._heard_at
+
+    @heard_at.setter
+    def heard_at(self, now: float) -> None:
+        self._heard_at = now
+
+
+@pytest.mark.parametrize(
+    ("interval", "timeout", "resolution"),
+    [(30, 35, 0.25), (2.5, 35, 0.125), (30, 2.5, 0.125), (0, 2.5, 0.125), (2.5, 0, 0.125), (0, 0, 0.25)],
+)
+def test_the_wheel_turns_in_a_twentieth_of_the_shortest_time_or_a_quarter_of_a_second(
+    interval: float, timeout: float, resolution: float
+) -> None:
+    assert HeartbeatWheel(interval, timeout, 0.0, ServerStats()).resolution == resolution
+
+
+def test_pings_come_at_the_phase_of_each_client_and_then_each_interval() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(5.0, 0.0, 100.0, stats)
+    phases = [0.0, 0.5, 1.0]
+    clients = [Beating() for _ in phases]
+    for client, phase in zip(clients, phases, strict=True):
+        wheel.add(client, 100.0, phase)
+    run(wheel, 100.0, 10.5, {})
+    assert [client.pings for client in clients] == [[100.25, 105.25, 110.25], [102.5, 107.5], [105.0, 110.0]]
+    assert stats.heartbeat_pings == 7
+
+
+@pytest.mark.parametrize("interval", [0.0, 5.0, 500.0])
+def test_the_silent_are_expired_the_moment_their_timeout_is_over(interval: float) -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(interval, 7.5, 100.0, stats)
+    silent, late = Beating(), Beating()
+    wheel.add(silent, 100.0, phase=0.0)
+    wheel.add(late, 100.0, phase=0.0)
+    late.heard_at = 101.25
+    run(wheel, 100.0, 7.25, {})
+    assert (silent.expired, late.expired) == (False, False)
+    wheel.advance(107.5)
+    assert (silent.expired, late.expired, stats.heartbeat_kills) == (True, False, 1)
+    run(wheel, 107.5, 1.25, {})
+    assert (late.expired, stats.heartbeat_kills) == (True, 2)
+
+
+@pytest.mark.parametrize(("gap", "is_stall"), [(STALL_SECONDS, False), (STALL_SECONDS + 0.25, True)])
+def test_only_a_pause_above_the_stall_time_grants_the_silent_another_round(gap: float, *, is_stall: bool) -> None:
+    wheel = HeartbeatWheel(0.0, 35.0, 0.0, ServerStats())
+    silent = Beating()
+    wheel.add(silent, 0.0, 0.0)
+    run(wheel, 0.0, 35.0 - gap, {})
+    wheel.advance(35.0)
+    assert silent.expired is not is_stall
+    wheel.advance(35.25)
+    assert silent.expired
+
+
+def test_a_client_is_looked_at_only_when_something_may_be_due() -> None:
+    wheel = HeartbeatWheel(5.0, 0.0, 100.0, ServerStats())
+    client = Watched()
+    wheel.add(client, 100.0, phase=1.0)
+    run(wheel, 100.0, 50.0, {})
+    assert (len(client.pings), client.reads) == (10, 2 * 10 + 1)
+
+
+def test_a_client_that_has_nothing_due_is_looked_at_once_a_turn_of_the_wheel() -> None:
+    wheel = HeartbeatWheel(0.0, 0.0, 100.0, ServerStats())
+    client = Watched()
+    wheel.add(client, 100.0, phase=0.0)
+    run(wheel, 100.0, 50.0, {})
+    assert client.reads == 2 * 100 + 1, "its wheel has three slots: one is now, and it sits in the last of the others"
+
+
+def test_a_client_that_talks_is_looked_at_once_a_timeout() -> None:
+    wheel = HeartbeatWheel(0.0, 10.0, 100.0, ServerStats())
+    client = Watched()
+    wheel.add(client, 100.0, phase=0.0)
+    before = client.reads
+    for step in range(1, 1 + round(100.0 / wheel.resolution)):
+        client.heard_at = now = 100.0 + step * wheel.resolution
+        wheel.advance(now)
+    assert (client.expired, client.reads - before) == (False, 2 * 10)

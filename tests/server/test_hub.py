@@ -2,98 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from typing import TYPE_CHECKING, Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server import messages as wire
-from server.errors import ErrorCode, RequestError
-from server.frames import FrameSplitter
-from server.hub import CHAT_BURST_SECONDS, Client, Hub
-from server.relay import Alone
-from server.room import CLOSED, DIRECT_MEMBERS, SLOW
-from server.stats import ServerStats
-from server.tick import Tick
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-class Peer:
-    """A transport that takes everything, until it is told not to."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.writes = 0
-        self.trouble = ""
-
-    def write(self, data: bytes) -> str:
-        self.writes += 1
-        if not self.trouble:
-            self.written += data
-        return self.trouble
-
-    def push(self, data: bytes) -> str:
-        if self.trouble == CLOSED:
-            return CLOSED
-        self.written += data
-        return ""
-
-
-class Subscribing(Alone):
-    """The relay of a node whose subscriptions take effect when a test says so."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Callable[[], None]] = []
-
-    def once_heard(self, room: str, callback: Callable[[], None]) -> None:
-        self.waiting.append(callback)
-
-    def confirm(self) -> None:
-        """Confirm the oldest subscription."""
-        self.waiting.pop(0)()
-
-
-class World:
-    """A hub, its clients, and the end of a tick when one says so."""
-
-    def __init__(self, clients: int, presence_threshold: int = 0, **limits: float) -> None:
-        self.stats = ServerStats()
-        self.callbacks: deque[Callable[[], None]] = deque()
-        self.later: list[Callable[[], None]] = []
-        self.hub = Hub(
-            self.stats,
-            tick=Tick(self.callbacks.append, lambda: 1.0),
-            clock=lambda: 1.0,
-            wall_ms=lambda: 1_700_000_000_000,
-            call_later=lambda _seconds, callback: self.later.append(callback),
-            presence_threshold=presence_threshold,
-            **limits,
-        )
-        self.peers = [Peer() for _ in range(clients)]
-        self.clients = [Client(str(i), peer) for i, peer in enumerate(self.peers)]
-        for client in self.clients:
-            self.hub.connect(client, wire.Connected("c", 30.0, 1, 1))
-
-    def do(self, index: int, message: wire.HubMessage, at: float = 0.5) -> None:
-        self.hub.handle(self.clients[index], message, at)
-
-    def refusal(self, index: int, message: wire.HubMessage, at: float = 0.5) -> tuple[ErrorCode, str | None]:
-        with pytest.raises(RequestError) as caught:
-            self.do(index, message, at)
-        return caught.value.error, caught.value.about
-
-    def end_tick(self) -> None:
-        while self.callbacks:
-            self.callbacks.popleft()()
-
-    def seen(self, index: int) -> list[dict[str, Any]]:
-        splitter = FrameSplitter(masked=False, max_size=1 << 20)
-        return [json.loads(item) for item in splitter.split(bytes(self.peers[index].written))]
+from server.errors import ErrorCode
+from server.hub import CHAT_BURST_SECONDS
+from server.room import DIRECT_MEMBERS, SLOW
+from tests.server.hub_world import Subscribing, World
 
 
 def test_all_rooms_of_a_tick_are_flushed_from_one_callback() -> None:

@@ -156,3 +156,39 @@ def test_without_trusted_proxies_no_header_is_believed() -> None:
 def test_a_peer_that_is_no_address_is_counted_by_its_name() -> None:
     assert accountable_address("unix:", ["198.51.100.9"], PROXIES) == "unix:"
     assert accountable_address("unix:path:socket", [], ()) == "unix:path:socket"
+
+
+def test_a_burst_is_allowed_to_its_last_event_and_the_next_when_it_is_due() -> None:
+    pace = Pace(rate=4, burst=3)  # exact in binary
+    assert [pace.take(10.0) for _ in range(4)] == [True, True, True, False]
+    assert [pace.take(10.125), pace.take(10.25), pace.take(10.25)] == [False, True, False]
+    assert pace.wait(10.25) == 0.25
+
+
+def test_a_burst_below_one_still_allows_one_event_at_a_time() -> None:
+    pace = Pace(rate=0.25, burst=0.5)
+    assert [pace.take(now) for now in (0.0, 3.75, 4.0, 4.0)] == [True, False, True, False]
+
+
+def test_a_pace_of_zero_owes_nothing_whatever_was_charged() -> None:
+    pace = Pace(0, 0)
+    pace.charge(1.0, 1000)
+    assert pace.wait(1.0) == 0
+    assert pace.take(1.0)
+
+
+def test_who_is_refused_takes_no_place_and_no_turn() -> None:
+    admission = Admission(most=3, most_per_address=2, handshakes=3)
+    assert [admission.admit(address, 5.0) for address in "aaaab"] == [None, None, CROWDED, CROWDED, None]
+    assert admission.admit("c", 50.0) is FULL
+    admission.release("a")
+    assert admission.admit("c", 50.0) is None
+    admission.draining = True
+    admission.release("c")
+    assert admission.admit("c", 50.0) is DRAINING
+    admission.draining = False
+    assert admission.admit("c", 50.0) is None
+
+
+def test_entries_of_a_header_may_have_blanks_around_them() -> None:
+    assert accountable_address("10.0.0.1", [" 203.0.113.5 ,  198.51.100.9  ", "\t10.0.0.2 "], PROXIES) == "198.51.100.9"

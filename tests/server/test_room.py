@@ -2,79 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.room import CLOSED, DIRECT_MEMBERS, SLICE_MEMBERS, SLOW, Room
-from server.stats import ServerStats
-from server.tick import Tick
+from server.room import CLOSED, DIRECT_MEMBERS, SLICE_MEMBERS, SLOW
+from tests.server.room_world import KIND, LARGE, Member, make_room, slow_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-KIND = "chatMessage"
-
-
-class Member:
-    def __init__(self) -> None:
-        self.writes: list[bytes] = []
-        self.trouble = ""
-        self.takes_push = True
-        self.lost = False
-
-    def write(self, data: bytes) -> str:
-        if not self.trouble:
-            self.writes.append(data)
-        elif self.trouble == CLOSED:
-            self.lost = True
-        return self.trouble
-
-    def push(self, data: bytes) -> str:
-        assert self.trouble == SLOW
-        if not self.takes_push:
-            return SLOW
-        self.writes.append(data)
-        return ""
-
-
-class EndedByHand(Tick):
-    """A tick that ends when one says so."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda _callback: None, lambda: 0.0)
-        self.callbacks: deque[Callable[[], None]] = deque()
-
-    def at_end(self, callback: Callable[[], None]) -> None:
-        self.callbacks.append(callback)
-
-    def end(self) -> None:
-        while self.callbacks:
-            self.callbacks.popleft()()
-
-
-class Rising(dict[Any, int]):
-    """Counters that may only rise, as Prometheus expects of them: whenever they are read."""
-
-    def __setitem__(self, key: Any, value: int) -> None:
-        assert value >= self[key], f"the counter of {key} fell from {self[key]} to {value}"
-        super().__setitem__(key, value)
-
-
-def make_room(
-    members: int, clock: Callable[[], float] = lambda: 1.0
-) -> tuple[Room, list[Member], EndedByHand, ServerStats]:
-    tick, stats = EndedByHand(), ServerStats()
-    stats.messages_delivered = Rising(stats.messages_delivered)
-    stats.messages_dropped = Rising(stats.messages_dropped)
-    room = Room("r", "r", stats, tick, clock)
-    everyone = [Member() for _ in range(members)]
-    for member in everyone:
-        room.add(member)
-    return room, everyone, tick, stats
 
 
 @pytest.mark.parametrize("members", [1, DIRECT_MEMBERS])
@@ -193,21 +131,6 @@ def test_a_member_that_is_behind_gets_whole_messages_without_what_is_ephemeral(m
     assert stats.messages_dropped["userTyping", "slow"] == stats.messages_dropped["userJoined", "slow"] == 1
     assert stats.messages_delivered["userTyping"] == members - 2
     assert stats.messages_delivered["userJoined"] == members - 1
-
-
-LARGE = SLICE_MEMBERS + 100
-
-
-def slow_clock() -> Callable[[], float]:
-    """Return a clock that moves on by a slice's time whenever it is read."""
-    now = 0.0
-
-    def read() -> float:
-        nonlocal now
-        now += 0.01
-        return now
-
-    return read
 
 
 def test_a_large_room_is_flushed_in_slices_with_turns_for_others_between() -> None:

@@ -37,9 +37,11 @@ class Loop:
 
     def __init__(self) -> None:
         self.timers: list[Timer] = []
+        self.delays: list[float] = []  # of those timers, in seconds
         self.soon: list[Callable[[], None]] = []
 
-    def call_later(self, _seconds: float, callback: Callable[[], None]) -> Timer:
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        self.delays.append(seconds)
         self.timers.append(Timer(callback))
         return self.timers[-1]
 
@@ -93,27 +95,32 @@ class Peer(Sending):
     """The sending half alone; notes why it was closed."""
 
     reasons: list[CloseReason]
+    texts: list[str]
 
     def close(self, reason: CloseReason, text: str = "") -> None:
         self.reasons.append(reason)
+        self.texts.append(text)
         self._open = self._writable = False
 
 
 class World:
-    def __init__(self) -> None:
-        self.stats = ServerStats()
-        self.loop = Loop()
+    """One peer, or another beside it that shares its counters and its loop."""
+
+    def __init__(self, slow_timeout: float = SLOW_SECONDS, hard_limit: int = HARD, beside: World | None = None) -> None:
+        self.stats: ServerStats = beside.stats if beside else ServerStats()
+        self.loop: Loop = beside.loop if beside else Loop()
         self.transport = Transport()
-        settings = SimpleNamespace(slow_timeout=SLOW_SECONDS, buffer_hard_limit=HARD)
+        settings = SimpleNamespace(slow_timeout=slow_timeout, buffer_hard_limit=hard_limit)
         gate: Any = SimpleNamespace(services=SimpleNamespace(stats=self.stats, settings=settings), loop=self.loop)
         self.peer = Peer(cast("Gate", gate), cast("asyncio.Transport", self.transport))
-        self.peer.reasons = []
+        self.peer.reasons, self.peer.texts = [], []
         self.transport.protocol = self.peer
 
     def fall_behind(self) -> None:
+        before = self.stats.slow_consumers
         assert self.peer.write(b"x" * (SOFT + 1)) == ""
         assert self.peer.write(b"late") == SLOW
-        assert self.stats.slow_consumers == 1
+        assert self.stats.slow_consumers == before + 1
 
 
 @pytest.fixture
@@ -186,3 +193,109 @@ def test_a_transport_that_is_closing_takes_nothing(world: World) -> None:
     world.transport.closing = True
     assert world.peer.write(b"x") == world.peer.push(b"x") == CLOSED
     assert (world.transport.written, world.stats.sent_bytes) == (b"", 0)
+
+
+def test_peers_that_are_behind_are_counted_one_by_one(world: World) -> None:
+    other = World(beside=world)
+    world.fall_behind()
+    other.fall_behind()
+    assert world.loop.delays == [SLOW_SECONDS, SLOW_SECONDS]
+    other.peer.pause_writing()  # it is behind already
+    assert (world.stats.slow_consumers, len(world.loop.timers)) == (2, 2)
+    world.transport.drain()
+    assert world.stats.slow_consumers == 1
+    world.fall_behind()
+    world.loop.let_timers_fire()
+    assert world.stats.slow_consumer_kills == 2
+    assert world.peer.texts == other.peer.texts == ["too slow"]
+
+
+def test_without_a_slow_timeout_a_peer_may_stay_behind() -> None:
+    patient = World(slow_timeout=0)
+    patient.fall_behind()
+    assert patient.loop.timers == []
+    patient.transport.drain()
+    assert patient.stats.slow_consumers == 0
+    assert patient.peer.write(b"on time") == ""
+
+
+def test_without_a_hard_limit_anything_may_wait() -> None:
+    world = World(hard_limit=0)
+    world.fall_behind()
+    assert world.peer.push(b"y" * 10 * HARD) == ""
+    assert world.loop.soon == []
+
+
+def test_the_hard_limit_counts_all_that_is_unsent(world: World) -> None:
+    world.fall_behind()
+    for _ in range(2):
+        assert world.peer.push(b"y" * 400) == ""
+    assert world.peer.push(b"y" * (HARD - SOFT - 1 - 800)) == ""
+    assert world.peer.push(b"z") == SLOW
+
+
+def test_a_peer_that_is_to_be_given_up_is_written_nothing_more(world: World) -> None:
+    assert world.peer.push(b"y" * (HARD + 1)) == SLOW
+    assert world.peer.write(b"z") == SLOW
+    assert world.transport.written == b""
+
+
+def test_a_peer_is_given_up_once(world: World) -> None:
+    world.fall_behind()
+    for _ in range(2):
+        assert world.peer.push(b"y" * HARD) == SLOW
+    world.loop.run_soon()
+    world.loop.let_timers_fire()
+    assert (world.peer.reasons, world.stats.slow_consumer_kills) == ([CloseReason.SLOW_CONSUMER], 1)
+
+
+def test_a_peer_that_was_closed_is_not_counted_as_slow(world: World) -> None:
+    world.peer.close(CloseReason.DRAIN)
+    world.peer.pause_writing()
+    assert (world.stats.slow_consumers, world.loop.timers) == (0, [])
+    world.peer.resume_writing()
+    assert world.peer.write(b"x") == CLOSED
+
+
+def test_what_waits_for_a_closed_peer_is_still_handed_over_but_not_to_a_closing_transport(world: World) -> None:
+    world.fall_behind()
+    world.peer.push(b"<1>")
+    world.transport.closing = True
+    world.peer.resume_writing()
+    assert not world.transport.written.endswith(b"<1>")
+    world.transport.closing = False
+    world.peer.close(CloseReason.DRAIN)
+    world.peer.resume_writing()
+    assert world.transport.written.endswith(b"<1>")
+    assert world.peer.write(b"x") == CLOSED
+
+
+def test_a_peer_that_falls_behind_again_waits_again(world: World) -> None:
+    for frame in (b"<1>", b"<2>"):
+        world.fall_behind()
+        assert world.peer.push(frame) == ""
+        world.transport.drain()
+        assert world.transport.written.endswith(frame)
+
+
+def test_all_bytes_are_counted_however_they_go_out(world: World) -> None:
+    other = World(beside=world)
+    world.peer.write(b"1")
+    world.peer.write(b"22")
+    world.fall_behind()
+    world.peer.push(b"333")
+    world.peer.push(b"4444")
+    assert other.peer.write(b"55555") == ""
+    assert world.peer._bytes_out == 10 + SOFT + 1
+    assert other.peer._bytes_out == 5
+    assert world.stats.sent_bytes == 15 + SOFT + 1
+
+
+def test_a_ping_is_timed_only_when_it_was_sent(world: World) -> None:
+    assert world.peer._ping_sent_at == 0.0, "no pong is waited for"
+    world.peer.ping(5.0)
+    assert world.transport.written == b"\x89\x08stampede"
+    assert world.peer._ping_sent_at == 5.0
+    world.fall_behind()
+    world.peer.ping(6.0)
+    assert world.peer._ping_sent_at == 5.0

@@ -133,3 +133,63 @@ def test_one_that_fails_takes_no_other_with_it(loop: Loop) -> None:
             loop.iterate()
     loop.iterate()
     assert loop.done == ["other", "deferred"]
+
+
+def test_what_is_read_at_the_deadline_is_deferred(loop: Loop) -> None:
+    loop.tick.at_end(partial(loop.note, "flush"))
+    deadline = loop.now + BUDGET_SECONDS
+    assert [loop.tick.is_over(deadline - 0.001), loop.tick.is_over(deadline)] == [False, True]
+
+
+def test_an_end_stops_at_its_deadline(loop: Loop) -> None:
+    for name in "ab":
+        loop.tick.at_end(partial(loop.note, name, END_SECONDS))
+    loop.iterate()
+    assert loop.done == ["a"]
+    loop.iterate()
+    assert loop.done == ["a", "b"]
+
+
+def test_work_stops_at_its_deadline_and_the_flushes_after_it_have_a_budget(loop: Loop) -> None:
+    def work(name: str) -> None:
+        loop.note(name, BUDGET_SECONDS)
+        for part in "123":
+            loop.tick.at_end(partial(loop.note, name + part, 0.4 * BUDGET_SECONDS))
+
+    for name in "ab":
+        loop.tick.defer(partial(work, name))
+    loop.iterate()
+    assert loop.done == ["a", "a1", "a2", "a3"]
+    loop.iterate()
+    assert loop.done == ["a", "a1", "a2", "a3", "b", "b1", "b2", "b3"]
+    assert not loop.asked
+
+
+def test_deferred_work_alone_asks_for_an_end(loop: Loop) -> None:
+    loop.tick.defer(partial(loop.note, "work"))
+    loop.tick.defer(partial(loop.note, "more"))
+    assert len(loop.asked) == 1
+    loop.iterate()
+    assert (loop.done, len(loop.asked)) == (["work", "more"], 0)
+
+
+def test_flushes_that_are_left_ask_for_the_next_end_without_deferred_work(loop: Loop) -> None:
+    for name in "abc":
+        loop.tick.at_end(partial(loop.note, name, 2 * END_SECONDS))
+    for done in ("a", "ab", "abc"):
+        assert len(loop.asked) == 1
+        loop.iterate()
+        assert "".join(loop.done) == done
+    assert not loop.asked
+
+
+def test_after_an_end_the_next_reads_have_a_whole_budget(loop: Loop) -> None:
+    loop.tick.at_end(partial(loop.note, "flush"))
+    loop.now += 10 * BUDGET_SECONDS
+    loop.iterate()
+    ended = loop.now
+    assert not loop.tick.is_over(ended + 0.9 * BUDGET_SECONDS)
+    assert not loop.asked, "not timed until a budget has gone by"
+    assert not loop.tick.is_over(ended + BUDGET_SECONDS)
+    assert len(loop.asked) == 1
+    assert not loop.tick.is_crowded
