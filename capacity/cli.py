@@ -21,11 +21,12 @@ from capacity.invocation import as_started
 from capacity.resume import check_same, continued, earlier_report, measured_before, without_resume
 from capacity.run import CapacityRun
 from capacity.scaling import point_of, scaling_of
-from capacity.secrets import scrubbed, without_secret_arguments, without_secrets
+from capacity.secrets import scrubbed, without_secret_arguments
 from capacity.settings import read_settings
 from capacity.settings_table import settings_table
 from capacity.stops import Stops
 from capacity.words import count
+from server.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,7 +106,7 @@ def _several(console: Console, settings: Settings, arguments: Sequence[str], sto
 
 def _complain(error: CapacityError) -> None:
     # Once more here: what a process of ours wrote last may name a URL, too.
-    print(f"capacity: {without_secrets(str(error))}", file=sys.stderr)
+    print(f"capacity: {redact(str(error))}", file=sys.stderr)
 
 
 def _report_folder(name: str) -> Path:

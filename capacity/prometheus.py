@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from capacity.errors import RunError
-from capacity.secrets import without_secrets
 from capacity.web import HttpError, ask
+from server.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,7 +124,7 @@ class Prometheus:
             answer = msgspec.json.decode(body, type=_Answer)
             series = answer.data.series() if answer.data else []
         except (HttpError, msgspec.MsgspecError) as error:
-            raise PrometheusError(f"no Prometheus at {without_secrets(self._url)}: {error}") from None
+            raise PrometheusError(f"no Prometheus at {redact(self._url)}: {error}") from None
         if answer.status != "success":
             raise PrometheusError(f"Prometheus refuses {expression!r}: {answer.error}")
         return series

@@ -23,7 +23,6 @@ from capacity.promise import Span
 from capacity.record import Report, StepRecord
 from capacity.scrapes import check_prometheus, skew_note
 from capacity.search import Ending, Finished, Plan, next_move
-from capacity.secrets import without_secrets
 from capacity.settings_table import settings_table
 from capacity.sizing import Demand, size_for
 from capacity.slo import strictest_latency_ms
@@ -34,6 +33,7 @@ from capacity.stormer import Stormer
 from capacity.target import Target
 from capacity.verdict import DEFAULT_LIMITS, Outcome, beyond_files, judge, missing
 from capacity.window import ServerWindow
+from server.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -367,7 +367,7 @@ class CapacityRun:
         """Answer from the steps so far; `ending` is None when the search did not come to its end."""
         settings = self.settings
         load = Load(settings.mix, settings.room_size, settings.rooms, settings.message_rate)
-        subject = f"The server at {without_secrets(settings.host)}" if settings.host else _processes(settings.workers)
+        subject = f"The server at {redact(settings.host)}" if settings.host else _processes(settings.workers)
         levels = tuple(level.text for level in self._step_levels)
         question = Question(load, levels, self.plan, subject, self.command, settings.max_duration)
         return answer_of(question, self.steps, ending)

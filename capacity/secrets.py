@@ -1,4 +1,4 @@
-"""Keep secrets out of what is printed and written: the user part of a URL, tokens in its query, headers. Pure."""
+"""Keep the secrets of URLs and headers out of commands and reports. Pure."""
 
 from __future__ import annotations
 
@@ -7,29 +7,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
+from server.redaction import HIDDEN, redact
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 T = TypeVar("T")
 
-HIDDEN: Final = "***"
-"""What stands in a secret's place."""
-
-# Up to the last @ before the path, as URLs are read: a password may hold an @ that nobody has escaped.
-_USER: Final = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
-_QUERY: Final = re.compile(
-    r"(?<=[?&])((?:[\w.~-]*[_-])?(?:token|key|apikey|auth|authorization|password|passwd|pwd|secret|jwt|sig|signature))"
-    r"=[^\s&#'\"<>]+",
-    re.IGNORECASE,
-)
-
-
 _HEADER_IS: Final = "--header="
-
-
-def without_secrets(text: str) -> str:
-    """Return a text in which the secrets of every URL are hidden."""
-    return _QUERY.sub(rf"\1={HIDDEN}", _USER.sub(f"{HIDDEN}@", text))
 
 
 def has_hidden(text: str) -> bool:
@@ -47,7 +32,7 @@ def without_secret_arguments(arguments: Iterable[str]) -> list[str]:
             flag, header = (_HEADER_IS, argument.removeprefix(_HEADER_IS)) if joined else ("", argument)
             shown.append(f"{flag}{header.partition(':')[0].strip()}: {HIDDEN}")
         else:
-            shown.append(without_secrets(argument))
+            shown.append(redact(argument))
     return shown
 
 
@@ -58,7 +43,7 @@ def scrubbed(report: T) -> T:
 
 def _scrubbed(value: object) -> object:
     if isinstance(value, str):
-        return without_secrets(value)
+        return redact(value)
     if isinstance(value, dict):
         return {key: _scrubbed(one) for key, one in value.items()}
     if isinstance(value, list):

@@ -14,8 +14,8 @@ from capacity import storm
 from capacity.errors import UsageError
 from capacity.invocation import as_started
 from capacity.promise import Promise, promise, read_promises
-from capacity.secrets import without_secrets
 from capacity.slo import DEFAULT_LEVELS
+from server.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -312,7 +312,7 @@ class _Parser(configargparse.ArgumentParser):  # type: ignore[misc] # it has no 
 
     def error(self, message: str) -> None:
         """End with exit code 2."""
-        super().error(without_secrets(message))
+        super().error(redact(message))
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -381,7 +381,7 @@ def _mix(text: str) -> dict[str, int]:
 def _http(flag: str, url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{flag} {without_secrets(url)!r} is not a URL such as http://127.0.0.1:9090")
+        raise UsageError(f"{flag} {redact(url)!r} is not a URL such as http://127.0.0.1:9090")
     return url
 
 
@@ -392,5 +392,5 @@ def _checked_host(url: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError(f"--host {without_secrets(url)!r} is not a WebSocket URL such as ws://127.0.0.1:8080")
+        raise UsageError(f"--host {redact(url)!r} is not a WebSocket URL such as ws://127.0.0.1:8080")
     return url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from capacity.secrets import without_secrets
+from server.redaction import redact
 
 if TYPE_CHECKING:
     from capacity.settings import Settings
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def settings_table(settings: Settings) -> dict[str, str | int | float | bool | None]:
     """Return the settings as the report shows them."""
     return {
-        "host": without_secrets(settings.host) if settings.host else None,
+        "host": redact(settings.host) if settings.host else None,
         "steps": ",".join(map(str, settings.given)) or None,
         "bounded": settings.bounded,
         "users_min": settings.users_min,
@@ -28,7 +28,7 @@ def settings_table(settings: Settings) -> dict[str, str | int | float | bool | N
         "storm": settings.storm,
         "target_users": settings.target_users,
         "headroom": settings.headroom if settings.target_users else None,
-        "prometheus": without_secrets(settings.prometheus) if settings.prometheus else None,
+        "prometheus": redact(settings.prometheus) if settings.prometheus else None,
         "thorough": settings.thorough,
         "interval_width": None if settings.given else settings.interval_width,
         "confirmations": None if settings.given else settings.confirmations,

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlencode, urlsplit
 
-from capacity.secrets import without_secrets
+from server.redaction import redact
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
@@ -40,7 +40,7 @@ def ask(
     headers = _authorization(parts)
     if form is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
-    shown = without_secrets(url)
+    shown = redact(url)
     try:
         connection.request(
             "GET" if form is None else "POST",

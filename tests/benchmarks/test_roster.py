@@ -205,5 +205,5 @@ def test_a_python_peer_without_its_library_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    with pytest.raises(PeerError, match="picows not found: .*pip install picows"):
+    with pytest.raises(PeerError, match=r"picows not found: .*pip install picows"):
         ROSTER["picows"].command(tmp_path)
