@@ -49,7 +49,7 @@ def canary_lags(late: int) -> range:
 
     Source: G. Tene, "How NOT to Measure Latency"; HdrHistogram's correction for coordinated omission.
     """
-    return range(max(late, 0), -1, -CANARY) if late >= CANARY else range(max(late, 0), max(late, 0) + 1)
+    return range(max(late, 0), -1, -CANARY)
 
 
 @dataclass(frozen=True, slots=True)

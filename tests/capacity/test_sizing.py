@@ -88,6 +88,17 @@ def test_a_step_that_lost_its_metrics_does_not_credit_one_process_with_the_users
     assert "measured over 4 processes" in sizing.caveats[0]
 
 
+def test_only_the_steps_at_the_level_that_held_tell_how_many_processes_held_it() -> None:
+    steps = [kit.step(400), kit.step(800), kit.step(1200, server_processes=4)]
+    assert sized(5000, steps, 0.0, Ending.BUDGET).users_per_process == 300
+
+
+def test_without_the_steps_of_an_answer_one_process_is_taken_to_hold_it() -> None:
+    sizing = size_for(Demand(10_000, 0.3), ANSWER, [])
+    assert sizing is not None
+    assert (sizing.users_per_process, sizing.processes, sizing.cpu_cores) == (1400, 11, None)
+
+
 def test_without_a_level_that_held_there_is_no_sizing() -> None:
     steps = [kit.failing(100)]
     assert size_for(Demand(500, 0.3), answer_of(kit.question(), steps, Ending.NOTHING_HOLDS), steps) is None
@@ -133,6 +144,18 @@ def test_the_arithmetic_is_shown_in_full() -> None:
     assert sizing.cpu_us_per_user == pytest.approx(500, rel=1e-9)
 
 
+def test_large_costs_are_shown_to_the_last_digit() -> None:
+    steps = [
+        kit.step(users, server_cpu=1.0 + users, server_rss_bytes=None, server_sent_bytes_per_s=users * 125e9)
+        for users in (1, 2, 3)
+    ]
+    sizing = sized(3, steps, 0.0, Ending.BUDGET)
+    assert sizing.arithmetic[2].startswith(
+        "CPU: 3 users x 1000000 us a second each + 2 processes x 1000 ms idle = 5.00"
+    )
+    assert sizing.arithmetic[3].endswith("of WebSocket frames (3000000 Mbit/s)")
+
+
 def test_one_process_and_two_are_spelled_right() -> None:
     assert sized(500, STEPS).arithmetic[1] == (
         "500 / 980 = 0.51, so 1 process; one more, so that one may fail (N+1): 2, a core each"
@@ -174,8 +197,8 @@ def test_doubts_about_the_level_that_held_are_caveats() -> None:
 
 
 def test_a_process_that_holds_one_user_is_enough_for_one() -> None:
-    steps = [kit.step(1)]
-    assert sized(3, steps, 0.5, Ending.BUDGET).usable_per_process == 1
+    sizing = sized(3, [kit.step(1)], 0.5, Ending.BUDGET)
+    assert (sizing.users_per_process, sizing.usable_per_process) == (1, 1)
 
 
 @pytest.mark.parametrize("levels", [2, 3])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.usl import Usl, fit_usl
+from capacity.usl import Estimate, Usl, fit_usl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,11 +128,13 @@ def test_points_above_linear_are_suspicious() -> None:
 def test_fewer_than_six_points_or_four_sizes_are_no_model() -> None:
     assert fit_usl(SPEC_SDM91[:5]) is None
     assert fit_usl([(1, 10), (2, 19), (3, 27)] * 3) is None
+    law = fitted([(1, 10), (1, 11), (2, 19), (2, 20), (3, 27), (4, 34)])
+    assert law.points == ((1.0, 10.0), (1.0, 11.0), (2.0, 19.0), (2.0, 20.0), (3.0, 27.0), (4.0, 34.0))
 
 
 @pytest.mark.parametrize("point", [(0, 1), (-1, 1), (1, 0)])
 def test_what_is_not_positive_is_refused(point: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match=r"^the law is for positive N and X$"):
         fit_usl([*SPEC_SDM91, point])
 
 
@@ -187,3 +189,35 @@ def test_intervals_of_a_law_over_noisy_sizes_hold_the_truth_about_as_often_as_th
         for i, (found, truth) in enumerate(((law.rate, rate), (law.sigma, sigma), (law.kappa, kappa))):
             held[i] += found.low <= truth <= found.high
     assert min(held) >= 75
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_the_unit_of_throughput_changes_neither_the_costs_nor_their_intervals(unit: float) -> None:
+    law, other = fitted(CISCO), fitted([(n, x * unit) for n, x in CISCO])
+
+    def interval(found: Estimate, factor: float = 1.0) -> object:
+        return pytest.approx((found.value * factor, found.low * factor, found.high * factor), rel=1e-5)
+
+    for found, same in ((other.sigma, law.sigma), (other.kappa, law.kappa)):
+        assert (found.value, found.low, found.high) == interval(same)
+    assert (other.rate.value, other.rate.low, other.rate.high) == interval(law.rate, unit)
+
+
+def known_law(rate: float, sigma: float, kappa: float) -> Usl:
+    exactly = [Estimate(value, value, value) for value in (rate, sigma, kappa)]
+    return Usl(exactly[0], exactly[1], exactly[2], 0.0, ((1.0, rate),), ((0.0,) * 3,) * 3)
+
+
+@pytest.mark.parametrize(
+    ("law", "latency", "n"),
+    [
+        (known_law(100, 0.5, 0.0), 0.015, 2.0),
+        (known_law(100, 0.0, 0.5), 0.02, 2.0),  # (1 + 0.5 x 2 x 1) / 100
+        (known_law(100, 0.5, 0.5), 0.05, 3.0),  # (1 + 0.5 x 2 + 0.5 x 3 x 2) / 100
+        (known_law(100, 0.5, 0.0), 0.005, None),  # of no unit at all
+        (known_law(100, 0.5, 0.0), 0.0, None),
+        (known_law(100, 0.0, 0.0), 0.015, None),  # a straight line: the latency never changes
+    ],
+)
+def test_the_size_at_a_latency_is_the_positive_root(law: Usl, latency: float, n: float | None) -> None:
+    assert law.in_flight_at(latency) == (None if n is None else pytest.approx(n, rel=1e-12))

@@ -135,8 +135,83 @@ def test_the_cause_is_the_one_that_helps(load: Load, words: str) -> None:
     assert words in cause_of(load)
 
 
+@pytest.mark.parametrize(
+    ("load", "text"),
+    [
+        (
+            Load(0.5, 2, 1.0, 0.5, 0.25, 1.5),
+            "The CPU quota of its control group (1.50 cores) made the process wait for 25% of the time: raise it.",
+        ),
+        (Load(0.5, 2, 1.0, 0.5), "The hypervisor withheld 25% of the CPU: use a machine of your own."),
+        (
+            Load(0.37, 2, 0.2),
+            (
+                "No CPU is left on this machine (all 2 cores are busy, 37% of one with this process): move the server "
+                "or the load generator to another machine; more --processes do not help."
+            ),
+        ),
+        (Load(0.9, 2, 1.0), "The process fills its core, and others are free: use more --processes."),
+        (
+            Load(0.5, 2, 1.0),
+            (
+                "The process used 50% of a core and was not short of CPU: something kept it waiting, such as user code "
+                "that blocks, swapping, or a machine that was suspended."
+            ),
+        ),
+    ],
+)
+def test_a_cause_is_told_in_full_with_what_helps(load: Load, text: str) -> None:
+    assert cause_of(load) == text
+
+
+def late(ns: int) -> Measures:
+    measures = Measures()
+    for _ in range(100):
+        measures.loop_lag.record(ns)
+    return measures
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cause"),
+    [
+        (
+            Usage(cores=2, idle=100.0),
+            Usage(cores=2, idle=101.9),
+            "No CPU is left on this machine (all 2 cores are busy, 30% of one with this process)",
+        ),
+        (Usage(cores=2), Usage(cores=2, idle=101.9), "The process used 30% of a core and was not short of CPU"),
+        (Usage(cores=2, idle=100.0), Usage(cores=2), "The process used 30% of a core and was not short of CPU"),
+        (
+            Usage(cores=2, idle=100.0, stolen=50.0),
+            Usage(cores=2, idle=101.9, stolen=55.0),
+            "The hypervisor withheld 25% of the CPU",
+        ),
+    ],
+)
+def test_the_cause_is_found_from_what_the_machine_did_meanwhile(before: Usage, after: Usage, cause: str) -> None:
+    health = Health(0.0, 2.0, before)
+    (problem,) = health.conclude(10.0, 5.0, late(10**12), after)
+    (found,) = health.causes
+    assert found.startswith(cause)
+    shown = (late(10**12).loop_lag.quantile(0.99) or 0) / 1e6
+    assert problem == f"loop lag: p99 {shown:.0f} ms over the whole run"
+
+
+def test_the_cpu_of_a_run_of_half_a_second_is_a_part_of_that_time() -> None:
+    health = Health(1.0, 0.0)
+    health.conclude(1.5, 0.6, Measures())
+    assert health.causes == ["The process fills its core, and others are free: use more --processes."]
+
+
+def test_windows_are_told_from_the_beginning_of_the_run() -> None:
+    health = Health(100.0, 0.0)
+    assert (health.problems, health.causes, health.reached) == ([], [], [])
+    assert health.look(105.0, 5.0, Measures()) == []
+    assert health.look(110.0, 10.0, Measures()) == ["CPU: 100% of a core in the window 0:05-0:10"]
+
+
 def test_processes_that_the_kernel_ended_for_want_of_memory_are_named() -> None:
-    for before, after, detail in ((2, 3, "the kernel ended 1 process"), (0, 2, "the kernel ended 2 processes")):
+    for before, after, detail in ((2, 3, "the kernel ended 1 process"), (1, 3, "the kernel ended 2 processes")):
         found = limits_reached(Usage(killed=before), Usage(killed=after), 1.0)
         assert list(found) == [(FaultKind.MEMORY_LIMIT, detail)]
     assert list(limits_reached(Usage(killed=2), Usage(killed=2), 1.0)) == []
@@ -212,3 +287,15 @@ def test_the_machine_s_figures_are_those_of_the_same_seconds() -> None:
         "The CPU quota of its control group (0.50 cores) made the process wait for 10% of the time: raise it."
     ]
     assert health.reached == [(FaultKind.CPU_QUOTA, "0.50 cores")]
+
+
+def test_the_whole_run_is_judged_from_its_beginning_with_the_machine_s_figures() -> None:
+    measures = Measures()
+    health = Health(5.0, 1.0, Usage(cores=2, idle=1.0, throttled=1.0, quota=0.5))
+    assert health.conclude(15.0, 10.6, measures, Usage(cores=2, idle=11.0, throttled=1.6, quota=0.5)) == [
+        "CPU: 96% of a core over the whole run"
+    ]
+    assert health.reached == [(FaultKind.CPU_QUOTA, "0.50 cores")]
+    assert health.causes == [
+        "The CPU quota of its control group (0.50 cores) made the process wait for 6% of the time: raise it."
+    ]
