@@ -228,3 +228,12 @@ def test_nothing_is_longer_than_it_should_be() -> None:
 def _path(module: str) -> Path:
     path = ROOT.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def test_no_test_imports_locust_which_replaces_the_threads_of_the_process() -> None:
+    for path in [*(ROOT / "tests").glob("*.py"), *(ROOT / "tests").glob("[!p]*/*.py")]:  # tests/peers has programs
+        for node in ast.parse(path.read_text()).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert "locust" not in {name.partition(".")[0] for name in names}, path

@@ -65,7 +65,7 @@ def test_the_page_works_where_the_browser_blocks(script: str, server: RunningSer
         ({}, [PICTURE], ["image.png"]),
         ({"text/html": "<img src='x'>"}, [PICTURE], ["image.png"]),
         ({"text/plain": "a.txt"}, [["a.txt", "text/plain"]], ["a.txt"]),
-        ({"text/plain": "/home/ann/a.txt\n/home/ann/b.txt"}, [["a.txt", ""], ["b.txt", ""]], ["a.txt", "b.txt"]),
+        ({"text/plain": "/srv/ann/a.txt\n/srv/ann/b.txt"}, [["a.txt", ""], ["b.txt", ""]], ["a.txt", "b.txt"]),
     ],
     ids=["spreadsheet", "word processor", "text", "screenshot", "picture of a page", "file", "two files"],
 )
