@@ -151,3 +151,25 @@ def test_an_author_that_has_left_is_not_taken_from_the_recipients() -> None:
     assert (ann.writes, bob.writes) == ([b"b"], [b"a"])
     assert all(other.writes == [b"ab"] for other in others)
     assert stats.messages_delivered[KIND] == 1 + 1 + 2 * len(others)
+
+
+def test_several_in_trouble_are_counted_each_where_nobody_needs_a_join_of_its_own() -> None:
+    room, (ann, bob, cem, dan, *_), tick, stats = make_room(DIRECT_MEMBERS + 4)
+    ann.trouble = bob.trouble = CLOSED
+    cem.trouble = dan.trouble = SLOW
+    dan.takes_push = False
+    for kind, frame in [(KIND, b"<1>"), ("chat", b"<2>"), (KIND, b"<3>")]:
+        room.publish(kind, frame, 0.5)
+    tick.end()
+    assert (ann.writes, bob.writes, cem.writes, dan.writes) == ([], [], [b"<1><2><3>"], [])
+    served = DIRECT_MEMBERS + 1
+    assert {kind: count for kind, count in stats.messages_delivered.items() if count} == {
+        KIND: 2 * served,
+        "chat": served,
+    }
+    assert {kind: count for kind, count in stats.messages_dropped.items() if count} == {
+        (KIND, CLOSED): 4,
+        ("chat", CLOSED): 2,
+        (KIND, SLOW): 2,
+        ("chat", SLOW): 1,
+    }
