@@ -16,6 +16,7 @@ NOW_MS = 1_700_000_000_000
 
 def test_each_message_has_its_answer_and_the_room_its_news() -> None:
     world = World(2)
+    assert [client.client_id for client in world.clients] == ["0", "1"]
     for index, name in enumerate(["ann", "bob"]):
         world.do(index, wire.SetUsername(username=name))
         world.do(index, wire.JoinRoom(room="r"))
@@ -155,3 +156,33 @@ def test_who_goes_to_another_room_leaves_the_first_at_that_moment() -> None:
     assert world.seen(1) == [{"type": "userLeft", "user": None, "userCount": 1, "room": "r"}]
     assert [message["type"] for message in world.seen(0)] == ["userJoined", "roomJoined"]
     assert world.stats.fanout_duration.total - before == 2 * 0.75
+
+
+def test_a_newcomer_sees_its_own_coming_before_its_answer_and_nothing_older() -> None:
+    world = World(DIRECT_MEMBERS + 2)
+    newcomer = DIRECT_MEMBERS + 1
+    for index in range(newcomer):
+        world.do(index, wire.JoinRoom(room="r"))
+    world.do(0, wire.SendChatMessage(text="before"))
+    world.do(newcomer, wire.JoinRoom(room="r"))
+    assert [message["type"] for message in world.seen(newcomer)] == ["connected", "userJoined", "roomJoined"]
+    world.end_tick()
+    assert [message["type"] for message in world.seen(newcomer)] == ["connected", "userJoined", "roomJoined"]
+
+
+def test_whoever_leaves_while_a_notice_waits_is_told_in_it() -> None:
+    world = World(6, presence_threshold=4)
+    for index in range(6):
+        world.do(index, wire.JoinRoom(room="r"))
+    world.later.pop()()
+    world.end_tick()
+    world.forget_what_was_seen()
+    for index in (5, 4, 3):  # the last of them leaves a room that is no longer large
+        world.do(index, wire.LeaveRoom())
+    assert len(world.later) == 1
+    world.later.pop()()
+    world.end_tick()
+    assert world.seen(0) == [{"type": "roomPresence", "room": "r", "userCount": 3, "joined": 0, "left": 3}]
+    world.do(2, wire.LeaveRoom())
+    world.end_tick()
+    assert world.seen(0)[1:] == [{"type": "userLeft", "user": None, "userCount": 2, "room": "r"}]

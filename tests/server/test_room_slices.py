@@ -173,3 +173,44 @@ def test_several_in_trouble_are_counted_each_where_nobody_needs_a_join_of_its_ow
         (KIND, SLOW): 2,
         ("chat", SLOW): 1,
     }
+
+
+@pytest.mark.parametrize("members", [DIRECT_MEMBERS + 1, LARGE])
+@pytest.mark.parametrize(
+    ("trouble", "takes_push", "written", "dropped"),
+    [
+        (SLOW, True, [b"<1><2>"], {("userTyping", SLOW): 1}),
+        (SLOW, False, [], {(KIND, SLOW): 2, ("userTyping", SLOW): 1}),
+        (CLOSED, True, [], {(KIND, CLOSED): 2, ("userTyping", CLOSED): 1}),
+    ],
+    ids=["slow", "too slow", "closed"],
+)
+def test_one_in_trouble_that_is_caught_up_is_counted_as_at_a_flush(
+    members: int, trouble: str, written: list[bytes], dropped: dict[tuple[str, str], int], *, takes_push: bool
+) -> None:
+    room, (ann, bob, *_), tick, stats = make_room(members)
+    ann.trouble, ann.takes_push = trouble, takes_push
+    for kind, frame in [(KIND, b"<1>"), ("userTyping", b"<t>"), (KIND, b"<2>")]:
+        room.publish(kind, frame, 0.5, author=bob)
+    for _ in range(2):  # the second finds nothing to do
+        room.catch_up(ann)
+        assert ann.writes == written
+        assert {key: count for key, count in stats.messages_dropped.items() if count} == dropped
+        assert stats.messages_delivered[KIND] == 2 * len(written)
+        assert stats.messages_delivered["userTyping"] == 0
+    tick.end()
+    assert ann.writes == written
+    assert {key: count for key, count in stats.messages_dropped.items() if count} == dropped
+    assert stats.messages_delivered[KIND] == 2 * (members - 2 + len(written))
+    assert stats.messages_delivered["userTyping"] == members - 2
+
+
+def test_one_that_is_behind_is_caught_up_with_what_it_cannot_do_without() -> None:
+    room, (ann, *_), tick, stats = make_room(DIRECT_MEMBERS + 1)
+    ann.trouble = SLOW
+    for frame in (b"<1>", b"<2>"):
+        room.publish(KIND, frame, 0.5)
+    room.catch_up(ann)
+    tick.end()
+    assert ann.writes == [b"<1><2>"]
+    assert stats.messages_delivered[KIND] == 2 * (DIRECT_MEMBERS + 1)
