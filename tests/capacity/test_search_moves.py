@@ -55,6 +55,7 @@ def test_without_time_for_a_step_the_search_ends_and_says_how_far_it_came(trials
         (taken((1000, "PPP"), (1100, "FFF")), Finished(Ending.CONVERGED)),
         (taken((1100, "II"), (1000, "PPP")), Finished(Ending.GENERATOR)),
         (taken((1200, "II"), (1000, "PPP"), (1100, "F")), Step(1100, Purpose.RECHECK)),
+        (taken((1200, "F"), (1100, "II"), (1000, "PPP")), Finished(Ending.GENERATOR)),
         (taken((20_000, "PPP")), Finished(Ending.NOT_REACHED)),
         (taken((1, "F")), Step(1, Purpose.RECHECK)),
         (taken((1, "FFF")), Finished(Ending.NOTHING_HOLDS)),
@@ -189,6 +190,29 @@ def test_an_invalid_step_is_repeated_or_ends_the_ramp_or_the_search(
     trials: list[Trial], expected: Step | Finished
 ) -> None:
     assert move(trials) == expected
+
+
+@pytest.mark.parametrize(
+    ("held", "patient", "rather"),
+    [
+        # A lower level is confirmed: only what the higher one needs is kept.
+        (taken((200, "PPP"), (400, "P")), 3, Step(400, Purpose.CONFIRM)),
+        (taken((200, "PPP"), (400, "PP")), 2, Step(400, Purpose.CONFIRM)),
+        # None is: two confirmations and a step that may fail.
+        (taken((200, "PP"), (400, "P")), 4, Step(400, Purpose.CONFIRM)),
+    ],
+)
+def test_others_are_waited_for_while_the_steps_of_confirmations_are_left(
+    held: list[Trial], patient: int, rather: Step
+) -> None:
+    trials = [*held, *[Trial(800, INVALID, others=True)] * 2]
+    assert move(trials, steps=patient) == Step(800, Purpose.REPEAT)
+    assert move(trials, steps=patient - 1) == rather
+
+
+def test_others_are_waited_for_with_the_last_step_where_nothing_is_left_to_confirm() -> None:
+    trials = [*taken((400, "PPP")), *[Trial(800, INVALID, others=True)] * 2]
+    assert move(trials, steps=1) == Step(800, Purpose.REPEAT)
 
 
 @pytest.mark.parametrize(

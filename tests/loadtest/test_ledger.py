@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from loadtest._account import Tally
+from loadtest._ledger import Room
 from tests.loadtest.ledger_world import world
 
 
@@ -68,9 +70,16 @@ def test_an_echo_to_the_sender_and_a_number_never_sent_are_owed_to_nobody() -> N
     herd = world(2)
     herd.send(herd.members[0])
     assert not herd.members[0].stay.receive(0, 0)
-    assert not herd.members[1].stay.receive(0, 7)
-    assert not herd.members[1].stay.receive(9, 0)
-    assert (herd.tally.duplicated, herd.tally.received) == (3, 0)
+    for slot, seq in ((0, 7), (0, 1), (9, 0), (2, 0)):
+        assert not herd.members[1].stay.receive(slot, seq)
+    assert (herd.tally.duplicated, herd.tally.received) == (5, 0)
+    assert herd.members[1].stay.receive(0, 0)
+    assert (herd.tally.duplicated, herd.tally.received) == (5, 1)
+
+
+def test_a_new_room_has_its_number_and_nobody_in_it() -> None:
+    room = Room(7, Tally())
+    assert (room.number, room.next_seq, room.settled, room.speakers, room.dropped) == (7, [], 0, set(), {})
 
 
 def test_closing_the_books_makes_everything_under_way_lost() -> None:

@@ -80,7 +80,7 @@ def test_the_highest_delivery_seen_proves_what_the_server_handled() -> None:
     herd.handle(sender, drop_for=0)
     herd.settle_all()
     assert receiver.stay.seen(sender.stay.slot) == 2  # the second came, the first did not
-    assert receiver.stay.seen(99) == 0
+    assert receiver.stay.seen(3) == receiver.stay.seen(99) == 0
 
 
 def test_nothing_seen_of_an_account_that_is_kept_in_full_proves_nothing() -> None:
@@ -211,7 +211,9 @@ def test_a_loss_is_remembered_for_one_sweep_so_that_it_can_be_late() -> None:
 
 def test_a_stay_that_left_is_no_longer_owed_anything() -> None:
     herd = world(3)
-    herd.leave(herd.members[2])
+    leaver = herd.members[2]
+    herd.leave(leaver)
+    assert not leaver.stay.settled
     herd.send(herd.members[0])
     assert herd.tally.expected == 1
     assert herd.room.settled == 2
@@ -238,3 +240,114 @@ def test_leaving_says_goodbye_unless_told_otherwise() -> None:
     herd.room.sweep()
     assert counts(herd) == (1, 0, 1, 0)
     receiver.stay.leave()
+
+
+def test_a_mark_taken_before_somebody_joined_is_still_awaited() -> None:
+    herd = world(2)
+    herd.send(herd.members[0])
+    mark = herd.room.mark()
+    herd.confirm(herd.join())
+    assert not herd.members[1].stay.arrived(mark)
+    herd.settle_all()
+    assert herd.members[1].stay.arrived(mark)
+
+
+def test_a_sender_whose_messages_all_came_is_not_awaited_beside_one_that_vanished() -> None:
+    herd = world(3)
+    vanished, sender, receiver = herd.members
+    herd.send(vanished)
+    herd.send(sender)
+    herd.handle(sender)
+    herd.read(receiver)
+    mark = herd.room.mark()
+    herd.cut(vanished)
+    assert receiver.stay.arrived(mark)
+
+
+def test_a_stay_keeps_one_number_for_each_slot() -> None:
+    herd = world(2)
+    receiver = herd.members[1]
+    for _ in range(3):
+        herd.confirm(herd.join())
+        herd.send(herd.members[0])
+        assert not receiver.stay.arrived(herd.room.mark())
+        assert len(receiver.stay._next) == len(receiver.stay._base) == len(herd.room.next_seq)
+
+
+def test_a_newcomer_that_got_nothing_has_seen_nothing_and_its_account_begins_with_the_next_message() -> None:
+    herd = world(2)
+    sender = herd.members[0]
+    herd.send(sender)
+    herd.send(sender)
+    herd.settle_all()
+    newcomer = herd.join()
+    assert newcomer.stay.begins() == 0
+    herd.confirm(newcomer)
+    herd.send(sender)
+    herd.handle(sender, drop_for=1)
+    herd.settle_all()
+    herd.room.sweep()
+    herd.room.sweep()  # given up: the account is kept in full
+    assert herd.tally.lost == 1
+    assert newcomer.stay.seen(sender.stay.slot) == 0
+    assert newcomer.stay.begins() == 2
+    herd.leave(sender)
+    herd.room.sweep()
+    herd.room.sweep()
+    assert newcomer.stay.begins() == 2
+    assert newcomer.stay.seen(sender.stay.slot) == 3
+
+
+def test_an_early_delivery_after_a_later_one_moves_the_beginning_back_too() -> None:
+    herd = world(2)
+    sender = herd.members[0]
+    for _ in range(3):
+        herd.send(sender)
+    newcomer = herd.join()
+    herd.confirm(newcomer)
+    herd.send(sender)
+    slot = sender.stay.slot
+    assert newcomer.stay.receive(slot, 3)
+    assert newcomer.stay.begins() == 3
+    assert newcomer.stay.receive(slot, 1)
+    assert newcomer.stay.begins() == 1
+
+
+def test_the_last_member_can_vanish_from_its_room() -> None:
+    herd = world(1)
+    herd.send(herd.members[0])
+    herd.cut(herd.members[0])
+    herd.room.sweep()
+    herd.room.sweep()
+    assert counts(herd) == (0, 0, 0, 0)
+    assert herd.join().stay.slot == 0
+
+
+def test_what_closing_the_books_gave_up_can_still_come_late() -> None:
+    herd = world(2)
+    sender, receiver = herd.members
+    herd.send(sender)
+    herd.handle(sender)
+    first = receiver.inbox.pop()
+    herd.send(sender)
+    herd.settle_all()
+    herd.room.close_books()
+    assert herd.tally.lost == 1
+    herd.room.sweep()  # the first sweep has no mark yet
+    assert not receiver.stay.receive(*first)
+    assert (herd.tally.late, herd.tally.duplicated, herd.tally.lost) == (1, 0, 1)
+
+
+def test_a_sweep_forgets_only_what_was_lost_before_the_last_one() -> None:
+    herd = world(2)
+    sender, receiver = herd.members
+    herd.room.sweep()
+    herd.send(sender)
+    herd.handle(sender)
+    first = receiver.inbox.pop()
+    herd.send(sender)
+    herd.settle_all()
+    herd.room.close_books()
+    herd.room.sweep()
+    assert not receiver.stay.receive(*first)
+    assert (herd.tally.late, herd.tally.duplicated, herd.tally.lost) == (1, 0, 1)

@@ -165,3 +165,48 @@ def test_a_message_from_before_a_join_that_comes_before_any_sweep_waits_for_thos
     assert herd.tally.in_flight == 3 + 2
     herd.settle_all()
     assert counts(herd) == (6, 6, 0, 0, 0)
+
+
+def test_a_confirmed_newcomer_still_waits_for_what_was_overtaken_during_its_join() -> None:
+    herd = world(2)
+    newcomer = unsettled_newcomer(herd, True, False, True)
+    newcomer.stay.settle()
+    assert not newcomer.stay.arrived(herd.room.mark())
+    assert counts(herd) == (6, 5, 0, 0, 1)
+    close_account(herd)
+    assert counts(herd) == (6, 5, 1, 0, 0)
+
+
+def test_a_second_copy_during_a_join_is_owed_to_nobody() -> None:
+    herd = world(2)
+    newcomer = unsettled_newcomer(herd, True, True)
+    before = counts(herd)
+    assert not newcomer.stay.receive(herd.members[0].stay.slot, 1)
+    assert (counts(herd), herd.tally.duplicated) == (before, 1)
+
+
+def test_an_unconfirmed_newcomer_that_got_nothing_of_a_member_who_left_lost_nothing() -> None:
+    herd = world(2)
+    herd.join()
+    herd.leave(herd.members[0])
+    close_account(herd)
+    assert counts(herd) == (0, 0, 0, 0, 0)
+
+
+def test_the_next_holder_of_a_slot_begins_a_new_account_with_an_unconfirmed_newcomer() -> None:
+    herd = world(2)
+    newcomer = unsettled_newcomer(herd, True, False, True)
+    vanished = herd.members[0]
+    herd.send(vanished)
+    herd.send(vanished)
+    herd.cut(vanished)
+    close_account(herd)
+    successor = herd.join()
+    assert successor.stay.slot == vanished.stay.slot
+    herd.confirm(successor)
+    before = herd.tally.expected
+    herd.send(successor)
+    herd.settle_all()
+    assert herd.tally.expected == before + 1 + 1  # to the confirmed member, and to the newcomer who got it
+    assert newcomer.stay.seen(successor.stay.slot) == 6
+    assert herd.tally.in_flight == 0

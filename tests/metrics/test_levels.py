@@ -103,7 +103,8 @@ def test_a_threshold_itself_is_met_only_where_it_is_included() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value_ms", "shown"), [(1.234, "1.23 ms"), (999.4, "999 ms"), (1000.0, "1.00 s"), (12_345.0, "12.35 s")]
+    ("value_ms", "shown"),
+    [(1.234, "1.23 ms"), (999.4, "999 ms"), (999.5, "1.00 s"), (1000.0, "1.00 s"), (12_345.0, "12.35 s")],
 )
 def test_durations_are_shown_with_a_unit_that_fits(value_ms: float, shown: str) -> None:
     assert show_ms(value_ms) == shown
@@ -142,6 +143,11 @@ def test_what_is_no_level_is_refused_with_what_would_be(text: str, message: str)
     with pytest.raises(LevelError) as caught:
         parse_level(text, "threshold")
     assert str(caught.value) == message
+
+
+def test_a_level_is_called_a_service_level_unless_told_otherwise() -> None:
+    with pytest.raises(LevelError, match=r"^service level 'nonsense' is not of the form "):
+        parse_level("nonsense")
 
 
 def test_levels_in_one_text_are_split_at_blanks_and_commas() -> None:

@@ -91,8 +91,14 @@ def test_since_is_exactly_what_was_recorded_in_between(before: list[int], after:
 
 
 def test_since_notices_a_restart() -> None:
-    with pytest.raises(ValueError, match="restarted"):
+    with pytest.raises(ValueError, match=r"^a histogram count went down: the process behind it was restarted$"):
         recorded([1]).since(recorded([1, 2]))
+
+
+@pytest.mark.parametrize(("value", "middle"), [(0, 0), (10, 10), (63, 63), (64, 64.5), (101, 100.5)])
+def test_a_quantile_is_the_middle_of_its_bucket_also_at_both_ends(value: int, middle: float) -> None:
+    histogram = recorded([value, value])
+    assert histogram.quantile(0) == histogram.quantile(0.5) == histogram.quantile(1) == middle
 
 
 @given(samples, durations)
