@@ -200,6 +200,7 @@ def test_an_invalid_step_is_repeated_or_ends_the_ramp_or_the_search(
         (taken((200, "PPP"), (400, "PP")), 2, Step(400, Purpose.CONFIRM)),
         # None is: two confirmations and a step that may fail.
         (taken((200, "PP"), (400, "P")), 4, Step(400, Purpose.CONFIRM)),
+        (taken((400, "PP")), 4, Step(400, Purpose.CONFIRM)),
     ],
 )
 def test_others_are_waited_for_while_the_steps_of_confirmations_are_left(

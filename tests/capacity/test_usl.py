@@ -213,6 +213,7 @@ def known_law(rate: float, sigma: float, kappa: float) -> Usl:
     [
         (known_law(100, 0.5, 0.0), 0.015, 2.0),
         (known_law(100, 0.0, 0.5), 0.02, 2.0),  # (1 + 0.5 x 2 x 1) / 100
+        (known_law(100, 0.0, 0.5), 0.01375, 1.5),  # (1 + 0.5 x 1.5 x 0.5) / 100
         (known_law(100, 0.5, 0.5), 0.05, 3.0),  # (1 + 0.5 x 2 + 0.5 x 3 x 2) / 100
         (known_law(100, 0.5, 0.0), 0.005, None),  # of no unit at all
         (known_law(100, 0.5, 0.0), 0.0, None),
@@ -221,3 +222,9 @@ def known_law(rate: float, sigma: float, kappa: float) -> Usl:
 )
 def test_the_size_at_a_latency_is_the_positive_root(law: Usl, latency: float, n: float | None) -> None:
     assert law.in_flight_at(latency) == (None if n is None else pytest.approx(n, rel=1e-12))
+
+
+def test_a_throughput_that_falls_more_than_contention_can_explain_is_not_called_contention_alone() -> None:
+    law = fitted([(n, exact(100, 1.5, 0.0, n)) for n in SIZES])
+    assert law.sigma.value == pytest.approx(1.0, abs=1e-6)
+    assert law.sigma.value <= 1.0
