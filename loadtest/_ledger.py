@@ -170,8 +170,12 @@ class Stay:
         return self._next[slot]
 
     def begins(self) -> int:
-        """Return how many messages of the room came before this stay's account of their sender begins."""
-        return sum(self._base) + sum(pair.base - self._base[slot] for slot, pair in self._pairs.items())
+        """Return how many messages of the room came before this stay's account of their sender begins.
+
+        Before the join is confirmed, an account without deliveries would begin with the next message.
+        """
+        base = self._base or self.room.next_seq
+        return sum(base) + sum(pair.base - base[slot] for slot, pair in self._pairs.items())
 
     def prune(self, mark: list[int]) -> None:
         """Forget which numbers before `mark` were lost: should one come after so long, it counts as duplicated."""

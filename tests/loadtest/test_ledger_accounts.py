@@ -281,7 +281,7 @@ def test_a_newcomer_that_got_nothing_has_seen_nothing_and_its_account_begins_wit
     herd.send(sender)
     herd.settle_all()
     newcomer = herd.join()
-    assert newcomer.stay.begins() == 0
+    assert newcomer.stay.begins() == 2  # as if its join were confirmed now
     herd.confirm(newcomer)
     herd.send(sender)
     herd.handle(sender, drop_for=1)
@@ -351,3 +351,17 @@ def test_a_sweep_forgets_only_what_was_lost_before_the_last_one() -> None:
     herd.room.sweep()
     assert not receiver.stay.receive(*first)
     assert (herd.tally.late, herd.tally.duplicated, herd.tally.lost) == (1, 0, 1)
+
+
+def test_the_beginning_of_a_stay_is_known_from_a_delivery_that_comes_before_the_confirmation() -> None:
+    """As when a user is dropped in a storm and the first delivery overtakes `roomJoined`."""
+    herd = world(2)
+    sender, other = herd.members
+    for _ in range(3):
+        herd.send(sender)
+        herd.send(other)
+    newcomer = herd.join()
+    assert newcomer.stay.receive(sender.stay.slot, 1)
+    assert newcomer.stay.begins() == 1 + 3
+    herd.confirm(newcomer)
+    assert newcomer.stay.begins() == 1 + 3
