@@ -214,3 +214,17 @@ def test_one_that_is_behind_is_caught_up_with_what_it_cannot_do_without() -> Non
     tick.end()
     assert ann.writes == [b"<1><2>"]
     assert stats.messages_delivered[KIND] == 2 * (DIRECT_MEMBERS + 1)
+
+
+@pytest.mark.parametrize("members", [DIRECT_MEMBERS + 1, LARGE])
+def test_an_author_that_was_caught_up_gets_neither_its_own_nor_anything_twice(members: int) -> None:
+    room, (ann, bob, *others), tick, stats = make_room(members)
+    room.publish(KIND, b"<1>", 0.5, author=ann)
+    room.publish(KIND, b"<2>", 0.5, author=bob)
+    room.catch_up(ann)
+    room.publish(KIND, b"<3>", 0.5, author=ann)
+    room.publish(KIND, b"<4>", 0.5, author=bob)
+    tick.end()
+    assert (ann.writes, bob.writes) == ([b"<2>", b"<4>"], [b"<1><3>"])
+    assert all(other.writes == [b"<1><2><3><4>"] for other in others)
+    assert stats.messages_delivered[KIND] == 4 * (members - 1)
