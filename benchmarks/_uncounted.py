@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "server"
 _STATE: Final = frozenset({"stats", "_stats"})
-_OBSERVERS: Final = frozenset({"observe", "_observe"})
+_OBSERVERS: Final = frozenset({"observe", "_observe", "_count_delivered"})
 
 
 class _Uncounting(ast.NodeTransformer):

@@ -263,9 +263,8 @@ class Room:
         elif missed:
             self._count_delivered(outbox, [len(members) - (entry[3] in members) for entry in outbox], missed)
         else:
-            delivered = self._stats.messages_delivered
             for _, kind, _, author in outbox:
-                delivered[kind] += len(members) - (author in members)
+                self._stats.messages_delivered[kind] += len(members) - (author in members)
         self._observe(outbox)
 
     def _go_on(self) -> None:

@@ -43,11 +43,14 @@ def delivered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("name", [OURS, K6, LOCUST])
 def test_each_generator_counts_what_the_server_delivered(name: str, delivered: list[int]) -> None:
-    load = Load(clients=20, rooms=2, rate=5, seconds=4)
-    taken = take(name, load)
+    for seconds in (4, 16, 64):  # on a busy machine a generator may need all of the time to start
+        load = Load(clients=20, rooms=2, rate=5, seconds=seconds)
+        taken = take(name, load)
+        if taken.deliveries:
+            break
     # A generator that ends leaves the last messages unread; it can never have taken more than there was.
-    assert 0.5 * delivered[0] <= taken.deliveries <= delivered[0]
-    assert delivered[0] <= 1.8 * load.deliveries_per_s * load.seconds
+    assert 0 < 0.5 * delivered[-1] <= taken.deliveries <= delivered[-1]
+    assert delivered[-1] <= 1.8 * load.deliveries_per_s * load.seconds
     assert taken.cpu > 0
     assert taken.p50_ms is not None
 
