@@ -10,7 +10,7 @@ import pytest
 from benchmarks import generators
 from benchmarks._herds import Load
 from benchmarks.generators import GENERATORS, OURS, Taken, compare, main, ratios, table, take
-from benchmarks.peers import PeerError
+from benchmarks.peers import PeerError, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ LOCUST = "plain Locust"
 def delivered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The deliveries that each server of the comparison had counted when its generator had ended."""
     counts: list[int] = []
-    original = generators.running
+    original = running
 
     @contextmanager
     def counting(*arguments: Any) -> Iterator[Any]:
