@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -51,4 +52,5 @@ def test_five_thousand_users_dropped_at_once_all_come_back(
     assert f"{USERS} of {USERS}" in ended.out
     assert ledger["received"] == ledger["expected"]
     assert counted[CHAT.format("received")] == ledger["sent"]
-    assert counted["chat_connections"] == 0
+    while server.samples()["chat_connections"]:  # it may still have ends to read; the test's own timeout bounds this
+        time.sleep(0.1)
