@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.loadtest.conftest import storm_is_over
+from tests.metrics.fixtures import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,5 +52,4 @@ def test_five_thousand_users_dropped_at_once_all_come_back(
     assert f"{USERS} of {USERS}" in ended.out
     assert ledger["received"] == ledger["expected"]
     assert counted[CHAT.format("received")] == ledger["sent"]
-    while server.samples()["chat_connections"]:  # it may still have ends to read; the test's own timeout bounds this
-        time.sleep(0.1)
+    wait_until(lambda: server.samples()["chat_connections"] == 0, "the server to read every end")

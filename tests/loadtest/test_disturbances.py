@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from tests.loadtest.conftest import PATIENCE, storm_is_over
+from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
 from tests.ports import free_port
 
@@ -176,7 +177,7 @@ def test_an_exception_in_a_user_is_seen_and_hurts_nobody_else(
     assert "thrown on purpose" in ended.log
     ledger = ended.ledger()
     assert ledger["received"] == ledger["expected"] > 0
-    assert server.samples()["chat_connections"] == 0
+    wait_until(lambda: server.samples()["chat_connections"] == 0, "the server to read every end")
 
 
 def test_who_is_told_when_to_come_back_comes_back_then(

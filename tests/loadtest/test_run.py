@@ -15,6 +15,7 @@ import pytest
 
 from loadtest._options import OPTIONS
 from tests.loadtest.conftest import latency, with_master_port
+from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
 from tests.ports import free_port
 
@@ -239,7 +240,7 @@ def test_ctrl_c_ends_in_the_summary_and_leaves_no_process(
     ledger = ended.ledger()
     assert ended.ended_with(0), ended.out + ended.log
     assert ledger["received"] == ledger["expected"] == server.samples()[CHAT.format("delivered")]
-    assert server.samples()["chat_connections"] == 0
+    wait_until(lambda: server.samples()["chat_connections"] == 0, "the server to read every end")
 
 
 def test_ctrl_c_while_sockets_are_read_costs_none_of_what_they_bring(
@@ -382,4 +383,4 @@ def test_stopping_leaves_no_socket_and_no_greenlet(server: RunningServer, tmp_pa
     assert done.returncode in (0, 98), done.stdout + done.stderr
     assert "while it ran: True" in done.stdout
     assert "afterwards: []" in done.stdout
-    assert server.samples()["chat_connections"] == 0
+    wait_until(lambda: server.samples()["chat_connections"] == 0, "the server to read every end")
