@@ -157,7 +157,7 @@ class Measures:
         self.skip(why, n)
 
     def count_losses(self) -> None:
-        """Enter the ledger's losses as failed deliveries, of which they are a view as the times are."""
+        """Enter the ledger's losses as failed deliveries."""
         if self.tally.lost:
             self.requests[DELIVER].failures["lost"] = self.tally.lost
 

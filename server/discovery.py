@@ -33,7 +33,7 @@ _SECONDS: Final = 10
 """How long a client may take for its request."""
 
 _MOST_REQUESTS: Final = 32
-"""Requests at once, each of which has a thread and a descriptor."""
+"""Concurrent requests; each has a thread and a descriptor."""
 
 log = structlog.get_logger()
 
@@ -135,7 +135,7 @@ class _Server(ThreadingHTTPServer):
             stack.pop_all()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, of which there is a limited number; one more client is cut off."""
+        """Answer in one of a limited number of threads; cut off a client beyond them."""
         if self._free.acquire(blocking=False):
             super().process_request(request, client_address)
         else:

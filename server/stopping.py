@@ -13,6 +13,6 @@ SIGNAL_NAMES: Final = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 def say(line: str) -> None:
-    """Write a line to stdout past its buffer: whoever read the first lines may read no more."""
+    """Write a line to stdout without its buffer: the reader of the first lines may be gone."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.write(sys.stdout.fileno(), f"{line}\n".encode())
