@@ -84,7 +84,8 @@ class Member:
 
 async def told(inside: World, members: list[Wire], last: bytes) -> None:
     async with asyncio.timeout(120):
-        while not all(member.data and last in member.data[-1] for member in members):  # noqa: ASYNC110 - they tell nobody
+        # A notice of comings and goings may follow the last message before this loop looks again.
+        while not all(any(last in data for data in reversed(member.data)) for member in members):  # noqa: ASYNC110 - they tell nobody
             await asyncio.sleep(0.05)
     await inside.settle()
 
