@@ -7,6 +7,7 @@ WORKDIR /srv/stampede
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY server server
 COPY metrics metrics
+COPY stampede stampede
 COPY loadtest loadtest
 COPY capacity capacity
 COPY benchmarks benchmarks

@@ -44,7 +44,7 @@ loadtest: install ## Locust's web UI at http://127.0.0.1:8089 against HOST, or a
 
 stack: install ## server, Prometheus, Locust's web UI and, where it is installed, Grafana: wired, until Ctrl-C
 	@.ci/system-packages prometheus
-	@exec $(BIN)/python -m capacity.stack $(ARGS)
+	@exec $(BIN)/python -m deploy.stack $(ARGS)
 
 dashboards: install ## build Grafana's dashboards from their code
 	@$(BIN)/python -m grafana.build
@@ -57,7 +57,7 @@ test: install ## every test, against real parts
 	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy dnsmasq ip chromium
 	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
 
-mutants: install ## mutation tests of the pure core, about an hour; a part: ARGS="server.room*"
+mutants: install ## mutation tests of the pure core, about an hour; a part: ARGS="server.chat.room*"
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: install ## ruff and mypy
@@ -70,8 +70,8 @@ bench: install ## beside other servers doing the same, about 20 minutes; a part:
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 soak: install ## ten minutes of mixed load, after which nothing may have grown; another time: ARGS="--seconds 3600"
-	@$(BIN)/python -m tests.faults.soak $(ARGS)
+	@$(BIN)/python -m tests.promises.soak $(ARGS)
 
 cluster-demo: install ## two servers, NATS, HAProxy, Locust and Prometheus on hosts of their own, for half a minute
 	@.ci/system-packages haproxy prometheus ip
-	@$(BIN)/python -m tests.cluster.demo $(ARGS)
+	@$(BIN)/python -m tests.promises.cluster_demo $(ARGS)

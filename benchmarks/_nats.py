@@ -20,8 +20,8 @@ import psutil
 
 from benchmarks._turns import cpu_seconds
 from benchmarks.peers import PeerError
-from server.bus_messages import Snapshot, decode, encode
-from server.elsewhere import Elsewhere
+from server.cluster.membership import Elsewhere
+from server.cluster.messages import Snapshot, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,17 +22,17 @@ import gevent
 from locust.stats import RequestStats
 
 from benchmarks.peers import PeerError, running, stampede_command
-from loadtest._chat import ChatClient, Identity
-from loadtest._ledger import Room
-from loadtest._measures import Measures
-from loadtest._reactor import Reactor
-from loadtest._table import Table
-from loadtest._target import resolve
+from stampede.client.client import ChatClient, Identity
+from stampede.ledger.room import Room
+from stampede.locust.locust_stats import Table
+from stampede.measure.measures import Measures
+from stampede.websocket.reactor import Reactor
+from stampede.websocket.target import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from loadtest._target import Target
+    from stampede.websocket.target import Target
 
 GOAL: Final = 0.20
 LOADS: Final = ((200, 100, 50_000), (2000, 20, 19_000))

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from capacity.cli import main
+from capacity.cli.main import main
 
 sys.exit(main(sys.argv[1:]))

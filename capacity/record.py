@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from capacity.words import show_confirmation
+from capacity.formatting import show_confirmation
 
 if TYPE_CHECKING:
     from pathlib import Path

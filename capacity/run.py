@@ -10,41 +10,41 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Protocol
 
-from capacity import storm
-from capacity.answer import Load, Question, answer_of, trials_of
-from capacity.children import Children
-from capacity.environment import describe
-from capacity.generator import LoadGenerator
-from capacity.local_server import COMPETES, competes, cores_beside, find_local_server, left_words
-from capacity.model import fit_model
-from capacity.processes import Cores, pinned, usable_cores
-from capacity.prometheus import Prometheus, PrometheusError
-from capacity.promise import Span
+from capacity.config.promise import Span
+from capacity.config.settings_table import settings_table
+from capacity.config.slo import strictest_latency_ms
+from capacity.judge.verdict import DEFAULT_LIMITS, Outcome, beyond_files, judge, missing
+from capacity.measure.prometheus import Prometheus, PrometheusError
+from capacity.measure.scrapes import check_prometheus, skew_note
+from capacity.measure.sources import Pages, Scraped
+from capacity.measure.window import ServerWindow
+from capacity.model.scalability import fit_model
+from capacity.model.sizing import Demand, size_for
+from capacity.processes.environment import describe
+from capacity.processes.generator import LoadGenerator
+from capacity.processes.local_server import COMPETES, competes, cores_beside, find_local_server, left_words
+from capacity.processes.process import Cores, pinned, usable_cores
+from capacity.processes.process_group import Children
+from capacity.processes.target import Target
 from capacity.record import Report, StepRecord
-from capacity.scrapes import check_prometheus, skew_note
-from capacity.search import Ending, Finished, Plan, next_move
-from capacity.settings_table import settings_table
-from capacity.sizing import Demand, size_for
-from capacity.slo import strictest_latency_ms
-from capacity.sources import Pages, Scraped
-from capacity.step import Measured, Stepper, Watcher
-from capacity.step_record import step_record
-from capacity.stormer import Stormer
-from capacity.target import Target
-from capacity.verdict import DEFAULT_LIMITS, Outcome, beyond_files, judge, missing
-from capacity.window import ServerWindow
-from server.redaction import redact
+from capacity.report.answer import Load, Question, answer_of, trials_of
+from capacity.search.search import Ending, Finished, Plan, next_move
+from capacity.search.step import Measured, Stepper, Watcher
+from capacity.search.step_record import step_record
+from capacity.storms import storm
+from capacity.storms.runner import Stormer
+from stampede.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from capacity.config.promise import Promise
+    from capacity.config.settings import Settings
     from capacity.errors import CapacityError
-    from capacity.promise import Promise
+    from capacity.judge.verdict import Verdict
+    from capacity.measure.sources import Source
     from capacity.record import Answer, Environment, StormAnswer, StormRecord
-    from capacity.search import Step
-    from capacity.settings import Settings
-    from capacity.sources import Source
-    from capacity.verdict import Verdict
+    from capacity.search.search import Step
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _ARRIVAL_ALLOWANCE_S = 1.0

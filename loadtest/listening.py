@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from loadtest._timeline import SECOND, Act, regular
-from loadtest._users import HerdUser
+from stampede.locust.users import HerdUser
+from stampede.workload.schedule import SECOND, Act, regular
 
 if TYPE_CHECKING:
-    from loadtest._herd import Herd
-    from loadtest._options import Settings
-    from loadtest._session import Session
+    from stampede.locust.options import Settings
+    from stampede.pool.pool import Herd
+    from stampede.pool.session import Session
 
 PING_EVERY: Final = 15 * SECOND
 

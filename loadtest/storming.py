@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loadtest._users import HerdUser
+from stampede.locust.users import HerdUser
 
 if TYPE_CHECKING:
-    from loadtest._backoff import Backoff
-    from loadtest._herd import Herd
-    from loadtest._options import Settings
-    from loadtest._session import Session
+    from stampede.locust.options import Settings
+    from stampede.pool.pool import Herd
+    from stampede.pool.session import Session
+    from stampede.workload.backoff import Backoff
 
 
 class ReconnectStormUser(HerdUser):

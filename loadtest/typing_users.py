@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from loadtest._timeline import composing
-from loadtest._users import HerdUser
+from stampede.locust.users import HerdUser
+from stampede.workload.schedule import composing
 
 if TYPE_CHECKING:
-    from loadtest._herd import Herd
-    from loadtest._options import Settings
-    from loadtest._session import Session
+    from stampede.locust.options import Settings
+    from stampede.pool.pool import Herd
+    from stampede.pool.session import Session
 
 
 class TypingUser(HerdUser):

@@ -5,18 +5,18 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
-from loadtest import _measures, _upload
-from loadtest._speaker import TOO_LATE
-from loadtest._timeline import Act, Moments, regular
-from loadtest._upload import upload
-from loadtest._users import HerdUser
+from stampede.client.sender import TOO_LATE
+from stampede.client.upload import UPLOAD_EVERY, upload
+from stampede.locust.users import HerdUser
+from stampede.measure import measures
+from stampede.workload.schedule import Act, Moments, regular
 
 if TYPE_CHECKING:
     from random import Random
 
-    from loadtest._herd import Herd
-    from loadtest._options import Settings
-    from loadtest._session import Session
+    from stampede.locust.options import Settings
+    from stampede.pool.pool import Herd
+    from stampede.pool.session import Session
 
 
 class FileUploadUser(HerdUser):
@@ -31,7 +31,7 @@ class FileUploadUser(HerdUser):
     def begin(self, herd: Herd, settings: Settings, session: Session) -> None:
         """Begin to share files."""
         self._rng = herd.rng("uploads", session.place)
-        self._moments = Moments(regular(_upload.UPLOAD_EVERY, self._rng, Act.UPLOAD), monotonic_ns())
+        self._moments = Moments(regular(UPLOAD_EVERY, self._rng, Act.UPLOAD), monotonic_ns())
 
     def rest(self, herd: Herd, settings: Settings) -> None:
         """Upload whenever it is due, until the connection is lost.
@@ -49,9 +49,9 @@ class FileUploadUser(HerdUser):
             session = self.session
             if session is None or not session.client.is_ready or monotonic_ns() < self._moments.next:
                 continue
-            skipped = self._moments.pass_over(monotonic_ns() - _upload.UPLOAD_EVERY)
+            skipped = self._moments.pass_over(monotonic_ns() - UPLOAD_EVERY)
             if skipped:
-                herd.measures.requests[_measures.UPLOAD].failed(TOO_LATE, skipped)
+                herd.measures.requests[measures.UPLOAD].failed(TOO_LATE, skipped)
             session.resting = False
             intended = self._moments.take()
             if not herd.draining:

@@ -77,8 +77,8 @@ _NAME: Final = Label("name", "Locust's request names")
 _STATE: Final = Label("state", "Locust's worker states")
 _CLOCK: Final = Label("clock", "intended, sent")
 _WORKER: Final = Label("worker", "number of a living process of the generator")
-_CAUSE: Final = Label("cause", "DROP_CAUSES of loadtest._measures")
-_SHARE: Final = Label("share", "SHARES of loadtest._storm_results")
+_CAUSE: Final = Label("cause", "DROP_CAUSES of stampede.measure.measures")
+_SHARE: Final = Label("share", "SHARES of stampede.measure.storm_results")
 
 
 def _gauge(name: str, text: str, *labels: Label) -> Metric:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from metrics.catalog import Metric
-    from metrics.loglinear import LogLinear
+    from stampede.measure.log_linear_histogram import LogLinear
 
 _SCALARS: Final[dict[str, type[GaugeMetricFamily | CounterMetricFamily]]] = {
     "gauge": GaugeMetricFamily,

@@ -21,36 +21,37 @@ import uvloop
 
 from metrics.collectors import BuildCollector, BusCollector, WorkersCollector, server_collectors
 from metrics.exposition import Exposition
-from server import __version__, logs
-from server.causes import cause
-from server.cluster import Cluster
-from server.disk_threads import DiskThreads
+from server import __version__
+from server.chat.batching import Tick
+from server.chat.hub import Hub
+from server.chat.load_report import LoadMeter
+from server.cluster.cluster import Cluster
+from server.context import Services
 from server.drain import Drain
-from server.endpoints import upgrades
 from server.errors import SettingsError
-from server.files import METRICS_SOCKETS, REFUSED_SOCKETS, SPARE_SOCKETS, raise_file_limit, socket_budget
-from server.gate import Gate
-from server.handshake import Doorkeeper
-from server.heartbeat import HeartbeatWheel
-from server.http import Router
-from server.hub import Hub
-from server.identity import Identity
-from server.limits import Admission
-from server.listen import bind, in_words, url_host
-from server.load import LoadMeter
-from server.loop_lag import LoopLag
-from server.pages import RecentRate, Status, metrics_pages, pages
-from server.retention import Retention
-from server.services import Services
+from server.http.admission import Admission
+from server.http.auth import Identity
+from server.http.connection import Visitor
+from server.http.handshake import Doorkeeper
+from server.http.listener import Gate
+from server.http.pages import RecentRate, Status, metrics_pages, pages
+from server.http.response import Router
+from server.http.tls_connection import TlsVisitor
+from server.runtime import logging as logs
+from server.runtime.exception_fields import cause
+from server.runtime.listen import bind, in_words, url_host
+from server.runtime.loop_lag import LoopLag
+from server.runtime.rlimits import METRICS_SOCKETS, REFUSED_SOCKETS, SPARE_SOCKETS, raise_file_limit, socket_budget
+from server.runtime.signals import SIGNAL_NAMES, say
+from server.runtime.task_supervisor import Supervisor
+from server.runtime.tls import TlsFiles
 from server.stats import ServerStats
-from server.stopping import SIGNAL_NAMES, say
-from server.supervise import Supervisor
-from server.tick import Tick
-from server.tls import TlsFiles
-from server.tls_visitor import TlsVisitor
-from server.uploads import UploadStore
-from server.visitor import Visitor
-from server.workers import Workers
+from server.supervisor.supervisor import Workers
+from server.uploads.disk_threads import DiskThreads
+from server.uploads.retention import Retention
+from server.uploads.uploads import UploadStore
+from server.websocket.endpoints import upgrades
+from server.websocket.heartbeat import HeartbeatWheel
 
 if TYPE_CHECKING:
     import ssl

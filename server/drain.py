@@ -6,13 +6,13 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final
 
-from server.connection import Connection
 from server.errors import CloseReason
+from server.websocket.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.gate import Gate
+    from server.http.listener import Gate
 
 _FIRST_RETRY_MS: Final = 500
 _BUSY_SECONDS: Final = 0.05

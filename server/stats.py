@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from server.errors import CloseReason, ErrorCode
-from server.messages import CLIENT_TYPES, FILE_CHUNK, SERVER_TYPES
+from server.protocol.messages import CLIENT_TYPES, FILE_CHUNK, SERVER_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-pytest_plugins = ["tests.metrics.fixtures", "tests.peers.fixtures", "tests.web.fixtures"]
+pytest_plugins = [
+    "tests.metrics.fixtures",
+    "tests.peers.fixtures",
+    "tests.server.cluster.fixtures",
+    "tests.server.fixtures",
+    "tests.stampede.fixtures",
+    "tests.web.fixtures",
+]
 
 # Nothing on this machine is behind a proxy, whatever the environment names: not for tests, nor for their children.
 LOCAL = "localhost,127.0.0.1,::1"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from server.app import run
 from server.settings import parse
-from server.storage import Folder
+from server.uploads.storage import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,237 +1,250 @@
-"""The map of the house, as data, held against every import."""
+"""The map of the repository: which package may import which, held against every import."""
 
 from __future__ import annotations
 
 import ast
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# What each module of the server may import of the server.
-SERVER: dict[str, set[str]] = {
-    "": set(),
-    "errors": set(),
-    "files": set(),
-    "fragments": set(),
-    "frames": set(),
-    "limits": set(),
-    "names": {"errors"},
-    "redaction": set(),
-    "values": set(),
-    "tick": set(),
-    "settings": {"redaction", "values"},
-    "messages": {"errors"},
-    "stats": {"errors", "messages"},
-    "room": {"stats", "tick"},
-    "relay": set(),
-    "hub": {"bus_messages", "errors", "frames", "limits", "messages", "names", "relay", "room", "stats", "tick"},
-    "bus_messages": set(),
-    "elsewhere": {"bus_messages"},
-    "node": {"bus_messages", "elsewhere", "hub", "room", "stats", "tick"},
-    "nats_client": set(),
-    "supervise": {"causes"},
-    "bus": {"bus_messages", "causes", "elsewhere", "errors", "nats_client", "supervise"},
-    "children": {"causes"},
-    "private_nats": {"children"},
-    "listen": {"errors"},
-    "stopping": set(),
-    "disk_threads": {"lane"},
-    "discovery": {"causes", "listen", "pages"},
-    "workers": {"children", "discovery", "errors", "listen", "pages", "private_nats", "settings", "stopping"},
-    "cluster": {"bus", "elsewhere", "hub", "node", "stats", "supervise", "tick"},
-    "heartbeat": {"stats"},
-    "loop_lag": {"stats"},
-    "identity": {"errors", "names"},
-    "tls": {"errors"},
-    "causes": {"errors"},
-    "logs": {"causes", "limits"},
-    "lane": set(),
-    "load": {"messages", "room", "stats"},
-    "storage": {"messages"},
-    "uploads": {"errors", "messages", "stats", "storage"},
-    "retention": {"causes", "lane", "storage", "uploads"},
-    "services": {"hub", "lane", "settings", "stats", "uploads"},
-    "transfer": {"causes", "errors", "hub", "lane", "messages", "services", "uploads"},
-    "endpoints": {
-        "errors", "frames", "hub", "limits", "messages", "room", "services", "settings", "stats", "transfer",
-        "uploads",
-    },
-    "http": {"stats"},
-    "request_head": {"http"},
-    "handshake": {"endpoints", "errors", "http", "identity", "limits", "request_head", "stats"},
-    "gate": {"handshake", "heartbeat", "services", "tick"},
-    "sending": {"errors", "gate", "room"},
-    "connection": {"causes", "endpoints", "errors", "fragments", "frames", "gate", "handshake", "sending"},
-    "upgrade": set(),
-    "visitor": {"connection", "gate", "handshake", "http", "limits", "request_head", "upgrade"},
-    "tls_visitor": {"gate", "visitor"},
-    "drain": {"connection", "errors", "gate"},
-    "pages": {"", "http", "hub", "stats"},
-    "app": {
-        "", "causes", "cluster", "disk_threads", "drain", "endpoints", "errors", "files", "gate", "handshake",
-        "heartbeat", "http", "hub", "identity", "lane", "limits", "listen", "load", "logs", "loop_lag", "pages",
-        "retention", "services", "settings", "stats", "stopping", "supervise", "tick", "tls",
-        "tls_visitor", "uploads", "visitor", "workers",
-    },
-    "__main__": {"app", "settings"},
-}  # fmt: skip
-COMPOSITION_ROOT = "server.app"  # alone looks at metrics
+# What a package may import beside itself. A module outside a subpackage has a row of its own; `server.http` covers all
+# below it. Packages without a row may import nothing of ours.
+DEPENDENCIES: dict[str, str] = {
+    # what both ends share
+    "stampede.redaction": "",
+    # the server
+    "server": "",
+    "server.errors": "",
+    "server.setting_types": "",
+    "server.token_bucket": "",
+    "server.protocol": "server.errors",
+    "server.settings": "server.setting_types stampede.redaction",
+    "server.stats": "server.errors server.protocol",
+    "server.runtime": "server.errors server.stats server.token_bucket",
+    "server.chat": "server.errors server.protocol server.stats server.token_bucket",
+    "server.uploads": "server.chat server.errors server.protocol server.runtime server.stats",
+    "server.cluster": "server.chat server.errors server.runtime server.stats",
+    "server.context": "server.chat server.settings server.stats server.uploads",
+    "server.websocket": "server.chat server.context server.errors server.protocol server.runtime server.settings "
+    "server.stats server.token_bucket server.uploads",
+    "server.http": "server.chat server.context server.errors server.protocol server.stats server.token_bucket "
+    "server.websocket",
+    "server.drain": "server.errors server.http server.websocket",
+    "server.supervisor": "server.errors server.runtime server.settings",
+    "server.app": "metrics server.chat server.cluster server.context server.drain server.errors server.http "
+    "server.runtime server.settings server.stats server.supervisor server.uploads server.websocket",
+    "server.__main__": "server.app server.settings",
+    # the load generator
+    "stampede": "",
+    "stampede.generator_faults": "",
+    "stampede.ledger": "",
+    "stampede.workload": "",
+    "stampede.websocket": "server.protocol.frames stampede.generator_faults stampede.redaction",
+    "stampede.measure": "stampede.generator_faults stampede.ledger stampede.websocket.addresses",
+    "stampede.client": "server.protocol.messages stampede.ledger stampede.measure stampede.websocket stampede.workload",
+    "stampede.pool": "stampede.client stampede.generator_faults stampede.ledger stampede.measure stampede.websocket "
+    "stampede.workload",
+    "stampede.locust": "metrics stampede.generator_faults stampede.ledger stampede.measure stampede.pool "
+    "stampede.redaction stampede.websocket stampede.workload",
+    "loadtest": "stampede",
+    # metrics and dashboards
+    "metrics": "stampede.measure stampede.redaction",
+    "grafana": "metrics.catalog",
+    # capacity runs
+    "capacity": "",
+    "capacity.errors": "",
+    "capacity.formatting": "",
+    "capacity.http_client": "stampede.redaction",
+    "capacity.record": "capacity.formatting",
+    "capacity.config": "capacity.errors capacity.formatting stampede.measure.slo stampede.redaction",
+    "capacity.measure": "capacity.config capacity.errors capacity.http_client stampede.measure stampede.redaction",
+    "capacity.processes": "capacity.config capacity.errors capacity.http_client capacity.measure capacity.record",
+    "capacity.judge": "capacity.config capacity.formatting capacity.measure capacity.record",
+    "capacity.model": "capacity.errors capacity.formatting capacity.judge capacity.measure capacity.record",
+    "capacity.search": "capacity.config capacity.judge capacity.measure capacity.model capacity.processes "
+    "capacity.record",
+    "capacity.storms": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.measure "
+    "capacity.record capacity.search stampede.measure",
+    "capacity.report": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.model "
+    "capacity.record capacity.search",
+    "capacity.run": "capacity.config capacity.errors capacity.judge capacity.measure capacity.model "
+    "capacity.processes capacity.record capacity.report capacity.search capacity.storms stampede.redaction",
+    "capacity.cli": "capacity.config capacity.errors capacity.formatting capacity.http_client capacity.measure "
+    "capacity.model capacity.record capacity.report capacity.run capacity.search stampede.redaction",
+    "capacity.__main__": "capacity.cli",
+    # deployment and benchmarks
+    "deploy": "capacity",
+    "benchmarks": "server stampede",
+}
+PACKAGES = ("server", "stampede", "loadtest", "metrics", "grafana", "capacity", "deploy", "benchmarks")
 
-# Rooms outside the server: what anything in them may import beside its own room.
-ROOMS = {
-    "metrics": {"server.redaction"},
-    "grafana": {"metrics.catalog"},
-    "loadtest": {"metrics", "server.frames", "server.messages", "server.redaction"},
-    "capacity": {"metrics", "server.redaction"},
-    "benchmarks": {
-        "loadtest",
-        "server.bus_messages",
-        "server.elsewhere",
-        "server.errors",
-        "server.frames",
-        "server.messages",
-        "server.redaction",
-    },
+# Imports that still run against the map: module -> package.
+BACKWARD = {
+    ("server.supervisor.service_discovery", "server.http"),
+    ("server.supervisor.supervisor", "server.http"),
+    ("server.uploads.session", "server.context"),
+    ("server.websocket.connection", "server.http"),
+    ("server.websocket.outbound", "server.http"),
+    ("capacity.config.settings", "capacity.storms"),
 }
 
-# Pure modules: no sockets, no clocks, no randomness, no threads of their own.
+# Pure packages and modules: no socket, no file, no clock, no randomness, no thread of their own.
 PURE = [
     "server.errors",
-    "server.fragments",
-    "server.frames",
-    "server.heartbeat",
-    "server.bus_messages",
-    "server.elsewhere",
-    "server.hub",
-    "server.lane",
-    "server.limits",
-    "server.load",
-    "server.messages",
-    "server.names",
-    "server.node",
-    "server.redaction",
-    "server.relay",
-    "server.request_head",
-    "server.room",
+    "server.token_bucket",
+    "server.protocol",
     "server.stats",
-    "server.tick",
-    "server.upgrade",
-    "grafana.promql",
+    "server.chat",
+    "server.cluster.membership",
+    "server.cluster.messages",
+    "server.cluster.node",
+    "server.http.parser",
+    "server.http.upgrade",
+    "server.websocket.heartbeat",
+    "stampede.redaction",
+    "stampede.ledger",
+    "stampede.websocket.addresses",
+    "stampede.websocket.headers",
+    "stampede.workload.backoff",
+    "stampede.workload.placement",
+    "stampede.workload.schedule",
+    "stampede.workload.shapes",
+    "stampede.workload.sizes",
+    "stampede.measure.health",
+    "stampede.measure.log_linear_histogram",
+    "stampede.measure.measures",
+    "stampede.measure.slo",
+    "stampede.measure.snapshot",
+    "stampede.measure.storm",
+    "stampede.measure.storm_results",
+    "stampede.measure.summary",
+    "stampede.measure.thresholds",
     "metrics.catalog",
-    "metrics.levels",
-    "metrics.loglinear",
-    "capacity.addresses",
-    "capacity.arrival",
-    "capacity.bracket",
-    "capacity.compare",
-    "capacity.limiting",
-    "capacity.model",
-    "capacity.projection",
-    "capacity.promise",
-    "capacity.population",
-    "capacity.search",
-    "capacity.scaling",
-    "capacity.sizing",
-    "capacity.slo",
-    "capacity.storm",
-    "capacity.usl",
-    "capacity.verdict",
-    "capacity.words",
-    "loadtest._addresses",
-    "loadtest._ledger",
-    "loadtest._stamp",
-    "loadtest._timeline",
+    "grafana.promql",
+    "capacity.formatting",
+    "capacity.judge",
+    "capacity.model.projection",
+    "capacity.model.scalability",
+    "capacity.model.scaling",
+    "capacity.model.sizing",
+    "capacity.model.usl",
+    "capacity.report.answer",
+    "capacity.report.compare",
+    "capacity.search.arrival",
+    "capacity.search.bracket",
+    "capacity.search.remedy",
+    "capacity.search.search",
+    "capacity.storms.storm",
 ]
-IMPURE = {"asyncio", "gevent", "random", "secrets", "select", "socket", "subprocess", "threading", "time", "uvloop"}
+IMPURE = {
+    "asyncio", "gevent", "os", "pathlib", "random", "secrets", "select", "socket", "structlog",
+    "subprocess", "threading", "time", "uvloop",
+}  # fmt: skip
+
+# Who may know Locust: everything else of the load generator runs without it.
+LOCUST = ("stampede.locust", "loadtest", "benchmarks")
 
 
-def modules() -> list[str]:
-    return [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for room in ("server", *ROOMS)
-        for path in sorted((ROOT / room).rglob("*.py"))
-    ]
+@cache
+def modules() -> dict[str, Path]:
+    """Return every module by its dotted name."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
 
 
-def imports(module: str, *, types: bool = True) -> set[str]:
+@cache
+def imports(module: str, *, types: bool = True) -> frozenset[str]:
     """Return what a module imports at run time, and for its types, as dotted names."""
-    found = set()
-    tree = ast.parse(_path(module).read_text())
+    tree = ast.parse(modules()[module].read_text())
     if not types:
         tree.body = [
             node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
         ]
+    found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             assert node.level == 0, f"{module}: imports are absolute"
-            # `from server import messages` names a module, `from server import __version__` a thing in one
+            # `from server.protocol import messages` names a module, `from server import __version__` a thing in one
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name if name in known() else node.module for name in names}
-    return found
+            found |= {name if name in modules() else node.module for name in names}
+    return frozenset(found)
 
 
-def inner(module: str) -> str:
-    """Return a server module's name as it stands in the map."""
-    return module.removeprefix("server").removeprefix(".")
+def covers(rule: str, name: str) -> bool:
+    """Tell whether a module is the rule's, or below it."""
+    return name == rule or name.startswith(f"{rule}.")
 
 
-def known() -> set[str]:
-    return set(modules())
+def row(module: str) -> str:
+    """Return the row of the map that a module belongs to: the most specific one."""
+    return max((rule for rule in DEPENDENCIES if module == rule or module.startswith(f"{rule}.")), key=len)
 
 
-def ours(names: set[str]) -> set[str]:
-    return {name for name in names if name.split(".")[0] in ("server", "tests", *ROOMS)}
-
-
-def allows(rule: str, name: str) -> bool:
-    return name == rule or (rule in ROOMS and name.startswith(rule + "."))
+def ours(names: frozenset[str]) -> set[str]:
+    return {name for name in names if name.split(".")[0] in (*PACKAGES, "tests")}
 
 
 @pytest.mark.parametrize("module", modules())
-def test_arrows_point_one_way(module: str) -> None:
-    room = module.split(".", maxsplit=1)[0]
-    allowed = (
-        ROOMS[room] | {room} if room != "server" else {f"server.{name}".rstrip(".") for name in SERVER[inner(module)]}
-    )
-    if module == COMPOSITION_ROOT:
-        allowed.add("metrics")
-    strays = {name for name in ours(imports(module)) if not any(allows(rule, name) for rule in allowed)}
+def test_imports_point_one_way(module: str) -> None:
+    mine = row(module)
+    allowed = [mine, *DEPENDENCIES[mine].split()]
+    strays = {
+        name
+        for name in ours(imports(module)) - {module.split(".", maxsplit=1)[0]}  # whose __init__ Python imports anyway
+        if not any(covers(rule, name) for rule in allowed) and (module, row(name)) not in BACKWARD
+    }
     assert strays == set()
 
 
-def test_the_map_names_no_module_that_is_gone() -> None:
-    assert {f"server.{name}".rstrip(".") for name in SERVER} | set(PURE) <= known()
+def test_every_part_of_a_divided_package_has_a_row() -> None:
+    divided = {rule.split(".")[0] for rule in DEPENDENCIES if "." in rule}
+    assert {module for module in modules() if row(module) in divided} <= divided
 
 
-def test_the_servers_arrows_form_no_circle() -> None:
-    left = dict(SERVER)
-    while left:
-        leaves = {module for module, names in left.items() if not names & set(left)}
-        assert leaves, f"a circle among {sorted(left)}"
-        left = {module: names for module, names in left.items() if module not in leaves}
+def test_no_exception_is_listed_that_is_no_longer_needed() -> None:
+    needed = {(module, row(name)) for module in modules() for name in ours(imports(module)) if name != "tests"}
+    assert needed >= BACKWARD
 
 
-@pytest.mark.parametrize("module", PURE)
+def test_the_map_names_no_package_that_is_gone() -> None:
+    named = {*DEPENDENCIES, *PURE, *LOCUST, *" ".join(DEPENDENCIES.values()).split()}
+    assert named <= set(modules()) | {"grafana", "benchmarks"}
+
+
+def test_the_map_has_no_cycle() -> None:
+    graph = {name: {row(rule) for rule in rules.split()} - {name} for name, rules in DEPENDENCIES.items()}
+    tuple(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if any(covers(rule, name) for rule in PURE)])
 def test_pure_parts_know_no_socket_clock_or_randomness(module: str) -> None:
     assert {name.split(".")[0] for name in imports(module, types=False)} & IMPURE == set()
 
 
+@pytest.mark.parametrize("module", [name for name in modules() if not any(covers(rule, name) for rule in LOCUST)])
+def test_only_the_load_test_knows_locust(module: str) -> None:
+    assert "locust" not in {name.split(".")[0] for name in imports(module)}
+
+
 def test_nothing_is_longer_than_it_should_be() -> None:
-    lengths = {module: len(_path(module).read_text().splitlines()) for module in modules()}
+    lengths = {module: len(path.read_text().splitlines()) for module, path in modules().items()}
     assert {module: length for module, length in lengths.items() if length > 400} == {}
 
 
-def _path(module: str) -> Path:
-    path = ROOT.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
 def test_no_test_imports_locust_which_replaces_the_threads_of_the_process() -> None:
-    for path in [*(ROOT / "tests").glob("*.py"), *(ROOT / "tests").glob("[!p]*/*.py")]:  # tests/peers has programs
+    programs = ROOT / "tests" / "peers"
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        if programs in path.parents:
+            continue
         for node in ast.parse(path.read_text()).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):

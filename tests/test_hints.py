@@ -9,9 +9,9 @@ import sys
 import msgspec
 import pytest
 
-from capacity.cli import _command
-from capacity.invocation import as_started
-from capacity.resume import continued
+from capacity.cli.main import _command
+from capacity.cli.resume import continued
+from capacity.config.invocation import as_started
 from tests.capacity import kit
 from tests.tables import ROOT
 
@@ -41,7 +41,7 @@ def test_no_program_prints_one(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["server", "capacity", "capacity compare", "capacity.stack", "benchmarks", "benchmarks.engine"]
+    "command", ["server", "capacity", "capacity compare", "deploy.stack", "benchmarks", "benchmarks.engine"]
 )
 def test_a_usage_line_names_python_as_the_program_was_started(command: str) -> None:
     words = [sys.executable, "-m", *command.split()]

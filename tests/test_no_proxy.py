@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.direct import urlopen
-from capacity import stack, web
+from capacity import http_client as web
+from deploy import stack
 from tests.tables import ROOT
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
+from capacity.config.settings import read_settings
 from capacity.errors import ExitCode
-from capacity.settings import read_settings
-from loadtest._options import HEADER_HELP, INSECURE_HELP, OPTIONS, THRESHOLD_HELP
-from loadtest._shapes import DESCRIPTIONS
-from loadtest._summary import EXIT_CODES
+from stampede.locust.options import HEADER_HELP, INSECURE_HELP, OPTIONS, THRESHOLD_HELP
+from stampede.measure.summary import EXIT_CODES
+from stampede.workload.shapes import DESCRIPTIONS
 from tests.tables import ROOT, rows
 
 README = (ROOT / "README.md").read_text()

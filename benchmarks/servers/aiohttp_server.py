@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp import WSMsgType, web
 
 from benchmarks.servers.conversation import CHAT_PATHS, HEARTBEAT_SECONDS, Chat, Client, run
-from server.messages import MAX_FRAME_BYTES
+from server.protocol.messages import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import uvloop
 
-from server import messages as wire
 from server.errors import InvalidMessageError
+from server.protocol import messages as wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection

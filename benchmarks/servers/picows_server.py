@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
 from benchmarks.servers.conversation import CHAT_PATHS, HEARTBEAT_SECONDS, INVALID, Chat, Client, run
-from server.messages import MAX_FRAME_BYTES
+from server.protocol.messages import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine

@@ -9,7 +9,7 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks.servers.conversation import CHAT_PATHS, HEARTBEAT_SECONDS, Chat, Client, run
-from server.messages import MAX_FRAME_BYTES
+from server.protocol.messages import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
-from capacity.answer import Load, Question, answer_of
+from capacity.measure.window import ClientWindow, ServerWindow, WorkerWindow
 from capacity.record import Environment, Report, StepRecord
-from capacity.search import Ending, Plan
-from capacity.window import ClientWindow, ServerWindow, WorkerWindow
-from metrics.loglinear import LogLinear
+from capacity.report.answer import Load, Question, answer_of
+from capacity.search.search import Ending, Plan
+from stampede.measure.log_linear_histogram import LogLinear
 
 LEVELS = ("deliver_p99<250ms", "loss<0.1%", "errors<1%")
 

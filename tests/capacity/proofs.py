@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from capacity.projection import project
+from capacity.model.projection import project
 from capacity.record import read_report
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ ROOM = 20
 @contextlib.contextmanager
 def peer(*flags: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the limited peer; yield its URL and its process."""
-    command = [sys.executable, "-m", "tests.capacity.limited_peer", *flags]
+    command = [sys.executable, "-m", "tests.promises.limited_peer", *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -14,11 +14,11 @@ import msgspec
 import pytest
 import yaml
 
-from capacity.commands import COMMANDS
-from capacity.promise import read_promises
-from capacity.search import Ending
-from capacity.settings import read_settings
-from capacity.slo import parse_level
+from capacity.cli.commands import COMMANDS
+from capacity.config.promise import read_promises
+from capacity.config.settings import read_settings
+from capacity.config.slo import parse_level
+from capacity.search.search import Ending
 from tests.capacity import kit
 from tests.tables import ROOT, rows
 
@@ -72,7 +72,7 @@ def in_repository(folder: Path, *command: str) -> None:
 def checkout(tmp_path: Path) -> Path:
     """Return a checkout as CI makes it: a change upon origin/main, which is this tree."""
     folder = tmp_path / "checkout"
-    for room in ("capacity", "loadtest", "metrics", "server"):
+    for room in ("capacity", "loadtest", "metrics", "server", "stampede"):
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     in_repository(folder, "init", "--quiet")
     in_repository(folder, "add", ".")
@@ -118,7 +118,7 @@ def test_the_example_for_ci_lets_a_change_pass_and_fails_the_merge_that_costs_ca
     # A delivery costs 10 us where a busy machine lets many wait for each other, 20 us where not; then 50 us more.
     quick = environment | short | {"PAIRS": "1", "TOLERANCE": "90%"}
     assert "not worse by more than 90 %" in told(checkout, measure, quick, 0)
-    target = checkout / "capacity" / "target.py"
+    target = checkout / "capacity" / "processes" / "target.py"
     costly = target.read_text().replace("{work_per_message:g}", "{work_per_message + 0.001:g}")
     assert costly != target.read_text()
     target.write_text(costly)

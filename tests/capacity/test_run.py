@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from capacity.processes import free_port
+from capacity.processes.process import free_port
 from tests.capacity.proofs import peer
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Self
 import yaml
 
 from benchmarks.direct import urlopen
-from tests.cluster.conftest import BINARY
 from tests.deploy.conftest import Balancer, haproxy
+from tests.server.cluster.fixtures import BINARY
 from tests.tables import ROOT
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.conftest import Nats, wait_for_each
-from tests.faults._server import Server, launch
 from tests.metrics.fixtures import do_without, wait_until
 from tests.metrics.pages import series
 from tests.ports import free_ports
+from tests.promises._server import Server, launch
+from tests.server.cluster.fixtures import Nats, wait_for_each
 from tests.tables import ROOT
 
 if TYPE_CHECKING:

@@ -16,15 +16,15 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
-from server.frames import masked_text_frame
+from server.protocol.frames import masked_text_frame
 from server.settings import Settings
 from tests.clients import SECONDS, ChatClient, RawClient, handshake, held
-from tests.cluster.conftest import Nats
 from tests.deploy.conftest import CONFIGURATION, Balancer, balancer, fetch, haproxy
-from tests.faults._server import Server, launch
-from tests.faults.certificates import Authority
 from tests.metrics.fixtures import wait_until
 from tests.ports import free_port
+from tests.promises._server import Server, launch
+from tests.promises.certificates import Authority
+from tests.server.cluster.fixtures import Nats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,11 +12,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from capacity import population
+from benchmarks import population
 from metrics.catalog import CATALOG
 from server.app import GOODBYE_SECONDS, UPLOAD_SECONDS
 from server.settings import Settings, parse
-from tests.cluster.conftest import BINARY
+from tests.server.cluster.fixtures import BINARY
 from tests.tables import ROOT, rows
 
 FOLDER = ROOT / "deploy" / "kubernetes"

@@ -7,18 +7,18 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.cluster.conftest import BINARY
 from tests.deploy.test_haproxy import enter
-from tests.faults._server import launch
 from tests.metrics.fixtures import wait_until
 from tests.ports import free_ports
+from tests.promises._server import launch
+from tests.server.cluster.fixtures import BINARY
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.faults._server import Server
+    from tests.promises._server import Server
 
 CONFIGURATION = ROOT / "deploy" / "kubernetes" / "base" / "nats.conf"
 

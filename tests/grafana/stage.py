@@ -22,20 +22,20 @@ from typing import TYPE_CHECKING, Final
 from websockets.exceptions import ConnectionClosed
 
 from tests.clients import ChatClient
-from tests.cluster.conftest import Nats
-from tests.faults._herd import Herd, frame, message
 from tests.metrics.fixtures import Prometheus, configured, wait_until
 from tests.metrics.test_generator import Generator
 from tests.ports import free_ports
 from tests.processes import start_server
+from tests.promises._herd import Herd, frame, message
+from tests.server.cluster.fixtures import Nats
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from tests.faults._herd import Client
     from tests.processes import RunningServer
+    from tests.promises._herd import Client
 
 JOBS: Final = ("chat", "loadtest")
 USERS: Final = 120

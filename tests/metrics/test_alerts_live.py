@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults._herd import Herd, message
 from tests.metrics.fixtures import MISSING, Prometheus, configured, do_without, wait_until
 from tests.metrics.rules import PROMETHEUS, profile
 from tests.metrics.test_generator import generator
 from tests.ports import free_ports
+from tests.promises._herd import Herd, message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

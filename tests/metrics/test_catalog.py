@@ -9,7 +9,7 @@ from metrics.catalog import BUS, CATALOG, GENERATOR, PARENT, SERVER, Metric
 from metrics.collectors import BuildCollector, server_collectors
 from metrics.exposition import Exposition
 from server.stats import ServerStats
-from server.uploads import UploadStore
+from server.uploads.uploads import UploadStore
 from tests.metrics.known import known_values
 from tests.metrics.pages import series
 from tests.metrics.states import Door

@@ -155,7 +155,7 @@ import runpy, sys
 from pathlib import Path
 def is_a_checkout(path):
     return (Path(path) / "server" / "app.py").exists() or Path(path).name == "_plugin"
-sys.path = ["", "loadtest/_plugin", *(path for path in sys.path if path and not is_a_checkout(path))]
+sys.path = ["", "stampede/locust/_plugin", *(path for path in sys.path if path and not is_a_checkout(path))]
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """

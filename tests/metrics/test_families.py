@@ -7,8 +7,8 @@ from prometheus_client.registry import Collector
 
 from metrics.catalog import CATALOG
 from metrics.families import histogram, labelled, loglinear_histogram, scalar
-from metrics.loglinear import LogLinear
 from server.stats import Histogram, ServerStats, WholeNumbers
+from stampede.measure.log_linear_histogram import LogLinear
 from tests.metrics.pages import series
 
 

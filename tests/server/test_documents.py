@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from server import messages as wire
-from server.endpoints import UPGRADES
 from server.errors import CloseReason, ErrorCode, TokenFault
+from server.protocol import messages as wire
 from server.settings import table
+from server.websocket.endpoints import UPGRADES
 from tests.tables import ROOT, rows
 
 DOCUMENT = "server/README.md"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.errors import CloseReason
-from server.messages import CLIENT_TYPES, SERVER_TYPES
+from server.protocol.messages import CLIENT_TYPES, SERVER_TYPES
 from server.stats import Histogram, ServerStats
 
 

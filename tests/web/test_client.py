@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.endpoints import BURST_SECONDS
 from server.settings import Settings
+from server.websocket.endpoints import BURST_SECONDS
 from tests.tables import ROOT, rows
 from tests.web.fixtures import NODE
 

@@ -1,0 +1,202 @@
+"""The commands beside the run: `compare`, `mix`, `history`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from capacity.config.invocation import as_started
+from capacity.errors import ExitCode, UsageError
+from capacity.http_client import HttpError, ask
+from capacity.measure.prometheus import Prometheus, PrometheusError
+from capacity.model.mix import between, busiest, derive, seconds_between, words
+from capacity.record import Report, read_report
+from capacity.report.compare import Comparison, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PAGES_APART_S: Final = 60.0
+_STYLES: Final = {"worse": "red", "better": "green"}
+
+
+def compare_command(arguments: Sequence[str]) -> int:
+    """Compare runs before and after; exit code 99 when the later ones are worse beyond the tolerance."""
+    parser = argparse.ArgumentParser(
+        prog=as_started("capacity", "compare"),
+        description="Compare two reports, or two sides of several paired ones: DIR,DIR,... before and after.",
+        epilog="Exit code 0: not worse; 99: worse beyond the tolerance; 98: worse, but one pair of runs of the same "
+        "revision, which tells noise alone; 2: they do not compare.",
+    )
+    parser.add_argument("before", metavar="A", help="folder of a report, or several with commas between")
+    parser.add_argument("after", metavar="B", help="as many folders, of the later side")
+    parser.add_argument("--tolerance", metavar="SHARE", default="10%", type=_share, help="how much worse B may be")
+    given = parser.parse_args(list(arguments))
+    found = compare(_reports(given.before), _reports(given.after), given.tolerance)
+    _show(Console(), found, given.tolerance)
+    if found.worse:
+        return ExitCode.INVALID if found.unjudged else ExitCode.LEVEL_FAILED
+    return ExitCode.ANSWERED
+
+
+def _share(text: str) -> float:
+    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share such as 10%")
+    return value
+
+
+def _reports(text: str) -> list[Report]:
+    found = []
+    for name in text.split(","):
+        path = Path(name)
+        path = path / "report.json" if path.is_dir() else path
+        try:
+            found.append(read_report(path))
+        except OSError as error:
+            raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        except msgspec.MsgspecError as error:
+            raise UsageError(f"{path} is no report of a capacity run: {error}") from None
+    return found
+
+
+def _show(console: Console, found: Comparison, tolerance: float) -> None:
+    """Print the comparison for the 80 columns of a CI log: a heading for each level, its figures beneath."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("")
+    for heading in ("before", "after", "ratio"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    heading = ""
+    for row in found.rows:
+        level, _, name = row.name.rpartition(": ")
+        if level != heading:
+            table.add_row(Text(level, style="bold"))
+            heading = level
+        mark = Text(row.change + (" *" if row.decides else ""), style=_STYLES.get(row.change, ""))
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        table.add_row(f"  {name}" if level else name, row.before, row.after, ratio, mark)
+    console.print(table)
+    if found.worse:
+        console.print(f"  * beyond the tolerance of {_percent(tolerance)}", style="dim", highlight=False)
+    for change, title in (("worse", "worsened"), ("better", "improved")):
+        if names := [row.name for row in found.rows if row.change == change]:
+            console.print(Text(f"{title}:", style=_STYLES[change]))
+            for name in names:
+                console.print(_item(name))
+    for flag in found.flags:
+        console.print(Text(f"with care: {flag}", style="yellow"))
+    if found.worse:
+        doubt = f"not judged: {found.unjudged}; it would be " if found.unjudged else ""
+        console.print(Text(f"{doubt}worse by more than {_percent(tolerance)}:", style="bold"))
+        for text in found.worse:
+            console.print(_item(text))
+    else:
+        console.print(Text(f"not worse by more than {_percent(tolerance)}", style="bold"))
+
+
+def _item(text: str) -> Padding:
+    """Return one line of a list, whose continuation stands beneath its beginning where it is wrapped."""
+    return Padding(Text(text), (0, 0, 0, 2), expand=False)
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:g} %"
+
+
+def mix_command(arguments: Sequence[str]) -> int:
+    """Derive the users' mix from a production server's counters."""
+    parser = argparse.ArgumentParser(
+        prog=as_started("capacity", "mix"),
+        description="Derive the mix of users from a production server's own counters, as options of the load test.",
+    )
+    parser.add_argument("scrapes", metavar="FILE", nargs="*", help="two scrapes of /metrics, --seconds apart")
+    parser.add_argument("--prometheus", metavar="URL", help="take the busiest hours from a Prometheus instead")
+    parser.add_argument("--metrics", metavar="URL", help="scrape this page now and again after --seconds instead")
+    parser.add_argument(
+        "--seconds",
+        metavar="SECONDS",
+        type=float,
+        help="time between two scrapes (files: needed, unless their samples have timestamps; with --metrics: 60)",
+    )
+    parser.add_argument("--days", metavar="N", type=int, default=7, help="days to look back")
+    parser.add_argument("--hours", metavar="N", type=int, default=3, help="how many of the busiest hours count")
+    given = parser.parse_args(list(arguments))
+    if sum((bool(given.scrapes), bool(given.prometheus), bool(given.metrics))) != 1:
+        raise UsageError("mix takes one of: two files, --metrics URL, --prometheus URL")
+    if not 0 < (1 if given.seconds is None else given.seconds) < float("inf") or given.days < 1 or given.hours < 1:
+        raise UsageError("--seconds, --days and --hours are more than 0")
+    if given.prometheus:
+        try:
+            traffic, ends = busiest(Prometheus(given.prometheus), days=given.days, hours=given.hours)
+        except PrometheusError as error:
+            raise UsageError(str(error)) from None
+        hours = ", ".join(datetime.fromtimestamp(at, UTC).strftime("%a %d %b %H:%M") for at in ends)
+        print(f"busiest hours, ending {hours} UTC:")
+    else:
+        traffic = between(*_scrapes(given.scrapes, given.metrics, given.seconds))
+    found = derive(traffic)
+    print(f"{words(traffic)}\n")
+    print(as_started("capacity"), found.capacity_options())
+    print(as_started("locust", "-f", "loadtest"), found.locust_options())
+    return ExitCode.ANSWERED
+
+
+def _scrapes(files: list[str], url: str | None, seconds: float | None) -> tuple[str, str, float]:
+    """Return two scrapes and the seconds between them: as taken here, as given, or as their samples say."""
+    if url is not None:
+        try:
+            first = ask(url).decode()
+            began = time.monotonic()
+            time.sleep(_PAGES_APART_S if seconds is None else seconds)
+            second = ask(url).decode()
+        except (HttpError, ValueError) as error:
+            raise UsageError(f"no metrics at {error}") from None
+        return first, second, time.monotonic() - began
+    if len(files) != 2:
+        raise UsageError(f"two scrapes make a difference, not {len(files)}")
+    paths = [Path(name) for name in files]
+    try:
+        first, second = (path.read_text() for path in paths)
+        written = paths[1].stat().st_mtime - paths[0].stat().st_mtime
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from None
+    apart = seconds or seconds_between(first, second)
+    if apart is None:
+        hint = f" (the files were written {written:.0f} s apart)" if written >= 1 else ""
+        raise UsageError(f"--seconds is needed: the scrapes do not say how far apart they were taken{hint}")
+    if apart <= 0:
+        raise UsageError("the second scrape is not later than the first: they are swapped")
+    return first, second, apart
+
+
+def history_command(arguments: Sequence[str]) -> int:
+    """Write the index page of the kept runs anew and say where it is."""
+    parser = argparse.ArgumentParser(
+        prog=as_started("capacity", "history"),
+        description="Chart the capacity over the git revisions of all kept runs.",
+    )
+    parser.add_argument("runs", metavar="DIR", nargs="?", default="runs", help="folder of the runs (default: runs)")
+    folder = Path(parser.parse_args(list(arguments)).runs)
+    if not folder.is_dir():
+        raise UsageError(f"no runs in {folder}")
+    # Matplotlib takes a second to load: not before a wrong name is told.
+    from capacity.report.history import write_index  # noqa: PLC0415 - see above
+
+    for run in write_index(folder):
+        answer = run.report.answer
+        print(f"{run.report.environment.started_at}  {run.revision:10}  {answer.headline:>8} {answer.headline_label}")
+    print(f"index: {folder / 'index.html'}")
+    return ExitCode.ANSWERED
+
+
+COMMANDS: Final = {"compare": compare_command, "mix": mix_command, "history": history_command}

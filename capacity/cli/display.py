@@ -1,0 +1,260 @@
+"""What a person at the terminal sees while the run goes on: a live display, or plain lines where it is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from capacity.formatting import count, show_ms
+from capacity.measure.window import quantile_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from capacity.measure.window import ClientWindow, ServerWindow
+    from capacity.record import StepRecord
+
+SYMBOLS: Final = {"pass": "●", "fail": "▼", "invalid": "□"}
+_STYLES: Final = {"pass": "green", "fail": "red", "invalid": "yellow"}
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
+_HISTORY_S: Final = 60
+_ROWS_AROUND: Final = 14
+_FIGURES_WIDTH: Final = 56
+_REFRESH_PER_S: Final = 4
+
+
+class Display(Protocol):
+    """Everything a run tells the terminal; a context manager around the run."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+    def step(self, users: int, purpose: str, remaining_s: float) -> None: ...
+
+    def phase(self, name: str, seconds: float) -> None: ...
+
+    def live(self, client: ClientWindow, server: ServerWindow) -> None: ...
+
+    def done(self, record: StepRecord) -> None: ...
+
+
+def open_display(console: Console, title: str) -> Display:
+    """Return the live display for a terminal, plain lines otherwise."""
+    return LiveDisplay(console, title) if console.is_terminal else PlainDisplay(console, title)
+
+
+def sparkline(values: Iterable[float]) -> str:
+    """Draw values as blocks, scaled from zero to their maximum."""
+    series = list(values)
+    top = max(series, default=0.0)
+    if top <= 0:
+        return _BLOCKS[0] * len(series)
+    return "".join(_BLOCKS[min(len(_BLOCKS) - 1, int(value / top * len(_BLOCKS)))] for value in series)
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else show_ms(value)
+
+
+def _cores(value: float | None) -> str:
+    return "-" if value is None else f"{value * 100:.0f} %"
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else count(round(value))
+
+
+class PlainDisplay:
+    """One line for each event that matters; for logs and pipes."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._title = title
+
+    def __enter__(self) -> Self:
+        self._line(self._title)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
+    def message(self, text: str) -> None:
+        """Say what happens."""
+        self._line(text)
+
+    def step(self, users: int, purpose: str, remaining_s: float) -> None:
+        """Nothing: the line comes with the verdict."""
+
+    def phase(self, name: str, seconds: float) -> None:
+        """Nothing: too fine for a log."""
+
+    def live(self, client: ClientWindow, server: ServerWindow) -> None:
+        """Nothing: too fine for a log."""
+
+    def done(self, record: StepRecord) -> None:
+        """Write the step's line."""
+        why = f" - {'; '.join([*record.reasons, *record.notes])}" if record.reasons or record.notes else ""
+        self._line(
+            f"{count(record.users):>7} users  {record.purpose:8} {record.verdict:7}  "
+            f"{_rate(record.delivered_per_s)} deliveries/s of {_rate(record.offered_per_s)}, "
+            f"p50 {_ms(record.deliver_p50_ms)}, p99 {_ms(record.deliver_p99_ms)}, "
+            f"server {_cores(record.server_load)}, generator {_cores(max(record.generator_cpu, default=None))}{why}"
+        )
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@dataclass(slots=True)
+class _Current:
+    """The step in progress."""
+
+    users: int = 0
+    purpose: str = ""
+    number: int = 0
+    phase: str = "starting"
+    phase_began: float = 0.0
+    phase_s: float = 0.0
+    budget_ends: float = 0.0
+    client: ClientWindow | None = None
+    server: ServerWindow | None = None
+    p99: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY_S))
+    delivered: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY_S))
+
+
+class LiveDisplay:
+    """The current step with its countdown and figures, above the table of verdicts."""
+
+    def __init__(self, console: Console, title: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._title = title
+        self._clock = clock
+        self._now = _Current()
+        self._records: list[StepRecord] = []
+        self._live = Live(
+            console=console, get_renderable=self.render, refresh_per_second=_REFRESH_PER_S, transient=True
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.stop()
+        if self._records:
+            self._console.print(self._history(len(self._records)))
+
+    def message(self, text: str) -> None:
+        """Say what happens."""
+        self.phase(text, 0.0)
+
+    def step(self, users: int, purpose: str, remaining_s: float) -> None:
+        """Begin a step."""
+        now = self._now
+        now.users, now.purpose, now.number = users, purpose, now.number + 1
+        now.budget_ends = self._clock() + remaining_s
+
+    def phase(self, name: str, seconds: float) -> None:
+        """Begin a phase of the step."""
+        self._now.phase, self._now.phase_s, self._now.phase_began = name, seconds, self._clock()
+
+    def live(self, client: ClientWindow, server: ServerWindow) -> None:
+        """Show the latest second or so."""
+        now = self._now
+        now.client, now.server = client, server
+        now.p99.append(quantile_ms(client.latency_intended, 0.99) or 0.0)
+        now.delivered.append(client.received / client.seconds)
+
+    def done(self, record: StepRecord) -> None:
+        """Add a verdict to the table."""
+        self._records.append(record)
+
+    def render(self) -> RenderableType:
+        """Return the whole display as it is now."""
+        rows = max(3, self._console.height - _ROWS_AROUND)
+        body = Group(self._heading(), Text(), self._figures())
+        panel = Panel(body, title=Text(self._title, style="bold"), title_align="left", padding=(0, 1))
+        return Group(panel, self._history(rows)) if self._records else panel
+
+    def _heading(self) -> RenderableType:
+        now = self._now
+        elapsed = self._clock() - now.phase_began
+        line = Table.grid(padding=(0, 2), expand=True)
+        for _ in range(3):
+            line.add_column(no_wrap=True)
+        line.add_column(justify="right", ratio=1, no_wrap=True)
+        step = Text(f"step {now.number}: {count(now.users)} users", style="bold") if now.number else Text("")
+        left = f"{max(0.0, now.phase_s - elapsed):.0f} s" if now.phase_s else ""
+        bar = ProgressBar(
+            total=now.phase_s or 1.0, completed=min(elapsed, now.phase_s), width=20, pulse=not now.phase_s
+        )
+        budget = max(0.0, now.budget_ends - self._clock())
+        line.add_row(
+            step,
+            Text(f"{now.purpose} · {now.phase} {left}" if now.number else now.phase),
+            bar,
+            Text(f"at most {budget:.0f} s to go", style="dim") if now.number else Text(""),
+        )
+        return line
+
+    def _figures(self) -> RenderableType:
+        client, server, now = self._now.client, self._now.server, self._now
+        grid = Table.grid(padding=(0, 3))
+        for _ in range(3):
+            grid.add_column(no_wrap=True)
+        if client is None or server is None:
+            grid.add_row(Text("waiting for the first deliveries", style="dim"))
+            return grid
+        offered, delivered = client.expected / client.seconds, client.received / client.seconds
+        p50, p99 = quantile_ms(client.latency_intended, 0.5), quantile_ms(client.latency_intended, 0.99)
+        width = max(8, min(_HISTORY_S, self._console.width - _FIGURES_WIDTH))
+        generator = max((worker.cpu for worker in client.workers), default=None)
+        grid.add_row("in their rooms", f"{count(client.ready)} of {count(now.users)}", f"lost {count(client.lost)}")
+        grid.add_row("deliveries/s", f"{_rate(delivered)} of {_rate(offered)}", _trail(now.delivered, width))
+        grid.add_row("latency", f"p50 {_ms(p50)}   p99 {_ms(p99)}", _trail(now.p99, width))
+        grid.add_row("CPU of the server", _gauge(server.cpu_share), Text.assemble("generator  ", _gauge(generator)))
+        return grid
+
+    def _history(self, rows: int) -> RenderableType:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
+        for heading in ("users", "deliveries/s", "p50", "p99", "server", "generator"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
+        table.add_column("why", overflow="fold", style="dim")
+        for record in self._records[-rows:]:
+            style = _STYLES[record.verdict]
+            table.add_row(
+                count(record.users),
+                _rate(record.delivered_per_s),
+                _ms(record.deliver_p50_ms),
+                _ms(record.deliver_p99_ms),
+                _cores(record.server_load),
+                _cores(max(record.generator_cpu, default=None)),
+                Text(f"{SYMBOLS[record.verdict]} {record.verdict}", style=style),
+                "; ".join([*record.reasons[:1], *record.notes[:1]]),
+            )
+        return table
+
+
+def _trail(values: Iterable[float], width: int) -> Text:
+    return Text(sparkline(list(values)[-width:]), style="cyan")
+
+
+def _gauge(value: float | None) -> Text:
+    if value is None:
+        return Text("unknown", style="dim")
+    filled = min(10, round(value * 10))
+    style = "red" if value >= 0.9 else "yellow" if value >= 0.7 else "green"
+    return Text.assemble(("█" * filled, style), ("░" * (10 - filled), "dim"), f" {value * 100:.0f} %")

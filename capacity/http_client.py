@@ -1,0 +1,67 @@
+"""Ask a local or remote HTTP endpoint, without proxies and redirects; one short-lived connection a request."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlencode, urlsplit
+
+from stampede.redaction import redact
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+TIMEOUT_S = 10.0
+
+
+class HttpError(OSError):
+    """The endpoint could not be reached, or answered with another status than 200."""
+
+
+def ask(
+    url: str,
+    form: dict[str, str] | None = None,
+    *,
+    timeout_s: float = TIMEOUT_S,
+    accepted: tuple[int, ...] = (HTTPStatus.OK,),
+) -> bytes:
+    """Return the body of a GET, or of a POST when there is a form.
+
+    A user and password in the URL are sent as basic authentication; no error shows them.
+
+    Raises:
+        HttpError: no connection, no answer in time, or a status that is not accepted.
+    """
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+    headers = _authorization(parts)
+    if form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    shown = redact(url)
+    try:
+        connection.request(
+            "GET" if form is None else "POST",
+            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            body=None if form is None else urlencode(form),
+            headers=headers,
+        )
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise HttpError(f"{shown}: {error}") from None
+    finally:
+        connection.close()
+    if response.status not in accepted:
+        raise HttpError(f"{shown} answered {response.status}")
+    return body
+
+
+def _authorization(parts: SplitResult) -> dict[str, str]:
+    """Return the header of basic authentication (RFC 7617) for a URL that names a user."""
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}

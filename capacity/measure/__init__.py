@@ -1,0 +1,1 @@
+"""What a run reads: snapshots, metrics pages, Prometheus; and windows between two readings."""

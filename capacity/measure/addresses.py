@@ -1,0 +1,19 @@
+"""Which addresses of the server's name a run loaded, in words: pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from capacity.measure.instant import AddressUse
+
+
+def loaded(addresses: Sequence[AddressUse]) -> list[str]:
+    """Return the notes on a name with several addresses; of one address there is nothing to say."""
+    if len(addresses) < 2:
+        return []
+    used = [f"{one.address} ({one.connections} connections)" for one in addresses if one.connections]
+    notes = [f"{len(used)} of the server's {len(addresses)} addresses were loaded: {', '.join(used) or 'none'}"]
+    return notes + [f"address {one.address}: {one.why}, {one.failures} times" for one in addresses if one.failures]

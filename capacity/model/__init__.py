@@ -1,0 +1,1 @@
+"""Models fitted to a run: scalability, projection, sizing, action mix."""

@@ -1,0 +1,197 @@
+"""Derive who the users are from a production server's own counters, so that a run asks about *your* users.
+
+What a class of the load test does in a second is known; a counter divided by it is how many such users there were.
+Everybody else chats at the rate of the messages that are left, or listens where there are none.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from capacity.errors import UsageError
+from capacity.formatting import about, figure, show_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from prometheus_client.samples import Sample
+
+    from capacity.measure.prometheus import Prometheus
+
+# What one user of a class does per second, as the load test's classes do it: a test holds this against them.
+NOTICES_PER_TYPING_USER: Final = 2.5 / 13.5
+MESSAGES_PER_TYPING_USER: Final = 1 / 13.5
+UPLOADS_PER_UPLOADING_USER: Final = 1 / 10
+DROPS_PER_STORMING_USER: Final = 0.5 / 30
+_LEAST_MESSAGE_RATE: Final = 0.001
+_PARTS: Final = 100
+_COUNTERS: Final = {
+    "messages": 'chat_messages_received_total{type="chatMessage"}',
+    "notices": 'chat_messages_received_total{type="typing"}',
+    "uploads": 'chat_messages_received_total{type="fileStart"}',
+    "upload_bytes": "chat_upload_bytes_total",
+    "vanished": 'chat_connections_closed_total{reason="vanished"}',
+}
+_GAUGES: Final = {"connections": "chat_connections", "rooms": "chat_rooms"}
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a server saw: means of its gauges, and counts per second."""
+
+    connections: float
+    rooms: float
+    messages: float
+    notices: float
+    uploads: float
+    upload_bytes: float
+    vanished: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Users: weights by class, of a hundred; and what those who chat do."""
+
+    weights: Mapping[str, int]
+    message_rate: float | None
+    room_size: int | None
+    upload_bytes: int | None
+
+    def _load(self) -> list[str]:
+        options = []
+        if self.room_size is not None:
+            options += ["--room-size", str(self.room_size)]
+        if self.message_rate is not None:
+            options += ["--message-rate", f"{self.message_rate:.3g}"]
+        if self.upload_bytes is not None:
+            options += ["--upload-bytes", f"{max(1, round(self.upload_bytes / 1024))}k"]
+        return options
+
+    def capacity_options(self) -> str:
+        """Return the options of a capacity run."""
+        mix = ",".join(f"{name}={weight}" for name, weight in self.weights.items())
+        return " ".join(["--mix", mix, *self._load()])
+
+    def locust_options(self) -> str:
+        """Return the options of Locust alone, for a shell."""
+        weights = [
+            "'" + json.dumps({"user_class_name": name, "weight": weight}) + "'" for name, weight in self.weights.items()
+        ]
+        return " ".join([*self.weights, "--config-users", *weights, *self._load()])
+
+
+def derive(traffic: Traffic) -> Mix:
+    """Return the mix that would make this traffic.
+
+    Raises:
+        UsageError: nobody was connected.
+    """
+    left = traffic.connections
+    if left < 1:
+        raise UsageError("nobody was connected in that time: there is nothing to derive users from")
+    users: dict[str, float] = {}
+    for name, number in (
+        ("FileUploadUser", traffic.uploads / UPLOADS_PER_UPLOADING_USER),
+        ("TypingUser", traffic.notices / NOTICES_PER_TYPING_USER),
+        ("ReconnectStormUser", traffic.vanished / DROPS_PER_STORMING_USER),
+    ):
+        users[name] = min(number, left)
+        left -= users[name]
+    said = max(0.0, traffic.messages - users["TypingUser"] * MESSAGES_PER_TYPING_USER)
+    talks = left > 0 and said / left >= _LEAST_MESSAGE_RATE
+    users = {"ChattingUser" if talks else "ListeningUser": left} | users
+    return Mix(
+        weights=_weights(users),
+        message_rate=said / left if talks else None,
+        room_size=max(2, round(traffic.connections / traffic.rooms)) if traffic.rooms >= 1 else None,
+        upload_bytes=round(traffic.upload_bytes / traffic.uploads) if traffic.uploads else None,
+    )
+
+
+def _weights(users: Mapping[str, float]) -> dict[str, int]:
+    """Return parts of a hundred; whoever is there at all has at least one."""
+    total = sum(users.values())
+    return {name: max(1, round(number / total * _PARTS)) for name, number in users.items() if number > total / 1e4}
+
+
+def words(traffic: Traffic) -> str:
+    """Return what the server saw, in one line."""
+    size = traffic.upload_bytes / traffic.uploads if traffic.uploads else 0
+    files = f"{figure(traffic.uploads)} uploads/s of {show_bytes(size)}" if traffic.uploads else "no uploads"
+    return (
+        f"{about(traffic.connections)} connections in {about(traffic.rooms)} rooms, "
+        f"{figure(traffic.messages)} messages/s, {figure(traffic.notices)} typing notices/s, {files}, "
+        f"{figure(traffic.vanished)} connections lost/s"
+    )
+
+
+def seconds_between(first: str, second: str) -> float | None:
+    """Return the time between two scrapes by the timestamps of their samples; None where they carry none."""
+    one, two = (_taken_at(text) for text in (first, second))
+    return None if one is None or two is None else two - one
+
+
+def _taken_at(text: str) -> float | None:
+    stamps = [float(sample.timestamp) for sample in _samples(text) if sample.timestamp is not None]
+    return max(stamps, default=None)
+
+
+def between(first: str, second: str, seconds: float) -> Traffic:
+    """Return the traffic between two scrapes of a server's `/metrics`, so many seconds apart.
+
+    Raises:
+        UsageError: a scrape is none of this server, or the server was restarted between them.
+    """
+    one, two = _page(first), _page(second)
+    missing = [name for name in (*_COUNTERS.values(), *_GAUGES.values()) if name not in one or name not in two]
+    if missing:
+        raise UsageError(f"a scrape holds no {missing[0]}: it is not of the chat server")
+    rates = {}
+    for field, name in _COUNTERS.items():
+        if two[name] < one[name]:
+            raise UsageError(f"{name} went down: the server was restarted between the scrapes, or they are swapped")
+        rates[field] = (two[name] - one[name]) / seconds
+    means = {field: (one[name] + two[name]) / 2 for field, name in _GAUGES.items()}
+    return Traffic(**means, **rates)
+
+
+def _page(text: str) -> dict[str, float]:
+    return {one.name + _labels(one.labels): one.value for one in _samples(text)}
+
+
+def _samples(text: str) -> list[Sample]:
+    try:
+        return [one for family in text_string_to_metric_families(text) for one in family.samples]
+    except ValueError as error:
+        raise UsageError(f"a scrape is no page of metrics: {error}") from None
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}" if labels else ""
+
+
+def busiest(prometheus: Prometheus, *, days: int, hours: int) -> tuple[Traffic, list[float]]:
+    """Return the mean traffic of the busiest hours of the last days, and when they ended (seconds since the epoch).
+
+    Raises:
+        UsageError: Prometheus knows of no such hour.
+        PrometheusError: it does not answer.
+    """
+    by_hour = prometheus.over(f"sum(increase(chat_messages_received_total[1h]))[{days}d:1h]")
+    ranked = sorted(by_hour, key=lambda point: point[1], reverse=True)[:hours]
+    if not ranked or ranked[0][1] <= 0:
+        raise UsageError(f"Prometheus saw no message in the last {days} days")
+    ends = sorted(at for at, _ in ranked)
+    return Traffic(
+        **{field: _mean(prometheus, f"sum(avg_over_time({name}[1h]))", ends) for field, name in _GAUGES.items()},
+        **{field: _mean(prometheus, f"sum(rate({name}[1h]))", ends) for field, name in _COUNTERS.items()},
+    ), ends
+
+
+def _mean(prometheus: Prometheus, expression: str, ends: list[float]) -> float:
+    values = [prometheus.value(expression, at) or 0.0 for at in ends]
+    return sum(values) / len(values)

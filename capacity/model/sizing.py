@@ -1,0 +1,144 @@
+"""Size for a number of users from what one process was measured to hold: plain arithmetic, every step shown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import StatisticsError, linear_regression
+from typing import TYPE_CHECKING, Final
+
+from capacity.formatting import about, count, show_bytes
+from capacity.model.projection import per_delivery_us
+from capacity.record import Sizing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from capacity.record import Answer, StepRecord
+
+_LEAST_LEVELS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """How many users are to be served, with what share of each process left free."""
+
+    users: int
+    headroom: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What grows with users: `base` + `slope` x users."""
+
+    base: float
+    slope: float
+
+    def at(self, users: float) -> float:
+        return self.base + self.slope * users
+
+
+def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Sizing | None:
+    """Return what the demand needs, or None where no level was measured to hold."""
+    if answer.supported_users is None:
+        return None
+    passed = [step for step in steps if step.verdict == "pass" and step.users <= answer.supported_users]
+    # A step that lost the metrics says 1 process; those that passed at the level that held knew their number.
+    measured = max((step.server_processes for step in passed if step.users == answer.supported_users), default=1)
+    held = max(1, answer.supported_users // measured)
+    usable = max(1, math.floor(held * (1 - demand.headroom) + 1e-9))
+    processes = math.ceil(demand.users / usable)
+    spread = processes + 1
+    cpu = _line(passed, [step.server_cpu for step in passed], measured)
+    memory = _line(passed, [step.server_rss_bytes for step in passed], measured)
+    sent = _line(passed, [step.server_sent_bytes_per_s for step in passed])
+    share = demand.users / spread
+    cores = None if cpu is None else cpu.base * spread + cpu.slope * demand.users
+    # Each process is given the memory of its share after one has failed: that is when it is needed.
+    taken = None if memory is None else memory.at(demand.users / processes) * spread
+    unbounded = answer.first_failing_users is None
+    lines = _processes(demand, held, usable, processes, unbounded=unbounded)
+    if cpu is not None and cores is not None:
+        lines.append(
+            f"CPU: {count(demand.users)} users x {cpu.slope * 1e6:.0f} us a second each + {spread} processes x "
+            f"{cpu.base * 1e3:.0f} ms idle = {cores:.2f} cores of work, "
+            f"{cores / spread * 100:.0f} % of {spread} cores"
+        )
+    if memory is not None and taken is not None:
+        lines.append(
+            f"memory: {spread} processes x ({show_bytes(memory.base)} + "
+            f"{count(round(demand.users / processes))} users x {show_bytes(memory.slope)}) = {show_bytes(taken)}, "
+            "sockets' kernel memory not counted"
+        )
+    if sent is not None:
+        lines.append(
+            f"network: {count(demand.users)} users x {show_bytes(sent.slope)}/s = "
+            f"{show_bytes(sent.slope * demand.users)}/s of WebSocket frames "
+            f"({sent.slope * demand.users * 8 / 1e6:.0f} Mbit/s)"
+        )
+    return Sizing(
+        target_users=demand.users,
+        headroom=demand.headroom,
+        users_per_process=held,
+        usable_per_process=usable,
+        processes=processes,
+        with_spare=spread,
+        cpu_cores=cores,
+        cpu_us_per_user=None if cpu is None else cpu.slope * 1e6,
+        cpu_us_per_delivery=per_delivery_us(passed),
+        memory_bytes=None if taken is None else round(taken),
+        bytes_per_user=None if memory is None else memory.slope,
+        sent_bytes_per_s=None if sent is None else sent.slope * demand.users,
+        headline=_headline(spread, taken, unbounded=unbounded),
+        arithmetic=[*lines, f"with all {spread} running each carries {about(share)} users"],
+        caveats=_caveats(answer, measured),
+    )
+
+
+def _headline(spread: int, memory: float | None, *, unbounded: bool) -> str:
+    """Return the result in one line; where no level failed, one process may hold more, and fewer of them may do."""
+    most, doubt = ("at most ", "; limit not reached") if unbounded else ("", "")
+    return (
+        f"{most}{spread} processes on a core each{'' if memory is None else f', {show_bytes(memory)} of memory'}{doubt}"
+    )
+
+
+def _processes(demand: Demand, held: int, usable: int, processes: int, *, unbounded: bool) -> list[str]:
+    free = f"{demand.headroom * 100:g} %"
+    least = "at least " if unbounded else ""
+    return [
+        f"{least}{count(held)} users held by one process, less {free} headroom: {count(usable)} users a process",
+        (
+            f"{count(demand.users)} / {count(usable)} = {demand.users / usable:.2f}, so {processes} "
+            f"process{'es' if processes > 1 else ''}; one more, so that one may fail (N+1): {processes + 1}, "
+            "a core each"
+        ),
+    ]
+
+
+def _caveats(answer: Answer, measured: int) -> list[str]:
+    found = ["users of one room share a process: fan-out between processes costs more than is counted here"]
+    if measured > 1:
+        found = [f"measured over {measured} processes and the bus between them; with more of them each holds less"]
+    if answer.first_failing_users is None:
+        found.append("one process holds at least the users counted: fewer processes may do")
+    if not answer.confirmed:
+        found.append(f"the level that one process holds was {answer.confirmation}")
+    if answer.disturbance:
+        found.append("the machine was not quiet while it was measured")
+    return found
+
+
+def _line(steps: Sequence[StepRecord], values: Sequence[float | None], processes: int = 1) -> _Line | None:
+    """Fit what grows with users, its base that of one process; None with fewer than three levels or without growth.
+
+    Noise can put the base below zero, where no process can be: it counts as zero then.
+    """
+    known = [(float(step.users), float(value)) for step, value in zip(steps, values, strict=True) if value is not None]
+    if len({users for users, _ in known}) < _LEAST_LEVELS:
+        return None
+    try:
+        slope, base = linear_regression(*zip(*known, strict=True))
+    except StatisticsError:
+        return None
+    return _Line(max(0.0, base) / processes, slope) if slope > 0 else None

@@ -1,0 +1,1 @@
+"""The processes of a run: server under test and load generator."""

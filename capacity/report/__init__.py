@@ -1,0 +1,1 @@
+"""What a run reports: answer, charts, report page, comparison, history."""

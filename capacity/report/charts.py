@@ -1,0 +1,324 @@
+"""The charts of a report: each carries one part of the argument, in words too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING
+
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from capacity.formatting import about, count, show_ms
+from capacity.report.drawing import BROKEN, DASHED, DOTTED, Pen, png, svgs
+from capacity.report.storm_chart import draw_storms, storm_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from capacity.config.slo import Level
+    from capacity.record import Model, Report, StepRecord, StormAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart of the report: `title`, `note` below it, `words` (its text alternative), SVGs, a PNG."""
+
+    key: str
+    title: str
+    note: str
+    words: str
+    draw: Callable[[Figure, Pen], None]
+
+    @property
+    def svgs(self) -> tuple[str, ...]:
+        """Elements of a page, one for each shape."""
+        return svgs(self.draw, self.key, self.title, self.words)
+
+    def png(self) -> bytes:
+        """Return the picture for pasting."""
+        return png(self.draw, self.title)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What the drawings show."""
+
+    report: Report
+    steps: Sequence[StepRecord]
+    levels: Sequence[Level]
+
+
+def charts_of(report: Report, levels: Sequence[Level]) -> list[Chart]:
+    """Return the charts, or none without any measured step."""
+    steps = [step for step in report.steps if step.window_s is not None]
+    if not steps:
+        return []
+    if report.storm is not None:
+        return [_storm_chart(report.storm)]  # one level has no charts over users
+    view = _View(report, steps, levels)
+    found = [
+        Chart("verdicts", "Users and verdicts over time", _verdict_note(report), _verdict_words(report),
+              partial(_draw_verdicts, view)),
+        Chart("latency", "Delivery latency against users",
+              "From the moment a message was meant to be sent (intended) and from the moment it was (sent). "
+              "The vertical scale is logarithmic.", _latency_words(steps), partial(_draw_latency, view)),
+        Chart("load", "Deliveries and CPU against users",
+              "A server that keeps up receives what is offered. A full core is at 100 %."
+              + (" Dotted: projected from the measured steps." if report.answer.projected_users else ""),
+              _load_words(steps), partial(_draw_load, view)),
+    ]  # fmt: skip
+    if any(step.server_loop_lag_p99_ms is not None or step.server_rss_bytes is not None for step in steps):
+        note = "How late the server's loop was, and the memory of its process, which does not shrink again."
+        found.append(
+            Chart("server", "The server's loop lag and memory", note, _server_words(steps), partial(_draw_server, view))
+        )
+    if any(step.generator_loop_lag_p99_ms is not None for step in steps):
+        note = "Whether the measuring instrument itself was fit: above its limits a step is invalid."
+        found.append(
+            Chart("generator", "The load generator's own health", note, _generator_words(steps),
+                  partial(_draw_generator, view))
+        )  # fmt: skip
+    if report.model is not None:
+        note = "Each step that kept pace, the Universal Scalability Law fitted to them, and its 95 % band."
+        found.append(
+            Chart("model", "Throughput against deliveries in flight", note, " ".join(report.model.lines),
+                  partial(_draw_model, report.model))
+        )  # fmt: skip
+    return found
+
+
+def _storm_chart(storm: StormAnswer) -> Chart:
+    note = "From the drop until half, 95 % and all of those dropped were back in their rooms and had heard again."
+    title = "Time until resynced, by share dropped"
+    return Chart("storms", title, note, storm_words(storm), partial(draw_storms, storm))
+
+
+def _draw_verdicts(view: _View, figure: Figure, pen: Pen) -> None:
+    axes = figure.subplots()
+    pen.style(axes, x="seconds since the search began", y="users")
+    colours = pen.palette
+    low, high = view.report.answer.supported_users, view.report.answer.first_failing_users
+    if low and high:
+        axes.axhspan(low, high, color=colours.first, alpha=0.14, linewidth=0)
+    if low:
+        axes.axhline(low, color=colours.first, linewidth=1.2, linestyle=(0, (5, 3)))
+    times: list[float] = []
+    users: list[float] = []
+    for step in view.report.steps:
+        ends = step.started_s + step.settle_s + (step.window_s or 0.0)
+        times += [step.started_s, ends]
+        users += [step.users, step.users]
+    axes.plot(times, users, color=colours.grid, linewidth=1.5, zorder=2)
+    for step in view.report.steps:
+        begins = step.started_s + step.settle_s
+        ends = begins + (step.window_s or 0.0)
+        axes.plot([begins, ends], [step.users] * 2, color=pen.colour(step.verdict), linewidth=3, alpha=0.55)
+        pen.mark(axes, (begins + ends) / 2, step.users, step.verdict, size=8)
+    for verdict in ("pass", "fail", "invalid"):
+        if any(step.verdict == verdict for step in view.report.steps):
+            pen.explain(axes, verdict)
+    pen.whole_numbers(axes)
+    axes.set_ylim(0, max(users) * 1.12)
+    axes.set_xlim(0, max(times) * 1.02)
+    pen.legend(axes)
+
+
+def _by_users(steps: Sequence[StepRecord], figure: str, scale: float = 1) -> tuple[list[int], list[float]]:
+    """Return levels and the median of a figure over the steps at each, leaving out what is not known."""
+    known: dict[int, list[float]] = {}
+    for step in steps:
+        value = getattr(step, figure)
+        if value is not None:
+            known.setdefault(step.users, []).append(value * scale)
+    levels = sorted(known)
+    return levels, [median(known[users]) for users in levels]
+
+
+def _draw_latency(view: _View, figure: Figure, pen: Pen) -> None:
+    axes = figure.subplots()
+    pen.style(axes, x="users", y="milliseconds")
+    for rank, colour in (("p99", pen.palette.first), ("p50", pen.palette.second)):
+        for clock, dash, name in (("", "-", "intended"), ("sent_", DASHED, "sent")):
+            x, y = _by_users(view.steps, f"deliver_{clock}{rank}_ms")
+            axes.plot(x, y, color=colour, linestyle=dash, linewidth=2, label=f"{rank} {name}")
+    for step in view.steps:
+        if step.deliver_p99_ms is not None:
+            pen.mark(axes, step.users, step.deliver_p99_ms, step.verdict, size=6)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value < 1000 else count(int(value))))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    axes.set_xlim(left=0)
+    for level in view.levels:
+        if level.is_delivery_latency:
+            axes.set_ylim(top=max(axes.get_ylim()[1], level.threshold * 3))  # room for its label
+            _threshold(axes, pen, level.threshold, level.text)
+    pen.legend(axes)
+
+
+def _threshold(axes: Axes, pen: Pen, value: float, text: str = "") -> None:
+    fail = pen.palette.fail
+    axes.axhline(value, color=fail, linewidth=1.4, linestyle=BROKEN)
+    axes.annotate(text, (0, value), xytext=(4, 4), textcoords="offset points", color=fail, va="bottom")
+
+
+def _draw_load(view: _View, figure: Figure, pen: Pen) -> None:
+    rates, cpu = pen.panels(figure, 2)
+    _draw_rates(rates, view, pen)
+    _draw_cpu(cpu, view, pen)
+
+
+def _lines(axes: Axes, pen: Pen, steps: Sequence[StepRecord], *, solid: tuple[str, str, float]) -> list[float]:
+    """Draw one figure over users with its verdicts; `solid` is the field, its label and its scale."""
+    name, label, scale = solid
+    x, y = _by_users(steps, name, scale)
+    axes.plot(x, y, color=pen.palette.first, linewidth=2, label=label)
+    for step in steps:
+        value = getattr(step, name)
+        if value is not None:
+            pen.mark(axes, step.users, value * scale, step.verdict, size=6)
+    axes.set_xlim(left=0)
+    return y
+
+
+def _draw_rates(axes: Axes, view: _View, pen: Pen) -> None:
+    pen.style(axes, x="users", y="deliveries/s")
+    x, y = _by_users(view.steps, "offered_per_s")
+    axes.plot(x, y, color=pen.palette.second, linewidth=2, linestyle=DASHED, label="offered")
+    _lines(axes, pen, view.steps, solid=("delivered_per_s", "received", 1))
+    pen.whole_numbers(axes)
+    pen.legend(axes)
+
+
+def _draw_cpu(axes: Axes, view: _View, pen: Pen) -> None:
+    steps, answer = view.steps, view.report.answer
+    pen.style(axes, x="users", y="% of one core")
+    y = _lines(axes, pen, steps, solid=("server_load", "server", 100))
+    _draw_busiest(axes, steps, pen)
+    x, _ = _by_users(steps, "server_load")
+    at_low = next((cpu for users, cpu in zip(x, y, strict=True) if users == answer.supported_users), None)
+    if answer.projected_users and at_low is not None:
+        axes.plot(
+            [answer.supported_users or 0, answer.projected_users], [at_low, 100],
+            color=pen.palette.third, linewidth=2, linestyle=DOTTED, label="projected",
+        )  # fmt: skip
+    _threshold(axes, pen, 100)
+    axes.set_ylim(0, max(110.0, *(value * 1.1 for value in y)) if y else 110)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    pen.legend(axes)
+
+
+def _draw_busiest(axes: Axes, steps: Sequence[StepRecord], pen: Pen) -> None:
+    busiest = {step.users: max(step.generator_cpu) * 100 for step in steps if step.generator_cpu}
+    users = sorted(busiest)
+    axes.plot(
+        users, [busiest[n] for n in users], color=pen.palette.second, linewidth=2, linestyle=DASHED, label="generator"
+    )
+
+
+def _draw_server(view: _View, figure: Figure, pen: Pen) -> None:
+    lag, memory = pen.panels(figure, 2)
+    pen.style(lag, x="users", y="loop lag p99, milliseconds")
+    _lines(lag, pen, view.steps, solid=("server_loop_lag_p99_ms", "loop lag", 1))
+    lag.set_ylim(bottom=0)
+    pen.style(memory, x="users", y="memory, MiB")
+    _lines(memory, pen, view.steps, solid=("server_rss_bytes", "resident memory", 1 / 2**20))
+    pen.whole_numbers(memory)
+
+
+def _draw_generator(view: _View, figure: Figure, pen: Pen) -> None:
+    cpu, lag = pen.panels(figure, 2)
+    pen.style(cpu, x="users", y="% of a core, its busiest process")
+    _draw_busiest(cpu, view.steps, pen)
+    for step in view.steps:
+        if step.generator_cpu:
+            pen.mark(cpu, step.users, max(step.generator_cpu) * 100, step.verdict, size=6)
+    cpu.set_xlim(left=0)
+    cpu.set_ylim(0, 110)
+    _threshold(cpu, pen, view.report.limits.get("cpu", 0.92) * 100, "limit")
+    pen.style(lag, x="users", y="own lag p99, milliseconds")
+    _lines(lag, pen, view.steps, solid=("generator_loop_lag_p99_ms", "loop lag", 1))
+    x, sends = _by_users(view.steps, "generator_send_lag_p99_ms")
+    lag.plot(x, sends, color=pen.palette.second, linewidth=2, linestyle=DASHED, label="send lag")
+    limit = view.report.limits.get("lag_ms")
+    if limit is not None:
+        # Every mark, not only the medians: one far above the axes would leave them no room at all.
+        marks = [step.generator_loop_lag_p99_ms or 0.0 for step in view.steps]
+        lag.set_ylim(0, max([limit, *marks, *sends]) * 1.2)
+        _threshold(lag, pen, limit, "limit")
+    pen.legend(lag)
+
+
+def _draw_model(model: Model, figure: Figure, pen: Pen) -> None:
+    axes = figure.subplots()
+    pen.style(axes, x="deliveries in flight (rate x mean latency)", y="deliveries/s")
+    n, fitted, low, high = zip(*model.curve, strict=True)
+    top = max(x for _, x in model.points) * 1.25
+    axes.fill_between(n, low, high, color=pen.palette.first, alpha=0.16, linewidth=0, label="95 % band")
+    axes.plot(n, fitted, color=pen.palette.first, linewidth=2, label="fitted law")
+    most = max(n)
+    axes.plot(
+        [0, min(most, top / model.rate.value)], [0, min(most * model.rate.value, top)],
+        color=pen.palette.second, linewidth=1.6, linestyle=DASHED, label="linear",
+    )  # fmt: skip
+    for at, rate in model.points:
+        pen.mark(axes, at, rate, "pass", size=6)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value < 1000 else count(int(value))))
+    pen.whole_numbers(axes)
+    axes.set_ylim(0, top)
+    pen.legend(axes)
+
+
+def _verdict_note(report: Report) -> str:
+    answer = report.answer
+    note = "Each step is settled, then measured over its window (thick line). ● pass, ▼ fail, □ invalid."
+    if not answer.supported_users:
+        return note
+    shaded = "; shaded: the interval that holds the limit" if answer.first_failing_users else ""
+    return f"{note} Dashed: the level that held{shaded}."
+
+
+def _verdict_words(report: Report) -> str:
+    told = [f"{count(step.users)} users: {step.verdict}" for step in report.steps]
+    return f"Steps in order. {'; '.join(told)}."
+
+
+def _latency_words(steps: Sequence[StepRecord]) -> str:
+    x, p50 = _by_users(steps, "deliver_p50_ms")
+    _, p99 = _by_users(steps, "deliver_p99_ms")
+    told = [f"{count(n)} users: p50 {show_ms(a)}, p99 {show_ms(b)}" for n, a, b in zip(x, p50, p99, strict=True)]
+    return f"Latency from the intended send. {'; '.join(told)}." if told else "No delivery was measured."
+
+
+def _load_words(steps: Sequence[StepRecord]) -> str:
+    told = []
+    for step in steps:
+        cpu = "unknown" if step.server_load is None else f"{step.server_load * 100:.0f} % of a core"
+        rates = f"{step.delivered_per_s or 0:.0f} of {step.offered_per_s or 0:.0f} deliveries/s"
+        told.append(f"{count(step.users)} users: {rates}, server CPU {cpu}")
+    return f"{'; '.join(told)}."
+
+
+def _server_words(steps: Sequence[StepRecord]) -> str:
+    told = []
+    for users in sorted({step.users for step in steps}):
+        at = [step for step in steps if step.users == users]
+        lags = _by_users(at, "server_loop_lag_p99_ms")[1]
+        memory = _by_users(at, "server_rss_bytes", 1 / 2**20)[1]
+        lag = show_ms(lags[0]) if lags else "unknown"
+        told.append(f"{count(users)} users: loop lag p99 {lag}, {about(memory[0]) if memory else 'unknown'} MiB")
+    return f"{'; '.join(told)}."
+
+
+def _generator_words(steps: Sequence[StepRecord]) -> str:
+    told = []
+    for step in steps:
+        cpu = f"{max(step.generator_cpu) * 100:.0f} % of a core" if step.generator_cpu else "unknown"
+        lag = "unknown" if step.generator_loop_lag_p99_ms is None else show_ms(step.generator_loop_lag_p99_ms)
+        told.append(f"{count(step.users)} users: CPU {cpu}, loop lag p99 {lag}")
+    return f"{'; '.join(told)}."

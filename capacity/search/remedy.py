@@ -1,0 +1,74 @@
+"""Which option would let a search measure further: more time, a higher cap, more generator processes. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from capacity.judge.verdict import FAULT
+from capacity.search.search import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from capacity.model.projection import Projection
+    from capacity.record import StepRecord
+    from capacity.search.search import Plan
+
+_BEYOND = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to add to the command, and what that gives the search, e.g. 'with more time'."""
+
+    options: str
+    needs: str
+
+
+def remedy_for(
+    plan: Plan,
+    steps: Sequence[StepRecord],
+    ending: Ending | None,
+    projection: Projection | None,
+    max_duration: float,
+) -> Remedy | None:
+    """Return what would let the search go on, or None where nothing is known to help.
+
+    Args:
+        plan: what was searched.
+        steps: every step of it.
+        ending: why it ended; None for a run that was cut short.
+        projection: where the server's core is expected to be full.
+        max_duration: seconds that the search had.
+    """
+    found: list[Remedy] = []
+    if ending is Ending.BUDGET:
+        found.append(Remedy(f"--max-duration {2 * max_duration:g}", "with more time"))
+    elif ending is Ending.NOT_REACHED and not plan.given:  # of storms, all users at once are the cap
+        reach = projection.users if projection else plan.largest
+        cap = math.ceil(_BEYOND * max(reach, plan.largest))
+        found.append(Remedy(f"--users-max {cap}", "with a higher cap"))
+    elif ending is Ending.STEPS_DONE and projection is not None:
+        levels = sorted({max(1, round(projection.users * part)) for part in (0.8, 1.0, _BEYOND)})
+        found.append(Remedy(f"--steps {','.join(map(str, levels))}", "at these levels"))
+    if (processes := _processes(steps, ending, projection)) is not None:
+        found.append(Remedy(f"--processes {processes}", f"on {processes} cores for the load generator"))
+    if not found:
+        return None
+    return Remedy(" ".join(one.options for one in found), " and ".join(one.needs for one in found))
+
+
+def _processes(steps: Sequence[StepRecord], ending: Ending | None, projection: Projection | None) -> int | None:
+    """Return the generator processes that the projected users take, where those of this run do not do.
+
+    None as well where the generator's machine was at a limit that further processes share, such as its local ports.
+    """
+    if any(FAULT in step.signals for step in steps):
+        return None
+    used = max((len(step.generator_cpu) for step in steps), default=0)
+    planned = projection.generator_cores if projection else None
+    if ending is Ending.GENERATOR and planned is not None:
+        return max(planned, used + 1)
+    return planned if ending is not None and planned is not None and planned > used > 0 else None

@@ -1,0 +1,92 @@
+"""A step's window and verdict as its line of the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from capacity.measure.window import ClientWindow, ServerWindow, mean_ms, quantile_ms
+from capacity.record import StepRecord
+
+if TYPE_CHECKING:
+    from capacity.judge.verdict import Verdict
+    from capacity.search.search import Purpose
+
+
+def step_record(
+    *,
+    users: int,
+    purpose: Purpose,
+    verdict: Verdict,
+    started_s: float,
+    settle_s: float,
+    client: ClientWindow | None,
+    server: ServerWindow,
+) -> StepRecord:
+    """Put a step's window and verdict into its line of the table."""
+    own = {
+        "users": users,
+        "purpose": str(purpose),
+        "verdict": str(verdict.outcome),
+        "reasons": [reason.text for reason in verdict.reasons],
+        "signals": [reason.signal for reason in verdict.reasons],
+        "notes": list(verdict.notes),
+        "figures": {name: _rounded(value) for name, value in verdict.figures.items()},
+        "started_s": round(started_s, 2),
+        "settle_s": round(settle_s, 2),
+    }
+    measured = _server_figures(server) | (_client_figures(client) if client else {})
+    return msgspec.convert(own | {name: _rounded(value) for name, value in measured.items()}, StepRecord)
+
+
+def _rounded(value: object) -> object:
+    """Leave out digits that no measurement has."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _client_figures(client: ClientWindow) -> dict[str, object]:
+    intended, sent = client.latency_intended, client.latency_sent
+    ranks = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
+    loop_lags = [w.loop_lag_p99_ms for w in client.workers if w.loop_lag_p99_ms is not None]
+    send_lags = [w.send_lag_p99_ms for w in client.workers if w.send_lag_p99_ms is not None]
+    return {
+        "window_s": client.seconds,
+        "deliver_mean_ms": mean_ms(intended),
+        "resync_p95_ms": quantile_ms(client.resync, 0.95),
+        "ready": client.ready,
+        "room_size": client.room_size,
+        "offered_per_s": client.expected / client.seconds,
+        "delivered_per_s": client.received / client.seconds,
+        "sends_intended": client.intended,
+        "sends": client.sent,
+        "sends_skipped": client.skipped,
+        **{f"deliver_{name}_ms": quantile_ms(intended, rank) for name, rank in ranks.items()},
+        **{f"deliver_sent_{name}_ms": quantile_ms(sent, rank) for name, rank in ranks.items()},
+        "expected": client.expected,
+        "received": client.received,
+        "lost": client.lost,
+        "duplicated": client.duplicated,
+        "reordered": client.reordered,
+        "errors": client.failures,
+        "generator_cpu": [round(worker.cpu, 3) for worker in client.workers],
+        "generator_loop_lag_p99_ms": max(loop_lags, default=None),
+        "generator_send_lag_p99_ms": max(send_lags, default=None),
+    }
+
+
+def _server_figures(server: ServerWindow) -> dict[str, object]:
+    return {
+        "server_cpu": server.cpu,
+        "server_cpu_busiest": server.cpu_busiest,
+        "server_processes": server.processes,
+        "server_core_foreign": server.core_foreign,
+        "server_loop_lag_p99_ms": server.loop_lag_p99_ms,
+        "server_rss_bytes": server.rss_bytes,
+        "server_memory_bytes": server.memory_bytes,
+        "server_fds": server.fds,
+        "server_fds_limit": server.fds_limit,
+        "server_dropped": server.dropped,
+        "server_kills": server.kills,
+        "server_sent_bytes_per_s": server.sent_bytes_per_s,
+    }

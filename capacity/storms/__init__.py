@@ -1,0 +1,1 @@
+"""Reconnect storms of a run."""

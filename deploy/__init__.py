@@ -1,0 +1,1 @@
+"""Examples of deployment: reverse proxies, Kubernetes, and a development stack."""

@@ -1,0 +1,1 @@
+"""The chat itself: rooms, members, fan-out; no sockets, no clock, no await."""

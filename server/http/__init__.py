@@ -1,0 +1,1 @@
+"""HTTP: requests, responses, and the handshake of a WebSocket."""

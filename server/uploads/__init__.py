@@ -1,0 +1,1 @@
+"""File uploads: sessions, storage, retention."""

@@ -1,0 +1,1 @@
+"""The load generator in Locust: users, workers, master, web UI."""

@@ -1,0 +1,168 @@
+"""The load generator's Prometheus metrics: a collector over state, on the master or the only process."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Any, Final
+
+from gevent.pywsgi import WSGIServer
+from locust import runners
+from locust.runners import MasterRunner
+from prometheus_client.registry import Collector
+
+from metrics.catalog import LATENCY
+from metrics.exposition import Exposition
+from metrics.families import histogram, labelled, loglinear_histogram, scalar
+from stampede.measure import measures
+from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.storm_results import SHARES
+from stampede.measure.summary import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from locust.runners import LocalRunner
+    from locust.stats import StatsEntry
+    from prometheus_client.core import Metric as Family
+
+    from stampede.locust.master import Coordinator
+    from stampede.measure.snapshot import Totals
+    from stampede.measure.storm_results import StormResult
+
+WORKER_STATES: Final = (
+    runners.STATE_INIT,
+    runners.STATE_SPAWNING,
+    runners.STATE_RUNNING,
+    runners.STATE_STOPPING,
+    runners.STATE_STOPPED,
+    runners.STATE_MISSING,
+)
+_AT_WORK: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
+
+
+class _Distribution:
+    """Locust's response times in the buckets of the catalog."""
+
+    def __init__(self, entry: StatsEntry) -> None:
+        self.counts = [0] * (len(LATENCY) + 1)
+        self.total = entry.total_response_time / 1000
+        for ms, n in entry.response_times.items():
+            self.counts[bisect_left(LATENCY, ms / 1000)] += n
+
+
+class LocustCollector(Collector):
+    """Locust's own statistics, so that both always agree."""
+
+    def __init__(self, runner: LocalRunner | MasterRunner) -> None:
+        self._runner = runner
+
+    def collect(self) -> Iterator[Family]:
+        """Read Locust's state."""
+        runner = self._runner
+        yield scalar("locust_test_running", int(runner.state in _AT_WORK))
+        yield scalar("locust_users", runner.user_count)
+        yield scalar("locust_users_target", runner.target_user_count if runner.state in _AT_WORK else 0)
+        workers = [client.state for client in runner.clients.all] if isinstance(runner, MasterRunner) else []
+        yield labelled("locust_workers", {state: workers.count(state) for state in WORKER_STATES})
+        entries = {(measures.METHOD, name): runner.stats.get(name, measures.METHOD) for name in measures.NAMES}
+        entries |= {(entry.method, entry.name): entry for entry in list(runner.stats.entries.values())}
+        yield labelled("locust_requests_total", {key: entry.num_requests for key, entry in entries.items()})
+        yield labelled("locust_request_failures_total", {key: entry.num_failures for key, entry in entries.items()})
+        yield histogram(
+            "locust_request_duration_seconds", {key: _Distribution(entry) for key, entry in entries.items()}
+        )
+
+
+class LoadTestCollector(Collector):
+    """The ledger and the histograms of all processes."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+        self._counted = (0, 0)
+        self._expected = 0
+
+    def collect(self) -> Iterator[Family]:
+        """Read the latest reports."""
+        totals = self._coordinator.totals()
+        everything = self._coordinator.everything() if totals.dead else totals
+        counted = (self._coordinator.run, self._coordinator.resets)
+        if self._counted != counted:
+            self._counted = counted
+            self._expected = 0
+        deliveries = everything.deliveries  # counters keep what the dead counted, gauges do not
+        yield scalar("loadtest_connections", totals.total("connections"))
+        yield scalar("loadtest_messages_due_total", everything.sends.intended)
+        yield scalar("loadtest_messages_sent_total", everything.sends.sent)
+        yield scalar("loadtest_messages_skipped_total", everything.sends.skipped)
+        # What was in flight to somebody who left is expected no more; a counter must not go down for it.
+        self._expected = max(self._expected, deliveries.expected)
+        yield scalar("loadtest_deliveries_expected_total", self._expected)
+        yield scalar("loadtest_deliveries_total", deliveries.received)
+        yield scalar("loadtest_deliveries_lost_total", deliveries.lost)
+        yield scalar("loadtest_deliveries_duplicated_total", deliveries.duplicated)
+        yield scalar("loadtest_deliveries_reordered_total", deliveries.reordered)
+        yield from _durations(everything)
+        yield labelled("loadtest_drops_total", everything.drops)
+        yield from _last_storm(self._coordinator.storms())
+        yield scalar("loadtest_invalid", int(bool(Outcome(totals, faults=self._coordinator.user_faults()).problems)))
+        yield scalar("loadtest_thresholds_failed", self._coordinator.failed_thresholds)
+        yield from _workers(totals, self._coordinator.ages())
+
+
+def _durations(totals: Totals) -> Iterator[Family]:
+    yield loglinear_histogram(
+        "loadtest_delivery_duration_seconds", {"intended": totals.by_intended, "sent": totals.by_sent}
+    )
+    yield loglinear_histogram("loadtest_send_lag_seconds", {(): totals.send_lag})
+    yield loglinear_histogram("loadtest_loop_lag_seconds", {(): totals.loop_lag})
+    yield loglinear_histogram("loadtest_resync_duration_seconds", {(): totals.times[measures.RESYNC]})
+
+
+def _last_storm(storms: list[StormResult]) -> Iterator[Family]:
+    yield scalar("loadtest_storms_total", len(storms))
+    last = storms[-1] if storms else None
+    yield scalar("loadtest_storm_dropped", last.dropped if last else 0)
+    yield scalar("loadtest_storm_resynced", last.resynced if last else 0)
+    shares = {f"{share:g}": _seconds(last.until(share) if last else None) for share in SHARES}
+    yield labelled("loadtest_storm_resync_seconds", shares)
+    yield scalar("loadtest_storm_peak_accepts", last.peak_rate if last else 0)
+    yield scalar("loadtest_storm_unaffected_seconds", _seconds(last.unaffected.quantile(0.99) if last else None))
+    yield scalar("loadtest_storm_missed_messages", last.missed if last else 0)
+
+
+def _seconds(ns: float | None) -> float:
+    return math.nan if ns is None else ns / 1e9
+
+
+def _workers(totals: Totals, ages: dict[str, float]) -> Iterator[Family]:
+    reports = totals.reports
+    yield labelled("loadtest_worker_users", {report.index: report.users for report in reports})
+    yield labelled("loadtest_worker_cpu_seconds_total", {report.index: report.cpu_seconds for report in reports})
+    yield labelled("loadtest_worker_resident_memory_bytes", {report.index: report.rss_bytes for report in reports})
+    yield labelled("loadtest_worker_report_age_seconds", {report.index: ages.get(report.id, 0.0) for report in reports})
+    lags = {report.index: LogLinear.from_sparse(report.loop_lag) for report in reports}
+    yield loglinear_histogram("loadtest_worker_loop_lag_seconds", lags)
+    lags = {report.index: LogLinear.from_sparse(report.requests[measures.SEND].times) for report in reports}
+    yield loglinear_histogram("loadtest_worker_send_lag_seconds", lags)
+
+
+def serve(runner: LocalRunner | MasterRunner, coordinator: Coordinator, address: tuple[str, int]) -> WSGIServer:
+    """Serve the metrics at `/metrics` of an address, port 0 for any; return the started server.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    exposition = Exposition([LocustCollector(runner), LoadTestCollector(coordinator)])
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != "/metrics":
+            start_response("404 Not Found", [("Content-Type", "text/plain")])
+            return [b"The metrics are at /metrics\n"]
+        page = exposition.render(environ.get("HTTP_ACCEPT", ""), environ.get("HTTP_ACCEPT_ENCODING", ""))
+        start_response("200 OK", [("Content-Type", page.content_type), *page.headers.items()])
+        return [page.body]
+
+    server = WSGIServer(address, answer, log=None)
+    server.start()
+    return server

@@ -1,0 +1,98 @@
+"""What all Locust users of the herd have in common: a session, and a greenlet that keeps it connected."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+import gevent
+from gevent.event import Event
+from locust import User, task
+from locust.exception import StopUser
+
+from stampede.locust.plugin import herd_of
+from stampede.websocket.target import DEFAULT_HOST, ClientError
+from stampede.workload.backoff import RETRY, Backoff
+from stampede.workload.schedule import SECOND
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+
+    from stampede.locust.options import Settings
+    from stampede.pool.pool import Herd
+    from stampede.pool.session import Session
+
+
+class HerdUser(User):
+    """Base of the user classes: connect, join, stay; come back when the connection is lost.
+
+    An exception in `on_start` would remove a Locust user for good, so everything happens inside the one task.
+    """
+
+    abstract: bool = True
+    storms: bool = False
+    """Whether users of this kind drop every `--storm-period`."""
+    host: str | None = DEFAULT_HOST
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self.wake = Event()
+        self.session: Session | None = None
+        self._herd: Herd | None = None
+
+    def begin(self, herd: Herd, settings: Settings, session: Session) -> None:
+        """Take up habits; called once, when the session is in its room for the first time."""
+
+    def backoff(self, settings: Settings) -> Backoff:
+        """Return how to wait before reconnecting: as `--backoff` says where the drop was on purpose."""
+        return settings.backoff if self.session is not None and self.session.dropped_at else RETRY
+
+    @task
+    def live(self) -> None:
+        """Stay in the room until Locust ends this greenlet."""
+        found = herd_of(self.environment)
+        if found is None:
+            raise StopUser
+        herd, settings = found
+        self._herd = herd
+        if self.session is None:  # Locust runs a task again that failed
+            self.session = herd.arrive(self)
+            self._connect(herd, settings, waits_first=False)
+            self.begin(herd, settings, self.session)
+        while True:
+            self.rest(herd, settings)
+            self.session.resting = False
+            self.session.drop_if_asked()
+            self._connect(herd, settings, waits_first=True)
+
+    def rest(self, herd: Herd, settings: Settings) -> None:
+        """Wait until the session needs to be connected again; another session may take its place meanwhile."""
+        while self.session is not None and self.session.client.is_ready and not self.session.asked:
+            self.session.resting = True
+            self.wake.wait()
+            self.wake.clear()
+
+    def _connect(self, herd: Herd, settings: Settings, *, waits_first: bool) -> None:
+        """Connect and join, however many attempts it takes."""
+        session = self.session
+        assert session is not None  # noqa: S101 # `live` has set it
+        backoff, rng = self.backoff(settings), herd.backoff_rng
+        failures = 0
+        while True:
+            wanted = monotonic_ns()
+            if failures or waits_first:
+                asked = session.client.retry_after
+                delay = asked if asked is not None and not failures else backoff.delay(failures, rng)
+                wanted += round(delay * SECOND)
+                gevent.sleep(delay)
+            try:
+                session.connect(wanted)
+            except ClientError:
+                failures += 1
+            else:
+                return
+
+    def on_stop(self) -> None:
+        """Leave."""
+        if self._herd is not None and self.session is not None:
+            self._herd.depart(self.session)

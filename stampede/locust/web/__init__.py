@@ -1,0 +1,1 @@
+"""Additions to Locust's web UI and output files."""

@@ -1,0 +1,89 @@
+"""Locust's CSV files and HTML report, written once more when the numbers are final.
+
+Locust 2.47 writes its CSV files once a second and closes them as they are, so they miss the last second of a run. It
+writes the HTML report before its `quitting` event, where Ctrl-C is followed by the last deliveries, and after SIGTERM
+it writes none.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import locust.main
+from locust.html import get_html_report, process_html_filename
+from locust.stats import StatsCSVFileWriter
+
+from stampede.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from locust.env import Environment
+
+
+def complete_csv_files() -> None:
+    """Let Locust write its CSV files before it closes them, and not after; nothing else has its writer in hand."""
+    close, keep_writing = StatsCSVFileWriter.close_files, StatsCSVFileWriter.stats_writer
+
+    def close_files(writer: StatsCSVFileWriter) -> None:
+        _write_csv_files(writer)
+        close(writer)
+
+    def stats_writer(writer: StatsCSVFileWriter) -> None:
+        try:
+            keep_writing(writer)
+        except ValueError:
+            if not writer.requests_csv_filehandle.closed:
+                raise
+
+    StatsCSVFileWriter.close_files = close_files  # type: ignore[assignment,method-assign]
+    StatsCSVFileWriter.stats_writer = stats_writer  # type: ignore[assignment,method-assign]
+
+
+def _write_csv_files(writer: StatsCSVFileWriter) -> None:
+    for file, write, rows in (
+        (writer.requests_csv_filehandle, writer.requests_csv, writer.requests_csv_writer),
+        (writer.failures_csv_filehandle, writer.failures_csv, writer.failures_csv_writer),
+        (writer.exceptions_csv_filehandle, writer.exceptions_csv, writer.exceptions_csv_writer),
+    ):
+        file.seek(0)
+        write(rows)
+        file.truncate()
+    if writer.stats_history_csv_filehandle.tell():  # else Locust has not even written the head
+        writer._stats_history_data_rows(writer.stats_history_csv_writer, time.time())  # noqa: SLF001 # the only way
+
+
+def write_html_report(environment: Environment) -> None:
+    """Write the HTML report where `--html` asks for one."""
+    options = environment.parsed_options
+    if options is None or not getattr(options, "html_file", None):
+        return
+    process_html_filename(options)
+    path = Path(options.html_file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_report(environment, show_download_link=False), encoding="utf-8")
+
+
+@contextmanager
+def hidden_secrets(environment: Environment) -> Iterator[None]:
+    """Show the host without its secrets in what Locust makes meanwhile; that must not wait for anything."""
+    host = environment.host
+    environment.host = redact(host) if host else host
+    try:
+        yield
+    finally:
+        environment.host = host
+
+
+def hide_secrets_in_html() -> None:
+    """Let the HTML report that Locust writes at the end of a run show no secrets of the host."""
+    vars(locust.main)["get_html_report"] = _report
+
+
+def _report(environment: Environment, **options: Any) -> str:
+    make: Any = get_html_report  # Locust does not annotate it
+    with hidden_secrets(environment):
+        return str(make(environment, **options))

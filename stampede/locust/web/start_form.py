@@ -1,0 +1,62 @@
+"""Checks what the start form of Locust's web page sends, before Locust takes any of it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from stampede.locust import options
+from stampede.locust.options import OptionError
+from stampede.locust.preflight import probe
+from stampede.websocket.target import DEFAULT_HOST, join_url
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import MultiDict
+
+    from stampede.locust.options import Settings
+
+
+def check(
+    form: MultiDict[str, str], given: argparse.Namespace, running: Settings | None, *, processes: int | None
+) -> None:
+    """Refuse a form with an unusable value, or one that changes our options while a test runs.
+
+    Args:
+        form: as sent.
+        given: the options as they are now.
+        running: what they meant when the test began that runs now; None when none does.
+        processes: that will run users, as far as all of them are on this machine; else None.
+
+    Raises:
+        OptionError: a value is unusable, or too late.
+        ClientError: the address is unusable.
+    """
+    wanted = argparse.Namespace(**vars(given))
+    for name in form:
+        if name in options.ON_PAGE:
+            value: Any = ",".join(form.getlist(name))
+            setattr(wanted, name, value == "true" if name == "insecure" else value)
+    settings = options.read(wanted)
+    if running is not None:
+        changed = [
+            field.name for field in fields(settings) if getattr(settings, field.name) != getattr(running, field.name)
+        ]
+        if changed:
+            raise OptionError(f"{', '.join(map(_flag, changed))}: cannot change while a test runs; stop it first")
+        return
+    options.check_shape(settings, form.get("run_time", getattr(given, "run_time", None)))
+    host = form.get("host") or getattr(given, "host", None) or DEFAULT_HOST
+    if processes is None:
+        join_url(host, settings.path)  # remote workers may know names that this machine does not
+    else:
+        options.check_processes(settings, processes)
+        probe(host, settings, connect_too=False)
+
+
+def _flag(attribute: str) -> str:
+    """Return the option that an attribute of the settings comes from."""
+    names = {"plan": "--rooms or --room-size", "tokens": "--token or --token-file", "verify_tls": "--insecure"}
+    return names.get(attribute) or "--" + attribute.removesuffix("s" if attribute == "thresholds" else "").replace(
+        "_", "-"
+    )

@@ -1,0 +1,284 @@
+"""A process that runs users: a worker, or the only one. Owns the herd of the current test and reports on it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+import gevent
+import msgspec
+import psutil
+from gevent.event import Event
+from locust.runners import WorkerRunner
+
+from stampede.generator_faults import Fault, FaultKind
+from stampede.locust import options
+from stampede.locust.assignment import kinds_of, order_of
+from stampede.locust.locust_stats import Table
+from stampede.measure.health import WINDOW_SECONDS, Health
+from stampede.measure.loop_lag_probe import Canary
+from stampede.measure.machine import Usage, usage
+from stampede.measure.measures import Measures
+from stampede.measure.snapshot import COUNTED, UNASSIGNED, Report, deliveries_of, requests_of, sends_of
+from stampede.pool.pool import LONGEST_DRAIN, Herd, HerdSettings
+from stampede.websocket.target import DEFAULT_HOST, join_url, resolve
+from stampede.workload.placement import Share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from locust.env import Environment
+    from locust.runners import LocalRunner
+
+    from stampede.locust.assignment import Deal, Kind
+    from stampede.locust.options import Settings
+    from stampede.measure.storm import Manner, StormPart
+
+TABLE_SECONDS: Final = 1.0
+_ASK_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Member:
+    """Makes a herd for each test and takes it apart again.
+
+    Attributes:
+        herd: of the current or last test; None before the first one, or when it could not start.
+        settings: what the options meant then.
+        run: number of the test; reports of another one are none of the master's business.
+        share: which part of the herd this process is.
+        waiting: whether a test has begun whose deal has not come yet.
+        ask: lets the master send it again; None where there is no master.
+    """
+
+    def __init__(self, environment: Environment, runner: LocalRunner | WorkerRunner) -> None:
+        self._environment = environment
+        self._runner = runner
+        self._process = psutil.Process()
+        self._tasks: list[gevent.Greenlet[..., None]] = []
+        self._canary: Canary | None = None
+        self._health = Health(time.monotonic(), time.process_time())
+        self._failure: Fault | None = None
+        self._table: Table | None = None
+        self._final = False
+        self._last: Report | None = None
+        self._drained = Event()
+        self._began = self._cpu_then = 0.0
+        self.herd: Herd | None = None
+        self.settings: Settings | None = None
+        self.run = 0
+        self.share = Share(0, 1)
+        self.waiting = False
+        self.ask: Callable[[], None] | None = None
+        self._asked = 0.0
+        self._kinds: list[Kind] | None = None
+        self._dealt = False
+
+    def deal(self, deal: Deal) -> None:
+        """Take the part in the next test that the master has dealt, or in this one."""
+        self.run, self.share, self._kinds = deal.run, deal.share, deal.kinds
+        self._dealt = True
+
+    def is_dealt(self) -> bool:
+        """Return, once for each deal, whether it has come; if not, a test that begins is kept waiting for it."""
+        dealt, self._dealt = self._dealt, False
+        self._failure = None
+        self.waiting = self.waiting or not dealt
+        return dealt
+
+    def await_deal(self, seconds: float) -> None:
+        """Wait for the deal of a test that has begun, and ask for it again meanwhile; report it when it never comes."""
+        deadline = time.monotonic() + seconds
+        while self.waiting:
+            now = time.monotonic()
+            if now > deadline:
+                self.fail(FaultKind.ASSIGNMENT, f"nothing came within {seconds:.0f} s")
+            elif self.ask is not None and now - self._asked > _ASK_SECONDS:
+                self._asked = now
+                self.ask()
+            gevent.sleep(0.02)
+
+    def start(self) -> None:
+        """Make the herd of a test that begins.
+
+        Raises:
+            OptionError: the options are unusable.
+            ClientError: so is the address.
+        """
+        self._table = None  # it belongs to the last test, whose numbers must not reach the statistics of this one
+        self.close()
+        self.herd = self._last = self._failure = None
+        self.settings = settings = options.read(self._environment.parsed_options or argparse.Namespace())
+        options.check_processes(settings, self.share.of)
+        url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
+        target = resolve(
+            url,
+            verify=settings.verify_tls,
+            ca_file=settings.ca_file,
+            first=self.share.position,
+            headers=settings.headers,
+        )
+        self._final = False
+        self._drained.clear()
+        plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed, settings.tokens)
+        kinds = kinds_of(self._runner.user_classes) if self._kinds is None else self._kinds
+        self.herd = Herd(plan, target, self.share.dealt(order_of(kinds)))
+        self._table = Table(self.herd.measures)
+        self._began, self._cpu_then = time.monotonic(), time.process_time()
+        self._health = Health(self._began, self._cpu_then, usage())
+        self._canary = Canary(self.herd.measures.loop_lag)
+        self.herd.start_churn(settings.churn_per_minute, settings.storm_manner)
+        self._tasks = [gevent.spawn(self._keep_health, self.herd)]
+        if not isinstance(self._runner, WorkerRunner):  # whose table is filled as it is sent
+            self._tasks.append(gevent.spawn(self._keep_table))
+
+    def drain(self) -> None:
+        """Send nothing more, wait for what is in flight, and make the numbers final."""
+        herd = self.herd
+        if herd is None or self._final:
+            return
+        if herd.draining:
+            self._drained.wait(LONGEST_DRAIN)  # by another greenlet
+            return
+        herd.drain()
+        self._judge(self._health.conclude, herd)
+        self.update_table()
+        self._last = self.report()
+        self._final = True
+        self._drained.set()
+
+    def close(self) -> None:
+        """Leave nothing of the test running; its numbers stay."""
+        if self._canary is not None:
+            self._canary.close()
+            self._canary = None
+        gevent.killall(self._tasks)
+        self._tasks = []
+        if self.herd is not None:
+            self.herd.close()
+            self.update_table()
+
+    def storm(self, number: int, share: float, manner: Manner) -> None:
+        """Drop a share of all users of this process at this moment."""
+        if self.herd is not None:
+            self.herd.storm(number, share, manner)
+
+    def storm_parts(self) -> list[StormPart]:
+        """Return what this process has counted of the latest storms on command."""
+        return self.herd.storm_parts(final=self._final) if self.herd is not None else []
+
+    def update_table(self) -> None:
+        """Bring Locust's table up to date, until the numbers are final."""
+        if self._table is not None and self.herd is not None and not self._final:
+            self.herd.measures.count_losses()
+            self._table.update(self._runner.stats)
+
+    def report(self) -> Report | None:
+        """Return what this process has to say about the current or last test; None when there was none.
+
+        What it counts is final once the test is drained, though users may still be on their way back to their rooms.
+        """
+        report = self._report()
+        if report is None or self._last is None:
+            return report
+        return msgspec.structs.replace(report, **{name: getattr(self._last, name) for name in COUNTED})
+
+    def _report(self) -> Report | None:
+        herd = self.herd
+        if self._failure is not None:
+            return self._excuse(self._failure)
+        if herd is None:
+            return None
+        sizes = herd.room_sizes
+        measures = herd.measures
+        measures.count_losses()
+        return Report(
+            run=self.run,
+            id=self._runner.client_id,
+            index=self.share.position,
+            pid=os.getpid(),
+            final=self._final,
+            users=self._runner.user_count,
+            connections=len(herd.reactor),
+            ready=sum(sizes),
+            rooms=len(sizes),
+            members=sum(sizes),
+            cpu_seconds=time.process_time(),
+            cpu_share=(time.process_time() - self._cpu_then) / max(time.monotonic() - self._began, 0.001),
+            rss_bytes=self._process.memory_info().rss,
+            sends=sends_of(measures),
+            deliveries=deliveries_of(measures),
+            by_sent=measures.by_sent.to_sparse(),
+            loop_lag=measures.loop_lag.to_sparse(),
+            requests=requests_of(measures),
+            drops=dict(measures.drops),
+            resynced_by_pong=measures.resynced_by_pong,
+            storms=self.storm_parts(),
+            lacking=[answer for answer, given in measures.optional.items() if not given],
+            addresses=herd.target.addresses.uses(),
+            problems=self._health.problems,
+            causes=self._health.causes,
+            faults=list(herd.faults),
+        )
+
+    def fail(self, kind: FaultKind, detail: str) -> None:
+        """Report from now on that the users of this process cannot run, and why."""
+        if self._failure is None:
+            _log.error("The users of this process cannot run: %s: %s", kind, detail)
+        self._failure = Fault(kind, detail, 1)
+        self.waiting = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the users of this process cannot run in the current test."""
+        return self._failure is not None
+
+    def _excuse(self, failure: Fault) -> Report:
+        """Return the report of a process whose users cannot run."""
+        nothing = Measures()
+        return Report(
+            run=UNASSIGNED if failure.kind is FaultKind.ASSIGNMENT else self.run,
+            id=self._runner.client_id,
+            index=self.share.position,
+            pid=os.getpid(),
+            final=True,
+            users=self._runner.user_count,
+            connections=0,
+            ready=0,
+            rooms=0,
+            members=0,
+            cpu_seconds=time.process_time(),
+            cpu_share=0.0,
+            rss_bytes=self._process.memory_info().rss,
+            sends=sends_of(nothing),
+            deliveries=deliveries_of(nothing),
+            by_sent=nothing.by_sent.to_sparse(),
+            loop_lag=nothing.loop_lag.to_sparse(),
+            requests=requests_of(nothing),
+            drops={},
+            storms=[],
+            lacking=[],
+            problems=[],
+            faults=[failure],
+        )
+
+    def _keep_table(self) -> None:
+        while True:
+            gevent.sleep(TABLE_SECONDS)
+            self.update_table()
+
+    def _keep_health(self, herd: Herd) -> None:
+        while not herd.draining:
+            gevent.sleep(WINDOW_SECONDS)
+            self._judge(self._health.look, herd)
+
+    def _judge(self, judge: Callable[[float, float, Measures, Usage], list[str]], herd: Herd) -> None:
+        """Let health be judged now; log what is new."""
+        for problem in judge(time.monotonic(), time.process_time(), herd.measures, usage()):
+            _log.warning("The load generator is the limit, this run is invalid: %s", problem)
+        for kind, value in self._health.reached:
+            herd.count_fault(kind, value)

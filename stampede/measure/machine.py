@@ -1,0 +1,162 @@
+"""What the load generator's machine allows this process, and how much of it is used: read from Linux's own files.
+
+Elsewhere, and where a file is missing, a figure is simply unknown: nothing is then said about it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stampede.generator_faults import FaultKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT: Final = Path("/")
+_UNLIMITED: Final = 1 << 60  # control groups of version 1 say it with a number near the largest one
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One reading; seconds and counts are cumulative, so that two readings have a difference.
+
+    Attributes:
+        cores: that this process may run on; together they stood `idle` so many seconds, and the hypervisor withheld
+            `stolen` seconds from them.
+        quota: cores' worth of CPU that its control group may use; `throttled`: seconds that it had to wait for more.
+        memory: bytes of its control group that cannot be reclaimed, of `memory_limit`.
+        killed: processes that the kernel ended for want of memory.
+        tracked: connections in the firewall's table, of `tracked_limit`.
+    """
+
+    cores: int = 1
+    idle: float | None = None
+    stolen: float = 0.0
+    quota: float | None = None
+    throttled: float = 0.0
+    memory: int = 0
+    memory_limit: int | None = None
+    killed: int = 0
+    tracked: int = 0
+    tracked_limit: int | None = None
+
+
+def usage(root: Path = _ROOT) -> Usage:
+    """Read what there is to read.
+
+    Args:
+        root: of the file system.
+    """
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    idle, stolen = _core_seconds(root, cores)
+    quota, throttled = _cpu(root)
+    memory, memory_limit, killed = _memory(root)
+    conntrack = root / "proc/sys/net/netfilter"
+    return Usage(
+        cores=len(cores),
+        idle=idle,
+        stolen=stolen,
+        quota=quota,
+        throttled=throttled,
+        memory=memory,
+        memory_limit=memory_limit,
+        killed=killed,
+        tracked=_number(conntrack / "nf_conntrack_count") or 0,
+        tracked_limit=_number(conntrack / "nf_conntrack_max"),
+    )
+
+
+def limit_of(kind: FaultKind) -> str:
+    """Return the limit behind a fault as this machine sets it, for the person who may raise it."""
+    if kind is FaultKind.PORTS:
+        ports = _text(_ROOT / "proc/sys/net/ipv4/ip_local_port_range").split()
+        return f"net.ipv4.ip_local_port_range is {' to '.join(ports)}" if ports else ""
+    if kind is FaultKind.FILES:
+        return f"ulimit -n is {resource.getrlimit(resource.RLIMIT_NOFILE)[0]}"
+    return ""
+
+
+def _core_seconds(root: Path, cores: set[int]) -> tuple[float | None, float]:
+    """Return idle and stolen seconds of some cores; see proc_stat(5)."""
+    rows = [line.split() for line in _text(root / "proc/stat").splitlines()]
+    ours = [row[1:] for row in rows if row and row[0] in {f"cpu{core}" for core in cores}]
+    if not ours:
+        return None, 0.0
+    idle = sum(int(row[3]) + int(row[4]) for row in ours) / _TICKS
+    return idle, sum(int(row[7]) for row in ours if len(row) > 7) / _TICKS
+
+
+def _cpu(root: Path) -> tuple[float | None, float]:
+    """Return the tightest quota in cores, and for how long it made this process wait."""
+    quota, throttled = None, 0.0
+    for group in _groups(root, "cpu"):
+        allowed = _text(group / "cpu.max").split()
+        if not allowed:
+            allowed = [_text(group / "cpu.cfs_quota_us"), _text(group / "cpu.cfs_period_us")]
+        if not all(part.isdigit() for part in allowed):
+            continue  # "max", or -1
+        quota = min(quota or math.inf, int(allowed[0]) / int(allowed[1]))
+        stat = _table(group / "cpu.stat")
+        throttled = max(throttled, stat.get("throttled_usec", 0) / 1e6, stat.get("throttled_time", 0) / 1e9)
+    return quota, throttled
+
+
+def _memory(root: Path) -> tuple[int, int | None, int]:
+    """Return bytes that cannot be reclaimed and their limit, of the fullest group, and how often the kernel killed."""
+    used, limit, killed = 0, None, 0
+    for group in _groups(root, "memory"):
+        events = _table(group / "memory.events") or _table(group / "memory.oom_control")
+        killed = max(killed, events.get("oom_kill", 0))
+        most = _number(group / "memory.max") or _number(group / "memory.limit_in_bytes")
+        if most is None or most >= _UNLIMITED:
+            continue
+        stat = _table(group / "memory.stat")
+        parts = ("anon", "sock", "slab_unreclaimable", "kernel_stack", "total_rss")
+        held = sum(stat.get(part, 0) for part in parts) + (_number(group / "memory.kmem.usage_in_bytes") or 0)
+        if limit is None or held / most > used / limit:
+            used, limit = held, most
+    return used, limit, killed
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the control group of this process for a controller, and those around it: each may have a limit."""
+    paths: dict[str, str] = {}
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, names, path = line.split(":", 2)
+        paths |= dict.fromkeys(names.split(","), path)
+    mounts = root / "sys/fs/cgroup"
+    if controller in paths:
+        base, own = mounts / controller, paths[controller]
+    else:
+        base, own = mounts, paths.get("", "/")
+    group = base / own.lstrip("/")
+    if not group.is_dir():
+        group = base  # a container sees its own group as the root
+    while True:
+        yield group
+        if group == base:
+            return
+        group = group.parent
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path)
+    return int(text) if text.isdigit() else None
+
+
+def _table(path: Path) -> dict[str, int]:
+    rows = [line.split() for line in _text(path).splitlines()]
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}

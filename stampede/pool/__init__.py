@@ -1,0 +1,1 @@
+"""All virtual users of one process."""

@@ -1,0 +1,1 @@
+"""When users act, in which rooms, with what sizes."""

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from capacity.cli.display import LiveDisplay, PlainDisplay, open_display, sparkline
+from tests.capacity import kit
+
+
+def console(*, terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=110, height=40, color_system=None)
+
+
+def shown(where: Console) -> str:
+    assert isinstance(where.file, io.StringIO)
+    return where.file.getvalue()
+
+
+def test_a_pipe_gets_plain_lines_a_terminal_the_live_display() -> None:
+    assert isinstance(open_display(console(terminal=False), "run"), PlainDisplay)
+    assert isinstance(open_display(console(terminal=True), "run"), LiveDisplay)
+
+
+def test_plain_lines_tell_each_step_and_why() -> None:
+    where = console(terminal=False)
+    with PlainDisplay(where, "run") as display:
+        display.message("starting the server")
+        display.step(1600, "ramp", 100.0)
+        display.phase("settling", 3.0)
+        display.live(kit.client(), kit.server())
+        display.done(kit.failing(1600))
+    lines = shown(where).splitlines()
+    assert lines[:2] == ["run", "starting the server"]
+    assert len(lines) == 3
+    assert "1 600 users  ramp     fail" in lines[2]
+    assert "p99 1.84 s, server 99 %" in lines[2]
+    assert "missed deliver_p99<250ms" in lines[2]
+
+
+def test_the_live_display_shows_step_countdown_figures_and_verdicts() -> None:
+    now = [100.0]
+    display = LiveDisplay(console(terminal=True), "Stampede", clock=lambda: now[0])
+    where = console(terminal=True)
+    where.print(display.render())
+    display.step(1600, "ramp", 100.0)
+    display.phase("measuring", 6.0)
+    display.live(kit.client(received=10_000), kit.server(cpu=0.95))
+    display.done(kit.step(800))
+    display.done(kit.failing(1600))
+    now[0] += 2
+    where.print(display.render())
+    text = shown(where)
+    for part in (
+        "step 1: 1 600 users",
+        "ramp · measuring 4 s",
+        "1 667 of 1 900",
+        "95 %",
+        "● pass",
+        "▼ fail",
+        "98 s to go",
+    ):
+        assert part in text
+
+
+def test_the_live_display_leaves_the_table_of_verdicts_behind() -> None:
+    where = console(terminal=True)
+    with LiveDisplay(where, "Stampede") as display:
+        display.done(kit.step(800))
+    assert "● pass" in shown(where)
+
+
+def test_what_is_not_known_is_shown_as_such() -> None:
+    where = console(terminal=True)
+    display = LiveDisplay(where, "Stampede")
+    display.step(10, "ramp", 10.0)
+    display.live(kit.client(latency_intended=kit.histogram(), workers=()), kit.server(cpu=None))
+    where.print(display.render())
+    assert "unknown" in shown(where)
+
+
+def test_a_sparkline_scales_from_zero() -> None:
+    assert sparkline([]) == ""
+    assert sparkline([0, 0]) == "▁▁"
+    assert sparkline([0, 4, 8]) == "▁▅█"

@@ -1,0 +1,143 @@
+"""Service levels from a file: what is written is what is judged, and what is wrong is told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from capacity.config.promise import Promise, Span, promise, read_promises
+from capacity.config.settings import read_settings
+from capacity.errors import UsageError
+from capacity.judge.verdict import Outcome, judge
+from tests.capacity import kit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXAMPLE = """
+[[level]]
+figure = "deliver_p99"
+threshold = "100ms"
+window = 4
+grace = 1.5
+description = "people see an answer as immediate"
+
+[[level]]
+name = "fanout_p99"
+promql = "histogram_quantile(0.99, sum by (le) (rate(chat_fanout_duration_seconds_bucket[$window])))"
+threshold = 0.05
+window = 10
+
+[[level]]
+name = "open"
+promql = "chat_connections"
+threshold = 5
+direction = "above"
+"""
+
+
+@pytest.fixture
+def levels(tmp_path: Path) -> Callable[[str], tuple[Promise, ...]]:
+    def read(text: str) -> tuple[Promise, ...]:
+        path = tmp_path / "levels.toml"
+        path.write_text(text)
+        return read_promises(path)
+
+    return read
+
+
+def test_a_file_gives_figures_and_expressions_with_their_seconds(levels: Callable[[str], tuple[Promise, ...]]) -> None:
+    latency, fanout, connections = levels(EXAMPLE)
+    assert [level.text for level in (latency, fanout, connections)] == [
+        "deliver_p99<100ms",
+        "fanout_p99<0.05",
+        "open>5",
+    ]
+    assert latency.is_delivery_latency
+    assert latency.span(6.0) == Span(1.5, 4.0)
+    assert fanout.query(6.0).endswith("[10s])))")
+    assert connections.span(6.0) == Span(0.0, 6.0)
+
+
+def test_direction_says_which_side_is_good(levels: Callable[[str], tuple[Promise, ...]]) -> None:
+    _, fanout, connections = levels(EXAMPLE)
+    assert (fanout.is_met(0.04), fanout.is_met(0.05)) == (True, False)
+    assert (connections.is_met(6), connections.is_met(5)) == (True, False)
+
+
+LEVEL = '[[level]]\nfigure = "deliver_p99"\nthreshold = "1s"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "no [[level]] in it"),
+        ("[[level", "no TOML"),
+        ("[level]\nx = 1", "levels stand in [[level]] tables"),
+        ('[[level]]\nfigur = "loss"\nthreshold = "1%"', "unknown key 'figur'; did you mean figure? (known: "),
+        ('[[level]]\nfigure = "deliver_p9"\nthreshold = "1s"', ""),
+        ('[[level]]\nfigure = "losss"\nthreshold = "1%"', "level 1: unknown figure 'losss' in a service level"),
+        ('[[level]]\nfigure = "loss"\nthreshold = "1s"', "give it in %"),
+        ('[[level]]\nfigure = "loss"', "missing required field `threshold`"),
+        (LEVEL + 'promql = "up"', "either a figure or a promql"),
+        ("[[level]]\nthreshold = 1", "either a figure or a promql"),
+        ('[[level]]\npromql = "up"\nthreshold = 1', "needs a name"),
+        ('[[level]]\npromql = "up"\nname = "up"\nthreshold = "fast"', "'fast' is no number"),
+        (LEVEL + 'direction = "sideways"', "neither below nor above"),
+        (LEVEL + 'direction = "above"', "less is better for deliver_p99"),
+        (LEVEL + "window = 0", "window and grace are seconds"),
+        (LEVEL + "grace = -1", "window and grace are seconds"),
+        (LEVEL + 'window = "long"', "expected `float"),
+        (LEVEL + LEVEL, "stands there twice"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_in_one_line(
+    levels: Callable[[str], tuple[Promise, ...]], text: str, complaint: str
+) -> None:
+    if not complaint:
+        assert levels(text)[0].figure == "deliver_p9"  # any percentile is a figure
+        return
+    with pytest.raises(UsageError) as caught:
+        levels(text)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_told() -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        read_promises(Path("/nowhere/levels.toml"))
+
+
+def test_a_file_takes_the_place_of_the_defaults_and_flags_add_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "levels.toml"
+    path.write_text(LEVEL)
+    settings = read_settings(["--slo-file", str(path), "--slo", "loss<1%"], {})
+    assert [level.text for level in settings.levels] == ["deliver_p99<1s", "loss<1%"]
+
+
+def test_an_expression_without_a_prometheus_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "levels.toml"
+    path.write_text(EXAMPLE)
+    with pytest.raises(UsageError, match="name it with --prometheus"):
+        read_settings(["--slo-file", str(path)], {})
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome"), [(0.01, Outcome.PASS), (0.2, Outcome.FAIL), (None, Outcome.INVALID)], ids=str
+)
+def test_an_expression_is_judged_by_its_value_and_none_never_passes(
+    levels: Callable[[str], tuple[Promise, ...]], value: float | None, outcome: Outcome
+) -> None:
+    fanout = levels(EXAMPLE)[1]
+    found = judge(kit.client(), kit.server(), target_users=100, levels=[fanout], values={fanout.text: value})
+    assert found.outcome is outcome
+    assert found.figures == {"fanout_p99<0.05": value}
+
+
+def test_a_level_of_other_seconds_is_judged_by_those() -> None:
+    level = promise("deliver_p99<250ms")
+    found = judge(kit.client(), kit.server(), target_users=100, levels=[level], values={level.text: 900.0})
+    assert found.outcome is Outcome.FAIL
+    assert found.reasons[0].text == "missed deliver_p99<250ms: 900 ms"

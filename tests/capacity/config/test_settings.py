@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+
+from capacity.config.settings import read_settings
+from capacity.errors import UsageError
+
+
+def test_the_defaults_search_with_chatting_users_in_rooms_of_twenty() -> None:
+    settings = read_settings([], {})
+    assert (settings.host, settings.given, settings.bounded, settings.mix) == (None, (), False, {"ChattingUser": 1})
+    assert settings.load_arguments() == ["--room-size", "20", "--message-rate", "1"]
+    assert [level.text for level in settings.levels] == ["deliver_p99<250ms", "loss<0.1%", "errors<1%"]
+
+
+def test_load_options_are_passed_through_to_locust() -> None:
+    settings = read_settings(["--rooms", "4", "--message-bytes", "64", "--backoff", "none", "--seed", "7"], {})
+    assert settings.load_arguments() == [
+        *("--rooms", "4", "--message-rate", "1", "--message-bytes", "64", "--backoff", "none", "--seed", "7")
+    ]
+
+
+def test_headers_are_passed_through_apart_from_what_reports_show() -> None:
+    settings = read_settings(["--origin", "https://a", "--header", "Cookie: a=1", "--header", "X-Key:2"], {})
+    assert settings.load_arguments()[-2:] == ["--origin", "https://a"]
+    assert settings.header_arguments() == ["--header", "Cookie: a=1", "--header", "X-Key: 2"]
+
+
+def test_given_levels_replace_the_defaults() -> None:
+    settings = read_settings(["--slo", "deliver_p50<5ms", "--slo", "loss<1%"], {})
+    assert [level.text for level in settings.levels] == ["deliver_p50<5ms", "loss<1%"]
+
+
+def test_a_service_level_may_have_blanks() -> None:
+    for arguments, environment in (
+        (["--slo", "deliver_p99 < 250 ms"], {}),
+        ([], {"STAMPEDE_CAPACITY_SLO": "deliver_p99 < 250 ms"}),
+    ):
+        assert [level.text for level in read_settings(arguments, environment).levels] == ["deliver_p99<250ms"]
+
+
+def test_a_mix_names_classes_and_weights() -> None:
+    assert read_settings(["--mix", "ChattingUser=10, TypingUser=5"], {}).mix == {"ChattingUser": 10, "TypingUser": 5}
+
+
+def test_steps_and_bounded_are_given_levels() -> None:
+    assert read_settings(["--steps", "200,400"], {}).given == (200, 400)
+    bounded = read_settings(["--bounded", "300"], {})
+    assert (bounded.given, bounded.bounded) == ((300,), True)
+
+
+def test_every_flag_is_also_read_from_the_environment() -> None:
+    settings = read_settings([], {"STAMPEDE_CAPACITY_USERS_MAX": "700", "STAMPEDE_CAPACITY_STEPS": "5,6"})
+    assert settings.users_max == 700
+    assert settings.given == (5, 6)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--bounded", "5", "--steps", "6"],
+        ["--unbounded", "--bounded", "5"],
+        ["--users-min", "50", "--users-max", "40"],
+        ["--rooms", "4", "--room-size", "20"],
+        ["--host", "ws://localhost:1", "--work-per-message", "0.1"],
+        ["--host", "http://localhost:1"],
+        ["--host", "ws://localhost:notaport"],
+        ["--host", "localhost:8080"],
+        ["--mix", "ChattingUser"],
+        ["--mix", "ChattingUser=0"],
+        ["--mix", "rm -rf=1"],
+        ["--slo", "latency<5ms"],
+    ],
+)
+def test_an_unusable_combination_is_refused_in_one_line(arguments: list[str]) -> None:
+    with pytest.raises(UsageError) as refused:
+        read_settings(arguments, {})
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--steps", "a,b"],
+        ["--steps", "0"],
+        ["--bounded", "-1"],
+        ["--window", "inf"],
+        ["--users", "5"],
+        ["--window", "x"],
+    ],
+)
+def test_an_unusable_value_ends_with_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        read_settings(arguments, {})
+    assert refused.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_help_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        read_settings(["--help"], {})
+    assert done.value.code == 0
+    shown = capsys.readouterr().out
+    assert "loss<0.1%" in shown
+    assert "STAMPEDE_CAPACITY_WINDOW" in shown
+
+
+def test_thorough_takes_its_time_unless_a_flag_says_otherwise() -> None:
+    settings = read_settings(["--thorough", "--window", "12"], {})
+    assert (settings.thorough, settings.max_duration, settings.window) == (True, 1800.0, 12.0)
+    assert settings.title == "Stampede capacity run, thorough: 12 s windows, to 5 %, confirmed 4 times"
+    assert read_settings([], {}).title == "Stampede capacity run"
+    assert read_settings([], {}).max_duration == 150.0
+
+
+@pytest.mark.parametrize(("text", "share"), [("30%", 0.3), ("0.25", 0.25), ("0", 0.0)])
+def test_headroom_is_a_share(text: str, share: float) -> None:
+    assert read_settings(["--target-users", "10", "--headroom", text], {}).headroom == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["100%", "-1%", "much", "1"])
+def test_another_headroom_is_refused(text: str) -> None:
+    with pytest.raises(SystemExit):
+        read_settings([f"--headroom={text}"], {})
+
+
+def test_sources_are_urls() -> None:
+    settings = read_settings(["--metrics", "http://a:1/metrics", "--metrics", "http://b:1/metrics"], {})
+    assert settings.metrics == ("http://a:1/metrics", "http://b:1/metrics")
+    for flag in ("--metrics", "--prometheus"):
+        with pytest.raises(UsageError, match="is not a URL such as"):
+            read_settings([flag, "chat:9090"], {})
+
+
+def test_no_folder_of_runs_keeps_none() -> None:
+    assert read_settings([], {}).runs == "runs"
+    assert read_settings(["--runs", ""], {}).runs is None

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from capacity.config.slo import DEFAULT_LEVELS, parse_level, strictest_latency_ms
+from capacity.errors import UsageError
+from tests.capacity import kit
+
+
+@pytest.mark.parametrize(
+    ("text", "figure", "threshold"),
+    [
+        ("deliver_p99<250ms", "deliver_p99", 250.0),
+        ("deliver_p99.9 <= 1.5s", "deliver_p99.9", 1500.0),
+        ("deliver_p50<800us", "deliver_p50", 0.8),
+        ("resync_p95<5s", "resync_p95", 5000.0),
+        ("loss<0.1%", "loss", 0.001),
+        ("errors<1%", "errors", 0.01),
+    ],
+)
+def test_a_level_is_read_with_its_unit(text: str, figure: str, threshold: float) -> None:
+    level = parse_level(text)
+    assert level.figure == figure
+    assert level.threshold == pytest.approx(threshold)
+
+
+@given(st.integers(1, 10**6), st.sampled_from(["us", "ms", "s"]), st.sampled_from(["<", "<="]))
+def test_what_a_level_writes_it_reads_again(number: int, unit: str, sign: str) -> None:
+    level = parse_level(f"deliver_p99 {sign} {number}{unit}")
+    assert parse_level(level.text) == level
+
+
+@given(st.text(max_size=40))
+def test_any_other_text_is_refused_in_one_line(text: str) -> None:
+    try:
+        parse_level(text)
+    except UsageError as error:
+        assert len(str(error).splitlines()) == 1  # noqa: PT017 - some random texts are fine levels
+
+
+def test_an_unknown_figure_is_refused_with_the_nearest_and_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"did you mean deliver_p99\?.*known: .*errors"):
+        parse_level("delivery_p99<250ms")
+
+
+@pytest.mark.parametrize(
+    "text", ["loss<5ms", "loss<0.1", "deliver_p99<5%", "deliver_p99<250", "deliver_p99>250ms", "deliver_p0<1ms"]
+)
+def test_a_wrong_unit_or_direction_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_level(text)
+
+
+def test_the_stricter_clock_counts() -> None:
+    level = parse_level("deliver_p99<250ms")
+    window = kit.client(latency_intended=kit.histogram(300), latency_sent=kit.histogram(100))
+    value = level.value(window)
+    assert value is not None
+    assert value == pytest.approx(300, rel=0.02)
+    assert not level.is_met(value)
+
+
+def test_one_silent_clock_leaves_the_figure_unknown() -> None:
+    window = kit.client(latency_intended=kit.histogram(3), latency_sent=kit.histogram())
+    assert parse_level("deliver_p99<250ms").value(window) is None
+
+
+def test_shares_are_of_what_was_expected_and_tried() -> None:
+    window = kit.client(lost=114, failures=6)
+    assert parse_level("loss<0.1%").value(window) == pytest.approx(0.01)
+    assert parse_level("errors<1%").value(window) == pytest.approx(0.01)
+
+
+def test_a_share_of_nothing_is_unknown() -> None:
+    assert parse_level("loss<0.1%").value(kit.client(expected=0)) is None
+    assert parse_level("errors<1%").value(kit.client(operations=0)) is None
+
+
+def test_only_an_inclusive_level_is_met_at_its_threshold() -> None:
+    assert not parse_level("loss<1%").is_met(0.01)
+    assert parse_level("loss<=1%").is_met(0.01)
+
+
+def test_the_strictest_latency_is_the_smallest_delivery_threshold() -> None:
+    levels = tuple(map(parse_level, ("deliver_p99<250ms", "deliver_p50<20ms", "resync_p95<1ms", "loss<1%")))
+    assert strictest_latency_ms(levels) == pytest.approx(20)
+    assert strictest_latency_ms((parse_level("loss<1%"),)) is None
+
+
+def test_the_defaults_are_readable() -> None:
+    assert [parse_level(text).text for text in DEFAULT_LEVELS] == list(DEFAULT_LEVELS)

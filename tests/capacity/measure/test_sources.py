@@ -1,0 +1,182 @@
+"""Sources against a real server and a real Prometheus; their faults by hand."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from capacity.errors import UsageError
+from capacity.measure.instant import ServerSample
+from capacity.measure.prometheus import Prometheus, PrometheusError
+from capacity.measure.sources import Pages, Scraped, SourceError, merged
+from capacity.model.mix import busiest
+from capacity.processes.process import free_port
+from capacity.processes.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.metrics.fixtures import StartPrometheus
+    from tests.processes import RunningServer
+
+
+def test_the_processes_of_a_server_are_added_up_and_limits_are_the_tightest() -> None:
+    one = ServerSample(at_s=1, cpu_seconds=2, started_at=5, connections=10, fds_limit=100, lag_buckets={0.1: 1, 1.0: 2})
+    two = ServerSample(at_s=3, cpu_seconds=4, started_at=6, connections=20, fds_limit=50, lag_buckets={0.1: 0, 1.0: 2})
+    total = merged([one, two])
+    assert (total.processes, total.cpu_seconds, total.connections, total.fds_limit) == (2, 6, 30, 50)
+    assert total.started_at == 11
+    assert total.lag_buckets == {0.1: 1, 1.0: 4}
+
+
+def test_what_one_process_does_not_tell_is_not_told() -> None:
+    assert merged([ServerSample(at_s=1, dropped=3), ServerSample(at_s=1)]).dropped is None
+    assert merged([ServerSample(at_s=1, lag_buckets={1.0: 3}), ServerSample(at_s=1)]).lag_buckets is None
+
+
+def test_the_pages_of_two_servers_are_one_sample(start: Callable[..., RunningServer]) -> None:
+    urls = [f"{start().http}/metrics" for _ in range(2)]
+    sample = Pages(urls).read()
+    assert sample.processes == 2
+    assert sample.connections == 0
+    assert sample.cpu_seconds is not None
+    with pytest.raises(SourceError, match="no metrics at"):
+        Pages([*urls, f"http://127.0.0.1:{free_port()}/metrics"]).read()
+
+
+@pytest.fixture
+def page() -> Iterator[tuple[str, list[bytes]]]:
+    """A page whose content a test sets: its URL, and the content; empty content is an error."""
+    content = [b"chat_connections 5\nchat_messages_delivered_total 7\n"]
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if content[0] else 503)
+            self.end_headers()
+            self.wfile.write(content[0])
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/metrics", content
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_source_that_falls_silent_after_it_told_something_is_a_problem(page: tuple[str, list[bytes]]) -> None:
+    url, content = page
+    target = Target("ws://127.0.0.1:1", process=None, family=(), cores=(), source=Pages([url]))
+    assert target.probe()[0] == "the server's metrics hold no event loop lag"
+    assert target.sample().problem is None
+    content[0] = b""
+    assert "answered 503" in (target.sample().problem or "")
+
+
+def test_a_server_of_two_processes_stays_one_while_its_metrics_are_silent(page: tuple[str, list[bytes]]) -> None:
+    url, content = page
+    target = Target("ws://127.0.0.1:1", process=None, family=(), cores=(), source=Pages([url, url]))
+    target.probe()
+    assert target.sample().processes == 2
+    content[0] = b""
+    silent = target.sample()
+    assert (silent.processes, silent.problem is not None) == (2, True)
+
+
+def test_a_source_that_never_told_anything_is_a_gap_and_no_problem(page: tuple[str, list[bytes]]) -> None:
+    url, content = page
+    content[0] = b""
+    target = Target("ws://127.0.0.1:1", process=None, family=(), cores=(), source=Pages([url]))
+    assert "answered 503" in target.probe()[0]
+    assert target.sample().problem is None
+
+
+@pytest.fixture
+def scraped(start: Callable[..., RunningServer], start_prometheus: StartPrometheus) -> Prometheus:
+    """A real Prometheus that has scraped a real server."""
+    prometheus = start_prometheus(chat=start().http.removeprefix("http://"))
+    prometheus.wait_for_scrape()
+    return Prometheus(f"{prometheus.url}/")
+
+
+def test_a_prometheus_tells_values_samples_and_refusals(scraped: Prometheus) -> None:
+    assert scraped.value("last_over_time(chat_connections[1m])") == 0
+    assert scraped.value("chat_connections > 5") is None  # nothing
+    assert scraped.value("chat_messages_received_total") is None  # many
+    assert scraped.value("0 / 0") is None
+    assert scraped.value("2 + 3") == 5
+    sample = Scraped(scraped).read()
+    assert sample.connections == 0
+    assert sample.cpu_seconds is not None
+    assert sample.lag_buckets is not None
+    scraped.check(["chat_connections"])
+    with pytest.raises(PrometheusError, match=r"refuses 'sum\(': .*parse error"):
+        scraped.check(["sum("])
+    with pytest.raises(UsageError, match="saw no message"):
+        busiest(scraped, days=1, hours=3)
+
+
+def test_nobody_at_the_address_is_told() -> None:
+    nobody = Prometheus(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(PrometheusError, match="no Prometheus at"):
+        nobody.value("up")
+    with pytest.raises(SourceError, match="no Prometheus at"):
+        Scraped(nobody).read()
+
+
+class Told:
+    """A Prometheus that has these samples."""
+
+    def __init__(self, *samples: tuple[dict[str, str], float, float], skew_s: float = 0.0) -> None:
+        self.told = list(samples)
+        self.skew_s = skew_s
+
+    @property
+    def now(self) -> float:
+        return time.time() + self.skew_s
+
+    def samples(self, selector: str, seconds: int) -> list[tuple[dict[str, str], float, float]]:
+        return [one for one in self.told if one[0]["__name__"].startswith("chat") == ("chat" in selector)]
+
+
+def series(name: str, instance: str) -> dict[str, str]:
+    return {"__name__": name, "job": "chat", "instance": instance}
+
+
+def test_only_processes_that_chat_count_and_old_samples_are_stale() -> None:
+    now = time.time()
+    told = Told(
+        (series("chat_connections", "a"), now, 3),
+        (series("chat_connections", "b"), now, 4),
+        (series("process_cpu_seconds_total", "a"), now, 1),
+        (series("process_cpu_seconds_total", "b"), now, 2),
+        (series("process_cpu_seconds_total", "prometheus"), now, 99),
+    )
+    sample = Scraped(told).read()  # type: ignore[arg-type] # its one method that is used
+    assert (sample.processes, sample.connections, sample.cpu_seconds) == (2, 7, 3)
+    stale = Told((series("chat_connections", "a"), now - 40, 3))
+    with pytest.raises(SourceError, match=r"is 4\d s old"):
+        Scraped(stale).read()  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match="no sample of a chat server"):
+        Scraped(Told()).read()  # type: ignore[arg-type]
+
+
+def test_the_age_of_samples_is_taken_by_prometheus_own_clock() -> None:
+    now = time.time()
+    for skew_s in (-600.0, 600.0):
+        fresh = Told((series("chat_connections", "a"), now + skew_s - 5, 3), skew_s=skew_s)
+        assert Scraped(fresh).read().connections == 3  # type: ignore[arg-type]
+        old = Told((series("chat_connections", "a"), now + skew_s - 40, 3), skew_s=skew_s)
+        with pytest.raises(SourceError, match=r"is 4\d s old"):
+            Scraped(old).read()  # type: ignore[arg-type]
+
+
+def test_a_sample_may_be_as_old_as_scrapes_are_apart() -> None:
+    told = Told((series("chat_connections", "a"), time.time() - 55, 3))
+    assert Scraped(told, interval_s=60.0).read().connections == 3  # type: ignore[arg-type]

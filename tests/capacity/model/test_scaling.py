@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from capacity.model.scaling import point_of, scaling_of
+from capacity.processes.process import Cores, usable_cores
+from capacity.record import read_report
+from tests.capacity import kit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from capacity.record import ProcessPoint
+    from tests.capacity.conftest import Run
+
+
+def point(workers: int, rate: float, *, reached: bool = True, shared: bool = False) -> ProcessPoint:
+    """Return a number of processes that held `rate` deliveries a second, three times."""
+    users = round(rate / 19)
+    steps = [kit.step(users, delivered_per_s=rate * off) for off in (0.99, 1.0, 1.01)]
+    report = kit.report([*steps, *([kit.failing(round(users * 1.1))] if reached else [])])
+    cores = [0, 1] if shared else [2]
+    environment = msgspec.structs.replace(report.environment, server_cores=cores, generator_cores=[0, 1])
+    return point_of(msgspec.structs.replace(report, environment=environment), workers, f"workers-{workers}")
+
+
+def law(workers: int, sigma: float, kappa: float) -> float:
+    return 20_000 * workers / (1 + sigma * (workers - 1) + kappa * workers * (workers - 1))
+
+
+def test_efficiency_is_deliveries_per_process_beside_the_first() -> None:
+    scaling = scaling_of([point(2, 30_000), point(1, 20_000)])
+    assert scaling is not None
+    assert [p.workers for p in scaling.points] == [1, 2]
+    assert scaling.efficiency == pytest.approx([1, 0.75])
+    assert "1.50 times the deliveries, 75 % of a linear gain" in scaling.lines[0]
+    assert scaling.sigma is None
+
+
+def test_two_numbers_give_contention_alone_and_say_that_a_law_needs_more() -> None:
+    scaling = scaling_of([point(1, 20_000), point(2, law(2, 0.25, 0))])
+    assert scaling is not None
+    assert "needs at least 4 numbers" in scaling.lines[1]
+    assert "sigma would be 0.25, and no number of processes would bring more than 4 times" in scaling.lines[2]
+
+
+def test_four_numbers_give_the_law() -> None:
+    scaling = scaling_of([point(n, law(n, 0.05, 0.01)) for n in (1, 2, 4, 8)])
+    assert scaling is not None
+    assert scaling.sigma == pytest.approx(0.05, abs=0.03)
+    assert scaling.kappa == pytest.approx(0.01, abs=0.005)
+    assert any("peak at" in text for text in scaling.lines)
+
+
+def test_what_only_the_generator_limited_is_a_lower_bound_and_no_point_of_a_law() -> None:
+    scaling = scaling_of([point(1, 20_000), *[point(n, law(n, 0.05, 0.01), reached=n < 8) for n in (2, 4, 8)]])
+    assert scaling is not None
+    assert scaling.sigma is None
+    assert any("hold at least" in text for text in scaling.lines)
+    assert any("with 8 the server's limit was not reached" in text for text in scaling.lines)
+
+
+def test_shared_cores_are_told() -> None:
+    scaling = scaling_of([point(1, 20_000), point(2, 25_000, shared=True)])
+    assert scaling is not None
+    assert any("no core for the load generator alone" in text for text in scaling.lines)
+
+
+def test_one_search_says_nothing_about_more() -> None:
+    assert scaling_of([point(1, 20_000)]) is None
+
+
+def test_a_search_that_was_cut_short_is_a_lower_bound_and_one_that_held_nothing_is_told() -> None:
+    cut = msgspec.structs.replace(point(2, 30_000), cut_short=True)
+    scaling = scaling_of([point(1, 20_000), cut])
+    assert scaling is not None
+    assert scaling.lines[0].startswith("2 processes hold at least 1 579 users where 1 holds 1 053")
+    assert "with 2 the search was cut short: it holds at least that" in scaling.lines
+    assert not any("sigma would be" in text for text in scaling.lines)
+    nothing = msgspec.structs.replace(cut, deliveries_per_s=[], supported_users=None)
+    scaling = scaling_of([point(1, 20_000), nothing])
+    assert scaling is not None
+    assert [p.workers for p in scaling.points] == [1]
+    assert "with 2 nothing was measured that held" in scaling.lines
+
+
+@pytest.mark.parametrize(
+    ("usable", "workers", "server", "generator", "shared"),
+    [
+        ((0, 1), 1, (1,), (0,), False),
+        ((0, 1, 2, 3), 2, (2, 3), (0, 1), False),
+        ((0, 1), 2, (0, 1), (0, 1), True),
+        ((0,), 1, (), (0,), False),
+    ],
+)
+def test_each_process_has_a_core_while_one_is_left_for_the_generator(
+    usable: tuple[int, ...], workers: int, server: tuple[int, ...], generator: tuple[int, ...], *, shared: bool
+) -> None:
+    cores = Cores.share(usable, own_server=True, workers=workers)
+    assert (cores.server, cores.generator, cores.shared) == (server, generator, shared)
+
+
+@pytest.mark.timeout(300)
+def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capacity: Callable[..., Run]) -> None:
+    calm: dict[str, Any] = {"--slo": "deliver_p99<60s", "--window": "2", "--settle": "1"}
+    run = capacity("--workers-list", "1,2", "--steps", "40", *(part for flag in calm.items() for part in flag))
+    assert run.wait() == 0, run.errors
+    scaling = run.report.scaling
+    assert scaling is not None
+    assert [p.workers for p in scaling.points] == [1, 2]
+    assert [p.supported_users for p in scaling.points] == [40, 40]
+    for found in scaling.points:
+        assert (found.server_cores is not None) == (len(usable_cores()) > 1)
+    step = run.report.steps[-1]
+    assert (step.server_processes, step.verdict) == (2, "pass")
+    assert step.server_load is not None  # the busiest process, from the pages that the server names
+    assert step.server_cpu is not None
+    assert step.server_cpu > step.server_load  # both, and the bus
+    assert step.server_loop_lag_p99_ms is not None
+    page = (run.folder / "report.html").read_text()
+    assert "More server processes" in page
+    assert 'href="workers-1/report.html"' in page
+    for name in ("workers-1", "workers-2"):
+        assert (run.folder / name / "report.html").stat().st_size > 5000
+    again = capacity("--resume", str(run.folder))
+    assert again.wait() == 2
+    assert "workers-2" in again.complaint
+
+
+EACH = ("--workers-list", "1,2", "--slo", "deliver_p99<60s", "--window", "2", "--settle", "1")
+
+
+def test_ctrl_c_between_two_searches_keeps_what_the_first_found(capacity: Callable[..., Run]) -> None:
+    run = capacity(*EACH, "--steps", "20")
+    run.await_line("One server process holds")
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait() == 130
+    assert run.complaint == "capacity: interrupted by Ctrl-C"
+    report = run.report
+    assert (report.status, report.status_reason) == ("partial", "interrupted by Ctrl-C")
+    assert report.answer.supported_users == 20
+    assert report.scaling is not None
+    assert [p.workers for p in report.scaling.points] == [1]
+    assert read_report(run.folder / "workers-1" / "report.json").status == "complete"
+    again = capacity("--resume", str(run.folder))
+    assert again.wait() == 2
+    assert again.complaint.endswith("name its folder, such as " + str(run.folder / "workers-2"))
+
+
+def test_a_server_that_ends_in_the_second_search_leaves_both_reports(capacity: Callable[..., Run]) -> None:
+    run = capacity(*EACH, "--steps", "20,20,20")
+    run.await_line("One server process holds")
+    run.await_first_verdict()
+    run.child("server").kill()
+    assert run.wait() == 98
+    assert run.complaint == "capacity: the server was ended by SIGKILL"
+    report = run.report
+    assert report.status == "partial"
+    assert report.scaling is not None
+    assert [(p.workers, p.cut_short) for p in report.scaling.points] == [(1, False), (2, True)]
+    assert read_report(run.folder / "workers-2" / "report.json").answer.ending == "cut short"

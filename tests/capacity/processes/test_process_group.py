@@ -1,0 +1,111 @@
+"""Whatever comes, and whenever: what was started ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from capacity.processes.process import ChildProcess
+from capacity.processes.process_group import Children
+from tests.capacity.processes.test_process import STUBBORN, first_line, has_ended, is_running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+FOREVER = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_interrupts() -> Iterator[None]:
+    """Handle SIGINT as at a terminal: a shell starts what runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[[Children], ChildProcess]:
+    def start_one(children: Children) -> ChildProcess:
+        return children.start("the child", FOREVER, output=tmp_path / "log", cwd=tmp_path, cores=())
+
+    return start_one
+
+
+def test_all_end_with_the_block(start: Callable[[Children], ChildProcess]) -> None:
+    with Children() as children:
+        started = [start(children), start(children)]
+        children.check()
+        assert all(is_running(child.pid) for child in started)
+    assert all(has_ended(child.pid) for child in started)
+
+
+def test_a_stop_that_comes_as_a_process_is_started_leaves_nothing_behind(
+    start: Callable[[Children], ChildProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[ChildProcess] = []
+
+    def interrupted(*args: Any, **options: Any) -> ChildProcess:
+        started.append(ChildProcess(*args, **options))
+        signal.raise_signal(signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr("capacity.processes.process_group.ChildProcess", interrupted)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt), Children() as children:
+        start(children)
+    assert has_ended(started[0].pid)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_what_a_stop_left_at_the_end_ends_with_the_next_call(
+    start: Callable[[Children], ChildProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children = Children()
+    started = [start(children), start(children)]
+    ended = ChildProcess.end
+
+    def stopped(_process: ChildProcess) -> None:
+        monkeypatch.setattr(ChildProcess, "end", ended)
+        raise KeyboardInterrupt  # as a handler does; when Python runs it after `raise_signal` differs by version
+
+    monkeypatch.setattr(ChildProcess, "end", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        children.end()
+    assert all(is_running(child.pid) for child in started)
+    children.end()
+    assert all(has_ended(child.pid) for child in started)
+
+
+def test_a_stop_that_another_thread_takes_does_not_cut_an_end_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries have threads of their own, and the system hands a signal to any thread that does not block it."""
+    monkeypatch.setattr("capacity.processes.process._GRACE_S", 0.2)
+    wait_procs = psutil.wait_procs
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr("capacity.processes.process.psutil.wait_procs", wait_procs)
+        os.kill(os.getpid(), signal.SIGINT)
+        return wait_procs(*args, **options)
+
+    monkeypatch.setattr("capacity.processes.process.psutil.wait_procs", interrupted)
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    child = ChildProcess("the child", [sys.executable, "-c", STUBBORN], output=tmp_path / "log", cwd=tmp_path, cores=())
+    first_line(child)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            child.end()
+        assert not is_running(child.pid)
+    finally:
+        done.set()
+        other.join()
+        child.end()

@@ -1,0 +1,68 @@
+"""The server under test, as a capacity run finds it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from capacity.errors import UsageError
+from capacity.processes.target import Target
+from tests.stampede.locust.test_preflight import answering, closing, silent_until_spoken_to, socket_io
+from tests.stampede.names import resolve_everywhere
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from websockets.sync.server import ServerConnection
+
+    from tests.capacity.conftest import Run
+    from tests.processes import RunningServer
+
+ORIGIN = "https://chat.example.org"
+CALM = ("--window", "2", "--settle", "1", "--slo", "deliver_p99<60s")
+
+
+def test_a_name_whose_first_address_refuses_is_measured_at_the_next(
+    capacity: Callable[..., Run], server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `localhost` is where it means `::1` first and the server listens on IPv4."""
+    resolve_everywhere(monkeypatch, tmp_path, "localhost", "::1", "127.0.0.1")
+    run = capacity("--host", server.url.replace("127.0.0.1", "localhost"), "--bounded", "20", *CALM)
+    assert run.wait() == 0, run.errors
+    assert run.report.steps[-1].verdict == "pass"
+    first, second = run.report.notes
+    assert first == "1 of the server's 2 addresses were loaded: 127.0.0.1 (20 connections)"
+    assert second.startswith("address ::1: connection refused, ")
+
+
+@pytest.mark.parametrize(
+    ("conversation", "words"),
+    [
+        (socket_io, '/ sent \'0{"sid":'),
+        (silent_until_spoken_to, "/ sent no greeting within 5 s; is this a Stampede server?"),
+        (closing, "/ closed the connection before any greeting (received 1013 (try again later) full"),
+    ],
+)
+def test_a_server_without_our_greeting_is_refused_and_told_apart(
+    conversation: Callable[[ServerConnection], None], words: str
+) -> None:
+    with answering(conversation) as url, pytest.raises(UsageError, match=re.escape(words)):
+        Target.running(f"{url}/")
+
+
+def test_a_server_that_checks_the_origin_is_measured_with_one_and_no_report_keeps_a_header(
+    capacity: Callable[..., Run], start: Callable[..., RunningServer]
+) -> None:
+    server = start("--allowed-origin", ORIGIN, "--require-origin", "yes")
+    flags = ("--host", server.url, "--bounded", "20", *CALM)
+    refused = capacity(*flags)
+    assert refused.wait() == 2
+    assert "refused the WebSocket" in refused.complaint
+    run = capacity(*flags, "--origin", ORIGIN, "--header", "X-Key: geheim", "--header=Cookie: a=geheim")
+    assert run.wait() == 0, run.errors
+    assert "geheim" not in (run.folder / "report.json").read_text() + (run.folder / "report.html").read_text()
+    assert run.report.settings["headers"] == "X-Key, Cookie"
+    assert f"--origin {ORIGIN}" in run.report.command

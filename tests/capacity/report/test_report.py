@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import re
+from functools import cache
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from capacity.config.slo import parse_level
+from capacity.formatting import figure, show_bytes, show_ms
+from capacity.model.scalability import fit_model
+from capacity.model.sizing import Demand, size_for
+from capacity.record import read_report
+from capacity.report.charts import charts_of
+from capacity.report.report import _page, render_html, write_json, write_report
+from capacity.search.search import Ending
+from tests.capacity import kit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from capacity.record import Report
+
+VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+
+class Page(HTMLParser):
+    """Checks that elements nest, and collects ids, text and elements by name."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+REPORTS = {
+    "interval": kit.report(kit.converged()),
+    "generator": kit.report(kit.generator_first(), Ending.GENERATOR),
+    "one step": kit.report([kit.step(100)], Ending.BUDGET),
+    "nothing": kit.report([], None, status="partial", status_reason="the server ended"),
+    "unknown server": kit.report([kit.step(n, server_cpu=None, server_rss_bytes=None) for n in (100, 200)], None),
+    "no window": kit.report([kit.step(100, "invalid", window_s=None, deliver_p99_ms=None)], None),
+}
+
+
+@pytest.fixture(params=list(REPORTS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def report(name: str) -> Report:
+    return REPORTS[name]
+
+
+@cache
+def page_of(name: str) -> str:
+    """Render each report once: drawing takes a second or two."""
+    return render_html(REPORTS[name])
+
+
+def test_the_page_nests_and_its_ids_are_unique(name: str) -> None:
+    page = Page(page_of(name))
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids))
+
+
+def test_the_page_needs_nothing_from_anywhere(name: str) -> None:
+    html = page_of(name)
+    assert not re.search(r"https?:|//[a-z]|@import|<script|<link|<img|<iframe", html)
+    assert set(re.findall(r"url\(([^)]*)\)", html)) <= {f"#{name}" for name in Page(html).ids}
+    assert set(re.findall(r'href="#([^"]*)"', html)) <= set(Page(html).ids)
+
+
+def test_the_answer_stands_on_top_and_every_step_in_the_table(name: str, report: Report) -> None:
+    html = page_of(name)
+    page = Page(html)
+    words = re.sub(r"\s+", " ", page.text)
+    assert re.sub(r"\s+", " ", report.answer.sentence) in words
+    assert words.index(report.answer.headline_label) < words.index("The environment")
+    rows = re.findall(r'<th scope="row">([^<]*)</th>', html)
+    assert len(rows) == 2 * len(report.steps)
+
+
+def test_every_chart_has_both_shapes_and_words_for_those_who_do_not_see_it() -> None:
+    html = page_of("interval")
+    drawings = [attrs for tag, attrs in Page(html).elements if tag == "svg"]
+    assert [attrs["class"] for attrs in drawings] == ["wide", "narrow"] * 5
+    for attrs in drawings:
+        assert attrs["role"] == "img"
+        title, words = (attrs["aria-labelledby"] or "").split()
+        assert f'<title id="{title}">' in html
+        assert f'<desc id="{words}">' in html
+    assert "1 500 users: fail" in html
+
+
+def test_a_step_far_out_of_line_leaves_its_charts_their_room() -> None:
+    """Matplotlib warns, which is an error here, when marks beyond the axes push them together to nothing."""
+    lags = {"generator_loop_lag_p99_ms": 5000.0, "generator_send_lag_p99_ms": 5000.0}
+    odd = kit.failing(800, deliver_p99_ms=60_000.0, server_loop_lag_p99_ms=5000.0, **lags)
+    steps = [kit.step(200), kit.step(400), kit.failing(800), kit.failing(800), odd]
+    page = render_html(kit.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5}))
+    assert page.count("<figure>") >= 5
+
+
+def test_charts_take_their_colours_from_the_page() -> None:
+    for chart in charts_of(REPORTS["generator"], [parse_level(text) for text in kit.LEVELS]):
+        for svg in chart.svgs:
+            assert "var(--" in svg
+            assert not re.search(r"#[0-9a-f]{6}\b", svg)
+
+
+def test_a_projection_is_labelled_wherever_it_is_shown() -> None:
+    report = REPORTS["generator"]
+    html = page_of("generator")
+    assert "projected, not measured" in html
+    assert "Projected, not measured" in html
+    assert report.answer.projected_users is not None
+    hero = html[html.index('class="number"') : html.index('class="sentence"')]
+    assert "5" not in re.sub(r"<[^>]*>", "", hero)
+
+
+def test_a_thorough_run_says_what_it_did_more() -> None:
+    report = REPORTS["no window"]
+    told = report.settings | {"thorough": True, "interval_width": 0.05, "confirmations": 4, "window": 30.0}
+    words = Page(render_html(msgspec.structs.replace(report, settings=told))).text
+    assert "Stampede capacity run, thorough" in words
+    for line in ("Interval width5 %", "Confirmations4", "Window30 s"):
+        assert line in words
+
+
+def test_a_partial_report_says_so_first() -> None:
+    assert "Partial report" in page_of("nothing")
+
+
+def test_text_from_outside_is_escaped() -> None:
+    nasty = kit.report([kit.step(100, notes=["<script>alert(1)</script>"])], None, command="x <b> & 'y'")
+    html = render_html(nasty)
+    assert "<script>" not in html
+    assert "x &lt;b&gt; &amp;" in html
+
+
+def test_json_has_the_promised_fields_and_reads_back(tmp_path: Path, report: Report) -> None:
+    write_json(report, tmp_path)
+    assert read_report(tmp_path / "report.json") == report
+    plain = msgspec.json.decode((tmp_path / "report.json").read_bytes())
+    promised = {"supported_users", "first_failing_users", "limited_by", "confirmed", "projected_users", "sentence"}
+    assert promised <= set(plain["answer"])
+    for step in plain["steps"]:
+        assert {"users", "verdict", "reasons", "window_s", "offered_per_s", "delivered_per_s"} <= set(step)
+        assert {"deliver_p50_ms", "deliver_p99_ms", "lost", "server_cpu"} <= set(step)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json"]
+
+
+def test_a_complete_run_leaves_its_charts_as_pictures_too(tmp_path: Path) -> None:
+    write_report(REPORTS["one step"], tmp_path, pictures=True)
+    pictures = sorted((tmp_path / "charts").iterdir())
+    assert [path.name for path in pictures] == [
+        f"{key}.png" for key in ("generator", "latency", "load", "server", "verdicts")
+    ]
+    for path in pictures:
+        content = path.read_bytes()
+        assert content.startswith(b"\x89PNG")
+        width, height = (int.from_bytes(content[at : at + 4]) for at in (16, 20))
+        assert width > 1500
+        assert height > 600
+
+
+def test_sizing_and_model_are_shown_with_their_arithmetic() -> None:
+    steps = [kit.step(users) for users in (100, 200, 300, 400, 600, 800)]
+    whole = kit.report([*steps, kit.failing(1600)])
+    sizing = size_for(Demand(10_000, 0.3), whole.answer, whole.steps)
+    page = Page(_page(msgspec.structs.replace(whole, sizing=sizing, model=fit_model(steps)), []))
+    assert "For 10\N{NARROW NO-BREAK SPACE}000 users" in page.text
+    assert "10\N{NARROW NO-BREAK SPACE}000 / 560" in page.text
+    assert "contention" in page.text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(2530.4, "2 530"), (999.7, "1 000"), (25.34, "25.3"), (0, "0"), (0.0000769, "0.0000769"), (1e-8, "0.00000001"),
+     (1_234_567, "1 230 000"), (-2530.4, "-2 530"), (float("inf"), "inf")],
+)  # fmt: skip
+def test_figures_have_three_digits_and_no_exponent(number: float, text: str) -> None:
+    assert figure(number) == text
+
+
+def test_milliseconds_just_below_a_second_are_a_second() -> None:
+    assert (show_ms(999.7), show_ms(999.4), show_ms(1840)) == ("1.00 s", "999 ms", "1.84 s")
+    assert show_bytes(999.9 * 2**10) == "1 000 KiB"

@@ -1,0 +1,168 @@
+"""The report in a real browser: on a phone, a tablet, a desk and paper, light and dark."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import pytest
+
+from capacity.judge.verdict import Outcome
+from capacity.model.scalability import fit_model
+from capacity.model.scaling import scaling_of
+from capacity.model.sizing import Demand, size_for
+from capacity.report.report import render_html
+from capacity.search.search import Ending
+from capacity.storms import storm
+from tests.capacity import kit
+from tests.capacity.model.test_scaling import point
+from tests.capacity.storms.test_storm import record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+    from capacity.record import Report
+
+PAPER: Final = {"width": 688, "height": 1017}
+"""What A4 leaves within the page's margins, in CSS pixels."""
+
+CUT: Final = """() => {
+  const cut = [];
+  for (const svg of document.querySelectorAll('svg')) {
+    if (!svg.getBoundingClientRect().width) continue;
+    const frame = svg.closest('figure').getBoundingClientRect();
+    for (const text of svg.querySelectorAll('text')) {
+      const box = text.getBoundingClientRect();
+      if (box.left < frame.left - 0.5 || box.right > frame.right + 0.5 || box.bottom > frame.bottom)
+        cut.push(text.textContent);
+    }
+  }
+  return cut;
+}"""
+"""Labels of charts that are drawn beyond their frame."""
+
+OVERLAPPING: Final = """() => {
+  const found = [];
+  for (const svg of document.querySelectorAll('svg')) {
+    const boxes = [...svg.querySelectorAll('text')].map(text => [text.textContent, text.getBoundingClientRect()]);
+    boxes.forEach(([one, a], i) => boxes.slice(i + 1).forEach(([two, b]) => {
+      const [x, y] = [Math.min(a.right, b.right) - Math.max(a.left, b.left),
+                      Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top)];
+      if (x > 1 && y > 3) found.push([one, two]);
+    }));
+  }
+  return found;
+}"""
+"""Pairs of labels of a chart that cannot both be read."""
+
+HIDDEN: Final = """() => [...document.querySelectorAll('.because p')]
+  .filter(p => p.getBoundingClientRect().right > document.documentElement.clientWidth)
+  .map(p => p.textContent)"""
+"""Reasons that are only read by scrolling sideways."""
+
+
+def searched() -> Report:
+    """Return a report with everything that a search tells."""
+    long = ["others held 51 % of the server's core, which was full; the server got 49 %", "missed loss<0.1%: 9.93 %"]
+    ramp = [kit.step(users) for users in (100, 200, 300, 400, 600, 800)]
+    steps = [*ramp, kit.failing(1600), kit.step(1200, "invalid", reasons=long * 2), *[kit.step(800)] * 2]
+    report = kit.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5})
+    sizing = size_for(Demand(10_000, 0.3), report.answer, report.steps)
+    return msgspec.structs.replace(report, sizing=sizing, model=fit_model(steps))
+
+
+def stormed() -> Report:
+    """Return a report of storms, and one of several numbers of server processes, in one."""
+    storms = [record(10), *[record(20)] * 3, record(40, Outcome.FAIL)]
+    answer = storm.storm_answer(storms, users=100, levels=["resync_p95<5s"], backoff="none", ending=Ending.CONVERGED)
+    scaling = scaling_of([point(1, 20_000), point(2, 30_000, shared=True)])
+    return kit.report([kit.step(100)], Ending.STEPS_DONE, storm=answer, levels=["resync_p95<5s"], scaling=scaling)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Write each report once."""
+    folder = tmp_path_factory.mktemp("reports")
+    written = {}
+    for name, report in (("searched", searched()), ("stormed", stormed())):
+        written[name] = folder / f"{name}.html"
+        written[name].write_text(render_html(report))
+    return written
+
+
+@pytest.fixture(params=["searched", "stormed"])
+def page(request: pytest.FixtureRequest, chromium: Browser, pages: dict[str, Path]) -> Iterator[Page]:
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(pages[request.param].as_uri())
+        yield page
+
+
+@pytest.mark.parametrize("width", [380, 768, 1280])
+def test_at_every_width_nothing_is_cut_off_or_lies_upon_another(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(CUT) == []
+    assert page.evaluate(OVERLAPPING) == []
+    assert page.evaluate(HIDDEN) == []
+
+
+SCROLLING: Final = """() => [...document.querySelectorAll('.scroll')]
+  .filter(one => one.scrollWidth > one.clientWidth)
+  .map(one => one.ariaLabel || one.getAttribute('aria-label'))"""
+"""Tables that do not show all of their columns."""
+
+
+def test_a_desk_shows_whole_tables_and_a_phone_says_that_they_scroll(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert page.evaluate(SCROLLING) == []
+    assert not any(hint.is_visible() for hint in page.locator(".hint").all())
+    page.set_viewport_size({"width": 380, "height": 800})
+    wide = page.evaluate(SCROLLING)
+    assert wide
+    for label in wide:
+        if label != "Table of numbers of processes":  # narrow enough to see by its edge
+            hint = page.locator(f'.hint:has(+ [aria-label="{label}"])')
+            assert hint.is_visible()
+            assert "sideways" in hint.inner_text()
+
+
+def test_no_number_has_an_exponent_and_more_received_than_due_is_explained(chromium: Browser, tmp_path: Path) -> None:
+    ahead = [kit.step(users, received=users * 115) for users in (100, 200, 300, 400, 600, 800)]
+    report = msgspec.structs.replace(kit.report(ahead), model=fit_model(ahead))
+    assert report.model is not None
+    (tmp_path / "report.html").write_text(render_html(report))
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto((tmp_path / "report.html").as_uri())
+        text = page.locator("main").inner_text()
+    assert re.findall(r"\de[+-]\d+", text) == []
+    assert "More received than due" in text
+    assert "More received than due" not in render_html(searched())
+
+
+def test_dark_is_dark_and_paper_is_white_all_the_same(page: Page) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    page.emulate_media(color_scheme="light")
+    light = page.evaluate(paper)
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(paper) != light
+    page.emulate_media(color_scheme="dark", media="print")
+    assert page.evaluate(paper) == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+
+
+def test_on_paper_no_table_is_wider_than_the_page_and_no_chart_is_torn_apart(page: Page) -> None:
+    page.set_viewport_size(PAPER)  # type: ignore[arg-type]
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") == PAPER["width"]
+    for table in page.locator("table").all():
+        assert table.evaluate("one => one.getBoundingClientRect().right") <= PAPER["width"]
+    for figure in page.locator("figure").all():
+        assert figure.evaluate("one => getComputedStyle(one).breakInside") == "avoid"
+        assert figure.evaluate("one => one.getBoundingClientRect().height") < PAPER["height"] / 3
+    assert page.evaluate(CUT) == []

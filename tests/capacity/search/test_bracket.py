@@ -1,0 +1,155 @@
+"""What the outcomes of one level come to, and the bracket that all levels leave."""
+
+from __future__ import annotations
+
+import pytest
+
+from capacity.judge.verdict import Outcome
+from capacity.search.bracket import (
+    Bounds,
+    Standing,
+    Trial,
+    bounds,
+    by_level,
+    is_disturbed_fail,
+    settled,
+    standing_of,
+    standings,
+)
+
+OUTCOMES = {"P": Outcome.PASS, "F": Outcome.FAIL, "I": Outcome.INVALID}
+
+
+def outcomes(text: str) -> list[Outcome]:
+    return [OUTCOMES[letter] for letter in text]
+
+
+def taken(*steps: tuple[int, str]) -> list[Trial]:
+    """Return the trials of steps like (200, "PF"): a pass and a fail with 200 users."""
+    return [Trial(users, outcome) for users, text in steps for outcome in outcomes(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "standing"),
+    [
+        ("P", Standing.HOLDS),
+        ("F", Standing.FAILS),
+        ("FF", Standing.FAILS),
+        ("I", Standing.GIVEN_UP),
+        ("IP", Standing.HOLDS),
+        ("PII", Standing.GIVEN_UP),
+        ("PPII", Standing.HOLDS),
+        ("PPIII", Standing.GIVEN_UP),
+        ("FII", Standing.FAILS),
+        ("PF", Standing.UNDECIDED),
+        ("FP", Standing.UNDECIDED),
+        ("PIF", Standing.UNDECIDED),
+        ("FPP", Standing.HOLDS),
+        ("IFPP", Standing.HOLDS),
+        ("FPPP", Standing.HOLDS),
+        ("PFP", Standing.WAVERS),
+        ("PPF", Standing.WAVERS),
+        ("PFF", Standing.WAVERS),
+        ("FPF", Standing.WAVERS),
+        ("FPPF", Standing.WAVERS),
+        ("FFPP", Standing.WAVERS),
+        ("FFP", Standing.WAVERS),
+        ("FFFP", Standing.FAILS),
+        ("PFFF", Standing.FAILS),
+        ("FFFPP", Standing.WAVERS),
+        ("FFFFPP", Standing.FAILS),
+    ],
+)
+def test_a_level_is_judged_by_the_order_and_the_majority_of_its_valid_steps(text: str, standing: Standing) -> None:
+    assert standing_of(outcomes(text)) is standing
+    assert standings(taken((200, text))) == {200: standing}
+
+
+def test_outcomes_are_kept_by_level_in_their_order() -> None:
+    assert by_level(taken((200, "P"), (400, "FP"), (200, "F"))) == {200: outcomes("PF"), 400: outcomes("FP")}
+
+
+@pytest.mark.parametrize(
+    ("trials", "left"),
+    [
+        ([Trial(8, Outcome.FAIL, disturbed=True), Trial(8, Outcome.PASS)], "P"),
+        ([Trial(8, Outcome.FAIL, disturbed=True)] * 2 + [Trial(8, Outcome.PASS)], "FP"),
+        ([Trial(8, Outcome.FAIL), Trial(8, Outcome.PASS)], "FP"),
+        ([Trial(8, Outcome.PASS, disturbed=True), Trial(8, Outcome.PASS)], "PP"),
+        ([Trial(8, Outcome.FAIL, disturbed=True), Trial(8, Outcome.INVALID)], "FI"),
+        ([Trial(8, Outcome.FAIL, disturbed=True), Trial(8, Outcome.FAIL)], "FF"),
+        ([Trial(8, Outcome.INVALID, others=True)] * 2 + [Trial(8, Outcome.PASS)], "P"),
+        ([Trial(8, Outcome.INVALID, others=True)] * 2 + [Trial(8, Outcome.FAIL)], "F"),
+        ([Trial(8, Outcome.INVALID, others=True)] * 2, "II"),
+        ([Trial(8, Outcome.INVALID), Trial(8, Outcome.PASS)], "IP"),
+        ([Trial(8, Outcome.INVALID), Trial(8, Outcome.INVALID, others=True), Trial(8, Outcome.PASS)], "IP"),
+    ],
+)
+def test_only_a_valid_step_makes_forget_what_others_caused_before_it(trials: list[Trial], left: str) -> None:
+    assert by_level(trials) == {8: outcomes(left)}
+
+
+def test_only_a_fail_can_be_a_disturbed_fail() -> None:
+    assert is_disturbed_fail(Trial(8, Outcome.FAIL, disturbed=True))
+    assert not is_disturbed_fail(Trial(8, Outcome.FAIL))
+    assert not is_disturbed_fail(Trial(8, Outcome.PASS, disturbed=True))
+
+
+@pytest.mark.parametrize(
+    ("trials", "found"),
+    [
+        ([], Bounds(0, 0, None, None, None, 0)),
+        (taken((200, "PP")), Bounds(200, 2, None, None, None, 0)),
+        (taken((1, "P")), Bounds(1, 1, None, None, None, 0)),
+        (taken((1, "F")), Bounds(0, 0, 1, None, None, 0)),
+        (taken((200, "P"), (800, "F"), (400, "P"), (1600, "F")), Bounds(400, 1, 800, None, None, 400)),
+        # What holds above a level that does not hold does not count, but bounds where it plainly fails.
+        (taken((200, "P"), (400, "F"), (800, "P")), Bounds(200, 1, 400, None, None, 200)),
+        (taken((200, "P"), (400, "PF"), (800, "P"), (1600, "F")), Bounds(200, 1, 1600, None, 400, 800)),
+        (taken((200, "P"), (400, "PFF"), (300, "PPF"), (1600, "F")), Bounds(200, 1, 1600, None, 300, 400)),
+        (taken((200, "P"), (800, "I"), (400, "I")), Bounds(200, 1, None, 400, None, 0)),
+        (taken((200, "P"), (800, "F"), (400, "II")), Bounds(200, 1, 800, 400, None, 200)),
+        (taken((1, "I")), Bounds(0, 0, None, 1, None, 0)),
+        (taken((1, "PF")), Bounds(0, 0, None, None, 1, 0)),
+    ],
+)
+def test_the_bracket_is_what_holds_below_everything_that_does_not(trials: list[Trial], found: Bounds) -> None:
+    assert bounds(trials) == found
+
+
+@pytest.mark.parametrize(
+    ("found", "high"),
+    [
+        (Bounds(100, 1, None, None), None),
+        (Bounds(100, 1, 300, 400, 500, 0, 600), 300),
+        (Bounds(100, 1, 400, 300, 500, 0, 600), 300),
+        (Bounds(100, 1, 400, 500, 300, 0, 600), 300),
+        (Bounds(100, 1, 400, 500, 600, 0, 300), 300),
+    ],
+)
+def test_the_high_end_is_the_lowest_level_that_does_not_hold_for_whatever_reason(found: Bounds, high: int) -> None:
+    assert found.high == high
+
+
+@pytest.mark.parametrize(
+    ("trials", "answer"),
+    [
+        ([], Bounds(0, 0, None, None)),
+        (taken((200, "F")), Bounds(0, 0, 200, None)),
+        # Only one look at each: the ends are what they are.
+        (taken((200, "P"), (400, "F")), Bounds(200, 1, 400, None, None, 200)),
+        # With two confirmations the low end is the highest level that passed three times.
+        (taken((100, "PPP"), (200, "PPP"), (300, "PP"), (400, "F")), Bounds(200, 3, 400, None, None, 300)),
+        (taken((100, "PPP"), (200, "PPPP")), Bounds(200, 4, None, None)),
+        # It does not lie above a level that fails, however often it passed.
+        (taken((100, "PPP"), (200, "FF"), (400, "PPP")), Bounds(100, 3, 200, None, None, 100)),
+        # The high end is the lowest with two fails at it or below.
+        (taken((100, "P"), (200, "F"), (400, "F"), (800, "FF")), Bounds(100, 1, 400, None, None, 100, 200)),
+        (taken((100, "P"), (200, "F"), (400, "FF")), Bounds(100, 1, 400, None, None, 100, 200)),
+        (taken((100, "P"), (200, "FF"), (400, "FF")), Bounds(100, 1, 200, None, None, 100)),
+        # A fail of a level that wavers speaks against those above it, too.
+        (taken((100, "P"), (150, "PPF"), (200, "F"), (400, "F")), Bounds(100, 1, 200, None, 150, 150)),
+    ],
+)
+def test_the_answer_s_ends_are_those_that_a_second_look_confirmed(trials: list[Trial], answer: Bounds) -> None:
+    assert settled(trials, 2) == answer

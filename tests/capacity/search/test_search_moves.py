@@ -1,0 +1,247 @@
+"""Single moves of the search: what it does next after given trials, with exact levels."""
+
+from __future__ import annotations
+
+import pytest
+
+from capacity.judge.verdict import Outcome
+from capacity.search.bracket import Trial
+from capacity.search.search import Ending, Finished, Plan, Purpose, Step, next_move
+from tests.capacity.search.test_bracket import taken
+from tests.capacity.search.test_search import ENOUGH_S, STEP_S
+
+PASS, FAIL, INVALID = Outcome.PASS, Outcome.FAIL, Outcome.INVALID
+
+
+def move(trials: list[Trial], plan: Plan | None = None, *, steps: float = ENOUGH_S / STEP_S) -> Step | Finished:
+    return next_move(plan or Plan(), trials, steps * STEP_S, STEP_S)
+
+
+@pytest.mark.parametrize(
+    ("plan", "users"), [(Plan(), 200), (Plan(first=500, largest=300), 300), (Plan(first=300, largest=500), 300)]
+)
+def test_the_first_step_is_the_plan_s_but_never_above_the_cap(plan: Plan, users: int) -> None:
+    assert move([], plan, steps=1) == Step(users, Purpose.RAMP)
+
+
+@pytest.mark.parametrize(
+    ("trials", "ending"),
+    [
+        ([], Ending.BUDGET),
+        (taken((20_000, "PPP")), Ending.NOT_REACHED),
+        (taken((20_000, "PP")), Ending.BUDGET),
+        (taken((200, "PPP")), Ending.BUDGET),
+        (taken((1000, "PPP"), (1100, "F")), Ending.CONVERGED),
+        (taken((1000, "PPP"), (1101, "F")), Ending.BUDGET),
+        (taken((1000, "PP"), (1100, "F")), Ending.BUDGET),
+        (taken((1000, "P"), (1100, "II")), Ending.GENERATOR),
+        (taken((1000, "PPP"), (1200, "II"), (1100, "F")), Ending.CONVERGED),
+        (taken((1, "FFF")), Ending.BUDGET),
+        # The server's load tells nothing about whether the bracket is narrow enough.
+        ([Trial(1000, PASS, load=0.9)] * 3 + [Trial(20_000, FAIL)], Ending.BUDGET),
+    ],
+)
+def test_without_time_for_a_step_the_search_ends_and_says_how_far_it_came(trials: list[Trial], ending: Ending) -> None:
+    assert move(trials, steps=0.99) == Finished(ending)
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"),
+    [
+        (taken((1000, "P"), (1100, "F")), Step(1000, Purpose.CONFIRM)),
+        (taken((1000, "PP"), (1100, "F")), Step(1000, Purpose.CONFIRM)),
+        (taken((1000, "PPP"), (1100, "F")), Step(1100, Purpose.RECHECK)),
+        (taken((1000, "PPP"), (1100, "FF")), Step(1100, Purpose.RECHECK)),
+        (taken((1000, "PPP"), (1100, "FFF")), Finished(Ending.CONVERGED)),
+        (taken((1100, "II"), (1000, "PPP")), Finished(Ending.GENERATOR)),
+        (taken((1200, "II"), (1000, "PPP"), (1100, "F")), Step(1100, Purpose.RECHECK)),
+        (taken((1200, "F"), (1100, "II"), (1000, "PPP")), Finished(Ending.GENERATOR)),
+        (taken((20_000, "PPP")), Finished(Ending.NOT_REACHED)),
+        (taken((1, "F")), Step(1, Purpose.RECHECK)),
+        (taken((1, "FFF")), Finished(Ending.NOTHING_HOLDS)),
+        (taken((5, "PPP"), (6, "FFF")), Finished(Ending.CONVERGED)),
+    ],
+)
+def test_a_narrow_bracket_is_confirmed_at_both_ends_before_the_search_ends(
+    trials: list[Trial], expected: Step | Finished
+) -> None:
+    assert move(trials) == expected
+
+
+@pytest.mark.parametrize(
+    ("trials", "plan", "expected"),
+    [
+        (taken((200, "P")), Plan(), Step(400, Purpose.RAMP)),
+        (taken((200, "P")), Plan(factor=3), Step(600, Purpose.RAMP)),
+        (taken((200, "P")), Plan(factor=1.001), Step(201, Purpose.RAMP)),
+        (taken((15_000, "P")), Plan(), Step(20_000, Purpose.RAMP)),
+        (taken((19_999, "P")), Plan(), Step(20_000, Purpose.RAMP)),
+        (taken((20_000, "P")), Plan(), Step(20_000, Purpose.CONFIRM)),
+        (taken((200, "F")), Plan(), Step(100, Purpose.BISECT)),
+        (taken((200, "F")), Plan(factor=4), Step(50, Purpose.BISECT)),
+        (taken((2, "F")), Plan(), Step(1, Purpose.BISECT)),
+        (taken((200, "P"), (400, "F")), Plan(), Step(300, Purpose.BISECT)),
+        (taken((1000, "P"), (1101, "F")), Plan(), Step(1050, Purpose.BISECT)),
+        (taken((200, "P"), (400, "PF"), (300, "PF")), Plan(), Step(300, Purpose.RECHECK)),
+        (taken((200, "PFF")), Plan(), Step(100, Purpose.BISECT)),
+        # One width below a level that wavers, and not half way down to it.
+        (taken((800, "P"), (1600, "F"), (1200, "PFF")), Plan(), Step(1091, Purpose.BISECT)),
+    ],
+)
+def test_each_further_step_grows_the_ramp_or_halves_the_bracket(
+    trials: list[Trial], plan: Plan, expected: Step
+) -> None:
+    assert move(trials, plan) == expected
+
+
+@pytest.mark.parametrize(
+    ("trials", "plan", "expected"),
+    [
+        (taken((1000, "P"), (1100, "PFF")), Plan(), Step(2200, Purpose.BISECT)),
+        (taken((1000, "P"), (1100, "PFF")), Plan(largest=1100), Step(1000, Purpose.CONFIRM)),
+        (taken((1000, "P"), (1100, "PFF"), (2200, "F")), Plan(), Step(1650, Purpose.BISECT)),
+        (taken((1000, "P"), (1100, "PFF"), (1211, "F")), Plan(), Step(1156, Purpose.BISECT)),
+        (taken((1000, "P"), (1100, "PFF"), (1210, "F")), Plan(), Step(1000, Purpose.CONFIRM)),
+        (taken((1000, "P"), (2000, "PFF"), (2500, "F"), (1100, "PFF")), Plan(), Step(2250, Purpose.BISECT)),
+        # Where the generator was the limit, nothing above a level that wavers can be measured.
+        (taken((1000, "P"), (2000, "I"), (1100, "PFF")), Plan(), Step(1000, Purpose.CONFIRM)),
+    ],
+)
+def test_above_a_level_that_wavers_the_plainly_failing_end_is_brought_nearer(
+    trials: list[Trial], plan: Plan, expected: Step
+) -> None:
+    assert move(trials, plan) == expected
+
+
+@pytest.mark.parametrize(
+    ("trials", "plan", "users"),
+    [
+        # The ramp: half a width above the full core, but at least one width further.
+        ([Trial(350, PASS, load=0.35)], Plan(factor=4), 1050),
+        ([Trial(350, PASS, load=0.349)], Plan(factor=4), 1400),
+        ([Trial(100, PASS, load=0.9), Trial(350, PASS, load=0.35)], Plan(factor=4), 1050),
+        ([Trial(350, PASS), Trial(350, PASS, load=0.35)], Plan(factor=4), 1050),
+        ([Trial(1000, PASS, load=1.0)], Plan(), 1100),
+        # Bisection: half a width below the full core, and a fifth of the bracket from its ends.
+        ([Trial(800, PASS, load=0.7), Trial(1600, FAIL)], Plan(), 1086),
+        ([Trial(800, PASS, load=0.8), Trial(1600, FAIL)], Plan(), 960),
+        ([Trial(800, PASS, load=0.5), Trial(1600, FAIL)], Plan(), 1440),
+        # A full core outside the bracket tells nothing.
+        ([Trial(800, PASS, load=0.45), Trial(1600, FAIL)], Plan(), 1200),
+        ([Trial(800, PASS, load=1.0), Trial(1600, FAIL)], Plan(), 1200),
+        ([Trial(950, PASS, load=0.95), Trial(1600, FAIL)], Plan(), 1275),
+        ([Trial(1000, PASS, load=0.5), Trial(1900, FAIL)], Plan(), 1450),
+        ([Trial(800, FAIL, load=0.7)], Plan(), 400),
+        # The guess rounds to the lower end, which has been measured: the next level is taken.
+        ([Trial(5, PASS, load=0.91), Trial(7, FAIL)], Plan(), 6),
+    ],
+)
+def test_the_load_of_the_highest_level_that_holds_tells_where_the_core_is_full(
+    trials: list[Trial], plan: Plan, users: int
+) -> None:
+    found = move(trials, plan)
+    assert isinstance(found, Step)
+    assert found.users == users
+
+
+@pytest.mark.parametrize(
+    ("low", "plan", "users"),
+    [
+        (50, Plan(grain=20), 100),
+        (52, Plan(grain=20, factor=1.98), 100),  # 102.96 is less than three percent off
+        (52, Plan(grain=20, factor=2.02), 105),  # 105.04 is more
+        (1000, Plan(grain=970), 1940),  # 2000 is exactly three percent off
+        (50, Plan(grain=1000), 100),
+    ],
+)
+def test_levels_are_multiples_of_the_grain_unless_that_moves_them_by_more_than_three_percent(
+    low: int, plan: Plan, users: int
+) -> None:
+    assert move(taken((low, "P")), plan) == Step(users, Purpose.RAMP)
+
+
+def test_a_level_that_the_grain_would_move_out_of_the_bracket_is_taken_as_it_is() -> None:
+    plan = Plan(width=0.01, grain=100)
+    assert move(taken((1000, "P"), (1040, "F")), plan) == Step(1020, Purpose.BISECT)
+    assert move(taken((960, "P"), (1000, "F")), plan) == Step(980, Purpose.BISECT)
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"),
+    [
+        (taken((1000, "P"), (1500, "I")), Step(1500, Purpose.REPEAT)),
+        (taken((1000, "P"), (3000, "F"), (1500, "I")), Step(1500, Purpose.REPEAT)),
+        (taken((1000, "P"), (1500, "II")), Step(1250, Purpose.BISECT)),
+        # Below a level given up before, one invalid step lowers the bound.
+        (taken((2000, "II"), (1000, "P"), (1500, "I")), Step(1250, Purpose.BISECT)),
+        (taken((200, "I")), Step(200, Purpose.REPEAT)),
+        (taken((200, "II")), Finished(Ending.GENERATOR)),
+        ([Trial(200, INVALID, others=True)] * 3, Step(200, Purpose.REPEAT)),
+        ([Trial(200, INVALID, others=True)] * 4, Step(100, Purpose.BISECT)),
+        ([Trial(200, INVALID, data_missing=True)], Step(200, Purpose.REPEAT)),
+        ([Trial(200, INVALID, data_missing=True)] * 2, Finished(Ending.UNMEASURABLE)),
+        (
+            [Trial(200, PASS), Trial(400, INVALID), *[Trial(400, INVALID, data_missing=True)] * 2],
+            Finished(Ending.UNMEASURABLE),
+        ),
+    ],
+)
+def test_an_invalid_step_is_repeated_or_ends_the_ramp_or_the_search(
+    trials: list[Trial], expected: Step | Finished
+) -> None:
+    assert move(trials) == expected
+
+
+@pytest.mark.parametrize(
+    ("held", "patient", "rather"),
+    [
+        # A lower level is confirmed: only what the higher one needs is kept.
+        (taken((200, "PPP"), (400, "P")), 3, Step(400, Purpose.CONFIRM)),
+        (taken((200, "PPP"), (400, "PP")), 2, Step(400, Purpose.CONFIRM)),
+        # None is: two confirmations and a step that may fail.
+        (taken((200, "PP"), (400, "P")), 4, Step(400, Purpose.CONFIRM)),
+        (taken((400, "PP")), 4, Step(400, Purpose.CONFIRM)),
+    ],
+)
+def test_others_are_waited_for_while_the_steps_of_confirmations_are_left(
+    held: list[Trial], patient: int, rather: Step
+) -> None:
+    trials = [*held, *[Trial(800, INVALID, others=True)] * 2]
+    assert move(trials, steps=patient) == Step(800, Purpose.REPEAT)
+    assert move(trials, steps=patient - 1) == rather
+
+
+def test_others_are_waited_for_with_the_last_step_where_nothing_is_left_to_confirm() -> None:
+    trials = [*taken((400, "PPP")), *[Trial(800, INVALID, others=True)] * 2]
+    assert move(trials, steps=1) == Step(800, Purpose.REPEAT)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ([], Step(200, Purpose.REPEAT)),
+        ([Trial(200, PASS)], Step(200, Purpose.REPEAT)),
+        ([Trial(400, FAIL)], Step(200, Purpose.REPEAT)),
+        ([Trial(200, FAIL)], Step(100, Purpose.BISECT)),
+    ],
+)
+def test_a_disturbed_fail_is_repeated_unless_it_repeats_a_fail(before: list[Trial], expected: Step) -> None:
+    assert move([*before, Trial(200, FAIL, disturbed=True)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Step(50, Purpose.GIVEN)),
+        ("P", Step(60, Purpose.GIVEN)),
+        ("F", Step(60, Purpose.GIVEN)),
+        ("I", Step(50, Purpose.REPEAT)),
+        ("II", Step(60, Purpose.GIVEN)),
+        ("IP", Step(60, Purpose.GIVEN)),
+        ("III", Step(50, Purpose.REPEAT)),
+        ("PP", Finished(Ending.STEPS_DONE)),
+        ("IIII", Finished(Ending.STEPS_DONE)),
+    ],
+)
+def test_given_levels_are_walked_each_repeated_once_when_invalid(text: str, expected: Step | Finished) -> None:
+    assert move(taken((50, text)), Plan(given=(50, 60)), steps=0) == expected

@@ -1,0 +1,261 @@
+"""Steps against a simulated server: a queue that serves a fixed rate, on simulated time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from capacity.errors import RunError
+from capacity.measure.instant import ServerSample, Snapshot
+from capacity.measure.window import quantile_ms
+from capacity.search.arrival import portions
+from capacity.search.step import Measured, Stepper
+from stampede.measure.log_linear_histogram import LogLinear
+
+if TYPE_CHECKING:
+    from capacity.measure.window import ClientWindow, ServerWindow
+
+TICK_S = 0.01
+STARTING_S = 0.1
+
+
+@dataclass
+class World:
+    """Users who each are due one delivery a second, and a server that makes `rate` of them a second.
+
+    Each newcomer is as much work as `coming` deliveries; after some have come, all deliveries take `cold_s` longer,
+    which fades within seconds. The next answer takes `slow_s`. Who has no port of `ports` tries again each second.
+    """
+
+    rate: float
+    coming: float = 0.0
+    toil: float = 0.0
+    cold_s: float = 0.0
+    slow_s: float = 0.0
+    grew_at: float = -1e9
+    now: float = 0.0
+    users: int = 0
+    admitted: int = 10**9
+    ports: int = 10**9
+    faults: float = 0.0
+    queue: float = 0.0
+    expected: float = 0.0
+    received: float = 0.0
+    latency: LogLinear = field(default_factory=LogLinear)
+    gone: bool = False
+    lived: list[ClientWindow] = field(default_factory=list)
+    phases: list[str] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        for _ in range(max(1, round(seconds / TICK_S))):
+            due = self.users * TICK_S
+            self.queue += due
+            self.expected += due
+            share = min(1.0, self.rate * TICK_S / (self.queue + self.toil)) if due else 0.0
+            served = self.queue * share
+            self.toil -= self.toil * share
+            self.queue -= served
+            self.received += served
+            cold = self.cold_s * math.exp(self.grew_at - self.now)
+            waited_ns = int(((self.queue + self.toil) / self.rate + 0.002 + cold) * 1e9)
+            for _ in range(round(served)):
+                self.latency.record(waited_ns)
+            self.faults += max(0, self.users - self.ports) * TICK_S
+            self.now += TICK_S
+
+    def set_users(self, users: int) -> None:
+        self.toil += max(0, users - self.users) * self.coming
+        if users > self.users:
+            self.grew_at = self.now
+        self.users = users
+        self.asked.append(users)
+
+    def snapshot(self) -> Snapshot:
+        slow_s, self.slow_s = self.slow_s, 0.0
+        if slow_s:
+            self.sleep(slow_s)
+        name = "w" if self.now > STARTING_S else "starting"
+        sparse = self.latency.to_sparse()
+        empty: dict[str, Any] = {"total": 0, "buckets": {}}
+        ready = min(self.users, self.admitted, self.ports)
+        worker = {
+            "id": name, "pid": 1, "index": 0, "users": self.users, "cpu_seconds": self.now / 2,
+            "loop_lag": empty, "send_lag": empty, "rss_bytes": 1, "age_s": 0.0, "problems": [],
+        }  # fmt: skip
+        return msgspec.convert(
+            {
+                "version": 1,
+                "state": "running",
+                "monotonic_ns": int(self.now * 1e9),
+                "users": self.users,
+                "connections": 0 if self.gone else ready,
+                "ready": ready,
+                "sends": {"intended": int(self.expected), "sent": int(self.expected), "late": 0, "skipped": 0},
+                "deliveries": {
+                    "expected": int(self.expected), "received": int(self.received),
+                    "lost": 0, "duplicated": 0, "reordered": 0,
+                },
+                "latency": {"intended": sparse, "sent": sparse},
+                "requests": {},
+                "resync": empty,
+                "send_lag": empty,
+                "workers": [worker],
+                "faults": [{"kind": "local ports", "detail": "", "count": int(self.faults)}] if self.faults else [],
+            },
+            Snapshot,
+        )  # fmt: skip
+
+    def sample(self) -> ServerSample:
+        return ServerSample(at_s=self.now, cpu_seconds=self.now)
+
+    def check(self) -> None:
+        pass
+
+    def check_listening(self) -> None:
+        raise RunError("the server is gone")
+
+    def phase(self, name: str, seconds: float) -> None:
+        self.phases.append(name)
+
+    def live(self, client: ClientWindow, server: ServerWindow) -> None:
+        self.lived.append(client)
+
+    def stepper(self) -> Stepper:
+        return Stepper(self, self, self, settle_s=3.0, window_s=6.0, clock=self.clock, sleep=self.sleep)
+
+
+def p99_ms(measured: Measured) -> float:
+    assert measured.client is not None
+    value = quantile_ms(measured.client.latency_intended, 0.99)
+    assert value is not None
+    return value
+
+
+def test_a_steady_server_is_measured_over_exactly_the_window() -> None:
+    world = World(rate=20_000)
+    measured = world.stepper().take(5000)
+    assert measured.client is not None
+    assert measured.client.seconds == pytest.approx(6.0, abs=0.05)
+    assert measured.client.received / measured.client.seconds == pytest.approx(5000, rel=0.02)
+    assert measured.server.cpu == pytest.approx(1.0)
+    assert p99_ms(measured) < 10
+
+
+def test_a_first_answer_that_is_slow_does_not_shorten_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(rate=20_000)
+    settle = Stepper.hold
+
+    def hold(stepper: Stepper, users: int) -> bool:
+        steady = settle(stepper, users)
+        world.slow_s = 0.9
+        return steady
+
+    monkeypatch.setattr(Stepper, "hold", hold)
+    measured = world.stepper().take(5000)
+    assert measured.client is not None
+    assert measured.client.seconds == pytest.approx(6.0, abs=0.05)
+
+
+def test_settling_ends_as_soon_as_it_is_steady() -> None:
+    measured = World(rate=20_000).stepper().take(5000)
+    assert measured.settle_s <= 4.5
+
+
+def test_an_overloaded_level_is_measured_after_the_settling_time_and_shows_its_latency() -> None:
+    measured = World(rate=5000).stepper().take(6000)
+    assert measured.settle_s <= 10.0
+    assert p99_ms(measured) > 1000
+
+
+def test_the_backlog_of_a_failing_level_does_not_poison_the_next() -> None:
+    world = World(rate=6000)
+    stepper = world.stepper()
+    assert p99_ms(stepper.take(7500)) > 1000
+    recovered = stepper.take(5000)
+    assert p99_ms(recovered) < 10
+    assert recovered.settle_s > 3.0
+
+
+def test_a_lower_level_after_an_overload_is_approached_from_below() -> None:
+    world = World(rate=6000)
+    stepper = world.stepper()
+    stepper.take(7500)
+    asked_before = len(world.asked)
+    stepper.take(5000)
+    assert world.asked[asked_before:] == [1, *portions(1, 5000)]
+
+
+def test_a_lower_level_after_a_steady_one_needs_no_rest() -> None:
+    world = World(rate=20_000)
+    stepper = world.stepper()
+    stepper.take(5000)
+    stepper.take(4000)
+    assert world.asked == [*portions(0, 5000), 4000]
+
+
+def test_a_server_that_gets_faster_after_warming_up_is_measured_warm() -> None:
+    measured = World(rate=20_000, cold_s=2.0).stepper().take(5000)
+    assert p99_ms(measured) < 250
+
+
+def test_the_work_of_coming_is_no_latency_of_a_level_that_the_server_holds() -> None:
+    world = World(rate=10_000, coming=2.0)
+    world.set_users(9700)  # all at once, the server has next to nothing to spare for working that off
+    world.sleep(20.0)
+    assert world.queue / world.rate > 1
+    world = World(rate=10_000, coming=2.0)
+    measured = world.stepper().take(9700)
+    assert p99_ms(measured) < 150
+    assert measured.settle_s < 20
+
+
+def test_recovery_is_bounded() -> None:
+    world = World(rate=6000)
+    stepper = world.stepper()
+    world.queue = 10**6
+    assert stepper.take(5000).settle_s <= 20
+
+
+def test_users_that_never_get_in_do_not_hold_the_run_up() -> None:
+    world = World(rate=20_000, admitted=400)
+    measured = world.stepper().take(500)
+    assert measured.client is not None
+    assert measured.client.ready == 400
+    assert measured.settle_s < 15
+
+
+def test_a_server_that_vanished_ends_the_step() -> None:
+    world = World(rate=20_000, gone=True)
+    with pytest.raises(RunError, match="gone"):
+        world.stepper().take(100)
+
+
+def test_the_watcher_sees_phases_and_live_figures() -> None:
+    world = World(rate=20_000)
+    world.stepper().take(100)
+    assert world.phases == ["bringing users on", "settling", "measuring"]
+    assert len(world.lived) >= 7
+
+
+def faults_of(measured: Measured) -> int:
+    assert measured.client is not None
+    return sum(fault.count for fault in measured.client.faults)
+
+
+def test_faults_of_the_generator_count_from_the_beginning_of_their_step_and_in_no_other() -> None:
+    world = World(rate=20_000, ports=300)
+    stepper = world.stepper()
+    assert faults_of(stepper.take(200)) == 0
+    before = world.faults
+    over = stepper.take(400)
+    assert faults_of(over) == pytest.approx(world.faults - before, abs=2)  # those of bringing users on, too
+    assert faults_of(stepper.take(400)) > 0
+    assert faults_of(stepper.take(250)) == 0

@@ -1,0 +1,29 @@
+"""The server with other constants, so that a test need not wait for minutes, or race against seconds.
+
+python -m tests.promises._tuned server.visitor.HANDSHAKE_SECONDS=2 -- [settings]
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+from server.app import run
+from server.settings import parse
+
+
+def main() -> int:
+    """Set the constants, then serve."""
+    divide = sys.argv.index("--")
+    for assignment in sys.argv[1:divide]:
+        place, _, value = assignment.partition("=")
+        module, _, name = place.rpartition(".")
+        constants = vars(importlib.import_module(module))
+        constants[name] = type(constants[name])(value)
+    settings = sys.argv[divide + 1 :]
+    return run(parse(settings, os.environ), settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""A chat server whose limit is known, because it is made of waiting, not of work: the truth a capacity run is held to.
+
+    python -m tests.promises.limited_peer --limit 3800 [--kind stalls|degrades|warms] [--silent-after SECONDS]
+
+- `stalls`: hands out at most LIMIT deliveries a second; what is more waits in line.
+- `degrades`: each delivery waits 50 ms / (1 - rate / LIMIT), so 250 ms are reached at four fifths of LIMIT.
+- `warms`: stalls, and is slow for some seconds whenever more users than ever before have come.
+
+`--silent-after` makes `/metrics` fall silent that many seconds after it was first asked; so does SIGUSR1, at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import math
+import signal
+import time
+from collections import deque
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BASE_DELAY_S = 0.05
+WARM_S = 1.0
+WARM_DELAY_S = 0.8
+
+
+class Peer:
+    """Rooms, a line of deliveries, and how long each of them waits."""
+
+    def __init__(self, limit: float, kind: str, silent_after: float | None) -> None:
+        self.limit = limit
+        self.kind = kind
+        self.silent_after = silent_after
+        self.rooms: dict[str, set[ServerConnection]] = {}
+        self.free_at = 0.0
+        self.recent: deque[tuple[float, int]] = deque()
+        self.delivered = 0
+        self.connected = self.most = 0
+        self.grew_at = -math.inf
+        self.asked_at: float | None = None
+
+    def wait(self, now: float, deliveries: int) -> float:
+        """Return the seconds after which these deliveries go out."""
+        if self.kind == "degrades":
+            return BASE_DELAY_S / max(0.01, 1 - self.rate(now, deliveries) / self.limit)
+        self.free_at = max(self.free_at, now) + deliveries / self.limit
+        warming = WARM_DELAY_S * math.exp(-(now - self.grew_at) / WARM_S) if self.kind == "warms" else 0.0
+        return self.free_at - now + warming
+
+    def rate(self, now: float, deliveries: int) -> float:
+        """Return deliveries a second over the last two seconds."""
+        self.recent.append((now, deliveries))
+        while self.recent[0][0] < now - 2:
+            self.recent.popleft()
+        return sum(count for _, count in self.recent) / max(0.5, now - self.recent[0][0])
+
+    def say(self, sender: ServerConnection, room: str, name: str, text: str) -> None:
+        members = self.rooms[room] - {sender}
+        loop = asyncio.get_running_loop()
+        stamped = {"type": "chatMessage", "user": name, "text": text, "timestamp": int(time.time() * 1000)}
+        loop.call_later(self.wait(loop.time(), len(members)), self.deliver, members, json.dumps(stamped))
+
+    def deliver(self, members: set[ServerConnection], text: str) -> None:
+        self.delivered += len(members)
+        broadcast(members, text)
+
+    async def handle(self, connection: ServerConnection) -> None:
+        self.connected += 1
+        if self.connected > self.most:
+            self.most, self.grew_at = self.connected, asyncio.get_running_loop().time()
+        room, name = "", "somebody"
+        await connection.send(json.dumps({"type": "connected", "clientId": str(connection.id)}))
+        try:
+            async for message in connection:
+                said: dict[str, Any] = json.loads(message)
+                match said["type"]:
+                    case "setUsername":
+                        name = said["username"]
+                        await connection.send(json.dumps({"type": "usernameSet", "username": name}))
+                    case "joinRoom":
+                        room = said["room"]
+                        members = self.rooms.setdefault(room, set())
+                        broadcast(
+                            members,
+                            json.dumps({"type": "userJoined", "user": name, "room": room, "userCount": len(members)}),
+                        )
+                        members.add(connection)
+                        joined = {"type": "roomJoined", "room": room, "userCount": len(members)}
+                        await connection.send(json.dumps(joined))
+                    case "chatMessage":
+                        self.say(connection, room, name, said["text"])
+        finally:
+            self.connected -= 1
+            self.rooms.get(room, set()).discard(connection)
+            broadcast(
+                self.rooms.get(room, set()),
+                json.dumps({"type": "userLeft", "user": name, "userCount": len(self.rooms.get(room, ()))}),
+            )
+
+    def answer(self, _connection: ServerConnection, request: Request) -> Response | None:
+        """Show the metrics; anything else is an upgrade."""
+        if request.path != "/metrics":
+            return None
+        now = time.monotonic()
+        self.asked_at = now if self.asked_at is None else self.asked_at
+        if self.silent_after is not None and now - self.asked_at > self.silent_after:
+            return Response(HTTPStatus.SERVICE_UNAVAILABLE, "silent", Headers(), b"")
+        page = f"chat_messages_delivered_total {self.delivered}\nchat_connections {self.connected}\n"
+        return Response(HTTPStatus.OK, "OK", Headers({"Content-Type": "text/plain"}), page.encode())
+
+
+async def run(peer: Peer, told: Callable[[str], None]) -> None:
+    async with serve(
+        peer.handle, "127.0.0.1", 0, process_request=peer.answer, compression=None, ping_interval=None
+    ) as server:
+        told(f"listening on ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}")
+        await server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--limit", type=float, required=True)
+    parser.add_argument("--kind", choices=["stalls", "degrades", "warms"], default="stalls")
+    parser.add_argument("--silent-after", type=float)
+    given = parser.parse_args()
+    peer = Peer(given.limit, given.kind, given.silent_after)
+    signal.signal(signal.SIGUSR1, lambda *_: setattr(peer, "silent_after", -1.0))
+    logging.disable()  # clients that are cut off in mid-sentence are part of the test
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run(peer, lambda line: print(line, flush=True)))
+
+
+if __name__ == "__main__":
+    main()

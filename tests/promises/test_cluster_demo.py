@@ -1,0 +1,65 @@
+"""The demonstration of a cluster: everything on hosts of its own, for a few seconds, and nothing left of it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from tests.metrics.fixtures import do_without
+from tests.promises.cluster_demo import main
+from tests.promises.hosts import problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMAND = [sys.executable, "-m", "tests.promises.cluster_demo", "--users", "60", "--seconds", "5"]
+
+
+@pytest.fixture
+def _hosts() -> None:
+    """Ask for what the demonstration needs."""
+    missing = [tool for tool in ("haproxy", "prometheus") if shutil.which(tool) is None]
+    if why := f"{missing[0]} not found: install it" if missing else problem():
+        do_without(why)
+
+
+@pytest.mark.usefixtures("_hosts")
+def test_two_servers_nats_haproxy_prometheus_and_locust_on_hosts_of_their_own() -> None:
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=220, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all counters agree" in done.stdout
+    shown = {line[:26].strip(): line[26:].split() for line in done.stdout.splitlines()}
+    assert shown["scraped by Prometheus"] == ["chat-1", "1", "chat-2", "1", "load-1", "1", "middle", "1"]
+    assert int(shown["connections"][1]) > 0 < int(shown["connections"][3])
+
+
+@pytest.mark.usefixtures("_hosts")
+def test_nothing_is_left_of_one_that_is_told_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the hosts are there
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 130
+    _, alive = psutil.wait_procs(family, 30)
+    assert not alive
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_it_cannot_be_shown_one_line_says_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main([]) == 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == "cluster-demo: haproxy not found: install haproxy\n"

@@ -1,0 +1,44 @@
+"""Real processes fail in a storm of chat: nothing hangs, health and presence tell the truth, what is lost is counted.
+
+Bounds are generous, for a busy machine; `python -m tests.promises.cluster_faults` prints the figures.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.metrics.fixtures import do_without
+from tests.promises.cluster_faults import IN_NAMESPACES, play
+from tests.promises.hosts import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECONDS = {
+    "nats_killed": 4.0,
+    "nats_paused": 4.0,
+    "node_killed": 1.0,
+    "node_stopped": 5.0,
+    "node_slow": 4.0,
+    "node_cut_off": 8.0,  # until connections are given up
+}
+GENEROUS_SECONDS = 30.0
+
+
+@pytest.mark.parametrize("fault", SECONDS)
+def test_after_a_fault_all_is_right_again_and_what_was_lost_is_counted(
+    fault: str, record_property: Callable[[str, object], None]
+) -> None:
+    if fault in IN_NAMESPACES and (why := problem()):
+        do_without(why)
+    outcome = play(fault, SECONDS[fault])
+    record_property("proved", str(outcome))
+    assert outcome.is_accounted_for, outcome
+    assert all(seconds < GENEROUS_SECONDS for seconds in outcome.times if seconds is not None)
+    match fault:
+        case "nats_killed" | "nats_paused":
+            assert outcome.missing > 0
+        case "node_slow":
+            assert outcome.typing > outcome.missing

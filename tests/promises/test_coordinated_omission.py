@@ -1,0 +1,171 @@
+"""No request is timed from later than it was due: a wait before it is sent counts (coordinated omission)."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+import gevent
+import pytest
+
+from stampede.client.upload import upload
+from stampede.measure import measures
+from stampede.pool.pool import CONNECTING_AT_ONCE, Herd, HerdSettings
+from stampede.websocket.target import resolve
+from stampede.workload.placement import RoomPlan, Share
+from stampede.workload.schedule import SECOND, Act, Due, Moments
+from tests.promises.test_generator_drain import Lender
+from tests.promises.test_honest_verdicts import odd_server
+from tests.stampede.client.test_client import Group
+from tests.stampede.engine_kit import PATIENCE, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from stampede.measure.measures import Request
+    from tests.processes import RunningServer
+    from tests.stampede.fixtures import Locust
+
+LATE = 3 * SECOND
+
+
+@pytest.fixture
+def group(server: RunningServer) -> Iterator[Group]:
+    made = Group(server.url)
+    yield made
+    made.reactor.close()
+    assert made.faults == []
+
+
+def shortest(request: Request) -> float:
+    """Return the least time of a request, as exactly as its histogram keeps it."""
+    least = request.times.quantile(0)
+    assert least is not None
+    return least * 1.04
+
+
+def test_a_ping_is_timed_from_when_it_was_due(group: Group) -> None:
+    request = group.measures.requests[measures.PING]
+    group.member("late").ping(monotonic_ns() - LATE)
+    until(lambda: request.times.count == 1)
+    assert shortest(request) >= LATE
+
+
+def test_a_ping_that_could_not_be_sent_is_dropped_once_and_no_pong_is_missed(group: Group) -> None:
+    client = group.client()
+    client.vanish()
+    client.cut = False
+    client.ping(monotonic_ns())
+    client.ping(monotonic_ns())
+    assert group.failures(measures.PING) == {"dropped: not connected": 2}
+    client.connect(group.reactor, group.target, PATIENCE)
+    client.ping(monotonic_ns())
+    until(lambda: group.measures.requests[measures.PING].times.count == 1)
+    assert group.failures(measures.PING) == {"dropped: not connected": 2}
+
+
+def test_a_ping_while_away_on_purpose_is_no_failure(group: Group) -> None:
+    client = group.client()
+    client.away = True
+    client.vanish()
+    client.ping(monotonic_ns())
+    assert group.failures(measures.PING) == {}
+
+
+def test_a_ping_whose_pong_has_not_come_by_the_next_one_is_missed(group: Group) -> None:
+    client = group.client()
+    client.ping(monotonic_ns())
+    client.ping(monotonic_ns())  # nothing was read meanwhile
+    until(lambda: group.measures.requests[measures.PING].times.count == 1)
+    assert group.failures(measures.PING) == {"no pong": 1}
+
+
+def test_a_ping_under_way_when_the_connection_is_lost_failed() -> None:
+    with odd_server(mute=True) as server:
+        group = Group(server.url)
+        group.member("one").ping(monotonic_ns())
+        server.process.kill()
+        until(lambda: group.lost == 1)
+        server.process.communicate(timeout=PATIENCE)
+    assert group.failures(measures.PING) == {"connection lost": 1}
+    group.reactor.close()
+
+
+def test_a_ping_under_way_when_its_user_drops_on_purpose_is_no_failure(group: Group) -> None:
+    client = group.member("one")
+    client.ping(monotonic_ns())
+    client.vanish()
+    assert group.failures(measures.PING) == {}
+
+
+def test_an_upload_is_timed_from_when_it_was_due(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stampede.client.upload._READY_SECONDS", PATIENCE)
+    upload(group.member("late"), group.measures, 1000, Random(1), monotonic_ns() - LATE)
+    assert shortest(group.measures.requests[measures.UPLOAD]) >= LATE
+
+
+def test_a_typing_notice_is_timed_from_when_it_was_due(group: Group) -> None:
+    group.member("late").type(monotonic_ns() - LATE)
+    assert shortest(group.measures.requests[measures.TYPING]) >= LATE
+
+
+def test_a_connection_that_waits_for_others_is_timed_from_when_it_was_wanted(server: RunningServer) -> None:
+    """A server that takes long to let the first ones in keeps the next ones waiting."""
+    settings = HerdSettings(RoomPlan(rooms=1, size=None), Share(0, 1), message_bytes=100, seed=1)
+    herd = Herd(settings, resolve(f"{server.url}/"), iter(()))
+    for _ in range(CONNECTING_AT_ONCE):
+        herd.gate.acquire()
+    waits = gevent.spawn(herd.arrive(Lender()).connect)
+    gevent.sleep(0.3)
+    for _ in range(CONNECTING_AT_ONCE):
+        herd.gate.release()
+    waits.get(timeout=PATIENCE)
+    herd.arrive(Lender()).connect(monotonic_ns() - LATE)
+    request = herd.measures.requests[measures.CONNECT]
+    assert shortest(request) >= 0.3 * SECOND
+    assert (request.times.quantile(1) or 0) * 1.04 >= LATE
+    herd.close()
+    assert list(herd.faults) == []
+
+
+def moments(*at: int) -> Moments:
+    return Moments(iter([Due(one, Act.UPLOAD) for one in (*at, 10**9)]), 1000)
+
+
+def test_moments_are_taken_one_by_one_however_late() -> None:
+    due = moments(0, 10, 20)
+    assert [due.take(), due.take()] == [1000, 1010]
+    assert due.next == 1020
+
+
+def test_moments_that_are_too_long_ago_are_passed_over_and_counted() -> None:
+    due = moments(0, 10, 20)
+    assert due.pass_over(1000) == 0
+    assert due.pass_over(1011) == 2
+    assert due.take() == 1020
+
+
+SLOW = """
+from loadtest import _upload
+upload.UPLOAD_EVERY = 500_000_000
+"""
+
+
+def test_uploads_that_a_slow_server_holds_up_are_late_and_then_skipped(
+    locust: Callable[..., Locust], tmp_path: Path
+) -> None:
+    """One a half second is due, the server takes 1.2 s for each: in a closed loop each would show 1.2 s."""
+    patch = tmp_path / "slow.py"
+    patch.write_text(SLOW)
+    with odd_server(upload=1.2) as server:
+        flags = ("FileUploadUser", "-u", "1", "-t", "9s", "--upload-bytes", "1k", "-f", f"{patch},loadtest")
+        ended = locust("--headless", "--host", server.url, *flags).wait()
+    rows = re.findall(r"^WS +upload +(\d+) +(\d+)\([^|]*\| +(\d+)", ended.log, re.MULTILINE)
+    count, failed, mean = map(int, rows[-1])
+    assert failed > 0
+    assert count - failed > 1
+    assert mean > 1250
+    assert "skipped: too late" in ended.log

@@ -1,0 +1,98 @@
+"""Counters only rise: Prometheus takes one that falls for that of a new process."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import uvloop
+from prometheus_client.parser import text_string_to_metric_families
+
+from metrics.collectors import server_collectors
+from metrics.exposition import Exposition
+from server.chat import room as rooms
+from tests.promises._herd import message
+from tests.promises._inside import world
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from tests.promises._inside import Pipe, World
+
+STEPS = 150
+CLIENTS = 25
+
+
+class Scrapes:
+    """Reads the page of metrics again and again, and holds each counter against the time before."""
+
+    def __init__(self, inside: World) -> None:
+        server = inside.server
+        collectors = server_collectors(server.stats, inside.hub.rooms, inside.gate.services.uploads, server._admission)
+        self._page = Exposition(collectors)
+        self.before: dict[tuple[str, ...], float] = {}
+
+    def look(self) -> None:
+        now = {
+            (sample.name, *sorted(sample.labels.values())): sample.value
+            for family in text_string_to_metric_families(self._page.render().body.decode())
+            if family.type in ("counter", "histogram")
+            for sample in family.samples
+        }
+        fallen = {name: (self.before[name], value) for name, value in now.items() if value < self.before.get(name, 0)}
+        assert not fallen
+        self.before = now
+
+
+def act(rng: random.Random, inside: World, pipes: list[Pipe]) -> None:
+    """Do one thing that clients do: speak, fall behind, recover, vanish in mid-delivery, come back."""
+    number = rng.randrange(len(pipes))
+    pipe = pipes[number]
+    match rng.choice(["chat", "say", "say", "typing", "block", "catch up", "vanish", "move"]):
+        case "chat":
+            pipe.feed(message("chat", user="a", text="to all") + message("ping"))
+        case "say":
+            pipe.feed(message("chatMessage", text="x" * 4000))
+        case "typing":
+            pipe.feed(message("typing"))
+        case "block":
+            pipe.blocked = True
+        case "catch up" if not pipe.closed:
+            pipe.catch_up()
+        case "vanish":
+            pipe.closed = True  # the transport is gone, and the server has yet to be told
+        case "move":
+            pipe.feed(message("joinRoom", room=rng.choice("ab")))
+    if pipe.closed and rng.random() < 0.5:
+        pipe.lose()
+        pipes[number] = inside.upgraded()
+        pipes[number].feed(message("joinRoom", room=rng.choice("ab")))
+
+
+def test_no_counter_ever_falls_between_two_scrapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms, "SLICE_MEMBERS", CLIENTS // 2)
+    monkeypatch.setattr(rooms, "SLICE_SECONDS", 0.0)
+    rng = random.Random(7)
+
+    async def story() -> None:
+        async with world(tmp_path, buffer_soft_limit=10_000, buffer_hard_limit=40_000, chat_rate=0.0) as inside:
+            pipes = [inside.upgraded() for _ in range(CLIENTS)]
+            for number, pipe in enumerate(pipes):
+                pipe.feed(message("joinRoom", room="ab"[number % 2]))
+            scrapes = Scrapes(inside)
+            for _ in range(STEPS):
+                act(rng, inside, pipes)
+                scrapes.look()
+                await inside.settle()
+                scrapes.look()
+            stats = inside.server.stats
+            assert sum(stats.messages_delivered.values()) > 0
+            assert stats.messages_dropped["chatMessage", "closed"] > 0
+            assert stats.messages_dropped["userTyping", "slow"] > 0
+            for pipe in pipes:
+                pipe.lose()
+            scrapes.look()
+
+    uvloop.run(story())

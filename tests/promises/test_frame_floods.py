@@ -1,0 +1,130 @@
+"""Pings, fragments and crumbs count like messages: who sends them without end is slowed down, then closed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvloop
+
+from benchmarks._wire import FrameReader
+from server.websocket.connection import SLICE_FRAMES
+from tests.promises._herd import frame, message
+from tests.promises._inside import PATIENCE_SECONDS, world
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+    from pathlib import Path
+
+    from tests.promises._inside import World
+
+RATE = 8  # its inverse is exact: while time stands still, nothing makes up for rounding
+BURST = 2 * RATE
+CLOSE = 0x8
+CHUNK = 65536
+SLICES = 20
+
+
+@asynccontextmanager
+async def standstill(folder: Path, **settings: Any) -> AsyncIterator[World]:
+    """A world whose connections see no time pass: a pause of the machine puts nothing off, and allows nobody more."""
+    async with world(folder, **settings) as inside:
+        inside.gate.services = dataclasses.replace(inside.gate.services, clock=lambda: 0.0)
+        yield inside
+
+
+@pytest.mark.parametrize("path", ["/ws/chat", "/ws/notifications"])
+@pytest.mark.parametrize(
+    "crumb",
+    [frame(b"", 0x89), frame(b"stampede", 0x8A), frame(b"", 0x00), frame(b"x", 0x82)],
+    ids=["pings", "pongs", "empty fragments", "tiny chunks"],
+)
+def test_who_floods_with_frames_is_slowed_down_and_then_closed(tmp_path: Path, path: str, crumb: bytes) -> None:
+    async def story() -> None:
+        async with standstill(tmp_path, message_rate=RATE) as inside:
+            flooder = inside.upgraded(path)
+            if crumb == frame(b"", 0x00):
+                flooder.feed(frame(b"", 0x01))
+            flooder.feed(crumb * (BURST - 1))
+            read = [flooder.reads]
+            flooder.feed(crumb * 2)
+            assert [*read, flooder.reads] == [True, False]
+            assert not closes(flooder.take())
+            flooder.feed(crumb * 20_000)
+            assert closes(flooder.take()) == [b"\x03\xf0too many messages"]
+            limited = inside.server.stats.rate_limited
+            assert BURST < sum(limited.values()) <= 2 * BURST + 2
+            flooder.lose()
+
+    run(story())
+
+
+def test_a_file_of_whole_chunks_is_no_flood(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with standstill(tmp_path, message_rate=RATE) as inside:
+            sender = inside.upgraded()
+            sender.feed(message("fileStart", name="n", size=4 * BURST * CHUNK))
+            for index in range(4 * BURST):
+                sender.feed(frame(index.to_bytes(4) + bytes(CHUNK), 0x82))
+            sender.feed(message("fileEnd"))
+            await inside.uploads_settled()
+            assert inside.server.stats.uploads["saved"] == 1
+            assert not any(inside.server.stats.rate_limited.values())
+            sender.lose()
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("crumb", "answer"),
+    [(frame(b"", 0x81), b"\x81\x00"), (frame(b"", 0x82), b"\x82\x00"), (frame(b"", 0x89), b"\x8a\x00")],
+    ids=["texts", "binaries", "pings"],
+)
+def test_a_read_full_of_tiny_frames_is_worked_off_in_slices_with_turns_for_others_between(
+    tmp_path: Path, crumb: bytes, answer: bytes
+) -> None:
+    async def story() -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS), standstill(tmp_path) as inside:
+            flooder, other = inside.upgraded("/ws/echo"), inside.upgraded("/ws/echo")
+            flooder.feed(crumb * (SLICES * SLICE_FRAMES) + frame(b"the last", 0x81))
+            assert flooder.take() == answer * SLICE_FRAMES
+            assert not flooder.reads
+            other.feed(frame(b"me too", 0x81))
+            while not other.written:  # noqa: ASYNC110 - the turns of the loop are what is looked at
+                await asyncio.sleep(0)
+            assert len(flooder.written) < len(answer) * (SLICES - 1) * SLICE_FRAMES
+            while not flooder.written.endswith(b"the last"):  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0)
+            assert flooder.take() == answer * ((SLICES - 1) * SLICE_FRAMES) + b"\x81\x08the last"
+            assert other.take() == b"\x81\x06me too"
+            flooder.lose()
+            other.lose()
+
+    run(story())
+
+
+def test_who_goes_in_the_middle_of_a_full_read_is_forgotten(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with standstill(tmp_path) as inside:
+            await inside.settle()
+            before = inside.footprint()
+            flooder = inside.upgraded("/ws/echo")
+            flooder.feed(frame(b"", 0x81) * (3 * SLICE_FRAMES))
+            flooder.lose()
+            await inside.settle()
+            assert flooder.take() == b"\x81\x00" * SLICE_FRAMES
+            assert {**inside.footprint(), "objects": 0} == {**before, "objects": 0}
+
+    run(story())
+
+
+def closes(data: bytes) -> list[bytes]:
+    return [payload for opcode, _, payload in FrameReader().feed(data) if opcode == CLOSE]
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story)

@@ -1,0 +1,128 @@
+"""Two hundred thousand malformed inputs: no exception, nobody else affected, nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+import uvloop
+
+from benchmarks._wire import FrameReader
+from tests.promises._herd import message
+from tests.promises._inside import PATIENCE_SECONDS, world
+from tests.promises._mutations import KINDS, Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.promises._inside import Pipe, World
+
+INPUTS = {"heads": 20_000, "frames": 40_000, "fragments": 40_000, "JSON": 96_000, "chunk orders": 5_000}
+PER_CONNECTION = {"JSON": 8}  # of those that leave it open, one connection may send several
+PATHS = ("/ws/chat", "/ws/chat", "/ws/chat", "/ws/echo", "/ws/notifications")
+BATCH = 50  # inputs between two turns of the loop
+IDLE_SECONDS = 0.2  # an upload's timer outlives it
+SECRET = b"a secret of at least thirty-two bytes"
+
+
+def bystander(inside: World, room: str) -> Pipe:
+    pipe = inside.upgraded()
+    pipe.feed(message("setUsername", username="bystander") + message("joinRoom", room=room))
+    return pipe
+
+
+def attack(inside: World, kind: Kind, rng: random.Random, inputs: int) -> None:
+    """Send malformed input, cut into pieces anywhere, from a connection of its own."""
+    can_half_close = rng.random() < 0.8
+    if kind.is_head:
+        pipe = inside.visit(can_half_close=can_half_close)
+    else:
+        pipe = inside.upgraded(rng.choice(PATHS), can_half_close=can_half_close)
+        pipe.blocked = rng.random() < 0.02
+    for _ in range(inputs):
+        data = kind.make(rng)
+        cuts = sorted(rng.randrange(len(data) + 1) for _ in range(rng.choice((0, 0, 1, 3))))
+        for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True):
+            pipe.feed(data[start:stop])
+    pipe.lose()
+    del pipe.protocol
+
+
+async def forgotten(inside: World) -> None:
+    """Wait until nothing is under way that was begun before."""
+    await inside.uploads_settled()
+    await asyncio.sleep(2 * IDLE_SECONDS)
+
+
+async def rounds(inside: World, kind: Kind, rng: random.Random, inputs: int, friends: tuple[Pipe, Pipe]) -> None:
+    ann, bob = friends
+    received = FrameReader()
+    each = PER_CONNECTION.get(kind.name, 1)
+    for start in range(0, inputs, BATCH):
+        ann.take()
+        bob.take()
+        for number in range(start, min(start + BATCH, inputs), each):
+            attack(inside, kind, rng, min(each, inputs - number))
+        ann.feed(message("chatMessage", text=f"number {start}"))
+        texts: list[bytes] = []
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not texts:  # the end of a tick has a budget of time: after a stall the rest follows a turn later
+                await inside.settle()
+                texts = [payload for _, _, payload in received.feed(bob.take()) if b'"chatMessage"' in payload]
+        assert len(texts) == 1, texts
+        assert f'"number {start}"'.encode() in texts[0]
+
+
+CASES = [(kind, guarded) for kind in KINDS for guarded in (False, True) if kind.is_head or not guarded]
+"""A token is part of a head: the other kinds never meet the check."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "guarded"), CASES, ids=[f"{kind.name}-{'tokens' if guarded else 'open'}" for kind, guarded in CASES]
+)
+def test_malformed_input_costs_only_its_sender(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, guarded: bool
+) -> None:
+    monkeypatch.setattr("server.uploads.session.IDLE_SECONDS", IDLE_SECONDS)
+    inputs = INPUTS[kind.name] // (1 if not guarded else 5)
+    settings: dict[str, object] = {}
+    if guarded:
+        (tmp_path / "secret").write_bytes(SECRET)
+        settings["jwt_secret_file"] = tmp_path / "secret"
+
+    async def fuzz() -> None:
+        async with world(tmp_path / "uploads") as inside:
+            target = inside
+            if guarded:
+                async with world(tmp_path / "uploads", **settings) as target:
+                    await besiege(target, inside)
+            else:
+                await besiege(target, inside)
+
+    async def besiege(target: World, home: World) -> None:
+        rng = random.Random(f"{kind.name} {guarded}")
+        friends = bystander(home, "home"), bystander(home, "home")
+        await rounds(target, kind, rng, inputs // 10, friends)
+        await forgotten(target)
+        before = target.footprint()
+        await rounds(target, kind, rng, inputs - inputs // 10, friends)
+        await forgotten(target)
+        after = target.footprint()
+        assert {**after, "objects": 0} == {**before, "objects": 0}
+        assert after["objects"] < before["objects"] + 2000
+        assert not target.server.stats.connections_closed["internal_error"]
+        assert not list((tmp_path / "uploads").glob("*.part"))
+        for friend in friends:
+            assert not friend.closed
+            friend.lose()
+
+    gc.collect()
+    gc.freeze()  # what pytest holds need not be walked with every collection
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(fuzz())
+    finally:
+        gc.unfreeze()

@@ -1,0 +1,178 @@
+"""What malformed and hostile input has broken once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvloop
+
+from benchmarks._wire import FrameReader
+from server.errors import InvalidMessageError
+from server.protocol.messages import decode
+from server.websocket.connection import Connection
+from tests.promises._herd import frame, message
+from tests.promises._inside import world
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+HARD_LIMIT = 100_000
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"type":"ping","timestamp":' + b"[" * 5000,
+        b'{"type":' + b'{"a":' * 5000,
+        b"[" * 5000,
+        b'{"type":"joinRoom","room":[],"x":' + b"[" * 5000,
+    ],
+)
+def test_nesting_as_deep_as_a_message_is_long_is_refused_like_other_bad_json(payload: bytes) -> None:
+    with pytest.raises(InvalidMessageError, match="Invalid message format"):
+        decode(payload)
+
+
+def test_header_fields_may_come_twice(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            visitor = inside.visit()
+            visitor.feed(
+                b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nAccept: */*\r\n"
+                b"Accept-Encoding: br\r\nAccept-Encoding: gzip\r\n\r\n"
+            )
+            answer = visitor.take()
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert b"Content-Encoding: gzip" in answer
+            visitor.lose()
+
+    run(story())
+
+
+def test_one_who_pings_and_does_not_read_is_dropped(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, buffer_hard_limit=HARD_LIMIT) as inside:
+            flooder = inside.upgraded()
+            flooder.blocked = True
+            for _ in range(100):
+                flooder.feed(frame(b"p" * 125, 0x89) * 20)
+                await inside.settle()
+            assert len(flooder.written) <= HARD_LIMIT + 1000
+            assert frame(b"\x03\xf5too slow", 0x88).replace(bytes(4), b"")[2:] in flooder.take()
+            flooder.lose()
+            assert inside.server.stats.slow_consumer_kills == 1
+
+    run(story())
+
+
+@pytest.mark.parametrize("part", [b"", b"x"])
+def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, part: bytes) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            sender = inside.upgraded()
+            before = inside.footprint()["objects"]
+            sender.feed(frame(b"", 0x01))
+            for _ in range(60):
+                sender.feed(frame(part, 0x00) * 1000)
+                await inside.settle()
+            connection = sender.protocol
+            assert isinstance(connection, Connection)
+            assert connection._fragments is not None
+            assert len(connection._fragments.whole()) == 60_000 * len(part)
+            assert inside.footprint()["objects"] < before + 500
+            sender.lose()
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("pong", "is_good"),
+    [
+        (frame(b"", 0x8A), True),
+        (frame(b"stampede", 0x8A), True),
+        (frame(b"x" * 125, 0x8A), True),
+        (frame(b"x" * 126, 0x8A), False),
+        (b"\x8a\x08stampede", False),  # not masked
+        (b"\x8a\x00", False),
+        (frame(b"", 0xCA), False),  # a reserved bit
+        (frame(b"", 0x0A), False),  # a fragment
+    ],
+)
+@pytest.mark.parametrize("before", [b"", frame(b"", 0x89)], ids=["at first", "after a ping"])
+def test_a_pong_is_judged_alike_whether_the_library_is_there_already_or_not(
+    tmp_path: Path, before: bytes, pong: bytes, *, is_good: bool
+) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            talker = inside.upgraded()
+            talker.feed(before + pong)
+            await inside.settle()
+            talker.lose()
+            ends = inside.server.stats.connections_closed
+            assert ends["vanished" if is_good else "protocol_error"] == 1
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [b"\x83\x80....", frame(b"a", 0xC1), frame(b"\x03", 0x88), b"\x81\x01a", frame(b"\xff"), frame(b"x", 0x80)],
+    ids=["opcode", "reserved bits", "short close", "unmasked", "no utf-8", "continues nothing"],
+)
+def test_a_protocol_that_failed_is_freed_without_the_cycle_collector(tmp_path: Path, rubbish: bytes) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            talker = inside.upgraded()
+            connection = talker.protocol
+            assert isinstance(connection, Connection)
+            protocol = weakref.ref(connection._protocol)
+            talker.feed(rubbish)
+            await inside.settle()
+            assert talker.closed or talker.half_closed
+            talker.lose()
+            assert protocol() is None
+
+    gc.disable()
+    try:
+        run(story())
+    finally:
+        gc.enable()
+
+
+def test_what_waits_for_a_slow_client_arrives_whole_and_in_order_when_it_reads_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as inside:
+            ann, bob = inside.upgraded(), inside.upgraded()
+            for pipe in (ann, bob):
+                pipe.feed(message("joinRoom", room="r"))
+            await inside.settle()
+            bob.take()
+            bob.blocked = True
+            texts = [f"{number:05d}" + "x" * 1000 for number in range(500)]
+            for text in texts:
+                ann.feed(message("chatMessage", text=text))
+                await inside.settle()
+            assert inside.server.stats.slow_consumers == 1
+            bob.catch_up()
+            bob.catch_up()
+            assert inside.server.stats.slow_consumers == 0
+            ann.feed(message("chatMessage", text="last"))
+            await inside.settle()
+            heard = [payload for _, _, payload in FrameReader().feed(bob.take())]
+            assert [text in payload.decode() for text, payload in zip([*texts, "last"], heard, strict=True)] == [
+                True
+            ] * 501
+            ann.lose()
+            bob.lose()
+
+    run(story())

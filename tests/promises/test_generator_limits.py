@@ -1,0 +1,166 @@
+"""A limit of the generator's own machine makes the run invalid and is named once: never a failure of the server."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.metrics.fixtures import do_without
+from tests.promises.hosts import inside, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.processes import RunningServer
+    from tests.stampede.fixtures import Ended, Locust
+
+TALK = ("ChattingUser", "--room-size", "10", "--message-rate", "5")
+PORTS = 60
+FILES = 140
+
+# Throws what it is told in every process, however often it is called.
+THROWER = """
+from stampede.locust.users import HerdUser
+
+class ThrowingUser(HerdUser):
+    fixed_count = 3
+
+    def begin(self, herd, settings, session):
+        raise ZeroDivisionError(f"thrown by the user at place {session.place}")
+"""
+
+# Lets assignments go astray in every worker.
+ASTRAY = """
+from stampede.locust.worker import Member
+
+taken, astray = Member.deal, 0
+
+def deal(self, deal):
+    global astray
+    astray += 1
+    if astray > MANY:
+        taken(self, deal)
+
+Member.deal = deal
+"""
+
+# Stops the loop now and then: too rarely for a window, too long for its p99.
+HOG = """
+import time, gevent
+from locust import events
+
+def burn():
+    while True:
+        gevent.sleep(0.4)
+        end = time.monotonic() + 0.6
+        while time.monotonic() < end:
+            pass
+
+events.test_start.add_listener(lambda **_: gevent.spawn(burn))
+"""
+
+
+def told(ended: Ended, kind: str, reason: str) -> int:
+    """Return how often a fault happened by the one line that tells it; users may try again after the table's end."""
+    (line,) = [why for why in ended.invalid if why.startswith(kind)]
+    match = re.fullmatch(reason, line)
+    assert match is not None, line
+    return int(match[1])
+
+
+@pytest.fixture
+def few_ports() -> list[str]:
+    """Return the command that runs another where there are few local ports."""
+    if why := problem():
+        do_without(why)
+    return inside(sys.executable, "-m", "tests.promises.few_ports", str(PORTS))
+
+
+@pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
+def test_local_ports_that_run_out_make_the_run_invalid_and_are_named_once(
+    locust: Callable[..., Locust], few_ports: list[str], processes: list[str]
+) -> None:
+    flags = ("--headless", "--host", "{url}", *TALK, "-u", "100", "-r", "100", "-t", "5s", *processes)
+    ended = locust(*flags, through=few_ports).wait()
+    assert ended.code == 98, ended.out + ended.log
+    reason = (
+        r"local ports: no local port was left for (\d+) connections \(net.ipv4.ip_local_port_range is 40000 to 40059\)"
+    )
+    assert told(ended, "local ports", reason) >= ended.requests()["connect"][1] > 0
+    assert "Widen net.ipv4.ip_local_port_range" in ended.out
+    assert "valid: the generator kept up" not in ended.out
+
+
+@pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
+def test_too_few_open_files_make_the_run_invalid_without_a_traceback(
+    locust: Callable[..., Locust], server: RunningServer, processes: list[str]
+) -> None:
+    flags = ("--headless", "--host", server.url, *TALK, "-u", "300", "-r", "300", "-t", "5s", *processes)
+    ended = locust(*flags, through=("prlimit", f"--nofile={FILES}:{FILES}")).wait()
+    assert ended.code == 98, ended.out + ended.log
+    reason = rf"open files: the limit of open files kept (\d+) connections from being opened \(ulimit -n is {FILES}\)"
+    assert told(ended, "open files", reason) >= ended.requests()["connect"][1] > 0
+    assert ended.log.count("This machine is at a limit") == max(1, len(processes))
+
+
+def test_an_exception_of_user_code_makes_the_run_invalid_and_is_told_once(
+    locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
+) -> None:
+    thrower = tmp_path / "thrower.py"
+    thrower.write_text(THROWER)
+    flags = ("-u", "13", "-r", "13", "-t", "4s", "--room-size", "10", "-f", f"loadtest,{thrower}")
+    running = locust("--headless", "--host", server.url, *flags, "ChattingUser", "ThrowingUser")
+    ended = running.wait(traceback=True)
+    assert ended.code == 98, ended.out + ended.log
+    assert len([why for why in ended.invalid if why.startswith("user code: ")]) == 1
+    (why,) = [why for why in ended.invalid if why.startswith("user code: ")]
+    assert re.match(r"user code: exception in user code, 3 times \(thrown by the user at place \d+, File ", why)
+    assert "in begin" in why
+    assert ended.log.count("ERROR/locust.user.task") == 1
+
+
+def test_an_assignment_that_goes_astray_is_asked_for_again(
+    locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
+) -> None:
+    astray = tmp_path / "astray.py"
+    astray.write_text(ASTRAY.replace("MANY", "1"))
+    flags = ("-u", "20", "-r", "20", "-t", "6s", "--processes", "2", "-f", f"loadtest,{astray}")
+    ended = locust("--headless", "--host", server.url, *flags, *TALK).wait()
+    assert ended.ended_with(0), ended.out + ended.log
+    assert ended.requests()["join"] == (20, 0)
+    assert ended.ledger()["received"] == ended.ledger()["expected"] > 0
+
+
+def test_an_assignment_that_never_comes_makes_the_run_invalid(
+    locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
+) -> None:
+    astray = tmp_path / "astray.py"
+    astray.write_text(ASTRAY.replace("MANY", "1_000_000"))
+    flags = ("-u", "20", "-r", "20", "-t", "14s", "--processes", "2", "-f", f"loadtest,{astray}")
+    ended = locust("--headless", "--host", server.url, *flags, *TALK).wait()
+    assert ended.code == 98, ended.out + ended.log
+    (reason,) = [why for why in ended.invalid if why.startswith("assignment: ")]
+    assert reason == (
+        "assignment: an assignment never reached a worker, and its users did not run (nothing came within 10 s)"
+    )
+
+
+def test_a_run_too_short_for_windows_is_judged_as_a_whole(
+    locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
+) -> None:
+    hog = tmp_path / "hog.py"
+    hog.write_text(HOG)
+    flags = ("-u", "10", "-r", "10", "-t", "4s", "-f", f"loadtest,{hog}")
+    ended = locust("--headless", "--host", server.url, *flags, *TALK).wait()
+    assert ended.code == 98, ended.out + ended.log
+    for signal in ("send lag", "loop lag"):
+        (reason,) = [why for why in ended.invalid if why.startswith(signal)]
+        assert re.fullmatch(rf"{signal}: p99 \d+ ms over the whole run", reason)
+        row = re.search(rf"{signal}, whole run .*p99 ([\d.]+) ms", ended.out)
+        assert row is not None
+        assert float(row[1]) > 100
+    assert "Use more --processes" not in ended.out

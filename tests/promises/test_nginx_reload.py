@@ -1,0 +1,86 @@
+"""A reload of nginx keeps its clients, lets old workers be ended one by one, and bounds how long they stay."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.deploy._departures import Departures
+from tests.metrics.fixtures import wait_until
+from tests.promises._nginx import CONFIGURATION, Nginx, nginx
+from tests.promises._server import Server, launch
+from tests.promises.certificates import Authority
+from tests.promises.test_nginx import hear, through
+from tests.tables import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CLIENTS = 40
+WORKERS = 4
+ADVICE = re.search(r"worker_shutdown_timeout (\d+)m;", CONFIGURATION.read_text())
+COMMANDS = re.search(r"```sh\n(for worker in .*?)\n```", (ROOT / "deploy" / "README.md").read_text())
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with launch("--trusted-proxy", "127.0.0.1", "--drain-seconds", "1") as running:
+        yield running
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    tmp_path.chmod(0o755)
+    return Authority(tmp_path)
+
+
+def old_are_gone(running: Nginx, old: set[int]) -> None:
+    wait_until(lambda: not running.workers & old, "the old workers to end")
+
+
+def test_old_workers_end_one_by_one_as_the_document_says(server: Server, authority: Authority, tmp_path: Path) -> None:
+    assert COMMANDS is not None
+    assert COMMANDS[1].count("/run/nginx.pid") == COMMANDS[1].count("sleep 30") == 1
+    commands = COMMANDS[1].replace("/run/nginx.pid", str(tmp_path / "nginx.pid")).replace("sleep 30", "sleep 2")
+    with nginx(tmp_path, server.url.removeprefix("ws://"), workers=WORKERS) as running, Departures() as clients:
+        clients.come(f"127.0.0.1:{running.port}", CLIENTS, authority.trust)
+        old = running.reload()
+        with through(running.port, authority) as newcomer:
+            hear(newcomer, "connected")
+            clients.look()
+            assert clients.at == [], "a reload cuts nobody off"
+            with subprocess.Popen(["bash", "-euc", commands]) as loop:
+                clients.wait_until_gone()
+                assert loop.wait() == 0
+            old_are_gone(running, old)
+            newcomer.send('{"type":"ping"}')
+            hear(newcomer, "pong")
+        assert clients.at[-1] - clients.at[0] > 2, "they went in steps"
+        assert clients.busiest_second() < CLIENTS
+
+
+def test_an_old_worker_is_bounded_though_its_clients_stay(server: Server, authority: Authority, tmp_path: Path) -> None:
+    assert ADVICE is not None
+    assert int(ADVICE[1]) >= 10, "time enough to end them before"
+    soon = ADVICE[0].replace(f"{ADVICE[1]}m", "1s")
+    with nginx(tmp_path, server.url.removeprefix("ws://"), main=soon) as running, Departures() as clients:
+        clients.come(f"127.0.0.1:{running.port}", 3, authority.trust)
+        old_are_gone(running, running.reload())
+        clients.wait_until_gone()
+
+
+def test_a_server_that_drains_after_a_reload_empties_the_old_worker(
+    server: Server, authority: Authority, tmp_path: Path
+) -> None:
+    with nginx(tmp_path, server.url.removeprefix("ws://")) as running, Departures() as clients:
+        clients.come(f"127.0.0.1:{running.port}", 3, authority.trust)
+        old = running.reload()
+        server.process.send_signal(signal.SIGTERM)
+        clients.wait_until_gone()
+        server.finish()
+        old_are_gone(running, old)

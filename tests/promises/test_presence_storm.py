@@ -1,0 +1,48 @@
+"""Thousands who enter one room at once cost bytes that grow with their number, not with its square."""
+
+from __future__ import annotations
+
+import json
+
+from tests.promises._herd import Herd, message
+from tests.promises._server import launch
+
+SIZES = (1250, 5000)
+NOTICES_BYTES = 8000  # of half a minute
+
+
+def bytes_per_member(size: int, *flags: str) -> float:
+    """Let so many join a room as fast as they can; return what the server sent for it, a member."""
+    with launch("--handshake-rate", "0", *flags) as server, Herd(server.url) as herd:
+        clients = herd.open(size)
+        before = server.samples()["chat_sent_bytes_total"]
+        counts: set[int] = set()
+
+        def hear(_client: object, payload: bytes) -> None:
+            if payload.startswith(b'{"type":"roomPresence"'):
+                counts.add(json.loads(payload)["userCount"])
+
+        listener = clients[0]
+        listener.hear = hear
+        herd.enter(clients, ["the room"])
+        if "--presence-threshold" not in flags:
+            herd.until(lambda: size in counts, "the last notice")
+        assert server.samples()["chat_room_members_max"] == size
+        sent = server.samples()["chat_sent_bytes_total"] - before
+        for client in clients[:50]:
+            client.counting = True
+        herd.send(listener, message("leaveRoom"))
+    return sent / size
+
+
+def test_the_cost_of_a_join_does_not_grow_with_the_room() -> None:
+    costs = {size: bytes_per_member(size) for size in SIZES}
+    # The first two hundred are told of one by one; after that a notice a quarter of a second, however many come: a
+    # slower machine takes longer and hears a few more of them.
+    assert costs[5000] < costs[1250] + NOTICES_BYTES, costs
+
+
+def test_without_coalescing_it_would() -> None:
+    small, large = (bytes_per_member(size, "--presence-threshold", "0") for size in (100, 400))
+    assert large > 2.5 * small
+    assert large > NOTICES_BYTES

@@ -1,0 +1,79 @@
+"""Two thousand who lose their connections at one moment come back, are all in their rooms again, and leave no trace."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from tests.promises._herd import Herd, message
+from tests.promises._server import launch
+
+if TYPE_CHECKING:
+    from tests.promises._herd import Client
+    from tests.promises._server import Server
+
+CLIENTS = 2000
+ROOMS = [f"room-{number}" for number in range(100)]
+STORMS = 10
+JITTER_SECONDS = 0.25
+
+
+def come_back(herd: Herd, rng: random.Random) -> list[Client]:
+    """Connect at moments of one's own choice; whoever is refused tries again."""
+    due = sorted(rng.uniform(0, JITTER_SECONDS) for _ in range(CLIENTS))
+    clients: list[Client] = []
+
+    def connect(now: float) -> None:
+        while due and due[0] <= now:
+            due.pop(0)
+            clients.append(herd.add())
+
+    herd.run(JITTER_SECONDS, connect)
+    connect(JITTER_SECONDS)
+
+    while True:
+        herd.until(lambda: not herd.handshakes, "handshakes to be answered")
+        refused = [client for client in clients if client.ended]
+        if not refused:
+            break
+        assert {client.status for client in refused} == {503}, refused[0].answer
+        clients = [client for client in clients if not client.ended] + [herd.add() for _ in refused]
+    assert all(client.is_open for client in clients)
+    herd.enter(clients, ROOMS)
+    return clients
+
+
+def check(server: Server, herd: Herd, clients: list[Client], storm: int) -> None:
+    samples = server.samples()
+    assert samples["chat_connections"] == CLIENTS
+    assert samples["chat_rooms"] == len(ROOMS)
+    assert samples["chat_room_members_max"] == CLIENTS // len(ROOMS)
+    assert samples["chat_connections_opened_total"] == CLIENTS * (storm + 1)
+    assert server.closed() == ({"vanished": CLIENTS * storm} if storm else {})
+    assert samples["chat_room_joins_total"] - samples["chat_room_leaves_total"] == CLIENTS
+    heard = [0]
+
+    def hear(_client: Client, payload: bytes) -> None:
+        heard[0] += b'"chatMessage"' in payload
+
+    for client in clients:
+        client.hear = hear
+    for client in clients[: len(ROOMS)]:  # one of each room
+        herd.send(client, message("chatMessage", text="back again"))
+    owed = CLIENTS - len(ROOMS)
+    herd.until(lambda: heard[0] >= owed, "everyone to hear the one of the own room")
+    assert heard[0] == owed
+
+
+def test_everyone_is_in_again_after_each_of_ten_storms_and_memory_stays() -> None:
+    rng = random.Random(1)
+    memory = []
+    with launch() as server, Herd(server.url) as herd:
+        for storm in range(STORMS + 1):
+            clients = come_back(herd, rng)
+            check(server, herd, clients, storm)
+            memory.append(server.rss)
+            herd.drop(clients)
+            server.wait_until(lambda: server.samples()["chat_connections"] == 0, "everyone to be gone")
+            assert server.samples()["chat_rooms"] == 0
+    assert max(memory) <= 1.05 * memory[0], [size // 2**20 for size in memory]

@@ -1,0 +1,120 @@
+"""Resync in rooms where nobody speaks: a pong stands in for the delivery that never comes, and the summary says so."""
+
+from __future__ import annotations
+
+import re
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stampede.measure import measures
+from stampede.measure.storm import Manner
+from stampede.pool.pool import Herd, HerdSettings
+from stampede.websocket.target import resolve
+from stampede.workload.placement import RoomPlan, Share
+from stampede.workload.schedule import Act, regular
+from tests.promises.test_generator_drain import Lender
+from tests.promises.test_honest_verdicts import odd_server
+from tests.stampede.engine_kit import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stampede.pool.session import Session
+    from tests.processes import RunningServer
+    from tests.stampede.fixtures import Locust
+
+NEVER = 3_600_000_000_000  # nanoseconds
+
+
+@pytest.fixture
+def herd(server: RunningServer) -> Iterator[Herd]:
+    settings = HerdSettings(RoomPlan(rooms=1, size=None), Share(0, 1), message_bytes=100, seed=1)
+    made = Herd(settings, resolve(f"{server.url}/"), iter(()))
+    yield made
+    made.close()
+    assert list(made.faults) == []
+
+
+def arrive(herd: Herd) -> Session:
+    session = herd.arrive(Lender())
+    session.connect()
+    return session
+
+
+def drop_and_return(session: Session) -> None:
+    session.drop(Manner.ABRUPT, None)
+    session.connect()
+
+
+def resyncs(herd: Herd) -> tuple[int, int]:
+    """Return how many users resynced, and how many of these by a pong."""
+    return herd.measures.requests[measures.RESYNC].times.count, herd.measures.resynced_by_pong
+
+
+def test_where_nobody_speaks_a_user_is_resynced_by_a_pong(herd: Herd) -> None:
+    session, listener = arrive(herd), arrive(herd)
+    listener.follow(regular(NEVER, herd.rng("pings"), Act.PING), speaks=False)
+    drop_and_return(session)
+    until(lambda: resyncs(herd) == (1, 1))
+    assert session.dropped_at == 0
+    assert herd.measures.requests[measures.PING].failures == {}
+    assert herd.measures.requests[measures.PING].times.count == 0  # it was asked for nothing else
+
+
+def test_who_speaks_alone_in_its_room_has_no_delivery_to_wait_for(herd: Herd) -> None:
+    session = arrive(herd)
+    session.follow(regular(NEVER, herd.rng("messages"), Act.SAY))
+    drop_and_return(session)
+    until(lambda: resyncs(herd) == (1, 1))
+
+
+def test_where_somebody_speaks_only_a_delivery_counts_however_long_it_takes(herd: Herd) -> None:
+    session, speaker = arrive(herd), arrive(herd)
+    speaker.follow(regular(NEVER, herd.rng("messages"), Act.SAY))
+    drop_and_return(session)
+    session.client.ping(monotonic_ns())
+    until(lambda: herd.measures.requests[measures.PING].times.count == 1)  # a pong has come, and is no delivery
+    assert resyncs(herd) == (0, 0)
+    speaker.act(Act.SAY, monotonic_ns())
+    until(lambda: resyncs(herd) == (1, 0))
+
+
+def test_a_room_whose_only_speaker_has_stopped_is_silent(herd: Herd) -> None:
+    session, speaker = arrive(herd), arrive(herd)
+    speaker.follow(regular(NEVER, herd.rng("messages"), Act.SAY))
+    herd.depart(speaker)
+    drop_and_return(session)
+    until(lambda: resyncs(herd) == (1, 1))
+
+
+def test_storm_users_alone_are_resynced_and_the_summary_says_by_what(
+    locust: Callable[..., Locust], server: RunningServer
+) -> None:
+    flags = ("-u", "6", "-r", "6", "-t", "8s", "--storm-period", "2", "--backoff", "none", "ReconnectStormUser")
+    ended = locust("--headless", "--host", server.url, *flags, "--threshold", "resync_p95<60s").wait()
+    assert ended.ended_with(0), ended.out + ended.log
+    found = re.search(r"resync +(\d+) of (\d+) drops", ended.out)
+    assert found is not None, ended.out
+    assert 0 < int(found[1]) <= int(found[2])
+    assert f"{found[1]} of these by a pong: nobody else speaks in their rooms" in ended.out
+    assert ended.requests()["resync"] == (int(found[1]), 0)
+
+
+def test_without_deliveries_and_pongs_the_summary_says_that_nobody_was_resynced(
+    locust: Callable[..., Locust],
+) -> None:
+    flags = ("-u", "6", "-r", "6", "-t", "8s", "--storm-period", "2", "--backoff", "none", "ReconnectStormUser")
+    with odd_server(mute=True) as server:
+        ended = locust("--headless", "--host", server.url, *flags, "--threshold", "resync_p95<60s").wait()
+    assert ended.code == 98
+    assert re.search(r"resync      none after \d+ drops", ended.out), ended.out
+    assert "resync_p95<60s       unmeasured" in ended.out
+
+
+def test_a_run_that_is_shorter_than_the_storms_period_says_that_none_struck(
+    locust: Callable[..., Locust], server: RunningServer
+) -> None:
+    ended = locust("--headless", "--host", server.url, "-u", "4", "-r", "4", "-t", "2s", "ReconnectStormUser").wait()
+    assert "no storm struck: ReconnectStormUsers drop every 30 s (--storm-period)" in ended.out

@@ -1,0 +1,76 @@
+"""A worker dies in a storm of the herd: all come back to whom they belong with, and nothing is lost in silence."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import TYPE_CHECKING
+
+from tests.clients import ChatClient
+from tests.metrics.fixtures import wait_until
+from tests.metrics.pages import series
+from tests.server.supervisor.test_supervisor import Workers
+from tests.stampede.fixtures import locust, web_locust  # noqa: F401 - fixtures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.stampede.fixtures import WebLocust
+
+USERS = 120
+ROOMS = 12
+DEAF_SECONDS = 0.3
+
+
+def test_all_come_back_from_a_worker_that_dies_in_a_storm_and_what_it_took_along_is_told(
+    web_locust: Callable[..., WebLocust],  # noqa: F811 - the fixture
+    record_property: Callable[[str, object], None],
+) -> None:
+    running = Workers("--workers", "2", "--handshake-rate", "0")
+    try:
+        web = web_locust("--host", running.url, "--rooms", str(ROOMS), "--message-rate", "2", "ChattingUser")
+        web.post("/swarm", user_count=USERS, spawn_rate=USERS)
+        web.until(lambda now: now["ready"] == USERS and now["deliveries"]["received"] > 2000)
+        assert all(page["chat_connections"] > USERS / 4 for page in running.samples())
+        victim = running.children()[0]
+        web.post("/stampede/storm", share=0.3)
+        os.kill(victim.pid, signal.SIGSTOP)  # so that there is something that it takes along
+        heard = web.snapshot()["sends"]["sent"]
+        web.until(lambda now: now["sends"]["sent"] > heard + USERS * DEAF_SECONDS)
+        victim.kill()
+        wait_until(lambda: workers(running, "chat_worker_restarts_total") == 1, "a restart")
+        wait_until(lambda: workers(running, "chat_workers") == 2, "both workers")
+        (storm,) = web.until(lambda now: now["ready"] == USERS and now["storms"][0]["over"])["storms"]
+        assert (storm["dropped"], storm["resynced"], storm["gone"]) == (36, 36, 0)
+        wait_until(lambda: members(running.url) == [USERS // ROOMS] * ROOMS, "everybody to be told of all, and no more")
+        assert sum(page["chat_connections"] for page in running.samples()) == USERS
+        web.locust.process.send_signal(signal.SIGTERM)
+        ended = web.locust.wait()
+    finally:
+        running.stop()
+    ledger = ended.ledger()
+    taken_along = re.search(r"not counted: (\d+) in flight when an end left", ended.out)
+    assert taken_along is not None, ended.out
+    record_property("proved", f"a worker killed in a storm: {ledger}, {taken_along[0]}")
+    assert int(taken_along[1]) > 0
+    # Each message that is gone had an end at the worker that died; between all others nothing is lost.
+    assert ledger["received"] == ledger["expected"] > 0
+    assert (ledger["lost"], ledger["duplicated"], ledger["reordered"]) == (0, 0, 0)
+
+
+def workers(running: Workers, metric: str) -> float:
+    return series(running.own("/metrics"))[metric]
+
+
+def members(url: str) -> list[int]:
+    """Return how many each room is said to have, to somebody who looks into one after the other."""
+    counts = []
+    with ChatClient(url) as client:
+        for room in range(ROOMS):
+            client.send("joinRoom", room=f"room-{room}")
+            answer = client.receive()
+            while answer["type"] != "roomJoined":
+                answer = client.receive()
+            counts.append(answer["userCount"] - 1)
+    return counts

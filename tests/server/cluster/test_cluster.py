@@ -1,0 +1,97 @@
+"""Nodes over a real NATS server, without clients: what they know of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from server.chat.batching import Tick
+from server.chat.hub import Client, Hub
+from server.cluster.cluster import Cluster
+from server.protocol import messages as wire
+from server.runtime.task_supervisor import Supervisor
+from server.stats import ServerStats
+from tests.server.cluster.fixtures import Nats, until
+from tests.server.cluster.test_node import Peer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+LONG = "🦬" * 120
+
+
+class Process:
+    """A hub and its place in a cluster, as a server process has them."""
+
+    def __init__(self, url: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.stats = ServerStats()
+        tick = Tick(loop.call_soon, time.perf_counter)
+        self.hub = Hub(
+            self.stats,
+            tick=tick,
+            clock=time.perf_counter,
+            wall_ms=lambda: 0,
+            call_later=loop.call_later,
+            presence_threshold=200,
+        )
+        self.cluster = Cluster(
+            url,
+            None,
+            self.hub,
+            self.stats,
+            tick=tick,
+            clock=time.perf_counter,
+            messages_per_second=lambda: 0.0,
+            supervisor=Supervisor(self.stats.task_failures),
+        )
+
+    def join(self, room: str) -> None:
+        client = Client(room, Peer())
+        self.hub.connect(client, wire.Connected(room, 30.0, 16384, 1))
+        self.hub.handle(client, wire.JoinRoom(room), 0.0)
+
+
+@asynccontextmanager
+async def running(url: str) -> AsyncIterator[Process]:
+    process = Process(url)
+    await process.cluster.start()
+    try:
+        yield process
+    finally:
+        await process.cluster.stop()
+
+
+def test_thousands_of_rooms_with_long_names_reach_a_node_that_comes_later(nats: Nats) -> None:
+    async def story() -> None:
+        async with running(nats.url) as first:
+            rooms = 2500  # their names alone take more than one message of NATS may have
+            for number in range(rooms):
+                first.join(f"{number} {LONG}")
+            async with running(nats.url) as second:
+                await until(lambda: second.cluster.rooms == rooms)
+                await until(lambda: second.cluster.nodes == first.cluster.nodes == 1)
+            assert first.cluster._bus._main.stats["reconnects"] == 0
+
+    asyncio.run(story())
+
+
+def test_chat_goes_on_over_a_bus_that_takes_only_small_messages(tmp_path: Path) -> None:
+    configuration = tmp_path / "nats.conf"
+    configuration.write_text("max_payload: 4096")
+    small = Nats("--config", str(configuration))
+
+    async def story() -> None:
+        async with running(small.url) as first, running(small.url) as second:
+            for number in range(60):
+                first.join(f"{number} {LONG}")
+            await until(lambda: second.cluster.rooms == 60)
+            assert first.cluster._bus._main.stats["reconnects"] == 0
+
+    try:
+        asyncio.run(story())
+    finally:
+        small.kill()

@@ -1,0 +1,120 @@
+"""Listening on IPv4 and IPv6: what a host stands for, on one port, and what else may have that port."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server.errors import SettingsError
+from server.runtime.listen import bind, bracketed
+from tests.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ANY = "0.0.0.0"  # noqa: S104 - that is the case under test
+IPV4, IPV6 = "127.0.0.1", "::1"
+
+
+@pytest.fixture
+def bound(request: pytest.FixtureRequest) -> Iterator[list[socket.socket]]:
+    """Sockets that were bound for a host, and listen."""
+    sockets = bind(request.param, 0)
+    for each in sockets:
+        each.listen()
+    yield sockets
+    for each in sockets:
+        each.close()
+
+
+def reachable(address: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        return probe.connect_ex((address, port)) == 0
+
+
+def addresses_of(*answers: str) -> object:
+    """Return a stand-in for the resolver: a name with several addresses."""
+
+    def resolve(_host: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        families = [socket.AF_INET6 if ":" in answer else socket.AF_INET for answer in answers]
+        return [
+            (family, socket.SOCK_STREAM, 6, "", (answer, port))
+            for family, answer in zip(families, answers, strict=True)
+        ]
+
+    return resolve
+
+
+@pytest.mark.parametrize(
+    ("bound", "reached"),
+    [(IPV4, {IPV4}), (ANY, {IPV4}), (IPV6, {IPV6}), ("::", {IPV4, IPV6}), ("", {IPV4, IPV6})],
+    indirect=["bound"],
+)
+def test_a_host_is_reached_by_the_addresses_that_it_stands_for(bound: list[socket.socket], reached: set[str]) -> None:
+    (port,) = {each.getsockname()[1] for each in bound}
+    assert {address for address in (IPV4, IPV6) if reachable(address, port)} == reached
+
+
+def test_all_addresses_of_a_name_have_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", addresses_of(IPV6, IPV4, IPV4))
+    sockets = bind("a-name", 0)
+    assert [each.getsockname()[0] for each in sockets] == [IPV6, IPV4]
+    assert len({each.getsockname()[1] for each in sockets}) == 1
+    for each in sockets:
+        each.close()
+
+
+def test_an_address_that_this_machine_does_not_have_is_left_out_if_there_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", addresses_of("2001:db8::1", IPV4))
+    (only,) = bind("a-name", 0)
+    assert only.getsockname()[0] == IPV4
+    only.close()
+    monkeypatch.setattr(socket, "getaddrinfo", addresses_of("2001:db8::1"))
+    with pytest.raises(SettingsError, match="cannot listen on a-name:0: cannot assign requested address"):
+        bind("a-name", 0)
+
+
+def test_an_empty_host_works_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ipv4Only(socket.socket):
+        def __init__(self, family: int, kind: int) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(97, "Address family not supported by protocol")
+            super().__init__(family, kind)
+
+    monkeypatch.setattr(socket, "socket", Ipv4Only)
+    (only,) = bind("", 0)
+    assert only.getsockname()[0] == ANY
+    only.close()
+
+
+def test_a_port_that_is_taken_on_one_address_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server((IPV4, 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(socket, "getaddrinfo", addresses_of(IPV6, IPV4))
+        with pytest.raises(SettingsError, match=f"cannot listen on a-name:{port}: address already in use"):
+            bind("a-name", port)
+
+
+@pytest.mark.parametrize("reuse_port", [False, True])
+def test_connections_that_have_just_ended_do_not_keep_the_port(reuse_port: bool) -> None:
+    port = free_port()
+    (first,) = bind(IPV4, port)
+    first.listen()
+    with socket.create_connection((IPV4, port)) as client:
+        accepted, _ = first.accept()
+        accepted.close()  # the side that closes first stays in TIME_WAIT
+        assert client.recv(1) == b""
+    first.close()
+    (second,) = bind(IPV4, port, reuse_port=reuse_port)
+    second.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [(IPV4, IPV4), ("a.name", "a.name"), (IPV6, "[::1]"), ("fe80::1%eth0", "[fe80::1%25eth0]")]
+)
+def test_a_host_stands_in_a_url_as_it_has_to(host: str, shown: str) -> None:
+    assert bracketed(host) == shown

@@ -1,0 +1,230 @@
+"""The timing wheel: everyone is pinged each interval, the silent are expired on time, nobody else is."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.stats import ServerStats
+from server.websocket.heartbeat import STALL_SECONDS, HeartbeatWheel
+
+
+class Beating:
+    def __init__(self) -> None:
+        self.heard_at = self.ping_due = 0.0
+        self.beat_slot = 0
+        self.pings: list[float] = []
+        self.expired = False
+
+    def ping(self, now: float) -> None:
+        self.pings.append(now)
+
+    def expire(self) -> None:
+        self.expired = True
+
+
+def run(wheel: HeartbeatWheel, start: float, seconds: float, talking: dict[Beating, float]) -> float:
+    """Turn the wheel in its own steps; each talking one is heard every so many seconds."""
+    steps = round(seconds / wheel.resolution)
+    for step in range(1, steps + 1):
+        now = start + step * wheel.resolution
+        for beating, pause in talking.items():
+            if now - beating.heard_at >= pause and not beating.expired:
+                beating.heard_at = now
+        wheel.advance(now)
+    return start + steps * wheel.resolution
+
+
+def test_a_talking_client_is_pinged_each_interval_and_never_expired() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(30.0, 35.0, 100.0, stats)
+    client = Beating()
+    wheel.add(client, 100.0, phase=0.5)
+    run(wheel, 100.0, 300, {client: 5.0})
+    gaps = [b - a for a, b in zip(client.pings, client.pings[1:], strict=False)]
+    assert client.pings[0] == pytest.approx(115, abs=2 * wheel.resolution)
+    assert all(gap == pytest.approx(30, abs=2 * wheel.resolution) for gap in gaps)
+    assert stats.heartbeat_pings == len(client.pings) == 10
+    assert not client.expired
+
+
+@given(st.floats(0, 1), st.floats(0.5, 40), st.floats(0.5, 60))
+def test_a_silent_client_is_expired_at_its_timeout(phase: float, interval: float, timeout: float) -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(interval, timeout, 0.0, stats)
+    client = Beating()
+    wheel.add(client, 0.0, phase)
+    now = 0.0
+    while not client.expired:
+        now += wheel.resolution
+        wheel.advance(now)
+        assert now < timeout + 3 * wheel.resolution
+    assert now >= timeout
+    assert stats.heartbeat_kills == 1
+
+
+def test_nobody_is_expired_in_the_round_after_a_stall_but_the_silent_are_in_the_next() -> None:
+    wheel = HeartbeatWheel(30.0, 35.0, 0.0, ServerStats())
+    awake, silent = Beating(), Beating()
+    wheel.add(awake, 0.0, 0.1)
+    wheel.add(silent, 0.0, 0.9)
+    wheel.advance(120.0)  # the machine slept for two minutes
+    assert [awake.expired, silent.expired] == [False, False]
+    awake.heard_at = 120.0  # its bytes were waiting
+    run(wheel, 120.0, 1.0, {})
+    assert [awake.expired, silent.expired] == [False, True]
+
+
+def test_after_a_stall_each_client_is_pinged_once_and_then_each_interval_again() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(1.0, 0.0, 0.0, stats)
+    clients = [Beating() for _ in range(10)]
+    for number, client in enumerate(clients):
+        wheel.add(client, 0.0, number / 10)
+    wheel.advance(100.0)  # the machine slept for a hundred intervals
+    assert [client.pings for client in clients] == [[100.0]] * 10
+    now = run(wheel, 100.0, 0.9, {})
+    assert stats.heartbeat_pings == 10, "no ping is made up for"
+    run(wheel, now, 0.2, {})
+    assert stats.heartbeat_pings == 20
+
+
+def test_zero_turns_pings_and_kills_off() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(0.0, 0.0, 0.0, stats)
+    client = Beating()
+    wheel.add(client, 0.0, 0.5)
+    run(wheel, 0.0, 500, {})
+    assert client.pings == []
+    assert not client.expired
+
+
+def test_pings_without_kills_go_on_for_ever() -> None:
+    wheel = HeartbeatWheel(1.0, 0.0, 0.0, ServerStats())
+    client = Beating()
+    wheel.add(client, 0.0, 0.0)
+    run(wheel, 0.0, 100, {})
+    assert len(client.pings) >= 95
+
+
+def test_a_discarded_client_is_left_alone() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(1.0, 2.0, 0.0, stats)
+    client = Beating()
+    wheel.add(client, 0.0, 0.3)
+    wheel.discard(client)
+    run(wheel, 0.0, 10, {})
+    assert (client.pings, stats.heartbeat_kills) == ([], 0)
+
+
+def test_a_client_whose_ping_fails_takes_no_other_out_of_the_wheel() -> None:
+    class Broken(Beating):
+        def ping(self, now: float) -> None:
+            super().ping(now)
+            raise RuntimeError
+
+    wheel = HeartbeatWheel(1.0, 0.0, 0.0, ServerStats())
+    clients = [Beating(), Broken(), Beating()]
+    for client in clients:
+        wheel.add(client, 0.0, 0.5)
+    for step in range(1, 1 + round(10 / wheel.resolution)):
+        with contextlib.suppress(RuntimeError):
+            wheel.advance(step * wheel.resolution)
+    assert [len(client.pings) >= 9 for client in clients] == [True] * 3
+
+
+class Watched(Beating):
+    """Counts how often the time of its last byte is read: twice whenever the wheel looks at it, once before."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        super().__init__()
+
+    @property
+    def heard_at(self) -> float:
+        self.reads += 1
+        return self._heard_at
+
+    @heard_at.setter
+    def heard_at(self, now: float) -> None:
+        self._heard_at = now
+
+
+@pytest.mark.parametrize(
+    ("interval", "timeout", "resolution"),
+    [(30, 35, 0.25), (2.5, 35, 0.125), (30, 2.5, 0.125), (0, 2.5, 0.125), (2.5, 0, 0.125), (0, 0, 0.25)],
+)
+def test_the_wheel_turns_in_a_twentieth_of_the_shortest_time_or_a_quarter_of_a_second(
+    interval: float, timeout: float, resolution: float
+) -> None:
+    assert HeartbeatWheel(interval, timeout, 0.0, ServerStats()).resolution == resolution
+
+
+def test_pings_come_at_the_phase_of_each_client_and_then_each_interval() -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(5.0, 0.0, 100.0, stats)
+    phases = [0.0, 0.5, 1.0]
+    clients = [Beating() for _ in phases]
+    for client, phase in zip(clients, phases, strict=True):
+        wheel.add(client, 100.0, phase)
+    run(wheel, 100.0, 10.5, {})
+    assert [client.pings for client in clients] == [[100.25, 105.25, 110.25], [102.5, 107.5], [105.0, 110.0]]
+    assert stats.heartbeat_pings == 7
+
+
+@pytest.mark.parametrize("interval", [0.0, 5.0, 500.0])
+def test_the_silent_are_expired_the_moment_their_timeout_is_over(interval: float) -> None:
+    stats = ServerStats()
+    wheel = HeartbeatWheel(interval, 7.5, 100.0, stats)
+    silent, late = Beating(), Beating()
+    wheel.add(silent, 100.0, phase=0.0)
+    wheel.add(late, 100.0, phase=0.0)
+    late.heard_at = 101.25
+    run(wheel, 100.0, 7.25, {})
+    assert (silent.expired, late.expired) == (False, False)
+    wheel.advance(107.5)
+    assert (silent.expired, late.expired, stats.heartbeat_kills) == (True, False, 1)
+    run(wheel, 107.5, 1.25, {})
+    assert (late.expired, stats.heartbeat_kills) == (True, 2)
+
+
+@pytest.mark.parametrize(("gap", "is_stall"), [(STALL_SECONDS, False), (STALL_SECONDS + 0.25, True)])
+def test_only_a_pause_above_the_stall_time_grants_the_silent_another_round(gap: float, *, is_stall: bool) -> None:
+    wheel = HeartbeatWheel(0.0, 35.0, 0.0, ServerStats())
+    silent = Beating()
+    wheel.add(silent, 0.0, 0.0)
+    run(wheel, 0.0, 35.0 - gap, {})
+    wheel.advance(35.0)
+    assert silent.expired is not is_stall
+    wheel.advance(35.25)
+    assert silent.expired
+
+
+def test_a_client_is_looked_at_only_when_something_may_be_due() -> None:
+    wheel = HeartbeatWheel(5.0, 0.0, 100.0, ServerStats())
+    client = Watched()
+    wheel.add(client, 100.0, phase=1.0)
+    run(wheel, 100.0, 50.0, {})
+    assert (len(client.pings), client.reads) == (10, 2 * 10 + 1)
+
+
+def test_a_client_that_has_nothing_due_is_looked_at_once_a_turn_of_the_wheel() -> None:
+    wheel = HeartbeatWheel(0.0, 0.0, 100.0, ServerStats())
+    client = Watched()
+    wheel.add(client, 100.0, phase=0.0)
+    run(wheel, 100.0, 50.0, {})
+    assert client.reads == 2 * 100 + 1, "its wheel has three slots: one is now, and it sits in the last of the others"
+
+
+def test_a_client_that_talks_is_looked_at_once_a_timeout() -> None:
+    wheel = HeartbeatWheel(0.0, 10.0, 100.0, ServerStats())
+    client = Watched()
+    wheel.add(client, 100.0, phase=0.0)
+    before = client.reads
+    for step in range(1, 1 + round(100.0 / wheel.resolution)):
+        client.heard_at = now = 100.0 + step * wheel.resolution
+        wheel.advance(now)
+    assert (client.expired, client.reads - before) == (False, 2 * 10)

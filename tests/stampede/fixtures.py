@@ -1,0 +1,236 @@
+"""Real Locust processes, and small servers that speak the protocol in ways of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stampede.websocket.reactor import Reactor
+from tests.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+PATIENCE = 100
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A Locust run that is over: exit code, what it printed, what it logged."""
+
+    code: int
+    out: str
+    log: str
+
+    def ended_with(self, code: int) -> bool:
+        """Tell whether it ended with a code, or with what this machine made of it, too slow for the load.
+
+        Then the run is invalid, for no reason but the generator's lag or CPU; or what it could not send in time are the
+        only failures of a run that would have had none.
+        """
+        if self.code == 98 and self.invalid:
+            return code == 98 or all(re.match(r"(worker \d+: )?(CPU|send lag|loop lag): ", why) for why in self.invalid)
+        return self.code == code or (code == 0 and self.code == 1 and self._skipped and not self.failed())
+
+    @property
+    def invalid(self) -> list[str]:
+        """Why the run was invalid, as the summary says it."""
+        return re.findall(r"^  INVALID     (.+)", self.out, re.MULTILINE)
+
+    @property
+    def _skipped(self) -> bool:
+        """Whether something was not said since it could not be in time."""
+        return bool(re.search(r"skipped: (held back|too late|too many)", self.log))
+
+    def failed(self) -> list[str]:
+        """Return which requests failed, but for what this machine was too slow to send."""
+        forgiven = "send" if self._skipped else ""
+        return [name for name, (_, failures) in self.requests().items() if failures and name != forgiven]
+
+    def ledger(self) -> dict[str, int]:
+        """Return the counts of the summary by their words."""
+        line = next(line for line in self.out.splitlines() if line.startswith("  deliveries"))
+        counts = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", line)}
+        offered = next(line for line in self.out.splitlines() if line.startswith("  offered"))
+        counts["sent"] = int(re.findall(r"(\d+) sent", offered)[0])
+        return counts
+
+    def requests(self) -> dict[str, tuple[int, int]]:
+        """Return Locust's own table: name -> requests, failures."""
+        rows = re.findall(r"^WS +(\w+) +(\d+) +(\d+)\(", self.log, re.MULTILINE)
+        return {name: (int(count), int(failures)) for name, count, failures in rows}
+
+
+def with_master_port(args: tuple[str, ...]) -> tuple[str, ...]:
+    """Return arguments with a port for the workers of this run alone, if it has any: tests run side by side."""
+    if "--processes" not in args or "--master-port" in args:
+        return args
+    port = str(free_port())
+    return (*args, "--master-bind-port", port, "--master-port", port)
+
+
+class Locust:
+    """A running `locust -f loadtest`; its own process group, so that nothing of it can stay behind unnoticed.
+
+    Args:
+        args: of Locust.
+        through: a command that runs it.
+
+    Attributes:
+        patience: seconds until what has to happen counts as never happening.
+    """
+
+    def __init__(self, *args: str, through: Sequence[str] = ()) -> None:
+        self.patience = PATIENCE
+        self.process = subprocess.Popen(
+            [*through, sys.executable, "-m", "locust", "-f", "loadtest", *with_master_port(args)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait(self, *, traceback: bool = False) -> Ended:
+        """Wait for its end; no process of it may remain, and nothing may have been raised unless expected."""
+        out, log = self.process.communicate(timeout=self.patience)
+        assert traceback == ("Traceback" in log), log
+        deadline = time.monotonic() + self.patience
+        while self._has_processes():  # a worker that has closed its pipes may still be on its way out
+            assert time.monotonic() < deadline, "a process stays behind"
+            time.sleep(0.05)
+        return Ended(self.process.returncode, out, log)
+
+    def _has_processes(self) -> bool:
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C: the whole group gets it, as in a terminal."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """Leave nothing behind after a failed test."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.process.communicate()
+
+
+@pytest.fixture
+def locust() -> Iterator[Callable[..., Locust]]:
+    """Start Locust with arguments."""
+    running: list[Locust] = []
+
+    def start(*args: str, through: Sequence[str] = ()) -> Locust:
+        running.append(Locust(*args, through=through))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+
+
+class WebLocust:
+    """Locust with its web page, driven as the capacity run does it."""
+
+    def __init__(self, locust: Locust, port: int) -> None:
+        self.locust = locust
+        self._url = f"http://127.0.0.1:{port}"
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self._url + path, timeout=self.locust.patience) as answer:  # noqa: S310 - loopback
+            return bytes(answer.read())
+
+    def post(self, path: str, **form: object) -> bytes:
+        data = urllib.parse.urlencode(form).encode()
+        with urllib.request.urlopen(self._url + path, data, timeout=self.locust.patience) as answer:  # noqa: S310 - loopback
+            assert answer.status == 200
+            return bytes(answer.read())
+
+    def snapshot(self) -> Any:
+        return json.loads(self.get("/stampede/snapshot"))
+
+    def until(self, condition: Callable[[Any], bool]) -> Any:
+        """Return the first snapshot for which the condition holds."""
+        deadline = time.monotonic() + self.locust.patience
+        while time.monotonic() < deadline:
+            assert self.locust.process.poll() is None, self.locust.wait()
+            try:
+                snapshot = self.snapshot()
+            except (urllib.error.URLError, ConnectionError):
+                snapshot = None
+            if snapshot is not None and condition(snapshot):
+                return snapshot
+            time.sleep(0.05)
+        raise AssertionError(f"still not: {snapshot}")
+
+
+@pytest.fixture
+def web_locust(locust: Callable[..., Locust]) -> Callable[..., WebLocust]:
+    """Start Locust with its web page on a free port, and wait until it answers and has all its `--processes`.
+
+    A worker that comes when a test has begun would get rooms of its own.
+    """
+
+    def start(*args: str) -> WebLocust:
+        port = free_port()
+        web = WebLocust(locust("--web-host", "127.0.0.1", "--web-port", str(port), *args), port)
+        workers = int(args[args.index("--processes") + 1]) if "--processes" in args else 0
+        web.until(lambda _: json.loads(web.get("/worker-count")) == {"worker_count": workers})
+        return web
+
+    return start
+
+
+def storm_is_over(users: int, now: Any) -> bool:
+    """Whether the first storm has struck all users, and all are back: workers report their parts of it one by one."""
+    storms = now["storms"]
+    return bool(storms and storms[0]["over"] and storms[0]["users"] == now["ready"] == users)
+
+
+def latency(summary: str, clock: str, quantile: str) -> float:
+    """Return a percentile of a summary in milliseconds."""
+    row = next(line for line in summary.splitlines() if clock in line)
+    return float(re.findall(rf"{re.escape(quantile)} ([\d.]+) ms", row)[0])
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with a key and its self-signed certificate; the certificate alone is beside it, as `.crt`."""
+    made = tmp_path_factory.mktemp("tls") / "both.pem"
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]
+    subprocess.run([*command, "-keyout", str(made), "-out", f"{made}.crt"], check=True, capture_output=True)
+    made.write_text(made.read_text() + (made.parent / f"{made.name}.crt").read_text())
+    return made
+
+
+@pytest.fixture
+def faults() -> list[Exception]:
+    return []
+
+
+@pytest.fixture
+def reactor(faults: list[Exception]) -> Iterator[Reactor]:
+    made = Reactor(Random(1), faults.append)
+    yield made
+    made.close()

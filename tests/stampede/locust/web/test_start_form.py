@@ -1,0 +1,131 @@
+"""The start form of Locust's page: what is unusable is refused there, with the reason, before anything starts."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.parse
+import urllib.request
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+from werkzeug.datastructures import MultiDict
+
+from stampede.locust.options import OptionError, read
+from stampede.locust.web.start_form import check
+from stampede.websocket.target import ClientError
+from tests.stampede.fixtures import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Browser
+
+    from tests.processes import RunningServer
+    from tests.stampede.fixtures import WebLocust
+
+
+def send(web: WebLocust, **form: object) -> Any:
+    data = urllib.parse.urlencode({"user_count": 5, "spawn_rate": 5} | form).encode()
+    with urllib.request.urlopen(web._url + "/swarm", data, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
+        return json.loads(answer.read())
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ({"message_rate": "many"}, "--message-rate: 'many' is not a number between 0.001 and 1000"),
+        ({"threshold": "deliver_p99 250"}, "--threshold: threshold 'deliver_p99' is not of the form"),
+        ({"rooms": "3", "room_size": "4"}, "--rooms and --room-size contradict each other"),
+        ({"rooms": "1"}, "--rooms 1 is less than the 2 processes"),
+        ({"token_file": "/nowhere"}, "--token-file /nowhere: No such file"),
+        ({"shape": "ramp"}, "--shape ramp needs the test's length: give -t"),
+        ({"shape": "ramp", "run_time": ""}, "--shape ramp needs the test's length: give -t"),
+    ],
+)
+def test_an_unusable_value_is_refused_with_the_option_s_name(form: dict[str, str], words: str) -> None:
+    with pytest.raises(OptionError) as refused:
+        check(MultiDict(form), Namespace(), None, processes=2)
+    assert str(refused.value).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [("http://127.0.0.1", "not a WebSocket address"), ("ws://no.such.host.invalid", "cannot connect")],
+)
+def test_an_unusable_address_is_refused(host: str, words: str) -> None:
+    with pytest.raises(ClientError, match=words):
+        check(MultiDict({"host": host}), Namespace(), None, processes=1)
+
+
+def test_a_name_that_only_remote_workers_may_know_is_taken() -> None:
+    check(MultiDict({"host": "ws://no.such.host.invalid"}), Namespace(), None, processes=None)
+
+
+def test_a_form_with_what_is_usable_is_taken() -> None:
+    form = {"threshold": "deliver_p99 < 250 ms", "shape": "ramp", "run_time": "30s", "insecure": "true", "rooms": ""}
+    check(MultiDict(form), Namespace(), None, processes=1)
+
+
+def test_in_mid_run_only_the_number_of_users_may_change() -> None:
+    given = Namespace(message_rate=2.0, threshold=["loss<1%"])
+    running = read(given)
+    check(MultiDict({"user_count": "9", "message_rate": "2", "threshold": "loss < 1 %"}), given, running, processes=1)
+    with pytest.raises(OptionError, match=r"^--message-rate, --threshold: cannot change while a test runs"):
+        check(MultiDict({"message_rate": "3", "threshold": "loss<2%"}), given, running, processes=1)
+    with pytest.raises(OptionError, match=r"^--rooms or --room-size, --insecure: cannot change"):
+        check(MultiDict({"rooms": "3", "insecure": "true"}), given, running, processes=1)
+
+
+@pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
+def test_a_refused_form_starts_nothing_and_is_logged_once(
+    web_locust: Callable[..., WebLocust], server: RunningServer, processes: list[str]
+) -> None:
+    web = web_locust("--host", server.url, "ChattingUser", *processes)
+    answer = send(web, message_rate="many")
+    assert (answer["success"], answer["message"][:23]) == (False, "--message-rate: 'many' ")
+    assert web.snapshot()["state"] == "ready"
+    assert send(web, message_rate="2", threshold="loss < 50 %")["success"]
+    web.until(lambda now: now["ready"] == 5)
+    assert not send(web, message_rate="3")["success"]
+    assert send(web, user_count=7, message_rate="2")["success"]
+    web.until(lambda now: now["ready"] == 7 and now["deliveries"]["received"] > 0)
+    web.locust.process.send_signal(signal.SIGTERM)
+    ended = web.locust.wait()
+    assert ended.log.count("'many'") == 1
+    assert "loss<50%             met" in ended.out
+
+
+def test_a_shape_without_a_length_is_refused_after_a_test_that_had_one(
+    web_locust: Callable[..., WebLocust], server: RunningServer
+) -> None:
+    web = web_locust("--host", server.url, "ChattingUser")
+    assert send(web, run_time="30s")["success"]
+    web.until(lambda now: now["ready"] == 5)
+    web.post("/stop")
+    web.until(lambda now: now["connections"] == 0)
+    answer = send(web, run_time="", shape="ramp")
+    assert not answer["success"]
+    assert "give -t" in answer["message"]
+    assert send(web, run_time="30s", shape="ramp", user_count=60)["success"]
+    web.until(lambda now: now["ready"] > 1)  # it grows
+
+
+def test_the_page_shows_why_a_form_was_refused(
+    web_locust: Callable[..., WebLocust], server: RunningServer, chromium: Browser
+) -> None:
+    web = web_locust("--host", server.url, "ChattingUser")
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(web._url)
+        page.get_by_text("Custom parameters").click()
+        page.locator("input[name=threshold]").fill("deliver_p99 250")
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_role("alert")).to_contain_text(
+            "--threshold: threshold 'deliver_p99'", timeout=PATIENCE * 1000
+        )
+        page.locator("input[name=threshold]").fill("deliver_p99 < 250 ms")
+        page.get_by_role("button", name="Start").click()
+        web.until(lambda now: now["users"] == 1)

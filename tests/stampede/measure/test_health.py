@@ -1,0 +1,301 @@
+"""The limits beyond which a run is invalid, and what they forgive."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from stampede.generator_faults import FaultKind
+from stampede.measure.health import (
+    CANARY,
+    LAG_LIMIT,
+    WINDOW_SECONDS,
+    Health,
+    Load,
+    canary_lags,
+    cause_of,
+    limits_reached,
+)
+from stampede.measure.machine import Usage
+from stampede.measure.measures import Measures
+
+
+class Watched:
+    """A health check and the process it watches, window by window."""
+
+    def __init__(self) -> None:
+        self.measures = Measures()
+        self.health = Health(0.0, 0.0)
+        self.at = self.cpu = 0.0
+
+    def window(self, *, cpu: float = 0.1, send_lag: int = 0, loop_lag: int = 0) -> list[str]:
+        for _ in range(200):
+            self.measures.send_lag.record(send_lag)
+            self.measures.loop_lag.record(loop_lag)
+        self.at += WINDOW_SECONDS
+        self.cpu += cpu * WINDOW_SECONDS
+        return self.health.look(self.at, self.cpu, self.measures)
+
+
+def test_a_generator_that_keeps_up_has_no_problems() -> None:
+    watched = Watched()
+    for _ in range(20):
+        assert watched.window(cpu=0.9, send_lag=LAG_LIMIT // 2, loop_lag=LAG_LIMIT // 2) == []
+
+
+def test_one_bad_window_is_forgiven() -> None:
+    watched = Watched()
+    for _ in range(5):
+        assert watched.window(cpu=1.0, send_lag=2 * LAG_LIMIT, loop_lag=2 * LAG_LIMIT) == []
+        assert watched.window() == []
+
+
+def test_two_in_a_row_are_told_once_for_each_signal() -> None:
+    for limit, words in (
+        ({"cpu": 0.97}, "CPU: 97% of a core"),
+        ({"send_lag": 2 * LAG_LIMIT}, "send lag: p99 199"),
+        ({"loop_lag": 2 * LAG_LIMIT}, "loop lag: p99 199"),
+    ):
+        watched = Watched()
+        watched.window(**limit)
+        (problem,) = watched.window(**limit)
+        assert problem.startswith(words)
+        assert watched.window(**limit) == []
+        assert watched.health.problems == [problem]
+
+
+def test_a_few_late_samples_are_no_percentile() -> None:
+    watched = Watched()
+    for _ in range(4):
+        watched.measures.send_lag.record(10 * LAG_LIMIT)
+        watched.at += WINDOW_SECONDS
+        assert watched.health.look(watched.at, watched.cpu, watched.measures) == []
+
+
+def test_a_stall_counts_for_all_the_looks_it_swallowed() -> None:
+    assert list(canary_lags(0)) == [0]
+    assert list(canary_lags(-5)) == [0]
+    assert list(canary_lags(3)) == [3]
+    assert list(canary_lags(3 * CANARY + 7)) == [3 * CANARY + 7, 2 * CANARY + 7, CANARY + 7, 7]
+
+
+@pytest.mark.parametrize(("samples", "problems"), [(99, 0), (100, 1)])
+def test_a_percentile_needs_a_hundred_samples(samples: int, problems: int) -> None:
+    measures = Measures()
+    for _ in range(samples):
+        measures.loop_lag.record(2 * LAG_LIMIT)
+    assert len(Health(0.0, 0.0).conclude(3.0, 0.1, measures)) == problems
+
+
+@pytest.mark.parametrize(("cpu", "over"), [(0.9499, False), (0.95, True)])
+def test_the_limit_of_cpu_is_over_it(cpu: float, over: bool) -> None:
+    assert bool(Health(0.0, 0.0).conclude(10.0, cpu * 10.0, Measures())) == over
+
+
+def test_a_run_without_length_has_used_no_cpu() -> None:
+    assert Health(1.0, 0.0).conclude(1.0, 5.0, Measures()) == []
+    assert Health(1.0, 0.0).conclude(1.5, 0.6, Measures()) == ["CPU: 120% of a core over the whole run"]
+
+
+def test_a_stall_of_one_look_counts_for_it_and_for_the_next() -> None:
+    assert list(canary_lags(CANARY)) == [CANARY, 0]
+    assert list(canary_lags(CANARY - 1)) == [CANARY - 1]
+
+
+def test_lag_is_told_in_milliseconds_with_its_window() -> None:
+    watched = Watched()
+    watched.window(send_lag=3 * LAG_LIMIT)
+    (problem,) = watched.window(send_lag=3 * LAG_LIMIT)
+    found = re.fullmatch(r"send lag: p99 (\d+) ms in the window 0:05-0:10", problem)
+    assert found is not None
+    assert 290 <= int(found[1]) <= 310
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        (Load(0.5, 2, 1.0, 0.2), "The hypervisor withheld 10% of the CPU"),
+        (Load(0.5, 2, 1.0, 0.19), "was not short of CPU"),
+        (Load(0.37, 2, 0.2), "No CPU is left on this machine (all 2 cores are busy, 37% of one with this process)"),
+        (
+            Load(0.37, 2, 0.2, 0.5, 0.01, 0.5),
+            "The CPU quota of its control group (0.50 cores) made the process wait for 1%",
+        ),
+        (Load(0.37, 2, 0.2, 0.0, 0.009, 0.5), "No CPU is left on this machine"),
+        (Load(0.37, 2, 0.2, 0.0, 0.5, None), "No CPU is left on this machine"),
+        (Load(0.37, 2, 0.21), "was not short of CPU"),
+        (Load(0.5, 1, 0.0), "(its only core is busy, 50% of one with this process)"),
+        (Load(0.9, 2, 1.0), "The process fills its core, and others are free: use more --processes."),
+        (Load(0.89, 2, 1.0), "The process used 89% of a core and was not short of CPU"),
+        (Load(0.97), "The process fills its core"),
+    ],
+)
+def test_the_cause_is_the_one_that_helps(load: Load, words: str) -> None:
+    assert words in cause_of(load)
+
+
+@pytest.mark.parametrize(
+    ("load", "text"),
+    [
+        (
+            Load(0.5, 2, 1.0, 0.5, 0.25, 1.5),
+            "The CPU quota of its control group (1.50 cores) made the process wait for 25% of the time: raise it.",
+        ),
+        (Load(0.5, 2, 1.0, 0.5), "The hypervisor withheld 25% of the CPU: use a machine of your own."),
+        (
+            Load(0.37, 2, 0.2),
+            (
+                "No CPU is left on this machine (all 2 cores are busy, 37% of one with this process): move the server "
+                "or the load generator to another machine; more --processes do not help."
+            ),
+        ),
+        (Load(0.9, 2, 1.0), "The process fills its core, and others are free: use more --processes."),
+        (
+            Load(0.5, 2, 1.0),
+            (
+                "The process used 50% of a core and was not short of CPU: something kept it waiting, such as user code "
+                "that blocks, swapping, or a machine that was suspended."
+            ),
+        ),
+    ],
+)
+def test_a_cause_is_told_in_full_with_what_helps(load: Load, text: str) -> None:
+    assert cause_of(load) == text
+
+
+def late(ns: int) -> Measures:
+    measures = Measures()
+    for _ in range(100):
+        measures.loop_lag.record(ns)
+    return measures
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "cause"),
+    [
+        (
+            Usage(cores=2, idle=100.0),
+            Usage(cores=2, idle=101.9),
+            "No CPU is left on this machine (all 2 cores are busy, 30% of one with this process)",
+        ),
+        (Usage(cores=2), Usage(cores=2, idle=101.9), "The process used 30% of a core and was not short of CPU"),
+        (Usage(cores=2, idle=100.0), Usage(cores=2), "The process used 30% of a core and was not short of CPU"),
+        (
+            Usage(cores=2, idle=100.0, stolen=50.0),
+            Usage(cores=2, idle=101.9, stolen=55.0),
+            "The hypervisor withheld 25% of the CPU",
+        ),
+    ],
+)
+def test_the_cause_is_found_from_what_the_machine_did_meanwhile(before: Usage, after: Usage, cause: str) -> None:
+    health = Health(0.0, 2.0, before)
+    (problem,) = health.conclude(10.0, 5.0, late(10**12), after)
+    (found,) = health.causes
+    assert found.startswith(cause)
+    shown = (late(10**12).loop_lag.quantile(0.99) or 0) / 1e6
+    assert problem == f"loop lag: p99 {shown:.0f} ms over the whole run"
+
+
+def test_the_cpu_of_a_run_of_half_a_second_is_a_part_of_that_time() -> None:
+    health = Health(1.0, 0.0)
+    health.conclude(1.5, 0.6, Measures())
+    assert health.causes == ["The process fills its core, and others are free: use more --processes."]
+
+
+def test_windows_are_told_from_the_beginning_of_the_run() -> None:
+    health = Health(100.0, 0.0)
+    assert (health.problems, health.causes, health.reached) == ([], [], [])
+    assert health.look(105.0, 5.0, Measures()) == []
+    assert health.look(110.0, 10.0, Measures()) == ["CPU: 100% of a core in the window 0:05-0:10"]
+
+
+def test_processes_that_the_kernel_ended_for_want_of_memory_are_named() -> None:
+    for before, after, detail in ((2, 3, "the kernel ended 1 process"), (1, 3, "the kernel ended 2 processes")):
+        found = limits_reached(Usage(killed=before), Usage(killed=after), 1.0)
+        assert list(found) == [(FaultKind.MEMORY_LIMIT, detail)]
+    assert list(limits_reached(Usage(killed=2), Usage(killed=2), 1.0)) == []
+
+
+QUOTA = Usage(throttled=1.0, quota=0.5, memory=95 << 20, memory_limit=100 << 20, tracked=95, tracked_limit=100)
+
+
+def test_limits_of_the_machine_are_named_with_their_values() -> None:
+    assert list(limits_reached(Usage(throttled=0.4), QUOTA, 10.0)) == [
+        (FaultKind.CPU_QUOTA, "0.50 cores"),
+        (FaultKind.MEMORY_LIMIT, "100 MiB"),
+        (FaultKind.CONNTRACK, "net.netfilter.nf_conntrack_max is 100"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Usage(throttled=0.5), Usage(throttled=1.0, quota=0.5)),
+        (Usage(), Usage(throttled=5.0)),
+        (Usage(), Usage(memory=94 << 20, memory_limit=100 << 20)),
+        (Usage(), Usage(memory=95 << 20)),
+        (Usage(), Usage(tracked=94, tracked_limit=100)),
+        (Usage(), Usage(tracked=95)),
+    ],
+)
+def test_a_limit_that_does_not_bind_is_not_named(before: Usage, after: Usage) -> None:
+    assert list(limits_reached(before, after, 10.0)) == []
+
+
+def test_what_a_window_has_shown_is_not_told_again_of_the_whole_run() -> None:
+    watched = Watched()
+    watched.window(send_lag=2 * LAG_LIMIT)
+    (told,) = watched.window(send_lag=2 * LAG_LIMIT)
+    (new,) = watched.health.conclude(watched.at, 2 * WINDOW_SECONDS, watched.measures)
+    assert watched.health.problems == [told, new]
+    assert new == "CPU: 100% of a core over the whole run"
+
+
+def test_a_few_stalls_of_a_long_run_are_not_its_p99() -> None:
+    watched = Watched()
+    for _ in range(50):
+        watched.window()
+    watched.window(send_lag=5 * LAG_LIMIT, loop_lag=5 * LAG_LIMIT)
+    assert watched.health.conclude(watched.at, 1.0, watched.measures) != []
+    for _ in range(60):
+        watched.window()
+    calm = Health(0.0, 0.0)
+    assert calm.conclude(watched.at, 1.0, watched.measures) == []
+
+
+def test_a_cause_is_told_once_for_all_signals_of_it() -> None:
+    watched = Watched()
+    for _ in range(3):
+        watched.window(send_lag=2 * LAG_LIMIT, loop_lag=2 * LAG_LIMIT)
+    assert len(watched.health.problems) == 2
+    assert len(watched.health.causes) == 1
+
+
+def test_the_machine_s_figures_are_those_of_the_same_seconds() -> None:
+    measures = Measures()
+    health = Health(0.0, 0.0, Usage(cores=2, idle=100.0, throttled=3.0, quota=0.5))
+    for _ in range(200):
+        measures.loop_lag.record(2 * LAG_LIMIT)
+    usage = Usage(cores=2, idle=105.0, throttled=3.5, quota=0.5)
+    assert health.look(10.0, 5.0, measures, usage) == []
+    assert health.reached == []  # half a second of ten is the limit
+    for _ in range(200):
+        measures.loop_lag.record(2 * LAG_LIMIT)
+    assert health.look(20.0, 10.0, measures, Usage(cores=2, idle=110.0, throttled=4.5, quota=0.5)) != []
+    assert health.causes == [
+        "The CPU quota of its control group (0.50 cores) made the process wait for 10% of the time: raise it."
+    ]
+    assert health.reached == [(FaultKind.CPU_QUOTA, "0.50 cores")]
+
+
+def test_the_whole_run_is_judged_from_its_beginning_with_the_machine_s_figures() -> None:
+    measures = Measures()
+    health = Health(5.0, 1.0, Usage(cores=2, idle=1.0, throttled=1.0, quota=0.5))
+    assert health.conclude(15.0, 10.6, measures, Usage(cores=2, idle=11.0, throttled=1.6, quota=0.5)) == [
+        "CPU: 96% of a core over the whole run"
+    ]
+    assert health.reached == [(FaultKind.CPU_QUOTA, "0.50 cores")]
+    assert health.causes == [
+        "The CPU quota of its control group (0.50 cores) made the process wait for 6% of the time: raise it."
+    ]

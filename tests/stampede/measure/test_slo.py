@@ -1,0 +1,158 @@
+"""The grammar of service levels, and what each figure is computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.slo import LevelError, ServiceLevel, parse_level, show_ms, split_levels
+
+
+def histogram(*values_ms: float) -> LogLinear:
+    filled = LogLinear()
+    for value in values_ms:
+        filled.record(int(value * 1e6))
+    return filled
+
+
+@dataclass
+class Window:
+    """A window in which every figure differs from every other."""
+
+    latency_intended: LogLinear = field(default_factory=lambda: histogram(400))
+    latency_sent: LogLinear = field(default_factory=lambda: histogram(200, 200))
+    resync: LogLinear = field(default_factory=lambda: histogram(3000, 3000, 3000))
+    expected: int = 1000
+    lost: int = 10
+    duplicated: int = 20
+    reordered: int = 30
+    operations: int = 500
+    failures: int = 25
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "samples"),
+    [
+        ("loss<1%", 0.01, 1000),
+        ("duplicates<1%", 0.02, 1000),
+        ("reordered<1%", 0.03, 1000),
+        ("errors<1%", 0.05, 500),
+        ("deliver_p99<250ms", pytest.approx(400, rel=0.02), 2),
+        ("resync_p95<5s", pytest.approx(3000, rel=0.02), 3),
+    ],
+)
+def test_each_figure_is_of_its_own_counts(text: str, value: object, samples: int) -> None:
+    level = parse_level(text)
+    assert level.value(Window()) == value
+    assert level.samples(Window()) == samples
+
+
+def test_a_duration_is_told_in_milliseconds_exactly() -> None:
+    exact = histogram(400).quantile(0.99)
+    assert exact is not None
+    assert parse_level("deliver_p99<250ms").value(Window()) == exact / 1e6
+
+
+@pytest.mark.parametrize(
+    ("text", "empty"),
+    [
+        ("loss<1%", {"expected": 0}),
+        ("errors<1%", {"operations": 0}),
+        ("deliver_p99<250ms", {"latency_sent": histogram()}),
+        ("deliver_p99<250ms", {"latency_intended": histogram()}),
+        ("resync_p95<5s", {"resync": histogram()}),
+    ],
+)
+def test_without_samples_a_figure_has_no_value(text: str, empty: dict[str, object]) -> None:
+    window = Window()
+    for name, value in empty.items():
+        setattr(window, name, value)
+    assert parse_level(text).value(window) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "rank"), [("deliver_p50<1s", 0.5), ("deliver_p99.9<1s", 0.999), ("resync_p0.5<1s", 0.005)]
+)
+def test_a_percentile_is_a_rank_of_its_duration(text: str, rank: float) -> None:
+    level = parse_level(text)
+    assert level.rank == pytest.approx(rank)
+    assert (level.base, level.is_delivery_latency) == (text.partition("_")[0], text.startswith("deliver"))
+
+
+@pytest.mark.parametrize(
+    ("text", "fewest"),
+    [
+        ("deliver_p99<1s", 100),
+        ("deliver_p50<1s", 2),
+        ("loss<0.1%", 1000),
+        ("loss<0%", 1),
+        ("loss<=100%", 1),
+        ("deliver_p99.9999<1s", 10_000),
+    ],
+)
+def test_a_window_needs_enough_samples_that_one_of_them_decides_nothing(text: str, fewest: int) -> None:
+    assert parse_level(text).fewest == fewest
+
+
+def test_a_threshold_itself_is_met_only_where_it_is_included() -> None:
+    assert not parse_level("loss<1%").is_met(0.01)
+    assert parse_level("loss<=1%").is_met(0.01)
+    assert not parse_level("loss<=1%").is_met(0.0101)
+
+
+@pytest.mark.parametrize(
+    ("value_ms", "shown"),
+    [(1.234, "1.23 ms"), (999.4, "999 ms"), (999.5, "1.00 s"), (1000.0, "1.00 s"), (12_345.0, "12.35 s")],
+)
+def test_durations_are_shown_with_a_unit_that_fits(value_ms: float, shown: str) -> None:
+    assert show_ms(value_ms) == shown
+
+
+def test_a_value_is_shown_in_the_unit_of_its_figure() -> None:
+    assert parse_level("deliver_p99<250ms").show(0.5) == "0.5 ms"
+    assert parse_level("loss<1%").show(0.00123) == "0.123 %"
+
+
+def test_a_level_is_read_into_its_parts() -> None:
+    assert parse_level(" deliver_p95 <= 1.5 s ") == ServiceLevel("deliver_p95<=1.5s", "deliver", 0.95, 1500.0, True)
+    assert parse_level("errors<2.5%") == ServiceLevel("errors<2.5%", "errors", None, 0.025, False)
+    assert parse_level("deliver_p99<800us").threshold == pytest.approx(0.8)
+
+
+KNOWN = "deliver_p50, deliver_p90, deliver_p99, deliver_p99.9, resync_p95, loss, duplicates, reordered, errors"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense", "threshold 'nonsense' is not of the form deliver_p99<250ms, loss<0.1% or errors<1%"),
+        ("loss<5ms", "threshold 'loss<5ms': loss is a share, give it in %, e.g. loss<0.1%"),
+        (
+            "resync_p9<5%",
+            "threshold 'resync_p9<5%': resync_p9 is a duration, give it in us, ms or s, e.g. resync_p9<250ms",
+        ),
+        ("los<5%", f"unknown figure 'los' in a threshold; did you mean loss? (known: {KNOWN})"),
+        ("q<5%", f"unknown figure 'q' in a threshold (known: {KNOWN})"),
+        ("deliver_p0<1s", f"unknown figure 'deliver_p0' in a threshold; did you mean deliver_p90? (known: {KNOWN})"),
+        ("send_p99<1s", f"unknown figure 'send_p99' in a threshold; did you mean resync_p95? (known: {KNOWN})"),
+    ],
+)
+def test_what_is_no_level_is_refused_with_what_would_be(text: str, message: str) -> None:
+    with pytest.raises(LevelError) as caught:
+        parse_level(text, "threshold")
+    assert str(caught.value) == message
+
+
+def test_a_level_is_called_a_service_level_unless_told_otherwise() -> None:
+    with pytest.raises(LevelError, match=r"^service level 'nonsense' is not of the form "):
+        parse_level("nonsense")
+
+
+def test_levels_in_one_text_are_split_at_blanks_and_commas() -> None:
+    assert split_levels("loss < 1 %, errors<1%  deliver_p99 <= 250 ms") == [
+        "loss<1%",
+        "errors<1%",
+        "deliver_p99<=250ms",
+    ]

@@ -1,0 +1,106 @@
+"""A storm's own counts: who came back, when, and what they missed; alone, and added up over processes."""
+
+from __future__ import annotations
+
+import pytest
+
+from stampede.ledger.room import Room, Stay
+from stampede.measure.measures import Measures
+from stampede.measure.storm import BIN_NS, SETTLE_NS, Storm
+from stampede.measure.storm_results import results, table
+
+SECOND = 1_000_000_000
+
+
+def settled(room: Room) -> Stay:
+    stay = room.enter()
+    stay.settle()
+    return stay
+
+
+def storm(dropped: int, *, number: int = 1) -> Storm:
+    made = Storm(number, 10 * SECOND, 4.0, 2 * dropped, Measures())
+    for index in range(dropped):
+        made.drop(10 * SECOND + index)
+    return made
+
+
+def come_back(one: Storm, room: Room, *after: float) -> None:
+    for seconds in after:
+        now = 10 * SECOND + round(seconds * SECOND)
+        one.reconnect(now)
+        one.resync(now, now - 10 * SECOND, settled(room), 0)
+
+
+def test_shares_are_of_the_dropped_not_of_those_who_came_back_so_far() -> None:
+    room, one = Room(1, Measures().tally), storm(4)
+    come_back(one, room, 1.0, 2.0)
+    (result,) = results([one.part(13 * SECOND)])
+    assert result.until(0.5) == pytest.approx(2.0 * SECOND, rel=0.02)
+    assert (result.until(0.95), result.until(1.0), result.is_over) == (None, None, False)
+    come_back(one, room, 3.0, 4.0)
+    (result,) = results([one.part(15 * SECOND)])
+    assert result.until(0.5) == pytest.approx(2.0 * SECOND, rel=0.02)
+    assert (result.until(1.0), result.is_over) == (4 * SECOND, True)
+
+
+def test_who_is_stopped_before_it_hears_anything_is_awaited_no_longer() -> None:
+    one = storm(2)
+    come_back(one, Room(1, Measures().tally), 1.0)
+    one.lose(12 * SECOND)
+    (result,) = results([one.part(13 * SECOND)])
+    assert (result.gone, result.until(1.0), result.is_over) == (1, SECOND, True)
+    assert table([result])[0]["resync100"] == "1.00 s, 1 gone"
+
+
+def test_parts_of_all_processes_add_up_and_the_busiest_second_is_a_common_one() -> None:
+    room = Room(1, Measures().tally)
+    one, two = storm(3), storm(2)
+    come_back(one, room, 0.2, 0.3, 5.0)
+    come_back(two, room, 0.9, 7.0)
+    (result,) = results([one.part(20 * SECOND), two.part(20 * SECOND)])
+    assert (result.users, result.dropped, result.resynced, result.peak_rate) == (10, 5, 5, 3)
+    assert result.until(1.0) == 7 * SECOND
+    assert result.drop_ns == 2
+
+
+def test_the_busiest_second_slides() -> None:
+    one = storm(4)
+    for tenth in (8, 9, 11, 25):
+        one.reconnect(10 * SECOND + tenth * BIN_NS)
+    assert results([one.part(20 * SECOND)])[0].peak_rate == 3
+
+
+def test_deliveries_to_the_unaffected_are_timed_twice_but_counted_once() -> None:
+    measures = Measures()
+    one = Storm(1, 0, 0.0, 2, measures)
+    one.feel(5_000_000, 4_000_000)
+    (result,) = results([one.part(1)])
+    assert (measures.by_intended.count, measures.by_sent.count, result.unaffected.count) == (1, 1, 1)
+
+
+def test_what_room_mates_said_meanwhile_is_missed_but_for_what_came_after_all() -> None:
+    tally = Measures().tally
+    room = Room(1, tally)
+    speaker, victim = settled(room), settled(room)
+    for _ in range(3):
+        room.send(speaker)
+    victim.receive(speaker.slot, 0)
+    churned = tally.churned
+    victim.leave(said_goodbye=False)
+    before = sum(room.next_seq) - (tally.churned - churned)
+    for _ in range(4):
+        room.send(speaker)
+    back = settled(room)
+    room.send(speaker)
+    back.receive(speaker.slot, 7)
+    one = storm(1)
+    one.resync(11 * SECOND, SECOND, back, before)
+    assert one.part(11 * SECOND).missed == 2 + 4
+    back.receive(speaker.slot, 6)  # sent before the join was confirmed, handled after it
+    assert one.part(11 * SECOND + 2 * SETTLE_NS).missed == 2 + 3
+
+
+def test_storms_stand_in_their_order() -> None:
+    assert [result.id for result in results([storm(1, number=2).part(0), storm(1, number=1).part(0)])] == [1, 2]
+    assert results([]) == []

@@ -1,0 +1,194 @@
+"""Thresholds are judged window by window, and decide the exit code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stampede.generator_faults import Fault, FaultKind
+from stampede.measure import measures
+from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.slo import LevelError, parse_level
+from stampede.measure.snapshot import Totals
+from stampede.measure.summary import FAILED, INVALID, MET, Outcome, summary
+from stampede.measure.thresholds import Figures, Threshold, describe, figures_of
+from tests.stampede.measure.test_snapshot import report
+
+
+def latencies(*counted: tuple[int, int]) -> LogLinear:
+    """Return a histogram of so many deliveries of so many milliseconds."""
+    histogram = LogLinear()
+    for n, ms in counted:
+        for _ in range(n):
+            histogram.record(ms * 1_000_000)
+    return histogram
+
+
+def heard(*counted: tuple[int, int]) -> Figures:
+    return Figures(latency_intended=latencies(*counted), latency_sent=latencies(*counted))
+
+
+def test_a_bad_window_fails_although_the_whole_run_would_pass() -> None:
+    threshold = Threshold(parse_level("deliver_p99<250ms"), 10)
+    threshold.look(10, heard((1000, 5)))
+    threshold.look(20, heard((1000, 5), (50, 900), (50, 5)))
+    threshold.look(30, heard((9000, 5), (50, 900), (50, 5)))
+    threshold.conclude(40, heard((19000, 5), (50, 900), (50, 5)))
+    assert (threshold.judged, threshold.missed) == (3, 1)
+    assert describe(threshold).startswith("deliver_p99<250ms    FAILED in 1 of 3 windows: at worst ")
+    assert describe(threshold).endswith("(0:10-0:20)")
+
+
+def test_the_window_is_that_of_the_option_and_no_shorter() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold.look(9.9, Figures(expected=1000, lost=500))
+    assert threshold.judged == 0
+    threshold.look(10, Figures(expected=1000, lost=500))
+    assert (threshold.judged, threshold.missed) == (1, 1)
+
+
+def test_a_window_grows_until_it_holds_enough_to_tell() -> None:
+    threshold = Threshold(parse_level("deliver_p99<250ms"), 10)
+    threshold.look(10, heard((49, 5), (1, 900)))
+    assert threshold.judged == 0
+    threshold.look(20, heard((149, 5), (1, 900)))
+    assert (threshold.judged, threshold.missed) == (1, 0)
+
+
+def test_what_is_left_at_the_end_is_judged_with_the_last_window() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold.look(10, Figures(expected=1000))
+    threshold.conclude(11, Figures(expected=1000, lost=20))
+    assert (threshold.judged, threshold.missed) == (1, 1)
+    saved = Threshold(parse_level("loss<1%"), 10)
+    saved.look(10, Figures(expected=1000, lost=20))
+    saved.conclude(11, Figures(expected=9000, lost=20))
+    assert (saved.judged, saved.missed) == (1, 1)
+
+
+def test_a_last_window_that_fails_before_and_after_the_rest_came_is_one_failed_window() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold.look(10, Figures(expected=1000))
+    threshold.look(20, Figures(expected=2000, lost=20))
+    assert (threshold.judged, threshold.missed) == (2, 1)
+    threshold.conclude(21, Figures(expected=2100, lost=40))
+    assert (threshold.judged, threshold.missed) == (2, 1)
+    assert threshold.worst is not None
+    assert (threshold.worst.start, threshold.worst.end) == (10, 21)
+
+
+def test_windows_begin_where_the_figures_count_from() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10, 25.0)
+    threshold.look(34.9, Figures(expected=1000, lost=500))
+    assert threshold.judged == 0
+    threshold.conclude(35, Figures(expected=1000, lost=500))
+    assert describe(threshold).endswith("(0:25-0:35)")
+
+
+def test_a_short_run_is_one_window() -> None:
+    threshold = Threshold(parse_level("errors<=50%"), 10)
+    threshold.conclude(2, Figures(operations=2, failures=1))
+    assert threshold.is_met
+
+
+def test_the_stricter_of_both_clocks_counts() -> None:
+    figures = replace(heard((100, 5)), latency_intended=latencies((100, 500)))
+    threshold = Threshold(parse_level("deliver_p50<250ms"), 10)
+    threshold.conclude(2, figures)
+    assert threshold.missed == 1
+
+
+@pytest.mark.parametrize(
+    ("texts", "exceptions", "code", "words"),
+    [
+        (("loss<1%",), 0, MET, "kept up, the threshold was met"),
+        (("loss<1%", "errors<51%"), 0, MET, "kept up, all 2 thresholds met"),
+        (("errors<1%",), 0, FAILED, "FAILED: the threshold was not met (exit code 99)"),
+        (("loss<1%", "errors<1%"), 0, FAILED, "1 of 2 thresholds not met (exit code 99)"),
+        (("resync_p95<5s",), 0, INVALID, "unmeasured: the threshold had nothing to measure (exit code 98)"),
+        (("loss<1%", "resync_p95<5s"), 0, INVALID, "1 of 2 thresholds had nothing to measure (exit code 98)"),
+        (("errors<1%", "resync_p95<5s"), 0, FAILED, "1 of 2 thresholds not met, 1 unmeasured (exit code 99)"),
+        (("loss<1%",), 3, INVALID, "INVALID     user code: exception in user code, 3 times (boom)"),
+        ((), 0, None, "verdict     valid"),
+    ],
+)
+def test_the_exit_code_and_the_verdict(texts: tuple[str, ...], exceptions: int, code: int | None, words: str) -> None:
+    thresholds = [Threshold(parse_level(text)) for text in texts]
+    for threshold in thresholds:
+        threshold.conclude(5, Figures(expected=100, operations=100, failures=50))
+    faults = [Fault(FaultKind.USER_CODE, "boom", exceptions)] if exceptions else []
+    outcome = Outcome(Totals([]), (), thresholds, faults=faults)
+    assert outcome.exit_code == code
+    assert words in "\n".join(summary(outcome))
+
+
+def test_an_unmeasured_threshold_is_called_unmeasured_and_never_met() -> None:
+    threshold = Threshold(parse_level("resync_p95<5s"))
+    threshold.conclude(5, Figures())
+    assert not threshold.is_met
+    assert describe(threshold) == "resync_p95<5s        unmeasured: there was nothing to measure"
+
+
+def test_a_generator_that_was_the_limit_outweighs_a_failed_threshold() -> None:
+    threshold = Threshold(parse_level("errors<1%"))
+    threshold.conclude(5, Figures(operations=100, failures=50))
+    outcome = Outcome(Totals([report(0, problems=["CPU: 99% of a core"])]), (), [threshold])
+    assert outcome.exit_code == INVALID
+    assert "verdict     invalid: " in "\n".join(summary(outcome))
+
+
+@pytest.mark.parametrize("text", ["deliver_p99", "deliver_p99<250", "los<1%", "loss<1ms", "deliver_p99>1ms", ""])
+def test_what_is_no_threshold_is_told_in_one_line(text: str) -> None:
+    with pytest.raises(LevelError, match=r"^[^\n]*threshold[^\n]*$"):
+        parse_level(text, "threshold")
+
+
+def test_a_window_is_the_difference_of_each_figure() -> None:
+    earlier = Figures(latencies((1, 5)), latencies((1, 5)), latencies((1, 5)), 10, 1, 2, 3, 40, 5)
+    later = Figures(latencies((3, 5)), latencies((4, 5)), latencies((6, 5)), 21, 13, 16, 20, 61, 28)
+    window = later.since(earlier)
+    assert (window.latency_intended.count, window.latency_sent.count, window.resync.count) == (2, 3, 5)
+    assert (window.expected, window.lost, window.duplicated, window.reordered) == (11, 12, 14, 17)
+    assert (window.operations, window.failures) == (21, 23)
+
+
+def test_deliveries_that_are_no_longer_expected_leave_no_negative_window() -> None:
+    assert Figures(expected=10).since(Figures(expected=15)).expected == 0
+
+
+def test_the_figures_of_a_run_are_those_of_its_reports() -> None:
+    totals = Totals([report(0), report(1)])
+    figures = figures_of(totals)
+    deliveries = totals.deliveries
+    assert (figures.expected, figures.lost) == (deliveries.expected, deliveries.lost) == (21, 5)
+    deliveries.duplicated, deliveries.reordered = 6, 7
+    again = figures_of(totals)
+    assert (again.duplicated, again.reordered) == (6, 7)
+    assert figures.latency_intended is totals.by_intended
+    assert figures.latency_sent is totals.by_sent
+    assert figures.resync is totals.times[measures.RESYNC]
+    # Of each report: a message sent, a connection, a join; 3 connections refused and a message skipped. Deliveries
+    # are no operations.
+    assert (figures.operations, figures.failures) == (2 * 3 + 2 * 4, 2 * 4)
+
+
+def test_a_first_window_that_fails_again_with_the_rest_is_one_failed_window() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold.look(10, Figures(expected=1000, lost=20))
+    threshold.conclude(11, Figures(expected=1100, lost=40))
+    assert (threshold.judged, threshold.missed) == (1, 1)
+
+
+def test_a_first_window_that_fails_only_with_the_rest_is_a_failed_window() -> None:
+    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold.conclude(3, Figures(expected=1000, lost=20))
+    assert (threshold.judged, threshold.missed) == (1, 1)
+
+
+def test_of_equal_windows_the_first_is_the_worst() -> None:
+    threshold = Threshold(parse_level("loss<5%"), 10)
+    threshold.look(10, Figures(expected=1000, lost=20))
+    threshold.look(20, Figures(expected=2000, lost=40))
+    assert threshold.worst is not None
+    assert (threshold.worst.start, threshold.worst.end, threshold.worst.value) == (0, 10, 0.02)

@@ -1,0 +1,140 @@
+"""Which errors are the generator machine's own, and that each kind is counted in bounded memory and told once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import socket
+import ssl
+
+import msgspec
+import pytest
+
+from stampede.generator_faults import Fault, FaultKind, Faults, kind_of, merged
+from stampede.measure.snapshot import Totals
+from stampede.measure.summary import INVALID, Outcome, summary
+from stampede.websocket.sockets import RESERVED_FILES, open_socket
+from stampede.websocket.target import UnreachableError
+from tests.stampede.measure.test_snapshot import report
+
+
+def error(code: int) -> OSError:
+    return OSError(code, os.strerror(code))
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (errno.EADDRNOTAVAIL, FaultKind.PORTS),
+        (errno.EADDRINUSE, FaultKind.PORTS),
+        (errno.EMFILE, FaultKind.FILES),
+        (errno.ENFILE, FaultKind.FILES),
+        (errno.ENOMEM, FaultKind.MEMORY),
+        (errno.ENOBUFS, FaultKind.MEMORY),
+        (errno.ENOSPC, FaultKind.MEMORY),
+        (errno.EPERM, FaultKind.FIREWALL),
+        (errno.EACCES, FaultKind.FIREWALL),
+        (errno.ENETDOWN, FaultKind.NETWORK),
+        (errno.ECONNREFUSED, None),
+        (errno.ECONNRESET, None),
+        (errno.ETIMEDOUT, None),
+        (errno.EHOSTUNREACH, None),
+        (errno.ENETUNREACH, None),
+    ],
+)
+def test_an_error_of_connecting_is_this_machine_s_or_the_server_s(code: int, kind: FaultKind | None) -> None:
+    assert kind_of(error(code)) is kind
+    failure = UnreachableError.from_os(error(code))
+    assert failure.fault is kind
+    assert str(failure) == os.strerror(code).lower()
+    assert failure.label == (os.strerror(code).lower() if kind is None else f"load generator: {kind}")
+
+
+def test_a_name_that_does_not_resolve_and_a_certificate_that_is_not_trusted_are_this_side_s() -> None:
+    assert kind_of(socket.gaierror(socket.EAI_NONAME, "Name or service not known")) is FaultKind.NAMES
+    assert kind_of(ssl.SSLCertVerificationError(1, "self-signed")) is FaultKind.CERTIFICATE
+    assert kind_of(ssl.SSLError(1, "handshake failure")) is None
+
+
+def test_each_kind_and_detail_is_counted_and_only_the_first_is_news() -> None:
+    faults = Faults()
+    assert [faults.add(FaultKind.PORTS, "60") for _ in range(3)] == [True, False, False]
+    assert faults.add(FaultKind.FILES)
+    assert list(faults) == [Fault(FaultKind.PORTS, "60", 3), Fault(FaultKind.FILES, "", 1)]
+
+
+def test_errors_that_all_differ_take_bounded_memory_and_are_all_counted() -> None:
+    faults = Faults()
+    news = sum(faults.add(FaultKind.INTERNAL, f"KeyError: {number}") for number in range(1000))
+    kept = list(faults)
+    assert news == len(kept) <= 9
+    assert sum(fault.count for fault in kept) == 1000
+
+
+def test_every_kind_has_words() -> None:
+    for kind in FaultKind:
+        for detail in ("", "some {detail}"):
+            text = Fault(kind, detail, 7).text
+            assert text.startswith(f"{kind}: ")
+            assert ("some {detail}" in text) == bool(detail)
+
+
+def test_the_same_fault_of_several_processes_is_told_once_with_its_sum() -> None:
+    one, other, third = report(0), report(1), report(2)
+    one.faults = [Fault(FaultKind.PORTS, "60", 3)]
+    other.faults = [Fault(FaultKind.PORTS, "60", 4), Fault(FaultKind.INTERNAL, "KeyError: 1", 2)]
+    third.faults = [Fault(FaultKind.INTERNAL, "KeyError: 1", 1)]
+    sent = [msgspec.convert(msgspec.to_builtins(one), type(one)), other]
+    outcome = Outcome(Totals(sent, dead=[third]))
+    text = "\n".join(summary(outcome))
+    assert outcome.exit_code == INVALID
+    assert text.count("local ports") == text.count("INVALID     local ports: no local port was left for 7") == 1
+    assert text.count("INVALID     internal error: internal error of the load generator, 3 times (KeyError: 1)") == 1
+    assert text.count("Widen net.ipv4.ip_local_port_range") == 1
+
+
+def test_the_causes_of_several_processes_are_told_once_and_more_processes_only_where_they_help() -> None:
+    busy = [report(index, problems=["send lag: p99 300 ms over the whole run"]) for index in (0, 1)]
+    for one in busy:
+        one.causes = ["No CPU is left on this machine."]
+    text = "\n".join(summary(Outcome(Totals(busy))))
+    assert text.count("No CPU is left on this machine.") == 1
+    assert "--processes" not in text
+
+
+@pytest.mark.parametrize(("held", "told"), [(9, True), (8, False)])
+def test_a_server_that_does_not_read_is_named_beside_a_generator_that_lags(held: int, told: bool) -> None:
+    lagging = report(0, problems=["send lag: p99 300 ms over the whole run"])
+    lagging.causes = ["Something."]
+    lagging.sends.intended, lagging.sends.held = 80, held
+    text = "\n".join(summary(Outcome(Totals([lagging]))))
+    assert (f"The server did not read in time: {held} of 80 messages had to wait for it." in text) == told
+
+
+def test_merging_keeps_what_differs() -> None:
+    assert merged([Fault(FaultKind.PORTS, "a", 1), Fault(FaultKind.PORTS, "b", 1), Fault(FaultKind.PORTS, "a", 2)]) == [
+        Fault(FaultKind.PORTS, "a", 3),
+        Fault(FaultKind.PORTS, "b", 1),
+    ]
+
+
+def test_connections_leave_descriptors_for_what_tells_of_them() -> None:
+    """The system hands out the lowest free descriptor, so the limit is met as if all below it were open."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open_socket(socket.AF_INET) as made:
+        number = made.fileno()
+        assert not made.getblocking()
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number + RESERVED_FILES, before[1]))
+        with pytest.raises(UnreachableError) as refused:
+            open_socket(socket.AF_INET)
+        assert refused.value.fault is FaultKind.FILES
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number + RESERVED_FILES + 1, before[1]))
+        open_socket(socket.AF_INET).close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, before[1]))
+        with pytest.raises(UnreachableError) as none_left:
+            open_socket(socket.AF_INET)
+        assert none_left.value.fault is FaultKind.FILES
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

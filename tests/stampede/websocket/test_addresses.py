@@ -1,0 +1,247 @@
+"""A name with several addresses: which one a connection tries first, which one next, and what is told of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stampede.websocket.addresses import Address, Addresses
+from stampede.websocket.connect import connect
+from stampede.websocket.connection import Connection
+from stampede.websocket.target import RefusedError, UnreachableError, resolve
+from tests.ports import free_port
+from tests.stampede.engine_kit import PATIENCE, Mailbox
+from tests.stampede.names import resolve_everywhere, resolve_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from stampede.websocket.reactor import Reactor
+    from tests.processes import RunningServer
+    from tests.stampede.fixtures import Locust
+
+FLAGS = ("ChattingUser", "-u", "20", "-r", "20", "-t", "3s", "--room-size", "10")
+
+
+def v4(host: str) -> Address:
+    return Address(socket.AF_INET, (host, 80))
+
+
+def v6(host: str) -> Address:
+    return Address(socket.AF_INET6, (host, 80, 0, 0))
+
+
+A, B, C, SIX, SEVEN = v4("192.0.2.1"), v4("192.0.2.2"), v4("192.0.2.3"), v6("2001:db8::6"), v6("2001:db8::7")
+
+
+# --- the order, as values ---
+
+
+def test_families_alternate_and_each_keeps_the_resolver_s_order() -> None:
+    """RFC 8305, section 4."""
+    assert Addresses([SIX, SEVEN, A, B, C]).order() == [SIX, A, SEVEN, B, C]
+    assert Addresses([A, B, C, SIX]).order() == [A, SIX, B, C]
+
+
+def test_an_address_that_is_found_twice_is_one() -> None:
+    assert Addresses([A, A, B]).order() == [A, B]
+
+
+def test_each_connection_begins_at_the_next_address() -> None:
+    addresses = Addresses([A, B, C])
+    assert [addresses.order() for _ in range(4)] == [[A, B, C], [B, C, A], [C, A, B], [A, B, C]]
+    assert Addresses([A, B, C], first=2).order() == [C, A, B]
+
+
+def test_an_address_that_never_answered_is_the_last_resort_once_another_did() -> None:
+    addresses = Addresses([SIX, A, B])
+    addresses.failed(SIX, "connection refused")
+    assert {addresses.order()[0] for _ in range(6)} == {SIX, A, B}  # as likely as the others: none has answered yet
+    addresses.opened(A)
+    assert {tuple(addresses.order()) for _ in range(6)} == {(A, B, SIX), (B, A, SIX)}
+
+
+def test_an_address_that_answered_once_keeps_its_share_though_it_refuses_now() -> None:
+    addresses = Addresses([A, B])
+    addresses.opened(A)
+    addresses.opened(B)
+    addresses.failed(A, "connection refused")
+    assert [addresses.order()[0] for _ in range(4)] == [A, B, A, B]
+
+
+def test_what_is_told_of_each_address() -> None:
+    addresses = Addresses([SIX, A])
+    addresses.failed(SIX, "network is unreachable")
+    addresses.failed(SIX, "connection refused")
+    addresses.opened(A)
+    addresses.opened(A)
+    assert [(use.address, use.connections, use.failures, use.why) for use in addresses.uses()] == [
+        ("2001:db8::6", 0, 2, "connection refused"),
+        ("192.0.2.1", 2, 0, ""),
+    ]
+
+
+# --- connections ---
+
+
+def test_a_name_whose_first_address_refuses_is_reached_at_the_next(
+    reactor: Reactor, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `localhost` is where it means `::1` first and the server listens on IPv4."""
+    resolve_to(monkeypatch, "::1", "127.0.0.1")
+    target = resolve(server.url.replace("127.0.0.1", "localhost") + "/")
+    for _ in range(4):
+        assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+    assert [(use.address, use.connections) for use in target.addresses.uses()] == [("::1", 0), ("127.0.0.1", 4)]
+
+
+REFUSED, NO_PORT = (OSError(code, os.strerror(code)) for code in (errno.ECONNREFUSED, errno.EADDRNOTAVAIL))
+
+
+@pytest.mark.parametrize(
+    ("answered", "errors", "told"),
+    [
+        (["127.0.0.1"], {"127.0.0.1": REFUSED, "::1": NO_PORT}, "connection refused"),
+        (["127.0.0.1"], {"127.0.0.1": NO_PORT, "::1": REFUSED}, "load generator: local ports"),
+        ([], {"::1": NO_PORT, "127.0.0.1": REFUSED}, "connection refused"),
+        ([], {"127.0.0.1": REFUSED, "::1": NO_PORT}, "connection refused"),
+        ([], {"127.0.0.1": NO_PORT, "::1": NO_PORT}, "load generator: local ports"),
+    ],
+    ids=["server gone", "ports gone", "no IPv6, not listening", "not listening, no IPv6", "ports gone at once"],
+)
+def test_an_address_that_never_answered_does_not_hide_what_is_wrong(
+    reactor: Reactor,
+    monkeypatch: pytest.MonkeyPatch,
+    answered: list[str],
+    errors: dict[str, OSError],
+    told: str,
+) -> None:
+    """Where a machine has no IPv6, connecting to `::1` says the same as when no local port is left."""
+
+    def fail(connection: Connection, address: Address, *_timeouts: float) -> None:
+        connection.abort()
+        raise UnreachableError.from_os(errors[address.host])
+
+    resolve_to(monkeypatch, *errors)
+    monkeypatch.setattr(Connection, "open", fail)
+    target = resolve("ws://several.test:80/")
+    for address in target.addresses.order():
+        if address.host in answered:
+            target.addresses.opened(address)
+    with pytest.raises(UnreachableError) as raised:
+        connect(reactor, target, Mailbox(), timeout=PATIENCE)
+    assert raised.value.label == told
+
+
+def test_an_ipv6_address_is_reached_as_it_is_given(reactor: Reactor, start: Callable[..., RunningServer]) -> None:
+    server = start("--host", "::1")
+    target = resolve(f"ws://[::1]:{server.url.rpartition(':')[2]}/")
+    assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+
+
+def test_connections_are_dealt_over_all_addresses_of_a_name(
+    reactor: Reactor, start: Callable[..., RunningServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start("--host", "0.0.0.0")  # noqa: S104 - of this machine's loopback, several addresses
+    hosts = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+    resolve_to(monkeypatch, *hosts)
+    target = resolve(f"ws://several.test:{server.url.rpartition(':')[2]}/")
+    reached = Counter[str]()
+    for _ in range(9):
+        connection = connect(reactor, target, Mailbox(), timeout=PATIENCE)
+        reached[connection._socket.getpeername()[0]] += 1
+    assert reached == dict.fromkeys(hosts, 3)
+    assert {use.address: use.connections for use in target.addresses.uses()} == reached
+
+
+def test_where_no_address_answers_the_connection_fails(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
+    target = resolve(f"ws://several.test:{free_port()}/")
+    with pytest.raises(UnreachableError, match=r"^connection refused$"):
+        connect(reactor, target, Mailbox(), timeout=PATIENCE)
+    assert [use.failures for use in target.addresses.uses()] == [1, 1]
+    assert len(reactor) == 0
+
+
+def test_an_address_that_says_nothing_does_not_use_up_the_time_of_the_others(
+    reactor: Reactor, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with full_backlog(int(server.url.rpartition(":")[2])):
+        monkeypatch.setattr("stampede.websocket.connect.ATTEMPT_SECONDS", 0.05)
+        resolve_to(monkeypatch, "127.0.0.9", "127.0.0.1")
+        target = resolve(f"ws://several.test:{server.url.rpartition(':')[2]}/")
+        assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+    silent, answers = target.addresses.uses()
+    assert (silent.connections, silent.why, answers.connections) == (0, "connect timed out", 1)
+
+
+class full_backlog:  # noqa: N801 - reads as what it is
+    """A listener on 127.0.0.9 that accepts nothing and whose queue is full: the system drops what else comes."""
+
+    def __init__(self, port: int) -> None:
+        self._sockets = [socket.create_server(("127.0.0.9", port), backlog=0)]
+        self._port = port
+
+    def __enter__(self) -> None:
+        for _ in range(4):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.9", self._port))
+            self._sockets.append(client)
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._sockets:
+            one.close()
+
+
+def test_a_server_that_refuses_the_upgrade_is_not_left_for_the_next_address(
+    reactor: Reactor, start: Callable[..., RunningServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start("--host", "0.0.0.0")  # noqa: S104 - of this machine's loopback, several addresses
+    resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
+    target = resolve(f"ws://several.test:{server.url.rpartition(':')[2]}/nowhere")
+    with pytest.raises(RefusedError, match="HTTP 404"):
+        connect(reactor, target, Mailbox(), timeout=PATIENCE)
+    assert [use.failures for use in target.addresses.uses()] == [0, 0]
+
+
+# --- whole runs ---
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two workers"])
+def test_a_run_against_a_name_whose_first_address_refuses_is_a_good_run(
+    locust: Callable[..., Locust],
+    server: RunningServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    processes: tuple[str, ...],
+) -> None:
+    resolve_everywhere(monkeypatch, tmp_path, "localhost", "::1", "127.0.0.1")
+    url = server.url.replace("127.0.0.1", "localhost")
+    ended = locust("--headless", "--host", url, *FLAGS, *processes).wait()
+    assert ended.ended_with(0), ended.out + ended.log
+    assert ended.requests()["connect"] == (20, 0)
+    assert "1 of 2 addresses loaded: 127.0.0.1 (20 connections)" in ended.out
+    assert "::1: connection refused" in ended.out
+
+
+def test_a_run_loads_all_addresses_of_a_name_and_says_so(
+    locust: Callable[..., Locust], start: Callable[..., RunningServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start("--host", "0.0.0.0")  # noqa: S104 - of this machine's loopback, several addresses
+    resolve_everywhere(monkeypatch, tmp_path, "several.test", "127.0.0.1", "127.0.0.2")
+    url = f"ws://several.test:{server.url.rpartition(':')[2]}"
+    ended = locust("--headless", "--host", url, *FLAGS, "--processes", "2").wait()
+    assert ended.ended_with(0), ended.out + ended.log
+    assert "2 of 2 addresses loaded: 127.0.0.1 (10 connections), 127.0.0.2 (10 connections)" in ended.out
+
+
+def test_of_a_server_with_one_address_nothing_is_said(locust: Callable[..., Locust], server: RunningServer) -> None:
+    ended = locust("--headless", "--host", server.url, *FLAGS).wait()
+    assert "addresses loaded" not in ended.out

@@ -1,0 +1,105 @@
+"""Headers that users add to the upgrade request: what may be given, and that it arrives."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stampede.locust.options import OptionError
+from stampede.websocket.connect import connect
+from stampede.websocket.headers import all_headers, parse_header
+from stampede.websocket.target import resolve
+from tests.stampede.engine_kit import PATIENCE, Mailbox
+from tests.stampede.locust.test_preflight import answering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from websockets.sync.server import ServerConnection
+
+    from stampede.websocket.reactor import Reactor
+    from tests.processes import RunningServer
+    from tests.stampede.fixtures import Locust
+
+ORIGIN = "https://chat.example.org"
+FLAGS = ("ChattingUser", "-u", "4", "-r", "4", "-t", "2s", "--room-size", "4")
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("Cookie: id=7; theme=dark", ("Cookie", "id=7; theme=dark")),
+        ("X-Api-Key:secret", ("X-Api-Key", "secret")),
+        ("X-Empty:", ("X-Empty", "")),
+        ("X-Time: 12:30", ("X-Time", "12:30")),
+    ],
+)
+def test_a_header_is_written_as_in_a_request(text: str, header: tuple[str, str]) -> None:
+    assert parse_header(text) == header
+
+
+@pytest.mark.parametrize("text", ["", "geheim", ": geheim", "X Y: geheim", "X: geheim\r\nEvil: 1", "X: geheim\x00"])
+def test_what_is_no_header_is_refused_without_being_shown(text: str) -> None:
+    with pytest.raises(ValueError, match="no header of the form 'Name: value'") as refused:
+        parse_header(text)
+    assert "geheim" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["Host", "upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol"])
+def test_headers_of_the_handshake_cannot_be_given(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} belongs to the handshake"):
+        parse_header(f"{name}: x")
+
+
+def test_what_is_given_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="Origin is given by --origin, too"):
+        all_headers(["origin: a"], "b", has_token=False)
+    with pytest.raises(ValueError, match="Authorization is given by --token"):
+        all_headers(["authorization: Basic x"], None, has_token=True)
+    options = argparse.Namespace(header=["Origin: https://a"], origin="https://b")
+    with pytest.raises(OptionError, match=r"^--header: an Origin is given by --origin, too"):
+        options.read(options)
+
+
+def test_every_header_arrives_and_repeated_ones_as_often_as_given(reactor: Reactor) -> None:
+    came: list[tuple[str, str]] = []
+
+    def note(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        came.extend(connection.request.headers.raw_items())
+
+    headers = all_headers(["Cookie: a=1", "Cookie: b=2", "X-Key: k"], ORIGIN, has_token=True)
+    with answering(note) as url:
+        connect(reactor, resolve(f"{url}/", headers=headers), Mailbox(), timeout=PATIENCE, token="t").close(PATIENCE)
+    expected = [*headers, ("Authorization", "Bearer t")]
+    assert [header for header in came if header in expected] == expected
+
+
+def test_a_header_takes_the_place_of_the_one_in_the_url(reactor: Reactor) -> None:
+    came: list[str] = []
+
+    def note(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        came.extend(connection.request.headers.get_all("Authorization"))
+
+    with answering(note) as url:
+        target = resolve(f"{url.replace('//', '//user:secret@')}/", headers=(("Authorization", "Key x"),))
+        connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+    assert came == ["Key x"]
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2", "--rooms", "2")], ids=["one process", "two workers"])
+def test_a_server_that_checks_the_origin_is_tested_with_one(
+    locust: Callable[..., Locust], start: Callable[..., RunningServer], processes: tuple[str, ...]
+) -> None:
+    server = start("--allowed-origin", ORIGIN, "--require-origin", "yes")
+    flags = ("--headless", "--host", server.url, *(FLAGS if not processes else FLAGS[:-2]), *processes)
+    refused = locust(*flags).wait()
+    assert refused.code == 2
+    assert "HTTP 403" in refused.log
+    ended = locust(*flags, "--origin", ORIGIN, "--header", "X-Key: geheim", "--header", "Cookie: a=geheim").wait()
+    assert ended.ended_with(0), ended.out + ended.log
+    assert ended.requests()["connect"] == (4, 0)
+    assert "geheim" not in ended.out + ended.log

@@ -1,0 +1,52 @@
+"""Timelines are absolute, seeded, and have the rates they promise."""
+
+from __future__ import annotations
+
+from itertools import islice, pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stampede.workload.schedule import SECOND, TYPING_EVERY, Act, Arrivals, composing, messages, regular
+
+
+@given(st.floats(0.01, 1000), st.integers(0, 1 << 32))
+def test_constant_messages_are_evenly_spaced_from_a_random_phase(rate: float, seed: int) -> None:
+    period = round(SECOND / rate)
+    moments = [due.at for due in islice(messages(rate, Arrivals.CONSTANT, Random(seed)), 20)]
+    assert 0 <= moments[0] < period
+    assert all(later - earlier == period for earlier, later in pairwise(moments))
+
+
+def test_phases_spread_over_the_whole_period() -> None:
+    phases = [next(regular(SECOND, Random(seed), Act.PING)).at for seed in range(200)]
+    assert min(phases) < SECOND / 10
+    assert max(phases) > SECOND * 9 / 10
+
+
+def test_poisson_messages_have_the_rate_and_the_spread_of_a_poisson_process() -> None:
+    moments = [due.at for due in islice(messages(5.0, Arrivals.POISSON, Random(1)), 20_000)]
+    gaps = [(later - earlier) / SECOND for earlier, later in pairwise(moments)]
+    mean = sum(gaps) / len(gaps)
+    variance = sum((gap - mean) ** 2 for gap in gaps) / len(gaps)
+    assert mean == pytest.approx(0.2, rel=0.05)
+    assert variance == pytest.approx(0.04, rel=0.1)
+
+
+@pytest.mark.parametrize("arrivals", list(Arrivals))
+def test_one_seed_gives_one_schedule(arrivals: Arrivals) -> None:
+    first, again, other = (list(islice(messages(1.0, arrivals, Random(seed)), 10)) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+@given(st.integers(0, 1 << 32))
+def test_who_composes_tells_so_every_three_seconds_and_then_says_something(seed: int) -> None:
+    acts = list(islice(composing(Random(seed)), 100))
+    assert all(due.at >= 0 for due in acts)
+    for earlier, later in pairwise(acts):
+        if earlier.act is Act.TYPE:
+            assert later.at - earlier.at == TYPING_EVERY
+    assert Act.TYPE in {due.act for due in acts}
+    assert Act.SAY in {due.act for due in acts}
