@@ -148,7 +148,8 @@ class Connection(Sending):
         if self._library is not None:
             self._library.parser.close()
             if self._library.parser_exc is not None:
-                self._library.parser_exc.__traceback__ = self._library.parser_exc.__context__ = None
+                error = self._library.parser_exc
+                error.__traceback__ = error.__context__ = error.__cause__ = None
         del self._endpoint, self._library
 
     @property
