@@ -23,11 +23,12 @@ from locust import argument_parser, events, runners
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from stampede.generator_faults import FaultKind
-from stampede.locust import options
 from stampede.locust.assignment import Deal, Dealer, kinds_of
 from stampede.locust.exporter import serve
 from stampede.locust.load_shape import steering
 from stampede.locust.master import STORM, Coordinator, wait_until
+from stampede.locust.options import OptionError, add_arguments, check_processes, check_shape
+from stampede.locust.options import read as read_options
 from stampede.locust.preflight import probe
 from stampede.locust.repeated_tracebacks import log_each_exception_once
 from stampede.locust.web.output_files import complete_csv_files, hide_secrets_in_html, write_html_report
@@ -76,7 +77,7 @@ def herd_of(environment: Environment) -> tuple[Herd, Settings] | None:
 
 
 def _on_parser(parser: LocustArgumentParser, **_: Any) -> None:
-    options.add_arguments(parser)
+    add_arguments(parser)
 
 
 def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_: Any) -> None:
@@ -157,15 +158,15 @@ def _check_or_exit(environment: Environment, runner: Runner) -> None:
         return
     try:
         _check_web_port(options)
-        settings = options.read(options)
-        options.check_processes(settings, options.processes or 1)
+        settings = read_options(options)
+        check_processes(settings, options.processes or 1)
         if options.headless or options.autostart:
-            options.check_shape(settings, options.run_time)
+            check_shape(settings, options.run_time)
         if environment.host or options.headless:
             # Remote workers may reach what their master does not.
             from_here = options.headless and (isinstance(runner, LocalRunner) or options.processes)
             probe(environment.host or DEFAULT_HOST, settings, connect_too=bool(from_here))
-    except (options.OptionError, ClientError) as error:
+    except (OptionError, ClientError) as error:
         print(f"locust: error: {error}", file=sys.stderr, flush=True)
         _dismiss_workers(runner, options.processes or 0)
         sys.exit(_USAGE)
@@ -185,7 +186,7 @@ def _check_web_port(options: argparse.Namespace) -> None:
         socket.create_server((host, options.web_port), family=_family(host)).close()
     except OSError as error:
         why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else f"{host}: {error.strerror}"
-        raise options.OptionError(f"--web-port {options.web_port}: {why}; give another") from None
+        raise OptionError(f"--web-port {options.web_port}: {why}; give another") from None
 
 
 def _family(host: str) -> socket.AddressFamily:
@@ -226,7 +227,7 @@ def _start(environment: Environment, member: Member) -> None:
     """Begin a test, or say why not and end it."""
     try:
         member.start()
-    except (options.OptionError, ClientError) as error:
+    except (OptionError, ClientError) as error:
         _log.error("The test cannot start: %s", error)
         member.fail(getattr(error, "fault", None) or FaultKind.START, str(error))
         runner = environment.runner
@@ -237,8 +238,8 @@ def _start(environment: Environment, member: Member) -> None:
 def _begin(environment: Environment, coordinator: Coordinator) -> bool:
     """Begin a test with the options as they are now, or say once why not and end it; return whether it has begun."""
     try:
-        coordinator.begin(options.read(environment.parsed_options or argparse.Namespace()))
-    except options.OptionError as error:
+        coordinator.begin(read_options(environment.parsed_options or argparse.Namespace()))
+    except OptionError as error:
         _log.error("The test cannot start: %s", error)
         if environment.runner is not None:
             gevent.spawn(environment.runner.stop)
