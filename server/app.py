@@ -31,12 +31,12 @@ from server.drain import Drain
 from server.errors import SettingsError
 from server.http.admission import Admission
 from server.http.auth import Identity
-from server.http.connection import Visitor
-from server.http.handshake import Doorkeeper
+from server.http.connection import HttpConnection
+from server.http.handshake import HandshakePolicy
 from server.http.listener import Gate
 from server.http.pages import RecentRate, Status, metrics_pages, pages
 from server.http.response import Router
-from server.http.tls_connection import TlsVisitor
+from server.http.tls_connection import TlsHttpConnection
 from server.runtime import logging as logs
 from server.runtime.exception_fields import cause
 from server.runtime.listen import bind, in_words, url_host
@@ -50,7 +50,7 @@ from server.supervisor.supervisor import Workers
 from server.uploads.disk_threads import DiskThreads
 from server.uploads.retention import Retention
 from server.uploads.uploads import UploadStore
-from server.websocket.endpoints import upgrades
+from server.websocket.endpoints import routes
 from server.websocket.heartbeat import HeartbeatWheel
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class ChatServer:
         self._hub = hub
         self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()))
         self._cluster = self._make_cluster(settings.nats) if settings.nats else None
-        self._status.others = self._cluster
+        self._status.cluster = self._cluster
         self._meter = LoadMeter(self.stats, hub.rooms, clock())
         self._wheel = HeartbeatWheel(settings.heartbeat_interval, settings.heartbeat_timeout, clock(), self.stats)
         self._lag = LoopLag(loop, clock, self.stats.event_loop_lag)
@@ -146,9 +146,9 @@ class ChatServer:
             else None
         )
         own_address = settings.metrics_port is not None
-        door = Doorkeeper(
+        policy = HandshakePolicy(
             router=Router(pages(self._status, None if own_address else render), self.stats),
-            upgrades=upgrades(settings),
+            routes=routes(settings),
             admission=self._admission,
             stats=self.stats,
             clock=clock,
@@ -157,10 +157,10 @@ class ChatServer:
             proxies=settings.trusted_proxy,
             identity=self._identity,
         )
-        metrics_door = dataclasses.replace(door, router=Router(metrics_pages(render), self.stats), upgrades={})
-        self._gate = self._make_gate(services, door, budget.connections + SPARE_SOCKETS, budget.sockets)
+        metrics_policy = dataclasses.replace(policy, router=Router(metrics_pages(render), self.stats), routes={})
+        self._gate = self._make_gate(services, policy, budget.connections + SPARE_SOCKETS, budget.sockets)
         self._metrics_gate = (
-            self._make_gate(services, metrics_door, METRICS_SOCKETS, METRICS_SOCKETS + REFUSED_SOCKETS)
+            self._make_gate(services, metrics_policy, METRICS_SOCKETS, METRICS_SOCKETS + REFUSED_SOCKETS)
             if own_address
             else None
         )
@@ -257,8 +257,8 @@ class ChatServer:
             supervisor=self._supervisor,
         )
 
-    def _make_gate(self, services: Services, door: Doorkeeper, most_sockets: int, socket_limit: int) -> Gate:
-        return Gate(services, door, self._wheel, self._loop, self._tick, most_sockets, socket_limit)
+    def _make_gate(self, services: Services, policy: HandshakePolicy, most_sockets: int, socket_limit: int) -> Gate:
+        return Gate(services, policy, self._wheel, self._loop, self._tick, most_sockets, socket_limit)
 
     async def _listen(self, gate: Gate, port: int, context: ssl.SSLContext | None) -> str:
         """Listen, and return host and port as they stand in a URL."""
@@ -270,7 +270,7 @@ class ChatServer:
         for each in sockets:
             try:
                 listener = await self._loop.create_server(
-                    lambda: Visitor(gate) if context is None else TlsVisitor(gate, context),
+                    lambda: HttpConnection(gate) if context is None else TlsHttpConnection(gate, context),
                     sock=each,
                     backlog=_BACKLOG,
                 )

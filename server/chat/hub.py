@@ -52,12 +52,12 @@ class Client:
         chat_pace: of its `chat` messages; made with the first one.
     """
 
-    __slots__ = ("chat_pace", "client_id", "joins", "push", "room", "room_name", "username", "write")
+    __slots__ = ("chat_pace", "client_id", "enqueue", "joins", "room", "room_name", "username", "write")
 
     def __init__(self, client_id: str, peer: Member) -> None:
         self.client_id = client_id
         self.write = peer.write
-        self.push = peer.push
+        self.enqueue = peer.enqueue
         self.username: str | None = None
         self.room: Room | None = None
         self.room_name = ""
@@ -153,7 +153,7 @@ class Hub:
         frame = text_frame(wire.encode(message))
         trouble = client.write(frame)
         if trouble == SLOW:
-            trouble = client.push(frame)
+            trouble = client.enqueue(frame)
         if trouble:
             self._stats.messages_dropped[kind, trouble] += 1
         else:

@@ -53,7 +53,7 @@ class Member(Protocol):
     def write(self, data: bytes, /) -> str:
         """Take whole frames, unless this member is behind or gone."""
 
-    def push(self, data: bytes, /) -> str:
+    def enqueue(self, data: bytes, /) -> str:
         """Take whole frames even when behind, up to a limit at which the member is given up."""
 
 
@@ -308,13 +308,13 @@ class Room:
         """
         kinds = [kind for _, kind, _, _ in entries]
         if trouble == SLOW and EPHEMERAL.isdisjoint(kinds):
-            trouble = member.push(data)  # the common case has to be cheap: many may be behind at once
+            trouble = member.enqueue(data)  # the common case has to be cheap: many may be behind at once
             return self._count_dropped(kinds, trouble) if trouble else []
         missed = []
         if trouble == SLOW:
             kept = [entry for entry in entries if entry[1] not in EPHEMERAL]
             kinds = [kind for kind in kinds if kind in EPHEMERAL]
-            if kept and (worse := member.push(b"".join([frame for frame, _, _, _ in kept]))):
+            if kept and (worse := member.enqueue(b"".join([frame for frame, _, _, _ in kept]))):
                 missed = self._count_dropped([kind for _, kind, _, _ in kept], worse)
         return missed + self._count_dropped(kinds, trouble)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 from server.http.admission import FULL
 from server.http.handshake import Admitted
 from server.http.parser import read_request
-from server.http.response import Answer, plain, serialize
+from server.http.response import HttpResponse, plain, serialize
 from server.http.upgrade import accept_unusual, accept_upgrade, read_upgrade
 from server.websocket.connection import Connection
 
@@ -28,7 +28,7 @@ CLOSE_SECONDS: Final = 5.0
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-class Visitor(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """Whoever has connected and not yet been answered."""
 
     __slots__ = ("_answered", "_gate", "_head", "_timer", "_transport")
@@ -67,7 +67,7 @@ class Visitor(asyncio.Protocol):
             self._decide(request, head[end:], is_plain=True)
             return
         read = read_request(head)
-        if isinstance(read, Answer):
+        if isinstance(read, HttpResponse):
             self._answer_unread(read)
         elif read is not None:
             request, end = read
@@ -88,10 +88,10 @@ class Visitor(asyncio.Protocol):
 
     def _decide(self, request: Request, rest: bytes, *, is_plain: bool) -> None:
         """Answer a request, or let a connection take over; `is_plain`: it is known to be a proper handshake."""
-        door = self._gate.door
+        policy = self._gate.policy
         peer = self._transport.get_extra_info("peername") or ("",)
-        verdict = door.judge(request, str(peer[0]))
-        if isinstance(verdict, Answer):
+        verdict = policy.judge(request, str(peer[0]))
+        if isinstance(verdict, HttpResponse):
             self._finish(serialize(verdict, to_head=request.method == "HEAD"))
             return
         if is_plain:
@@ -100,7 +100,7 @@ class Visitor(asyncio.Protocol):
             response = accept_unusual(request)
             accepted = response.serialize()
             if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-                door.dismiss(verdict)
+                policy.dismiss(verdict)
                 self._finish(accepted)
                 return
         if isinstance(verdict, Admitted):
@@ -118,8 +118,8 @@ class Visitor(asyncio.Protocol):
         if rest:
             connection.data_received(rest)
 
-    def _answer_unread(self, answer: Answer) -> None:
-        self._gate.door.router.count("other", answer.status)
+    def _answer_unread(self, answer: HttpResponse) -> None:
+        self._gate.policy.router.count("other", answer.status)
         self._finish(serialize(answer, to_head=self._head.startswith(b"HEAD ")))
 
     def _finish(self, data: bytes, *, may_reply: bool = False) -> None:

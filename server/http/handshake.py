@@ -12,7 +12,7 @@ from websockets.frames import Close, Frame, Opcode
 from server.errors import CloseReason, TokenError, TokenFault
 from server.http.admission import accountable_address
 from server.http.parser import path_of
-from server.http.response import Answer, plain
+from server.http.response import HttpResponse, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from server.http.auth import Identity
     from server.http.response import Router
     from server.stats import ServerStats
-    from server.websocket.endpoints import Path
+    from server.websocket.endpoints import Route
 
 
 T = TypeVar("T")
@@ -34,13 +34,13 @@ class Admitted:
     """One who may upgrade.
 
     Attributes:
-        path: what it asked for.
+        route: what it asked for.
         target: the same as it stands in the request, without a query.
         address: what it is counted under, to be released when it goes.
         username: who it is, where that is proven.
     """
 
-    path: Path
+    route: Route
     target: str
     address: str
     username: str | None
@@ -64,12 +64,12 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Doorkeeper:
+class HandshakePolicy:
     """Answer requests for pages, and decide on requests to upgrade.
 
     Attributes:
         router: the pages.
-        upgrades: WebSocket paths.
+        routes: WebSocket paths.
         origins: allowed values of the Origin header, `*` standing for any characters; empty: any origin.
         require_origin: whether a client without that header, which no browser is, is refused.
         proxies: networks whose X-Forwarded-For is believed.
@@ -77,7 +77,7 @@ class Doorkeeper:
     """
 
     router: Router
-    upgrades: Mapping[str, Path]
+    routes: Mapping[str, Route]
     admission: Admission
     stats: ServerStats
     clock: Callable[[], float]
@@ -86,13 +86,13 @@ class Doorkeeper:
     proxies: tuple[Network, ...] = ()
     identity: Identity | None = None
 
-    def judge(self, request: Request, peer: str) -> Answer | Admitted | Rejected:
+    def judge(self, request: Request, peer: str) -> HttpResponse | Admitted | Rejected:
         """Return the answer to a request, or that it may upgrade; then it is counted as inside."""
         target = path_of(request.path)
-        path = self.upgrades.get(target)
+        route = self.routes.get(target)
         if not _wants_upgrade(request):
-            return self.router.answer(request, target, is_websocket=path is not None)
-        if path is None:
+            return self.router.answer(request, target, is_websocket=route is not None)
+        if route is None:
             return self._refuse("not_found", plain(HTTPStatus.NOT_FOUND, "No WebSocket is served on this path"))
         if not self._is_allowed(request.headers.get_all("Origin")):
             return self._refuse("origin", plain(HTTPStatus.FORBIDDEN, "This origin is not allowed"))
@@ -107,7 +107,7 @@ class Doorkeeper:
         if refusal is not None:
             retry = {"Retry-After": str(refusal.retry_after)}
             return self._refuse(refusal.label, plain(refusal.status, refusal.text, headers=retry))
-        return Admitted(path, target, address, username)
+        return Admitted(route, target, address, username)
 
     def dismiss(self, verdict: Admitted | Rejected) -> None:
         """Take back a verdict on a handshake that turned out to be malformed."""
@@ -134,7 +134,7 @@ def _matches(pattern: str, origin: str) -> bool:
     return re.fullmatch(expression, origin.lower()) is not None
 
 
-def _refused_token(request: Request, fault: TokenFault) -> Answer | Rejected:
+def _refused_token(request: Request, fault: TokenFault) -> HttpResponse | Rejected:
     """Return how to refuse a token: so that a browser sees it, or as RFC 6750, section 3 says."""
     if "Origin" in request.headers and "Authorization" not in request.headers:  # a header that no page can set
         return Rejected(fault)

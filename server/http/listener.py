@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from server.chat.batching import Tick
     from server.context import Services
-    from server.http.handshake import Doorkeeper
+    from server.http.handshake import HandshakePolicy
     from server.websocket.heartbeat import HeartbeatWheel
 
 
@@ -32,7 +32,7 @@ class Gate:
     """
 
     services: Services
-    door: Doorkeeper
+    policy: HandshakePolicy
     wheel: HeartbeatWheel
     loop: asyncio.AbstractEventLoop
     tick: Tick

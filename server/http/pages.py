@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from server import __version__
-from server.http.response import Answer, plain
+from server.http.response import HttpResponse, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,7 +75,7 @@ class RecentRate:
         return (count - before) / (now - since) if now > since else 0.0
 
 
-class Others(Protocol):
+class ClusterView(Protocol):
     """The other nodes of a cluster, in sum."""
 
     @property
@@ -94,7 +94,7 @@ class Status:
 
     Attributes:
         draining: why no more clients are wanted, once they are not.
-        others: the other nodes, if this process is one of several.
+        cluster: the other nodes, if this process is one of several.
     """
 
     stats: ServerStats
@@ -103,14 +103,14 @@ class Status:
     started_at: float
     rate: RecentRate
     draining: str = ""
-    others: Others | None = None
+    cluster: ClusterView | None = None
 
     @property
     def trouble(self) -> str:
         """Why a load balancer should send its clients elsewhere, or nothing."""
         if self.draining:
             return self.draining
-        return "" if self.others is None or self.others.is_connected else "bus silent"
+        return "" if self.cluster is None or self.cluster.is_connected else "bus silent"
 
     @property
     def messages_per_second(self) -> float:
@@ -125,28 +125,30 @@ class Status:
 
 def pages(
     status: Status, render_metrics: Callable[[str, str], MetricsPage] | None
-) -> dict[str, Callable[[Headers], Answer]]:
+) -> dict[str, Callable[[Headers], HttpResponse]]:
     """Return what to answer for each path; without `render_metrics`, /metrics is not among them."""
 
-    def health(_headers: Headers) -> Answer:
+    def health(_headers: Headers) -> HttpResponse:
         if trouble := status.trouble:
             return plain(HTTPStatus.SERVICE_UNAVAILABLE, trouble)
-        return Answer(HTTPStatus.OK, b"OK")
+        return HttpResponse(HTTPStatus.OK, b"OK")
 
-    def api_status(_headers: Headers) -> Answer:
-        others = status.others
+    def api_status(_headers: Headers) -> HttpResponse:
+        cluster = status.cluster
         report = {
-            "connections": status.stats.connections + (others.connections if others else 0),
+            "connections": status.stats.connections + (cluster.connections if cluster else 0),
             "uptime": round(status.clock() - status.started_at, 3),
-            "rooms": others.rooms if others else len(status.hub.rooms),
-            "messagesPerSecond": round(status.messages_per_second + (others.messages_per_second if others else 0), 1),
+            "rooms": cluster.rooms if cluster else len(status.hub.rooms),
+            "messagesPerSecond": round(status.messages_per_second + (cluster.messages_per_second if cluster else 0), 1),
             "version": __version__,
             "draining": bool(status.draining),
             "node": f"{socket.gethostname()}:{os.getpid()}",
         }
-        return Answer(HTTPStatus.OK, msgspec.json.encode(report), "application/json", {"Cache-Control": "no-store"})
+        return HttpResponse(
+            HTTPStatus.OK, msgspec.json.encode(report), "application/json", {"Cache-Control": "no-store"}
+        )
 
-    answers: dict[str, Callable[[Headers], Answer]] = {"/health": health, "/api/status": api_status}
+    answers: dict[str, Callable[[Headers], HttpResponse]] = {"/health": health, "/api/status": api_status}
     if render_metrics is not None:
         answers |= metrics_pages(render_metrics)
     else:
@@ -158,14 +160,14 @@ def pages(
     return answers
 
 
-def metrics_pages(render: Callable[[str, str], MetricsPage]) -> Mapping[str, Callable[[Headers], Answer]]:
+def metrics_pages(render: Callable[[str, str], MetricsPage]) -> Mapping[str, Callable[[Headers], HttpResponse]]:
     """Return /metrics alone, for an address of its own."""
 
-    def metrics(headers: Headers) -> Answer:
+    def metrics(headers: Headers) -> HttpResponse:
         # A list may come in several fields (RFC 9110, section 5.3).
         accept, encodings = (", ".join(headers.get_all(name)) for name in ("Accept", "Accept-Encoding"))
         page = render(accept, encodings)
-        return Answer(HTTPStatus.OK, page.body, page.content_type, page.headers)
+        return HttpResponse(HTTPStatus.OK, page.body, page.content_type, page.headers)
 
     return {"/metrics": metrics}
 
@@ -177,9 +179,9 @@ def content_security_policy(host: str) -> str:
     return _CONTENT_SECURITY_POLICY.format(connect=f"'self'{sockets}")
 
 
-def _asset(body: bytes, content_type: str) -> Callable[[Headers], Answer]:
-    def asset(headers: Headers) -> Answer:
-        return Answer(
+def _asset(body: bytes, content_type: str) -> Callable[[Headers], HttpResponse]:
+    def asset(headers: Headers) -> HttpResponse:
+        return HttpResponse(
             HTTPStatus.OK,
             body,
             content_type,

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
-from server.http.response import ALLOW, Answer, plain
+from server.http.response import ALLOW, HttpResponse, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,7 @@ _LENGTH: Final = re.compile(r"[0-9]{1,18}")
 _OTHER_METHODS: Final = frozenset({"POST", "PUT", "DELETE", "PATCH", "CONNECT", "TRACE"})
 
 
-def read_request(received: bytes) -> tuple[Request, int] | Answer | None:
+def read_request(received: bytes) -> tuple[Request, int] | HttpResponse | None:
     """Read the request at the start of what was received.
 
     Returns:
@@ -50,7 +50,7 @@ def read_request(received: bytes) -> tuple[Request, int] | Answer | None:
     if not newline:
         return _incomplete(received, HTTPStatus.REQUEST_URI_TOO_LONG)
     request_line = _read_request_line(first.removesuffix(b"\r"))
-    if isinstance(request_line, Answer):
+    if isinstance(request_line, HttpResponse):
         return request_line
     end = _END.search(text)
     if end is None:
@@ -68,7 +68,7 @@ def path_of(target: str) -> str:
     return unquote(path) if "%" in path else path
 
 
-def _read_request_line(line: bytes) -> tuple[str, str, str] | Answer:
+def _read_request_line(line: bytes) -> tuple[str, str, str] | HttpResponse:
     """Return method, target and the version to read the rest by."""
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
@@ -81,7 +81,7 @@ def _read_request_line(line: bytes) -> tuple[str, str, str] | Answer:
 
 def _read_rest(
     method: str, target: str, protocol: str, lines: Iterable[bytes], length: int
-) -> tuple[Request, int] | Answer:
+) -> tuple[Request, int] | HttpResponse:
     headers = _read_fields(lines)
     if headers is None:
         return _bad("a header field is malformed")
@@ -101,7 +101,7 @@ def _read_fields(lines: Iterable[bytes]) -> Headers | None:
     return headers
 
 
-def _refuse(method: str, headers: Headers) -> Answer | None:
+def _refuse(method: str, headers: Headers) -> HttpResponse | None:
     """Return the answer to a method or a body that is not served, or to fields that contradict each other."""
     if method not in ALLOW:
         if method in _OTHER_METHODS:
@@ -130,9 +130,9 @@ def _origin_form(method: str, target: str) -> str:
     return absolute[1] if absolute[1].startswith("/") else f"/{absolute[1]}"
 
 
-def _incomplete(received: bytes, status: HTTPStatus) -> Answer | None:
+def _incomplete(received: bytes, status: HTTPStatus) -> HttpResponse | None:
     return plain(status) if len(received) > MAX_HEAD_BYTES else None
 
 
-def _bad(why: str) -> Answer:
+def _bad(why: str) -> HttpResponse:
     return plain(HTTPStatus.BAD_REQUEST, f"Bad Request: {why}")

@@ -29,7 +29,7 @@ PLAIN_TEXT: Final = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """What an endpoint has to say; `headers` beside the ones every answer has."""
 
     status: int
@@ -38,12 +38,12 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def plain(status: HTTPStatus, text: str = "", *, headers: Mapping[str, str] | None = None) -> Answer:
+def plain(status: HTTPStatus, text: str = "", *, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Return a short text answer; without a text, the status in words."""
-    return Answer(status.value, f"{text or status.phrase}\n".encode(), headers=headers or {})
+    return HttpResponse(status.value, f"{text or status.phrase}\n".encode(), headers=headers or {})
 
 
-def serialize(answer: Answer, *, to_head: bool = False) -> bytes:
+def serialize(answer: HttpResponse, *, to_head: bool = False) -> bytes:
     """Return the bytes of an answer, after which the connection ends; `to_head`: the request's method is HEAD."""
     headers = Headers()
     headers["Date"] = formatdate(usegmt=True)
@@ -74,11 +74,11 @@ class Router:
         stats: requests are counted here by path and code.
     """
 
-    def __init__(self, pages: Mapping[str, Callable[[Headers], Answer]], stats: ServerStats) -> None:
+    def __init__(self, pages: Mapping[str, Callable[[Headers], HttpResponse]], stats: ServerStats) -> None:
         self._pages = pages
         self._stats = stats
 
-    def answer(self, request: Request, path: str, *, is_websocket: bool = False) -> Answer:
+    def answer(self, request: Request, path: str, *, is_websocket: bool = False) -> HttpResponse:
         """Return the answer to a request that asks for no upgrade.
 
         Args:
@@ -96,7 +96,7 @@ class Router:
         else:
             answer = plain(HTTPStatus.NOT_FOUND)
         if request.method == "OPTIONS" and answer.status == HTTPStatus.OK:
-            answer = Answer(HTTPStatus.NO_CONTENT, b"", headers={"Allow": ", ".join(ALLOW)})
+            answer = HttpResponse(HTTPStatus.NO_CONTENT, b"", headers={"Allow": ", ".join(ALLOW)})
         self.count(path, answer.status)
         return answer
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from uvloop import loop as uvloop_loop
 
-from server.http.connection import CLOSE_SECONDS, HANDSHAKE_SECONDS, Visitor
+from server.http.connection import CLOSE_SECONDS, HANDSHAKE_SECONDS, HttpConnection
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,7 +18,7 @@ _TlsProtocol: Any = vars(uvloop_loop)["SSLProtocol"]
 """What `create_server(ssl=...)` uses; with that, nobody could count the handshakes under way."""
 
 
-class TlsVisitor(Visitor):
+class TlsHttpConnection(HttpConnection):
     """A visitor that counts as one during its TLS handshake, too, and has a limited time for that.
 
     `connection_made` is called twice: with the TCP connection, then with TLS on top of it.

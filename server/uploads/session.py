@@ -36,10 +36,10 @@ log = structlog.get_logger()
 class Holdable(Protocol):
     """A connection that need not be read from."""
 
-    def hold(self) -> None:
-        """Read nothing until `release`."""
+    def pause_reading(self) -> None:
+        """Read nothing until `resume_reading`."""
 
-    def release(self) -> None:
+    def resume_reading(self) -> None:
         """Read on."""
 
 
@@ -199,10 +199,10 @@ class FileTransfer:
         jobs = self._lane.depth
         if not self._holding and (unwritten > HOLD_BYTES or jobs > HOLD_JOBS):
             self._holding = True
-            self._peer.hold()
+            self._peer.pause_reading()
         elif self._holding and unwritten <= HOLD_BYTES // 2 and jobs <= HOLD_JOBS // 2:
             self._holding = False
-            self._peer.release()
+            self._peer.resume_reading()
 
     def _check_idle(self, upload: Upload) -> None:
         if upload is not self._upload:

@@ -82,8 +82,8 @@ class Connection(Sending):
         super().__init__(gate, transport)
         self._library: ServerProtocol | None = None
         self._admitted = admitted
-        self._splitter = FrameSplitter(masked=True, max_size=admitted.path.max_size, most=SLICE_FRAMES)
-        self._endpoint: Endpoint = admitted.path.endpoint(self, gate.services, admitted.username)
+        self._splitter = FrameSplitter(masked=True, max_size=admitted.route.max_size, most=SLICE_FRAMES)
+        self._endpoint: Endpoint = admitted.route.endpoint(self, gate.services, admitted.username)
         self._fragments: Fragments | None = None
         self._hearing = True  # what the peer says still counts
         self._patience = AFTER_END_BYTES  # bytes that it may still send when nothing does
@@ -123,7 +123,7 @@ class Connection(Sending):
         if not self._hearing and self._patience > 0:
             self._patience -= size
             if self._patience <= 0:
-                self.hold()  # cut off it would lose its goodbye, which may still be on its way
+                self.pause_reading()  # cut off it would lose its goodbye, which may still be on its way
         if gate.tick.is_over(now):
             self._defer(data, now)
         else:
@@ -138,7 +138,7 @@ class Connection(Sending):
         self._end(CloseReason.VANISHED)
         self._cancel_timer()
         self._gate.remove(self)
-        self._gate.door.admission.release(self._admitted.address)
+        self._gate.policy.admission.release(self._admitted.address)
         services = self._gate.services
         services.stats.connections_closed[cast("CloseReason", self._reason).label] += 1
         seconds = services.clock() - self._opened_at
@@ -186,17 +186,20 @@ class Connection(Sending):
 
     def pause(self, seconds: float) -> None:
         """Read nothing for a while: what a flooding peer sends stays in its own buffers."""
-        self.hold()
-        self._gate.loop.call_later(seconds, self.release)
+        self.pause_reading()
+        self._gate.loop.call_later(seconds, self.resume_reading)
 
-    def hold(self) -> None:
-        """Read nothing until `release` was called as often; silence is then ours, and no reason to be dropped."""
+    def pause_reading(self) -> None:
+        """Pause reading until `resume_reading` has been called equally often.
+
+        The heartbeat timeout does not run meanwhile: the peer's bytes may be waiting unread.
+        """
         self._holds += 1
         self.heard_at = math.inf
         if self._holds == 1 and not self._transport.is_closing():
             self._transport.pause_reading()
 
-    def release(self) -> None:
+    def resume_reading(self) -> None:
         """Read on, unless something else holds."""
         self._holds -= 1
         if not self._holds:
@@ -223,7 +226,7 @@ class Connection(Sending):
     @property
     def _protocol(self) -> ServerProtocol:
         if self._library is None:
-            self._library = library(self._admitted.path.max_size, State.OPEN)
+            self._library = library(self._admitted.route.max_size, State.OPEN)
         return self._library
 
     def _handle(self, data: bytes, now: float) -> None:
@@ -246,13 +249,13 @@ class Connection(Sending):
             self._fail(CloseReason.INTERNAL, "internal error")
 
     def _defer(self, data: bytes, now: float) -> None:
-        self.hold()  # so that nothing overtakes these bytes
+        self.pause_reading()  # so that nothing overtakes these bytes
         self._gate.tick.defer(lambda: self._handle_deferred(data, now))
 
     def _handle_deferred(self, data: bytes, now: float) -> None:
         if not self._transport.is_closing():
             self._handle(data, now)
-        self.release()
+        self.resume_reading()
 
     def _judge(self, frame: bytes, now: float) -> None:
         """Let the protocol look at a frame, and act on what it says."""
@@ -260,7 +263,7 @@ class Connection(Sending):
             return  # only a goodbye is still of interest
         if self._library is None and frame[0] == _PONG and _MASKED <= frame[1] <= _MASKED + _LONGEST_CONTROL:
             self._take_pong(apply_mask(frame[6:], frame[2:6]), now)
-            self._endpoint.odd(len(frame), now)
+            self._endpoint.count_frame(len(frame), now)
             return
         protocol = self._protocol
         protocol.receive_data(frame)
@@ -268,7 +271,7 @@ class Connection(Sending):
             if isinstance(event, Frame) and self._hearing:
                 self._take(event, now)
         if self._hearing:
-            self._endpoint.odd(len(frame), now)
+            self._endpoint.count_frame(len(frame), now)
         self._pump()
         if protocol.close_rcvd is not None or protocol.parser_exc is not None:
             self._shut()

@@ -45,10 +45,10 @@ class Peer(Member, Protocol):
     def pause(self, seconds: float) -> None:
         """Read nothing for a while."""
 
-    def hold(self) -> None:
-        """Read nothing until `release`."""
+    def pause_reading(self) -> None:
+        """Read nothing until `resume_reading`."""
 
-    def release(self) -> None:
+    def resume_reading(self) -> None:
         """Read on, unless something else holds."""
 
 
@@ -72,7 +72,7 @@ class Endpoint(Protocol):
     def binary(self, payload: bytes, received_at: float) -> None:
         """Take one binary message."""
 
-    def odd(self, size: int, received_at: float) -> None:
+    def count_frame(self, size: int, received_at: float) -> None:
         """Take note of a frame of so many bytes that is not a whole text: a ping, a fragment, a chunk."""
 
     def catch_up(self) -> None:
@@ -82,14 +82,14 @@ class Endpoint(Protocol):
         """Take note that the connection is gone."""
 
 
-class Limit:
+class RateLimiter:
     """How fast one client may speak: above that it is slowed down, and closed when it goes on and on.
 
     Attributes:
         pace: None where there is no limit.
     """
 
-    __slots__ = ("_curbed_at", "_excess", "_most", "_peer", "_stats", "pace")
+    __slots__ = ("_excess", "_most", "_peer", "_stats", "_throttled_at", "pace")
 
     def __init__(self, peer: Peer, services: Services) -> None:
         rate = services.settings.message_rate
@@ -98,31 +98,31 @@ class Limit:
         self._peer = peer
         self._stats = services.stats
         self._excess = 0  # since the client last kept to it
-        self._curbed_at = -math.inf
+        self._throttled_at = -math.inf
 
-    def curb(self, pace: TokenBucket, label: str, now: float) -> bool:
+    def throttle(self, pace: TokenBucket, label: str, now: float) -> bool:
         """Count one over the limit, and slow its sender down; return whether it is the first since it kept to it."""
         self._stats.rate_limited[label] += 1
         # A client that sent too much and has then kept to its rate for a burst's length starts again.
-        self._excess = 1 if now - self._curbed_at >= BURST_SECONDS else self._excess + 1
-        self._curbed_at = now
+        self._excess = 1 if now - self._throttled_at >= BURST_SECONDS else self._excess + 1
+        self._throttled_at = now
         if self._excess > self._most:
             self._peer.close(CloseReason.POLICY, "too many messages")
         else:
             self._peer.pause(pace.wait(now))
         return self._excess == 1
 
-    def odd(self, size: int, now: float) -> None:
+    def count_frame(self, size: int, now: float) -> None:
         """Count a frame that is no message of its own, or that carries little: it costs as much as a message."""
         pace = self.pace
         if size < wire.CHUNK_BYTES and pace is not None and not pace.take(now):
-            self.curb(pace, "frames", now)
+            self.throttle(pace, "frames", now)
 
 
 class ChatEndpoint:
     """The chat protocol."""
 
-    __slots__ = ("_client", "_is_proven", "_limit", "_pace", "_peer", "_services", "_transfer", "_work", "odd")
+    __slots__ = ("_client", "_is_proven", "_limit", "_pace", "_peer", "_services", "_transfer", "_work", "count_frame")
 
     def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
         settings = services.settings
@@ -133,9 +133,9 @@ class ChatEndpoint:
         self._is_proven = username is not None
         self._transfer: FileTransfer | None = None  # made with the first upload: most clients never have one
         self._work = settings.work_per_message
-        self._limit = Limit(peer, services)
+        self._limit = RateLimiter(peer, services)
         self._pace = self._limit.pace
-        self.odd = self._limit.odd
+        self.count_frame = self._limit.count_frame
 
     @property
     def is_busy(self) -> bool:
@@ -160,7 +160,7 @@ class ChatEndpoint:
     def text(self, payload: bytes, received_at: float) -> None:
         """Decode one message and let it take effect; what is wrong with it is answered with an `error`."""
         if self._pace is not None and not self._pace.take(received_at):
-            if self._limit.curb(self._pace, "messages", received_at):
+            if self._limit.throttle(self._pace, "messages", received_at):
                 self._refuse(RequestError(ErrorCode.RATE_LIMITED))
             return
         try:
@@ -209,12 +209,12 @@ class ChatEndpoint:
 class NotificationsEndpoint:
     """Receive only: what happens on the server as a whole."""
 
-    __slots__ = ("_client", "_limit", "_services", "odd", "username")
+    __slots__ = ("_client", "_limit", "_services", "count_frame", "username")
 
     def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
         self._services = services
-        self._limit = Limit(peer, services)
-        self.odd = self._limit.odd
+        self._limit = RateLimiter(peer, services)
+        self.count_frame = self._limit.count_frame
         self._client = Client(secrets.token_hex(8), peer)
         self.username = username
 
@@ -230,7 +230,7 @@ class NotificationsEndpoint:
         if pace is None or pace.take(received_at):
             self.binary(payload, received_at)
         else:
-            self._limit.curb(pace, "messages", received_at)
+            self._limit.throttle(pace, "messages", received_at)
 
     def binary(self, _payload: bytes, _received_at: float) -> None:
         """Refuse what a watcher sends."""
@@ -276,7 +276,7 @@ class EchoEndpoint:
         """Send a binary message back."""
         self._echo(binary_frame(payload))
 
-    def odd(self, size: int, received_at: float) -> None:
+    def count_frame(self, size: int, received_at: float) -> None:
         """Count a binary message, a fragment or a control frame."""
         if self._pace is not None:
             self._charge(self._pace, "frames", size, received_at)
@@ -299,32 +299,32 @@ class EchoEndpoint:
         self._stats.messages_received[ECHO] += 1
         trouble = self._peer.write(frame)
         if trouble == SLOW:
-            trouble = self._peer.push(frame)
+            trouble = self._peer.enqueue(frame)
         if not trouble:
             self._stats.messages_delivered[ECHO] += 1
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class Route:
     """What an upgrade path serves; `max_size` is the largest message in bytes, fragments added up."""
 
     endpoint: Callable[[Peer, Services, str | None], Endpoint]
     max_size: int
 
 
-UPGRADES: Final = {
-    "/": Path(ChatEndpoint, wire.MAX_FRAME_BYTES),
-    "/chat": Path(ChatEndpoint, wire.MAX_FRAME_BYTES),
-    "/ws/chat": Path(ChatEndpoint, wire.MAX_FRAME_BYTES),
-    "/ws/notifications": Path(NotificationsEndpoint, wire.MAX_FRAME_BYTES),
-    "/ws/echo": Path(EchoEndpoint, MAX_ECHO_BYTES),
+ROUTES: Final = {
+    "/": Route(ChatEndpoint, wire.MAX_FRAME_BYTES),
+    "/chat": Route(ChatEndpoint, wire.MAX_FRAME_BYTES),
+    "/ws/chat": Route(ChatEndpoint, wire.MAX_FRAME_BYTES),
+    "/ws/notifications": Route(NotificationsEndpoint, wire.MAX_FRAME_BYTES),
+    "/ws/echo": Route(EchoEndpoint, MAX_ECHO_BYTES),
 }
 
 
-def upgrades(settings: Settings) -> dict[str, Path]:
+def routes(settings: Settings) -> dict[str, Route]:
     """Return the paths that are served."""
     is_on = {"/ws/notifications": settings.notifications, "/ws/echo": settings.echo}
-    return {path: served for path, served in UPGRADES.items() if is_on.get(path, True)}
+    return {path: served for path, served in ROUTES.items() if is_on.get(path, True)}
 
 
 def burn(seconds: float) -> None:

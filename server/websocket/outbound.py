@@ -76,7 +76,7 @@ class Sending(asyncio.Protocol, ABC):
         self._bytes_out += size
         return ""
 
-    def push(self, data: bytes) -> str:
+    def enqueue(self, data: bytes) -> str:
         """Send whole frames to a peer that is behind; above the hard limit it is given up."""
         if not self._open or self._transport.is_closing():
             return CLOSED

@@ -14,7 +14,7 @@ import pytest
 from tests.metrics.fixtures import do_without, wait_until
 from tests.metrics.pages import series
 from tests.ports import free_ports
-from tests.promises._server import Server, launch
+from tests.promises.server_process import Server, launch
 from tests.server.cluster.fixtures import Nats, wait_for_each
 from tests.tables import ROOT
 

@@ -22,8 +22,8 @@ from tests.clients import SECONDS, ChatClient, RawClient, handshake, held
 from tests.deploy.conftest import CONFIGURATION, Balancer, balancer, fetch, haproxy
 from tests.metrics.fixtures import wait_until
 from tests.ports import free_port
-from tests.promises._server import Server, launch
 from tests.promises.certificates import Authority
+from tests.promises.server_process import Server, launch
 from tests.server.cluster.fixtures import Nats
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.deploy.test_haproxy import enter
 from tests.metrics.fixtures import wait_until
 from tests.ports import free_ports
-from tests.promises._server import launch
+from tests.promises.server_process import launch
 from tests.server.cluster.fixtures import BINARY
 from tests.tables import ROOT
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.promises._server import Server
+    from tests.promises.server_process import Server
 
 CONFIGURATION = ROOT / "deploy" / "kubernetes" / "base" / "nats.conf"
 

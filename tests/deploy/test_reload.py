@@ -16,7 +16,7 @@ from tests.deploy._departures import Departures
 from tests.deploy.conftest import CONFIGURATION, Balancer, balancer
 from tests.deploy.test_haproxy import address, enter, hear
 from tests.metrics.fixtures import wait_until
-from tests.promises._server import Server, launch
+from tests.promises.server_process import Server, launch
 from tests.tables import ROOT
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from tests.metrics.fixtures import Prometheus, configured, wait_until
 from tests.metrics.test_generator import Generator
 from tests.ports import free_ports
 from tests.processes import start_server
-from tests.promises._herd import Herd, frame, message
+from tests.promises.raw_clients import RawClientPool, frame, message
 from tests.server.cluster.fixtures import Nats
 from tests.tables import ROOT
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.processes import RunningServer
-    from tests.promises._herd import Client
+    from tests.promises.raw_clients import Client
 
 JOBS: Final = ("chat", "loadtest")
 USERS: Final = 120
@@ -45,7 +45,7 @@ SPEAKERS: Final = 3
 TEXT_BYTES: Final = 8000
 DRAIN_SECONDS: Final = 8
 NEIGHBOURS: Final = "the neighbours' room"
-# More than half of the herd storms, and the door lets in few at a time: a storm is seen for some seconds.
+# More than half of the pool storms, and the door lets in few at a time: a storm is seen for some seconds.
 WEIGHTS: Final = (("ReconnectStormUser", 28), ("FileUploadUser", 2))
 SERVER_FLAGS: Final = (
     *("--heartbeat-interval", "1", "--heartbeat-timeout", "5", "--drain-seconds", str(DRAIN_SECONDS)),
@@ -84,19 +84,19 @@ def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]
             _neighbour(nats.url, server.url) as parent,
             _locust(server.url) as locust,
             configured(_configuration(folder, (server.http, parent), locust), folder / "data") as url,
-            Herd(server.url) as herd,
+            RawClientPool(server.url) as pool,
         ):
             prometheus = Prometheus(url, ("chat", "chat", "loadtest"))  # two servers: the other is the neighbours'
             prometheus.wait_for_scrape()
             start = time.time()
-            herd.run(2)
+            pool.run(2)
             locust.tell("/swarm", user_count=USERS, spawn_rate=20)
-            _Guests(server, herd, prometheus, locust).come_and_go(quiet_seconds)
+            _Guests(server, pool, prometheus, locust).come_and_go(quiet_seconds)
             prometheus.wait_for_scrape()
             live = time.time()
             server.stopped = True
             server.process.send_signal(signal.SIGTERM)
-            herd.until(lambda: server.process.poll() is not None, "the server to be drained")
+            pool.until(lambda: server.process.poll() is not None, "the server to be drained")
             assert server.process.returncode == 0
             locust.tell("/stop")
             wait_until(lambda: prometheus.query('up{job="chat"} == 0') != {}, "Prometheus to miss the server")
@@ -150,56 +150,56 @@ def _configuration(folder: Path, servers: Sequence[str], locust: Generator) -> P
 
 
 class _Guests:
-    """Clients beside the herd, each kind with a fault of its own."""
+    """Clients beside the pool, each kind with a fault of its own."""
 
-    def __init__(self, server: RunningServer, herd: Herd, prometheus: Prometheus, locust: Generator) -> None:
+    def __init__(self, server: RunningServer, pool: RawClientPool, prometheus: Prometheus, locust: Generator) -> None:
         self._server = server
-        self._herd = herd
+        self._pool = pool
         self._prometheus = prometheus
         self._locust = locust
 
     def come_and_go(self, quiet_seconds: float) -> None:
         """Return when everything has happened, and Prometheus has seen it."""
-        herd = self._herd
+        pool = self._pool
         self._until("chat_connections", USERS * 0.9)
-        herd.run(quiet_seconds)
+        pool.run(quiet_seconds)
         silent = self._let_in(SILENT)
         for client in silent:
-            herd.stop_reading(client)
+            pool.stop_reading(client)
         self._annoy()
-        herd.run(quiet_seconds)
+        pool.run(quiet_seconds)
         self._locust.tell("/stampede/storm", share=0.5)
         self._stop_reading_in_a_busy_room()
         self._until('loadtest_storm_resync_seconds{share="0.5"}', 0)
         self._until("chat_heartbeat_kills_total", SILENT)
         self._until('chat_uploads_total{outcome="saved"}', 1)
         self._until("loadtest_resync_duration_seconds_count", 1)
-        herd.run(quiet_seconds)
+        pool.run(quiet_seconds)
 
     def _annoy(self) -> None:
         """Knock at the wrong door, speak nonsense, flood, begin an upload and go no further."""
-        herd = self._herd
-        herd.add(b"GET /nowhere HTTP/1.1\r\nHost: stampede.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        pool = self._pool
+        pool.add(b"GET /nowhere HTTP/1.1\r\nHost: stampede.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")  # fmt: skip
         self._server.get("/health")
         odd, flooding, stalling = self._let_in(3)
-        herd.enter([flooding, stalling], ["the flooded room"])
-        herd.send(stalling, message("fileStart", name="never finished", size=1_000_000))
-        herd.send(odd, frame(b"nonsense") + message("noSuchType"))
-        herd.send(flooding, b"".join(message("chatMessage", text=str(number)) for number in range(200)))
+        pool.enter([flooding, stalling], ["the flooded room"])
+        pool.send(stalling, message("fileStart", name="never finished", size=1_000_000))
+        pool.send(odd, frame(b"nonsense") + message("noSuchType"))
+        pool.send(flooding, b"".join(message("chatMessage", text=str(number)) for number in range(200)))
 
     def _let_in(self, count: int, *, receive_buffer: int = 0) -> list[Client]:
         """Knock until so many are let in: in a storm the door is closed for most."""
-        herd = self._herd
+        pool = self._pool
         inside: list[Client] = []
         while len(inside) < count:
-            client = herd.add(receive_buffer=receive_buffer)
-            herd.until(lambda client=client: client.status or client.ended, "an answer")  # type: ignore[misc] # bound
+            client = pool.add(receive_buffer=receive_buffer)
+            pool.until(lambda client=client: client.status or client.ended, "an answer")  # type: ignore[misc] # bound
             if client.is_open:
                 inside.append(client)
             else:
-                herd.drop([client])
-                herd.run(0.2)
+                pool.drop([client])
+                pool.run(0.2)
         return inside
 
     def _stop_reading_in_a_busy_room(self) -> None:
@@ -211,25 +211,25 @@ class _Guests:
         raise AssertionError("no scrape has seen the sleepers")
 
     def _sleep_until_given_up(self, kills: int) -> None:
-        herd = self._herd
+        pool = self._pool
         speakers, sleepers = self._let_in(SPEAKERS), self._let_in(SLEEPERS, receive_buffer=16384)
-        herd.enter([*speakers, *sleepers], ["the busy room"])
+        pool.enter([*speakers, *sleepers], ["the busy room"])
         for client in sleepers:
-            herd.stop_reading(client)
+            pool.stop_reading(client)
         due = 0.0
 
         def speak(now: float) -> None:
             nonlocal due
             if now >= due:
                 due += 0.1
-                _speak(herd, speakers, sleepers)
+                _speak(pool, speakers, sleepers)
 
         deadline = time.monotonic() + 90
         while self._value("chat_slow_consumer_kills_total") < kills:
             assert time.monotonic() < deadline, "sleepers were not dropped"
             due = 0.0
-            herd.run(0.5, speak)
-        herd.drop(speakers)
+            pool.run(0.5, speak)
+        pool.drop(speakers)
 
     def _value(self, metric: str) -> float:
         return max(self._prometheus.query(metric).values(), default=-1.0)
@@ -243,17 +243,17 @@ class _Guests:
                 asked[:] = time.monotonic(), self._value(metric) >= least
             return bool(asked[1])
 
-        self._herd.until(seen, f"{metric} to reach {least}")
+        self._pool.until(seen, f"{metric} to reach {least}")
 
 
-def _speak(herd: Herd, speakers: list[Client], sleepers: list[Client]) -> None:
+def _speak(pool: RawClientPool, speakers: list[Client], sleepers: list[Client]) -> None:
     """Say so much that who does not read falls behind; sleepers send a little, or the heartbeat would drop them."""
     for speaker in speakers:
         for _ in range(4):
-            herd.send(speaker, message("chatMessage", text="." * TEXT_BYTES))
-        herd.send(speaker, message("typing", isTyping=True))
+            pool.send(speaker, message("chatMessage", text="." * TEXT_BYTES))
+        pool.send(speaker, message("typing", isTyping=True))
     for sleeper in sleepers:
-        herd.send(sleeper, message("ping"))
+        pool.send(sleeper, message("ping"))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from tests.metrics.fixtures import MISSING, Prometheus, configured, do_without, 
 from tests.metrics.rules import PROMETHEUS, profile
 from tests.metrics.test_generator import generator
 from tests.ports import free_ports
-from tests.promises._herd import Herd, message
+from tests.promises.raw_clients import RawClientPool, message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,23 +110,23 @@ def watching(folder: Path, chat: list[str], loadtest: str) -> Iterator[Watch]:
         yield Watch(prometheus)
 
 
-def fall_behind(herd: Herd, server: RunningServer) -> None:
+def fall_behind(pool: RawClientPool, server: RunningServer) -> None:
     """Let three members of a room stop reading, and talk until the server notices."""
-    members = herd.open(4, receive_buffer=4096)
-    herd.enter(members, ["room"])
+    members = pool.open(4, receive_buffer=4096)
+    pool.enter(members, ["room"])
     talker, *silent = members
     for member in silent:
-        herd.stop_reading(member)
+        pool.stop_reading(member)
     seen = [0.0]
 
     def behind() -> bool:
         for _ in range(20):
-            herd.send(talker, FLOOD)
-        herd.run(0.05)
+            pool.send(talker, FLOOD)
+        pool.run(0.05)
         seen[0] = server.samples()["chat_slow_consumers"]
         return seen[0] >= len(silent)
 
-    herd.until(behind, "the server to notice who does not read")
+    pool.until(behind, "the server to notice who does not read")
 
 
 def stutter(locust: Generator) -> None:
@@ -162,7 +162,7 @@ def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., Run
         locust = running.enter_context(generator(start().url))
         watch = running.enter_context(watching(tmp_path, servers, locust.metrics))
         locust.tell("/swarm", user_count=4, spawn_rate=4)
-        with Herd(full.url) as crowd, Herd(silent.url) as corpses, Herd(slow.url) as room:
+        with RawClientPool(full.url) as crowd, RawClientPool(silent.url) as corpses, RawClientPool(slow.url) as room:
             crowd.open(19)
             for corpse in corpses.open(12):
                 corpses.stop_reading(corpse)

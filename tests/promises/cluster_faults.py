@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from benchmarks.direct import urlopen
 from tests.metrics.fixtures import wait_until
-from tests.promises._server import Server, launch
 from tests.promises.cluster_storm import PATIENCE_SECONDS, Storm
 from tests.promises.hosts import Host, Switch, inside, problem
+from tests.promises.server_process import Server, launch
 from tests.server.cluster.fixtures import Nats
 
 if TYPE_CHECKING:

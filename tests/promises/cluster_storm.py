@@ -10,12 +10,12 @@ import json
 import time
 from typing import TYPE_CHECKING, Final
 
-from tests.promises._herd import Herd, message
+from tests.promises.raw_clients import RawClientPool, message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.promises._herd import Client
+    from tests.promises.raw_clients import Client
 
 SWEEP_SECONDS: Final = 0.005
 PATIENCE_SECONDS: Final = 90.0
@@ -60,21 +60,21 @@ class Storm:
         self._last: dict[tuple[Client, str], int] = {}
         self._said = 0
         self._due = 0.0
-        self._herds = [Herd(url) for url in urls]
+        self._herds = [RawClientPool(url) for url in urls]
         self._clients: list[list[Client]] = []
-        for node, herd in enumerate(self._herds):
-            clients = herd.open(rooms * members)
+        for node, pool in enumerate(self._herds):
+            clients = pool.open(rooms * members)
             for client in clients:
                 client.hear = lambda client, payload, node=node: self._hear(node, client, payload)
-            herd.enter(clients, [f"room-{number}" for number in range(rooms)])
+            pool.enter(clients, [f"room-{number}" for number in range(rooms)])
             self._clients.append(clients)
         self._speakers = [(node, place) for place in range(rooms * members) for node in range(self.nodes)]
         self.until(lambda: self.agree(range(self.nodes)), "all to be told of all")
 
     def close(self) -> None:
         """Let everybody vanish."""
-        for herd in self._herds:
-            herd.drop(list(herd.clients.values()))
+        for pool in self._herds:
+            pool.drop(list(pool.clients.values()))
 
     def run(self, seconds: float) -> None:
         """Chat for a while."""
@@ -88,16 +88,16 @@ class Storm:
         while not happened():
             assert time.monotonic() < deadline, f"waited in vain for {what}"
             self._say_what_is_due()
-            for herd in self._herds:
-                herd.sweep()
+            for pool in self._herds:
+                pool.sweep()
             time.sleep(SWEEP_SECONDS)
 
     def hush(self, quiet_seconds: float = 1.0) -> None:
         """Say nothing more, and listen until nothing has come for a while."""
         count, since = -1, time.monotonic()
         while time.monotonic() - since < quiet_seconds:
-            for herd in self._herds:
-                herd.sweep()
+            for pool in self._herds:
+                pool.sweep()
             if (heard := sum(map(sum, self.heard))) != count:
                 count, since = heard, time.monotonic()
             time.sleep(SWEEP_SECONDS)
@@ -134,10 +134,10 @@ class Storm:
             self._due += 1 / self._rate
             node, place = self._speakers[self._said % len(self._speakers)]
             self._said += 1
-            herd, client = self._herds[node], self._clients[node][place]
+            pool, client = self._herds[node], self._clients[node][place]
             if self._typing:
-                herd.send(client, message("typing"))
-            herd.send(client, message("chatMessage", text=f"{node}:{place}:{self._said}:{self._filling}"))
+                pool.send(client, message("typing"))
+            pool.send(client, message("chatMessage", text=f"{node}:{place}:{self._said}:{self._filling}"))
             self.sent[node] += 1
 
     def _hear(self, node: int, client: Client, payload: bytes) -> None:

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Final
 
-from tests.promises._chatter import Chatter
-from tests.promises._herd import PATIENCE_SECONDS, SWEEP_SECONDS, Herd, frame, message
-from tests.promises._server import launch
+from tests.promises.chat_load import ChatLoad
+from tests.promises.raw_clients import PATIENCE_SECONDS, SWEEP_SECONDS, RawClientPool, frame, message
+from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
-    from tests.promises._herd import Client
-    from tests.promises._server import Server
+    from tests.promises.raw_clients import Client
+    from tests.promises.server_process import Server
 
 MEMBERS: Final = 200
 MESSAGES_PER_SECOND: Final = 2000
@@ -87,14 +87,14 @@ def measure(stopped: int, seconds: float, rounds: int, *flags: str, every_round:
     patience = {"server.websocket.connection.CLOSE_SECONDS": seconds + PATIENCE_SECONDS}
     # Members whose bytes are only counted answer no ping.
     settings = ("--message-rate", "0", "--heartbeat-timeout", "0", *flags)
-    with launch(*settings, constants=patience) as server, Herd(server.url) as herd:
-        others = herd.open(MEMBERS - stopped)
-        herd.enter(others, ["the room"])
-        chatter = Chatter(herd, others, MESSAGES_PER_SECOND, text_bytes=TEXT_BYTES)
+    with launch(*settings, constants=patience) as server, RawClientPool(server.url) as pool:
+        others = pool.open(MEMBERS - stopped)
+        pool.enter(others, ["the room"])
+        chatter = ChatLoad(pool, others, MESSAGES_PER_SECOND, text_bytes=TEXT_BYTES)
         chatter.run(1.0)
         for _ in range(rounds):
-            outcome.undisturbed.append(_window_without(herd, chatter, stopped, seconds))
-            _window_with(server, herd, chatter, outcome, seconds)
+            outcome.undisturbed.append(_window_without(pool, chatter, stopped, seconds))
+            _window_with(server, pool, chatter, outcome, seconds)
             if not (every_round or outcome.is_felt):
                 break
         assert all(other.is_open for other in others)
@@ -103,30 +103,30 @@ def measure(stopped: int, seconds: float, rounds: int, *flags: str, every_round:
     return outcome
 
 
-def _window_without(herd: Herd, chatter: Chatter, count: int, seconds: float) -> float:
-    readers = herd.open(count)
-    herd.enter(readers, ["the room"])
+def _window_without(pool: RawClientPool, chatter: ChatLoad, count: int, seconds: float) -> float:
+    readers = pool.open(count)
+    pool.enter(readers, ["the room"])
     for reader in readers:
         reader.counting = True
     chatter.run(0.5)
     p99 = chatter.p99(seconds)
     for reader in readers:
-        herd.send(reader, frame(b"\x03\xe8", 0x88))
+        pool.send(reader, frame(b"\x03\xe8", 0x88))
 
     def gone() -> bool:
         chatter.run(0.05)
         return all(reader.ended for reader in readers)
 
-    herd.until(gone, "those who said goodbye to be gone")
+    pool.until(gone, "those who said goodbye to be gone")
     return p99
 
 
-def _window_with(server: Server, herd: Herd, chatter: Chatter, outcome: Outcome, seconds: float) -> None:
-    sleepers = herd.open(outcome.stopped, receive_buffer=RECEIVE_BUFFER)
-    herd.enter(sleepers, ["the room"])
+def _window_with(server: Server, pool: RawClientPool, chatter: ChatLoad, outcome: Outcome, seconds: float) -> None:
+    sleepers = pool.open(outcome.stopped, receive_buffer=RECEIVE_BUFFER)
+    pool.enter(sleepers, ["the room"])
     before, peak, looked = server.rss, 0, 0.0
     for sleeper in sleepers:
-        herd.stop_reading(sleeper)
+        pool.stop_reading(sleeper)
 
     def watch(now: float) -> None:
         nonlocal peak, looked
@@ -134,7 +134,7 @@ def _window_with(server: Server, herd: Herd, chatter: Chatter, outcome: Outcome,
             looked = now
             peak = max(peak, server.rss)
 
-    _fill(server, herd, sleepers)
+    _fill(server, pool, sleepers)
     outcome.disturbed.append(chatter.p99(seconds, watch))
     wanted = outcome.stopped * len(outcome.disturbed)
 
@@ -144,38 +144,38 @@ def _window_with(server: Server, herd: Herd, chatter: Chatter, outcome: Outcome,
         chatter.run(0.3, watch)
         return int(server.samples()[_KILLS]) >= wanted
 
-    herd.until(killed, "stopped members to be dropped")
+    pool.until(killed, "stopped members to be dropped")
     outcome.grown = max(outcome.grown, peak - before)
-    _wake(herd, chatter, sleepers)
+    _wake(pool, chatter, sleepers)
     outcome.codes += [(sleeper.code, sleeper.reason) for sleeper in sleepers]
     outcome.torn += sum(bool(sleeper.reader._buffer) for sleeper in sleepers)
 
 
-def _fill(server: Server, herd: Herd, sleepers: list[Client]) -> None:
+def _fill(server: Server, pool: RawClientPool, sleepers: list[Client]) -> None:
     """Fill the kernel's buffers, which would take the chat some seconds, with answers to pings."""
     ping = message("ping", timestamp="x" * 12_000)
     killed = server.samples()[_KILLS]
 
     def behind() -> bool:
         for sleeper in sleepers:
-            herd.send(sleeper, ping)
-        herd.run(0.02)
+            pool.send(sleeper, ping)
+        pool.run(0.02)
         samples = server.samples()  # who was behind for the time allowed may have been dropped before we looked
         return samples["chat_slow_consumers"] + samples[_KILLS] - killed >= len(sleepers)
 
-    herd.until(behind, "stopped members to be behind")
+    pool.until(behind, "stopped members to be behind")
 
 
-def _wake(herd: Herd, chatter: Chatter, sleepers: list[Client]) -> None:
+def _wake(pool: RawClientPool, chatter: ChatLoad, sleepers: list[Client]) -> None:
     """Let the dropped read what is still there for them, a close frame at its end."""
     for sleeper in sleepers:
-        herd.read_again(sleeper)
+        pool.read_again(sleeper)
 
     def gone() -> bool:
         chatter.run(0.05)
         return all(sleeper.ended for sleeper in sleepers)
 
-    herd.until(gone, "the dropped to be gone")
+    pool.until(gone, "the dropped to be gone")
 
 
 def main() -> None:

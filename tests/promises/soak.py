@@ -14,15 +14,15 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from tests.promises._herd import Herd, frame, message
-from tests.promises._mutations import KINDS
-from tests.promises._server import launch
+from tests.promises.mutations import KINDS
+from tests.promises.raw_clients import RawClientPool, frame, message
+from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.promises._herd import Client
-    from tests.promises._server import Server
+    from tests.promises.raw_clients import Client
+    from tests.promises.server_process import Server
 
 CLIENTS: Final = 500
 ROOM: Final = 10
@@ -34,10 +34,10 @@ _WORD: Final = message("chatMessage", text="a text of thirty-two bytes, or so")
 
 
 class Soak:
-    """A herd that does a bit of everything, at a given number of messages a second."""
+    """A pool that does a bit of everything, at a given number of messages a second."""
 
-    def __init__(self, herd: Herd, rate: float, seed: int) -> None:
-        self._herd = herd
+    def __init__(self, pool: RawClientPool, rate: float, seed: int) -> None:
+        self._pool = pool
         self._rate = rate
         self._rng = random.Random(seed)
         self._said = 0
@@ -52,24 +52,24 @@ class Soak:
         def act(now: float) -> None:
             while self._said < said + int(now * self._rate):
                 client = self._clients[self._said % CLIENTS]
-                self._herd.send(client, _WORD if self._said % 5 else message("typing"))
+                self._pool.send(client, _WORD if self._said % 5 else message("typing"))
                 self._said += 1
             while self._acted < acted + int(now * 10):
                 self._acted += 1
                 self._one_of_many_things()
 
-        self._herd.run(seconds, act)
+        self._pool.run(seconds, act)
 
     def leave(self) -> None:
         """Let all go at once."""
-        self._herd.drop(list(self._herd.clients.values()))
+        self._pool.drop(list(self._pool.clients.values()))
 
     def _newcomer(self) -> Client:
-        client = self._herd.add()
-        self._herd.until(lambda: client.is_open or client.ended, "a handshake")  # bad heads may wait for their time-out
+        client = self._pool.add()
+        self._pool.until(lambda: client.is_open or client.ended, "a handshake")  # bad heads may wait for their time-out
         number = self._rng.randrange(CLIENTS // ROOM)
-        self._herd.send(client, message("setUsername", username=client.name))
-        self._herd.send(client, message("joinRoom", room=f"room-{number}"))
+        self._pool.send(client, message("setUsername", username=client.name))
+        self._pool.send(client, message("joinRoom", room=f"room-{number}"))
         return client
 
     def _one_of_many_things(self) -> None:
@@ -77,29 +77,29 @@ class Soak:
         client = self._clients[index]
         match self._rng.randrange(6):
             case 0:  # vanish and come back
-                self._herd.drop([client])
+                self._pool.drop([client])
             case 1:  # move
-                self._herd.send(client, message("joinRoom", room=f"room-{self._rng.randrange(CLIENTS // ROOM)}"))
+                self._pool.send(client, message("joinRoom", room=f"room-{self._rng.randrange(CLIENTS // ROOM)}"))
             case 2:  # send a file
-                self._herd.send(client, message("fileStart", name="n", size=CHUNK))
-                self._herd.send(client, frame(bytes(4 + CHUNK), 0x82) + message("fileEnd"))
+                self._pool.send(client, message("fileStart", name="n", size=CHUNK))
+                self._pool.send(client, frame(bytes(4 + CHUNK), 0x82) + message("fileEnd"))
             case 3:  # talk rubbish, which may end the connection
-                self._herd.send(client, KINDS[1].make(self._rng))
+                self._pool.send(client, KINDS[1].make(self._rng))
             case 4:
-                self._rubbish.append(self._herd.add(KINDS[0].make(self._rng)))
+                self._rubbish.append(self._pool.add(KINDS[0].make(self._rng)))
                 if len(self._rubbish) > STRANGERS:
-                    self._herd.drop([self._rubbish.popleft()])
+                    self._pool.drop([self._rubbish.popleft()])
             case _:  # say goodbye
-                self._herd.send(client, frame(b"\x03\xe8", 0x88))
+                self._pool.send(client, frame(b"\x03\xe8", 0x88))
         for place, one in enumerate(self._clients):
             if one.ended or one.code:
-                self._herd.drop([one])
+                self._pool.drop([one])
                 self._clients[place] = self._newcomer()
 
 
-def soak(server: Server, herd: Herd, seconds: float, rate: float) -> list[tuple[int, int]]:
+def soak(server: Server, pool: RawClientPool, seconds: float, rate: float) -> list[tuple[int, int]]:
     """Return memory in bytes and descriptors of the server, regularly over the time."""
-    load = Soak(herd, rate, seed=1)
+    load = Soak(pool, rate, seed=1)
     taken = []
     for number in range(SAMPLES):
         load.run(seconds / SAMPLES)
@@ -136,8 +136,8 @@ def main() -> int:
     options = parser.parse_args()
     with launch("--handshake-rate", "0", "--heartbeat-interval", "5", "--heartbeat-timeout", "30") as server:
         before = server.descriptors
-        with Herd(server.url) as herd:
-            taken = soak(server, herd, options.seconds, options.rate)
+        with RawClientPool(server.url) as pool:
+            taken = soak(server, pool, options.seconds, options.rate)
         server.wait_until(lambda: server.descriptors <= before + 1, "descriptors to be given back")
         problems = verdict(taken)
         print(f"closed: {server.closed()}")

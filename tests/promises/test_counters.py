@@ -11,15 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from metrics.collectors import server_collectors
 from metrics.exposition import Exposition
 from server.chat import room as rooms
-from tests.promises._herd import message
-from tests.promises._inside import world
+from tests.promises.in_process import world
+from tests.promises.raw_clients import message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
-    from tests.promises._inside import Pipe, World
+    from tests.promises.in_process import Pipe, World
 
 STEPS = 150
 CLIENTS = 25

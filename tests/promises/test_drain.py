@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tests.metrics.pages import series
-from tests.promises._herd import Herd, frame, message
-from tests.promises._server import launch
+from tests.promises.raw_clients import RawClientPool, frame, message
+from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
-    from tests.promises._herd import Client
+    from tests.promises.raw_clients import Client
 
 CLIENTS = 2000
 ROOMS = 200
@@ -30,8 +30,8 @@ HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 class Witness:
     """Who said how much, who heard what, and when everyone was told to go."""
 
-    def __init__(self, herd: Herd, clients: list[Client]) -> None:
-        self._herd = herd
+    def __init__(self, pool: RawClientPool, clients: list[Client]) -> None:
+        self._pool = pool
         self._clients = clients
         self._turn = 0
         self.sent: Counter[str] = Counter()
@@ -49,7 +49,7 @@ class Witness:
             client = self._clients[self._turn % len(self._clients)]
             self._turn += 1
             if client.is_open and not client.code:
-                self._herd.send(client, message("chatMessage", text=str(self.sent[client.name])))
+                self._pool.send(client, message("chatMessage", text=str(self.sent[client.name])))
                 self.sent[client.name] += 1
         moment = time.perf_counter()
         self.longest_gap = max(self.longest_gap, moment - self._swept_at)
@@ -76,36 +76,36 @@ class Witness:
 
 def test_nobody_loses_a_word_and_nobody_stampedes() -> None:
     flags = ("--drain-seconds", str(DRAIN_SECONDS), "--handshake-rate", "0")
-    with launch(*flags, constants=PATIENCE) as server, Herd(server.url) as herd:
-        clients = herd.open(CLIENTS)
-        herd.enter(clients, [f"room-{number}" for number in range(ROOMS)])
+    with launch(*flags, constants=PATIENCE) as server, RawClientPool(server.url) as pool:
+        clients = pool.open(CLIENTS)
+        pool.enter(clients, [f"room-{number}" for number in range(ROOMS)])
         answers: list[str] = []
-        [uploader] = herd.open(1)
+        [uploader] = pool.open(1)
         uploader.hear = lambda _client, payload: answers.append(msgspec.json.decode(payload)["type"])
-        herd.send(uploader, message("fileStart", name="n", size=2 * CHUNK) + frame(bytes(4 + CHUNK), 0x82))
-        herd.until(lambda: "fileReady" in answers, "the upload to begin")
-        witness = Witness(herd, clients)
+        pool.send(uploader, message("fileStart", name="n", size=2 * CHUNK) + frame(bytes(4 + CHUNK), 0x82))
+        pool.until(lambda: "fileReady" in answers, "the upload to begin")
+        witness = Witness(pool, clients)
         begin = time.perf_counter()
-        herd.run(1.0, witness.chat)
+        pool.run(1.0, witness.chat)
 
         server.process.send_signal(signal.SIGTERM)
-        _until_refused(herd, [*clients, uploader])
+        _until_refused(pool, [*clients, uploader])
 
         def gone(count: int) -> bool:
             witness.chat(time.perf_counter() - begin)
             return len(witness.told_at) >= count
 
-        herd.until(lambda: gone(CLIENTS // 2), "half of them to go")
+        pool.until(lambda: gone(CLIENTS // 2), "half of them to go")
         assert not uploader.code
-        herd.send(uploader, frame((1).to_bytes(4) + bytes(CHUNK), 0x82) + message("fileEnd"))
-        samples = _samples(herd)
+        pool.send(uploader, frame((1).to_bytes(4) + bytes(CHUNK), 0x82) + message("fileEnd"))
+        samples = _samples(pool)
         closed = {
             name: value for name, value in samples.items() if value and name.startswith("chat_connections_closed")
         }
         assert list(closed) == ['chat_connections_closed_total{reason="drain"}']
         assert sum(closed.values()) + samples["chat_connections"] == CLIENTS + 1
-        herd.until(lambda: gone(CLIENTS), "everyone to go")
-        herd.until(lambda: not herd.clients, "everyone to be gone")
+        pool.until(lambda: gone(CLIENTS), "everyone to go")
+        pool.until(lambda: not pool.clients, "everyone to be gone")
         assert "fileSaved" in answers
         server.finish()
 
@@ -118,32 +118,32 @@ def test_nobody_loses_a_word_and_nobody_stampedes() -> None:
 
 
 def test_a_second_signal_ends_it_now() -> None:
-    with launch("--drain-seconds", "3600") as server, Herd(server.url) as herd:
-        clients = herd.open(200)
+    with launch("--drain-seconds", "3600") as server, RawClientPool(server.url) as pool:
+        clients = pool.open(200)
         server.process.send_signal(signal.SIGTERM)
-        _until_refused(herd, clients)
+        _until_refused(pool, clients)
         assert sum(client.is_open for client in clients) > 100
         server.process.send_signal(signal.SIGTERM)
         server.finish()
-        herd.until(lambda: all(client.ended for client in clients), "everyone to be cut off")
+        pool.until(lambda: all(client.ended for client in clients), "everyone to be cut off")
 
 
-def _until_refused(herd: Herd, clients: list[Client]) -> None:
+def _until_refused(pool: RawClientPool, clients: list[Client]) -> None:
     """Wait for the first 503 of /health, which comes before anybody is told to go; from then on nobody is let in."""
     status = 0
     while status != 503:
         told = any(client.code for client in clients)
-        visitor = herd.add(HEALTH)
-        herd.until(lambda: visitor.ended, "an answer")  # noqa: B023 - called at once
+        visitor = pool.add(HEALTH)
+        pool.until(lambda: visitor.ended, "an answer")  # noqa: B023 - called at once
         status = visitor.status
         assert status == 503 or not told
-    hopeful = herd.add()
-    herd.until(lambda: hopeful.ended, "an answer")
+    hopeful = pool.add()
+    pool.until(lambda: hopeful.ended, "an answer")
     assert hopeful.status == 503
     assert b"Retry-After: " in hopeful.answer
 
 
-def _samples(herd: Herd) -> dict[str, float]:
-    visitor = herd.add(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-    herd.until(lambda: visitor.ended, "the metrics")
+def _samples(pool: RawClientPool) -> dict[str, float]:
+    visitor = pool.add(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+    pool.until(lambda: visitor.ended, "the metrics")
     return series(visitor.answer.partition(b"\r\n\r\n")[2])

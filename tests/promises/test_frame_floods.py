@@ -12,14 +12,14 @@ import uvloop
 
 from benchmarks._wire import FrameReader
 from server.websocket.connection import SLICE_FRAMES
-from tests.promises._herd import frame, message
-from tests.promises._inside import PATIENCE_SECONDS, world
+from tests.promises.in_process import PATIENCE_SECONDS, world
+from tests.promises.raw_clients import frame, message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
-    from tests.promises._inside import World
+    from tests.promises.in_process import World
 
 RATE = 8  # its inverse is exact: while time stands still, nothing makes up for rounding
 BURST = 2 * RATE

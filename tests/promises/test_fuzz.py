@@ -11,14 +11,14 @@ import pytest
 import uvloop
 
 from benchmarks._wire import FrameReader
-from tests.promises._herd import message
-from tests.promises._inside import PATIENCE_SECONDS, world
-from tests.promises._mutations import KINDS, Kind
+from tests.promises.in_process import PATIENCE_SECONDS, world
+from tests.promises.mutations import KINDS, Kind
+from tests.promises.raw_clients import message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.promises._inside import Pipe, World
+    from tests.promises.in_process import Pipe, World
 
 INPUTS = {"heads": 20_000, "frames": 40_000, "fragments": 40_000, "JSON": 96_000, "chunk orders": 5_000}
 PER_CONNECTION = {"JSON": 8}  # of those that leave it open, one connection may send several

@@ -14,8 +14,8 @@ from benchmarks._wire import FrameReader
 from server.errors import InvalidMessageError
 from server.protocol.messages import decode
 from server.websocket.connection import Connection
-from tests.promises._herd import frame, message
-from tests.promises._inside import world
+from tests.promises.in_process import world
+from tests.promises.raw_clients import frame, message
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from tests.promises._herd import Herd, head, message
-from tests.promises._mutations import KINDS
-from tests.promises._server import launch
+from tests.promises.mutations import KINDS
+from tests.promises.raw_clients import RawClientPool, head, message
+from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
-    from tests.promises._herd import Client
+    from tests.promises.raw_clients import Client
 
 INPUTS = 3600
 AT_ONCE = 60
@@ -20,10 +20,10 @@ SECONDS_EACH = 0.05  # a sender who is not cut off goes by itself
 class Bystanders:
     """Twenty clients in two rooms; each word has to reach everyone else in its room."""
 
-    def __init__(self, herd: Herd) -> None:
-        self._herd = herd
-        self.clients = herd.open(20)
-        herd.enter(self.clients, ["a", "b"])
+    def __init__(self, pool: RawClientPool) -> None:
+        self._pool = pool
+        self.clients = pool.open(20)
+        pool.enter(self.clients, ["a", "b"])
         self.heard = 0
         self.said = 0
         for client in self.clients:
@@ -31,12 +31,12 @@ class Bystanders:
 
     def speak(self) -> None:
         client = self.clients[self.said % len(self.clients)]
-        self._herd.send(client, message("chatMessage", text="are you there?"))
+        self._pool.send(client, message("chatMessage", text="are you there?"))
         self.said += 1
 
     def check(self) -> None:
         """Wait until everything was heard."""
-        self._herd.until(lambda: self.heard >= 9 * self.said, "bystanders to hear each other")
+        self._pool.until(lambda: self.heard >= 9 * self.said, "bystanders to hear each other")
         assert self.heard == 9 * self.said
         assert all(client.is_open for client in self.clients)
 
@@ -48,8 +48,8 @@ def test_malformed_input_over_the_wire_costs_only_its_sender() -> None:
     rng = random.Random(6455)
     flags = ("--handshake-rate", "0", "--message-rate", "0", "--heartbeat-interval", "0", "--heartbeat-timeout", "0")
     with launch(*flags) as server:
-        with Herd(server.url) as herd:
-            bystanders = Bystanders(herd)
+        with RawClientPool(server.url) as pool:
+            bystanders = Bystanders(pool)
             memory = []
             descriptors = server.descriptors
             for number in range(0, INPUTS, AT_ONCE):
@@ -58,12 +58,12 @@ def test_malformed_input_over_the_wire_costs_only_its_sender() -> None:
                     kind = rng.choice(KINDS)
                     data = kind.make(rng)
                     start = b"" if kind.is_head else head(rng.choice(("/ws/chat", "/ws/echo", "/ws/notifications")))
-                    senders.append(herd.add(start + data))
-                herd.until(lambda: all(not s.out or s.ended for s in senders), "input to be sent")  # noqa: B023 - called at once
+                    senders.append(pool.add(start + data))
+                pool.until(lambda: all(not s.out or s.ended for s in senders), "input to be sent")  # noqa: B023 - called at once
                 bystanders.speak()
-                herd.run(SECONDS_EACH)
+                pool.run(SECONDS_EACH)
                 bystanders.check()  # so the server has read on, however slow it is
-                herd.drop(senders)
+                pool.drop(senders)
                 if not number % (INPUTS // 10):
                     server.wait_until(lambda: server.samples()["chat_connections"] == 20, "senders to be forgotten")
                     memory.append(server.rss)

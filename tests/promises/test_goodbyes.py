@@ -10,8 +10,8 @@ import uvloop
 
 from benchmarks._wire import FrameReader
 from server.websocket.connection import AFTER_END_BYTES
-from tests.promises._herd import frame, message
-from tests.promises._inside import world
+from tests.promises.in_process import world
+from tests.promises.raw_clients import frame, message
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,13 +11,13 @@ import uvloop
 
 from benchmarks._wire import FrameReader
 from server.chat import room as rooms
-from tests.promises._herd import message
-from tests.promises._inside import world
+from tests.promises.in_process import world
+from tests.promises.raw_clients import message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.promises._inside import Pipe, World
+    from tests.promises.in_process import Pipe, World
 
 MEMBERS = 20_000
 WORDS = 20
@@ -79,7 +79,7 @@ async def crowd(inside: World, name: str) -> tuple[Pipe, list[Wire]]:
 
 class Member:
     def __init__(self, wire: Wire) -> None:
-        self.write = self.push = wire
+        self.write = self.enqueue = wire
 
 
 async def told(inside: World, members: list[Wire], last: bytes) -> None:

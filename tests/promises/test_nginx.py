@@ -16,14 +16,14 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.ports import free_port
 from tests.promises._nginx import nginx
-from tests.promises._server import launch
 from tests.promises.certificates import Authority
+from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.promises._server import Server
+    from tests.promises.server_process import Server
 
 SECONDS = 60
 CHUNK = 65536

@@ -12,8 +12,8 @@ import pytest
 from tests.deploy._departures import Departures
 from tests.metrics.fixtures import wait_until
 from tests.promises._nginx import CONFIGURATION, Nginx, nginx
-from tests.promises._server import Server, launch
 from tests.promises.certificates import Authority
+from tests.promises.server_process import Server, launch
 from tests.promises.test_nginx import hear, through
 from tests.tables import ROOT
 

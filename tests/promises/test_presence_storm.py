@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tests.promises._herd import Herd, message
-from tests.promises._server import launch
+from tests.promises.raw_clients import RawClientPool, message
+from tests.promises.server_process import launch
 
 SIZES = (1250, 5000)
 NOTICES_BYTES = 8000  # of half a minute
@@ -13,8 +13,8 @@ NOTICES_BYTES = 8000  # of half a minute
 
 def bytes_per_member(size: int, *flags: str) -> float:
     """Let so many join a room as fast as they can; return what the server sent for it, a member."""
-    with launch("--handshake-rate", "0", *flags) as server, Herd(server.url) as herd:
-        clients = herd.open(size)
+    with launch("--handshake-rate", "0", *flags) as server, RawClientPool(server.url) as pool:
+        clients = pool.open(size)
         before = server.samples()["chat_sent_bytes_total"]
         counts: set[int] = set()
 
@@ -24,14 +24,14 @@ def bytes_per_member(size: int, *flags: str) -> float:
 
         listener = clients[0]
         listener.hear = hear
-        herd.enter(clients, ["the room"])
+        pool.enter(clients, ["the room"])
         if "--presence-threshold" not in flags:
-            herd.until(lambda: size in counts, "the last notice")
+            pool.until(lambda: size in counts, "the last notice")
         assert server.samples()["chat_room_members_max"] == size
         sent = server.samples()["chat_sent_bytes_total"] - before
         for client in clients[:50]:
             client.counting = True
-        herd.send(listener, message("leaveRoom"))
+        pool.send(listener, message("leaveRoom"))
     return sent / size
 
 

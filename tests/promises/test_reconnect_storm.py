@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from tests.promises._herd import Herd, message
-from tests.promises._server import launch
+from tests.promises.raw_clients import RawClientPool, message
+from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
-    from tests.promises._herd import Client
-    from tests.promises._server import Server
+    from tests.promises.raw_clients import Client
+    from tests.promises.server_process import Server
 
 CLIENTS = 2000
 ROOMS = [f"room-{number}" for number in range(100)]
@@ -18,7 +18,7 @@ STORMS = 10
 JITTER_SECONDS = 0.25
 
 
-def come_back(herd: Herd, rng: random.Random) -> list[Client]:
+def come_back(pool: RawClientPool, rng: random.Random) -> list[Client]:
     """Connect at moments of one's own choice; whoever is refused tries again."""
     due = sorted(rng.uniform(0, JITTER_SECONDS) for _ in range(CLIENTS))
     clients: list[Client] = []
@@ -26,24 +26,24 @@ def come_back(herd: Herd, rng: random.Random) -> list[Client]:
     def connect(now: float) -> None:
         while due and due[0] <= now:
             due.pop(0)
-            clients.append(herd.add())
+            clients.append(pool.add())
 
-    herd.run(JITTER_SECONDS, connect)
+    pool.run(JITTER_SECONDS, connect)
     connect(JITTER_SECONDS)
 
     while True:
-        herd.until(lambda: not herd.handshakes, "handshakes to be answered")
+        pool.until(lambda: not pool.handshakes, "handshakes to be answered")
         refused = [client for client in clients if client.ended]
         if not refused:
             break
         assert {client.status for client in refused} == {503}, refused[0].answer
-        clients = [client for client in clients if not client.ended] + [herd.add() for _ in refused]
+        clients = [client for client in clients if not client.ended] + [pool.add() for _ in refused]
     assert all(client.is_open for client in clients)
-    herd.enter(clients, ROOMS)
+    pool.enter(clients, ROOMS)
     return clients
 
 
-def check(server: Server, herd: Herd, clients: list[Client], storm: int) -> None:
+def check(server: Server, pool: RawClientPool, clients: list[Client], storm: int) -> None:
     samples = server.samples()
     assert samples["chat_connections"] == CLIENTS
     assert samples["chat_rooms"] == len(ROOMS)
@@ -59,21 +59,21 @@ def check(server: Server, herd: Herd, clients: list[Client], storm: int) -> None
     for client in clients:
         client.hear = hear
     for client in clients[: len(ROOMS)]:  # one of each room
-        herd.send(client, message("chatMessage", text="back again"))
+        pool.send(client, message("chatMessage", text="back again"))
     owed = CLIENTS - len(ROOMS)
-    herd.until(lambda: heard[0] >= owed, "everyone to hear the one of the own room")
+    pool.until(lambda: heard[0] >= owed, "everyone to hear the one of the own room")
     assert heard[0] == owed
 
 
 def test_everyone_is_in_again_after_each_of_ten_storms_and_memory_stays() -> None:
     rng = random.Random(1)
     memory = []
-    with launch() as server, Herd(server.url) as herd:
+    with launch() as server, RawClientPool(server.url) as pool:
         for storm in range(STORMS + 1):
-            clients = come_back(herd, rng)
-            check(server, herd, clients, storm)
+            clients = come_back(pool, rng)
+            check(server, pool, clients, storm)
             memory.append(server.rss)
-            herd.drop(clients)
+            pool.drop(clients)
             server.wait_until(lambda: server.samples()["chat_connections"] == 0, "everyone to be gone")
             assert server.samples()["chat_rooms"] == 0
     assert max(memory) <= 1.05 * memory[0], [size // 2**20 for size in memory]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.promises._herd import Herd, head, message
-from tests.promises._server import launch
+from tests.promises.raw_clients import RawClientPool, head, message
+from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.promises._herd import Client
-    from tests.promises._server import Server
+    from tests.promises.raw_clients import Client
+    from tests.promises.server_process import Server
 
 IDLERS = int(os.environ.get("STAMPEDE_FAULTS_IDLERS", "2000"))
 """Connections that never upgrade; 10 000 show what a release should."""
@@ -29,10 +29,10 @@ MESSAGES_PER_SECOND = 200
 class Chat:
     """A hundred clients in rooms of ten who go on chatting, whatever the others do; every word is accounted for."""
 
-    def __init__(self, herd: Herd) -> None:
-        self._herd = herd
-        self.clients = herd.open(CHATTERS)
-        herd.enter(self.clients, [f"room-{number}" for number in range(CHATTERS // ROOM)])
+    def __init__(self, pool: RawClientPool) -> None:
+        self._pool = pool
+        self.clients = pool.open(CHATTERS)
+        pool.enter(self.clients, [f"room-{number}" for number in range(CHATTERS // ROOM)])
         self._said = 0
         self._heard = 0
         for client in self.clients:
@@ -43,10 +43,10 @@ class Chat:
 
         def speak(now: float) -> None:
             while self._said < start + int(now * MESSAGES_PER_SECOND):
-                self._herd.send(self.clients[self._said % CHATTERS], message("chatMessage", text="still here"))
+                self._pool.send(self.clients[self._said % CHATTERS], message("chatMessage", text="still here"))
                 self._said += 1
 
-        self._herd.run(seconds, speak)
+        self._pool.run(seconds, speak)
 
     def until_ended(self, clients: list[Client], what: str) -> None:
         """Chat on until others are gone."""
@@ -55,12 +55,12 @@ class Chat:
             self.run(0.1)
             return all(client.ended for client in clients)
 
-        self._herd.until(gone, what)
+        self._pool.until(gone, what)
 
     def check(self) -> None:
         """Wait until everything said was heard by everyone who should."""
         owed = self._said * (ROOM - 1)
-        self._herd.until(lambda: self._heard >= owed, "every word to be heard")
+        self._pool.until(lambda: self._heard >= owed, "every word to be heard")
         assert self._heard == owed
         assert all(client.is_open for client in self.clients)
 
@@ -70,31 +70,31 @@ class Chat:
 
 
 @pytest.fixture
-def siege() -> Iterator[tuple[Server, Herd, Chat]]:
+def siege() -> Iterator[tuple[Server, RawClientPool, Chat]]:
     """A server with a hundred who chat; in the end they have missed nothing and all sockets are given back."""
     flags = ("--handshake-rate", "0", "--max-connections", str(CHATTERS + CAP))
     with launch(*flags, constants={"server.http.connection.HANDSHAKE_SECONDS": HANDSHAKE_SECONDS}) as server:
-        with Herd(server.url) as herd:
-            chat = Chat(herd)
+        with RawClientPool(server.url) as pool:
+            chat = Chat(pool)
             chat.run(0.5)
             descriptors = server.descriptors
-            yield server, herd, chat
+            yield server, pool, chat
             chat.check()
-            herd.drop([client for client in herd.clients.values() if client not in chat.clients])
+            pool.drop([client for client in pool.clients.values() if client not in chat.clients])
             server.wait_until(lambda: server.descriptors <= descriptors, "descriptors to be given back")
             assert set(server.closed()) <= {"vanished", "client"}
         server.check_log()
 
 
-def test_heads_that_trickle_in_are_answered_when_their_time_is_up(siege: tuple[Server, Herd, Chat]) -> None:
-    _, herd, chat = siege
+def test_heads_that_trickle_in_are_answered_when_their_time_is_up(siege: tuple[Server, RawClientPool, Chat]) -> None:
+    _, pool, chat = siege
     request = head()
-    slow = [herd.add(request[:1]) for _ in range(200)]
+    slow = [pool.add(request[:1]) for _ in range(200)]
     sent = 1
     while not all(client.ended for client in slow):
         chat.run(HANDSHAKE_SECONDS / 10)
         for client in slow:
-            herd.send(client, request[sent : sent + 1])
+            pool.send(client, request[sent : sent + 1])
         sent += 1
         assert sent < len(request), "slow heads were waited for to their end"
     statuses = [client.status for client in slow]
@@ -102,47 +102,47 @@ def test_heads_that_trickle_in_are_answered_when_their_time_is_up(siege: tuple[S
     assert statuses.count(408) > len(slow) // 2  # an answer may be lost to what was sent after it
 
 
-def test_half_sent_frames_and_one_byte_a_second_harm_nobody(siege: tuple[Server, Herd, Chat]) -> None:
-    server, herd, chat = siege
-    slow = herd.open(200)
+def test_half_sent_frames_and_one_byte_a_second_harm_nobody(siege: tuple[Server, RawClientPool, Chat]) -> None:
+    server, pool, chat = siege
+    slow = pool.open(200)
     word = message("chatMessage", text="x" * 16000)
     before = server.rss
     for number, client in enumerate(slow):
-        herd.send(client, word[: 1 + number * 80])
+        pool.send(client, word[: 1 + number * 80])
     for position in range(4):
         chat.run(0.5)
         for number, client in enumerate(slow[:100]):
-            herd.send(client, word[1 + number * 80 + position :][:1])
+            pool.send(client, word[1 + number * 80 + position :][:1])
     assert all(client.is_open for client in slow)
     assert server.rss - before < 64 * 2**20
 
 
-def test_connections_that_never_upgrade_keep_nobody_out(siege: tuple[Server, Herd, Chat]) -> None:
-    server, herd, chat = siege
+def test_connections_that_never_upgrade_keep_nobody_out(siege: tuple[Server, RawClientPool, Chat]) -> None:
+    server, pool, chat = siege
     idlers = []
     for start in range(0, IDLERS, 250):
-        idlers += [herd.add(b"") for _ in range(min(250, IDLERS - start))]
+        idlers += [pool.add(b"") for _ in range(min(250, IDLERS - start))]
         chat.run(0.1)
     chat.until_ended(idlers, "idlers to be let go")
     # More than the server has sockets to spare for are told so at once, the others when their time is up.
     assert {client.status for client in idlers} == {408, 503}
     assert all(b"Retry-After: 5" in client.answer for client in idlers if client.status == 503)
     assert server.get("/health") == "OK"
-    herd.drop(herd.open(1))
+    pool.drop(pool.open(1))
 
 
 def test_as_many_as_there_are_descriptors_for_may_never_upgrade() -> None:
     with launch(
         "--handshake-rate", "0", constants={"server.http.connection.HANDSHAKE_SECONDS": HANDSHAKE_SECONDS}
     ) as server:
-        with Herd(server.url) as herd:
-            chat = Chat(herd)
+        with RawClientPool(server.url) as pool:
+            chat = Chat(pool)
             descriptors = server.descriptors
             idlers: list[Client] = []
             for start in range(0, IDLERS, 250):
-                idlers += [herd.add(b"") for _ in range(min(250, IDLERS - start))]
+                idlers += [pool.add(b"") for _ in range(min(250, IDLERS - start))]
                 chat.run(0.02)
-            herd.drop(herd.open(1))
+            pool.drop(pool.open(1))
             chat.until_ended(idlers, "idlers to be let go")
             assert {client.status for client in idlers} == {408}
             chat.check()
@@ -150,39 +150,39 @@ def test_as_many_as_there_are_descriptors_for_may_never_upgrade() -> None:
         server.check_log()
 
 
-def test_a_flood_beyond_the_cap_gets_its_answer(siege: tuple[Server, Herd, Chat]) -> None:
-    server, herd, chat = siege
-    inside = herd.open(CAP)
+def test_a_flood_beyond_the_cap_gets_its_answer(siege: tuple[Server, RawClientPool, Chat]) -> None:
+    server, pool, chat = siege
+    inside = pool.open(CAP)
     flood: list[Client] = []
     for _ in range(10):
-        wave = [herd.add() for _ in range(100)]
+        wave = [pool.add() for _ in range(100)]
         chat.run(0.1)
-        herd.until(lambda: all(client.ended for client in wave), "the flood to be answered")  # noqa: B023 - called at once
+        pool.until(lambda: all(client.ended for client in wave), "the flood to be answered")  # noqa: B023 - called at once
         flood += wave
     assert {client.status for client in flood} == {503}
     assert all(b"\r\nRetry-After: 5\r\n" in client.answer for client in flood)
     assert all(client.is_open for client in inside)
     assert server.samples()['chat_handshakes_rejected_total{reason="full"}'] == len(flood)
-    herd.drop(inside[:50])
+    pool.drop(inside[:50])
     server.wait_until(lambda: server.samples()["chat_connections"] == CHATTERS + CAP - 50, "places to be free")
-    herd.drop(herd.open(50))
+    pool.drop(pool.open(50))
 
 
 def test_a_low_file_limit_is_a_cap_and_not_a_crash() -> None:
     limit = 600
     with launch("--handshake-rate", "0", prefix=("prlimit", f"--nofile={limit}")) as server:
-        with Herd(server.url) as herd:
-            chat = Chat(herd)
+        with RawClientPool(server.url) as pool:
+            chat = Chat(pool)
             chat.run(0.5)
             most = int(server.samples()["chat_connection_limit"])
             assert CHATTERS < most < limit
-            inside = herd.open(most - CHATTERS)
+            inside = pool.open(most - CHATTERS)
             descriptors = server.descriptors
-            some = [herd.add() for _ in range(100)]
-            herd.until(lambda: all(client.ended for client in some), "those too many to be answered")
+            some = [pool.add() for _ in range(100)]
+            pool.until(lambda: all(client.ended for client in some), "those too many to be answered")
             assert {client.status for client in some} == {503}
             # More at once than there are descriptors left: the kernel's accept fails, and some are cut off unanswered.
-            flood = [herd.add() for _ in range(1000)]
+            flood = [pool.add() for _ in range(1000)]
             chat.until_ended(flood, "the flood to be answered")
             assert {client.status for client in flood} <= {0, 503}
             assert server.get("/health") == "OK"

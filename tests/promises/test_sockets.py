@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.promises._server import launch
 from tests.promises.certificates import Authority
+from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from tests.promises._server import Server
+    from tests.promises.server_process import Server
 
 SECONDS = 60
 FILES = 500

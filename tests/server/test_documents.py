@@ -8,14 +8,14 @@ import pytest
 from server.errors import CloseReason, ErrorCode, TokenFault
 from server.protocol import messages as wire
 from server.settings import table
-from server.websocket.endpoints import UPGRADES
+from server.websocket.endpoints import ROUTES
 from tests.tables import ROOT, rows
 
 DOCUMENT = "server/README.md"
 
 
 def test_upgrade_paths() -> None:
-    assert [path for path, _ in rows(DOCUMENT, "## Upgrade paths")] == list(UPGRADES)
+    assert [path for path, _ in rows(DOCUMENT, "## Upgrade paths")] == list(ROUTES)
 
 
 @pytest.mark.parametrize("heading", ["## Client to server", "## Server to client"])

@@ -41,7 +41,7 @@ class Peer:
             self.written += data
         return self.trouble
 
-    def push(self, data: bytes) -> str:
+    def enqueue(self, data: bytes) -> str:
         if self.trouble == CLOSED or not self.takes_push:
             return self.trouble
         self.written += data

@@ -30,7 +30,7 @@ class Member:
             self.lost = True
         return self.trouble
 
-    def push(self, data: bytes) -> str:
+    def enqueue(self, data: bytes) -> str:
         assert self.trouble == SLOW
         if not self.takes_push:
             return SLOW

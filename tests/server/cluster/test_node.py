@@ -36,7 +36,7 @@ class Peer:
         self.heard += [json.loads(text) for text in self._splitter.split(data)]
         return ""
 
-    push = write
+    enqueue = write
 
 
 class Wire:

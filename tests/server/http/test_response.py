@@ -12,7 +12,7 @@ import pytest
 
 from server import __version__
 from server.http.parser import MAX_HEAD_BYTES, read_request
-from server.http.response import Answer
+from server.http.response import HttpResponse
 from tests.clients import SECONDS, ChatClient
 
 if TYPE_CHECKING:
@@ -301,4 +301,4 @@ def test_a_complete_head_is_measured() -> None:
     request, length = read
     assert length == len(head)
     assert (request.method, request.path, [*request.headers.raw_items()]) == ("GET", "/", [("Host", "x")])
-    assert isinstance(read_request(b"x" * (MAX_HEAD_BYTES + 1)), Answer)
+    assert isinstance(read_request(b"x" * (MAX_HEAD_BYTES + 1)), HttpResponse)

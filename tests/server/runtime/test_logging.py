@@ -16,7 +16,7 @@ from server.runtime.exception_fields import cause
 from server.runtime.logging import LINES_AT_ONCE, LINES_PER_SECOND, LINES_WAITING, Log, Throttle
 from tests.clients import ChatClient, RawClient
 from tests.metrics.fixtures import wait_until
-from tests.promises._server import launch
+from tests.promises.server_process import launch
 from tests.server.uploads.uploading import upload
 
 if TYPE_CHECKING:

@@ -64,12 +64,12 @@ class Peer:
         self.written += data
         return ""
 
-    push = write
+    enqueue = write
 
-    def hold(self) -> None:
+    def pause_reading(self) -> None:
         self.held += 1
 
-    def release(self) -> None:
+    def resume_reading(self) -> None:
         self.held -= 1
 
 

@@ -8,14 +8,14 @@ import pytest
 import uvloop
 
 from server.websocket.outbound import PING_PAYLOAD
-from tests.promises._herd import frame, message
-from tests.promises._inside import world
+from tests.promises.in_process import world
+from tests.promises.raw_clients import frame, message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from server.websocket.connection import Connection
-    from tests.promises._inside import Pipe, World
+    from tests.promises.in_process import Pipe, World
 
 PONG = frame(PING_PAYLOAD, 0x8A)
 PING = frame(b"are you there", 0x89)
@@ -73,11 +73,11 @@ def test_the_round_trip_time_is_that_between_ping_and_pong(tmp_path: Path) -> No
 def test_a_round_trip_that_we_held_up_ourselves_is_not_observed(tmp_path: Path) -> None:
     async def story(inside: World, pipe: Pipe, connection: Connection) -> None:
         connection.ping(inside.gate.services.clock())
-        connection.hold()
-        connection.hold()
+        connection.pause_reading()
+        connection.pause_reading()
         reads = []
         for _ in range(2):
-            connection.release()
+            connection.resume_reading()
             reads.append(pipe.reads)
         assert reads == [False, True], "held twice"
         pipe.feed(PONG)
@@ -91,11 +91,11 @@ def test_a_round_trip_that_we_held_up_ourselves_is_not_observed(tmp_path: Path) 
 
 def test_our_own_hold_is_not_the_peers_silence(tmp_path: Path) -> None:
     async def story(inside: World, pipe: Pipe, connection: Connection) -> None:
-        connection.hold()
+        connection.pause_reading()
         inside.gate.wheel.advance(inside.gate.services.clock() + 3600.0)
         inside.gate.wheel.advance(inside.gate.services.clock() + 3601.0)
         assert not pipe.closed
-        connection.release()
+        connection.resume_reading()
         assert connection.heard_at <= inside.gate.services.clock()
         pipe.feed(message("ping"))
         assert b'"pong"' in pipe.take()

@@ -158,7 +158,7 @@ def test_a_peer_that_falls_behind_again_has_all_of_the_slow_timeout_again(world:
 def test_a_peer_whose_backlog_fills_the_transport_again_is_still_slow(world: World) -> None:
     world.fall_behind()
     for _ in range(4):
-        assert world.peer.push(b"y" * SOFT) == ""
+        assert world.peer.enqueue(b"y" * SOFT) == ""
     world.transport.drain()  # hands over the backlog, which is too much again
     assert world.transport.written.endswith(b"y" * 4 * SOFT)
     assert world.peer.write(b"late") == SLOW
@@ -171,7 +171,7 @@ def test_a_peer_whose_backlog_fills_the_transport_again_is_still_slow(world: Wor
 def test_what_waits_is_handed_over_once_and_in_order(world: World) -> None:
     world.fall_behind()
     for frame in (b"<1>", b"<2>"):
-        assert world.peer.push(frame) == ""
+        assert world.peer.enqueue(frame) == ""
     assert b"<" not in world.transport.written
     world.transport.drain()
     world.transport.drain()
@@ -182,17 +182,17 @@ def test_what_waits_is_handed_over_once_and_in_order(world: World) -> None:
 
 def test_a_peer_above_the_hard_limit_is_given_up_but_not_at_once(world: World) -> None:
     world.fall_behind()
-    assert world.peer.push(b"y" * (HARD - SOFT - 1)) == ""
-    assert world.peer.push(b"z") == SLOW
+    assert world.peer.enqueue(b"y" * (HARD - SOFT - 1)) == ""
+    assert world.peer.enqueue(b"z") == SLOW
     assert world.peer.reasons == [], "whoever writes may be walking through a room"
     world.loop.run_soon()
     assert world.peer.reasons == [CloseReason.SLOW_CONSUMER]
-    assert world.peer.push(b"z") == world.peer.write(b"z") == CLOSED
+    assert world.peer.enqueue(b"z") == world.peer.write(b"z") == CLOSED
 
 
 def test_a_transport_that_is_closing_takes_nothing(world: World) -> None:
     world.transport.closing = True
-    assert world.peer.write(b"x") == world.peer.push(b"x") == CLOSED
+    assert world.peer.write(b"x") == world.peer.enqueue(b"x") == CLOSED
     assert (world.transport.written, world.stats.sent_bytes) == (b"", 0)
 
 
@@ -223,20 +223,20 @@ def test_without_a_slow_timeout_a_peer_may_stay_behind() -> None:
 def test_without_a_hard_limit_anything_may_wait() -> None:
     world = World(hard_limit=0)
     world.fall_behind()
-    assert world.peer.push(b"y" * 10 * HARD) == ""
+    assert world.peer.enqueue(b"y" * 10 * HARD) == ""
     assert world.loop.soon == []
 
 
 def test_the_hard_limit_counts_all_that_is_unsent(world: World) -> None:
     world.fall_behind()
     for _ in range(2):
-        assert world.peer.push(b"y" * 400) == ""
-    assert world.peer.push(b"y" * (HARD - SOFT - 1 - 800)) == ""
-    assert world.peer.push(b"z") == SLOW
+        assert world.peer.enqueue(b"y" * 400) == ""
+    assert world.peer.enqueue(b"y" * (HARD - SOFT - 1 - 800)) == ""
+    assert world.peer.enqueue(b"z") == SLOW
 
 
 def test_a_peer_that_is_to_be_given_up_is_written_nothing_more(world: World) -> None:
-    assert world.peer.push(b"y" * (HARD + 1)) == SLOW
+    assert world.peer.enqueue(b"y" * (HARD + 1)) == SLOW
     assert world.peer.write(b"z") == SLOW
     assert world.transport.written == b""
 
@@ -244,7 +244,7 @@ def test_a_peer_that_is_to_be_given_up_is_written_nothing_more(world: World) -> 
 def test_a_peer_is_given_up_once(world: World) -> None:
     world.fall_behind()
     for _ in range(2):
-        assert world.peer.push(b"y" * HARD) == SLOW
+        assert world.peer.enqueue(b"y" * HARD) == SLOW
     world.loop.run_soon()
     world.loop.let_timers_fire()
     assert (world.peer.reasons, world.stats.slow_consumer_kills) == ([CloseReason.SLOW_CONSUMER], 1)
@@ -260,7 +260,7 @@ def test_a_peer_that_was_closed_is_not_counted_as_slow(world: World) -> None:
 
 def test_what_waits_for_a_closed_peer_is_still_handed_over_but_not_to_a_closing_transport(world: World) -> None:
     world.fall_behind()
-    world.peer.push(b"<1>")
+    world.peer.enqueue(b"<1>")
     world.transport.closing = True
     world.peer.resume_writing()
     assert not world.transport.written.endswith(b"<1>")
@@ -275,7 +275,7 @@ def test_a_peer_that_falls_behind_again_waits_again(world: World) -> None:
     for frame in (b"<1>", b"<2>"):
         world.transport.written = b""
         world.fall_behind()
-        assert world.peer.push(frame) == ""
+        assert world.peer.enqueue(frame) == ""
         world.transport.drain()
         assert world.transport.written == b"x" * (SOFT + 1) + frame
 
@@ -285,8 +285,8 @@ def test_all_bytes_are_counted_however_they_go_out(world: World) -> None:
     world.peer.write(b"1")
     world.peer.write(b"22")
     world.fall_behind()
-    world.peer.push(b"333")
-    world.peer.push(b"4444")
+    world.peer.enqueue(b"333")
+    world.peer.enqueue(b"4444")
     assert other.peer.write(b"55555") == ""
     assert world.peer._bytes_out == 10 + SOFT + 1
     assert other.peer._bytes_out == 5

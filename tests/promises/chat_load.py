@@ -1,4 +1,4 @@
-"""An open chat load from a herd: message k is due at k / rate, from client k modulo clients, whoever hears it.
+"""An open chat load from a pool: message k is due at k / rate, from client k modulo clients, whoever hears it.
 
 Where the driver itself is kept from its work, it lets go what it has missed: made up for at once that would be a burst.
 """
@@ -8,19 +8,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from tests.promises._herd import frame
+from tests.promises.raw_clients import frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tests.promises._herd import Client, Herd
+    from tests.promises.raw_clients import Client, RawClientPool
 
 _STAMP: Final = b'"text":"@'
 _DIGITS: Final = 31
 _LATE_SECONDS: Final = 0.1  # what the driver may make up for
 
 
-class Chatter:
+class ChatLoad:
     """Clients who are in their rooms and chat; the last few listen to every word, the others' bytes are counted.
 
     Attributes:
@@ -28,9 +28,9 @@ class Chatter:
     """
 
     def __init__(
-        self, herd: Herd, clients: Sequence[Client], rate: float, *, listeners: int = 4, text_bytes: int = 32
+        self, pool: RawClientPool, clients: Sequence[Client], rate: float, *, listeners: int = 4, text_bytes: int = 32
     ) -> None:
-        self._herd = herd
+        self._pool = pool
         self._clients = clients
         self._rate = rate
         self._sent = 0
@@ -54,11 +54,11 @@ class Chatter:
             while self._sent < due:
                 client = self._clients[self._sent % len(self._clients)]
                 text = b'{"type":"chatMessage","text":"@%0*d%s"}' % (_DIGITS, time.monotonic_ns(), self._padding)
-                self._herd.send(client, frame(text))
+                self._pool.send(client, frame(text))
                 self._sent += 1
             each(now)
 
-        self._herd.run(seconds, sweep)
+        self._pool.run(seconds, sweep)
 
     def p99(self, seconds: float, each: Callable[[float], object] = lambda _now: None) -> float:
         """Chat for a while and return the 99th percentile of the latencies, in seconds."""

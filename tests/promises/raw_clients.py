@@ -110,7 +110,7 @@ class Client:
         self.hear: Callable[[Client, bytes], None] | None = None
 
 
-class Herd:
+class RawClientPool:
     """Clients of one server; closes its sockets when it is left.
 
     Attributes:

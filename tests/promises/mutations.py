@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tests.promises._herd import frame, head, message
+from tests.promises.raw_clients import frame, head, message
 
 if TYPE_CHECKING:
     from collections.abc import Callable

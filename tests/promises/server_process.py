@@ -99,7 +99,7 @@ def launch(*flags: str, prefix: Sequence[str] = (), constants: Mapping[str, floa
     log_path = folder / "log"
     program = ["server"]
     if constants:
-        program = ["tests.promises._tuned", *(f"{name}={value}" for name, value in constants.items()), "--"]
+        program = ["tests.promises.with_constants", *(f"{name}={value}" for name, value in constants.items()), "--"]
     settings = ["--port", "0", "--drain-seconds", "0", "--upload-dir", str(folder / "up"), *flags]
     with log_path.open("w") as log:
         process = subprocess.Popen(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import structlog
 
 from server.app import ChatServer
-from server.http.connection import Visitor
+from server.http.connection import HttpConnection
 from server.http.handshake import Admitted
 from server.settings import Settings
 from server.websocket.connection import Connection
-from server.websocket.endpoints import UPGRADES
+from server.websocket.endpoints import ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, MutableMapping
@@ -156,7 +156,7 @@ class World:
     def visit(self, *, can_half_close: bool = True) -> Pipe:
         """Let somebody connect."""
         pipe = Pipe(can_half_close=can_half_close)
-        pipe.protocol = Visitor(self.gate)
+        pipe.protocol = HttpConnection(self.gate)
         pipe.protocol.connection_made(pipe)
         return pipe
 
@@ -164,7 +164,7 @@ class World:
         """Let somebody in as if the handshake, which costs more than all the rest, had been made."""
         pipe = Pipe(can_half_close=can_half_close)
         assert self.server._admission.admit("127.0.0.1", 0.0) is None
-        admitted = Admitted(UPGRADES[path], path, "127.0.0.1", None)
+        admitted = Admitted(ROUTES[path], path, "127.0.0.1", None)
         connection = Connection(self.gate, pipe, admitted)
         pipe.protocol = connection
         self.gate.guests.add(connection)
