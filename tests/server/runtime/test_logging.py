@@ -165,7 +165,7 @@ def test_a_cause_quotes_the_system_and_ourselves_only(tmp_path: Path) -> None:
     told = cause(missing.value)
     assert told["error"] == "FileNotFoundError"
     assert told["detail"] == f"No such file or directory: {tmp_path / 'f'}"
-    assert " < test_logs.py:" in told["where"]
+    assert " < test_logging.py:" in told["where"]
     assert cause(SettingsError("said")) == {"error": "SettingsError", "detail": "said"}
     assert cause(KeyError(SECRET)) == {"error": "KeyError"}
 

@@ -13,7 +13,7 @@ from server.uploads.disk_threads import DiskThreads
 SECONDS = 60
 HANGS = """
 import asyncio, threading
-from server.disk_threads import DiskThreads
+from server.uploads.disk_threads import DiskThreads
 
 async def main():
     hung = threading.Event()
