@@ -91,7 +91,7 @@ class _Crowd:
             client = kind(self.measures, self._identity, _lost, b"." * 15)
             client.connect(self._reactor, target, _TIMEOUT)
             room = rooms[number // room_size]
-            client.join(f"herd-{first_room + number:06d}", f"room-{room.number}", room, _TIMEOUT)
+            client.join(f"user-{first_room + number:06d}", f"room-{room.number}", room, _TIMEOUT)
             self._clients.append(client)
 
     def talk(self, messages_per_s: float) -> float:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stampede.locust.users import HerdUser
-from stampede.workload.schedule import SECOND, Act, regular
+from stampede.locust.users import ChatUser
+from stampede.workload.schedule import SECOND, Action, regular
 
 if TYPE_CHECKING:
     from stampede.locust.options import Settings
-    from stampede.pool.pool import Herd
     from stampede.pool.session import Session
+    from stampede.pool.user_pool import UserPool
 
 PING_EVERY: Final = 15 * SECOND
 
 
-class ListeningUser(HerdUser):
+class ListeningUser(ChatUser):
     """Join and listen: the idle baseline; a `ping` every 15 seconds times the way there and back."""
 
     weight = 4
 
-    def begin(self, herd: Herd, settings: Settings, session: Session) -> None:
+    def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
         """Begin to ping."""
-        session.follow(regular(PING_EVERY, herd.rng("pings", session.place), Act.PING), speaks=False)
+        session.follow(regular(PING_EVERY, pool.rng("pings", session.place), Action.PING), speaks=False)

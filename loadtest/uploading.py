@@ -7,33 +7,33 @@ from typing import TYPE_CHECKING
 
 from stampede.client.sender import TOO_LATE
 from stampede.client.upload import UPLOAD_EVERY, upload
-from stampede.locust.users import HerdUser
+from stampede.locust.users import ChatUser
 from stampede.measure import measures
-from stampede.workload.schedule import Act, Moments, regular
+from stampede.workload.schedule import Action, DueTimes, regular
 
 if TYPE_CHECKING:
     from random import Random
 
     from stampede.locust.options import Settings
-    from stampede.pool.pool import Herd
     from stampede.pool.session import Session
+    from stampede.pool.user_pool import UserPool
 
 
-class FileUploadUser(HerdUser):
+class FileUploadUser(ChatUser):
     """Upload a file every ten seconds in chunks of 64 KiB, and check the size and sha256 that come back."""
 
     weight = 1
 
     _rng: Random
-    _moments: Moments
+    _moments: DueTimes
     _away_on_purpose = False
 
-    def begin(self, herd: Herd, settings: Settings, session: Session) -> None:
+    def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
         """Begin to share files."""
-        self._rng = herd.rng("uploads", session.place)
-        self._moments = Moments(regular(UPLOAD_EVERY, self._rng, Act.UPLOAD), monotonic_ns())
+        self._rng = pool.rng("uploads", session.place)
+        self._moments = DueTimes(regular(UPLOAD_EVERY, self._rng, Action.UPLOAD), monotonic_ns())
 
-    def rest(self, herd: Herd, settings: Settings) -> None:
+    def rest(self, pool: UserPool, settings: Settings) -> None:
         """Upload whenever it is due, until the connection is lost.
 
         One that a slow server or a lost connection holds up keeps its moment, from which it is timed. One that is later
@@ -51,9 +51,9 @@ class FileUploadUser(HerdUser):
                 continue
             skipped = self._moments.pass_over(monotonic_ns() - UPLOAD_EVERY)
             if skipped:
-                herd.measures.requests[measures.UPLOAD].failed(TOO_LATE, skipped)
+                pool.measures.requests[measures.UPLOAD].failed(TOO_LATE, skipped)
             session.resting = False
             intended = self._moments.take()
-            if not herd.draining:
-                upload(session.client, herd.measures, settings.upload_bytes.draw(self._rng), self._rng, intended)
+            if not pool.draining:
+                upload(session.client, pool.measures, settings.upload_bytes.draw(self._rng), self._rng, intended)
         self._away_on_purpose = session is not None and (session.client.away or session.asked is not None)

@@ -13,7 +13,7 @@ import msgspec
 from gevent import sleep
 from gevent.event import Event
 
-from stampede.client.sender import Speaker
+from stampede.client.sender import Sender
 from stampede.ledger import stamp
 from stampede.measure import measures
 from stampede.websocket.connect import connect
@@ -107,7 +107,7 @@ class ChatClient:
         "_on_lost",
         "_ping",
         "_pinged",
-        "_speaker",
+        "_sender",
         "away",
         "cut",
         "on_delivery",
@@ -123,7 +123,7 @@ class ChatClient:
         self._measures = measures
         self._identity = identity
         self._on_lost = on_lost
-        self._speaker = Speaker(measures, identity, padding)
+        self._sender = Sender(measures, identity, padding)
         self._connection: Connection | None = None
         self.stay: Stay | None = None
         self.record: Callable[[int, int], None] = measures.delivered
@@ -237,21 +237,21 @@ class ChatClient:
 
     def say(self, intended: int) -> None:
         """Send a stamped chat message that was due at `intended`, or as soon as it can be sent."""
-        self._speaker.say(self._connection, self.stay, intended, away=self.away)
+        self._sender.say(self._connection, self.stay, intended, away=self.away)
 
     def relieved(self) -> None:
         """Send what was held back, if it can be sent now."""
         if self._connection is not None and self.stay is not None and self.stay.settled:
-            self._speaker.catch_up(self._connection, self.stay)
+            self._sender.catch_up(self._connection, self.stay)
 
     def give_up(self, why: str | None = None) -> None:
         """Say no more of what is held back; without a reason that is no failure."""
-        self._speaker.give_up(why)
+        self._sender.give_up(why)
 
     @property
     def holds_back(self) -> bool:
         """Whether something is held back that may still be sent."""
-        return self._speaker.waits and self.is_ready
+        return self._sender.waits and self.is_ready
 
     def type(self, intended: int) -> None:
         """Tell the room that somebody writes, now or never: kept back it would be stale."""

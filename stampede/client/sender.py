@@ -27,7 +27,7 @@ AWAY_TOO_LONG: Final = "skipped: not in a room"
 HELD_TOO_LONG: Final = "skipped: held back too long"
 
 
-class Speaker:
+class Sender:
     """Sends what one user has to say, over whatever connection it has at the time.
 
     Args:

@@ -58,7 +58,7 @@ def upload(client: ChatClient, measures: Measures, size: int, rng: Random, inten
 
 
 def _announce(client: ChatClient, measures: Measures, size: int) -> None:
-    start = {"type": "fileStart", "name": "herd.bin", "size": size, "mimeType": "application/octet-stream"}
+    start = {"type": "fileStart", "name": "pool.bin", "size": size, "mimeType": "application/octet-stream"}
     _ask(client, measures, _encode(start), "fileReady", _READY_SECONDS)
     # From here on the server may refuse at any time; `_complete` looks at what came.
     client.expect(("fileSaved", "error"))

@@ -1,4 +1,4 @@
-"""Deals the herd out over the processes of a test: who is which part of it, and of which kinds its users will be; pure.
+"""Deals the pool out over the processes of a test: who is which part of it, and of which kinds its users will be; pure.
 
 Workers that are started one by one know neither: they have all kinds of users, and the master runs those that were
 chosen there.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from locust.dispatch import _kl_generator
 
-from stampede.workload.placement import Share
+from stampede.workload.placement import Partition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from locust import User
 
 
-class Kind(msgspec.Struct, frozen=True):
+class UserClass(msgspec.Struct, frozen=True):
     """One class of users: of `fixed` there are so many, of the others a part by weight."""
 
     name: str
@@ -29,47 +29,49 @@ class Kind(msgspec.Struct, frozen=True):
     fixed: int
 
 
-class Deal(msgspec.Struct, frozen=True):
+class Assignment(msgspec.Struct, frozen=True):
     """What one process needs to know of a test: its number, the own part, and the kinds of users in it."""
 
     run: int
-    share: Share
-    kinds: list[Kind]
+    partition: Partition
+    kinds: list[UserClass]
 
 
-class Dealer:
+class Assigner:
     """The deals of the test that runs."""
 
-    __slots__ = ("_deals",)
+    __slots__ = ("_assignments",)
 
     def __init__(self) -> None:
-        self._deals: dict[str, Deal] = {}
+        self._assignments: dict[str, Assignment] = {}
 
-    def begin(self, run: int, ids: Iterable[str], kinds: list[Kind]) -> dict[str, Deal]:
-        """Deal to the workers that are there when a test begins; return the deals by their ids."""
-        dealt = in_turn(ids)
-        self._deals = {id_: Deal(run, Share(position, len(dealt)), kinds) for position, id_ in enumerate(dealt)}
-        return self._deals
+    def begin(self, run: int, ids: Iterable[str], kinds: list[UserClass]) -> dict[str, Assignment]:
+        """Assign the workers that are connected when a test begins; return their assignments by worker id."""
+        dealt = worker_order(ids)
+        self._assignments = {
+            id_: Assignment(run, Partition(position, len(dealt)), kinds) for position, id_ in enumerate(dealt)
+        }
+        return self._assignments
 
-    def join(self, id_: str) -> Deal | None:
+    def join(self, id_: str) -> Assignment | None:
         """Return the deal of a worker, which may be new in mid-run; None when there is no test."""
-        if id_ not in self._deals and self._deals:
-            first = next(iter(self._deals.values()))
-            of, position = first.share.of, len(self._deals)
-            self._deals[id_] = Deal(first.run, Share(position, of, late=position - of + 1), first.kinds)
-        return self._deals.get(id_)
+        if id_ not in self._assignments and self._assignments:
+            first = next(iter(self._assignments.values()))
+            of, position = first.partition.of, len(self._assignments)
+            self._assignments[id_] = Assignment(first.run, Partition(position, of, late=position - of + 1), first.kinds)
+        return self._assignments.get(id_)
 
     def end(self) -> None:
         """The test is over: the next one deals anew."""
-        self._deals = {}
+        self._assignments = {}
 
 
-def kinds_of(classes: Sequence[type[User]]) -> list[Kind]:
+def user_classes_of(classes: Sequence[type[User]]) -> list[UserClass]:
     """Return what there is to know of Locust's user classes."""
-    return [Kind(cls.__name__, cls.weight, cls.fixed_count) for cls in classes]
+    return [UserClass(cls.__name__, cls.weight, cls.fixed_count) for cls in classes]
 
 
-def order_of(kinds: Iterable[Kind]) -> Iterator[str]:
+def spawn_order(kinds: Iterable[UserClass]) -> Iterator[str]:
     """Return the order in which Locust hands out users: first those of fixed counts, then the others by weight.
 
     Its workers get them in turn. Locust has no public name for this (locust.dispatch, 2.47).
@@ -82,7 +84,7 @@ def order_of(kinds: Iterable[Kind]) -> Iterator[str]:
         yield from (name for name in _kl_generator(weighted) if name)
 
 
-def in_turn(ids: Iterable[str]) -> list[str]:
+def worker_order(ids: Iterable[str]) -> list[str]:
     """Return workers in the order in which Locust deals users to them: one of each host, then the second ones, ...
 
     An id begins with the host's name (locust.dispatch.UsersDispatcher, 2.47).

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from locust.stats import StatsEntry
     from prometheus_client.core import Metric as Family
 
-    from stampede.locust.master import Coordinator
+    from stampede.locust.master import MasterAgent
     from stampede.measure.snapshot import Totals
     from stampede.measure.storm_results import StormResult
 
@@ -77,16 +77,16 @@ class LocustCollector(Collector):
 class LoadTestCollector(Collector):
     """The ledger and the histograms of all processes."""
 
-    def __init__(self, coordinator: Coordinator) -> None:
-        self._coordinator = coordinator
+    def __init__(self, master: MasterAgent) -> None:
+        self._master = master
         self._counted = (0, 0)
         self._expected = 0
 
     def collect(self) -> Iterator[Family]:
         """Read the latest reports."""
-        totals = self._coordinator.totals()
-        everything = self._coordinator.everything() if totals.dead else totals
-        counted = (self._coordinator.run, self._coordinator.resets)
+        totals = self._master.totals()
+        everything = self._master.everything() if totals.dead else totals
+        counted = (self._master.run, self._master.resets)
         if self._counted != counted:
             self._counted = counted
             self._expected = 0
@@ -104,10 +104,10 @@ class LoadTestCollector(Collector):
         yield scalar("loadtest_deliveries_reordered_total", deliveries.reordered)
         yield from _durations(everything)
         yield labelled("loadtest_drops_total", everything.drops)
-        yield from _last_storm(self._coordinator.storms())
-        yield scalar("loadtest_invalid", int(bool(Outcome(totals, faults=self._coordinator.user_faults()).problems)))
-        yield scalar("loadtest_thresholds_failed", self._coordinator.failed_thresholds)
-        yield from _workers(totals, self._coordinator.ages())
+        yield from _last_storm(self._master.storms())
+        yield scalar("loadtest_invalid", int(bool(Outcome(totals, faults=self._master.user_faults()).problems)))
+        yield scalar("loadtest_thresholds_failed", self._master.failed_thresholds)
+        yield from _workers(totals, self._master.ages())
 
 
 def _durations(totals: Totals) -> Iterator[Family]:
@@ -147,13 +147,13 @@ def _workers(totals: Totals, ages: dict[str, float]) -> Iterator[Family]:
     yield loglinear_histogram("loadtest_worker_send_lag_seconds", lags)
 
 
-def serve(runner: LocalRunner | MasterRunner, coordinator: Coordinator, address: tuple[str, int]) -> WSGIServer:
+def serve(runner: LocalRunner | MasterRunner, master: MasterAgent, address: tuple[str, int]) -> WSGIServer:
     """Serve the metrics at `/metrics` of an address, port 0 for any; return the started server.
 
     Raises:
         OSError: the address cannot be bound.
     """
-    exposition = Exposition([LocustCollector(runner), LoadTestCollector(coordinator)])
+    exposition = Exposition([LocustCollector(runner), LoadTestCollector(master)])
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/metrics":

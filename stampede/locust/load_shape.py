@@ -12,21 +12,21 @@ from stampede.workload.shapes import Plan, Shape
 if TYPE_CHECKING:
     from locust.env import Environment
 
-    from stampede.locust.master import Coordinator
+    from stampede.locust.master import MasterAgent
 
 _RATE = 100.0
 
 
-class _Steering(LoadTestShape):
+class StampedeShape(LoadTestShape):
     """One shape, sized by Locust's own options."""
 
     use_common_options = True
 
-    def __init__(self, environment: Environment, coordinator: Coordinator, shape: Shape) -> None:
+    def __init__(self, environment: Environment, master: MasterAgent, shape: Shape) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # Locust annotates none of these
         self.runner = environment.runner
         self._environment = environment
-        self._coordinator = coordinator
+        self._master = master
         self._shape = shape
         self._plan: Plan | None = None
         self._struck = 0
@@ -53,14 +53,14 @@ class _Steering(LoadTestShape):
         assert plan is not None  # noqa: S101 # `reset_time` has made it
         at = float(self.get_run_time())  # type: ignore[no-untyped-call]
         users = plan.users(at)
-        settings = self._coordinator.settings
+        settings = self._master.settings
         if users is not None and settings is not None and self._struck < sum(moment <= at for moment in plan.storms):
             self._struck += 1
-            self._coordinator.storm(settings.storm_share, settings.storm_manner)
+            self._master.storm(settings.storm_share, settings.storm_manner)
         return None if users is None else (users, plan.rate)
 
 
-def steering(environment: Environment, coordinator: Coordinator, name: str) -> LoadTestShape | None:
+def load_shape(environment: Environment, master: MasterAgent, name: str) -> LoadTestShape | None:
     """Return what lets the shape of a name steer Locust; None for no shape."""
     known = {shape.value: shape for shape in Shape}
-    return _Steering(environment, coordinator, known[name]) if name in known else None
+    return StampedeShape(environment, master, known[name]) if name in known else None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from locust.runners import LocalRunner
 
     from stampede.locust.options import Settings
-    from stampede.locust.worker import Member
+    from stampede.locust.worker import WorkerAgent
     from stampede.measure.snapshot import Report
     from stampede.measure.storm import Manner, StormPart
     from stampede.measure.storm_results import StormResult
@@ -35,13 +35,13 @@ _FRESH_SECONDS = 3.0
 """A worker that has reported within this time is alive, whatever Locust thinks of its heartbeat."""
 
 
-class Coordinator:
+class MasterAgent:
     """Knows what all processes report about the current or last test.
 
     Args:
         environment: Locust's.
         runner: local or master.
-        member: of this process, if it runs users itself.
+        agent: of this process, if it runs users itself.
 
     Attributes:
         run: number of the test; reports of another one are late and ignored.
@@ -49,10 +49,10 @@ class Coordinator:
         settings: what the options meant when it began.
     """
 
-    def __init__(self, environment: Environment, runner: LocalRunner | MasterRunner, member: Member | None) -> None:
+    def __init__(self, environment: Environment, runner: LocalRunner | MasterRunner, agent: WorkerAgent | None) -> None:
         self._environment = environment
         self._runner = runner
-        self._member = member
+        self._agent = agent
         self._reports: dict[str, Report] = {}
         self._came: dict[str, float] = {}
         self._parts: dict[tuple[str, int], StormPart] = {}
@@ -103,8 +103,8 @@ class Coordinator:
 
     def reset(self) -> None:
         """Count from 0 again, as Locust's statistics do now; what makes the run invalid is kept."""
-        if self._member is not None:
-            self._member.update_table()
+        if self._agent is not None:
+            self._agent.update_table()
         self._environment.stats.reset_all()  # of what the table has been told just now, too
         self._raised = (self._runner.exceptions, self.user_faults())
         self._before = {report.id: report for report in self._latest()}
@@ -146,8 +146,8 @@ class Coordinator:
         self._storms += 1
         if request_id:
             self._storm_requests[request_id] = self._storms
-        if self._member is not None:
-            self._member.storm(self._storms, share, manner)
+        if self._agent is not None:
+            self._agent.storm(self._storms, share, manner)
         else:
             self._runner.send_message(STORM, {"id": self._storms, "share": share, "manner": manner.value})
         return self._storms
@@ -192,8 +192,8 @@ class Coordinator:
 
     def _latest(self) -> list[Report]:
         """Return the latest report of each process, from the beginning of the test."""
-        if self._member is not None:
-            report = self._member.report()
+        if self._agent is not None:
+            report = self._agent.report()
             return [report] if report else []
         return list(self._reports.values())
 
@@ -214,8 +214,8 @@ class Coordinator:
 
     def storms(self) -> list[StormResult]:
         """Return the storms of this test so far, as of the latest reports."""
-        if self._member is not None:
-            self._keep("", self._member.storm_parts())
+        if self._agent is not None:
+            self._keep("", self._agent.storm_parts())
         return results(self._parts.values())
 
     def ages(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Ties the herd to Locust: its events, its workers, its web page.
+"""Ties the pool to Locust: its events, its workers, its web page.
 
 Importing this module registers listeners, because that is how a locustfile takes part in Locust. The user files import
 it, and are imported by nobody, so it happens once.
@@ -23,20 +23,20 @@ from locust import argument_parser, events, runners
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from stampede.generator_faults import FaultKind
-from stampede.locust.assignment import Deal, Dealer, kinds_of
+from stampede.locust.assignment import Assigner, Assignment, user_classes_of
 from stampede.locust.exporter import serve
-from stampede.locust.load_shape import steering
-from stampede.locust.master import STORM, Coordinator, wait_until
+from stampede.locust.load_shape import load_shape
+from stampede.locust.master import STORM, MasterAgent, wait_until
 from stampede.locust.options import OptionError, add_arguments, check_processes, check_shape
 from stampede.locust.options import read as read_options
-from stampede.locust.preflight import probe
+from stampede.locust.preflight import check_server
 from stampede.locust.repeated_tracebacks import log_each_exception_once
 from stampede.locust.web.output_files import complete_csv_files, hide_secrets_in_html, write_html_report
 from stampede.locust.web.page import extend
-from stampede.locust.worker import Member
+from stampede.locust.worker import WorkerAgent
 from stampede.measure.snapshot import Report
 from stampede.measure.storm import Manner
-from stampede.pool.pool import LONGEST_DRAIN
+from stampede.pool.user_pool import LONGEST_DRAIN
 from stampede.websocket.target import DEFAULT_HOST, ClientError
 
 if TYPE_CHECKING:
@@ -47,33 +47,33 @@ if TYPE_CHECKING:
     from locust.web import WebUI
 
     from stampede.locust.options import Settings
-    from stampede.pool.pool import Herd
+    from stampede.pool.user_pool import UserPool
 
 REPORT_SECONDS: Final = 0.5
 """How often a worker reports, in place of Locust's three seconds: what the master shows is never older than one."""
 
 _USAGE: Final = 2
 _DISMISS_SECONDS: Final = 5.0
-_DEAL_SECONDS: Final = 10.0
+_ASSIGNMENT_SECONDS: Final = 10.0
 _JOIN: Final = "stampede_join"
-_DEAL: Final = "stampede_deal"
+_ASSIGN: Final = "stampede_assign"
 _DRAIN: Final = "stampede_drain"
 _KEY: Final = "stampede"
 
 _log = logging.getLogger(__name__)
 
 
-def herd_of(environment: Environment) -> tuple[Herd, Settings] | None:
-    """Return the herd of this process, and what the options mean; None when the test could not start.
+def pool_of(environment: Environment) -> tuple[UserPool, Settings] | None:
+    """Return the pool of this process, and what the options mean; None when the test could not start.
 
     Blocks while a worker that has just come waits for its part of a test.
     """
-    member: Member | None = vars(environment).get(_KEY)
-    if member is not None:
-        member.await_deal(_DEAL_SECONDS)
-    if member is None or member.failed or member.herd is None or member.settings is None:
+    agent: WorkerAgent | None = vars(environment).get(_KEY)
+    if agent is not None:
+        agent.await_assignment(_ASSIGNMENT_SECONDS)
+    if agent is None or agent.failed or agent.pool is None or agent.settings is None:
         return None
-    return member.herd, member.settings
+    return agent.pool, agent.settings
 
 
 def _on_parser(parser: LocustArgumentParser, **_: Any) -> None:
@@ -90,23 +90,23 @@ def _on_init(environment: Environment, runner: Runner, web_ui: WebUI | None, **_
     if not isinstance(runner, LocalRunner | MasterRunner):
         raise TypeError(f"unknown runner: {runner!r}")
     if isinstance(runner, LocalRunner):
-        coordinator = _set_up_local(environment, runner)
+        master = _set_up_local(environment, runner)
     else:
-        coordinator = _set_up_master(environment, runner)  # before anything that lets workers speak
+        master = _set_up_master(environment, runner)  # before anything that lets workers speak
     _check_or_exit(environment, runner)
-    _export(environment, runner, coordinator)
-    _follow_resets(environment, coordinator)
+    _export(environment, runner, master)
+    _follow_resets(environment, master)
     complete_csv_files()
     hide_secrets_in_html()
     on: Any = environment.events  # Locust does not annotate its hooks
     on.quit.add_listener(lambda **_: write_html_report(environment))
 
     def set_shape(name: str) -> None:
-        environment.shape_class = steering(environment, coordinator, name)
+        environment.shape_class = load_shape(environment, master, name)
 
     set_shape(getattr(environment.parsed_options, "shape", ""))
     if web_ui is not None:
-        extend(web_ui, coordinator, getattr(environment.parsed_options, "web_base_path", None) or "", set_shape)
+        extend(web_ui, master, getattr(environment.parsed_options, "web_base_path", None) or "", set_shape)
 
 
 def _take_ctrl_c_between_turns() -> None:
@@ -118,14 +118,14 @@ def _take_ctrl_c_between_turns() -> None:
     gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
 
 
-def _export(environment: Environment, runner: LocalRunner | MasterRunner, coordinator: Coordinator) -> None:
+def _export(environment: Environment, runner: LocalRunner | MasterRunner, master: MasterAgent) -> None:
     """Serve Prometheus metrics if asked to, on the interface of Locust's pages."""
     options = environment.parsed_options
     port = getattr(options, "prometheus_port", None)
     if options is None or port is None:
         return
     try:
-        server = serve(runner, coordinator, (getattr(options, "web_host", ""), port))
+        server = serve(runner, master, (getattr(options, "web_host", ""), port))
     except OSError as error:
         print(f"locust: error: --prometheus-port {port}: {os.strerror(error.errno or 0)}", file=sys.stderr, flush=True)
         _dismiss_workers(runner, options.processes or 0)
@@ -133,15 +133,15 @@ def _export(environment: Environment, runner: LocalRunner | MasterRunner, coordi
     _log.info("Exporting Prometheus metrics at port %s, path /metrics", server.server_port)
 
 
-def _follow_resets(environment: Environment, coordinator: Coordinator) -> None:
+def _follow_resets(environment: Environment, master: MasterAgent) -> None:
     """Count from 0 whenever Locust's statistics do: on its page's command, or with `--reset-stats` after the ramp."""
     on: Any = environment.events  # Locust does not annotate its hooks
 
     def on_spawning_complete(**_: Any) -> None:
         if environment.reset_stats:
-            coordinator.reset()
+            master.reset()
 
-    on.reset_stats.add_listener(lambda **_: coordinator.reset())
+    on.reset_stats.add_listener(lambda **_: master.reset())
     on.spawning_complete.add_listener(on_spawning_complete)
 
 
@@ -165,7 +165,7 @@ def _check_or_exit(environment: Environment, runner: Runner) -> None:
         if environment.host or options.headless:
             # Remote workers may reach what their master does not.
             from_here = options.headless and (isinstance(runner, LocalRunner) or options.processes)
-            probe(environment.host or DEFAULT_HOST, settings, connect_too=bool(from_here))
+            check_server(environment.host or DEFAULT_HOST, settings, connect_too=bool(from_here))
     except (OptionError, ClientError) as error:
         print(f"locust: error: {error}", file=sys.stderr, flush=True)
         _dismiss_workers(runner, options.processes or 0)
@@ -223,22 +223,22 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
-def _start(environment: Environment, member: Member) -> None:
+def _start(environment: Environment, agent: WorkerAgent) -> None:
     """Begin a test, or say why not and end it."""
     try:
-        member.start()
+        agent.start()
     except (OptionError, ClientError) as error:
         _log.error("The test cannot start: %s", error)
-        member.fail(getattr(error, "fault", None) or FaultKind.START, str(error))
+        agent.fail(getattr(error, "fault", None) or FaultKind.START, str(error))
         runner = environment.runner
         if runner is not None:
             gevent.spawn(runner.stop)
 
 
-def _begin(environment: Environment, coordinator: Coordinator) -> bool:
+def _begin(environment: Environment, master: MasterAgent) -> bool:
     """Begin a test with the options as they are now, or say once why not and end it; return whether it has begun."""
     try:
-        coordinator.begin(read_options(environment.parsed_options or argparse.Namespace()))
+        master.begin(read_options(environment.parsed_options or argparse.Namespace()))
     except OptionError as error:
         _log.error("The test cannot start: %s", error)
         if environment.runner is not None:
@@ -247,75 +247,75 @@ def _begin(environment: Environment, coordinator: Coordinator) -> bool:
     return True
 
 
-def _set_up_local(environment: Environment, runner: LocalRunner) -> Coordinator:
-    member = vars(environment)[_KEY] = Member(environment, runner)
-    coordinator = Coordinator(environment, runner, member)
+def _set_up_local(environment: Environment, runner: LocalRunner) -> MasterAgent:
+    agent = vars(environment)[_KEY] = WorkerAgent(environment, runner)
+    master = MasterAgent(environment, runner, agent)
 
     def on_quitting(**_: Any) -> None:
-        member.drain()
-        coordinator.conclude()
+        agent.drain()
+        master.conclude()
 
     on: Any = environment.events  # Locust does not annotate its hooks
 
     def on_start(**_: Any) -> None:
-        if _begin(environment, coordinator):
-            _start(environment, member)
+        if _begin(environment, master):
+            _start(environment, agent)
 
     def on_stopping(**_: Any) -> None:
-        member.drain()
-        coordinator.rest()
+        agent.drain()
+        master.rest()
 
     on.test_start.add_listener(on_start)
     on.test_stopping.add_listener(on_stopping)
-    on.test_stop.add_listener(lambda **_: member.close())
+    on.test_stop.add_listener(lambda **_: agent.close())
     on.quitting.add_listener(on_quitting)
-    return coordinator
+    return master
 
 
 def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
-    member = vars(environment)[_KEY] = Member(environment, runner)
+    agent = vars(environment)[_KEY] = WorkerAgent(environment, runner)
     runners.WORKER_REPORT_INTERVAL = REPORT_SECONDS
     # Locust 2.47 asks for its defaults once per option of each spawn message, and parses its whole command line every
     # time: 200 ms in which this process serves nobody.
     argument_parser.default_args_dict = cache(argument_parser.default_args_dict)
 
     def start(**_: Any) -> None:
-        if member.is_dealt():
-            _start(environment, member)
-            member.waiting = False
+        if agent.take_assigned():
+            _start(environment, agent)
+            agent.waiting = False
 
-    def on_deal(msg: Message, **_: Any) -> None:
-        member.deal(msgspec.convert(msg.data, Deal))
-        if member.waiting:
+    def on_assign(msg: Message, **_: Any) -> None:
+        agent.assign(msgspec.convert(msg.data, Assignment))
+        if agent.waiting:
             start()
 
     send_stats = runner._send_stats  # noqa: SLF001 # there is no other way to send them on command
 
     def send_all() -> None:
         """Send Locust's statistics and our report as of the same moment, so that both always agree on the master."""
-        member.update_table()
+        agent.update_table()
         send_stats()
 
     def finish(**_: Any) -> None:
-        member.drain()
+        agent.drain()
         if runner.connected:
             send_all()  # the last ones before the master stops listening
 
     def close(**_: Any) -> None:
-        member.close()
+        agent.close()
         if runner.connected:
             send_all()  # before a next test can begin
 
     def on_report(data: dict[str, Any], **_: Any) -> None:
-        report = member.report()
+        report = agent.report()
         if report is not None:
             data[_KEY] = msgspec.to_builtins(report)
 
     def on_storm(msg: Message, **_: Any) -> None:
-        member.storm(msg.data["id"], msg.data["share"], Manner(msg.data["manner"]))
+        agent.storm(msg.data["id"], msg.data["share"], Manner(msg.data["manner"]))
 
     runner._send_stats = send_all  # type: ignore[method-assign] # noqa: SLF001
-    runner.register_message(_DEAL, on_deal)
+    runner.register_message(_ASSIGN, on_assign)
     runner.register_message(STORM, on_storm)
     runner.register_message(_DRAIN, finish, concurrent=True)
     on: Any = environment.events  # Locust does not annotate its hooks
@@ -325,58 +325,58 @@ def _set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     on.test_stop.add_listener(close)
     on.quitting.add_listener(finish)
     # A test may be under way. Its first messages may even have come before there was anybody to take them.
-    member.waiting = runner.worker_state != runners.STATE_INIT
-    member.ask = lambda: runner.send_message(_JOIN)
-    member.ask()
+    agent.waiting = runner.worker_state != runners.STATE_INIT
+    agent.ask = lambda: runner.send_message(_JOIN)
+    agent.ask()
 
 
-def _set_up_master(environment: Environment, runner: MasterRunner) -> Coordinator:
-    coordinator = Coordinator(environment, runner, None)
-    dealer = Dealer()
+def _set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent:
+    master = MasterAgent(environment, runner, None)
+    assigner = Assigner()
 
-    def send(id_: str, deal: Deal) -> None:
-        runner.send_message(_DEAL, msgspec.to_builtins(deal), id_)
+    def send(id_: str, assignment: Assignment) -> None:
+        runner.send_message(_ASSIGN, msgspec.to_builtins(assignment), id_)
 
     def on_start(**_: Any) -> None:
-        if not _begin(environment, coordinator):
+        if not _begin(environment, master):
             return
         ids = [client.id for client in runner.clients.all]
-        coordinator.expect(client.id for client in runner.clients.all if client.state != runners.STATE_MISSING)
-        for id_, deal in dealer.begin(coordinator.run, ids, kinds_of(runner.user_classes)).items():
-            send(id_, deal)
+        master.expect(client.id for client in runner.clients.all if client.state != runners.STATE_MISSING)
+        for id_, assignment in assigner.begin(master.run, ids, user_classes_of(runner.user_classes)).items():
+            send(id_, assignment)
 
     def on_join(msg: Message, **_: Any) -> None:
-        deal = dealer.join(msg.node_id)
-        if deal is not None:
-            coordinator.expect([msg.node_id])
-            if deal.share.late:
+        assignment = assigner.join(msg.node_id)
+        if assignment is not None:
+            master.expect([msg.node_id])
+            if assignment.partition.late:
                 _log.info("Worker %s joins in mid-run: its users get rooms of their own.", msg.node_id)
-            send(msg.node_id, deal)
+            send(msg.node_id, assignment)
 
     def on_report(data: dict[str, Any], **_: Any) -> None:
         if _KEY in data:
-            coordinator.take(msgspec.convert(data[_KEY], Report))
+            master.take(msgspec.convert(data[_KEY], Report))
 
     def drain(**_: Any) -> None:
         ids = {client.id for client in runner.clients.running + runner.clients.spawning}
         runner.send_message(_DRAIN)
-        if not wait_until(lambda: coordinator.all_final(ids), LONGEST_DRAIN + 5):
+        if not wait_until(lambda: master.all_final(ids), LONGEST_DRAIN + 5):
             _log.warning("Not all workers have sent their last word; their last but one is counted.")
-        coordinator.rest()
+        master.rest()
 
     def on_quitting(**_: Any) -> None:
         if runner.state in (runners.STATE_SPAWNING, runners.STATE_RUNNING):
             drain()
-        coordinator.conclude()
+        master.conclude()
 
     runner.register_message(_JOIN, on_join)
     on: Any = environment.events  # Locust does not annotate its hooks
     on.test_start.add_listener(on_start)
-    on.test_stop.add_listener(lambda **_: dealer.end())
+    on.test_stop.add_listener(lambda **_: assigner.end())
     on.worker_report.add_listener(on_report)
     on.test_stopping.add_listener(drain)
     on.quitting.add_listener(on_quitting)
-    return coordinator
+    return master
 
 
 def _register(on: Any) -> None:

@@ -70,7 +70,7 @@ def _is_greeting(payload: bytes) -> bool:
     return isinstance(message, dict) and message.get("type") == "connected"
 
 
-def probe(host: str, settings: Settings, *, connect_too: bool) -> None:
+def check_server(host: str, settings: Settings, *, connect_too: bool) -> None:
     """Check an address and, with `connect_too`, that a server of our protocol greets there.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What all Locust users of the herd have in common: a session, and a greenlet that keeps it connected."""
+"""What all Locust users of the pool have in common: a session, and a greenlet that keeps it connected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gevent.event import Event
 from locust import User, task
 from locust.exception import StopUser
 
-from stampede.locust.plugin import herd_of
+from stampede.locust.plugin import pool_of
 from stampede.websocket.target import DEFAULT_HOST, ClientError
 from stampede.workload.backoff import RETRY, Backoff
 from stampede.workload.schedule import SECOND
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from locust.env import Environment
 
     from stampede.locust.options import Settings
-    from stampede.pool.pool import Herd
     from stampede.pool.session import Session
+    from stampede.pool.user_pool import UserPool
 
 
-class HerdUser(User):
+class ChatUser(User):
     """Base of the user classes: connect, join, stay; come back when the connection is lost.
 
     An exception in `on_start` would remove a Locust user for good, so everything happens inside the one task.
@@ -38,9 +38,9 @@ class HerdUser(User):
         super().__init__(environment)
         self.wake = Event()
         self.session: Session | None = None
-        self._herd: Herd | None = None
+        self._pool: UserPool | None = None
 
-    def begin(self, herd: Herd, settings: Settings, session: Session) -> None:
+    def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
         """Take up habits; called once, when the session is in its room for the first time."""
 
     def backoff(self, settings: Settings) -> Backoff:
@@ -50,33 +50,33 @@ class HerdUser(User):
     @task
     def live(self) -> None:
         """Stay in the room until Locust ends this greenlet."""
-        found = herd_of(self.environment)
+        found = pool_of(self.environment)
         if found is None:
             raise StopUser
-        herd, settings = found
-        self._herd = herd
+        pool, settings = found
+        self._pool = pool
         if self.session is None:  # Locust runs a task again that failed
-            self.session = herd.arrive(self)
-            self._connect(herd, settings, waits_first=False)
-            self.begin(herd, settings, self.session)
+            self.session = pool.arrive(self)
+            self._connect(pool, settings, waits_first=False)
+            self.begin(pool, settings, self.session)
         while True:
-            self.rest(herd, settings)
+            self.rest(pool, settings)
             self.session.resting = False
             self.session.drop_if_asked()
-            self._connect(herd, settings, waits_first=True)
+            self._connect(pool, settings, waits_first=True)
 
-    def rest(self, herd: Herd, settings: Settings) -> None:
+    def rest(self, pool: UserPool, settings: Settings) -> None:
         """Wait until the session needs to be connected again; another session may take its place meanwhile."""
         while self.session is not None and self.session.client.is_ready and not self.session.asked:
             self.session.resting = True
             self.wake.wait()
             self.wake.clear()
 
-    def _connect(self, herd: Herd, settings: Settings, *, waits_first: bool) -> None:
+    def _connect(self, pool: UserPool, settings: Settings, *, waits_first: bool) -> None:
         """Connect and join, however many attempts it takes."""
         session = self.session
         assert session is not None  # noqa: S101 # `live` has set it
-        backoff, rng = self.backoff(settings), herd.backoff_rng
+        backoff, rng = self.backoff(settings), pool.backoff_rng
         failures = 0
         while True:
             wanted = monotonic_ns()
@@ -94,5 +94,5 @@ class HerdUser(User):
 
     def on_stop(self) -> None:
         """Leave."""
-        if self._herd is not None and self.session is not None:
-            self._herd.depart(self.session)
+        if self._pool is not None and self.session is not None:
+            self._pool.depart(self.session)

@@ -1,4 +1,4 @@
-"""A process that runs users: a worker, or the only one. Owns the herd of the current test and reports on it."""
+"""A process that runs users: a worker, or the only one. Owns the pool of the current test and reports on it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from locust.runners import WorkerRunner
 
 from stampede.generator_faults import Fault, FaultKind
 from stampede.locust import options
-from stampede.locust.assignment import kinds_of, order_of
+from stampede.locust.assignment import spawn_order, user_classes_of
 from stampede.locust.locust_stats import Table
 from stampede.measure.health import WINDOW_SECONDS, Health
 from stampede.measure.loop_lag_probe import Canary
 from stampede.measure.machine import Usage, usage
 from stampede.measure.measures import Measures
 from stampede.measure.snapshot import COUNTED, UNASSIGNED, Report, deliveries_of, requests_of, sends_of
-from stampede.pool.pool import LONGEST_DRAIN, Herd, HerdSettings
+from stampede.pool.user_pool import LONGEST_DRAIN, PoolSettings, UserPool
 from stampede.websocket.target import DEFAULT_HOST, join_url, resolve
-from stampede.workload.placement import Share
+from stampede.workload.placement import Partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import LocalRunner
 
-    from stampede.locust.assignment import Deal, Kind
+    from stampede.locust.assignment import Assignment, UserClass
     from stampede.locust.options import Settings
     from stampede.measure.storm import Manner, StormPart
 
@@ -43,14 +43,14 @@ _ASK_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Member:
-    """Makes a herd for each test and takes it apart again.
+class WorkerAgent:
+    """Makes a pool for each test and takes it apart again.
 
     Attributes:
-        herd: of the current or last test; None before the first one, or when it could not start.
+        pool: of the current or last test; None before the first one, or when it could not start.
         settings: what the options meant then.
         run: number of the test; reports of another one are none of the master's business.
-        share: which part of the herd this process is.
+        share: which part of the pool this process is.
         waiting: whether a test has begun whose deal has not come yet.
         ask: lets the master send it again; None where there is no master.
     """
@@ -68,29 +68,29 @@ class Member:
         self._last: Report | None = None
         self._drained = Event()
         self._began = self._cpu_then = 0.0
-        self.herd: Herd | None = None
+        self.pool: UserPool | None = None
         self.settings: Settings | None = None
         self.run = 0
-        self.share = Share(0, 1)
+        self.partition = Partition(0, 1)
         self.waiting = False
         self.ask: Callable[[], None] | None = None
         self._asked = 0.0
-        self._kinds: list[Kind] | None = None
+        self._kinds: list[UserClass] | None = None
         self._dealt = False
 
-    def deal(self, deal: Deal) -> None:
+    def assign(self, assignment: Assignment) -> None:
         """Take the part in the next test that the master has dealt, or in this one."""
-        self.run, self.share, self._kinds = deal.run, deal.share, deal.kinds
+        self.run, self.partition, self._kinds = assignment.run, assignment.partition, assignment.kinds
         self._dealt = True
 
-    def is_dealt(self) -> bool:
+    def take_assigned(self) -> bool:
         """Return, once for each deal, whether it has come; if not, a test that begins is kept waiting for it."""
         dealt, self._dealt = self._dealt, False
         self._failure = None
         self.waiting = self.waiting or not dealt
         return dealt
 
-    def await_deal(self, seconds: float) -> None:
+    def await_assignment(self, seconds: float) -> None:
         """Wait for the deal of a test that has begun, and ask for it again meanwhile; report it when it never comes."""
         deadline = time.monotonic() + seconds
         while self.waiting:
@@ -103,7 +103,7 @@ class Member:
             gevent.sleep(0.02)
 
     def start(self) -> None:
-        """Make the herd of a test that begins.
+        """Make the pool of a test that begins.
 
         Raises:
             OptionError: the options are unusable.
@@ -111,41 +111,41 @@ class Member:
         """
         self._table = None  # it belongs to the last test, whose numbers must not reach the statistics of this one
         self.close()
-        self.herd = self._last = self._failure = None
+        self.pool = self._last = self._failure = None
         self.settings = settings = options.read(self._environment.parsed_options or argparse.Namespace())
-        options.check_processes(settings, self.share.of)
+        options.check_processes(settings, self.partition.of)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
         target = resolve(
             url,
             verify=settings.verify_tls,
             ca_file=settings.ca_file,
-            first=self.share.position,
+            first=self.partition.position,
             headers=settings.headers,
         )
         self._final = False
         self._drained.clear()
-        plan = HerdSettings(settings.plan, self.share, settings.message_bytes, settings.seed, settings.tokens)
-        kinds = kinds_of(self._runner.user_classes) if self._kinds is None else self._kinds
-        self.herd = Herd(plan, target, self.share.dealt(order_of(kinds)))
-        self._table = Table(self.herd.measures)
+        plan = PoolSettings(settings.plan, self.partition, settings.message_bytes, settings.seed, settings.tokens)
+        kinds = user_classes_of(self._runner.user_classes) if self._kinds is None else self._kinds
+        self.pool = UserPool(plan, target, self.partition.dealt(spawn_order(kinds)))
+        self._table = Table(self.pool.measures)
         self._began, self._cpu_then = time.monotonic(), time.process_time()
         self._health = Health(self._began, self._cpu_then, usage())
-        self._canary = Canary(self.herd.measures.loop_lag)
-        self.herd.start_churn(settings.churn_per_minute, settings.storm_manner)
-        self._tasks = [gevent.spawn(self._keep_health, self.herd)]
+        self._canary = Canary(self.pool.measures.loop_lag)
+        self.pool.start_churn(settings.churn_per_minute, settings.storm_manner)
+        self._tasks = [gevent.spawn(self._keep_health, self.pool)]
         if not isinstance(self._runner, WorkerRunner):  # whose table is filled as it is sent
             self._tasks.append(gevent.spawn(self._keep_table))
 
     def drain(self) -> None:
         """Send nothing more, wait for what is in flight, and make the numbers final."""
-        herd = self.herd
-        if herd is None or self._final:
+        pool = self.pool
+        if pool is None or self._final:
             return
-        if herd.draining:
+        if pool.draining:
             self._drained.wait(LONGEST_DRAIN)  # by another greenlet
             return
-        herd.drain()
-        self._judge(self._health.conclude, herd)
+        pool.drain()
+        self._judge(self._health.conclude, pool)
         self.update_table()
         self._last = self.report()
         self._final = True
@@ -158,23 +158,23 @@ class Member:
             self._canary = None
         gevent.killall(self._tasks)
         self._tasks = []
-        if self.herd is not None:
-            self.herd.close()
+        if self.pool is not None:
+            self.pool.close()
             self.update_table()
 
     def storm(self, number: int, share: float, manner: Manner) -> None:
         """Drop a share of all users of this process at this moment."""
-        if self.herd is not None:
-            self.herd.storm(number, share, manner)
+        if self.pool is not None:
+            self.pool.storm(number, share, manner)
 
     def storm_parts(self) -> list[StormPart]:
         """Return what this process has counted of the latest storms on command."""
-        return self.herd.storm_parts(final=self._final) if self.herd is not None else []
+        return self.pool.storm_parts(final=self._final) if self.pool is not None else []
 
     def update_table(self) -> None:
         """Bring Locust's table up to date, until the numbers are final."""
-        if self._table is not None and self.herd is not None and not self._final:
-            self.herd.measures.count_losses()
+        if self._table is not None and self.pool is not None and not self._final:
+            self.pool.measures.count_losses()
             self._table.update(self._runner.stats)
 
     def report(self) -> Report | None:
@@ -188,22 +188,22 @@ class Member:
         return msgspec.structs.replace(report, **{name: getattr(self._last, name) for name in COUNTED})
 
     def _report(self) -> Report | None:
-        herd = self.herd
+        pool = self.pool
         if self._failure is not None:
             return self._excuse(self._failure)
-        if herd is None:
+        if pool is None:
             return None
-        sizes = herd.room_sizes
-        measures = herd.measures
+        sizes = pool.room_sizes
+        measures = pool.measures
         measures.count_losses()
         return Report(
             run=self.run,
             id=self._runner.client_id,
-            index=self.share.position,
+            index=self.partition.position,
             pid=os.getpid(),
             final=self._final,
             users=self._runner.user_count,
-            connections=len(herd.reactor),
+            connections=len(pool.reactor),
             ready=sum(sizes),
             rooms=len(sizes),
             members=sum(sizes),
@@ -219,10 +219,10 @@ class Member:
             resynced_by_pong=measures.resynced_by_pong,
             storms=self.storm_parts(),
             lacking=[answer for answer, given in measures.optional.items() if not given],
-            addresses=herd.target.addresses.uses(),
+            addresses=pool.target.addresses.uses(),
             problems=self._health.problems,
             causes=self._health.causes,
-            faults=list(herd.faults),
+            faults=list(pool.faults),
         )
 
     def fail(self, kind: FaultKind, detail: str) -> None:
@@ -243,7 +243,7 @@ class Member:
         return Report(
             run=UNASSIGNED if failure.kind is FaultKind.ASSIGNMENT else self.run,
             id=self._runner.client_id,
-            index=self.share.position,
+            index=self.partition.position,
             pid=os.getpid(),
             final=True,
             users=self._runner.user_count,
@@ -271,14 +271,14 @@ class Member:
             gevent.sleep(TABLE_SECONDS)
             self.update_table()
 
-    def _keep_health(self, herd: Herd) -> None:
-        while not herd.draining:
+    def _keep_health(self, pool: UserPool) -> None:
+        while not pool.draining:
             gevent.sleep(WINDOW_SECONDS)
-            self._judge(self._health.look, herd)
+            self._judge(self._health.look, pool)
 
-    def _judge(self, judge: Callable[[float, float, Measures, Usage], list[str]], herd: Herd) -> None:
+    def _judge(self, judge: Callable[[float, float, Measures, Usage], list[str]], pool: UserPool) -> None:
         """Let health be judged now; log what is new."""
-        for problem in judge(time.monotonic(), time.process_time(), herd.measures, usage()):
+        for problem in judge(time.monotonic(), time.process_time(), pool.measures, usage()):
             _log.warning("The load generator is the limit, this run is invalid: %s", problem)
         for kind, value in self._health.reached:
-            herd.count_fault(kind, value)
+            pool.count_fault(kind, value)

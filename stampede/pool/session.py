@@ -1,6 +1,6 @@
-"""One place of the herd: a person with a name, a room and habits, over however many connections that takes.
+"""One place of the pool: a person with a name, a room and habits, over however many connections that takes.
 
-A Locust user only lends it a greenlet. When Locust stops a user it picks any; the herd then ends the session at the
+A Locust user only lends it a greenlet. When Locust stops a user it picks any; the pool then ends the session at the
 last place of that kind and gives its greenlet the session of the stopped one, so that rooms empty one after the other
 in place of thinning out all at once.
 """
@@ -15,7 +15,7 @@ from stampede.measure import measures
 from stampede.measure.machine import limit_of
 from stampede.measure.storm import Manner
 from stampede.websocket.target import ClientError, LostError
-from stampede.workload.schedule import Act
+from stampede.workload.schedule import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from stampede.ledger.room import Room
     from stampede.measure.storm import Storm
-    from stampede.pool.pool import Herd
-    from stampede.workload.schedule import Due
-    from stampede.workload.scheduler import Ticket
+    from stampede.pool.user_pool import UserPool
+    from stampede.workload.schedule import ScheduledAction
+    from stampede.workload.scheduler import ScheduleHandle
 
 CONNECT_TIMEOUT: Final = 10.0
 JOIN_TIMEOUT: Final = 10.0
@@ -49,7 +49,7 @@ def swap(one: Session, other: Session) -> None:
 
 
 class Session:
-    """A person of the herd; made by `Herd.arrive`.
+    """A person of the pool; made by `UserPool.arrive`.
 
     Attributes:
         place: number of the place in this process.
@@ -61,14 +61,14 @@ class Session:
     """
 
     __slots__ = (
-        *("_before", "_herd", "_room", "_storm", "_tickets", "asked", "client", "dropped_at", "owner", "place"),
+        *("_before", "_pool", "_room", "_storm", "_tickets", "asked", "client", "dropped_at", "owner", "place"),
         "resting",
     )
 
-    def __init__(self, herd: Herd, place: int, owner: Owner, room: Room) -> None:
-        self._herd = herd
+    def __init__(self, pool: UserPool, place: int, owner: Owner, room: Room) -> None:
+        self._pool = pool
         self._room = room
-        self._tickets: list[Ticket] = []
+        self._tickets: list[ScheduleHandle] = []
         self.place = place
         self.owner = owner
         self.resting = False
@@ -76,22 +76,22 @@ class Session:
         self._storm: Storm | None = None
         self._before = 0
         self.dropped_at = 0
-        self.client = ChatClient(herd.measures, herd.identity, self._on_lost, herd.padding)
+        self.client = ChatClient(pool.measures, pool.identity, self._on_lost, pool.padding)
 
     def _on_lost(self) -> None:
         self.owner.wake.set()
 
-    def follow(self, timeline: Iterator[Due], *, speaks: bool = True) -> None:
-        """Act when the timeline says so, from now on and over all connections; `speaks`: it sends chat messages."""
+    def follow(self, timeline: Iterator[ScheduledAction], *, speaks: bool = True) -> None:
+        """Action when the timeline says so, from now on and over all connections; `speaks`: it sends chat messages."""
         if speaks:
             self._room.speakers.add(self.place)
-        self._tickets.append(self._herd.pacer.add(self, timeline, monotonic_ns()))
+        self._tickets.append(self._pool.scheduler.add(self, timeline, monotonic_ns()))
 
-    def act(self, act: Act, intended: int) -> None:
-        """Do what is due; called by the pacer."""
-        if act is Act.SAY:
+    def act(self, act: Action, intended: int) -> None:
+        """Do what is due; called by the scheduler."""
+        if act is Action.SAY:
             self.client.say(intended)
-        elif act is Act.TYPE:
+        elif act is Action.TYPE:
             self.client.type(intended)
         else:
             self.client.ping(intended)
@@ -106,16 +106,16 @@ class Session:
         Raises:
             ClientError: it failed, and has been counted.
         """
-        herd = self._herd
-        requests = herd.measures.requests
+        pool = self._pool
+        requests = pool.measures.requests
         wanted = monotonic_ns() if intended is None else intended
-        with herd.gate:
+        with pool.gate:
             try:
-                self.client.connect(herd.reactor, herd.target, CONNECT_TIMEOUT, herd.token(self))
+                self.client.connect(pool.reactor, pool.target, CONNECT_TIMEOUT, pool.token(self))
             except ClientError as error:
                 requests[measures.CONNECT].failed(error.label)
                 if error.fault is not None:
-                    herd.count_fault(error.fault, limit_of(error.fault))
+                    pool.count_fault(error.fault, limit_of(error.fault))
                 raise
             connected = monotonic_ns()
             requests[measures.CONNECT].done(connected - wanted)
@@ -124,7 +124,7 @@ class Session:
             if self.dropped_at:
                 self.client.on_delivery = self._resynced
             try:
-                self.client.join(herd.user_name(self), herd.room_name(self._room), self._room, JOIN_TIMEOUT)
+                self.client.join(pool.user_name(self), pool.room_name(self._room), self._room, JOIN_TIMEOUT)
             except LostError:
                 raise
             except ClientError as error:
@@ -143,12 +143,12 @@ class Session:
     def _answered(self, now: int) -> None:
         """Take a pong for the first delivery, unless one has come or may come."""
         if self.dropped_at and self._is_in_silence:
-            self._herd.measures.resynced_by_pong += 1
+            self._pool.measures.resynced_by_pong += 1
             self._resynced(now)
 
     def _resynced(self, now: int) -> None:
         took = now - self.dropped_at
-        self._herd.measures.requests[measures.RESYNC].done(took)
+        self._pool.measures.requests[measures.RESYNC].done(took)
         self.dropped_at = 0
         self.client.on_delivery = None
         storm, self._storm = self._storm, None

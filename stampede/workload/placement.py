@@ -24,8 +24,8 @@ _LATE: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """Which part of the herd a process is: number `position`, in a run that began with `of` of them.
+class Partition:
+    """Which part of the pool a process is: number `position`, in a run that began with `of` of them.
 
     One that joined in mid-run is the `late`-th one to do so; it has rooms and users beside those that were dealt out at
     the start. The others: 0.
@@ -51,23 +51,27 @@ class RoomPlan:
     rooms: int | None
     size: int | None
 
-    def rooms_of(self, share: Share) -> int | None:
+    def rooms_of(self, partition: Partition) -> int | None:
         """Return how many rooms of a fixed number a process has; a late one as many as others, beyond that number."""
         if self.rooms is None:
             return None
-        return max(1, self.rooms // share.of) if share.late else len(range(share.position, self.rooms, share.of))
+        return (
+            max(1, self.rooms // partition.of)
+            if partition.late
+            else len(range(partition.position, self.rooms, partition.of))
+        )
 
-    def room_of(self, place: int, share: Share) -> int:
+    def room_of(self, place: int, partition: Partition) -> int:
         """Return the global number of the room of the `place`-th user of a process.
 
         Rooms of a fixed size are filled one after the other; over a fixed number users are dealt in turn.
         """
-        rooms = self.rooms_of(share)
+        rooms = self.rooms_of(partition)
         local = place // self.size if self.size is not None else place % (rooms or 1)
-        return share.number(local)
+        return partition.number(local)
 
 
-class Places:
+class Placement:
     """The numbered places of one process, each for one kind of user; the lowest free one of a kind is taken.
 
     Locust hands out kinds in a fixed order, but makes the users of a second kind by kind: were rooms filled as users

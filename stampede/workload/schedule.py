@@ -27,7 +27,7 @@ class Arrivals(Enum):
     POISSON = "poisson"
 
 
-class Act(Enum):
+class Action(Enum):
     """What is due."""
 
     SAY = "say"
@@ -37,14 +37,14 @@ class Act(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class ScheduledAction:
     """One action and its moment, in nanoseconds from the timeline's start."""
 
     at: int
-    act: Act
+    act: Action
 
 
-class Moments:
+class DueTimes:
     """The moments of a timeline, taken one by one by somebody who may be late; on the monotonic clock.
 
     Args:
@@ -57,7 +57,7 @@ class Moments:
 
     __slots__ = ("_start", "_timeline", "next")
 
-    def __init__(self, timeline: Iterator[Due], start: int) -> None:
+    def __init__(self, timeline: Iterator[ScheduledAction], start: int) -> None:
         self._timeline = timeline
         self._start = start
         self.next = start + next(timeline).at
@@ -77,27 +77,27 @@ class Moments:
         return passed
 
 
-def regular(period: int, rng: Random, act: Act) -> Iterator[Due]:
+def regular(period: int, rng: Random, act: Action) -> Iterator[ScheduledAction]:
     """Yield one action each `period` nanoseconds; the phase is random, so that users do not march in step."""
     phase = rng.randrange(period)
-    return (Due(phase + k * period, act) for k in count())
+    return (ScheduledAction(phase + k * period, act) for k in count())
 
 
-def messages(rate: float, arrivals: Arrivals, rng: Random) -> Iterator[Due]:
+def messages(rate: float, arrivals: Arrivals, rng: Random) -> Iterator[ScheduledAction]:
     """Return messages at `rate` per second: evenly spaced with a random phase, or with exponential gaps (Poisson)."""
     if arrivals is Arrivals.CONSTANT:
-        return regular(round(SECOND / rate), rng, Act.SAY)
+        return regular(round(SECOND / rate), rng, Action.SAY)
     return _poisson(rate, rng)
 
 
-def _poisson(rate: float, rng: Random) -> Iterator[Due]:
+def _poisson(rate: float, rng: Random) -> Iterator[ScheduledAction]:
     at = 0.0
     while True:
         at += rng.expovariate(rate)
-        yield Due(round(at * SECOND), Act.SAY)
+        yield ScheduledAction(round(at * SECOND), Action.SAY)
 
 
-def composing(rng: Random) -> Iterator[Due]:
+def composing(rng: Random) -> Iterator[ScheduledAction]:
     """Yield what somebody does who writes: one to four notices 3 s apart, a message, a pause of 6 s on average.
 
     The first cycle begins at a random point of an average one, so that users do not march in step.
@@ -105,12 +105,12 @@ def composing(rng: Random) -> Iterator[Due]:
     at = -rng.randrange(14 * SECOND)
     while True:
         for _ in range(rng.randint(1, 4)):
-            yield from _later(at, Act.TYPE)
+            yield from _later(at, Action.TYPE)
             at += TYPING_EVERY
-        yield from _later(at, Act.SAY)
+        yield from _later(at, Action.SAY)
         at += round(rng.expovariate(1 / 6) * SECOND)
 
 
-def _later(at: int, act: Act) -> Iterator[Due]:
+def _later(at: int, act: Action) -> Iterator[ScheduledAction]:
     if at >= 0:
-        yield Due(at, act)
+        yield ScheduledAction(at, act)

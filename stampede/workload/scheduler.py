@@ -1,4 +1,4 @@
-"""One pacer for all timelines of a process: a heap of due moments and one timer of the hub.
+"""One scheduler for all timelines of a process: a heap of due moments and one timer of the hub.
 
 A sleeping greenlet per user would cost a switch and a timer for each message; this costs a heap operation. The timer is
 set for the next moment, and never sooner than a tick after the last one: to wake a process costs more (30 us on a
@@ -17,26 +17,26 @@ from gevent import get_hub
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stampede.workload.schedule import Act, Due
+    from stampede.workload.schedule import Action, ScheduledAction
 
 _TICK: Final = 1_000_000
 _NEVER: Final = 1 << 63
 _AT_ONCE: Final = 500  # then received bytes get their turn
 
 
-class Actor(Protocol):
+class Performer(Protocol):
     """Who acts when something is due."""
 
-    def act(self, act: Act, intended: int) -> None:
+    def act(self, act: Action, intended: int) -> None:
         """Do it now; called in the hub, must neither block nor raise. `intended` is on the monotonic clock."""
 
 
-class Ticket:
-    """A timeline in the pacer; cancel it to end it."""
+class ScheduleHandle:
+    """A timeline in the scheduler; cancel it to end it."""
 
     __slots__ = ("actor", "cancelled", "start", "timeline")
 
-    def __init__(self, actor: Actor, timeline: Iterator[Due], start: int) -> None:
+    def __init__(self, actor: Performer, timeline: Iterator[ScheduledAction], start: int) -> None:
         self.actor = actor
         self.timeline = timeline
         self.start = start
@@ -47,7 +47,7 @@ class Ticket:
         self.cancelled = True
 
 
-class Pacer:
+class Scheduler:
     """Runs timelines; one per process.
 
     Args:
@@ -56,16 +56,16 @@ class Pacer:
 
     def __init__(self, on_fault: Callable[[Exception], None]) -> None:
         self._on_fault = on_fault
-        self._heap: list[tuple[int, int, Act, Ticket]] = []
+        self._heap: list[tuple[int, int, Action, ScheduleHandle]] = []
         self._order = count()  # breaks ties, since tickets have no order
         self._new_timer = get_hub().loop.timer
         self._timer: Any = None
         self._wakes_at = _NEVER
         self._closed = False
 
-    def add(self, actor: Actor, timeline: Iterator[Due], start: int) -> Ticket:
+    def add(self, actor: Performer, timeline: Iterator[ScheduledAction], start: int) -> ScheduleHandle:
         """Follow a timeline that begins at `start` (monotonic nanoseconds)."""
-        ticket = Ticket(actor, timeline, start)
+        ticket = ScheduleHandle(actor, timeline, start)
         self._push(ticket)
         if self._heap[0][0] < self._wakes_at:
             self._wake_at(self._heap[0][0])
@@ -90,7 +90,7 @@ class Pacer:
             self._timer = self._new_timer(max(at - monotonic_ns(), 0) / 1e9)
             self._timer.start(self._run)
 
-    def _push(self, ticket: Ticket) -> None:
+    def _push(self, ticket: ScheduleHandle) -> None:
         due = next(ticket.timeline)
         heappush(self._heap, (ticket.start + due.at, next(self._order), due.act, ticket))
 

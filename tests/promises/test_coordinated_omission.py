@@ -12,10 +12,10 @@ import pytest
 
 from stampede.client.upload import upload
 from stampede.measure import measures
-from stampede.pool.pool import CONNECTING_AT_ONCE, Herd, HerdSettings
+from stampede.pool.user_pool import CONNECTING_AT_ONCE, PoolSettings, UserPool
 from stampede.websocket.target import resolve
-from stampede.workload.placement import RoomPlan, Share
-from stampede.workload.schedule import SECOND, Act, Due, Moments
+from stampede.workload.placement import Partition, RoomPlan
+from stampede.workload.schedule import SECOND, Action, DueTimes, ScheduledAction
 from tests.promises.test_generator_drain import Lender
 from tests.promises.test_honest_verdicts import odd_server
 from tests.stampede.client.test_client import Group
@@ -114,25 +114,25 @@ def test_a_typing_notice_is_timed_from_when_it_was_due(group: Group) -> None:
 
 def test_a_connection_that_waits_for_others_is_timed_from_when_it_was_wanted(server: RunningServer) -> None:
     """A server that takes long to let the first ones in keeps the next ones waiting."""
-    settings = HerdSettings(RoomPlan(rooms=1, size=None), Share(0, 1), message_bytes=100, seed=1)
-    herd = Herd(settings, resolve(f"{server.url}/"), iter(()))
+    settings = PoolSettings(RoomPlan(rooms=1, size=None), Partition(0, 1), message_bytes=100, seed=1)
+    pool = UserPool(settings, resolve(f"{server.url}/"), iter(()))
     for _ in range(CONNECTING_AT_ONCE):
-        herd.gate.acquire()
-    waits = gevent.spawn(herd.arrive(Lender()).connect)
+        pool.gate.acquire()
+    waits = gevent.spawn(pool.arrive(Lender()).connect)
     gevent.sleep(0.3)
     for _ in range(CONNECTING_AT_ONCE):
-        herd.gate.release()
+        pool.gate.release()
     waits.get(timeout=PATIENCE)
-    herd.arrive(Lender()).connect(monotonic_ns() - LATE)
-    request = herd.measures.requests[measures.CONNECT]
+    pool.arrive(Lender()).connect(monotonic_ns() - LATE)
+    request = pool.measures.requests[measures.CONNECT]
     assert shortest(request) >= 0.3 * SECOND
     assert (request.times.quantile(1) or 0) * 1.04 >= LATE
-    herd.close()
-    assert list(herd.faults) == []
+    pool.close()
+    assert list(pool.faults) == []
 
 
-def moments(*at: int) -> Moments:
-    return Moments(iter([Due(one, Act.UPLOAD) for one in (*at, 10**9)]), 1000)
+def moments(*at: int) -> DueTimes:
+    return DueTimes(iter([ScheduledAction(one, Action.UPLOAD) for one in (*at, 10**9)]), 1000)
 
 
 def test_moments_are_taken_one_by_one_however_late() -> None:
@@ -149,7 +149,7 @@ def test_moments_that_are_too_long_ago_are_passed_over_and_counted() -> None:
 
 
 SLOW = """
-from loadtest import _upload
+from stampede.client import upload
 upload.UPLOAD_EVERY = 500_000_000
 """
 

@@ -1,4 +1,4 @@
-"""The end of a herd: what is under way is heard out, whoever was slow."""
+"""The end of a pool: what is under way is heard out, whoever was slow."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import gevent
 from gevent.event import Event
 from gevent.monkey import get_original
 
-from stampede.pool.pool import Herd, HerdSettings
+from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
-from stampede.workload.placement import RoomPlan, Share
+from stampede.workload.placement import Partition, RoomPlan
 from tests.stampede.engine_kit import PATIENCE
 
 if TYPE_CHECKING:
@@ -51,20 +51,20 @@ def test_what_comes_in_a_stall_of_this_process_is_not_lost(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though it was quiet for so long, and though there is more than the loop reads in one turn."""
-    monkeypatch.setattr("stampede.pool.pool.QUIET_SECONDS", QUIET)
+    monkeypatch.setattr("stampede.pool.user_pool.QUIET_SECONDS", QUIET)
     monkeypatch.setattr("stampede.websocket.reactor._EVENTS", 1)
     monkeypatch.setattr("stampede.websocket.reactor._ROUNDS", 1)
-    settings = HerdSettings(RoomPlan(rooms=1, size=None), Share(0, 1), message_bytes=100, seed=1)
-    herd = Herd(settings, resolve(f"{server.url}/"), iter(()))
-    talker, *_, last = sessions = [herd.arrive(Lender()) for _ in range(USERS)]
+    settings = PoolSettings(RoomPlan(rooms=1, size=None), Partition(0, 1), message_bytes=100, seed=1)
+    pool = UserPool(settings, resolve(f"{server.url}/"), iter(()))
+    talker, *_, last = sessions = [pool.arrive(Lender()) for _ in range(USERS)]
     for session in sessions:
         session.connect()
     connection = last.client._connection
     assert connection is not None
     talker.client.say(monotonic_ns())
     gevent.spawn(stall, connection, b"chatMessage", 2 * QUIET)
-    herd.drain()
-    tally = herd.measures.tally
+    pool.drain()
+    tally = pool.measures.tally
     assert (tally.expected, tally.received, tally.lost) == (USERS - 1, USERS - 1, 0)
-    herd.close()
-    assert list(herd.faults) == []
+    pool.close()
+    assert list(pool.faults) == []

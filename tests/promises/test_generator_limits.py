@@ -24,28 +24,28 @@ FILES = 140
 
 # Throws what it is told in every process, however often it is called.
 THROWER = """
-from stampede.locust.users import HerdUser
+from stampede.locust.users import ChatUser
 
-class ThrowingUser(HerdUser):
+class ThrowingUser(ChatUser):
     fixed_count = 3
 
-    def begin(self, herd, settings, session):
+    def begin(self, pool, settings, session):
         raise ZeroDivisionError(f"thrown by the user at place {session.place}")
 """
 
 # Lets assignments go astray in every worker.
 ASTRAY = """
-from stampede.locust.worker import Member
+from stampede.locust.worker import WorkerAgent
 
-taken, astray = Member.deal, 0
+taken, astray = WorkerAgent.assign, 0
 
-def deal(self, deal):
+def assign(self, assignment):
     global astray
     astray += 1
     if astray > MANY:
-        taken(self, deal)
+        taken(self, assignment)
 
-Member.deal = deal
+WorkerAgent.assign = assign
 """
 
 # Stops the loop now and then: too rarely for a window, too long for its p99.

@@ -32,13 +32,13 @@ CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
 OPENED = "chat_connections_opened_total"
 
 THROWER = """
-from stampede.workload.schedule import Act
-from stampede.locust.users import HerdUser
+from stampede.workload.schedule import Action
+from stampede.locust.users import ChatUser
 
-class ThrowingUser(HerdUser):
+class ThrowingUser(ChatUser):
     fixed_count = 1
 
-    def begin(self, herd, settings, session):
+    def begin(self, pool, settings, session):
         raise ZeroDivisionError("thrown on purpose")
 """
 

@@ -10,10 +10,10 @@ import pytest
 
 from stampede.measure import measures
 from stampede.measure.storm import Manner
-from stampede.pool.pool import Herd, HerdSettings
+from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
-from stampede.workload.placement import RoomPlan, Share
-from stampede.workload.schedule import Act, regular
+from stampede.workload.placement import Partition, RoomPlan
+from stampede.workload.schedule import Action, regular
 from tests.promises.test_generator_drain import Lender
 from tests.promises.test_honest_verdicts import odd_server
 from tests.stampede.engine_kit import until
@@ -29,16 +29,16 @@ NEVER = 3_600_000_000_000  # nanoseconds
 
 
 @pytest.fixture
-def herd(server: RunningServer) -> Iterator[Herd]:
-    settings = HerdSettings(RoomPlan(rooms=1, size=None), Share(0, 1), message_bytes=100, seed=1)
-    made = Herd(settings, resolve(f"{server.url}/"), iter(()))
+def pool(server: RunningServer) -> Iterator[UserPool]:
+    settings = PoolSettings(RoomPlan(rooms=1, size=None), Partition(0, 1), message_bytes=100, seed=1)
+    made = UserPool(settings, resolve(f"{server.url}/"), iter(()))
     yield made
     made.close()
     assert list(made.faults) == []
 
 
-def arrive(herd: Herd) -> Session:
-    session = herd.arrive(Lender())
+def arrive(pool: UserPool) -> Session:
+    session = pool.arrive(Lender())
     session.connect()
     return session
 
@@ -48,45 +48,45 @@ def drop_and_return(session: Session) -> None:
     session.connect()
 
 
-def resyncs(herd: Herd) -> tuple[int, int]:
+def resyncs(pool: UserPool) -> tuple[int, int]:
     """Return how many users resynced, and how many of these by a pong."""
-    return herd.measures.requests[measures.RESYNC].times.count, herd.measures.resynced_by_pong
+    return pool.measures.requests[measures.RESYNC].times.count, pool.measures.resynced_by_pong
 
 
-def test_where_nobody_speaks_a_user_is_resynced_by_a_pong(herd: Herd) -> None:
-    session, listener = arrive(herd), arrive(herd)
-    listener.follow(regular(NEVER, herd.rng("pings"), Act.PING), speaks=False)
+def test_where_nobody_speaks_a_user_is_resynced_by_a_pong(pool: UserPool) -> None:
+    session, listener = arrive(pool), arrive(pool)
+    listener.follow(regular(NEVER, pool.rng("pings"), Action.PING), speaks=False)
     drop_and_return(session)
-    until(lambda: resyncs(herd) == (1, 1))
+    until(lambda: resyncs(pool) == (1, 1))
     assert session.dropped_at == 0
-    assert herd.measures.requests[measures.PING].failures == {}
-    assert herd.measures.requests[measures.PING].times.count == 0  # it was asked for nothing else
+    assert pool.measures.requests[measures.PING].failures == {}
+    assert pool.measures.requests[measures.PING].times.count == 0  # it was asked for nothing else
 
 
-def test_who_speaks_alone_in_its_room_has_no_delivery_to_wait_for(herd: Herd) -> None:
-    session = arrive(herd)
-    session.follow(regular(NEVER, herd.rng("messages"), Act.SAY))
+def test_who_speaks_alone_in_its_room_has_no_delivery_to_wait_for(pool: UserPool) -> None:
+    session = arrive(pool)
+    session.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
     drop_and_return(session)
-    until(lambda: resyncs(herd) == (1, 1))
+    until(lambda: resyncs(pool) == (1, 1))
 
 
-def test_where_somebody_speaks_only_a_delivery_counts_however_long_it_takes(herd: Herd) -> None:
-    session, speaker = arrive(herd), arrive(herd)
-    speaker.follow(regular(NEVER, herd.rng("messages"), Act.SAY))
+def test_where_somebody_speaks_only_a_delivery_counts_however_long_it_takes(pool: UserPool) -> None:
+    session, speaker = arrive(pool), arrive(pool)
+    speaker.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
     drop_and_return(session)
     session.client.ping(monotonic_ns())
-    until(lambda: herd.measures.requests[measures.PING].times.count == 1)  # a pong has come, and is no delivery
-    assert resyncs(herd) == (0, 0)
-    speaker.act(Act.SAY, monotonic_ns())
-    until(lambda: resyncs(herd) == (1, 0))
+    until(lambda: pool.measures.requests[measures.PING].times.count == 1)  # a pong has come, and is no delivery
+    assert resyncs(pool) == (0, 0)
+    speaker.act(Action.SAY, monotonic_ns())
+    until(lambda: resyncs(pool) == (1, 0))
 
 
-def test_a_room_whose_only_speaker_has_stopped_is_silent(herd: Herd) -> None:
-    session, speaker = arrive(herd), arrive(herd)
-    speaker.follow(regular(NEVER, herd.rng("messages"), Act.SAY))
-    herd.depart(speaker)
+def test_a_room_whose_only_speaker_has_stopped_is_silent(pool: UserPool) -> None:
+    session, speaker = arrive(pool), arrive(pool)
+    speaker.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
+    pool.depart(speaker)
     drop_and_return(session)
-    until(lambda: resyncs(herd) == (1, 1))
+    until(lambda: resyncs(pool) == (1, 1))
 
 
 def test_storm_users_alone_are_resynced_and_the_summary_says_by_what(

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from locust.web import WebUI
     from werkzeug.datastructures import MultiDict
 
-    from stampede.locust.master import Coordinator
+    from stampede.locust.master import MasterAgent
 
-_BUTTON: Final = Path(__file__).with_name("_storm_button.js")
+_BUTTON: Final = Path(__file__).with_name("storm_button.js")
 _TABLE_KEY: Final = "storms"
 _AT_WORK: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
 
 _log = logging.getLogger(__name__)
 
 
-def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Callable[[str], None]) -> None:
+def extend(web_ui: WebUI, master: MasterAgent, prefix: str, set_shape: Callable[[str], None]) -> None:
     """Add our pages below the prefix of Locust's own.
 
     `GET /stampede/snapshot` answers with JSON, `POST /stampede/storm` (`share` 0..1, `manner`, `request`) commands one.
@@ -47,18 +47,18 @@ def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Call
         return
 
     def snapshot() -> Response:
-        return Response(msgspec.json.encode(coordinator.snapshot()), mimetype="application/json")
+        return Response(msgspec.json.encode(master.snapshot()), mimetype="application/json")
 
     def storm() -> Response:
         try:
             form = request.form
-            number = command(coordinator, form.get("share", ""), form.get("manner", ""), form.get("request", ""))
+            number = command(master, form.get("share", ""), form.get("manner", ""), form.get("request", ""))
         except OptionError as problem:
             return Response(f"{problem}\n", status=400, mimetype="text/plain")
         return Response(msgspec.json.encode({"id": number}), mimetype="application/json")
 
     def state() -> Response:
-        return Response(msgspec.json.encode({"state": coordinator.state}), mimetype="application/json")
+        return Response(msgspec.json.encode({"state": master.state}), mimetype="application/json")
 
     def button() -> Response:
         return Response(_BUTTON.read_bytes(), mimetype="application/javascript")
@@ -77,14 +77,14 @@ def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Call
             {"key": _TABLE_KEY, "structure": [{"key": key, "title": title} for key, title, _ in COLUMNS]}
         ],
     }
-    _amend_pages(app, coordinator, prefix)
+    _amend_pages(app, master, prefix)
 
     start = app.view_functions["locust.swarm"]
 
     def checked_start() -> Any:
         """Refuse a start form that is no good as Locust does: its page shows the message beside the form."""
         try:
-            _take_form(web_ui.environment, coordinator, request.form, set_shape)
+            _take_form(web_ui.environment, master, request.form, set_shape)
         except (OptionError, ClientError) as error:
             _log.error("The test cannot start: %s", error)
             return {"success": False, "message": str(error), "host": web_ui.environment.host}
@@ -102,11 +102,11 @@ def extend(web_ui: WebUI, coordinator: Coordinator, prefix: str, set_shape: Call
 
 
 def _take_form(
-    environment: Environment, coordinator: Coordinator, form: MultiDict[str, str], set_shape: Callable[[str], None]
+    environment: Environment, master: MasterAgent, form: MultiDict[str, str], set_shape: Callable[[str], None]
 ) -> None:
     """Check what a start form says, and take from it what Locust does not."""
     options, runner = environment.parsed_options or argparse.Namespace(), environment.runner
-    running = coordinator.settings if coordinator.state in _AT_WORK else None
+    running = master.settings if master.state in _AT_WORK else None
     processes = 1 if isinstance(runner, runners.LocalRunner) else getattr(options, "processes", None)
     check(form, options, running, processes=processes)
     if running is None and "shape" in form:
@@ -115,7 +115,7 @@ def _take_form(
         options.run_time = None  # Locust 2.47 would keep the length of the last test
 
 
-def command(coordinator: Coordinator, share: str, manner: str, request_id: str = "") -> int:
+def command(master: MasterAgent, share: str, manner: str, request_id: str = "") -> int:
     """Command a storm as a form asks for it, with the options' values for what it leaves out; return its number.
 
     A form with the `request` of an earlier one is that one sent again: it gets the same number and no second storm.
@@ -123,8 +123,8 @@ def command(coordinator: Coordinator, share: str, manner: str, request_id: str =
     Raises:
         OptionError: the form is unusable, or no test runs.
     """
-    settings = coordinator.settings
-    if settings is None or coordinator.state not in _AT_WORK:
+    settings = master.settings
+    if settings is None or master.state not in _AT_WORK:
         raise OptionError("there is no test running")
     try:
         part = float(share) if share else settings.storm_share
@@ -133,10 +133,10 @@ def command(coordinator: Coordinator, share: str, manner: str, request_id: str =
         raise OptionError(f"share {share!r}, manner {manner!r}: give a number, and abrupt or polite") from None
     if not 0 < part <= 1:
         raise OptionError(f"share {share!r} is not above 0 and at most 1")
-    return coordinator.storm(part, how, request_id)
+    return master.storm(part, how, request_id)
 
 
-def _amend_pages(app: Flask, coordinator: Coordinator, prefix: str) -> None:
+def _amend_pages(app: Flask, master: MasterAgent, prefix: str) -> None:
     """Put the button on Locust's page and the table of storms into its statistics."""
     script = f'<script src="{prefix}/stampede/storm.js" data-prefix="{prefix}" defer></script></body>'
 
@@ -145,7 +145,7 @@ def _amend_pages(app: Flask, coordinator: Coordinator, prefix: str) -> None:
             response.set_data(response.get_data(as_text=True).replace("</body>", script))
         elif request.path == f"{prefix}/stats/requests" and response.is_json:
             stats: Any = response.get_json()
-            stats["extended_stats"] = [{"key": _TABLE_KEY, "data": table(coordinator.storms())}]
+            stats["extended_stats"] = [{"key": _TABLE_KEY, "data": table(master.storms())}]
             response.set_data(json.dumps(stats))
         return response
 

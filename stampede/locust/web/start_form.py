@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from stampede.locust import options
 from stampede.locust.options import OptionError
-from stampede.locust.preflight import probe
+from stampede.locust.preflight import check_server
 from stampede.websocket.target import DEFAULT_HOST, join_url
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def check(
         join_url(host, settings.path)  # remote workers may know names that this machine does not
     else:
         options.check_processes(settings, processes)
-        probe(host, settings, connect_too=False)
+        check_server(host, settings, connect_too=False)
 
 
 def _flag(attribute: str) -> str:

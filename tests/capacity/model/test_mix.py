@@ -23,7 +23,7 @@ from capacity.model.mix import (
     derive,
 )
 from stampede.locust.options import OPTIONS
-from stampede.workload.schedule import SECOND, Act, composing
+from stampede.workload.schedule import SECOND, Action, composing
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def test_what_a_user_does_in_a_second_is_what_the_load_test_does() -> None:
         if due.at > 200_000 * SECOND:
             break
         dues.append(due.act)
-    assert dues.count(Act.TYPE) / 200_000 == pytest.approx(NOTICES_PER_TYPING_USER, rel=0.03)
-    assert dues.count(Act.SAY) / 200_000 == pytest.approx(MESSAGES_PER_TYPING_USER, rel=0.03)
+    assert dues.count(Action.TYPE) / 200_000 == pytest.approx(NOTICES_PER_TYPING_USER, rel=0.03)
+    assert dues.count(Action.SAY) / 200_000 == pytest.approx(MESSAGES_PER_TYPING_USER, rel=0.03)
     # Importing that class would let gevent patch this process.
     every = re.search(
         r"^UPLOAD_EVERY: Final = (\d+) \* SECOND$", (ROOT / "stampede/client/upload.py").read_text(), re.MULTILINE

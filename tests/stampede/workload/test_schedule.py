@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampede.workload.schedule import SECOND, TYPING_EVERY, Act, Arrivals, composing, messages, regular
+from stampede.workload.schedule import SECOND, TYPING_EVERY, Action, Arrivals, composing, messages, regular
 
 
 @given(st.floats(0.01, 1000), st.integers(0, 1 << 32))
@@ -21,7 +21,7 @@ def test_constant_messages_are_evenly_spaced_from_a_random_phase(rate: float, se
 
 
 def test_phases_spread_over_the_whole_period() -> None:
-    phases = [next(regular(SECOND, Random(seed), Act.PING)).at for seed in range(200)]
+    phases = [next(regular(SECOND, Random(seed), Action.PING)).at for seed in range(200)]
     assert min(phases) < SECOND / 10
     assert max(phases) > SECOND * 9 / 10
 
@@ -46,7 +46,7 @@ def test_who_composes_tells_so_every_three_seconds_and_then_says_something(seed:
     acts = list(islice(composing(Random(seed)), 100))
     assert all(due.at >= 0 for due in acts)
     for earlier, later in pairwise(acts):
-        if earlier.act is Act.TYPE:
+        if earlier.act is Action.TYPE:
             assert later.at - earlier.at == TYPING_EVERY
-    assert Act.TYPE in {due.act for due in acts}
-    assert Act.SAY in {due.act for due in acts}
+    assert Action.TYPE in {due.act for due in acts}
+    assert Action.SAY in {due.act for due in acts}

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import gevent
 import pytest
 
-from stampede.workload import scheduler
-from stampede.workload.schedule import Act, Due
+from stampede.workload import scheduler as module
+from stampede.workload.schedule import Action, ScheduledAction
 from stampede.workload.scheduler import _AT_ONCE as AT_ONCE
-from stampede.workload.scheduler import Pacer
+from stampede.workload.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,20 +28,20 @@ class Diary:
         self.intended: list[int] = []
         self.late: list[int] = []
 
-    def act(self, act: Act, intended: int) -> None:
+    def act(self, act: Action, intended: int) -> None:
         self.late.append(time.monotonic_ns() - intended)
         self.intended.append(intended)
 
 
 class Faulty:
-    def act(self, act: Act, intended: int) -> None:
+    def act(self, act: Action, intended: int) -> None:
         raise ZeroDivisionError
 
 
-def every(ms: float, first: float = 0) -> Iterator[Due]:
+def every(ms: float, first: float = 0) -> Iterator[ScheduledAction]:
     at = first
     while True:
-        yield Due(round(at * MS), Act.SAY)
+        yield ScheduledAction(round(at * MS), Action.SAY)
         at += ms
 
 
@@ -51,8 +51,8 @@ def faults() -> list[Exception]:
 
 
 @pytest.fixture
-def pacer(faults: list[Exception]) -> Iterator[Pacer]:
-    made = Pacer(faults.append)
+def scheduler(faults: list[Exception]) -> Iterator[Scheduler]:
+    made = Scheduler(faults.append)
     yield made
     made.close()
 
@@ -64,10 +64,10 @@ def until_noted(diary: Diary, entries: int) -> None:
         gevent.sleep(0.002)
 
 
-def test_what_is_due_is_done_in_its_order_and_never_early(pacer: Pacer) -> None:
+def test_what_is_due_is_done_in_its_order_and_never_early(scheduler: Scheduler) -> None:
     diary, start = Diary(), time.monotonic_ns()
     for ms in (7, 3, 5):
-        pacer.add(diary, every(ms), start)
+        scheduler.add(diary, every(ms), start)
     until_noted(diary, 30)
     assert diary.intended == sorted(diary.intended)
     assert min(diary.late) >= 0
@@ -75,19 +75,19 @@ def test_what_is_due_is_done_in_its_order_and_never_early(pacer: Pacer) -> None:
     assert diary.intended == sorted(moments)[: len(diary.intended)]
 
 
-def test_an_earlier_moment_wakes_it_sooner_than_was_planned(pacer: Pacer) -> None:
+def test_an_earlier_moment_wakes_it_sooner_than_was_planned(scheduler: Scheduler) -> None:
     far, near = Diary(), Diary()
-    pacer.add(far, every(1, first=3_600_000), time.monotonic_ns())
+    scheduler.add(far, every(1, first=3_600_000), time.monotonic_ns())
     gevent.sleep(0.01)
-    pacer.add(near, every(1), time.monotonic_ns())
+    scheduler.add(near, every(1), time.monotonic_ns())
     until_noted(near, 3)
     assert far.intended == []
 
 
-def test_what_is_cancelled_is_not_done(pacer: Pacer) -> None:
+def test_what_is_cancelled_is_not_done(scheduler: Scheduler) -> None:
     one, other = Diary(), Diary()
-    ticket = pacer.add(one, every(1), time.monotonic_ns())
-    pacer.add(other, every(1), time.monotonic_ns())
+    ticket = scheduler.add(one, every(1), time.monotonic_ns())
+    scheduler.add(other, every(1), time.monotonic_ns())
     until_noted(one, 1)
     ticket.cancel()
     before = len(one.intended)
@@ -95,18 +95,18 @@ def test_what_is_cancelled_is_not_done(pacer: Pacer) -> None:
     assert len(one.intended) == before
 
 
-def test_a_fault_ends_its_own_timeline_and_no_other(pacer: Pacer, faults: list[Exception]) -> None:
+def test_a_fault_ends_its_own_timeline_and_no_other(scheduler: Scheduler, faults: list[Exception]) -> None:
     diary, start = Diary(), time.monotonic_ns()
-    pacer.add(Faulty(), every(1), start)
-    pacer.add(Diary(), iter([Due(0, Act.SAY)]), start)  # ends, which none should
-    pacer.add(diary, every(1), start)
+    scheduler.add(Faulty(), every(1), start)
+    scheduler.add(Diary(), iter([ScheduledAction(0, Action.SAY)]), start)  # ends, which none should
+    scheduler.add(diary, every(1), start)
     until_noted(diary, 10)
     assert [type(fault) for fault in faults] == [ZeroDivisionError, StopIteration]
 
 
-def test_a_backlog_is_worked_off_in_parts_so_that_others_get_their_turn(pacer: Pacer) -> None:
+def test_a_backlog_is_worked_off_in_parts_so_that_others_get_their_turn(scheduler: Scheduler) -> None:
     diary, parts = Diary(), [0]
-    pacer.add(diary, every(0.001), time.monotonic_ns() - 5 * MS)
+    scheduler.add(diary, every(0.001), time.monotonic_ns() - 5 * MS)
     while len(diary.intended) < 5000:
         gevent.sleep(0)
         parts.append(len(diary.intended))
@@ -121,8 +121,8 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000 * MS
         self.delays_ms: list[float] = []
-        monkeypatch.setattr(scheduler, "monotonic_ns", lambda: self.now)
-        monkeypatch.setattr(scheduler, "get_hub", lambda: self)
+        monkeypatch.setattr(module, "monotonic_ns", lambda: self.now)
+        monkeypatch.setattr(module, "get_hub", lambda: self)
 
     @property
     def loop(self) -> Clock:
@@ -150,7 +150,7 @@ def test_it_wakes_up_at_most_once_a_millisecond_and_otherwise_when_something_is_
     monkeypatch: pytest.MonkeyPatch, faults: list[Exception], step_ms: float, late_ms: float, delay_ms: float
 ) -> None:
     clock, diary = Clock(monkeypatch), Diary()
-    paced = Pacer(faults.append)
+    paced = Scheduler(faults.append)
     paced.add(diary, every(step_ms, first=7), clock.now)
     assert clock.delays_ms == [7.0]
     clock.now += round((7 + late_ms) * MS)
@@ -167,7 +167,7 @@ def test_what_one_wake_up_leaves_is_gone_on_with_at_once(
     monkeypatch: pytest.MonkeyPatch, faults: list[Exception]
 ) -> None:
     clock, diary = Clock(monkeypatch), Diary()
-    paced = Pacer(faults.append)
+    paced = Scheduler(faults.append)
     paced.add(diary, every(0.001), clock.now - 2 * MS)
     assert clock.delays_ms == [0.0]
     for done in (AT_ONCE, 2 * AT_ONCE, 3 * AT_ONCE, 4 * AT_ONCE):
@@ -179,12 +179,12 @@ def test_what_one_wake_up_leaves_is_gone_on_with_at_once(
     assert clock.delays_ms[-1] == 1.0
 
 
-def test_nothing_happens_after_the_end(pacer: Pacer) -> None:
+def test_nothing_happens_after_the_end(scheduler: Scheduler) -> None:
     diary = Diary()
-    pacer.add(diary, every(1), time.monotonic_ns())
+    scheduler.add(diary, every(1), time.monotonic_ns())
     until_noted(diary, 1)
-    pacer.close()
+    scheduler.close()
     before = len(diary.intended)
-    pacer.add(diary, every(1), time.monotonic_ns())
+    scheduler.add(diary, every(1), time.monotonic_ns())
     gevent.sleep(0.02)
     assert len(diary.intended) == before

@@ -27,8 +27,8 @@ from stampede.measure.measures import Measures
 from stampede.measure.storm import Manner, Storm
 from stampede.pool.session import Session, swap
 from stampede.websocket.reactor import Reactor
-from stampede.workload.placement import Places, RoomPlan, Share
-from stampede.workload.scheduler import Pacer
+from stampede.workload.placement import Partition, Placement, RoomPlan
+from stampede.workload.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,25 +58,25 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class HerdSettings:
-    """What the herd needs to know.
+class PoolSettings:
+    """What the pool needs to know.
 
     Attributes:
         plan: how users are spread over rooms.
-        share: which part of the herd this process is.
+        share: which part of the pool this process is.
         message_bytes: length of a chat text.
         seed: of all schedules; each place of each process derives its own stream.
         tokens: that users prove with who they are, dealt in turn; none if empty.
     """
 
     plan: RoomPlan
-    share: Share
+    partition: Partition
     message_bytes: int
     seed: int
     tokens: tuple[str, ...] = ()
 
 
-class Herd:
+class UserPool:
     """The users of one process; made when a test starts.
 
     Args:
@@ -90,7 +90,7 @@ class Herd:
         faults: of this machine and of the load test itself.
     """
 
-    def __init__(self, settings: HerdSettings, target: Target, order: Iterator[str]) -> None:
+    def __init__(self, settings: PoolSettings, target: Target, order: Iterator[str]) -> None:
         self.settings = settings
         self.target = target
         self.measures = Measures()
@@ -100,9 +100,9 @@ class Herd:
         self.faults = Faults()
         self.backoff_rng = self.rng("backoff")
         self.reactor = Reactor(self.rng("masks"), self._on_fault)
-        self.pacer = Pacer(self._on_fault)
+        self.scheduler = Scheduler(self._on_fault)
         self._rooms: dict[int, Room] = {}
-        self._places = Places(order)
+        self._places = Placement(order)
         self._sessions: dict[int, Session] = {}
         self._sweeper = gevent.spawn(self._sweep)
         self._droppers: dict[str, gevent.Greenlet[..., None]] = {}
@@ -113,14 +113,14 @@ class Herd:
 
     def rng(self, *stream: object) -> Random:
         """Return the source of randomness of one purpose in this process, always the same for one seed."""
-        return Random(f"{self.settings.seed}/{self.settings.share.position}/{'/'.join(map(str, stream))}")
+        return Random(f"{self.settings.seed}/{self.settings.partition.position}/{'/'.join(map(str, stream))}")
 
     # --- users ---
 
     def arrive(self, owner: Owner) -> Session:
         """Give a new user the lowest free place."""
         place = self._places.take(type(owner).__name__)
-        number = self.settings.plan.room_of(place, self.settings.share)
+        number = self.settings.plan.room_of(place, self.settings.partition)
         room = self._rooms.get(number)
         if room is None:
             room = self._rooms[number] = Room(number, self.measures.tally)
@@ -208,7 +208,7 @@ class Herd:
 
     def user_name(self, session: Session) -> str:
         """Return a name that no other user of the run has."""
-        return f"herd-{self._number(session):06d}"
+        return f"pool-{self._number(session):06d}"
 
     def token(self, session: Session) -> str | None:
         """Return the token of a user, if there are any; users beyond their number share them."""
@@ -216,7 +216,7 @@ class Herd:
         return tokens[self._number(session) % len(tokens)] if tokens else None
 
     def _number(self, session: Session) -> int:
-        return self.settings.share.number(session.place)
+        return self.settings.partition.number(session.place)
 
     def room_name(self, room: Room) -> str:
         """Return the name of a room on the server."""
@@ -268,7 +268,7 @@ class Herd:
         """Start nothing new."""
         if not self.draining:
             self.draining = True
-            self.pacer.close()
+            self.scheduler.close()
             gevent.killall(list(self._droppers.values()))
 
     # --- upkeep ---
