@@ -86,7 +86,7 @@ class _Crowd:
         self._identity = Identity(1, first_room)
         self._rng = Random(first_room)
         self._clients: list[ChatClient] = []
-        rooms = [Room(first_room + n, self.measures.tally) for n in range(-(-users // room_size))]
+        rooms = [Room(first_room + n, self.measures.deliveries) for n in range(-(-users // room_size))]
         for number in range(users):
             client = kind(self.measures, self._identity, _lost, b"." * 15)
             client.connect(self._reactor, target, _TIMEOUT)
@@ -139,7 +139,7 @@ def cost_of_ledger(users: int, room_size: int, deliveries_per_s: int, turns: int
                 for crowd in crowds:
                     crowd.close()
                 os.sched_setaffinity(0, cores)
-    tally = crowds[0].measures.tally
+    tally = crowds[0].measures.deliveries
     if tally.received < 0.99 * tally.expected:
         raise PeerError(f"only {tally.received} of {tally.expected} deliveries came")
     per_turn = deliveries_per_s * _TURN_SECONDS

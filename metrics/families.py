@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from metrics.catalog import Metric
-    from stampede.measure.log_linear_histogram import LogLinear
+    from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 _SCALARS: Final[dict[str, type[GaugeMetricFamily | CounterMetricFamily]]] = {
     "gauge": GaugeMetricFamily,
@@ -71,7 +71,7 @@ def histogram(name: str, distributions: Mapping[Any, Distribution]) -> Histogram
     return family
 
 
-def loglinear_histogram(name: str, durations: Mapping[Any, LogLinear]) -> HistogramMetricFamily:
+def loglinear_histogram(name: str, durations: Mapping[Any, LogLinearHistogram]) -> HistogramMetricFamily:
     """Return a histogram in seconds of log-linear ones in nanoseconds; a bound takes in the bucket it falls into.
 
     Counts are therefore off by at most the values within 3.2 % of a bound; sum and count are exact.

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from capacity.config.slo import ServiceLevel, parse_level
+from capacity.config.slo import Slo, parse_level
 from capacity.errors import UsageError
 from capacity.formatting import figure
 
@@ -68,7 +68,7 @@ class Promise:
     figure: str
     threshold: float
     above: bool = False
-    client: ServiceLevel | None = None
+    client: Slo | None = None
     promql: str | None = None
     window: float | None = None
     grace: float = 0.0

@@ -12,7 +12,7 @@ import configargparse
 
 from capacity.config.invocation import as_started
 from capacity.config.promise import Promise, promise, read_promises
-from capacity.config.slo import DEFAULT_LEVELS
+from capacity.config.slo import DEFAULT_SLOS
 from capacity.errors import UsageError
 from capacity.storms import storm
 from stampede.redaction import redact
@@ -207,7 +207,7 @@ def _workers(known: dict[str, Any]) -> tuple[int, ...]:
 def _promises(known: dict[str, Any]) -> tuple[Promise, ...]:
     """Return the levels of the file and of the flags; the defaults only where there are neither."""
     filed = read_promises(Path(known["slo_file"])) if known["slo_file"] else ()
-    usual = DEFAULT_LEVELS if known["storm"] is None else storm.DEFAULT_LEVELS
+    usual = DEFAULT_SLOS if known["storm"] is None else storm.DEFAULT_LEVELS
     given = [promise(text) for text in known["slo"] or ([] if filed else usual)]
     levels = {level.text: level for level in (*filed, *given)}
     if known["storm"] is not None:
@@ -237,7 +237,7 @@ def _parser() -> configargparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    defaults = " ".join(DEFAULT_LEVELS).replace("%", "%%")  # argparse formats help with the % operator
+    defaults = " ".join(DEFAULT_SLOS).replace("%", "%%")  # argparse formats help with the % operator
     add("--host", metavar="URL", help="URL (ws or wss) of a running server; without it the bundled one is started")
     add("--report", metavar="DIR", default="report", help="folder for report.json and report.html")
     add(

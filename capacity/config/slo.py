@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from capacity.errors import UsageError
-from stampede.measure.slo import DEFAULT_LEVELS, LevelError, ServiceLevel, show_ms
-from stampede.measure.slo import parse_level as parse
+from stampede.measure.slo import DEFAULT_SLOS, Slo, SloError, parse_slo, show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stampede.measure.slo import Figures
 
-__all__ = ["DEFAULT_LEVELS", "Level", "ServiceLevel", "parse_level", "show_ms", "strictest_latency_ms"]
+__all__ = ["DEFAULT_SLOS", "Level", "Slo", "parse_level", "show_ms", "strictest_latency_ms"]
 
 
 class Level(Protocol):
@@ -32,15 +31,15 @@ class Level(Protocol):
     def show(self, value: float) -> str: ...
 
 
-def parse_level(text: str) -> ServiceLevel:
+def parse_level(text: str) -> Slo:
     """Read one service level.
 
     Raises:
         UsageError: it does not follow the grammar, or names no known figure; the text says what would.
     """
     try:
-        return parse(text)
-    except LevelError as error:
+        return parse_slo(text)
+    except SloError as error:
         raise UsageError(str(error)) from None
 
 

@@ -24,7 +24,7 @@ DROPPED: Final = "chat_messages_dropped_total"
 
 
 class Sparse(msgspec.Struct, frozen=True):
-    """A log-linear histogram as it travels (`LogLinear.to_sparse()`)."""
+    """A log-linear histogram as it travels (`LogLinearHistogram.to_sparse()`)."""
 
     total: int = 0
     buckets: dict[str, int] = {}

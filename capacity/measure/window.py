@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.errors import CapacityError
 from capacity.measure.instant import Fault
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,9 +65,9 @@ class ClientWindow:
     operations: int
     failures: int
     failing: Mapping[str, int]
-    latency_intended: LogLinear
-    latency_sent: LogLinear
-    resync: LogLinear
+    latency_intended: LogLinearHistogram
+    latency_sent: LogLinearHistogram
+    resync: LogLinearHistogram
     workers: tuple[WorkerWindow, ...]
     faults: tuple[Fault, ...] = ()
 
@@ -192,15 +192,15 @@ def _operations(requests: Mapping[str, _Counts], sent: int) -> int:
     return tried if requests.get("WS send", _Counts(0, 0)).count else tried + sent
 
 
-def _histogram(before: Sparse, after: Sparse) -> LogLinear:
+def _histogram(before: Sparse, after: Sparse) -> LogLinearHistogram:
     try:
         return _dense(after).since(_dense(before))
     except ValueError as error:
         raise MissingDataError(str(error)) from None
 
 
-def _dense(sparse: Sparse) -> LogLinear:
-    return LogLinear.from_sparse({"total": sparse.total, "buckets": sparse.buckets})
+def _dense(sparse: Sparse) -> LogLinearHistogram:
+    return LogLinearHistogram.from_sparse({"total": sparse.total, "buckets": sparse.buckets})
 
 
 def _worker(before: Worker, after: Worker, first: Snapshot, last: Snapshot) -> WorkerWindow:
@@ -218,19 +218,19 @@ def _worker(before: Worker, after: Worker, first: Snapshot, last: Snapshot) -> W
     )
 
 
-def quantile_ms(histogram: LogLinear, rank: float) -> float | None:
+def quantile_ms(histogram: LogLinearHistogram, rank: float) -> float | None:
     """Return a quantile in milliseconds, or None when the histogram is empty."""
     value = histogram.quantile(rank)
     return None if value is None else value / 1e6
 
 
-def mean_ms(histogram: LogLinear) -> float | None:
+def mean_ms(histogram: LogLinearHistogram) -> float | None:
     """Return the mean in milliseconds, or None when the histogram is empty."""
     value = histogram.mean()
     return None if value is None else value / 1e6
 
 
-def _p99_ms(histogram: LogLinear) -> float | None:
+def _p99_ms(histogram: LogLinearHistogram) -> float | None:
     return quantile_ms(histogram, 0.99)
 
 

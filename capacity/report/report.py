@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from capacity.config.slo import ServiceLevel
+    from capacity.config.slo import Slo
     from capacity.record import Interval, Report
     from capacity.report.charts import Chart
 
@@ -85,7 +85,7 @@ def _page(report: Report, charts: Sequence[Chart]) -> str:
     return page.render(report=report, answer=report.answer, charts=drawn, symbols=SYMBOLS)
 
 
-def _client_levels(texts: Sequence[str]) -> Iterator[ServiceLevel]:
+def _client_levels(texts: Sequence[str]) -> Iterator[Slo]:
     """Return the levels that are figures of the load test; what a Prometheus is asked has a scale of its own."""
     for text in texts:
         with contextlib.suppress(UsageError):

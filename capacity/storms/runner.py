@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from capacity.errors import RunError
 from capacity.measure.window import MissingDataError, client_window, server_window
 from capacity.storms.storm import StormWindow
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,9 @@ class Stormer:
             client = client_window(before, after)
         except MissingDataError as error:
             raise RunError(f"the storm cannot be told: {error}") from None
-        unaffected = LogLinear.from_sparse({"total": storm.unaffected.total, "buckets": storm.unaffected.buckets})
+        unaffected = LogLinearHistogram.from_sparse(
+            {"total": storm.unaffected.total, "buckets": storm.unaffected.buckets}
+        )
         return StormWindow(storm, unaffected, client, server_window(server_before, server_after), waited)
 
 

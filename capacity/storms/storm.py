@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from capacity.measure.instant import StormSample
     from capacity.measure.window import ClientWindow, ServerWindow
     from capacity.record import Answer
-    from stampede.measure.log_linear_histogram import LogLinear
+    from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 DEFAULT_LEVELS: Final = ("resync_p95<5s",)
 WHOLE: Final = 100
@@ -47,7 +47,7 @@ class StormWindow:
     """
 
     storm: StormSample
-    unaffected: LogLinear
+    unaffected: LogLinearHistogram
     client: ClientWindow
     server: ServerWindow
     waited_s: float

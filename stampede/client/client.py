@@ -22,7 +22,7 @@ from stampede.websocket.target import ClientError, LostError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stampede.ledger.room import Room, Stay
+    from stampede.ledger.room import Membership, Room
     from stampede.measure.measures import Measures
     from stampede.websocket.connection import Connection
     from stampede.websocket.reactor import Reactor
@@ -88,7 +88,7 @@ class ChatClient:
         padding: what a chat message says after its stamp.
 
     Attributes:
-        stay: its membership in the ledger, while it is in a room or about to be.
+        membership: its membership in the ledger, while it is in a room or about to be.
         record: where deliveries are timed, on both clocks.
         on_delivery: called with the time of each delivery, if set.
         on_pong: called once with the time of the pong that `ask_pong` asked for.
@@ -110,11 +110,11 @@ class ChatClient:
         "_sender",
         "away",
         "cut",
+        "membership",
         "on_delivery",
         "on_pong",
         "record",
         "retry_after",
-        "stay",
     )
 
     def __init__(
@@ -125,7 +125,7 @@ class ChatClient:
         self._on_lost = on_lost
         self._sender = Sender(measures, identity, padding)
         self._connection: Connection | None = None
-        self.stay: Stay | None = None
+        self.membership: Membership | None = None
         self.record: Callable[[int, int], None] = measures.delivered
         self.on_delivery: Callable[[int], None] | None = None
         self.on_pong: Callable[[int], None] | None = None
@@ -156,7 +156,7 @@ class ChatClient:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
             LostError: the connection ended meanwhile.
         """
-        self.stay = room.enter()
+        self.membership = room.enter()
         self.expect(("roomJoined", "error"))
         self.send(_encode({"type": "setUsername", "username": name}))
         self.send(_encode({"type": "joinRoom", "room": room_name}))
@@ -170,45 +170,45 @@ class ChatClient:
     @property
     def is_ready(self) -> bool:
         """Whether the client is in its room."""
-        return self.stay is not None and self.stay.settled
+        return self.membership is not None and self.membership.joined
 
     def leave(self, grace: float, timeout: float) -> int:
         """Hear out what was sent before now (`grace` seconds at most, if any), then leave and say goodbye.
 
         Returns how many messages were on their way and are no longer owed.
         """
-        connection, stay = self._connection, self.stay
+        connection, membership = self._connection, self.membership
         if connection is None:
             return 0
         mark = None
-        if grace and stay is not None and stay.settled:
-            mark = stay.room.mark()
+        if grace and membership is not None and membership.joined:
+            mark = membership.room.mark()
             deadline = monotonic() + grace
-            while not stay.arrived(mark) and connection.is_open and monotonic() < deadline:
+            while not membership.arrived(mark) and connection.is_open and monotonic() < deadline:
                 sleep(0.01)
             if not connection.is_open:
                 mark = None
-        said_goodbye = connection.close(timeout)
-        return self._end(waited_for=mark, said_goodbye=said_goodbye)
+        closed_cleanly = connection.close(timeout)
+        return self._end(waited_for=mark, closed_cleanly=closed_cleanly)
 
     def vanish(self) -> int:
         """Drop the connection like a cut line; return how many messages were on their way."""
         self.cut = True
         if self._connection is not None:
             self._connection.reset()
-        on_its_way = self._end(said_goodbye=False)
+        on_its_way = self._end(closed_cleanly=False)
         if self._answered is not None:
             self._answered.set()
         return on_its_way
 
-    def _end(self, *, waited_for: list[int] | None = None, said_goodbye: bool) -> int:
-        stay, self.stay, self._connection = self.stay, None, None
+    def _end(self, *, waited_for: list[int] | None = None, closed_cleanly: bool) -> int:
+        membership, self.membership, self._connection = self.membership, None, None
         self._pinged = 0
         self.on_pong = None
-        before = self._measures.tally.churned
-        if stay is not None:
-            stay.leave(waited_for=waited_for, said_goodbye=said_goodbye)
-        return self._measures.tally.churned - before
+        before = self._measures.deliveries.churned
+        if membership is not None:
+            membership.leave(waited_for=waited_for, closed_cleanly=closed_cleanly)
+        return self._measures.deliveries.churned - before
 
     def lost(self, error: LostError) -> None:
         """Learn that the connection ended without our doing; called by the connection."""
@@ -217,7 +217,7 @@ class ChatClient:
         self.retry_after = min(int(asked[1]) / 1000, LONGEST_RETRY) if asked else None
         if self._pinged:
             self._measures.requests[measures.PING].failed("connection lost")
-        self._end(said_goodbye=False)
+        self._end(closed_cleanly=False)
         if self._answered is not None:
             self._answered.set()
         self._on_lost()
@@ -237,12 +237,12 @@ class ChatClient:
 
     def say(self, intended: int) -> None:
         """Send a stamped chat message that was due at `intended`, or as soon as it can be sent."""
-        self._sender.say(self._connection, self.stay, intended, away=self.away)
+        self._sender.say(self._connection, self.membership, intended, away=self.away)
 
     def relieved(self) -> None:
         """Send what was held back, if it can be sent now."""
-        if self._connection is not None and self.stay is not None and self.stay.settled:
-            self._sender.catch_up(self._connection, self.stay)
+        if self._connection is not None and self.membership is not None and self.membership.joined:
+            self._sender.catch_up(self._connection, self.membership)
 
     def give_up(self, why: str | None = None) -> None:
         """Say no more of what is held back; without a reason that is no failure."""
@@ -289,14 +289,14 @@ class ChatClient:
     def _deliver(self, fields: tuple[int, int, int, int, int, int, int], now: int) -> None:
         """Enter one delivery, by the fields of its stamp."""
         intended, sent, _, origin, room, slot, seq = fields
-        stay = self.stay
-        if stay is None:
+        membership = self.membership
+        if membership is None:
             return
         if origin != self._identity.origin:
-            self._measures.foreign += 1
-        elif room != stay.room.number:
-            self._measures.tally.duplicated += 1
-        elif stay.receive(slot, seq):
+            self._measures.deliveries.foreign_clock += 1
+        elif room != membership.room.number:
+            self._measures.deliveries.duplicated += 1
+        elif membership.receive(slot, seq):
             self.record(now - intended, now - sent)
             if self.on_delivery is not None:
                 self.on_delivery(now)
@@ -315,8 +315,8 @@ class ChatClient:
                 self._deliver(found, now)
         elif kind == "pong":
             self._take_pong(message, now)
-        elif kind == "roomJoined" and self.stay is not None:
-            self.stay.settle()
+        elif kind == "roomJoined" and self.membership is not None:
+            self.membership.confirm_join()
             self.relieved()
         if kind == "error" and message.get("code") == _NAME_FIXED:
             return

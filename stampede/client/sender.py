@@ -14,7 +14,7 @@ from stampede.ledger import stamp
 
 if TYPE_CHECKING:
     from stampede.client.client import Identity
-    from stampede.ledger.room import Stay
+    from stampede.ledger.room import Membership
     from stampede.measure.measures import Measures
     from stampede.websocket.connection import Connection
 
@@ -49,12 +49,12 @@ class Sender:
         """Whether something is held back."""
         return bool(self._outbox)
 
-    def say(self, connection: Connection | None, stay: Stay | None, intended: int, *, away: bool) -> None:
+    def say(self, connection: Connection | None, membership: Membership | None, intended: int, *, away: bool) -> None:
         """Send a message that was due at `intended`, keep it while it cannot be sent, or count why not.
 
         Args:
             connection: of the user, if it has one.
-            stay: in its room, if it is in one or about to be.
+            membership: in its room, if it is in one or about to be.
             intended: monotonic nanoseconds.
             away: whether it is out of its room on purpose, so that it is no failure if it cannot speak.
         """
@@ -63,19 +63,19 @@ class Sender:
             self._measures.skip(TOO_LATE)
         elif away:
             self._measures.skip(None)
-        elif connection is None or stay is None or not stay.settled or connection.congested:
-            self._hold(intended, now, in_room=stay is not None and stay.settled)
-        elif self._send(connection, stay, intended, now):
+        elif connection is None or membership is None or not membership.joined or connection.congested:
+            self._hold(intended, now, in_room=membership is not None and membership.joined)
+        elif self._send(connection, membership, intended, now):
             self._measures.sent_after(now - intended)
         else:
             self._measures.skip(NOT_TAKEN)
 
-    def _send(self, connection: Connection, stay: Stay, intended: int, now: int) -> bool:
-        room, slot, identity = stay.room, stay.slot, self._identity
+    def _send(self, connection: Connection, membership: Membership, intended: int, now: int) -> bool:
+        room, slot, identity = membership.room, membership.slot, self._identity
         prefix = stamp.make(intended, now, identity.host, identity.origin, room.number, slot, room.next_seq[slot])
         if not connection.send_text(_SAY % (prefix, self._padding)):
             return False
-        room.send(stay)
+        room.send(membership)
         return True
 
     def _hold(self, intended: int, now: int, *, in_room: bool) -> None:
@@ -86,7 +86,7 @@ class Sender:
         else:
             measures.skip(TOO_MANY)
 
-    def catch_up(self, connection: Connection, stay: Stay) -> None:
+    def catch_up(self, connection: Connection, membership: Membership) -> None:
         """Send what was held back, the oldest first, as long as it is taken; the user is in its room."""
         measures = self._measures
         while self._outbox and not connection.congested:
@@ -95,7 +95,7 @@ class Sender:
             oldest = self._outbox.next()
             if oldest is not None:
                 intended, lag = oldest
-                if self._send(connection, stay, intended, now):
+                if self._send(connection, membership, intended, now):
                     measures.sent_held(lag, now - intended)
                 else:
                     measures.skip_held(NOT_TAKEN, 1)

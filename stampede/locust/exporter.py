@@ -15,7 +15,7 @@ from metrics.catalog import LATENCY
 from metrics.exposition import Exposition
 from metrics.families import histogram, labelled, loglinear_histogram, scalar
 from stampede.measure import measures
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.storm_results import SHARES
 from stampede.measure.summary import Outcome
 
@@ -141,9 +141,9 @@ def _workers(totals: Totals, ages: dict[str, float]) -> Iterator[Family]:
     yield labelled("loadtest_worker_cpu_seconds_total", {report.index: report.cpu_seconds for report in reports})
     yield labelled("loadtest_worker_resident_memory_bytes", {report.index: report.rss_bytes for report in reports})
     yield labelled("loadtest_worker_report_age_seconds", {report.index: ages.get(report.id, 0.0) for report in reports})
-    lags = {report.index: LogLinear.from_sparse(report.loop_lag) for report in reports}
+    lags = {report.index: LogLinearHistogram.from_sparse(report.loop_lag) for report in reports}
     yield loglinear_histogram("loadtest_worker_loop_lag_seconds", lags)
-    lags = {report.index: LogLinear.from_sparse(report.requests[measures.SEND].times) for report in reports}
+    lags = {report.index: LogLinearHistogram.from_sparse(report.requests[measures.SEND].times) for report in reports}
     yield loglinear_histogram("loadtest_worker_send_lag_seconds", lags)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from locust.stats import RequestStats, StatsEntry, StatsError, bucket_response_time
 
-from stampede.measure.log_linear_histogram import LogLinear, bucket_bounds
+from stampede.measure.log_linear_histogram import LogLinearHistogram, bucket_bounds
 from stampede.measure.measures import METHOD, NAMES
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Table:
 
     def __init__(self, measures: Measures) -> None:
         self._measures = measures
-        self._times = {name: LogLinear() for name in NAMES}
+        self._times = {name: LogLinearHistogram() for name in NAMES}
         self._failures: dict[str, dict[str, int]] = {name: {} for name in NAMES}
 
     def update(self, stats: RequestStats) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stampede.ledger.stamp import SIZE
-from stampede.measure.slo import LevelError, parse_level, split_levels
+from stampede.measure.slo import SloError, parse_slo, split_slos
 from stampede.measure.storm import Manner
 from stampede.measure.thresholds import WINDOW_SECONDS
 from stampede.websocket.headers import Header, all_headers, parse_header
@@ -23,7 +23,7 @@ from stampede.workload.sizes import Sizes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stampede.measure.slo import ServiceLevel
+    from stampede.measure.slo import Slo
 
 _TOKEN: Final = re.compile(r"[!-~]+")
 DEFAULT_ROOM_SIZE: Final = 20
@@ -66,7 +66,7 @@ class Settings:
     tokens: tuple[str, ...]
     headers: tuple[Header, ...]
     seed: int
-    thresholds: tuple[ServiceLevel, ...]
+    thresholds: tuple[Slo, ...]
     threshold_window: float
     shape: Shape | None
     prometheus_port: int | None
@@ -164,9 +164,9 @@ def _tokens(one: str | None, file: str | None) -> tuple[str, ...]:
 
 def _level(text: str) -> str:
     try:
-        for level in split_levels(text):
-            parse_level(level, "threshold")
-    except LevelError as error:
+        for level in split_slos(text):
+            parse_slo(level, "threshold")
+    except SloError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
@@ -334,12 +334,12 @@ def check_shape(settings: Settings, run_time: object) -> None:
         )
 
 
-def _levels(given: list[str] | str | None) -> tuple[ServiceLevel, ...]:
+def _levels(given: list[str] | str | None) -> tuple[Slo, ...]:
     """Return the thresholds; over the web page they come as one text, with blanks or commas between them."""
     texts = given if isinstance(given, list) else [given or ""]
     try:
-        return tuple(parse_level(text, "threshold") for text in split_levels(",".join(texts)))
-    except LevelError as error:
+        return tuple(parse_slo(text, "threshold") for text in split_slos(",".join(texts)))
+    except SloError as error:
         raise OptionError(f"--threshold: {error}") from None
 
 

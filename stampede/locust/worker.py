@@ -19,7 +19,7 @@ from stampede.locust import options
 from stampede.locust.assignment import spawn_order, user_classes_of
 from stampede.locust.locust_stats import Table
 from stampede.measure.health import WINDOW_SECONDS, Health
-from stampede.measure.loop_lag_probe import Canary
+from stampede.measure.loop_lag_probe import LoopLagProbe
 from stampede.measure.machine import Usage, usage
 from stampede.measure.measures import Measures
 from stampede.measure.snapshot import COUNTED, UNASSIGNED, Report, deliveries_of, requests_of, sends_of
@@ -60,7 +60,7 @@ class WorkerAgent:
         self._runner = runner
         self._process = psutil.Process()
         self._tasks: list[gevent.Greenlet[..., None]] = []
-        self._canary: Canary | None = None
+        self._loop_lag_probe: LoopLagProbe | None = None
         self._health = Health(time.monotonic(), time.process_time())
         self._failure: Fault | None = None
         self._table: Table | None = None
@@ -130,7 +130,7 @@ class WorkerAgent:
         self._table = Table(self.pool.measures)
         self._began, self._cpu_then = time.monotonic(), time.process_time()
         self._health = Health(self._began, self._cpu_then, usage())
-        self._canary = Canary(self.pool.measures.loop_lag)
+        self._loop_lag_probe = LoopLagProbe(self.pool.measures.loop_lag)
         self.pool.start_churn(settings.churn_per_minute, settings.storm_manner)
         self._tasks = [gevent.spawn(self._keep_health, self.pool)]
         if not isinstance(self._runner, WorkerRunner):  # whose table is filled as it is sent
@@ -153,9 +153,9 @@ class WorkerAgent:
 
     def close(self) -> None:
         """Leave nothing of the test running; its numbers stay."""
-        if self._canary is not None:
-            self._canary.close()
-            self._canary = None
+        if self._loop_lag_probe is not None:
+            self._loop_lag_probe.close()
+            self._loop_lag_probe = None
         gevent.killall(self._tasks)
         self._tasks = []
         if self.pool is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stampede.generator_faults import FaultKind
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.machine import Usage
 from stampede.measure.storm_results import clock
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from stampede.measure.measures import Measures
 
-CANARY: Final = 10_000_000
+PROBE_INTERVAL_NS: Final = 10_000_000
 """Nanoseconds between two looks of the canary at the loop."""
 
 WINDOW_SECONDS: Final = 5.0
@@ -44,12 +44,12 @@ _STOLEN: Final = 0.1
 _THROTTLED: Final = 0.01  # part of the time that shows in a p99
 
 
-def canary_lags(late: int) -> range:
+def probe_lags(late: int) -> range:
     """Return the lags to record for a canary that comes `late` ns too late: those of the looks it missed included.
 
     Source: G. Tene, "How NOT to Measure Latency"; HdrHistogram's correction for coordinated omission.
     """
-    return range(max(late, 0), -1, -CANARY)
+    return range(max(late, 0), -1, -PROBE_INTERVAL_NS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,8 @@ class _Reading:
     at: float
     cpu: float
     usage: Usage
-    send: LogLinear
-    loop: LogLinear
+    send: LogLinearHistogram
+    loop: LogLinearHistogram
 
 
 class Health:
@@ -140,7 +140,9 @@ class Health:
         self.problems: list[str] = []
         self.causes: list[str] = []
         self.reached: list[tuple[FaultKind, str]] = []
-        self._first = self._last = _Reading(at, cpu_seconds, usage or Usage(), LogLinear(), LogLinear())
+        self._first = self._last = _Reading(
+            at, cpu_seconds, usage or Usage(), LogLinearHistogram(), LogLinearHistogram()
+        )
         self._signals = {name: _Signal() for name in ("CPU", "send lag", "loop lag")}
 
     def look(self, at: float, cpu_seconds: float, measures: Measures, usage: Usage | None = None) -> list[str]:
@@ -198,14 +200,14 @@ def _over(before: _Reading, after: _Reading) -> Iterator[tuple[str, str]]:
             yield name, f"p99 {p99 / 1e6:.0f} ms"
 
 
-def _p99(now: LogLinear, before: LogLinear) -> float:
+def _p99(now: LogLinearHistogram, before: LogLinearHistogram) -> float:
     window = now.since(before)
     if window.count < _FEWEST:
         return 0.0
     return window.quantile(0.99) or 0.0
 
 
-def _copy(histogram: LogLinear) -> LogLinear:
-    copy = LogLinear()
+def _copy(histogram: LogLinearHistogram) -> LogLinearHistogram:
+    copy = LogLinearHistogram()
     copy.merge(histogram)
     return copy

@@ -35,7 +35,7 @@ def bucket_bounds(index: int) -> tuple[int, int]:
     return low, low + (1 << shift)
 
 
-class LogLinear:
+class LogLinearHistogram:
     """Count durations in nanoseconds.
 
     Hot loops may add to `counts[bucket_of(ns)]` and `total` themselves; everything else is derived from these two.
@@ -83,18 +83,18 @@ class LogLinear:
         """Return how many recorded values lie in buckets up to and including the one of `value` nanoseconds."""
         return sum(self.counts[: bucket_of(value) + 1])
 
-    def merge(self, other: LogLinear) -> None:
+    def merge(self, other: LogLinearHistogram) -> None:
         """Add another histogram's counts; exact, since all share one layout."""
         self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         self.total += other.total
 
-    def since(self, earlier: LogLinear) -> LogLinear:
+    def since(self, earlier: LogLinearHistogram) -> LogLinearHistogram:
         """Return what was recorded after `earlier`, an older state of the same histogram.
 
         Raises:
             ValueError: a count went down, so `earlier` is no older state of this one (a process restarted).
         """
-        window = LogLinear()
+        window = LogLinearHistogram()
         window.counts = [a - b for a, b in zip(self.counts, earlier.counts, strict=True)]
         window.total = self.total - earlier.total
         if any(n < 0 for n in window.counts):

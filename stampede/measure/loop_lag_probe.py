@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING
 
 from gevent import get_hub
 
-from stampede.measure.health import CANARY, canary_lags
+from stampede.measure.health import PROBE_INTERVAL_NS, probe_lags
 
 if TYPE_CHECKING:
-    from stampede.measure.log_linear_histogram import LogLinear
+    from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 
-class Canary:
+class LoopLagProbe:
     """Records loop lag until it is closed."""
 
     __slots__ = ("_due", "_histogram", "_timer")
 
-    def __init__(self, histogram: LogLinear) -> None:
+    def __init__(self, histogram: LogLinearHistogram) -> None:
         self._histogram = histogram
-        self._due = monotonic_ns() + CANARY
-        self._timer = get_hub().loop.timer(CANARY / 1e9, CANARY / 1e9)
+        self._due = monotonic_ns() + PROBE_INTERVAL_NS
+        self._timer = get_hub().loop.timer(PROBE_INTERVAL_NS / 1e9, PROBE_INTERVAL_NS / 1e9)
         self._timer.start(self._look)
 
     def _look(self) -> None:
         now = monotonic_ns()
-        for lag in canary_lags(now - self._due):
+        for lag in probe_lags(now - self._due):
             self._histogram.record(lag)
-        self._due = now + CANARY
+        self._due = now + PROBE_INTERVAL_NS
 
     def close(self) -> None:
         """Stop."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from stampede.ledger.pair import Tally
-from stampede.measure.log_linear_histogram import BUCKETS, LogLinear, bucket_bounds
+from stampede.ledger.counts import DeliveryCounts
+from stampede.measure.log_linear_histogram import BUCKETS, LogLinearHistogram, bucket_bounds
 
 CONNECT: Final = "connect"
 JOIN: Final = "join"
@@ -46,7 +46,7 @@ class Request:
     __slots__ = ("failures", "times")
 
     def __init__(self) -> None:
-        self.times = LogLinear()
+        self.times = LogLinearHistogram()
         self.failures: dict[str, int] = {}
 
     def done(self, ns: int) -> None:
@@ -62,8 +62,7 @@ class Measures:
     """All that one process measures.
 
     Attributes:
-        tally: the ledger's counts.
-        foreign: stamped deliveries of another run or host: their clock or their sequence means nothing here.
+        deliveries: the counts of the ledger.
         by_intended: deliveries, from the moment they were due. `by_sent`: from the moment they were sent.
         send_lag: sends, from the moment they were due until the generator was ready to send them: its own lateness.
         loop_lag: lateness of a regular timer.
@@ -78,8 +77,8 @@ class Measures:
     __slots__ = (
         "by_intended",
         "by_sent",
+        "deliveries",
         "drops",
-        "foreign",
         "held",
         "intended",
         "late",
@@ -90,17 +89,15 @@ class Measures:
         "send_lag",
         "sent",
         "skipped",
-        "tally",
         "waiting",
     )
 
     def __init__(self) -> None:
-        self.tally = Tally()
-        self.foreign = 0
-        self.by_intended = LogLinear()
-        self.by_sent = LogLinear()
-        self.send_lag = LogLinear()
-        self.loop_lag = LogLinear()
+        self.deliveries = DeliveryCounts()
+        self.by_intended = LogLinearHistogram()
+        self.by_sent = LogLinearHistogram()
+        self.send_lag = LogLinearHistogram()
+        self.loop_lag = LogLinearHistogram()
         self.intended = self.sent = self.late = self.skipped = self.held = self.waiting = 0
         self.drops = dict.fromkeys(DROP_CAUSES, 0)
         self.resynced_by_pong = 0
@@ -158,8 +155,8 @@ class Measures:
 
     def count_losses(self) -> None:
         """Enter the ledger's losses as failed deliveries."""
-        if self.tally.lost:
-            self.requests[DELIVER].failures["lost"] = self.tally.lost
+        if self.deliveries.lost:
+            self.requests[DELIVER].failures["lost"] = self.deliveries.lost
 
     def has(self, answer: str) -> bool:
         """Return whether the server is known to give an optional answer."""

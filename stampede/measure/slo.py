@@ -13,9 +13,9 @@ from math import ceil
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from stampede.measure.log_linear_histogram import LogLinear
+    from stampede.measure.log_linear_histogram import LogLinearHistogram
 
-DEFAULT_LEVELS: Final = ("deliver_p99<250ms", "loss<0.1%", "errors<1%")
+DEFAULT_SLOS: Final = ("deliver_p99<250ms", "loss<0.1%", "errors<1%")
 
 _DURATIONS: Final = {
     "deliver": "message delivery, the stricter of intended and sent clock",
@@ -35,7 +35,7 @@ _EXAMPLES: Final = ("deliver_p50", "deliver_p90", "deliver_p99", "deliver_p99.9"
 _MOST_SAMPLES: Final = 10_000
 
 
-class LevelError(ValueError):
+class SloError(ValueError):
     """A text is no service level; the message is one line that says what would be."""
 
 
@@ -43,11 +43,11 @@ class Figures(Protocol):
     """What levels are judged by: counts and durations of a window."""
 
     @property
-    def latency_intended(self) -> LogLinear: ...
+    def latency_intended(self) -> LogLinearHistogram: ...
     @property
-    def latency_sent(self) -> LogLinear: ...
+    def latency_sent(self) -> LogLinearHistogram: ...
     @property
-    def resync(self) -> LogLinear: ...
+    def resync(self) -> LogLinearHistogram: ...
     @property
     def expected(self) -> int: ...
     @property
@@ -63,7 +63,7 @@ class Figures(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceLevel:
+class Slo:
     """One promise about a figure of a window.
 
     Attributes:
@@ -132,7 +132,7 @@ def show_ms(value: float) -> str:
     return f"{value / 1000:.2f} s" if value >= 999.5 else f"{value:.3g} ms"
 
 
-def split_levels(text: str) -> list[str]:
+def split_slos(text: str) -> list[str]:
     """Return the service levels of a text in which they stand one after the other, with blanks or commas between them.
 
     Blanks within a level, as in `deliver_p99 < 250 ms`, are left out.
@@ -140,25 +140,25 @@ def split_levels(text: str) -> list[str]:
     return _BLANKS.sub(lambda found: found[1] or "", text).replace(",", " ").split()
 
 
-def parse_level(text: str, what: str = "service level") -> ServiceLevel:
+def parse_slo(text: str, what: str = "service level") -> Slo:
     """Read one service level; `what` it is called where it was written.
 
     Raises:
-        LevelError: it does not follow the grammar, or names no known figure; the text says what would.
+        SloError: it does not follow the grammar, or names no known figure; the text says what would.
     """
     form = _FORM.fullmatch(text.strip())
     if form is None:
-        raise LevelError(f"{what} {text!r} is not of the form deliver_p99<250ms, loss<0.1% or errors<1%")
+        raise SloError(f"{what} {text!r} is not of the form deliver_p99<250ms, loss<0.1% or errors<1%")
     name, unit, number = form["name"], form["unit"], float(form["number"])
     base, rank = _figure(name, what)
     compact = f"{name}{form['op']}{form['number']}{unit}"
     if rank is None:
         if unit != "%":
-            raise LevelError(f"{what} {text!r}: {name} is a share, give it in %, e.g. {name}<0.1%")
-        return ServiceLevel(compact, base, None, number / 100, form["op"] == "<=")
+            raise SloError(f"{what} {text!r}: {name} is a share, give it in %, e.g. {name}<0.1%")
+        return Slo(compact, base, None, number / 100, form["op"] == "<=")
     if unit not in _UNITS_MS:
-        raise LevelError(f"{what} {text!r}: {name} is a duration, give it in us, ms or s, e.g. {name}<250ms")
-    return ServiceLevel(compact, base, rank, number * _UNITS_MS[unit], form["op"] == "<=")
+        raise SloError(f"{what} {text!r}: {name} is a duration, give it in us, ms or s, e.g. {name}<250ms")
+    return Slo(compact, base, rank, number * _UNITS_MS[unit], form["op"] == "<=")
 
 
 def _figure(name: str, what: str) -> tuple[str, float | None]:
@@ -169,4 +169,4 @@ def _figure(name: str, what: str) -> tuple[str, float | None]:
         return percentile["base"], float(percentile["rank"]) / 100
     near = difflib.get_close_matches(name, _EXAMPLES, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise LevelError(f"unknown figure {name!r} in a {what}{hint} (known: {', '.join(_EXAMPLES)})")
+    raise SloError(f"unknown figure {name!r} in a {what}{hint} (known: {', '.join(_EXAMPLES)})")

@@ -11,7 +11,7 @@ import msgspec
 
 from stampede.generator_faults import Fault, merged
 from stampede.measure import measures
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.storm import StormPart
 from stampede.websocket.addresses import AddressUse
 
@@ -136,7 +136,7 @@ def since(report: Report, earlier: Report) -> Report:
         requests={name: _requests_less(requests, earlier.requests[name]) for name, requests in report.requests.items()},
         drops=drops,
         resynced_by_pong=report.resynced_by_pong - earlier.resynced_by_pong,
-        joined_before=LogLinear.from_sparse(earlier.requests[measures.JOIN].times).count,
+        joined_before=LogLinearHistogram.from_sparse(earlier.requests[measures.JOIN].times).count,
     )
 
 
@@ -146,7 +146,7 @@ def _less(now: C, then: C) -> C:
 
 
 def _sparse_less(now: dict[str, Any], then: dict[str, Any]) -> dict[str, Any]:
-    return LogLinear.from_sparse(now).since(LogLinear.from_sparse(then)).to_sparse()
+    return LogLinearHistogram.from_sparse(now).since(LogLinearHistogram.from_sparse(then)).to_sparse()
 
 
 def _requests_less(now: Requests, then: Requests) -> Requests:
@@ -161,14 +161,14 @@ def sends_of(measures: Measures) -> Sends:
 
 def deliveries_of(measures: Measures) -> Deliveries:
     """Return the counts of deliveries."""
-    tally = measures.tally
+    tally = measures.deliveries
     return Deliveries(
         tally.expected,
         tally.received,
         tally.lost,
         tally.duplicated,
         tally.reordered,
-        measures.foreign,
+        tally.foreign_clock,
         tally.late,
         tally.churned,
     )
@@ -192,9 +192,9 @@ class Totals:
         self.drops = dict.fromkeys(measures.DROP_CAUSES, 0)
         self.sends = Sends()
         self.deliveries = Deliveries()
-        self.by_sent = LogLinear()
-        self.loop_lag = LogLinear()
-        self.times = {name: LogLinear() for name in measures.NAMES}
+        self.by_sent = LogLinearHistogram()
+        self.loop_lag = LogLinearHistogram()
+        self.times = {name: LogLinearHistogram() for name in measures.NAMES}
         self.failures: dict[str, dict[str, int]] = {name: {} for name in measures.NAMES}
         for report in self.reports:
             self._add(report)
@@ -203,22 +203,22 @@ class Totals:
         for total, part in ((self.sends, report.sends), (self.deliveries, report.deliveries)):
             for field in total.__struct_fields__:
                 setattr(total, field, getattr(total, field) + getattr(part, field))
-        self.by_sent.merge(LogLinear.from_sparse(report.by_sent))
-        self.loop_lag.merge(LogLinear.from_sparse(report.loop_lag))
+        self.by_sent.merge(LogLinearHistogram.from_sparse(report.by_sent))
+        self.loop_lag.merge(LogLinearHistogram.from_sparse(report.loop_lag))
         for cause, n in report.drops.items():
             self.drops[cause] += n
         for name, requests in report.requests.items():
-            self.times[name].merge(LogLinear.from_sparse(requests.times))
+            self.times[name].merge(LogLinearHistogram.from_sparse(requests.times))
             for label, n in requests.failures.items():
                 self.failures[name][label] = self.failures[name].get(label, 0) + n
 
     @property
-    def by_intended(self) -> LogLinear:
+    def by_intended(self) -> LogLinearHistogram:
         """Deliveries, from the moment they were due."""
         return self.times[measures.DELIVER]
 
     @property
-    def send_lag(self) -> LogLinear:
+    def send_lag(self) -> LogLinearHistogram:
         """Sends, from the moment they were due."""
         return self.times[measures.SEND]
 

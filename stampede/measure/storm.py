@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 if TYPE_CHECKING:
-    from stampede.ledger.room import Stay
+    from stampede.ledger.room import Membership
     from stampede.measure.measures import Measures
 
 BIN_NS: Final = 100_000_000
@@ -100,10 +100,10 @@ class Storm:
         self._at = at
         self._users = users
         self._measures = measures
-        self._resync = LogLinear()
-        self._unaffected = LogLinear()
+        self._resync = LogLinearHistogram()
+        self._unaffected = LogLinearHistogram()
         self._reconnects: list[int] = []
-        self._absences: list[tuple[Stay, int]] = []
+        self._absences: list[tuple[Membership, int]] = []
         self._missed = self._slowest = 0
         self.dropped = self.resynced = self.gone = 0
         self.drop_ns = 0
@@ -127,20 +127,20 @@ class Storm:
         self._reconnects.extend([0] * (index + 1 - len(self._reconnects)))
         self._reconnects[index] += 1
 
-    def resync(self, now: int, ns: int, stay: Stay, before: int) -> None:
+    def resync(self, now: int, ns: int, membership: Membership, before: int) -> None:
         """Count a dropped user that hears again, `ns` after its drop.
 
         Args:
             now: monotonic nanoseconds.
             ns: since its drop.
-            stay: its new one.
-            before: what `stay.begins` is reduced by to give the messages that were missed.
+            membership: its new one.
+            before: what `membership.messages_before` is reduced by to give the messages that were missed.
         """
         self.resynced += 1
         self._resync.record(ns)
         self._slowest = max(self._slowest, ns)
-        self._absences.append((stay, before))
-        self._missed += stay.begins() - before
+        self._absences.append((membership, before))
+        self._missed += membership.messages_before() - before
         self._look(now)
 
     def lose(self, now: int) -> None:
@@ -156,7 +156,7 @@ class Storm:
         """Return what has been counted so far."""
         if self._absences and (final or (self.over_at and now - self.over_at > SETTLE_NS)):
             # What was sent before a join may come after its first delivery: then it was not missed.
-            self._missed = sum(stay.begins() - before for stay, before in self._absences)
+            self._missed = sum(membership.messages_before() - before for membership, before in self._absences)
             self._absences.clear()
         return StormPart(
             id=self._number,

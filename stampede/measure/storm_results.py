@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,10 +44,10 @@ class StormResult:
         self.drop_ns = max(part.drop_ns for part in parts)
         self.gone = sum(part.gone for part in parts)
         self.missed = sum(part.missed for part in parts)
-        self.unaffected, self._resync = LogLinear(), LogLinear()
+        self.unaffected, self._resync = LogLinearHistogram(), LogLinearHistogram()
         for part in parts:
-            self.unaffected.merge(LogLinear.from_sparse(part.unaffected))
-            self._resync.merge(LogLinear.from_sparse(part.resync))
+            self.unaffected.merge(LogLinearHistogram.from_sparse(part.unaffected))
+            self._resync.merge(LogLinearHistogram.from_sparse(part.resync))
         self._slowest = max(part.slowest for part in parts)
         self.resynced = self._resync.count
         self.peak_rate = _busiest_second([part.reconnects for part in parts])

@@ -13,7 +13,7 @@ from stampede.measure.thresholds import describe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from stampede.measure.log_linear_histogram import LogLinear
+    from stampede.measure.log_linear_histogram import LogLinearHistogram
     from stampede.measure.snapshot import Report, Sends, Totals
     from stampede.measure.storm_results import StormResult
     from stampede.measure.thresholds import Threshold
@@ -262,7 +262,7 @@ def _headed(head: str, items: Sequence[T]) -> Iterator[tuple[str, T]]:
         yield ("" if number else head), item
 
 
-def _row(head: str, what: str, histogram: LogLinear) -> str:
+def _row(head: str, what: str, histogram: LogLinearHistogram) -> str:
     values = "  ".join(f"{name} {_ms(histogram.quantile(q))}" for q, name in _QUANTILES)
     return f"  {head:<11} {what:<19} {values}"
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from stampede.measure import measures
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.storm_results import clock
 
 if TYPE_CHECKING:
-    from stampede.measure.slo import ServiceLevel
+    from stampede.measure.slo import Slo
     from stampede.measure.snapshot import Totals
 
 WINDOW_SECONDS: Final = 10.0
@@ -24,9 +24,9 @@ WINDOW_SECONDS: Final = 10.0
 class Figures:
     """What thresholds are judged by: since the test began, or of a window (see `since`)."""
 
-    latency_intended: LogLinear = field(default_factory=LogLinear)
-    latency_sent: LogLinear = field(default_factory=LogLinear)
-    resync: LogLinear = field(default_factory=LogLinear)
+    latency_intended: LogLinearHistogram = field(default_factory=LogLinearHistogram)
+    latency_sent: LogLinearHistogram = field(default_factory=LogLinearHistogram)
+    resync: LogLinearHistogram = field(default_factory=LogLinearHistogram)
     expected: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -92,7 +92,7 @@ class Threshold:
 
     __slots__ = ("_ends", "_missed_last", "judged", "level", "missed", "seconds", "worst")
 
-    def __init__(self, level: ServiceLevel, seconds: float = WINDOW_SECONDS, began: float = 0.0) -> None:
+    def __init__(self, level: Slo, seconds: float = WINDOW_SECONDS, began: float = 0.0) -> None:
         self.level = level
         self.seconds = seconds
         self._ends = [(began, Figures())]  # where the last window began, if there was one, and where it ended

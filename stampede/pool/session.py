@@ -84,7 +84,7 @@ class Session:
     def follow(self, timeline: Iterator[ScheduledAction], *, speaks: bool = True) -> None:
         """Action when the timeline says so, from now on and over all connections; `speaks`: it sends chat messages."""
         if speaks:
-            self._room.speakers.add(self.place)
+            self._room.senders.add(self.place)
         self._tickets.append(self._pool.scheduler.add(self, timeline, monotonic_ns()))
 
     def act(self, act: Action, intended: int) -> None:
@@ -138,7 +138,7 @@ class Session:
     @property
     def _is_in_silence(self) -> bool:
         """Whether nobody else speaks in the room, so that there is no delivery to wait for."""
-        return not self._room.speakers - {self.place}
+        return not self._room.senders - {self.place}
 
     def _answered(self, now: int) -> None:
         """Take a pong for the first delivery, unless one has come or may come."""
@@ -152,8 +152,8 @@ class Session:
         self.dropped_at = 0
         self.client.on_delivery = None
         storm, self._storm = self._storm, None
-        if storm is not None and self.client.stay is not None:
-            storm.resync(now, took, self.client.stay, self._before)
+        if storm is not None and self.client.membership is not None:
+            storm.resync(now, took, self.client.membership, self._before)
 
     def ask_to_drop(self, manner: Manner, storm: Storm | None = None) -> None:
         """Let whoever lends the greenlet drop the connection and come back."""
@@ -192,7 +192,7 @@ class Session:
         """Stop acting, hear out what is in flight, say goodbye."""
         for ticket in self._tickets:
             ticket.cancel()
-        self._room.speakers.discard(self.place)
+        self._room.senders.discard(self.place)
         self.forget_storm()
         self.client.give_up()
         self.client.leave(LEAVE_GRACE, CLOSE_TIMEOUT)

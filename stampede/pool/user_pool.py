@@ -123,7 +123,7 @@ class UserPool:
         number = self.settings.plan.room_of(place, self.settings.partition)
         room = self._rooms.get(number)
         if room is None:
-            room = self._rooms[number] = Room(number, self.measures.tally)
+            room = self._rooms[number] = Room(number, self.measures.deliveries)
         session = self._sessions[place] = Session(self, place, owner, room)
         return session
 
@@ -225,12 +225,12 @@ class UserPool:
     @property
     def ready(self) -> int:
         """Number of users in their room."""
-        return sum(room.settled for room in self._rooms.values())
+        return sum(room.joined_count for room in self._rooms.values())
 
     @property
     def room_sizes(self) -> list[int]:
         """Members of every room that has one."""
-        return [room.settled for room in self._rooms.values() if room.settled]
+        return [room.joined_count for room in self._rooms.values() if room.joined_count]
 
     # --- the end ---
 
@@ -239,7 +239,7 @@ class UserPool:
         if self.draining:
             return
         self._quieten()
-        tally = self.measures.tally
+        tally = self.measures.deliveries
         began = last_change = monotonic_ns()
         received = tally.received
         while tally.in_flight > 0 or any(session.client.holds_back for session in self._sessions.values()):
@@ -254,7 +254,7 @@ class UserPool:
         for session in self._sessions.values():
             session.client.give_up("skipped: held back until the end")
         for room in self._rooms.values():
-            room.close_books()
+            room.close_accounts()
 
     def close(self) -> None:
         """Leave nothing behind: no timer, no greenlet, no socket."""

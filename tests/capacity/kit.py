@@ -10,14 +10,14 @@ from capacity.measure.window import ClientWindow, ServerWindow, WorkerWindow
 from capacity.record import Environment, Report, StepRecord
 from capacity.report.answer import Load, Question, answer_of
 from capacity.search.search import Ending, Plan
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 LEVELS = ("deliver_p99<250ms", "loss<0.1%", "errors<1%")
 
 
-def histogram(*values_ms: float) -> LogLinear:
+def histogram(*values_ms: float) -> LogLinearHistogram:
     """Return a histogram of the given durations."""
-    filled = LogLinear()
+    filled = LogLinearHistogram()
     for value in values_ms:
         filled.record(int(value * 1e6))
     return filled

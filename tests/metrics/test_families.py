@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from metrics.catalog import CATALOG
 from metrics.families import histogram, labelled, loglinear_histogram, scalar
 from server.stats import Histogram, ServerStats, WholeNumbers
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 from tests.metrics.pages import series
 
 
@@ -56,11 +56,11 @@ def test_a_histogram_is_cumulated_and_its_bounds_are_inclusive() -> None:
 
 
 def test_a_log_linear_histogram_is_exported_in_seconds() -> None:
-    recorded = LogLinear()
+    recorded = LogLinearHistogram()
     for ns in (400_000, 2_000_000, 60_000_000_000):
         recorded.record(ns)
     samples = exported(
-        loglinear_histogram("loadtest_delivery_duration_seconds", {"sent": recorded, "intended": LogLinear()})
+        loglinear_histogram("loadtest_delivery_duration_seconds", {"sent": recorded, "intended": LogLinearHistogram()})
     )
     name = "loadtest_delivery_duration_seconds"
     assert samples[f'{name}_bucket{{clock="sent",le="0.0005"}}'] == 1

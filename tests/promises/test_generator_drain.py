@@ -64,7 +64,7 @@ def test_what_comes_in_a_stall_of_this_process_is_not_lost(
     talker.client.say(monotonic_ns())
     gevent.spawn(stall, connection, b"chatMessage", 2 * QUIET)
     pool.drain()
-    tally = pool.measures.tally
+    tally = pool.measures.deliveries
     assert (tally.expected, tally.received, tally.lost) == (USERS - 1, USERS - 1, 0)
     pool.close()
     assert list(pool.faults) == []

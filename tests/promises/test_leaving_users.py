@@ -34,8 +34,8 @@ def counts(group: Group) -> tuple[int, int, int, int]:
 def owed_something(group: Group) -> tuple[ChatClient, gevent.Greenlet[..., int]]:
     """Let a client leave with a grace period while a message is owed to it that never comes."""
     talker, leaver = group.member("talker"), group.member("leaver")
-    assert talker.stay is not None
-    talker.stay.room.send(talker.stay)  # entered in the ledger, but not sent
+    assert talker.membership is not None
+    talker.membership.room.send(talker.membership)  # entered in the ledger, but not sent
     leaving = gevent.spawn(leaver.leave, PATIENCE, PATIENCE)
     gevent.sleep(0.05)
     assert counts(group) == (1, 0, 0, 0)
@@ -44,8 +44,8 @@ def owed_something(group: Group) -> tuple[ChatClient, gevent.Greenlet[..., int]]
 
 def test_what_does_not_come_within_the_grace_period_is_lost(group: Group) -> None:
     talker, leaver = group.member("talker"), group.member("leaver")
-    assert talker.stay is not None
-    talker.stay.room.send(talker.stay)
+    assert talker.membership is not None
+    talker.membership.room.send(talker.membership)
     assert leaver.leave(0.05, PATIENCE) == 0
     assert counts(group) == (1, 0, 1, 0)
 
@@ -73,4 +73,4 @@ def test_what_comes_within_the_grace_period_is_received(group: Group) -> None:
     talker.say(monotonic_ns())
     assert leaver.leave(PATIENCE, PATIENCE) == 0
     assert counts(group) == (1, 1, 0, 0)
-    until(lambda: group.room.settled == 1)
+    until(lambda: group.room.joined_count == 1)

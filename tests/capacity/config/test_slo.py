@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.config.slo import DEFAULT_LEVELS, parse_level, strictest_latency_ms
+from capacity.config.slo import DEFAULT_SLOS, parse_level, strictest_latency_ms
 from capacity.errors import UsageError
 from tests.capacity import kit
 
@@ -90,4 +90,4 @@ def test_the_strictest_latency_is_the_smallest_delivery_threshold() -> None:
 
 
 def test_the_defaults_are_readable() -> None:
-    assert [parse_level(text).text for text in DEFAULT_LEVELS] == list(DEFAULT_LEVELS)
+    assert [parse_level(text).text for text in DEFAULT_SLOS] == list(DEFAULT_SLOS)

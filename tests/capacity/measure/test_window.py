@@ -18,13 +18,13 @@ from capacity.measure.window import (
     quantile_ms,
     server_window,
 )
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 EMPTY: dict[str, Any] = {"total": 0, "buckets": {}}
 
 
 def sparse(*values_ms: float) -> dict[str, object]:
-    histogram = LogLinear()
+    histogram = LogLinearHistogram()
     for value in values_ms:
         histogram.record(int(value * 1e6))
     return histogram.to_sparse()
@@ -286,7 +286,7 @@ def figures_of(window: ClientWindow) -> dict[str, Any]:
     """Return a window's fields, with a histogram as its durations in milliseconds."""
     values = {field.name: getattr(window, field.name) for field in fields(window)}
     return {
-        name: round((value.mean() or 0) / 1e6) if isinstance(value, LogLinear) else value
+        name: round((value.mean() or 0) / 1e6) if isinstance(value, LogLinearHistogram) else value
         for name, value in values.items()
     }
 
@@ -369,12 +369,12 @@ def test_missing_data_says_what_happened() -> None:
 
 
 def test_an_empty_histogram_has_neither_quantile_nor_mean() -> None:
-    assert quantile_ms(LogLinear(), 0.5) is None
-    assert mean_ms(LogLinear()) is None
+    assert quantile_ms(LogLinearHistogram(), 0.5) is None
+    assert mean_ms(LogLinearHistogram()) is None
 
 
 def test_quantiles_and_means_are_in_milliseconds() -> None:
-    histogram = LogLinear()
+    histogram = LogLinearHistogram()
     histogram.record(2_000_000)
     histogram.record(4_000_000)
     assert mean_ms(histogram) == 3.0

@@ -14,7 +14,7 @@ from capacity.measure.instant import ServerSample, Snapshot
 from capacity.measure.window import quantile_ms
 from capacity.search.arrival import portions
 from capacity.search.step import Measured, Stepper
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 if TYPE_CHECKING:
     from capacity.measure.window import ClientWindow, ServerWindow
@@ -45,7 +45,7 @@ class World:
     queue: float = 0.0
     expected: float = 0.0
     received: float = 0.0
-    latency: LogLinear = field(default_factory=LogLinear)
+    latency: LogLinearHistogram = field(default_factory=LogLinearHistogram)
     gone: bool = False
     lived: list[ClientWindow] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmarks.peers import Running
-    from stampede.ledger.pair import Tally
+    from stampede.ledger.counts import DeliveryCounts
     from tests.processes import RunningServer
 
 PATIENCE = 30.0
@@ -35,7 +35,7 @@ class Group:
         self.target = resolve(f"{url}/")
         self.measures = Measures()
         self.identity = Identity(1, 2)
-        self.room = Room(7, self.measures.tally)
+        self.room = Room(7, self.measures.deliveries)
         self.lost = 0
 
     def client(self) -> ChatClient:
@@ -55,8 +55,8 @@ class Group:
         return self.measures.requests[name].failures
 
     @property
-    def tally(self) -> Tally:
-        return self.measures.tally
+    def tally(self) -> DeliveryCounts:
+        return self.measures.deliveries
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def talk(group: Group) -> None:
     until(lambda: group.measures.requests[PING].times.count == 1)
     for client in clients:
         client.leave(PATIENCE, PATIENCE)
-    assert group.room.settled == 0
+    assert group.room.joined_count == 0
     assert group.lost == 0
 
 
@@ -165,7 +165,7 @@ def test_a_server_that_vanishes_is_told_to_the_owner_and_frees_the_ledger(group:
     assert group.failures(CONNECT) == {"connection lost: 1006": 2}
     assert not one.is_ready
     assert not two.is_ready
-    assert group.room.settled == 0
+    assert group.room.joined_count == 0
     with pytest.raises(LostError):
         one.answer(PATIENCE)
 
@@ -176,7 +176,7 @@ def test_messages_of_another_run_are_counted_apart(group: Group, server: Running
     group.member("ours")
     theirs = other.member("theirs")
     theirs.say(time.monotonic_ns())
-    until(lambda: group.measures.foreign == 1)
+    until(lambda: group.measures.deliveries.foreign_clock == 1)
     assert (group.tally.received, group.tally.duplicated) == (0, 0)
     other.reactor.close()
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stampede.ledger.pair import Tally
-from stampede.ledger.room import Room, Stay
+from stampede.ledger.counts import DeliveryCounts
+from stampede.ledger.room import Membership, Room
 
 
 @dataclass
 class Member:
     """A client as the model sees it: what is under way to it, and what it was cheated of."""
 
-    stay: Stay
+    membership: Membership
     inbox: list[tuple[int, int]] = field(default_factory=list)
     unhandled: list[int] = field(default_factory=list)  # sent, not yet seen by the server
     in_room: bool = False
@@ -22,7 +22,7 @@ class Member:
 class World:
     """A server with one room, its clients' ledger, and the truth."""
 
-    tally: Tally = field(default_factory=Tally)
+    tally: DeliveryCounts = field(default_factory=DeliveryCounts)
     members: list[Member] = field(default_factory=list)
     owed: int = 0  # deliveries made, in time or not at all, to somebody who stayed for them
     dropped: int = 0
@@ -38,10 +38,10 @@ class World:
 
     def confirm(self, member: Member) -> None:
         member.in_room = True
-        member.stay.settle()
+        member.membership.confirm_join()
 
     def send(self, sender: Member) -> None:
-        sender.unhandled.append(self.room.send(sender.stay))
+        sender.unhandled.append(self.room.send(sender.membership))
 
     def handle(self, sender: Member, *, drop_for: int | None = None, double_for: int | None = None) -> None:
         seq = sender.unhandled.pop(0)
@@ -50,14 +50,14 @@ class World:
             if index == drop_for:
                 self.dropped += 1
                 continue
-            member.inbox.append((sender.stay.slot, seq))
+            member.inbox.append((sender.membership.slot, seq))
             if index == double_for:
                 self.doubled += 1
-                member.inbox.append((sender.stay.slot, seq))
+                member.inbox.append((sender.membership.slot, seq))
 
     def read(self, member: Member, n: int = 1 << 30) -> None:
         for slot, seq in member.inbox[:n]:
-            member.stay.receive(slot, seq)
+            member.membership.receive(slot, seq)
         del member.inbox[:n]
 
     def settle_all(self) -> None:
@@ -73,12 +73,12 @@ class World:
             self.handle(member)
         mark = self.room.mark()
         self.settle_all()
-        member.stay.leave(waited_for=mark)
+        member.membership.leave(waited_for=mark)
         self.members.remove(member)
 
     def cut(self, member: Member) -> None:
         """Vanish: what is under way in either direction is gone."""
-        member.stay.leave(said_goodbye=False)
+        member.membership.leave(closed_cleanly=False)
         self.members.remove(member)
 
 
@@ -89,5 +89,5 @@ def world(n: int) -> World:
     return made
 
 
-def balanced(tally: Tally) -> bool:
+def balanced(tally: DeliveryCounts) -> bool:
     return tally.expected == tally.received + tally.lost + tally.in_flight and tally.in_flight >= 0

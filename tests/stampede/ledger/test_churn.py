@@ -16,7 +16,7 @@ def test_who_joins_while_messages_fly_is_owed_what_came_and_all_that_follows_it(
     herd.handle(sender)
     herd.read(newcomer)
     assert herd.tally.expected == 3 + 1
-    newcomer.stay.settle()
+    newcomer.membership.confirm_join()
     assert herd.tally.expected == 3 + 2
     herd.settle_all()
     assert (herd.tally.received, herd.tally.in_flight, herd.tally.lost) == (5, 0, 0)
@@ -46,7 +46,7 @@ def test_a_delivery_dropped_after_the_first_one_of_a_newcomer_is_lost() -> None:
     herd.handle(sender, drop_for=1)
     herd.settle_all()
     assert (herd.tally.expected, herd.tally.received, herd.tally.in_flight) == (6, 5, 1)
-    herd.room.close_books()
+    herd.room.close_accounts()
     assert herd.tally.lost == 1
 
 
@@ -78,7 +78,7 @@ def test_what_one_received_of_a_vanished_sender_and_another_did_not_is_lost() ->
     herd.handle(sender, drop_for=0)
     herd.cut(sender)
     herd.settle_all()
-    herd.room.close_books()
+    herd.room.close_accounts()
     assert (herd.tally.expected, herd.tally.received, herd.tally.lost) == (2, 1, 1)
 
 
@@ -88,7 +88,7 @@ def test_a_newcomer_s_confirmation_does_not_prove_that_a_vanished_sender_was_han
     herd.send(sender)
     herd.confirm(herd.join())
     herd.cut(sender)
-    herd.room.close_books()
+    herd.room.close_accounts()
     assert (herd.tally.expected, herd.tally.lost, herd.tally.churned) == (0, 0, 1)
 
 
@@ -109,7 +109,7 @@ def test_a_slot_is_used_again_and_its_numbers_go_on() -> None:
     herd.room.sweep()
     herd.room.sweep()
     newcomer = herd.join()
-    assert newcomer.stay.slot == gone.stay.slot
+    assert newcomer.membership.slot == gone.membership.slot
     herd.confirm(newcomer)
     herd.send(newcomer)
     herd.settle_all()

@@ -24,7 +24,7 @@ def test_a_healthy_server_loses_nothing_whoever_comes_and_goes(script: list[tupl
         _step(herd, what, who)
         assert balanced(herd.tally)
     herd.settle_all()
-    herd.room.close_books()
+    herd.room.close_accounts()
     tally = herd.tally
     assert (tally.lost, tally.duplicated, tally.reordered, tally.in_flight) == (0, 0, 0, 0)
     assert tally.expected == tally.received
@@ -44,14 +44,14 @@ def _step(herd: World, what: str, who: int) -> None:
             member.in_room = True
         elif what == "confirm":
             herd.read(member)
-            member.stay.settle()
-        elif what == "send" and member.stay.settled:
+            member.membership.confirm_join()
+        elif what == "send" and member.membership.joined:
             herd.send(member)
         elif what == "handle" and member.unhandled:
             herd.handle(member)
         elif what == "read":
             herd.read(member, who)
-        elif what == "leave" and member.stay.settled:
+        elif what == "leave" and member.membership.joined:
             herd.leave(member)
         elif what == "cut":
             herd.cut(member)
@@ -86,7 +86,7 @@ def test_faults_of_the_server_are_counted_one_by_one(members: int, script: list[
         for member in herd.members:
             herd.read(member, whom)
     herd.settle_all()
-    herd.room.close_books()
+    herd.room.close_accounts()
     tally = herd.tally
     assert tally.expected == len(script) * (members - 1)
     assert tally.received == delivered
@@ -103,7 +103,7 @@ def test_a_pair_is_classified_as_a_set_and_its_highest_number_would_say(numbers:
     seen: set[int] = set()
     duplicated = reordered = 0
     for seq in numbers:
-        herd.members[1].stay.receive(0, seq)
+        herd.members[1].membership.receive(0, seq)
         if seq in seen:
             duplicated += 1
         elif seen and seq < max(seen):
@@ -112,7 +112,7 @@ def test_a_pair_is_classified_as_a_set_and_its_highest_number_would_say(numbers:
     tally = herd.tally
     assert (tally.received, tally.duplicated, tally.reordered) == (len(seen), duplicated, reordered)
     assert tally.lost == 0
-    herd.room.close_books()
+    herd.room.close_accounts()
     assert tally.lost == 31 - len(seen)
 
 
@@ -126,7 +126,7 @@ def test_lost_never_goes_down_and_every_delivery_is_counted_once_however_late(sc
     lost = 0
     for step in script:
         if isinstance(step, int):
-            if herd.members[1].stay.receive(0, step):
+            if herd.members[1].membership.receive(0, step):
                 assert step not in owed_in_time
                 owed_in_time.add(step)
         else:
@@ -134,6 +134,6 @@ def test_lost_never_goes_down_and_every_delivery_is_counted_once_however_late(sc
         assert tally.lost >= lost
         lost = tally.lost
         assert balanced(tally)
-    herd.room.close_books()
+    herd.room.close_accounts()
     assert tally.received == len(owed_in_time)
     assert (tally.lost, tally.in_flight) == (31 - len(owed_in_time), 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stampede.ledger.pair import Tally
+from stampede.ledger.counts import DeliveryCounts
 from stampede.ledger.room import Room
 from tests.stampede.ledger.ledger_world import world
 
@@ -69,21 +69,21 @@ def test_a_second_copy_is_duplicated_and_not_received_twice() -> None:
 def test_an_echo_to_the_sender_and_a_number_never_sent_are_owed_to_nobody() -> None:
     herd = world(2)
     herd.send(herd.members[0])
-    assert not herd.members[0].stay.receive(0, 0)
+    assert not herd.members[0].membership.receive(0, 0)
     for slot, seq in ((0, 7), (0, 1), (9, 0), (2, 0)):
-        assert not herd.members[1].stay.receive(slot, seq)
+        assert not herd.members[1].membership.receive(slot, seq)
     assert (herd.tally.duplicated, herd.tally.received) == (5, 0)
-    assert herd.members[1].stay.receive(0, 0)
+    assert herd.members[1].membership.receive(0, 0)
     assert (herd.tally.duplicated, herd.tally.received) == (5, 1)
 
 
 def test_a_new_room_has_its_number_and_nobody_in_it() -> None:
-    room = Room(7, Tally())
-    assert (room.number, room.next_seq, room.settled, room.speakers, room.dropped) == (7, [], 0, set(), {})
+    room = Room(7, DeliveryCounts())
+    assert (room.number, room.next_seq, room.joined_count, room.senders, room.dropped) == (7, [], 0, set(), {})
 
 
 def test_closing_the_books_makes_everything_under_way_lost() -> None:
     herd = world(4)
     herd.send(herd.members[0])
-    herd.room.close_books()
+    herd.room.close_accounts()
     assert (herd.tally.expected, herd.tally.lost, herd.tally.in_flight) == (3, 3, 0)

@@ -61,7 +61,7 @@ def test_an_unconfirmed_newcomer_s_missing_message_is_lost_after_two_sweeps_and_
     newcomer = unsettled_newcomer(herd, True, False, True)
     close_account(herd)
     assert counts(herd) == (6, 5, 1, 0, 0)
-    assert not newcomer.stay.receive(herd.members[0].stay.slot, 1)
+    assert not newcomer.membership.receive(herd.members[0].membership.slot, 1)
     assert (herd.tally.late, herd.tally.lost, herd.tally.received) == (1, 1, 5)
 
 
@@ -87,7 +87,7 @@ def test_the_highest_of_several_proofs_counts() -> None:
     herd.read(first, 1)
     herd.read(second)
     herd.cut(sender)
-    second.stay.leave(waited_for=herd.room.mark())  # has both messages
+    second.membership.leave(waited_for=herd.room.mark())  # has both messages
     herd.members.remove(second)
     herd.cut(first)  # has one: the other one was on its way to it
     close_account(herd)
@@ -104,7 +104,7 @@ def test_a_member_who_leaves_while_a_sweep_is_under_way_loses_nothing_twice() ->
         herd.read(member)
     herd.room.sweep()
     sweep = herd.room.sweep_in_steps()
-    next(sweep)  # the first stay is done; the leaver's is not
+    next(sweep)  # the first membership is done; the leaver's is not
     assert counts(herd) == (6, 5, 0, 0, 1)
     herd.cut(leaver)
     assert counts(herd) == (6, 5, 1, 0, 0)
@@ -146,9 +146,9 @@ def test_a_message_from_before_a_join_that_comes_after_a_sweep_leaves_nothing_in
     close_account(herd)
     assert counts(herd) == (5, 4, 1, 0, 0)
     newcomer.inbox.clear()
-    assert newcomer.stay.receive(sender.stay.slot, 0)
+    assert newcomer.membership.receive(sender.membership.slot, 0)
     assert counts(herd) == (8, 5, 3, 0, 0)
-    herd.room.close_books()
+    herd.room.close_accounts()
     assert counts(herd) == (8, 5, 3, 0, 0)
 
 
@@ -170,8 +170,8 @@ def test_a_message_from_before_a_join_that_comes_before_any_sweep_waits_for_thos
 def test_a_confirmed_newcomer_still_waits_for_what_was_overtaken_during_its_join() -> None:
     herd = world(2)
     newcomer = unsettled_newcomer(herd, True, False, True)
-    newcomer.stay.settle()
-    assert not newcomer.stay.arrived(herd.room.mark())
+    newcomer.membership.confirm_join()
+    assert not newcomer.membership.arrived(herd.room.mark())
     assert counts(herd) == (6, 5, 0, 0, 1)
     close_account(herd)
     assert counts(herd) == (6, 5, 1, 0, 0)
@@ -181,7 +181,7 @@ def test_a_second_copy_during_a_join_is_owed_to_nobody() -> None:
     herd = world(2)
     newcomer = unsettled_newcomer(herd, True, True)
     before = counts(herd)
-    assert not newcomer.stay.receive(herd.members[0].stay.slot, 1)
+    assert not newcomer.membership.receive(herd.members[0].membership.slot, 1)
     assert (counts(herd), herd.tally.duplicated) == (before, 1)
 
 
@@ -202,11 +202,11 @@ def test_the_next_holder_of_a_slot_begins_a_new_account_with_an_unconfirmed_newc
     herd.cut(vanished)
     close_account(herd)
     successor = herd.join()
-    assert successor.stay.slot == vanished.stay.slot
+    assert successor.membership.slot == vanished.membership.slot
     herd.confirm(successor)
     before = herd.tally.expected
     herd.send(successor)
     herd.settle_all()
     assert herd.tally.expected == before + 1 + 1  # to the confirmed member, and to the newcomer who got it
-    assert newcomer.stay.seen(successor.stay.slot) == 6
+    assert newcomer.membership.received_until(successor.membership.slot) == 6
     assert herd.tally.in_flight == 0

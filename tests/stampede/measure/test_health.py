@@ -8,14 +8,14 @@ import pytest
 
 from stampede.generator_faults import FaultKind
 from stampede.measure.health import (
-    CANARY,
     LAG_LIMIT,
+    PROBE_INTERVAL_NS,
     WINDOW_SECONDS,
     Health,
     Load,
-    canary_lags,
     cause_of,
     limits_reached,
+    probe_lags,
 )
 from stampede.measure.machine import Usage
 from stampede.measure.measures import Measures
@@ -74,10 +74,15 @@ def test_a_few_late_samples_are_no_percentile() -> None:
 
 
 def test_a_stall_counts_for_all_the_looks_it_swallowed() -> None:
-    assert list(canary_lags(0)) == [0]
-    assert list(canary_lags(-5)) == [0]
-    assert list(canary_lags(3)) == [3]
-    assert list(canary_lags(3 * CANARY + 7)) == [3 * CANARY + 7, 2 * CANARY + 7, CANARY + 7, 7]
+    assert list(probe_lags(0)) == [0]
+    assert list(probe_lags(-5)) == [0]
+    assert list(probe_lags(3)) == [3]
+    assert list(probe_lags(3 * PROBE_INTERVAL_NS + 7)) == [
+        3 * PROBE_INTERVAL_NS + 7,
+        2 * PROBE_INTERVAL_NS + 7,
+        PROBE_INTERVAL_NS + 7,
+        7,
+    ]
 
 
 @pytest.mark.parametrize(("samples", "problems"), [(99, 0), (100, 1)])
@@ -99,8 +104,8 @@ def test_a_run_without_length_has_used_no_cpu() -> None:
 
 
 def test_a_stall_of_one_look_counts_for_it_and_for_the_next() -> None:
-    assert list(canary_lags(CANARY)) == [CANARY, 0]
-    assert list(canary_lags(CANARY - 1)) == [CANARY - 1]
+    assert list(probe_lags(PROBE_INTERVAL_NS)) == [PROBE_INTERVAL_NS, 0]
+    assert list(probe_lags(PROBE_INTERVAL_NS - 1)) == [PROBE_INTERVAL_NS - 1]
 
 
 def test_lag_is_told_in_milliseconds_with_its_window() -> None:

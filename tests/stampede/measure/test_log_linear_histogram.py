@@ -7,21 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampede.measure.log_linear_histogram import BUCKETS, LogLinear, bucket_bounds, bucket_of
+from stampede.measure.log_linear_histogram import BUCKETS, LogLinearHistogram, bucket_bounds, bucket_of
 
 LARGEST = (1 << 43) - 1
 durations = st.integers(min_value=0, max_value=LARGEST) | st.integers(min_value=0, max_value=2000)
 samples = st.lists(durations, max_size=60)
 
 
-def recorded(values: list[int]) -> LogLinear:
-    histogram = LogLinear()
+def recorded(values: list[int]) -> LogLinearHistogram:
+    histogram = LogLinearHistogram()
     for value in values:
         histogram.record(value)
     return histogram
 
 
-def same(left: LogLinear, right: LogLinear) -> bool:
+def same(left: LogLinearHistogram, right: LogLinearHistogram) -> bool:
     return (left.counts, left.total) == (right.counts, right.total)
 
 
@@ -70,12 +70,12 @@ def test_mean_and_count_are_exact(values: list[int]) -> None:
 @pytest.mark.parametrize("q", [-0.01, 1.01, float("nan")])
 def test_a_quantile_outside_0_to_1_is_refused(q: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
-        LogLinear().quantile(q)
+        LogLinearHistogram().quantile(q)
 
 
 def test_nothing_recorded_has_no_quantile_and_no_mean() -> None:
-    assert LogLinear().quantile(0.99) is None
-    assert LogLinear().mean() is None
+    assert LogLinearHistogram().quantile(0.99) is None
+    assert LogLinearHistogram().mean() is None
 
 
 @given(samples, samples)
@@ -112,7 +112,7 @@ def test_the_sparse_form_survives_json_and_stays_sparse(values: list[int]) -> No
     histogram = recorded(values)
     sparse = json.loads(json.dumps(histogram.to_sparse()))
     assert len(sparse["buckets"]) <= len(values)
-    assert same(LogLinear.from_sparse(sparse), histogram)
+    assert same(LogLinearHistogram.from_sparse(sparse), histogram)
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def test_the_sparse_form_survives_json_and_stays_sparse(values: list[int]) -> No
 )
 def test_a_mapping_that_is_no_sparse_histogram_is_refused(sparse: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"log-linear|invalid literal"):
-        LogLinear.from_sparse(sparse)
+        LogLinearHistogram.from_sparse(sparse)
 
 
 def test_a_refused_mapping_is_described_and_an_empty_bucket_is_none() -> None:
     with pytest.raises(ValueError, match=r"^not a sparse log-linear histogram$"):
-        LogLinear.from_sparse({})
-    assert LogLinear.from_sparse({"total": 0, "buckets": {"3": 0}}).count == 0
+        LogLinearHistogram.from_sparse({})
+    assert LogLinearHistogram.from_sparse({"total": 0, "buckets": {"3": 0}}).count == 0

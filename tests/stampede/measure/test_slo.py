@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from stampede.measure.log_linear_histogram import LogLinear
-from stampede.measure.slo import LevelError, ServiceLevel, parse_level, show_ms, split_levels
+from stampede.measure.log_linear_histogram import LogLinearHistogram
+from stampede.measure.slo import Slo, SloError, parse_slo, show_ms, split_slos
 
 
-def histogram(*values_ms: float) -> LogLinear:
-    filled = LogLinear()
+def histogram(*values_ms: float) -> LogLinearHistogram:
+    filled = LogLinearHistogram()
     for value in values_ms:
         filled.record(int(value * 1e6))
     return filled
@@ -21,9 +21,9 @@ def histogram(*values_ms: float) -> LogLinear:
 class Window:
     """A window in which every figure differs from every other."""
 
-    latency_intended: LogLinear = field(default_factory=lambda: histogram(400))
-    latency_sent: LogLinear = field(default_factory=lambda: histogram(200, 200))
-    resync: LogLinear = field(default_factory=lambda: histogram(3000, 3000, 3000))
+    latency_intended: LogLinearHistogram = field(default_factory=lambda: histogram(400))
+    latency_sent: LogLinearHistogram = field(default_factory=lambda: histogram(200, 200))
+    resync: LogLinearHistogram = field(default_factory=lambda: histogram(3000, 3000, 3000))
     expected: int = 1000
     lost: int = 10
     duplicated: int = 20
@@ -44,7 +44,7 @@ class Window:
     ],
 )
 def test_each_figure_is_of_its_own_counts(text: str, value: object, samples: int) -> None:
-    level = parse_level(text)
+    level = parse_slo(text)
     assert level.value(Window()) == value
     assert level.samples(Window()) == samples
 
@@ -52,7 +52,7 @@ def test_each_figure_is_of_its_own_counts(text: str, value: object, samples: int
 def test_a_duration_is_told_in_milliseconds_exactly() -> None:
     exact = histogram(400).quantile(0.99)
     assert exact is not None
-    assert parse_level("deliver_p99<250ms").value(Window()) == exact / 1e6
+    assert parse_slo("deliver_p99<250ms").value(Window()) == exact / 1e6
 
 
 @pytest.mark.parametrize(
@@ -69,14 +69,14 @@ def test_without_samples_a_figure_has_no_value(text: str, empty: dict[str, objec
     window = Window()
     for name, value in empty.items():
         setattr(window, name, value)
-    assert parse_level(text).value(window) is None
+    assert parse_slo(text).value(window) is None
 
 
 @pytest.mark.parametrize(
     ("text", "rank"), [("deliver_p50<1s", 0.5), ("deliver_p99.9<1s", 0.999), ("resync_p0.5<1s", 0.005)]
 )
 def test_a_percentile_is_a_rank_of_its_duration(text: str, rank: float) -> None:
-    level = parse_level(text)
+    level = parse_slo(text)
     assert level.rank == pytest.approx(rank)
     assert (level.base, level.is_delivery_latency) == (text.partition("_")[0], text.startswith("deliver"))
 
@@ -93,13 +93,13 @@ def test_a_percentile_is_a_rank_of_its_duration(text: str, rank: float) -> None:
     ],
 )
 def test_a_window_needs_enough_samples_that_one_of_them_decides_nothing(text: str, fewest: int) -> None:
-    assert parse_level(text).fewest == fewest
+    assert parse_slo(text).fewest == fewest
 
 
 def test_a_threshold_itself_is_met_only_where_it_is_included() -> None:
-    assert not parse_level("loss<1%").is_met(0.01)
-    assert parse_level("loss<=1%").is_met(0.01)
-    assert not parse_level("loss<=1%").is_met(0.0101)
+    assert not parse_slo("loss<1%").is_met(0.01)
+    assert parse_slo("loss<=1%").is_met(0.01)
+    assert not parse_slo("loss<=1%").is_met(0.0101)
 
 
 @pytest.mark.parametrize(
@@ -111,14 +111,14 @@ def test_durations_are_shown_with_a_unit_that_fits(value_ms: float, shown: str) 
 
 
 def test_a_value_is_shown_in_the_unit_of_its_figure() -> None:
-    assert parse_level("deliver_p99<250ms").show(0.5) == "0.5 ms"
-    assert parse_level("loss<1%").show(0.00123) == "0.123 %"
+    assert parse_slo("deliver_p99<250ms").show(0.5) == "0.5 ms"
+    assert parse_slo("loss<1%").show(0.00123) == "0.123 %"
 
 
 def test_a_level_is_read_into_its_parts() -> None:
-    assert parse_level(" deliver_p95 <= 1.5 s ") == ServiceLevel("deliver_p95<=1.5s", "deliver", 0.95, 1500.0, True)
-    assert parse_level("errors<2.5%") == ServiceLevel("errors<2.5%", "errors", None, 0.025, False)
-    assert parse_level("deliver_p99<800us").threshold == pytest.approx(0.8)
+    assert parse_slo(" deliver_p95 <= 1.5 s ") == Slo("deliver_p95<=1.5s", "deliver", 0.95, 1500.0, True)
+    assert parse_slo("errors<2.5%") == Slo("errors<2.5%", "errors", None, 0.025, False)
+    assert parse_slo("deliver_p99<800us").threshold == pytest.approx(0.8)
 
 
 KNOWN = "deliver_p50, deliver_p90, deliver_p99, deliver_p99.9, resync_p95, loss, duplicates, reordered, errors"
@@ -140,18 +140,18 @@ KNOWN = "deliver_p50, deliver_p90, deliver_p99, deliver_p99.9, resync_p95, loss,
     ],
 )
 def test_what_is_no_level_is_refused_with_what_would_be(text: str, message: str) -> None:
-    with pytest.raises(LevelError) as caught:
-        parse_level(text, "threshold")
+    with pytest.raises(SloError) as caught:
+        parse_slo(text, "threshold")
     assert str(caught.value) == message
 
 
 def test_a_level_is_called_a_service_level_unless_told_otherwise() -> None:
-    with pytest.raises(LevelError, match=r"^service level 'nonsense' is not of the form "):
-        parse_level("nonsense")
+    with pytest.raises(SloError, match=r"^service level 'nonsense' is not of the form "):
+        parse_slo("nonsense")
 
 
 def test_levels_in_one_text_are_split_at_blanks_and_commas() -> None:
-    assert split_levels("loss < 1 %, errors<1%  deliver_p99 <= 250 ms") == [
+    assert split_slos("loss < 1 %, errors<1%  deliver_p99 <= 250 ms") == [
         "loss<1%",
         "errors<1%",
         "deliver_p99<=250ms",

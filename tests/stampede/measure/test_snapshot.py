@@ -6,7 +6,7 @@ import json
 
 import msgspec
 
-from stampede.measure.log_linear_histogram import LogLinear
+from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.measures import CONNECT, JOIN, NAMES, Measures
 from stampede.measure.snapshot import Report, Totals, deliveries_of, requests_of, sends_of, since, snapshot
 from stampede.measure.summary import Outcome, summary
@@ -14,9 +14,9 @@ from stampede.measure.summary import Outcome, summary
 
 def report(index: int, *, problems: list[str] | None = None) -> Report:
     measures = Measures()
-    measures.tally.expected = 10 + index
-    measures.tally.received = 8
-    measures.tally.lost = 2 + index
+    measures.deliveries.expected = 10 + index
+    measures.deliveries.received = 8
+    measures.deliveries.lost = 2 + index
     for ns in range(8):
         measures.delivered(1_000_000 * (ns + index), 1_000)
     measures.sent_after(5)
@@ -73,13 +73,13 @@ def test_what_was_in_flight_at_a_reset_counts_with_what_came_after_it() -> None:
     assert (counted.sends.sent, counted.sends.skipped) == (6, 0)
     assert counted.drops == {"storm": 0, "churn": 2}
     assert counted.requests[CONNECT].failures == {"connection lost: 1006": 1}
-    assert LogLinear.from_sparse(counted.by_sent).count == 0
+    assert LogLinearHistogram.from_sparse(counted.by_sent).count == 0
     assert (counted.users, counted.joined_before) == (4, 1)
 
 
 def test_a_run_whose_users_joined_before_a_reset_is_not_one_in_which_nobody_joined() -> None:
     earlier = report(0)
-    times = LogLinear()
+    times = LogLinearHistogram()
     times.record(5)
     earlier.requests[JOIN].times = times.to_sparse()
     assert not any("nobody joined" in problem for problem in Outcome(Totals([since(earlier, earlier)])).problems)
@@ -96,7 +96,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
     assert set(made["deliveries"]) == {"expected", "received", "lost", "duplicated", "reordered", "foreign_clock"}
     assert made["requests"]["WS connect"] == {"count": 4, "failures": 3}
     assert set(made["requests"]) == {f"WS {name}" for name in NAMES}
-    assert LogLinear.from_sparse(made["latency"]["intended"]).count == 8
+    assert LogLinearHistogram.from_sparse(made["latency"]["intended"]).count == 8
     (worker,) = made["workers"]
     assert set(worker) == {
         *("id", "pid", "index", "users", "cpu_seconds", "loop_lag", "send_lag", "rss_bytes", "age_s", "problems"),
@@ -126,7 +126,7 @@ def test_extreme_latencies_are_counted_like_others() -> None:
     measures = Measures()
     for by_intended, by_sent in ((0, 0), (63, 63), (64, 0), (1 << 50, 1 << 49), ((1 << 43) - 1, 64), (1 << 43, 5)):
         measures.delivered(by_intended, by_sent)
-        expected = LogLinear()
+        expected = LogLinearHistogram()
         expected.record(by_intended)
         assert measures.by_intended.since(expected).count == measures.by_intended.count - 1
     assert measures.by_sent.count == 6

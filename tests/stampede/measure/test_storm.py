@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stampede.ledger.room import Room, Stay
+from stampede.ledger.room import Membership, Room
 from stampede.measure.measures import Measures
 from stampede.measure.storm import BIN_NS, SETTLE_NS, Storm
 from stampede.measure.storm_results import results, table
@@ -12,10 +12,10 @@ from stampede.measure.storm_results import results, table
 SECOND = 1_000_000_000
 
 
-def settled(room: Room) -> Stay:
-    stay = room.enter()
-    stay.settle()
-    return stay
+def joined(room: Room) -> Membership:
+    membership = room.enter()
+    membership.confirm_join()
+    return membership
 
 
 def storm(dropped: int, *, number: int = 1) -> Storm:
@@ -29,11 +29,11 @@ def come_back(one: Storm, room: Room, *after: float) -> None:
     for seconds in after:
         now = 10 * SECOND + round(seconds * SECOND)
         one.reconnect(now)
-        one.resync(now, now - 10 * SECOND, settled(room), 0)
+        one.resync(now, now - 10 * SECOND, joined(room), 0)
 
 
 def test_shares_are_of_the_dropped_not_of_those_who_came_back_so_far() -> None:
-    room, one = Room(1, Measures().tally), storm(4)
+    room, one = Room(1, Measures().deliveries), storm(4)
     come_back(one, room, 1.0, 2.0)
     (result,) = results([one.part(13 * SECOND)])
     assert result.until(0.5) == pytest.approx(2.0 * SECOND, rel=0.02)
@@ -46,7 +46,7 @@ def test_shares_are_of_the_dropped_not_of_those_who_came_back_so_far() -> None:
 
 def test_who_is_stopped_before_it_hears_anything_is_awaited_no_longer() -> None:
     one = storm(2)
-    come_back(one, Room(1, Measures().tally), 1.0)
+    come_back(one, Room(1, Measures().deliveries), 1.0)
     one.lose(12 * SECOND)
     (result,) = results([one.part(13 * SECOND)])
     assert (result.gone, result.until(1.0), result.is_over) == (1, SECOND, True)
@@ -54,7 +54,7 @@ def test_who_is_stopped_before_it_hears_anything_is_awaited_no_longer() -> None:
 
 
 def test_parts_of_all_processes_add_up_and_the_busiest_second_is_a_common_one() -> None:
-    room = Room(1, Measures().tally)
+    room = Room(1, Measures().deliveries)
     one, two = storm(3), storm(2)
     come_back(one, room, 0.2, 0.3, 5.0)
     come_back(two, room, 0.9, 7.0)
@@ -80,18 +80,18 @@ def test_deliveries_to_the_unaffected_are_timed_twice_but_counted_once() -> None
 
 
 def test_what_room_mates_said_meanwhile_is_missed_but_for_what_came_after_all() -> None:
-    tally = Measures().tally
+    tally = Measures().deliveries
     room = Room(1, tally)
-    speaker, victim = settled(room), settled(room)
+    speaker, victim = joined(room), joined(room)
     for _ in range(3):
         room.send(speaker)
     victim.receive(speaker.slot, 0)
     churned = tally.churned
-    victim.leave(said_goodbye=False)
+    victim.leave(closed_cleanly=False)
     before = sum(room.next_seq) - (tally.churned - churned)
     for _ in range(4):
         room.send(speaker)
-    back = settled(room)
+    back = joined(room)
     room.send(speaker)
     back.receive(speaker.slot, 7)
     one = storm(1)

@@ -8,17 +8,17 @@ import pytest
 
 from stampede.generator_faults import Fault, FaultKind
 from stampede.measure import measures
-from stampede.measure.log_linear_histogram import LogLinear
-from stampede.measure.slo import LevelError, parse_level
+from stampede.measure.log_linear_histogram import LogLinearHistogram
+from stampede.measure.slo import SloError, parse_slo
 from stampede.measure.snapshot import Totals
 from stampede.measure.summary import FAILED, INVALID, MET, Outcome, summary
 from stampede.measure.thresholds import Figures, Threshold, describe, figures_of
 from tests.stampede.measure.test_snapshot import report
 
 
-def latencies(*counted: tuple[int, int]) -> LogLinear:
+def latencies(*counted: tuple[int, int]) -> LogLinearHistogram:
     """Return a histogram of so many deliveries of so many milliseconds."""
-    histogram = LogLinear()
+    histogram = LogLinearHistogram()
     for n, ms in counted:
         for _ in range(n):
             histogram.record(ms * 1_000_000)
@@ -30,7 +30,7 @@ def heard(*counted: tuple[int, int]) -> Figures:
 
 
 def test_a_bad_window_fails_although_the_whole_run_would_pass() -> None:
-    threshold = Threshold(parse_level("deliver_p99<250ms"), 10)
+    threshold = Threshold(parse_slo("deliver_p99<250ms"), 10)
     threshold.look(10, heard((1000, 5)))
     threshold.look(20, heard((1000, 5), (50, 900), (50, 5)))
     threshold.look(30, heard((9000, 5), (50, 900), (50, 5)))
@@ -41,7 +41,7 @@ def test_a_bad_window_fails_although_the_whole_run_would_pass() -> None:
 
 
 def test_the_window_is_that_of_the_option_and_no_shorter() -> None:
-    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold = Threshold(parse_slo("loss<1%"), 10)
     threshold.look(9.9, Figures(expected=1000, lost=500))
     assert threshold.judged == 0
     threshold.look(10, Figures(expected=1000, lost=500))
@@ -49,7 +49,7 @@ def test_the_window_is_that_of_the_option_and_no_shorter() -> None:
 
 
 def test_a_window_grows_until_it_holds_enough_to_tell() -> None:
-    threshold = Threshold(parse_level("deliver_p99<250ms"), 10)
+    threshold = Threshold(parse_slo("deliver_p99<250ms"), 10)
     threshold.look(10, heard((49, 5), (1, 900)))
     assert threshold.judged == 0
     threshold.look(20, heard((149, 5), (1, 900)))
@@ -57,18 +57,18 @@ def test_a_window_grows_until_it_holds_enough_to_tell() -> None:
 
 
 def test_what_is_left_at_the_end_is_judged_with_the_last_window() -> None:
-    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold = Threshold(parse_slo("loss<1%"), 10)
     threshold.look(10, Figures(expected=1000))
     threshold.conclude(11, Figures(expected=1000, lost=20))
     assert (threshold.judged, threshold.missed) == (1, 1)
-    saved = Threshold(parse_level("loss<1%"), 10)
+    saved = Threshold(parse_slo("loss<1%"), 10)
     saved.look(10, Figures(expected=1000, lost=20))
     saved.conclude(11, Figures(expected=9000, lost=20))
     assert (saved.judged, saved.missed) == (1, 1)
 
 
 def test_a_last_window_that_fails_before_and_after_the_rest_came_is_one_failed_window() -> None:
-    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold = Threshold(parse_slo("loss<1%"), 10)
     threshold.look(10, Figures(expected=1000))
     threshold.look(20, Figures(expected=2000, lost=20))
     assert (threshold.judged, threshold.missed) == (2, 1)
@@ -79,7 +79,7 @@ def test_a_last_window_that_fails_before_and_after_the_rest_came_is_one_failed_w
 
 
 def test_windows_begin_where_the_figures_count_from() -> None:
-    threshold = Threshold(parse_level("loss<1%"), 10, 25.0)
+    threshold = Threshold(parse_slo("loss<1%"), 10, 25.0)
     threshold.look(34.9, Figures(expected=1000, lost=500))
     assert threshold.judged == 0
     threshold.conclude(35, Figures(expected=1000, lost=500))
@@ -87,14 +87,14 @@ def test_windows_begin_where_the_figures_count_from() -> None:
 
 
 def test_a_short_run_is_one_window() -> None:
-    threshold = Threshold(parse_level("errors<=50%"), 10)
+    threshold = Threshold(parse_slo("errors<=50%"), 10)
     threshold.conclude(2, Figures(operations=2, failures=1))
     assert threshold.is_met
 
 
 def test_the_stricter_of_both_clocks_counts() -> None:
     figures = replace(heard((100, 5)), latency_intended=latencies((100, 500)))
-    threshold = Threshold(parse_level("deliver_p50<250ms"), 10)
+    threshold = Threshold(parse_slo("deliver_p50<250ms"), 10)
     threshold.conclude(2, figures)
     assert threshold.missed == 1
 
@@ -114,7 +114,7 @@ def test_the_stricter_of_both_clocks_counts() -> None:
     ],
 )
 def test_the_exit_code_and_the_verdict(texts: tuple[str, ...], exceptions: int, code: int | None, words: str) -> None:
-    thresholds = [Threshold(parse_level(text)) for text in texts]
+    thresholds = [Threshold(parse_slo(text)) for text in texts]
     for threshold in thresholds:
         threshold.conclude(5, Figures(expected=100, operations=100, failures=50))
     faults = [Fault(FaultKind.USER_CODE, "boom", exceptions)] if exceptions else []
@@ -124,14 +124,14 @@ def test_the_exit_code_and_the_verdict(texts: tuple[str, ...], exceptions: int, 
 
 
 def test_an_unmeasured_threshold_is_called_unmeasured_and_never_met() -> None:
-    threshold = Threshold(parse_level("resync_p95<5s"))
+    threshold = Threshold(parse_slo("resync_p95<5s"))
     threshold.conclude(5, Figures())
     assert not threshold.is_met
     assert describe(threshold) == "resync_p95<5s        unmeasured: there was nothing to measure"
 
 
 def test_a_generator_that_was_the_limit_outweighs_a_failed_threshold() -> None:
-    threshold = Threshold(parse_level("errors<1%"))
+    threshold = Threshold(parse_slo("errors<1%"))
     threshold.conclude(5, Figures(operations=100, failures=50))
     outcome = Outcome(Totals([report(0, problems=["CPU: 99% of a core"])]), (), [threshold])
     assert outcome.exit_code == INVALID
@@ -140,8 +140,8 @@ def test_a_generator_that_was_the_limit_outweighs_a_failed_threshold() -> None:
 
 @pytest.mark.parametrize("text", ["deliver_p99", "deliver_p99<250", "los<1%", "loss<1ms", "deliver_p99>1ms", ""])
 def test_what_is_no_threshold_is_told_in_one_line(text: str) -> None:
-    with pytest.raises(LevelError, match=r"^[^\n]*threshold[^\n]*$"):
-        parse_level(text, "threshold")
+    with pytest.raises(SloError, match=r"^[^\n]*threshold[^\n]*$"):
+        parse_slo(text, "threshold")
 
 
 def test_a_window_is_the_difference_of_each_figure() -> None:
@@ -174,20 +174,20 @@ def test_the_figures_of_a_run_are_those_of_its_reports() -> None:
 
 
 def test_a_first_window_that_fails_again_with_the_rest_is_one_failed_window() -> None:
-    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold = Threshold(parse_slo("loss<1%"), 10)
     threshold.look(10, Figures(expected=1000, lost=20))
     threshold.conclude(11, Figures(expected=1100, lost=40))
     assert (threshold.judged, threshold.missed) == (1, 1)
 
 
 def test_a_first_window_that_fails_only_with_the_rest_is_a_failed_window() -> None:
-    threshold = Threshold(parse_level("loss<1%"), 10)
+    threshold = Threshold(parse_slo("loss<1%"), 10)
     threshold.conclude(3, Figures(expected=1000, lost=20))
     assert (threshold.judged, threshold.missed) == (1, 1)
 
 
 def test_of_equal_windows_the_first_is_the_worst() -> None:
-    threshold = Threshold(parse_level("loss<5%"), 10)
+    threshold = Threshold(parse_slo("loss<5%"), 10)
     threshold.look(10, Figures(expected=1000, lost=20))
     threshold.look(20, Figures(expected=2000, lost=40))
     assert threshold.worst is not None
