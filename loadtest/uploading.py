@@ -25,13 +25,13 @@ class FileUploadUser(ChatUser):
     weight = 1
 
     _rng: Random
-    _moments: DueTimes
+    _due_times: DueTimes
     _away_on_purpose = False
 
     def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
         """Begin to share files."""
         self._rng = pool.rng("uploads", session.place)
-        self._moments = DueTimes(regular(UPLOAD_EVERY, self._rng, Action.UPLOAD), monotonic_ns())
+        self._due_times = DueTimes(regular(UPLOAD_EVERY, self._rng, Action.UPLOAD), monotonic_ns())
 
     def rest(self, pool: UserPool, settings: Settings) -> None:
         """Upload whenever it is due, until the connection is lost.
@@ -40,20 +40,20 @@ class FileUploadUser(ChatUser):
         than a period is skipped and counted as a failure, like a chat message that cannot be sent.
         """
         if self._away_on_purpose:
-            self._moments.pass_over(monotonic_ns())
+            self._due_times.skip_until(monotonic_ns())
         session = self.session
         while session is not None and session.client.is_ready and not session.asked:
             session.resting = True
-            self.wake.wait(max(0, self._moments.next - monotonic_ns()) / 1e9)
+            self.wake.wait(max(0, self._due_times.next - monotonic_ns()) / 1e9)
             self.wake.clear()
             session = self.session
-            if session is None or not session.client.is_ready or monotonic_ns() < self._moments.next:
+            if session is None or not session.client.is_ready or monotonic_ns() < self._due_times.next:
                 continue
-            skipped = self._moments.pass_over(monotonic_ns() - UPLOAD_EVERY)
+            skipped = self._due_times.skip_until(monotonic_ns() - UPLOAD_EVERY)
             if skipped:
                 pool.measures.requests[measures.UPLOAD].failed(TOO_LATE, skipped)
             session.resting = False
-            intended = self._moments.take()
+            intended = self._due_times.pop()
             if not pool.draining:
                 upload(session.client, pool.measures, settings.upload_bytes.draw(self._rng), self._rng, intended)
         self._away_on_purpose = session is not None and (session.client.away or session.asked is not None)

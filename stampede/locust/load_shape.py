@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from locust import LoadTestShape
 
 from stampede.locust.options import OptionError
-from stampede.workload.shapes import Plan, Shape
+from stampede.workload.shapes import Shape, ShapePlan
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -28,7 +28,7 @@ class StampedeShape(LoadTestShape):
         self._environment = environment
         self._master = master
         self._shape = shape
-        self._plan: Plan | None = None
+        self._plan: ShapePlan | None = None
         self._struck = 0
 
     def reset_time(self) -> None:
@@ -42,7 +42,7 @@ class StampedeShape(LoadTestShape):
         users, rate, seconds = (getattr(options, name, None) for name in ("num_users", "spawn_rate", "run_time"))
         if not seconds:
             raise OptionError(f"--shape {self._shape.value} needs -t")
-        self._plan = Plan(self._shape, users or 1, float(seconds), rate or _RATE)
+        self._plan = ShapePlan(self._shape, users or 1, float(seconds), rate or _RATE)
         self._struck = 0
 
     def tick(self) -> tuple[int, float] | None:

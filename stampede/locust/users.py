@@ -12,7 +12,7 @@ from locust.exception import StopUser
 
 from stampede.locust.plugin import pool_of
 from stampede.websocket.target import DEFAULT_HOST, ClientError
-from stampede.workload.backoff import RETRY, Backoff
+from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
 from stampede.workload.schedule import SECOND
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ChatUser(User):
 
     def backoff(self, settings: Settings) -> Backoff:
         """Return how to wait before reconnecting: as `--backoff` says where the drop was on purpose."""
-        return settings.backoff if self.session is not None and self.session.dropped_at else RETRY
+        return settings.backoff if self.session is not None and self.session.dropped_at else DEFAULT_BACKOFF
 
     @task
     def live(self) -> None:

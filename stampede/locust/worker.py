@@ -126,7 +126,7 @@ class WorkerAgent:
         self._drained.clear()
         plan = PoolSettings(settings.plan, self.partition, settings.message_bytes, settings.seed, settings.tokens)
         kinds = user_classes_of(self._runner.user_classes) if self._kinds is None else self._kinds
-        self.pool = UserPool(plan, target, self.partition.dealt(spawn_order(kinds)))
+        self.pool = UserPool(plan, target, self.partition.select(spawn_order(kinds)))
         self._table = Table(self.pool.measures)
         self._began, self._cpu_then = time.monotonic(), time.process_time()
         self._health = Health(self._began, self._cpu_then, usage())

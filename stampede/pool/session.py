@@ -61,14 +61,14 @@ class Session:
     """
 
     __slots__ = (
-        *("_before", "_pool", "_room", "_storm", "_tickets", "asked", "client", "dropped_at", "owner", "place"),
+        *("_before", "_pool", "_room", "_storm", "_schedules", "asked", "client", "dropped_at", "owner", "place"),
         "resting",
     )
 
     def __init__(self, pool: UserPool, place: int, owner: Owner, room: Room) -> None:
         self._pool = pool
         self._room = room
-        self._tickets: list[ScheduleHandle] = []
+        self._schedules: list[ScheduleHandle] = []
         self.place = place
         self.owner = owner
         self.resting = False
@@ -81,17 +81,17 @@ class Session:
     def _on_lost(self) -> None:
         self.owner.wake.set()
 
-    def follow(self, timeline: Iterator[ScheduledAction], *, speaks: bool = True) -> None:
-        """Action when the timeline says so, from now on and over all connections; `speaks`: it sends chat messages."""
+    def follow(self, schedule: Iterator[ScheduledAction], *, speaks: bool = True) -> None:
+        """Act when the schedule says so, from now on and over all connections; `speaks`: it sends chat messages."""
         if speaks:
             self._room.senders.add(self.place)
-        self._tickets.append(self._pool.scheduler.add(self, timeline, monotonic_ns()))
+        self._schedules.append(self._pool.scheduler.add(self, schedule, monotonic_ns()))
 
-    def act(self, act: Action, intended: int) -> None:
+    def perform(self, action: Action, intended: int) -> None:
         """Do what is due; called by the scheduler."""
-        if act is Action.SAY:
+        if action is Action.SAY:
             self.client.say(intended)
-        elif act is Action.TYPE:
+        elif action is Action.TYPE:
             self.client.type(intended)
         else:
             self.client.ping(intended)
@@ -190,8 +190,8 @@ class Session:
 
     def end(self) -> None:
         """Stop acting, hear out what is in flight, say goodbye."""
-        for ticket in self._tickets:
-            ticket.cancel()
+        for handle in self._schedules:
+            handle.cancel()
         self._room.senders.discard(self.place)
         self.forget_storm()
         self.client.give_up()

@@ -102,7 +102,7 @@ class UserPool:
         self.reactor = Reactor(self.rng("masks"), self._on_fault)
         self.scheduler = Scheduler(self._on_fault)
         self._rooms: dict[int, Room] = {}
-        self._places = Placement(order)
+        self._placement = Placement(order)
         self._sessions: dict[int, Session] = {}
         self._sweeper = gevent.spawn(self._sweep)
         self._droppers: dict[str, gevent.Greenlet[..., None]] = {}
@@ -119,7 +119,7 @@ class UserPool:
 
     def arrive(self, owner: Owner) -> Session:
         """Give a new user the lowest free place."""
-        place = self._places.take(type(owner).__name__)
+        place = self._placement.allocate(type(owner).__name__)
         number = self.settings.plan.room_of(place, self.settings.partition)
         room = self._rooms.get(number)
         if room is None:
@@ -135,7 +135,7 @@ class UserPool:
             session = last
         del self._sessions[session.place]
         session.end()
-        self._places.give_back(session.place, type(session.owner).__name__)
+        self._placement.release(session.place, type(session.owner).__name__)
 
     def sessions(self, kind: type, *, resting: bool) -> list[Session]:
         """Return the sessions of one kind of user, on request only those whose greenlet waits."""

@@ -1,9 +1,9 @@
-"""Who goes into which room: pure.
+"""Which user goes into which room, and which process runs it; pure.
 
-A room lives in one process. That makes its ledger exact without any agreement between processes: who is a member, what
-was sent and what came is all known in one place, on one clock. The server cannot tell the difference. The price: one
-room's deliveries are limited by what one generator process can take, there must be at least one room a process, and
-the last room of each process may be only partly full.
+A room belongs to one process. Its ledger is therefore exact without any exchange between processes: members, messages
+sent and messages received are known in one place, on one clock. The server cannot tell the difference. The price is
+that one process must be able to take all deliveries of a room, that each process needs at least one room, and that the
+last room of each process may be only partly full.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LATE: Final = 10_000_000
-"""Numbers between one late process and the next: more rooms, and more users, than any process has."""
+_LATE_OFFSET: Final = 10_000_000
+"""Distance between the numbers of two late processes: more rooms, and more users, than any process has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Which part of the pool a process is: number `position`, in a run that began with `of` of them.
+    """The part of all users and rooms that one process runs.
 
-    One that joined in mid-run is the `late`-th one to do so; it has rooms and users beside those that were dealt out at
-    the start. The others: 0.
+    Attributes:
+        position: of the process among the `of` processes that were there when the run began.
+        of: number of these processes.
+        late: 0 for these; n for the n-th process that joined during the run. Its users and rooms are additional ones.
     """
 
     position: int
@@ -36,11 +38,11 @@ class Partition:
     late: int = 0
 
     def number(self, local: int) -> int:
-        """Return the global number of the `local`-th room, or user, of this process: those of two never meet."""
-        return self.late * _LATE + local if self.late else self.position + local * self.of
+        """Return the global number of the `local`-th room, or user, of this process; no other process has it."""
+        return self.late * _LATE_OFFSET + local if self.late else self.position + local * self.of
 
-    def dealt(self, items: Iterator[T]) -> Iterator[T]:
-        """Return those items of a common order that fall to this process."""
+    def select(self, items: Iterator[T]) -> Iterator[T]:
+        """Return the items of a common sequence that belong to this process."""
         return items if self.late else islice(items, self.position, None, self.of)
 
 
@@ -52,19 +54,17 @@ class RoomPlan:
     size: int | None
 
     def rooms_of(self, partition: Partition) -> int | None:
-        """Return how many rooms of a fixed number a process has; a late one as many as others, beyond that number."""
+        """Return how many rooms of a fixed number a process has; a late process gets as many additional ones."""
         if self.rooms is None:
             return None
-        return (
-            max(1, self.rooms // partition.of)
-            if partition.late
-            else len(range(partition.position, self.rooms, partition.of))
-        )
+        if partition.late:
+            return max(1, self.rooms // partition.of)
+        return len(range(partition.position, self.rooms, partition.of))
 
     def room_of(self, place: int, partition: Partition) -> int:
         """Return the global number of the room of the `place`-th user of a process.
 
-        Rooms of a fixed size are filled one after the other; over a fixed number users are dealt in turn.
+        Rooms of a fixed size are filled one after the other. A fixed number of rooms is filled in turn.
         """
         rooms = self.rooms_of(partition)
         local = place // self.size if self.size is not None else place % (rooms or 1)
@@ -72,13 +72,14 @@ class RoomPlan:
 
 
 class Placement:
-    """The numbered places of one process, each for one kind of user; the lowest free one of a kind is taken.
+    """The numbered places of one process, each reserved for one user class.
 
-    Locust hands out kinds in a fixed order, but makes the users of a second kind by kind: were rooms filled as users
-    come, some would be full of talkers and others silent.
+    Locust spawns user classes in a fixed order, but the users of one second class by class. Rooms that were filled in
+    that order would be full of senders or silent. So the places follow the fixed order, and a user gets the lowest free
+    place of its class.
 
     Args:
-        order: the kinds of all places, one after the other; it may end.
+        order: names of the user classes of all places, one after the other; it may end.
     """
 
     __slots__ = ("_count", "_free", "_order")
@@ -88,14 +89,14 @@ class Placement:
         self._free: dict[str, list[int]] = {}
         self._count = 0
 
-    def take(self, kind: str) -> int:
-        """Take the lowest free place of a kind; once the order has ended the next one is of any kind."""
-        free = self._free.setdefault(kind, [])
+    def allocate(self, user_class: str) -> int:
+        """Return the lowest free place of a user class; after the end of the order, the next new place."""
+        free = self._free.setdefault(user_class, [])
         while not free:
-            self._free.setdefault(next(self._order, kind), []).append(self._count)
+            self._free.setdefault(next(self._order, user_class), []).append(self._count)
             self._count += 1
         return free.pop(0)
 
-    def give_back(self, place: int, kind: str) -> None:
+    def release(self, place: int, user_class: str) -> None:
         """Free a place."""
-        insort(self._free[kind], place)
+        insort(self._free[user_class], place)

@@ -1,7 +1,7 @@
-"""When a user is due to act: pure, in nanoseconds since its first action could be due; the rng comes in.
+"""When a user acts: schedules of an open model; pure, times in nanoseconds, the random generator is an argument.
 
-An open model: the moments are drawn without looking at what the server or the generator can take, so a stall makes
-messages late instead of making them not happen.
+The times are drawn without regard to what the server or the load generator can take. A stall therefore makes messages
+late. It never reduces their number.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from random import Random
 
 SECOND: Final = 1_000_000_000
-TYPING_EVERY: Final = 3 * SECOND
-"""How often somebody who writes tells so."""
+TYPING_INTERVAL: Final = 3 * SECOND
+"""Nanoseconds between two `typing` notices of a user who is composing a message."""
 
 
 class Arrivals(Enum):
-    """How the moments of one user are spread."""
+    """How the messages of one user are spaced."""
 
     CONSTANT = "constant"
     POISSON = "poisson"
 
 
 class Action(Enum):
-    """What is due."""
+    """What a user does."""
 
     SAY = "say"
     TYPE = "type"
@@ -38,53 +38,53 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ScheduledAction:
-    """One action and its moment, in nanoseconds from the timeline's start."""
+    """One action and its due time, in nanoseconds from the start of its schedule."""
 
     at: int
-    act: Action
+    action: Action
 
 
 class DueTimes:
-    """The moments of a timeline, taken one by one by somebody who may be late; on the monotonic clock.
+    """The due times of a schedule, consumed one by one by a caller that may be late.
 
     Args:
-        timeline: when each is due.
-        start: of the timeline, in monotonic nanoseconds.
+        schedule: the actions; only their times are used.
+        start: of the schedule, in monotonic nanoseconds.
 
     Attributes:
-        next: the earliest moment that is not taken yet.
+        next: the earliest due time that is not consumed yet, in monotonic nanoseconds.
     """
 
-    __slots__ = ("_start", "_timeline", "next")
+    __slots__ = ("_schedule", "_start", "next")
 
-    def __init__(self, timeline: Iterator[ScheduledAction], start: int) -> None:
-        self._timeline = timeline
+    def __init__(self, schedule: Iterator[ScheduledAction], start: int) -> None:
+        self._schedule = schedule
         self._start = start
-        self.next = start + next(timeline).at
+        self.next = start + next(schedule).at
 
-    def take(self) -> int:
-        """Take the earliest moment and return it."""
-        moment = self.next
-        self.next = self._start + next(self._timeline).at
-        return moment
+    def pop(self) -> int:
+        """Consume the earliest due time and return it."""
+        due = self.next
+        self.next = self._start + next(self._schedule).at
+        return due
 
-    def pass_over(self, until: int) -> int:
-        """Skip the moments before `until`; return how many."""
-        passed = 0
-        while self.next < until:
-            self.take()
-            passed += 1
-        return passed
+    def skip_until(self, limit: int) -> int:
+        """Consume all due times before `limit`; return how many there were."""
+        skipped = 0
+        while self.next < limit:
+            self.pop()
+            skipped += 1
+        return skipped
 
 
-def regular(period: int, rng: Random, act: Action) -> Iterator[ScheduledAction]:
-    """Yield one action each `period` nanoseconds; the phase is random, so that users do not march in step."""
+def regular(period: int, rng: Random, action: Action) -> Iterator[ScheduledAction]:
+    """Return one action every `period` nanoseconds, with a random phase so that users do not act in step."""
     phase = rng.randrange(period)
-    return (ScheduledAction(phase + k * period, act) for k in count())
+    return (ScheduledAction(phase + k * period, action) for k in count())
 
 
 def messages(rate: float, arrivals: Arrivals, rng: Random) -> Iterator[ScheduledAction]:
-    """Return messages at `rate` per second: evenly spaced with a random phase, or with exponential gaps (Poisson)."""
+    """Return chat messages at `rate` per second: evenly spaced with a random phase, or with exponential gaps."""
     if arrivals is Arrivals.CONSTANT:
         return regular(round(SECOND / rate), rng, Action.SAY)
     return _poisson(rate, rng)
@@ -98,19 +98,16 @@ def _poisson(rate: float, rng: Random) -> Iterator[ScheduledAction]:
 
 
 def composing(rng: Random) -> Iterator[ScheduledAction]:
-    """Yield what somebody does who writes: one to four notices 3 s apart, a message, a pause of 6 s on average.
+    """Yield cycles of composing: one to four `typing` notices 3 s apart, a message, a pause of 6 s on average.
 
-    The first cycle begins at a random point of an average one, so that users do not march in step.
+    The first cycle begins at a random point of an average one, so that users do not act in step.
     """
     at = -rng.randrange(14 * SECOND)
     while True:
         for _ in range(rng.randint(1, 4)):
-            yield from _later(at, Action.TYPE)
-            at += TYPING_EVERY
-        yield from _later(at, Action.SAY)
+            if at >= 0:
+                yield ScheduledAction(at, Action.TYPE)
+            at += TYPING_INTERVAL
+        if at >= 0:
+            yield ScheduledAction(at, Action.SAY)
         at += round(rng.expovariate(1 / 6) * SECOND)
-
-
-def _later(at: int, act: Action) -> Iterator[ScheduledAction]:
-    if at >= 0:
-        yield ScheduledAction(at, act)

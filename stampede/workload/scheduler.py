@@ -1,8 +1,8 @@
-"""One scheduler for all timelines of a process: a heap of due moments and one timer of the hub.
+"""One scheduler for all users of a process: a heap of due times and one timer of the gevent hub.
 
-A sleeping greenlet per user would cost a switch and a timer for each message; this costs a heap operation. The timer is
-set for the next moment, and never sooner than a tick after the last one: to wake a process costs more (30 us on a
-virtual machine) than what it then does, so moments that lie close together share a wake-up.
+A sleeping greenlet per user would cost a switch and a timer per message. The scheduler costs one heap operation.
+Waking a process is dear (30 us on a virtual machine), more than most actions take. The timer is therefore set at least
+one tick ahead, and actions that are due within one tick share a wake-up.
 """
 
 from __future__ import annotations
@@ -21,58 +21,63 @@ if TYPE_CHECKING:
 
 _TICK: Final = 1_000_000
 _NEVER: Final = 1 << 63
-_AT_ONCE: Final = 500  # then received bytes get their turn
+_MAX_ACTIONS_PER_RUN: Final = 500  # then the hub reads from the sockets
 
 
 class Performer(Protocol):
-    """Who acts when something is due."""
+    """Performs the actions of a schedule."""
 
-    def act(self, act: Action, intended: int) -> None:
-        """Do it now; called in the hub, must neither block nor raise. `intended` is on the monotonic clock."""
+    def perform(self, action: Action, intended: int) -> None:
+        """Perform one action now; runs in the hub, so it must not block.
+
+        Args:
+            action: to perform.
+            intended: its due time in monotonic nanoseconds.
+        """
 
 
 class ScheduleHandle:
-    """A timeline in the scheduler; cancel it to end it."""
+    """A schedule that the scheduler runs; `cancel` ends it."""
 
-    __slots__ = ("actor", "cancelled", "start", "timeline")
+    __slots__ = ("cancelled", "performer", "schedule", "start")
 
-    def __init__(self, actor: Performer, timeline: Iterator[ScheduledAction], start: int) -> None:
-        self.actor = actor
-        self.timeline = timeline
+    def __init__(self, performer: Performer, schedule: Iterator[ScheduledAction], start: int) -> None:
+        self.performer = performer
+        self.schedule = schedule
         self.start = start
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Let nothing more become due."""
+        """Perform no further action of this schedule."""
         self.cancelled = True
 
 
 class Scheduler:
-    """Runs timelines; one per process.
+    """Runs the schedules of all users of a process.
 
     Args:
-        on_fault: called with what an actor raised; its timeline ends.
+        on_fault: called with an exception that a performer or a schedule raised; that schedule ends.
     """
 
     def __init__(self, on_fault: Callable[[Exception], None]) -> None:
         self._on_fault = on_fault
         self._heap: list[tuple[int, int, Action, ScheduleHandle]] = []
-        self._order = count()  # breaks ties, since tickets have no order
+        self._order = count()  # breaks ties: handles cannot be compared
         self._new_timer = get_hub().loop.timer
         self._timer: Any = None
         self._wakes_at = _NEVER
         self._closed = False
 
-    def add(self, actor: Performer, timeline: Iterator[ScheduledAction], start: int) -> ScheduleHandle:
-        """Follow a timeline that begins at `start` (monotonic nanoseconds)."""
-        ticket = ScheduleHandle(actor, timeline, start)
-        self._push(ticket)
+    def add(self, performer: Performer, schedule: Iterator[ScheduledAction], start: int) -> ScheduleHandle:
+        """Run a schedule that starts at `start` (monotonic nanoseconds)."""
+        handle = ScheduleHandle(performer, schedule, start)
+        self._push(handle)
         if self._heap[0][0] < self._wakes_at:
             self._wake_at(self._heap[0][0])
-        return ticket
+        return handle
 
     def close(self) -> None:
-        """Let nothing more become due."""
+        """Perform no further action."""
         self._closed = True
         self._stop_timer()
         self._heap.clear()
@@ -90,32 +95,32 @@ class Scheduler:
             self._timer = self._new_timer(max(at - monotonic_ns(), 0) / 1e9)
             self._timer.start(self._run)
 
-    def _push(self, ticket: ScheduleHandle) -> None:
-        due = next(ticket.timeline)
-        heappush(self._heap, (ticket.start + due.at, next(self._order), due.act, ticket))
+    def _push(self, handle: ScheduleHandle) -> None:
+        scheduled = next(handle.schedule)
+        heappush(self._heap, (handle.start + scheduled.at, next(self._order), scheduled.action, handle))
 
     def _run(self) -> None:
         now = monotonic_ns()
         self._wakes_at = _NEVER
-        more = self._act_until(now)
+        more = self._perform_until(now)
         if self._heap:
             self._wake_at(now if more else max(self._heap[0][0], now + _TICK))
 
-    def _act_until(self, now: int) -> bool:
-        """Do what is due, but not too much of it; return whether something is left."""
+    def _perform_until(self, now: int) -> bool:
+        """Perform the actions due by `now`, up to the limit of one run; return whether some are left."""
         heap = self._heap
-        for _ in range(_AT_ONCE):
+        for _ in range(_MAX_ACTIONS_PER_RUN):
             if not heap or heap[0][0] > now:
                 return False
-            at, _, act, ticket = heap[0]
-            if ticket.cancelled:
+            at, _, action, handle = heap[0]
+            if handle.cancelled:
                 heappop(heap)
                 continue
             try:
-                due = next(ticket.timeline)
-                heapreplace(heap, (ticket.start + due.at, next(self._order), due.act, ticket))
-                ticket.actor.act(act, at)
-            except Exception as error:  # noqa: BLE001 # it must not stop the others' timelines
-                ticket.cancelled = True
+                scheduled = next(handle.schedule)
+                heapreplace(heap, (handle.start + scheduled.at, next(self._order), scheduled.action, handle))
+                handle.performer.perform(action, at)
+            except Exception as error:  # noqa: BLE001 # one failing schedule must not stop the others
+                handle.cancelled = True
                 self._on_fault(error)
         return True

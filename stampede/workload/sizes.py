@@ -1,4 +1,4 @@
-"""Sizes of uploaded files: pure; the rng comes in."""
+"""Sizes of uploaded files; pure, the random generator is an argument."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _UNITS: Final = {"k": 1024, "m": 1024 * 1024}
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """A distribution of sizes in bytes: some fixed ones, or a range of which every order of magnitude is as likely."""
+    """A distribution of sizes in bytes: a choice of fixed sizes, or a range that is drawn log-uniformly."""
 
     choices: tuple[int, ...]
     is_range: bool
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `64k`, `1k,64k,1m` or `1k-1m`.
+        """Parse `64k`, `1k,64k,1m` or `1k-1m`.
 
         Raises:
-            ValueError: it is none of these.
+            ValueError: the text has another form.
         """
         is_range = "-" in text
         parts = text.split("-" if is_range else ",")
         sizes = tuple(_size(part, text) for part in parts)
         if is_range and (len(sizes) != 2 or sizes[0] > sizes[1]):
-            raise ValueError(f"{text!r} is no range of sizes: the smaller one comes first, as in 1k-1m")
+            raise ValueError(f"{text!r} is not a range of sizes: write the smaller one first, as in 1k-1m")
         return cls(sizes, is_range)
 
     def draw(self, rng: Random) -> int:
-        """Return one size; a range is drawn log-uniformly, as files are."""
+        """Return a random size; in a range every order of magnitude is equally likely, as with real files."""
         if not self.is_range:
             return rng.choice(self.choices)
         low, high = self.choices
@@ -46,5 +46,5 @@ def _size(part: str, text: str) -> int:
     if number[-1:] in _UNITS:
         number, unit = number[:-1], _UNITS[number[-1]]
     if not (number.isascii() and number.isdigit()):
-        raise ValueError(f"{text!r} is no size: write 64k, 1k,64k,1m or 1k-1m")
+        raise ValueError(f"{text!r} is not a size: write 64k, 1k,64k,1m or 1k-1m")
     return int(number) * unit

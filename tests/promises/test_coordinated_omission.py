@@ -131,21 +131,21 @@ def test_a_connection_that_waits_for_others_is_timed_from_when_it_was_wanted(ser
     assert list(pool.faults) == []
 
 
-def moments(*at: int) -> DueTimes:
+def due_times(*at: int) -> DueTimes:
     return DueTimes(iter([ScheduledAction(one, Action.UPLOAD) for one in (*at, 10**9)]), 1000)
 
 
-def test_moments_are_taken_one_by_one_however_late() -> None:
-    due = moments(0, 10, 20)
-    assert [due.take(), due.take()] == [1000, 1010]
+def test_due_times_are_consumed_one_by_one_by_a_late_caller() -> None:
+    due = due_times(0, 10, 20)
+    assert [due.pop(), due.pop()] == [1000, 1010]
     assert due.next == 1020
 
 
-def test_moments_that_are_too_long_ago_are_passed_over_and_counted() -> None:
-    due = moments(0, 10, 20)
-    assert due.pass_over(1000) == 0
-    assert due.pass_over(1011) == 2
-    assert due.take() == 1020
+def test_due_times_that_are_too_old_are_skipped_and_counted() -> None:
+    due = due_times(0, 10, 20)
+    assert due.skip_until(1000) == 0
+    assert due.skip_until(1011) == 2
+    assert due.pop() == 1020
 
 
 SLOW = """

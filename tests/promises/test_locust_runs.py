@@ -97,7 +97,7 @@ def test_the_help_shows_every_option() -> None:
         (["--rooms", "0"], "'0' is not a whole number of at least 1"),
         (["--message-rate", "-1"], "'-1' is not a number between"),
         (["--message-bytes", "8"], "'8' is not a whole number between"),
-        (["--upload-bytes", "big"], "'big' is no size"),
+        (["--upload-bytes", "big"], "'big' is not a size"),
         (["--backoff", "never"], "invalid choice: 'never'"),
         (["--ca-file", "/nowhere.pem", "--host", "wss://127.0.0.1:9"], "--ca-file /nowhere.pem: No such file"),
         (["--token-file", "/nowhere"], "--token-file /nowhere: No such file"),

@@ -77,7 +77,7 @@ def test_where_somebody_speaks_only_a_delivery_counts_however_long_it_takes(pool
     session.client.ping(monotonic_ns())
     until(lambda: pool.measures.requests[measures.PING].times.count == 1)  # a pong has come, and is no delivery
     assert resyncs(pool) == (0, 0)
-    speaker.act(Action.SAY, monotonic_ns())
+    speaker.perform(Action.SAY, monotonic_ns())
     until(lambda: resyncs(pool) == (1, 0))
 
 

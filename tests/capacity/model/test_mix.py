@@ -73,7 +73,7 @@ def test_what_a_user_does_in_a_second_is_what_the_load_test_does() -> None:
     for due in composing(Random(1)):
         if due.at > 200_000 * SECOND:
             break
-        dues.append(due.act)
+        dues.append(due.action)
     assert dues.count(Action.TYPE) / 200_000 == pytest.approx(NOTICES_PER_TYPING_USER, rel=0.03)
     assert dues.count(Action.SAY) / 200_000 == pytest.approx(MESSAGES_PER_TYPING_USER, rel=0.03)
     # Importing that class would let gevent patch this process.

@@ -1,4 +1,4 @@
-"""Rooms get the sizes that were asked for, the whole mix of users, and never meet those of another process."""
+"""Rooms have the requested sizes and the whole mix of user classes; no two processes have the same room."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ processes = st.integers(1, 8)
 
 
 @given(processes, st.integers(1, 50), st.integers(0, 300))
-def test_rooms_of_a_size_are_full_but_for_the_last_of_each_process(of: int, size: int, users: int) -> None:
+def test_rooms_of_fixed_size_are_full_except_the_last_of_each_process(of: int, size: int, users: int) -> None:
     plan = RoomPlan(None, size)
     for position in range(of):
         rooms = Counter(plan.room_of(place, Partition(position, of)) for place in range(users))
@@ -23,21 +23,19 @@ def test_rooms_of_a_size_are_full_but_for_the_last_of_each_process(of: int, size
 
 
 @given(processes, st.integers(1, 50), st.integers(0, 300))
-def test_a_number_of_rooms_is_kept_over_all_processes_and_users_are_dealt_evenly(
-    of: int, more: int, users: int
-) -> None:
+def test_a_fixed_number_of_rooms_is_never_exceeded_and_is_filled_evenly(of: int, more: int, users: int) -> None:
     rooms = of - 1 + more
     plan = RoomPlan(rooms, None)
-    taken: Counter[int] = Counter()
+    used: Counter[int] = Counter()
     for position in range(of):
         own = Counter(plan.room_of(place, Partition(position, of)) for place in range(users))
         assert max(own.values(), default=0) - min(own.values(), default=0) <= 1
-        taken += own
-    assert set(taken) <= set(range(rooms))
+        used += own
+    assert set(used) <= set(range(rooms))
 
 
 @given(processes, st.integers(1, 30), st.booleans())
-def test_no_two_processes_share_a_room(of: int, number: int, fixed: bool) -> None:
+def test_no_two_processes_have_the_same_room_or_user_number(of: int, number: int, fixed: bool) -> None:
     plan = RoomPlan(number + of, None) if fixed else RoomPlan(None, number)
     owners: dict[int, int] = {}
     partitions = [
@@ -50,34 +48,34 @@ def test_no_two_processes_share_a_room(of: int, number: int, fixed: bool) -> Non
     assert len({partition.number(place) for partition in partitions for place in range(100)}) == 100 * len(partitions)
 
 
-def test_one_that_comes_late_has_as_many_rooms_as_the_others_and_the_whole_mix() -> None:
+def test_a_late_process_has_as_many_rooms_as_the_others_and_all_user_classes() -> None:
     late = Partition(2, 2, 1)
     assert [RoomPlan(rooms, None).rooms_of(late) for rooms in (2, 3, 10, None)] == [1, 1, 5, None]
-    assert list(islice(late.dealt(iter("abab")), 4)) == list("abab")
-    assert list(Partition(1, 2).dealt(iter("abab"))) == list("bb")
+    assert list(islice(late.select(iter("abab")), 4)) == list("abab")
+    assert list(Partition(1, 2).select(iter("abab"))) == list("bb")
 
 
-def test_users_that_come_kind_by_kind_are_mixed_in_every_room() -> None:
-    places = Placement(cycle(["talker", "talker", "listener", "storm"]))
-    kinds = [*repeat("talker", 50), *repeat("listener", 25), *repeat("storm", 25)]
+def test_users_spawned_class_by_class_are_mixed_in_every_room() -> None:
+    places = Placement(cycle(["sender", "sender", "listener", "storm"]))
+    user_classes = [*repeat("sender", 50), *repeat("listener", 25), *repeat("storm", 25)]
     plan = RoomPlan(None, 20)
     rooms: dict[int, Counter[str]] = {}
-    for kind in kinds:
-        rooms.setdefault(plan.room_of(places.take(kind), Partition(0, 1)), Counter())[kind] += 1
-    assert list(rooms.values()) == [Counter(talker=10, listener=5, storm=5)] * 5
+    for user_class in user_classes:
+        rooms.setdefault(plan.room_of(places.allocate(user_class), Partition(0, 1)), Counter())[user_class] += 1
+    assert list(rooms.values()) == [Counter(sender=10, listener=5, storm=5)] * 5
 
 
-def test_a_freed_place_is_the_next_to_be_taken() -> None:
+def test_the_lowest_free_place_is_allocated_first() -> None:
     places = Placement(iter(()))
-    taken = [places.take("a") for _ in range(5)]
+    taken = [places.allocate("a") for _ in range(5)]
     assert taken == [0, 1, 2, 3, 4]
-    places.give_back(3, "a")
-    places.give_back(1, "a")
-    assert [places.take("a") for _ in range(3)] == [1, 3, 5]
+    places.release(3, "a")
+    places.release(1, "a")
+    assert [places.allocate("a") for _ in range(3)] == [1, 3, 5]
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=60), st.lists(st.sampled_from(["a", "b"]), max_size=20))
-def test_every_user_gets_a_place_of_its_own_whatever_the_order_was(kinds: list[str], order: list[str]) -> None:
+def test_every_user_gets_its_own_place_for_any_spawn_order(user_classes: list[str], order: list[str]) -> None:
     places = Placement(islice(chain(order, repeat("a")), len(order)))
-    taken = [places.take(kind) for kind in kinds]
-    assert len(set(taken)) == len(kinds)
+    taken = [places.allocate(user_class) for user_class in user_classes]
+    assert len(set(taken)) == len(user_classes)

@@ -1,4 +1,4 @@
-"""Timelines are absolute, seeded, and have the rates they promise."""
+"""Schedules are absolute, reproducible from a seed, and have the requested rates."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampede.workload.schedule import SECOND, TYPING_EVERY, Action, Arrivals, composing, messages, regular
+from stampede.workload.schedule import SECOND, TYPING_INTERVAL, Action, Arrivals, composing, messages, regular
 
 
 @given(st.floats(0.01, 1000), st.integers(0, 1 << 32))
 def test_constant_messages_are_evenly_spaced_from_a_random_phase(rate: float, seed: int) -> None:
     period = round(SECOND / rate)
-    moments = [due.at for due in islice(messages(rate, Arrivals.CONSTANT, Random(seed)), 20)]
-    assert 0 <= moments[0] < period
-    assert all(later - earlier == period for earlier, later in pairwise(moments))
+    times = [due.at for due in islice(messages(rate, Arrivals.CONSTANT, Random(seed)), 20)]
+    assert 0 <= times[0] < period
+    assert all(later - earlier == period for earlier, later in pairwise(times))
 
 
 def test_phases_spread_over_the_whole_period() -> None:
@@ -27,8 +27,8 @@ def test_phases_spread_over_the_whole_period() -> None:
 
 
 def test_poisson_messages_have_the_rate_and_the_spread_of_a_poisson_process() -> None:
-    moments = [due.at for due in islice(messages(5.0, Arrivals.POISSON, Random(1)), 20_000)]
-    gaps = [(later - earlier) / SECOND for earlier, later in pairwise(moments)]
+    times = [due.at for due in islice(messages(5.0, Arrivals.POISSON, Random(1)), 20_000)]
+    gaps = [(later - earlier) / SECOND for earlier, later in pairwise(times)]
     mean = sum(gaps) / len(gaps)
     variance = sum((gap - mean) ** 2 for gap in gaps) / len(gaps)
     assert mean == pytest.approx(0.2, rel=0.05)
@@ -42,11 +42,11 @@ def test_one_seed_gives_one_schedule(arrivals: Arrivals) -> None:
 
 
 @given(st.integers(0, 1 << 32))
-def test_who_composes_tells_so_every_three_seconds_and_then_says_something(seed: int) -> None:
-    acts = list(islice(composing(Random(seed)), 100))
-    assert all(due.at >= 0 for due in acts)
-    for earlier, later in pairwise(acts):
-        if earlier.act is Action.TYPE:
-            assert later.at - earlier.at == TYPING_EVERY
-    assert Action.TYPE in {due.act for due in acts}
-    assert Action.SAY in {due.act for due in acts}
+def test_composing_users_send_typing_notices_three_seconds_apart_and_then_a_message(seed: int) -> None:
+    actions = list(islice(composing(Random(seed)), 100))
+    assert all(due.at >= 0 for due in actions)
+    for earlier, later in pairwise(actions):
+        if earlier.action is Action.TYPE:
+            assert later.at - earlier.at == TYPING_INTERVAL
+    assert Action.TYPE in {due.action for due in actions}
+    assert Action.SAY in {due.action for due in actions}

@@ -1,4 +1,4 @@
-"""Timelines are followed: in order, never early, and a fault in one is not felt in another."""
+"""The scheduler performs actions in order and never early; a fault ends only its own schedule."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import pytest
 
 from stampede.workload import scheduler as module
 from stampede.workload.schedule import Action, ScheduledAction
-from stampede.workload.scheduler import _AT_ONCE as AT_ONCE
+from stampede.workload.scheduler import _MAX_ACTIONS_PER_RUN as MAX_ACTIONS
 from stampede.workload.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MS = 1_000_000
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
-class Diary:
-    """Notes what was due, and how late it came."""
+class Recorder:
+    """Records the due time of each action and how late it was performed."""
 
     def __init__(self) -> None:
         self.intended: list[int] = []
         self.late: list[int] = []
 
-    def act(self, act: Action, intended: int) -> None:
+    def perform(self, action: Action, intended: int) -> None:
         self.late.append(time.monotonic_ns() - intended)
         self.intended.append(intended)
 
 
 class Faulty:
-    def act(self, act: Action, intended: int) -> None:
+    def perform(self, action: Action, intended: int) -> None:
         raise ZeroDivisionError
 
 
@@ -57,66 +57,66 @@ def scheduler(faults: list[Exception]) -> Iterator[Scheduler]:
     made.close()
 
 
-def until_noted(diary: Diary, entries: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while len(diary.intended) < entries:
+def until_recorded(recorder: Recorder, entries: int) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while len(recorder.intended) < entries:
         assert time.monotonic() < deadline
         gevent.sleep(0.002)
 
 
-def test_what_is_due_is_done_in_its_order_and_never_early(scheduler: Scheduler) -> None:
-    diary, start = Diary(), time.monotonic_ns()
+def test_actions_are_performed_in_order_and_never_early(scheduler: Scheduler) -> None:
+    recorder, start = Recorder(), time.monotonic_ns()
     for ms in (7, 3, 5):
-        scheduler.add(diary, every(ms), start)
-    until_noted(diary, 30)
-    assert diary.intended == sorted(diary.intended)
-    assert min(diary.late) >= 0
-    moments = [at * ms * MS + start for ms in (3, 5, 7) for at in range(100)]
-    assert diary.intended == sorted(moments)[: len(diary.intended)]
+        scheduler.add(recorder, every(ms), start)
+    until_recorded(recorder, 30)
+    assert recorder.intended == sorted(recorder.intended)
+    assert min(recorder.late) >= 0
+    due_times = [at * ms * MS + start for ms in (3, 5, 7) for at in range(100)]
+    assert recorder.intended == sorted(due_times)[: len(recorder.intended)]
 
 
-def test_an_earlier_moment_wakes_it_sooner_than_was_planned(scheduler: Scheduler) -> None:
-    far, near = Diary(), Diary()
+def test_a_schedule_with_an_earlier_action_resets_the_timer(scheduler: Scheduler) -> None:
+    far, near = Recorder(), Recorder()
     scheduler.add(far, every(1, first=3_600_000), time.monotonic_ns())
     gevent.sleep(0.01)
     scheduler.add(near, every(1), time.monotonic_ns())
-    until_noted(near, 3)
+    until_recorded(near, 3)
     assert far.intended == []
 
 
-def test_what_is_cancelled_is_not_done(scheduler: Scheduler) -> None:
-    one, other = Diary(), Diary()
-    ticket = scheduler.add(one, every(1), time.monotonic_ns())
+def test_a_cancelled_schedule_performs_nothing_more(scheduler: Scheduler) -> None:
+    one, other = Recorder(), Recorder()
+    handle = scheduler.add(one, every(1), time.monotonic_ns())
     scheduler.add(other, every(1), time.monotonic_ns())
-    until_noted(one, 1)
-    ticket.cancel()
+    until_recorded(one, 1)
+    handle.cancel()
     before = len(one.intended)
-    until_noted(other, len(other.intended) + 5)
+    until_recorded(other, len(other.intended) + 5)
     assert len(one.intended) == before
 
 
-def test_a_fault_ends_its_own_timeline_and_no_other(scheduler: Scheduler, faults: list[Exception]) -> None:
-    diary, start = Diary(), time.monotonic_ns()
+def test_a_fault_ends_its_own_schedule_and_no_other(scheduler: Scheduler, faults: list[Exception]) -> None:
+    recorder, start = Recorder(), time.monotonic_ns()
     scheduler.add(Faulty(), every(1), start)
-    scheduler.add(Diary(), iter([ScheduledAction(0, Action.SAY)]), start)  # ends, which none should
-    scheduler.add(diary, every(1), start)
-    until_noted(diary, 10)
+    scheduler.add(Recorder(), iter([ScheduledAction(0, Action.SAY)]), start)  # a schedule that ends, which is a fault
+    scheduler.add(recorder, every(1), start)
+    until_recorded(recorder, 10)
     assert [type(fault) for fault in faults] == [ZeroDivisionError, StopIteration]
 
 
-def test_a_backlog_is_worked_off_in_parts_so_that_others_get_their_turn(scheduler: Scheduler) -> None:
-    diary, parts = Diary(), [0]
-    scheduler.add(diary, every(0.001), time.monotonic_ns() - 5 * MS)
-    while len(diary.intended) < 5000:
+def test_a_backlog_is_performed_in_parts_between_which_the_hub_runs(scheduler: Scheduler) -> None:
+    recorder, parts = Recorder(), [0]
+    scheduler.add(recorder, every(0.001), time.monotonic_ns() - 5 * MS)
+    while len(recorder.intended) < 5000:
         gevent.sleep(0)
-        parts.append(len(diary.intended))
+        parts.append(len(recorder.intended))
     done = [after - before for before, after in pairwise(parts) if after > before]
-    assert max(done) == AT_ONCE
-    assert len(done) >= 5000 // AT_ONCE
+    assert max(done) == MAX_ACTIONS
+    assert len(done) >= 5000 // MAX_ACTIONS
 
 
 class Clock:
-    """A time that stands still, and the timers that were asked for since."""
+    """A clock that stands still, and the delays of all timers that were set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000 * MS
@@ -136,55 +136,55 @@ class Clock:
         self.wake = callback
 
     def stop(self) -> None:
-        """Be stopped as a timer."""
+        """Stop, as a gevent timer."""
 
     def close(self) -> None:
-        """Be closed as a timer."""
+        """Close, as a gevent timer."""
 
 
 @pytest.mark.parametrize(
     ("step_ms", "late_ms", "delay_ms"),
     [(0.1, 0.0, 1.0), (0.9, 0.0, 1.0), (1.0, 0.0, 1.0), (20.0, 0.0, 20.0), (20.0, 5.0, 15.0), (20.0, 19.5, 1.0)],
 )
-def test_it_wakes_up_at_most_once_a_millisecond_and_otherwise_when_something_is_due(
+def test_the_timer_is_set_for_the_next_action_but_at_least_a_millisecond_ahead(
     monkeypatch: pytest.MonkeyPatch, faults: list[Exception], step_ms: float, late_ms: float, delay_ms: float
 ) -> None:
-    clock, diary = Clock(monkeypatch), Diary()
-    paced = Scheduler(faults.append)
-    paced.add(diary, every(step_ms, first=7), clock.now)
+    clock, recorder = Clock(monkeypatch), Recorder()
+    made = Scheduler(faults.append)
+    made.add(recorder, every(step_ms, first=7), clock.now)
     assert clock.delays_ms == [7.0]
     clock.now += round((7 + late_ms) * MS)
     clock.wake()
     assert clock.delays_ms == [7.0, delay_ms]
-    acted = len(diary.intended)
+    acted = len(recorder.intended)
     clock.now += round(delay_ms * MS)
     clock.wake()
-    assert len(diary.intended) > acted >= 1  # each of them is done, in the wake-up after it was due
+    assert len(recorder.intended) > acted >= 1  # each action is performed in the wake-up after its due time
     assert faults == []
 
 
-def test_what_one_wake_up_leaves_is_gone_on_with_at_once(
+def test_actions_left_over_by_one_wake_up_are_performed_without_delay(
     monkeypatch: pytest.MonkeyPatch, faults: list[Exception]
 ) -> None:
-    clock, diary = Clock(monkeypatch), Diary()
-    paced = Scheduler(faults.append)
-    paced.add(diary, every(0.001), clock.now - 2 * MS)
+    clock, recorder = Clock(monkeypatch), Recorder()
+    made = Scheduler(faults.append)
+    made.add(recorder, every(0.001), clock.now - 2 * MS)
     assert clock.delays_ms == [0.0]
-    for done in (AT_ONCE, 2 * AT_ONCE, 3 * AT_ONCE, 4 * AT_ONCE):
+    for done in (MAX_ACTIONS, 2 * MAX_ACTIONS, 3 * MAX_ACTIONS, 4 * MAX_ACTIONS):
         clock.wake()
-        assert len(diary.intended) == done
+        assert len(recorder.intended) == done
         assert clock.delays_ms[-1] == 0.0
     clock.wake()
-    assert len(diary.intended) == 2001
+    assert len(recorder.intended) == 2001
     assert clock.delays_ms[-1] == 1.0
 
 
-def test_nothing_happens_after_the_end(scheduler: Scheduler) -> None:
-    diary = Diary()
-    scheduler.add(diary, every(1), time.monotonic_ns())
-    until_noted(diary, 1)
+def test_nothing_is_performed_after_close(scheduler: Scheduler) -> None:
+    recorder = Recorder()
+    scheduler.add(recorder, every(1), time.monotonic_ns())
+    until_recorded(recorder, 1)
     scheduler.close()
-    before = len(diary.intended)
-    scheduler.add(diary, every(1), time.monotonic_ns())
+    before = len(recorder.intended)
+    scheduler.add(recorder, every(1), time.monotonic_ns())
     gevent.sleep(0.02)
-    assert len(diary.intended) == before
+    assert len(recorder.intended) == before
