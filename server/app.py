@@ -38,15 +38,15 @@ from server.http.pages import RecentRate, Status, metrics_pages, pages
 from server.http.response import Router
 from server.http.tls_connection import TlsHttpConnection
 from server.runtime import logging as logs
-from server.runtime.exception_fields import cause
-from server.runtime.listen import bind, in_words, url_host
+from server.runtime.background_tasks import BackgroundTasks
+from server.runtime.exception_fields import exception_fields
+from server.runtime.listen import bind, error_text, url_host
 from server.runtime.loop_lag import LoopLag
 from server.runtime.rlimits import METRICS_SOCKETS, REFUSED_SOCKETS, SPARE_SOCKETS, raise_file_limit, socket_budget
-from server.runtime.signals import SIGNAL_NAMES, say
-from server.runtime.task_supervisor import Supervisor
+from server.runtime.signals import SIGNAL_NAMES, write_line
 from server.runtime.tls import TlsFiles
 from server.stats import ServerStats
-from server.supervisor.supervisor import Workers
+from server.supervisor.supervisor import Supervisor
 from server.uploads.disk_threads import DiskThreads
 from server.uploads.retention import Retention
 from server.uploads.uploads import UploadStore
@@ -91,7 +91,7 @@ class ChatServer:
         self._clock = clock
         self._tls = TlsFiles(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
         self.stats = ServerStats()
-        self._supervisor = Supervisor(self.stats.task_failures)
+        self._tasks = BackgroundTasks(self.stats.task_failures)
         self._tick = Tick(loop.call_soon, clock)
         hub = Hub(
             self.stats,
@@ -209,7 +209,7 @@ class ChatServer:
             try:
                 files.reload()
             except SettingsError as error:
-                log.error(not_reloaded, **cause(error))  # noqa: TRY400 - the cause says it all
+                log.error(not_reloaded, **exception_fields(error))  # noqa: TRY400 - the fields name the exception
             else:
                 log.info(reloaded)
 
@@ -254,7 +254,7 @@ class ChatServer:
             tick=self._tick,
             clock=self._clock,
             messages_per_second=lambda: self._status.messages_per_second,
-            supervisor=self._supervisor,
+            tasks=self._tasks,
         )
 
     def _make_gate(self, services: Services, policy: HandshakePolicy, most_sockets: int, socket_limit: int) -> Gate:
@@ -275,7 +275,7 @@ class ChatServer:
                     backlog=_BACKLOG,
                 )
             except OSError as error:  # somebody else has begun to listen since
-                raise SettingsError(f"cannot listen on {address}: {in_words(error)}") from None
+                raise SettingsError(f"cannot listen on {address}: {error_text(error)}") from None
             self._listeners.append(listener)
         return address
 
@@ -286,11 +286,11 @@ class ChatServer:
         now = self._clock()
         self._status.rate.sample(now, self._status.received)
         is_watched = bool(self._hub.watchers)
-        self._hub.tell_load(self._meter.measure(now, self._lag.take_worst(), with_rooms=is_watched))
+        self._hub.tell_load(self._meter.measure(now, self._lag.take_maximum(), with_rooms=is_watched))
 
     def _repeat(self, task: str, seconds: float, turn: Callable[[], None]) -> None:
         """Take a turn now, and again after each such time; one that fails is reported, and the next one comes."""
-        self._supervisor.attempt(task, turn)
+        self._tasks.run_guarded(task, turn)
         self._timers = [timer for timer in self._timers if timer.when() > self._loop.time()]
         self._timers.append(self._loop.call_later(seconds, self._repeat, task, seconds, turn))
 
@@ -303,13 +303,13 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
         arguments: that command line, for workers to be started with.
     """
     raise_file_limit()
-    log_lines = logs.start(settings.log_level, settings.log_format, sys.stderr.fileno())
+    log_lines = logs.configure(settings.log_level, settings.log_format, sys.stderr.fileno())
     try:
         if settings.workers > 1:
-            workers = Workers(settings, arguments)
-            render = Exposition((WorkersCollector(workers.children),)).render
+            supervisor = Supervisor(settings, arguments)
+            render = Exposition((WorkersCollector(supervisor.children),)).render
             with tempfile.TemporaryDirectory(prefix="stampede-") as folder:
-                return asyncio.run(workers.run(Path(folder), render))
+                return asyncio.run(supervisor.run(Path(folder), render))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings))
     finally:
@@ -318,7 +318,7 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
 
 async def _serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(logs.report)
+    loop.set_exception_handler(logs.log_loop_exception)
     ended, hurry = asyncio.Event(), asyncio.Event()
     how = ""
 
@@ -347,7 +347,7 @@ async def _serve(settings: Settings) -> int:
         print(line, flush=True)
     await ended.wait()
     if clients := server.stats.connections:
-        say(f"draining {clients} client{'s' * (clients > 1)}, {how} again to end now")
+        write_line(f"draining {clients} client{'s' * (clients > 1)}, {how} again to end now")
     await server.drain(hurry)
     return 0
 
@@ -364,4 +364,4 @@ async def _wait(
     if not doing.done():
         doing.cancel()
     elif (error := doing.exception()) is not None:
-        log.error("not ended in order", **cause(error))
+        log.error("not ended in order", **exception_fields(error))

@@ -27,7 +27,7 @@ from server.cluster.membership import BEAT_SECONDS, BEATS_MISSED
 from server.cluster.messages import node_subject
 from server.cluster.nats_client import NatsClient
 from server.errors import SettingsError
-from server.runtime.exception_fields import cause
+from server.runtime.exception_fields import exception_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from nats.aio.subscription import Subscription
 
-    from server.runtime.task_supervisor import Supervisor
+    from server.runtime.background_tasks import BackgroundTasks
 
 log = structlog.get_logger()
 
@@ -69,7 +69,7 @@ class Bus:
         credentials: file with a user's JWT and seed, or None.
         node: id of this node.
         clock: monotonic seconds.
-        supervisor: keeps the sender running.
+        tasks: keeps the sender running.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class Bus:
         credentials: Path | None,
         node: str,
         clock: Callable[[], float],
-        supervisor: Supervisor,
+        tasks: BackgroundTasks,
     ) -> None:
         self._url = url
         self._credentials = credentials
         self._node = node
         self._clock = clock
-        self._supervisor = supervisor
+        self._tasks = tasks
         self._main = NatsClient(self._take)
         self._pulse = NatsClient(self._take_pulse_out)
         self._inward, self._outward = f"{node_subject(node)}.in", f"{node_subject(node)}.out"  # where pulses go
@@ -146,7 +146,7 @@ class Bus:
         await self._pulse.subscribe(self._outward)
         await self._pulse.flush()
         self._pulse_in = self._pulse_out = self._clock()
-        self._sender = asyncio.create_task(self._supervisor.keep("bus_sender", self._work_off))
+        self._sender = asyncio.create_task(self._tasks.keep_running("bus_sender", self._work_off))
 
     async def stop(self) -> None:
         """Send what waits, and let go."""
@@ -270,7 +270,7 @@ class Bus:
     async def _complain(self, error: Exception) -> None:
         """Log what went wrong, unless it is the connection: that is told by the beats."""
         if not isinstance(error, OSError | Error):
-            log.error("bus", **cause(error))
+            log.error("bus", **exception_fields(error))
 
     def _take(self, subject: str, payload: bytes) -> None:
         try:
@@ -281,7 +281,7 @@ class Bus:
         except (msgspec.DecodeError, struct.error):
             log.warning("not a message of ours on the bus", subject=subject, size=len(payload))
         except Exception as error:  # noqa: BLE001 - whatever it is, the next message has to be read
-            log.error("bus", **cause(error))  # noqa: TRY400 - told by kind and place, it may quote the message
+            log.error("bus", **exception_fields(error))  # noqa: TRY400 - told by kind and place, it may quote the message
 
     def _take_pulse_in(self, payload: bytes) -> None:
         (sent_at,) = _PULSE.unpack(payload)
@@ -300,7 +300,7 @@ class Bus:
     async def _work_off(self) -> None:
         """Do what waits in the queue, in its order.
 
-        An unexpected error costs a publication; a subscription is tried again when the supervisor calls this again,
+        An unexpected error costs a publication; a subscription is tried again when `BackgroundTasks` calls this again,
         for without it this node would miss what it is subscribed to.
         """
         while True:
@@ -342,10 +342,10 @@ class Bus:
         except (Error, OSError):
             pass  # the connection is away: there is nothing to wait for
         except Exception as error:  # noqa: BLE001 - who waits for the confirmation must not wait for ever
-            self._supervisor.report("bus_sender", error)
+            self._tasks.record_failure("bus_sender", error)
         for subject in subjects:
             for callback in self._unconfirmed[subject].popleft():
-                self._supervisor.attempt("bus_sender", callback)
+                self._tasks.run_guarded("bus_sender", callback)
             if not self._unconfirmed[subject]:
                 del self._unconfirmed[subject]
 

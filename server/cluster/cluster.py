@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from server.chat.batching import Tick
     from server.chat.hub import Hub
-    from server.runtime.task_supervisor import Supervisor
+    from server.runtime.background_tasks import BackgroundTasks
     from server.stats import ServerStats
 
 _LOOKS_PER_BEAT: Final = 4
@@ -35,7 +35,7 @@ class Cluster:
         tick: of this process.
         clock: monotonic seconds.
         messages_per_second: what this process receives.
-        supervisor: keeps the tasks of this node running.
+        tasks: keeps the tasks of this node running.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class Cluster:
         tick: Tick,
         clock: Callable[[], float],
         messages_per_second: Callable[[], float],
-        supervisor: Supervisor,
+        tasks: BackgroundTasks,
     ) -> None:
         id_ = secrets.token_hex(8)
         self._hub = hub
-        self._supervisor = supervisor
-        self._bus = Bus(url, credentials, id_, clock, supervisor)
+        self._tasks = tasks
+        self._bus = Bus(url, credentials, id_, clock, tasks)
         self._node = hub.relay = Node(
             id_,
             self._bus,
@@ -99,7 +99,7 @@ class Cluster:
         """
         await self._bus.start(receive=self._node.take, returned=self._node.resynchronise)
         self._node.begin()
-        self._beats = asyncio.create_task(self._supervisor.keep("bus_beat", self._beat))
+        self._beats = asyncio.create_task(self._tasks.keep_running("bus_beat", self._beat))
 
     async def stop(self) -> None:
         """Take leave of the others."""

@@ -15,7 +15,7 @@ from server.errors import StampedeError
 _FRAMES: Final = 8
 
 
-def cause(error: BaseException) -> dict[str, str]:
+def exception_fields(error: BaseException) -> dict[str, str]:
     """Return `error` (the type's name), `detail` where it is safe to tell, `where` (innermost first), and `origin`."""
     fields = {"error": type(error).__name__}
     if isinstance(error, OSError) and error.strerror:

@@ -44,15 +44,15 @@ def bind(host: str, port: int, *, reuse_port: bool = False) -> list[socket.socke
                     raise
         return _bind_all(addresses, port, reuse_port=reuse_port)
     except (OSError, UnicodeError) as error:
-        raise SettingsError(f"cannot listen on {bracketed(host)}:{port}: {in_words(error)}") from None
+        raise SettingsError(f"cannot listen on {bracket_ipv6(host)}:{port}: {error_text(error)}") from None
 
 
 def url_host(host: str, bound: socket.socket) -> str:
     """Return a host as it stands in a URL, by which clients reach a socket that was bound for it."""
-    return bracketed(host or str(bound.getsockname()[0]))
+    return bracket_ipv6(host or str(bound.getsockname()[0]))
 
 
-def bracketed(host: str) -> str:
+def bracket_ipv6(host: str) -> str:
     """Return a host as it stands in a URL: an address of IPv6 in brackets, its zone escaped (RFC 6874)."""
     return f"[{host.replace('%', '%25')}]" if ":" in host else host
 
@@ -110,7 +110,7 @@ def _takes_ipv4(bound: socket.socket) -> bool:
     return bound.family == socket.AF_INET6 and not bound.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
-def in_words(error: OSError | UnicodeError) -> str:
+def error_text(error: OSError | UnicodeError) -> str:
     """Return the system's own words; a name that cannot be looked up has a number of its own."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno).lower() if error.errno > 0 else str(error.strerror)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from server.runtime.exception_fields import cause
+from server.runtime.exception_fields import exception_fields
 from server.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _KEY_ORDER: Final = ("timestamp", "level", "event")
 _NOTICE: Final = "lines suppressed"
 
 
-class Throttle:
+class EventLimiter:
     """Allow so many lines of each event name; pure but for its lock, with time as an argument."""
 
     def __init__(self) -> None:
@@ -95,21 +95,21 @@ class Log:
         self._render = render
         self._clock = clock
         self._stamp = structlog.processors.TimeStamper(fmt="iso")
-        self._throttle = Throttle()
+        self._limiter = EventLimiter()
         self._lines: queue.Queue[bytes | None] = queue.Queue(LINES_WAITING)
         self._noticed_at = clock()
         self._closing = False
-        self._thread = threading.Thread(target=self._write_on, name="log", daemon=True)
+        self._thread = threading.Thread(target=self._write_lines, name="log", daemon=True)
         self._thread.start()
 
     def take(self, _logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
         """Take an event as the last of structlog's processors; it goes no further."""
         name = str(event["event"])
-        if self._throttle.allow(name, self._clock()):
+        if self._limiter.allow(name, self._clock()):
             try:
                 self._lines.put_nowait(self._line(level, event))
             except queue.Full:
-                self._throttle.suppress(name)
+                self._limiter.suppress(name)
         raise structlog.DropEvent
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class Log:
             line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
         return (line + "\n").encode()
 
-    def _write_on(self) -> None:
+    def _write_lines(self) -> None:
         line: bytes | None = b""
         while line is not None and not (self._closing and self._lines.empty()):
             try:
@@ -135,11 +135,11 @@ class Log:
             self._write(line or b"")
             if self._clock() - self._noticed_at >= NOTICE_SECONDS:
                 self._noticed_at = self._clock()
-                self._tell_suppressed()
-        self._tell_suppressed()
+                self._write_suppressed()
+        self._write_suppressed()
 
-    def _tell_suppressed(self) -> None:
-        suppressed = self._throttle.take_suppressed()
+    def _write_suppressed(self) -> None:
+        suppressed = self._limiter.take_suppressed()
         if suppressed:
             events = ", ".join(f"{event}: {count}" for event, count in suppressed.items())
             notice = {"event": _NOTICE, "count": sum(suppressed.values()), "events": events}
@@ -151,17 +151,17 @@ class Log:
                 line = line[os.write(self._descriptor, line) :]
 
 
-class _Foreign(logging.Handler):
+class _LibraryHandler(logging.Handler):
     """Bring in what libraries log by the standard module, without the values that they put into it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        fields = {"template": str(record.msg), **(cause(error) if error is not None else {})}
+        fields = {"template": str(record.msg), **(exception_fields(error) if error is not None else {})}
         level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)
         structlog.get_logger().log(level, record.name, **fields)
 
 
-def start(level: str, form: str, descriptor: int) -> Log:
+def configure(level: str, form: str, descriptor: int) -> Log:
     """Send everything that is logged in this process to a descriptor.
 
     Args:
@@ -174,7 +174,7 @@ def start(level: str, form: str, descriptor: int) -> Log:
         if form == "json"
         else structlog.processors.LogfmtRenderer(key_order=_KEY_ORDER, drop_missing=True)
     )
-    log = Log(descriptor, lambda event: str(render(None, "", _in_order(event))))
+    log = Log(descriptor, lambda event: str(render(None, "", _ordered(event))))
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[log.take],
@@ -182,23 +182,23 @@ def start(level: str, form: str, descriptor: int) -> Log:
         logger_factory=structlog.ReturnLoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=max(number, logging.INFO), handlers=[_Foreign()], force=True)
+    logging.basicConfig(level=max(number, logging.INFO), handlers=[_LibraryHandler()], force=True)
     logging.getLogger("websockets").setLevel(logging.ERROR)  # its own line per connection would double ours
     return log
 
 
-def report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def log_loop_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what went wrong in a callback or a task; an event loop's exception handler.
 
     Its message quotes objects, and so perhaps what a client sent: it is told up to there, and only if nothing else is.
     """
     error = context.get("exception")
     if isinstance(error, BaseException):
-        fields = cause(error)
+        fields = exception_fields(error)
     else:
         fields = {"template": str(context.get("message", "")).partition("<")[0].partition("(")[0].strip()}
     structlog.get_logger().error("exception in callback", **fields)
 
 
-def _in_order(event: MutableMapping[str, Any]) -> dict[str, Any]:
+def _ordered(event: MutableMapping[str, Any]) -> dict[str, Any]:
     return {**{key: event[key] for key in _KEY_ORDER}, **event}

@@ -21,7 +21,7 @@ class LoopLag:
         self._clock = clock
         self._histogram = histogram
         self._expected = 0.0
-        self._worst = 0.0
+        self._maximum = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -34,13 +34,13 @@ class LoopLag:
         if self._timer is not None:
             self._timer.cancel()
 
-    def take_worst(self) -> float:
+    def take_maximum(self) -> float:
         """Return the longest lag, in seconds, since this was last called."""
-        worst, self._worst = self._worst, 0.0
+        worst, self._maximum = self._maximum, 0.0
         return worst
 
     def _sample(self) -> None:
         lag = max(0.0, self._clock() - self._expected)
         self.start()  # first, so that no error below ends the sampling
-        self._worst = max(self._worst, lag)
+        self._maximum = max(self._maximum, lag)
         self._histogram.observe(lag)

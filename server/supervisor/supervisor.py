@@ -19,10 +19,10 @@ import structlog
 
 from server.errors import SettingsError
 from server.runtime.listen import bind
-from server.runtime.signals import SIGNAL_NAMES, say
-from server.supervisor.child import Child
-from server.supervisor.embedded_nats import PrivateNats
-from server.supervisor.service_discovery import Discovery
+from server.runtime.signals import SIGNAL_NAMES, write_line
+from server.supervisor.child_process import ChildProcess
+from server.supervisor.embedded_nats import EmbeddedNats
+from server.supervisor.service_discovery import ServiceDiscovery
 
 if TYPE_CHECKING:
     import socket
@@ -39,7 +39,7 @@ _LAST_PORT: Final = 65535
 _METRICS_LINE: Final = re.compile(r"Metrics on http://(\S+)/metrics")
 
 
-class Workers:
+class Supervisor:
     """The parent of the server processes.
 
     Args:
@@ -48,12 +48,12 @@ class Workers:
     """
 
     def __init__(self, settings: Settings, arguments: Sequence[str]) -> None:
-        self.children: list[Child] = []
+        self.children: list[ChildProcess] = []
         self._settings = settings
         self._arguments = arguments
         self._addresses: dict[int, str] = {}  # of the workers' metrics, by number
         self._first_lines: dict[int, str] = {}
-        self._bus: Child | None = None
+        self._bus: ChildProcess | None = None
         self._told_to_end = asyncio.Event()
 
     async def run(self, folder: Path, render: Callable[[str, str], MetricsPage]) -> int:
@@ -90,7 +90,7 @@ class Workers:
         await self._all_ended()
         return code or 0
 
-    def _discovery(self, render: Callable[[str, str], MetricsPage]) -> Discovery:
+    def _discovery(self, render: Callable[[str, str], MetricsPage]) -> ServiceDiscovery:
         """Return the pages of the parent: on the port asked for, else on the one after the server's if it is free.
 
         Prometheus' configuration names that port: it should not change with each start.
@@ -99,21 +99,21 @@ class Workers:
         wanted = settings.metrics_port
         if wanted is None and 0 < settings.port < _LAST_PORT:
             with contextlib.suppress(SettingsError):
-                return Discovery(settings.host, settings.port + 1, self._addresses, self.children, render)
-        return Discovery(settings.host, wanted or 0, self._addresses, self.children, render)
+                return ServiceDiscovery(settings.host, settings.port + 1, self._addresses, self.children, render)
+        return ServiceDiscovery(settings.host, wanted or 0, self._addresses, self.children, render)
 
     async def _start(self, port: int, folder: Path) -> int | None:
         """Start the bus, then the workers; return the exit code of the first that did not come up."""
         environment = dict(os.environ)
         if self._settings.nats is None:
-            nats = PrivateNats(folder)
+            nats = EmbeddedNats(folder)
             self._bus = nats.child
             await self._start_bus(self._bus, folder)
             if self._told_to_end.is_set():
                 return None
             environment["STAMPEDE_NATS"] = nats.url  # not on the command line, which everybody can read
         self.children += [
-            Child(
+            ChildProcess(
                 f"worker {number}",
                 partial(self._command, number, port),
                 environment,
@@ -125,7 +125,7 @@ class Workers:
         await asyncio.gather(*[self._start_worker(worker, codes) for worker in self.children])
         return codes[0] if codes else None
 
-    async def _start_bus(self, child: Child, folder: Path) -> None:
+    async def _start_bus(self, child: ChildProcess, folder: Path) -> None:
         try:
             code = await child.start()
         except OSError as error:
@@ -133,7 +133,7 @@ class Workers:
         if code is not None and not self._told_to_end.is_set():
             raise SettingsError(f"cannot start nats-server: {_last_line(folder / 'nats.log')}")
 
-    async def _start_worker(self, worker: Child, codes: list[int]) -> None:
+    async def _start_worker(self, worker: ChildProcess, codes: list[int]) -> None:
         """Start a worker; one that does not come up ends the others, and adds its exit code."""
         try:
             code = await worker.start()
@@ -168,7 +168,7 @@ class Workers:
     def _end(self, how: str) -> None:
         """Stop all workers; called again, stop them at once. The bus ends last: the workers still need it."""
         if self.children and not self._told_to_end.is_set():
-            say(f"draining {len(self.children)} workers, {how} again to end now")
+            write_line(f"draining {len(self.children)} workers, {how} again to end now")
         self._told_to_end.set()
         if self._bus is not None and not self.children:  # the bus is being started
             self._bus.end()

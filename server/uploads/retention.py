@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from server.runtime.exception_fields import cause
+from server.runtime.exception_fields import exception_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,7 @@ class Retention:
     def _note(self, outcome: Swept | BaseException) -> None:
         self._call_later(self._period, self._again)
         if isinstance(outcome, BaseException):
-            log.error("upload folder not swept", **cause(outcome))
+            log.error("upload folder not swept", **exception_fields(outcome))
             return
         self._uploads.walk_ended(outcome.kept, outcome.files)
         if outcome.files:

@@ -13,7 +13,7 @@ import structlog
 
 from server.errors import ErrorCode, RequestError
 from server.protocol import messages as wire
-from server.runtime.exception_fields import cause
+from server.runtime.exception_fields import exception_fields
 from server.uploads.lane import Lane
 from server.uploads.uploads import IDLE_SECONDS, PROGRESS_SECONDS
 
@@ -165,7 +165,7 @@ class FileTransfer:
 
         def discarded(result: BaseException | None) -> None:
             if result is not None:
-                log.error("upload not removed", upload=upload.upload_id, **cause(result))
+                log.error("upload not removed", upload=upload.upload_id, **exception_fields(result))
             self._services.uploads.settle(upload, self._services.clock())
             if error is not None:
                 self._services.hub.refuse(self._client, error)
@@ -180,7 +180,7 @@ class FileTransfer:
             if not isinstance(result, BaseException):
                 done(upload, result)
             elif not upload.outcome:
-                log.error("upload failed", upload=upload.upload_id, about=about, **cause(result))
+                log.error("upload failed", upload=upload.upload_id, about=about, **exception_fields(result))
                 self._drop(upload, "failed", RequestError(ErrorCode.UPLOAD_STORAGE, about))
             self._regulate()
 

@@ -1,5 +1,5 @@
 // A chat client for browsers, and for whatever else has a WebSocket: one connection that comes back by itself.
-// An ES module without dependencies: this file, chat-health.js, chat-parts.js and chat-upload.js, with chat-client.d.ts
+// An ES module without dependencies: this file, chat-heartbeat.js, chat-util.js and chat-upload.js, with chat-client.d.ts
 // for TypeScript.
 //
 //     const client = new ChatClient("wss://chat.example.org/ws/chat");
@@ -16,9 +16,9 @@
 // 3. Name and room are wishes that hold until they change; every new connection fulfils them first.
 // 4. Coming back never stops and never stampedes: full jitter, and the server's own word (`retry_ms`) where it has one.
 
-import { Heartbeat, onWake } from "./chat-health.js";
-import { DEFAULTS, Pace, RecentHighest, address, bytes, checkName, fullJitter } from "./chat-parts.js";
-import { toldPause, tokenRefusal, wellFormed } from "./chat-parts.js";
+import { Heartbeat, onWake } from "./chat-heartbeat.js";
+import { DEFAULTS, Pace, RecentHighest, address, bytes, checkName, fullJitter } from "./chat-util.js";
+import { toldPause, tokenRefusal, wellFormed } from "./chat-util.js";
 import { UploadError, Uploads } from "./chat-upload.js";
 
 export { UploadError, tokenRefusal };

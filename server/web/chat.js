@@ -1,11 +1,11 @@
 // The chat page: wires one ChatClient to what people see and do.
 
 import { ChatClient, MAX_TEXT_BYTES, tokenRefusal } from "./chat-client.js";
-import { besidePage, isSameRoom } from "./chat-parts.js";
-import { People, Rooms, Typing } from "./company.js";
+import { besidePage, isSameRoom } from "./chat-util.js";
+import { People, Rooms, Typing } from "./sidebar.js";
 import { feed } from "./live.js";
 import { MessageList, called } from "./messages.js";
-import { Sharing, inWords } from "./sharing.js";
+import { FileSharing, formatSize } from "./file-sharing.js";
 
 const $ = (id) => document.getElementById(id);
 const HERD = ["Bison", "Zebra", "Oryx", "Gazelle", "Yak", "Eland", "Mustang", "Caribou", "Kudu", "Impala", "Gnu", "Llama"];
@@ -122,7 +122,7 @@ client.onTyping = ({ user }) => {
   people.heard(user);
   typing.start(user);
 };
-client.onFileShared = ({ user, name, size }) => messages.notice(`${called(user)} shared ${name} (${inWords(size)})`);
+client.onFileShared = ({ user, name, size }) => messages.notice(`${called(user)} shared ${name} (${formatSize(size)})`);
 client.onError = ({ code, message }) => {
   if (!String(code).startsWith("upload_")) messages.notice(message); // an upload tells its own
 };
@@ -155,7 +155,7 @@ function submit() {
   try {
     say(field.value);
   } catch (error) {
-    complain(error instanceof RangeError ? new Error(`a message has at most ${inWords(MAX_TEXT_BYTES)}`) : error);
+    complain(error instanceof RangeError ? new Error(`a message has at most ${formatSize(MAX_TEXT_BYTES)}`) : error);
     return;
   }
   complain(null);
@@ -183,8 +183,8 @@ $("text").addEventListener("input", ({ target }) => {
   fit(target);
   if (target.value) client.sendTyping();
 });
-new Sharing(client, $("uploads"), ({ name, size, sha256 }) => {
-  messages.notice(`${name} is stored (${inWords(size)}, sha256 ${String(sha256).slice(0, 12)}…)`);
+new FileSharing(client, $("uploads"), ({ name, size, sha256 }) => {
+  messages.notice(`${name} is stored (${formatSize(size)}, sha256 ${String(sha256).slice(0, 12)}…)`);
 }).listen($("attach"), $("file"), $("drop"));
 
 // --- the rest of the page ---

@@ -1,9 +1,9 @@
 // What the server is doing, once a second: feeds every element with `data-metric`, `data-herd` or `data-feed`.
 
-import { every, onWake } from "./chat-health.js";
-import { DEFAULTS, besidePage, fullJitter, toldPause, tokenRefusal } from "./chat-parts.js";
+import { every, onWake } from "./chat-heartbeat.js";
+import { DEFAULTS, besidePage, fullJitter, toldPause, tokenRefusal } from "./chat-util.js";
 import { Chart } from "./chart.js";
-import { Herd } from "./herd.js";
+import { HerdAnimation } from "./herd-animation.js";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
@@ -87,7 +87,7 @@ function draw(feed) {
     const chart = new Chart(place.querySelector("canvas"), shown, name === "loopLag" ? 0.002 : 2);
     return { name, shown, value: place.querySelector("dd"), chart };
   });
-  const herds = [...document.querySelectorAll("[data-herd]")].map((canvas) => new Herd(canvas));
+  const herds = [...document.querySelectorAll("[data-herd]")].map((canvas) => new HerdAnimation(canvas));
   const tell = (text) => document.querySelectorAll("[data-feed]").forEach((place) => (place.textContent = text));
   let last = -1;
   feed.addEventListener("load", ({ detail: load }) => {

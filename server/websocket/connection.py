@@ -21,7 +21,7 @@ from websockets.speedups import apply_mask
 from server.errors import REASON_BY_SENT_CODE, CloseReason
 from server.protocol.assembler import Fragments, is_utf8
 from server.protocol.frames import FrameSplitter
-from server.runtime.exception_fields import cause
+from server.runtime.exception_fields import exception_fields
 from server.websocket.outbound import PING_PAYLOAD, Sending
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class Connection(Sending):
             if len(items) == SLICE_FRAMES:
                 self._defer(b"", now)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection and no other
-            log.error("message not handled", client=self._admitted.address, **cause(error))  # noqa: TRY400 - told by kind and place, it may quote the message
+            log.error("message not handled", client=self._admitted.address, **exception_fields(error))  # noqa: TRY400 - told by kind and place, it may quote the message
             self._fail(CloseReason.INTERNAL, "internal error")
 
     def _defer(self, data: bytes, now: float) -> None:

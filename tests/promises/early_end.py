@@ -13,28 +13,28 @@ from typing import TYPE_CHECKING
 
 from server.app import run
 from server.settings import parse
-from server.supervisor.embedded_nats import PrivateNats
-from server.supervisor.supervisor import Workers
+from server.supervisor.embedded_nats import EmbeddedNats
+from server.supervisor.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
-_nats_ready = PrivateNats._ready
-_worker_ready = Workers._ready
+_nats_ready = EmbeddedNats._ready
+_worker_ready = Supervisor._ready
 
 
-async def _end_before_the_bus(nats: PrivateNats, process: Process) -> None:
+async def _end_before_the_bus(nats: EmbeddedNats, process: Process) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     await _nats_ready(nats, process)
 
 
-async def _end_before_a_worker(workers: Workers, number: int, process: Process) -> None:
+async def _end_before_a_worker(workers: Supervisor, number: int, process: Process) -> None:
     if number == 0:
         os.kill(os.getpid(), signal.SIGTERM)
     await _worker_ready(workers, number, process)
 
 
-async def _end_before_a_bus_that_never_comes(_nats: PrivateNats, process: Process) -> None:
+async def _end_before_a_bus_that_never_comes(_nats: EmbeddedNats, process: Process) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     await process.wait()
     raise EOFError
@@ -44,11 +44,11 @@ def main() -> int:
     """Prepare the signal, then serve."""
     moment, *settings = sys.argv[1:]
     if moment == "bus":
-        PrivateNats._ready = _end_before_the_bus  # type: ignore[method-assign, assignment]
+        EmbeddedNats._ready = _end_before_the_bus  # type: ignore[method-assign, assignment]
     elif moment == "workers":
-        Workers._ready = _end_before_a_worker  # type: ignore[method-assign, assignment]
+        Supervisor._ready = _end_before_a_worker  # type: ignore[method-assign, assignment]
     else:
-        PrivateNats._ready = _end_before_a_bus_that_never_comes  # type: ignore[method-assign, assignment]
+        EmbeddedNats._ready = _end_before_a_bus_that_never_comes  # type: ignore[method-assign, assignment]
     return run(parse(settings, os.environ), settings)
 
 

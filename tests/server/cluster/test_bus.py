@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from server.cluster import nats_client
 from server.cluster.bus import Bus
 from server.cluster.membership import BEAT_SECONDS, BEATS_MISSED
-from server.runtime.task_supervisor import Supervisor
+from server.runtime.background_tasks import BackgroundTasks
 from server.stats import ServerStats
 from tests.server.cluster.fixtures import Nats, until
 
@@ -39,7 +39,7 @@ class Side:
 
     def __init__(self, url: str, name: str, clock: Callable[[], float]) -> None:
         self.stats = ServerStats()
-        self.bus = Bus(url, None, name, clock, Supervisor(self.stats.task_failures))
+        self.bus = Bus(url, None, name, clock, BackgroundTasks(self.stats.task_failures))
         self.received: list[tuple[str, bytes]] = []
         self.returned = 0
 

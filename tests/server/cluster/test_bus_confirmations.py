@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from server.cluster.bus import Bus
-from server.runtime.task_supervisor import Supervisor
+from server.runtime.background_tasks import BackgroundTasks
 
 if TYPE_CHECKING:
     from server.cluster.nats_client import NatsClient
@@ -43,7 +43,7 @@ async def settle() -> None:
 
 def with_bus(story: Any) -> None:
     async def run() -> None:
-        bus, client = Bus("nats://unused", None, "node", lambda: 0.0, Supervisor({})), Client()
+        bus, client = Bus("nats://unused", None, "node", lambda: 0.0, BackgroundTasks({})), Client()
         bus._main = cast("NatsClient", client)
         sender = asyncio.create_task(bus._work_off())
         try:

@@ -11,7 +11,7 @@ from server.chat.batching import Tick
 from server.chat.hub import Client, Hub
 from server.cluster.cluster import Cluster
 from server.protocol import messages as wire
-from server.runtime.task_supervisor import Supervisor
+from server.runtime.background_tasks import BackgroundTasks
 from server.stats import ServerStats
 from tests.server.cluster.fixtures import Nats, until
 from tests.server.cluster.test_node import Peer
@@ -46,7 +46,7 @@ class Process:
             tick=tick,
             clock=time.perf_counter,
             messages_per_second=lambda: 0.0,
-            supervisor=Supervisor(self.stats.task_failures),
+            tasks=BackgroundTasks(self.stats.task_failures),
         )
 
     def join(self, room: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.errors import SettingsError
-from server.runtime.listen import bind, bracketed
+from server.runtime.listen import bind, bracket_ipv6
 from tests.ports import free_port
 
 if TYPE_CHECKING:
@@ -117,4 +117,4 @@ def test_connections_that_have_just_ended_do_not_keep_the_port(reuse_port: bool)
     ("host", "shown"), [(IPV4, IPV4), ("a.name", "a.name"), (IPV6, "[::1]"), ("fe80::1%eth0", "[fe80::1%25eth0]")]
 )
 def test_a_host_stands_in_a_url_as_it_has_to(host: str, shown: str) -> None:
-    assert bracketed(host) == shown
+    assert bracket_ipv6(host) == shown

@@ -12,8 +12,8 @@ import pytest
 import structlog
 
 from server.errors import SettingsError
-from server.runtime.exception_fields import cause
-from server.runtime.logging import LINES_AT_ONCE, LINES_PER_SECOND, LINES_WAITING, Log, Throttle
+from server.runtime.exception_fields import exception_fields
+from server.runtime.logging import LINES_AT_ONCE, LINES_PER_SECOND, LINES_WAITING, EventLimiter, Log
 from tests.clients import ChatClient, RawClient
 from tests.metrics.fixtures import wait_until
 from tests.promises.server_process import launch
@@ -106,15 +106,15 @@ def test_a_flood_writes_a_bounded_number_of_lines_and_says_how_many_were_left_ou
 
 
 def test_so_many_lines_at_once_and_so_many_a_second() -> None:
-    throttle = Throttle()
-    at_once = [throttle.allow("a", 1.0) for _ in range(2 * LINES_AT_ONCE)].count(True)
+    limiter = EventLimiter()
+    at_once = [limiter.allow("a", 1.0) for _ in range(2 * LINES_AT_ONCE)].count(True)
     assert at_once == pytest.approx(LINES_AT_ONCE, abs=1)
-    assert throttle.allow("b", 1.0)  # each event has its own
-    later = [throttle.allow("a", 11.0) for _ in range(2 * LINES_AT_ONCE)].count(True)
+    assert limiter.allow("b", 1.0)  # each event has its own
+    later = [limiter.allow("a", 11.0) for _ in range(2 * LINES_AT_ONCE)].count(True)
     assert later == pytest.approx(10 * LINES_PER_SECOND, abs=1)
-    throttle.suppress("b")
-    assert throttle.take_suppressed() == {"a": 4 * LINES_AT_ONCE - at_once - later, "b": 1}
-    assert throttle.take_suppressed() == {}
+    limiter.suppress("b")
+    assert limiter.take_suppressed() == {"a": 4 * LINES_AT_ONCE - at_once - later, "b": 1}
+    assert limiter.take_suppressed() == {}
 
 
 def test_a_log_that_nobody_reads_blocks_nobody_and_counts_what_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_a_log_that_nobody_reads_blocks_nobody_and_counts_what_is_lost(monkeypat
         with pytest.raises(structlog.DropEvent):
             log.take(None, "info", {"event": str(number)})
     log.close()
-    assert sum(log._throttle.take_suppressed().values()) == pytest.approx(3000 - LINES_WAITING, abs=1)
+    assert sum(log._limiter.take_suppressed().values()) == pytest.approx(3000 - LINES_WAITING, abs=1)
     os.close(reader)  # the line under way cannot be written, nor any after it
     log._thread.join(60)
     assert not log._thread.is_alive()
@@ -136,10 +136,10 @@ def test_what_goes_wrong_in_a_callback_is_one_structured_line() -> None:
     program = f"""
 import asyncio, logging, sys, uvloop
 from server.runtime import logging as logs
-log = logs.start("info", "json", sys.stderr.fileno())
+log = logs.configure("info", "json", sys.stderr.fileno())
 async def main():
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(logs.report)
+    loop.set_exception_handler(logs.log_loop_exception)
     def fail(text): raise ValueError(text)
     loop.call_soon(fail, "{SECRET}")
     loop.call_exception_handler({{"message": "Lost <Handle fail('{SECRET}')>"}})
@@ -162,12 +162,12 @@ log.close()
 def test_a_cause_quotes_the_system_and_ourselves_only(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as missing:
         (tmp_path / "f").read_text()
-    told = cause(missing.value)
+    told = exception_fields(missing.value)
     assert told["error"] == "FileNotFoundError"
     assert told["detail"] == f"No such file or directory: {tmp_path / 'f'}"
     assert " < test_logging.py:" in told["where"]
-    assert cause(SettingsError("said")) == {"error": "SettingsError", "detail": "said"}
-    assert cause(KeyError(SECRET)) == {"error": "KeyError"}
+    assert exception_fields(SettingsError("said")) == {"error": "SettingsError", "detail": "said"}
+    assert exception_fields(KeyError(SECRET)) == {"error": "KeyError"}
 
 
 def test_a_line_stays_one_line(start: Callable[..., RunningServer]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.supervisor.service_discovery import Discovery
+from server.supervisor.service_discovery import ServiceDiscovery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def port() -> Iterator[int]:
     def render(_accept: str, _encodings: str) -> Page:
         return Page()
 
-    with Discovery("127.0.0.1", 0, {0: "127.0.0.1:9"}, [], render) as discovery:
+    with ServiceDiscovery("127.0.0.1", 0, {0: "127.0.0.1:9"}, [], render) as discovery:
         yield int(discovery.url.rpartition(":")[2].partition("/")[0])
 
 

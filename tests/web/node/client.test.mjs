@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { DEFAULTS } from "./web/chat-parts.js";
+import { DEFAULTS } from "./web/chat-util.js";
 import { chatter, inRoom, scripted, stampede, texts, until } from "./kit.mjs";
 
 test("handlers and listeners hear the same", async (t) => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { DEAD } from "./web/chat-client.js";
-import { Heartbeat, every } from "./web/chat-health.js";
+import { Heartbeat, every } from "./web/chat-heartbeat.js";
 import { badLink, chatter, closed, inRoom, scripted, stampede, until } from "./kit.mjs";
 
 const TIMES = { pingMs: 10_000, deadMs: 20_000, probeMs: 5_000 };

@@ -1,4 +1,4 @@
-"""Child processes that are kept alive: started again when they die, later and later as long as they keep dying."""
+"""Child processes that are started again when they die, after pauses that double up to half a minute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from server.runtime.exception_fields import cause
+from server.runtime.exception_fields import exception_fields
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ STEADY_SECONDS: Final = 10.0
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
-class Child:
+class ChildProcess:
     """One process that is kept alive.
 
     Args:
@@ -102,7 +102,7 @@ class Child:
         except EOFError:
             pass
         except Exception as error:  # noqa: BLE001 - a process that is not understood is replaced like one that died
-            log.error("process not ready", process=self.name, **cause(error))  # noqa: TRY400 - the cause says it all
+            log.error("process not ready", process=self.name, **exception_fields(error))  # noqa: TRY400 - the fields name the exception
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         else:
@@ -130,7 +130,7 @@ class Child:
         try:
             return await self._run()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may succeed
-            log.error("process not started", process=self.name, **cause(error))  # noqa: TRY400 - the cause says it all
+            log.error("process not started", process=self.name, **exception_fields(error))  # noqa: TRY400 - the fields name the exception
             return None
 
 

@@ -1,9 +1,9 @@
-// Sharing files: chosen, dropped or pasted; each with its progress, and a way to stop it.
+// FileSharing files: chosen, dropped or pasted; each with its progress, and a way to stop it.
 
 import { element } from "./messages.js";
 
 /** Return a size in bytes for people. */
-export function inWords(size) {
+export function formatSize(size) {
   const [unit, name] = size < 1000 ? [1, "bytes"] : size < 1e6 ? [1e3, "kB"] : [1e6, "MB"];
   return `${(size / unit).toFixed(unit === 1 || size >= 100 * unit ? 0 : 1)} ${name}`;
 }
@@ -22,7 +22,7 @@ function filesPasted(clipboard) {
   return text === "" || areNames ? files : [];
 }
 
-export class Sharing {
+export class FileSharing {
   #client;
   #list;
   #done;
@@ -71,7 +71,7 @@ export class Sharing {
   async #share(file) {
     const row = element("li");
     const name = element("bdi", "", file.name);
-    const state = element("span", "soft", inWords(file.size));
+    const state = element("span", "soft", formatSize(file.size));
     const stop = element("button", "", "Cancel");
     const bar = element("progress");
     const abort = new AbortController();
@@ -84,7 +84,7 @@ export class Sharing {
     this.#list.append(row);
     const onProgress = ({ loaded, total }) => {
       bar.value = loaded;
-      state.textContent = `${inWords(loaded)} of ${inWords(total)}`;
+      state.textContent = `${formatSize(loaded)} of ${formatSize(total)}`;
     };
     try {
       this.#done(await this.#client.sendFile(file, { onProgress, signal: abort.signal }));

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from server.app import ChatServer
-from server.runtime import task_supervisor as supervise
-from server.runtime.task_supervisor import Supervisor
+from server.runtime import background_tasks
+from server.runtime.background_tasks import BackgroundTasks
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SECONDS = 60
 
 
 def test_a_task_that_fails_or_ends_is_started_again_until_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervise, "RESTART_SECONDS", 0.0)
+    monkeypatch.setattr(background_tasks, "RESTART_SECONDS", 0.0)
     failures = {"task": 0}
 
     async def story() -> None:
@@ -36,7 +36,7 @@ def test_a_task_that_fails_or_ends_is_started_again_until_it_is_cancelled(monkey
                 third.set()
                 await asyncio.sleep(SECONDS)
 
-        task = asyncio.create_task(Supervisor(failures).keep("task", run))
+        task = asyncio.create_task(BackgroundTasks(failures).keep_running("task", run))
         async with asyncio.timeout(SECONDS):
             await third.wait()
         task.cancel()

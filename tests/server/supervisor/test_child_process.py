@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.supervisor import child as children
-from server.supervisor.child import Child
+from server.supervisor import child_process
+from server.supervisor.child_process import ChildProcess
 from tests.server.cluster.fixtures import until
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def first_line(process: Process) -> None:
 
 def child_of(
     commands: Sequence[Sequence[str]], ready: Callable[[Process], Awaitable[None]] = first_line
-) -> tuple[Child, list[int]]:
+) -> tuple[ChildProcess, list[int]]:
     """Return a child that runs one command after the other, the last for good, and the list of its starts."""
     starts: list[int] = []
 
@@ -38,10 +38,10 @@ def child_of(
         starts.append(len(starts))
         return commands[min(len(starts), len(commands)) - 1]
 
-    return Child("child", command, os.environ, ready), starts
+    return ChildProcess("child", command, os.environ, ready), starts
 
 
-async def ended(child: Child) -> None:
+async def ended(child: ChildProcess) -> None:
     child.end()
     async with asyncio.timeout(SECONDS):
         await child.ended()
@@ -49,7 +49,7 @@ async def ended(child: Child) -> None:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(child_process, "FIRST_PAUSE_SECONDS", 0.01)
 
 
 def test_a_child_whose_program_is_missing_for_a_while_is_started_again_later() -> None:

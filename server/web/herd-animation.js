@@ -12,7 +12,7 @@ function animals(connections, { clientWidth, clientHeight }) {
   return Math.min(most, connections <= 60 ? connections : Math.round(60 + 25 * Math.log2(connections / 60)));
 }
 
-export class Herd {
+export class HerdAnimation {
   #canvas;
   #pen;
   #runners = [];

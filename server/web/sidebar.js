@@ -1,6 +1,6 @@
 // Who and what is around: the largest rooms, the people of this room as far as they are known, who is typing.
 
-import { isSameRoom } from "./chat-parts.js";
+import { isSameRoom } from "./chat-util.js";
 import { called, element, hue } from "./messages.js";
 
 const TYPING_MS = 4_000; // how long the hint stays; told again every 3 s
@@ -59,7 +59,6 @@ export class Rooms {
     button.addEventListener("click", () => this.#enter(button.firstElementChild.textContent));
     entry.append(button);
     this.#list.append(entry);
-    return entry;
     return entry;
   }
 }
