@@ -22,7 +22,8 @@ import gevent
 from locust.stats import RequestStats
 
 from benchmarks.peers import PeerError, running, stampede_command
-from stampede.client.client import ChatClient, Identity
+from stampede.client.client import ChatClient
+from stampede.client.context import ClientContext
 from stampede.ledger.room import Room
 from stampede.locust.locust_stats import Table
 from stampede.measure.measures import Measures
@@ -70,7 +71,7 @@ class _Forgetful(ChatClient):
 
     __slots__ = ()
 
-    def _deliver(self, fields: tuple[int, int, int, int, int, int, int], now: int) -> None:
+    def _deliver(self, fields: tuple[int, int, int, int, int, int], now: int) -> None:
         """Forget it."""
 
 
@@ -83,12 +84,12 @@ class _Crowd:
         self.stats = RequestStats()
         self._faults: list[Exception] = []
         self._reactor = Reactor(Random(1), self._faults.append)
-        self._identity = Identity(1, first_room)
+        context = ClientContext(self.measures, first_room, b"." * 15)
         self._rng = Random(first_room)
         self._clients: list[ChatClient] = []
         rooms = [Room(first_room + n, self.measures.deliveries) for n in range(-(-users // room_size))]
         for number in range(users):
-            client = kind(self.measures, self._identity, _lost, b"." * 15)
+            client = kind(context, _lost)
             client.connect(self._reactor, target, _TIMEOUT)
             room = rooms[number // room_size]
             client.join(f"user-{first_room + number:06d}", f"room-{room.number}", room, _TIMEOUT)

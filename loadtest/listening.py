@@ -22,4 +22,4 @@ class ListeningUser(ChatUser):
 
     def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
         """Begin to ping."""
-        session.follow(regular(PING_EVERY, pool.rng("pings", session.place), Action.PING), speaks=False)
+        session.follow(regular(PING_EVERY, pool.rng("pings", session.place), Action.PING), sends_messages=False)

@@ -24,7 +24,7 @@ class ReconnectStormUser(ChatUser):
 
     def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
         """Join the cohort."""
-        pool.start_storms(type(self), settings.storm_share, settings.storm_period, settings.storm_manner)
+        pool.start_periodic_drops(type(self), settings.storm_share, settings.storm_period, settings.storm_manner)
 
     def backoff(self, settings: Settings) -> Backoff:
         """Return the policy under test."""

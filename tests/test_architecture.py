@@ -107,6 +107,8 @@ PURE = [
     "server.websocket.heartbeat",
     "stampede.redaction",
     "stampede.ledger",
+    "stampede.client.outbox",
+    "stampede.client.protocol",
     "stampede.websocket.addresses",
     "stampede.websocket.headers",
     "stampede.workload.backoff",

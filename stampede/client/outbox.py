@@ -1,8 +1,8 @@
-"""What a user would say and cannot yet, since nothing takes it: pure, the time comes in.
+"""The chat messages of one user that cannot be sent yet; pure, times are arguments.
 
-A message that is due while its connection takes no more bytes, or while there is none, waits here with its intended
-moment and is sent as soon as it can be; it gets its *sent* stamp only then. So the sent clock begins when the bytes
-leave, the intended one when they should have, and what lies between is the server's doing, not the generator's.
+A message that is due while its connection is congested or lost waits here with its intended send time. It is stamped
+when it is sent. So latency from the sent time begins when the bytes leave, latency from the intended time when they
+should have left. The difference is caused by the server, not by the load generator.
 """
 
 from __future__ import annotations
@@ -10,48 +10,53 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-SKIP_AFTER: Final = 5_000_000_000
-"""Nanoseconds after which a message that could not be sent is not sent any more."""
+MAX_AGE: Final = 5_000_000_000
+"""Nanoseconds after its due time at which a message that could not be sent is skipped."""
 
-MOST: Final = 256
-"""Messages that wait at a time: five seconds of somebody who says fifty a second."""
+CAPACITY: Final = 256
+"""Messages in one outbox: five seconds of a user that sends fifty per second."""
 
 
 class Outbox:
-    """The messages of one user that wait, oldest first; what does not fit is refused, what is too old is given up."""
+    """A bounded queue of messages, oldest first."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_queue",)
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[int, int]] | None = None  # most users never need one
+        self._queue: deque[tuple[int, int]] | None = None  # created on first use: most users never need one
 
     def __len__(self) -> int:
-        """Return how many wait."""
-        return len(self._waiting) if self._waiting else 0
+        """Return how many messages are queued."""
+        return len(self._queue) if self._queue else 0
 
-    def keep(self, intended: int, lag: int) -> bool:
-        """Keep a message that was due at `intended` and that the generator brought `lag` ns later; False when full."""
-        if self._waiting is None:
-            self._waiting = deque()
-        if len(self._waiting) >= MOST:
+    def push(self, intended: int, lag: int) -> bool:
+        """Queue a message; return False when the outbox is full.
+
+        Args:
+            intended: due time, in monotonic nanoseconds.
+            lag: nanoseconds after the due time at which the load generator was ready to send it.
+        """
+        if self._queue is None:
+            self._queue = deque()
+        if len(self._queue) >= CAPACITY:
             return False
-        self._waiting.append((intended, lag))
+        self._queue.append((intended, lag))
         return True
 
-    def next(self) -> tuple[int, int] | None:
-        """Take out the oldest; return its moment and its lag."""
-        return self._waiting.popleft() if self._waiting else None
+    def pop(self) -> tuple[int, int] | None:
+        """Remove the oldest message; return its due time and lag."""
+        return self._queue.popleft() if self._queue else None
 
     def expire(self, now: int) -> int:
-        """Give up what was due too long ago; return how many."""
-        given_up = 0
-        while self._waiting and now - self._waiting[0][0] > SKIP_AFTER:
-            self._waiting.popleft()
-            given_up += 1
-        return given_up
+        """Remove the messages that are older than `MAX_AGE`; return how many."""
+        expired = 0
+        while self._queue and now - self._queue[0][0] > MAX_AGE:
+            self._queue.popleft()
+            expired += 1
+        return expired
 
     def clear(self) -> int:
-        """Give up all; return how many."""
-        given_up = len(self)
-        self._waiting = None
-        return given_up
+        """Remove all messages; return how many."""
+        removed = len(self)
+        self._queue = None
+        return removed

@@ -1,7 +1,7 @@
-"""What a user says: stamped messages, at their moment where that can be, and as soon as it can be where not.
+"""Sends the chat messages of one user: at their due time if possible, otherwise as soon as possible.
 
-Stamped is what is sent, when it is sent: the two clocks of a delivery part where the server takes no bytes, or the
-connection is lost for a while.
+A message is stamped when it is sent. Its intended and its sent time therefore differ when the connection is congested
+or lost for a while.
 """
 
 from __future__ import annotations
@@ -9,97 +9,87 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from stampede.client.outbox import SKIP_AFTER, Outbox
+from stampede.client.outbox import MAX_AGE, Outbox
 from stampede.ledger import stamp
 
 if TYPE_CHECKING:
-    from stampede.client.client import Identity
+    from stampede.client.client import ChatClient
+    from stampede.client.context import ClientContext
     from stampede.ledger.room import Membership
-    from stampede.measure.measures import Measures
     from stampede.websocket.connection import Connection
 
-_SAY: Final = b'{"type":"chatMessage","text":"%b%b"}'
+_CHAT_MESSAGE: Final = b'{"type":"chatMessage","text":"%b%b"}'
 
+# Labels of skipped messages in Locust's table of failures.
 TOO_LATE: Final = "skipped: too late"
-NOT_TAKEN: Final = "skipped: not taken"
-TOO_MANY: Final = "skipped: too many held back"
-AWAY_TOO_LONG: Final = "skipped: not in a room"
-HELD_TOO_LONG: Final = "skipped: held back too long"
+_NOT_TAKEN: Final = "skipped: not taken"
+_OUTBOX_FULL: Final = "skipped: too many held back"
+_OFFLINE_TOO_LONG: Final = "skipped: not in a room"
+_CONGESTED_TOO_LONG: Final = "skipped: held back too long"
 
 
 class Sender:
-    """Sends what one user has to say, over whatever connection it has at the time.
+    """Sends the chat messages of one client over its current connection."""
 
-    Args:
-        measures: of this process.
-        identity: of this process.
-        padding: what a message says after its stamp.
-    """
+    __slots__ = ("_client", "_context", "_measures", "_outbox")
 
-    __slots__ = ("_identity", "_measures", "_outbox", "_padding")
-
-    def __init__(self, measures: Measures, identity: Identity, padding: bytes) -> None:
-        self._measures = measures
-        self._identity = identity
-        self._padding = padding
+    def __init__(self, client: ChatClient, context: ClientContext) -> None:
+        self._client = client
+        self._context = context
+        self._measures = context.measures
         self._outbox = Outbox()
 
     @property
-    def waits(self) -> bool:
-        """Whether something is held back."""
+    def has_queued(self) -> bool:
+        """Whether messages are queued."""
         return bool(self._outbox)
 
-    def say(self, connection: Connection | None, membership: Membership | None, intended: int, *, away: bool) -> None:
-        """Send a message that was due at `intended`, keep it while it cannot be sent, or count why not.
-
-        Args:
-            connection: of the user, if it has one.
-            membership: in its room, if it is in one or about to be.
-            intended: monotonic nanoseconds.
-            away: whether it is out of its room on purpose, so that it is no failure if it cannot speak.
-        """
+    def say(self, intended: int) -> None:
+        """Send a message that was due at `intended`, queue it while it cannot be sent, or count why it is skipped."""
+        client = self._client
+        connection, membership = client.connection, client.membership
         now = monotonic_ns()
-        if now - intended > SKIP_AFTER:
+        if now - intended > MAX_AGE:
             self._measures.skip(TOO_LATE)
-        elif away:
+        elif client.is_offline:
             self._measures.skip(None)
         elif connection is None or membership is None or not membership.joined or connection.congested:
-            self._hold(intended, now, in_room=membership is not None and membership.joined)
+            self._queue(intended, now, in_room=client.is_ready)
         elif self._send(connection, membership, intended, now):
             self._measures.sent_after(now - intended)
         else:
-            self._measures.skip(NOT_TAKEN)
+            self._measures.skip(_NOT_TAKEN)
 
     def _send(self, connection: Connection, membership: Membership, intended: int, now: int) -> bool:
-        room, slot, identity = membership.room, membership.slot, self._identity
-        prefix = stamp.make(intended, now, identity.host, identity.origin, room.number, slot, room.next_seq[slot])
-        if not connection.send_text(_SAY % (prefix, self._padding)):
+        room, slot, context = membership.room, membership.slot, self._context
+        prefix = stamp.make(intended, now, context.origin, room.number, slot, room.next_seq[slot])
+        if not connection.send_text(_CHAT_MESSAGE % (prefix, context.padding)):
             return False
         room.send(membership)
         return True
 
-    def _hold(self, intended: int, now: int, *, in_room: bool) -> None:
+    def _queue(self, intended: int, now: int, *, in_room: bool) -> None:
         measures = self._measures
-        measures.skip_held(HELD_TOO_LONG if in_room else AWAY_TOO_LONG, self._outbox.expire(now))
-        if self._outbox.keep(intended, now - intended):
+        measures.skip_held(_CONGESTED_TOO_LONG if in_room else _OFFLINE_TOO_LONG, self._outbox.expire(now))
+        if self._outbox.push(intended, now - intended):
             measures.waiting += 1
         else:
-            measures.skip(TOO_MANY)
+            measures.skip(_OUTBOX_FULL)
 
-    def catch_up(self, connection: Connection, membership: Membership) -> None:
-        """Send what was held back, the oldest first, as long as it is taken; the user is in its room."""
+    def send_queued(self, connection: Connection, membership: Membership) -> None:
+        """Send the queued messages, oldest first, until the connection is congested; the join must be confirmed."""
         measures = self._measures
         while self._outbox and not connection.congested:
             now = monotonic_ns()
-            measures.skip_held(HELD_TOO_LONG, self._outbox.expire(now))
-            oldest = self._outbox.next()
+            measures.skip_held(_CONGESTED_TOO_LONG, self._outbox.expire(now))
+            oldest = self._outbox.pop()
             if oldest is not None:
                 intended, lag = oldest
                 if self._send(connection, membership, intended, now):
                     measures.sent_held(lag, now - intended)
                 else:
-                    measures.skip_held(NOT_TAKEN, 1)
+                    measures.skip_held(_NOT_TAKEN, 1)
 
-    def give_up(self, why: str | None = None) -> None:
-        """Say no more of what is held back; without a reason that is no failure."""
-        self._measures.skip_held(why, self._outbox.clear())
+    def discard_queued(self, reason: str | None = None) -> None:
+        """Skip the queued messages; they count as failures of this reason, if there is one."""
+        self._measures.skip_held(reason, self._outbox.clear())

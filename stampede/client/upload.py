@@ -1,7 +1,7 @@
-"""One upload: announce, send in chunks, complete, and check what the server says it stored.
+"""One upload: announce the file, send it in chunks, complete it, compare it with what the server stored.
 
-The protocol's two answers, `fileReady` and `fileSaved`, are additions that a server may not have. An answer that has
-never come is waited for once; from then on uploads are timed until the system has taken the last byte.
+The answers `fileReady` and `fileSaved` are extensions that a server may not have. An answer that has never arrived is
+waited for once. Later uploads without `fileSaved` are timed until the kernel has taken the last byte.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from server.protocol.messages import CHUNK_BYTES
-from stampede.client.client import label_of
+from stampede.client.protocol import label_of
 from stampede.measure.measures import UPLOAD
 from stampede.websocket.target import LostError
 from stampede.workload.schedule import SECOND
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from stampede.client.client import ChatClient
     from stampede.measure.measures import Measures
 
-UPLOAD_EVERY: Final = 10 * SECOND
-"""Nanoseconds between two uploads of one user; one that cannot begin within as many is skipped."""
+UPLOAD_INTERVAL: Final = 10 * SECOND
+"""Nanoseconds between two uploads of one user; an upload that is later than this is skipped."""
 
 _READY_SECONDS: Final = 5.0
 _SAVED_SECONDS: Final = 30.0
@@ -37,35 +37,35 @@ _END: Final = b'{"type":"fileEnd"}'
 
 
 class _FailedError(Exception):
-    """The upload failed; its text is the label to count it under."""
+    """The upload failed; the text is the label under which the failure is counted."""
 
 
 def upload(client: ChatClient, measures: Measures, size: int, rng: Random, intended: int) -> None:
-    """Upload `size` random bytes, and count how that went; timed from `intended`, when it was due."""
+    """Upload `size` random bytes; count the result, timed from `intended`, when the upload was due."""
     request = measures.requests[UPLOAD]
     try:
         _announce(client, measures, size)
         digest = _send(client, size, rng)
         _complete(client, measures, size, digest)
     except _FailedError as error:
-        if not client.cut:
+        if not client.was_dropped:
             request.failed(str(error))
     except LostError:
-        if not client.cut:
+        if not client.was_dropped:
             request.failed("connection lost")
     else:
         request.done(monotonic_ns() - intended)
 
 
 def _announce(client: ChatClient, measures: Measures, size: int) -> None:
-    start = {"type": "fileStart", "name": "pool.bin", "size": size, "mimeType": "application/octet-stream"}
-    _ask(client, measures, _encode(start), "fileReady", _READY_SECONDS)
-    # From here on the server may refuse at any time; `_complete` looks at what came.
+    start = {"type": "fileStart", "name": "load-test.bin", "size": size, "mimeType": "application/octet-stream"}
+    _request(client, measures, _encode(start), "fileReady", _READY_SECONDS)
+    # The server may refuse at any time from here on; `_complete` handles what has arrived.
     client.expect(("fileSaved", "error"))
 
 
 def _send(client: ChatClient, size: int, rng: Random) -> str:
-    """Send the content and return its sha256 in hex."""
+    """Send the content; return its sha256 in hex."""
     digest = hashlib.sha256()
     for index, start in enumerate(range(0, size, CHUNK_BYTES)):
         data = rng.randbytes(min(CHUNK_BYTES, size - start))
@@ -76,25 +76,33 @@ def _send(client: ChatClient, size: int, rng: Random) -> str:
 
 
 def _complete(client: ChatClient, measures: Measures, size: int, digest: str) -> None:
-    saved = _ask(client, measures, _END, "fileSaved", _SAVED_SECONDS, expected=True)
+    saved = _request(client, measures, _END, "fileSaved", _SAVED_SECONDS, expected=True)
     if saved is not None and (saved.get("size"), saved.get("sha256")) != (size, digest):
         raise _FailedError("stored file differs")
 
 
-def _ask(
+def _request(
     client: ChatClient, measures: Measures, message: bytes, kind: str, timeout: float, *, expected: bool = False
 ) -> dict[str, Any] | None:
-    """Send a message and return its answer; None when this server has no such answer."""
+    """Send a message and return its answer; None when this server has no such answer.
+
+    Args:
+        client: that uploads.
+        measures: of this process, which know what answers the server has.
+        message: to send.
+        kind: type of the answer.
+        timeout: seconds.
+        expected: whether `client.expect` has been called already.
+    """
     if not expected:
         client.expect((kind, "error"))
     if not client.send(message):
         raise _FailedError("message not taken")
     if measures.lacks(kind):
-        # A refusal can still come, and is counted when it does.
-        return None
+        return None  # a refusal that arrives later is counted then
     if not measures.has(kind):
         timeout = min(timeout, _READY_SECONDS)
-    answer = client.answer(timeout)
+    answer = client.wait_for_answer(timeout)
     if answer is None:
         if measures.has(kind):
             raise _FailedError(f"no {kind}")

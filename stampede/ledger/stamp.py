@@ -1,8 +1,8 @@
-"""The sender's stamp: who sent which message of its sequence, and when; a short ASCII prefix of the text.
+"""The sender's stamp: a short ASCII prefix of a message's text that says who sent it and when; pure.
 
-It travels inside the message text, so it measures any server of the protocol. 36 bytes in base64, since its 64
-characters need no escape in JSON, one C call decodes them, and a decoder that meets anything else (an escaped
-character) either refuses or comes out short: a slice that unpacks is exactly what was sent.
+The stamp is part of the message text, so it works with any server that delivers the text unchanged. It is 36 bytes in
+base64: the characters need no escape in JSON, and one C call decodes them. A slice that contains anything else, such as
+an escaped character, fails to decode or comes out too short. A slice that unpacks is exactly what was sent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import binascii
 import struct
 from typing import NamedTuple
 
-_LAYOUT = struct.Struct("<QQIIIII")
+_LAYOUT = struct.Struct("<QQ4xIIII")  # four bytes are unused: earlier versions wrote the machine there
 _MARK = b"~"
 _CODE_SIZE = 48
 SIZE = len(_MARK) + _CODE_SIZE
@@ -33,7 +33,6 @@ class Stamp(NamedTuple):
     Attributes:
         intended: when the message was due, in nanoseconds of the sender's monotonic clock.
         sent: when it was handed over, on the same clock.
-        host: which machine that clock belongs to.
         origin: which process and test run sent it; sequences of different origins have nothing to do with each other.
         room: number of the room it was meant for.
         slot: the sender's place in that room.
@@ -42,7 +41,6 @@ class Stamp(NamedTuple):
 
     intended: int
     sent: int
-    host: int
     origin: int
     room: int
     slot: int
@@ -50,13 +48,13 @@ class Stamp(NamedTuple):
 
 
 def make(  # noqa: PLR0917 # in the order of `Stamp`, and in the hot path
-    intended: int, sent: int, host: int, origin: int, room: int, slot: int, seq: int
+    intended: int, sent: int, origin: int, room: int, slot: int, seq: int
 ) -> bytes:
     """Return a stamp of `SIZE` bytes; the arguments are those of `Stamp`, times below 2**64, numbers below 2**32."""
-    return _MARK + _encode(_pack(intended, sent, host, origin, room, slot, seq), newline=False)
+    return _MARK + _encode(_pack(intended, sent, origin, room, slot, seq), newline=False)
 
 
-def from_payload(payload: bytes) -> tuple[int, int, int, int, int, int, int] | None:
+def from_payload(payload: bytes) -> tuple[int, int, int, int, int, int] | None:
     """Return the fields of the stamp in a `chatMessage` as most servers write it, without decoding its JSON.
 
     The key cannot be found inside a string, since a quote within one is escaped. None does not mean that there is no

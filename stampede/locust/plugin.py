@@ -36,7 +36,7 @@ from stampede.locust.web.page import extend
 from stampede.locust.worker import WorkerAgent
 from stampede.measure.snapshot import Report
 from stampede.measure.storm import Manner
-from stampede.pool.user_pool import LONGEST_DRAIN
+from stampede.pool.user_pool import MAX_DRAIN_SECONDS
 from stampede.websocket.target import DEFAULT_HOST, ClientError
 
 if TYPE_CHECKING:
@@ -360,7 +360,7 @@ def _set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgen
     def drain(**_: Any) -> None:
         ids = {client.id for client in runner.clients.running + runner.clients.spawning}
         runner.send_message(_DRAIN)
-        if not wait_until(lambda: master.all_final(ids), LONGEST_DRAIN + 5):
+        if not wait_until(lambda: master.all_final(ids), MAX_DRAIN_SECONDS + 5):
             _log.warning("Not all workers have sent their last word; their last but one is counted.")
         master.rest()
 

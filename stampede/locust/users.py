@@ -56,19 +56,19 @@ class ChatUser(User):
         pool, settings = found
         self._pool = pool
         if self.session is None:  # Locust runs a task again that failed
-            self.session = pool.arrive(self)
+            self.session = pool.add_user(self)
             self._connect(pool, settings, waits_first=False)
             self.begin(pool, settings, self.session)
         while True:
             self.rest(pool, settings)
-            self.session.resting = False
-            self.session.drop_if_asked()
+            self.session.is_idle = False
+            self.session.drop_if_requested()
             self._connect(pool, settings, waits_first=True)
 
     def rest(self, pool: UserPool, settings: Settings) -> None:
         """Wait until the session needs to be connected again; another session may take its place meanwhile."""
-        while self.session is not None and self.session.client.is_ready and not self.session.asked:
-            self.session.resting = True
+        while self.session is not None and self.session.client.is_ready and not self.session.drop_request:
+            self.session.is_idle = True
             self.wake.wait()
             self.wake.clear()
 
@@ -95,4 +95,4 @@ class ChatUser(User):
     def on_stop(self) -> None:
         """Leave."""
         if self._pool is not None and self.session is not None:
-            self._pool.depart(self.session)
+            self._pool.remove_user(self.session)

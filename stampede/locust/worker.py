@@ -23,7 +23,7 @@ from stampede.measure.loop_lag_probe import LoopLagProbe
 from stampede.measure.machine import Usage, usage
 from stampede.measure.measures import Measures
 from stampede.measure.snapshot import COUNTED, UNASSIGNED, Report, deliveries_of, requests_of, sends_of
-from stampede.pool.user_pool import LONGEST_DRAIN, PoolSettings, UserPool
+from stampede.pool.user_pool import MAX_DRAIN_SECONDS, PoolSettings, UserPool
 from stampede.websocket.target import DEFAULT_HOST, join_url, resolve
 from stampede.workload.placement import Partition
 
@@ -142,7 +142,7 @@ class WorkerAgent:
         if pool is None or self._final:
             return
         if pool.draining:
-            self._drained.wait(LONGEST_DRAIN)  # by another greenlet
+            self._drained.wait(MAX_DRAIN_SECONDS)  # by another greenlet
             return
         pool.drain()
         self._judge(self._health.conclude, pool)

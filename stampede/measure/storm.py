@@ -14,7 +14,6 @@ from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 if TYPE_CHECKING:
     from stampede.ledger.room import Membership
-    from stampede.measure.measures import Measures
 
 BIN_NS: Final = 100_000_000
 _MOST_BINS: Final = 6000  # ten minutes; who comes back later counts in the last one
@@ -65,20 +64,17 @@ class Storm:
         began: monotonic nanoseconds at which it struck.
         at: the same in seconds since the test began.
         users: in their rooms then.
-        measures: of the process; deliveries to the unaffected are recorded there, too.
 
     Attributes:
         dropped: users it dropped; of these `resynced` hear again, and `gone` will not.
         drop_ns: from the first to the last drop.
         over_at: when the last of them did, monotonic nanoseconds; 0 before.
-        calm: whether nobody is told any more to time deliveries for it; the herd's own note.
     """
 
     __slots__ = (
         "_absences",
         "_at",
         "_began",
-        "_measures",
         "_missed",
         "_number",
         "_reconnects",
@@ -86,7 +82,6 @@ class Storm:
         "_slowest",
         "_unaffected",
         "_users",
-        "calm",
         "drop_ns",
         "dropped",
         "gone",
@@ -94,12 +89,11 @@ class Storm:
         "resynced",
     )
 
-    def __init__(self, number: int, began: int, at: float, users: int, measures: Measures) -> None:
+    def __init__(self, number: int, began: int, at: float, users: int) -> None:
         self._number = number
         self._began = began
         self._at = at
         self._users = users
-        self._measures = measures
         self._resync = LogLinearHistogram()
         self._unaffected = LogLinearHistogram()
         self._reconnects: list[int] = []
@@ -108,11 +102,9 @@ class Storm:
         self.dropped = self.resynced = self.gone = 0
         self.drop_ns = 0
         self.over_at = 0
-        self.calm = False
 
-    def feel(self, by_intended: int, by_sent: int) -> None:
-        """Time a delivery to somebody unaffected; stands in for `Measures.delivered` while the storm lasts."""
-        self._measures.delivered(by_intended, by_sent)
+    def record_unaffected(self, by_intended: int) -> None:
+        """Record the latency of a delivery to a user that this storm did not drop, in ns from its intended send."""
         self._unaffected.record(by_intended)
 
     def drop(self, now: int) -> None:

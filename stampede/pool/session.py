@@ -1,8 +1,8 @@
-"""One place of the pool: a person with a name, a room and habits, over however many connections that takes.
+"""A virtual user's state, kept across reconnects.
 
-A Locust user only lends it a greenlet. When Locust stops a user it picks any; the pool then ends the session at the
-last place of that kind and gives its greenlet the session of the stopped one, so that rooms empty one after the other
-in place of thinning out all at once.
+A session runs in the greenlet of a Locust user, its *owner*. Locust stops arbitrary users of a class. The pool then
+ends the session at the highest place of that class instead, and gives the stopped session to the remaining owner. So
+rooms become empty one after the other instead of all thinning out together.
 """
 
 from __future__ import annotations
@@ -35,60 +35,81 @@ CLOSE_TIMEOUT: Final = 2.0
 
 
 class Owner(Protocol):
-    """Who lends a session its greenlet."""
+    """The Locust user whose greenlet runs a session.
+
+    Attributes:
+        wake: set when the session needs the greenlet, for example to reconnect.
+        session: the session that the greenlet runs.
+    """
 
     wake: Event
     session: Session | None
 
 
-def swap(one: Session, other: Session) -> None:
+def swap_owners(one: Session, other: Session) -> None:
     """Exchange the greenlets of two sessions."""
     one.owner, other.owner = other.owner, one.owner
     one.owner.session, other.owner.session = one, other
-    one.resting, other.resting = other.resting, one.resting
+    one.is_idle, other.is_idle = other.is_idle, one.is_idle
 
 
 class Session:
-    """A person of the pool; made by `UserPool.arrive`.
+    """A virtual user; created by `UserPool.add_user`.
 
     Attributes:
-        place: number of the place in this process.
-        client: the connection now, or the last one.
-        owner: the Locust user that lends the greenlet.
-        resting: whether that greenlet only waits for `owner.wake`.
-        asked: how it is asked to drop its connection, if it is.
-        dropped_at: when the connection was dropped on purpose, on the monotonic clock, until it is resynced; else 0.
+        place: number of the user in this process.
+        client: its chat client.
+        owner: the Locust user whose greenlet runs the session.
+        is_idle: whether that greenlet only waits for `owner.wake`.
+        drop_request: how to drop the connection, and for which storm, if that has been requested.
+        dropped_at: when the connection was dropped on purpose (monotonic nanoseconds), until the resync; else 0.
     """
 
     __slots__ = (
-        *("_before", "_pool", "_room", "_storm", "_schedules", "asked", "client", "dropped_at", "owner", "place"),
-        "resting",
+        "_pool",
+        "_room",
+        "_schedules",
+        "_sent_before_drop",
+        "_storm",
+        "client",
+        "drop_request",
+        "dropped_at",
+        "is_idle",
+        "owner",
+        "place",
     )
 
     def __init__(self, pool: UserPool, place: int, owner: Owner, room: Room) -> None:
         self._pool = pool
         self._room = room
         self._schedules: list[ScheduleHandle] = []
+        self._storm: Storm | None = None
+        self._sent_before_drop = 0
         self.place = place
         self.owner = owner
-        self.resting = False
-        self.asked: tuple[Manner, Storm | None] | None = None
-        self._storm: Storm | None = None
-        self._before = 0
+        self.is_idle = False
+        self.drop_request: tuple[Manner, Storm | None] | None = None
         self.dropped_at = 0
-        self.client = ChatClient(pool.measures, pool.identity, self._on_lost, pool.padding)
+        self.client = ChatClient(pool.client_context, self._on_lost)
 
     def _on_lost(self) -> None:
         self.owner.wake.set()
 
-    def follow(self, schedule: Iterator[ScheduledAction], *, speaks: bool = True) -> None:
-        """Act when the schedule says so, from now on and over all connections; `speaks`: it sends chat messages."""
-        if speaks:
+    # --- schedule ---
+
+    def follow(self, schedule: Iterator[ScheduledAction], *, sends_messages: bool = True) -> None:
+        """Perform the actions of a schedule that starts now and continues over all connections.
+
+        Args:
+            schedule: the actions.
+            sends_messages: whether chat messages are among them.
+        """
+        if sends_messages:
             self._room.senders.add(self.place)
         self._schedules.append(self._pool.scheduler.add(self, schedule, monotonic_ns()))
 
     def perform(self, action: Action, intended: int) -> None:
-        """Do what is due; called by the scheduler."""
+        """Perform an action that was due at `intended`; called by the scheduler."""
         if action is Action.SAY:
             self.client.say(intended)
         elif action is Action.TYPE:
@@ -96,20 +117,22 @@ class Session:
         else:
             self.client.ping(intended)
 
+    # --- connection ---
+
     def connect(self, intended: int | None = None) -> None:
-        """Connect and join; one of few at a time in the process, so that a ramp does not stall it.
+        """Connect and join the room; a limited number of users of a process do so at a time.
 
         Args:
-            intended: when the user wanted to connect, in monotonic nanoseconds; now if it is not given. The wait for
-                others to be let in counts, since a slow server makes it longer.
+            intended: when the user wanted to connect, in monotonic nanoseconds; now if omitted. The time spent waiting
+                for other users to connect counts, since a slow server makes it longer.
 
         Raises:
-            ClientError: it failed, and has been counted.
+            ClientError: the attempt failed and has been counted.
         """
         pool = self._pool
         requests = pool.measures.requests
         wanted = monotonic_ns() if intended is None else intended
-        with pool.gate:
+        with pool.connect_slots:
             try:
                 self.client.connect(pool.reactor, pool.target, CONNECT_TIMEOUT, pool.token(self))
             except ClientError as error:
@@ -122,77 +145,80 @@ class Session:
             if self._storm is not None:
                 self._storm.reconnect(connected)
             if self.dropped_at:
-                self.client.on_delivery = self._resynced
+                self.client.on_delivery = self._on_resync
             try:
                 self.client.join(pool.user_name(self), pool.room_name(self._room), self._room, JOIN_TIMEOUT)
             except LostError:
                 raise
             except ClientError as error:
                 requests[measures.JOIN].failed(error.label)
-                self.client.vanish()
+                self.client.drop()
                 raise
             requests[measures.JOIN].done(monotonic_ns() - connected)
-            if self.dropped_at and self._is_in_silence:
-                self.client.ask_pong(self._answered)
+            if self.dropped_at and self._room_is_silent:
+                self.client.request_pong(self._on_pong)
 
     @property
-    def _is_in_silence(self) -> bool:
-        """Whether nobody else speaks in the room, so that there is no delivery to wait for."""
+    def _room_is_silent(self) -> bool:
+        """Whether no other user sends messages to the room, so that no delivery can show the resync."""
         return not self._room.senders - {self.place}
 
-    def _answered(self, now: int) -> None:
-        """Take a pong for the first delivery, unless one has come or may come."""
-        if self.dropped_at and self._is_in_silence:
+    def _on_pong(self, now: int) -> None:
+        """Count the resync in a silent room, unless a delivery has shown it already."""
+        if self.dropped_at and self._room_is_silent:
             self._pool.measures.resynced_by_pong += 1
-            self._resynced(now)
+            self._on_resync(now)
 
-    def _resynced(self, now: int) -> None:
-        took = now - self.dropped_at
-        self._pool.measures.requests[measures.RESYNC].done(took)
+    def _on_resync(self, now: int) -> None:
+        duration = now - self.dropped_at
+        self._pool.measures.requests[measures.RESYNC].done(duration)
         self.dropped_at = 0
         self.client.on_delivery = None
         storm, self._storm = self._storm, None
         if storm is not None and self.client.membership is not None:
-            storm.resync(now, took, self.client.membership, self._before)
+            storm.resync(now, duration, self.client.membership, self._sent_before_drop)
 
-    def ask_to_drop(self, manner: Manner, storm: Storm | None = None) -> None:
-        """Let whoever lends the greenlet drop the connection and come back."""
-        self.asked = (manner, storm)
+    # --- drops ---
+
+    def request_drop(self, manner: Manner, storm: Storm | None = None) -> None:
+        """Let the owner's greenlet drop the connection and reconnect."""
+        self.drop_request = (manner, storm)
         self.owner.wake.set()
 
-    def drop_if_asked(self) -> None:
-        """Drop the connection if it was asked for."""
-        asked, self.asked = self.asked, None
-        if asked is not None and self.client.is_ready:
-            self.drop(*asked)
+    def drop_if_requested(self) -> None:
+        """Drop the connection if that has been requested; called by the owner's greenlet."""
+        request, self.drop_request = self.drop_request, None
+        if request is not None and self.client.is_ready:
+            self.drop(*request)
 
     def drop(self, manner: Manner, storm: Storm | None) -> None:
-        """Drop the connection now; an abrupt end takes no time, a polite one waits for the server's answer.
+        """Drop the connection now; the owner's greenlet reconnects by the policy of `--backoff`.
 
-        The owner's greenlet comes back, by the policy of `--backoff`.
+        An abrupt drop does not block. A polite one waits for the server's close frame.
         """
-        self.forget_storm()
-        self.client.away = True
+        self.leave_storm()
+        self.client.is_offline = True
         self.dropped_at = monotonic_ns()
         if storm is not None:
             self._storm = storm
             storm.drop(self.dropped_at)
-        polite = manner is Manner.POLITE
-        on_its_way = self.client.leave(0, CLOSE_TIMEOUT) if polite else self.client.vanish()
-        self._before = sum(self._room.next_seq) - on_its_way
+        in_flight = self.client.leave(0, CLOSE_TIMEOUT) if manner is Manner.POLITE else self.client.drop()
+        self._sent_before_drop = sum(self._room.next_seq) - in_flight
         self.owner.wake.set()
 
-    def forget_storm(self) -> None:
-        """Be no longer awaited by the storm that dropped it."""
+    def leave_storm(self) -> None:
+        """Tell the storm that dropped this user not to wait for its resync."""
         storm, self._storm = self._storm, None
         if storm is not None:
             storm.lose(monotonic_ns())
 
+    # --- end ---
+
     def end(self) -> None:
-        """Stop acting, hear out what is in flight, say goodbye."""
+        """Stop all schedules, wait shortly for deliveries in flight, and close the connection."""
         for handle in self._schedules:
             handle.cancel()
         self._room.senders.discard(self.place)
-        self.forget_storm()
-        self.client.give_up()
+        self.leave_storm()
+        self.client.discard_queued()
         self.client.leave(LEAVE_GRACE, CLOSE_TIMEOUT)

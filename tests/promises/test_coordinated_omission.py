@@ -12,7 +12,7 @@ import pytest
 
 from stampede.client.upload import upload
 from stampede.measure import measures
-from stampede.pool.user_pool import CONNECTING_AT_ONCE, PoolSettings, UserPool
+from stampede.pool.user_pool import CONCURRENT_CONNECTS, PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
 from stampede.workload.schedule import SECOND, Action, DueTimes, ScheduledAction
@@ -56,8 +56,8 @@ def test_a_ping_is_timed_from_when_it_was_due(group: Group) -> None:
 
 def test_a_ping_that_could_not_be_sent_is_dropped_once_and_no_pong_is_missed(group: Group) -> None:
     client = group.client()
-    client.vanish()
-    client.cut = False
+    client.drop()
+    client.was_dropped = False
     client.ping(monotonic_ns())
     client.ping(monotonic_ns())
     assert group.failures(measures.PING) == {"dropped: not connected": 2}
@@ -69,8 +69,8 @@ def test_a_ping_that_could_not_be_sent_is_dropped_once_and_no_pong_is_missed(gro
 
 def test_a_ping_while_away_on_purpose_is_no_failure(group: Group) -> None:
     client = group.client()
-    client.away = True
-    client.vanish()
+    client.is_offline = True
+    client.drop()
     client.ping(monotonic_ns())
     assert group.failures(measures.PING) == {}
 
@@ -97,7 +97,7 @@ def test_a_ping_under_way_when_the_connection_is_lost_failed() -> None:
 def test_a_ping_under_way_when_its_user_drops_on_purpose_is_no_failure(group: Group) -> None:
     client = group.member("one")
     client.ping(monotonic_ns())
-    client.vanish()
+    client.drop()
     assert group.failures(measures.PING) == {}
 
 
@@ -116,14 +116,14 @@ def test_a_connection_that_waits_for_others_is_timed_from_when_it_was_wanted(ser
     """A server that takes long to let the first ones in keeps the next ones waiting."""
     settings = PoolSettings(RoomPlan(rooms=1, size=None), Partition(0, 1), message_bytes=100, seed=1)
     pool = UserPool(settings, resolve(f"{server.url}/"), iter(()))
-    for _ in range(CONNECTING_AT_ONCE):
-        pool.gate.acquire()
-    waits = gevent.spawn(pool.arrive(Lender()).connect)
+    for _ in range(CONCURRENT_CONNECTS):
+        pool.connect_slots.acquire()
+    waits = gevent.spawn(pool.add_user(Lender()).connect)
     gevent.sleep(0.3)
-    for _ in range(CONNECTING_AT_ONCE):
-        pool.gate.release()
+    for _ in range(CONCURRENT_CONNECTS):
+        pool.connect_slots.release()
     waits.get(timeout=PATIENCE)
-    pool.arrive(Lender()).connect(monotonic_ns() - LATE)
+    pool.add_user(Lender()).connect(monotonic_ns() - LATE)
     request = pool.measures.requests[measures.CONNECT]
     assert shortest(request) >= 0.3 * SECOND
     assert (request.times.quantile(1) or 0) * 1.04 >= LATE
@@ -150,7 +150,7 @@ def test_due_times_that_are_too_old_are_skipped_and_counted() -> None:
 
 SLOW = """
 from stampede.client import upload
-upload.UPLOAD_EVERY = 500_000_000
+upload.UPLOAD_INTERVAL = 500_000_000
 """
 
 

@@ -56,10 +56,10 @@ def test_what_comes_in_a_stall_of_this_process_is_not_lost(
     monkeypatch.setattr("stampede.websocket.reactor._ROUNDS", 1)
     settings = PoolSettings(RoomPlan(rooms=1, size=None), Partition(0, 1), message_bytes=100, seed=1)
     pool = UserPool(settings, resolve(f"{server.url}/"), iter(()))
-    talker, *_, last = sessions = [pool.arrive(Lender()) for _ in range(USERS)]
+    talker, *_, last = sessions = [pool.add_user(Lender()) for _ in range(USERS)]
     for session in sessions:
         session.connect()
-    connection = last.client._connection
+    connection = last.client.connection
     assert connection is not None
     talker.client.say(monotonic_ns())
     gevent.spawn(stall, connection, b"chatMessage", 2 * QUIET)

@@ -61,7 +61,7 @@ def test_a_connection_that_the_server_ends_in_the_grace_period_is_churn(group: G
 def test_a_connection_that_a_fault_of_ours_ends_in_the_grace_period_is_churn(group: Group) -> None:
     """The reactor drops a connection whose receiver raised, and tells only of the fault."""
     leaver, leaving = owed_something(group)
-    connection = leaver._connection
+    connection = leaver.connection
     assert connection is not None
     connection.abort()
     assert leaving.get(timeout=PATIENCE) == 1

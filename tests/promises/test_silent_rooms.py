@@ -38,7 +38,7 @@ def pool(server: RunningServer) -> Iterator[UserPool]:
 
 
 def arrive(pool: UserPool) -> Session:
-    session = pool.arrive(Lender())
+    session = pool.add_user(Lender())
     session.connect()
     return session
 
@@ -55,7 +55,7 @@ def resyncs(pool: UserPool) -> tuple[int, int]:
 
 def test_where_nobody_speaks_a_user_is_resynced_by_a_pong(pool: UserPool) -> None:
     session, listener = arrive(pool), arrive(pool)
-    listener.follow(regular(NEVER, pool.rng("pings"), Action.PING), speaks=False)
+    listener.follow(regular(NEVER, pool.rng("pings"), Action.PING), sends_messages=False)
     drop_and_return(session)
     until(lambda: resyncs(pool) == (1, 1))
     assert session.dropped_at == 0
@@ -84,7 +84,7 @@ def test_where_somebody_speaks_only_a_delivery_counts_however_long_it_takes(pool
 def test_a_room_whose_only_speaker_has_stopped_is_silent(pool: UserPool) -> None:
     session, speaker = arrive(pool), arrive(pool)
     speaker.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
-    pool.depart(speaker)
+    pool.remove_user(speaker)
     drop_and_return(session)
     until(lambda: resyncs(pool) == (1, 1))
 

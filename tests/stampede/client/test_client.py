@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import gevent
 import pytest
 
-from stampede.client.client import AnswerError, ChatClient, Identity
+from stampede.client.client import AnswerError, ChatClient
+from stampede.client.context import ClientContext
 from stampede.client.upload import upload
 from stampede.ledger.room import Room
 from stampede.measure.measures import CONNECT, PING, SEND, TYPING, UPLOAD, Measures
+from stampede.measure.storm import Storm
+from stampede.measure.storm_results import results
 from stampede.websocket.reactor import Reactor
 from stampede.websocket.target import LostError, resolve
 
@@ -23,29 +26,29 @@ if TYPE_CHECKING:
     from stampede.ledger.counts import DeliveryCounts
     from tests.processes import RunningServer
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class Group:
     """Clients of one process in one room."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, origin: int = 2) -> None:
         self.faults: list[Exception] = []
         self.reactor = Reactor(Random(1), self.faults.append)
         self.target = resolve(f"{url}/")
         self.measures = Measures()
-        self.identity = Identity(1, 2)
+        self.context = ClientContext(self.measures, origin, b"." * 15)
         self.room = Room(7, self.measures.deliveries)
         self.lost = 0
 
     def client(self) -> ChatClient:
-        client = ChatClient(self.measures, self.identity, self.on_lost, b"." * 15)
-        client.connect(self.reactor, self.target, PATIENCE)
+        client = ChatClient(self.context, self.on_lost)
+        client.connect(self.reactor, self.target, TIMEOUT)
         return client
 
     def member(self, name: str) -> ChatClient:
         client = self.client()
-        client.join(name, "room-7", self.room, PATIENCE)
+        client.join(name, "room-7", self.room, TIMEOUT)
         return client
 
     def on_lost(self) -> None:
@@ -76,7 +79,7 @@ def plain_group(plain_peer: Running) -> Iterator[Group]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline
         gevent.sleep(0.005)
@@ -93,7 +96,7 @@ def talk(group: Group) -> None:
     clients[0].ping(time.monotonic_ns())
     until(lambda: group.measures.requests[PING].times.count == 1)
     for client in clients:
-        client.leave(PATIENCE, PATIENCE)
+        client.leave(TIMEOUT, TIMEOUT)
     assert group.room.joined_count == 0
     assert group.lost == 0
 
@@ -118,7 +121,7 @@ def test_what_is_said_before_the_room_is_entered_is_sent_once_it_is(
     group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the two clocks part: it was due long before it could be sent."""
-    monkeypatch.setattr("stampede.client.outbox.SKIP_AFTER", PATIENCE * 1e9)  # of what waits; the join may take a while
+    monkeypatch.setattr("stampede.client.outbox.MAX_AGE", TIMEOUT * 1e9)  # the join may take a while
     group.member("listener")
     client = group.client()
     stale, due = time.monotonic_ns() - 6_000_000_000, time.monotonic_ns() - 4_000_000_000
@@ -128,7 +131,7 @@ def test_what_is_said_before_the_room_is_entered_is_sent_once_it_is(
     client.say(stale)
     measures = group.measures
     assert (measures.waiting, measures.sent, measures.skipped) == (2, 0, 1)
-    client.join("late", "room-7", group.room, PATIENCE)
+    client.join("late", "room-7", group.room, TIMEOUT)
     until(lambda: group.tally.received == 2)
     assert (measures.waiting, measures.intended, measures.sent, measures.held, measures.late) == (0, 3, 2, 2, 2)
     assert (measures.by_intended.quantile(0) or 0) > 3e9
@@ -141,10 +144,10 @@ def test_what_is_said_before_the_room_is_entered_is_sent_once_it_is(
 def test_what_never_finds_a_room_is_skipped_and_on_purpose_it_is_no_failure(group: Group) -> None:
     client = group.client()
     client.say(time.monotonic_ns())
-    client.give_up("skipped: held back until the end")
+    client.discard_queued("skipped: held back until the end")
     client.say(time.monotonic_ns())
-    client.give_up()
-    client.away = True
+    client.discard_queued()
+    client.is_offline = True
     client.say(time.monotonic_ns())
     client.type(time.monotonic_ns())
     measures = group.measures
@@ -155,7 +158,7 @@ def test_what_never_finds_a_room_is_skipped_and_on_purpose_it_is_no_failure(grou
 
 def test_a_refused_name_is_a_join_that_failed(group: Group) -> None:
     with pytest.raises(AnswerError, match=r"^error: invalid_field$"):
-        group.client().join("", "room-7", group.room, PATIENCE)
+        group.client().join("", "room-7", group.room, TIMEOUT)
 
 
 def test_a_server_that_vanishes_is_told_to_the_owner_and_frees_the_ledger(group: Group, server: RunningServer) -> None:
@@ -167,12 +170,11 @@ def test_a_server_that_vanishes_is_told_to_the_owner_and_frees_the_ledger(group:
     assert not two.is_ready
     assert group.room.joined_count == 0
     with pytest.raises(LostError):
-        one.answer(PATIENCE)
+        one.wait_for_answer(TIMEOUT)
 
 
 def test_messages_of_another_run_are_counted_apart(group: Group, server: RunningServer) -> None:
-    other = Group(server.url)
-    other.identity = Identity(1, 99)
+    other = Group(server.url, origin=99)
     group.member("ours")
     theirs = other.member("theirs")
     theirs.say(time.monotonic_ns())
@@ -181,11 +183,22 @@ def test_messages_of_another_run_are_counted_apart(group: Group, server: Running
     other.reactor.close()
 
 
+def test_a_storm_records_the_deliveries_to_the_users_that_it_did_not_drop(group: Group) -> None:
+    sender, dropped, unaffected = (group.member(name) for name in ("sender", "dropped", "unaffected"))
+    group.context.storm = dropped.storm = Storm(1, time.monotonic_ns(), 0.0, 3)
+    sender.say(time.monotonic_ns())
+    until(lambda: group.tally.received == 2)
+    (result,) = results([group.context.storm.part(time.monotonic_ns())])
+    assert result.unaffected.count == 1
+    assert (group.measures.by_intended.count, group.measures.by_sent.count) == (2, 2)  # each delivery counts once
+    unaffected.leave(0, TIMEOUT)
+
+
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 1_000_000])
 def test_an_upload_is_checked_against_what_the_server_stored(
     group: Group, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr("stampede.client.upload._READY_SECONDS", PATIENCE)
+    monkeypatch.setattr("stampede.client.upload._READY_SECONDS", TIMEOUT)
     upload(group.member("sharer"), group.measures, size, Random(1), time.monotonic_ns())
     request = group.measures.requests[UPLOAD]
     assert (request.times.count, request.failures) == (1, {})
@@ -193,7 +206,7 @@ def test_an_upload_is_checked_against_what_the_server_stored(
 
 
 def test_a_refused_upload_is_a_failure_with_the_server_s_code(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stampede.client.upload._READY_SECONDS", PATIENCE)
+    monkeypatch.setattr("stampede.client.upload._READY_SECONDS", TIMEOUT)
     upload(group.member("hoarder"), group.measures, 1 << 30, Random(1), time.monotonic_ns())
     assert group.failures(UPLOAD) == {"error: upload_too_large": 1}
 

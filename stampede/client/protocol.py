@@ -1,0 +1,75 @@
+"""The chat protocol as a client sees it: messages to send, messages to ignore, labels for errors; pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from stampede.measure import measures
+
+MAX_RETRY_SECONDS: Final = 120.0
+"""Longest wait that a server may request before a reconnect."""
+
+TYPING: Final = b'{"type":"typing"}'
+
+SYNC_TIMESTAMP: Final = 0
+"""Timestamp of a ping that is not timed; timed pings count from 1."""
+
+# Notices that the server sends unasked. They are recognised by their first bytes: decoding every join would be costly.
+NOTICE_PREFIXES: Final = tuple(
+    b'{"type":"%b"' % name
+    for name in (b"userJoined", b"userLeft", b"userTyping", b"roomPresence", b"fileShared", b"fileProgress")
+)
+
+_NAME_FIXED: Final = "name_fixed"
+_RETRY_MS: Final = re.compile(r"\bretry_ms=(\d{1,9})\b")
+_REQUEST_OF: Final = {
+    "setUsername": measures.JOIN,
+    "joinRoom": measures.JOIN,
+    "typing": measures.TYPING,
+    "ping": measures.PING,
+    "fileStart": measures.UPLOAD,
+    "fileChunk": measures.UPLOAD,
+    "fileEnd": measures.UPLOAD,
+}
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def set_username(name: str) -> bytes:
+    """Return the message that sets the user's name."""
+    return _encode({"type": "setUsername", "username": name})
+
+
+def join_room(room: str) -> bytes:
+    """Return the message that joins a room."""
+    return _encode({"type": "joinRoom", "room": room})
+
+
+def ping(timestamp: int) -> bytes:
+    """Return a `ping`; the server repeats its timestamp in the `pong`."""
+    return b'{"type":"ping","timestamp":%d}' % timestamp
+
+
+def is_name_fixed(message: dict[str, Any]) -> bool:
+    """Return whether an `error` only says that the token sets the user's name; the load test accepts that name."""
+    return message.get("type") == "error" and message.get("code") == _NAME_FIXED
+
+
+def request_of(error: dict[str, Any]) -> str:
+    """Return the name of the request that an `error` message is about."""
+    return _REQUEST_OF.get(str(error.get("about")), measures.SEND)
+
+
+def label_of(error: dict[str, Any]) -> str:
+    """Return the label under which an `error` message is counted."""
+    code = error.get("code")
+    return f"error: {code}" if isinstance(code, str) else f"error: {str(error.get('message'))[:100]}"
+
+
+def retry_after(close_reason: str) -> float | None:
+    """Return the seconds that a close reason asks the client to wait before it reconnects; None without one."""
+    found = _RETRY_MS.search(close_reason)
+    return min(int(found[1]) / 1000, MAX_RETRY_SECONDS) if found else None
