@@ -1,1 +1,1 @@
-"""Side by side with peers: the same chat, the same load, one run."""
+"""Benchmarks: the server beside other servers, the load generator beside others, and the cost of single parts."""

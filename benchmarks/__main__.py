@@ -1,11 +1,11 @@
-"""Compare servers: every workload on every server, in interleaved rounds, into one table.
+"""Compare servers: run every workload on every server, in interleaved rounds, and print one table.
 
     .venv/bin/python -m benchmarks                                           everything, about 20 minutes
     .venv/bin/python -m benchmarks --workloads big --servers bun --rounds 3  a part of it, within a minute
 
-Servers take turns within a round, in the opposite order in every second one, each time as a fresh process on a CPU of
-its own with the driver on another. Results are kept for each workload, so that parts add up to the whole; once they are
-whole, the tables in the documents and the picture are made of them.
+Servers take turns within a round, in reverse order in every second round. Each measurement starts a fresh server
+process on one CPU and runs the driver on another. Results are saved for each workload, so that partial runs
+add up. Once they are complete, the tables in the documents and the chart are updated.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import report
-from benchmarks.chart import draw
-from benchmarks.fanout import separate_cpus
-from benchmarks.peers import CACHE, ROOT, PeerError, running
-from benchmarks.results import Outcome, Results, load
-from benchmarks.roster import OURS, ROSTER
-from benchmarks.workloads import WORKLOADS
+from benchmarks.comparison import report
+from benchmarks.comparison.chart import draw
+from benchmarks.comparison.results import Outcome, Results, load
+from benchmarks.comparison.servers import OURS, SERVERS
+from benchmarks.comparison.workloads import WORKLOADS
+from benchmarks.node_packages import CACHE
+from benchmarks.processes import ROOT, BenchmarkError, running, separate_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from benchmarks.roster import Server
-    from benchmarks.workloads import Workload
+    from benchmarks.comparison.servers import Server
+    from benchmarks.comparison.workloads import Workload
 
 RESULTS: Final = CACHE.parent / "bench"
-PICTURE: Final = "comparison.png"
+CHART: Final = "comparison.png"
 _TRIES: Final = 2
 _OVERHEAD_SECONDS: Final = 3.0
-"""Roughly what a server's start, its clients' coming and going, and the warm-up take."""
+"""Estimated time of a server's start, the clients' connects and disconnects, and the warm-up."""
 
 
 def measure(workload: Workload, servers: Sequence[Server], options: argparse.Namespace) -> None:
-    """Measure the servers in turn, several times over, and keep each round; what fails in one is its problem.
+    """Measure the servers in turn for several rounds, and save each round; a failure makes only that outcome invalid.
 
     Args:
-        workload: what is done.
-        servers: in the order of the first round.
-        options: how many rounds, how long, and where they are kept.
+        workload: the workload to run.
+        servers: the servers, in the order of the first round.
+        options: number of rounds, length of a window, and folder of the results.
     """
     found = Results(workload.key, options.seconds, _machine())
     for number in range(options.rounds):
         able = [server for server in servers if number < _rounds(workload, server, options)]
         for server in able if number % 2 == 0 else reversed(able):
             found.outcomes.append(_try(workload, server, number, options.seconds))
-            _tell(workload, found.outcomes[-1], options.rounds)
+            _print_outcome(workload, found.outcomes[-1], options.rounds)
         found.save(options.results)
 
 
@@ -61,26 +61,26 @@ def _rounds(workload: Workload, server: Server, options: argparse.Namespace) -> 
     if workload.only and server.key not in workload.only:
         return 0
     rounds: int = options.rounds
-    return rounds if server.key in report.MEASURED_BY else min(options.others, rounds)
+    return rounds if server.key in report.SERVERS_WITH_GOALS else min(options.others, rounds)
 
 
 def _try(workload: Workload, server: Server, number: int, seconds: float) -> Outcome:
-    """Measure once, and again while it is invalid: most often the machine did something else meanwhile."""
+    """Measure once, and a second time if the first is invalid: most often the machine was busy."""
     for _ in range(_TRIES):
         try:
             figures, problem = workload.measure(server, seconds, separate_cpus())
-        except (PeerError, OSError) as trouble:
-            figures, problem = {}, str(trouble)
+        except (BenchmarkError, OSError) as error:
+            figures, problem = {}, str(error)
         if problem is None:
             break
     return Outcome(server.key, number, figures, problem)
 
 
-def _tell(workload: Workload, outcome: Outcome, rounds: int) -> None:
+def _print_outcome(workload: Workload, outcome: Outcome, rounds: int) -> None:
     parts = [f"{report.shown(outcome.figures[row.figure], row)} {row.unit}" for row in workload.rows if outcome.figures]
     if outcome.problem:
         parts.append(f"invalid: {outcome.problem}")
-    title = ROSTER[outcome.server].title
+    title = SERVERS[outcome.server].title
     print(f"{workload.key} {outcome.round + 1}/{rounds} {title}: {', '.join(parts)}", file=sys.stderr)
 
 
@@ -89,78 +89,80 @@ def _machine() -> str:
     return f"{cores} {'core' if cores == 1 else 'cores'} ({platform.system()}, Python {platform.python_version()})"
 
 
-def there(servers: Iterable[Server]) -> list[Server]:
-    """Return the servers that start; tell of each that does not why it is left out."""
+def available(servers: Iterable[Server]) -> list[Server]:
+    """Return the servers that start; print on stderr why each other one is left out."""
     found = []
     for server in servers:
         try:
             with tempfile.TemporaryDirectory() as folder, running(server.command(Path(folder))):
                 found.append(server)
-        except PeerError as problem:
+        except BenchmarkError as problem:
             print(f"left out: {server.title}: {problem}", file=sys.stderr)
     return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the comparison that the flags ask for; exit code 0, or 2 with one line for what is unusable."""
+    """Run the comparison; return 0, or 2 after one line on stderr for invalid input or results."""
     options = parser().parse_args(arguments)
     try:
         if not options.saved:
             _run(options)
         results = load(options.results, WORKLOADS)
         if not results:
-            raise PeerError(f"nothing has been measured yet: {options.results} holds no results")  # noqa: TRY301 - one place tells it
-        print("\n\n".join((report.against_goals(results), report.side_by_side(results), report.how(results))))
+            raise BenchmarkError(f"no results in {options.results}: run the comparison first")  # noqa: TRY301 - one place prints it
+        print("\n\n".join((report.against_goals(results), report.side_by_side(results), report.method(results))))
         _publish(results, options.results, options.documents)
-    except (PeerError, OSError, ValueError) as problem:
+    except (BenchmarkError, OSError, ValueError) as problem:
         print(problem, file=sys.stderr)
         return 2
     return 0
 
 
 def _run(options: argparse.Namespace) -> None:
-    servers = there(ROSTER[key] for key in ROSTER if key in {OURS, *options.servers})
+    servers = available(SERVERS[key] for key in SERVERS if key in {OURS, *options.servers})
     turns = sum(_rounds(WORKLOADS[key], server, options) for key in options.workloads for server in servers)
     minutes = turns * (options.seconds + _OVERHEAD_SECONDS) / 60
-    print(f"{turns} measurements, about {minutes:.0f} min; a part: --workloads, --servers, --rounds", file=sys.stderr)
+    print(
+        f"{turns} measurements, about {minutes:.0f} min; for fewer: --workloads, --servers, --rounds", file=sys.stderr
+    )
     for key in options.workloads:
         measure(WORKLOADS[key], servers, options)
 
 
 def _publish(results: Mapping[str, Results], folder: Path, documents: Path) -> None:
-    """Make the picture beside the results; of whole results the documents' tables and picture, too."""
-    picture = draw(results)
-    (folder / PICTURE).write_bytes(picture)
+    """Draw the chart beside the results; if they are complete, also update the documents."""
+    image = draw(results)
+    (folder / CHART).write_bytes(image)
     missing = report.missing(results)
     if missing:
-        print(f"The documents stay as they are: {missing}.", file=sys.stderr)
+        print(f"The documents are not updated: {missing}.", file=sys.stderr)
         return
-    goals, all_of_them = report.against_goals(results), report.side_by_side(results)
-    report.put(documents / "README.md", f"{goals}\n\n{report.how(results)}")
-    report.put(documents / "benchmarks" / "README.md", f"{all_of_them}\n\n{report.how(results)}")
-    (documents / "benchmarks" / PICTURE).write_bytes(picture)
+    goals, comparison = report.against_goals(results), report.side_by_side(results)
+    report.replace_between_markers(documents / "README.md", f"{goals}\n\n{report.method(results)}")
+    report.replace_between_markers(documents / "benchmarks" / "README.md", f"{comparison}\n\n{report.method(results)}")
+    (documents / "benchmarks" / CHART).write_bytes(image)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the flags."""
+    """Return the command-line parser."""
     flags = argparse.ArgumentParser(prog=f"{sys.orig_argv[0]} -m benchmarks", description=__doc__.partition("\n")[0])
     flags.add_argument(
         "--workloads", type=_some(WORKLOADS), default=list(WORKLOADS), metavar="A,B", help=f"of {','.join(WORKLOADS)}"
     )
     flags.add_argument(
         "--servers",
-        type=_some(ROSTER),
-        default=list(ROSTER),
+        type=_some(SERVERS),
+        default=list(SERVERS),
         metavar="A,B",
-        help=f"beside ours, of {','.join(key for key in ROSTER if key != OURS)}",
+        help=f"in addition to ours, of {','.join(key for key in SERVERS if key != OURS)}",
     )
     flags.add_argument("--rounds", type=_at_least_one, default=5, help="rounds of each workload (%(default)s)")
     flags.add_argument(
-        "--others", type=_at_least_one, default=2, help="rounds of the servers that no goal speaks of (%(default)s)"
+        "--others", type=_at_least_one, default=2, help="rounds of the servers without a goal (%(default)s)"
     )
     flags.add_argument("--seconds", type=_seconds, default=2.0, help="window of a measurement (%(default)s)")
-    flags.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where they are kept (%(default)s)")
-    flags.add_argument("--saved", action="store_true", help="measure nothing: show what is kept")
+    flags.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="folder of results (%(default)s)")
+    flags.add_argument("--saved", action="store_true", help="measure nothing: print the saved results")
     flags.add_argument("--documents", type=Path, default=ROOT, help=argparse.SUPPRESS)
     return flags
 
@@ -168,9 +170,9 @@ def parser() -> argparse.ArgumentParser:
 def _some(known: Iterable[str]) -> Callable[[str], list[str]]:
     def parse(text: str) -> list[str]:
         names = text.split(",")
-        strange = [name for name in names if name not in known]
-        if strange:
-            raise argparse.ArgumentTypeError(f"{strange[0]!r} is none of {', '.join(known)}")
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(known)}")
         return names
 
     return parse
@@ -183,7 +185,7 @@ def _at_least_one(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    # A server may drop a client that leaves its ping unanswered, after 30 s at the earliest.
+    # The clients answer no pings, and a server may close such a connection after 30 s.
     try:
         if 0 < float(text) <= 20:
             return float(text)
@@ -193,7 +195,7 @@ def _seconds(text: str) -> float:
 
 
 def _end(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt  # told to end, the servers have to be ended first
+    raise KeyboardInterrupt  # so that the servers are stopped first
 
 
 if __name__ == "__main__":
@@ -202,4 +204,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(130)  # what was measured whole is kept
+        sys.exit(130)  # complete rounds are saved

@@ -1,47 +1,41 @@
-"""What a cluster costs, from the measured terms of a node and of the bus: the arithmetic behind docs/scaling.md.
+"""Model the cost of a cluster for a population of users, from the measured cost terms. Used by docs/scaling.md.
 
-    .venv/bin/python -m capacity.population docs/scaling.json
-
-Users are dealt over nodes at random, as a balancer by least connections does that knows nothing of rooms. All rates are
-per second, CPU in microseconds per second of one node or one NATS server unless said otherwise.
+Users connect to random nodes, as behind a balancer that counts connections and ignores rooms. Rates are per second. CPU
+is in microseconds per second of one node or one NATS server, unless stated otherwise.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 CORE: Final = 1e6
-"""CPU microseconds that a core has in a second."""
+"""CPU microseconds of one core in one second."""
 
 HEARTBEAT_SECONDS: Final = 30.0
 SLOTS: Final = 128
-BUS_CORES: Final = 4
-"""Cores of a machine that runs a NATS server, which uses as many as there are."""
+NATS_CORES: Final = 4
+"""Cores of a machine that runs a NATS server; NATS uses all of them."""
 
 _MOST_NODES: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """Measured: CPU of one of each in a node and in NATS, bytes of a bus message, bytes of an entry of members."""
+class CostTerms:
+    """Measured costs: CPU per event of a node and of NATS, bytes of a bus message, bytes of a membership entry."""
 
     node: Mapping[str, float]
-    bus: Mapping[str, float]
+    nats: Mapping[str, float]
     message_bytes: float
     entry_bytes: float
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
-    """Who is to be served: users, in rooms of a size, messages of each a second, seconds that one stays."""
+class Population:
+    """The users to serve: their number, members per room, messages per second of each, seconds of a session."""
 
     users: int
     room_size: int = 20
@@ -51,12 +45,12 @@ class Crowd:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """How nodes find each other's messages.
+    """How messages reach other nodes.
 
     Attributes:
-        slots: subjects that rooms are hashed onto; 0: each room has its own.
-        presence_to_all: whether every node is told of every coming and going, or only those with members in the room.
-        by_room: whether a room's users all come to one node.
+        slots: number of subjects that rooms are hashed onto; 0 gives each room a subject of its own.
+        presence_to_all: whether every node receives every presence change, or only nodes with members in the room.
+        by_room: whether all users of a room connect to the same node.
     """
 
     slots: int = SLOTS
@@ -70,232 +64,116 @@ BY_ROOM: Final = Design(slots=0, presence_to_all=False, by_room=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """What one node does in a second, by term of its cost, and what it has to remember of the others."""
+class NodeLoad:
+    """Events per second of one node, by cost term, and the membership entries that it stores for other nodes."""
 
     second: float
     message: float
     join: float
     write: float
     published: float
-    heard: float
-    overheard: float
-    joined: float
-    beats: float
+    received: float
+    discarded: float
+    presence: float
+    heartbeats: float
     entries: float
 
-    def cpu(self, terms: Terms) -> dict[str, float]:
-        """Return the CPU of each term; a beat is taken for a message that nobody here is to hear."""
+    def cpu(self, terms: CostTerms) -> dict[str, float]:
+        """Return the CPU of each term; a heartbeat of another node costs as much as a discarded message."""
         cpu = {name: getattr(self, name) * cost for name, cost in terms.node.items()}
-        return cpu | {"beats": self.beats * terms.node["overheard"]}
+        return cpu | {"heartbeats": self.heartbeats * terms.node["discarded"]}
 
 
-def node(crowd: Crowd, nodes: int, design: Design = TODAY) -> Node:
-    """Return what each of so many nodes does, in expectation over where users happen to be."""
-    users, size = crowd.users, crowd.room_size
-    said = users * crowd.message_rate
-    turns = users / crowd.session_seconds  # arrivals; as many depart
-    beats = users / HEARTBEAT_SECONDS
-    alone = nodes == 1
-    has_one = 1.0 if alone else 1 - (1 - 1 / nodes) ** (size - 1)  # of the room mates of a given user
-    occupied = users / size * (1 - (1 - 1 / nodes) ** size)  # rooms with members here
-    shared = users / size * (1 - 2 * (1 - 1 / nodes) ** size + max(0.0, 1 - 2 / nodes) ** size)  # and on a given other
-    listens = 1 - (1 - 1 / design.slots) ** occupied if design.slots else 0.0
-    elsewhere = 0.0 if alone or design.by_room else (nodes - 1) / nodes
-    heard = said * elsewhere * has_one
-    told = 2 * turns * (0.0 if alone or design.by_room else elsewhere * (1.0 if design.presence_to_all else has_one))
-    return Node(
+def node_load(population: Population, nodes: int, design: Design = TODAY) -> NodeLoad:
+    """Return the expected load of each of so many nodes, for users on random nodes."""
+    users, size = population.users, population.room_size
+    sent = users * population.message_rate
+    arrivals = users / population.session_seconds  # departures are as many
+    pings = users / HEARTBEAT_SECONDS
+    on_bus = nodes > 1 and not design.by_room
+    # Probability that a node has at least one room mate of a given user, who is on another node.
+    has_room_mate = 1.0 if nodes == 1 else 1 - (1 - 1 / nodes) ** (size - 1)
+    # Rooms with members on a given node, and rooms with members on two given nodes.
+    occupied = users / size * (1 - (1 - 1 / nodes) ** size)
+    shared = users / size * (1 - 2 * (1 - 1 / nodes) ** size + max(0.0, 1 - 2 / nodes) ** size)
+    subscribed = 1 - (1 - 1 / design.slots) ** occupied if design.slots else 0.0
+    from_others = (nodes - 1) / nodes if on_bus else 0.0
+    return NodeLoad(
         second=1,
-        message=(said + beats) / nodes,
-        join=turns / nodes,
-        write=(said * (size - 1) + 2 * turns * (size - 1) + beats) / nodes,
-        published=0.0 if alone or design.by_room else said / nodes,
-        heard=heard,
-        overheard=said * elsewhere * (1 - has_one) * listens,
-        joined=told,
-        beats=0.0 if alone or design.by_room else nodes - 1,
-        entries=0.0 if alone or design.by_room else (nodes - 1) * (occupied if design.presence_to_all else shared),
+        message=(sent + pings) / nodes,
+        join=arrivals / nodes,
+        write=(sent * (size - 1) + 2 * arrivals * (size - 1) + pings) / nodes,
+        published=sent / nodes if on_bus else 0.0,
+        received=sent * from_others * has_room_mate,
+        discarded=sent * from_others * (1 - has_room_mate) * subscribed,
+        presence=2 * arrivals * from_others * (1.0 if design.presence_to_all else has_room_mate),
+        heartbeats=nodes - 1 if on_bus else 0.0,
+        entries=(nodes - 1) * (occupied if design.presence_to_all else shared) if on_bus else 0.0,
     )
 
 
-def nodes_needed(crowd: Crowd, terms: Terms, headroom: float, design: Design = TODAY) -> int | None:
-    """Return the least number of nodes that leave so much of their core free; None when no number does."""
+def nodes_needed(population: Population, terms: CostTerms, headroom: float, design: Design = TODAY) -> int | None:
+    """Return the smallest number of nodes that keeps the fraction `headroom` of each core free; None if none does."""
 
-    def holds(nodes: int) -> bool:
-        return sum(node(crowd, nodes, design).cpu(terms).values()) <= (1 - headroom) * CORE
+    def suffices(nodes: int) -> bool:
+        return sum(node_load(population, nodes, design).cpu(terms).values()) <= (1 - headroom) * CORE
 
-    many = 1
-    while not holds(many):
-        many *= 2
-        if many > _MOST_NODES:
+    high = 1
+    while not suffices(high):
+        high *= 2
+        if high > _MOST_NODES:
             return None
-    few = many // 2
-    while many - few > 1:
-        middle = (few + many) // 2
-        few, many = (few, middle) if holds(middle) else (middle, many)
-    return many
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if suffices(middle) else (middle, high)
+    return high
 
 
 @dataclass(frozen=True, slots=True)
-class Bus:
+class NatsLoad:
     """The NATS servers that so many nodes need.
 
     Attributes:
-        taken, given: messages in and out.
-        servers: how many it takes.
-        routes: connections between them, each with each.
-        bytes_out: of one server to its nodes and to the others.
+        messages_in: messages per second from the nodes.
+        messages_out: messages per second to the nodes.
+        servers: number of NATS servers.
+        routes: connections between the servers, in a full mesh.
+        bytes_out: bytes per second of one server to its nodes and to the other servers.
     """
 
-    taken: float
-    given: float
+    messages_in: float
+    messages_out: float
     servers: int
     routes: int
     bytes_out: float
 
 
-def bus(crowd: Crowd, nodes: int, terms: Terms, headroom: float, design: Design = TODAY) -> Bus | None:
-    """Return what the bus has to carry; None for nodes that need none."""
-    each = node(crowd, nodes, design)
+def nats_load(
+    population: Population, nodes: int, terms: CostTerms, headroom: float, design: Design = TODAY
+) -> NatsLoad | None:
+    """Return the load of NATS; None for nodes that publish nothing."""
+    each = node_load(population, nodes, design)
     if not each.published:
         return None
-    turns = 2 * crowd.users / crowd.session_seconds
-    beats = 3.0 * nodes  # one that all hear, two to itself
-    taken = each.published * nodes + turns + beats
-    given = nodes * (each.heard + each.overheard + each.joined + nodes - 1 + 2)
+    presence = 2 * population.users / population.session_seconds
+    heartbeats = 3.0 * nodes  # one to all nodes, two to the sender itself
+    messages_in = each.published * nodes + presence + heartbeats
+    messages_out = nodes * (each.received + each.discarded + each.presence + nodes - 1 + 2)
     servers = 1
-    while _busiest(taken, given, servers, terms) > (1 - headroom) * BUS_CORES * CORE:
+    while _nats_cpu(messages_in, messages_out, servers, terms) > (1 - headroom) * NATS_CORES * CORE:
         servers += 1
-    forwarded = taken / servers * (servers - 1)
-    out = (given / servers + forwarded) * terms.message_bytes
-    return Bus(taken, given, servers, servers * (servers - 1) // 2, out)
+    forwarded = messages_in / servers * (servers - 1)
+    out = (messages_out / servers + forwarded) * terms.message_bytes
+    return NatsLoad(messages_in, messages_out, servers, servers * (servers - 1) // 2, out)
 
 
-def _busiest(taken: float, given: float, servers: int, terms: Terms) -> float:
-    """Return the CPU of one NATS server: what it takes, from nodes and from the others, and what it gives."""
-    forwarded = taken / servers * (servers - 1)
-    cost = terms.bus
-    return cost["second"] + (taken / servers + forwarded) * cost["in"] + (given / servers + forwarded) * cost["out"]
-
-
-def read_terms(path: Path) -> Terms:
-    """Read what `python -m benchmarks.scaling` wrote."""
-    told = json.loads(path.read_text())
-    return Terms(told["node"], told["bus"], told["message_bytes"], told["entry_bytes"])
-
-
-# --- the tables of the document ---
-
-HEADROOM: Final = 0.3
-POPULATIONS: Final = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
-CELL_USERS: Final = 50_000
-_DESIGNS: Final = {"today": TODAY, "by interest": BY_INTEREST, "by room": BY_ROOM}
-
-
-def growth(terms: Terms) -> list[list[str]]:
-    """Return, for each population, the nodes of today's design and where their CPU goes."""
-    rows = []
-    for users in POPULATIONS:
-        crowd = Crowd(users)
-        needed = nodes_needed(crowd, terms, HEADROOM)
-        floor = _floor(crowd, terms)
-        if needed is None:
-            rows.append([_count(users), "none suffices", "", "", "", "", _percent(floor)])
-            continue
-        cpu = node(crowd, needed).cpu(terms)
-        own = sum(cpu[name] for name in ("second", "message", "join", "write"))
-        shares = [own, cpu["published"], cpu["heard"] + cpu["overheard"], cpu["joined"] + cpu["beats"]]
-        rows.append([_count(users), _count(needed), *(_percent(share / CORE) for share in shares), _percent(floor)])
-    return rows
-
-
-def designs(terms: Terms) -> list[list[str]]:
-    """Return the nodes, the NATS servers and what a node must remember, for each population and design."""
-    rows = []
-    for users in POPULATIONS[2:]:
-        for name, design in _DESIGNS.items():
-            needed = nodes_needed(Crowd(users), terms, HEADROOM, design)
-            rows.append([_count(users), name, *_sized(users, needed, terms, design)])
-        cells = math.ceil(users / CELL_USERS)
-        if cells == 1:
-            continue
-        inside = nodes_needed(Crowd(CELL_USERS), terms, HEADROOM)
-        nodes, servers, links, memory = _sized(CELL_USERS, inside, terms, TODAY)
-        rows.append(
-            [
-                _count(users),
-                f"{_count(cells)} cells",
-                *(f"{_count(cells)} x {n}" for n in (nodes, servers)),
-                links,
-                memory,
-            ]
-        )
-    return rows
-
-
-def limits(terms: Terms) -> list[list[str]]:
-    """Return the most users that any number of nodes of today's design holds, by how much they speak."""
-    rows = []
-    for rate in (1.0, 0.1, 0.01):
-        low, high = 1, 1
-        while nodes_needed(Crowd(high, message_rate=rate), terms, HEADROOM) is not None:
-            low, high = high, high * 2
-        while high - low > max(1, low // 200):
-            middle = (low + high) // 2
-            fits = nodes_needed(Crowd(middle, message_rate=rate), terms, HEADROOM) is not None
-            low, high = (middle, high) if fits else (low, middle)
-        rows.append([f"{rate:g}", _count(_rounded(low))])
-    return rows
-
-
-def _sized(users: int, needed: int | None, terms: Terms, design: Design) -> list[str]:
-    if needed is None:
-        return ["none suffices", "", "", ""]
-    carried = bus(Crowd(users), needed, terms, HEADROOM, design)
-    memory = node(Crowd(users), needed, design).entries * terms.entry_bytes / 1e6
-    if carried is None:
-        return [_count(needed), "0", "", "0 MB"]
-    return [
-        _count(needed),
-        _count(carried.servers),
-        f"{_count(round(carried.bytes_out * 8 / 1e6))} Mbit/s",
-        f"{memory:.0f} MB",
-    ]
-
-
-def _floor(crowd: Crowd, terms: Terms) -> float:
-    """Return the share of a core that hearing the others takes in each of very many nodes."""
-    cpu = node(crowd, 1000).cpu(terms)
-    return (cpu["heard"] + cpu["overheard"] + cpu["joined"]) / CORE
-
-
-def _rounded(number: int) -> int:
-    step = int(10 ** (len(str(number)) - 2))
-    return number // step * step
-
-
-def _count(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; exit code 2 with one line when the figures cannot be read."""
-    paths = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        terms = read_terms(Path(*paths[:1] or ["docs/scaling.json"]))
-    except (OSError, ValueError, KeyError) as problem:
-        print(f"cannot read the measured terms: {problem}", file=sys.stderr)
-        return 2
-    for table in (growth, designs, limits):
-        for row in table(terms):
-            print("| " + " | ".join(row) + " |")
-        print()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _nats_cpu(messages_in: float, messages_out: float, servers: int, terms: CostTerms) -> float:
+    """Return the CPU of one of several NATS servers, which forward each message once to every other server."""
+    forwarded = messages_in / servers * (servers - 1)
+    cost = terms.nats
+    return (
+        cost["second"]
+        + (messages_in / servers + forwarded) * cost["in"]
+        + (messages_out / servers + forwarded) * cost["out"]
+    )

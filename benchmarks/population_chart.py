@@ -1,6 +1,6 @@
-"""Draw processes over users, for each design of docs/scaling.md.
+"""Draw the chart of docs/scaling.md: the processes that each design needs, over the number of users.
 
-python -m capacity.population_chart docs/scaling.json docs/scaling.svg
+.venv/bin/python -m benchmarks.population_chart docs/scaling.json docs/scaling.svg
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.population import BY_INTEREST, BY_ROOM, HEADROOM, TODAY, Crowd, nodes_needed, read_terms
+from benchmarks.population import BY_INTEREST, BY_ROOM, TODAY, Population, nodes_needed
+from benchmarks.population_tables import HEADROOM, read_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ _DECADES: Final = (3, 7)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the chart."""
+    """Write the chart to the file that the second argument names."""
     figures, target = sys.argv[1:] if arguments is None else arguments
     terms = read_terms(Path(figures))
     low, high = _DECADES
@@ -35,13 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with mpl.rc_context({"svg.hashsalt": "scaling", "font.size": 10}):
         figure = Figure(figsize=(7.2, 3.8), layout="constrained")
         axes = figure.subplots()
-        for name, design, colour in _DESIGNS:
-            needed = [(number, nodes_needed(Crowd(number), terms, HEADROOM, design)) for number in users]
-            held = [(number, nodes) for number, nodes in needed if nodes is not None]
-            axes.plot(*zip(*held, strict=True), color=colour, label=name, linewidth=2)
-            if len(held) < len(needed):
-                axes.plot(*held[-1], marker="X", color=colour, markersize=9)
-                axes.annotate("no number suffices", held[-1], xytext=(6, 4), textcoords="offset points", color=colour)
+        for name, design, color in _DESIGNS:
+            needed = [(number, nodes_needed(Population(number), terms, HEADROOM, design)) for number in users]
+            possible = [(number, nodes) for number, nodes in needed if nodes is not None]
+            axes.plot(*zip(*possible, strict=True), color=color, label=name, linewidth=2)
+            if len(possible) < len(needed):
+                axes.plot(*possible[-1], marker="X", color=color, markersize=9)
+                axes.annotate(
+                    "no number suffices", possible[-1], xytext=(6, 4), textcoords="offset points", color=color
+                )
         axes.set(xscale="log", yscale="log", xlabel="users", ylabel="processes needed")
         axes.set_xticks(
             [10**n for n in range(low, high + 1)], ["1 000", "10 000", "100 000", "1 million", "10 million"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = [
     "tests.metrics.fixtures",
-    "tests.peers.fixtures",
+    "tests.benchmarks.fixtures",
     "tests.server.cluster.fixtures",
     "tests.server.fixtures",
     "tests.stampede.fixtures",

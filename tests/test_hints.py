@@ -41,7 +41,7 @@ def test_no_program_prints_one(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["server", "capacity", "capacity compare", "deploy.stack", "benchmarks", "benchmarks.engine"]
+    "command", ["server", "capacity", "capacity compare", "deploy.stack", "benchmarks", "benchmarks.costs.engine"]
 )
 def test_a_usage_line_names_python_as_the_program_was_started(command: str) -> None:
     words = [sys.executable, "-m", *command.split()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.direct import urlopen
+from benchmarks.http_client import urlopen
 from capacity import http_client as web
 from deploy import stack
 from tests.tables import ROOT

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from benchmarks.peers import Running
+    from benchmarks.processes import ServerProcess
     from tests.capacity.conftest import Run
     from tests.metrics.fixtures import StartPrometheus
     from tests.processes import RunningServer
@@ -191,7 +191,7 @@ def test_a_running_server_that_vanishes_ends_the_run(capacity: Callable[..., Run
 
 
 def test_a_plain_peer_without_metrics_is_measured_and_the_report_says_what_is_missing(
-    capacity: Callable[..., Run], plain_peer: Running
+    capacity: Callable[..., Run], plain_peer: ServerProcess
 ) -> None:
     run = capacity("--host", plain_peer.url, "--bounded", "30", *CALM)
     assert run.wait() == 0, run.errors

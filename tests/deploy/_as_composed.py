@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 import yaml
 
-from benchmarks.direct import urlopen
+from benchmarks.http_client import urlopen
 from tests.deploy.conftest import Balancer, haproxy
 from tests.server.cluster.fixtures import BINARY
 from tests.tables import ROOT

@@ -12,7 +12,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from benchmarks import population
+from benchmarks.population import CORE, Population, node_load
+from benchmarks.population_tables import HEADROOM, read_terms
 from metrics.catalog import CATALOG
 from server.app import GOODBYE_SECONDS, UPLOAD_SECONDS
 from server.settings import Settings, parse
@@ -204,9 +205,9 @@ def test_the_autoscaler_asks_for_a_metric_that_there_is_and_leaves_room() -> Non
     assert limit is not None
     target, pods = int(asked["target"]["averageValue"]), spec["maxReplicas"]
     assert 2 * target <= limit  # one of two may go
-    terms = population.read_terms(ROOT / "docs" / "scaling.json")
-    used = population.node(population.Crowd(pods * target), pods).cpu(terms)
-    assert sum(used.values()) <= (1 - population.HEADROOM) * population.CORE
+    terms = read_terms(ROOT / "docs" / "scaling.json")
+    used = node_load(Population(pods * target), pods).cpu(terms)
+    assert sum(used.values()) <= (1 - HEADROOM) * CORE
 
 
 def test_the_rules_know_the_job_that_is_scraped() -> None:

@@ -10,7 +10,7 @@ import urllib.parse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.direct import urlopen
+from benchmarks.http_client import urlopen
 from tests.grafana.boards import ALL, fill
 
 if TYPE_CHECKING:

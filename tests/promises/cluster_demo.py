@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from benchmarks.direct import urlopen
+from benchmarks.http_client import urlopen
 from capacity.errors import CapacityError, ExitCode, RunError
 from capacity.processes.process import ChildProcess
 from tests.promises.hosts import Host, Switch, inside, problem

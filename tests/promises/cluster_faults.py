@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from benchmarks.direct import urlopen
+from benchmarks.http_client import urlopen
 from tests.metrics.fixtures import wait_until
 from tests.promises.cluster_storm import PATIENCE_SECONDS, Storm
 from tests.promises.hosts import Host, Switch, inside, problem

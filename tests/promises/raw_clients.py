@@ -14,7 +14,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from benchmarks._wire import FrameReader
+from benchmarks.load.wire import FrameReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from benchmarks._wire import FrameReader
+from benchmarks.load.wire import FrameReader
 from tests.promises.in_process import PATIENCE_SECONDS, world
 from tests.promises.mutations import KINDS, Kind
 from tests.promises.raw_clients import message

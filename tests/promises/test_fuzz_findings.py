@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 
-from benchmarks._wire import FrameReader
+from benchmarks.load.wire import FrameReader
 from server.errors import InvalidMessageError
 from server.protocol.messages import decode
 from server.websocket.connection import Connection

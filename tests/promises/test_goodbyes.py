@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from benchmarks._wire import FrameReader
+from benchmarks.load.wire import FrameReader
 from server.websocket.connection import AFTER_END_BYTES
 from tests.promises.in_process import world
 from tests.promises.raw_clients import frame, message

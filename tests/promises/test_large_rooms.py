@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvloop
 
-from benchmarks._wire import FrameReader
+from benchmarks.load.wire import FrameReader
 from server.chat import room as rooms
 from tests.promises.in_process import world
 from tests.promises.raw_clients import message

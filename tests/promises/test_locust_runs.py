@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from benchmarks.peers import Running
+    from benchmarks.processes import ServerProcess
     from tests.processes import RunningServer
     from tests.stampede.fixtures import Locust, WebLocust
 
@@ -215,7 +215,7 @@ def test_two_processes_count_to_the_message_what_the_server_counts(
 
 
 def test_a_plain_server_is_driven_as_well_and_told_what_it_lacks(
-    locust: Callable[..., Locust], plain_peer: Running
+    locust: Callable[..., Locust], plain_peer: ServerProcess
 ) -> None:
     # Long enough for an upload of each user (one in ten seconds), and for the five in which its answer is waited for.
     flags = ("-u", "100", "-r", "50", "-t", "20s", "--storm-period", "3", "--upload-bytes", "1k-200k")

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.peers import CACHE
+from benchmarks.node_packages import CACHE
 from tests.stampede.fixtures import latency
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
     from tests.stampede.fixtures import Locust
 
-CLIENTS = Path(__file__).parent.parent / "peers" / "agree" / "clients.mjs"
+CLIENTS = Path(__file__).parent / "two_clients.mjs"
 TRIES = 6
 DELIVERED = 'chat_messages_delivered_total{type="chatMessage"}'
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 from playwright.sync_api import sync_playwright
 
-from benchmarks.peers import PeerError, packages
+from benchmarks.node_packages import packages
+from benchmarks.processes import BenchmarkError
 from tests.metrics.fixtures import do_without
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def node_home() -> Path:
     """Folder in the cache with the npm packages of the browser side's tests; without Node tests do without."""
     try:
         return packages(NODE)
-    except PeerError as problem:
+    except BenchmarkError as problem:
         do_without(str(problem))
 
 

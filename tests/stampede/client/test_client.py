@@ -22,7 +22,7 @@ from stampede.websocket.target import LostError, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmarks.peers import Running
+    from benchmarks.processes import ServerProcess
     from stampede.ledger.counts import DeliveryCounts
     from tests.processes import RunningServer
 
@@ -71,7 +71,7 @@ def group(server: RunningServer) -> Iterator[Group]:
 
 
 @pytest.fixture
-def plain_group(plain_peer: Running) -> Iterator[Group]:
+def plain_group(plain_peer: ServerProcess) -> Iterator[Group]:
     made = Group(plain_peer.url)
     yield made
     made.reactor.close()

@@ -19,7 +19,7 @@ from stampede.websocket.target import ClientError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmarks.peers import Running
+    from benchmarks.processes import ServerProcess
     from tests.processes import RunningServer
     from tests.stampede.fixtures import Locust, WebLocust
 
@@ -69,7 +69,7 @@ def look_at(url: str) -> None:
     check_server(url, options.read(argparse.Namespace()), connect_too=True)
 
 
-def test_our_server_and_a_plain_one_pass(server: RunningServer, plain_peer: Running) -> None:
+def test_our_server_and_a_plain_one_pass(server: RunningServer, plain_peer: ServerProcess) -> None:
     look_at(server.url)
     look_at(plain_peer.url)
 

@@ -30,7 +30,7 @@ from tests.stampede.engine_kit import PATIENCE, Mailbox, open_at, until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmarks.peers import Running
+    from benchmarks.processes import ServerProcess
     from stampede.websocket.reactor import Reactor
     from tests.processes import RunningServer
 
@@ -132,7 +132,7 @@ def test_a_reset_reaches_the_server_as_a_vanished_client(reactor: Reactor, serve
     until(lambda: server.closed().get("vanished") == 1)
 
 
-def test_the_plain_peer_shakes_hands_too(reactor: Reactor, plain_peer: Running) -> None:
+def test_the_plain_peer_shakes_hands_too(reactor: Reactor, plain_peer: ServerProcess) -> None:
     box = Mailbox()
     connection = open_at(reactor, f"{plain_peer.url}/", box)
     connection.send_text(b'{"type":"setUsername","username":"one"}')

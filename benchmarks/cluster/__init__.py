@@ -1,0 +1,1 @@
+"""Programs that measure what several server processes and NATS cost."""

@@ -1,0 +1,1 @@
+"""The comparison of servers: workloads, measurements, saved results, tables and the chart."""

@@ -1,0 +1,132 @@
+"""The tables of a comparison, in Markdown, and their insertion into the documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.comparison.servers import BUN, NODE_WS, OURS, SERVERS
+from benchmarks.comparison.workloads import WORKLOADS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from benchmarks.comparison.results import Results, Spread
+    from benchmarks.comparison.workloads import Row
+
+BEGIN: Final = "<!-- bench: made by make bench -->"
+END: Final = "<!-- bench: end -->"
+SERVERS_WITH_GOALS: Final = (OURS, BUN, NODE_WS)
+"""The servers that the goals refer to."""
+ROUNDS: Final = 5
+"""Rounds that a figure needs before it goes into a document."""
+
+
+def rows(results: Mapping[str, Results]) -> Iterator[tuple[Row, Results]]:
+    """Yield the rows of the measured workloads."""
+    for key, workload in WORKLOADS.items():
+        if key in results:
+            for row in workload.rows:
+                yield row, results[key]
+
+
+def against_goals(results: Mapping[str, Results]) -> str:
+    """Return the table of our figures, with their ratios to Bun and Node `ws` and the goals."""
+    lines = _head("workload", "Stampede", f"over {SERVERS[BUN].title}", f"over {SERVERS[NODE_WS].title}", "goal")
+    for row, found in rows(results):
+        ratios = {other: found.ratio(OURS, other, row.figure) for other in (BUN, NODE_WS)}
+        cells = [f"{ratio.show('.2f')} x" if ratio else "-" for ratio in ratios.values()]
+        ours = found.spread(OURS, row.figure)
+        figure = f"{_figure(ours, row)} {row.unit}" if ours else "no valid round"
+        lines.append(f"| {row.title} | {figure} | {' | '.join(cells)} | {_goal(row, ours, ratios)} |")
+    return "\n".join(lines)
+
+
+def side_by_side(results: Mapping[str, Results]) -> str:
+    """Return the table of all servers: the median of the valid rounds."""
+    servers = [key for key in SERVERS if any(key in found.servers for found in results.values())]
+    lines = _head("workload", "", *(SERVERS[key].title for key in servers))
+    for row, found in rows(results):
+        cells = [_figure(found.spread(key, row.figure), row) for key in servers]
+        lines.append(f"| {row.title} | {row.unit} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def method(results: Mapping[str, Results]) -> str:
+    """Return the sentences below the tables: rounds, machine, and invalid measurements."""
+    rounds = " or ".join(map(str, sorted({found.rounds for found in results.values()})))
+    others = {
+        found.spread(key, row.figure)
+        for row, found in rows(results)
+        for key in SERVERS
+        if key not in SERVERS_WITH_GOALS
+    }
+    fewer = " or ".join(map(str, sorted({other.rounds for other in others if other})))
+    machines = " and ".join(sorted({found.machine for found in results.values()}))
+    invalid = [outcome for found in results.values() for outcome in found.outcomes if outcome.problem]
+    measured = sum(len(found.outcomes) for found in results.values())
+    return (
+        f"Median of {rounds} rounds{f' ({fewer} for servers without a goal)' if fewer else ''} on {machines}, "
+        f"with the lowest and the highest in brackets; a ratio compares two servers of one round. {len(invalid)} of "
+        f"{measured} measurements were invalid and are left out."
+    )
+
+
+def missing(results: Mapping[str, Results]) -> str | None:
+    """Return what is missing before the documents can be updated from these results; None if nothing is."""
+    for key, workload in WORKLOADS.items():
+        if key not in results:
+            return f"{key} is not measured yet"
+        if results[key].rounds < ROUNDS:
+            return f"{key} has fewer than {ROUNDS} rounds"
+        for server in workload.only or SERVERS_WITH_GOALS:
+            if server not in results[key].servers:
+                return f"{key} is not measured on {SERVERS[server].title} yet"
+    return None
+
+
+def _head(*columns: str) -> list[str]:
+    return [f"| {' | '.join(columns)} |", "|---|" + "---:|" * (len(columns) - 1)]
+
+
+def shown(value: float, row: Row) -> str:
+    """Return a figure in the unit of its row."""
+    return f"{value * row.scale:{row.form}}"
+
+
+def _figure(found: Spread | None, row: Row) -> str:
+    return shown(found.middle, row) if found else "-"
+
+
+def _goal(row: Row, ours: Spread | None, ratios: Mapping[str, Spread | None]) -> str:
+    sign = "\N{LESS-THAN OR EQUAL TO}" if row.less else "\N{GREATER-THAN OR EQUAL TO}"
+    parts = []
+    for key, goal in row.goals.items():
+        value, what = (ours.middle * row.scale if ours else None), row.unit
+        if key != OURS:
+            ratio = ratios[key]
+            value, what = (ratio.middle if ratio else None), f"x {SERVERS[key].title}"
+        parts.append(f"{sign} {goal:g} {what}: {_verdict(value, goal, less=row.less)}")
+    return "; ".join(parts)
+
+
+def _verdict(value: float | None, goal: float, *, less: bool) -> str:
+    if value is None:
+        return "not measured"
+    return "met" if (value <= goal if less else value >= goal) else "**missed**"
+
+
+def replace_between_markers(document: Path, text: str) -> bool:
+    """Replace the text between the markers of a document; return whether the document changed.
+
+    Raises:
+        ValueError: the document has no markers.
+    """
+    before = document.read_text()
+    head, begin, rest = before.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{document} has no lines {BEGIN!r} and {END!r}")
+    after = f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}"
+    document.write_text(after)
+    return after != before

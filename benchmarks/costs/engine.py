@@ -1,0 +1,185 @@
+"""Measure the load generator itself: CPU per delivery, and memory.
+
+    .venv/bin/python -m benchmarks.costs.engine --rounds 3
+
+Both figures belong to a whole `locust -f loadtest` process in its steady state. On a machine with several CPUs it has
+one of its own. Deliveries are those that the generator counts in the window.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.http_client import urlopen
+from benchmarks.processes import ROOT, BenchmarkError, cpu_seconds, pinned, running, stampede_command
+from capacity.processes.process import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_TIMEOUT: Final = 120.0
+_SETTLE: Final = 3.0
+_DELIVERIES: Final = "loadtest_deliveries_total"
+_MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class UserLoad:
+    """Users in rooms of one size, messages per second of each user, and the goal for the CPU of a delivery in us."""
+
+    users: int
+    room_size: int
+    rate: float
+    goal_us: float
+
+    @property
+    def deliveries_per_s(self) -> float:
+        """Offered deliveries per second."""
+        return self.users * self.rate * (self.room_size - 1)
+
+
+LOADS: Final = (UserLoad(200, 100, 10.0, 6), UserLoad(200, 100, 2.5, 10), UserLoad(2000, 20, 0.5, 15))
+MANY_USERS: Final = UserLoad(10_000, 20, 0.02, 0)
+MANY_USERS_GOAL_MIB: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One measurement: deliveries per second, CPU per delivery in us, resident memory of the process in MiB."""
+
+    deliveries_per_s: float
+    cpu_us: float
+    memory_mib: float
+
+
+def measure(load: UserLoad, seconds: float) -> Cost:
+    """Run a load in one Locust process against our own server, and measure a window of its steady state.
+
+    Raises:
+        BenchmarkError: a process did not start, or ended; or the users did not join their rooms.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        command = stampede_command("--upload-dir", folder, "--log-level", "error", "--handshake-rate", "0")
+        with running(command, cores[-1]) as server, _locust(server.url, load, cores[0]) as (process, port):
+            deadline = time.monotonic() + _TIMEOUT
+            while not (_page(port).get("loadtest_connections", 0) >= load.users and _members(server.url) >= load.users):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise BenchmarkError(f"{load.users} users did not join their rooms")
+                time.sleep(0.5)
+            time.sleep(_SETTLE)
+            before, cpu, began = _page(port)[_DELIVERIES], cpu_seconds(process.pid), time.monotonic()
+            time.sleep(seconds)
+            after, used, took = _page(port)[_DELIVERIES], cpu_seconds(process.pid) - cpu, time.monotonic() - began
+            if after <= before:
+                raise BenchmarkError("nothing was delivered")
+            return Cost((after - before) / took, 1e6 * used / (after - before), _rss(process.pid) / _MIB)
+
+
+@contextmanager
+def _locust(url: str, load: UserLoad, core: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run Locust with its Prometheus exporter on one core; yield the process and the exporter's port."""
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "locust", "-f", "loadtest", "ChattingUser", "--headless", "--only-summary"),
+        *("--host", url, "-u", str(load.users), "-r", str(load.users), "--loglevel", "ERROR"),
+        *("--room-size", str(load.room_size), "--message-rate", str(load.rate), "--prometheus-port", str(port)),
+    ]
+    with pinned(core):
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+    with process:
+        try:
+            yield process, port
+        finally:
+            process.kill()  # its summary is not needed
+
+
+def _page(port: int) -> dict[str, float]:
+    """Return the exporter's samples without labels; empty while it does not answer."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            page = answer.read().decode()
+    except (urllib.error.URLError, ConnectionError):
+        return {}
+    families = text_string_to_metric_families(page)
+    return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
+
+
+def _members(url: str) -> float:
+    """Return the number of joins that the server has counted."""
+    with urlopen(url.replace("ws://", "http://") + "/metrics", timeout=30) as answer:
+        for line in answer:
+            if line.startswith(b"chat_room_joins_total "):
+                return float(line.split()[1])
+    return 0.0
+
+
+def _rss(pid: int) -> int:
+    """Return the resident memory of a process in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def table(found: Sequence[tuple[UserLoad, Sequence[Cost]]]) -> str:
+    """Return the medians of all rounds and the goals as a Markdown table."""
+    lines = [
+        "| load | offered/s | taken/s | CPU per delivery | rounds | goal |",
+        "|---|---|---|---|---|---|",
+    ]
+    for load, costs in found:
+        single = sorted(cost.cpu_us for cost in costs)
+        lines.append(
+            f"| {load.users:,} users in rooms of {load.room_size} | {load.deliveries_per_s:,.0f} "
+            f"| {median(cost.deliveries_per_s for cost in costs):,.0f} | {median(single):.1f} us "
+            f"| {single[0]:.1f}-{single[-1]:.1f} us | {load.goal_us:g} us |"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print all costs; return 0, or 2 after one line on stderr for invalid input or results."""
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m benchmarks.costs.engine", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each load (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="window of a round (%(default)s)")
+    parser.add_argument("--only", choices=("cpu", "memory"), help="measure only one of the two")
+    options = parser.parse_args(arguments)
+    if options.rounds < 1 or options.seconds <= 0:
+        print("--rounds must be at least 1 and --seconds above 0", file=sys.stderr)
+        return 2
+    try:
+        if options.only in (None, "cpu"):
+            found: dict[UserLoad, list[Cost]] = {load: [] for load in LOADS}
+            for _ in range(options.rounds):
+                for load in LOADS:
+                    found[load].append(measure(load, options.seconds))
+            print(table(list(found.items())))
+        if options.only in (None, "memory"):
+            cost = measure(MANY_USERS, 1.0)
+            print(
+                f"\n{MANY_USERS.users:,} connected users in one process: {cost.memory_mib:.0f} MiB "
+                f"(goal {MANY_USERS_GOAL_MIB})"
+            )
+    except (BenchmarkError, OSError) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

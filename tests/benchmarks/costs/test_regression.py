@@ -1,0 +1,34 @@
+"""What the server may never lose again: its lead over Node `ws` in CPU per delivery, in one run, by a wide margin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.comparison.servers import NODE_WS, OURS, SERVERS
+from benchmarks.costs.regression import costs
+from benchmarks.load.driver import ChatLoad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("plain_peer_command")
+
+
+# Node pays for a delivery what it pays, however many there are, and is given what it can take; ours joins the messages
+# of a tick, so it is given many. The floors are about a sixth, and two thirds, of what is measured.
+@pytest.mark.parametrize(
+    ("ours", "theirs", "floor"),
+    [
+        pytest.param(ChatLoad(200, 2, 8000), ChatLoad(200, 2, 300), 7.0, id="big rooms, 40 is usual"),
+        pytest.param(ChatLoad(200, 100, 4000), ChatLoad(200, 100, 4000), 0.8, id="rooms of two, 1.2 is usual"),
+    ],
+)
+def test_a_delivery_costs_less_than_on_node(
+    ours: ChatLoad, theirs: ChatLoad, floor: float, record_property: Callable[[str, object], None]
+) -> None:
+    our_cost, their_cost = costs([(SERVERS[OURS], ours), (SERVERS[NODE_WS], theirs)], 0.3, 7)
+    ratio = their_cost / our_cost
+    record_property("proved", f"a delivery in {ours.rooms} rooms costs Node ws {ratio:.2f} times our CPU")
+    assert ratio >= floor
