@@ -14,7 +14,7 @@ where it comes in, without the splitter, is another fifth (`Connection.on_readab
 50 us each on a virtual machine) are worth more than less work in them. What did not pay: smaller reads, `recv` or
 `recv_into` in place of `os.read`, a timer of 2 or 3 ms (sends as much later for a tenth of a message's cost).
 
-In a real run against the bundled server, sending and statistics included (`python -m benchmarks.costs.engine`, idle machine):
+In a real run against the bundled server, sending and statistics included (`benchmarks.costs.engine`, idle machine):
 22.4 us at 19 000/s over 2 000 users, 14.1 us at 49 500/s and 5.0 us at 197 000/s over 200 users. A busy machine
 shows less at low rates, 15 to 19 us in place of the first, since fewer wake-ups find more. Opening a connection and its
 handshake costs 0.4 ms. A user takes 17 KB, Locust's greenlet included: 10 000 users in 217 MiB.
