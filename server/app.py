@@ -22,9 +22,11 @@ import uvloop
 from metrics.collectors import BuildCollector, BusCollector, WorkersCollector, server_collectors
 from metrics.exposition import Exposition
 from server import __version__
-from server.chat.batching import Tick
+from server.chat.batching import BatchScheduler
+from server.chat.broker import NullBroker
 from server.chat.hub import Hub
 from server.chat.load_report import LoadMeter
+from server.chat.registry import Registry
 from server.cluster.cluster import Cluster
 from server.context import Services
 from server.drain import Drain
@@ -92,10 +94,13 @@ class ChatServer:
         self._tls = TlsFiles(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
         self.stats = ServerStats()
         self._tasks = BackgroundTasks(self.stats.task_failures)
-        self._tick = Tick(loop.call_soon, clock)
+        self._scheduler = BatchScheduler(loop.call_soon, clock)
+        registry = Registry(self.stats, self._scheduler, clock)
+        self._cluster = self._make_cluster(settings.nats, registry) if settings.nats else None
         hub = Hub(
+            registry,
+            self._cluster.node if self._cluster is not None else NullBroker(),
             self.stats,
-            tick=self._tick,
             clock=clock,
             wall_ms=lambda: time.time_ns() // 1_000_000,
             call_later=loop.call_later,
@@ -124,17 +129,15 @@ class ChatServer:
             run_in_thread=self._disk.run,
         )
         self._hub = hub
-        self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()))
-        self._cluster = self._make_cluster(settings.nats) if settings.nats else None
-        self._status.cluster = self._cluster
-        self._meter = LoadMeter(self.stats, hub.rooms, clock())
+        self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()), cluster=self._cluster)
+        self._meter = LoadMeter(self.stats, registry.rooms, clock())
         self._wheel = HeartbeatWheel(settings.heartbeat_interval, settings.heartbeat_timeout, clock(), self.stats)
         self._lag = LoopLag(loop, clock, self.stats.event_loop_lag)
         budget = socket_budget(settings.max_connections, settings.max_uploads)
         self._admission = Admission(budget.connections, settings.max_connections_per_address, settings.handshake_rate)
         render = Exposition(
             (
-                *server_collectors(self.stats, hub.rooms, self._uploads, self._admission),
+                *server_collectors(self.stats, registry.rooms, self._uploads, self._admission),
                 *([BusCollector(self.stats, self._cluster)] if self._cluster is not None else ()),
                 BuildCollector(__version__, platform.python_version(), version("uvloop"), version("websockets")),
             ),
@@ -179,7 +182,7 @@ class ChatServer:
         except OSError as error:
             raise SettingsError(f"cannot use upload folder {settings.upload_dir}: {error.strerror}") from None
         if self._cluster is not None:
-            await self._cluster.start()
+            await self._cluster.start(self._hub)
         context = self._tls.context if self._tls is not None else None
         address = await self._listen(self._gate, settings.port, context)
         scheme = "wss" if self._tls is not None else "ws"
@@ -245,20 +248,20 @@ class ChatServer:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._gate.emptied()
 
-    def _make_cluster(self, url: str) -> Cluster:
+    def _make_cluster(self, url: str, registry: Registry) -> Cluster:
         return Cluster(
             url,
             self._settings.nats_credentials,
-            self._hub,
+            registry.rooms,
             self.stats,
-            tick=self._tick,
+            scheduler=self._scheduler,
             clock=self._clock,
             messages_per_second=lambda: self._status.messages_per_second,
             tasks=self._tasks,
         )
 
     def _make_gate(self, services: Services, policy: HandshakePolicy, most_sockets: int, socket_limit: int) -> Gate:
-        return Gate(services, policy, self._wheel, self._loop, self._tick, most_sockets, socket_limit)
+        return Gate(services, policy, self._wheel, self._loop, self._scheduler, most_sockets, socket_limit)
 
     async def _listen(self, gate: Gate, port: int, context: ssl.SSLContext | None) -> str:
         """Listen, and return host and port as they stand in a URL."""
@@ -285,8 +288,8 @@ class ChatServer:
     def _sample_rate(self) -> None:
         now = self._clock()
         self._status.rate.sample(now, self._status.received)
-        is_watched = bool(self._hub.watchers)
-        self._hub.tell_load(self._meter.measure(now, self._lag.take_maximum(), with_rooms=is_watched))
+        is_watched = bool(self._hub.registry.watchers)
+        self._hub.report_load(self._meter.measure(now, self._lag.take_maximum(), with_rooms=is_watched))
 
     def _repeat(self, task: str, seconds: float, turn: Callable[[], None]) -> None:
         """Take a turn now, and again after each such time; one that fails is reported, and the next one comes."""

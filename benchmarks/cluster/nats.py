@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from benchmarks.processes import BenchmarkError, cpu_seconds
-from server.cluster.membership import Elsewhere
+from server.cluster.membership import RemoteMembership
 from server.cluster.messages import Snapshot, decode, encode
 
 if TYPE_CHECKING:
@@ -73,14 +73,14 @@ def _ports(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, list[str
 def entry_bytes() -> float:
     """Return the bytes of memory that a node uses for each room of each other node."""
     tracemalloc.start()
-    elsewhere = Elsewhere(0.0)
+    membership = RemoteMembership(0.0)
     before = tracemalloc.get_traced_memory()[0]
     for node in range(_OTHER_NODES):
         members = {f"room{number:08d}": 1 for number in range(_ROOMS_PER_NODE)}
         snapshot = decode(encode(Snapshot(f"node{node}", 0, 0, 1, members)))
         del members
         if isinstance(snapshot, Snapshot):
-            elsewhere.take_snapshot(snapshot, 0.0)
+            membership.apply_snapshot(snapshot, 0.0)
         del snapshot
     used = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()

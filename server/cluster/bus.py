@@ -1,12 +1,12 @@
-"""The bus: NATS core, as one server process sees it.
+"""The connections of one server process to the bus, a NATS server.
 
-Everything takes effect in the order it was asked for: what cannot be done at once, as subscriptions cannot, waits in
-one queue for one task, and what is published meanwhile waits behind it.
+Operations take effect in the order in which they were requested. Subscriptions cannot take effect at once: they wait
+in a queue for one task, and messages published meanwhile wait behind them.
 
-A NATS client may stay connected, healthy by its own word, and hear nothing; so each beat a second, small connection
-sends this node something on the way its messages come in, and hears something on the way they go out. Only as long as
-both arrive is the bus called connected. Connections that stay silent are given up for new ones: a network that was cut
-for long and is whole again would be waited for, by TCP, as long again.
+A NATS client can stay connected, and report itself healthy, without receiving anything. So a second, small connection
+probes the first once per heartbeat interval: one probe arrives on the path of inbound messages, one leaves on the path
+of outbound messages. The bus counts as connected only while both arrive. Connections without probes are replaced by new
+ones, because TCP waits after a long network outage as long again before it retries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import msgspec
 import structlog
 from nats.errors import Error
 
-from server.cluster.membership import BEAT_SECONDS, BEATS_MISSED
+from server.cluster.membership import HEARTBEAT_SECONDS, MISSED_HEARTBEATS
 from server.cluster.messages import node_subject
 from server.cluster.nats_client import NatsClient
 from server.errors import SettingsError
@@ -43,33 +43,32 @@ _CONNECT_SECONDS: Final = 2
 _RETRY_SECONDS: Final = 1
 _PING_SECONDS: Final = 10
 _PENDING_BYTES: Final = 1024 * 1024
-_PULSE: Final = struct.Struct("d")
-"""The moment of sending, on the sender's own clock."""
+_PROBE: Final = struct.Struct("d")
+"""Payload of a probe: the time of sending on the sender's own clock."""
 
-_SILENT_SECONDS: Final = (BEATS_MISSED - 0.2) * BEAT_SECONDS
-"""Time without a pulse after which the bus is silent: whoever asks is to hear of it within three beats."""
+_SILENT_SECONDS: Final = (MISSED_HEARTBEATS - 0.2) * HEARTBEAT_SECONDS
+"""Probe time-out after which the bus counts as silent, shorter than the time-out of a node."""
 
-_GIVE_UP_SECONDS: Final = 2 * BEATS_MISSED * BEAT_SECONDS
-"""Silence after which connections are given up. TCP tries again after 0.2 s, then each time twice as late as before:
-until then it is not much later than a new connection would be."""
+_ABANDON_SECONDS: Final = 2 * MISSED_HEARTBEATS * HEARTBEAT_SECONDS
+"""Time without probes after which connections are replaced. TCP retries after 0.2 s and doubles the delay each time, so
+until then a new connection would not be much faster."""
 
 _CONFIRM_TOGETHER: Final = 64
-"""Subscriptions after which the server is asked whether it has taken note, while more wait."""
+"""Subscriptions after which the server is asked to confirm them, while more wait."""
 
-
-_Work = tuple[str, str, bytes]
-"""What to do (publish, subscribe or unsubscribe), subject, payload."""
+_Operation = tuple[str, str, bytes]
+"""A queued operation: publish, subscribe or unsubscribe; subject; payload."""
 
 
 class Bus:
     """One node's connections to NATS.
 
     Args:
-        url: `nats://` or `tls://`, with user and password or a token in it if the server wants them.
+        url: `nats://` or `tls://`, with user and password or a token in it if the server requires them.
         credentials: file with a user's JWT and seed, or None.
         node: id of this node.
         clock: monotonic seconds.
-        tasks: keeps the sender running.
+        tasks: keeps the queue's task running.
     """
 
     def __init__(
@@ -85,156 +84,158 @@ class Bus:
         self._node = node
         self._clock = clock
         self._tasks = tasks
-        self._main = NatsClient(self._take)
-        self._pulse = NatsClient(self._take_pulse_out)
-        self._inward, self._outward = f"{node_subject(node)}.in", f"{node_subject(node)}.out"  # where pulses go
+        self._main = NatsClient(self._receive)
+        self._prober = NatsClient(self._receive_outbound_probe)
+        self._inbound_subject = f"{node_subject(node)}.in"  # sent by the prober, received on the main connection
+        self._outbound_subject = f"{node_subject(node)}.out"  # sent on the main connection, received by the prober
         self._subscriptions: dict[str, Subscription] = {}
-        # Who waits for a subscription to take effect; by subject, a list for each subscription that was asked for.
+        # Callbacks that wait for a subscription, by subject, in a list for each `subscribe` call.
         self._unconfirmed: defaultdict[str, deque[list[Callable[[], None]]]] = defaultdict(deque)
-        self._queue: asyncio.Queue[_Work] = asyncio.Queue()
-        self._failed_subscription: _Work | None = None  # to be tried again before all else
-        self._new_subjects: list[str] = []  # subscriptions that the server may not have taken note of
+        self._queue: asyncio.Queue[_Operation] = asyncio.Queue()
+        self._failed_subscription: _Operation | None = None  # retried before all other operations
+        self._new_subjects: list[str] = []  # subscriptions that the server has not confirmed
         self._queued_bytes = 0
-        self._undone = 0  # of what was put into the queue
-        self._sender: asyncio.Task[None] | None = None
-        self._pulse_in = self._pulse_out = self._connected_at = clock()
-        self._looked_at = self._woke_at = clock()
+        self._unfinished = 0  # operations in the queue, and the one that is running
+        self._queue_task: asyncio.Task[None] | None = None
+        self._inbound_at = self._outbound_at = self._connected_at = clock()  # when a probe last arrived
+        self._checked_at = self._resumed_at = clock()
         self._delay = 0.0
-        self._is_away = False
-        self._receive: Callable[[str, bytes], None]
-        self._returned: Callable[[], None]
+        self._is_silent = False
+        self._on_message: Callable[[str, bytes], None]
+        self._on_reconnect: Callable[[], None]
 
     @property
     def max_payload(self) -> int:
-        """Bytes that one message may have."""
+        """Largest payload of one message in bytes."""
         return int(self._main.max_payload)
 
     @property
     def is_connected(self) -> bool:
-        """Whether this node has heard itself lately, on both ways, or could not for it was asleep."""
-        self.look()  # whoever asks first after a sleep
+        """Whether probes have arrived lately in both directions, or none could because this process was suspended."""
+        self.detect_suspend()
         return (
             bool(self._main.is_connected)
             and self._failed_subscription is None
-            and self._clock() - self._heard_at < _SILENT_SECONDS
+            and self._clock() - self._confirmed_at < _SILENT_SECONDS
         )
 
     @property
     def delay(self) -> float:
-        """Seconds that messages wait on their way in: as the last pulse did, or as long as the next is overdue."""
-        return max(self._delay, self._clock() - self._pulse_in - BEAT_SECONDS)
+        """Seconds that inbound messages wait: the delay of the last probe, or the time by which the next is overdue."""
+        return max(self._delay, self._clock() - self._inbound_at - HEARTBEAT_SECONDS)
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait to be sent."""
+        """Unsent bytes."""
         return self._queued_bytes + int(self._main.pending_data_size)
 
-    async def start(self, *, receive: Callable[[str, bytes], None], returned: Callable[[], None]) -> None:
+    async def start(self, *, on_message: Callable[[str, bytes], None], on_reconnect: Callable[[], None]) -> None:
         """Connect.
 
         Args:
-            receive: takes subject and payload of everything heard.
-            returned: called when the bus is back after it was away.
+            on_message: called with subject and payload of each message.
+            on_reconnect: called when probes arrive again after the bus was silent.
 
         Raises:
-            SettingsError: there is no such bus, or it does not let us in.
+            SettingsError: the server cannot be reached, or refuses the connection.
         """
-        self._receive, self._returned = receive, returned
-        for client, name in ((self._main, "messages"), (self._pulse, "pulse")):
+        self._on_message, self._on_reconnect = on_message, on_reconnect
+        for client, name in ((self._main, "messages"), (self._prober, "probe")):
             await self._connect(client, name)
-        await self._main.subscribe(self._inward)
-        await self._pulse.subscribe(self._outward)
-        await self._pulse.flush()
-        self._pulse_in = self._pulse_out = self._clock()
-        self._sender = asyncio.create_task(self._tasks.keep_running("bus_sender", self._work_off))
+        await self._main.subscribe(self._inbound_subject)
+        await self._prober.subscribe(self._outbound_subject)
+        await self._prober.flush()
+        self._inbound_at = self._outbound_at = self._clock()
+        self._queue_task = asyncio.create_task(self._tasks.keep_running("bus_sender", self._run_queue))
 
     async def stop(self) -> None:
-        """Send what waits, and let go."""
-        if self._sender is not None:
+        """Send the queued messages and disconnect."""
+        if self._queue_task is not None:
             with contextlib.suppress(Error, OSError, TimeoutError):
-                async with asyncio.timeout(BEAT_SECONDS):
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await self._queue.join()
                     await self._main.flush()
-            self._sender.cancel()
-        for client in (self._main, self._pulse):
-            # RuntimeError: uvloop's word for a connection that is away while the client still has something to say.
+            self._queue_task.cancel()
+        for client in (self._main, self._prober):
+            # uvloop raises RuntimeError when the client still writes to a closed connection.
             with contextlib.suppress(Error, OSError, TimeoutError, RuntimeError):
-                async with asyncio.timeout(BEAT_SECONDS):  # what is unsent may never be taken
+                async with asyncio.timeout(HEARTBEAT_SECONDS):  # unsent bytes may never be accepted
                     await client.close()
 
     def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        """Send messages, each a subject and a payload, after all that waits.
+        """Send messages, each a subject and a payload, after the queued operations.
 
-        One that is larger than the server takes is not sent: the server would close the connection for it.
+        A message above the server's payload limit is dropped, because the server would close the connection for it.
         """
-        most = self._main.max_payload
+        max_payload = self._main.max_payload
         for _, payload in messages:
-            if len(payload) > most:
-                log.error("message too large for the bus", size=len(payload), most=most)
-                messages = [message for message in messages if len(message[1]) <= most]
-        if not self._undone and self._main.publish_now(messages):
+            if len(payload) > max_payload:
+                log.error("message too large for the bus", size=len(payload), limit=max_payload)
+                messages = [message for message in messages if len(message[1]) <= max_payload]
+        if not self._unfinished and self._main.publish_now(messages):
             return
         for subject, payload in messages:
             self._queued_bytes += len(payload)
-            self._do("publish", subject, payload)
+            self._enqueue("publish", subject, payload)
 
     def subscribe(self, subject: str) -> None:
-        """Hear a subject from now on."""
+        """Subscribe to a subject."""
         self._unconfirmed[subject].append([])
-        self._do("subscribe", subject)
+        self._enqueue("subscribe", subject)
 
-    def once_subscribed(self, subject: str, callback: Callable[[], None]) -> None:
-        """Call back when a subscription has taken effect; without a bus there is nothing to wait for."""
+    def when_subscribed(self, subject: str, callback: Callable[[], None]) -> None:
+        """Call back when a subscription is active; at once if it is, or if the bus is not connected."""
         if self.is_connected and subject in self._unconfirmed:
             self._unconfirmed[subject][-1].append(callback)
         else:
             callback()
 
     def unsubscribe(self, subject: str) -> None:
-        """Hear a subject no longer."""
-        self._do("unsubscribe", subject)
+        """End the subscription to a subject."""
+        self._enqueue("unsubscribe", subject)
 
-    def look(self) -> None:
-        """Notice that this node was itself asleep, and has heard nothing for that; call several times a beat.
+    def detect_suspend(self) -> None:
+        """Extend the probe time-out once after this process was suspended; call this several times per heartbeat.
 
-        It then has another round to hear itself: once, until it has.
+        A process is taken as suspended when the last call was longer ago than a heartbeat interval. The time-out is not
+        extended again until probes have arrived.
         """
         now = self._clock()
-        if now - self._looked_at > BEAT_SECONDS and self._woke_at <= min(self._pulse_in, self._pulse_out):
-            self._woke_at = now
-        self._looked_at = now
+        if now - self._checked_at > HEARTBEAT_SECONDS and self._resumed_at <= min(self._inbound_at, self._outbound_at):
+            self._resumed_at = now
+        self._checked_at = now
 
-    async def beat(self) -> None:
-        """Send this node a pulse on both ways, and look for those sent before; call once a beat."""
-        await self._send_pulses()
-        self._note_state()
-        for client in (self._main, self._pulse):
+    async def probe(self) -> None:
+        """Send a probe in both directions, and replace silent connections; call this once per heartbeat interval."""
+        await self._send_probes()
+        self._update_state()
+        for client in (self._main, self._prober):
             client.resume_reconnecting()
-            if self._clock() - max(self._heard_at, self._connected_at) >= _GIVE_UP_SECONDS:
-                client.give_up()
+            if self._clock() - max(self._confirmed_at, self._connected_at) >= _ABANDON_SECONDS:
+                client.abandon_connection()
 
-    async def _send_pulses(self) -> None:
-        for client, subject in ((self._pulse, self._inward), (self._main, self._outward)):
+    async def _send_probes(self) -> None:
+        for client, subject in ((self._prober, self._inbound_subject), (self._main, self._outbound_subject)):
             if client.is_connected:
-                # With much unsent, the client would wait for long; a timeout is an OSError.
+                # With many unsent bytes the client would wait for long; a timeout is an OSError.
                 with contextlib.suppress(Error, OSError):
-                    async with asyncio.timeout(BEAT_SECONDS / 4):
-                        await client.publish(subject, _PULSE.pack(self._clock()))
+                    async with asyncio.timeout(HEARTBEAT_SECONDS / 4):
+                        await client.publish(subject, _PROBE.pack(self._clock()))
 
     @property
-    def _heard_at(self) -> float:
-        """When both ways were last known to be open, or not known to be shut."""
-        return max(min(self._pulse_in, self._pulse_out), self._woke_at)
+    def _confirmed_at(self) -> float:
+        """When both directions were last confirmed, or this process resumed after a suspend."""
+        return max(min(self._inbound_at, self._outbound_at), self._resumed_at)
 
-    def _note_state(self) -> None:
-        """See whether the bus has gone, or is back."""
-        if self.is_connected is self._is_away:
-            self._is_away = not self._is_away
-            if self._is_away:
+    def _update_state(self) -> None:
+        """Log when the bus becomes silent, and when it is back."""
+        if self.is_connected is self._is_silent:
+            self._is_silent = not self._is_silent
+            if self._is_silent:
                 log.error("bus silent")
             else:
                 log.info("bus back")
-                self._returned()
+                self._on_reconnect()
 
     async def _connect(self, client: NatsClient, name: str) -> None:
         options: dict[str, Any] = {}
@@ -243,7 +244,7 @@ class Bus:
         if urlsplit(self._url).scheme == "tls":
             options["tls"] = ssl.create_default_context()
         try:
-            # The first connection is made, or fails, at once; a later one is tried for as long as it takes.
+            # The first connection succeeds or fails within this time; reconnecting has no time limit.
             async with asyncio.timeout(2 * _CONNECT_SECONDS):
                 await client.connect(
                     self._url,
@@ -255,72 +256,71 @@ class Bus:
                     ping_interval=_PING_SECONDS,
                     max_outstanding_pings=2,
                     pending_size=_PENDING_BYTES,
-                    error_cb=self._complain,
-                    reconnected_cb=self._note_connection,
+                    error_cb=self._log_error,
+                    reconnected_cb=self._on_new_connection,
                     **options,
                 )
         except (Error, OSError, TimeoutError, ValueError) as error:
-            raise SettingsError(f"cannot connect to the bus at {_shown(self._url)}: {_reason(error)}") from None
+            raise SettingsError(f"cannot connect to the bus at {_redacted(self._url)}: {_reason(error)}") from None
 
-    async def _note_connection(self) -> None:
-        """Remember that a connection is new, and give it a pulse to show that it works."""
+    async def _on_new_connection(self) -> None:
         self._connected_at = self._clock()
-        await self._send_pulses()
+        await self._send_probes()
 
-    async def _complain(self, error: Exception) -> None:
-        """Log what went wrong, unless it is the connection: that is told by the beats."""
+    async def _log_error(self, error: Exception) -> None:
+        """Log an error of the client, except connection errors, which the probes report."""
         if not isinstance(error, OSError | Error):
             log.error("bus", **exception_fields(error))
 
-    def _take(self, subject: str, payload: bytes) -> None:
+    def _receive(self, subject: str, payload: bytes) -> None:
         try:
-            if subject == self._inward:
-                self._take_pulse_in(payload)
+            if subject == self._inbound_subject:
+                self._receive_inbound_probe(payload)
             else:
-                self._receive(subject, payload)
+                self._on_message(subject, payload)
         except (msgspec.DecodeError, struct.error):
-            log.warning("not a message of ours on the bus", subject=subject, size=len(payload))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next message has to be read
-            log.error("bus", **exception_fields(error))  # noqa: TRY400 - told by kind and place, it may quote the message
+            log.warning("foreign message on the bus ignored", subject=subject, size=len(payload))
+        except Exception as error:  # noqa: BLE001 - the next message must still be received
+            log.error("bus", **exception_fields(error))  # noqa: TRY400 - a traceback might quote the message
 
-    def _take_pulse_in(self, payload: bytes) -> None:
-        (sent_at,) = _PULSE.unpack(payload)
-        self._pulse_in = self._clock()
-        self._delay = self._pulse_in - sent_at
-        self._note_state()
+    def _receive_inbound_probe(self, payload: bytes) -> None:
+        (sent_at,) = _PROBE.unpack(payload)
+        self._inbound_at = self._clock()
+        self._delay = self._inbound_at - sent_at
+        self._update_state()
 
-    def _take_pulse_out(self, _subject: str, _payload: bytes) -> None:
-        self._pulse_out = self._clock()
-        self._note_state()
+    def _receive_outbound_probe(self, _subject: str, _payload: bytes) -> None:
+        self._outbound_at = self._clock()
+        self._update_state()
 
-    def _do(self, what: str, subject: str, payload: bytes = b"") -> None:
-        self._undone += 1
+    def _enqueue(self, what: str, subject: str, payload: bytes = b"") -> None:
+        self._unfinished += 1
         self._queue.put_nowait((what, subject, payload))
 
-    async def _work_off(self) -> None:
-        """Do what waits in the queue, in its order.
+    async def _run_queue(self) -> None:
+        """Perform the queued operations in order.
 
-        An unexpected error costs a publication; a subscription is tried again when `BackgroundTasks` calls this again,
-        for without it this node would miss what it is subscribed to.
+        An unexpected error loses a publication. A subscription is retried when `BackgroundTasks` calls this again:
+        without it, this node would miss the messages of its subject.
         """
         while True:
-            work = self._failed_subscription or await self._queue.get()
+            operation = self._failed_subscription or await self._queue.get()
             try:
-                await self._perform(*work)
+                await self._perform(*operation)
             except Exception:
-                if work[0] == "subscribe":
-                    self._failed_subscription = work
+                if operation[0] == "subscribe":
+                    self._failed_subscription = operation
                 else:
-                    self._finish(work)
+                    self._finish(operation)
                 raise
             self._failed_subscription = None
             if self._new_subjects and (self._queue.empty() or len(self._new_subjects) >= _CONFIRM_TOGETHER):
                 subjects, self._new_subjects = self._new_subjects, []
                 await self._confirm(subjects)
-            self._finish(work)
+            self._finish(operation)
 
     async def _perform(self, what: str, subject: str, payload: bytes) -> None:
-        with contextlib.suppress(Error, OSError):  # the connection is away; it comes back, and so do we
+        with contextlib.suppress(Error, OSError):  # disconnected: the client subscribes again when it reconnects
             if what == "publish":
                 await self._main.publish(subject, payload)
             elif what == "subscribe":
@@ -330,18 +330,18 @@ class Bus:
         if what == "subscribe":
             self._new_subjects.append(subject)
 
-    def _finish(self, work: _Work) -> None:
-        self._queued_bytes -= len(work[2])
+    def _finish(self, operation: _Operation) -> None:
+        self._queued_bytes -= len(operation[2])
         self._queue.task_done()
-        self._undone -= 1
+        self._unfinished -= 1
 
     async def _confirm(self, subjects: list[str]) -> None:
-        """Ask the server for an answer: with it, it has taken note of all that was sent before."""
+        """Wait for a PONG, which confirms everything sent before its PING, and run the waiting callbacks."""
         try:
             await self._main.flush(_CONNECT_SECONDS)
         except (Error, OSError):
-            pass  # the connection is away: there is nothing to wait for
-        except Exception as error:  # noqa: BLE001 - who waits for the confirmation must not wait for ever
+            pass  # disconnected: no confirmation will come
+        except Exception as error:  # noqa: BLE001 - the callbacks must run in any case
             self._tasks.record_failure("bus_sender", error)
         for subject in subjects:
             for callback in self._unconfirmed[subject].popleft():
@@ -350,8 +350,8 @@ class Bus:
                 del self._unconfirmed[subject]
 
 
-def _shown(url: str) -> str:
-    """Return a URL without what is secret in it."""
+def _redacted(url: str) -> str:
+    """Return a URL without user, password and token."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 

@@ -1,4 +1,4 @@
-"""Makes a server process a node of a cluster: its bus, its place among the others, and their beats."""
+"""Makes a server process a node of a cluster: its bus connections, its node, and its heartbeats."""
 
 from __future__ import annotations
 
@@ -8,111 +8,118 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from server.cluster.bus import Bus
-from server.cluster.membership import BEAT_SECONDS
+from server.cluster.membership import HEARTBEAT_SECONDS
 from server.cluster.node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from server.chat.batching import Tick
-    from server.chat.hub import Hub
+    from server.chat.batching import BatchScheduler
+    from server.chat.room import Room
+    from server.cluster.node import Receiver
     from server.runtime.background_tasks import BackgroundTasks
     from server.stats import ServerStats
 
-_LOOKS_PER_BEAT: Final = 4
-"""How often to look who has fallen silent: a node that died is forgotten soon after its last beat's time is over."""
+_CHECKS_PER_HEARTBEAT: Final = 4
+"""How often silent nodes are looked for: a node is removed soon after its time-out."""
 
 
 class Cluster:
-    """The other nodes, as this one sees them.
+    """The other server processes, as this one sees them.
 
     Args:
-        url: of the bus.
+        url: address of the NATS server.
         credentials: file with a NATS user's JWT and seed, or None.
-        hub: becomes one of many: its relay is replaced.
-        stats: of this process.
-        tick: of this process.
+        rooms: the rooms with local members, by key.
+        stats: the counters of this process.
+        scheduler: the batch scheduler of this process.
         clock: monotonic seconds.
-        messages_per_second: what this process receives.
+        messages_per_second: the rate of messages from clients of this process.
         tasks: keeps the tasks of this node running.
+
+    Attributes:
+        node: the broker for the hub of this process.
     """
 
     def __init__(
         self,
         url: str,
         credentials: Path | None,
-        hub: Hub,
+        rooms: Mapping[str, Room],
         stats: ServerStats,
         *,
-        tick: Tick,
+        scheduler: BatchScheduler,
         clock: Callable[[], float],
         messages_per_second: Callable[[], float],
         tasks: BackgroundTasks,
     ) -> None:
         id_ = secrets.token_hex(8)
-        self._hub = hub
+        self._rooms = rooms
         self._tasks = tasks
         self._bus = Bus(url, credentials, id_, clock, tasks)
-        self._node = hub.relay = Node(
+        self.node = Node(
             id_,
             self._bus,
-            hub,
+            rooms,
             stats,
-            tick=tick,
+            scheduler=scheduler,
             clock=clock,
             wall_ms=lambda: time.time_ns() / 1e6,
             messages_per_second=messages_per_second,
         )
-        self._beats: asyncio.Task[None] | None = None
+        self._heartbeats: asyncio.Task[None] | None = None
 
     @property
     def is_connected(self) -> bool:
-        """Whether the bus carries what this node says, and brings what it should hear."""
+        """Whether the bus carries messages in both directions."""
         return self._bus.is_connected
 
     @property
     def connections(self) -> int:
         """Connections of the other nodes."""
-        return self._node.others.connections
+        return self.node.remote.connections
 
     @property
     def messages_per_second(self) -> float:
-        """What the other nodes receive."""
-        return self._node.others.messages_per_second
+        """Messages a second that the other nodes receive from their clients."""
+        return self.node.remote.messages_per_second
 
     @property
     def nodes(self) -> int:
-        """How many other nodes there are."""
-        return self._node.others.nodes
+        """Number of other nodes."""
+        return self.node.remote.nodes
 
     @property
     def rooms(self) -> int:
-        """Rooms on any node, this one included."""
-        return len(self._hub.rooms.keys() | set(self._node.others.rooms))
+        """Number of rooms on all nodes, including this one."""
+        return len(self._rooms.keys() | set(self.node.remote.rooms))
 
-    async def start(self) -> None:
-        """Connect, and join the others.
+    async def start(self, receiver: Receiver) -> None:
+        """Connect to the bus and join the other nodes.
+
+        Args:
+            receiver: gets what happens on other nodes (the hub).
 
         Raises:
-            SettingsError: there is no bus.
+            SettingsError: the bus cannot be reached.
         """
-        await self._bus.start(receive=self._node.take, returned=self._node.resynchronise)
-        self._node.begin()
-        self._beats = asyncio.create_task(self._tasks.keep_running("bus_beat", self._beat))
+        await self._bus.start(on_message=self.node.receive, on_reconnect=self.node.resynchronise)
+        self.node.start(receiver)
+        self._heartbeats = asyncio.create_task(self._tasks.keep_running("bus_beat", self._send_heartbeats))
 
     async def stop(self) -> None:
-        """Take leave of the others."""
-        if self._beats is not None:
-            self._beats.cancel()
-        self._node.end()
+        """Leave the other nodes and disconnect."""
+        if self._heartbeats is not None:
+            self._heartbeats.cancel()
+        self.node.stop()
         await self._bus.stop()
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         while True:
-            await self._bus.beat()
-            self._node.beat()
-            for _ in range(_LOOKS_PER_BEAT):
-                await asyncio.sleep(BEAT_SECONDS / _LOOKS_PER_BEAT)
-                self._bus.look()
-                self._node.forget_silent()
+            await self._bus.probe()
+            self.node.send_heartbeat()
+            for _ in range(_CHECKS_PER_HEARTBEAT):
+                await asyncio.sleep(HEARTBEAT_SECONDS / _CHECKS_PER_HEARTBEAT)
+                self._bus.detect_suspend()
+                self.node.remove_silent()

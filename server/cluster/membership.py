@@ -1,7 +1,7 @@
-"""Who is in which room on other nodes, as far as they have told: counts by node, forgotten with the node.
+"""The rooms' members on other nodes, as far as their messages tell.
 
-A plain object: messages come in, what changed for local members comes out. Every node numbers what it tells; whoever
-missed something asks for the whole, and until that has come goes on with what it knows.
+The object has no bus and no clock: messages are applied to it, and it returns what changed. Every node numbers its
+presence messages. A node that missed one requests a snapshot, and uses the counts it has until the snapshot arrives.
 """
 
 from __future__ import annotations
@@ -10,47 +10,49 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from server.chat.relay import Change
+from server.chat.broker import PresenceChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from server.cluster.messages import Beat, Presence, Snapshot
+    from server.cluster.messages import Heartbeat, Presence, Snapshot
 
-BEAT_SECONDS: Final = 1.0
-"""How often a node says that it is there."""
+HEARTBEAT_SECONDS: Final = 1.0
+"""Interval of a node's heartbeats."""
 
-BEATS_MISSED: Final = 3
-"""After so many beats without a word a node is forgotten."""
+MISSED_HEARTBEATS: Final = 3
+"""Heartbeat intervals without a message after which a node is removed."""
 
-_SILENT_SECONDS: Final = BEATS_MISSED * BEAT_SECONDS
+_TIMEOUT_SECONDS: Final = MISSED_HEARTBEATS * HEARTBEAT_SECONDS
 
 
 @dataclass(slots=True)
-class _Node:
-    """What one other node has told; `parts` are those of a snapshot that is still coming in."""
+class _RemoteNode:
+    """The state of one other node, as its messages tell."""
 
     heard_at: float
     number: int = 0
-    is_known: bool = False
-    """Whether its members are known as a whole, and nothing after that was missed."""
+    """Number of its last presence message."""
+    is_complete: bool = False
+    """Whether all its members are known: a snapshot arrived, and no presence message was missed since."""
     members: dict[str, int] = field(default_factory=dict)
-    parts: dict[int, dict[str, int]] = field(default_factory=dict)
-    parts_of: tuple[int, int] = (0, 0)
-    """Number of that snapshot, and of its parts."""
+    snapshot_parts: dict[int, dict[str, int]] = field(default_factory=dict)
+    """The parts of an incomplete snapshot that have arrived."""
+    snapshot_id: tuple[int, int] = (0, 0)
+    """Presence number and number of parts of that snapshot."""
     connections: int = 0
     messages_per_second: float = 0.0
 
 
-class Elsewhere:
-    """Members of rooms at all other nodes; times in seconds of one monotonic clock."""
+class RemoteMembership:
+    """Members of rooms on all other nodes; times in seconds of one monotonic clock."""
 
-    __slots__ = ("_checked_at", "_members", "_nodes", "_turned")
+    __slots__ = ("_checked_at", "_members", "_nodes", "_room_states")
 
     def __init__(self, now: float) -> None:
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, _RemoteNode] = {}
         self._members: Counter[str] = Counter()
-        self._turned: dict[str, bool] = {}
+        self._room_states: dict[str, bool] = {}
         self._checked_at = now
 
     def __contains__(self, node: str) -> bool:
@@ -58,110 +60,112 @@ class Elsewhere:
 
     @property
     def nodes(self) -> int:
-        """How many other nodes there are."""
+        """Number of other nodes."""
         return len(self._nodes)
 
     @property
     def connections(self) -> int:
-        """Connections of all other nodes, as of their last beats."""
+        """Connections of all other nodes, as of their last heartbeats."""
         return sum(node.connections for node in self._nodes.values())
 
     @property
     def messages_per_second(self) -> float:
-        """What all other nodes receive, as of their last beats."""
+        """Messages a second that all other nodes receive, as of their last heartbeats."""
         return sum(node.messages_per_second for node in self._nodes.values())
 
     @property
     def rooms(self) -> Iterator[str]:
-        """Rooms with members elsewhere."""
+        """Rooms with members on other nodes."""
         return iter(self._members)
 
     def members(self, room: str) -> int:
-        """Return how many members a room has elsewhere."""
+        """Return the number of members that a room has on other nodes."""
         return self._members.get(room, 0)
 
-    def take_turned(self) -> dict[str, bool]:
-        """Return the rooms that have members elsewhere since the last call, or have them no longer."""
-        turned, self._turned = self._turned, {}
-        return turned
+    def take_room_states(self) -> dict[str, bool]:
+        """Return, for each room that opened or closed on the other nodes since the last call, whether it is open."""
+        states, self._room_states = self._room_states, {}
+        return states
 
-    def is_late(self, told: Presence) -> bool:
-        """Whether a node said this before what it is known by, on a connection that it has given up since."""
-        node = self._nodes.get(told.node)
-        return node is not None and told.number <= node.number
+    def is_stale(self, message: Presence) -> bool:
+        """Return whether a later presence message of the same node was applied already.
 
-    def take_presence(self, told: Presence, now: float) -> bool:
-        """Take changes; return whether nothing was missed before them. If something was, only a snapshot helps."""
-        node = self._heard(told.node, now)
-        in_step = node.is_known and told.number == node.number + 1
-        node.is_known = in_step
-        node.number = told.number
-        for room, change in told.rooms.items():
-            self._set(node, room, change.members)
-        return in_step
-
-    def take_snapshot(self, told: Snapshot, now: float) -> dict[str, Change]:
-        """Take part of a snapshot; return, with its last part, what it brings to light, by room."""
-        node = self._heard(told.node, now)
-        if (told.number, told.parts) != node.parts_of:
-            node.parts = {}
-            node.parts_of = (told.number, told.parts)
-        node.parts[told.part] = told.members
-        if len(node.parts) < told.parts:
-            return {}
-        whole = {room: members for part in node.parts.values() for room, members in part.items()}
-        node.parts = {}
-        if told.number < node.number:
-            return {}  # overtaken by changes: the next beat shows whether another is needed
-        node.is_known = True
-        node.number = told.number
-        return self._become(node, whole)
-
-    def take_beat(self, told: Beat, now: float) -> bool:
-        """Take a sign of life; return whether what is known of the node is complete."""
-        node = self._heard(told.node, now)
-        node.connections = told.connections
-        node.messages_per_second = told.messages_per_second
-        return node.is_known and node.number == told.number
-
-    def forget(self, node: str) -> dict[str, Change]:
-        """Forget a node; return what that changes, by room."""
-        known = self._nodes.pop(node, None)
-        return {} if known is None else self._become(known, {})
-
-    def forget_silent(self, now: float) -> dict[str, dict[str, Change]]:
-        """Forget the nodes that have missed their beats; return what that changes, by node and room.
-
-        Call several times a beat.
-
-        Whoever was itself asleep, and so has heard nobody, gives everybody another round.
+        A message can arrive late on a connection that its node has abandoned.
         """
-        if now - self._checked_at > BEAT_SECONDS:
+        node = self._nodes.get(message.node)
+        return node is not None and message.number <= node.number
+
+    def apply_presence(self, message: Presence, now: float) -> bool:
+        """Apply changes; return whether none before them was missed. If one was, a snapshot is needed."""
+        node = self._seen(message.node, now)
+        in_sequence = node.is_complete and message.number == node.number + 1
+        node.is_complete = in_sequence
+        node.number = message.number
+        for room, change in message.rooms.items():
+            self._set_members(node, room, change.members)
+        return in_sequence
+
+    def apply_snapshot(self, message: Snapshot, now: float) -> dict[str, PresenceChange]:
+        """Apply one part of a snapshot; return, with the last part, the resulting changes by room."""
+        node = self._seen(message.node, now)
+        if (message.number, message.parts) != node.snapshot_id:
+            node.snapshot_parts = {}
+            node.snapshot_id = (message.number, message.parts)
+        node.snapshot_parts[message.part] = message.members
+        if len(node.snapshot_parts) < message.parts:
+            return {}
+        members = {room: count for part in node.snapshot_parts.values() for room, count in part.items()}
+        node.snapshot_parts = {}
+        if message.number < node.number:
+            return {}  # older than the changes applied since: the next heartbeat shows whether another is needed
+        node.is_complete = True
+        node.number = message.number
+        return self._replace_members(node, members)
+
+    def apply_heartbeat(self, message: Heartbeat, now: float) -> bool:
+        """Apply a heartbeat; return whether all members of the node are known."""
+        node = self._seen(message.node, now)
+        node.connections = message.connections
+        node.messages_per_second = message.messages_per_second
+        return node.is_complete and node.number == message.number
+
+    def remove(self, node: str) -> dict[str, PresenceChange]:
+        """Remove a node; return the resulting changes by room."""
+        removed = self._nodes.pop(node, None)
+        return {} if removed is None else self._replace_members(removed, {})
+
+    def remove_silent(self, now: float) -> dict[str, dict[str, PresenceChange]]:
+        """Remove the nodes that missed their heartbeats; return the resulting changes by node and room.
+
+        Call this several times per heartbeat interval. If the last call was longer ago than one interval, this process
+        was suspended and could not receive heartbeats; the time-outs then start again.
+        """
+        if now - self._checked_at > HEARTBEAT_SECONDS:
             for node in self._nodes.values():
                 node.heard_at = now
         self._checked_at = now
-        silent = [id_ for id_, node in self._nodes.items() if now - node.heard_at >= _SILENT_SECONDS]
-        return {id_: self.forget(id_) for id_ in silent}
+        silent = [id_ for id_, node in self._nodes.items() if now - node.heard_at >= _TIMEOUT_SECONDS]
+        return {id_: self.remove(id_) for id_ in silent}
 
-    def _heard(self, id_: str, now: float) -> _Node:
+    def _seen(self, id_: str, now: float) -> _RemoteNode:
         node = self._nodes.get(id_)
         if node is None:
-            node = self._nodes[id_] = _Node(now)
+            node = self._nodes[id_] = _RemoteNode(now)
         node.heard_at = now
         return node
 
-    def _become(self, node: _Node, members: dict[str, int]) -> dict[str, Change]:
-        """Replace all that is known of a node's members; return the differences."""
+    def _replace_members(self, node: _RemoteNode, members: dict[str, int]) -> dict[str, PresenceChange]:
+        """Replace all members of a node; return the differences by room."""
         changes = {}
         for room in node.members.keys() | members.keys():
             more = members.get(room, 0) - node.members.get(room, 0)
             if more:
-                self._set(node, room, members.get(room, 0))
-                changes[room] = Change(members.get(room, 0), max(more, 0), max(-more, 0), [], [])
+                self._set_members(node, room, members.get(room, 0))
+                changes[room] = PresenceChange(members.get(room, 0), max(more, 0), max(-more, 0), [], [])
         return changes
 
-    def _set(self, node: _Node, room: str, members: int) -> None:
-        had_members = room in self._members
+    def _set_members(self, node: _RemoteNode, room: str, members: int) -> None:
+        was_open = room in self._members
         self._members[room] += members - node.members.get(room, 0)
         if members:
             node.members[room] = members
@@ -169,5 +173,5 @@ class Elsewhere:
             node.members.pop(room, None)
         if not self._members[room]:
             del self._members[room]
-        if (room in self._members) is not had_members and self._turned.pop(room, None) is None:
-            self._turned[room] = not had_members
+        if (room in self._members) is not was_open and self._room_states.pop(room, None) is None:
+            self._room_states[room] = not was_open

@@ -1,7 +1,7 @@
-"""What server processes tell each other over the bus: arrays in MessagePack, told apart by their first element.
+"""The messages between server processes: MessagePack arrays, told apart by their first element.
 
-A node is one server process from its start to its end: its id is new at each start, so nothing that an earlier one
-said is ever mistaken for its own.
+A node is one server process from its start to its end. Its id is new at each start, so that messages of an earlier
+process are never taken for its own. All nodes of a cluster must run the same version.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from zlib import crc32
 
 import msgspec
 
-from server.chat.relay import EVERYONE, WATCHERS, Change
+from server.chat.broker import EVERYONE, WATCHERS, PresenceChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ITEM_BYTES: Final = 16
-"""What an item of a message takes beside its text and its frame, at most."""
+"""Upper bound of the encoding overhead of one item, beside its text and its frame."""
 
 SLOTS: Final = 128
-"""Rooms are hashed onto so many subjects: a subscription costs a task, and not every room can have one."""
+"""Number of subjects onto which rooms are hashed: each subscription costs a task, so rooms cannot have one each."""
 
 NODES: Final = "stampede.nodes"
-"""The subject that every node hears."""
+"""The subject to which every node subscribes."""
 
 EVERYONE_SUBJECT: Final = "stampede.everyone"
-"""The subject of what is said to all chat clients."""
+"""The subject of messages to all chat clients."""
 
 WATCHERS_SUBJECT: Final = "stampede.watchers"
-"""The subject of what those who watch any of the servers are told."""
+"""The subject of messages to the watchers of all nodes."""
 
 
 def slot_of(room: str) -> int:
-    """Return which of the subjects a room's messages take: the same in every process."""
+    """Return the slot of a room's messages, the same in every process."""
     return crc32(room.encode()) % SLOTS
 
 
@@ -45,31 +45,31 @@ def slot_subject(slot: int) -> str:
 
 
 def subject_of(room: str) -> str:
-    """Return the subject of what a room is told; EVERYONE and WATCHERS have their own."""
+    """Return the subject of a room's messages; EVERYONE and WATCHERS have their own."""
     if room == EVERYONE:
         return EVERYONE_SUBJECT
     return WATCHERS_SUBJECT if room == WATCHERS else slot_subject(slot_of(room))
 
 
 def node_subject(node: str) -> str:
-    """Return the subject that one node alone hears."""
+    """Return the subject to which only one node subscribes."""
     return f"stampede.node.{node}"
 
 
 class BusMessage(msgspec.Struct, array_like=True, frozen=True):
-    """Any of the messages below; `node` is who says it."""
+    """Base of the messages below; `node` is the id of the sender."""
 
     node: str
 
 
 class Batch(BusMessage, frozen=True, tag="batch"):
-    """The frames of one tick of a room, in order.
+    """The frames that a node sends to one room in one loop iteration, in order.
 
     Attributes:
-        sent_ms: wall clock of the sender.
-        room: its name, EVERYONE or WATCHERS.
-        number: frames that this node sent on this subject before these: a gap is a loss.
-        entries: the `type` of each message, and the complete WebSocket frame it is in.
+        sent_ms: wall clock of the sender in milliseconds.
+        room: the room's key, EVERYONE or WATCHERS.
+        number: frames that this node sent on this subject before these; a gap means lost frames.
+        entries: the `type` and the complete WebSocket frame of each message.
     """
 
     sent_ms: float
@@ -79,14 +79,14 @@ class Batch(BusMessage, frozen=True, tag="batch"):
 
 
 class Presence(BusMessage, frozen=True, tag="presence"):
-    """All changes of one tick, by room; `number` counts a node's messages of this kind, beginning with 1."""
+    """The membership changes of one loop iteration, by room; `number` counts these messages of a node from 1."""
 
     number: int
-    rooms: dict[str, Change]
+    rooms: dict[str, PresenceChange]
 
 
 class Snapshot(BusMessage, frozen=True, tag="snapshot"):
-    """Part of the members of all rooms of a node, as of its presence message `number`."""
+    """One part of a node's members by room, as of its presence message `number`."""
 
     number: int
     part: int
@@ -94,60 +94,60 @@ class Snapshot(BusMessage, frozen=True, tag="snapshot"):
     members: dict[str, int]
 
 
-class Ask(BusMessage, frozen=True, tag="ask"):
-    """Please send me a snapshot."""
+class SnapshotRequest(BusMessage, frozen=True, tag="snapshot_request"):
+    """Ask a node, or all nodes, for a snapshot."""
 
 
-class Beat(BusMessage, frozen=True, tag="beat"):
-    """I am here; `number` is that of my last presence message, the rest is for the status page."""
+class Heartbeat(BusMessage, frozen=True, tag="heartbeat"):
+    """Report that the node is alive, the `number` of its last presence message, and figures for the status page."""
 
     number: int
     connections: int
     messages_per_second: float
 
 
-class Bye(BusMessage, frozen=True, tag="bye"):
-    """I am going; nothing of mine counts any more."""
+class Leave(BusMessage, frozen=True, tag="leave"):
+    """Report that the node shuts down; its members no longer count."""
 
 
-Any = Batch | Presence | Snapshot | Ask | Beat | Bye
+AnyMessage = Batch | Presence | Snapshot | SnapshotRequest | Heartbeat | Leave
 
-_decoder: Final[msgspec.msgpack.Decoder[Any]] = msgspec.msgpack.Decoder(Any)
+_decoder: Final[msgspec.msgpack.Decoder[AnyMessage]] = msgspec.msgpack.Decoder(AnyMessage)
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
 def encode(message: BusMessage) -> bytes:
-    """Return a message as it travels."""
+    """Encode a message."""
     return _encoder.encode(message)
 
 
-def decode(payload: bytes) -> Any:
-    """Return the message that travelled.
+def decode(payload: bytes) -> AnyMessage:
+    """Decode a message.
 
     Raises:
-        msgspec.DecodeError: it is none of ours.
+        msgspec.DecodeError: it is not a message of this protocol.
     """
     return _decoder.decode(payload)
 
 
 def text_bytes(text: str | None) -> int:
-    """Return the bytes that a name takes in a message, at most."""
+    """Return an upper bound of the encoded size of a name."""
     return ITEM_BYTES if text is None else ITEM_BYTES + len(text.encode())
 
 
-def change_bytes(change: Change) -> int:
-    """Return the bytes that a change takes in a message, at most."""
-    return 4 * ITEM_BYTES + sum(map(text_bytes, change.joined)) + sum(map(text_bytes, change.left))
+def change_bytes(change: PresenceChange) -> int:
+    """Return an upper bound of the encoded size of a change."""
+    return 4 * ITEM_BYTES + sum(map(text_bytes, change.joined_names)) + sum(map(text_bytes, change.left_names))
 
 
-def divide(items: Iterable[T], size: Callable[[T], int], most: int) -> list[list[T]]:
-    """Divide items, in their order, into lists of at most `most` bytes; a larger item has a list of its own."""
+def divide(items: Iterable[T], size: Callable[[T], int], max_bytes: int) -> list[list[T]]:
+    """Divide items, in order, into lists of at most `max_bytes`; a larger item gets a list of its own."""
     parts: list[list[T]] = []
-    room_left = 0
+    bytes_left = 0
     for item in items:
-        room_left -= size(item)
-        if room_left < 0 or not parts:
+        bytes_left -= size(item)
+        if bytes_left < 0 or not parts:
             parts.append([])
-            room_left = most - size(item)
+            bytes_left = max_bytes - size(item)
         parts[-1].append(item)
     return parts

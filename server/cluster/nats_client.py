@@ -1,9 +1,10 @@
-"""nats-py's client, with a shorter way in and out, and a way to let go of a connection that is dead.
+"""nats-py's client with a fast path for messages, and a way to replace a dead connection.
 
-The library hands what is read to a task that parses it, each message to a queue and a task of its subscription, and
-each publication to a task that sends: turns of the event loop that cost more than all that a node does with a message,
-as do the expressions it parses with. It offers no other way; what is relied on of its inside (nats-py 2.16) stands in
-this file alone. Connecting, authenticating, and everything that is no plain message, is the library's.
+nats-py passes received bytes to a parser task, each message to a queue and a task of its subscription, and each
+publication to a task that sends it. These turns of the event loop, and the parser's regular expressions, cost more than
+everything else that a node does with a message. The library offers no alternative, so this module uses private parts
+of nats-py 2.16; `pyproject.toml` excludes later minor versions, and `tests/server/cluster/test_nats_client.py` checks
+that the parts exist. The library still connects, authenticates, and handles everything that is not a plain message.
 """
 
 from __future__ import annotations
@@ -23,51 +24,50 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _UNSENT_BYTES: Final = 64 * 1024
-"""Bytes that the connection has not taken above which messages wait in the library's own buffer."""
+"""Unsent bytes of the transport above which messages wait in the library's own buffer."""
 
 _MESSAGE: Final = b"MSG "
-_WORDS: Final = 4  # MSG, subject, subscription, size; one that wants a reply has one more
+_FIELDS: Final = 4  # MSG, subject, subscription, size; a message with a reply subject has one more
 _END: Final = b"\r\n"
-_LINE_BYTES: Final = 4096  # NATS' own limit
+_LINE_BYTES: Final = 4096  # limit of the NATS protocol
 
 
 class NatsClient(Client):
-    """A client that hands over what it hears at once.
+    """A client that passes messages on at once.
 
     Args:
-        take: gets subject and payload of each message of any subscription; must not raise.
+        on_message: called with subject and payload of each message of any subscription; must not raise.
     """
 
-    def __init__(self, take: Callable[[str, bytes], None]) -> None:
+    def __init__(self, on_message: Callable[[str, bytes], None]) -> None:
         super().__init__()
-        self._take = take
+        self._on_message = on_message
 
     def publish_now(self, messages: Iterable[tuple[str, bytes]]) -> bool:
-        """Publish messages in one write, unless there is something to wait for; return whether they are on their way.
+        """Publish messages, each a subject and a payload, in one write; return whether that was possible.
 
-        Args:
-            messages: subject and payload of each.
+        It is not while the client is disconnected or has unsent bytes.
         """
         if not self.is_connected or self.pending_data_size:
             return False
         transport = self._bare_transport
         if transport.get_write_buffer_size() > _UNSENT_BYTES:
             return False
-        if not transport.is_closing():  # else they are lost, and seen to be by their numbering
+        if not transport.is_closing():  # else they are lost, which shows as a gap in their numbering
             transport.write(b"".join([pub_cmd(subject, "", payload) for subject, payload in messages]))
         return True
 
-    def give_up(self) -> None:
-        """Cut the connection, so that another is made.
+    def abandon_connection(self) -> None:
+        """Abort the connection, so that the library makes a new one.
 
-        The library's own `force_reconnect` first waits until all that is unsent has been taken: on a dead connection
-        that is for ever.
+        The library's own `force_reconnect` first waits until all unsent bytes are accepted. On a dead connection this
+        never ends.
         """
         if self.is_connected:
             self._bare_transport.abort()
 
     def resume_reconnecting(self) -> None:
-        """Go on with a reconnection that an unexpected error has ended: the library then waits for it for good."""
+        """Restart a reconnection task that an unexpected error has ended; the library does not."""
         task = self._reconnection_task
         if self.is_reconnecting and task is not None and task.done():
             self._reconnection_task = asyncio.get_running_loop().create_task(self._attempt_reconnect())
@@ -79,24 +79,24 @@ class NatsClient(Client):
 
     @property
     def is_reading(self) -> bool:
-        """Whether the library has yet to take something that was received before."""
+        """Whether the library's parser has unparsed bytes, or waits for the rest of a message."""
         library: Any = self._transport
         return bool(self._ps.buf or library._io_reader._buffer) or self._ps.state != AWAITING_CONTROL_LINE  # noqa: SLF001 - see above
 
-    def take(self, sid: int, subject: bytes, payload: bytes) -> None:
-        """Hand a message over, unless it was unsubscribed while on its way."""
+    def receive(self, sid: int, subject: bytes, payload: bytes) -> None:
+        """Pass a message on, unless its subscription has ended meanwhile."""
         if sid in self._subs:
-            self._take(subject.decode(), payload)
+            self._on_message(subject.decode(), payload)
 
     async def _send_ping(self, future: asyncio.Future[bool] | None = None) -> None:
-        """Send what is pending first: the library's ping overtakes it, and the answer would tell nothing of it."""
+        """Flush pending SUBs before sending PING: the library's own PING overtakes them and would confirm nothing."""
         if self._pending and self.is_connected:
             pending, self._pending, self._pending_data_size = self._pending, [], 0
             self._bare_transport.write(b"".join(pending))
         await super()._send_ping(future)
 
     async def _process_err(self, err_msg: str) -> None:
-        """Reconnect when the server closes the connection for an error: the library would give up for good."""
+        """Reconnect when the server closes the connection with an error; the library would stay closed."""
         log.error("error from NATS", reason=err_msg.strip("'"))
         if "permissions violation" in err_msg.lower():  # the connection stays open
             await super()._process_err(err_msg)
@@ -106,27 +106,27 @@ class NatsClient(Client):
     async def _process_connect_init(self) -> None:
         await super()._process_connect_init()
         transport = self._bare_transport
-        transport.set_protocol(Shortcut(self, cast("asyncio.Protocol", transport.get_protocol())))
+        transport.set_protocol(FastPathProtocol(self, cast("asyncio.Protocol", transport.get_protocol())))
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        self.take(sid, subject, data)
+        self.receive(sid, subject, data)
 
 
-class Shortcut(asyncio.Protocol):
-    """Takes messages without headers as they are received; all else, and what comes with it, is the library's to read.
+class FastPathProtocol(asyncio.Protocol):
+    """Parse messages without headers as they are received, and pass all other data to the library.
 
     Args:
-        client: gets the messages.
-        library: what its connection was read by.
+        client: receives the messages.
+        library: the protocol that the library made for the connection.
     """
 
     def __init__(self, client: NatsClient, library: asyncio.Protocol) -> None:
         self._client = client
         self._library = library
-        self._rest = b""  # beginning of a message
+        self._rest = b""  # the start of an incomplete message
 
     def data_received(self, data: bytes) -> None:
-        """Take the whole messages that data begins with."""
+        """Parse the complete messages at the start of the data."""
         if self._rest:
             data, self._rest = self._rest + data, b""
         elif self._client.is_reading:
@@ -139,19 +139,19 @@ class Shortcut(asyncio.Protocol):
                 self._rest = data[position:]
                 return
             line = data[position:line_end].split(b" ")
-            if len(line) != _WORDS or not (line[2].isdigit() and line[3].isdigit()):
+            if len(line) != _FIELDS or not (line[2].isdigit() and line[3].isdigit()):
                 break
             start = line_end + len(_END)
             stop = start + int(line[3])
             if stop + len(_END) > end:
                 self._rest = data[position:]
                 return
-            self._client.take(int(line[2]), line[1], data[start:stop])
+            self._client.receive(int(line[2]), line[1], data[start:stop])
             position = stop + len(_END)
         if position < end:
             self._library.data_received(data[position:])
 
-    # What else the event loop tells is the library's to hear.
+    # All other events go to the library.
 
     def eof_received(self) -> bool | None:
         return self._library.eof_received()

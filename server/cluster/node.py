@@ -1,9 +1,9 @@
-"""This server process as one node among others: what its clients do goes out on the bus, what others' do comes in.
+"""One node of a cluster: publishes what its clients do on the bus, and receives what clients of other nodes do.
 
-Local members are served at once, without the detour. Over the bus a room's frames of one tick are one message, heard by
-the nodes that have members in rooms of the same slot. The bus delivers at most once, each node's messages in their
-order; what is lost shows in the numbering and is counted. What cannot be sent is dropped, the ephemeral first, and
-counted.
+Local members are served at once, without the bus. On the bus, the frames that a room gets in one loop iteration are
+one message. Nodes with members in rooms of the same slot receive it. The bus delivers at most once, and each node's
+messages in order. Lost messages leave a gap in the numbering and are counted. When the bus is congested, ephemeral
+messages are dropped first; every drop is counted.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from server.chat.relay import Change
+from server.chat.broker import PresenceChange
 from server.chat.room import EPHEMERAL
 from server.cluster import messages as bus
-from server.cluster.membership import Elsewhere
+from server.cluster.membership import RemoteMembership
 from server.cluster.messages import (
     EVERYONE_SUBJECT,
     NODES,
@@ -29,274 +29,296 @@ from server.cluster.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from server.chat.batching import Tick
-    from server.chat.hub import Hub
+    from server.chat.batching import BatchScheduler
+    from server.chat.room import Room
     from server.stats import ServerStats
 
 SOFT_BACKLOG: Final = 1024 * 1024
-"""Unsent bytes above which nothing ephemeral is sent."""
+"""Unsent bytes above which ephemeral messages are dropped."""
 
 HARD_BACKLOG: Final = 8 * 1024 * 1024
-"""Unsent bytes above which nothing is."""
+"""Unsent bytes above which all messages are dropped."""
 
 LATE_SECONDS: Final = 1.0
-"""Time that messages wait on their way in above which this node is too slow for them: nothing ephemeral is taken."""
+"""Inbound delay above which this node is overloaded and drops the ephemeral messages that it receives."""
 
-_GONE_NODES: Final = 64
-"""Nodes that fell silent of which it is remembered how far they were heard: they may only be cut off."""
+_REMOVED_NODES: Final = 64
+"""Removed nodes whose sequence numbers are kept: they may only be unreachable for a while."""
 
 _ENTRY_BYTES: Final = 64
-"""What a frame takes in a message beside its bytes, at most: its kind, and where both end."""
+"""Upper bound of the encoding overhead of a frame: its message type and the lengths of both."""
 
 _HEAD_BYTES: Final = 1024
-"""What a message takes beside its items, at most: ids, numbers, the name of a room."""
+"""Upper bound of the encoded size of a message without its items: ids, numbers, the name of a room."""
 
 
 Entry = tuple[str, bytes]
-"""Kind of a message, and its frame."""
+"""Type of a message, and its frame."""
 
 
 class Link(Protocol):
-    """The way to the bus."""
+    """The connection to the bus."""
 
     @property
     def max_payload(self) -> int:
-        """Bytes that one message may have."""
+        """Largest payload of one message in bytes."""
 
     @property
     def is_connected(self) -> bool: ...
 
     @property
     def delay(self) -> float:
-        """Seconds that messages wait on their way in."""
+        """Seconds that inbound messages wait."""
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait to be sent."""
+        """Unsent bytes."""
 
     def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """Send messages, each a subject and a payload."""
 
     def subscribe(self, subject: str) -> None: ...
 
-    def once_subscribed(self, subject: str, callback: Callable[[], None]) -> None: ...
+    def when_subscribed(self, subject: str, callback: Callable[[], None]) -> None: ...
 
     def unsubscribe(self, subject: str) -> None: ...
 
 
+class Receiver(Protocol):
+    """Receives what happens on other nodes; the hub."""
+
+    def receive_messages(self, key: str, entries: list[Entry]) -> None:
+        """Deliver messages to the local members of a room."""
+
+    def receive_room_state(self, key: str, *, is_open: bool) -> None:
+        """Tell the watchers that a room opened or closed on other nodes."""
+
+    def receive_presence(self, key: str, change: PresenceChange) -> None:
+        """Tell the local members of a room who joined or left."""
+
+
 class Node:
-    """One node: the hub's relay, and the bus' receiver.
+    """One node: the broker of this process' hub, and the receiver of bus messages.
 
     Args:
         id_: new at each start.
-        link: the way to the bus; it hands what it hears to `take`.
-        hub: whose relay this is.
-        stats: traffic, losses and lag are counted here.
-        tick: what happened in it goes out at its end.
+        link: the connection to the bus; it passes inbound messages to `receive`.
+        rooms: the rooms with local members, by key.
+        stats: counts messages, losses and lag.
+        scheduler: sends at the end of the loop iteration.
         clock: monotonic seconds.
-        wall_ms: wall clock in milliseconds; between hosts the lag is as exact as their clocks agree.
-        messages_per_second: what this node receives, for the status pages of the others.
+        wall_ms: wall clock in milliseconds; the lag between hosts is as exact as their clocks agree.
+        messages_per_second: the rate of messages from clients of this node, for the status pages of the others.
+
+    Attributes:
+        remote: the members on other nodes.
     """
 
     def __init__(
         self,
         id_: str,
         link: Link,
-        hub: Hub,
+        rooms: Mapping[str, Room],
         stats: ServerStats,
         *,
-        tick: Tick,
+        scheduler: BatchScheduler,
         clock: Callable[[], float],
         wall_ms: Callable[[], float],
         messages_per_second: Callable[[], float],
     ) -> None:
         self._id = id_
         self._link = link
-        self._hub = hub
+        self._rooms = rooms
         self._stats = stats
-        self._tick = tick
+        self._scheduler = scheduler
         self._clock = clock
         self._wall_ms = wall_ms
         self._messages_per_second = messages_per_second
-        self.others = Elsewhere(clock())
-        self._frames: dict[str, list[Entry]] = {}  # of this tick, by room
-        self._changes: dict[str, Change] = {}  # of this tick, by room
+        self._receiver: Receiver
+        self.remote = RemoteMembership(clock())
+        self._frames: dict[str, list[Entry]] = {}  # to send at the end of this iteration, by room
+        self._changes: dict[str, PresenceChange] = {}  # likewise
         self._presence_number = 0
         self._sent: Counter[str] = Counter()  # frames so far, by subject
-        self._heard: dict[str, dict[str, int]] = {}  # frames so far, by node and subject
-        self._rooms_of: Counter[int] = Counter()  # rooms with members here, by slot
-        self._is_waking = False  # whether the end of this tick is asked for
+        self._received: dict[str, dict[str, int]] = {}  # frames so far, by node and subject
+        self._rooms_by_slot: Counter[int] = Counter()  # number of rooms with local members
+        self._flush_scheduled = False
 
-    # --- the hub's relay ---
+    # --- the broker of the hub ---
 
-    def forward(self, room: str, kind: str, frame: bytes) -> None:
-        """Pass a message on at the end of the tick."""
+    def publish(self, room: str, kind: str, frame: bytes) -> None:
+        """Send a message to a room's members on other nodes at the end of the iteration."""
         entries = self._frames.get(room)
         if entries is not None:
             entries.append((kind, frame))
             return
         self._frames[room] = [(kind, frame)]
-        self._wake()
+        self._schedule_flush()
 
-    def came(self, room: str, user: str | None, *, by_name: bool) -> None:
-        """Tell at the end of the tick that somebody joined here."""
+    def member_joined(self, room: str, user: str | None, *, coalesced: bool) -> None:
+        """Report at the end of the iteration that a client joined on this node."""
         change = self._change(room)
-        self._changes[room] = msgspec.structs.replace(
-            change, came=change.came + 1, joined=[*change.joined, user] if by_name else []
-        )
+        names = [] if coalesced else [*change.joined_names, user]
+        self._changes[room] = msgspec.structs.replace(change, joined=change.joined + 1, joined_names=names)
 
-    def went(self, room: str, user: str | None, *, by_name: bool) -> None:
-        """Tell at the end of the tick that somebody left here."""
+    def member_left(self, room: str, user: str | None, *, coalesced: bool) -> None:
+        """Report at the end of the iteration that a client left on this node."""
         change = self._change(room)
-        self._changes[room] = msgspec.structs.replace(
-            change, went=change.went + 1, left=[*change.left, user] if by_name else []
-        )
+        names = [] if coalesced else [*change.left_names, user]
+        self._changes[room] = msgspec.structs.replace(change, left=change.left + 1, left_names=names)
 
-    def opened(self, room: str) -> None:
-        """Hear a room's slot from its first local member on."""
+    def subscribe(self, room: str) -> None:
+        """Subscribe to a room's slot when the slot gets its first room with local members."""
         slot = slot_of(room)
-        self._rooms_of[slot] += 1
-        if self._rooms_of[slot] == 1:
+        self._rooms_by_slot[slot] += 1
+        if self._rooms_by_slot[slot] == 1:
             self._link.subscribe(slot_subject(slot))
 
-    def once_heard(self, room: str, callback: Callable[[], None]) -> None:
-        """Call back when the bus has taken note of the subscription to a room's slot."""
-        self._link.once_subscribed(slot_subject(slot_of(room)), callback)
+    def when_subscribed(self, room: str, callback: Callable[[], None]) -> None:
+        """Call back once the bus has confirmed the subscription to a room's slot."""
+        self._link.when_subscribed(slot_subject(slot_of(room)), callback)
 
-    def closed(self, room: str) -> None:
-        """Hear a slot no longer once no room of it has members here."""
+    def unsubscribe(self, room: str) -> None:
+        """Unsubscribe from a slot when its last room with local members closes."""
         slot = slot_of(room)
-        self._rooms_of[slot] -= 1
-        if not self._rooms_of[slot]:
+        self._rooms_by_slot[slot] -= 1
+        if not self._rooms_by_slot[slot]:
             subject = slot_subject(slot)
             self._link.unsubscribe(subject)
-            for numbers in self._heard.values():
+            for numbers in self._received.values():
                 numbers.pop(subject, None)
 
-    def elsewhere(self, room: str) -> int:
-        """Return how many members a room has on other nodes."""
-        return self.others.members(room)
+    def remote_members(self, room: str) -> int:
+        """Return the number of members that a room has on other nodes."""
+        return self.remote.members(room)
 
-    # --- out ---
+    # --- membership of the cluster ---
 
-    def begin(self) -> None:
-        """Listen, and make oneself known."""
+    def start(self, receiver: Receiver) -> None:
+        """Subscribe to the subjects of all nodes, and exchange snapshots.
+
+        Args:
+            receiver: gets what happens on other nodes.
+        """
+        self._receiver = receiver
         for subject in (NODES, node_subject(self._id), EVERYONE_SUBJECT, WATCHERS_SUBJECT):
             self._link.subscribe(subject)
         self.resynchronise()
 
     def resynchronise(self) -> None:
-        """Ask who else is there, and say who is here: at the start, and when the bus was away."""
-        self._send(NODES, bus.Ask(self._id))
+        """Request the snapshots of all nodes and send one: at the start, and after the bus was disconnected."""
+        self._send(NODES, bus.SnapshotRequest(self._id))
         self._send_snapshot(NODES)
 
-    def beat(self) -> None:
-        """Say that this node is there; call once a beat."""
+    def send_heartbeat(self) -> None:
+        """Send a heartbeat; call this once per heartbeat interval."""
         connections = self._stats.connections
-        self._send(NODES, bus.Beat(self._id, self._presence_number, connections, self._messages_per_second()))
+        self._send(NODES, bus.Heartbeat(self._id, self._presence_number, connections, self._messages_per_second()))
 
-    def forget_silent(self) -> None:
-        """Forget the nodes that no longer say that they are there; call several times a beat."""
-        for node, changes in self.others.forget_silent(self._clock()).items():
-            self._tell_changes(changes)
-            self._heard[node] = self._heard.pop(node, {})  # the last of the gone
-            gone = [id_ for id_ in self._heard if id_ not in self.others]
-            for id_ in gone[:-_GONE_NODES]:
-                del self._heard[id_]
+    def remove_silent(self) -> None:
+        """Remove the nodes that missed their heartbeats; call this several times per heartbeat interval."""
+        for node, changes in self.remote.remove_silent(self._clock()).items():
+            self._report_changes(changes)
+            self._received[node] = self._received.pop(node, {})  # becomes the most recently removed
+            removed = [id_ for id_ in self._received if id_ not in self.remote]
+            for id_ in removed[:-_REMOVED_NODES]:
+                del self._received[id_]
 
-    def end(self) -> None:
-        """Take leave of the others."""
-        self._send(NODES, bus.Bye(self._id))
+    def stop(self) -> None:
+        """Tell the other nodes that this one leaves."""
+        self._send(NODES, bus.Leave(self._id))
 
-    def _change(self, room: str) -> Change:
-        self._wake()
-        return self._changes.get(room) or Change(0, 0, 0, [], [])
+    # --- outbound messages ---
 
-    def _wake(self) -> None:
-        if not self._is_waking:
-            self._is_waking = True
-            self._tick.at_end(self._flush)
+    def _change(self, room: str) -> PresenceChange:
+        self._schedule_flush()
+        return self._changes.get(room) or PresenceChange(0, 0, 0, [], [])
+
+    def _schedule_flush(self) -> None:
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._scheduler.call_at_end(self._flush)
 
     def _flush(self) -> None:
-        """Send what happened in this tick."""
-        self._is_waking = False
+        """Send the changes and frames of this iteration."""
+        self._flush_scheduled = False
         changes, self._changes = self._changes, {}
         frames, self._frames = self._frames, {}
-        messages = self._presences(changes) if changes else []
+        messages = self._presence_messages(changes) if changes else []
         if frames:
-            keep = self._policy()
+            keep = self._drop_policy()
             for room, entries in frames.items():
-                messages += self._batches(room, keep(entries))
+                messages += self._batch_messages(room, keep(entries))
         self._publish(messages)
 
     @property
-    def _most(self) -> int:
-        """Bytes that the items of one message may take."""
+    def _max_items_bytes(self) -> int:
+        """Largest encoded size of the items of one message."""
         return self._link.max_payload - _HEAD_BYTES
 
-    def _presences(self, changes: dict[str, Change]) -> list[tuple[str, bytes]]:
-        """Return the changes of a tick in as few messages as their size allows, each with a number of its own."""
+    def _presence_messages(self, changes: dict[str, PresenceChange]) -> list[tuple[str, bytes]]:
+        """Return an iteration's changes in as few messages as their size allows, each with its own number."""
         if not self._link.is_connected:
-            self._presence_number += 1  # the others notice the gap
+            self._presence_number += 1  # the other nodes notice the gap
             return []
-        most = self._most
-        rooms = [(room, self._told(room, change, most)) for room, change in changes.items()]
+        max_bytes = self._max_items_bytes
+        rooms = [(room, self._complete(room, change, max_bytes)) for room, change in changes.items()]
         messages = []
-        for part in bus.divide(rooms, lambda item: bus.text_bytes(item[0]) + bus.change_bytes(item[1]), most):
+        for part in bus.divide(rooms, lambda item: bus.text_bytes(item[0]) + bus.change_bytes(item[1]), max_bytes):
             self._presence_number += 1
             messages.append((NODES, bus.encode(bus.Presence(self._id, self._presence_number, dict(part)))))
         return messages
 
-    def _told(self, room: str, change: Change, most: int) -> Change:
-        """Return a change as it is sent: with the members of now, and without names where these take too much."""
-        members = self._members_here(room)
-        if bus.text_bytes(room) + bus.change_bytes(change) > most:
-            return msgspec.structs.replace(change, members=members, joined=[], left=[])
+    def _complete(self, room: str, change: PresenceChange, max_bytes: int) -> PresenceChange:
+        """Return a change with the current number of members, and without names if they are too long."""
+        members = len(self._rooms.get(room, ()))
+        if bus.text_bytes(room) + bus.change_bytes(change) > max_bytes:
+            return msgspec.structs.replace(change, members=members, joined_names=[], left_names=[])
         return msgspec.structs.replace(change, members=members)
 
-    def _batches(self, room: str, entries: list[Entry]) -> list[tuple[str, bytes]]:
-        """Return a room's frames in as few messages as their size allows; one too large for any is dropped."""
+    def _batch_messages(self, room: str, entries: list[Entry]) -> list[tuple[str, bytes]]:
+        """Return a room's frames in as few messages as their size allows; a frame too large for one is dropped."""
         subject = subject_of(room)
-        most = self._most
-        if sum([len(frame) for _, frame in entries]) + _ENTRY_BYTES * len(entries) <= most:  # nearly always
-            return [(subject, self._batch(subject, room, entries))] if entries else []
+        max_bytes = self._max_items_bytes
+        if sum([len(frame) for _, frame in entries]) + _ENTRY_BYTES * len(entries) <= max_bytes:  # the usual case
+            return [(subject, self._encode_batch(subject, room, entries))] if entries else []
         messages = []
-        for part in bus.divide(entries, _entry_bytes, most):
-            if len(part) == 1 and _entry_bytes(part[0]) > most:
+        for part in bus.divide(entries, _entry_bytes, max_bytes):
+            if len(part) == 1 and _entry_bytes(part[0]) > max_bytes:
                 self._stats.bus_dropped["too_large"] += 1
             else:
-                messages.append((subject, self._batch(subject, room, part)))
+                messages.append((subject, self._encode_batch(subject, room, part)))
         return messages
 
-    def _batch(self, subject: str, room: str, entries: list[Entry]) -> bytes:
+    def _encode_batch(self, subject: str, room: str, entries: list[Entry]) -> bytes:
         number = self._sent[subject]
         self._sent[subject] = number + len(entries)
         return bus.encode(bus.Batch(self._id, self._wall_ms(), room, number, entries))
 
-    def _policy(self) -> Callable[[list[Entry]], list[Entry]]:
-        """Return what keeps of frames those that the bus can take now, and counts the others."""
+    def _drop_policy(self) -> Callable[[list[Entry]], list[Entry]]:
+        """Select the drop policy for the backlog: a function that returns the entries to send and counts the others."""
         if not self._link.is_connected:
-            return partial(self._keep_none, "disconnected")
+            return partial(self._drop_all, "disconnected")
         backlog = self._link.backlog
         if backlog > HARD_BACKLOG:
-            return partial(self._keep_none, "backlog")
-        return list if backlog <= SOFT_BACKLOG else self._without_the_ephemeral
+            return partial(self._drop_all, "backlog")
+        return list if backlog <= SOFT_BACKLOG else self._drop_ephemeral
 
-    def _keep_none(self, reason: str, entries: list[Entry]) -> list[Entry]:
+    def _drop_all(self, reason: str, entries: list[Entry]) -> list[Entry]:
         self._stats.bus_dropped[reason] += len(entries)
         return []
 
-    def _without_the_ephemeral(self, entries: list[Entry]) -> list[Entry]:
+    def _drop_ephemeral(self, entries: list[Entry]) -> list[Entry]:
         kept = [entry for entry in entries if entry[0] not in EPHEMERAL]
         self._stats.bus_dropped["ephemeral"] += len(entries) - len(kept)
         return kept
 
     def _send_snapshot(self, subject: str) -> None:
-        """Send all members here in as few messages as their size allows."""
-        members = [(room, len(here)) for room, here in self._hub.rooms.items()]
-        parts = bus.divide(members, lambda item: bus.text_bytes(item[0]), self._most) or [[]]
+        """Send the local members of all rooms in as few messages as their size allows."""
+        members = [(key, len(room)) for key, room in self._rooms.items()]
+        parts = bus.divide(members, lambda item: bus.text_bytes(item[0]), self._max_items_bytes) or [[]]
         for number, part in enumerate(parts):
             self._send(subject, bus.Snapshot(self._id, self._presence_number, number, len(parts), dict(part)))
 
@@ -309,64 +331,60 @@ class Node:
             self._stats.bus_messages["sent"] += len(messages)
             self._link.publish(messages)
 
-    def _members_here(self, room: str) -> int:
-        here = self._hub.rooms.get(room)
-        return 0 if here is None else len(here)
+    # --- inbound messages ---
 
-    # --- in ---
-
-    def take(self, subject: str, payload: bytes) -> None:
-        """Take a message off the bus.
+    def receive(self, subject: str, payload: bytes) -> None:
+        """Handle a message from the bus.
 
         Raises:
-            msgspec.DecodeError: it is none of ours.
+            msgspec.DecodeError: it is not a message of this protocol.
         """
         message = bus.decode(payload)
         self._stats.bus_messages["received"] += 1
         if message.node == self._id:
-            return  # said on a connection that was given up; the bus keeps back only what comes from the present one
+            return  # sent on an abandoned connection; NATS suppresses only the echo of the current one
         if type(message) is bus.Batch:
-            self._take_batch(subject, message)
+            self._receive_batch(subject, message)
             return
         now = self._clock()
         match message:
             case bus.Presence():
-                if self.others.is_late(message):
+                if self.remote.is_stale(message):
                     return
-                if not self.others.take_presence(message, now):
-                    self._send(node_subject(message.node), bus.Ask(self._id))
-                self._tell_changes(message.rooms)
+                if not self.remote.apply_presence(message, now):
+                    self._send(node_subject(message.node), bus.SnapshotRequest(self._id))
+                self._report_changes(message.rooms)
             case bus.Snapshot():
-                self._tell_changes(self.others.take_snapshot(message, now))
-            case bus.Beat():
-                if not self.others.take_beat(message, now):
-                    self._send(node_subject(message.node), bus.Ask(self._id))
-            case bus.Ask():
+                self._report_changes(self.remote.apply_snapshot(message, now))
+            case bus.Heartbeat():
+                if not self.remote.apply_heartbeat(message, now):
+                    self._send(node_subject(message.node), bus.SnapshotRequest(self._id))
+            case bus.SnapshotRequest():
                 self._send_snapshot(node_subject(message.node))
-            case bus.Bye():
-                self._tell_changes(self.others.forget(message.node))
-                self._heard.pop(message.node, None)
+            case bus.Leave():
+                self._report_changes(self.remote.remove(message.node))
+                self._received.pop(message.node, None)
 
-    def _take_batch(self, subject: str, batch: bus.Batch) -> None:
-        heard = self._heard.setdefault(batch.node, {})
+    def _receive_batch(self, subject: str, batch: bus.Batch) -> None:
+        received = self._received.setdefault(batch.node, {})
         number, entries = batch.number, batch.entries
-        missed = number - heard.get(subject, number)
+        missed = number - received.get(subject, number)
         if missed < 0:
-            return  # late, from a connection that its node has given up: out of its turn, and counted as lost
+            return  # late, from a connection that the node has abandoned: out of order, and already counted as lost
         stats = self._stats
         if missed:
             stats.bus_dropped["lost"] += missed
-        heard[subject] = number + len(entries)
+        received[subject] = number + len(entries)
         stats.bus_lag.observe(max(0.0, (self._wall_ms() - batch.sent_ms) / 1000))
         if self._link.delay > LATE_SECONDS:
-            entries = self._without_the_ephemeral(entries)
-        self._hub.hear(batch.room, entries)
+            entries = self._drop_ephemeral(entries)
+        self._receiver.receive_messages(batch.room, entries)
 
-    def _tell_changes(self, changes: dict[str, Change]) -> None:
-        for room, is_open in self.others.take_turned().items():
-            self._hub.hear_room(room, is_open=is_open)
+    def _report_changes(self, changes: dict[str, PresenceChange]) -> None:
+        for room, is_open in self.remote.take_room_states().items():
+            self._receiver.receive_room_state(room, is_open=is_open)
         for room, change in changes.items():
-            self._hub.hear_presence(room, change)
+            self._receiver.receive_presence(room, change)
 
 
 def _entry_bytes(entry: Entry) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from server.chat.batching import Tick
+    from server.chat.batching import BatchScheduler
     from server.context import Services
     from server.http.handshake import HandshakePolicy
     from server.websocket.heartbeat import HeartbeatWheel
@@ -35,7 +35,7 @@ class Gate:
     policy: HandshakePolicy
     wheel: HeartbeatWheel
     loop: asyncio.AbstractEventLoop
-    tick: Tick
+    scheduler: BatchScheduler
     most_sockets: int
     socket_limit: int
     guests: set[Guest] = field(default_factory=set)

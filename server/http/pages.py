@@ -138,7 +138,7 @@ def pages(
         report = {
             "connections": status.stats.connections + (cluster.connections if cluster else 0),
             "uptime": round(status.clock() - status.started_at, 3),
-            "rooms": cluster.rooms if cluster else len(status.hub.rooms),
+            "rooms": cluster.rooms if cluster else len(status.hub.registry.rooms),
             "messagesPerSecond": round(status.messages_per_second + (cluster.messages_per_second if cluster else 0), 1),
             "version": __version__,
             "draining": bool(status.draining),

@@ -20,7 +20,7 @@ from server.uploads.uploads import IDLE_SECONDS, PROGRESS_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.chat.hub import Client
+    from server.chat.client import Client
     from server.context import Services, Timer
     from server.uploads.uploads import Upload
 

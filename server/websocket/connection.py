@@ -124,7 +124,7 @@ class Connection(Sending):
             self._patience -= size
             if self._patience <= 0:
                 self.pause_reading()  # cut off it would lose its goodbye, which may still be on its way
-        if gate.tick.is_over(now):
+        if gate.scheduler.is_budget_spent(now):
             self._defer(data, now)
         else:
             self._handle(data, now)
@@ -232,14 +232,14 @@ class Connection(Sending):
     def _handle(self, data: bytes, now: float) -> None:
         try:
             items = self._splitter.split(data)
-            self._gate.tick.is_crowded = len(items) > 1
+            in_batch = len(items) > 1
             for item in items:
                 if type(item) is not bytes:
                     self._judge(item, now)
                 elif self._hearing:
                     self._messages_in += 1
                     if item.isascii() or is_utf8(item):
-                        self._endpoint.text(item, now)
+                        self._endpoint.text(item, now, in_batch)
                     else:
                         self._fail(CloseReason.INVALID_DATA, "text is not UTF-8")
             if len(items) == SLICE_FRAMES:
@@ -250,7 +250,7 @@ class Connection(Sending):
 
     def _defer(self, data: bytes, now: float) -> None:
         self.pause_reading()  # so that nothing overtakes these bytes
-        self._gate.tick.defer(lambda: self._handle_deferred(data, now))
+        self._gate.scheduler.defer(lambda: self._handle_deferred(data, now))
 
     def _handle_deferred(self, data: bytes, now: float) -> None:
         if not self._transport.is_closing():

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from server.chat.hub import Client
-from server.chat.room import SLOW, Member
+from server.chat.client import Client
+from server.chat.member import SENT, SLOW, Member
 from server.errors import CloseReason, ErrorCode, InvalidMessageError, RequestError
 from server.protocol import messages as wire
 from server.protocol.frames import binary_frame, text_frame
@@ -66,8 +66,8 @@ class Endpoint(Protocol):
     def opened(self) -> None:
         """Take note that the connection is open."""
 
-    def text(self, payload: bytes, received_at: float) -> None:
-        """Take one text message."""
+    def text(self, payload: bytes, received_at: float, in_batch: bool = False) -> None:
+        """Handle one text message; in_batch: it was received together with others."""
 
     def binary(self, payload: bytes, received_at: float) -> None:
         """Take one binary message."""
@@ -157,7 +157,7 @@ class ChatEndpoint:
         )
         self._services.hub.connect(self._client, greeting)
 
-    def text(self, payload: bytes, received_at: float) -> None:
+    def text(self, payload: bytes, received_at: float, in_batch: bool = False) -> None:
         """Decode one message and let it take effect; what is wrong with it is answered with an `error`."""
         if self._pace is not None and not self._pace.take(received_at):
             if self._limit.throttle(self._pace, "messages", received_at):
@@ -174,7 +174,7 @@ class ChatEndpoint:
             elif self._is_proven and isinstance(message, wire.SetUsername):
                 self._refuse(RequestError(ErrorCode.NAME_FIXED, "setUsername"))
             else:
-                services.hub.handle(self._client, message, received_at)
+                services.hub.handle(self._client, message, received_at, in_batch)
         except RequestError as error:
             self._refuse(error)
 
@@ -187,7 +187,7 @@ class ChatEndpoint:
 
     def catch_up(self) -> None:
         """Send at once what waits for the end of the tick."""
-        self._services.hub.catch_up(self._client)
+        self._services.hub.flush_to(self._client)
 
     def closed(self, now: float) -> None:
         """Leave: the room hears it, an unfinished upload is removed."""
@@ -224,7 +224,7 @@ class NotificationsEndpoint:
         """Start watching."""
         self._services.hub.watch(self._client)
 
-    def text(self, payload: bytes, received_at: float) -> None:
+    def text(self, payload: bytes, received_at: float, in_batch: bool = False) -> None:
         """Refuse what a watcher sends."""
         pace = self._limit.pace
         if pace is None or pace.take(received_at):
@@ -239,11 +239,11 @@ class NotificationsEndpoint:
 
     def catch_up(self) -> None:
         """Send at once what waits for the end of the tick."""
-        self._services.hub.watchers.catch_up(self._client)
+        self._services.hub.registry.watchers.flush_to(self._client)
 
     def closed(self, _now: float) -> None:
         """Stop watching."""
-        self._services.hub.watchers.remove(self._client)
+        self._services.hub.unwatch(self._client)
 
 
 class EchoEndpoint:
@@ -266,7 +266,7 @@ class EchoEndpoint:
     def opened(self) -> None:
         """Say nothing: an echo only answers."""
 
-    def text(self, payload: bytes, received_at: float) -> None:
+    def text(self, payload: bytes, received_at: float, in_batch: bool = False) -> None:
         """Send a text message back."""
         self._echo(text_frame(payload))
         if self._pace is not None:
@@ -297,10 +297,10 @@ class EchoEndpoint:
 
     def _echo(self, frame: bytes) -> None:
         self._stats.messages_received[ECHO] += 1
-        trouble = self._peer.write(frame)
-        if trouble == SLOW:
-            trouble = self._peer.enqueue(frame)
-        if not trouble:
+        result = self._peer.write(frame)
+        if result is SLOW:
+            result = self._peer.enqueue(frame)
+        if result is SENT:
             self._stats.messages_delivered[ECHO] += 1
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from websockets.frames import Frame, Opcode
 
-from server.chat.room import CLOSED, SLOW
+from server.chat.member import CLOSED, SENT, SLOW
 from server.errors import CloseReason
 
 if TYPE_CHECKING:
+    from server.chat.member import WriteResult
     from server.http.listener import Gate
 
 PING_PAYLOAD: Final = b"stampede"
@@ -65,7 +66,7 @@ class Sending(asyncio.Protocol, ABC):
         if self._writable:
             self._end_slowness()
 
-    def write(self, data: bytes) -> str:
+    def write(self, data: bytes) -> WriteResult:
         """Send whole frames; return why not, if not: it is behind, or gone."""
         transport = self._transport
         if not self._writable or transport.is_closing():
@@ -74,9 +75,9 @@ class Sending(asyncio.Protocol, ABC):
         size = len(data)
         self._gate.services.stats.sent_bytes += size
         self._bytes_out += size
-        return ""
+        return SENT
 
-    def enqueue(self, data: bytes) -> str:
+    def enqueue(self, data: bytes) -> WriteResult:
         """Send whole frames to a peer that is behind; above the hard limit it is given up."""
         if not self._open or self._transport.is_closing():
             return CLOSED
@@ -89,11 +90,11 @@ class Sending(asyncio.Protocol, ABC):
         size = len(data)
         self._gate.services.stats.sent_bytes += size
         self._bytes_out += size
-        return ""
+        return SENT
 
     def ping(self, now: float) -> None:
         """Send a ping frame; its pong tells the round trip time."""
-        if not self.write(_PING_FRAME):
+        if self.write(_PING_FRAME) is SENT:
             self._ping_sent_at = now
 
     @abstractmethod

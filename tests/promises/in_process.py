@@ -188,9 +188,9 @@ class World:
         return {
             "objects": len(gc.get_objects()),
             "guests": len(self.gate.guests),
-            "rooms": len(self.hub.rooms),
-            "everyone": len(self.hub.everyone),
-            "watchers": len(self.hub.watchers),
+            "rooms": len(self.hub.registry.rooms),
+            "everyone": len(self.hub.registry.everyone),
+            "watchers": len(self.hub.registry.watchers),
             "admitted": self.server._admission._inside,
             "connections": self.server.stats.connections,
             "slow": self.server.stats.slow_consumers,

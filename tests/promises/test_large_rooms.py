@@ -11,12 +11,14 @@ import uvloop
 
 from benchmarks.load.wire import FrameReader
 from server.chat import room as rooms
+from server.chat.member import SENT
 from tests.promises.in_process import world
 from tests.promises.raw_clients import message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from server.chat.member import WriteResult
     from tests.promises.in_process import Pipe, World
 
 MEMBERS = 20_000
@@ -55,19 +57,19 @@ class Wire:
     def __init__(self) -> None:
         self.data: list[bytes] = []
 
-    def __call__(self, data: bytes) -> str:
+    def __call__(self, data: bytes) -> WriteResult:
         self.data.append(data)
         end = time.perf_counter() + WRITE_SECONDS
         while time.perf_counter() < end:
             pass
-        return ""
+        return SENT
 
 
 async def crowd(inside: World, name: str) -> tuple[Pipe, list[Wire]]:
     """Fill a room, and return one who may speak in it and what the others get."""
     speaker = inside.upgraded()
     speaker.feed(message("setUsername", username="ann") + message("joinRoom", room=name))
-    room = inside.hub.rooms[name]
+    room = inside.hub.registry.rooms[name]
     members = []
     for _ in range(MEMBERS - 1):
         wire = Wire()
@@ -143,7 +145,7 @@ def test_what_is_said_faster_than_a_large_room_can_be_told_is_joined_and_does_no
             for number in range(100):
                 speaker.feed(message("chatMessage", text=f"<{number}>"))
                 await asyncio.sleep(0)
-                callbacks = max(callbacks, len(inside.gate.tick._at_end))
+                callbacks = max(callbacks, len(inside.gate.scheduler._at_end))
             await told(inside, members, b"<99>")
             assert callbacks <= 2
             assert len(members[0].data) < 60
@@ -186,7 +188,7 @@ def test_whoever_comes_and_goes_in_the_middle_hears_what_was_said_while_it_was_t
 
 async def empty(inside: World, name: str) -> None:
     """Let the fake members go, who cannot go by themselves."""
-    room = inside.hub.rooms[name]
+    room = inside.hub.registry.rooms[name]
     for member in [member for member in room.members if isinstance(member, Member)]:
         del room.members[member]
     await asyncio.sleep(0.3)  # the notice of comings and goings

@@ -1,4 +1,4 @@
-"""A room's outbox: one write per member and tick, whole messages, in one order, and exact counts."""
+"""A room's outbox: one write per member and loop iteration, whole messages, in one order, and exact counts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.chat.room import CLOSED, DIRECT_MEMBERS, SLICE_MEMBERS, SLOW
-from tests.server.chat.room_world import KIND, LARGE, Member, make_room, slow_clock
+from server.chat.member import CLOSED, SENT, SLOW
+from server.chat.room import DIRECT_MEMBERS, SLICE_MEMBERS
+from tests.server.chat.room_helpers import KIND, LARGE, FakeMember, make_room, slow_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,56 +18,54 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("members", [1, DIRECT_MEMBERS])
 def test_a_few_are_told_at_once_and_nobody_is_asked_for_the_end_of_the_tick(members: int) -> None:
-    room, (ann, *others), tick, stats = make_room(members)
+    room, (ann, *others), scheduler, stats = make_room(members)
     room.publish(KIND, b"a", 0.5, author=ann)
     room.publish(KIND, b"b", 0.5)
     assert ann.writes == [b"b"]
     assert all(other.writes == [b"a", b"b"] for other in others)
-    assert not tick.callbacks
+    assert not scheduler.callbacks
     assert not room.pending
     assert stats.messages_delivered[KIND] == stats.fanout_recipients.total == 2 * members - 1
     assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts) == 2
 
 
 def test_what_comes_at_once_is_joined_for_a_few_too() -> None:
-    room, (ann, bob), tick, _ = make_room(2)
-    tick.is_crowded = True
-    room.publish(KIND, b"a", 0.5, author=ann)
-    room.publish(KIND, b"b", 0.5, author=ann)
-    tick.is_crowded = False
+    room, (ann, bob), scheduler, _ = make_room(2)
+    room.publish(KIND, b"a", 0.5, author=ann, in_batch=True)
+    room.publish(KIND, b"b", 0.5, author=ann, in_batch=True)
     room.publish(KIND, b"c", 0.5, author=ann)
     assert bob.writes == []
-    tick.end()
+    scheduler.end()
     assert bob.writes == [b"abc"]
 
 
 def test_what_waits_for_the_end_of_the_tick_is_not_overtaken_when_a_room_has_become_small() -> None:
-    room, members, tick, _ = make_room(DIRECT_MEMBERS + 1)
+    room, members, scheduler, _ = make_room(DIRECT_MEMBERS + 1)
     room.publish(KIND, b"a", 0.5)
     room.remove(members[-1])
     room.publish(KIND, b"b", 0.5)
     assert members[0].writes == []
-    tick.end()
+    scheduler.end()
     room.publish(KIND, b"c", 0.5)
     assert all(member.writes == [b"ab", b"c"] for member in members[:-1])
     assert members[-1].writes == [b"a"]
 
 
 def test_messages_of_one_tick_reach_each_member_in_one_write() -> None:
-    room, members, tick, _ = make_room(DIRECT_MEMBERS + 1)
+    room, members, scheduler, _ = make_room(DIRECT_MEMBERS + 1)
     for frame in (b"a", b"b", b"c"):
         room.publish(KIND, frame, 0.5)
     assert all(not member.writes for member in members)
-    tick.end()
+    scheduler.end()
     assert all(member.writes == [b"abc"] for member in members)
 
 
 def test_an_author_gets_everything_but_its_own() -> None:
-    room, (ann, bob, *others), tick, stats = make_room(DIRECT_MEMBERS + 1)
+    room, (ann, bob, *others), scheduler, stats = make_room(DIRECT_MEMBERS + 1)
     room.publish(KIND, b"a1", 0.5, author=ann)
     room.publish(KIND, b"b1", 0.5, author=bob)
     room.publish(KIND, b"a2", 0.5, author=ann)
-    tick.end()
+    scheduler.end()
     assert (ann.writes, bob.writes) == ([b"b1"], [b"a1a2"])
     assert all(other.writes == [b"a1b1a2"] for other in others)
     assert stats.messages_delivered[KIND] == 3 * DIRECT_MEMBERS
@@ -74,20 +73,20 @@ def test_an_author_gets_everything_but_its_own() -> None:
 
 
 def test_an_author_alone_is_written_nothing() -> None:
-    room, (ann,), tick, stats = make_room(1)
+    room, (ann,), scheduler, stats = make_room(1)
     room.publish(KIND, b"a", 0.5, author=ann)
-    tick.end()
+    scheduler.end()
     assert ann.writes == []
     assert stats.messages_delivered[KIND] == 0
 
 
 @pytest.mark.parametrize("members", [2, DIRECT_MEMBERS + 1])
 def test_a_member_whose_transport_is_gone_stops_nobody_and_is_counted(members: int) -> None:
-    room, (ann, bob, *others), tick, stats = make_room(members)
-    bob.trouble = CLOSED
+    room, (ann, bob, *others), scheduler, stats = make_room(members)
+    bob.result = CLOSED
     room.publish(KIND, b"a", 0.5, author=ann)
     room.publish(KIND, b"b", 0.5, author=bob)
-    tick.end()
+    scheduler.end()
     assert (b"".join(ann.writes), bob.writes) == (b"b", [])
     assert all(b"".join(other.writes) == b"ab" for other in others)
     assert stats.messages_delivered[KIND] == 2 * (members - 1) - 1
@@ -95,37 +94,37 @@ def test_a_member_whose_transport_is_gone_stops_nobody_and_is_counted(members: i
 
 
 def test_a_newcomer_never_sees_older_messages_and_a_leaver_sees_them_all() -> None:
-    room, (ann, bob, *_), tick, _ = make_room(DIRECT_MEMBERS + 1)
+    room, (ann, bob, *_), scheduler, _ = make_room(DIRECT_MEMBERS + 1)
     room.publish(KIND, b"before", 0.5)
-    newcomer = Member()
+    newcomer = FakeMember()
     room.add(newcomer)
     room.publish(KIND, b"between", 0.5)
     room.remove(bob)
     room.publish(KIND, b"after", 0.5)
-    tick.end()
+    scheduler.end()
     assert b"".join(ann.writes) == b"beforebetweenafter"
     assert b"".join(bob.writes) == b"beforebetween"
     assert newcomer.writes == [b"betweenafter"]
 
 
 def test_the_time_from_receipt_to_the_last_write_is_counted_for_each_message() -> None:
-    room, _, tick, stats = make_room(2)
+    room, _, scheduler, stats = make_room(2)
     room.publish(KIND, b"a", 0.75)
     room.publish(KIND, b"b", 0.5)
-    tick.end()
+    scheduler.end()
     assert stats.fanout_duration.total == 0.25 + 0.5
     assert sum(stats.fanout_duration.counts) == 2
 
 
 @pytest.mark.parametrize("members", [2, DIRECT_MEMBERS + 1])
 def test_a_member_that_is_behind_gets_whole_messages_without_what_is_ephemeral(members: int) -> None:
-    room, (ann, bob, *others), tick, stats = make_room(members)
-    bob.trouble = SLOW
+    room, (ann, bob, *others), scheduler, stats = make_room(members)
+    bob.result = SLOW
     room.publish("userTyping", b"t", 0.5, author=ann)
     room.publish(KIND, b"a", 0.5, author=ann)
     room.publish(KIND, b"b", 0.5, author=bob)
     room.publish("userJoined", b"j", 0.5)
-    tick.end()
+    scheduler.end()
     assert (b"".join(ann.writes), bob.writes) == (b"bj", [b"a"])
     assert all(b"".join(other.writes) == b"tabj" for other in others)
     assert stats.messages_dropped["userTyping", "slow"] == stats.messages_dropped["userJoined", "slow"] == 1
@@ -134,11 +133,11 @@ def test_a_member_that_is_behind_gets_whole_messages_without_what_is_ephemeral(m
 
 
 def test_a_large_room_is_flushed_in_slices_with_turns_for_others_between() -> None:
-    room, members, tick, stats = make_room(LARGE, slow_clock())
+    room, members, scheduler, stats = make_room(LARGE, slow_clock())
     room.publish(KIND, b"a", 0.0)
     slices = 0
-    while tick.callbacks:
-        tick.callbacks.popleft()()
+    while scheduler.callbacks:
+        scheduler.callbacks.popleft()()
         slices += 1
     assert slices > 5
     assert all(member.writes == [b"a"] for member in members)
@@ -147,19 +146,19 @@ def test_a_large_room_is_flushed_in_slices_with_turns_for_others_between() -> No
 
 
 def test_order_and_membership_hold_while_a_large_room_is_half_told() -> None:
-    room, members, tick, stats = make_room(LARGE, slow_clock())
+    room, members, scheduler, stats = make_room(LARGE, slow_clock())
     room.publish(KIND, b"1", 0.0)
-    tick.callbacks.popleft()()  # the first slice
+    scheduler.callbacks.popleft()()  # the first slice
     room.publish(KIND, b"2", 0.0, author=members[5])
-    newcomer = Member()
+    newcomer = FakeMember()
     room.add(newcomer)
     room.publish(KIND, b"3", 0.0)
-    room.catch_up(newcomer)
+    room.flush_to(newcomer)
     assert newcomer.writes == [b"3"]
     room.remove(members[0])
     assert b"".join(members[0].writes) == b"123"
     room.publish(KIND, b"4", 0.0)
-    tick.end()
+    scheduler.end()
     assert b"".join(newcomer.writes) == b"34"
     assert b"".join(members[0].writes) == b"123"
     assert b"".join(members[5].writes) == b"134"
@@ -169,9 +168,9 @@ def test_order_and_membership_hold_while_a_large_room_is_half_told() -> None:
 
 
 def test_a_room_that_shrinks_below_the_slice_size_in_mid_slice_keeps_its_order() -> None:
-    room, members, tick, stats = make_room(LARGE, slow_clock())
+    room, members, scheduler, stats = make_room(LARGE, slow_clock())
     room.publish(KIND, b"1", 0.0)
-    tick.callbacks.popleft()()  # the first slice
+    scheduler.callbacks.popleft()()  # the first slice
     half_told = [member for member in members if not member.writes]
     assert half_told, "the slice served everyone"
     room.publish(KIND, b"2", 0.0)
@@ -181,7 +180,7 @@ def test_a_room_that_shrinks_below_the_slice_size_in_mid_slice_keeps_its_order()
     assert len(room) < SLICE_MEMBERS
     room.publish(KIND, b"3", 0.0)
     room.flush()
-    tick.end()
+    scheduler.end()
     for member in members:
         assert b"".join(member.writes) == (b"12" if member in leavers else b"123")
     assert stats.messages_delivered[KIND] == 2 * LARGE + len(room)
@@ -190,13 +189,13 @@ def test_a_room_that_shrinks_below_the_slice_size_in_mid_slice_keeps_its_order()
 
 @pytest.mark.parametrize("members", [20, LARGE])
 def test_answers_in_mid_tick_cost_writes_to_the_one_who_is_answered_not_to_everyone(members: int) -> None:
-    room, everyone, tick, stats = make_room(members, slow_clock())
+    room, everyone, scheduler, stats = make_room(members, slow_clock())
     for number in range(50):
         room.publish(KIND, b"<%d>" % number, 0.0)
-        room.catch_up(everyone[0])
+        room.flush_to(everyone[0])
     assert len(everyone[0].writes) == 50
     assert not any(member.writes for member in everyone[1:])
-    tick.end()
+    scheduler.end()
     told = b"".join(b"<%d>" % number for number in range(50))
     assert all(b"".join(member.writes) == told for member in everyone)
     assert all(len(member.writes) == 1 for member in everyone[1:])
@@ -205,8 +204,8 @@ def test_answers_in_mid_tick_cost_writes_to_the_one_who_is_answered_not_to_every
 
 @pytest.mark.parametrize("members", [20, LARGE])
 def test_comings_and_goings_in_mid_tick_cost_no_writes_to_the_others(members: int) -> None:
-    room, everyone, tick, stats = make_room(members, slow_clock())
-    guests = [Member() for _ in range(40)]
+    room, everyone, scheduler, stats = make_room(members, slow_clock())
+    guests = [FakeMember() for _ in range(40)]
     for number, guest in enumerate(guests):
         room.publish(KIND, b"<%d>" % number, 0.0, author=everyone[number % 2])
         room.add(guest)
@@ -215,7 +214,7 @@ def test_comings_and_goings_in_mid_tick_cost_no_writes_to_the_others(members: in
     for guest in guests[::4]:
         room.add(guest)
     room.publish(KIND, b"<40>", 0.0)
-    tick.end()
+    scheduler.end()
     assert all(len(member.writes) == 1 for member in everyone[2:])
     for number, guest in enumerate(guests):
         heard = [*range(number + 1, 40), *([40] if number % 2 or not number % 4 else [])]
@@ -226,23 +225,23 @@ def test_comings_and_goings_in_mid_tick_cost_no_writes_to_the_others(members: in
 
 @pytest.mark.parametrize("members", [3, LARGE])
 def test_what_a_member_has_already_is_not_dropped_when_it_vanishes(members: int) -> None:
-    room, (ann, bob, *_), tick, stats = make_room(members, slow_clock())
+    room, (ann, bob, *_), scheduler, stats = make_room(members, slow_clock())
     room.publish(KIND, b"a", 0.0, author=bob)
-    room.catch_up(ann)
-    ann.trouble = CLOSED
+    room.flush_to(ann)
+    ann.result = CLOSED
     room.publish(KIND, b"b", 0.0, author=bob)
-    tick.end()
+    scheduler.end()
     assert ann.writes == [b"a"]
     assert stats.messages_dropped[KIND, "closed"] == 1
     assert stats.messages_delivered[KIND] == 2 * (members - 1) - 1
 
 
 def test_an_outsider_is_not_caught_up() -> None:
-    room, _, tick, stats = make_room(3)
-    outsider = Member()
+    room, _, scheduler, stats = make_room(3)
+    outsider = FakeMember()
     room.publish(KIND, b"a", 0.5)
-    room.catch_up(outsider)
-    tick.end()
+    room.flush_to(outsider)
+    scheduler.end()
     assert outsider.writes == []
     assert stats.messages_delivered[KIND] == 3
 
@@ -250,13 +249,13 @@ def test_an_outsider_is_not_caught_up() -> None:
 @pytest.mark.parametrize("kinds", [[KIND, KIND], [KIND, "userTyping"]], ids=["plain", "with ephemeral"])
 @pytest.mark.parametrize("members", [2, 3, LARGE])
 def test_a_refused_push_drops_exactly_the_frames_of_others(members: int, kinds: list[str]) -> None:
-    room, (ann, *others), tick, stats = make_room(members, slow_clock())
-    ann.trouble, ann.takes_push = SLOW, False
+    room, (ann, *others), scheduler, stats = make_room(members, slow_clock())
+    ann.result, ann.accepts_queued = SLOW, False
     room.publish(KIND, b"own", 0.0, author=ann)
     for kind in kinds:
         room.publish(kind, b"x", 0.0, author=others[0])
     room.publish(KIND, b"own", 0.0, author=ann)
-    tick.end()
+    scheduler.end()
     assert ann.writes == []
     assert stats.messages_dropped[KIND, "slow"] == kinds.count(KIND)
     assert stats.messages_dropped["userTyping", "slow"] == kinds.count("userTyping")
@@ -267,14 +266,14 @@ def test_a_refused_push_drops_exactly_the_frames_of_others(members: int, kinds: 
 
 @pytest.mark.parametrize("members", [1, 2, 3, 20, LARGE])
 def test_every_message_is_counted_once_in_both_fan_out_histograms(members: int) -> None:
-    room, everyone, tick, stats = make_room(members, slow_clock())
+    room, everyone, scheduler, stats = make_room(members, slow_clock())
     for number in range(7):
         room.publish(KIND, b"a", number / 8, author=everyone[0])
         if number == 3:
-            tick.end()
+            scheduler.end()
     room.publish(KIND, b"b", 0.0)
-    room.catch_up(everyone[0])
-    tick.end()
+    room.flush_to(everyone[0])
+    scheduler.end()
     assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts) == 8
     assert stats.fanout_recipients.total == stats.messages_delivered[KIND] == 7 * (members - 1) + members
 
@@ -283,7 +282,7 @@ class Story:
     """What is done to a room of five, and what each of them should see of it."""
 
     def __init__(self) -> None:
-        self.room, self.members, self.tick, self.stats = make_room(5, slow_clock())
+        self.room, self.members, self.scheduler, self.stats = make_room(5, slow_clock())
         self.inside = set(range(5))
         self.expected: list[list[str]] = [[] for _ in self.members]
         self.owed = self.said = 0
@@ -296,7 +295,7 @@ class Story:
         self._publish(None, None)
 
     def answer(self, who: int) -> None:
-        self.room.catch_up(self.members[who])
+        self.room.flush_to(self.members[who])
         if who in self.inside:
             self.check(who)
 
@@ -314,23 +313,23 @@ class Story:
         self.room.flush()
 
     def end_tick(self, _who: int = 0) -> None:
-        self.tick.end()
+        self.scheduler.end()
 
     def fall_behind(self, who: int) -> None:
-        self.members[who].trouble = SLOW
+        self.members[who].result = SLOW
 
     def recover(self, who: int) -> None:
-        self.members[who].trouble = ""
+        self.members[who].result = SENT
 
     def vanish(self, who: int) -> None:
-        self.members[who].trouble = CLOSED
+        self.members[who].result = CLOSED
 
     def check(self, who: int) -> None:
         member = self.members[who]
-        if not member.lost:
+        if not member.was_closed:
             assert b"".join(member.writes).decode() == "".join(self.expected[who])
 
-    def _publish(self, author: int | None, member: Member | None) -> None:
+    def _publish(self, author: int | None, member: FakeMember | None) -> None:
         frame = f"<{self.said}>"
         self.said += 1
         self.room.publish(KIND, frame.encode(), 0.5, author=member)
@@ -367,10 +366,10 @@ def test_everyone_sees_exactly_what_was_said_while_they_were_in_in_one_order(
 
 
 def test_many_who_leave_in_one_tick_cost_the_others_one_write() -> None:
-    room, members, tick, _ = make_room(50)
+    room, members, scheduler, _ = make_room(50)
     for leaver in members[1:]:
         room.remove(leaver)
         room.publish("userLeft", b"l", 0.5)
-    tick.end()
+    scheduler.end()
     assert members[0].writes == [b"l" * 49]
     assert [b"".join(leaver.writes) for leaver in members[1:]] == [b"l" * n for n in range(49)]

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.chat.room import CLOSED, DIRECT_MEMBERS, SLICE_MEMBERS, SLOW
-from tests.server.chat.room_world import KIND, LARGE, Member, make_room, slow_clock
+from server.chat.member import CLOSED, SLOW
+from server.chat.room import DIRECT_MEMBERS, SLICE_MEMBERS
+from tests.server.chat.room_helpers import KIND, LARGE, FakeMember, make_room, slow_clock
 
 if TYPE_CHECKING:
+    from server.chat.member import WriteResult
     from server.chat.room import Room
-    from tests.server.chat.room_world import EndedByHand
+    from tests.server.chat.room_helpers import ManualScheduler
 
 SLICE = 64
 """Members that are written to in one slice of these tests."""
@@ -27,34 +29,34 @@ class Watch:
         return self.now
 
 
-class Costly(Member):
+class Costly(FakeMember):
     """A member to whom a write takes time."""
 
     watch: Watch
 
-    def write(self, data: bytes) -> str:
+    def write(self, data: bytes) -> WriteResult:
         self.watch.now += 1 / SLICE
         return super().write(data)
 
 
-def costly_room(members: int, patch: pytest.MonkeyPatch) -> tuple[Room, list[Costly], EndedByHand]:
+def costly_room(members: int, patch: pytest.MonkeyPatch) -> tuple[Room, list[Costly], ManualScheduler]:
     patch.setattr("server.chat.room.SLICE_SECONDS", 1.0)
     watch = Watch()
-    room, _, tick, _ = make_room(0, watch)
+    room, _, scheduler, _ = make_room(0, watch)
     everyone = [Costly() for _ in range(members)]
     for member in everyone:
         member.watch = watch
         room.add(member)
-    return room, everyone, tick
+    return room, everyone, scheduler
 
 
 @pytest.mark.parametrize("members", [LARGE, 9 * SLICE])
 def test_a_slice_lasts_as_long_as_it_may_and_no_longer(members: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    room, everyone, tick = costly_room(members, monkeypatch)
+    room, everyone, scheduler = costly_room(members, monkeypatch)
     room.publish(KIND, b"a", 0.0)
     told = []
-    while tick.callbacks:
-        tick.callbacks.popleft()()
+    while scheduler.callbacks:
+        scheduler.callbacks.popleft()()
         told.append(sum(len(member.writes) for member in everyone))
     full = [number * SLICE for number in range(1, members // SLICE + 1)]
     assert told == (full if full[-1] == members else [*full, members])
@@ -62,31 +64,31 @@ def test_a_slice_lasts_as_long_as_it_may_and_no_longer(members: int, monkeypatch
 
 
 def test_a_large_room_is_flushed_in_one_slice_when_that_is_quick() -> None:
-    room, members, tick, stats = make_room(LARGE)
+    room, members, scheduler, stats = make_room(LARGE)
     room.publish(KIND, b"a", 0.75)
-    tick.callbacks.popleft()()
+    scheduler.callbacks.popleft()()
     assert all(member.writes == [b"a"] for member in members)
-    assert not tick.callbacks
+    assert not scheduler.callbacks
     assert stats.fanout_duration.total == 0.25
 
 
 def test_a_room_of_the_slice_size_is_flushed_at_once() -> None:
-    room, members, tick, _ = make_room(SLICE_MEMBERS, slow_clock())
+    room, members, scheduler, _ = make_room(SLICE_MEMBERS, slow_clock())
     room.publish(KIND, b"a", 0.0)
-    tick.callbacks.popleft()()
+    scheduler.callbacks.popleft()()
     assert all(member.writes == [b"a"] for member in members)
-    assert not tick.callbacks
+    assert not scheduler.callbacks
 
 
 def test_whoever_asks_for_a_flush_between_two_slices_gets_no_slice_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    room, everyone, tick = costly_room(LARGE, monkeypatch)
+    room, everyone, scheduler = costly_room(LARGE, monkeypatch)
     room.publish(KIND, b"a", 0.0)
-    tick.callbacks.popleft()()
+    scheduler.callbacks.popleft()()
     for _ in range(3):
         room.flush()
     assert sum(len(member.writes) for member in everyone) == SLICE
-    assert len(tick.callbacks) == 1
-    tick.end()
+    assert len(scheduler.callbacks) == 1
+    scheduler.end()
     assert all(member.writes == [b"a"] for member in everyone)
     room.publish(KIND, b"b", 0.0)
     room.flush()
@@ -97,70 +99,69 @@ def test_whoever_asks_for_a_flush_between_two_slices_gets_no_slice_of_its_own(mo
 @pytest.mark.parametrize("received", [[0.5, 0.5, 0.5], [0.25, 0.5, 0.75], [0.5, 0.5, 0.75]])
 @pytest.mark.parametrize("is_caught_up", [False, True])
 def test_each_message_is_timed_from_its_own_receipt(members: int, received: list[float], *, is_caught_up: bool) -> None:
-    room, everyone, tick, stats = make_room(members)
-    tick.is_crowded = True  # so that a small room joins them too
+    room, everyone, scheduler, stats = make_room(members)
     for at in received:
-        room.publish(KIND, b"a", at)
+        room.publish(KIND, b"a", at, in_batch=True)  # so that a small room joins them too
     if is_caught_up:
-        room.catch_up(everyone[0])
-    tick.end()
+        room.flush_to(everyone[0])
+    scheduler.end()
     assert stats.fanout_duration.total == sum(1.0 - at for at in received)
     assert sum(stats.fanout_duration.counts) == len(received)
 
 
 @pytest.mark.parametrize("members", [DIRECT_MEMBERS + 1, LARGE])
 def test_one_that_is_behind_gets_all_it_cannot_do_without_in_one_piece(members: int) -> None:
-    room, (ann, bob, *_), tick, stats = make_room(members)
-    ann.trouble = SLOW
+    room, (ann, bob, *_), scheduler, stats = make_room(members)
+    ann.result = SLOW
     for kind, frame in [(KIND, b"<1>"), ("userTyping", b"<t>"), ("chat", b"<2>"), ("userLeft", b"<l>"), (KIND, b"<3>")]:
         room.publish(kind, frame, 0.5, author=bob)
-    tick.end()
+    scheduler.end()
     assert ann.writes == [b"<1><2><3>"]
     assert {kind: count for kind, count in stats.messages_dropped.items() if count} == {
-        ("userTyping", SLOW): 1,
-        ("userLeft", SLOW): 1,
+        ("userTyping", "slow"): 1,
+        ("userLeft", "slow"): 1,
     }
     counts = {kind: count for kind, count in stats.messages_delivered.items() if count}
     assert counts == {KIND: 2 * (members - 1), "chat": members - 1, "userTyping": members - 2, "userLeft": members - 2}
 
 
 def test_drops_of_one_kind_are_taken_from_the_entries_of_that_kind_alone() -> None:
-    room, (ann, bob, *_), tick, stats = make_room(DIRECT_MEMBERS + 2)
-    ann.trouble = bob.trouble = CLOSED
+    room, (ann, bob, *_), scheduler, stats = make_room(DIRECT_MEMBERS + 2)
+    ann.result = bob.result = CLOSED
     for kind in (KIND, "chat", KIND):
         room.publish(kind, b"x", 0.5, author=ann)
     room.publish("chat", b"y", 0.5, author=bob)
-    tick.end()
+    scheduler.end()
     others = DIRECT_MEMBERS
     assert {kind: count for kind, count in stats.messages_delivered.items() if count} == {
         KIND: 2 * others,
         "chat": 2 * others,
     }
     assert {kind: count for kind, count in stats.messages_dropped.items() if count} == {
-        (KIND, CLOSED): 2,
-        ("chat", CLOSED): 2,
+        (KIND, "closed"): 2,
+        ("chat", "closed"): 2,
     }
 
 
 def test_an_author_that_has_left_is_not_taken_from_the_recipients() -> None:
-    room, (ann, bob, *others), tick, stats = make_room(DIRECT_MEMBERS + 2)
+    room, (ann, bob, *others), scheduler, stats = make_room(DIRECT_MEMBERS + 2)
     room.publish(KIND, b"a", 0.5, author=ann)
     room.publish(KIND, b"b", 0.5, author=bob)
     room.remove(ann)  # gets b at once
-    tick.end()
+    scheduler.end()
     assert (ann.writes, bob.writes) == ([b"b"], [b"a"])
     assert all(other.writes == [b"ab"] for other in others)
     assert stats.messages_delivered[KIND] == 1 + 1 + 2 * len(others)
 
 
 def test_several_in_trouble_are_counted_each_where_nobody_needs_a_join_of_its_own() -> None:
-    room, (ann, bob, cem, dan, *_), tick, stats = make_room(DIRECT_MEMBERS + 4)
-    ann.trouble = bob.trouble = CLOSED
-    cem.trouble = dan.trouble = SLOW
-    dan.takes_push = False
+    room, (ann, bob, cem, dan, *_), scheduler, stats = make_room(DIRECT_MEMBERS + 4)
+    ann.result = bob.result = CLOSED
+    cem.result = dan.result = SLOW
+    dan.accepts_queued = False
     for kind, frame in [(KIND, b"<1>"), ("chat", b"<2>"), (KIND, b"<3>")]:
         room.publish(kind, frame, 0.5)
-    tick.end()
+    scheduler.end()
     assert (ann.writes, bob.writes, cem.writes, dan.writes) == ([], [], [b"<1><2><3>"], [])
     served = DIRECT_MEMBERS + 1
     assert {kind: count for kind, count in stats.messages_delivered.items() if count} == {
@@ -168,37 +169,42 @@ def test_several_in_trouble_are_counted_each_where_nobody_needs_a_join_of_its_ow
         "chat": served,
     }
     assert {kind: count for kind, count in stats.messages_dropped.items() if count} == {
-        (KIND, CLOSED): 4,
-        ("chat", CLOSED): 2,
-        (KIND, SLOW): 2,
-        ("chat", SLOW): 1,
+        (KIND, "closed"): 4,
+        ("chat", "closed"): 2,
+        (KIND, "slow"): 2,
+        ("chat", "slow"): 1,
     }
 
 
 @pytest.mark.parametrize("members", [DIRECT_MEMBERS + 1, LARGE])
 @pytest.mark.parametrize(
-    ("trouble", "takes_push", "written", "dropped"),
+    ("result", "accepts_queued", "written", "dropped"),
     [
-        (SLOW, True, [b"<1><2>"], {("userTyping", SLOW): 1}),
-        (SLOW, False, [], {(KIND, SLOW): 2, ("userTyping", SLOW): 1}),
-        (CLOSED, True, [], {(KIND, CLOSED): 2, ("userTyping", CLOSED): 1}),
+        (SLOW, True, [b"<1><2>"], {("userTyping", "slow"): 1}),
+        (SLOW, False, [], {(KIND, "slow"): 2, ("userTyping", "slow"): 1}),
+        (CLOSED, True, [], {(KIND, "closed"): 2, ("userTyping", "closed"): 1}),
     ],
     ids=["slow", "too slow", "closed"],
 )
 def test_one_in_trouble_that_is_caught_up_is_counted_as_at_a_flush(
-    members: int, trouble: str, written: list[bytes], dropped: dict[tuple[str, str], int], *, takes_push: bool
+    members: int,
+    result: WriteResult,
+    written: list[bytes],
+    dropped: dict[tuple[str, str], int],
+    *,
+    accepts_queued: bool,
 ) -> None:
-    room, (ann, bob, *_), tick, stats = make_room(members)
-    ann.trouble, ann.takes_push = trouble, takes_push
+    room, (ann, bob, *_), scheduler, stats = make_room(members)
+    ann.result, ann.accepts_queued = result, accepts_queued
     for kind, frame in [(KIND, b"<1>"), ("userTyping", b"<t>"), (KIND, b"<2>")]:
         room.publish(kind, frame, 0.5, author=bob)
     for _ in range(2):  # the second finds nothing to do
-        room.catch_up(ann)
+        room.flush_to(ann)
         assert ann.writes == written
         assert {key: count for key, count in stats.messages_dropped.items() if count} == dropped
         assert stats.messages_delivered[KIND] == 2 * len(written)
         assert stats.messages_delivered["userTyping"] == 0
-    tick.end()
+    scheduler.end()
     assert ann.writes == written
     assert {key: count for key, count in stats.messages_dropped.items() if count} == dropped
     assert stats.messages_delivered[KIND] == 2 * (members - 2 + len(written))
@@ -206,25 +212,25 @@ def test_one_in_trouble_that_is_caught_up_is_counted_as_at_a_flush(
 
 
 def test_one_that_is_behind_is_caught_up_with_what_it_cannot_do_without() -> None:
-    room, (ann, *_), tick, stats = make_room(DIRECT_MEMBERS + 1)
-    ann.trouble = SLOW
+    room, (ann, *_), scheduler, stats = make_room(DIRECT_MEMBERS + 1)
+    ann.result = SLOW
     for frame in (b"<1>", b"<2>"):
         room.publish(KIND, frame, 0.5)
-    room.catch_up(ann)
-    tick.end()
+    room.flush_to(ann)
+    scheduler.end()
     assert ann.writes == [b"<1><2>"]
     assert stats.messages_delivered[KIND] == 2 * (DIRECT_MEMBERS + 1)
 
 
 @pytest.mark.parametrize("members", [DIRECT_MEMBERS + 1, LARGE])
 def test_an_author_that_was_caught_up_gets_neither_its_own_nor_anything_twice(members: int) -> None:
-    room, (ann, bob, *others), tick, stats = make_room(members)
+    room, (ann, bob, *others), scheduler, stats = make_room(members)
     room.publish(KIND, b"<1>", 0.5, author=ann)
     room.publish(KIND, b"<2>", 0.5, author=bob)
-    room.catch_up(ann)
+    room.flush_to(ann)
     room.publish(KIND, b"<3>", 0.5, author=ann)
     room.publish(KIND, b"<4>", 0.5, author=bob)
-    tick.end()
+    scheduler.end()
     assert (ann.writes, bob.writes) == ([b"<2>", b"<4>"], [b"<1><3>"])
     assert all(other.writes == [b"<1><2><3><4>"] for other in others)
     assert stats.messages_delivered[KIND] == 4 * (members - 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from server.cluster import nats_client
 from server.cluster.bus import Bus
-from server.cluster.membership import BEAT_SECONDS, BEATS_MISSED
+from server.cluster.membership import HEARTBEAT_SECONDS, MISSED_HEARTBEATS
 from server.runtime.background_tasks import BackgroundTasks
 from server.stats import ServerStats
 from tests.server.cluster.fixtures import Nats, until
@@ -53,7 +53,7 @@ class Side:
 @asynccontextmanager
 async def started(url: str, name: str = "a", clock: Callable[[], float] | None = None) -> AsyncIterator[Side]:
     side = Side(url, name, clock or asyncio.get_running_loop().time)
-    await side.bus.start(receive=side.take, returned=side.note_return)
+    await side.bus.start(on_message=side.take, on_reconnect=side.note_return)
     try:
         yield side
     finally:
@@ -63,7 +63,7 @@ async def started(url: str, name: str = "a", clock: Callable[[], float] | None =
 async def subscribed(bus: Bus, subject: str) -> None:
     """Wait until the server has taken note of a subscription."""
     done = asyncio.Event()
-    bus.once_subscribed(subject, done.set)
+    bus.when_subscribed(subject, done.set)
     async with asyncio.timeout(SECONDS):
         await done.wait()
 
@@ -148,14 +148,14 @@ def test_a_suspend_of_this_node_grants_one_further_round_and_no_second(nats: Nat
             states = [side.bus.is_connected]
             clock.now += 600  # the machine was suspended
             states.append(side.bus.is_connected)
-            for _ in range(BEATS_MISSED * 4):
-                clock.now += BEAT_SECONDS / 4
-                side.bus.look()
+            for _ in range(MISSED_HEARTBEATS * 4):
+                clock.now += HEARTBEAT_SECONDS / 4
+                side.bus.detect_suspend()
             states.append(side.bus.is_connected)
             clock.now += 600  # and once more, without a pulse in between
             states.append(side.bus.is_connected)
             assert states == [True, True, False, False]
-            await side.bus.beat()
+            await side.bus.probe()
             await until(lambda: side.bus.is_connected)
             clock.now += 600
             assert side.bus.is_connected
@@ -177,11 +177,11 @@ def test_a_subscription_asked_for_again_is_confirmed_by_its_own_answer_and_not_b
             side.bus._main.flush = flush_when_told  # type: ignore[method-assign, assignment]
             confirmed: list[str] = []
             side.bus.subscribe("room")
-            side.bus.once_subscribed("room", lambda: confirmed.append("first"))
+            side.bus.when_subscribed("room", lambda: confirmed.append("first"))
             await until(lambda: asked == 1)
             side.bus.unsubscribe("room")
             side.bus.subscribe("room")
-            side.bus.once_subscribed("room", lambda: confirmed.append("second"))
+            side.bus.when_subscribed("room", lambda: confirmed.append("second"))
             answers.release()
             await until(lambda: asked == 2)
             assert confirmed == ["first"]
@@ -257,8 +257,8 @@ def test_a_reconnection_that_failed_unexpectedly_is_tried_again(nats: Nats) -> N
                 await initialise()
 
             side.bus._main._process_connect_init = fail_once  # type: ignore[method-assign]
-            side.bus._main.give_up()
-            beats: Callable[[], Awaitable[None]] = side.bus.beat
+            side.bus._main.abandon_connection()
+            beats: Callable[[], Awaitable[None]] = side.bus.probe
             async with asyncio.timeout(SECONDS):
                 while failures < 2 or not side.bus.is_connected:
                     await beats()

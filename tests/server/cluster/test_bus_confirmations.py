@@ -45,7 +45,7 @@ def with_bus(story: Any) -> None:
     async def run() -> None:
         bus, client = Bus("nats://unused", None, "node", lambda: 0.0, BackgroundTasks({})), Client()
         bus._main = cast("NatsClient", client)
-        sender = asyncio.create_task(bus._work_off())
+        sender = asyncio.create_task(bus._run_queue())
         try:
             await story(bus, client)
         finally:
@@ -57,13 +57,13 @@ def with_bus(story: Any) -> None:
 def test_a_subscription_is_confirmed_by_the_servers_answer() -> None:
     async def story(bus: Bus, client: Client) -> None:
         bus.subscribe(SUBJECT)
-        bus.once_subscribed(SUBJECT, partial(client.done.append, "confirmed"))
+        bus.when_subscribed(SUBJECT, partial(client.done.append, "confirmed"))
         await settle()
         assert client.done == ["subscribe", "ping"]
         client.flushes.release()
         await settle()
         assert client.done == ["subscribe", "ping", "pong", "confirmed"]
-        bus.once_subscribed(SUBJECT, partial(client.done.append, "at once"))
+        bus.when_subscribed(SUBJECT, partial(client.done.append, "at once"))
         assert client.done[-1] == "at once"
 
     with_bus(story)
@@ -72,11 +72,11 @@ def test_a_subscription_is_confirmed_by_the_servers_answer() -> None:
 def test_a_subject_that_was_left_and_subscribed_again_meanwhile_is_confirmed_by_its_last_subscription() -> None:
     async def story(bus: Bus, client: Client) -> None:
         bus.subscribe(SUBJECT)
-        bus.once_subscribed(SUBJECT, partial(client.done.append, "first"))
+        bus.when_subscribed(SUBJECT, partial(client.done.append, "first"))
         await settle()
         bus.unsubscribe(SUBJECT)
         bus.subscribe(SUBJECT)
-        bus.once_subscribed(SUBJECT, partial(client.done.append, "second"))
+        bus.when_subscribed(SUBJECT, partial(client.done.append, "second"))
         client.flushes.release()
         await settle()
         first = ["subscribe", "ping", "pong", "first"]
@@ -97,7 +97,7 @@ def test_subscriptions_asked_for_while_the_sender_is_busy_are_confirmed_together
             bus.subscribe(SUBJECT)
             bus.unsubscribe(SUBJECT)
         bus.subscribe(SUBJECT)
-        bus.once_subscribed(SUBJECT, partial(client.done.append, "confirmed"))
+        bus.when_subscribed(SUBJECT, partial(client.done.append, "confirmed"))
         for _ in range(2):
             client.flushes.release()
         await settle()

@@ -7,8 +7,10 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from server.chat.batching import Tick
-from server.chat.hub import Client, Hub
+from server.chat.batching import BatchScheduler
+from server.chat.client import Client
+from server.chat.hub import Hub
+from server.chat.registry import Registry
 from server.cluster.cluster import Cluster
 from server.protocol import messages as wire
 from server.runtime.background_tasks import BackgroundTasks
@@ -29,24 +31,26 @@ class Process:
     def __init__(self, url: str) -> None:
         loop = asyncio.get_running_loop()
         self.stats = ServerStats()
-        tick = Tick(loop.call_soon, time.perf_counter)
-        self.hub = Hub(
+        scheduler = BatchScheduler(loop.call_soon, time.perf_counter)
+        registry = Registry(self.stats, scheduler, time.perf_counter)
+        self.cluster = Cluster(
+            url,
+            None,
+            registry.rooms,
             self.stats,
-            tick=tick,
+            scheduler=scheduler,
+            clock=time.perf_counter,
+            messages_per_second=lambda: 0.0,
+            tasks=BackgroundTasks(self.stats.task_failures),
+        )
+        self.hub = Hub(
+            registry,
+            self.cluster.node,
+            self.stats,
             clock=time.perf_counter,
             wall_ms=lambda: 0,
             call_later=loop.call_later,
             presence_threshold=200,
-        )
-        self.cluster = Cluster(
-            url,
-            None,
-            self.hub,
-            self.stats,
-            tick=tick,
-            clock=time.perf_counter,
-            messages_per_second=lambda: 0.0,
-            tasks=BackgroundTasks(self.stats.task_failures),
         )
 
     def join(self, room: str) -> None:
@@ -58,7 +62,7 @@ class Process:
 @asynccontextmanager
 async def running(url: str) -> AsyncIterator[Process]:
     process = Process(url)
-    await process.cluster.start()
+    await process.cluster.start(process.hub)
     try:
         yield process
     finally:

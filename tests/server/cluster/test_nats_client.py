@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.transport import TcpTransport
 
-from server.cluster.nats_client import NatsClient, Shortcut
+from server.cluster.nats_client import FastPathProtocol, NatsClient
 from tests.promises.certificates import Authority
 from tests.server.cluster.fixtures import Nats
 
@@ -44,14 +44,14 @@ class Listener(NatsClient):
         self.found: list[tuple[object, ...]] = []
         self._transport = transport = TcpTransport()  # type: ignore[no-untyped-call] # the library's
         self._reader = transport._io_reader = asyncio.StreamReader()
-        self._shortcut = Shortcut(self, asyncio.StreamReaderProtocol(self._reader))
+        self._protocol = FastPathProtocol(self, asyncio.StreamReaderProtocol(self._reader))
 
     async def feed(self, chunk: bytes, *, by_library: bool, is_late: bool = False) -> None:
         """Feed bytes to the shortcut, or to the library's parser alone; what is left to that may be read late."""
         if by_library:
             await self._ps.parse(chunk)
             return
-        self._shortcut.data_received(chunk)
+        self._protocol.data_received(chunk)
         if not is_late:
             await self.read()
 
@@ -60,7 +60,7 @@ class Listener(NatsClient):
         if self._reader._buffer:  # type: ignore[attr-defined] # of no concern to others
             await self._ps.parse(await self._reader.read(1 << 20))
 
-    def take(self, sid: int, subject: bytes, payload: bytes) -> None:
+    def receive(self, sid: int, subject: bytes, payload: bytes) -> None:
         self.found.append((sid, bytes(subject), payload))
 
     async def _process_ping(self) -> None:
@@ -156,7 +156,7 @@ def test_the_way_is_short_on_a_real_connection_and_again_on_the_next(scheme: str
         await client.subscribe("s")
         await client.flush()
         for number in range(2):
-            assert isinstance(client._bare_transport.get_protocol(), Shortcut)
+            assert isinstance(client._bare_transport.get_protocol(), FastPathProtocol)
             assert other.publish_now([("s", b"one %d" % number), ("t", b""), ("s", b"\r\n" * 100_000)])
             assert await heard.get() == ("s", b"one %d" % number)
             assert await heard.get() == ("s", b"\r\n" * 100_000)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.chat.batching import Tick
-from server.chat.hub import Client, Hub
+from server.chat.batching import BatchScheduler
+from server.chat.client import Client
+from server.chat.hub import Hub
+from server.chat.member import SENT
+from server.chat.registry import Registry
 from server.cluster.messages import decode, slot_of, slot_subject
 from server.cluster.node import HARD_BACKLOG, LATE_SECONDS, SOFT_BACKLOG, Node
 from server.protocol import messages as wire
@@ -19,6 +22,8 @@ from server.stats import ServerStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from server.chat.member import WriteResult
 
 MAX_PAYLOAD = 4096
 ROOM = "x"
@@ -32,9 +37,9 @@ class Peer:
         self._splitter = FrameSplitter(masked=False, max_size=1 << 20)
         self.heard: list[dict[str, Any]] = []
 
-    def write(self, data: bytes) -> str:
+    def write(self, data: bytes) -> WriteResult:
         self.heard += [json.loads(text) for text in self._splitter.split(data)]
-        return ""
+        return SENT
 
     enqueue = write
 
@@ -60,7 +65,7 @@ class Wire:
     def unsubscribe(self, subject: str) -> None:
         self.subjects.remove(subject)
 
-    def once_subscribed(self, _subject: str, callback: Callable[[], None]) -> None:
+    def when_subscribed(self, _subject: str, callback: Callable[[], None]) -> None:
         callback()
 
 
@@ -72,27 +77,29 @@ class Side:
         self._later: list[Callable[[], None]] = []
         self.now = 0.0
         self.stats = ServerStats()
-        tick = Tick(self._callbacks.append, lambda: self.now)
-        self.hub = Hub(
+        scheduler = BatchScheduler(self._callbacks.append, lambda: self.now)
+        registry = Registry(self.stats, scheduler, lambda: self.now)
+        self.link = Wire()
+        self.node = Node(
+            name,
+            self.link,
+            registry.rooms,
             self.stats,
-            tick=tick,
+            scheduler=scheduler,
+            clock=lambda: self.now,
+            wall_ms=lambda: 0.0,
+            messages_per_second=lambda: 0.0,
+        )
+        self.hub = Hub(
+            registry,
+            self.node,
+            self.stats,
             clock=lambda: self.now,
             wall_ms=lambda: 0,
             call_later=lambda _seconds, callback: self._later.append(callback),
             presence_threshold=0,
         )
-        self.link = Wire()
-        self.node = self.hub.relay = Node(
-            name,
-            self.link,
-            self.hub,
-            self.stats,
-            tick=tick,
-            clock=lambda: self.now,
-            wall_ms=lambda: 0.0,
-            messages_per_second=lambda: 0.0,
-        )
-        self.node.begin()
+        self.node.start(self.hub)
 
     def enter(self, user: str, room: str = ROOM) -> tuple[Client, Peer]:
         client = Client(user, peer := Peer())
@@ -118,9 +125,9 @@ class Side:
             while self._later:
                 self._later.pop(0)()
 
-    def take(self, subject: str, payload: bytes) -> None:
+    def receive(self, subject: str, payload: bytes) -> None:
         if subject in self.link.subjects:
-            self.node.take(subject, payload)
+            self.node.receive(subject, payload)
             self.settle()
 
 
@@ -132,7 +139,7 @@ def carry(*sides: Side) -> None:
                 message = side.link.out.popleft()
                 for other in sides:
                     if other is not side:
-                        other.take(*message)
+                        other.receive(*message)
 
 
 def pair() -> tuple[Side, Side]:
@@ -169,11 +176,11 @@ def test_each_sender_is_heard_in_its_order_at_most_once_and_what_is_missing_is_c
         if fate == "comes late":
             late.append(message)
         elif fate != "is lost":
-            there.take(*message)
+            there.receive(*message)
             if fate == "comes twice":
-                there.take(*message)
+                there.receive(*message)
         if late and late_one_comes:
-            there.take(*late.pop())
+            there.receive(*late.pop())
     heard = [int(text) for text in texts(bob)]
     assert heard == sorted(set(heard))
     first = next(iter(heard))
@@ -188,9 +195,9 @@ def test_what_a_node_itself_has_said_is_not_heard_again() -> None:
     echo = list(here.link.out)
     carry(here, there)
     for message in echo:
-        here.take(*message)
+        here.receive(*message)
     assert texts(amy) == ["once"]
-    assert here.node.others.nodes == 1
+    assert here.node.remote.nodes == 1
 
 
 def test_presence_that_comes_late_changes_nothing() -> None:
@@ -200,8 +207,8 @@ def test_presence_that_comes_late_changes_nothing() -> None:
     here.enter("amy")
     carry(here, there)
     for message in early:
-        there.take(*message)
-    assert there.node.others.members(ROOM) == 2
+        there.receive(*message)
+    assert there.node.remote.members(ROOM) == 2
 
 
 def test_with_much_unsent_the_ephemeral_stays_behind_first_and_in_the_end_everything() -> None:
@@ -271,13 +278,13 @@ def test_rooms_and_names_of_any_length_fit_into_messages_of_the_bus() -> None:
     members = [here.enter("🐎" * 64, room)[0] for room in rooms]
     there = Side("b")
     carry(here, there)
-    assert sorted(there.node.others.rooms) == rooms
+    assert sorted(there.node.remote.rooms) == rooms
     for client in members:  # all in one tick
         here.hub.disconnect(client, 0.0)
     here.settle()
-    here.node.beat()
+    here.node.send_heartbeat()
     carry(here, there)
-    assert list(there.node.others.rooms) == []
+    assert list(there.node.remote.rooms) == []
 
 
 def test_changes_of_one_tick_that_do_not_fit_into_one_message_lose_none_and_ask_for_nothing() -> None:
@@ -290,11 +297,11 @@ def test_changes_of_one_tick_that_do_not_fit_into_one_message_lose_none_and_ask_
     here.settle()
     assert len(here.link.out) > 1
     carry(here, there)
-    assert sorted(there.node.others.rooms) == rooms
-    here.node.beat()
+    assert sorted(there.node.remote.rooms) == rooms
+    here.node.send_heartbeat()
     (beat,) = here.link.out
     here.link.out.clear()
-    there.take(*beat)
+    there.receive(*beat)
     assert not there.link.out, "it asked for a snapshot"
 
 
@@ -355,10 +362,10 @@ def test_how_far_nodes_were_heard_is_not_kept_for_ever() -> None:
         gone.say(ann, "hello")
         carry(gone, there)
         there.now += 0.5
-        there.node.forget_silent()
+        there.node.remove_silent()
         for _ in range(7):
             there.now += 0.5
-            there.node.forget_silent()
-    assert there.node.others.nodes == 0
-    assert len(there.node._heard) <= 64
-    assert here.node.others.nodes == 1
+            there.node.remove_silent()
+    assert there.node.remote.nodes == 0
+    assert len(there.node._received) <= 64
+    assert here.node.remote.nodes == 1

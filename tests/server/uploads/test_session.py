@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.chat.batching import Tick
-from server.chat.hub import Client, Hub
+from server.chat.batching import BatchScheduler
+from server.chat.broker import NullBroker
+from server.chat.client import Client
+from server.chat.hub import Hub
+from server.chat.member import SENT
+from server.chat.registry import Registry
 from server.errors import ErrorCode
 from server.protocol import messages as wire
 from server.protocol.frames import FrameSplitter
@@ -25,6 +29,7 @@ from tests.server.uploads.uploading import CHUNK, chunks_of, files
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from server.chat.member import WriteResult
     from server.context import Services
 
 MOST = 3
@@ -60,9 +65,9 @@ class Peer:
         self.written = b""
         self.held = 0
 
-    def write(self, data: bytes) -> str:
+    def write(self, data: bytes) -> WriteResult:
         self.written += data
-        return ""
+        return SENT
 
     enqueue = write
 
@@ -97,8 +102,9 @@ class World:
         self.peer = Peer()
         self.store = UploadStore(folder, self.stats, most=MOST, budget=100 * CHUNK)
         hub = Hub(
+            Registry(self.stats, BatchScheduler(lambda _: None, lambda: 1.0), lambda: 1.0),
+            NullBroker(),
             self.stats,
-            tick=Tick(lambda _: None, lambda: 1.0),
             clock=lambda: 1.0,
             wall_ms=lambda: 1,
             call_later=lambda _seconds, _callback: None,

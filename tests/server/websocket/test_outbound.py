@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from server.chat.room import CLOSED, SLOW
+from server.chat.member import CLOSED, SENT, SLOW
 from server.errors import CloseReason
 from server.stats import ServerStats
 from server.websocket.outbound import Sending
@@ -118,7 +118,7 @@ class World:
 
     def fall_behind(self) -> None:
         before = self.stats.slow_consumers
-        assert self.peer.write(b"x" * (SOFT + 1)) == ""
+        assert self.peer.write(b"x" * (SOFT + 1)) == SENT
         assert self.peer.write(b"late") == SLOW
         assert self.stats.slow_consumers == before + 1
 
@@ -142,7 +142,7 @@ def test_a_peer_that_caught_up_survives_the_slow_timeout(world: World) -> None:
     world.loop.let_timers_fire()
     assert (world.peer.reasons, world.stats.slow_consumer_kills) == ([], 0)
     world.peer._cancel_timer()  # as when the connection ends: there is none any more
-    assert world.peer.write(b"on time") == ""
+    assert world.peer.write(b"on time") == SENT
     assert world.transport.written.endswith(b"on time")
 
 
@@ -158,7 +158,7 @@ def test_a_peer_that_falls_behind_again_has_all_of_the_slow_timeout_again(world:
 def test_a_peer_whose_backlog_fills_the_transport_again_is_still_slow(world: World) -> None:
     world.fall_behind()
     for _ in range(4):
-        assert world.peer.enqueue(b"y" * SOFT) == ""
+        assert world.peer.enqueue(b"y" * SOFT) == SENT
     world.transport.drain()  # hands over the backlog, which is too much again
     assert world.transport.written.endswith(b"y" * 4 * SOFT)
     assert world.peer.write(b"late") == SLOW
@@ -171,18 +171,18 @@ def test_a_peer_whose_backlog_fills_the_transport_again_is_still_slow(world: Wor
 def test_what_waits_is_handed_over_once_and_in_order(world: World) -> None:
     world.fall_behind()
     for frame in (b"<1>", b"<2>"):
-        assert world.peer.enqueue(frame) == ""
+        assert world.peer.enqueue(frame) == SENT
     assert b"<" not in world.transport.written
     world.transport.drain()
     world.transport.drain()
-    assert world.peer.write(b"<3>") == ""
+    assert world.peer.write(b"<3>") == SENT
     assert world.transport.written == b"x" * (SOFT + 1) + b"<1><2><3>"
     assert world.stats.sent_bytes == len(world.transport.written)
 
 
 def test_a_peer_above_the_hard_limit_is_given_up_but_not_at_once(world: World) -> None:
     world.fall_behind()
-    assert world.peer.enqueue(b"y" * (HARD - SOFT - 1)) == ""
+    assert world.peer.enqueue(b"y" * (HARD - SOFT - 1)) == SENT
     assert world.peer.enqueue(b"z") == SLOW
     assert world.peer.reasons == [], "whoever writes may be walking through a room"
     world.loop.run_soon()
@@ -217,21 +217,21 @@ def test_without_a_slow_timeout_a_peer_may_stay_behind() -> None:
     assert patient.loop.timers == []
     patient.transport.drain()
     assert patient.stats.slow_consumers == 0
-    assert patient.peer.write(b"on time") == ""
+    assert patient.peer.write(b"on time") == SENT
 
 
 def test_without_a_hard_limit_anything_may_wait() -> None:
     world = World(hard_limit=0)
     world.fall_behind()
-    assert world.peer.enqueue(b"y" * 10 * HARD) == ""
+    assert world.peer.enqueue(b"y" * 10 * HARD) == SENT
     assert world.loop.soon == []
 
 
 def test_the_hard_limit_counts_all_that_is_unsent(world: World) -> None:
     world.fall_behind()
     for _ in range(2):
-        assert world.peer.enqueue(b"y" * 400) == ""
-    assert world.peer.enqueue(b"y" * (HARD - SOFT - 1 - 800)) == ""
+        assert world.peer.enqueue(b"y" * 400) == SENT
+    assert world.peer.enqueue(b"y" * (HARD - SOFT - 1 - 800)) == SENT
     assert world.peer.enqueue(b"z") == SLOW
 
 
@@ -275,7 +275,7 @@ def test_a_peer_that_falls_behind_again_waits_again(world: World) -> None:
     for frame in (b"<1>", b"<2>"):
         world.transport.written = b""
         world.fall_behind()
-        assert world.peer.enqueue(frame) == ""
+        assert world.peer.enqueue(frame) == SENT
         world.transport.drain()
         assert world.transport.written == b"x" * (SOFT + 1) + frame
 
@@ -287,7 +287,7 @@ def test_all_bytes_are_counted_however_they_go_out(world: World) -> None:
     world.fall_behind()
     world.peer.enqueue(b"333")
     world.peer.enqueue(b"4444")
-    assert other.peer.write(b"55555") == ""
+    assert other.peer.write(b"55555") == SENT
     assert world.peer._bytes_out == 10 + SOFT + 1
     assert other.peer._bytes_out == 5
     assert world.stats.sent_bytes == 15 + SOFT + 1
