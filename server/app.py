@@ -12,6 +12,7 @@ import socket
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -49,7 +50,7 @@ from server.runtime.signals import SIGNAL_NAMES, write_line
 from server.runtime.tls import TlsFiles
 from server.stats import ServerStats
 from server.supervisor.supervisor import Supervisor
-from server.uploads.disk_threads import DiskThreads
+from server.uploads.daemon_threads import DaemonThreadPool
 from server.uploads.retention import Retention
 from server.uploads.uploads import UploadStore
 from server.websocket.endpoints import routes
@@ -108,16 +109,15 @@ class ChatServer:
             chat_rate=settings.chat_rate,
             chat_rate_total=settings.chat_rate_total,
         )
-        self._disk = DiskThreads(loop, _DISK_THREADS)
+        run_in_thread = partial(loop.run_in_executor, DaemonThreadPool(_DISK_THREADS))
         self._uploads = UploadStore(
-            settings.upload_dir, self.stats, most=settings.max_uploads, budget=settings.upload_budget
+            settings.upload_dir, self.stats, max_uploads=settings.max_uploads, budget=settings.upload_budget
         )
         self._retention = Retention(
             self._uploads,
             settings.upload_keep,
-            wall=time.time,
-            call_later=loop.call_later,
-            run_in_thread=self._disk.run,
+            wall_clock=time.time,
+            run_in_thread=run_in_thread,
         )
         services = Services(
             hub=hub,
@@ -125,8 +125,7 @@ class ChatServer:
             stats=self.stats,
             settings=settings,
             clock=clock,
-            call_later=loop.call_later,
-            run_in_thread=self._disk.run,
+            run_in_thread=run_in_thread,
         )
         self._hub = hub
         self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()), cluster=self._cluster)
@@ -238,9 +237,7 @@ class ChatServer:
         await asyncio.sleep(0)  # let the aborted ones be accounted for
         if self._cluster is not None:
             await _wait(self._cluster.stop(), hurry)
-        tidy = asyncio.Event()
-        self._uploads.when_idle(tidy.set)
-        await _wait(tidy.wait(), hurry, UPLOAD_SECONDS)
+        await _wait(self._uploads.wait_until_idle(), hurry, UPLOAD_SECONDS)
 
     async def _everyone_gone(self, drain: Drain) -> None:
         await drain.run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,25 +11,17 @@ if TYPE_CHECKING:
     from server.chat.hub import Hub
     from server.settings import Settings
     from server.stats import ServerStats
-    from server.uploads.lane import RunInThread
+    from server.uploads.daemon_threads import RunInThread
     from server.uploads.uploads import UploadStore
-
-
-class Timer(Protocol):
-    """What is to happen later, unless it is cancelled."""
-
-    def cancel(self) -> None:
-        """Let it not happen, and forget what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The state of the process, and its ways to time and threads; endpoints know no event loop.
+    """The state of the process, its clock and its threads.
 
     Attributes:
         clock: monotonic seconds.
-        call_later: call back after some seconds.
-        run_in_thread: do what blocks, then call back with what came of it.
+        run_in_thread: runs a blocking function and returns its result.
     """
 
     hub: Hub
@@ -37,5 +29,4 @@ class Services:
     stats: ServerStats
     settings: Settings
     clock: Callable[[], float]
-    call_later: Callable[[float, Callable[[], None]], Timer]
     run_in_thread: RunInThread

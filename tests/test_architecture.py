@@ -86,7 +86,6 @@ PACKAGES = ("server", "stampede", "loadtest", "metrics", "grafana", "capacity", 
 BACKWARD = {
     ("server.supervisor.service_discovery", "server.http"),
     ("server.supervisor.supervisor", "server.http"),
-    ("server.uploads.session", "server.context"),
     ("server.websocket.connection", "server.http"),
     ("server.websocket.outbound", "server.http"),
     ("capacity.config.settings", "capacity.storms"),

@@ -1,4 +1,4 @@
-"""Keep stored files for as long as they are to be kept, and the account of the disk true."""
+"""Clean-up of the upload folder: remove expired files and measure the disk space in use."""
 
 from __future__ import annotations
 
@@ -13,82 +13,70 @@ from server.runtime.exception_fields import exception_fields
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from server.uploads.lane import RunInThread
+    from server.uploads.daemon_threads import RunInThread
     from server.uploads.storage import Swept
     from server.uploads.uploads import UploadStore
 
-_SHORTEST_PERIOD: Final = 0.5
-_LONGEST_PERIOD: Final = 300.0
-_PERIODS_PER_LIFE: Final = 10
-"""A file outlives its time by a tenth of it at most."""
+_MIN_PERIOD_SECONDS: Final = 0.5
+_MAX_PERIOD_SECONDS: Final = 300.0
+_SWEEPS_PER_LIFETIME: Final = 10
+"""A file is removed at most a tenth of its lifetime late."""
 
 log = structlog.get_logger()
 
 
 class Retention:
-    """Walk through the upload folder now and then, in a thread; also learns what others put there or removed.
+    """Sweep the upload folder periodically. The sweeps also find files that other processes stored or removed.
 
     Args:
-        uploads: its folder is walked through, its account of the disk kept true.
-        keep: seconds for which a stored file is kept; 0: for ever.
-        wall: Unix time in seconds, the clock of the files.
-        call_later: calls back after some seconds.
-        run_in_thread: walks.
+        store: its folder is swept; its account of the disk space is corrected.
+        keep_seconds: how long a stored file is kept; 0: for ever.
+        wall_clock: returns Unix time in seconds, to compare with modification times.
+        run_in_thread: runs disk access.
     """
 
     def __init__(
         self,
-        uploads: UploadStore,
-        keep: float,
+        store: UploadStore,
+        keep_seconds: float,
         *,
-        wall: Callable[[], float],
-        call_later: Callable[[float, Callable[[], None]], object],
+        wall_clock: Callable[[], float],
         run_in_thread: RunInThread,
     ) -> None:
-        self._uploads = uploads
-        self._keep = keep
-        self._wall = wall
-        self._call_later = call_later
+        self._store = store
+        self._keep_seconds = keep_seconds
+        self._wall_clock = wall_clock
         self._run_in_thread = run_in_thread
-        self._period = _LONGEST_PERIOD
-        if keep:
-            self._period = min(max(keep / _PERIODS_PER_LIFE, _SHORTEST_PERIOD), _LONGEST_PERIOD)
+        self._period = _MAX_PERIOD_SECONDS
+        if keep_seconds:
+            self._period = min(max(keep_seconds / _SWEEPS_PER_LIFETIME, _MIN_PERIOD_SECONDS), _MAX_PERIOD_SECONDS)
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Tidy up once, now, and go on from there.
+        """Remove partial files of crashed processes, sweep once, and start the periodic sweeps.
 
         Raises:
-            OSError: the folder cannot be read, or something in it not be removed.
+            OSError: the folder cannot be read, or a file in it cannot be removed.
         """
-        outcome: asyncio.Future[Swept | BaseException] = asyncio.get_running_loop().create_future()
+        await self._run_in_thread(self._store.folder.remove_leftovers)
+        await self._sweep()
+        self._task = asyncio.create_task(self._sweep_periodically())
 
-        def hand_over(result: Swept | BaseException) -> None:
-            if not outcome.done():
-                outcome.set_result(result)
+    async def _sweep_periodically(self) -> None:
+        while True:
+            await asyncio.sleep(self._period)
+            try:
+                await self._sweep()
+            except Exception as error:  # noqa: BLE001 - the next sweep may succeed
+                log.error("upload folder not swept", **exception_fields(error))  # noqa: TRY400 - the fields name the exception
 
-        self._uploads.walk_begins()
-        self._run_in_thread(self._tidy, hand_over)
-        swept = await outcome
-        if isinstance(swept, BaseException):
-            raise swept
-        self._note(swept)
+    async def _sweep(self) -> None:
+        self._store.sweep_started()
+        swept = await self._run_in_thread(self._remove_expired)
+        self._store.sweep_finished(swept.kept, swept.files)
+        if swept.files:
+            log.info("uploads expired", files=swept.files, bytes=swept.freed)
 
-    def _tidy(self) -> Swept:
-        self._uploads.folder.remove_leftovers()
-        return self._sweep()
-
-    def _sweep(self) -> Swept:
-        return self._uploads.folder.sweep(self._wall() - self._keep if self._keep else -math.inf)
-
-    def _again(self) -> None:
-        self._uploads.walk_begins()
-        self._run_in_thread(self._sweep, self._note)
-
-    def _note(self, outcome: Swept | BaseException) -> None:
-        self._call_later(self._period, self._again)
-        if isinstance(outcome, BaseException):
-            log.error("upload folder not swept", **exception_fields(outcome))
-            return
-        self._uploads.walk_ended(outcome.kept, outcome.files)
-        if outcome.files:
-            log.info("uploads expired", files=outcome.files, bytes=outcome.freed)
+    def _remove_expired(self) -> Swept:
+        stored_before = self._wall_clock() - self._keep_seconds if self._keep_seconds else -math.inf
+        return self._store.folder.sweep(stored_before)

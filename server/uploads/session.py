@@ -1,216 +1,210 @@
-"""One connection's file transfer: the upload messages of the protocol, and their answers.
+"""The uploads of one connection: a task that handles the client's upload requests one after the other.
 
-Everything that touches the disk goes through one lane, and so do the answers: they come in the order of what they
-answer, and one that says that an upload was dropped comes when nothing of it is left.
+The task starts with `fileStart` and ends when no upload is open and no request is queued. It awaits each disk access
+before it handles the next request. Answers therefore come in the order of the requests, and an answer that says that
+an upload was dropped comes after its partial file was removed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from server.errors import ErrorCode, RequestError
 from server.protocol import messages as wire
 from server.runtime.exception_fields import exception_fields
-from server.uploads.lane import Lane
-from server.uploads.uploads import IDLE_SECONDS, PROGRESS_SECONDS
+from server.uploads.request_queue import RequestQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from server.chat.client import Client
-    from server.context import Services, Timer
-    from server.uploads.uploads import Upload
+    from server.chat.hub import Hub
+    from server.stats import ServerStats
+    from server.uploads.daemon_threads import RunInThread, T
+    from server.uploads.request_queue import PausableConnection, Request
+    from server.uploads.uploads import Upload, UploadStore
 
-HOLD_BYTES: Final = 4 * wire.CHUNK_BYTES
-"""A client with so much unwritten is not read from until half of it is on the disk; what came with it is kept."""
+IDLE_SECONDS: Final = 30.0
+"""An upload is dropped when no chunk has arrived for this long."""
 
-HOLD_JOBS: Final = 8
-"""Nor is one with so many jobs before the disk."""
+PROGRESS_SECONDS: Final = 0.25
+"""Minimum time between two `fileProgress` messages."""
 
 log = structlog.get_logger()
 
 
-class Holdable(Protocol):
-    """A connection that need not be read from."""
+class UploadDroppedError(Exception):
+    """An upload ended without a stored file.
 
-    def pause_reading(self) -> None:
-        """Read nothing until `resume_reading`."""
+    Attributes:
+        outcome: label of the metric `chat_uploads_total`.
+        error: answer for the client, if there is one.
+    """
 
-    def resume_reading(self) -> None:
-        """Read on."""
+    def __init__(self, outcome: str, error: RequestError | None = None) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+        self.error = error
 
 
-class FileTransfer:
-    """Take one upload after the other from one client; the next may start while the last is being stored."""
+class UploadSession:
+    """Receive the uploads of one client, one at a time.
 
-    __slots__ = ("_client", "_holding", "_idle_timer", "_lane", "_peer", "_services", "_upload")
+    Args:
+        client: receives the answers.
+        connection: its reading is paused while too much is queued.
+        hub: sends the answers and announces stored files to the room.
+        store: admits uploads and counts their outcomes.
+        stats: counts received bytes.
+        clock: returns monotonic seconds.
+        run_in_thread: runs disk access.
+    """
 
-    def __init__(self, client: Client, peer: Holdable, services: Services) -> None:
+    __slots__ = ("_client", "_clock", "_hub", "_queue", "_run_in_thread", "_stats", "_store", "_task")
+
+    def __init__(
+        self,
+        client: Client,
+        connection: PausableConnection,
+        *,
+        hub: Hub,
+        store: UploadStore,
+        stats: ServerStats,
+        clock: Callable[[], float],
+        run_in_thread: RunInThread,
+    ) -> None:
         self._client = client
-        self._peer = peer
-        self._services = services
-        self._lane = Lane(services.run_in_thread)
-        self._upload: Upload | None = None
-        self._idle_timer: Timer | None = None
-        self._holding = False
+        self._hub = hub
+        self._store = store
+        self._stats = stats
+        self._clock = clock
+        self._run_in_thread = run_in_thread
+        self._queue = RequestQueue(connection)
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def is_active(self) -> bool:
-        """Whether a file is coming in or being stored."""
-        return self._upload is not None or self._lane.depth > 0
+        """Whether an upload is open or a request is queued."""
+        return self._task is not None
 
-    def handle(self, message: wire.UploadMessage, now: float) -> None:
-        """Start, complete or cancel; what cannot be done is answered with an `error`."""
-        try:
-            match message:
-                case wire.FileStart():
-                    self._start(message, now)
-                case wire.FileEnd():
-                    self._end()
-                case wire.FileCancel():
-                    self._drop(self._take("fileCancel"), "cancelled")
-        except RequestError as error:
-            self._refuse(error)
-        self._regulate()
-
-    def chunk(self, payload: bytes, now: float) -> None:
-        """Take one chunk; a wrong one drops the upload, and is answered with an `error`."""
-        upload = self._upload
-        if upload is None:
-            self._refuse(RequestError(ErrorCode.UPLOAD_MISSING, wire.FILE_CHUNK))
+    def handle(self, request: wire.UploadMessage | bytes) -> None:
+        """Handle an upload message or a chunk; an invalid one is answered with an `error`."""
+        if self._task is not None:
+            self._queue.put(request)
+        elif isinstance(request, wire.FileStart):
+            self._queue.put(request)
+            self._task = asyncio.create_task(self._run())
         else:
-            try:
-                upload.take(payload, now)
-            except RequestError as error:
-                self._drop(upload, "rejected", error)
-            else:
-                self._services.stats.upload_bytes += len(payload) - wire.CHUNK_HEADER_BYTES
-                self._write(upload)
-        self._regulate()
+            self._refuse(ErrorCode.UPLOAD_MISSING, _type_of(request))
 
-    def vanish(self) -> None:
-        """Leave nothing behind of an upload whose client is gone."""
-        if self._upload is not None:
-            self._drop(self._upload, "vanished")
+    def disconnect(self) -> None:
+        """Drop the open upload after the requests that came before the client disconnected."""
+        if self._task is not None:
+            self._queue.put(None)
 
-    def _start(self, message: wire.FileStart, now: float) -> None:
-        if self._upload is not None:
-            raise RequestError(ErrorCode.UPLOAD_ACTIVE, "fileStart")
-        upload = self._services.uploads.admit(secrets.token_hex(16), message, now)
-        self._upload = upload
-        self._add(upload, upload.file.open, self._opened, "fileStart")
+    async def _run(self) -> None:
+        try:
+            while self._queue:
+                request = await self._queue.get()
+                if isinstance(request, wire.FileStart):
+                    await self._handle_upload(request)
+                elif request is not None:
+                    self._refuse(ErrorCode.UPLOAD_MISSING, _type_of(request))
+        finally:
+            self._task = None
 
-    def _opened(self, upload: Upload, _: object) -> None:
-        """Tell that an upload is ready, even if it was dropped meanwhile: answers do not depend on the disk's speed."""
-        if upload is self._upload:
-            self._idle_timer = self._services.call_later(IDLE_SECONDS, lambda: self._check_idle(upload))
-        self._services.hub.reply(self._client, wire.FileReady(upload_id=upload.upload_id, chunk_size=wire.CHUNK_BYTES))
-
-    def _write(self, upload: Upload) -> None:
-        if not upload.writing:
-            upload.writing = True
-            self._add(upload, upload.file.write, self._written, wire.FILE_CHUNK)
-
-    def _written(self, upload: Upload, _: object) -> None:
-        upload.writing = False
-        if upload.outcome:
+    async def _handle_upload(self, start: wire.FileStart) -> None:
+        """Handle the requests from `fileStart` to the end of its upload."""
+        try:
+            upload = self._store.admit(secrets.token_hex(16), start, self._clock())
+        except RequestError as error:
+            self._hub.refuse(self._client, error)
             return
-        upload.heard_at = now = self._services.clock()  # a disk that takes its time does not make the client idle
-        if upload.file.unwritten:
-            self._write(upload)
+        try:
+            saved = await self._receive(upload)
+        except UploadDroppedError as dropped:
+            await self._discard(upload)
+            self._store.settle(upload, dropped.outcome, self._clock())
+            if dropped.outcome == "failed":
+                self._queue.skip_upload()  # sent before the client could know; one answer is enough
+            if dropped.error is not None:
+                self._hub.refuse(self._client, dropped.error)
+        else:
+            now = self._clock()
+            self._store.settle(upload, "saved", now)
+            self._hub.reply(self._client, saved)
+            self._hub.share_file(self._client, saved.name, saved.size, start.mime_type, now)
+
+    async def _receive(self, upload: Upload) -> wire.FileSaved:
+        """Write the chunks of an upload to the disk and return the answer to its `fileEnd`.
+
+        Raises:
+            UploadDroppedError: the upload was cancelled, invalid or idle, the disk failed, or the client disconnected.
+        """
+        await self._access_disk(upload, upload.file.open, "fileStart")
+        self._hub.reply(self._client, wire.FileReady(upload_id=upload.upload_id, chunk_size=wire.CHUNK_BYTES))
+        idle_at = self._clock() + IDLE_SECONDS
+        while True:
+            request = await self._next_request(idle_at)
+            match request:
+                case bytes():
+                    await self._write_chunk(upload, request)
+                    idle_at = self._clock() + IDLE_SECONDS  # from the end of the write: a slow disk is not the client's
+                case wire.FileStart():
+                    self._refuse(ErrorCode.UPLOAD_ACTIVE, "fileStart")
+                case wire.FileCancel():
+                    raise UploadDroppedError("cancelled")
+                case wire.FileEnd():
+                    if not upload.is_complete:
+                        raise UploadDroppedError("rejected", RequestError(ErrorCode.UPLOAD_INCOMPLETE, "fileEnd"))
+                    return await self._access_disk(upload, upload.file.finish, "fileEnd")
+                case None:
+                    raise UploadDroppedError("vanished")
+
+    async def _next_request(self, idle_at: float) -> Request:
+        try:
+            async with asyncio.timeout(idle_at - self._clock()):
+                return await self._queue.get()
+        except TimeoutError:
+            raise UploadDroppedError("idle", RequestError(ErrorCode.UPLOAD_IDLE, wire.FILE_CHUNK)) from None
+
+    async def _write_chunk(self, upload: Upload, payload: bytes) -> None:
+        try:
+            index, data = upload.accept(payload)
+        except RequestError as error:
+            raise UploadDroppedError("rejected", error) from None
+        self._stats.upload_bytes += len(data)
+        await self._access_disk(upload, partial(upload.file.write, index, data), wire.FILE_CHUNK)
+        now = self._clock()
         if now - upload.progress_at >= PROGRESS_SECONDS:
             upload.progress_at = now
-            size = upload.start.size
-            progress = wire.FileProgress(upload_id=upload.upload_id, received=upload.file.written, size=size)
-            self._services.hub.reply(self._client, progress)
+            progress = wire.FileProgress(
+                upload_id=upload.upload_id, received=upload.file.written, size=upload.start.size
+            )
+            self._hub.reply(self._client, progress)
 
-    def _take(self, about: str) -> Upload:
-        upload = self._upload
-        if upload is None:
-            raise RequestError(ErrorCode.UPLOAD_MISSING, about)
-        self._let_go()
-        return upload
+    async def _access_disk(self, upload: Upload, function: Callable[[], T], about: str) -> T:
+        """Run a function of the upload's file in a thread; `about` is the request that it belongs to."""
+        try:
+            return await self._run_in_thread(function)
+        except Exception as error:  # noqa: BLE001 - any failure costs this upload only
+            log.error("upload failed", upload=upload.upload_id, about=about, **exception_fields(error))  # noqa: TRY400 - the fields name the exception
+            raise UploadDroppedError("failed", RequestError(ErrorCode.UPLOAD_STORAGE, about)) from None
 
-    def _let_go(self) -> None:
-        """Expect nothing more of the upload; a timer left behind would keep a client in memory that is long gone."""
-        self._upload = None
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
+    async def _discard(self, upload: Upload) -> None:
+        try:
+            await self._run_in_thread(upload.file.discard)
+        except Exception as error:  # noqa: BLE001 - the next start of the server removes the file
+            log.error("upload not removed", upload=upload.upload_id, **exception_fields(error))  # noqa: TRY400 - the fields name the exception
 
-    def _end(self) -> None:
-        upload = self._take("fileEnd")
-        if upload.complete:
-            self._add(upload, upload.file.finish, self._stored, "fileEnd")
-        else:
-            self._drop(upload, "rejected", RequestError(ErrorCode.UPLOAD_INCOMPLETE, "fileEnd"))
+    def _refuse(self, code: ErrorCode, about: str) -> None:
+        self._hub.refuse(self._client, RequestError(code, about))
 
-    def _stored(self, upload: Upload, saved: wire.FileSaved) -> None:
-        services = self._services
-        now = services.clock()
-        upload.outcome = "saved"
-        services.uploads.settle(upload, now)
-        services.hub.reply(self._client, saved)
-        services.hub.share_file(self._client, saved.name, saved.size, upload.start.mime_type, now)
 
-    def _drop(self, upload: Upload, outcome: str, error: RequestError | None = None) -> None:
-        """Have everything removed that there is of an upload, then count it and tell why."""
-        if upload is self._upload:
-            self._let_go()
-        upload.outcome = outcome
-        upload.file.abandon()
-
-        def discarded(result: BaseException | None) -> None:
-            if result is not None:
-                log.error("upload not removed", upload=upload.upload_id, **exception_fields(result))
-            self._services.uploads.settle(upload, self._services.clock())
-            if error is not None:
-                self._services.hub.refuse(self._client, error)
-            self._regulate()
-
-        self._lane.add(upload.file.discard, discarded)
-
-    def _add(self, upload: Upload, work: Callable[[], object], done: Callable[[Upload, Any], None], about: str) -> None:
-        """Have disk work done for an upload; should it fail, the upload is dropped, unless it has ended meanwhile."""
-
-        def ended(result: object) -> None:
-            if not isinstance(result, BaseException):
-                done(upload, result)
-            elif not upload.outcome:
-                log.error("upload failed", upload=upload.upload_id, about=about, **exception_fields(result))
-                self._drop(upload, "failed", RequestError(ErrorCode.UPLOAD_STORAGE, about))
-            self._regulate()
-
-        self._lane.add(work, ended)
-
-    def _refuse(self, error: RequestError) -> None:
-        def act() -> None:
-            self._services.hub.refuse(self._client, error)
-            self._regulate()
-
-        self._lane.then(act)
-
-    def _regulate(self) -> None:
-        """Read no faster than the disk writes."""
-        unwritten = self._upload.file.unwritten if self._upload is not None else 0
-        jobs = self._lane.depth
-        if not self._holding and (unwritten > HOLD_BYTES or jobs > HOLD_JOBS):
-            self._holding = True
-            self._peer.pause_reading()
-        elif self._holding and unwritten <= HOLD_BYTES // 2 and jobs <= HOLD_JOBS // 2:
-            self._holding = False
-            self._peer.resume_reading()
-
-    def _check_idle(self, upload: Upload) -> None:
-        if upload is not self._upload:
-            return
-        left = upload.heard_at + IDLE_SECONDS - self._services.clock()
-        if upload.writing:
-            left = max(left, IDLE_SECONDS)
-        if left > 0:
-            self._idle_timer = self._services.call_later(left, lambda: self._check_idle(upload))
-        else:
-            self._drop(upload, "idle", RequestError(ErrorCode.UPLOAD_IDLE, wire.FILE_CHUNK))
+def _type_of(request: wire.UploadMessage | bytes) -> str:
+    return wire.FILE_CHUNK if isinstance(request, bytes) else wire.TYPE_OF[type(request)]

@@ -9,12 +9,10 @@ not ours are never touched: the folder may hold more than uploads. Several proce
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
 import re
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -46,94 +44,66 @@ def describe(start: FileStart, sha256: str) -> bytes:
 
 
 class PartialFile:
-    """One file on its way to the disk.
-
-    The event loop calls `add` and `abandon`; the rest blocks, and is called by one thread at a time.
+    """A file that is being uploaded. Its methods block; only one may run at a time.
 
     Attributes:
         written: bytes of content on the disk.
     """
 
-    __slots__ = ("_abandoned", "_added", "_file", "_hash", "_hashed", "_made", "_path", "_start", "_waiting", "written")
+    __slots__ = ("_file", "_hash", "_hashed", "_is_created", "_path", "_start", "written")
 
     def __init__(self, path: Path, start: FileStart) -> None:
         self._path = path
         self._start = start
         self._file = -1
-        self._made = False
-        self._waiting: deque[tuple[int, memoryview]] = deque()
-        self._added = 0
-        self._abandoned = False
+        self._is_created = False
         self._hash = hashlib.sha256()
-        self._hashed = 0  # chunks that come in order are hashed as they come
+        self._hashed = 0  # chunks; those that come in order are hashed when they are written
         self.written = 0
 
-    @property
-    def unwritten(self) -> int:
-        """Bytes held in memory."""
-        return self._added - self.written
-
-    def add(self, index: int, data: memoryview) -> None:
-        """Hold a chunk until `write`."""
-        self._waiting.append((index, data))
-        self._added += len(data)
-
-    def abandon(self) -> None:
-        """Do nothing more for this file but `discard` it, even while a thread is at it."""
-        self._abandoned = True
-
     def open(self) -> None:
-        """Make the folder if need be, and the file.
+        """Create the file, and the folder where it is missing.
 
         Raises:
-            OSError: it cannot be made.
+            OSError: the file cannot be created.
         """
-        if not self._abandoned:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = _make_and_lock(self._path.with_suffix(_PARTIAL))
-            self._made = True
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = _create_locked(self._path.with_suffix(_PARTIAL))
+        self._is_created = True
 
-    def write(self) -> None:
-        """Write the chunks that wait now.
+    def write(self, index: int, data: memoryview) -> None:
+        """Write a chunk.
 
         Raises:
-            OSError: they cannot be written.
+            OSError: the chunk cannot be written.
         """
-        for _ in range(len(self._waiting)):
-            if self._abandoned:
-                return
-            index, data = self._waiting.popleft()
-            self._write_at(data, index * CHUNK_BYTES)
-            if index == self._hashed:
-                self._hash.update(data)
-                self._hashed += 1
-            self.written += len(data)
+        self._write_at(data, index * CHUNK_BYTES)
+        if index == self._hashed:
+            self._hash.update(data)
+            self._hashed += 1
+        self.written += len(data)
 
     def finish(self) -> FileSaved:
-        """Make a complete upload a stored file.
+        """Turn a complete upload into a stored file.
 
         Raises:
-            OSError: it cannot be stored.
+            OSError: the file cannot be stored.
         """
-        self.write()
-        if self._abandoned:
-            raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
         saved = FileSaved(
             upload_id=self._path.name, name=self._start.name, size=self._start.size, sha256=self._digest()
         )
         self._path.with_suffix(_METADATA).write_bytes(describe(self._start, saved.sha256))
         self._path.with_suffix(_PARTIAL).rename(self._path)
-        self._close()  # and with that the lock is gone
+        self._close()  # releases the lock
         return saved
 
     def discard(self) -> None:
-        """Remove all there is of the file.
+        """Close the file and remove it.
 
         Raises:
-            OSError: it cannot be removed.
+            OSError: the file cannot be removed.
         """
-        self._waiting.clear()
-        if not self._made:
+        if not self._is_created:
             return
         try:
             self._close()
@@ -213,7 +183,7 @@ class Folder:
         return Swept(files, freed, kept)
 
 
-def _make_and_lock(path: Path) -> int:
+def _create_locked(path: Path) -> int:
     """Return the descriptor of a new file that nobody takes for a leftover."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)

@@ -18,7 +18,7 @@ from server.protocol import messages as wire
 from server.protocol.frames import binary_frame, text_frame
 from server.stats import ECHO
 from server.token_bucket import TokenBucket
-from server.uploads.session import FileTransfer
+from server.uploads.session import UploadSession
 from server.uploads.uploads import MAX_UPLOAD_BYTES
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class RateLimiter:
 class ChatEndpoint:
     """The chat protocol."""
 
-    __slots__ = ("_client", "_is_proven", "_limit", "_pace", "_peer", "_services", "_transfer", "_work", "count_frame")
+    __slots__ = ("_client", "_is_proven", "_limit", "_pace", "_peer", "_services", "_uploads", "_work", "count_frame")
 
     def __init__(self, peer: Peer, services: Services, username: str | None) -> None:
         settings = services.settings
@@ -131,7 +131,7 @@ class ChatEndpoint:
         self._client = Client(secrets.token_hex(8), peer)
         self._client.username = username
         self._is_proven = username is not None
-        self._transfer: FileTransfer | None = None  # made with the first upload: most clients never have one
+        self._uploads: UploadSession | None = None  # made with the first upload: most clients never have one
         self._work = settings.work_per_message
         self._limit = RateLimiter(peer, services)
         self._pace = self._limit.pace
@@ -140,7 +140,7 @@ class ChatEndpoint:
     @property
     def is_busy(self) -> bool:
         """Whether a file is on its way in."""
-        return self._transfer is not None and self._transfer.is_active
+        return self._uploads is not None and self._uploads.is_active
 
     @property
     def username(self) -> str | None:
@@ -170,7 +170,7 @@ class ChatEndpoint:
             if self._work:
                 burn(self._work)
             if isinstance(message, wire.UploadMessage):
-                self._transfers().handle(message, received_at)
+                self._upload_session().handle(message)
             elif self._is_proven and isinstance(message, wire.SetUsername):
                 self._refuse(RequestError(ErrorCode.NAME_FIXED, "setUsername"))
             else:
@@ -178,12 +178,12 @@ class ChatEndpoint:
         except RequestError as error:
             self._refuse(error)
 
-    def binary(self, payload: bytes, received_at: float) -> None:
+    def binary(self, payload: bytes, _received_at: float) -> None:
         """Take one chunk of an upload."""
         self._services.stats.messages_received[wire.FILE_CHUNK] += 1
         if self._work:
             burn(self._work)
-        self._transfers().chunk(payload, received_at)
+        self._upload_session().handle(payload)
 
     def catch_up(self) -> None:
         """Send at once what waits for the end of the tick."""
@@ -191,14 +191,23 @@ class ChatEndpoint:
 
     def closed(self, now: float) -> None:
         """Leave: the room hears it, an unfinished upload is removed."""
-        if self._transfer is not None:
-            self._transfer.vanish()
+        if self._uploads is not None:
+            self._uploads.disconnect()
         self._services.hub.disconnect(self._client, now)
 
-    def _transfers(self) -> FileTransfer:
-        if self._transfer is None:
-            self._transfer = FileTransfer(self._client, self._peer, self._services)
-        return self._transfer
+    def _upload_session(self) -> UploadSession:
+        if self._uploads is None:
+            services = self._services
+            self._uploads = UploadSession(
+                self._client,
+                self._peer,
+                hub=services.hub,
+                store=services.uploads,
+                stats=services.stats,
+                clock=services.clock,
+                run_in_thread=services.run_in_thread,
+            )
+        return self._uploads
 
     def _refuse(self, error: RequestError) -> None:
         if isinstance(error, InvalidMessageError):

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from server.protocol.frames import masked_text_frame
-from server.uploads.uploads import PROGRESS_SECONDS
+from server.uploads.session import PROGRESS_SECONDS
 from tests.clients import ChatClient, RawClient
 from tests.metrics.fixtures import wait_until
 

@@ -1,73 +1,80 @@
-"""Tidying the upload folder: at the start it either succeeds or says why not, and a failure later is no end of it."""
+"""A folder that cannot be read is an error at the start; a later failure is logged and the sweeps continue."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from server.stats import ServerStats
-from server.uploads.disk_threads import DiskThreads
 from server.uploads.retention import Retention
 from server.uploads.storage import Swept
 from server.uploads.uploads import UploadStore
-from tests.server.cluster.fixtures import until
+from tests.server.uploads.virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-
-def retention(folder: Path, later: list[Callable[[], None]], run: Callable[..., Any]) -> tuple[Retention, UploadStore]:
-    store = UploadStore(folder, ServerStats())
-    kept = Retention(
-        store,
-        60.0,
-        wall=lambda: 0.0,
-        call_later=lambda _seconds, act: later.append(act),
-        run_in_thread=run,
-    )
-    return kept, store
+KEEP_SECONDS = 60.0
+PERIOD_SECONDS = 6.0
 
 
-def test_a_folder_that_cannot_be_read_is_an_error_at_the_start_and_only_logged_later(tmp_path: Path) -> None:
-    later: list[Callable[[], None]] = []
+async def run_now(function: Callable[[], Any], /) -> Any:
+    return function()
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_at_the_start_and_only_logged_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr("server.uploads.retention.log.error", lambda event, **_: logged.append(event), raising=False)
+    sweeps: list[float] = []
     fails = True
 
     async def story() -> None:
         nonlocal fails
-        kept, store = retention(tmp_path, later, DiskThreads(asyncio.get_running_loop(), 1).run)
+        clock = asyncio.get_running_loop().time
+        store = UploadStore(tmp_path, ServerStats())
+        retention = Retention(store, KEEP_SECONDS, wall_clock=clock, run_in_thread=run_now)
 
-        def sweep(_before: float) -> Swept:
+        def sweep(stored_before: float) -> Swept:
+            sweeps.append(stored_before)
             if fails:
                 raise PermissionError(13, "Permission denied")
             return Swept(0, 0, 0)
 
-        store.folder.sweep = sweep  # type: ignore[method-assign, assignment]
+        store.folder.sweep = sweep  # type: ignore[method-assign]
         with pytest.raises(PermissionError):
-            await kept.start()
-        assert later == []
+            await retention.start()
+        await asyncio.sleep(3 * PERIOD_SECONDS)
+        assert len(sweeps) == 1  # a start that failed does not sweep again
         fails = False
-        await kept.start()
+        await retention.start()
         fails = True
-        for turns in range(1, 3):  # each failure asks for another turn
-            assert len(later) == turns
-            later[-1]()
-            await until(lambda: len(later) > turns)  # noqa: B023 - is asked at once
+        await asyncio.sleep(2.5 * PERIOD_SECONDS)
+        assert len(sweeps) == 4
+        assert [later - sooner for sooner, later in itertools.pairwise(sweeps[1:])] == [PERIOD_SECONDS] * 2
+        assert sweeps[-1] == pytest.approx(clock() - PERIOD_SECONDS / 2 - KEEP_SECONDS)
 
-    asyncio.run(story())
+    run(story())
+    assert logged == ["upload folder not swept"] * 2
 
 
-def test_a_start_that_is_called_off_takes_a_late_answer_of_the_disk(tmp_path: Path) -> None:
+def test_a_start_that_is_cancelled_while_the_disk_hangs_ends(tmp_path: Path) -> None:
+    async def hang(_function: Callable[[], Any], /) -> Any:
+        await asyncio.get_running_loop().create_future()
+
     async def story() -> None:
-        answers: list[Callable[[Any], None]] = []
-        kept, _ = retention(tmp_path, [], lambda _work, done: answers.append(done))
-        starting = asyncio.create_task(kept.start())
+        retention = Retention(
+            UploadStore(tmp_path, ServerStats()), KEEP_SECONDS, wall_clock=lambda: 0.0, run_in_thread=hang
+        )
+        starting = asyncio.create_task(retention.start())
         await asyncio.sleep(0)
         starting.cancel()
         await asyncio.wait([starting])
-        answers[0](Swept(0, 0, 0))
         assert starting.cancelled()
 
-    asyncio.run(story())
+    run(story())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from server.uploads.uploads import PROGRESS_SECONDS
+from server.uploads.session import PROGRESS_SECONDS
 from tests.clients import ChatClient
 from tests.metrics.fixtures import wait_until
 from tests.server.uploads.uploading import CHUNK, answer, chunks_of, files, upload
