@@ -1,4 +1,4 @@
-"""A token bucket: how often something may happen; pure, the time comes in."""
+"""A token bucket without a clock: every call takes the time."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 
 
 class TokenBucket:
-    """A token bucket in one number: the generic cell rate algorithm (ITU-T I.371, annex A).
+    """A token bucket with a single state variable: the generic cell rate algorithm (ITU-T I.371, annex A).
 
     Args:
-        rate: events allowed a second in the long run; 0: any number.
+        rate: events allowed a second in the long run; 0: no limit.
         burst: events allowed at once.
     """
 
@@ -21,19 +21,19 @@ class TokenBucket:
         self._due = -math.inf
 
     def take(self, now: float) -> bool:
-        """Count an event at `now` seconds if it is allowed; return whether it is."""
+        """Return whether an event at `now` seconds is allowed, and count it if so."""
         due = self._due
         if due - now > self._slack:
             return False
-        if due < now:  # noqa: PLR1730 - `max` is a call, and costs as much as all the rest
+        if due < now:  # noqa: PLR1730 - `max` would double this method's cost
             due = now
         self._due = due + self._interval
         return True
 
     def charge(self, now: float, events: int) -> None:
-        """Count events at `now` seconds that have happened, allowed or not; `wait` says what they cost."""
+        """Count events at `now` seconds, allowed or not; `wait` returns the time until they are paid off."""
         self._due = max(self._due, now) + events * self._interval
 
     def wait(self, now: float) -> float:
-        """Return the seconds until another event is allowed."""
+        """Return the seconds until the next event is allowed."""
         return max(0.0, self._due - self._slack - now)

@@ -130,7 +130,7 @@ class Room:
         """
         members = self.members
         recipients = len(members) if author is None else len(members) - 1
-        self._stats.fanout_recipients.seen[recipients] += 1
+        self._stats.fanout_recipients.occurrences[recipients] += 1
         if len(members) <= DIRECT_MEMBERS and not (in_batch or self._outbox or self._batch):
             for member in members:
                 if member is not author and (result := member.write(frame)) is not SENT:

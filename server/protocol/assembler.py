@@ -1,22 +1,26 @@
-"""Put a message together that comes in several frames."""
+"""Reassembly of fragmented messages, and the UTF-8 check of text."""
 
 from __future__ import annotations
 
 import codecs
 
 
-class Fragments:
-    """A message that comes in several frames (RFC 6455, section 5.4)."""
+class MessageAssembler:
+    """A message that arrives in several frames (RFC 6455, section 5.4).
+
+    Args:
+        is_text: whether the payload must be UTF-8.
+    """
 
     __slots__ = ("_decoder", "_message", "is_text")
 
     def __init__(self, *, is_text: bool) -> None:
         self.is_text = is_text
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._message = bytearray()  # in one piece: any number of tiny parts costs no more than their bytes
+        self._message = bytearray()  # one buffer: many tiny fragments cost no more memory than their bytes
 
     def add(self, data: bytes, *, final: bool) -> None:
-        """Take the next part; text is checked as it comes, so that bad text fails as early as it can.
+        """Add a fragment; text is checked at once, so that invalid text fails as early as possible.
 
         Raises:
             UnicodeDecodeError: the text is not UTF-8.
@@ -25,13 +29,13 @@ class Fragments:
             self._decoder.decode(data, final)
         self._message += data
 
-    def whole(self) -> bytes:
-        """Return the message."""
+    def message(self) -> bytes:
+        """Return the fragments joined."""
         return bytes(self._message)
 
 
 def is_utf8(data: bytes) -> bool:
-    """Tell whether bytes are text."""
+    """Return whether bytes are valid UTF-8."""
     try:
         data.decode()
     except UnicodeDecodeError:

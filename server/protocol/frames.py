@@ -1,16 +1,15 @@
-"""Split received bytes into WebSocket frames, and frame text: pure, shared by server and load generator.
+"""Splitting of received bytes into WebSocket frames, and framing of messages. Server and load generator share it.
 
-The laws of this file:
+The parser of websockets is a generator that costs 4 to 5 us a frame, as much as the system call that reads it. This
+splitter parses plain text frames itself and leaves all other frames to the library. Rules:
 
-1. A final, unfragmented, unremarkable text frame comes out as its unmasked payload (`bytes`).
-2. Every other frame comes out whole and untouched (`WholeFrame`), in its place in the order, for websockets'
-   Sans-I/O protocol to judge: it stays the authority on RFC 6455.
-3. The protocol never holds a partial frame - except one whose header alone already condemns it (invalid opcode, wrong
-   masking, longer than allowed). From there on every byte is handed over as it comes, so that the protocol fails the
-   connection as early as it would by itself.
-4. What is kept between calls is bounded by the largest allowed frame, or by what one call was given.
-
-Why: the library's parser is a generator that costs 4-5 us a frame, as much as the system call that brought it.
+1. A complete, unfragmented text frame without reserved bits is returned as its unmasked payload (`bytes`).
+2. Every other frame is returned unchanged and in order (`RawFrame`), for the library's Sans-I/O protocol to check.
+   The library remains the authority on RFC 6455.
+3. The protocol never gets a partial frame, except after an invalid header (invalid opcode, wrong masking, too long).
+   From there on all bytes are returned as they arrive, so that the protocol fails the connection as early as it would
+   without the splitter.
+4. The bytes kept between calls are limited by the largest allowed frame, or by the data of one call.
 """
 
 from __future__ import annotations
@@ -28,63 +27,63 @@ _VALID_OPCODES: Final = frozenset({0x0, 0x1, 0x2, 0x8, 0x9, 0xA})
 _FINAL_TEXT: Final = 0x81
 _FINAL_BINARY: Final = 0x82
 _SHORT_MASKED: Final = {bytes((_FINAL_TEXT, 0x80 | n)): n + 6 for n in range(126)}
-"""How long a short masked text frame is, by its first two bytes."""
+"""Length of a short masked text frame, by its first two bytes."""
 _SHORT_TEXT_HEADERS: Final = tuple(bytes((_FINAL_TEXT, n)) for n in range(126))
 
 
-class WholeFrame(bytes):
-    """Bytes of one frame (or of a condemned stream) that only the protocol may judge."""
+class RawFrame(bytes):
+    """Bytes of one frame, or of an invalid stream, that the library's protocol must check."""
 
     __slots__ = ()
 
 
 class FrameSplitter:
-    """Walk the frames of one direction of one connection.
+    """Split the received bytes of one connection into frames.
 
     Args:
-        masked: whether frames must be masked, i.e. whether this end is the server (RFC 6455, section 5.1).
-        max_size: largest message in bytes, fragments added up; must equal the protocol's `max_size`.
-        most: frames that one call returns at most; after so many, `split(b"")` goes on with what is there.
+        masked: whether frames must be masked, that is, whether this end is the server (RFC 6455, section 5.1).
+        max_size: size limit of a message in bytes, all fragments together; must equal the protocol's `max_size`.
+        max_frames: limit of the frames that one call returns; `split(b"")` then returns the next ones.
     """
 
-    __slots__ = ("_condemned", "_fragments", "_masked", "_max_size", "_most", "_need", "_rest", "_short")
+    __slots__ = ("_fragments", "_is_invalid", "_masked", "_max_frames", "_max_size", "_need", "_rest", "_short")
 
-    def __init__(self, *, masked: bool, max_size: int, most: int = sys.maxsize) -> None:
+    def __init__(self, *, masked: bool, max_size: int, max_frames: int = sys.maxsize) -> None:
         self._masked = masked
         self._max_size = max_size
-        self._most = most
-        self._rest: bytes | bytearray = b""  # start of an incomplete frame; a bytearray once it has grown
-        self._need = 0  # bytes that `_rest` must reach before looking at it again
-        self._fragments: int | None = None  # size so far of a fragmented message in progress
-        self._condemned = False
+        self._max_frames = max_frames
+        self._rest: bytes | bytearray = b""  # start of an incomplete frame; a bytearray once it grows
+        self._need = 0  # length that `_rest` must reach before it is parsed again
+        self._fragments: int | None = None  # size of the fragments received so far; None: no fragmented message
+        self._is_invalid = False
         self._short: Mapping[bytes, int] = _SHORT_MASKED if masked and max_size >= 125 else {}
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is kept, and the next bytes begin a message: a lone text frame then needs no splitting."""
-        return not self._rest and not self._condemned and self._fragments is None
+    def is_idle(self) -> bool:
+        """Whether the next bytes begin a new message, so that a single text frame needs no splitting."""
+        return not self._rest and not self._is_invalid and self._fragments is None
 
-    def split(self, data: bytes) -> list[bytes]:  # noqa: PLR0912 - one walk; what it calls costs more than it does
-        """Take received bytes and return what is complete: text payloads, and `WholeFrame`s for the protocol."""
+    def split(self, data: bytes) -> list[bytes]:  # noqa: PLR0912 - calls would cost more than the branches
+        """Return the complete frames: payloads of text frames, and `RawFrame`s for the protocol."""
         if self._rest:
             data = self._join(data)
             if not data:
                 return []
         elif self._short.get(data[:2]) == len(data) and self._fragments is None:
-            return [apply_mask(data[6:], data[2:6])]  # one short text and nothing else: by far the most common
-        if self._condemned:
-            return [WholeFrame(data)] if data else []
+            return [apply_mask(data[6:], data[2:6])]  # a single short text frame: the usual case
+        if self._is_invalid:
+            return [RawFrame(data)] if data else []
         items: list[bytes] = []
-        masked, most = self._masked, self._most
+        masked, max_frames = self._masked, self._max_frames
         key_size = 4 if masked else 0
         start = 0
         end = len(data)
-        while end - start >= 2 and len(items) < most:
+        while end - start >= 2 and len(items) < max_frames:
             first = data[start]
             second = data[start + 1]
             length = second & 0x7F
             if first & 0x0F not in _VALID_OPCODES or (second > 0x7F) is not masked:
-                return self._condemn(items, data[start:])
+                return self._fail(items, data[start:])
             body = start + 2
             if length > 125:
                 size = 2 if length == 126 else 8
@@ -94,7 +93,7 @@ class FrameSplitter:
                     return items
                 length = int.from_bytes(data[body - size : body])
             if length > (self._max_size if self._fragments is None else self._max_size - self._fragments):
-                return self._condemn(items, data[start:])
+                return self._fail(items, data[start:])
             body += key_size
             stop = body + length
             if stop > end:
@@ -105,17 +104,17 @@ class FrameSplitter:
                 items.append(apply_mask(payload, data[body - 4 : body]) if masked else payload)
             else:
                 self._note_fragment(first, length)
-                items.append(WholeFrame(data[start:stop]))
+                items.append(RawFrame(data[start:stop]))
             start = stop
         if start < end:
             self._keep(data[start:], 2)
         return items
 
     def _join(self, data: bytes) -> bytes:
-        """Add to the kept start of a frame; return all of it once there is enough to look at, else nothing."""
+        """Append to the incomplete frame; return it once it can be parsed, else nothing."""
         rest = self._rest
         if len(rest) + len(data) < self._need:
-            # A bytearray grows in place: a frame that trickles in costs its length, not its square.
+            # A bytearray grows in place: a frame that arrives byte by byte costs its length, not its square.
             if isinstance(rest, bytes):
                 rest = bytearray(rest)
                 self._rest = rest
@@ -129,7 +128,7 @@ class FrameSplitter:
         self._need = need
 
     def _note_fragment(self, first: int, length: int) -> None:
-        """Follow fragmentation as the protocol does (RFC 6455, section 5.4), to know the size that is left."""
+        """Track the size of a fragmented message (RFC 6455, section 5.4)."""
         final, opcode = first & 0x80, first & 0x0F
         if opcode in (0x1, 0x2):
             if not final and self._fragments is None:
@@ -137,15 +136,15 @@ class FrameSplitter:
         elif opcode == 0x0 and self._fragments is not None:
             self._fragments = None if final else self._fragments + length
 
-    def _condemn(self, items: list[bytes], rest: bytes) -> list[bytes]:
-        self._condemned = True
+    def _fail(self, items: list[bytes], rest: bytes) -> list[bytes]:
+        self._is_invalid = True
         self._short = {}
-        items.append(WholeFrame(rest))
+        items.append(RawFrame(rest))
         return items
 
 
 def text_frame(payload: bytes) -> bytes:
-    """Return a final text frame as a server sends it: unmasked, uncompressed (RFC 6455, section 5.2)."""
+    """Return an unmasked, uncompressed text frame, as a server sends it (RFC 6455, section 5.2)."""
     length = len(payload)
     if length < 126:
         return _SHORT_TEXT_HEADERS[length] + payload
@@ -153,12 +152,12 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def binary_frame(payload: bytes) -> bytes:
-    """Return a final binary frame as a server sends it."""
+    """Return an unmasked binary frame, as a server sends it."""
     return _header(_FINAL_BINARY, 0, len(payload)) + payload
 
 
 def masked_text_frame(payload: bytes, key: bytes) -> bytes:
-    """Return a final text frame as a client sends it, masked with the four bytes of `key`."""
+    """Return a text frame masked with the four bytes of `key`, as a client sends it."""
     return _header(_FINAL_TEXT, 0x80, len(payload)) + key + apply_mask(payload, key)
 
 

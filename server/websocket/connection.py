@@ -19,7 +19,7 @@ from websockets.server import ServerProtocol
 from websockets.speedups import apply_mask
 
 from server.errors import REASON_BY_SENT_CODE, CloseReason
-from server.protocol.assembler import Fragments, is_utf8
+from server.protocol.assembler import MessageAssembler, is_utf8
 from server.protocol.frames import FrameSplitter
 from server.runtime.exception_fields import exception_fields
 from server.websocket.outbound import PING_PAYLOAD, Sending
@@ -82,9 +82,9 @@ class Connection(Sending):
         super().__init__(gate, transport)
         self._library: ServerProtocol | None = None
         self._admitted = admitted
-        self._splitter = FrameSplitter(masked=True, max_size=admitted.route.max_size, most=SLICE_FRAMES)
+        self._splitter = FrameSplitter(masked=True, max_size=admitted.route.max_size, max_frames=SLICE_FRAMES)
         self._endpoint: Endpoint = admitted.route.endpoint(self, gate.services, admitted.username)
-        self._fragments: Fragments | None = None
+        self._fragments: MessageAssembler | None = None
         self._hearing = True  # what the peer says still counts
         self._patience = AFTER_END_BYTES  # bytes that it may still send when nothing does
         self._holds = 0  # who wants nothing read
@@ -290,10 +290,10 @@ class Connection(Sending):
             endpoint.binary(bytes(frame.data), now)
             return
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
-            self._fragments = Fragments(is_text=frame.opcode is Opcode.TEXT)
+            self._fragments = MessageAssembler(is_text=frame.opcode is Opcode.TEXT)
         elif frame.opcode is not Opcode.CONT:
             return
-        message = cast("Fragments", self._fragments)
+        message = cast("MessageAssembler", self._fragments)
         try:
             message.add(bytes(frame.data), final=frame.fin)
         except UnicodeDecodeError:
@@ -302,7 +302,7 @@ class Connection(Sending):
         if frame.fin:
             self._fragments = None
             self._messages_in += 1
-            (endpoint.text if message.is_text else endpoint.binary)(message.whole(), now)
+            (endpoint.text if message.is_text else endpoint.binary)(message.message(), now)
 
     def _take_pong(self, payload: bytes, now: float) -> None:
         if self._ping_sent_at and payload == PING_PAYLOAD:

@@ -313,7 +313,7 @@ class Connection:
                 self._judge(item, now)
             if self._closed:
                 return
-        self._simple = self._tls is None and self._splitter.idle
+        self._simple = self._tls is None and self._splitter.is_idle
 
     def _advance_tls(self, data: bytes) -> bytes:
         tls = self._tls

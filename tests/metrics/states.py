@@ -7,7 +7,7 @@ from itertools import count, repeat
 
 from metrics.collectors import BuildCollector, server_collectors
 from metrics.exposition import Exposition
-from server.stats import Histogram, ServerStats, WholeNumbers
+from server.stats import Histogram, IntegerHistogram, ServerStats
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ def busy_stats() -> ServerStats:
         if isinstance(value, Histogram):
             value.counts[:] = [next(numbers) for _ in value.counts]
             value.total = next(numbers) + 0.5
-        elif isinstance(value, WholeNumbers):
-            value.seen.update({number: next(numbers) for number in (*map(int, value.bounds), 1_000_000)})
+        elif isinstance(value, IntegerHistogram):
+            value.occurrences.update({number: next(numbers) for number in (*map(int, value.bounds), 1_000_000)})
             next(numbers)  # its sum follows from them
         elif isinstance(value, dict):
             value.update((key, next(numbers)) for key in value)

@@ -7,7 +7,7 @@ from prometheus_client.registry import Collector
 
 from metrics.catalog import CATALOG
 from metrics.families import histogram, labelled, loglinear_histogram, scalar
-from server.stats import Histogram, ServerStats, WholeNumbers
+from server.stats import Histogram, IntegerHistogram, ServerStats
 from stampede.measure.log_linear_histogram import LogLinearHistogram
 from tests.metrics.pages import series
 
@@ -86,7 +86,7 @@ def test_what_the_catalog_does_not_describe_cannot_be_exported() -> None:
 
 def test_the_server_counts_in_the_buckets_of_the_catalog() -> None:
     stats = ServerStats()
-    counted: dict[str, Histogram | WholeNumbers] = {
+    counted: dict[str, Histogram | IntegerHistogram] = {
         "chat_fanout_recipients": stats.fanout_recipients,
         "chat_fanout_duration_seconds": stats.fanout_duration,
         "chat_ping_rtt_seconds": stats.ping_rtt,

@@ -88,7 +88,7 @@ def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, 
             connection = sender.protocol
             assert isinstance(connection, Connection)
             assert connection._fragments is not None
-            assert len(connection._fragments.whole()) == 60_000 * len(part)
+            assert len(connection._fragments.message()) == 60_000 * len(part)
             assert inside.footprint()["objects"] < before + 500
             sender.lose()
 
