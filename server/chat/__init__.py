@@ -1,1 +1,1 @@
-"""The chat itself: rooms, members, fan-out; no sockets, no clock, no await."""
+"""The chat: rooms, presence and fan-out, without sockets, clocks and `await`."""

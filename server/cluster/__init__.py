@@ -1,1 +1,1 @@
-"""Several server processes as one: nodes on a NATS bus."""
+"""Several server processes as one chat: nodes on a NATS bus."""

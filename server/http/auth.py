@@ -12,7 +12,7 @@ from jwt import PyJWKSet
 from jwt.exceptions import InvalidSubjectError
 
 from server.errors import SettingsError, TokenError, TokenFault
-from server.protocol.names import objection
+from server.protocol.names import name_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ class Identity:
             raise TokenError(fault) from None
         except (ValueError, TypeError, OverflowError, RecursionError):  # JSON that the library does not expect
             raise TokenError(TokenFault.INVALID) from None
-        if not (1 <= len(name) <= _LONGEST_NAME and objection(name) is None):
+        if not (1 <= len(name) <= _LONGEST_NAME and name_error(name) is None):
             raise TokenError(TokenFault.NAME)
         return str(name)
 

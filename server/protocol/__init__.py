@@ -1,1 +1,1 @@
-"""The wire: messages, names and frames."""
+"""The wire protocol: messages, names and frames."""

@@ -1,7 +1,7 @@
-"""The wire: every message of the chat protocol as a type, decoded and validated in one step by msgspec.
+"""The messages of the chat protocol as types that msgspec decodes and validates in one step.
 
-Client messages are the tagged union `ClientMessage`, server messages are encoded one by one. A field that
-a type can check is checked by its type; only sizes in bytes are left to `decode`.
+Client messages form the tagged union `ClientMessage`. The types check the fields, except for sizes in bytes, which
+`decode` checks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAX_TEXT_BYTES: Final = 16 * 1024
 CHUNK_BYTES: Final = 64 * 1024
 CHUNK_HEADER_BYTES: Final = 4
 MAX_FRAME_BYTES: Final = 6 * MAX_TEXT_BYTES + 1024
-"""Largest WebSocket message on a chat path: a full text with every byte escaped as \\u00XX, and its envelope."""
+"""Size limit of a WebSocket message on a chat path: the longest text with every byte escaped as \\u00XX, and 1 KiB."""
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*\Z"
 Username = Annotated[str, Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]
@@ -27,20 +27,20 @@ FileSize = Annotated[int, Meta(ge=0)]
 
 
 class Message(Struct, frozen=True, tag_field="type", gc=False):
-    """Base of all messages; the tag is the `type` on the wire."""
+    """Base of all messages; the tag is the `type` field."""
 
 
 # --- client to server ---
 
 
 class SetUsername(Message, frozen=True, tag="setUsername"):
-    """Name the client; answered with `usernameSet`."""
+    """Set the client's name; answered with `usernameSet`."""
 
     username: Username
 
 
 class JoinRoom(Message, frozen=True, tag="joinRoom"):
-    """Leave the current room, enter another; answered with `roomJoined`."""
+    """Leave the current room and join another; answered with `roomJoined`."""
 
     room: RoomName
 
@@ -50,34 +50,34 @@ class LeaveRoom(Message, frozen=True, tag="leaveRoom"):
 
 
 class SendChatMessage(Message, frozen=True, tag="chatMessage"):
-    """Say something to everyone else in the room."""
+    """Send a text to all other members of the room."""
 
     text: Text
 
 
 class SendTyping(Message, frozen=True, tag="typing"):
-    """Tell everyone else in the room that one is typing; ephemeral."""
+    """Tell all other members of the room that the user is typing; ephemeral."""
 
 
 class SendChat(Message, frozen=True, tag="chat"):
-    """Say something to every chat client, oneself included (the guide's first server)."""
+    """Send a text to every chat client, including the sender."""
 
     user: Text
     text: Text
 
 
 class Ping(Message, frozen=True, tag="ping"):
-    """Ask for a `pong`; the timestamp comes back byte for byte."""
+    """Request a `pong`, which returns the timestamp byte for byte."""
 
     timestamp: Raw = Raw()
 
 
 class UploadMessage(Message, frozen=True):
-    """Base of the messages that an upload is made of: one look tells them from the others."""
+    """Base of the upload messages: one `isinstance` check tells them from the others."""
 
 
 class FileStart(UploadMessage, frozen=True, tag="fileStart"):
-    """Open an upload; answered with `fileReady`."""
+    """Start an upload; answered with `fileReady`."""
 
     name: Text
     size: FileSize
@@ -89,7 +89,7 @@ class FileEnd(UploadMessage, frozen=True, tag="fileEnd"):
 
 
 class FileCancel(UploadMessage, frozen=True, tag="fileCancel"):
-    """Drop an upload."""
+    """Cancel an upload."""
 
 
 HubMessage = SetUsername | JoinRoom | LeaveRoom | SendChatMessage | SendTyping | SendChat | Ping
@@ -99,7 +99,7 @@ ClientMessage = HubMessage | FileStart | FileEnd | FileCancel
 
 
 class Connected(Message, frozen=True, tag="connected", rename="camel"):
-    """Greet a client; the first message of every chat connection. Sizes in bytes, the interval in seconds."""
+    """Greet a client: the first message of every chat connection. Sizes in bytes, the interval in seconds."""
 
     client_id: str
     heartbeat_interval: float
@@ -114,7 +114,7 @@ class UsernameSet(Message, frozen=True, tag="usernameSet"):
 
 
 class UserJoined(Message, frozen=True, tag="userJoined", rename="camel"):
-    """Tell a room, the joiner included, who came."""
+    """Tell a room, including the new member, who joined."""
 
     user: str | None
     room: str
@@ -122,14 +122,14 @@ class UserJoined(Message, frozen=True, tag="userJoined", rename="camel"):
 
 
 class RoomJoined(Message, frozen=True, tag="roomJoined", rename="camel"):
-    """Confirm to the joiner."""
+    """Confirm a join."""
 
     room: str
     user_count: int
 
 
 class UserLeft(Message, frozen=True, tag="userLeft", rename="camel"):
-    """Tell those who remain who left."""
+    """Tell the remaining members who left."""
 
     user: str | None
     user_count: int
@@ -137,7 +137,7 @@ class UserLeft(Message, frozen=True, tag="userLeft", rename="camel"):
 
 
 class RoomPresence(Message, frozen=True, tag="roomPresence", rename="camel"):
-    """Tell a large room how many came and left in the last quarter of a second, in place of a notice for each."""
+    """Tell a large room how many joined and left since the last such message, in place of a message for each."""
 
     room: str
     user_count: int
@@ -146,13 +146,13 @@ class RoomPresence(Message, frozen=True, tag="roomPresence", rename="camel"):
 
 
 class RoomLeft(Message, frozen=True, tag="roomLeft"):
-    """Confirm to the one who left."""
+    """Confirm a leave."""
 
     room: str
 
 
 class ChatMessage(Message, frozen=True, tag="chatMessage"):
-    """Carry a text to a room; the timestamp is the server's wall clock in milliseconds."""
+    """Deliver a text to a room; the timestamp is the server's wall clock in milliseconds."""
 
     user: str | None
     text: str
@@ -160,34 +160,34 @@ class ChatMessage(Message, frozen=True, tag="chatMessage"):
 
 
 class UserTyping(Message, frozen=True, tag="userTyping"):
-    """Tell a room that someone is typing."""
+    """Tell a room that a user is typing."""
 
     user: str | None
 
 
 class Chat(Message, frozen=True, tag="chat"):
-    """Carry a text to every chat client."""
+    """Deliver a text to every chat client."""
 
     user: str
     text: str
 
 
 class Pong(Message, frozen=True, tag="pong", rename="camel", omit_defaults=True):
-    """Answer a ping; serverTime is the wall clock in milliseconds."""
+    """Answer a `ping`; serverTime is the wall clock in milliseconds."""
 
     server_time: int
     timestamp: Raw | UnsetType = UNSET
 
 
 class FileReady(Message, frozen=True, tag="fileReady", rename="camel"):
-    """Accept an upload; chunkSize in bytes, without the index."""
+    """Accept an upload; chunkSize in bytes, without the index of the chunk."""
 
     upload_id: str
     chunk_size: int
 
 
 class FileProgress(Message, frozen=True, tag="fileProgress", rename="camel"):
-    """Tell the uploader how many bytes have come."""
+    """Report how many bytes of an upload were received."""
 
     upload_id: str
     received: int
@@ -204,7 +204,7 @@ class FileSaved(Message, frozen=True, tag="fileSaved", rename="camel"):
 
 
 class FileShared(Message, frozen=True, tag="fileShared", rename="camel"):
-    """Tell the room about a stored file."""
+    """Tell a room of a stored file."""
 
     user: str | None
     name: str
@@ -213,7 +213,7 @@ class FileShared(Message, frozen=True, tag="fileShared", rename="camel"):
 
 
 class Notification(Message, frozen=True, tag="notification", omit_defaults=True):
-    """Tell a watcher of /ws/notifications what happened."""
+    """Report an event to a client of /ws/notifications."""
 
     event: Literal["roomOpened", "roomClosed", "fileShared", "draining"]
     room: str | None = None
@@ -223,16 +223,16 @@ class Notification(Message, frozen=True, tag="notification", omit_defaults=True)
 
 
 class RoomSize(Struct, frozen=True, rename="camel", gc=False):
-    """Say how many are in a room."""
+    """The number of members of a room."""
 
     room: str
     user_count: int
 
 
 class Load(Message, frozen=True, tag="load", rename="camel"):
-    """Tell a watcher once a second what the server does: rates since the last one, loop lag as the worst since then.
+    """Report the server's load once a second: rates and the maximum loop lag since the last report.
 
-    Uptime and lag in seconds; kills since the start; the largest rooms first.
+    Uptime and lag in seconds; heartbeat kills since the start; the largest rooms first.
     """
 
     uptime: float
@@ -246,7 +246,7 @@ class Load(Message, frozen=True, tag="load", rename="camel"):
 
 
 class Error(Message, frozen=True, tag="error"):
-    """Refuse a message; `about` is its type where it has one."""
+    """Refuse a message; `about` is its type, if it has one."""
 
     message: str
     code: str
@@ -276,12 +276,12 @@ ServerMessage = (
 
 
 FILE_CHUNK: Final = "fileChunk"
-"""Name under which binary chunks are counted; they have no `type` of their own."""
+"""Label under which binary chunks are counted; they have no `type`."""
 
 TYPE_OF: Final[dict[type[Message], str]] = {
     message: str(message.__struct_config__.tag) for message in (*get_args(ClientMessage), *get_args(ServerMessage))
 }
-"""The `type` that a message class has on the wire."""
+"""The `type` of each message class."""
 
 CLIENT_TYPES: Final = tuple(TYPE_OF[message] for message in get_args(ClientMessage))
 SERVER_TYPES: Final = tuple(TYPE_OF[message] for message in get_args(ServerMessage))
@@ -295,10 +295,10 @@ class _Envelope(Struct):
 
 
 def decode(payload: bytes) -> ClientMessage:
-    """Decode and validate one client message; UTF-8 has been checked before.
+    """Decode and validate one client message, which must be valid UTF-8.
 
     Raises:
-        InvalidMessageError: it is not JSON, not an object, has no or an unknown type, or a field of wrong type or size.
+        InvalidMessageError: it is not a JSON object, has no known type, or a field has the wrong type or size.
     """
     try:
         message = _decoder.decode(payload)
@@ -310,14 +310,14 @@ def decode(payload: bytes) -> ClientMessage:
 
 
 def _check_sizes(message: ClientMessage) -> None:
-    """Hold long texts to their limit in UTF-8 bytes, which msgspec only knows in characters."""
+    """Check the size limit of texts in UTF-8 bytes; msgspec counts characters."""
     for text in msgspec.structs.astuple(message):
         if isinstance(text, str) and len(text.encode()) > MAX_TEXT_BYTES:
             raise InvalidMessageError(ErrorCode.TOO_LARGE, TYPE_OF[type(message)])
 
 
 def _explain(payload: bytes) -> InvalidMessageError:
-    """Find out why a payload was refused; slow, and off the path of good messages."""
+    """Return why a payload was refused; slow, and called only for invalid messages."""
     try:
         envelope = msgspec.json.decode(payload, type=_Envelope)
     except msgspec.ValidationError:

@@ -1,4 +1,4 @@
-"""What is a message, and what is refused with which code."""
+"""Decoding of client messages, and the error codes of invalid ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.errors import ErrorCode, InvalidMessageError
 from server.protocol import messages as wire
 
 
-def refused(payload: bytes) -> tuple[ErrorCode, str | None]:
+def refusal_of(payload: bytes) -> tuple[ErrorCode, str | None]:
     with pytest.raises(InvalidMessageError) as caught:
         wire.decode(payload)
     return caught.value.error, caught.value.about
@@ -42,54 +42,54 @@ def refused(payload: bytes) -> tuple[ErrorCode, str | None]:
         (b'{"type":"fileStart","name":"x","size":1.5}', ErrorCode.INVALID_FIELD, "fileStart"),
     ],
 )
-def test_a_malformed_message_is_refused_with_its_reason(payload: bytes, error: ErrorCode, about: str | None) -> None:
-    assert refused(payload) == (error, about)
+def test_a_malformed_message_is_refused_with_a_reason(payload: bytes, error: ErrorCode, about: str | None) -> None:
+    assert refusal_of(payload) == (error, about)
     assert error.message == "Invalid message format"
 
 
-@pytest.mark.parametrize(("field", "type_", "longest"), [("username", "setUsername", 64), ("room", "joinRoom", 128)])
-def test_names_have_a_longest_length(field: str, type_: str, longest: int) -> None:
-    wire.decode(json.dumps({"type": type_, field: "é" * longest}).encode())
-    assert refused(json.dumps({"type": type_, field: "é" * (longest + 1)}).encode())[0] is ErrorCode.INVALID_FIELD
+@pytest.mark.parametrize(("field", "type_", "max_length"), [("username", "setUsername", 64), ("room", "joinRoom", 128)])
+def test_names_have_a_maximum_length(field: str, type_: str, max_length: int) -> None:
+    wire.decode(json.dumps({"type": type_, field: "é" * max_length}).encode())
+    assert refusal_of(json.dumps({"type": type_, field: "é" * (max_length + 1)}).encode())[0] is ErrorCode.INVALID_FIELD
 
 
-def test_a_text_may_have_16_kib_of_utf8_and_not_a_byte_more() -> None:
+def test_a_text_may_have_16_kib_of_utf8_but_no_more() -> None:
     def message(text: str) -> bytes:
         return json.dumps({"type": "chatMessage", "text": text}, ensure_ascii=False).encode()
 
     assert wire.decode(message("")) == wire.SendChatMessage(text="")
     assert wire.decode(message("é" * 8192)) == wire.SendChatMessage(text="é" * 8192)
-    assert refused(message("é" * 8192 + "a")) == (ErrorCode.TOO_LARGE, "chatMessage")
-    assert refused(message("a" * 16385)) == (ErrorCode.INVALID_FIELD, "chatMessage")
+    assert refusal_of(message("é" * 8192 + "a")) == (ErrorCode.TOO_LARGE, "chatMessage")
+    assert refusal_of(message("a" * 16385)) == (ErrorCode.INVALID_FIELD, "chatMessage")
 
 
-def test_the_largest_text_fits_a_frame_even_when_every_byte_is_escaped() -> None:
+def test_the_longest_text_fits_in_a_frame_with_every_byte_escaped() -> None:
     payload = b'{"type":"chatMessage","text":"' + b"\\u0041" * wire.MAX_TEXT_BYTES + b'"}'
     assert len(payload) <= wire.MAX_FRAME_BYTES
     assert wire.decode(payload) == wire.SendChatMessage(text="A" * wire.MAX_TEXT_BYTES)
 
 
 @pytest.mark.parametrize("stamp", ["1", "1e3", "1.50", '"x"', "null", "12345678901234567890123", '{"a":[1]}'])
-def test_a_pings_timestamp_comes_back_as_it_came(stamp: str) -> None:
+def test_a_pong_returns_the_timestamp_unchanged(stamp: str) -> None:
     message = wire.decode(f'{{"type":"ping","timestamp":{stamp}}}'.encode())
     assert isinstance(message, wire.Ping)
     assert stamp in wire.encode(wire.Pong(server_time=1, timestamp=message.timestamp)).decode()
 
 
-def test_unknown_fields_are_ignored_as_clients_of_a_later_version_need() -> None:
+def test_unknown_fields_are_ignored_for_clients_of_a_later_version() -> None:
     assert wire.decode(b'{"type":"typing","mood":"good"}') == wire.SendTyping()
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_message_or_a_refusal(payload: bytes) -> None:
+def test_any_bytes_decode_to_a_message_or_are_refused(payload: bytes) -> None:
     try:
         payload.decode()
     except UnicodeDecodeError:
-        return  # the connection has checked that before
+        return  # the connection checks UTF-8 before
     try:
         wire.decode(payload)
     except InvalidMessageError as error:
-        assert error.error.message == "Invalid message format"  # noqa: PT017 - either outcome is right
+        assert error.error.message == "Invalid message format"  # noqa: PT017 - both outcomes are valid
 
 
 json_values = st.recursive(
@@ -103,16 +103,16 @@ json_values = st.recursive(
     st.sampled_from(wire.CLIENT_TYPES),
     st.dictionaries(st.sampled_from(["text", "user", "room", "name", "size"]), json_values),
 )
-def test_any_fields_are_a_message_or_a_refusal_that_names_the_type(type_: str, fields: dict[str, object]) -> None:
+def test_any_fields_decode_to_a_message_or_are_refused_with_the_type(type_: str, fields: dict[str, object]) -> None:
     try:
         message = wire.decode(json.dumps({"type": type_, **fields}).encode())
     except InvalidMessageError as error:
-        assert error.about in (type_, None)  # noqa: PT017 - either outcome is right
+        assert error.about in (type_, None)  # noqa: PT017 - both outcomes are valid
     else:
         assert wire.TYPE_OF[type(message)] == type_
 
 
-def test_every_message_is_one_json_object_with_its_type() -> None:
+def test_a_message_is_encoded_as_a_json_object_with_its_type() -> None:
     greeting = wire.Connected(client_id="c", heartbeat_interval=30.0, max_message_bytes=1, max_upload_bytes=2)
     assert msgspec.json.decode(wire.encode(greeting)) == {
         "type": "connected",

@@ -1,4 +1,4 @@
-"""Which names are refused, with which reason, and which are the same."""
+"""The names that are refused and why, and the names that are equal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import ErrorCode
-from server.protocol.names import has_invisible, normal_form, objection
+from server.protocol.names import has_invisible, name_error, normal_form
 
 PREPENDED = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
-"""Format characters that are seen: signs beside or around a number (UAX 44, Prepended_Concatenation_Mark)."""
+"""Visible format characters: signs beside or around a number (UAX 44, Prepended_Concatenation_Mark)."""
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ PREPENDED = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\
         *("\u0301", "\u200d", "\ufe0f", "\U000e0041", "\u180e", "\u034f", " \u200b \u202e "),
     ],
 )
-def test_a_name_that_shows_nothing_is_refused_as_blank(name: str) -> None:
-    assert objection(name) is ErrorCode.NAME_BLANK
+def test_a_name_without_a_visible_character_is_refused_as_blank(name: str) -> None:
+    assert name_error(name) is ErrorCode.NAME_BLANK
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_a_name_that_shows_nothing_is_refused_as_blank(name: str) -> None:
     ],
 )
 def test_a_name_with_an_invisible_or_direction_changing_character_is_refused(name: str) -> None:
-    assert objection(name) is ErrorCode.NAME_INVISIBLE
+    assert name_error(name) is ErrorCode.NAME_INVISIBLE
     assert has_invisible(name)
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *("ann", "Ann Smith", "herd-000001", "room-1", "lobby", "room 7", "a", "O'Neil-Müller", "🙂", "#general", "?!"),
+        *("ann", "Ann Smith", "user-000001", "room-1", "lobby", "room 7", "a", "O'Neil-Müller", "🙂", "#general", "?!"),
         *("Иван", "李雷", "محمد", "דוד", "ขวัญ", "ไก่", "とうきょう　駅", "José", "Jose\u0301", "Việt", "नमस्ते", "한글"),
         "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian: the joiner keeps two letters apart
         "\u0d9a\u0dca\u200d\u0dbb\u0dd2",  # Sinhala: the joiner makes a conjunct
@@ -79,19 +79,19 @@ def test_a_name_with_an_invisible_or_direction_changing_character_is_refused(nam
         "\U0001fae8",  # an emoji that older Unicode data do not know
     ],
 )
-def test_a_name_as_people_write_it_is_taken(name: str) -> None:
-    assert objection(name) is None
+def test_a_name_in_normal_writing_is_accepted(name: str) -> None:
+    assert name_error(name) is None
 
 
-def test_no_control_or_format_character_of_any_kind_is_taken_by_itself() -> None:
-    taken = [
+def test_no_single_control_or_format_character_is_accepted() -> None:
+    accepted = [
         f"U+{code:04X}"
         for code in (*range(0xE100), *range(0xF800, 0xF0100), 0xFFFFD, 0x100000, sys.maxunicode)
         if unicodedata.category(chr(code)) in ("Cc", "Cf", "Co", "Zl", "Zp")
         and chr(code) not in PREPENDED
-        and objection(f"a{chr(code)}b") is None
+        and name_error(f"a{chr(code)}b") is None
     ]
-    assert taken == []
+    assert accepted == []
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_no_control_or_format_character_of_any_kind_is_taken_by_itself() -> None
         ("\u0645\u06cc\u062e", "\u0645\u06cc\u200c\u062e"),
     ],
 )
-def test_names_that_look_alike_by_normalisation_are_the_same(one: str, other: str) -> None:
+def test_names_with_the_same_normal_form_are_equal(one: str, other: str) -> None:
     assert normal_form(one) == normal_form(other)
 
 
 @pytest.mark.parametrize(("one", "other"), [("red", "Red"), ("red", "read"), ("red room", "redroom"), ("ä", "a")])
-def test_others_stay_apart(one: str, other: str) -> None:
+def test_other_names_are_different(one: str, other: str) -> None:
     assert normal_form(one) != normal_form(other)
 
 
 @given(st.text(min_size=1, max_size=128))
 def test_the_normal_form_of_an_accepted_name_is_stable_and_never_empty(name: str) -> None:
-    if objection(name) is None:
+    if name_error(name) is None:
         form = normal_form(name)
         assert form
         assert normal_form(form) == form
