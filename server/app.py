@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
+import os
 import platform
 import signal
 import socket
@@ -49,6 +50,7 @@ from server.runtime.rlimits import METRICS_SOCKETS, REFUSED_SOCKETS, SPARE_SOCKE
 from server.runtime.signals import SIGNAL_NAMES, write_line
 from server.runtime.tls import TlsFiles
 from server.stats import ServerStats
+from server.supervisor.startup_report import StartupReport
 from server.supervisor.supervisor import Supervisor
 from server.uploads.daemon_threads import DaemonThreadPool
 from server.uploads.retention import Retention
@@ -169,8 +171,8 @@ class ChatServer:
         self._listeners: list[asyncio.Server] = []
         self._timers: list[asyncio.TimerHandle] = []
 
-    async def start(self) -> list[str]:
-        """Listen, and return the lines that tell a person where.
+    async def start(self) -> StartupReport:
+        """Listen, and return where.
 
         Raises:
             SettingsError: an address cannot be listened on, or the upload folder cannot be cleaned.
@@ -187,10 +189,10 @@ class ChatServer:
         scheme = "wss" if self._tls is not None else "ws"
         who = "clients prove who they are" if settings.jwt_secret_file else "anyone may connect, under any name"
         page = f"http{scheme.removeprefix('ws')}://{address}"
-        lines = [f"Stampede listening on {scheme}://{address} with its page at {page} ({who})"]
+        announcement = f"Stampede listening on {scheme}://{address} with its page at {page} ({who})"
+        metrics_address = None
         if self._metrics_gate is not None:
             metrics_address = await self._listen(self._metrics_gate, settings.metrics_port or 0, None)
-            lines.append(f"Metrics on http://{metrics_address}/metrics")
         self._lag.start()
         self._repeat("heartbeat", self._wheel.resolution, self._turn_wheel)
         self._repeat("load_report", _RATE_SAMPLE_SECONDS, self._sample_rate)
@@ -198,7 +200,7 @@ class ChatServer:
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_OBJECTS)
-        return lines
+        return StartupReport(announcement, metrics_address)
 
     def reload_files(self) -> None:
         """Read certificate and token keys again; open connections stay. Files that are unusable change nothing."""
@@ -339,12 +341,11 @@ async def _serve(settings: Settings) -> int:
         await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             return 0
-        lines = starting.result()
+        report = starting.result()
     except SettingsError as error:
         print(f"stampede: {error}", file=sys.stderr)
         return 1
-    for line in lines:
-        print(line, flush=True)
+    print(report.render(os.environ), flush=True)
     await ended.wait()
     if clients := server.stats.connections:
         write_line(f"draining {clients} client{'s' * (clients > 1)}, {how} again to end now")

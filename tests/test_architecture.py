@@ -84,8 +84,6 @@ PACKAGES = ("server", "stampede", "loadtest", "metrics", "grafana", "capacity", 
 
 # Imports that still run against the map: module -> package.
 BACKWARD = {
-    ("server.supervisor.service_discovery", "server.http"),
-    ("server.supervisor.supervisor", "server.http"),
     ("server.websocket.connection", "server.http"),
     ("server.websocket.outbound", "server.http"),
     ("capacity.config.settings", "capacity.storms"),
