@@ -177,7 +177,8 @@ class World:
             await asyncio.sleep(0)
 
     async def uploads_settled(self) -> None:
-        """Wait for the files that are being stored."""
+        """Wait until no upload is in progress."""
+        await self.settle()  # an upload starts in a task
         async with asyncio.timeout(PATIENCE_SECONDS):
             while self.context.uploads.active:  # noqa: ASYNC110 - the store tells nobody
                 await asyncio.sleep(0.001)
