@@ -4,7 +4,7 @@ nats-py passes received bytes to a parser task, each message to a queue and a ta
 publication to a task that sends it. These turns of the event loop, and the parser's regular expressions, cost more than
 everything else that a node does with a message. The library offers no alternative, so this module uses private parts
 of nats-py 2.16; `pyproject.toml` excludes later minor versions, and `tests/server/cluster/test_nats_client.py` checks
-that the parts exist. The library still connects, authenticates, and handles everything that is not a plain message.
+that these parts exist. The library still connects, authenticates, and handles everything that is not a plain message.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ BINARY = Path(sysconfig.get_path("scripts")) / "nats-server"
 
 
 class Nats:
-    """A NATS server on one port, which can die, come back, and stand still."""
+    """A NATS server on one port that tests can kill, restart and suspend."""
 
     def __init__(self, *arguments: str, address: str = "127.0.0.1") -> None:
         self._arguments = arguments
@@ -77,9 +77,9 @@ def nats() -> Iterator[Nats]:
 
 @pytest.fixture
 def two(nats: Nats) -> Iterator[tuple[RunningServer, RunningServer]]:
-    """Two server processes that know of each other."""
+    """Two server processes that have discovered each other."""
     servers = [start_server("--nats", nats.url, "--drain-seconds", "0") for _ in range(2)]
-    wait_for_each(servers, lambda server: server.samples()["chat_bus_nodes"] == 2, "the nodes to hear each other")
+    wait_for_each(servers, lambda server: server.samples()["chat_bus_nodes"] == 2, "the nodes to discover each other")
     yield servers[0], servers[1]
     for server in servers:
         server.process.send_signal(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""The bus over a real NATS server: order, back-pressure, suspends, and what a failure leaves intact."""
+"""The bus over a real NATS server: order, back-pressure, suspends and failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECONDS = 60
 
 
 class Clock:
-    """A clock that moves when a test moves it."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -34,34 +34,34 @@ class Clock:
         return self.now
 
 
-class Side:
-    """One node's bus, and what it received."""
+class Node:
+    """One node's bus, and the messages that it received."""
 
     def __init__(self, url: str, name: str, clock: Callable[[], float]) -> None:
         self.stats = ServerStats()
         self.bus = Bus(url, None, name, clock, BackgroundTasks(self.stats.task_failures))
         self.received: list[tuple[str, bytes]] = []
-        self.returned = 0
+        self.reconnects = 0
 
-    def take(self, subject: str, payload: bytes) -> None:
+    def receive(self, subject: str, payload: bytes) -> None:
         self.received.append((subject, payload))
 
-    def note_return(self) -> None:
-        self.returned += 1
+    def on_reconnect(self) -> None:
+        self.reconnects += 1
 
 
 @asynccontextmanager
-async def started(url: str, name: str = "a", clock: Callable[[], float] | None = None) -> AsyncIterator[Side]:
-    side = Side(url, name, clock or asyncio.get_running_loop().time)
-    await side.bus.start(on_message=side.take, on_reconnect=side.note_return)
+async def started(url: str, name: str = "a", clock: Callable[[], float] | None = None) -> AsyncIterator[Node]:
+    node = Node(url, name, clock or asyncio.get_running_loop().time)
+    await node.bus.start(on_message=node.receive, on_reconnect=node.on_reconnect)
     try:
-        yield side
+        yield node
     finally:
-        await side.bus.stop()
+        await node.bus.stop()
 
 
 async def subscribed(bus: Bus, subject: str) -> None:
-    """Wait until the server has taken note of a subscription."""
+    """Wait until the server has confirmed a subscription."""
     done = asyncio.Event()
     bus.when_subscribed(subject, done.set)
     async with asyncio.timeout(SECONDS):
@@ -98,102 +98,102 @@ async def recorded(nats: Nats) -> AsyncIterator[tuple[str, list[bytes]]]:
         await asyncio.gather(*filter(None, handlers))
 
 
-def test_what_is_published_never_overtakes_a_subscription_that_waits(nats: Nats) -> None:
-    async def story() -> None:
-        async with recorded(nats) as (url, lines), started(url) as side:
+def test_a_message_does_not_overtake_a_queued_subscription(nats: Nats) -> None:
+    async def scenario() -> None:
+        async with recorded(nats) as (url, lines), started(url) as node:
             subjects = [f"room.{number}" for number in range(20)]
             for subject in subjects:
-                side.bus.subscribe(subject)
-            side.bus.publish([("news", b"after all of them")])
+                node.bus.subscribe(subject)
+            node.bus.publish([("news", b"after all of them")])
             await until(lambda: any(line.startswith(b"PUB news ") for line in lines))
             published = next(number for number, line in enumerate(lines) if line.startswith(b"PUB news "))
             before = {line.split()[1].decode() for line in lines[:published] if line.startswith(b"SUB ")}
             assert set(subjects) <= before
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_what_is_published_behind_waiting_messages_stays_behind_them(nats: Nats) -> None:
-    async def story() -> None:
+def test_a_message_does_not_overtake_queued_messages(nats: Nats) -> None:
+    async def scenario() -> None:
         async with started(nats.url) as here, started(nats.url, "b") as there:
             there.bus.subscribe("news")
             await subscribed(there.bus, "news")
             here.bus.subscribe("room")
             for number in range(5):
                 here.bus.publish([("news", b"%d" % number)])
-                await asyncio.sleep(0)  # the queue may be worked off in between
+                await asyncio.sleep(0)  # the queue's task may run in between
             await until(lambda: len(there.received) == 5)
             assert [payload for _, payload in there.received] == [b"0", b"1", b"2", b"3", b"4"]
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_the_bytes_of_the_backlog_return_to_zero(nats: Nats) -> None:
-    async def story() -> None:
-        async with started(nats.url) as side:
-            side.bus.subscribe("room")
-            side.bus.publish([("news", b"x" * 1000), ("news", b"y" * 500)])
-            assert side.bus.backlog == 1500
-            await until(lambda: side.bus.backlog == 0)
-            side.bus.publish([("news", b"z")])
-            await until(lambda: side.bus.backlog == 0)
+def test_the_backlog_returns_to_zero(nats: Nats) -> None:
+    async def scenario() -> None:
+        async with started(nats.url) as node:
+            node.bus.subscribe("room")
+            node.bus.publish([("news", b"x" * 1000), ("news", b"y" * 500)])
+            assert node.bus.backlog == 1500
+            await until(lambda: node.bus.backlog == 0)
+            node.bus.publish([("news", b"z")])
+            await until(lambda: node.bus.backlog == 0)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_suspend_of_this_node_grants_one_further_round_and_no_second(nats: Nats) -> None:
-    async def story() -> None:
+def test_a_suspend_of_this_process_extends_the_probe_timeout_once(nats: Nats) -> None:
+    async def scenario() -> None:
         clock = Clock()
-        async with started(nats.url, clock=clock) as side:
-            states = [side.bus.is_connected]
+        async with started(nats.url, clock=clock) as node:
+            states = [node.bus.is_connected]
             clock.now += 600  # the machine was suspended
-            states.append(side.bus.is_connected)
+            states.append(node.bus.is_connected)
             for _ in range(MISSED_HEARTBEATS * 4):
                 clock.now += HEARTBEAT_SECONDS / 4
-                side.bus.detect_suspend()
-            states.append(side.bus.is_connected)
-            clock.now += 600  # and once more, without a pulse in between
-            states.append(side.bus.is_connected)
+                node.bus.detect_suspend()
+            states.append(node.bus.is_connected)
+            clock.now += 600  # and again, without a probe in between
+            states.append(node.bus.is_connected)
             assert states == [True, True, False, False]
-            await side.bus.probe()
-            await until(lambda: side.bus.is_connected)
+            await node.bus.probe()
+            await until(lambda: node.bus.is_connected)
             clock.now += 600
-            assert side.bus.is_connected
+            assert node.bus.is_connected
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_subscription_asked_for_again_is_confirmed_by_its_own_answer_and_not_by_the_first(nats: Nats) -> None:
-    async def story() -> None:
-        async with started(nats.url) as side:
-            flush, asked, answers = side.bus._main.flush, 0, asyncio.Semaphore(0)
+def test_a_repeated_subscription_is_not_confirmed_by_the_first_answer(nats: Nats) -> None:
+    async def scenario() -> None:
+        async with started(nats.url) as node:
+            flush, flushes, answers = node.bus._main.flush, 0, asyncio.Semaphore(0)
 
-            async def flush_when_told(timeout: int) -> None:  # noqa: ASYNC109 - the library's signature
-                nonlocal asked
-                asked += 1
+            async def flush_when_allowed(timeout: int) -> None:  # noqa: ASYNC109 - the library's signature
+                nonlocal flushes
+                flushes += 1
                 await answers.acquire()
                 await flush(timeout)
 
-            side.bus._main.flush = flush_when_told  # type: ignore[method-assign, assignment]
+            node.bus._main.flush = flush_when_allowed  # type: ignore[method-assign, assignment]
             confirmed: list[str] = []
-            side.bus.subscribe("room")
-            side.bus.when_subscribed("room", lambda: confirmed.append("first"))
-            await until(lambda: asked == 1)
-            side.bus.unsubscribe("room")
-            side.bus.subscribe("room")
-            side.bus.when_subscribed("room", lambda: confirmed.append("second"))
+            node.bus.subscribe("room")
+            node.bus.when_subscribed("room", lambda: confirmed.append("first"))
+            await until(lambda: flushes == 1)
+            node.bus.unsubscribe("room")
+            node.bus.subscribe("room")
+            node.bus.when_subscribed("room", lambda: confirmed.append("second"))
             answers.release()
-            await until(lambda: asked == 2)
+            await until(lambda: flushes == 2)
             assert confirmed == ["first"]
             answers.release()
             await until(lambda: confirmed == ["first", "second"])
-            side.bus._main.flush = flush  # type: ignore[method-assign]
+            node.bus._main.flush = flush  # type: ignore[method-assign]
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_an_unexpected_error_costs_one_message_and_is_counted(nats: Nats) -> None:
-    async def story() -> None:
+def test_an_unexpected_error_loses_one_message_and_is_counted(nats: Nats) -> None:
+    async def scenario() -> None:
         async with started(nats.url) as here, started(nats.url, "b") as there:
             there.bus.subscribe("news")
             await subscribed(there.bus, "news")
@@ -215,11 +215,11 @@ def test_an_unexpected_error_costs_one_message_and_is_counted(nats: Nats) -> Non
             here.bus.publish([("news", b"more")])
             await until(lambda: len(there.received) == 2)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_subscription_that_fails_is_tried_again_and_the_bus_is_silent_until_then(nats: Nats) -> None:
-    async def story() -> None:
+def test_a_failed_subscription_is_retried_and_the_bus_is_disconnected_until_then(nats: Nats) -> None:
+    async def scenario() -> None:
         async with started(nats.url) as here, started(nats.url, "b") as there:
             subscribe, attempts, fails = here.bus._main.subscribe, 0, True
 
@@ -241,13 +241,13 @@ def test_a_subscription_that_fails_is_tried_again_and_the_bus_is_silent_until_th
             await until(lambda: here.received == [("room", b"hello")])
             assert here.stats.task_failures["bus_sender"] == attempts - 1
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_reconnection_that_failed_unexpectedly_is_tried_again(nats: Nats) -> None:
-    async def story() -> None:
-        async with started(nats.url) as side:
-            initialise, failures = side.bus._main._process_connect_init, 0
+def test_a_reconnection_that_failed_unexpectedly_is_retried(nats: Nats) -> None:
+    async def scenario() -> None:
+        async with started(nats.url) as node:
+            initialise, failures = node.bus._main._process_connect_init, 0
 
             async def fail_once() -> None:
                 nonlocal failures
@@ -256,23 +256,23 @@ def test_a_reconnection_that_failed_unexpectedly_is_tried_again(nats: Nats) -> N
                     raise RuntimeError
                 await initialise()
 
-            side.bus._main._process_connect_init = fail_once  # type: ignore[method-assign]
-            side.bus._main.abandon_connection()
-            beats: Callable[[], Awaitable[None]] = side.bus.probe
+            node.bus._main._process_connect_init = fail_once  # type: ignore[method-assign]
+            node.bus._main.abandon_connection()
+            probe: Callable[[], Awaitable[None]] = node.bus.probe
             async with asyncio.timeout(SECONDS):
-                while failures < 2 or not side.bus.is_connected:
-                    await beats()
+                while failures < 2 or not node.bus.is_connected:
+                    await probe()
                     await asyncio.sleep(0.05)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_connection_that_nats_closes_for_an_error_is_made_again_with_its_subscriptions(tmp_path: Path) -> None:
-    async def story() -> None:
+def test_a_connection_that_nats_closes_with_an_error_is_replaced_with_its_subscriptions(tmp_path: Path) -> None:
+    async def scenario() -> None:
         async with started(small.url) as here, started(small.url, "b") as there:
             here.bus.subscribe("room")
             await subscribed(here.bus, "room")
-            here.bus._main.publish_now([("news", b"x" * 5000)])  # past the check of sizes: a payload violation
+            here.bus._main.publish_now([("news", b"x" * 5000)])  # bypasses the size check: a payload violation
             await until(lambda: here.bus._main.stats["reconnects"] == 1)
             await until(lambda: here.bus._main.is_connected)
             await here.bus._main.flush()
@@ -283,24 +283,24 @@ def test_a_connection_that_nats_closes_for_an_error_is_made_again_with_its_subsc
     configuration.write_text("max_payload: 4096")
     small = Nats("--config", str(configuration))
     try:
-        asyncio.run(story())
+        asyncio.run(scenario())
     finally:
         small.kill()
 
 
-def test_a_subject_that_nats_does_not_permit_is_logged_and_leaves_the_connection_open(
+def test_a_forbidden_subject_is_logged_and_the_connection_stays_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logged: list[str] = []
     monkeypatch.setattr(nats_client.log, "error", lambda _event, reason: logged.append(reason))
 
-    async def story() -> None:
-        async with started(strict.url.replace("//", "//user:word@")) as side:
-            side.bus.subscribe("forbidden")
+    async def scenario() -> None:
+        async with started(strict.url.replace("//", "//user:word@")) as node:
+            node.bus.subscribe("forbidden")
             await until(lambda: bool(logged))
             assert 'permissions violation for subscription to "forbidden"' in logged[0].lower()
-            assert side.bus.is_connected
-            assert side.bus._main.stats["reconnects"] == 0
+            assert node.bus.is_connected
+            assert node.bus._main.stats["reconnects"] == 0
 
     configuration = tmp_path / "nats.conf"
     configuration.write_text(
@@ -308,13 +308,13 @@ def test_a_subject_that_nats_does_not_permit_is_logged_and_leaves_the_connection
     )
     strict = Nats("--config", str(configuration))
     try:
-        asyncio.run(story())
+        asyncio.run(scenario())
     finally:
         strict.kill()
 
 
-def test_a_message_larger_than_nats_takes_is_not_sent_and_the_others_are(nats: Nats) -> None:
-    async def story() -> None:
+def test_a_message_above_the_payload_limit_is_dropped_and_the_others_are_sent(nats: Nats) -> None:
+    async def scenario() -> None:
         async with started(nats.url) as here, started(nats.url, "b") as there:
             there.bus.subscribe("news")
             await subscribed(there.bus, "news")
@@ -322,15 +322,15 @@ def test_a_message_larger_than_nats_takes_is_not_sent_and_the_others_are(nats: N
             await until(lambda: there.received == [("news", b"small")])
             assert here.bus._main.stats["reconnects"] == 0
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_pulse_that_is_none_is_ignored(nats: Nats) -> None:
-    async def story() -> None:
-        async with started(nats.url) as side, started(nats.url, "b") as stranger:
-            side.bus.subscribe("room")
-            await subscribed(side.bus, "room")
-            stranger.bus.publish([("stampede.node.a.in", b"no pulse"[:3]), ("room", b"hello")])
-            await until(lambda: side.received == [("room", b"hello")])
+def test_an_invalid_probe_is_ignored(nats: Nats) -> None:
+    async def scenario() -> None:
+        async with started(nats.url) as node, started(nats.url, "b") as stranger:
+            node.bus.subscribe("room")
+            await subscribed(node.bus, "room")
+            stranger.bus.publish([("stampede.node.a.in", b"bad"), ("room", b"hello")])
+            await until(lambda: node.received == [("room", b"hello")])
 
-    asyncio.run(story())
+    asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""When the bus confirms a subscription: on a NATS client that answers when a test says so."""
+"""Confirmation of subscriptions, on a NATS client that answers when a test says so."""
 
 from __future__ import annotations
 
@@ -15,94 +15,94 @@ if TYPE_CHECKING:
 SUBJECT = "stampede.room.7"
 
 
-class Client:
-    """A connected client that notes what it is asked for; `flush` waits until it is allowed to end."""
+class FakeNatsClient:
+    """A connected client that records its calls; `flush` returns when a test allows it."""
 
     def __init__(self) -> None:
         self.is_connected = True
-        self.done: list[str] = []
+        self.calls: list[str] = []
         self.flushes = asyncio.Semaphore(0)
 
-    async def subscribe(self, _subject: str) -> Client:
-        self.done.append("subscribe")
+    async def subscribe(self, _subject: str) -> FakeNatsClient:
+        self.calls.append("subscribe")
         return self
 
     async def unsubscribe(self) -> None:
-        self.done.append("unsubscribe")
+        self.calls.append("unsubscribe")
 
     async def flush(self, _timeout: float) -> None:
-        self.done.append("ping")
+        self.calls.append("ping")
         await self.flushes.acquire()
-        self.done.append("pong")
+        self.calls.append("pong")
 
 
-async def settle() -> None:
+async def run_tasks() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-def with_bus(story: Any) -> None:
+def with_bus(scenario: Any) -> None:
     async def run() -> None:
-        bus, client = Bus("nats://unused", None, "node", lambda: 0.0, BackgroundTasks({})), Client()
+        bus, client = Bus("nats://unused", None, "node", lambda: 0.0, BackgroundTasks({})), FakeNatsClient()
         bus._main = cast("NatsClient", client)
-        sender = asyncio.create_task(bus._run_queue())
+        queue_task = asyncio.create_task(bus._run_queue())
         try:
-            await story(bus, client)
+            await scenario(bus, client)
         finally:
-            sender.cancel()
+            queue_task.cancel()
 
     asyncio.run(run())
 
 
-def test_a_subscription_is_confirmed_by_the_servers_answer() -> None:
-    async def story(bus: Bus, client: Client) -> None:
+def test_a_subscription_is_confirmed_by_the_answer_of_the_server() -> None:
+    async def scenario(bus: Bus, client: FakeNatsClient) -> None:
         bus.subscribe(SUBJECT)
-        bus.when_subscribed(SUBJECT, partial(client.done.append, "confirmed"))
-        await settle()
-        assert client.done == ["subscribe", "ping"]
+        bus.when_subscribed(SUBJECT, partial(client.calls.append, "confirmed"))
+        await run_tasks()
+        assert client.calls == ["subscribe", "ping"]
         client.flushes.release()
-        await settle()
-        assert client.done == ["subscribe", "ping", "pong", "confirmed"]
-        bus.when_subscribed(SUBJECT, partial(client.done.append, "at once"))
-        assert client.done[-1] == "at once"
+        await run_tasks()
+        assert client.calls == ["subscribe", "ping", "pong", "confirmed"]
+        bus.when_subscribed(SUBJECT, partial(client.calls.append, "at once"))
+        assert client.calls[-1] == "at once"
 
-    with_bus(story)
+    with_bus(scenario)
 
 
-def test_a_subject_that_was_left_and_subscribed_again_meanwhile_is_confirmed_by_its_last_subscription() -> None:
-    async def story(bus: Bus, client: Client) -> None:
+def test_a_repeated_subscription_is_confirmed_by_its_own_answer() -> None:
+    async def scenario(bus: Bus, client: FakeNatsClient) -> None:
         bus.subscribe(SUBJECT)
-        bus.when_subscribed(SUBJECT, partial(client.done.append, "first"))
-        await settle()
+        bus.when_subscribed(SUBJECT, partial(client.calls.append, "first"))
+        await run_tasks()
         bus.unsubscribe(SUBJECT)
         bus.subscribe(SUBJECT)
-        bus.when_subscribed(SUBJECT, partial(client.done.append, "second"))
+        bus.when_subscribed(SUBJECT, partial(client.calls.append, "second"))
         client.flushes.release()
-        await settle()
+        await run_tasks()
         first = ["subscribe", "ping", "pong", "first"]
         again = ["unsubscribe", "subscribe", "ping"]
-        assert client.done == [*first, *again], "confirmed before the server had the last subscription"
+        assert client.calls == [*first, *again], "confirmed before the server had the last subscription"
         client.flushes.release()
-        await settle()
-        assert client.done == [*first, *again, "pong", "second"]
+        await run_tasks()
+        assert client.calls == [*first, *again, "pong", "second"]
 
-    with_bus(story)
+    with_bus(scenario)
 
 
-def test_subscriptions_asked_for_while_the_sender_is_busy_are_confirmed_together() -> None:
-    async def story(bus: Bus, client: Client) -> None:
+def test_subscriptions_made_while_the_queue_is_busy_are_confirmed_together() -> None:
+    async def scenario(bus: Bus, client: FakeNatsClient) -> None:
         bus.subscribe("other")
-        await settle()
+        await run_tasks()
         for _ in range(3):
             bus.subscribe(SUBJECT)
             bus.unsubscribe(SUBJECT)
         bus.subscribe(SUBJECT)
-        bus.when_subscribed(SUBJECT, partial(client.done.append, "confirmed"))
+        bus.when_subscribed(SUBJECT, partial(client.calls.append, "confirmed"))
         for _ in range(2):
             client.flushes.release()
-        await settle()
-        assert client.done[-3:] == ["ping", "pong", "confirmed"]
-        assert client.done.count("confirmed") == 1
+        await run_tasks()
+        assert client.calls[-3:] == ["ping", "pong", "confirmed"]
+        assert client.calls.count("confirmed") == 1
         assert not bus._unconfirmed
 
-    with_bus(story)
+    with_bus(scenario)

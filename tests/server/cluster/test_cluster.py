@@ -1,4 +1,4 @@
-"""Nodes over a real NATS server, without clients: what they know of each other."""
+"""Nodes over a real NATS server, without clients: what each node knows of the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from server.protocol import messages as wire
 from server.runtime.background_tasks import BackgroundTasks
 from server.stats import ServerStats
 from tests.server.cluster.fixtures import Nats, until
-from tests.server.cluster.test_node import Peer
+from tests.server.cluster.test_node import FakeConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ LONG = "🦬" * 120
 
 
 class Process:
-    """A hub and its place in a cluster, as a server process has them."""
+    """The hub and the cluster of a server process."""
 
     def __init__(self, url: str) -> None:
         loop = asyncio.get_running_loop()
@@ -54,7 +54,7 @@ class Process:
         )
 
     def join(self, room: str) -> None:
-        client = Client(room, Peer())
+        client = Client(room, FakeConnection())
         self.hub.connect(client, wire.Connected(room, 30.0, 16384, 1))
         self.hub.handle(client, wire.JoinRoom(room), 0.0)
 
@@ -69,10 +69,10 @@ async def running(url: str) -> AsyncIterator[Process]:
         await process.cluster.stop()
 
 
-def test_thousands_of_rooms_with_long_names_reach_a_node_that_comes_later(nats: Nats) -> None:
-    async def story() -> None:
+def test_thousands_of_rooms_with_long_names_reach_a_node_that_starts_later(nats: Nats) -> None:
+    async def scenario() -> None:
         async with running(nats.url) as first:
-            rooms = 2500  # their names alone take more than one message of NATS may have
+            rooms = 2500  # their names alone exceed the payload limit of NATS
             for number in range(rooms):
                 first.join(f"{number} {LONG}")
             async with running(nats.url) as second:
@@ -80,15 +80,15 @@ def test_thousands_of_rooms_with_long_names_reach_a_node_that_comes_later(nats: 
                 await until(lambda: second.cluster.nodes == first.cluster.nodes == 1)
             assert first.cluster._bus._main.stats["reconnects"] == 0
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_chat_goes_on_over_a_bus_that_takes_only_small_messages(tmp_path: Path) -> None:
+def test_chat_works_over_a_bus_with_a_small_payload_limit(tmp_path: Path) -> None:
     configuration = tmp_path / "nats.conf"
     configuration.write_text("max_payload: 4096")
     small = Nats("--config", str(configuration))
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with running(small.url) as first, running(small.url) as second:
             for number in range(60):
                 first.join(f"{number} {LONG}")
@@ -96,6 +96,6 @@ def test_chat_goes_on_over_a_bus_that_takes_only_small_messages(tmp_path: Path) 
             assert first.cluster._bus._main.stats["reconnects"] == 0
 
     try:
-        asyncio.run(story())
+        asyncio.run(scenario())
     finally:
         small.kill()

@@ -1,4 +1,4 @@
-"""What is known of other nodes' members, whatever gets lost on the way."""
+"""Counts of members on other nodes, with any messages lost."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ def presence(node: str, number: int, **members: int) -> Presence:
     return Presence(node, number, {room: PresenceChange(count, 0, 0, [], []) for room, count in members.items()})
 
 
-def known(node: str = "a", **members: int) -> RemoteMembership:
+def with_snapshot(node: str = "a", **members: int) -> RemoteMembership:
     membership = RemoteMembership(0.0)
     membership.apply_snapshot(Snapshot(node, 0, 0, 1, members), 0.0)
     return membership
 
 
-def each_beat(until: float) -> list[float]:
-    """Return the moments at which one looks for silent nodes, as seldom as one may."""
+def each_heartbeat(until: float) -> list[float]:
+    """Return the latest times at which silent nodes may be looked for."""
     return [HEARTBEAT_SECONDS * number for number in range(1, 1 + int(until / HEARTBEAT_SECONDS))]
 
 
-def test_members_of_all_nodes_are_added_up() -> None:
-    membership = known("a", x=2)
+def test_the_members_of_all_nodes_are_added_up() -> None:
+    membership = with_snapshot("a", x=2)
     membership.apply_snapshot(Snapshot("b", 7, 0, 1, {"x": 3, "y": 1}), 0.0)
     assert (membership.members("x"), membership.members("y"), membership.members("z")) == (5, 1, 0)
     assert sorted(membership.rooms) == ["x", "y"]
 
 
-def test_changes_in_step_need_nothing_more() -> None:
-    membership = known(x=1)
+def test_changes_in_sequence_need_no_snapshot() -> None:
+    membership = with_snapshot(x=1)
     assert membership.apply_presence(presence("a", 1, x=2), 0.0)
     assert membership.apply_presence(presence("a", 2, x=0), 0.0)
     assert membership.members("x") == 0
     assert list(membership.rooms) == []
 
 
-def test_a_gap_is_noticed_and_stays_noticed_until_a_snapshot_comes() -> None:
-    membership = known(x=1)
+def test_after_a_gap_a_snapshot_is_needed() -> None:
+    membership = with_snapshot(x=1)
     assert not membership.apply_presence(presence("a", 2, x=5), 0.0)
     assert not membership.apply_presence(presence("a", 3, x=6), 0.0)
     assert membership.members("x") == 6
@@ -54,7 +54,7 @@ def test_a_gap_is_noticed_and_stays_noticed_until_a_snapshot_comes() -> None:
     assert membership.apply_presence(presence("a", 4, x=7), 0.0)
 
 
-def test_a_node_never_heard_of_is_asked_for_the_whole() -> None:
+def test_an_unknown_node_needs_a_snapshot() -> None:
     membership = RemoteMembership(0.0)
     assert not membership.apply_presence(presence("a", 1, x=1), 0.0)
     assert not membership.apply_heartbeat(Heartbeat("b", 0, 10, 1.5), 0.0)
@@ -62,30 +62,30 @@ def test_a_node_never_heard_of_is_asked_for_the_whole() -> None:
     assert membership.messages_per_second == 1.5
 
 
-def test_a_beat_shows_what_was_missed_in_silence() -> None:
-    membership = known(x=1)
+def test_a_heartbeat_reveals_a_missed_presence_message() -> None:
+    membership = with_snapshot(x=1)
     assert membership.apply_heartbeat(Heartbeat("a", 0, 1, 0.0), 0.0)
     assert not membership.apply_heartbeat(Heartbeat("a", 1, 1, 0.0), 0.0)
 
 
-def test_a_snapshot_counts_when_all_its_parts_are_there() -> None:
+def test_a_snapshot_is_applied_when_all_parts_have_arrived() -> None:
     membership = RemoteMembership(0.0)
     assert membership.apply_snapshot(Snapshot("a", 4, 1, 2, {"y": 1}), 0.0) == {}
     assert membership.members("y") == 0
     assert set(membership.apply_snapshot(Snapshot("a", 4, 0, 2, {"x": 1}), 0.0)) == {"x", "y"}
 
 
-def test_parts_of_two_snapshots_are_never_mixed() -> None:
+def test_parts_of_two_snapshots_are_not_mixed() -> None:
     membership = RemoteMembership(0.0)
     membership.apply_snapshot(
         Snapshot("a", 5, 0, 2, {"x": 1}), 0.0
-    )  # its other part, and the first of the next, are lost
+    )  # its second part, and the first of the next snapshot, are lost
     membership.apply_snapshot(Snapshot("a", 5, 1, 3, {"y": 1}), 0.0)
     assert membership.apply_snapshot(Snapshot("a", 5, 2, 3, {"z": 1}), 0.0) == {}
     assert set(membership.apply_snapshot(Snapshot("a", 5, 0, 3, {"w": 1}), 0.0)) == {"w", "y", "z"}
 
 
-def test_a_room_that_opens_and_closes_between_two_looks_has_not_changed() -> None:
+def test_a_room_that_opens_and_closes_between_two_calls_has_not_changed() -> None:
     membership = RemoteMembership(0.0)
     membership.apply_presence(presence("a", 1, x=1), 0.0)
     membership.apply_presence(presence("a", 2, x=0), 0.0)
@@ -99,29 +99,29 @@ def test_a_room_that_opens_and_closes_between_two_looks_has_not_changed() -> Non
     assert membership.take_room_states() == {"x": False}
 
 
-def test_a_snapshot_that_changes_have_overtaken_is_not_believed() -> None:
+def test_a_snapshot_older_than_the_applied_changes_is_ignored() -> None:
     membership = RemoteMembership(0.0)
     membership.apply_presence(presence("a", 5, x=9), 0.0)
     assert membership.apply_snapshot(Snapshot("a", 4, 0, 1, {"x": 1}), 0.0) == {}
     assert membership.members("x") == 9
 
 
-def test_a_node_that_says_goodbye_takes_its_members_along() -> None:
-    assert known(x=2).remove("a") == {"x": PresenceChange(0, 0, 2, [], [])}
-    assert RemoteMembership(0.0).remove("nobody") == {}
+def test_a_removed_node_takes_its_members_along() -> None:
+    assert with_snapshot(x=2).remove("a") == {"x": PresenceChange(0, 0, 2, [], [])}
+    assert RemoteMembership(0.0).remove("unknown") == {}
 
 
-def test_a_silent_node_is_forgotten_after_three_beats_and_not_before() -> None:
-    membership = known(x=2)
-    looks = [quarter / 4 for quarter in range(1, int(4 * TIMEOUT) + 1)]
-    *early, last = [membership.remove_silent(now) for now in looks]
+def test_a_silent_node_is_removed_after_three_heartbeat_intervals() -> None:
+    membership = with_snapshot(x=2)
+    times = [quarter / 4 for quarter in range(1, int(4 * TIMEOUT) + 1)]
+    *early, last = [membership.remove_silent(now) for now in times]
     assert not any(early)
     assert last == {"a": {"x": PresenceChange(0, 0, 2, [], [])}}
     assert membership.nodes == 0
 
 
-def test_whoever_slept_itself_forgets_nobody_for_it() -> None:
-    membership = known(x=2)
+def test_no_node_is_removed_after_this_process_was_suspended() -> None:
+    membership = with_snapshot(x=2)
     assert membership.remove_silent(60.0) == {}
     assert membership.members("x") == 2
 
@@ -129,24 +129,24 @@ def test_whoever_slept_itself_forgets_nobody_for_it() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.integers(0, 5), st.booleans()), max_size=30)
 )
-def test_after_a_snapshot_all_is_right_whatever_was_lost(story: list[tuple[str, str, int, bool]]) -> None:
-    """Each entry: a node has so many members of a room now, and its message about it arrives or not."""
+def test_a_snapshot_corrects_the_counts_after_any_losses(steps: list[tuple[str, str, int, bool]]) -> None:
+    """Each step: a node, a room, its new number of members, and whether the message about it arrives."""
     membership = RemoteMembership(0.0)
-    truth: dict[str, dict[str, int]] = {"a": {}, "b": {}}
+    actual: dict[str, dict[str, int]] = {"a": {}, "b": {}}
     numbers: Counter[str] = Counter()
-    for node, room, members, arrives in story:
-        truth[node][room] = members
+    for node, room, members, arrives in steps:
+        actual[node][room] = members
         numbers[node] += 1
         if arrives:
             membership.apply_presence(presence(node, numbers[node], **{room: members}), 0.0)
-    for node, rooms in truth.items():
+    for node, rooms in actual.items():
         membership.apply_snapshot(Snapshot(node, numbers[node], 0, 1, {r: n for r, n in rooms.items() if n}), 0.0)
         assert membership.apply_heartbeat(Heartbeat(node, numbers[node], 0, 0.0), 0.0)
     for room in "xyz":
-        assert membership.members(room) == sum(rooms.get(room, 0) for rooms in truth.values())
+        assert membership.members(room) == sum(rooms.get(room, 0) for rooms in actual.values())
 
 
-def test_what_the_other_nodes_last_told_of_themselves_is_added_up() -> None:
+def test_the_figures_of_the_last_heartbeats_are_added_up() -> None:
     membership = RemoteMembership(0.0)
     assert (membership.connections, membership.messages_per_second, membership.nodes) == (0, 0.0, 0)
     for node, connections, rate in [("a", 10, 1.5), ("b", 20, 2.0), ("b", 30, 4.0)]:
@@ -158,15 +158,15 @@ def test_what_the_other_nodes_last_told_of_themselves_is_added_up() -> None:
     assert "a" not in membership
 
 
-def test_what_a_node_said_before_what_is_known_of_it_is_stale() -> None:
+def test_a_presence_message_with_an_earlier_number_is_stale() -> None:
     membership = RemoteMembership(0.0)
-    assert not membership.is_stale(presence("a", 0)), "nothing is known of it yet"
+    assert not membership.is_stale(presence("a", 0)), "no message of it was applied yet"
     membership.apply_presence(presence("a", 5), 0.0)
     assert [membership.is_stale(presence("a", number)) for number in (4, 5, 6)] == [True, True, False]
     assert not membership.is_stale(presence("b", 5))
 
 
-def test_a_node_whose_snapshot_was_never_heard_is_not_in_step_by_its_numbers_alone() -> None:
+def test_consecutive_numbers_without_a_snapshot_do_not_make_a_node_complete() -> None:
     membership = RemoteMembership(0.0)
     assert not membership.apply_presence(presence("a", 1, x=1), 0.0)
     assert not membership.apply_presence(presence("a", 2, x=2), 0.0)
@@ -174,12 +174,12 @@ def test_a_node_whose_snapshot_was_never_heard_is_not_in_step_by_its_numbers_alo
     membership.apply_snapshot(Snapshot("a", 2, 0, 1, {"x": 2}), 0.0)
     assert membership.apply_heartbeat(Heartbeat("a", 2, 0, 0.0), 0.0)
     assert not membership.apply_heartbeat(Heartbeat("a", 3, 0, 0.0), 0.0)
-    assert not membership.apply_presence(presence("a", 2, x=3), 0.0), "a number must not come twice"
+    assert not membership.apply_presence(presence("a", 2, x=3), 0.0), "a number must not be used twice"
 
 
-def test_a_node_that_is_heard_in_any_way_is_not_silent() -> None:
-    membership = known(x=1)
-    for number, now in enumerate(each_beat(30.0)):
+def test_every_kind_of_message_resets_the_timeout() -> None:
+    membership = with_snapshot(x=1)
+    for number, now in enumerate(each_heartbeat(30.0)):
         if number % 8 == 1:
             membership.apply_heartbeat(Heartbeat("a", 0, 0, 0.0), now)
         elif number % 8 == 4:
@@ -189,12 +189,12 @@ def test_a_node_that_is_heard_in_any_way_is_not_silent() -> None:
         assert membership.remove_silent(now) == {}
 
 
-def test_who_looks_once_a_beat_was_not_asleep() -> None:
-    membership = known(x=2)
+def test_one_call_per_heartbeat_interval_is_no_suspend() -> None:
+    membership = with_snapshot(x=2)
     membership.apply_snapshot(Snapshot("b", 0, 0, 1, {"x": 1}), 0.0)
     membership.apply_heartbeat(Heartbeat("b", 0, 0, 0.0), HEARTBEAT_SECONDS)
-    found = [membership.remove_silent(now) for now in each_beat(TIMEOUT + HEARTBEAT_SECONDS)]
-    assert found == [
+    removed = [membership.remove_silent(now) for now in each_heartbeat(TIMEOUT + HEARTBEAT_SECONDS)]
+    assert removed == [
         {},
         {},
         {"a": {"x": PresenceChange(0, 0, 2, [], [])}},
@@ -202,15 +202,15 @@ def test_who_looks_once_a_beat_was_not_asleep() -> None:
     ]
 
 
-def test_after_a_sleep_each_node_has_all_of_its_time_again() -> None:
-    membership = known(x=2)
+def test_after_a_suspend_each_node_has_its_full_timeout_again() -> None:
+    membership = with_snapshot(x=2)
     start = 60.0
     assert membership.remove_silent(start) == {}
-    assert [bool(membership.remove_silent(start + now)) for now in each_beat(TIMEOUT)] == [False, False, True]
+    assert [bool(membership.remove_silent(start + now)) for now in each_heartbeat(TIMEOUT)] == [False, False, True]
 
 
-def test_a_snapshot_brings_to_light_what_came_and_what_went() -> None:
-    membership = known(same=1, fewer=5, more=2, gone=3)
+def test_a_snapshot_returns_who_joined_and_left_meanwhile() -> None:
+    membership = with_snapshot(same=1, fewer=5, more=2, gone=3)
     assert membership.take_room_states() == dict.fromkeys(["same", "fewer", "more", "gone"], True)
     changes = membership.apply_snapshot(Snapshot("a", 9, 0, 1, {"same": 1, "fewer": 1, "more": 4, "fresh": 6}), 0.0)
     assert changes == {
@@ -228,14 +228,14 @@ def test_a_snapshot_brings_to_light_what_came_and_what_went() -> None:
     }
 
 
-def test_the_same_snapshot_may_come_twice() -> None:
+def test_the_same_snapshot_may_arrive_twice() -> None:
     membership = RemoteMembership(0.0)
     parts = [Snapshot("a", 4, 0, 2, {"x": 1}), Snapshot("a", 4, 1, 2, {"y": 1})]
     assert [set(membership.apply_snapshot(part, 0.0)) for part in [*parts, *parts]] == [set(), {"x", "y"}, set(), set()]
     assert membership.apply_heartbeat(Heartbeat("a", 4, 0, 0.0), 0.0)
 
 
-def test_an_overtaken_snapshot_does_not_make_its_node_known() -> None:
+def test_an_old_snapshot_does_not_make_its_node_complete() -> None:
     membership = RemoteMembership(0.0)
     membership.apply_presence(presence("a", 5, x=9), 0.0)
     membership.apply_snapshot(Snapshot("a", 4, 0, 1, {}), 0.0)
@@ -243,8 +243,8 @@ def test_an_overtaken_snapshot_does_not_make_its_node_known() -> None:
     assert not membership.apply_heartbeat(Heartbeat("a", 4, 0, 0.0), 0.0)
 
 
-def test_a_room_that_emptied_is_counted_from_zero_again() -> None:
-    membership = known("a", x=1)
+def test_an_empty_room_is_counted_from_zero_again() -> None:
+    membership = with_snapshot("a", x=1)
     membership.apply_snapshot(Snapshot("b", 0, 0, 1, {"x": 1}), 0.0)
     counts = []
     for number, members in enumerate([0, 0, 2], start=1):

@@ -1,4 +1,4 @@
-"""Two nodes as plain objects, over a bus that loses, holds back and repeats what it is told to."""
+"""Two nodes as plain objects, over a bus that loses, delays and repeats messages as a test says."""
 
 from __future__ import annotations
 
@@ -30,34 +30,34 @@ ROOM = "x"
 SUBJECT = slot_subject(slot_of(ROOM))
 
 
-class Peer:
-    """A client's transport; `heard` are the messages written to it."""
+class FakeConnection:
+    """A client's connection that decodes its messages into `received`."""
 
     def __init__(self) -> None:
         self._splitter = FrameSplitter(masked=False, max_size=1 << 20)
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
 
     def write(self, data: bytes) -> WriteResult:
-        self.heard += [json.loads(text) for text in self._splitter.split(data)]
+        self.received += [json.loads(text) for text in self._splitter.split(data)]
         return SENT
 
     enqueue = write
 
 
-class Wire:
-    """A node's link: what it publishes waits in `out` until it is carried over."""
+class FakeLink:
+    """A node's link to the bus; published messages wait in `outbox` until `deliver` is called."""
 
     def __init__(self) -> None:
         self.max_payload = MAX_PAYLOAD
         self.is_connected = True
         self.delay = 0.0
         self.backlog = 0
-        self.out: deque[tuple[str, bytes]] = deque()
+        self.outbox: deque[tuple[str, bytes]] = deque()
         self.subjects: set[str] = set()
 
     def publish(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        assert all(len(payload) <= self.max_payload for _, payload in messages), "NATS closes the connection for that"
-        self.out += messages
+        assert all(len(payload) <= self.max_payload for _, payload in messages), "NATS would close the connection"
+        self.outbox += messages
 
     def subscribe(self, subject: str) -> None:
         self.subjects.add(subject)
@@ -69,7 +69,7 @@ class Wire:
         callback()
 
 
-class Side:
+class Process:
     """One node with its hub."""
 
     def __init__(self, name: str) -> None:
@@ -79,7 +79,7 @@ class Side:
         self.stats = ServerStats()
         scheduler = BatchScheduler(self._callbacks.append, lambda: self.now)
         registry = Registry(self.stats, scheduler, lambda: self.now)
-        self.link = Wire()
+        self.link = FakeLink()
         self.node = Node(
             name,
             self.link,
@@ -101,24 +101,24 @@ class Side:
         )
         self.node.start(self.hub)
 
-    def enter(self, user: str, room: str = ROOM) -> tuple[Client, Peer]:
-        client = Client(user, peer := Peer())
+    def join_room(self, user: str, room: str = ROOM) -> tuple[Client, FakeConnection]:
+        client = Client(user, connection := FakeConnection())
         self.hub.connect(client, wire.Connected(user, 30.0, 16384, 1))
         self.hub.handle(client, wire.SetUsername(user), 0.0)
         self.hub.handle(client, wire.JoinRoom(room), 0.0)
-        self.settle()
-        return client, peer
+        self.run_callbacks()
+        return client, connection
 
-    def watch(self) -> Peer:
-        client = Client("watcher", peer := Peer())
+    def watch(self) -> FakeConnection:
+        client = Client("watcher", connection := FakeConnection())
         self.hub.watch(client)
-        return peer
+        return connection
 
-    def say(self, client: Client, text: str) -> None:
+    def send(self, client: Client, text: str) -> None:
         self.hub.handle(client, wire.SendChatMessage(text), 0.0)
-        self.settle()
+        self.run_callbacks()
 
-    def settle(self) -> None:
+    def run_callbacks(self) -> None:
         while self._callbacks or self._later:
             while self._callbacks:
                 self._callbacks.popleft()()
@@ -128,93 +128,93 @@ class Side:
     def receive(self, subject: str, payload: bytes) -> None:
         if subject in self.link.subjects:
             self.node.receive(subject, payload)
-            self.settle()
+            self.run_callbacks()
 
 
-def carry(*sides: Side) -> None:
-    """Carry over all that waits, and what that brings about."""
-    while any(side.link.out for side in sides):
-        for side in sides:
-            while side.link.out:
-                message = side.link.out.popleft()
-                for other in sides:
-                    if other is not side:
+def deliver(*processes: Process) -> None:
+    """Deliver all messages between the nodes until none are left."""
+    while any(process.link.outbox for process in processes):
+        for process in processes:
+            while process.link.outbox:
+                message = process.link.outbox.popleft()
+                for other in processes:
+                    if other is not process:
                         other.receive(*message)
 
 
-def pair() -> tuple[Side, Side]:
-    sides = Side("a"), Side("b")
-    carry(*sides)
-    return sides
+def pair() -> tuple[Process, Process]:
+    processes = Process("a"), Process("b")
+    deliver(*processes)
+    return processes
 
 
-def texts(peer: Peer) -> list[str]:
-    return [message["text"] for message in peer.heard if message["type"] == "chatMessage"]
+def texts(connection: FakeConnection) -> list[str]:
+    return [message["text"] for message in connection.received if message["type"] == "chatMessage"]
 
 
-def events(peer: Peer) -> list[tuple[str, str]]:
-    return [(message["event"], message["room"]) for message in peer.heard if message["type"] == "notification"]
+def events(connection: FakeConnection) -> list[tuple[str, str]]:
+    return [(message["event"], message["room"]) for message in connection.received if message["type"] == "notification"]
 
 
-FATES = st.sampled_from(["arrives", "is lost", "comes late", "comes twice"])
+FATES = st.sampled_from(["arrives", "is lost", "arrives late", "arrives twice"])
 
 
 @given(st.lists(st.tuples(FATES, st.booleans()), max_size=30))
-def test_each_sender_is_heard_in_its_order_at_most_once_and_what_is_missing_is_counted(
-    story: list[tuple[str, bool]],
+def test_messages_arrive_in_order_at_most_once_and_losses_are_counted(
+    steps: list[tuple[str, bool]],
 ) -> None:
-    """Each entry: what becomes of a message, and whether the latest of the late ones comes after it."""
+    """Each step: the fate of a message, and whether the last delayed message arrives after it."""
     here, there = pair()
-    ann, _ = here.enter("ann")
-    _, bob = there.enter("bob")
-    carry(here, there)
+    ann, _ = here.join_room("ann")
+    _, bob = there.join_room("bob")
+    deliver(here, there)
     late: list[tuple[str, bytes]] = []
-    for number, (fate, late_one_comes) in enumerate([*story, ("arrives", True)]):
-        here.say(ann, str(number))
-        (message,) = here.link.out
-        here.link.out.clear()
-        if fate == "comes late":
+    for number, (fate, late_one_arrives) in enumerate([*steps, ("arrives", True)]):
+        here.send(ann, str(number))
+        (message,) = here.link.outbox
+        here.link.outbox.clear()
+        if fate == "arrives late":
             late.append(message)
         elif fate != "is lost":
             there.receive(*message)
-            if fate == "comes twice":
+            if fate == "arrives twice":
                 there.receive(*message)
-        if late and late_one_comes:
+        if late and late_one_arrives:
             there.receive(*late.pop())
-    heard = [int(text) for text in texts(bob)]
-    assert heard == sorted(set(heard))
-    first = next(iter(heard))
-    assert there.stats.bus_dropped["lost"] == heard[-1] - first + 1 - len(heard)
+    numbers = [int(text) for text in texts(bob)]
+    assert numbers == sorted(set(numbers))
+    first = next(iter(numbers))
+    assert there.stats.bus_dropped["lost"] == numbers[-1] - first + 1 - len(numbers)
 
 
-def test_what_a_node_itself_has_said_is_not_heard_again() -> None:
+def test_a_node_ignores_its_own_messages() -> None:
     here, there = pair()
-    ann, _ = here.enter("ann")
-    _, amy = here.enter("amy")
-    here.say(ann, "once")
-    echo = list(here.link.out)
-    carry(here, there)
+    ann, _ = here.join_room("ann")
+    _, amy = here.join_room("amy")
+    here.send(ann, "once")
+    echo = list(here.link.outbox)
+    deliver(here, there)
     for message in echo:
         here.receive(*message)
     assert texts(amy) == ["once"]
     assert here.node.remote.nodes == 1
 
 
-def test_presence_that_comes_late_changes_nothing() -> None:
+def test_a_stale_presence_message_changes_nothing() -> None:
     here, there = pair()
-    here.enter("ann")
-    early = [message for message in here.link.out if b"presence" in message[1]]
-    here.enter("amy")
-    carry(here, there)
+    here.join_room("ann")
+    early = [message for message in here.link.outbox if b"presence" in message[1]]
+    here.join_room("amy")
+    deliver(here, there)
     for message in early:
         there.receive(*message)
     assert there.node.remote.members(ROOM) == 2
 
 
-def test_with_much_unsent_the_ephemeral_stays_behind_first_and_in_the_end_everything() -> None:
+def test_a_backlog_drops_ephemeral_messages_first_and_then_all() -> None:
     here, _ = pair()
-    ann, _ = here.enter("ann")
-    here.link.out.clear()
+    ann, _ = here.join_room("ann")
+    here.link.outbox.clear()
     policy: dict[int, dict[str, int]] = {
         SOFT_BACKLOG: {},
         SOFT_BACKLOG + 1: {"ephemeral": 1},
@@ -224,143 +224,143 @@ def test_with_much_unsent_the_ephemeral_stays_behind_first_and_in_the_end_everyt
         here.link.backlog = backlog
         before = dict(here.stats.bus_dropped)
         here.hub.handle(ann, wire.SendTyping(), 0.0)
-        here.say(ann, "hello")
-        gained = {reason: count - before[reason] for reason, count in here.stats.bus_dropped.items()}
-        assert {reason: count for reason, count in gained.items() if count} == dropped
-        kinds = [kind for _, payload in here.link.out for kind, _ in decode(payload).entries]  # type: ignore[union-attr] # batches
-        here.link.out.clear()
+        here.send(ann, "hello")
+        increase = {reason: count - before[reason] for reason, count in here.stats.bus_dropped.items()}
+        assert {reason: count for reason, count in increase.items() if count} == dropped
+        kinds = [kind for _, payload in here.link.outbox for kind, _ in decode(payload).entries]  # type: ignore[union-attr] # batches
+        here.link.outbox.clear()
         assert len(kinds) == 2 - sum(dropped.values())
         assert not kinds or kinds[-1] == "chatMessage"
 
 
-def test_a_node_too_slow_for_the_bus_takes_nothing_ephemeral() -> None:
+def test_an_overloaded_node_drops_the_ephemeral_messages_it_receives() -> None:
     here, there = pair()
-    ann, _ = here.enter("ann")
-    _, bob = there.enter("bob")
-    carry(here, there)
-    bob.heard.clear()
+    ann, _ = here.join_room("ann")
+    _, bob = there.join_room("bob")
+    deliver(here, there)
+    bob.received.clear()
     there.link.delay = LATE_SECONDS + 0.1
     here.hub.handle(ann, wire.SendTyping(), 0.0)
-    here.say(ann, "hello")
-    carry(here, there)
-    assert [message["type"] for message in bob.heard] == ["chatMessage"]
+    here.send(ann, "hello")
+    deliver(here, there)
+    assert [message["type"] for message in bob.received] == ["chatMessage"]
     assert there.stats.bus_dropped["ephemeral"] == 1
 
 
-def test_without_a_bus_what_is_not_forwarded_is_counted() -> None:
+def test_messages_dropped_while_disconnected_are_counted() -> None:
     here, _ = pair()
-    ann, _ = here.enter("ann")
+    ann, _ = here.join_room("ann")
     here.link.is_connected = False
-    here.link.out.clear()
-    here.say(ann, "nobody elsewhere hears this")
+    here.link.outbox.clear()
+    here.send(ann, "dropped")
     assert here.stats.bus_dropped["disconnected"] == 1
-    assert not here.link.out
+    assert not here.link.outbox
 
 
-def test_a_tick_that_is_too_large_for_one_message_goes_in_several() -> None:
+def test_an_iteration_with_too_many_frames_for_one_message_is_divided() -> None:
     here, there = pair()
-    ann, _ = here.enter("ann")
-    _, bob = there.enter("bob")
-    carry(here, there)
-    said = [f"{number} {'x' * 700}" for number in range(10)]
-    for text in said:
+    ann, _ = here.join_room("ann")
+    _, bob = there.join_room("bob")
+    deliver(here, there)
+    sent = [f"{number} {'x' * 700}" for number in range(10)]
+    for text in sent:
         here.hub.handle(ann, wire.SendChatMessage(text), 0.0)
-    here.settle()
-    assert len(here.link.out) > 1
-    assert all(len(payload) <= MAX_PAYLOAD for _, payload in here.link.out)
-    carry(here, there)
-    assert texts(bob) == said
+    here.run_callbacks()
+    assert len(here.link.outbox) > 1
+    assert all(len(payload) <= MAX_PAYLOAD for _, payload in here.link.outbox)
+    deliver(here, there)
+    assert texts(bob) == sent
 
 
-def test_rooms_and_names_of_any_length_fit_into_messages_of_the_bus() -> None:
-    here = Side("a")
+def test_rooms_and_names_of_any_length_fit_in_bus_messages() -> None:
+    here = Process("a")
     rooms = [f"{number:03}{'🦬' * 125}" for number in range(60)]
-    members = [here.enter("🐎" * 64, room)[0] for room in rooms]
-    there = Side("b")
-    carry(here, there)
+    members = [here.join_room("🐎" * 64, room)[0] for room in rooms]
+    there = Process("b")
+    deliver(here, there)
     assert sorted(there.node.remote.rooms) == rooms
-    for client in members:  # all in one tick
+    for client in members:  # all in one loop iteration
         here.hub.disconnect(client, 0.0)
-    here.settle()
+    here.run_callbacks()
     here.node.send_heartbeat()
-    carry(here, there)
+    deliver(here, there)
     assert list(there.node.remote.rooms) == []
 
 
-def test_changes_of_one_tick_that_do_not_fit_into_one_message_lose_none_and_ask_for_nothing() -> None:
+def test_changes_divided_into_several_messages_need_no_snapshot() -> None:
     here, there = pair()
     rooms = [f"{number:03}{'x' * 125}" for number in range(100)]
     for number, room in enumerate(rooms):
-        client = Client(str(number), Peer())
+        client = Client(str(number), FakeConnection())
         here.hub.connect(client, wire.Connected(str(number), 30.0, 16384, 1))
         here.hub.handle(client, wire.JoinRoom(room), 0.0)
-    here.settle()
-    assert len(here.link.out) > 1
-    carry(here, there)
+    here.run_callbacks()
+    assert len(here.link.outbox) > 1
+    deliver(here, there)
     assert sorted(there.node.remote.rooms) == rooms
     here.node.send_heartbeat()
-    (beat,) = here.link.out
-    here.link.out.clear()
-    there.receive(*beat)
-    assert not there.link.out, "it asked for a snapshot"
+    (heartbeat,) = here.link.outbox
+    here.link.outbox.clear()
+    there.receive(*heartbeat)
+    assert not there.link.outbox, "the node requested a snapshot"
 
 
-def test_names_that_do_not_fit_into_one_message_are_told_in_sum() -> None:
+def test_presence_without_room_for_the_names_is_coalesced() -> None:
     here, there = pair()
-    _, bob = there.enter("bob")
-    carry(here, there)
+    _, bob = there.join_room("bob")
+    deliver(here, there)
     for number in range(50):
-        client = Client(str(number), Peer())
+        client = Client(str(number), FakeConnection())
         here.hub.connect(client, wire.Connected(str(number), 30.0, 16384, 1))
         here.hub.handle(client, wire.SetUsername("🐎" * 64), 0.0)
         here.hub.handle(client, wire.JoinRoom(ROOM), 0.0)
-    here.settle()
-    carry(here, there)
-    (told,) = [message for message in bob.heard if message["type"] == "roomPresence"]
-    assert (told["userCount"], told["joined"], told["left"]) == (51, 50, 0)
+    here.run_callbacks()
+    deliver(here, there)
+    (presence,) = [message for message in bob.received if message["type"] == "roomPresence"]
+    assert (presence["userCount"], presence["joined"], presence["left"]) == (51, 50, 0)
 
 
-def test_a_message_too_large_for_the_bus_is_counted_and_the_others_arrive() -> None:
+def test_a_frame_too_large_for_the_bus_is_counted_and_the_others_arrive() -> None:
     here, there = pair()
-    ann, _ = here.enter("ann")
-    _, bob = there.enter("bob")
-    carry(here, there)
+    ann, _ = here.join_room("ann")
+    _, bob = there.join_room("bob")
+    deliver(here, there)
     for text in ("before", "x" * MAX_PAYLOAD, "after"):
         here.hub.handle(ann, wire.SendChatMessage(text), 0.0)
-    here.settle()
-    carry(here, there)
+    here.run_callbacks()
+    deliver(here, there)
     assert texts(bob) == ["before", "after"]
     assert here.stats.bus_dropped["too_large"] == 1
     assert there.stats.bus_dropped["lost"] == 0
 
 
-def test_watchers_of_any_node_are_told_once_of_rooms_that_open_and_close_and_of_files() -> None:
+def test_watchers_of_all_nodes_are_told_once_of_rooms_and_files() -> None:
     here, there = pair()
     watchers = here.watch(), there.watch()
-    ann, _ = here.enter("ann")
-    carry(here, there)
-    bob, _ = there.enter("bob")
-    carry(here, there)
+    ann, _ = here.join_room("ann")
+    deliver(here, there)
+    bob, _ = there.join_room("bob")
+    deliver(here, there)
     assert [events(watcher) for watcher in watchers] == [[("roomOpened", ROOM)]] * 2
     here.hub.share_file(ann, "notes.txt", 7, "text/plain", 0.0)
     here.hub.disconnect(ann, 0.0)
-    here.settle()
-    carry(here, there)
+    here.run_callbacks()
+    deliver(here, there)
     there.hub.disconnect(bob, 0.0)
-    there.settle()
-    carry(here, there)
-    told = [("roomOpened", ROOM), ("fileShared", ROOM), ("roomClosed", ROOM)]
-    assert [events(watcher) for watcher in watchers] == [told] * 2
+    there.run_callbacks()
+    deliver(here, there)
+    expected = [("roomOpened", ROOM), ("fileShared", ROOM), ("roomClosed", ROOM)]
+    assert [events(watcher) for watcher in watchers] == [expected] * 2
 
 
-def test_how_far_nodes_were_heard_is_not_kept_for_ever() -> None:
+def test_sequence_numbers_of_removed_nodes_are_limited() -> None:
     here, there = pair()
-    there.enter("bob")
+    there.join_room("bob")
     for number in range(200):
-        gone = Side(f"gone {number}")
-        ann, _ = gone.enter("ann")
-        gone.say(ann, "hello")
-        carry(gone, there)
+        short_lived = Process(f"node {number}")
+        ann, _ = short_lived.join_room("ann")
+        short_lived.send(ann, "hello")
+        deliver(short_lived, there)
         there.now += 0.5
         there.node.remove_silent()
         for _ in range(7):
