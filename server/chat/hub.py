@@ -143,7 +143,7 @@ class Hub:
     # --- watchers ---
 
     def watch(self, client: Client) -> None:
-        """Add a watcher, and send it the load reports of the last minutes."""
+        """Add a watcher, and send it the load reports of the last two minutes."""
         for load in self._load_history:
             self._publisher.reply(client, load)
         self.registry.watchers.add(client)

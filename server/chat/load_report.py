@@ -1,4 +1,4 @@
-"""What the server does, once a second, for those who watch: running counts turned into rates."""
+"""The load reports for watchers: counters turned into rates once a second."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LOAD: Final = wire.TYPE_OF[wire.Load]
 
 
 class LoadMeter:
-    """Measure one server process; times in seconds of its clock.
+    """Measure the load of one server process.
 
     Args:
-        stats: its counts.
-        rooms: its rooms.
-        now: when it started.
+        stats: the counters of the process.
+        rooms: the rooms of the process.
+        now: its start time; all times are monotonic seconds.
     """
 
     __slots__ = ("_at", "_delivered", "_received", "_rooms", "_started_at", "_stats")
@@ -36,16 +36,16 @@ class LoadMeter:
         self._received = self._delivered = 0
 
     def measure(self, now: float, loop_lag: float, *, with_rooms: bool = True) -> wire.Load:
-        """Return what happened since the last call.
+        """Return the load since the last call.
 
         Args:
-            now: the time.
-            loop_lag: the worst since then.
-            with_rooms: whether to look through all rooms for the largest: thousands of them take milliseconds.
+            now: the current time.
+            loop_lag: the maximum loop lag since the last call, in seconds.
+            with_rooms: whether to find the largest rooms, which takes milliseconds with thousands of rooms.
         """
         stats = self._stats
         received = sum(stats.messages_received.values())
-        delivered = sum(stats.messages_delivered.values()) - stats.messages_delivered[_LOAD]  # not what watching adds
+        delivered = sum(stats.messages_delivered.values()) - stats.messages_delivered[_LOAD]  # without the load reports
         seconds = max(now - self._at, 0.001)
         load = wire.Load(
             uptime=round(now - self._started_at, 3),

@@ -1,4 +1,4 @@
-"""Counters and buckets, as plain as they are."""
+"""Counters and histograms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_upper_bounds_are_inclusive(value: float, bucket: int) -> None:
     assert histogram.total == value
 
 
-def test_every_known_label_exists_from_the_start() -> None:
+def test_all_known_labels_exist_from_the_start() -> None:
     stats = ServerStats()
     assert set(stats.connections_closed) == {reason.label for reason in CloseReason}
     assert set(CLIENT_TYPES) < set(stats.messages_received)
@@ -26,7 +26,7 @@ def test_every_known_label_exists_from_the_start() -> None:
     assert not any(value for count in counts for value in count.values())
 
 
-def test_connections_are_those_opened_and_not_closed() -> None:
+def test_connections_are_the_difference_of_opened_and_closed() -> None:
     stats = ServerStats(connections_opened=5)
     stats.connections_closed["client"] = 1
     stats.connections_closed["heartbeat"] = 2

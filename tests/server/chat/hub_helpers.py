@@ -19,6 +19,8 @@ from server.protocol import messages as wire
 from server.protocol.frames import FrameSplitter
 from server.stats import ServerStats
 
+NOW_MS = 1_700_000_000_000
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -115,7 +117,7 @@ class Harness:
             broker or NullBroker(),
             self.stats,
             clock=lambda: 1.0,
-            wall_ms=lambda: 1_700_000_000_000,
+            wall_ms=lambda: NOW_MS,
             call_later=self._call_later,
             presence_threshold=presence_threshold,
             **limits,
@@ -153,3 +155,20 @@ class Harness:
     def _call_later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.delays.append(seconds)
         self.later.append(callback)
+
+
+def harness_in_one_room(
+    members: int, presence_threshold: int = 0, **remote_members: int
+) -> tuple[Harness, RecordingBroker]:
+    """Return a harness whose clients have all joined room `r`, with all messages so far cleared."""
+    broker = RecordingBroker(**remote_members)
+    harness = Harness(members, presence_threshold, broker)
+    for index in range(members):
+        harness.do(index, wire.JoinRoom(room="r"))
+    for callback in harness.later:
+        callback()
+    harness.end_iteration()
+    harness.clear_received()
+    harness.later.clear()
+    broker.calls.clear()
+    return harness, broker

@@ -1,272 +1,171 @@
-"""The hub as a plain object: no socket, no loop, time as it is told."""
+"""The hub: clients and watchers, and messages to and from other nodes."""
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from msgspec import structs
 
-from server.chat.commands import CHAT_BURST_SECONDS
-from server.chat.member import SLOW
+from server.chat.broker import EVERYONE, WATCHERS
+from server.chat.client import Client
+from server.chat.hub import LOAD_HISTORY
 from server.chat.room import DIRECT_MEMBERS
-from server.errors import ErrorCode
 from server.protocol import messages as wire
-from tests.server.chat.hub_helpers import Harness, ManualBroker
+from server.protocol.frames import text_frame
+from tests.server.chat.hub_helpers import (
+    NOW_MS,
+    FakeConnection,
+    Harness,
+    RecordingBroker,
+    decode_frames,
+    harness_in_one_room,
+)
 
 
-def test_all_rooms_of_a_tick_are_flushed_from_one_callback() -> None:
-    members = DIRECT_MEMBERS + 1
-    harness = Harness(3 * members)
-    for index in range(3 * members):
-        harness.do(index, wire.JoinRoom(room=f"room-{index // members}"))
-    harness.end_iteration()
-    for index in range(3 * members):
-        harness.do(index, wire.SendChatMessage(text="hi"))
-    assert len(harness.callbacks) == 1
-    harness.end_iteration()
-    assert all(harness.received(index)[-1]["text"] == "hi" for index in range(3 * members))
-
-
-@pytest.mark.parametrize("clients", [2, DIRECT_MEMBERS + 1])
-def test_an_own_chat_is_never_overtaken_by_a_later_answer_or_room_message(clients: int) -> None:
+def test_flush_to_sends_a_client_its_waiting_messages_in_order() -> None:
+    clients = DIRECT_MEMBERS + 1
     harness = Harness(clients)
     for index in range(clients):
         harness.do(index, wire.JoinRoom(room="r"))
     harness.end_iteration()
-    harness.do(0, wire.SendChat(user="a", text="1"))
-    harness.do(0, wire.SendChatMessage(text="2"))
-    harness.do(0, wire.SendChat(user="a", text="3"))
-    harness.do(0, wire.Ping())
-    harness.end_iteration()
-    assert [m.get("text", m["type"]) for m in harness.received(0)[-3:]] == ["1", "3", "pong"]
-    assert [m["text"] for m in harness.received(1)[-3:]] == ["1", "2", "3"]
+    harness.clear_received()
+    harness.do(1, wire.SendChatMessage(text="room"))
+    harness.do(1, wire.SendChat(user="a", text="all"))
+    harness.do(1, wire.SendTyping())
+    harness.hub.flush_to(harness.clients[0])
+    assert [message["type"] for message in harness.received(0)] == ["chatMessage", "chat", "userTyping"]
+    assert [message["type"] for message in harness.received(2)] == ["chatMessage"], (
+        "the others get it at the end of the iteration"
+    )
+    harness.hub.flush_to(Client("in no room", FakeConnection()))
 
 
-def test_speaking_without_a_room_is_refused() -> None:
-    harness = Harness(1)
-    assert harness.refusal(0, wire.SendChatMessage(text="x")) == (ErrorCode.NO_ROOM, "chatMessage")
-
-
-@pytest.mark.parametrize("clients", [100, 10_000])
-def test_answers_while_a_chat_to_everyone_waits_do_not_multiply_its_writes(clients: int) -> None:
-    harness = Harness(clients)
-    greetings = sum(connection.writes for connection in harness.connections)
-    for _ in range(50):
-        harness.do(0, wire.SendChat(user="a", text="x"))
-        harness.do(0, wire.Ping())
-    harness.end_iteration()
-    assert sum(connection.writes for connection in harness.connections) - greetings <= clients + 2 * 50
-    assert [m["type"] for m in harness.received(0)[1:]] == ["chat", "pong"] * 50
-    assert [m["type"] for m in harness.received(clients - 1)[1:]] == ["chat"] * 50
-    assert harness.stats.messages_delivered["chat"] == 50 * clients
-
-
-def test_a_client_may_chat_to_everyone_no_faster_than_its_rate() -> None:
-    harness = Harness(2, chat_rate=2.0, chat_rate_total=1000.0)
-    for _ in range(2 * CHAT_BURST_SECONDS):
-        harness.do(0, wire.SendChat(user="a", text="x"))
-    assert harness.refusal(0, wire.SendChat(user="a", text="x")) == (ErrorCode.RATE_LIMITED, "chat")
-    harness.do(1, wire.SendChat(user="b", text="another's is not held against it"))
-    assert harness.refusal(0, wire.SendChat(user="a", text="x"), at=0.9)[0] is ErrorCode.RATE_LIMITED
-    harness.do(0, wire.SendChat(user="a", text="x"), at=1.0)
-    assert harness.stats.rate_limited["chat"] == 2
-    harness.end_iteration()
-    assert harness.stats.messages_delivered["chat"] == 2 * (2 * CHAT_BURST_SECONDS + 2)
-
-
-def test_all_clients_together_may_chat_to_everyone_no_faster_than_the_total_rate() -> None:
-    harness = Harness(20, chat_rate=2.0, chat_rate_total=5.0)
-    most = 5 * CHAT_BURST_SECONDS
-    for index in range(most):
-        harness.do(index, wire.SendChat(user="a", text="x"))
-    for index in range(most, 20):
-        assert harness.refusal(index, wire.SendChat(user="a", text="x")) == (ErrorCode.RATE_LIMITED, "chat")
-    assert harness.stats.rate_limited["chat"] == 20 - most
-
-
-def test_without_rates_a_chat_is_never_refused() -> None:
-    harness = Harness(1)
-    for _ in range(1000):
-        harness.do(0, wire.SendChat(user="a", text="x"))
-    assert harness.stats.rate_limited["chat"] == 0
-
-
-def joined(harness: Harness, index: int) -> list[str]:
-    return [m["room"] for m in harness.received(index) if m["type"] == "roomJoined"]
-
-
-def test_a_join_is_confirmed_once_its_subscription_is_active() -> None:
-    broker = ManualBroker()
-    harness = Harness(1, broker=broker)
-    harness.do(0, wire.JoinRoom(room="r"))
-    harness.end_iteration()
-    assert joined(harness, 0) == []
-    broker.confirm()
-    assert joined(harness, 0) == ["r"]
-
-
-@pytest.mark.parametrize("then", ["left", "other", "gone"])
-def test_a_join_is_not_confirmed_after_the_room_changed(then: str) -> None:
-    broker = ManualBroker()
-    harness = Harness(2, broker=broker)
-    harness.do(1, wire.JoinRoom(room="r"))  # the room stays open
-    broker.confirm()
-    harness.do(0, wire.JoinRoom(room="r"))
-    if then == "left":
-        harness.do(0, wire.LeaveRoom())
-    elif then == "other":
-        harness.do(0, wire.JoinRoom(room="other"))
-    else:
-        harness.hub.disconnect(harness.clients[0], 0.5)
-    broker.confirm()
-    assert joined(harness, 0) == []
-    if then == "other":
-        broker.confirm()
-        assert joined(harness, 0) == ["other"]
-
-
-def test_a_room_left_and_entered_again_is_confirmed_by_its_last_subscription_alone() -> None:
-    broker = ManualBroker()
-    harness = Harness(2, broker=broker)
-    harness.do(1, wire.JoinRoom(room="r"))
-    broker.confirm()
-    harness.do(0, wire.JoinRoom(room="r"))
-    harness.do(0, wire.LeaveRoom())
-    harness.do(0, wire.JoinRoom(room="r"))
-    broker.confirm()
-    assert joined(harness, 0) == [], "this was the subscription of the first stay"
-    broker.confirm()
-    assert joined(harness, 0) == ["r"]
-
-
-@pytest.mark.parametrize(
-    ("name", "error"),
-    [
-        ("   ", ErrorCode.NAME_BLANK),
-        ("\u200b", ErrorCode.NAME_BLANK),
-        ("\u3164", ErrorCode.NAME_BLANK),
-        ("\u202e", ErrorCode.NAME_BLANK),
-        ("ann\u200b", ErrorCode.NAME_INVISIBLE),
-        ("\u202eann", ErrorCode.NAME_INVISIBLE),
-    ],
-)
-def test_names_that_deceive_are_refused_with_a_reason_and_change_nothing(name: str, error: ErrorCode) -> None:
-    harness = Harness(1)
-    harness.do(0, wire.SetUsername(username="ann"))
-    harness.do(0, wire.JoinRoom(room="r"))
-    assert harness.refusal(0, wire.SetUsername(username=name)) == (error, "setUsername")
-    assert harness.refusal(0, wire.JoinRoom(room=name)) == (error, "joinRoom")
-    assert harness.clients[0].username == "ann"
-    assert list(harness.registry.rooms) == ["r"]
-    if error is ErrorCode.NAME_INVISIBLE:
-        assert harness.refusal(0, wire.SendChat(user=name, text="x")) == (error, "chat")
-
-
-def test_a_room_is_one_however_its_name_is_spelled_and_each_is_answered_in_its_own_spelling() -> None:
-    harness = Harness(3)
-    spellings = ["caf\u00e9", "cafe\u0301", " caf\u00e9  "]
-    for index, spelling in enumerate(spellings):
-        harness.do(index, wire.SetUsername(username=spelling))
-        harness.do(index, wire.JoinRoom(room=spelling))
-    harness.end_iteration()
-    assert len(harness.registry.rooms) == 1
-    for index, spelling in enumerate(spellings):
-        assert {"type": "usernameSet", "username": spelling} in harness.received(index)
-        assert {"type": "roomJoined", "room": spelling, "userCount": index + 1} in harness.received(index)
-    assert harness.received(0)[-1] == {"type": "userJoined", "user": spellings[2], "room": spellings[0], "userCount": 3}
-    for index in (2, 1):
-        harness.do(index, wire.LeaveRoom())
-        assert harness.received(index)[-1] == {"type": "roomLeft", "room": spellings[index]}
-    harness.end_iteration()
-    assert harness.received(0)[-1] == {"type": "userLeft", "user": spellings[1], "room": spellings[0], "userCount": 1}
-
-
-moves = st.lists(
-    st.tuples(st.integers(0, 4), st.sampled_from(["a", "b", None, "disconnect", "end iteration"])),
-    max_size=40,
-)
-
-
-@given(moves)
-def test_counts_and_membership_are_right_after_any_moves(steps: list[tuple[int, str | None]]) -> None:
-    harness = Harness(5)
-    where: dict[int, str | None] = dict.fromkeys(range(5))
-    joins = 0
-    for index, step in steps:
-        if step == "end iteration":
-            harness.end_iteration()
-        elif index not in where:
-            continue
-        elif step == "disconnect":
-            harness.hub.disconnect(harness.clients[index], 0.5)
-            del where[index]
-        elif step is None:
-            harness.do(index, wire.LeaveRoom())
-            where[index] = None
-        else:
-            harness.do(index, wire.JoinRoom(room=step))
-            where[index] = step
-            joins += 1
-            harness.end_iteration()
-            answer = harness.received(index)[-1]
-            assert answer == {"type": "roomJoined", "room": step, "userCount": list(where.values()).count(step)}
-    harness.end_iteration()
-    assert harness.stats.messages_dropped == dict.fromkeys(harness.stats.messages_dropped, 0)
-    occupied = {room for room in where.values() if room}
-    assert set(harness.registry.rooms) == occupied
-    assert {name: len(room) for name, room in harness.registry.rooms.items()} == {
-        room: list(where.values()).count(room) for room in occupied
-    }
-    inside = sum(room is not None for room in where.values())
-    assert harness.stats.room_joins == joins
-    assert harness.stats.room_joins - harness.stats.room_leaves == inside
-    assert harness.stats.messages_delivered == {
-        kind: sum(m["type"] == kind for index in range(5) for m in harness.received(index))
-        for kind in harness.stats.messages_delivered
-    }
-
-
-def test_a_client_that_is_behind_misses_what_is_ephemeral_and_nothing_else() -> None:
+def test_a_disconnected_client_gets_no_more_messages() -> None:
     harness = Harness(2)
     for index in range(2):
         harness.do(index, wire.JoinRoom(room="r"))
-    harness.end_iteration()
-    harness.connections[0].written = b""
-    harness.connections[0].result = SLOW
-    harness.do(1, wire.SendTyping())
-    harness.do(1, wire.SendChatMessage(text="kept"))
-    harness.do(1, wire.SetUsername(username="bob"))
-    harness.end_iteration()
-    harness.do(0, wire.Ping())
-    assert [message["type"] for message in harness.received(0)] == ["chatMessage", "pong"]
-    assert harness.stats.messages_dropped["userTyping", "slow"] == 1
-    assert harness.stats.messages_delivered["userTyping"] == 0
-    assert harness.stats.messages_delivered["chatMessage"] == 1
+    harness.hub.disconnect(harness.clients[0], 0.25)
+    harness.clear_received()
+    harness.do(1, wire.SendChat(user="a", text="x"))
+    harness.do(1, wire.SendChatMessage(text="y"))
+    assert harness.received(0) == []
+    assert [message["text"] for message in harness.received(1)] == ["x"]
+    assert harness.clients[0].room is None
+    assert (harness.stats.room_joins, harness.stats.room_leaves) == (2, 1)
 
 
-def test_comings_and_goings_of_a_large_room_are_told_in_sum() -> None:
-    harness = Harness(10, presence_threshold=4)
-    for index in range(10):
-        harness.do(index, wire.JoinRoom(room="r"))
-        harness.end_iteration()
-    assert [m["type"] for m in harness.received(0)].count("userJoined") == 4
-    assert harness.received(9) == [harness.received(9)[0], {"type": "roomJoined", "room": "r", "userCount": 10}]
-    harness.hub.disconnect(harness.clients[9], 0.5)
-    assert len(harness.later) == 1, "one notice at a time"
-    harness.later.pop()()
-    harness.end_iteration()
-    notice = {"type": "roomPresence", "room": "r", "userCount": 9, "joined": 6, "left": 1}
-    assert all(harness.received(index)[-1] == notice for index in range(9))
-    assert all(m["type"] != "userLeft" for m in harness.received(0))
+def test_a_new_watcher_gets_the_last_load_reports_without_rooms() -> None:
+    harness = Harness(0)
+    rooms = (wire.RoomSize(room="r", user_count=1),)
+    loads = [wire.Load(float(second), 1, 1, 2.0, 3.0, 0, 0.001, rooms) for second in range(LOAD_HISTORY + 3)]
+    for load in loads[:-1]:
+        harness.hub.report_load(load)
+    watcher = harness.watch()
+    harness.hub.report_load(loads[-1])
+    reports = decode_frames(watcher.written)
+    assert [report["uptime"] for report in reports] == [load.uptime for load in loads[2:]]
+    assert {report["type"] for report in reports} == {"load"}
+    assert all(report["largestRooms"] == [] for report in reports[:-1]), "old reports have no rooms"
+    assert reports[-1]["largestRooms"] == [{"room": "r", "userCount": 1}]
+    assert wire.encode(structs.replace(loads[-1], largest_rooms=rooms)) in watcher.written
+    assert harness.stats.fanout_duration.total == 0.0, "a report is timed from its creation"
 
 
-def test_a_room_that_empties_before_its_notice_is_told_nothing() -> None:
-    harness = Harness(3, presence_threshold=1)
-    for index in range(3):
-        harness.do(index, wire.JoinRoom(room="r"))
-    for index in range(3):
-        harness.do(index, wire.LeaveRoom())
-    harness.later.pop()()
+def test_watchers_are_told_of_a_drain() -> None:
+    harness = Harness(1)
+    harness.clear_received()
+    watchers = [harness.watch(), harness.watch()]
+    harness.hub.announce_drain()
+    for watcher in watchers:
+        assert decode_frames(watcher.written) == [{"type": "notification", "event": "draining"}]
+    assert harness.received(0) == []
+
+
+def test_the_broker_gets_what_a_client_does_under_the_key_of_its_room() -> None:
+    broker = RecordingBroker()
+    harness = Harness(1, broker=broker)
+    harness.do(0, wire.SetUsername(username="ann"))
+    harness.do(0, wire.JoinRoom(room=" r "))
+    harness.do(0, wire.SendTyping())
+    harness.do(0, wire.SendChatMessage(text="hi"))
+    harness.hub.share_file(harness.clients[0], "a.txt", 3, "text/plain", 0.5)
+    harness.do(0, wire.SendChat(user="x", text="to everyone"))
+    harness.do(0, wire.LeaveRoom())
+    assert broker.calls == [
+        ("subscribe", "r"),
+        ("member_joined", "r", "ann", False),
+        ("when_subscribed", "r"),
+        ("publish", "r", "userTyping", {"user": "ann"}),
+        ("publish", "r", "chatMessage", {"user": "ann", "text": "hi", "timestamp": NOW_MS}),
+        ("publish", "r", "fileShared", {"user": "ann", "name": "a.txt", "size": 3, "mimeType": "text/plain"}),
+        (
+            *("publish", WATCHERS, "notification"),
+            {"event": "fileShared", "room": " r ", "user": "ann", "name": "a.txt", "size": 3},
+        ),
+        ("publish", EVERYONE, "chat", {"user": "x", "text": "to everyone"}),
+        ("member_left", "r", "ann", False),
+        ("unsubscribe", "r"),
+    ]
+
+
+def test_a_file_stored_outside_a_room_is_announced_only_to_the_watchers_of_all_nodes() -> None:
+    broker = RecordingBroker()
+    harness = Harness(2, broker=broker)
+    watcher = harness.watch()
+    harness.clear_received()
+    harness.hub.share_file(harness.clients[0], "a.txt", 3, "text/plain", 0.5)
+    expected = {"event": "fileShared", "name": "a.txt", "size": 3}
+    assert broker.calls == [("publish", WATCHERS, "notification", expected)]
+    assert decode_frames(watcher.written) == [{"type": "notification", **expected}]
+    assert harness.received(0) == harness.received(1) == []
+
+
+def entry(text: str) -> tuple[str, bytes]:
+    """Return one entry of what a room is told by another node."""
+    return "chatMessage", text_frame(wire.encode(wire.ChatMessage("eve", text, 7)))
+
+
+def test_a_remote_message_reaches_local_members_timed_from_its_arrival() -> None:
+    harness, broker = harness_in_one_room(2)
+    harness.stats.fanout_duration.total = 0.0
+    harness.hub.receive_messages("r", [entry("one")])
+    assert [[m["text"] for m in harness.received(index)] for index in range(2)] == [["one"]] * 2, (
+        "a single message is written at once"
+    )
+    writes = [connection.writes for connection in harness.connections]
+    harness.hub.receive_messages("r", [entry("two"), entry("three")])
+    assert [connection.writes for connection in harness.connections] == writes, "two messages are joined"
     harness.end_iteration()
-    assert harness.registry.rooms == {}
-    assert all(m["type"] != "roomPresence" for index in range(3) for m in harness.received(index))
+    assert [connection.writes for connection in harness.connections] == [count + 1 for count in writes]
+    assert [m["text"] for m in harness.received(1)] == ["one", "two", "three"]
+    assert harness.stats.fanout_duration.total == 0.0
+    harness.hub.receive_messages("r", [entry("four")])
+    assert harness.received(1)[-1]["text"] == "four"
+    assert broker.calls == [], "remote messages are not sent back"
+
+
+def test_remote_messages_to_everyone_and_to_watchers_reach_only_them() -> None:
+    harness, _ = harness_in_one_room(1)
+    watcher = harness.watch()
+    message = entry("x")
+    harness.hub.receive_messages(EVERYONE, [message])
+    assert (harness.received(0)[0]["text"], watcher.written) == ("x", b"")
+    harness.hub.receive_messages(WATCHERS, [message])
+    assert watcher.written == message[1] == harness.connections[0].written
+
+
+def test_a_remote_message_without_local_recipients_is_not_counted() -> None:
+    harness = Harness(0)
+    for key in ("unknown", EVERYONE, WATCHERS):
+        harness.hub.receive_messages(key, [entry("x")])
+    assert harness.stats.fanout_recipients.counts == [0] * len(harness.stats.fanout_recipients.counts)
+
+
+def test_watchers_are_told_of_remote_rooms_without_local_members() -> None:
+    harness, _ = harness_in_one_room(1)
+    watcher = harness.watch()
+    for key in ("r", "far"):
+        for is_open in (True, False):
+            harness.hub.receive_room_state(key, is_open=is_open)
+    assert decode_frames(watcher.written) == [
+        {"type": "notification", "event": "roomOpened", "room": "far"},
+        {"type": "notification", "event": "roomClosed", "room": "far"},
+    ]

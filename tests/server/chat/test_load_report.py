@@ -1,4 +1,4 @@
-"""What watchers are told of the load."""
+"""Load reports for watchers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from server.chat.room import Room
 
 
-class OfSize:
-    """A room of which only name and size matter."""
+class FakeRoom:
+    """A room with a name and a size."""
 
     def __init__(self, size: int) -> None:
         self.name = f"Room {size}"
@@ -23,16 +23,16 @@ class OfSize:
         return self._size
 
 
-class Unwalked(dict[str, "Room"]):
-    """Rooms that must not be walked through."""
+class UniterableRooms(dict[str, "Room"]):
+    """Rooms that must not be iterated."""
 
-    def _walk(self, *_arguments: Any) -> NoReturn:
-        raise AssertionError("looked through all rooms")
+    def _fail(self, *_arguments: Any) -> NoReturn:
+        raise AssertionError("iterated over all rooms")
 
-    __iter__ = items = values = keys = _walk
+    __iter__ = items = values = keys = _fail
 
 
-def test_rates_are_those_since_the_last_time() -> None:
+def test_rates_are_measured_since_the_last_report() -> None:
     stats = ServerStats()
     meter = LoadMeter(stats, {}, now=100.0)
     stats.messages_received["chatMessage"] += 30
@@ -45,21 +45,21 @@ def test_rates_are_those_since_the_last_time() -> None:
     assert (second.messages_per_second, second.deliveries_per_second) == (0.0, 0.0)
 
 
-def test_the_largest_rooms_come_first_and_are_few() -> None:
-    rooms = {f"room {size}": cast("Room", OfSize(size)) for size in range(1, 100)}
+def test_a_report_lists_the_few_largest_rooms_first() -> None:
+    rooms = {f"room {size}": cast("Room", FakeRoom(size)) for size in range(1, 100)}
     load = LoadMeter(ServerStats(), rooms, now=0.0).measure(1.0, 0.0)
     assert load.rooms == 99
     assert load.largest_rooms[0] == RoomSize("Room 99", 99)
     assert len(load.largest_rooms) == LARGEST_ROOMS
 
 
-def test_while_nobody_watches_no_room_is_looked_at() -> None:
-    rooms = Unwalked()
-    rooms["a"] = cast("Room", OfSize(1))
+def test_without_watchers_the_rooms_are_not_iterated() -> None:
+    rooms = UniterableRooms()
+    rooms["a"] = cast("Room", FakeRoom(1))
     load = LoadMeter(ServerStats(), rooms, now=0.0).measure(1.0, 0.0, with_rooms=False)
     assert (load.rooms, load.largest_rooms) == (1, ())
 
 
-def test_two_looks_at_the_same_moment_divide_by_no_zero() -> None:
+def test_two_reports_at_the_same_time_do_not_divide_by_zero() -> None:
     meter = LoadMeter(ServerStats(), {}, now=5.0)
     assert meter.measure(5.0, 0.0).messages_per_second == 0.0

@@ -1,4 +1,4 @@
-"""A room's outbox: one write per member and loop iteration, whole messages, in one order, and exact counts."""
+"""A room's outbox: one write per member and loop iteration, indexle messages in one order, exact counters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("members", [1, DIRECT_MEMBERS])
-def test_a_few_are_told_at_once_and_nobody_is_asked_for_the_end_of_the_tick(members: int) -> None:
+def test_a_message_to_a_small_room_is_written_at_once_without_a_callback(members: int) -> None:
     room, (ann, *others), scheduler, stats = make_room(members)
     room.publish(KIND, b"a", 0.5, author=ann)
     room.publish(KIND, b"b", 0.5)
@@ -29,7 +29,7 @@ def test_a_few_are_told_at_once_and_nobody_is_asked_for_the_end_of_the_tick(memb
     assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts) == 2
 
 
-def test_what_comes_at_once_is_joined_for_a_few_too() -> None:
+def test_messages_received_together_are_joined_in_a_small_room_too() -> None:
     room, (ann, bob), scheduler, _ = make_room(2)
     room.publish(KIND, b"a", 0.5, author=ann, in_batch=True)
     room.publish(KIND, b"b", 0.5, author=ann, in_batch=True)
@@ -39,7 +39,7 @@ def test_what_comes_at_once_is_joined_for_a_few_too() -> None:
     assert bob.writes == [b"abc"]
 
 
-def test_what_waits_for_the_end_of_the_tick_is_not_overtaken_when_a_room_has_become_small() -> None:
+def test_waiting_messages_are_not_overtaken_after_a_room_has_become_small() -> None:
     room, members, scheduler, _ = make_room(DIRECT_MEMBERS + 1)
     room.publish(KIND, b"a", 0.5)
     room.remove(members[-1])
@@ -51,7 +51,7 @@ def test_what_waits_for_the_end_of_the_tick_is_not_overtaken_when_a_room_has_bec
     assert members[-1].writes == [b"a"]
 
 
-def test_messages_of_one_tick_reach_each_member_in_one_write() -> None:
+def test_messages_of_one_iteration_reach_each_member_in_one_write() -> None:
     room, members, scheduler, _ = make_room(DIRECT_MEMBERS + 1)
     for frame in (b"a", b"b", b"c"):
         room.publish(KIND, frame, 0.5)
@@ -60,7 +60,7 @@ def test_messages_of_one_tick_reach_each_member_in_one_write() -> None:
     assert all(member.writes == [b"abc"] for member in members)
 
 
-def test_an_author_gets_everything_but_its_own() -> None:
+def test_an_author_receives_all_messages_but_its_own() -> None:
     room, (ann, bob, *others), scheduler, stats = make_room(DIRECT_MEMBERS + 1)
     room.publish(KIND, b"a1", 0.5, author=ann)
     room.publish(KIND, b"b1", 0.5, author=bob)
@@ -72,7 +72,7 @@ def test_an_author_gets_everything_but_its_own() -> None:
     assert stats.fanout_recipients.total == 3 * DIRECT_MEMBERS
 
 
-def test_an_author_alone_is_written_nothing() -> None:
+def test_an_author_alone_in_a_room_receives_nothing() -> None:
     room, (ann,), scheduler, stats = make_room(1)
     room.publish(KIND, b"a", 0.5, author=ann)
     scheduler.end()
@@ -81,7 +81,7 @@ def test_an_author_alone_is_written_nothing() -> None:
 
 
 @pytest.mark.parametrize("members", [2, DIRECT_MEMBERS + 1])
-def test_a_member_whose_transport_is_gone_stops_nobody_and_is_counted(members: int) -> None:
+def test_a_closed_member_does_not_stop_the_others_and_is_counted(members: int) -> None:
     room, (ann, bob, *others), scheduler, stats = make_room(members)
     bob.result = CLOSED
     room.publish(KIND, b"a", 0.5, author=ann)
@@ -93,7 +93,7 @@ def test_a_member_whose_transport_is_gone_stops_nobody_and_is_counted(members: i
     assert stats.messages_dropped[KIND, "closed"] == 1
 
 
-def test_a_newcomer_never_sees_older_messages_and_a_leaver_sees_them_all() -> None:
+def test_a_new_member_receives_no_older_messages_and_a_leaving_one_receives_them_all() -> None:
     room, (ann, bob, *_), scheduler, _ = make_room(DIRECT_MEMBERS + 1)
     room.publish(KIND, b"before", 0.5)
     newcomer = FakeMember()
@@ -107,7 +107,7 @@ def test_a_newcomer_never_sees_older_messages_and_a_leaver_sees_them_all() -> No
     assert newcomer.writes == [b"betweenafter"]
 
 
-def test_the_time_from_receipt_to_the_last_write_is_counted_for_each_message() -> None:
+def test_each_message_is_timed_from_receipt_to_the_last_write() -> None:
     room, _, scheduler, stats = make_room(2)
     room.publish(KIND, b"a", 0.75)
     room.publish(KIND, b"b", 0.5)
@@ -117,7 +117,7 @@ def test_the_time_from_receipt_to_the_last_write_is_counted_for_each_message() -
 
 
 @pytest.mark.parametrize("members", [2, DIRECT_MEMBERS + 1])
-def test_a_member_that_is_behind_gets_whole_messages_without_what_is_ephemeral(members: int) -> None:
+def test_a_slow_member_gets_indexle_messages_without_ephemeral_ones(members: int) -> None:
     room, (ann, bob, *others), scheduler, stats = make_room(members)
     bob.result = SLOW
     room.publish("userTyping", b"t", 0.5, author=ann)
@@ -132,7 +132,7 @@ def test_a_member_that_is_behind_gets_whole_messages_without_what_is_ephemeral(m
     assert stats.messages_delivered["userJoined"] == members - 1
 
 
-def test_a_large_room_is_flushed_in_slices_with_turns_for_others_between() -> None:
+def test_a_large_room_is_flushed_in_slices() -> None:
     room, members, scheduler, stats = make_room(LARGE, slow_clock())
     room.publish(KIND, b"a", 0.0)
     slices = 0
@@ -145,7 +145,7 @@ def test_a_large_room_is_flushed_in_slices_with_turns_for_others_between() -> No
     assert sum(stats.fanout_duration.counts) == 1
 
 
-def test_order_and_membership_hold_while_a_large_room_is_half_told() -> None:
+def test_order_and_membership_hold_between_two_slices() -> None:
     room, members, scheduler, stats = make_room(LARGE, slow_clock())
     room.publish(KIND, b"1", 0.0)
     scheduler.callbacks.popleft()()  # the first slice
@@ -167,28 +167,28 @@ def test_order_and_membership_hold_while_a_large_room_is_half_told() -> None:
     assert not room.pending
 
 
-def test_a_room_that_shrinks_below_the_slice_size_in_mid_slice_keeps_its_order() -> None:
+def test_a_room_that_shrinks_below_the_slice_size_between_slices_keeps_its_order() -> None:
     room, members, scheduler, stats = make_room(LARGE, slow_clock())
     room.publish(KIND, b"1", 0.0)
     scheduler.callbacks.popleft()()  # the first slice
-    half_told = [member for member in members if not member.writes]
-    assert half_told, "the slice served everyone"
+    not_served = [member for member in members if not member.writes]
+    assert not_served, "the slice served everyone"
     room.publish(KIND, b"2", 0.0)
-    leavers = set(members[: LARGE - SLICE_MEMBERS + 50])
-    for leaver in leavers:
+    leaving = set(members[: LARGE - SLICE_MEMBERS + 50])
+    for leaver in leaving:
         room.remove(leaver)
     assert len(room) < SLICE_MEMBERS
     room.publish(KIND, b"3", 0.0)
     room.flush()
     scheduler.end()
     for member in members:
-        assert b"".join(member.writes) == (b"12" if member in leavers else b"123")
+        assert b"".join(member.writes) == (b"12" if member in leaving else b"123")
     assert stats.messages_delivered[KIND] == 2 * LARGE + len(room)
     assert not room.pending
 
 
 @pytest.mark.parametrize("members", [20, LARGE])
-def test_answers_in_mid_tick_cost_writes_to_the_one_who_is_answered_not_to_everyone(members: int) -> None:
+def test_flushing_to_one_member_costs_no_writes_to_the_others(members: int) -> None:
     room, everyone, scheduler, stats = make_room(members, slow_clock())
     for number in range(50):
         room.publish(KIND, b"<%d>" % number, 0.0)
@@ -196,35 +196,35 @@ def test_answers_in_mid_tick_cost_writes_to_the_one_who_is_answered_not_to_every
     assert len(everyone[0].writes) == 50
     assert not any(member.writes for member in everyone[1:])
     scheduler.end()
-    told = b"".join(b"<%d>" % number for number in range(50))
-    assert all(b"".join(member.writes) == told for member in everyone)
+    expected = b"".join(b"<%d>" % number for number in range(50))
+    assert all(b"".join(member.writes) == expected for member in everyone)
     assert all(len(member.writes) == 1 for member in everyone[1:])
     assert stats.messages_delivered[KIND] == 50 * members
 
 
 @pytest.mark.parametrize("members", [20, LARGE])
-def test_comings_and_goings_in_mid_tick_cost_no_writes_to_the_others(members: int) -> None:
+def test_joins_and_leaves_during_an_iteration_cost_no_writes_to_the_others(members: int) -> None:
     room, everyone, scheduler, stats = make_room(members, slow_clock())
-    guests = [FakeMember() for _ in range(40)]
-    for number, guest in enumerate(guests):
+    joiners = [FakeMember() for _ in range(40)]
+    for number, joiner in enumerate(joiners):
         room.publish(KIND, b"<%d>" % number, 0.0, author=everyone[number % 2])
-        room.add(guest)
-    for guest in guests[::2]:
-        room.remove(guest)
-    for guest in guests[::4]:
-        room.add(guest)
+        room.add(joiner)
+    for joiner in joiners[::2]:
+        room.remove(joiner)
+    for joiner in joiners[::4]:
+        room.add(joiner)
     room.publish(KIND, b"<40>", 0.0)
     scheduler.end()
     assert all(len(member.writes) == 1 for member in everyone[2:])
-    for number, guest in enumerate(guests):
-        heard = [*range(number + 1, 40), *([40] if number % 2 or not number % 4 else [])]
-        assert b"".join(guest.writes) == b"".join(b"<%d>" % one for one in heard)
-    assert stats.messages_delivered[KIND] == sum(b"".join(m.writes).count(b"<") for m in [*everyone, *guests])
+    for number, joiner in enumerate(joiners):
+        expected = [*range(number + 1, 40), *([40] if number % 2 or not number % 4 else [])]
+        assert b"".join(joiner.writes) == b"".join(b"<%d>" % one for one in expected)
+    assert stats.messages_delivered[KIND] == sum(b"".join(m.writes).count(b"<") for m in [*everyone, *joiners])
     assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts) == 41
 
 
 @pytest.mark.parametrize("members", [3, LARGE])
-def test_what_a_member_has_already_is_not_dropped_when_it_vanishes(members: int) -> None:
+def test_messages_that_a_member_already_received_are_not_dropped_when_it_closes(members: int) -> None:
     room, (ann, bob, *_), scheduler, stats = make_room(members, slow_clock())
     room.publish(KIND, b"a", 0.0, author=bob)
     room.flush_to(ann)
@@ -236,7 +236,7 @@ def test_what_a_member_has_already_is_not_dropped_when_it_vanishes(members: int)
     assert stats.messages_delivered[KIND] == 2 * (members - 1) - 1
 
 
-def test_an_outsider_is_not_caught_up() -> None:
+def test_flushing_to_a_client_that_is_no_member_writes_nothing() -> None:
     room, _, scheduler, stats = make_room(3)
     outsider = FakeMember()
     room.publish(KIND, b"a", 0.5)
@@ -248,7 +248,7 @@ def test_an_outsider_is_not_caught_up() -> None:
 
 @pytest.mark.parametrize("kinds", [[KIND, KIND], [KIND, "userTyping"]], ids=["plain", "with ephemeral"])
 @pytest.mark.parametrize("members", [2, 3, LARGE])
-def test_a_refused_push_drops_exactly_the_frames_of_others(members: int, kinds: list[str]) -> None:
+def test_a_full_queue_drops_exactly_the_frames_of_others(members: int, kinds: list[str]) -> None:
     room, (ann, *others), scheduler, stats = make_room(members, slow_clock())
     ann.result, ann.accepts_queued = SLOW, False
     room.publish(KIND, b"own", 0.0, author=ann)
@@ -265,7 +265,7 @@ def test_a_refused_push_drops_exactly_the_frames_of_others(members: int, kinds: 
 
 
 @pytest.mark.parametrize("members", [1, 2, 3, 20, LARGE])
-def test_every_message_is_counted_once_in_both_fan_out_histograms(members: int) -> None:
+def test_each_message_is_counted_once_in_both_fan_out_histograms(members: int) -> None:
     room, everyone, scheduler, stats = make_room(members, slow_clock())
     for number in range(7):
         room.publish(KIND, b"a", number / 8, author=everyone[0])
@@ -278,94 +278,94 @@ def test_every_message_is_counted_once_in_both_fan_out_histograms(members: int) 
     assert stats.fanout_recipients.total == stats.messages_delivered[KIND] == 7 * (members - 1) + members
 
 
-class Story:
-    """What is done to a room of five, and what each of them should see of it."""
+class Model:
+    """A room of five members, and the messages that each of them must receive."""
 
     def __init__(self) -> None:
         self.room, self.members, self.scheduler, self.stats = make_room(5, slow_clock())
         self.inside = set(range(5))
         self.expected: list[list[str]] = [[] for _ in self.members]
-        self.owed = self.said = 0
+        self.expected_deliveries = self.published = 0
 
-    def say(self, who: int) -> None:
-        if who in self.inside:
-            self._publish(who, self.members[who])
+    def send(self, index: int) -> None:
+        if index in self.inside:
+            self._publish(index, self.members[index])
 
-    def announce(self, _who: int) -> None:
+    def announce(self, _index: int) -> None:
         self._publish(None, None)
 
-    def answer(self, who: int) -> None:
-        self.room.flush_to(self.members[who])
-        if who in self.inside:
-            self.check(who)
+    def flush_to(self, index: int) -> None:
+        self.room.flush_to(self.members[index])
+        if index in self.inside:
+            self.check(index)
 
-    def leave(self, who: int) -> None:
-        if who in self.inside:
-            self.room.remove(self.members[who])
-            self.inside.remove(who)
+    def leave(self, index: int) -> None:
+        if index in self.inside:
+            self.room.remove(self.members[index])
+            self.inside.remove(index)
 
-    def come_back(self, who: int) -> None:
-        if who not in self.inside:
-            self.room.add(self.members[who])
-            self.inside.add(who)
+    def join(self, index: int) -> None:
+        if index not in self.inside:
+            self.room.add(self.members[index])
+            self.inside.add(index)
 
-    def flush(self, _who: int) -> None:
+    def flush(self, _index: int) -> None:
         self.room.flush()
 
-    def end_tick(self, _who: int = 0) -> None:
+    def end_iteration(self, _index: int = 0) -> None:
         self.scheduler.end()
 
-    def fall_behind(self, who: int) -> None:
-        self.members[who].result = SLOW
+    def become_slow(self, index: int) -> None:
+        self.members[index].result = SLOW
 
-    def recover(self, who: int) -> None:
-        self.members[who].result = SENT
+    def recover(self, index: int) -> None:
+        self.members[index].result = SENT
 
-    def vanish(self, who: int) -> None:
-        self.members[who].result = CLOSED
+    def close(self, index: int) -> None:
+        self.members[index].result = CLOSED
 
-    def check(self, who: int) -> None:
-        member = self.members[who]
+    def check(self, index: int) -> None:
+        member = self.members[index]
         if not member.was_closed:
-            assert b"".join(member.writes).decode() == "".join(self.expected[who])
+            assert b"".join(member.writes).decode() == "".join(self.expected[index])
 
     def _publish(self, author: int | None, member: FakeMember | None) -> None:
-        frame = f"<{self.said}>"
-        self.said += 1
+        frame = f"<{self.published}>"
+        self.published += 1
         self.room.publish(KIND, frame.encode(), 0.5, author=member)
         for other in self.inside - {author}:
             self.expected[other].append(frame)
-            self.owed += 1
+            self.expected_deliveries += 1
 
 
-deeds = st.sampled_from(
+ACTIONS = st.sampled_from(
     [
-        *(Story.say, Story.announce, Story.answer, Story.leave, Story.come_back),
-        *(Story.flush, Story.end_tick, Story.fall_behind, Story.recover, Story.vanish),
+        *(Model.send, Model.announce, Model.flush_to, Model.leave, Model.join),
+        *(Model.flush, Model.end_iteration, Model.become_slow, Model.recover, Model.close),
     ]
 )
 
 
-@given(st.lists(st.tuples(deeds, st.integers(0, 4)), max_size=40), st.sampled_from([0, 3, SLICE_MEMBERS]))
-def test_everyone_sees_exactly_what_was_said_while_they_were_in_in_one_order(
-    steps: list[tuple[Callable[[Story, int], None], int]], slice_members: int
+@given(st.lists(st.tuples(ACTIONS, st.integers(0, 4)), max_size=40), st.sampled_from([0, 3, SLICE_MEMBERS]))
+def test_members_receive_exactly_the_messages_of_their_membership_in_one_order(
+    steps: list[tuple[Callable[[Model, int], None], int]], slice_members: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("server.chat.room.SLICE_MEMBERS", slice_members)
-        story = Story()
-        for deed, who in steps:
-            deed(story, who)
-        story.end_tick()
-    for who in range(5):
-        story.check(who)
-    stats = story.stats
-    assert stats.messages_delivered[KIND] == sum(b"".join(member.writes).count(b"<") for member in story.members)
-    assert stats.messages_delivered[KIND] + stats.messages_dropped[KIND, "closed"] == story.owed
-    assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts) == story.said
-    assert not story.room.pending
+        model = Model()
+        for action, index in steps:
+            action(model, index)
+        model.end_iteration()
+    for index in range(5):
+        model.check(index)
+    stats = model.stats
+    assert stats.messages_delivered[KIND] == sum(b"".join(member.writes).count(b"<") for member in model.members)
+    assert stats.messages_delivered[KIND] + stats.messages_dropped[KIND, "closed"] == model.expected_deliveries
+    assert sum(stats.fanout_duration.counts) == sum(stats.fanout_recipients.counts) == model.published
+    assert not model.room.pending
 
 
-def test_many_who_leave_in_one_tick_cost_the_others_one_write() -> None:
+def test_many_leaves_in_one_iteration_cost_the_others_one_write() -> None:
     room, members, scheduler, _ = make_room(50)
     for leaver in members[1:]:
         room.remove(leaver)

@@ -1,4 +1,4 @@
-"""How long a room holds the loop, in what pieces it writes, and how its messages are timed."""
+"""Slices of large rooms, timing of messages, and counters of slow and closed members."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from tests.server.chat.room_helpers import ManualScheduler
 
 SLICE = 64
-"""Members that are written to in one slice of these tests."""
+"""Members served in one slice in these tests."""
 
 
-class Watch:
-    """A clock that moves on with each write: a slice of one second takes so many."""
+class WriteClock:
+    """A clock that advances with each write, so that a slice of one second serves SLICE members."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -29,30 +29,30 @@ class Watch:
         return self.now
 
 
-class Costly(FakeMember):
-    """A member to whom a write takes time."""
+class TimedMember(FakeMember):
+    """A member whose writes advance the clock."""
 
-    watch: Watch
+    clock: WriteClock
 
     def write(self, data: bytes) -> WriteResult:
-        self.watch.now += 1 / SLICE
+        self.clock.now += 1 / SLICE
         return super().write(data)
 
 
-def costly_room(members: int, patch: pytest.MonkeyPatch) -> tuple[Room, list[Costly], ManualScheduler]:
+def timed_room(members: int, patch: pytest.MonkeyPatch) -> tuple[Room, list[TimedMember], ManualScheduler]:
     patch.setattr("server.chat.room.SLICE_SECONDS", 1.0)
-    watch = Watch()
-    room, _, scheduler, _ = make_room(0, watch)
-    everyone = [Costly() for _ in range(members)]
+    clock = WriteClock()
+    room, _, scheduler, _ = make_room(0, clock)
+    everyone = [TimedMember() for _ in range(members)]
     for member in everyone:
-        member.watch = watch
+        member.clock = clock
         room.add(member)
     return room, everyone, scheduler
 
 
 @pytest.mark.parametrize("members", [LARGE, 9 * SLICE])
-def test_a_slice_lasts_as_long_as_it_may_and_no_longer(members: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    room, everyone, scheduler = costly_room(members, monkeypatch)
+def test_a_slice_ends_when_its_time_is_used_up(members: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    room, everyone, scheduler = timed_room(members, monkeypatch)
     room.publish(KIND, b"a", 0.0)
     told = []
     while scheduler.callbacks:
@@ -63,7 +63,7 @@ def test_a_slice_lasts_as_long_as_it_may_and_no_longer(members: int, monkeypatch
     assert not room.pending
 
 
-def test_a_large_room_is_flushed_in_one_slice_when_that_is_quick() -> None:
+def test_a_large_room_is_flushed_in_one_slice_if_the_time_suffices() -> None:
     room, members, scheduler, stats = make_room(LARGE)
     room.publish(KIND, b"a", 0.75)
     scheduler.callbacks.popleft()()
@@ -80,8 +80,8 @@ def test_a_room_of_the_slice_size_is_flushed_at_once() -> None:
     assert not scheduler.callbacks
 
 
-def test_whoever_asks_for_a_flush_between_two_slices_gets_no_slice_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    room, everyone, scheduler = costly_room(LARGE, monkeypatch)
+def test_a_flush_between_two_slices_starts_no_extra_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    room, everyone, scheduler = timed_room(LARGE, monkeypatch)
     room.publish(KIND, b"a", 0.0)
     scheduler.callbacks.popleft()()
     for _ in range(3):
@@ -92,17 +92,19 @@ def test_whoever_asks_for_a_flush_between_two_slices_gets_no_slice_of_its_own(mo
     assert all(member.writes == [b"a"] for member in everyone)
     room.publish(KIND, b"b", 0.0)
     room.flush()
-    assert sum(len(member.writes) for member in everyone) == LARGE + SLICE, "the next message begins a slice again"
+    assert sum(len(member.writes) for member in everyone) == LARGE + SLICE, "the next message starts a new slice"
 
 
 @pytest.mark.parametrize("members", [1, DIRECT_MEMBERS, DIRECT_MEMBERS + 1, LARGE])
 @pytest.mark.parametrize("received", [[0.5, 0.5, 0.5], [0.25, 0.5, 0.75], [0.5, 0.5, 0.75]])
-@pytest.mark.parametrize("is_caught_up", [False, True])
-def test_each_message_is_timed_from_its_own_receipt(members: int, received: list[float], *, is_caught_up: bool) -> None:
+@pytest.mark.parametrize("flushed_before", [False, True])
+def test_each_message_is_timed_from_its_own_receipt(
+    members: int, received: list[float], *, flushed_before: bool
+) -> None:
     room, everyone, scheduler, stats = make_room(members)
     for at in received:
-        room.publish(KIND, b"a", at, in_batch=True)  # so that a small room joins them too
-    if is_caught_up:
+        room.publish(KIND, b"a", at, in_batch=True)  # so that a small room joins them
+    if flushed_before:
         room.flush_to(everyone[0])
     scheduler.end()
     assert stats.fanout_duration.total == sum(1.0 - at for at in received)
@@ -110,7 +112,7 @@ def test_each_message_is_timed_from_its_own_receipt(members: int, received: list
 
 
 @pytest.mark.parametrize("members", [DIRECT_MEMBERS + 1, LARGE])
-def test_one_that_is_behind_gets_all_it_cannot_do_without_in_one_piece(members: int) -> None:
+def test_a_slow_member_gets_its_essential_messages_in_one_write(members: int) -> None:
     room, (ann, bob, *_), scheduler, stats = make_room(members)
     ann.result = SLOW
     for kind, frame in [(KIND, b"<1>"), ("userTyping", b"<t>"), ("chat", b"<2>"), ("userLeft", b"<l>"), (KIND, b"<3>")]:
@@ -125,7 +127,7 @@ def test_one_that_is_behind_gets_all_it_cannot_do_without_in_one_piece(members: 
     assert counts == {KIND: 2 * (members - 1), "chat": members - 1, "userTyping": members - 2, "userLeft": members - 2}
 
 
-def test_drops_of_one_kind_are_taken_from_the_entries_of_that_kind_alone() -> None:
+def test_drops_are_subtracted_only_from_messages_of_their_type() -> None:
     room, (ann, bob, *_), scheduler, stats = make_room(DIRECT_MEMBERS + 2)
     ann.result = bob.result = CLOSED
     for kind in (KIND, "chat", KIND):
@@ -143,18 +145,18 @@ def test_drops_of_one_kind_are_taken_from_the_entries_of_that_kind_alone() -> No
     }
 
 
-def test_an_author_that_has_left_is_not_taken_from_the_recipients() -> None:
+def test_an_author_that_has_left_is_not_subtracted_from_the_recipients() -> None:
     room, (ann, bob, *others), scheduler, stats = make_room(DIRECT_MEMBERS + 2)
     room.publish(KIND, b"a", 0.5, author=ann)
     room.publish(KIND, b"b", 0.5, author=bob)
-    room.remove(ann)  # gets b at once
+    room.remove(ann)  # receives b at once
     scheduler.end()
     assert (ann.writes, bob.writes) == ([b"b"], [b"a"])
     assert all(other.writes == [b"ab"] for other in others)
     assert stats.messages_delivered[KIND] == 1 + 1 + 2 * len(others)
 
 
-def test_several_in_trouble_are_counted_each_where_nobody_needs_a_join_of_its_own() -> None:
+def test_slow_and_closed_members_are_counted_when_all_get_the_same_bytes() -> None:
     room, (ann, bob, cem, dan, *_), scheduler, stats = make_room(DIRECT_MEMBERS + 4)
     ann.result = bob.result = CLOSED
     cem.result = dan.result = SLOW
@@ -186,7 +188,7 @@ def test_several_in_trouble_are_counted_each_where_nobody_needs_a_join_of_its_ow
     ],
     ids=["slow", "too slow", "closed"],
 )
-def test_one_in_trouble_that_is_caught_up_is_counted_as_at_a_flush(
+def test_flushing_to_a_slow_or_closed_member_counts_like_a_flush(
     members: int,
     result: WriteResult,
     written: list[bytes],
@@ -198,7 +200,7 @@ def test_one_in_trouble_that_is_caught_up_is_counted_as_at_a_flush(
     ann.result, ann.accepts_queued = result, accepts_queued
     for kind, frame in [(KIND, b"<1>"), ("userTyping", b"<t>"), (KIND, b"<2>")]:
         room.publish(kind, frame, 0.5, author=bob)
-    for _ in range(2):  # the second finds nothing to do
+    for _ in range(2):  # the second has nothing to do
         room.flush_to(ann)
         assert ann.writes == written
         assert {key: count for key, count in stats.messages_dropped.items() if count} == dropped
@@ -211,7 +213,7 @@ def test_one_in_trouble_that_is_caught_up_is_counted_as_at_a_flush(
     assert stats.messages_delivered["userTyping"] == members - 2
 
 
-def test_one_that_is_behind_is_caught_up_with_what_it_cannot_do_without() -> None:
+def test_flushing_to_a_slow_member_sends_its_essential_messages() -> None:
     room, (ann, *_), scheduler, stats = make_room(DIRECT_MEMBERS + 1)
     ann.result = SLOW
     for frame in (b"<1>", b"<2>"):
@@ -223,7 +225,7 @@ def test_one_that_is_behind_is_caught_up_with_what_it_cannot_do_without() -> Non
 
 
 @pytest.mark.parametrize("members", [DIRECT_MEMBERS + 1, LARGE])
-def test_an_author_that_was_caught_up_gets_neither_its_own_nor_anything_twice(members: int) -> None:
+def test_an_author_that_was_flushed_to_gets_no_own_message_and_none_twice(members: int) -> None:
     room, (ann, bob, *others), scheduler, stats = make_room(members)
     room.publish(KIND, b"<1>", 0.5, author=ann)
     room.publish(KIND, b"<2>", 0.5, author=bob)

@@ -1,0 +1,138 @@
+"""The messages of clients: replies, refusals and rate limits."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import Raw
+
+from server.chat.commands import CHAT_BURST_SECONDS
+from server.chat.room import DIRECT_MEMBERS
+from server.errors import ErrorCode, RequestError
+from server.protocol import messages as wire
+from tests.server.chat.hub_helpers import (
+    NOW_MS,
+    Harness,
+)
+
+
+def test_each_message_is_answered_and_announced_to_the_room() -> None:
+    harness = Harness(2)
+    assert [client.client_id for client in harness.clients] == ["0", "1"]
+    for index, name in enumerate(["ann", "bob"]):
+        harness.do(index, wire.SetUsername(username=name))
+        harness.do(index, wire.JoinRoom(room="r"))
+    harness.do(1, wire.SendTyping())
+    harness.do(1, wire.SendChatMessage(text="hi"))
+    harness.hub.share_file(harness.clients[1], "a.txt", 3, "text/plain", 0.5)
+    harness.do(1, wire.Ping())
+    harness.do(1, wire.Ping(timestamp=Raw(b'{"any":  1}')))
+    harness.do(1, wire.LeaveRoom())
+    harness.do(1, wire.LeaveRoom())  # no reply: the client is in no room
+    shared = {"type": "fileShared", "user": "bob", "name": "a.txt", "size": 3, "mimeType": "text/plain"}
+    assert harness.received(0)[1:] == [
+        {"type": "usernameSet", "username": "ann"},
+        {"type": "userJoined", "user": "ann", "room": "r", "userCount": 1},
+        {"type": "roomJoined", "room": "r", "userCount": 1},
+        {"type": "userJoined", "user": "bob", "room": "r", "userCount": 2},
+        {"type": "userTyping", "user": "bob"},
+        {"type": "chatMessage", "user": "bob", "text": "hi", "timestamp": NOW_MS},
+        shared,
+        {"type": "userLeft", "user": "bob", "userCount": 1, "room": "r"},
+    ]
+    assert harness.received(1)[1:] == [
+        {"type": "usernameSet", "username": "bob"},
+        {"type": "userJoined", "user": "bob", "room": "r", "userCount": 2},
+        {"type": "roomJoined", "room": "r", "userCount": 2},
+        shared,
+        {"type": "pong", "serverTime": NOW_MS},
+        {"type": "pong", "serverTime": NOW_MS, "timestamp": {"any": 1}},
+        {"type": "roomLeft", "room": "r"},
+    ]
+    assert b'{"any":  1}' in harness.connections[1].written, "the timestamp is returned byte for byte"
+    assert harness.stats.fanout_duration.total == 0.5 * 6, "each fan-out is timed from the receipt of its message"
+
+
+def test_a_message_without_a_room_is_refused() -> None:
+    harness = Harness(1)
+    assert harness.refusal(0, wire.SendChatMessage(text="x")) == (ErrorCode.NO_ROOM, "chatMessage")
+
+
+@pytest.mark.parametrize(
+    ("message", "about"), [(wire.SendChatMessage(text="x"), "chatMessage"), (wire.SendTyping(), "typing")]
+)
+def test_a_client_without_a_room_gets_an_error(message: wire.HubMessage, about: str) -> None:
+    harness = Harness(1)
+    harness.clear_received()
+    with pytest.raises(RequestError) as caught:
+        harness.do(0, message)
+    harness.hub.refuse(harness.clients[0], caught.value)
+    text = ErrorCode.NO_ROOM.message
+    assert harness.received(0) == [{"type": "error", "message": text, "code": "no_room", "about": about}]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("   ", ErrorCode.NAME_BLANK),
+        ("\u200b", ErrorCode.NAME_BLANK),
+        ("\u3164", ErrorCode.NAME_BLANK),
+        ("\u202e", ErrorCode.NAME_BLANK),
+        ("ann\u200b", ErrorCode.NAME_INVISIBLE),
+        ("\u202eann", ErrorCode.NAME_INVISIBLE),
+    ],
+)
+def test_misleading_names_are_refused_and_change_nothing(name: str, error: ErrorCode) -> None:
+    harness = Harness(1)
+    harness.do(0, wire.SetUsername(username="ann"))
+    harness.do(0, wire.JoinRoom(room="r"))
+    assert harness.refusal(0, wire.SetUsername(username=name)) == (error, "setUsername")
+    assert harness.refusal(0, wire.JoinRoom(room=name)) == (error, "joinRoom")
+    assert harness.clients[0].username == "ann"
+    assert list(harness.registry.rooms) == ["r"]
+    if error is ErrorCode.NAME_INVISIBLE:
+        assert harness.refusal(0, wire.SendChat(user=name, text="x")) == (error, "chat")
+
+
+@pytest.mark.parametrize("clients", [2, DIRECT_MEMBERS + 1])
+def test_a_chat_is_not_overtaken_by_later_replies_and_room_messages(clients: int) -> None:
+    harness = Harness(clients)
+    for index in range(clients):
+        harness.do(index, wire.JoinRoom(room="r"))
+    harness.end_iteration()
+    harness.do(0, wire.SendChat(user="a", text="1"))
+    harness.do(0, wire.SendChatMessage(text="2"))
+    harness.do(0, wire.SendChat(user="a", text="3"))
+    harness.do(0, wire.Ping())
+    harness.end_iteration()
+    assert [m.get("text", m["type"]) for m in harness.received(0)[-3:]] == ["1", "3", "pong"]
+    assert [m["text"] for m in harness.received(1)[-3:]] == ["1", "2", "3"]
+
+
+def test_the_chat_rate_of_a_client_is_limited() -> None:
+    harness = Harness(2, chat_rate=2.0, chat_rate_total=1000.0)
+    for _ in range(2 * CHAT_BURST_SECONDS):
+        harness.do(0, wire.SendChat(user="a", text="x"))
+    assert harness.refusal(0, wire.SendChat(user="a", text="x")) == (ErrorCode.RATE_LIMITED, "chat")
+    harness.do(1, wire.SendChat(user="b", text="the limit applies per client"))
+    assert harness.refusal(0, wire.SendChat(user="a", text="x"), at=0.9)[0] is ErrorCode.RATE_LIMITED
+    harness.do(0, wire.SendChat(user="a", text="x"), at=1.0)
+    assert harness.stats.rate_limited["chat"] == 2
+    harness.end_iteration()
+    assert harness.stats.messages_delivered["chat"] == 2 * (2 * CHAT_BURST_SECONDS + 2)
+
+
+def test_the_chat_rate_of_all_clients_together_is_limited() -> None:
+    harness = Harness(20, chat_rate=2.0, chat_rate_total=5.0)
+    most = 5 * CHAT_BURST_SECONDS
+    for index in range(most):
+        harness.do(index, wire.SendChat(user="a", text="x"))
+    for index in range(most, 20):
+        assert harness.refusal(index, wire.SendChat(user="a", text="x")) == (ErrorCode.RATE_LIMITED, "chat")
+    assert harness.stats.rate_limited["chat"] == 20 - most
+
+
+def test_without_rate_limits_every_chat_is_accepted() -> None:
+    harness = Harness(1)
+    for _ in range(1000):
+        harness.do(0, wire.SendChat(user="a", text="x"))
+    assert harness.stats.rate_limited["chat"] == 0
