@@ -1,1 +1,1 @@
-"""The load test: Locust user classes for the chat protocol, and the engine below them."""
+"""The load test: `locust -f loadtest`. One file for each user class."""

@@ -1,4 +1,4 @@
-"""People who talk."""
+"""Users that send chat messages."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from stampede.locust.users import ChatUser
 from stampede.workload.schedule import messages
 
 if TYPE_CHECKING:
-    from stampede.locust.options import Settings
     from stampede.pool.session import Session
-    from stampede.pool.user_pool import UserPool
 
 
 class ChattingUser(ChatUser):
-    """Send chat messages on an absolute timeline, and measure every delivery."""
+    """Sends `--message-rate` chat messages per second to its room and times every delivery that it receives.
+
+    The send times are fixed when the user starts (an open model): a slow server delays messages, but never reduces
+    their number. `--arrivals` spaces them evenly or as a Poisson process.
+    """
 
     weight = 10
 
-    def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
-        """Begin to talk."""
-        rng = pool.rng("messages", session.place)
-        session.follow(messages(settings.message_rate, settings.arrivals, rng))
+    def on_first_join(self, session: Session) -> None:
+        """Start to send."""
+        session.follow(messages(self.settings.message_rate, self.settings.arrivals, self.rng("messages")))

@@ -1,4 +1,4 @@
-"""People who only listen."""
+"""Users that only listen."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from stampede.locust.users import ChatUser
 from stampede.workload.schedule import SECOND, Action, regular
 
 if TYPE_CHECKING:
-    from stampede.locust.options import Settings
     from stampede.pool.session import Session
-    from stampede.pool.user_pool import UserPool
 
-PING_EVERY: Final = 15 * SECOND
+PING_INTERVAL: Final = 15 * SECOND
 
 
 class ListeningUser(ChatUser):
-    """Join and listen: the idle baseline; a `ping` every 15 seconds times the way there and back."""
+    """Joins a room and receives its messages: the idle baseline.
+
+    A `ping` every 15 seconds measures the round trip to the server.
+    """
 
     weight = 4
 
-    def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
-        """Begin to ping."""
-        session.follow(regular(PING_EVERY, pool.rng("pings", session.place), Action.PING), sends_messages=False)
+    def on_first_join(self, session: Session) -> None:
+        """Start to send pings."""
+        session.follow(regular(PING_INTERVAL, self.rng("pings"), Action.PING), sends_messages=False)

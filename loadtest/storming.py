@@ -1,4 +1,4 @@
-"""People whose line is cut."""
+"""Users that reconnect in storms."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING
 from stampede.locust.users import ChatUser
 
 if TYPE_CHECKING:
-    from stampede.locust.options import Settings
     from stampede.pool.session import Session
-    from stampede.pool.user_pool import UserPool
     from stampede.workload.backoff import Backoff
 
 
 class ReconnectStormUser(ChatUser):
-    """Drop together with others, come back by the policy of `--backoff`, and time it until the first delivery.
+    """Drops its connection together with others, reconnects by `--backoff`, and times its resync.
 
-    In a room where nobody else speaks a pong, asked for after the join, stands in for the delivery.
+    Every `--storm-period` seconds, `--storm-share` of these users drop at the same moment. A user is resynced when it
+    has rejoined its room and received its first delivery. In a room without other senders a pong stands in for the
+    delivery.
     """
 
     weight = 2
-    storms = True
+    drops_periodically = True
 
-    def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
-        """Join the cohort."""
-        pool.start_periodic_drops(type(self), settings.storm_share, settings.storm_period, settings.storm_manner)
+    def on_first_join(self, session: Session) -> None:
+        """Start the periodic drops of this class, unless another user has started them."""
+        settings = self.settings
+        self.pool.start_periodic_drops(type(self), settings.storm_share, settings.storm_period, settings.storm_manner)
 
-    def backoff(self, settings: Settings) -> Backoff:
-        """Return the policy under test."""
-        return settings.backoff
+    def reconnect_backoff(self) -> Backoff:
+        """Return the policy of every reconnect, after a drop on purpose or not."""
+        return self.settings.backoff

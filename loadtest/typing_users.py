@@ -1,4 +1,4 @@
-"""People who write, slowly."""
+"""Users that compose messages."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from stampede.locust.users import ChatUser
 from stampede.workload.schedule import composing
 
 if TYPE_CHECKING:
-    from stampede.locust.options import Settings
     from stampede.pool.session import Session
-    from stampede.pool.user_pool import UserPool
 
 
 class TypingUser(ChatUser):
-    """Compose: `typing` every three seconds, then one message, then a pause."""
+    """Sends one to four `typing` notices three seconds apart, then a chat message, then pauses six seconds on average.
+
+    A notice that cannot be sent at its due time is dropped, because a late one is wrong.
+    """
 
     weight = 5
 
-    def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
-        """Begin to write."""
-        session.follow(composing(pool.rng("composing", session.place)))
+    def on_first_join(self, session: Session) -> None:
+        """Start to compose."""
+        session.follow(composing(self.rng("composing")))

@@ -1,7 +1,7 @@
-"""Deals the pool out over the processes of a test: who is which part of it, and of which kinds its users will be; pure.
+"""Divides the users of a test among the worker processes; pure.
 
-Workers that are started one by one know neither: they have all kinds of users, and the master runs those that were
-chosen there.
+A worker that is started on its own knows neither its part of the users nor the user classes that were chosen on the
+master, so the master sends both to each worker when a test starts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class UserClass(msgspec.Struct, frozen=True):
-    """One class of users: of `fixed` there are so many, of the others a part by weight."""
+    """A user class: `fixed` users of it, or a part of the others by weight."""
 
     name: str
     weight: float
@@ -30,64 +30,72 @@ class UserClass(msgspec.Struct, frozen=True):
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """What one process needs to know of a test: its number, the own part, and the kinds of users in it."""
+    """One worker's part in a test.
+
+    Attributes:
+        run: number of the test.
+        partition: the part of all users that the worker runs.
+        user_classes: the user classes of the test.
+    """
 
     run: int
     partition: Partition
-    kinds: list[UserClass]
+    user_classes: list[UserClass]
 
 
 class Assigner:
-    """The deals of the test that runs."""
+    """Assigns a part of the current test to each worker."""
 
     __slots__ = ("_assignments",)
 
     def __init__(self) -> None:
         self._assignments: dict[str, Assignment] = {}
 
-    def begin(self, run: int, ids: Iterable[str], kinds: list[UserClass]) -> dict[str, Assignment]:
-        """Assign the workers that are connected when a test begins; return their assignments by worker id."""
-        dealt = worker_order(ids)
+    def start(self, run: int, ids: Iterable[str], user_classes: list[UserClass]) -> dict[str, Assignment]:
+        """Assign the workers that are connected when a test starts; return their assignments by worker id."""
+        ordered = worker_order(ids)
         self._assignments = {
-            id_: Assignment(run, Partition(position, len(dealt)), kinds) for position, id_ in enumerate(dealt)
+            id_: Assignment(run, Partition(position, len(ordered)), user_classes)
+            for position, id_ in enumerate(ordered)
         }
         return self._assignments
 
     def join(self, id_: str) -> Assignment | None:
-        """Return the deal of a worker, which may be new in mid-run; None when there is no test."""
+        """Return the assignment of a worker, which may have joined during the test; None when there is no test."""
         if id_ not in self._assignments and self._assignments:
             first = next(iter(self._assignments.values()))
             of, position = first.partition.of, len(self._assignments)
-            self._assignments[id_] = Assignment(first.run, Partition(position, of, late=position - of + 1), first.kinds)
+            partition = Partition(position, of, late=position - of + 1)
+            self._assignments[id_] = Assignment(first.run, partition, first.user_classes)
         return self._assignments.get(id_)
 
     def end(self) -> None:
-        """The test is over: the next one deals anew."""
+        """End the test; the next one assigns all workers again."""
         self._assignments = {}
 
 
 def user_classes_of(classes: Sequence[type[User]]) -> list[UserClass]:
-    """Return what there is to know of Locust's user classes."""
+    """Return the names, weights and fixed counts of Locust user classes."""
     return [UserClass(cls.__name__, cls.weight, cls.fixed_count) for cls in classes]
 
 
-def spawn_order(kinds: Iterable[UserClass]) -> Iterator[str]:
-    """Return the order in which Locust hands out users: first those of fixed counts, then the others by weight.
+def spawn_order(user_classes: Iterable[UserClass]) -> Iterator[str]:
+    """Return the order in which Locust spawns user classes: those of fixed counts first, then the others by weight.
 
-    Its workers get them in turn. Locust has no public name for this (locust.dispatch, 2.47).
+    Locust gives them to its workers in turn. There is no public name for this order (locust.dispatch, 2.47).
     """
-    named = sorted(kinds, key=lambda kind: kind.name)
-    fixed = [(kind.name, kind.fixed) for kind in named if kind.fixed]
-    weighted = [(kind.name, kind.weight) for kind in named if not kind.fixed]
+    named = sorted(user_classes, key=lambda user_class: user_class.name)
+    fixed = [(user_class.name, user_class.fixed) for user_class in named if user_class.fixed]
+    weighted = [(user_class.name, user_class.weight) for user_class in named if not user_class.fixed]
     yield from islice(_kl_generator(fixed), sum(count for _, count in fixed))
     if weighted:
         yield from (name for name in _kl_generator(weighted) if name)
 
 
 def worker_order(ids: Iterable[str]) -> list[str]:
-    """Return workers in the order in which Locust deals users to them: one of each host, then the second ones, ...
+    """Return workers in the order in which Locust gives them users: one of each host, then the second ones, and so on.
 
-    An id begins with the host's name (locust.dispatch.UsersDispatcher, 2.47).
+    A worker id begins with the name of its host (locust.dispatch.UsersDispatcher, 2.47).
     """
     seen: Counter[str] = Counter()
     ranked = []

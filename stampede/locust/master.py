@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import LocalRunner
 
-    from stampede.locust.options import Settings
+    from stampede.locust.settings import LoadTestSettings
     from stampede.locust.worker import WorkerAgent
     from stampede.measure.snapshot import Report
     from stampede.measure.storm import Manner, StormPart
@@ -70,7 +70,7 @@ class MasterAgent:
         self._watch: gevent.Greenlet[..., None] | None = None
         self.run = 0
         self.resets = 0
-        self.settings: Settings | None = None
+        self.settings: LoadTestSettings | None = None
 
     @property
     def state(self) -> str:
@@ -79,9 +79,9 @@ class MasterAgent:
 
     # --- a test ---
 
-    def begin(self, settings: Settings) -> None:
+    def start(self, settings: LoadTestSettings) -> None:
         """Forget the last test, and watch over the new one."""
-        self.rest()
+        self.end()
         self.run += 1
         self._reports.clear()
         self._came.clear()
@@ -116,7 +116,7 @@ class MasterAgent:
             Threshold(threshold.level, threshold.seconds, self._reset_at) for threshold in self._thresholds
         ]
 
-    def rest(self) -> None:
+    def end(self) -> None:
         """Watch no longer: the test is over."""
         if self._ended is None:
             self._ended = time.monotonic()
@@ -154,7 +154,7 @@ class MasterAgent:
 
     # --- reports ---
 
-    def take(self, report: Report) -> None:
+    def receive_report(self, report: Report) -> None:
         """Take a report, unless it is a late one of an earlier test."""
         if report.run in (self.run, UNASSIGNED):
             self._reports[report.id] = report
@@ -266,7 +266,7 @@ class MasterAgent:
 
     def conclude(self) -> None:
         """Print the summary and set the exit code."""
-        self.rest()
+        self.end()
         everything, totals = self.everything(), self.totals()
         for threshold in self._thresholds:
             threshold.conclude(self.seconds, figures_of(everything))
@@ -291,7 +291,7 @@ class MasterAgent:
             yield f"statistics were reset {self._reset_at:.0f} s after the start: all figures count from there"
         settings = self.settings
         if settings is not None and self.seconds < settings.storm_period:
-            names = [kind.__name__ for kind in self._runner.user_classes if getattr(kind, "storms", False)]
+            names = [kind.__name__ for kind in self._runner.user_classes if getattr(kind, "drops_periodically", False)]
             for name in names:
                 yield (
                     f"no storm struck: {name}s drop every {settings.storm_period:g} s (--storm-period), "

@@ -1,4 +1,4 @@
-"""Check the server once before a run, so that a wrong address is one line and not ten thousand failures."""
+"""Checks the server before a run: a wrong address ends in one line, not in thousands of failed connections."""
 
 from __future__ import annotations
 
@@ -14,20 +14,36 @@ from stampede.websocket.reactor import Reactor
 from stampede.websocket.target import ClientError, ConnectError, join_url, resolve
 
 if TYPE_CHECKING:
-    from stampede.locust.options import Settings
+    from stampede.locust.settings import LoadTestSettings
     from stampede.websocket.target import LostError, Target
 
 GREETING_SECONDS: Final = 5.0
-"""How long a server may take to greet, as in the capacity run's check."""
+"""Time for the server's greeting, the same as in a capacity run's check."""
 
 _CONNECT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 5.0
-_SHOWN: Final = 60
+_SHOWN_BYTES: Final = 60
 
 _decode: Final = msgspec.json.Decoder().decode
 
 
-class _Listener:
+def check_server(host: str, settings: LoadTestSettings, *, connects: bool) -> None:
+    """Check an address and, with `connects`, that a server of the chat protocol greets there.
+
+    Raises:
+        ClientError: the address is unusable or the server speaks another protocol; the message is one line.
+    """
+    url = join_url(host, settings.path)
+    try:
+        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file, headers=settings.headers)
+        problem = _check_greeting(target, settings) if connects else ""
+    except ConnectError as error:
+        raise ClientError(error.label, f"cannot connect to {redact(url)}: {error}") from error
+    if problem:
+        raise ClientError("not a chat server", f"{redact(url)} {problem}; is this a Stampede server?")
+
+
+class _GreetingReceiver:
     """Waits for the first message, which must be `connected`, or for the end of the connection."""
 
     def __init__(self) -> None:
@@ -42,20 +58,20 @@ class _Listener:
             self.decided.set()
 
     def relieved(self) -> None:
-        """Have nothing to send."""
+        """Do nothing: this receiver sends no messages."""
 
     def lost(self, error: LostError) -> None:
-        """Keep why the connection ended."""
+        """Keep the reason why the connection ended."""
         self._error = error
         self.decided.set()
 
     @property
     def problem(self) -> str:
-        """What came in place of the greeting, or nothing if it came."""
+        """What happened in place of a greeting; empty if the greeting arrived."""
         if self._first is not None:
             if _is_greeting(self._first):
                 return ""
-            return f"sent {self._first[:_SHOWN].decode(errors='replace')!r} in place of a greeting"
+            return f"sent {self._first[:_SHOWN_BYTES].decode(errors='replace')!r} in place of a greeting"
         if self._error is not None:
             why = f"{self._error.code} {self._error.reason}".rstrip()
             return f"closed the connection before any greeting ({why})"
@@ -70,40 +86,24 @@ def _is_greeting(payload: bytes) -> bool:
     return isinstance(message, dict) and message.get("type") == "connected"
 
 
-def check_server(host: str, settings: Settings, *, connect_too: bool) -> None:
-    """Check an address and, with `connect_too`, that a server of our protocol greets there.
+def _check_greeting(target: Target, settings: LoadTestSettings) -> str:
+    """Connect once and wait for the greeting; return what happened in its place, or an empty text.
 
     Raises:
-        ClientError: with one line for the person who gave the address, or the protocol is not ours.
-    """
-    url = join_url(host, settings.path)
-    try:
-        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file, headers=settings.headers)
-        problem = _greet(target, settings) if connect_too else ""
-    except ConnectError as error:
-        raise ClientError(error.label, f"cannot connect to {redact(url)}: {error}") from error
-    if problem:
-        raise ClientError("not a chat server", f"{redact(url)} {problem}; is this a Stampede server?")
-
-
-def _greet(target: Target, settings: Settings) -> str:
-    """Connect once and wait for the greeting; return what came in its place, if anything.
-
-    Raises:
-        ConnectError: there was no connection.
+        ConnectError: the connection failed.
     """
     token = settings.tokens[0] if settings.tokens else None
-    listener = _Listener()
-    reactor = Reactor(Random(), _ignore)
+    receiver = _GreetingReceiver()
+    reactor = Reactor(Random(), _ignore_fault)
     try:
-        connection = connect(reactor, target, listener, timeout=_CONNECT_SECONDS, token=token)
-        listener.decided.wait(GREETING_SECONDS)
-        problem = listener.problem
+        connection = connect(reactor, target, receiver, timeout=_CONNECT_SECONDS, token=token)
+        receiver.decided.wait(GREETING_SECONDS)
+        problem = receiver.problem
         connection.close(_CLOSE_SECONDS)
     finally:
         reactor.close()
     return problem
 
 
-def _ignore(error: Exception) -> None:
-    """Take no notice: nothing of ours runs on this connection."""
+def _ignore_fault(error: Exception) -> None:
+    """Ignore faults of the reactor: the receiver of this connection raises none."""

@@ -1,4 +1,4 @@
-"""One traceback for an exception that thousands of users raise: the verdict counts them all."""
+"""Logs an exception of user code once, even when thousands of users raise it; the verdict counts all of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final
 _LOGGERS: Final = ("locust.user.task", "locust.user.users")
 
 
-class _FirstOfEach(logging.Filter):
-    """Lets a traceback through once; its text may differ from time to time, its frames do not."""
+class _FirstTracebackFilter(logging.Filter):
+    """Passes the first of equal tracebacks. Their frames are compared, since the exception's text may differ."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,14 +20,14 @@ class _FirstOfEach(logging.Filter):
         if record.levelno < logging.ERROR or not isinstance(record.args, tuple) or len(record.args) != 2:
             return True
         frames = "\n".join(line for line in str(record.args[1]).splitlines() if line.startswith(" "))
-        first = frames not in self._seen
+        is_first = frames not in self._seen
         self._seen.add(frames)
-        return first
+        return is_first
 
 
 def log_each_exception_once() -> None:
-    """Let Locust log the traceback of an exception in user code once, however many users raise it."""
+    """Install the filter on the loggers that Locust uses for exceptions of user code."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
-        if not any(isinstance(known, _FirstOfEach) for known in logger.filters):
-            logger.addFilter(_FirstOfEach())
+        if not any(isinstance(known, _FirstTracebackFilter) for known in logger.filters):
+            logger.addFilter(_FirstTracebackFilter())

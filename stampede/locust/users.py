@@ -1,4 +1,4 @@
-"""What all Locust users of the pool have in common: a session, and a greenlet that keeps it connected."""
+"""The base class of the Locust users: a session in the pool, and a greenlet that keeps it connected."""
 
 from __future__ import annotations
 
@@ -10,89 +10,123 @@ from gevent.event import Event
 from locust import User, task
 from locust.exception import StopUser
 
-from stampede.locust.plugin import pool_of
+from stampede.locust.plugin import running_test
 from stampede.websocket.target import DEFAULT_HOST, ClientError
 from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
 from stampede.workload.schedule import SECOND
 
 if TYPE_CHECKING:
+    from random import Random
+
     from locust.env import Environment
 
-    from stampede.locust.options import Settings
+    from stampede.locust.settings import LoadTestSettings
     from stampede.pool.session import Session
     from stampede.pool.user_pool import UserPool
 
 
 class ChatUser(User):
-    """Base of the user classes: connect, join, stay; come back when the connection is lost.
+    """Base class of the user classes: connects, joins a room, and reconnects when the connection ends.
 
-    An exception in `on_start` would remove a Locust user for good, so everything happens inside the one task.
+    Subclasses start their schedule in `on_first_join`.
+
+    Locust removes a user for good when its `on_start` raises. Connecting is therefore part of the user's only task.
+
+    Attributes:
+        pool: all users of this process; set when the task starts.
+        settings: the settings of the test; set when the task starts.
+        session: the virtual user that this greenlet runs at the moment.
+        wake: set when the session needs this greenlet.
+        dropped_on_purpose: whether the load test itself caused the last disconnect.
     """
 
     abstract: bool = True
-    storms: bool = False
-    """Whether users of this kind drop every `--storm-period`."""
+    drops_periodically: bool = False
+    """Whether users of this class drop their connections every `--storm-period`."""
     host: str | None = DEFAULT_HOST
+
+    pool: UserPool
+    settings: LoadTestSettings
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.wake = Event()
         self.session: Session | None = None
-        self._pool: UserPool | None = None
+        self.wake = Event()
+        self.dropped_on_purpose = False
 
-    def begin(self, pool: UserPool, settings: Settings, session: Session) -> None:
-        """Take up habits; called once, when the session is in its room for the first time."""
+    def on_first_join(self, session: Session) -> None:
+        """Start the user's schedule. Called once, after the first join."""
 
-    def backoff(self, settings: Settings) -> Backoff:
-        """Return how to wait before reconnecting: as `--backoff` says where the drop was on purpose."""
-        return settings.backoff if self.session is not None and self.session.dropped_at else DEFAULT_BACKOFF
+    def rng(self, purpose: str) -> Random:
+        """Return a random generator of this user; it depends on `--seed`, the purpose and the user's place."""
+        assert self.session is not None  # noqa: S101 # set before any hook is called
+        return self.pool.rng(purpose, self.session.place)
+
+    def reconnect_backoff(self) -> Backoff:
+        """Return the policy of the next reconnect: `--backoff` after a drop on purpose, otherwise the default."""
+        return self.settings.backoff if self.session is not None and self.session.dropped_at else DEFAULT_BACKOFF
 
     @task
-    def live(self) -> None:
-        """Stay in the room until Locust ends this greenlet."""
-        found = pool_of(self.environment)
-        if found is None:
+    def stay_connected(self) -> None:
+        """Connect, join and reconnect until Locust stops the user."""
+        test = running_test(self.environment)
+        if test is None:
             raise StopUser
-        pool, settings = found
-        self._pool = pool
-        if self.session is None:  # Locust runs a task again that failed
-            self.session = pool.add_user(self)
-            self._connect(pool, settings, waits_first=False)
-            self.begin(pool, settings, self.session)
+        self.pool, self.settings = test
+        if self.session is None:  # after an exception Locust runs the task again
+            self.session = self.pool.add_user(self)
+            self._connect(self.session, waits_first=False)
+            self.on_first_join(self.session)
         while True:
-            self.rest(pool, settings)
+            self.while_connected()
             self.session.is_idle = False
             self.session.drop_if_requested()
-            self._connect(pool, settings, waits_first=True)
+            self.dropped_on_purpose = self.session.client.is_offline
+            self._connect(self.session, waits_first=True)
 
-    def rest(self, pool: UserPool, settings: Settings) -> None:
-        """Wait until the session needs to be connected again; another session may take its place meanwhile."""
+    def while_connected(self) -> None:
+        """Run until the session must reconnect."""
+        self.wait_until(None)
+
+    def wait_until(self, due: int | None) -> bool:
+        """Wait for a time or, with None, for the end of the connection.
+
+        Args:
+            due: in monotonic nanoseconds.
+
+        Returns:
+            True at the due time, False when the session must reconnect.
+        """
+        # `pool.remove_user` may replace the session while this greenlet waits.
         while self.session is not None and self.session.client.is_ready and not self.session.drop_request:
+            delay = None if due is None else (due - monotonic_ns()) / SECOND
+            if delay is not None and delay <= 0:
+                self.session.is_idle = False
+                return True
             self.session.is_idle = True
-            self.wake.wait()
+            self.wake.wait(delay)
             self.wake.clear()
+        return False
 
-    def _connect(self, pool: UserPool, settings: Settings, *, waits_first: bool) -> None:
-        """Connect and join, however many attempts it takes."""
-        session = self.session
-        assert session is not None  # noqa: S101 # `live` has set it
-        backoff, rng = self.backoff(settings), pool.backoff_rng
+    def _connect(self, session: Session, *, waits_first: bool) -> None:
+        """Connect and join; retry until that succeeds."""
+        backoff, rng = self.reconnect_backoff(), self.pool.backoff_rng
         failures = 0
         while True:
-            wanted = monotonic_ns()
+            intended = monotonic_ns()
             if failures or waits_first:
-                asked = session.client.retry_after
-                delay = asked if asked is not None and not failures else backoff.delay(failures, rng)
-                wanted += round(delay * SECOND)
+                requested = session.client.retry_after
+                delay = requested if requested is not None and not failures else backoff.delay(failures, rng)
+                intended += round(delay * SECOND)
                 gevent.sleep(delay)
             try:
-                session.connect(wanted)
+                session.connect(intended)
             except ClientError:
                 failures += 1
             else:
                 return
 
     def on_stop(self) -> None:
-        """Leave."""
-        if self._pool is not None and self.session is not None:
-            self._pool.remove_user(self.session)
+        """Leave the room and close the connection; called by Locust."""
+        if self.session is not None:
+            self.pool.remove_user(self.session)

@@ -15,9 +15,9 @@ from gevent.event import Event
 from locust.runners import WorkerRunner
 
 from stampede.generator_faults import Fault, FaultKind
-from stampede.locust import options
 from stampede.locust.assignment import spawn_order, user_classes_of
 from stampede.locust.locust_stats import Table
+from stampede.locust.settings import check_processes, read_settings
 from stampede.measure.health import WINDOW_SECONDS, Health
 from stampede.measure.loop_lag_probe import LoopLagProbe
 from stampede.measure.machine import Usage, usage
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from locust.runners import LocalRunner
 
     from stampede.locust.assignment import Assignment, UserClass
-    from stampede.locust.options import Settings
+    from stampede.locust.settings import LoadTestSettings
     from stampede.measure.storm import Manner, StormPart
 
 TABLE_SECONDS: Final = 1.0
@@ -52,7 +52,7 @@ class WorkerAgent:
         run: number of the test; reports of another one are none of the master's business.
         share: which part of the pool this process is.
         waiting: whether a test has begun whose deal has not come yet.
-        ask: lets the master send it again; None where there is no master.
+        request_assignment: lets the master send it again; None where there is no master.
     """
 
     def __init__(self, environment: Environment, runner: LocalRunner | WorkerRunner) -> None:
@@ -69,26 +69,26 @@ class WorkerAgent:
         self._drained = Event()
         self._began = self._cpu_then = 0.0
         self.pool: UserPool | None = None
-        self.settings: Settings | None = None
+        self.settings: LoadTestSettings | None = None
         self.run = 0
         self.partition = Partition(0, 1)
         self.waiting = False
-        self.ask: Callable[[], None] | None = None
+        self.request_assignment: Callable[[], None] | None = None
         self._asked = 0.0
-        self._kinds: list[UserClass] | None = None
-        self._dealt = False
+        self._user_classes: list[UserClass] | None = None
+        self._assigned = False
 
     def assign(self, assignment: Assignment) -> None:
-        """Take the part in the next test that the master has dealt, or in this one."""
-        self.run, self.partition, self._kinds = assignment.run, assignment.partition, assignment.kinds
-        self._dealt = True
+        """Take the part in the next test that the master has assigned, or in this one."""
+        self.run, self.partition, self._user_classes = assignment.run, assignment.partition, assignment.user_classes
+        self._assigned = True
 
-    def take_assigned(self) -> bool:
+    def consume_assignment(self) -> bool:
         """Return, once for each deal, whether it has come; if not, a test that begins is kept waiting for it."""
-        dealt, self._dealt = self._dealt, False
+        assigned, self._assigned = self._assigned, False
         self._failure = None
-        self.waiting = self.waiting or not dealt
-        return dealt
+        self.waiting = self.waiting or not assigned
+        return assigned
 
     def await_assignment(self, seconds: float) -> None:
         """Wait for the deal of a test that has begun, and ask for it again meanwhile; report it when it never comes."""
@@ -97,9 +97,9 @@ class WorkerAgent:
             now = time.monotonic()
             if now > deadline:
                 self.fail(FaultKind.ASSIGNMENT, f"nothing came within {seconds:.0f} s")
-            elif self.ask is not None and now - self._asked > _ASK_SECONDS:
+            elif self.request_assignment is not None and now - self._asked > _ASK_SECONDS:
                 self._asked = now
-                self.ask()
+                self.request_assignment()
             gevent.sleep(0.02)
 
     def start(self) -> None:
@@ -112,8 +112,8 @@ class WorkerAgent:
         self._table = None  # it belongs to the last test, whose numbers must not reach the statistics of this one
         self.close()
         self.pool = self._last = self._failure = None
-        self.settings = settings = options.read(self._environment.parsed_options or argparse.Namespace())
-        options.check_processes(settings, self.partition.of)
+        self.settings = settings = read_settings(self._environment.parsed_options or argparse.Namespace())
+        check_processes(settings, self.partition.of)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
         target = resolve(
             url,
@@ -125,8 +125,8 @@ class WorkerAgent:
         self._final = False
         self._drained.clear()
         plan = PoolSettings(settings.plan, self.partition, settings.message_bytes, settings.seed, settings.tokens)
-        kinds = user_classes_of(self._runner.user_classes) if self._kinds is None else self._kinds
-        self.pool = UserPool(plan, target, self.partition.select(spawn_order(kinds)))
+        user_classes = user_classes_of(self._runner.user_classes) if self._user_classes is None else self._user_classes
+        self.pool = UserPool(plan, target, self.partition.select(spawn_order(user_classes)))
         self._table = Table(self.pool.measures)
         self._began, self._cpu_then = time.monotonic(), time.process_time()
         self._health = Health(self._began, self._cpu_then, usage())

@@ -154,8 +154,8 @@ WITHOUT_THE_CHECKOUT = """
 import runpy, sys
 from pathlib import Path
 def is_a_checkout(path):
-    return (Path(path) / "server" / "app.py").exists() or Path(path).name == "_plugin"
-sys.path = ["", "stampede/locust/_plugin", *(path for path in sys.path if path and not is_a_checkout(path))]
+    return (Path(path) / "server" / "app.py").exists()
+sys.path = ["", *(path for path in sys.path if path and not is_a_checkout(path))]
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
@@ -169,6 +169,7 @@ def test_the_image_holds_all_that_its_commands_need(name: str, tmp_path: Path) -
             copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy2
             copy(ROOT / source, tmp_path / source)
     module, *flags = SERVICES[name]["command"].removeprefix("python -m ").split()
+    module = module.replace("locust", "stampede.locust")  # whose help has the options of the load test
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_THE_CHECKOUT, module, *flags, "--help"],
         cwd=tmp_path,

@@ -29,7 +29,7 @@ from stampede.locust.users import ChatUser
 class ThrowingUser(ChatUser):
     fixed_count = 3
 
-    def begin(self, pool, settings, session):
+    def on_first_join(self, session):
         raise ZeroDivisionError(f"thrown by the user at place {session.place}")
 """
 
@@ -119,7 +119,7 @@ def test_an_exception_of_user_code_makes_the_run_invalid_and_is_told_once(
     assert len([why for why in ended.invalid if why.startswith("user code: ")]) == 1
     (why,) = [why for why in ended.invalid if why.startswith("user code: ")]
     assert re.match(r"user code: exception in user code, 3 times \(thrown by the user at place \d+, File ", why)
-    assert "in begin" in why
+    assert "in on_first_join" in why
     assert ended.log.count("ERROR/locust.user.task") == 1
 
 

@@ -38,7 +38,7 @@ from stampede.locust.users import ChatUser
 class ThrowingUser(ChatUser):
     fixed_count = 1
 
-    def begin(self, pool, settings, session):
+    def on_first_join(self, session):
         raise ZeroDivisionError("thrown on purpose")
 """
 

@@ -83,8 +83,10 @@ def test_the_list_shows_exactly_the_five_users() -> None:
     assert sorted(listed[2:]) == CLASSES
 
 
-def test_the_help_shows_every_option() -> None:
-    shown = run_to_end("--help").stdout
+def test_the_help_of_the_load_test_shows_its_options_beside_those_of_locust() -> None:
+    command = [sys.executable, "-m", "stampede.locust", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "--locustfile" in shown
     for option in OPTIONS:
         assert f"--{option.name} " in shown
     assert "--insecure" in shown

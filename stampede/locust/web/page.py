@@ -12,7 +12,7 @@ import msgspec
 from flask import Response, request
 from locust import runners
 
-from stampede.locust.options import OptionError
+from stampede.locust.settings import OptionError
 from stampede.locust.web.output_files import hidden_secrets
 from stampede.locust.web.start_form import check
 from stampede.measure.storm import Manner

@@ -6,19 +6,19 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from stampede.locust import options
-from stampede.locust.options import OptionError
+from stampede.locust.options import ON_PAGE
 from stampede.locust.preflight import check_server
+from stampede.locust.settings import OptionError, check_processes, check_shape, read_settings
 from stampede.websocket.target import DEFAULT_HOST, join_url
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
 
-    from stampede.locust.options import Settings
+    from stampede.locust.settings import LoadTestSettings
 
 
 def check(
-    form: MultiDict[str, str], given: argparse.Namespace, running: Settings | None, *, processes: int | None
+    form: MultiDict[str, str], given: argparse.Namespace, running: LoadTestSettings | None, *, processes: int | None
 ) -> None:
     """Refuse a form with an unusable value, or one that changes our options while a test runs.
 
@@ -34,10 +34,10 @@ def check(
     """
     wanted = argparse.Namespace(**vars(given))
     for name in form:
-        if name in options.ON_PAGE:
+        if name in ON_PAGE:
             value: Any = ",".join(form.getlist(name))
             setattr(wanted, name, value == "true" if name == "insecure" else value)
-    settings = options.read(wanted)
+    settings = read_settings(wanted)
     if running is not None:
         changed = [
             field.name for field in fields(settings) if getattr(settings, field.name) != getattr(running, field.name)
@@ -45,13 +45,13 @@ def check(
         if changed:
             raise OptionError(f"{', '.join(map(_flag, changed))}: cannot change while a test runs; stop it first")
         return
-    options.check_shape(settings, form.get("run_time", getattr(given, "run_time", None)))
+    check_shape(settings, form.get("run_time", getattr(given, "run_time", None)))
     host = form.get("host") or getattr(given, "host", None) or DEFAULT_HOST
     if processes is None:
         join_url(host, settings.path)  # remote workers may know names that this machine does not
     else:
-        options.check_processes(settings, processes)
-        check_server(host, settings, connect_too=False)
+        check_processes(settings, processes)
+        check_server(host, settings, connects=False)
 
 
 def _flag(attribute: str) -> str:

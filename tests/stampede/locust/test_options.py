@@ -6,13 +6,14 @@ from argparse import Namespace
 
 import pytest
 
-from stampede.locust.options import OPTIONS, OptionError, check_processes, read
+from stampede.locust.options import OPTIONS
+from stampede.locust.settings import OptionError, check_processes, read_settings
 from stampede.workload.placement import RoomPlan
 from stampede.workload.schedule import Arrivals
 
 
 def test_without_any_option_rooms_of_twenty_talk_once_a_second() -> None:
-    settings = read(Namespace())
+    settings = read_settings(Namespace())
     assert settings.plan == RoomPlan(None, 20)
     assert (settings.message_rate, settings.arrivals, settings.message_bytes) == (1.0, Arrivals.CONSTANT, 64)
     assert (settings.path, settings.verify_tls, settings.prometheus_port) == ("/", True, None)
@@ -20,7 +21,7 @@ def test_without_any_option_rooms_of_twenty_talk_once_a_second() -> None:
 
 def test_the_web_page_sends_text_and_empty_fields() -> None:
     form = Namespace(rooms="", room_size="7", message_rate=2.0, upload_bytes="1k", seed=5, prometheus_port="")
-    settings = read(form)
+    settings = read_settings(form)
     assert settings.plan == RoomPlan(None, 7)
     assert settings.prometheus_port is None
     assert settings.seed == 5
@@ -39,7 +40,7 @@ def test_the_web_page_sends_text_and_empty_fields() -> None:
 )
 def test_a_bad_value_from_the_web_page_is_named(name: str, value: str) -> None:
     with pytest.raises(OptionError, match=f"^--{name.replace('_', '-')}: .*{value}"):
-        read(Namespace(**{name: value}))
+        read_settings(Namespace(**{name: value}))
 
 
 def test_every_option_has_an_environment_name_of_locust_s_kind() -> None:
@@ -47,10 +48,10 @@ def test_every_option_has_an_environment_name_of_locust_s_kind() -> None:
 
 
 def test_every_process_needs_a_room() -> None:
-    check_processes(read(Namespace(rooms=2)), 2)
-    check_processes(read(Namespace(room_size=100)), 8)
+    check_processes(read_settings(Namespace(rooms=2)), 2)
+    check_processes(read_settings(Namespace(room_size=100)), 8)
     with pytest.raises(OptionError, match="--rooms 2 is less than the 3 processes"):
-        check_processes(read(Namespace(rooms=2)), 3)
+        check_processes(read_settings(Namespace(rooms=2)), 3)
 
 
 @pytest.mark.parametrize(
@@ -65,10 +66,13 @@ def test_every_process_needs_a_room() -> None:
     ],
 )
 def test_thresholds_may_have_blanks_and_stand_in_one_text_or_several(given: list[str] | str) -> None:
-    assert [level.text for level in read(Namespace(threshold=given)).thresholds] == ["deliver_p99<250ms", "loss<0.1%"]
+    assert [level.text for level in read_settings(Namespace(threshold=given)).thresholds] == [
+        "deliver_p99<250ms",
+        "loss<0.1%",
+    ]
 
 
 @pytest.mark.parametrize("given", ["deliver_p99 < 250 m s", "deliver_p99 250ms", "loss < 0.1 % errors"])
 def test_what_is_no_threshold_is_named_as_it_was_written(given: str) -> None:
     with pytest.raises(OptionError, match=r"^--threshold: .*(deliver_p99|errors)"):
-        read(Namespace(threshold=given))
+        read_settings(Namespace(threshold=given))

@@ -12,8 +12,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from stampede.locust import options, preflight
+from stampede.locust import preflight
 from stampede.locust.preflight import check_server
+from stampede.locust.settings import read_settings
 from stampede.websocket.target import ClientError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _close_on_words(connection: ServerConnection) -> None:
 
 
 def look_at(url: str) -> None:
-    check_server(url, options.read(argparse.Namespace()), connect_too=True)
+    check_server(url, read_settings(argparse.Namespace()), connects=True)
 
 
 def test_our_server_and_a_plain_one_pass(server: RunningServer, plain_peer: ServerProcess) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stampede.locust.options import OptionError, read
+from stampede.locust.settings import OptionError, read_settings
 from stampede.websocket.connect import connect
 from stampede.websocket.headers import all_headers, parse_header
 from stampede.websocket.target import resolve
@@ -60,7 +60,7 @@ def test_what_is_given_twice_is_refused() -> None:
         all_headers(["authorization: Basic x"], None, has_token=True)
     parsed = argparse.Namespace(header=["Origin: https://a"], origin="https://b")
     with pytest.raises(OptionError, match=r"^--header: an Origin is given by --origin, too"):
-        read(parsed)
+        read_settings(parsed)
 
 
 def test_every_header_arrives_and_repeated_ones_as_often_as_given(reactor: Reactor) -> None:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import expect
 from werkzeug.datastructures import MultiDict
 
-from stampede.locust.options import OptionError, read
+from stampede.locust.settings import OptionError, read_settings
 from stampede.locust.web.start_form import check
 from stampede.websocket.target import ClientError
 from tests.stampede.fixtures import PATIENCE
@@ -71,7 +71,7 @@ def test_a_form_with_what_is_usable_is_taken() -> None:
 
 def test_in_mid_run_only_the_number_of_users_may_change() -> None:
     given = Namespace(message_rate=2.0, threshold=["loss<1%"])
-    running = read(given)
+    running = read_settings(given)
     check(MultiDict({"user_count": "9", "message_rate": "2", "threshold": "loss < 1 %"}), given, running, processes=1)
     with pytest.raises(OptionError, match=r"^--message-rate, --threshold: cannot change while a test runs"):
         check(MultiDict({"message_rate": "3", "threshold": "loss<2%"}), given, running, processes=1)

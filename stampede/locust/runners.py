@@ -1,0 +1,198 @@
+"""Connects the agents to Locust's runners: a single process, a worker, or the master."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import gevent
+import msgspec
+from locust import argument_parser, runners
+
+from stampede.generator_faults import FaultKind
+from stampede.locust.assignment import Assigner, Assignment, user_classes_of
+from stampede.locust.master import STORM, MasterAgent, wait_until
+from stampede.locust.settings import OptionError, read_settings
+from stampede.locust.worker import WorkerAgent
+from stampede.measure.snapshot import Report
+from stampede.measure.storm import Manner
+from stampede.pool.user_pool import MAX_DRAIN_SECONDS
+from stampede.websocket.target import ClientError
+
+if TYPE_CHECKING:
+    from locust.env import Environment
+    from locust.rpc import Message
+    from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+REPORT_SECONDS: Final = 0.5
+"""Interval of the workers' reports, in place of Locust's three seconds."""
+
+AGENT_KEY: Final = "stampede"
+"""Attribute of Locust's environment that holds the process's `WorkerAgent`; also the key of a report in its data."""
+
+# Types of the messages between master and workers; `STORM` is another one.
+_JOIN: Final = "stampede_join"
+_ASSIGN: Final = "stampede_assign"
+_DRAIN: Final = "stampede_drain"
+
+_log = logging.getLogger(__name__)
+
+
+def set_up_local(environment: Environment, runner: LocalRunner) -> MasterAgent:
+    """Set up a process that runs all users itself."""
+    agent = vars(environment)[AGENT_KEY] = WorkerAgent(environment, runner)
+    master = MasterAgent(environment, runner, agent)
+
+    def on_start(**_: Any) -> None:
+        if _start_test(environment, master):
+            _start_users(environment, agent)
+
+    def on_stopping(**_: Any) -> None:
+        agent.drain()
+        master.end()
+
+    def on_quitting(**_: Any) -> None:
+        agent.drain()
+        master.conclude()
+
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.test_start.add_listener(on_start)
+    on.test_stopping.add_listener(on_stopping)
+    on.test_stop.add_listener(lambda **_: agent.close())
+    on.quitting.add_listener(on_quitting)
+    return master
+
+
+def set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
+    """Set up a worker: it runs the users that the master assigns, and reports to it."""
+    agent = vars(environment)[AGENT_KEY] = WorkerAgent(environment, runner)
+    runners.WORKER_REPORT_INTERVAL = REPORT_SECONDS
+    # Locust 2.47 computes its default options once per option of each spawn message, and parses its whole command line
+    # each time. That takes 200 ms in which this process serves no connection.
+    argument_parser.default_args_dict = cache(argument_parser.default_args_dict)
+
+    def start(**_: Any) -> None:
+        if agent.consume_assignment():
+            _start_users(environment, agent)
+            agent.waiting = False
+
+    def on_assign(msg: Message, **_: Any) -> None:
+        agent.assign(msgspec.convert(msg.data, Assignment))
+        if agent.waiting:
+            start()
+
+    send_stats = runner._send_stats  # noqa: SLF001 # Locust has no public way to send statistics at once
+
+    def send_all() -> None:
+        """Send Locust's statistics and the report of the same moment, so that both agree on the master."""
+        agent.update_table()
+        send_stats()
+
+    def drain(**_: Any) -> None:
+        agent.drain()
+        if runner.connected:
+            send_all()  # the final numbers, before the master stops listening
+
+    def close(**_: Any) -> None:
+        agent.close()
+        if runner.connected:
+            send_all()  # before the next test can start
+
+    def on_report(data: dict[str, Any], **_: Any) -> None:
+        report = agent.report()
+        if report is not None:
+            data[AGENT_KEY] = msgspec.to_builtins(report)
+
+    def on_storm(msg: Message, **_: Any) -> None:
+        agent.storm(msg.data["id"], msg.data["share"], Manner(msg.data["manner"]))
+
+    runner._send_stats = send_all  # type: ignore[method-assign] # noqa: SLF001
+    runner.register_message(_ASSIGN, on_assign)
+    runner.register_message(STORM, on_storm)
+    runner.register_message(_DRAIN, drain, concurrent=True)
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.report_to_master.add_listener(on_report)
+    on.test_start.add_listener(start)
+    on.test_stopping.add_listener(drain)
+    on.test_stop.add_listener(close)
+    on.quitting.add_listener(drain)
+    # A test may be running already. Its first messages may have arrived before these listeners were registered.
+    agent.waiting = runner.worker_state != runners.STATE_INIT
+    agent.request_assignment = lambda: runner.send_message(_JOIN)
+    agent.request_assignment()
+
+
+def set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent:
+    """Set up a master: it assigns users to the workers, collects their reports and decides the verdict."""
+    master = MasterAgent(environment, runner, None)
+    assigner = Assigner()
+
+    def send(id_: str, assignment: Assignment) -> None:
+        runner.send_message(_ASSIGN, msgspec.to_builtins(assignment), id_)
+
+    def on_start(**_: Any) -> None:
+        if not _start_test(environment, master):
+            return
+        ids = [client.id for client in runner.clients.all]
+        master.expect(client.id for client in runner.clients.all if client.state != runners.STATE_MISSING)
+        for id_, assignment in assigner.start(master.run, ids, user_classes_of(runner.user_classes)).items():
+            send(id_, assignment)
+
+    def on_join(msg: Message, **_: Any) -> None:
+        assignment = assigner.join(msg.node_id)
+        if assignment is not None:
+            master.expect([msg.node_id])
+            if assignment.partition.late:
+                _log.info("Worker %s joined during the test: its users get additional rooms.", msg.node_id)
+            send(msg.node_id, assignment)
+
+    def on_report(data: dict[str, Any], **_: Any) -> None:
+        if AGENT_KEY in data:
+            master.receive_report(msgspec.convert(data[AGENT_KEY], Report))
+
+    def drain(**_: Any) -> None:
+        ids = {client.id for client in runner.clients.running + runner.clients.spawning}
+        runner.send_message(_DRAIN)
+        if not wait_until(lambda: master.all_final(ids), MAX_DRAIN_SECONDS + 5):
+            _log.warning("Not all workers sent their final report: the latest report of the others is used.")
+        master.end()
+
+    def on_quitting(**_: Any) -> None:
+        if runner.state in (runners.STATE_SPAWNING, runners.STATE_RUNNING):
+            drain()
+        master.conclude()
+
+    runner.register_message(_JOIN, on_join)
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.test_start.add_listener(on_start)
+    on.test_stop.add_listener(lambda **_: assigner.end())
+    on.worker_report.add_listener(on_report)
+    on.test_stopping.add_listener(drain)
+    on.quitting.add_listener(on_quitting)
+    return master
+
+
+def _start_test(environment: Environment, master: MasterAgent) -> bool:
+    """Start a test with the current options; if they are unusable, log why, stop Locust and return False."""
+    try:
+        master.start(read_settings(environment.parsed_options or argparse.Namespace()))
+    except OptionError as error:
+        _log.error("The test cannot start: %s", error)
+        if environment.runner is not None:
+            gevent.spawn(environment.runner.stop)
+        return False
+    return True
+
+
+def _start_users(environment: Environment, agent: WorkerAgent) -> None:
+    """Start this process's part of a test; if that fails, log why and stop Locust."""
+    try:
+        agent.start()
+    except (OptionError, ClientError) as error:
+        _log.error("The test cannot start: %s", error)
+        agent.fail(getattr(error, "fault", None) or FaultKind.START, str(error))
+        runner = environment.runner
+        if runner is not None:
+            gevent.spawn(runner.stop)
