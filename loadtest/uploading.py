@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stampede.client.sender import TOO_LATE
 from stampede.client.upload import UPLOAD_INTERVAL, upload
 from stampede.locust.users import ChatUser
-from stampede.measure.measures import UPLOAD
+from stampede.measure.request_names import UPLOAD
 from stampede.workload.schedule import Action, DueTimes, regular
 
 if TYPE_CHECKING:

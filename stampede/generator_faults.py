@@ -133,8 +133,8 @@ class Faults:
         return (Fault(kind, detail, n) for (kind, detail), n in self._counts.items())
 
 
-def merged(faults: Iterable[Fault]) -> list[Fault]:
-    """Add up faults of several processes, so that each kind and detail stands once."""
+def merge_faults(faults: Iterable[Fault]) -> list[Fault]:
+    """Add up the faults of several processes, each kind and detail once."""
     counts: dict[tuple[FaultKind, str], int] = {}
     for fault in faults:
         key = (fault.kind, fault.detail)

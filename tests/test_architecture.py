@@ -28,12 +28,14 @@ DEPENDENCIES: dict[str, str] = {
     "server.chat": "server.errors server.protocol server.stats server.token_bucket",
     "server.uploads": "server.chat server.errors server.protocol server.runtime server.stats",
     "server.cluster": "server.chat server.errors server.runtime server.stats",
-    "server.websocket": "server.chat server.errors server.protocol server.runtime server.settings server.stats "
-    "server.token_bucket server.uploads",
-    "server.http": "server.chat server.errors server.protocol server.stats server.token_bucket server.websocket",
-    "server.drain": "server.errors server.websocket",
+    "server.context": "server.chat server.settings server.stats server.uploads",
+    "server.websocket": "server.chat server.context server.errors server.protocol server.runtime server.settings "
+    "server.stats server.token_bucket server.uploads",
+    "server.http": "server.chat server.context server.errors server.protocol server.stats server.token_bucket "
+    "server.websocket",
+    "server.drain": "server.errors server.http server.websocket",
     "server.supervisor": "server.errors server.runtime server.settings",
-    "server.app": "metrics server.chat server.cluster server.drain server.errors server.http "
+    "server.app": "metrics server.chat server.cluster server.context server.drain server.errors server.http "
     "server.runtime server.settings server.stats server.supervisor server.uploads server.websocket",
     "server.__main__": "server.app server.settings",
     # the load generator
@@ -58,13 +60,16 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.formatting": "",
     "capacity.http_client": "stampede.redaction",
     "capacity.record": "capacity.formatting",
-    "capacity.config": "capacity.errors capacity.formatting stampede.measure.slo stampede.redaction",
-    "capacity.measure": "capacity.config capacity.errors capacity.http_client stampede.measure stampede.redaction",
-    "capacity.processes": "capacity.config capacity.errors capacity.http_client capacity.measure capacity.record",
-    "capacity.judge": "capacity.config capacity.formatting capacity.measure capacity.record",
+    "capacity.config": "capacity.errors capacity.formatting stampede.measure stampede.redaction",
+    "capacity.measure": "capacity.config capacity.errors capacity.http_client stampede.generator_faults "
+    "stampede.measure stampede.redaction stampede.websocket.addresses",
+    "capacity.processes": "capacity.config capacity.errors capacity.http_client capacity.measure capacity.record "
+    "stampede.measure",
+    "capacity.judge": "capacity.config capacity.formatting capacity.measure capacity.record stampede.generator_faults "
+    "stampede.measure",
     "capacity.model": "capacity.errors capacity.formatting capacity.judge capacity.measure capacity.record",
     "capacity.search": "capacity.config capacity.judge capacity.measure capacity.model capacity.processes "
-    "capacity.record",
+    "capacity.record stampede.generator_faults stampede.measure",
     "capacity.storms": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.measure "
     "capacity.record capacity.search stampede.measure",
     "capacity.report": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.model "
@@ -82,6 +87,10 @@ PACKAGES = ("server", "stampede", "loadtest", "metrics", "grafana", "capacity", 
 
 # Imports that still run against the map: module -> package.
 BACKWARD = {
+    ("server.supervisor.service_discovery", "server.http"),
+    ("server.supervisor.supervisor", "server.http"),
+    ("server.websocket.connection", "server.http"),
+    ("server.websocket.outbound", "server.http"),
     ("capacity.config.settings", "capacity.storms"),
 }
 
@@ -98,8 +107,6 @@ PURE = [
     "server.http.parser",
     "server.http.upgrade",
     "server.websocket.heartbeat",
-    "server.websocket.outbound",
-    "server.websocket.rate_limit",
     "stampede.redaction",
     "stampede.ledger",
     "stampede.client.outbox",
@@ -111,9 +118,14 @@ PURE = [
     "stampede.workload.schedule",
     "stampede.workload.shapes",
     "stampede.workload.sizes",
+    "stampede.measure.figures",
     "stampede.measure.health",
+    "stampede.measure.limits",
     "stampede.measure.log_linear_histogram",
     "stampede.measure.measures",
+    "stampede.measure.report",
+    "stampede.measure.request_names",
+    "stampede.measure.serialization",
     "stampede.measure.slo",
     "stampede.measure.snapshot",
     "stampede.measure.storm",

@@ -174,8 +174,8 @@ class LiveDisplay:
         """Show the latest second or so."""
         now = self._now
         now.client, now.server = client, server
-        now.p99.append(quantile_ms(client.latency_intended, 0.99) or 0.0)
-        now.delivered.append(client.received / client.seconds)
+        now.p99.append(quantile_ms(client.latency.intended, 0.99) or 0.0)
+        now.delivered.append(client.deliveries.received / client.seconds)
 
     def done(self, record: StepRecord) -> None:
         """Add a verdict to the table."""
@@ -217,11 +217,13 @@ class LiveDisplay:
         if client is None or server is None:
             grid.add_row(Text("waiting for the first deliveries", style="dim"))
             return grid
-        offered, delivered = client.expected / client.seconds, client.received / client.seconds
-        p50, p99 = quantile_ms(client.latency_intended, 0.5), quantile_ms(client.latency_intended, 0.99)
+        offered, delivered = client.deliveries.expected / client.seconds, client.deliveries.received / client.seconds
+        p50, p99 = quantile_ms(client.latency.intended, 0.5), quantile_ms(client.latency.intended, 0.99)
         width = max(8, min(_HISTORY_S, self._console.width - _FIGURES_WIDTH))
         generator = max((worker.cpu for worker in client.workers), default=None)
-        grid.add_row("in their rooms", f"{count(client.ready)} of {count(now.users)}", f"lost {count(client.lost)}")
+        grid.add_row(
+            "in their rooms", f"{count(client.ready)} of {count(now.users)}", f"lost {count(client.deliveries.lost)}"
+        )
         grid.add_row("deliveries/s", f"{_rate(delivered)} of {_rate(offered)}", _trail(now.delivered, width))
         grid.add_row("latency", f"p50 {_ms(p50)}   p99 {_ms(p99)}", _trail(now.p99, width))
         grid.add_row("CPU of the server", _gauge(server.cpu_share), Text.assemble("generator  ", _gauge(generator)))

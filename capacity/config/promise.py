@@ -34,7 +34,7 @@ from capacity.formatting import figure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stampede.measure.slo import Figures
+    from stampede.measure.figures import Figures
 
 _DIRECTIONS: Final = ("below", "above")
 

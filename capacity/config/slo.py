@@ -10,7 +10,7 @@ from stampede.measure.slo import DEFAULT_SLOS, Slo, SloError, parse_slo, show_ms
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stampede.measure.slo import Figures
+    from stampede.measure.figures import Figures
 
 __all__ = ["DEFAULT_SLOS", "Level", "Slo", "parse_level", "show_ms", "strictest_latency_ms"]
 

@@ -22,13 +22,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from capacity.config.slo import strictest_latency_ms
+from stampede.measure.limits import STEP_CPU, STEP_LAG_DEFAULT_MS, STEP_LAG_FLOOR_MS, STEP_LAG_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from capacity.config.slo import Level
-    from capacity.measure.instant import Fault
     from capacity.measure.window import ClientWindow, ServerWindow
+    from stampede.generator_faults import Fault
 
 
 class Outcome(StrEnum):
@@ -91,10 +92,10 @@ class Limits:
             the rest of one turn of its loop, and for its place in the next. Simulated: 1.2 to 2.15.
     """
 
-    cpu: float = 0.92
-    lag_share: float = 0.25
-    lag_floor_ms: float = 10.0
-    lag_default_ms: float = 100.0
+    cpu: float = STEP_CPU
+    lag_share: float = STEP_LAG_SHARE
+    lag_floor_ms: float = STEP_LAG_FLOOR_MS
+    lag_default_ms: float = STEP_LAG_DEFAULT_MS
     stale_s: float = 3.0
     offered: float = 0.98
     ready: float = 0.99
@@ -293,17 +294,18 @@ def _levels(levels: Sequence[Level], values: Mapping[str, float | None]) -> tupl
 
 
 def _offered(client: ClientWindow, limits: Limits) -> list[Reason]:
-    if client.sent >= limits.offered * client.intended and client.skipped <= (1 - limits.offered) * client.intended:
+    sends = client.sends
+    if sends.sent >= limits.offered * sends.intended and sends.skipped <= (1 - limits.offered) * sends.intended:
         return []
-    text = f"only {client.sent} of {client.intended} intended messages were sent ({client.skipped} skipped)"
+    text = f"only {sends.sent} of {sends.intended} intended messages were sent ({sends.skipped} skipped)"
     return [Reason(Cause.GENERATOR, "offered rate", text)]
 
 
 def _silent(client: ClientWindow, server: ServerWindow) -> list[Reason]:
     """What the server's own figures should tell and do not."""
     text = server.problem
-    if text is None and server.delivered == 0 and client.received:
-        text = f"the server's metrics stand still: no delivery counted, {client.received} received"
+    if text is None and server.delivered == 0 and client.deliveries.received:
+        text = f"the server's metrics stand still: no delivery counted, {client.deliveries.received} received"
     return [Reason(Cause.MISSING, "server metrics", text)] if text else []
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from capacity.measure.instant import AddressUse
+    from stampede.websocket.addresses import AddressUse
 
 
 def loaded(addresses: Sequence[AddressUse]) -> list[str]:

@@ -12,131 +12,15 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from capacity.errors import RunError
+from stampede.measure.snapshot import VERSION, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import psutil
 
-SNAPSHOT_VERSION: Final = 1
 LOOP_LAG: Final = "chat_event_loop_lag_seconds"
 DROPPED: Final = "chat_messages_dropped_total"
-
-
-class Sparse(msgspec.Struct, frozen=True):
-    """A log-linear histogram as it travels (`LogLinearHistogram.to_sparse()`)."""
-
-    total: int = 0
-    buckets: dict[str, int] = {}
-
-
-class Sends(msgspec.Struct, frozen=True):
-    """Chat messages: due on the timelines, really sent, sent late, given up."""
-
-    intended: int
-    sent: int
-    late: int
-    skipped: int
-
-
-class Deliveries(msgspec.Struct, frozen=True):
-    """The ledger of deliveries."""
-
-    expected: int
-    received: int
-    lost: int
-    duplicated: int
-    reordered: int
-    foreign_clock: int = 0
-
-
-class Latency(msgspec.Struct, frozen=True):
-    """Delivery latency on both clocks."""
-
-    intended: Sparse
-    sent: Sparse
-
-
-class Requests(msgspec.Struct, frozen=True):
-    """One line of Locust's table."""
-
-    count: int
-    failures: int
-
-
-class Worker(msgspec.Struct, frozen=True):
-    """Health of one process of the load generator."""
-
-    id: str
-    pid: int
-    index: int
-    users: int
-    cpu_seconds: float
-    loop_lag: Sparse
-    send_lag: Sparse
-    rss_bytes: int
-    age_s: float
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """A limit or an error of the load generator's own side, and how often it came up."""
-
-    kind: str
-    detail: str
-    count: int
-
-
-class AddressUse(msgspec.Struct, frozen=True):
-    """What became of one address of the server's name: connections opened there, and attempts that failed."""
-
-    address: str
-    connections: int
-    failures: int
-    why: str
-
-
-class StormSample(msgspec.Struct, frozen=True):
-    """One storm on command, as far as it has come; `resync_ns` by share of those dropped, None until they are back."""
-
-    id: int
-    users: int
-    dropped: int
-    drop_ns: int
-    resynced: int
-    gone: int
-    over: bool
-    resync_ns: dict[str, float | None]
-    peak_accepts_per_second: int
-    unaffected: Sparse
-    missed: int
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """The load generator at one instant, all of its processes merged; counters since the test started."""
-
-    version: int
-    state: str
-    monotonic_ns: int
-    users: int
-    connections: int
-    ready: int
-    sends: Sends
-    deliveries: Deliveries
-    latency: Latency
-    requests: dict[str, Requests]
-    resync: Sparse
-    send_lag: Sparse
-    workers: list[Worker]
-    room_size: float | None = None
-    storms: list[StormSample] = []
-    faults: list[Fault] = []
-    addresses: list[AddressUse] = []
-
-    @property
-    def instant_s(self) -> float:
-        """Moment of the figures on the generator's monotonic clock: the merge, less the reports' mean age."""
-        age = sum(worker.age_s for worker in self.workers) / len(self.workers) if self.workers else 0.0
-        return self.monotonic_ns / 1e9 - age
 
 
 def parse_snapshot(body: bytes) -> Snapshot:
@@ -146,11 +30,11 @@ def parse_snapshot(body: bytes) -> Snapshot:
         RunError: it is not a snapshot of a version that is understood here.
     """
     try:
-        snapshot = msgspec.json.decode(body, type=Snapshot)
+        snapshot = Snapshot.from_json(body)
     except msgspec.MsgspecError as error:
         raise RunError(f"the load generator's snapshot cannot be read: {error}") from None
-    if snapshot.version != SNAPSHOT_VERSION:
-        raise RunError(f"the load generator's snapshot has version {snapshot.version}, not {SNAPSHOT_VERSION}")
+    if snapshot.version != VERSION:
+        raise RunError(f"the load generator's snapshot has version {snapshot.version}, not {VERSION}")
     return snapshot
 
 

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from capacity.errors import CapacityError
-from capacity.measure.instant import Fault
-from stampede.measure.log_linear_histogram import LogLinearHistogram
+from stampede.generator_faults import Fault
+from stampede.measure.figures import Figures, figures_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from capacity.measure.instant import ServerSample, Snapshot, Sparse, Worker
-
-# Locust's table also counts each chat message and each delivery; those have ledgers of their own.
-_LEDGERED: Final = frozenset({"WS deliver"})
+    from capacity.measure.instant import ServerSample
+    from stampede.measure.log_linear_histogram import LogLinearHistogram
+    from stampede.measure.snapshot import Snapshot, Worker
 
 
 class MissingDataError(CapacityError):
@@ -39,42 +38,27 @@ class WorkerWindow:
     age_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ClientWindow:
-    """What the clients did and saw during a window.
+@dataclass(slots=True, kw_only=True)
+class ClientWindow(Figures):
+    """The figures of the clients in a window: everything that counts is of the window alone.
 
-    `users`, `connections`, `ready` and `room_size` are those at its end, everything else is of the window alone.
-    `operations` counts everything that can fail, `failures` those that did. `faults` are those of the load generator's
-    own side.
+    Attributes:
+        seconds: length of the window.
+        room_size: mean number of ready users in a room at its end.
+        workers: the processes of the load generator.
+        faults: limits and errors of the generator's own side that occurred in the window.
     """
 
     seconds: float
-    users: int
-    connections: int
-    ready: int
     room_size: float | None
-    intended: int
-    sent: int
-    skipped: int
-    expected: int
-    received: int
-    lost: int
-    duplicated: int
-    reordered: int
-    foreign_clock: int
-    operations: int
-    failures: int
-    failing: Mapping[str, int]
-    latency_intended: LogLinearHistogram
-    latency_sent: LogLinearHistogram
-    resync: LogLinearHistogram
     workers: tuple[WorkerWindow, ...]
     faults: tuple[Fault, ...] = ()
 
     @property
     def keeping_up(self) -> float | None:
-        """Share of the expected deliveries that came or are known to be lost; None without any expected."""
-        return (self.received + self.lost) / self.expected if self.expected else None
+        """Share of the expected deliveries that arrived or are known to be lost; None without any expected."""
+        counts = self.deliveries
+        return (counts.received + counts.lost) / counts.expected if counts.expected else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,40 +116,21 @@ def client_window(before: Snapshot, after: Snapshot) -> ClientWindow:
     earlier = {worker.id: worker for worker in before.workers}
     if {worker.id for worker in after.workers} != set(earlier):
         raise MissingDataError("the load generator's processes changed during the window")
-    requests = {
-        name: _Counts(now.count, now.failures).less(before.requests.get(name))
-        for name, now in after.requests.items()
-        if name not in _LEDGERED
-    }
-    sends, deliveries = after.sends, after.deliveries
-    then, ledger = before.sends, before.deliveries
-    window = ClientWindow(
+    try:
+        figures = after.since(before)
+    except ValueError as error:
+        raise MissingDataError(str(error)) from None
+    sends, deliveries = figures.sends, figures.deliveries
+    falling = (sends.intended, sends.sent, deliveries.received, deliveries.lost, figures.failures, figures.operations)
+    if min(falling) < 0:
+        raise MissingDataError("a counter of the load generator went down: it was restarted")
+    return ClientWindow(
+        **figures_in(figures),
         seconds=seconds,
-        users=after.users,
-        connections=after.connections,
-        ready=after.ready,
         room_size=after.room_size,
-        intended=sends.intended - then.intended,
-        sent=sends.sent - then.sent,
-        skipped=sends.skipped - then.skipped,
-        expected=deliveries.expected - ledger.expected,
-        received=deliveries.received - ledger.received,
-        lost=deliveries.lost - ledger.lost,
-        duplicated=deliveries.duplicated - ledger.duplicated,
-        reordered=deliveries.reordered - ledger.reordered,
-        foreign_clock=deliveries.foreign_clock - ledger.foreign_clock,
-        operations=_operations(requests, sends.sent - then.sent),
-        failures=sum(counts.failures for counts in requests.values()),
-        failing={name: counts.failures for name, counts in requests.items() if counts.failures},
-        latency_intended=_histogram(before.latency.intended, after.latency.intended),
-        latency_sent=_histogram(before.latency.sent, after.latency.sent),
-        resync=_histogram(before.resync, after.resync),
         workers=tuple(_worker(earlier[worker.id], worker, before, after) for worker in after.workers),
         faults=new_faults(before.faults, after.faults),
     )
-    if min(window.intended, window.sent, window.received, window.lost, window.failures, window.operations) < 0:
-        raise MissingDataError("a counter of the load generator went down: it was restarted")
-    return window
 
 
 def new_faults(before: Sequence[Fault], after: Sequence[Fault]) -> tuple[Fault, ...]:
@@ -175,32 +140,11 @@ def new_faults(before: Sequence[Fault], after: Sequence[Fault]) -> tuple[Fault, 
     return tuple(fault for fault in new if fault.count > 0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    count: int
-    failures: int
-
-    def less(self, earlier: object) -> _Counts:
-        return _Counts(
-            self.count - int(getattr(earlier, "count", 0)), self.failures - int(getattr(earlier, "failures", 0))
-        )
-
-
-def _operations(requests: Mapping[str, _Counts], sent: int) -> int:
-    """Count what was tried: every request of Locust's table, failed or not, and chat messages where it has none."""
-    tried = sum(counts.count for counts in requests.values())
-    return tried if requests.get("WS send", _Counts(0, 0)).count else tried + sent
-
-
-def _histogram(before: Sparse, after: Sparse) -> LogLinearHistogram:
+def _p99_since(before: LogLinearHistogram, after: LogLinearHistogram) -> float | None:
     try:
-        return _dense(after).since(_dense(before))
+        return quantile_ms(after - before, 0.99)
     except ValueError as error:
         raise MissingDataError(str(error)) from None
-
-
-def _dense(sparse: Sparse) -> LogLinearHistogram:
-    return LogLinearHistogram.from_sparse({"total": sparse.total, "buckets": sparse.buckets})
 
 
 def _worker(before: Worker, after: Worker, first: Snapshot, last: Snapshot) -> WorkerWindow:
@@ -211,8 +155,8 @@ def _worker(before: Worker, after: Worker, first: Snapshot, last: Snapshot) -> W
         index=after.index,
         users=after.users,
         cpu=(after.cpu_seconds - before.cpu_seconds) / seconds,
-        loop_lag_p99_ms=_p99_ms(_histogram(before.loop_lag, after.loop_lag)),
-        send_lag_p99_ms=_p99_ms(_histogram(before.send_lag, after.send_lag)),
+        loop_lag_p99_ms=_p99_since(before.loop_lag, after.loop_lag),
+        send_lag_p99_ms=_p99_since(before.send_lag, after.send_lag),
         rss_bytes=after.rss_bytes,
         age_s=after.age_s,
     )
@@ -228,10 +172,6 @@ def mean_ms(histogram: LogLinearHistogram) -> float | None:
     """Return the mean in milliseconds, or None when the histogram is empty."""
     value = histogram.mean()
     return None if value is None else value / 1e6
-
-
-def _p99_ms(histogram: LogLinearHistogram) -> float | None:
-    return quantile_ms(histogram, 0.99)
 
 
 def server_window(before: ServerSample | None, after: ServerSample | None) -> ServerWindow:

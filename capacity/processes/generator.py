@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from capacity.errors import ExitCode, RunError, UsageError
 from capacity.http_client import HttpError, ask
 from capacity.measure.addresses import loaded
-from capacity.measure.instant import Snapshot, parse_snapshot
+from capacity.measure.instant import parse_snapshot
 from capacity.processes.process import free_port
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from capacity.config.settings import Settings
     from capacity.processes.process import ChildProcess
     from capacity.processes.process_group import Children
+    from stampede.measure.snapshot import Snapshot
 
 _START_S: Final = 30.0
 RAMP_S: Final = 1.0

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from capacity.config.promise import Span
-    from capacity.measure.instant import Fault, ServerSample, Snapshot
+    from capacity.measure.instant import ServerSample
+    from stampede.generator_faults import Fault
+    from stampede.measure.snapshot import Snapshot
 
 _PROBE_S: Final = 1.0
 _POLL_S: Final = 0.2
@@ -247,11 +249,11 @@ class Stepper:
             if probe.seconds < _LOOK_S:
                 continue
             before = after
-            p99 = quantile_ms(probe.latency_intended, 0.99)
-            if probe.expected:
-                p50 = quantile_ms(probe.latency_intended, 0.5)
+            p99 = quantile_ms(probe.latency.intended, 0.99)
+            if probe.deliveries.expected:
+                p50 = quantile_ms(probe.latency.intended, 0.5)
                 intake.look(math.inf if p50 is None else p50)
-            if after.users == users and after.ready == users and (intake.is_taken or not probe.expected):
+            if after.users == users and after.ready == users and (intake.is_taken or not probe.deliveries.expected):
                 return True, p99
         return False, p99
 
@@ -265,7 +267,7 @@ class Stepper:
             after, _ = self.read()
             probe = _probe(before, after)
             waited = self._clock() - began
-            p99 = quantile_ms(probe.latency_intended, 0.99) if probe else None
+            p99 = quantile_ms(probe.latency.intended, 0.99) if probe else None
             if probe and _is_steady(probe, p99_before, p99):
                 return True
             if waited >= self._settle_s and not (probe and _is_draining(probe, p99_before, p99)):

@@ -46,7 +46,7 @@ def _rounded(value: object) -> object:
 
 
 def _client_figures(client: ClientWindow) -> dict[str, object]:
-    intended, sent = client.latency_intended, client.latency_sent
+    intended, sent = client.latency.intended, client.latency.sent
     ranks = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
     loop_lags = [w.loop_lag_p99_ms for w in client.workers if w.loop_lag_p99_ms is not None]
     send_lags = [w.send_lag_p99_ms for w in client.workers if w.send_lag_p99_ms is not None]
@@ -56,18 +56,18 @@ def _client_figures(client: ClientWindow) -> dict[str, object]:
         "resync_p95_ms": quantile_ms(client.resync, 0.95),
         "ready": client.ready,
         "room_size": client.room_size,
-        "offered_per_s": client.expected / client.seconds,
-        "delivered_per_s": client.received / client.seconds,
-        "sends_intended": client.intended,
-        "sends": client.sent,
-        "sends_skipped": client.skipped,
+        "offered_per_s": client.deliveries.expected / client.seconds,
+        "delivered_per_s": client.deliveries.received / client.seconds,
+        "sends_intended": client.sends.intended,
+        "sends": client.sends.sent,
+        "sends_skipped": client.sends.skipped,
         **{f"deliver_{name}_ms": quantile_ms(intended, rank) for name, rank in ranks.items()},
         **{f"deliver_sent_{name}_ms": quantile_ms(sent, rank) for name, rank in ranks.items()},
-        "expected": client.expected,
-        "received": client.received,
-        "lost": client.lost,
-        "duplicated": client.duplicated,
-        "reordered": client.reordered,
+        "expected": client.deliveries.expected,
+        "received": client.deliveries.received,
+        "lost": client.deliveries.lost,
+        "duplicated": client.deliveries.duplicated,
+        "reordered": client.deliveries.reordered,
         "errors": client.failures,
         "generator_cpu": [round(worker.cpu, 3) for worker in client.workers],
         "generator_loop_lag_p99_ms": max(loop_lags, default=None),

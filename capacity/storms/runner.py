@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 from capacity.errors import RunError
 from capacity.measure.window import MissingDataError, client_window, server_window
 from capacity.storms.storm import StormWindow
-from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from capacity.measure.instant import ServerSample, Snapshot, StormSample
+    from capacity.measure.instant import ServerSample
+    from stampede.measure.snapshot import Snapshot
+    from stampede.measure.storm_results import StormResult
 
 _POLL_S: Final = 0.2
 _REPORTED_S: Final = 2.0
@@ -87,11 +88,8 @@ class Stormer:
             client = client_window(before, after)
         except MissingDataError as error:
             raise RunError(f"the storm cannot be told: {error}") from None
-        unaffected = LogLinearHistogram.from_sparse(
-            {"total": storm.unaffected.total, "buckets": storm.unaffected.buckets}
-        )
-        return StormWindow(storm, unaffected, client, server_window(server_before, server_after), waited)
+        return StormWindow(storm, client, server_window(server_before, server_after), waited)
 
 
-def _storm(snapshot: Snapshot, number: int) -> StormSample | None:
+def _storm(snapshot: Snapshot, number: int) -> StormResult | None:
     return next((storm for storm in snapshot.storms if storm.id == number), None)

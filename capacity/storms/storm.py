@@ -18,16 +18,16 @@ from capacity.measure.window import quantile_ms
 from capacity.record import StormAnswer, StormRecord
 from capacity.search.bracket import Trial, settled
 from capacity.search.search import Ending, Plan
+from stampede.measure.figures import Latency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from capacity.config.slo import Level
     from capacity.judge.verdict import Limits
-    from capacity.measure.instant import StormSample
     from capacity.measure.window import ClientWindow, ServerWindow
     from capacity.record import Answer
-    from stampede.measure.log_linear_histogram import LogLinearHistogram
+    from stampede.measure.storm_results import StormResult
 
 DEFAULT_LEVELS: Final = ("resync_p95<5s",)
 WHOLE: Final = 100
@@ -41,13 +41,12 @@ class StormWindow:
     """One storm, from the drop until all were back or were no longer waited for.
 
     Attributes:
-        storm: the generator's account of it; `unaffected`: deliveries to those who were not dropped.
+        storm: the generator's account of it.
         client, server: everything else in that time.
         waited_s: since the drop.
     """
 
-    storm: StormSample
-    unaffected: LogLinearHistogram
+    storm: StormResult
     client: ClientWindow
     server: ServerWindow
     waited_s: float
@@ -61,7 +60,8 @@ def is_judged(level: Level) -> bool:
 def judge_storm(window: StormWindow, levels: Sequence[Level], limits: Limits) -> Verdict:
     """Judge one storm: invalid where the generator's own lag or a fault of its own may be part of what was measured."""
     unfit = _unfit(window.client, lag_limit_ms(levels, limits), limits)
-    seen = replace(window.client, latency_intended=window.unaffected, latency_sent=window.unaffected)
+    unaffected = window.storm.unaffected
+    seen = replace(window.client, latency=Latency(unaffected, unaffected))
     figures = {level.text: level.value(seen) for level in levels}
     failed, unknown = [], []
     storm = window.storm
@@ -126,7 +126,7 @@ def storm_record(share: int, purpose: str, window: StormWindow, verdict: Verdict
         resync95_ms=at.get("0.95"),
         resync100_ms=at.get("1"),
         peak_accepts_per_s=storm.peak_accepts_per_second,
-        unaffected_p99_ms=quantile_ms(window.unaffected, 0.99),
+        unaffected_p99_ms=quantile_ms(storm.unaffected, 0.99),
         missed=storm.missed,
         server_load=window.server.cpu_share,
         generator_cpu=[round(worker.cpu, 3) for worker in window.client.workers],

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from server.http.pages import MetricsPage
+
 _TEXT: Final = "text/plain; charset=utf-8"
 _EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - is compared with
 _SECONDS: Final = 10
@@ -36,17 +38,8 @@ _MOST_REQUESTS: Final = 32
 log = structlog.get_logger()
 
 
-class MetricsPage(Protocol):
-    """A rendered page of metrics."""
-
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def content_type(self) -> str: ...
-
-
 class WorkerState(Protocol):
-    """The state of a worker that `/health` depends on."""
+    """What is told of a worker."""
 
     restarts: int
     is_ready: bool

@@ -16,7 +16,7 @@ from gevent.event import Event
 from stampede.client import protocol
 from stampede.client.sender import Sender
 from stampede.ledger import stamp
-from stampede.measure import measures
+from stampede.measure import request_names
 from stampede.websocket.connect import connect
 from stampede.websocket.target import ClientError, LostError
 
@@ -179,10 +179,10 @@ class ChatClient:
 
     def lost(self, error: LostError) -> None:
         """Handle the end of a connection that the client did not end; called by the connection."""
-        self._measures.requests[measures.CONNECT].failed(error.label)
+        self._measures.requests[request_names.CONNECT].failed(error.label)
         self.retry_after = protocol.retry_after(error.reason)
         if self._ping_due:
-            self._measures.requests[measures.PING].failed("connection lost")
+            self._measures.requests[request_names.PING].failed("connection lost")
         self._end(closed_cleanly=False)
         if self._answered is not None:
             self._answered.set()
@@ -221,7 +221,7 @@ class ChatClient:
 
     def type(self, intended: int) -> None:
         """Send a `typing` notice that was due at `intended`. Notices are dropped, not queued: a late one is wrong."""
-        request, connection = self._measures.requests[measures.TYPING], self.connection
+        request, connection = self._measures.requests[request_names.TYPING], self.connection
         if (
             connection is not None
             and self.is_ready
@@ -237,7 +237,7 @@ class ChatClient:
 
         A pong that has not arrived by the next ping is a failure.
         """
-        request = self._measures.requests[measures.PING]
+        request = self._measures.requests[request_names.PING]
         if self._ping_due:
             request.failed("no pong")
         self._pings += 1
@@ -283,7 +283,7 @@ class ChatClient:
             message = _decode(payload)
             kind = message["type"]
         except (msgspec.DecodeError, TypeError, KeyError):
-            self._measures.requests[measures.CONNECT].failed("not a chat server: no JSON object with a type")
+            self._measures.requests[request_names.CONNECT].failed("not a chat server: no JSON object with a type")
             return
         if kind == "chatMessage":
             text = message.get("text")
@@ -306,7 +306,7 @@ class ChatClient:
 
     def _handle_pong(self, message: dict[str, Any], now: int) -> None:
         if self._ping_due and message.get("timestamp") == self._pings:
-            self._measures.requests[measures.PING].done(now - self._ping_due)
+            self._measures.requests[request_names.PING].done(now - self._ping_due)
             self._ping_due = 0
         elif self.on_pong is not None and message.get("timestamp") == protocol.SYNC_TIMESTAMP:
             on_pong, self.on_pong = self.on_pong, None

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stampede.measure import measures
+from stampede.measure import request_names
 
 MAX_RETRY_SECONDS: Final = 120.0
 """Longest wait that a server may request before a reconnect."""
@@ -26,13 +26,13 @@ NOTICE_PREFIXES: Final = tuple(
 _NAME_FIXED: Final = "name_fixed"
 _RETRY_MS: Final = re.compile(r"\bretry_ms=(\d{1,9})\b")
 _REQUEST_OF: Final = {
-    "setUsername": measures.JOIN,
-    "joinRoom": measures.JOIN,
-    "typing": measures.TYPING,
-    "ping": measures.PING,
-    "fileStart": measures.UPLOAD,
-    "fileChunk": measures.UPLOAD,
-    "fileEnd": measures.UPLOAD,
+    "setUsername": request_names.JOIN,
+    "joinRoom": request_names.JOIN,
+    "typing": request_names.TYPING,
+    "ping": request_names.PING,
+    "fileStart": request_names.UPLOAD,
+    "fileChunk": request_names.UPLOAD,
+    "fileEnd": request_names.UPLOAD,
 }
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -60,7 +60,7 @@ def is_name_fixed(message: dict[str, Any]) -> bool:
 
 def request_of(error: dict[str, Any]) -> str:
     """Return the name of the request that an `error` message is about."""
-    return _REQUEST_OF.get(str(error.get("about")), measures.SEND)
+    return _REQUEST_OF.get(str(error.get("about")), request_names.SEND)
 
 
 def label_of(error: dict[str, Any]) -> str:

@@ -14,10 +14,9 @@ from prometheus_client.registry import Collector
 from metrics.catalog import LATENCY
 from metrics.exposition import Exposition
 from metrics.families import histogram, labelled, loglinear_histogram, scalar
-from stampede.measure import measures
-from stampede.measure.log_linear_histogram import LogLinearHistogram
+from stampede.measure import request_names
 from stampede.measure.storm_results import SHARES
-from stampede.measure.summary import Outcome
+from stampede.measure.summary import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric as Family
 
     from stampede.locust.master import MasterAgent
-    from stampede.measure.snapshot import Totals
+    from stampede.measure.figures import Figures
+    from stampede.measure.report import Totals
     from stampede.measure.storm_results import StormResult
 
 WORKER_STATES: Final = (
@@ -65,7 +65,9 @@ class LocustCollector(Collector):
         yield scalar("locust_users_target", runner.target_user_count if runner.state in _AT_WORK else 0)
         workers = [client.state for client in runner.clients.all] if isinstance(runner, MasterRunner) else []
         yield labelled("locust_workers", {state: workers.count(state) for state in WORKER_STATES})
-        entries = {(measures.METHOD, name): runner.stats.get(name, measures.METHOD) for name in measures.NAMES}
+        entries = {
+            (request_names.METHOD, name): runner.stats.get(name, request_names.METHOD) for name in request_names.NAMES
+        }
         entries |= {(entry.method, entry.name): entry for entry in list(runner.stats.entries.values())}
         yield labelled("locust_requests_total", {key: entry.num_requests for key, entry in entries.items()})
         yield labelled("locust_request_failures_total", {key: entry.num_failures for key, entry in entries.items()})
@@ -90,11 +92,12 @@ class LoadTestCollector(Collector):
         if self._counted != counted:
             self._counted = counted
             self._expected = 0
-        deliveries = everything.deliveries  # counters keep what the dead counted, gauges do not
-        yield scalar("loadtest_connections", totals.total("connections"))
-        yield scalar("loadtest_messages_due_total", everything.sends.intended)
-        yield scalar("loadtest_messages_sent_total", everything.sends.sent)
-        yield scalar("loadtest_messages_skipped_total", everything.sends.skipped)
+        figures = everything.figures  # counters include workers that died, gauges do not
+        deliveries = figures.deliveries
+        yield scalar("loadtest_connections", totals.figures.connections)
+        yield scalar("loadtest_messages_due_total", figures.sends.intended)
+        yield scalar("loadtest_messages_sent_total", figures.sends.sent)
+        yield scalar("loadtest_messages_skipped_total", figures.sends.skipped)
         # What was in flight to somebody who left is expected no more; a counter must not go down for it.
         self._expected = max(self._expected, deliveries.expected)
         yield scalar("loadtest_deliveries_expected_total", self._expected)
@@ -102,21 +105,21 @@ class LoadTestCollector(Collector):
         yield scalar("loadtest_deliveries_lost_total", deliveries.lost)
         yield scalar("loadtest_deliveries_duplicated_total", deliveries.duplicated)
         yield scalar("loadtest_deliveries_reordered_total", deliveries.reordered)
-        yield from _durations(everything)
-        yield labelled("loadtest_drops_total", everything.drops)
+        yield from _durations(figures)
+        yield labelled("loadtest_drops_total", figures.drops)
         yield from _last_storm(self._master.storms())
-        yield scalar("loadtest_invalid", int(bool(Outcome(totals, faults=self._master.user_faults()).problems)))
+        yield scalar("loadtest_invalid", int(bool(RunResult(totals, faults=self._master.user_faults()).problems)))
         yield scalar("loadtest_thresholds_failed", self._master.failed_thresholds)
         yield from _workers(totals, self._master.ages())
 
 
-def _durations(totals: Totals) -> Iterator[Family]:
+def _durations(figures: Figures) -> Iterator[Family]:
     yield loglinear_histogram(
-        "loadtest_delivery_duration_seconds", {"intended": totals.by_intended, "sent": totals.by_sent}
+        "loadtest_delivery_duration_seconds", {"intended": figures.latency.intended, "sent": figures.latency.sent}
     )
-    yield loglinear_histogram("loadtest_send_lag_seconds", {(): totals.send_lag})
-    yield loglinear_histogram("loadtest_loop_lag_seconds", {(): totals.loop_lag})
-    yield loglinear_histogram("loadtest_resync_duration_seconds", {(): totals.times[measures.RESYNC]})
+    yield loglinear_histogram("loadtest_send_lag_seconds", {(): figures.send_lag})
+    yield loglinear_histogram("loadtest_loop_lag_seconds", {(): figures.loop_lag})
+    yield loglinear_histogram("loadtest_resync_duration_seconds", {(): figures.resync})
 
 
 def _last_storm(storms: list[StormResult]) -> Iterator[Family]:
@@ -126,7 +129,7 @@ def _last_storm(storms: list[StormResult]) -> Iterator[Family]:
     yield scalar("loadtest_storm_resynced", last.resynced if last else 0)
     shares = {f"{share:g}": _seconds(last.until(share) if last else None) for share in SHARES}
     yield labelled("loadtest_storm_resync_seconds", shares)
-    yield scalar("loadtest_storm_peak_accepts", last.peak_rate if last else 0)
+    yield scalar("loadtest_storm_peak_accepts", last.peak_accepts_per_second if last else 0)
     yield scalar("loadtest_storm_unaffected_seconds", _seconds(last.unaffected.quantile(0.99) if last else None))
     yield scalar("loadtest_storm_missed_messages", last.missed if last else 0)
 
@@ -137,13 +140,13 @@ def _seconds(ns: float | None) -> float:
 
 def _workers(totals: Totals, ages: dict[str, float]) -> Iterator[Family]:
     reports = totals.reports
-    yield labelled("loadtest_worker_users", {report.index: report.users for report in reports})
+    yield labelled("loadtest_worker_users", {report.index: report.figures.users for report in reports})
     yield labelled("loadtest_worker_cpu_seconds_total", {report.index: report.cpu_seconds for report in reports})
     yield labelled("loadtest_worker_resident_memory_bytes", {report.index: report.rss_bytes for report in reports})
     yield labelled("loadtest_worker_report_age_seconds", {report.index: ages.get(report.id, 0.0) for report in reports})
-    lags = {report.index: LogLinearHistogram.from_sparse(report.loop_lag) for report in reports}
+    lags = {report.index: report.figures.loop_lag for report in reports}
     yield loglinear_histogram("loadtest_worker_loop_lag_seconds", lags)
-    lags = {report.index: LogLinearHistogram.from_sparse(report.requests[measures.SEND].times) for report in reports}
+    lags = {report.index: report.figures.send_lag for report in reports}
     yield loglinear_histogram("loadtest_worker_send_lag_seconds", lags)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from locust.stats import RequestStats, StatsEntry, StatsError, bucket_response_time
 
 from stampede.measure.log_linear_histogram import LogLinearHistogram, bucket_bounds
-from stampede.measure.measures import METHOD, NAMES
+from stampede.measure.request_names import METHOD, NAMES
 
 if TYPE_CHECKING:
     from stampede.measure.measures import Measures, Request
@@ -38,8 +38,8 @@ class Table:
         before = self._times[name]
         if request.times.counts == before.counts:
             return
-        window = request.times.since(before)
-        before.merge(window)
+        window = request.times - before
+        self._times[name] = request.times.copy()
         entry = StatsEntry(stats, name, METHOD)
         entry.num_requests = window.count
         entry.total_response_time = window.total / 1e6  # type: ignore[assignment] # Locust adds up floats, too

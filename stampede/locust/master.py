@@ -11,13 +11,14 @@ import gevent
 from locust import runners
 from locust.runners import MasterRunner
 
-from stampede.generator_faults import Fault, FaultKind, merged
+from stampede.generator_faults import Fault, FaultKind, merge_faults
 from stampede.measure.health import limits_reached
 from stampede.measure.machine import usage
-from stampede.measure.snapshot import UNASSIGNED, Totals, since, snapshot
+from stampede.measure.report import UNASSIGNED, Totals
+from stampede.measure.snapshot import snapshot
 from stampede.measure.storm_results import results
-from stampede.measure.summary import Outcome, summary
-from stampede.measure.thresholds import Threshold, figures_of
+from stampede.measure.summary import RunResult, summary
+from stampede.measure.thresholds import Threshold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     from stampede.locust.settings import LoadTestSettings
     from stampede.locust.worker import WorkerAgent
-    from stampede.measure.snapshot import Report
+    from stampede.measure.report import WorkerReport
+    from stampede.measure.snapshot import Snapshot
     from stampede.measure.storm import Manner, StormPart
     from stampede.measure.storm_results import StormResult
 
@@ -53,13 +55,13 @@ class MasterAgent:
         self._environment = environment
         self._runner = runner
         self._agent = agent
-        self._reports: dict[str, Report] = {}
+        self._reports: dict[str, WorkerReport] = {}
         self._came: dict[str, float] = {}
         self._parts: dict[tuple[str, int], StormPart] = {}
         self._expected: set[str] = set()
         self._storms = 0
         self._storm_requests: dict[str, int] = {}
-        self._before: dict[str, Report] = {}
+        self._before: dict[str, WorkerReport] = {}
         self._storms_before = 0
         self._reset_at: float | None = None
         self._raised: tuple[dict[int, Any], list[Fault]] = ({}, [])  # exceptions that were raised before the last reset
@@ -113,7 +115,7 @@ class MasterAgent:
         self._reset_at = self.seconds
         self.resets += 1
         self._thresholds = [
-            Threshold(threshold.level, threshold.seconds, self._reset_at) for threshold in self._thresholds
+            Threshold(threshold.slo, threshold.seconds, self._reset_at) for threshold in self._thresholds
         ]
 
     def end(self) -> None:
@@ -127,9 +129,9 @@ class MasterAgent:
     def _keep_watch(self) -> None:
         while True:
             gevent.sleep(1.0)
-            figures = figures_of(self.everything())
+            figures = self.everything().figures
             for threshold in self._thresholds:
-                threshold.look(time.monotonic() - self._began, figures)
+                threshold.update(time.monotonic() - self._began, figures)
 
     @property
     def seconds(self) -> float:
@@ -154,7 +156,7 @@ class MasterAgent:
 
     # --- reports ---
 
-    def receive_report(self, report: Report) -> None:
+    def receive_report(self, report: WorkerReport) -> None:
         """Take a report, unless it is a late one of an earlier test."""
         if report.run in (self.run, UNASSIGNED):
             self._reports[report.id] = report
@@ -190,17 +192,17 @@ class MasterAgent:
         """Return all reports, added up, those of the dead included: these counts go down at a reset only."""
         return Totals(self._counted(report) for report in self._latest())
 
-    def _latest(self) -> list[Report]:
+    def _latest(self) -> list[WorkerReport]:
         """Return the latest report of each process, from the beginning of the test."""
         if self._agent is not None:
             report = self._agent.report()
             return [report] if report else []
         return list(self._reports.values())
 
-    def _counted(self, report: Report) -> Report:
+    def _counted(self, report: WorkerReport) -> WorkerReport:
         """Return what a report counts since the last reset."""
         before = self._before.get(report.id)
-        return report if before is None else since(report, before)
+        return report if before is None else report.since(before)
 
     def totals(self) -> Totals:
         """Return the reports of the living added up, those of the dead apart."""
@@ -223,7 +225,7 @@ class MasterAgent:
         now = time.monotonic()
         return {id_: now - came for id_, came in self._came.items()}
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Snapshot:
         """Return the answer to `GET /stampede/snapshot`."""
         totals = self.totals()
         return snapshot(
@@ -255,7 +257,7 @@ class MasterAgent:
             Fault(FaultKind.USER_CODE, f"{row['msg']}, {place(row['traceback'])}", row["count"])
             for row in raised.values()
         ]
-        return merged(now if known is raised else [*before, *now])
+        return merge_faults(now if known is raised else [*before, *now])
 
     # --- the verdict ---
 
@@ -269,11 +271,11 @@ class MasterAgent:
         self.end()
         everything, totals = self.everything(), self.totals()
         for threshold in self._thresholds:
-            threshold.conclude(self.seconds, figures_of(everything))
+            threshold.conclude(self.seconds, everything.figures)
         faults = [*self.user_faults(), *self._silent(), *self._killed(totals)]
         if not everything.reports and not self._thresholds and not faults:
             return
-        outcome = Outcome(
+        result = RunResult(
             totals,
             self.storms(),
             self._thresholds,
@@ -282,9 +284,9 @@ class MasterAgent:
         )
         options = self._environment.parsed_options
         # With --json, stdout belongs to Locust's JSON.
-        print("\n".join(summary(outcome)), file=sys.stderr if options and options.json else sys.stdout, flush=True)
-        if outcome.exit_code is not None:
-            self._environment.process_exit_code = outcome.exit_code
+        print("\n".join(summary(result)), file=sys.stderr if options and options.json else sys.stdout, flush=True)
+        if result.exit_code is not None:
+            self._environment.process_exit_code = result.exit_code
 
     def _notes(self) -> Iterator[str]:
         if self._reset_at is not None:

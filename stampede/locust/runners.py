@@ -16,7 +16,7 @@ from stampede.locust.assignment import Assigner, Assignment, user_classes_of
 from stampede.locust.master import STORM, MasterAgent, wait_until
 from stampede.locust.settings import OptionError, read_settings
 from stampede.locust.worker import WorkerAgent
-from stampede.measure.snapshot import Report
+from stampede.measure.report import WorkerReport
 from stampede.measure.storm import Manner
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS
 from stampede.websocket.target import ClientError
@@ -103,7 +103,7 @@ def set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     def on_report(data: dict[str, Any], **_: Any) -> None:
         report = agent.report()
         if report is not None:
-            data[AGENT_KEY] = msgspec.to_builtins(report)
+            data[AGENT_KEY] = report.to_message()
 
     def on_storm(msg: Message, **_: Any) -> None:
         agent.storm(msg.data["id"], msg.data["share"], Manner(msg.data["manner"]))
@@ -150,7 +150,7 @@ def set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent
 
     def on_report(data: dict[str, Any], **_: Any) -> None:
         if AGENT_KEY in data:
-            master.receive_report(msgspec.convert(data[AGENT_KEY], Report))
+            master.receive_report(WorkerReport.from_message(data[AGENT_KEY]))
 
     def drain(**_: Any) -> None:
         ids = {client.id for client in runner.clients.running + runner.clients.spawning}

@@ -6,10 +6,9 @@ import argparse
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gevent
-import msgspec
 import psutil
 from gevent.event import Event
 from locust.runners import WorkerRunner
@@ -22,7 +21,7 @@ from stampede.measure.health import WINDOW_SECONDS, Health
 from stampede.measure.loop_lag_probe import LoopLagProbe
 from stampede.measure.machine import Usage, usage
 from stampede.measure.measures import Measures
-from stampede.measure.snapshot import COUNTED, UNASSIGNED, Report, deliveries_of, requests_of, sends_of
+from stampede.measure.report import UNASSIGNED, WorkerReport
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, PoolSettings, UserPool
 from stampede.websocket.target import DEFAULT_HOST, join_url, resolve
 from stampede.workload.placement import Partition
@@ -65,7 +64,7 @@ class WorkerAgent:
         self._failure: Fault | None = None
         self._table: Table | None = None
         self._final = False
-        self._last: Report | None = None
+        self._last: WorkerReport | None = None
         self._drained = Event()
         self._began = self._cpu_then = 0.0
         self.pool: UserPool | None = None
@@ -177,7 +176,7 @@ class WorkerAgent:
             self.pool.measures.count_losses()
             self._table.update(self._runner.stats)
 
-    def report(self) -> Report | None:
+    def report(self) -> WorkerReport | None:
         """Return what this process has to say about the current or last test; None when there was none.
 
         What it counts is final once the test is drained, though users may still be on their way back to their rooms.
@@ -185,44 +184,52 @@ class WorkerAgent:
         report = self._report()
         if report is None or self._last is None:
             return report
-        return msgspec.structs.replace(report, **{name: getattr(self._last, name) for name in COUNTED})
+        return report.with_counts_of(self._last)
 
-    def _report(self) -> Report | None:
+    def _report(self) -> WorkerReport | None:
         pool = self.pool
         if self._failure is not None:
-            return self._excuse(self._failure)
+            return self._failure_report(self._failure)
         if pool is None:
             return None
         sizes = pool.room_sizes
-        measures = pool.measures
-        measures.count_losses()
-        return Report(
+        return self._new_report(
             run=self.run,
-            id=self._runner.client_id,
-            index=self.partition.position,
-            pid=os.getpid(),
             final=self._final,
-            users=self._runner.user_count,
-            connections=len(pool.reactor),
-            ready=sum(sizes),
-            rooms=len(sizes),
-            members=sum(sizes),
-            cpu_seconds=time.process_time(),
             cpu_share=(time.process_time() - self._cpu_then) / max(time.monotonic() - self._began, 0.001),
-            rss_bytes=self._process.memory_info().rss,
-            sends=sends_of(measures),
-            deliveries=deliveries_of(measures),
-            by_sent=measures.by_sent.to_sparse(),
-            loop_lag=measures.loop_lag.to_sparse(),
-            requests=requests_of(measures),
-            drops=dict(measures.drops),
-            resynced_by_pong=measures.resynced_by_pong,
+            figures=pool.measures.figures(
+                users=self._runner.user_count,
+                connections=len(pool.reactor),
+                ready=sum(sizes),
+                rooms=len(sizes),
+            ),
             storms=self.storm_parts(),
-            lacking=[answer for answer, given in measures.optional.items() if not given],
+            lacking=[answer for answer, given in pool.measures.optional.items() if not given],
             addresses=pool.target.addresses.uses(),
             problems=self._health.problems,
             causes=self._health.causes,
             faults=list(pool.faults),
+        )
+
+    def _failure_report(self, failure: Fault) -> WorkerReport:
+        """Return the report of a process whose users cannot run."""
+        return self._new_report(
+            run=UNASSIGNED if failure.kind is FaultKind.ASSIGNMENT else self.run,
+            final=True,
+            cpu_share=0.0,
+            figures=Measures().figures(users=self._runner.user_count),
+            faults=[failure],
+        )
+
+    def _new_report(self, **fields: Any) -> WorkerReport:
+        """Return a report with what identifies this process, and what it uses now."""
+        return WorkerReport(
+            id=self._runner.client_id,
+            index=self.partition.position,
+            pid=os.getpid(),
+            cpu_seconds=time.process_time(),
+            rss_bytes=self._process.memory_info().rss,
+            **fields,
         )
 
     def fail(self, kind: FaultKind, detail: str) -> None:
@@ -237,35 +244,6 @@ class WorkerAgent:
         """Whether the users of this process cannot run in the current test."""
         return self._failure is not None
 
-    def _excuse(self, failure: Fault) -> Report:
-        """Return the report of a process whose users cannot run."""
-        nothing = Measures()
-        return Report(
-            run=UNASSIGNED if failure.kind is FaultKind.ASSIGNMENT else self.run,
-            id=self._runner.client_id,
-            index=self.partition.position,
-            pid=os.getpid(),
-            final=True,
-            users=self._runner.user_count,
-            connections=0,
-            ready=0,
-            rooms=0,
-            members=0,
-            cpu_seconds=time.process_time(),
-            cpu_share=0.0,
-            rss_bytes=self._process.memory_info().rss,
-            sends=sends_of(nothing),
-            deliveries=deliveries_of(nothing),
-            by_sent=nothing.by_sent.to_sparse(),
-            loop_lag=nothing.loop_lag.to_sparse(),
-            requests=requests_of(nothing),
-            drops={},
-            storms=[],
-            lacking=[],
-            problems=[],
-            faults=[failure],
-        )
-
     def _keep_table(self) -> None:
         while True:
             gevent.sleep(TABLE_SECONDS)
@@ -274,7 +252,7 @@ class WorkerAgent:
     def _keep_health(self, pool: UserPool) -> None:
         while not pool.draining:
             gevent.sleep(WINDOW_SECONDS)
-            self._judge(self._health.look, pool)
+            self._judge(self._health.end_window, pool)
 
     def _judge(self, judge: Callable[[float, float, Measures, Usage], list[str]], pool: UserPool) -> None:
         """Let health be judged now; log what is new."""

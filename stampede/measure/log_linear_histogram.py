@@ -1,8 +1,8 @@
-"""Log-linear histogram of durations: fixed relative error, exact to merge and to subtract.
+"""A histogram of durations with a fixed relative error, which is merged and subtracted exactly.
 
-Layout (as in HdrHistogram, with 32 sub-buckets an octave): a value below 64 ns has a bucket of its own,
-above that every power of two is cut into 32 equal buckets, so a bucket is at most 1/32 of its value wide and its
-middle is within 1/64 (1.6 %) of everything in it. The largest value kept apart is 2**43 ns, about 2.4 hours.
+The layout is that of HdrHistogram with 32 sub-buckets an octave. Each value below 64 ns has its own bucket. Above that
+every power of two is divided into 32 equal buckets. A bucket is at most 1/32 of its value wide, so its middle is within
+1/64 (1.6 %) of every value in it. The last bucket ends at 2**43 ns, about 2.4 hours; larger values count there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def bucket_of(value: int) -> int:
 
 
 def bucket_bounds(index: int) -> tuple[int, int]:
-    """Return the smallest value of a bucket and the smallest value above it, in nanoseconds."""
+    """Return the lower bound of a bucket and its exclusive upper bound, in nanoseconds."""
     if index < 64:
         return index, index + 1
     shift = (index >> _SUB_BITS) - 1
@@ -36,9 +36,9 @@ def bucket_bounds(index: int) -> tuple[int, int]:
 
 
 class LogLinearHistogram:
-    """Count durations in nanoseconds.
+    """A histogram of durations in nanoseconds.
 
-    Hot loops may add to `counts[bucket_of(ns)]` and `total` themselves; everything else is derived from these two.
+    Hot loops may update `counts[bucket_of(ns)]` and `total` directly; everything else is derived from these two.
     """
 
     __slots__ = ("counts", "total")
@@ -53,7 +53,7 @@ class LogLinearHistogram:
         return sum(self.counts)
 
     def record(self, value: int) -> None:
-        """Add one duration in nanoseconds; a negative one (a clock that stepped) counts as 0."""
+        """Record one duration in nanoseconds. A negative one counts as 0: the clock was stepped."""
         self.counts[bucket_of(value)] += 1
         self.total += max(value, 0)
 
@@ -69,7 +69,7 @@ class LogLinearHistogram:
             ValueError: q lies outside 0..1.
         """
         if not 0 <= q <= 1:
-            raise ValueError(f"a quantile lies between 0 and 1, not at {q}")
+            raise ValueError(f"a quantile is between 0 and 1, not {q}")
         rank = max(1.0, q * self.count)
         seen = 0
         for index, n in enumerate(self.counts):
@@ -80,19 +80,28 @@ class LogLinearHistogram:
         return None
 
     def count_at_most(self, value: int) -> int:
-        """Return how many recorded values lie in buckets up to and including the one of `value` nanoseconds."""
+        """Return the number of recorded values in the buckets up to and including that of `value` nanoseconds."""
         return sum(self.counts[: bucket_of(value) + 1])
 
-    def merge(self, other: LogLinearHistogram) -> None:
-        """Add another histogram's counts; exact, since all share one layout."""
-        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
-        self.total += other.total
+    def copy(self) -> LogLinearHistogram:
+        """Return an independent copy."""
+        copied = LogLinearHistogram()
+        copied.counts = self.counts[:]
+        copied.total = self.total
+        return copied
 
-    def since(self, earlier: LogLinearHistogram) -> LogLinearHistogram:
+    def __add__(self, other: LogLinearHistogram) -> LogLinearHistogram:
+        """Return both histograms' counts together; exact, since all histograms share one layout."""
+        merged = LogLinearHistogram()
+        merged.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        merged.total = self.total + other.total
+        return merged
+
+    def __sub__(self, earlier: LogLinearHistogram) -> LogLinearHistogram:
         """Return what was recorded after `earlier`, an older state of the same histogram.
 
         Raises:
-            ValueError: a count went down, so `earlier` is no older state of this one (a process restarted).
+            ValueError: a count went down, so `earlier` is not an older state (a process restarted).
         """
         window = LogLinearHistogram()
         window.counts = [a - b for a, b in zip(self.counts, earlier.counts, strict=True)]
@@ -102,15 +111,15 @@ class LogLinearHistogram:
         return window
 
     def to_sparse(self) -> dict[str, object]:
-        """Return a JSON-ready form: `{"total": ns, "buckets": {"index": count}}` without empty buckets."""
+        """Return the histogram as JSON values: `{"total": ns, "buckets": {"index": count}}` without empty buckets."""
         return {"total": self.total, "buckets": {str(i): n for i, n in enumerate(self.counts) if n}}
 
     @classmethod
     def from_sparse(cls, sparse: Mapping[str, object]) -> Self:
-        """Rebuild a histogram from `to_sparse()`.
+        """Return the histogram that `to_sparse` returned as JSON values.
 
         Raises:
-            ValueError: the mapping is not of that form.
+            ValueError: `sparse` does not have that form.
         """
         buckets, total = sparse.get("buckets"), sparse.get("total")
         if not isinstance(buckets, dict) or not isinstance(total, int):

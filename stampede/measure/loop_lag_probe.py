@@ -1,4 +1,4 @@
-"""A regular timer of the hub, whose lateness is the lateness of everything in this process."""
+"""A regular timer of gevent's hub, whose lateness is the loop lag of the process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LoopLagProbe:
-    """Records loop lag until it is closed."""
+    """Records the loop lag in a histogram until it is closed."""
 
     __slots__ = ("_due", "_histogram", "_timer")
 
@@ -22,15 +22,15 @@ class LoopLagProbe:
         self._histogram = histogram
         self._due = monotonic_ns() + PROBE_INTERVAL_NS
         self._timer = get_hub().loop.timer(PROBE_INTERVAL_NS / 1e9, PROBE_INTERVAL_NS / 1e9)
-        self._timer.start(self._look)
+        self._timer.start(self._record)
 
-    def _look(self) -> None:
+    def _record(self) -> None:
         now = monotonic_ns()
         for lag in probe_lags(now - self._due):
             self._histogram.record(lag)
         self._due = now + PROBE_INTERVAL_NS
 
     def close(self) -> None:
-        """Stop."""
+        """Stop the timer."""
         self._timer.stop()
         self._timer.close()

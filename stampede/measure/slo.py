@@ -1,7 +1,7 @@
-"""Service levels: `deliver_p99<250ms`, `loss<0.1%`, `errors<1%`; the one grammar of thresholds; pure.
+"""Service-level objectives such as `deliver_p99<250ms`, `loss<0.1%` and `errors<1%`; pure.
 
-Grammar (k6's thresholds, with units): FIGURE, `<` or `<=`, NUMBER, UNIT. A figure is a percentile of a duration
-(`deliver_p99`, `resync_p95`; units us, ms, s) or a share (`loss`, `errors`, ...; unit %).
+The grammar is that of k6's thresholds, with units: FIGURE, `<` or `<=`, NUMBER, UNIT. A figure is a percentile of a
+duration (`deliver_p99`, `resync_p95`; units us, ms, s) or a share (`loss`, `errors`, ...; unit %).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import difflib
 import re
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from stampede.measure.log_linear_histogram import LogLinearHistogram
+    from stampede.measure.figures import Figures
 
 DEFAULT_SLOS: Final = ("deliver_p99<250ms", "loss<0.1%", "errors<1%")
 
@@ -27,51 +27,29 @@ _SHARES: Final = {
     "reordered": "deliveries out of order, of those expected",
     "errors": "failed operations, of all operations",
 }
+_LEDGER_FIELDS: Final = {"loss": "lost", "duplicates": "duplicated", "reordered": "reordered"}
 _UNITS_MS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 _FORM: Final = re.compile(r"(?P<name>[A-Za-z_0-9.]+)\s*(?P<op><=?)\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[a-z%]*)")
 _BLANKS: Final = re.compile(r"\s*(<=?)\s*|(?<=\d)\s+(?=(?:us|ms|s|%)(?:[\s,]|$))")
 _PERCENTILE: Final = re.compile(r"(?P<base>[a-z]+)_p(?P<rank>\d{1,2}(?:\.\d+)?)")
 _EXAMPLES: Final = ("deliver_p50", "deliver_p90", "deliver_p99", "deliver_p99.9", "resync_p95", *_SHARES)
-_MOST_SAMPLES: Final = 10_000
+_MAX_SAMPLES: Final = 10_000
 
 
 class SloError(ValueError):
-    """A text is no service level; the message is one line that says what would be."""
-
-
-class Figures(Protocol):
-    """What levels are judged by: counts and durations of a window."""
-
-    @property
-    def latency_intended(self) -> LogLinearHistogram: ...
-    @property
-    def latency_sent(self) -> LogLinearHistogram: ...
-    @property
-    def resync(self) -> LogLinearHistogram: ...
-    @property
-    def expected(self) -> int: ...
-    @property
-    def lost(self) -> int: ...
-    @property
-    def duplicated(self) -> int: ...
-    @property
-    def reordered(self) -> int: ...
-    @property
-    def operations(self) -> int: ...
-    @property
-    def failures(self) -> int: ...
+    """A text is not an SLO. The message is one line that shows the expected form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """One promise about a figure of a window.
+    """One service-level objective: a bound on a figure of a window.
 
     Attributes:
-        text: as written, without blanks.
+        text: the SLO as written, without spaces.
         base: `deliver`, `resync`, or the name of a share.
         rank: quantile in 0..1 of a duration; None for a share.
         threshold: milliseconds for a duration, a fraction (0..1) for a share.
-        inclusive: whether the threshold itself still meets the level (`<=`).
+        inclusive: whether the threshold itself meets the SLO (`<=`).
     """
 
     text: str
@@ -87,64 +65,71 @@ class Slo:
 
     @property
     def is_delivery_latency(self) -> bool:
-        """Whether the level bounds a percentile of the delivery latency."""
+        """Whether the SLO bounds a percentile of the delivery latency."""
         return self.base == "deliver"
 
     def value(self, window: Figures) -> float | None:
-        """Return the figure in the threshold's unit, or None when the window does not hold it.
+        """Return the figure in the unit of the threshold, or None when the window has no sample of it.
 
-        Delivery latency is the larger of the intended and the sent clock's percentile: the stricter counts.
+        Delivery latency is the larger one of the percentiles from the intended and from the actual send.
         """
         if self.rank is not None:
-            histograms = (window.latency_intended, window.latency_sent) if self.base == "deliver" else (window.resync,)
+            latency = window.latency
+            histograms = (latency.intended, latency.sent) if self.base == "deliver" else (window.resync,)
             values = [histogram.quantile(self.rank) for histogram in histograms]
             known = [value / 1e6 for value in values if value is not None]
             return max(known) if len(known) == len(values) else None
         samples = self.samples(window)
         if not samples:
             return None
-        counts = {"errors": window.failures, "loss": window.lost, "duplicates": window.duplicated}
-        return counts.get(self.base, window.reordered) / samples
+        if self.base == "errors":
+            return window.failures / samples
+        count: int = getattr(window.deliveries, _LEDGER_FIELDS[self.base])
+        return count / samples
 
     def samples(self, window: Figures) -> int:
-        """Return how many samples a window holds of what the level is about."""
+        """Return the number of samples of the figure in a window."""
         if self.rank is None:
-            return window.operations if self.base == "errors" else window.expected
-        return (window.latency_sent if self.base == "deliver" else window.resync).count
+            return window.operations if self.base == "errors" else window.deliveries.expected
+        return (window.latency.sent if self.base == "deliver" else window.resync).count
 
     @property
-    def fewest(self) -> int:
-        """The samples with which a single one over the threshold does not break the level by itself."""
+    def min_samples(self) -> int:
+        """The number of samples from which a single one beyond the threshold does not miss the SLO."""
         share = 1 - self.rank if self.rank is not None else self.threshold
-        return min(ceil(1 / share - 1e-9), _MOST_SAMPLES) if share > 0 else 1
+        return min(ceil(1 / share - 1e-9), _MAX_SAMPLES) if share > 0 else 1
 
     def is_met(self, value: float) -> bool:
-        """Tell whether a value keeps the promise."""
+        """Return whether a value meets the SLO."""
         return value <= self.threshold if self.inclusive else value < self.threshold
 
     def show(self, value: float) -> str:
-        """Write a value of this figure in words, e.g. `812 ms` or `0.42 %`."""
+        """Return a value of this figure as text, e.g. `812 ms` or `0.42 %`."""
         return show_ms(value) if self.rank is not None else f"{value * 100:.3g} %"
 
 
 def show_ms(value: float) -> str:
-    """Write milliseconds with at most three significant digits below a second."""
+    """Return a duration as text, with three significant digits below a second."""
     return f"{value / 1000:.2f} s" if value >= 999.5 else f"{value:.3g} ms"
 
 
 def split_slos(text: str) -> list[str]:
-    """Return the service levels of a text in which they stand one after the other, with blanks or commas between them.
+    """Return the SLOs in a text, which spaces or commas separate.
 
-    Blanks within a level, as in `deliver_p99 < 250 ms`, are left out.
+    Spaces within an SLO, as in `deliver_p99 < 250 ms`, are removed.
     """
     return _BLANKS.sub(lambda found: found[1] or "", text).replace(",", " ").split()
 
 
 def parse_slo(text: str, what: str = "service level") -> Slo:
-    """Read one service level; `what` it is called where it was written.
+    """Return the SLO in a text.
+
+    Args:
+        text: e.g. `deliver_p99<250ms`.
+        what: name of the option in error messages.
 
     Raises:
-        SloError: it does not follow the grammar, or names no known figure; the text says what would.
+        SloError: the text does not follow the grammar, or its figure is unknown.
     """
     form = _FORM.fullmatch(text.strip())
     if form is None:

@@ -1,14 +1,13 @@
-"""A storm on command: many users cut off at one moment; what it takes until they hear again; pure, times come in.
+"""A storm on command: many users are dropped at one moment, and reconnect; pure, the times are arguments.
 
-Each process counts its own part. Parts are cumulative like all reports, so those of all processes add up to one result.
+Each process counts its own part. A part is cumulative, as a report is, so the parts of all processes add up.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from stampede.measure.log_linear_histogram import LogLinearHistogram
 
@@ -16,31 +15,34 @@ if TYPE_CHECKING:
     from stampede.ledger.room import Membership
 
 BIN_NS: Final = 100_000_000
-_MOST_BINS: Final = 6000  # ten minutes; who comes back later counts in the last one
+_MOST_BINS: Final = 6000  # ten minutes; later reconnects count in the last bin
 
 SETTLE_NS: Final = 1_000_000_000
-"""How long after the last resync the missed messages are counted once more, when stragglers have come."""
+"""How long after the last resync the missed messages are counted again, since some may still arrive."""
 
 
 class Manner(Enum):
-    """How a connection is dropped: cut off, or with a goodbye."""
+    """How a connection is dropped: by a TCP reset, or by a close handshake."""
 
     ABRUPT = "abrupt"
     POLITE = "polite"
 
 
-class StormPart(msgspec.Struct):
+@dataclass(slots=True, kw_only=True)
+class StormPart:
     """What one process counted of one storm.
 
     Attributes:
         id: number of the storm in its run.
         at: seconds since the test began.
-        users: in their rooms when it struck; of these `dropped`, which took `drop_ns` from the first to the last.
-        resync: from the drop until the first delivery, sparse; `slowest` of them, exactly.
-        gone: dropped users that were stopped, or dropped again, before they heard anything.
-        reconnects: connections per tenth of a second since the drop.
-        unaffected: deliveries to the others until all had resynced, from the intended send, sparse.
-        missed: messages of room mates that the dropped did not get, on their way to them or sent while they were away.
+        users: users in their rooms when the storm began.
+        dropped: users that were dropped; `drop_ns` is the time from the first drop to the last.
+        resync: time from the drop to the first delivery; `slowest` is the exact maximum.
+        abandoned: dropped users that were stopped, or dropped again, before a delivery.
+        reconnects: connections per tenth of a second since the storm began.
+        unaffected: latency, from the intended send, of deliveries to the other users until all had resynced.
+        missed: messages of room mates that the dropped users did not get: in flight at the drop, or sent before the
+            join.
     """
 
     id: int
@@ -48,11 +50,11 @@ class StormPart(msgspec.Struct):
     users: int
     dropped: int
     drop_ns: int
-    resync: dict[str, Any]
+    resync: LogLinearHistogram
     slowest: int
-    gone: int
+    abandoned: int
     reconnects: list[int]
-    unaffected: dict[str, Any]
+    unaffected: LogLinearHistogram
     missed: int
 
 
@@ -61,14 +63,13 @@ class Storm:
 
     Args:
         number: of the storm in its run.
-        began: monotonic nanoseconds at which it struck.
-        at: the same in seconds since the test began.
-        users: in their rooms then.
+        began: when the storm began, in monotonic nanoseconds; `at` is the same in seconds since the test began.
+        users: users in their rooms at that moment.
 
     Attributes:
-        dropped: users it dropped; of these `resynced` hear again, and `gone` will not.
-        drop_ns: from the first to the last drop.
-        over_at: when the last of them did, monotonic nanoseconds; 0 before.
+        dropped: users that were dropped; of these, `resynced` have received a delivery and `abandoned` will not.
+        drop_ns: time from the start of the storm to the last drop.
+        over_at: when the last user resynced or was abandoned, in monotonic nanoseconds; 0 before.
     """
 
     __slots__ = (
@@ -82,9 +83,9 @@ class Storm:
         "_slowest",
         "_unaffected",
         "_users",
+        "abandoned",
         "drop_ns",
         "dropped",
-        "gone",
         "over_at",
         "resynced",
     )
@@ -99,7 +100,7 @@ class Storm:
         self._reconnects: list[int] = []
         self._absences: list[tuple[Membership, int]] = []
         self._missed = self._slowest = 0
-        self.dropped = self.resynced = self.gone = 0
+        self.dropped = self.resynced = self.abandoned = 0
         self.drop_ns = 0
         self.over_at = 0
 
@@ -108,46 +109,46 @@ class Storm:
         self._unaffected.record(by_intended)
 
     def drop(self, now: int) -> None:
-        """Count a user that is dropped."""
+        """Count a dropped user."""
         self.dropped += 1
         self.drop_ns = now - self._began
-        self.over_at = 0  # polite ones go one by one
+        self.over_at = 0  # with close handshakes, drops follow one another
 
     def reconnect(self, now: int) -> None:
-        """Count a dropped user that is connected again."""
+        """Count a dropped user that has reconnected."""
         index = min((now - self._began) // BIN_NS, _MOST_BINS - 1)
         self._reconnects.extend([0] * (index + 1 - len(self._reconnects)))
         self._reconnects[index] += 1
 
     def resync(self, now: int, ns: int, membership: Membership, before: int) -> None:
-        """Count a dropped user that hears again, `ns` after its drop.
+        """Count a dropped user that has received a delivery, `ns` after its drop.
 
         Args:
             now: monotonic nanoseconds.
-            ns: since its drop.
-            membership: its new one.
-            before: what `membership.messages_before` is reduced by to give the messages that were missed.
+            ns: time since its drop.
+            membership: its new membership.
+            before: messages of the room up to the drop; `membership.messages_before()` minus these were missed.
         """
         self.resynced += 1
         self._resync.record(ns)
         self._slowest = max(self._slowest, ns)
         self._absences.append((membership, before))
         self._missed += membership.messages_before() - before
-        self._look(now)
+        self._end_if_complete(now)
 
-    def lose(self, now: int) -> None:
-        """Count a dropped user that will not come back to this storm."""
-        self.gone += 1
-        self._look(now)
+    def abandon(self, now: int) -> None:
+        """Count a dropped user that will not resync."""
+        self.abandoned += 1
+        self._end_if_complete(now)
 
-    def _look(self, now: int) -> None:
-        if self.resynced + self.gone >= self.dropped:
+    def _end_if_complete(self, now: int) -> None:
+        if self.resynced + self.abandoned >= self.dropped:
             self.over_at = now
 
     def part(self, now: int, *, final: bool = False) -> StormPart:
-        """Return what has been counted so far."""
+        """Return what has been counted so far. A `final` part counts the missed messages for the last time."""
         if self._absences and (final or (self.over_at and now - self.over_at > SETTLE_NS)):
-            # What was sent before a join may come after its first delivery: then it was not missed.
+            # A message sent before a join may arrive after the first delivery: then it was not missed.
             self._missed = sum(membership.messages_before() - before for membership, before in self._absences)
             self._absences.clear()
         return StormPart(
@@ -156,10 +157,10 @@ class Storm:
             users=self._users,
             dropped=self.dropped,
             drop_ns=self.drop_ns,
-            resync=self._resync.to_sparse(),
+            resync=self._resync.copy(),
             slowest=self._slowest,
-            gone=self.gone,
+            abandoned=self.abandoned,
             reconnects=self._reconnects[:],
-            unaffected=self._unaffected.to_sparse(),
+            unaffected=self._unaffected.copy(),
             missed=self._missed,
         )

@@ -1,20 +1,21 @@
-"""The end of a run in a few lines: what was offered, what came, how late, and whether to believe it; pure."""
+"""The summary at the end of a run: figures, thresholds, verdict and exit code; pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from stampede.generator_faults import Fault, merged
-from stampede.measure import measures
+from stampede.generator_faults import Fault, merge_faults
+from stampede.measure.request_names import CONNECT, JOIN
 from stampede.measure.storm_results import COLUMNS, table
 from stampede.measure.thresholds import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from stampede.measure.figures import Figures, SendCounts
     from stampede.measure.log_linear_histogram import LogLinearHistogram
-    from stampede.measure.snapshot import Report, Sends, Totals
+    from stampede.measure.report import Totals
     from stampede.measure.storm_results import StormResult
     from stampede.measure.thresholds import Threshold
     from stampede.websocket.addresses import AddressUse
@@ -28,27 +29,27 @@ FAILED: Final = 99
 EXIT_CODES: Final = {
     MET: "every threshold was met; without thresholds: no request failed",
     1: "a request failed without thresholds to judge it by: Locust's own code",
-    2: "an option is unusable, or nothing answers at `--host`",
+    2: "an option is invalid, or no server answers at `--host`",
     INVALID: "invalid: the generator or its machine was at a limit, user code raised an exception, a worker died, "
-    "nobody joined, or a threshold was unmeasured and none failed",
+    "no user joined a room, or a threshold was unmeasured and none failed",
     FAILED: "a threshold was not met",
 }
 
-_HELD: Final = 0.1  # part of the messages from which it is told that the server does not read
+_HELD: Final = 0.1  # share of held messages from which the advice says that the server does not read
 
 _QUANTILES: Final = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"))
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What is known when a run has ended.
+class RunResult:
+    """The result of a run that has ended.
 
     Attributes:
-        totals: of the living processes; those that died stand apart in it.
-        storms: on command.
-        thresholds: concluded.
-        notes: what else a reader has to know.
-        faults: beside those that processes reported: exceptions in user code, workers that never took part.
+        totals: the reports of all processes.
+        storms: storms on command.
+        thresholds: the thresholds, all of them concluded.
+        notes: further lines for the summary.
+        faults: faults that no process reported: exceptions in user code, workers that never took part.
     """
 
     totals: Totals
@@ -59,7 +60,7 @@ class Outcome:
 
     @property
     def problems(self) -> list[str]:
-        """Why the run is invalid, each with the process it happened in."""
+        """Why the run is invalid, each problem with its process."""
         totals = self.totals
         several = len(totals.reports) + len(totals.dead) > 1
         found = [
@@ -68,38 +69,38 @@ class Outcome:
             for problem in report.problems
         ]
         found += [fault.text for fault in self.all_faults]
-        found += [f"worker {report.index} died with {report.users} users" for report in totals.dead]
-        return [*found, *_nobody(totals)]
+        found += [f"worker {report.index} died with {report.figures.users} users" for report in totals.dead]
+        return [*found, *_no_user_joined(totals)]
 
     @property
     def failed(self) -> int:
-        """How many thresholds were not met."""
+        """Number of thresholds that were not met."""
         return sum(threshold.missed > 0 for threshold in self.thresholds)
 
     @property
     def unmeasured(self) -> int:
-        """How many thresholds had nothing to measure."""
+        """Number of thresholds without a sample."""
         return sum(not threshold.is_measured for threshold in self.thresholds)
 
     @property
     def all_faults(self) -> list[Fault]:
-        """Every fault of this side, each kind and detail once."""
-        return merged([*self.totals.faults, *self.faults])
+        """All faults of the load generator, each kind and detail once."""
+        return merge_faults([*self.totals.faults, *self.faults])
 
     @property
     def advice(self) -> list[str]:
         """What is behind the problems, and what helps; each once."""
         causes = [cause for report in self.totals.reports for cause in report.causes]
-        sends = self.totals.sends
+        sends = self.totals.figures.sends
         if causes and sends.held > _HELD * sends.intended:
             causes.append(
-                f"The server did not read in time: {sends.held} of {sends.intended} messages had to wait for it."
+                f"The server did not read fast enough: {sends.held} of {sends.intended} messages had to wait."
             )
         return list(dict.fromkeys([*causes, *(fault.advice for fault in self.all_faults if fault.advice)]))
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code; None leaves it to Locust."""
+        """The exit code of the process; None leaves it to Locust."""
         if self.problems:
             return INVALID
         if self.failed:
@@ -109,79 +110,78 @@ class Outcome:
         return MET if self.thresholds else None
 
 
-def _nobody(totals: Totals) -> Iterator[str]:
-    """Say so if not one user got into its room, and why."""
-    if not totals.reports or totals.times[measures.JOIN].count or totals.total("joined_before"):
+def _no_user_joined(totals: Totals) -> Iterator[str]:
+    """Yield a problem if not a single user joined its room."""
+    figures = totals.figures
+    if not totals.reports or figures.request(JOIN).successes or totals.joined_before:
         return
-    failures = totals.failures[measures.CONNECT] | totals.failures[measures.JOIN]
-    often = f"; most often: {max(failures, key=failures.__getitem__)}" if failures else ""
-    yield f"nobody joined a room{often}"
+    reasons = figures.request(CONNECT).reasons | figures.request(JOIN).reasons
+    often = f"; most often: {max(reasons, key=reasons.__getitem__)}" if any(reasons.values()) else ""
+    yield f"no user joined a room{often}"
 
 
-def summary(outcome: Outcome) -> list[str]:
-    """Return the lines; a percentile never stands without the ledger."""
-    totals = outcome.totals
-    sends = totals.sends
+def summary(result: RunResult) -> list[str]:
+    """Return the lines of the summary. Percentiles always appear together with the ledger."""
+    totals = result.totals
+    figures = totals.figures
+    sends = figures.sends
     return [
         "",
         "Chat load test",
         f"  offered     {sends.intended} messages due: {sends.sent} sent ({sends.late} late), {sends.skipped} skipped",
         *_held(sends),
         *_ledger(totals),
-        _row("latency", "from intended send", totals.by_intended),
-        _row("", "from actual send", totals.by_sent),
-        *_resync(totals),
-        *_storms(outcome.storms),
+        _row("latency", "from intended send", figures.latency.intended),
+        _row("", "from actual send", figures.latency.sent),
+        *_resync(figures),
+        *_storms(result.storms),
         *_server(totals),
         *_generator(totals),
-        *(f"  {head:<11} {note}" for head, note in _headed("note", outcome.notes)),
-        *(f"  {head:<11} {describe(one)}" for head, one in _headed("thresholds", outcome.thresholds)),
-        *_verdict(outcome),
+        *(f"  {head:<11} {note}" for head, note in _headed("note", result.notes)),
+        *(f"  {head:<11} {describe(one)}" for head, one in _headed("thresholds", result.thresholds)),
+        *_verdict(result),
         "",
     ]
 
 
-def _held(sends: Sends) -> Iterator[str]:
+def _held(sends: SendCounts) -> Iterator[str]:
     if sends.held:
-        yield f"              {sends.held} of the sent were held back: the server took no bytes, or a user was cut off"
+        yield f"              {sends.held} sent messages were held back: congested connection, or reconnecting user"
 
 
 def _ledger(totals: Totals) -> Iterator[str]:
-    deliveries = totals.deliveries
+    deliveries = totals.figures.deliveries
     yield (
         f"  deliveries  {deliveries.expected} expected, {deliveries.received} received, {deliveries.lost} lost, "
         f"{deliveries.duplicated} duplicated, {deliveries.reordered} reordered"
     )
     if deliveries.late:
-        yield f"              {deliveries.late} of the lost came after all, seconds too late"
+        yield f"              {deliveries.late} lost deliveries arrived late, after they were counted as lost"
     if deliveries.churned or deliveries.foreign_clock:
         yield (
-            f"              not counted: {deliveries.churned} in flight when an end left, "
+            f"              not counted: {deliveries.churned} in flight when sender or receiver disconnected, "
             f"{deliveries.foreign_clock} of another run"
         )
     for report in totals.dead:
-        yield f"  dead        worker {report.index} ({report.id}), counted apart: {_last_words(report)}"
+        yield f"  dead        worker {report.index} ({report.id}), not included above: {_last_figures(report.figures)}"
 
 
-def _last_words(report: Report) -> str:
-    ledger = report.deliveries
-    unknown = ledger.expected - ledger.received - ledger.lost
+def _last_figures(figures: Figures) -> str:
+    ledger = figures.deliveries
     return (
-        f"{report.users} users, {report.sends.sent} sent, {ledger.expected} expected, {ledger.received} received, "
-        f"{ledger.lost} lost, {unknown} unknown"
+        f"{figures.users} users, {figures.sends.sent} sent, {ledger.expected} expected, {ledger.received} received, "
+        f"{ledger.lost} lost, {ledger.in_flight} unknown"
     )
 
 
-def _resync(totals: Totals) -> Iterator[str]:
-    resync = totals.times[measures.RESYNC]
-    drops = sum(totals.drops.values())
-    if resync.count:
-        yield _row("resync", f"{resync.count} of {drops} drops", resync)
-        by_pong = totals.total("resynced_by_pong")
-        if by_pong:
-            yield f"              {by_pong} of these by a pong: nobody else speaks in their rooms"
+def _resync(figures: Figures) -> Iterator[str]:
+    drops = sum(figures.drops.values())
+    if figures.resync.count:
+        yield _row("resync", f"{figures.resync.count} of {drops} drops", figures.resync)
+        if figures.resynced_by_pong:
+            yield f"              {figures.resynced_by_pong} of these by a pong: no other user sends in their rooms"
     elif drops:
-        yield f"  resync      none after {drops} drops: no delivery came, nor a pong where nobody else speaks"
+        yield f"  resync      none after {drops} drops: no delivery arrived, and no pong in rooms without other senders"
 
 
 def _storms(storms: Sequence[StormResult]) -> Iterator[str]:
@@ -195,14 +195,13 @@ def _storms(storms: Sequence[StormResult]) -> Iterator[str]:
 
 def _server(totals: Totals) -> Iterator[str]:
     lines = [*_addresses(totals.addresses)]
-    lacking = sorted({answer for report in totals.reports for answer in report.lacking})
-    if lacking:
-        lines.append(f"never answers with {', '.join(lacking)}: not waited for, not checked")
+    if totals.lacking:
+        lines.append(f"does not send {', '.join(totals.lacking)}: not waited for, not checked")
     yield from (f"  {head:<11} {line}" for head, line in _headed("server", lines))
 
 
 def _addresses(uses: Sequence[AddressUse]) -> Iterator[str]:
-    """Tell which addresses of a name with several ones were loaded."""
+    """Yield which addresses were used, if the name of the server has several."""
     if len(uses) < 2:
         return
     loaded = [f"{use.address} ({use.connections} connections)" for use in uses if use.connections]
@@ -211,8 +210,8 @@ def _addresses(uses: Sequence[AddressUse]) -> Iterator[str]:
 
 
 def _generator(totals: Totals) -> Iterator[str]:
-    yield _row("generator", "send lag, whole run", totals.send_lag)
-    yield _row("", "loop lag, whole run", totals.loop_lag)
+    yield _row("generator", "send lag, whole run", totals.figures.send_lag)
+    yield _row("", "loop lag, whole run", totals.figures.loop_lag)
     if totals.reports:
         busiest = max(totals.reports, key=lambda report: report.cpu_share)
         memory = max(report.rss_bytes for report in totals.reports)
@@ -222,42 +221,42 @@ def _generator(totals: Totals) -> Iterator[str]:
         )
 
 
-def _verdict(outcome: Outcome) -> Iterator[str]:
-    problems = outcome.problems
+def _verdict(result: RunResult) -> Iterator[str]:
+    problems = result.problems
     for problem in problems:
         yield f"  INVALID     {problem}"
-    if any(report.problems for report in outcome.totals.reports):
-        yield "              The generator was the limit: these latencies are its own, too."
-    for advice in outcome.advice:
+    if any(report.problems for report in result.totals.reports):
+        yield "              The load generator was the limit: the latencies include its own delay."
+    for advice in result.advice:
         yield f"              {advice}"
     if problems:
         yield f"  verdict     invalid: results are not usable (exit code {INVALID})"
     else:
-        yield f"  verdict     {_judgement(outcome)}"
+        yield f"  verdict     {_judgement(result)}"
 
 
-def _judgement(outcome: Outcome) -> str:
-    """Return the verdict on a run in which the generator kept up."""
-    number = len(outcome.thresholds)
-    if outcome.failed:
-        unmeasured = f", {outcome.unmeasured} unmeasured" if outcome.unmeasured else ""
-        return f"FAILED: {_of(outcome.failed, number)} not met{unmeasured} (exit code {FAILED})"
-    if outcome.unmeasured:
-        return f"unmeasured: {_of(outcome.unmeasured, number, 'had')} nothing to measure (exit code {INVALID})"
+def _judgement(result: RunResult) -> str:
+    """Return the verdict on a valid run."""
+    number = len(result.thresholds)
+    if result.failed:
+        unmeasured = f", {result.unmeasured} unmeasured" if result.unmeasured else ""
+        return f"FAILED: {_of(result.failed, number)} not met{unmeasured} (exit code {FAILED})"
+    if result.unmeasured:
+        return f"unmeasured: {_of(result.unmeasured, number, 'had')} no samples (exit code {INVALID})"
     if not number:
         return "valid: the generator kept up"
     return f"valid: the generator kept up, {'the threshold was' if number == 1 else f'all {number} thresholds'} met"
 
 
 def _of(some: int, number: int, verb: str = "") -> str:
-    """Return `1 of 2 thresholds`, or `the threshold` where there is one, with a verb."""
+    """Return `1 of 2 thresholds`, or `the threshold` if there is only one, with a verb."""
     if number == 1:
         return f"the threshold {verb or 'was'}"
     return f"{some} of {number} thresholds {verb}".rstrip()
 
 
 def _headed(head: str, items: Sequence[T]) -> Iterator[tuple[str, T]]:
-    """Yield the items with a head for the first one."""
+    """Yield the items, the first one with a heading."""
     for number, item in enumerate(items):
         yield ("" if number else head), item
 

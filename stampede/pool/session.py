@@ -11,7 +11,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
 from stampede.client.client import ChatClient
-from stampede.measure import measures
+from stampede.measure import request_names
 from stampede.measure.machine import limit_of
 from stampede.measure.storm import Manner
 from stampede.websocket.target import ClientError, LostError
@@ -136,12 +136,12 @@ class Session:
             try:
                 self.client.connect(pool.reactor, pool.target, CONNECT_TIMEOUT, pool.token(self))
             except ClientError as error:
-                requests[measures.CONNECT].failed(error.label)
+                requests[request_names.CONNECT].failed(error.label)
                 if error.fault is not None:
                     pool.count_fault(error.fault, limit_of(error.fault))
                 raise
             connected = monotonic_ns()
-            requests[measures.CONNECT].done(connected - wanted)
+            requests[request_names.CONNECT].done(connected - wanted)
             if self._storm is not None:
                 self._storm.reconnect(connected)
             if self.dropped_at:
@@ -151,10 +151,10 @@ class Session:
             except LostError:
                 raise
             except ClientError as error:
-                requests[measures.JOIN].failed(error.label)
+                requests[request_names.JOIN].failed(error.label)
                 self.client.drop()
                 raise
-            requests[measures.JOIN].done(monotonic_ns() - connected)
+            requests[request_names.JOIN].done(monotonic_ns() - connected)
             if self.dropped_at and self._room_is_silent:
                 self.client.request_pong(self._on_pong)
 
@@ -171,7 +171,7 @@ class Session:
 
     def _on_resync(self, now: int) -> None:
         duration = now - self.dropped_at
-        self._pool.measures.requests[measures.RESYNC].done(duration)
+        self._pool.measures.requests[request_names.RESYNC].done(duration)
         self.dropped_at = 0
         self.client.on_delivery = None
         storm, self._storm = self._storm, None
@@ -210,7 +210,7 @@ class Session:
         """Tell the storm that dropped this user not to wait for its resync."""
         storm, self._storm = self._storm, None
         if storm is not None:
-            storm.lose(monotonic_ns())
+            storm.abandon(monotonic_ns())
 
     # --- end ---
 

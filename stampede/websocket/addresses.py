@@ -106,3 +106,14 @@ def _alternating(found: Iterable[Address]) -> list[Address]:
     for address in found:
         families.setdefault(address.family, []).append(address)
     return [address for address in chain.from_iterable(zip_longest(*families.values())) if address is not None]
+
+
+def merge_uses(uses: Iterable[AddressUse]) -> list[AddressUse]:
+    """Add up the uses of several processes, each address once."""
+    merged: dict[str, AddressUse] = {}
+    for use in uses:
+        total = merged.setdefault(use.address, AddressUse(use.address))
+        total.connections += use.connections
+        total.failures += use.failures
+        total.why = use.why or total.why
+    return list(merged.values())

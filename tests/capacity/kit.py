@@ -10,17 +10,11 @@ from capacity.measure.window import ClientWindow, ServerWindow, WorkerWindow
 from capacity.record import Environment, Report, StepRecord
 from capacity.report.answer import Load, Question, answer_of
 from capacity.search.search import Ending, Plan
-from stampede.measure.log_linear_histogram import LogLinearHistogram
+from tests.figures import figure_fields, histogram
+
+__all__ = ["histogram"]
 
 LEVELS = ("deliver_p99<250ms", "loss<0.1%", "errors<1%")
-
-
-def histogram(*values_ms: float) -> LogLinearHistogram:
-    """Return a histogram of the given durations."""
-    filled = LogLinearHistogram()
-    for value in values_ms:
-        filled.record(int(value * 1e6))
-    return filled
 
 
 def worker(**figures: Any) -> WorkerWindow:
@@ -56,13 +50,12 @@ def client(**figures: Any) -> ClientWindow:
         "foreign_clock": 0,
         "operations": 600,
         "failures": 0,
-        "failing": {},
         "latency_intended": histogram(*[4.0] * 99, 9.0),
         "latency_sent": histogram(*[3.0] * 99, 8.0),
         "resync": histogram(),
         "workers": (worker(),),
     }
-    return ClientWindow(**(healthy | figures))
+    return ClientWindow(**figure_fields(healthy | figures))
 
 
 def step(users: int, verdict: str = "pass", **figures: Any) -> StepRecord:

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from stampede.client.upload import upload
-from stampede.measure import measures
+from stampede.measure import request_names
 from stampede.pool.user_pool import CONCURRENT_CONNECTS, PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
@@ -48,7 +48,7 @@ def shortest(request: Request) -> float:
 
 
 def test_a_ping_is_timed_from_when_it_was_due(group: Group) -> None:
-    request = group.measures.requests[measures.PING]
+    request = group.measures.requests[request_names.PING]
     group.member("late").ping(monotonic_ns() - LATE)
     until(lambda: request.times.count == 1)
     assert shortest(request) >= LATE
@@ -60,11 +60,11 @@ def test_a_ping_that_could_not_be_sent_is_dropped_once_and_no_pong_is_missed(gro
     client.was_dropped = False
     client.ping(monotonic_ns())
     client.ping(monotonic_ns())
-    assert group.failures(measures.PING) == {"dropped: not connected": 2}
+    assert group.failures(request_names.PING) == {"dropped: not connected": 2}
     client.connect(group.reactor, group.target, PATIENCE)
     client.ping(monotonic_ns())
-    until(lambda: group.measures.requests[measures.PING].times.count == 1)
-    assert group.failures(measures.PING) == {"dropped: not connected": 2}
+    until(lambda: group.measures.requests[request_names.PING].times.count == 1)
+    assert group.failures(request_names.PING) == {"dropped: not connected": 2}
 
 
 def test_a_ping_while_away_on_purpose_is_no_failure(group: Group) -> None:
@@ -72,15 +72,15 @@ def test_a_ping_while_away_on_purpose_is_no_failure(group: Group) -> None:
     client.is_offline = True
     client.drop()
     client.ping(monotonic_ns())
-    assert group.failures(measures.PING) == {}
+    assert group.failures(request_names.PING) == {}
 
 
 def test_a_ping_whose_pong_has_not_come_by_the_next_one_is_missed(group: Group) -> None:
     client = group.client()
     client.ping(monotonic_ns())
     client.ping(monotonic_ns())  # nothing was read meanwhile
-    until(lambda: group.measures.requests[measures.PING].times.count == 1)
-    assert group.failures(measures.PING) == {"no pong": 1}
+    until(lambda: group.measures.requests[request_names.PING].times.count == 1)
+    assert group.failures(request_names.PING) == {"no pong": 1}
 
 
 def test_a_ping_under_way_when_the_connection_is_lost_failed() -> None:
@@ -90,7 +90,7 @@ def test_a_ping_under_way_when_the_connection_is_lost_failed() -> None:
         server.process.kill()
         until(lambda: group.lost == 1)
         server.process.communicate(timeout=PATIENCE)
-    assert group.failures(measures.PING) == {"connection lost": 1}
+    assert group.failures(request_names.PING) == {"connection lost": 1}
     group.reactor.close()
 
 
@@ -98,18 +98,18 @@ def test_a_ping_under_way_when_its_user_drops_on_purpose_is_no_failure(group: Gr
     client = group.member("one")
     client.ping(monotonic_ns())
     client.drop()
-    assert group.failures(measures.PING) == {}
+    assert group.failures(request_names.PING) == {}
 
 
 def test_an_upload_is_timed_from_when_it_was_due(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stampede.client.upload._READY_SECONDS", PATIENCE)
     upload(group.member("late"), group.measures, 1000, Random(1), monotonic_ns() - LATE)
-    assert shortest(group.measures.requests[measures.UPLOAD]) >= LATE
+    assert shortest(group.measures.requests[request_names.UPLOAD]) >= LATE
 
 
 def test_a_typing_notice_is_timed_from_when_it_was_due(group: Group) -> None:
     group.member("late").type(monotonic_ns() - LATE)
-    assert shortest(group.measures.requests[measures.TYPING]) >= LATE
+    assert shortest(group.measures.requests[request_names.TYPING]) >= LATE
 
 
 def test_a_connection_that_waits_for_others_is_timed_from_when_it_was_wanted(server: RunningServer) -> None:
@@ -124,7 +124,7 @@ def test_a_connection_that_waits_for_others_is_timed_from_when_it_was_wanted(ser
         pool.connect_slots.release()
     waits.get(timeout=PATIENCE)
     pool.add_user(Lender()).connect(monotonic_ns() - LATE)
-    request = pool.measures.requests[measures.CONNECT]
+    request = pool.measures.requests[request_names.CONNECT]
     assert shortest(request) >= 0.3 * SECOND
     assert (request.times.quantile(1) or 0) * 1.04 >= LATE
     pool.close()

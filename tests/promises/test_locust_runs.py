@@ -228,7 +228,7 @@ def test_a_plain_server_is_driven_as_well_and_told_what_it_lacks(
     assert ledger["received"] == ledger["expected"] > 0
     assert (ledger["lost"], ledger["duplicated"]) == (0, 0)
     assert table["resync"][0] > 0
-    assert "never answers with fileReady" in ended.out
+    assert "does not send fileReady" in ended.out
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]])

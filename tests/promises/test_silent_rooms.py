@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stampede.measure import measures
+from stampede.measure import request_names
 from stampede.measure.storm import Manner
 from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
@@ -50,7 +50,7 @@ def drop_and_return(session: Session) -> None:
 
 def resyncs(pool: UserPool) -> tuple[int, int]:
     """Return how many users resynced, and how many of these by a pong."""
-    return pool.measures.requests[measures.RESYNC].times.count, pool.measures.resynced_by_pong
+    return pool.measures.requests[request_names.RESYNC].times.count, pool.measures.resynced_by_pong
 
 
 def test_where_nobody_speaks_a_user_is_resynced_by_a_pong(pool: UserPool) -> None:
@@ -59,8 +59,8 @@ def test_where_nobody_speaks_a_user_is_resynced_by_a_pong(pool: UserPool) -> Non
     drop_and_return(session)
     until(lambda: resyncs(pool) == (1, 1))
     assert session.dropped_at == 0
-    assert pool.measures.requests[measures.PING].failures == {}
-    assert pool.measures.requests[measures.PING].times.count == 0  # it was asked for nothing else
+    assert pool.measures.requests[request_names.PING].failures == {}
+    assert pool.measures.requests[request_names.PING].times.count == 0  # it was asked for nothing else
 
 
 def test_who_speaks_alone_in_its_room_has_no_delivery_to_wait_for(pool: UserPool) -> None:
@@ -75,7 +75,7 @@ def test_where_somebody_speaks_only_a_delivery_counts_however_long_it_takes(pool
     speaker.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
     drop_and_return(session)
     session.client.ping(monotonic_ns())
-    until(lambda: pool.measures.requests[measures.PING].times.count == 1)  # a pong has come, and is no delivery
+    until(lambda: pool.measures.requests[request_names.PING].times.count == 1)  # a pong has come, and is no delivery
     assert resyncs(pool) == (0, 0)
     speaker.perform(Action.SAY, monotonic_ns())
     until(lambda: resyncs(pool) == (1, 0))
@@ -98,7 +98,7 @@ def test_storm_users_alone_are_resynced_and_the_summary_says_by_what(
     found = re.search(r"resync +(\d+) of (\d+) drops", ended.out)
     assert found is not None, ended.out
     assert 0 < int(found[1]) <= int(found[2])
-    assert f"{found[1]} of these by a pong: nobody else speaks in their rooms" in ended.out
+    assert f"{found[1]} of these by a pong: no other user sends in their rooms" in ended.out
     assert ended.requests()["resync"] == (int(found[1]), 0)
 
 

@@ -50,7 +50,7 @@ def test_all_come_back_from_a_worker_that_dies_in_a_storm_and_what_it_took_along
     finally:
         running.stop()
     ledger = ended.ledger()
-    taken_along = re.search(r"not counted: (\d+) in flight when an end left", ended.out)
+    taken_along = re.search(r"not counted: (\d+) in flight when sender or receiver disconnected", ended.out)
     assert taken_along is not None, ended.out
     record_property("proved", f"a worker killed in a storm: {ledger}, {taken_along[0]}")
     assert int(taken_along[1]) > 0

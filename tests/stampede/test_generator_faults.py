@@ -8,15 +8,14 @@ import resource
 import socket
 import ssl
 
-import msgspec
 import pytest
 
-from stampede.generator_faults import Fault, FaultKind, Faults, kind_of, merged
-from stampede.measure.snapshot import Totals
-from stampede.measure.summary import INVALID, Outcome, summary
+from stampede.generator_faults import Fault, FaultKind, Faults, kind_of, merge_faults
+from stampede.measure.report import Totals, WorkerReport
+from stampede.measure.summary import INVALID, RunResult, summary
 from stampede.websocket.sockets import RESERVED_FILES, open_socket
 from stampede.websocket.target import UnreachableError
-from tests.stampede.measure.test_snapshot import report
+from tests.stampede.measure.reports import report
 
 
 def error(code: int) -> OSError:
@@ -85,10 +84,10 @@ def test_the_same_fault_of_several_processes_is_told_once_with_its_sum() -> None
     one.faults = [Fault(FaultKind.PORTS, "60", 3)]
     other.faults = [Fault(FaultKind.PORTS, "60", 4), Fault(FaultKind.INTERNAL, "KeyError: 1", 2)]
     third.faults = [Fault(FaultKind.INTERNAL, "KeyError: 1", 1)]
-    sent = [msgspec.convert(msgspec.to_builtins(one), type(one)), other]
-    outcome = Outcome(Totals(sent, dead=[third]))
-    text = "\n".join(summary(outcome))
-    assert outcome.exit_code == INVALID
+    sent = [WorkerReport.from_message(one.to_message()), other]
+    result = RunResult(Totals(sent, dead=[third]))
+    text = "\n".join(summary(result))
+    assert result.exit_code == INVALID
     assert text.count("local ports") == text.count("INVALID     local ports: no local port was left for 7") == 1
     assert text.count("INVALID     internal error: internal error of the load generator, 3 times (KeyError: 1)") == 1
     assert text.count("Widen net.ipv4.ip_local_port_range") == 1
@@ -98,7 +97,7 @@ def test_the_causes_of_several_processes_are_told_once_and_more_processes_only_w
     busy = [report(index, problems=["send lag: p99 300 ms over the whole run"]) for index in (0, 1)]
     for one in busy:
         one.causes = ["No CPU is left on this machine."]
-    text = "\n".join(summary(Outcome(Totals(busy))))
+    text = "\n".join(summary(RunResult(Totals(busy))))
     assert text.count("No CPU is left on this machine.") == 1
     assert "--processes" not in text
 
@@ -107,13 +106,16 @@ def test_the_causes_of_several_processes_are_told_once_and_more_processes_only_w
 def test_a_server_that_does_not_read_is_named_beside_a_generator_that_lags(held: int, told: bool) -> None:
     lagging = report(0, problems=["send lag: p99 300 ms over the whole run"])
     lagging.causes = ["Something."]
-    lagging.sends.intended, lagging.sends.held = 80, held
-    text = "\n".join(summary(Outcome(Totals([lagging]))))
-    assert (f"The server did not read in time: {held} of 80 messages had to wait for it." in text) == told
+    lagging.figures.sends.intended, lagging.figures.sends.held = 80, held
+    text = "\n".join(summary(RunResult(Totals([lagging]))))
+    told_why = f"The server did not read fast enough: {held} of 80 messages had to wait."
+    assert (told_why in text) == told
 
 
 def test_merging_keeps_what_differs() -> None:
-    assert merged([Fault(FaultKind.PORTS, "a", 1), Fault(FaultKind.PORTS, "b", 1), Fault(FaultKind.PORTS, "a", 2)]) == [
+    assert merge_faults(
+        [Fault(FaultKind.PORTS, "a", 1), Fault(FaultKind.PORTS, "b", 1), Fault(FaultKind.PORTS, "a", 2)]
+    ) == [
         Fault(FaultKind.PORTS, "a", 3),
         Fault(FaultKind.PORTS, "b", 1),
     ]

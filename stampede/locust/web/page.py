@@ -47,7 +47,7 @@ def extend(web_ui: WebUI, master: MasterAgent, prefix: str, set_shape: Callable[
         return
 
     def snapshot() -> Response:
-        return Response(msgspec.json.encode(master.snapshot()), mimetype="application/json")
+        return Response(master.snapshot().to_json(), mimetype="application/json")
 
     def storm() -> Response:
         try:

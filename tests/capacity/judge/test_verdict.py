@@ -8,10 +8,10 @@ import pytest
 
 from capacity.config.slo import parse_level
 from capacity.judge.verdict import DEFAULT_LIMITS, Cause, Limits, Outcome, Reason, Verdict, beyond_files, judge, missing
-from capacity.measure.instant import Fault
 from capacity.measure.window import ServerWindow
 from server.runtime.rlimits import socket_budget
 from server.settings import Settings
+from stampede.generator_faults import Fault, FaultKind
 from tests.capacity import kit
 
 LEVELS = tuple(map(parse_level, kit.LEVELS))
@@ -427,7 +427,7 @@ def test_a_verdict_carries_the_figure_of_each_level() -> None:
     ids=["else healthy", "level missed", "not all in their rooms", "lag beside it"],
 )
 def test_a_fault_of_the_generators_own_side_is_invalid_whatever_else_was_measured(figures: dict[str, Any]) -> None:
-    found = verdict(faults=(Fault("local ports", "40000 to 40059", 40), Fault("internal error", "", 1)), **figures)
+    found = verdict(faults=(Fault(FaultKind.PORTS, "40000 to 40059", 40), Fault(FaultKind.INTERNAL, "", 1)), **figures)
     assert found.outcome is Outcome.INVALID
     assert found.generator_limited
     assert list(found.reasons[:2]) == [

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from capacity.measure.addresses import loaded
-from capacity.measure.instant import AddressUse
+from stampede.websocket.addresses import AddressUse
 
 
 def test_of_one_address_there_is_nothing_to_say() -> None:

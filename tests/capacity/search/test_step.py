@@ -6,15 +6,16 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 from capacity.errors import RunError
-from capacity.measure.instant import ServerSample, Snapshot
+from capacity.measure.instant import ServerSample
 from capacity.measure.window import quantile_ms
 from capacity.search.arrival import portions
 from capacity.search.step import Measured, Stepper
 from stampede.measure.log_linear_histogram import LogLinearHistogram
+from stampede.measure.serialization import from_builtins
+from stampede.measure.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from capacity.measure.window import ClientWindow, ServerWindow
@@ -90,7 +91,7 @@ class World:
             "id": name, "pid": 1, "index": 0, "users": self.users, "cpu_seconds": self.now / 2,
             "loop_lag": empty, "send_lag": empty, "rss_bytes": 1, "age_s": 0.0, "problems": [],
         }  # fmt: skip
-        return msgspec.convert(
+        return from_builtins(
             {
                 "version": 1,
                 "state": "running",
@@ -104,7 +105,11 @@ class World:
                     "lost": 0, "duplicated": 0, "reordered": 0,
                 },
                 "latency": {"intended": sparse, "sent": sparse},
-                "requests": {},
+                "requests": {"WS send": {"count": int(self.expected), "failures": 0}},
+                "rooms": 1,
+                "loop_lag": empty,
+                "drops": {},
+                "resynced_by_pong": 0,
                 "resync": empty,
                 "send_lag": empty,
                 "workers": [worker],
@@ -134,7 +139,7 @@ class World:
 
 def p99_ms(measured: Measured) -> float:
     assert measured.client is not None
-    value = quantile_ms(measured.client.latency_intended, 0.99)
+    value = quantile_ms(measured.client.latency.intended, 0.99)
     assert value is not None
     return value
 
@@ -144,7 +149,7 @@ def test_a_steady_server_is_measured_over_exactly_the_window() -> None:
     measured = world.stepper().take(5000)
     assert measured.client is not None
     assert measured.client.seconds == pytest.approx(6.0, abs=0.05)
-    assert measured.client.received / measured.client.seconds == pytest.approx(5000, rel=0.02)
+    assert measured.client.deliveries.received / measured.client.seconds == pytest.approx(5000, rel=0.02)
     assert measured.server.cpu == pytest.approx(1.0)
     assert p99_ms(measured) < 10
 

@@ -10,11 +10,12 @@ from capacity.config.promise import promise
 from capacity.config.settings import read_settings
 from capacity.errors import RunError, UsageError
 from capacity.judge.verdict import DEFAULT_LIMITS, Outcome
-from capacity.measure.instant import Fault, Sparse, StormSample
 from capacity.report.report import render_html
 from capacity.search.search import Ending, Finished, next_move
 from capacity.storms import storm
 from capacity.storms.runner import Stormer
+from stampede.generator_faults import Fault, FaultKind
+from stampede.measure.storm_results import StormResult
 from tests.capacity import kit
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ LEVELS = (promise("resync_p95<5s"),)
 BOTH = (*LEVELS, promise("deliver_p99<250ms"))
 
 
-def sample(**figures: Any) -> StormSample:
+def sample(**figures: Any) -> StormResult:
     """Return a storm of 40 of 100 users that was over within two seconds."""
     over: dict[str, Any] = {
         "id": 1,
@@ -39,15 +40,17 @@ def sample(**figures: Any) -> StormSample:
         "over": True,
         "resync_ns": {"0.5": 0.8e9, "0.95": 1.6e9, "1": 1.9e9},
         "peak_accepts_per_second": 31,
-        "unaffected": Sparse(),
+        "unaffected": kit.histogram(*[9.0] * 100),
+        "at_s": 4.0,
         "missed": 400,
     }
-    return StormSample(**(over | figures))
+    return StormResult(**(over | figures))
 
 
 def window(back_ms: float = 1600.0, others_ms: float = 9.0, *, cpu: float = 0.4, **figures: Any) -> storm.StormWindow:
     client = kit.client(resync=kit.histogram(*[back_ms] * 40), workers=(kit.worker(cpu=cpu),))
-    return storm.StormWindow(sample(**figures), kit.histogram(*[others_ms] * 100), client, kit.server(), 2.1)
+    made = sample(unaffected=kit.histogram(*[others_ms] * 100), **figures)
+    return storm.StormWindow(made, client, kit.server(), 2.1)
 
 
 def record(share: int, verdict: Outcome | None = None, **figures: Any) -> StormRecord:
@@ -98,7 +101,7 @@ def test_a_level_on_the_others_limits_the_lag_as_in_a_step() -> None:
 
 def test_a_fault_of_the_generator_s_own_side_makes_a_storm_invalid() -> None:
     seen = window(9000.0, resynced=20, over=False)
-    seen = replace(seen, client=replace(seen.client, faults=(Fault("local ports", "", 20),)))
+    seen = replace(seen, client=replace(seen.client, faults=(Fault(FaultKind.PORTS, "", 20),)))
     verdict = storm.judge_storm(seen, LEVELS, DEFAULT_LIMITS)
     assert verdict.outcome is Outcome.INVALID
     assert verdict.reasons[0].text == "the load generator's own fault: local ports, 20 times"
@@ -106,7 +109,8 @@ def test_a_fault_of_the_generator_s_own_side_makes_a_storm_invalid() -> None:
 
 def test_what_the_others_felt_is_told_with_the_part_that_may_be_the_generator_s() -> None:
     def sentence(others_ms: float, lag_ms: float) -> str:
-        seen = replace(lagging(loop_lag_p99_ms=lag_ms), unaffected=kit.histogram(*[others_ms] * 100))
+        others = sample(unaffected=kit.histogram(*[others_ms] * 100))
+        seen = replace(lagging(loop_lag_p99_ms=lag_ms), storm=others)
         made = storm.storm_record(10, "ramp", seen, storm.judge_storm(seen, LEVELS, DEFAULT_LIMITS))
         answered: dict[str, Any] = {"users": 100, "levels": ["resync_p95<5s"], "backoff": "none"}
         return storm.storm_answer([made] * 3, ending=Ending.CONVERGED, **answered).sentence
@@ -119,9 +123,9 @@ def test_what_the_others_felt_is_told_with_the_part_that_may_be_the_generator_s(
 
 def test_where_all_were_dropped_nobody_has_to_be_unaffected() -> None:
     seen = window(dropped=100, resynced=100)
-    alone = storm.StormWindow(seen.storm, kit.histogram(), seen.client, seen.server, seen.waited_s)
+    alone = replace(seen, storm=replace(seen.storm, unaffected=kit.histogram()))
     assert storm.judge_storm(alone, BOTH, DEFAULT_LIMITS).outcome is Outcome.PASS
-    some = storm.StormWindow(sample(), kit.histogram(), seen.client, seen.server, seen.waited_s)
+    some = replace(seen, storm=sample(unaffected=kit.histogram()))
     assert storm.judge_storm(some, BOTH, DEFAULT_LIMITS).outcome is Outcome.INVALID
 
 

@@ -13,7 +13,8 @@ from stampede.client.client import AnswerError, ChatClient
 from stampede.client.context import ClientContext
 from stampede.client.upload import upload
 from stampede.ledger.room import Room
-from stampede.measure.measures import CONNECT, PING, SEND, TYPING, UPLOAD, Measures
+from stampede.measure.measures import Measures
+from stampede.measure.request_names import CONNECT, PING, SEND, TYPING, UPLOAD
 from stampede.measure.storm import Storm
 from stampede.measure.storm_results import results
 from stampede.websocket.reactor import Reactor
@@ -91,8 +92,8 @@ def talk(group: Group) -> None:
         clients[number % 4].say(time.monotonic_ns())
     until(lambda: group.tally.in_flight == 0)
     assert (group.tally.expected, group.tally.received, group.tally.lost) == (60, 60, 0)
-    assert group.measures.by_sent.count == group.measures.by_intended.count == 60
-    assert group.measures.sent == 20
+    assert group.measures.latency.sent.count == group.measures.latency.intended.count == 60
+    assert group.measures.sends.sent == 20
     clients[0].ping(time.monotonic_ns())
     until(lambda: group.measures.requests[PING].times.count == 1)
     for client in clients:
@@ -113,7 +114,8 @@ def test_a_message_that_is_too_late_is_skipped_and_counted(group: Group) -> None
     client = group.member("late")
     client.say(time.monotonic_ns() - 6_000_000_000)
     client.say(time.monotonic_ns() - 200_000_000)
-    assert (group.measures.intended, group.measures.sent, group.measures.late, group.measures.skipped) == (2, 1, 1, 1)
+    sends = group.measures.sends
+    assert (sends.intended, sends.sent, sends.late, sends.skipped) == (2, 1, 1, 1)
     assert group.failures(SEND) == {"skipped: too late": 1}
 
 
@@ -130,12 +132,18 @@ def test_what_is_said_before_the_room_is_entered_is_sent_once_it_is(
     client.type(due)
     client.say(stale)
     measures = group.measures
-    assert (measures.waiting, measures.sent, measures.skipped) == (2, 0, 1)
+    assert (measures.waiting, measures.sends.sent, measures.sends.skipped) == (2, 0, 1)
     client.join("late", "room-7", group.room, TIMEOUT)
     until(lambda: group.tally.received == 2)
-    assert (measures.waiting, measures.intended, measures.sent, measures.held, measures.late) == (0, 3, 2, 2, 2)
-    assert (measures.by_intended.quantile(0) or 0) > 3e9
-    assert measures.by_sent.total < measures.by_intended.total / 2
+    assert (
+        measures.waiting,
+        measures.sends.intended,
+        measures.sends.sent,
+        measures.sends.held,
+        measures.sends.late,
+    ) == (0, 3, 2, 2, 2)
+    assert (measures.latency.intended.quantile(0) or 0) > 3e9
+    assert measures.latency.sent.total < measures.latency.intended.total / 2
     assert measures.send_lag.count == 2  # the generator had them ready when it was told to
     assert group.failures(SEND) == {"skipped: too late": 1}
     assert group.failures(TYPING) == {"dropped: not in a room": 1}
@@ -151,7 +159,7 @@ def test_what_never_finds_a_room_is_skipped_and_on_purpose_it_is_no_failure(grou
     client.say(time.monotonic_ns())
     client.type(time.monotonic_ns())
     measures = group.measures
-    assert (measures.waiting, measures.intended, measures.sent, measures.skipped) == (0, 3, 0, 3)
+    assert (measures.waiting, measures.sends.intended, measures.sends.sent, measures.sends.skipped) == (0, 3, 0, 3)
     assert group.failures(SEND) == {"skipped: held back until the end": 1}
     assert group.failures(TYPING) == {}
 
@@ -190,7 +198,8 @@ def test_a_storm_records_the_deliveries_to_the_users_that_it_did_not_drop(group:
     until(lambda: group.tally.received == 2)
     (result,) = results([group.context.storm.part(time.monotonic_ns())])
     assert result.unaffected.count == 1
-    assert (group.measures.by_intended.count, group.measures.by_sent.count) == (2, 2)  # each delivery counts once
+    latency = group.measures.latency
+    assert (latency.intended.count, latency.sent.count) == (2, 2)  # each delivery counts once
     unaffected.leave(0, TIMEOUT)
 
 

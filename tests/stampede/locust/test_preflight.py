@@ -115,5 +115,5 @@ def test_a_run_in_which_nobody_joined_is_invalid(
         web.locust.process.send_signal(signal.SIGTERM)
         ended = web.locust.wait()
     assert ended.code == 98, ended.out + ended.log
-    assert "  INVALID     nobody joined a room; most often: " in ended.out
+    assert "  INVALID     no user joined a room; most often: " in ended.out
     assert "verdict     valid" not in ended.out

@@ -8,15 +8,15 @@ import pytest
 
 from stampede.generator_faults import FaultKind
 from stampede.measure.health import (
-    LAG_LIMIT,
     PROBE_INTERVAL_NS,
     WINDOW_SECONDS,
+    CpuUse,
     Health,
-    Load,
     cause_of,
     limits_reached,
     probe_lags,
 )
+from stampede.measure.limits import RUN_LAG_NS
 from stampede.measure.machine import Usage
 from stampede.measure.measures import Measures
 
@@ -35,27 +35,27 @@ class Watched:
             self.measures.loop_lag.record(loop_lag)
         self.at += WINDOW_SECONDS
         self.cpu += cpu * WINDOW_SECONDS
-        return self.health.look(self.at, self.cpu, self.measures)
+        return self.health.end_window(self.at, self.cpu, self.measures)
 
 
 def test_a_generator_that_keeps_up_has_no_problems() -> None:
     watched = Watched()
     for _ in range(20):
-        assert watched.window(cpu=0.9, send_lag=LAG_LIMIT // 2, loop_lag=LAG_LIMIT // 2) == []
+        assert watched.window(cpu=0.9, send_lag=RUN_LAG_NS // 2, loop_lag=RUN_LAG_NS // 2) == []
 
 
 def test_one_bad_window_is_forgiven() -> None:
     watched = Watched()
     for _ in range(5):
-        assert watched.window(cpu=1.0, send_lag=2 * LAG_LIMIT, loop_lag=2 * LAG_LIMIT) == []
+        assert watched.window(cpu=1.0, send_lag=2 * RUN_LAG_NS, loop_lag=2 * RUN_LAG_NS) == []
         assert watched.window() == []
 
 
 def test_two_in_a_row_are_told_once_for_each_signal() -> None:
     for limit, words in (
         ({"cpu": 0.97}, "CPU: 97% of a core"),
-        ({"send_lag": 2 * LAG_LIMIT}, "send lag: p99 199"),
-        ({"loop_lag": 2 * LAG_LIMIT}, "loop lag: p99 199"),
+        ({"send_lag": 2 * RUN_LAG_NS}, "send lag: p99 199"),
+        ({"loop_lag": 2 * RUN_LAG_NS}, "loop lag: p99 199"),
     ):
         watched = Watched()
         watched.window(**limit)
@@ -68,9 +68,9 @@ def test_two_in_a_row_are_told_once_for_each_signal() -> None:
 def test_a_few_late_samples_are_no_percentile() -> None:
     watched = Watched()
     for _ in range(4):
-        watched.measures.send_lag.record(10 * LAG_LIMIT)
+        watched.measures.send_lag.record(10 * RUN_LAG_NS)
         watched.at += WINDOW_SECONDS
-        assert watched.health.look(watched.at, watched.cpu, watched.measures) == []
+        assert watched.health.end_window(watched.at, watched.cpu, watched.measures) == []
 
 
 def test_a_stall_counts_for_all_the_looks_it_swallowed() -> None:
@@ -89,7 +89,7 @@ def test_a_stall_counts_for_all_the_looks_it_swallowed() -> None:
 def test_a_percentile_needs_a_hundred_samples(samples: int, problems: int) -> None:
     measures = Measures()
     for _ in range(samples):
-        measures.loop_lag.record(2 * LAG_LIMIT)
+        measures.loop_lag.record(2 * RUN_LAG_NS)
     assert len(Health(0.0, 0.0).conclude(3.0, 0.1, measures)) == problems
 
 
@@ -110,8 +110,8 @@ def test_a_stall_of_one_look_counts_for_it_and_for_the_next() -> None:
 
 def test_lag_is_told_in_milliseconds_with_its_window() -> None:
     watched = Watched()
-    watched.window(send_lag=3 * LAG_LIMIT)
-    (problem,) = watched.window(send_lag=3 * LAG_LIMIT)
+    watched.window(send_lag=3 * RUN_LAG_NS)
+    (problem,) = watched.window(send_lag=3 * RUN_LAG_NS)
     found = re.fullmatch(r"send lag: p99 (\d+) ms in the window 0:05-0:10", problem)
     assert found is not None
     assert 290 <= int(found[1]) <= 310
@@ -120,23 +120,23 @@ def test_lag_is_told_in_milliseconds_with_its_window() -> None:
 @pytest.mark.parametrize(
     ("load", "words"),
     [
-        (Load(0.5, 2, 1.0, 0.2), "The hypervisor withheld 10% of the CPU"),
-        (Load(0.5, 2, 1.0, 0.19), "was not short of CPU"),
-        (Load(0.37, 2, 0.2), "No CPU is left on this machine (all 2 cores are busy, 37% of one with this process)"),
+        (CpuUse(0.5, 2, 1.0, 0.2), "The hypervisor withheld 10% of the CPU"),
+        (CpuUse(0.5, 2, 1.0, 0.19), "so it was not short of CPU"),
+        (CpuUse(0.37, 2, 0.2), "No CPU is left on this machine (all 2 cores are busy, 37% of one with this process)"),
         (
-            Load(0.37, 2, 0.2, 0.5, 0.01, 0.5),
-            "The CPU quota of its control group (0.50 cores) made the process wait for 1%",
+            CpuUse(0.37, 2, 0.2, 0.5, 0.01, 0.5),
+            "The CPU quota of the control group (0.50 cores) stopped the process for 1%",
         ),
-        (Load(0.37, 2, 0.2, 0.0, 0.009, 0.5), "No CPU is left on this machine"),
-        (Load(0.37, 2, 0.2, 0.0, 0.5, None), "No CPU is left on this machine"),
-        (Load(0.37, 2, 0.21), "was not short of CPU"),
-        (Load(0.5, 1, 0.0), "(its only core is busy, 50% of one with this process)"),
-        (Load(0.9, 2, 1.0), "The process fills its core, and others are free: use more --processes."),
-        (Load(0.89, 2, 1.0), "The process used 89% of a core and was not short of CPU"),
-        (Load(0.97), "The process fills its core"),
+        (CpuUse(0.37, 2, 0.2, 0.0, 0.009, 0.5), "No CPU is left on this machine"),
+        (CpuUse(0.37, 2, 0.2, 0.0, 0.5, None), "No CPU is left on this machine"),
+        (CpuUse(0.37, 2, 0.21), "so it was not short of CPU"),
+        (CpuUse(0.5, 1, 0.0), "(its only core is busy, 50% of one with this process)"),
+        (CpuUse(0.9, 2, 1.0), "The process uses its whole core, and other cores are free: use more --processes."),
+        (CpuUse(0.89, 2, 1.0), "The process used 89% of a core, so it was not short of CPU"),
+        (CpuUse(0.97), "The process uses its whole core"),
     ],
 )
-def test_the_cause_is_the_one_that_helps(load: Load, words: str) -> None:
+def test_the_cause_is_the_one_that_helps(load: CpuUse, words: str) -> None:
     assert words in cause_of(load)
 
 
@@ -144,28 +144,28 @@ def test_the_cause_is_the_one_that_helps(load: Load, words: str) -> None:
     ("load", "text"),
     [
         (
-            Load(0.5, 2, 1.0, 0.5, 0.25, 1.5),
-            "The CPU quota of its control group (1.50 cores) made the process wait for 25% of the time: raise it.",
+            CpuUse(0.5, 2, 1.0, 0.5, 0.25, 1.5),
+            "The CPU quota of the control group (1.50 cores) stopped the process for 25% of the time: raise the quota.",
         ),
-        (Load(0.5, 2, 1.0, 0.5), "The hypervisor withheld 25% of the CPU: use a machine of your own."),
+        (CpuUse(0.5, 2, 1.0, 0.5), "The hypervisor withheld 25% of the CPU: use a dedicated machine."),
         (
-            Load(0.37, 2, 0.2),
+            CpuUse(0.37, 2, 0.2),
             (
                 "No CPU is left on this machine (all 2 cores are busy, 37% of one with this process): move the server "
                 "or the load generator to another machine; more --processes do not help."
             ),
         ),
-        (Load(0.9, 2, 1.0), "The process fills its core, and others are free: use more --processes."),
+        (CpuUse(0.9, 2, 1.0), "The process uses its whole core, and other cores are free: use more --processes."),
         (
-            Load(0.5, 2, 1.0),
+            CpuUse(0.5, 2, 1.0),
             (
-                "The process used 50% of a core and was not short of CPU: something kept it waiting, such as user code "
-                "that blocks, swapping, or a machine that was suspended."
+                "The process used 50% of a core, so it was not short of CPU. Possible causes: blocking user code, "
+                "swapping, a suspended machine."
             ),
         ),
     ],
 )
-def test_a_cause_is_told_in_full_with_what_helps(load: Load, text: str) -> None:
+def test_a_cause_is_told_in_full_with_what_helps(load: CpuUse, text: str) -> None:
     assert cause_of(load) == text
 
 
@@ -184,8 +184,8 @@ def late(ns: int) -> Measures:
             Usage(cores=2, idle=101.9),
             "No CPU is left on this machine (all 2 cores are busy, 30% of one with this process)",
         ),
-        (Usage(cores=2), Usage(cores=2, idle=101.9), "The process used 30% of a core and was not short of CPU"),
-        (Usage(cores=2, idle=100.0), Usage(cores=2), "The process used 30% of a core and was not short of CPU"),
+        (Usage(cores=2), Usage(cores=2, idle=101.9), "The process used 30% of a core, so it was not short of CPU"),
+        (Usage(cores=2, idle=100.0), Usage(cores=2), "The process used 30% of a core, so it was not short of CPU"),
         (
             Usage(cores=2, idle=100.0, stolen=50.0),
             Usage(cores=2, idle=101.9, stolen=55.0),
@@ -205,18 +205,18 @@ def test_the_cause_is_found_from_what_the_machine_did_meanwhile(before: Usage, a
 def test_the_cpu_of_a_run_of_half_a_second_is_a_part_of_that_time() -> None:
     health = Health(1.0, 0.0)
     health.conclude(1.5, 0.6, Measures())
-    assert health.causes == ["The process fills its core, and others are free: use more --processes."]
+    assert health.causes == ["The process uses its whole core, and other cores are free: use more --processes."]
 
 
 def test_windows_are_told_from_the_beginning_of_the_run() -> None:
     health = Health(100.0, 0.0)
     assert (health.problems, health.causes, health.reached) == ([], [], [])
-    assert health.look(105.0, 5.0, Measures()) == []
-    assert health.look(110.0, 10.0, Measures()) == ["CPU: 100% of a core in the window 0:05-0:10"]
+    assert health.end_window(105.0, 5.0, Measures()) == []
+    assert health.end_window(110.0, 10.0, Measures()) == ["CPU: 100% of a core in the window 0:05-0:10"]
 
 
 def test_processes_that_the_kernel_ended_for_want_of_memory_are_named() -> None:
-    for before, after, detail in ((2, 3, "the kernel ended 1 process"), (1, 3, "the kernel ended 2 processes")):
+    for before, after, detail in ((2, 3, "the kernel killed 1 process"), (1, 3, "the kernel killed 2 processes")):
         found = limits_reached(Usage(killed=before), Usage(killed=after), 1.0)
         assert list(found) == [(FaultKind.MEMORY_LIMIT, detail)]
     assert list(limits_reached(Usage(killed=2), Usage(killed=2), 1.0)) == []
@@ -250,8 +250,8 @@ def test_a_limit_that_does_not_bind_is_not_named(before: Usage, after: Usage) ->
 
 def test_what_a_window_has_shown_is_not_told_again_of_the_whole_run() -> None:
     watched = Watched()
-    watched.window(send_lag=2 * LAG_LIMIT)
-    (told,) = watched.window(send_lag=2 * LAG_LIMIT)
+    watched.window(send_lag=2 * RUN_LAG_NS)
+    (told,) = watched.window(send_lag=2 * RUN_LAG_NS)
     (new,) = watched.health.conclude(watched.at, 2 * WINDOW_SECONDS, watched.measures)
     assert watched.health.problems == [told, new]
     assert new == "CPU: 100% of a core over the whole run"
@@ -261,7 +261,7 @@ def test_a_few_stalls_of_a_long_run_are_not_its_p99() -> None:
     watched = Watched()
     for _ in range(50):
         watched.window()
-    watched.window(send_lag=5 * LAG_LIMIT, loop_lag=5 * LAG_LIMIT)
+    watched.window(send_lag=5 * RUN_LAG_NS, loop_lag=5 * RUN_LAG_NS)
     assert watched.health.conclude(watched.at, 1.0, watched.measures) != []
     for _ in range(60):
         watched.window()
@@ -272,7 +272,7 @@ def test_a_few_stalls_of_a_long_run_are_not_its_p99() -> None:
 def test_a_cause_is_told_once_for_all_signals_of_it() -> None:
     watched = Watched()
     for _ in range(3):
-        watched.window(send_lag=2 * LAG_LIMIT, loop_lag=2 * LAG_LIMIT)
+        watched.window(send_lag=2 * RUN_LAG_NS, loop_lag=2 * RUN_LAG_NS)
     assert len(watched.health.problems) == 2
     assert len(watched.health.causes) == 1
 
@@ -281,15 +281,15 @@ def test_the_machine_s_figures_are_those_of_the_same_seconds() -> None:
     measures = Measures()
     health = Health(0.0, 0.0, Usage(cores=2, idle=100.0, throttled=3.0, quota=0.5))
     for _ in range(200):
-        measures.loop_lag.record(2 * LAG_LIMIT)
+        measures.loop_lag.record(2 * RUN_LAG_NS)
     usage = Usage(cores=2, idle=105.0, throttled=3.5, quota=0.5)
-    assert health.look(10.0, 5.0, measures, usage) == []
+    assert health.end_window(10.0, 5.0, measures, usage) == []
     assert health.reached == []  # half a second of ten is the limit
     for _ in range(200):
-        measures.loop_lag.record(2 * LAG_LIMIT)
-    assert health.look(20.0, 10.0, measures, Usage(cores=2, idle=110.0, throttled=4.5, quota=0.5)) != []
+        measures.loop_lag.record(2 * RUN_LAG_NS)
+    assert health.end_window(20.0, 10.0, measures, Usage(cores=2, idle=110.0, throttled=4.5, quota=0.5)) != []
     assert health.causes == [
-        "The CPU quota of its control group (0.50 cores) made the process wait for 10% of the time: raise it."
+        "The CPU quota of the control group (0.50 cores) stopped the process for 10% of the time: raise the quota."
     ]
     assert health.reached == [(FaultKind.CPU_QUOTA, "0.50 cores")]
 
@@ -302,5 +302,5 @@ def test_the_whole_run_is_judged_from_its_beginning_with_the_machine_s_figures()
     ]
     assert health.reached == [(FaultKind.CPU_QUOTA, "0.50 cores")]
     assert health.causes == [
-        "The CPU quota of its control group (0.50 cores) made the process wait for 6% of the time: raise it."
+        "The CPU quota of the control group (0.50 cores) stopped the process for 6% of the time: raise the quota."
     ]

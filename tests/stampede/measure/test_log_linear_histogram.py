@@ -80,19 +80,17 @@ def test_nothing_recorded_has_no_quantile_and_no_mean() -> None:
 
 @given(samples, samples)
 def test_merging_is_the_same_as_recording_everything_in_one(left: list[int], right: list[int]) -> None:
-    merged = recorded(left)
-    merged.merge(recorded(right))
-    assert same(merged, recorded(left + right))
+    assert same(recorded(left) + recorded(right), recorded(left + right))
 
 
 @given(samples, samples)
-def test_since_is_exactly_what_was_recorded_in_between(before: list[int], after: list[int]) -> None:
-    assert same(recorded(before + after).since(recorded(before)), recorded(after))
+def test_a_difference_is_exactly_what_was_recorded_in_between(before: list[int], after: list[int]) -> None:
+    assert same(recorded(before + after) - recorded(before), recorded(after))
 
 
-def test_since_notices_a_restart() -> None:
+def test_a_difference_detects_a_restart() -> None:
     with pytest.raises(ValueError, match=r"^a histogram count went down: the process behind it was restarted$"):
-        recorded([1]).since(recorded([1, 2]))
+        recorded([1]) - recorded([1, 2])
 
 
 @pytest.mark.parametrize(("value", "middle"), [(0, 0), (10, 10), (63, 63), (64, 64.5), (101, 100.5)])

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import pytest
 
-from stampede.measure.log_linear_histogram import LogLinearHistogram
+from stampede.measure.figures import Figures  # noqa: TC001
 from stampede.measure.slo import Slo, SloError, parse_slo, show_ms, split_slos
+from tests.figures import figures, histogram
 
 
-def histogram(*values_ms: float) -> LogLinearHistogram:
-    filled = LogLinearHistogram()
-    for value in values_ms:
-        filled.record(int(value * 1e6))
-    return filled
-
-
-@dataclass
-class Window:
-    """A window in which every figure differs from every other."""
-
-    latency_intended: LogLinearHistogram = field(default_factory=lambda: histogram(400))
-    latency_sent: LogLinearHistogram = field(default_factory=lambda: histogram(200, 200))
-    resync: LogLinearHistogram = field(default_factory=lambda: histogram(3000, 3000, 3000))
-    expected: int = 1000
-    lost: int = 10
-    duplicated: int = 20
-    reordered: int = 30
-    operations: int = 500
-    failures: int = 25
+def window(**other: object) -> Figures:
+    """Return a window in which every figure differs from every other."""
+    distinct = {
+        "latency_intended": histogram(400),
+        "latency_sent": histogram(200, 200),
+        "resync": histogram(3000, 3000, 3000),
+        "expected": 1000,
+        "lost": 10,
+        "duplicated": 20,
+        "reordered": 30,
+        "operations": 500,
+        "failures": 25,
+    }
+    return figures(**(distinct | other))
 
 
 @pytest.mark.parametrize(
@@ -45,14 +38,14 @@ class Window:
 )
 def test_each_figure_is_of_its_own_counts(text: str, value: object, samples: int) -> None:
     level = parse_slo(text)
-    assert level.value(Window()) == value
-    assert level.samples(Window()) == samples
+    assert level.value(window()) == value
+    assert level.samples(window()) == samples
 
 
 def test_a_duration_is_told_in_milliseconds_exactly() -> None:
     exact = histogram(400).quantile(0.99)
     assert exact is not None
-    assert parse_slo("deliver_p99<250ms").value(Window()) == exact / 1e6
+    assert parse_slo("deliver_p99<250ms").value(window()) == exact / 1e6
 
 
 @pytest.mark.parametrize(
@@ -66,10 +59,7 @@ def test_a_duration_is_told_in_milliseconds_exactly() -> None:
     ],
 )
 def test_without_samples_a_figure_has_no_value(text: str, empty: dict[str, object]) -> None:
-    window = Window()
-    for name, value in empty.items():
-        setattr(window, name, value)
-    assert parse_slo(text).value(window) is None
+    assert parse_slo(text).value(window(**empty)) is None
 
 
 @pytest.mark.parametrize(
@@ -82,7 +72,7 @@ def test_a_percentile_is_a_rank_of_its_duration(text: str, rank: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fewest"),
+    ("text", "samples"),
     [
         ("deliver_p99<1s", 100),
         ("deliver_p50<1s", 2),
@@ -92,8 +82,8 @@ def test_a_percentile_is_a_rank_of_its_duration(text: str, rank: float) -> None:
         ("deliver_p99.9999<1s", 10_000),
     ],
 )
-def test_a_window_needs_enough_samples_that_one_of_them_decides_nothing(text: str, fewest: int) -> None:
-    assert parse_slo(text).fewest == fewest
+def test_a_window_needs_enough_samples_that_one_of_them_decides_nothing(text: str, samples: int) -> None:
+    assert parse_slo(text).min_samples == samples
 
 
 def test_a_threshold_itself_is_met_only_where_it_is_included() -> None:

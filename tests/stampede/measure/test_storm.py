@@ -37,19 +37,19 @@ def test_shares_are_of_the_dropped_not_of_those_who_came_back_so_far() -> None:
     come_back(one, room, 1.0, 2.0)
     (result,) = results([one.part(13 * SECOND)])
     assert result.until(0.5) == pytest.approx(2.0 * SECOND, rel=0.02)
-    assert (result.until(0.95), result.until(1.0), result.is_over) == (None, None, False)
+    assert (result.until(0.95), result.until(1.0), result.over) == (None, None, False)
     come_back(one, room, 3.0, 4.0)
     (result,) = results([one.part(15 * SECOND)])
     assert result.until(0.5) == pytest.approx(2.0 * SECOND, rel=0.02)
-    assert (result.until(1.0), result.is_over) == (4 * SECOND, True)
+    assert (result.until(1.0), result.over) == (4 * SECOND, True)
 
 
 def test_who_is_stopped_before_it_hears_anything_is_awaited_no_longer() -> None:
     one = storm(2)
     come_back(one, Room(1, Measures().deliveries), 1.0)
-    one.lose(12 * SECOND)
+    one.abandon(12 * SECOND)
     (result,) = results([one.part(13 * SECOND)])
-    assert (result.gone, result.until(1.0), result.is_over) == (1, SECOND, True)
+    assert (result.gone, result.until(1.0), result.over) == (1, SECOND, True)
     assert table([result])[0]["resync100"] == "1.00 s, 1 gone"
 
 
@@ -59,7 +59,7 @@ def test_parts_of_all_processes_add_up_and_the_busiest_second_is_a_common_one() 
     come_back(one, room, 0.2, 0.3, 5.0)
     come_back(two, room, 0.9, 7.0)
     (result,) = results([one.part(20 * SECOND), two.part(20 * SECOND)])
-    assert (result.users, result.dropped, result.resynced, result.peak_rate) == (10, 5, 5, 3)
+    assert (result.users, result.dropped, result.resynced, result.peak_accepts_per_second) == (10, 5, 5, 3)
     assert result.until(1.0) == 7 * SECOND
     assert result.drop_ns == 2
 
@@ -68,7 +68,7 @@ def test_the_busiest_second_slides() -> None:
     one = storm(4)
     for tenth in (8, 9, 11, 25):
         one.reconnect(10 * SECOND + tenth * BIN_NS)
-    assert results([one.part(20 * SECOND)])[0].peak_rate == 3
+    assert results([one.part(20 * SECOND)])[0].peak_accepts_per_second == 3
 
 
 def test_deliveries_to_unaffected_users_are_recorded() -> None:

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 
 from stampede.generator_faults import Fault, FaultKind
-from stampede.measure import measures
+from stampede.measure.figures import Figures, Latency
 from stampede.measure.log_linear_histogram import LogLinearHistogram
+from stampede.measure.report import Totals
 from stampede.measure.slo import SloError, parse_slo
-from stampede.measure.snapshot import Totals
-from stampede.measure.summary import FAILED, INVALID, MET, Outcome, summary
-from stampede.measure.thresholds import Figures, Threshold, describe, figures_of
-from tests.stampede.measure.test_snapshot import report
+from stampede.measure.summary import FAILED, INVALID, MET, RunResult, summary
+from stampede.measure.thresholds import Threshold, describe
+from tests.figures import figures
+from tests.stampede.measure.reports import report
 
 
 def latencies(*counted: tuple[int, int]) -> LogLinearHistogram:
@@ -26,53 +27,53 @@ def latencies(*counted: tuple[int, int]) -> LogLinearHistogram:
 
 
 def heard(*counted: tuple[int, int]) -> Figures:
-    return Figures(latency_intended=latencies(*counted), latency_sent=latencies(*counted))
+    return figures(latency_intended=latencies(*counted), latency_sent=latencies(*counted))
 
 
 def test_a_bad_window_fails_although_the_whole_run_would_pass() -> None:
     threshold = Threshold(parse_slo("deliver_p99<250ms"), 10)
-    threshold.look(10, heard((1000, 5)))
-    threshold.look(20, heard((1000, 5), (50, 900), (50, 5)))
-    threshold.look(30, heard((9000, 5), (50, 900), (50, 5)))
+    threshold.update(10, heard((1000, 5)))
+    threshold.update(20, heard((1000, 5), (50, 900), (50, 5)))
+    threshold.update(30, heard((9000, 5), (50, 900), (50, 5)))
     threshold.conclude(40, heard((19000, 5), (50, 900), (50, 5)))
     assert (threshold.judged, threshold.missed) == (3, 1)
-    assert describe(threshold).startswith("deliver_p99<250ms    FAILED in 1 of 3 windows: at worst ")
+    assert describe(threshold).startswith("deliver_p99<250ms    FAILED in 1 of 3 windows: worst ")
     assert describe(threshold).endswith("(0:10-0:20)")
 
 
 def test_the_window_is_that_of_the_option_and_no_shorter() -> None:
     threshold = Threshold(parse_slo("loss<1%"), 10)
-    threshold.look(9.9, Figures(expected=1000, lost=500))
+    threshold.update(9.9, figures(expected=1000, lost=500))
     assert threshold.judged == 0
-    threshold.look(10, Figures(expected=1000, lost=500))
+    threshold.update(10, figures(expected=1000, lost=500))
     assert (threshold.judged, threshold.missed) == (1, 1)
 
 
 def test_a_window_grows_until_it_holds_enough_to_tell() -> None:
     threshold = Threshold(parse_slo("deliver_p99<250ms"), 10)
-    threshold.look(10, heard((49, 5), (1, 900)))
+    threshold.update(10, heard((49, 5), (1, 900)))
     assert threshold.judged == 0
-    threshold.look(20, heard((149, 5), (1, 900)))
+    threshold.update(20, heard((149, 5), (1, 900)))
     assert (threshold.judged, threshold.missed) == (1, 0)
 
 
 def test_what_is_left_at_the_end_is_judged_with_the_last_window() -> None:
     threshold = Threshold(parse_slo("loss<1%"), 10)
-    threshold.look(10, Figures(expected=1000))
-    threshold.conclude(11, Figures(expected=1000, lost=20))
+    threshold.update(10, figures(expected=1000))
+    threshold.conclude(11, figures(expected=1000, lost=20))
     assert (threshold.judged, threshold.missed) == (1, 1)
     saved = Threshold(parse_slo("loss<1%"), 10)
-    saved.look(10, Figures(expected=1000, lost=20))
-    saved.conclude(11, Figures(expected=9000, lost=20))
+    saved.update(10, figures(expected=1000, lost=20))
+    saved.conclude(11, figures(expected=9000, lost=20))
     assert (saved.judged, saved.missed) == (1, 1)
 
 
 def test_a_last_window_that_fails_before_and_after_the_rest_came_is_one_failed_window() -> None:
     threshold = Threshold(parse_slo("loss<1%"), 10)
-    threshold.look(10, Figures(expected=1000))
-    threshold.look(20, Figures(expected=2000, lost=20))
+    threshold.update(10, figures(expected=1000))
+    threshold.update(20, figures(expected=2000, lost=20))
     assert (threshold.judged, threshold.missed) == (2, 1)
-    threshold.conclude(21, Figures(expected=2100, lost=40))
+    threshold.conclude(21, figures(expected=2100, lost=40))
     assert (threshold.judged, threshold.missed) == (2, 1)
     assert threshold.worst is not None
     assert (threshold.worst.start, threshold.worst.end) == (10, 21)
@@ -80,22 +81,22 @@ def test_a_last_window_that_fails_before_and_after_the_rest_came_is_one_failed_w
 
 def test_windows_begin_where_the_figures_count_from() -> None:
     threshold = Threshold(parse_slo("loss<1%"), 10, 25.0)
-    threshold.look(34.9, Figures(expected=1000, lost=500))
+    threshold.update(34.9, figures(expected=1000, lost=500))
     assert threshold.judged == 0
-    threshold.conclude(35, Figures(expected=1000, lost=500))
+    threshold.conclude(35, figures(expected=1000, lost=500))
     assert describe(threshold).endswith("(0:25-0:35)")
 
 
 def test_a_short_run_is_one_window() -> None:
     threshold = Threshold(parse_slo("errors<=50%"), 10)
-    threshold.conclude(2, Figures(operations=2, failures=1))
+    threshold.conclude(2, figures(operations=2, failures=1))
     assert threshold.is_met
 
 
 def test_the_stricter_of_both_clocks_counts() -> None:
-    figures = replace(heard((100, 5)), latency_intended=latencies((100, 500)))
+    uneven = replace(heard((100, 5)), latency=Latency(latencies((100, 500)), latencies((100, 5))))
     threshold = Threshold(parse_slo("deliver_p50<250ms"), 10)
-    threshold.conclude(2, figures)
+    threshold.conclude(2, uneven)
     assert threshold.missed == 1
 
 
@@ -106,8 +107,8 @@ def test_the_stricter_of_both_clocks_counts() -> None:
         (("loss<1%", "errors<51%"), 0, MET, "kept up, all 2 thresholds met"),
         (("errors<1%",), 0, FAILED, "FAILED: the threshold was not met (exit code 99)"),
         (("loss<1%", "errors<1%"), 0, FAILED, "1 of 2 thresholds not met (exit code 99)"),
-        (("resync_p95<5s",), 0, INVALID, "unmeasured: the threshold had nothing to measure (exit code 98)"),
-        (("loss<1%", "resync_p95<5s"), 0, INVALID, "1 of 2 thresholds had nothing to measure (exit code 98)"),
+        (("resync_p95<5s",), 0, INVALID, "unmeasured: the threshold had no samples (exit code 98)"),
+        (("loss<1%", "resync_p95<5s"), 0, INVALID, "1 of 2 thresholds had no samples (exit code 98)"),
         (("errors<1%", "resync_p95<5s"), 0, FAILED, "1 of 2 thresholds not met, 1 unmeasured (exit code 99)"),
         (("loss<1%",), 3, INVALID, "INVALID     user code: exception in user code, 3 times (boom)"),
         ((), 0, None, "verdict     valid"),
@@ -116,26 +117,26 @@ def test_the_stricter_of_both_clocks_counts() -> None:
 def test_the_exit_code_and_the_verdict(texts: tuple[str, ...], exceptions: int, code: int | None, words: str) -> None:
     thresholds = [Threshold(parse_slo(text)) for text in texts]
     for threshold in thresholds:
-        threshold.conclude(5, Figures(expected=100, operations=100, failures=50))
+        threshold.conclude(5, figures(expected=100, operations=100, failures=50))
     faults = [Fault(FaultKind.USER_CODE, "boom", exceptions)] if exceptions else []
-    outcome = Outcome(Totals([]), (), thresholds, faults=faults)
-    assert outcome.exit_code == code
-    assert words in "\n".join(summary(outcome))
+    result = RunResult(Totals([]), (), thresholds, faults=faults)
+    assert result.exit_code == code
+    assert words in "\n".join(summary(result))
 
 
 def test_an_unmeasured_threshold_is_called_unmeasured_and_never_met() -> None:
     threshold = Threshold(parse_slo("resync_p95<5s"))
-    threshold.conclude(5, Figures())
+    threshold.conclude(5, figures())
     assert not threshold.is_met
-    assert describe(threshold) == "resync_p95<5s        unmeasured: there was nothing to measure"
+    assert describe(threshold) == "resync_p95<5s        unmeasured: no samples"
 
 
 def test_a_generator_that_was_the_limit_outweighs_a_failed_threshold() -> None:
     threshold = Threshold(parse_slo("errors<1%"))
-    threshold.conclude(5, Figures(operations=100, failures=50))
-    outcome = Outcome(Totals([report(0, problems=["CPU: 99% of a core"])]), (), [threshold])
-    assert outcome.exit_code == INVALID
-    assert "verdict     invalid: " in "\n".join(summary(outcome))
+    threshold.conclude(5, figures(operations=100, failures=50))
+    result = RunResult(Totals([report(0, problems=["CPU: 99% of a core"])]), (), [threshold])
+    assert result.exit_code == INVALID
+    assert "verdict     invalid: " in "\n".join(summary(result))
 
 
 @pytest.mark.parametrize("text", ["deliver_p99", "deliver_p99<250", "los<1%", "loss<1ms", "deliver_p99>1ms", ""])
@@ -144,51 +145,34 @@ def test_what_is_no_threshold_is_told_in_one_line(text: str) -> None:
         parse_slo(text, "threshold")
 
 
-def test_a_window_is_the_difference_of_each_figure() -> None:
-    earlier = Figures(latencies((1, 5)), latencies((1, 5)), latencies((1, 5)), 10, 1, 2, 3, 40, 5)
-    later = Figures(latencies((3, 5)), latencies((4, 5)), latencies((6, 5)), 21, 13, 16, 20, 61, 28)
-    window = later.since(earlier)
-    assert (window.latency_intended.count, window.latency_sent.count, window.resync.count) == (2, 3, 5)
-    assert (window.expected, window.lost, window.duplicated, window.reordered) == (11, 12, 14, 17)
-    assert (window.operations, window.failures) == (21, 23)
-
-
 def test_deliveries_that_are_no_longer_expected_leave_no_negative_window() -> None:
-    assert Figures(expected=10).since(Figures(expected=15)).expected == 0
+    assert figures(expected=10).since(figures(expected=15)).deliveries.expected == 0
 
 
-def test_the_figures_of_a_run_are_those_of_its_reports() -> None:
-    totals = Totals([report(0), report(1)])
-    figures = figures_of(totals)
-    deliveries = totals.deliveries
-    assert (figures.expected, figures.lost) == (deliveries.expected, deliveries.lost) == (21, 5)
-    deliveries.duplicated, deliveries.reordered = 6, 7
-    again = figures_of(totals)
-    assert (again.duplicated, again.reordered) == (6, 7)
-    assert figures.latency_intended is totals.by_intended
-    assert figures.latency_sent is totals.by_sent
-    assert figures.resync is totals.times[measures.RESYNC]
+def test_a_run_is_judged_by_the_sum_of_its_reports() -> None:
+    whole = Totals([report(0), report(1)]).figures
+    assert (whole.deliveries.expected, whole.deliveries.lost) == (21, 5)
     # Of each report: a message sent, a connection, a join; 3 connections refused and a message skipped. Deliveries
     # are no operations.
-    assert (figures.operations, figures.failures) == (2 * 3 + 2 * 4, 2 * 4)
+    assert (whole.operations, whole.failures) == (2 * 3 + 2 * 4, 2 * 4)
 
 
 def test_a_first_window_that_fails_again_with_the_rest_is_one_failed_window() -> None:
     threshold = Threshold(parse_slo("loss<1%"), 10)
-    threshold.look(10, Figures(expected=1000, lost=20))
-    threshold.conclude(11, Figures(expected=1100, lost=40))
+    threshold.update(10, figures(expected=1000, lost=20))
+    threshold.conclude(11, figures(expected=1100, lost=40))
     assert (threshold.judged, threshold.missed) == (1, 1)
 
 
 def test_a_first_window_that_fails_only_with_the_rest_is_a_failed_window() -> None:
     threshold = Threshold(parse_slo("loss<1%"), 10)
-    threshold.conclude(3, Figures(expected=1000, lost=20))
+    threshold.conclude(3, figures(expected=1000, lost=20))
     assert (threshold.judged, threshold.missed) == (1, 1)
 
 
 def test_of_equal_windows_the_first_is_the_worst() -> None:
     threshold = Threshold(parse_slo("loss<5%"), 10)
-    threshold.look(10, Figures(expected=1000, lost=20))
-    threshold.look(20, Figures(expected=2000, lost=40))
+    threshold.update(10, figures(expected=1000, lost=20))
+    threshold.update(20, figures(expected=2000, lost=40))
     assert threshold.worst is not None
     assert (threshold.worst.start, threshold.worst.end, threshold.worst.value) == (0, 10, 0.02)

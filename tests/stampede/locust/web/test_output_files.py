@@ -164,7 +164,7 @@ def test_a_reset_of_the_statistics_resets_ours(
     assert reset is not None
     assert judged is not None
     assert 60 * int(judged[1]) + int(judged[2]) >= int(reset[1]) - 1  # one is rounded, the other cut
-    assert "nobody joined" not in ended.out
+    assert "no user joined" not in ended.out
 
 
 @PROCESSES

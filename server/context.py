@@ -1,4 +1,4 @@
-"""The state that all connections of one server process share."""
+"""What the endpoints of one server process share."""
 
 from __future__ import annotations
 
@@ -6,34 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
-    from server.chat.batching import BatchScheduler
     from server.chat.hub import Hub
     from server.settings import Settings
     from server.stats import ServerStats
     from server.uploads.daemon_threads import RunInThread
     from server.uploads.uploads import UploadStore
-    from server.websocket.heartbeat import HeartbeatWheel
 
 
 @dataclass(frozen=True, slots=True)
-class ServerContext:
-    """What a connection and its endpoint use beside themselves.
+class Services:
+    """The state of the process, its clock and its threads.
 
     Attributes:
         clock: monotonic seconds.
-        scheduler: batches the work of one iteration of the event loop.
-        run_in_thread: runs a blocking function in a thread and returns its result.
+        run_in_thread: runs a blocking function and returns its result.
     """
 
-    settings: Settings
-    stats: ServerStats
     hub: Hub
     uploads: UploadStore
-    wheel: HeartbeatWheel
-    scheduler: BatchScheduler
-    loop: asyncio.AbstractEventLoop
+    stats: ServerStats
+    settings: Settings
     clock: Callable[[], float]
     run_in_thread: RunInThread

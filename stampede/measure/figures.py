@@ -1,0 +1,208 @@
+"""The figures of a run: one type, which a process fills, the master merges and a window subtracts; pure.
+
+Everything but the gauges is cumulative since the test began. A lost report therefore costs nothing, merging is adding,
+and a window is the difference of two moments. Durations are in nanoseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from stampede.ledger.counts import DeliveryCounts
+from stampede.measure.log_linear_histogram import LogLinearHistogram
+from stampede.measure.request_names import DELIVER, row_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class SendCounts:
+    """Chat messages that were due, and what became of them.
+
+    Attributes:
+        intended: messages due so far; each was `sent` or `skipped`.
+        sent: messages sent; of these, `late` ones left more than 100 ms after they were due.
+        skipped: messages that were not sent.
+        held: sent messages that had to wait for the connection.
+    """
+
+    intended: int = 0
+    sent: int = 0
+    late: int = 0
+    skipped: int = 0
+    held: int = 0
+
+
+@dataclass(slots=True)
+class RequestCounts:
+    """One row of Locust's table.
+
+    Attributes:
+        count: requests, failed ones included.
+        failures: failed requests.
+        reasons: failed requests by label.
+    """
+
+    count: int = 0
+    failures: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def successes(self) -> int:
+        """Requests that did not fail."""
+        return self.count - self.failures
+
+
+@dataclass(slots=True)
+class Latency:
+    """Delivery latency from the intended and from the actual send."""
+
+    intended: LogLinearHistogram = field(default_factory=LogLinearHistogram)
+    sent: LogLinearHistogram = field(default_factory=LogLinearHistogram)
+
+
+@dataclass(slots=True, kw_only=True)
+class Figures:
+    """The figures of a process, of a whole run or of a window.
+
+    Attributes:
+        users: running users; `connections` of them are open, `ready` ones are in their room.
+        rooms: rooms with at least one ready user.
+        sends: chat messages.
+        deliveries: the ledger.
+        latency: delivery latency.
+        send_lag: from the moment a message was due until the generator was ready to send it.
+        loop_lag: lateness of a regular timer in the generator.
+        resync: from a dropped connection to the first delivery after it.
+        requests: rows of Locust's table by `WS name`.
+        drops: connections dropped on purpose, by cause.
+        resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
+    """
+
+    users: int
+    connections: int
+    ready: int
+    rooms: int
+    sends: SendCounts
+    deliveries: DeliveryCounts
+    latency: Latency
+    send_lag: LogLinearHistogram
+    loop_lag: LogLinearHistogram
+    resync: LogLinearHistogram
+    requests: dict[str, RequestCounts]
+    drops: dict[str, int]
+    resynced_by_pong: int
+
+    def since(self, earlier: Figures) -> Figures:
+        """Return what was counted after `earlier`; the gauges keep their present values.
+
+        Deliveries that a departure took back may make `expected` smaller than before; the window then expects none.
+
+        Raises:
+            ValueError: a count of a histogram went down.
+        """
+        window = Figures(
+            **{
+                name: value if name in GAUGES else _subtract(value, getattr(earlier, name))
+                for name, value in figures_in(self).items()
+            }
+        )
+        window.deliveries.expected = max(0, window.deliveries.expected)
+        return window
+
+    def without_in_flight(self) -> Figures:
+        """Return the figures as if nothing were in flight.
+
+        What was in flight then counts with what comes after, so that the ledger of a later `since` adds up.
+        """
+        counts = self.deliveries
+        return replace(self, deliveries=replace(counts, expected=counts.received + counts.lost))
+
+    def request(self, name: str) -> RequestCounts:
+        """Return the row of a request, without Locust's request type in its name."""
+        return self.requests.get(row_of(name)) or RequestCounts()
+
+    @property
+    def mean_room_size(self) -> float | None:
+        """Mean number of ready users in the rooms that have any."""
+        return self.ready / self.rooms if self.rooms else None
+
+    @property
+    def failing(self) -> dict[str, int]:
+        """Failed requests by name. Deliveries have a ledger of their own and are no requests here."""
+        return {name: counts.failures for name, counts in self._operations() if counts.failures}
+
+    @property
+    def failures(self) -> int:
+        """Failed requests of all names but deliveries."""
+        return sum(counts.failures for _, counts in self._operations())
+
+    @property
+    def operations(self) -> int:
+        """Requests of all names but deliveries."""
+        return sum(counts.count for _, counts in self._operations())
+
+    def _operations(self) -> list[tuple[str, RequestCounts]]:
+        return [(name, counts) for name, counts in self.requests.items() if name != row_of(DELIVER)]
+
+
+FIELDS: Final = tuple(field.name for field in fields(Figures))
+
+GAUGES: Final = frozenset({"users", "connections", "ready", "rooms"})
+"""Fields that describe the present moment. All others count, and are subtracted."""
+
+
+def no_figures() -> Figures:
+    """Return the figures of a run that has not counted anything."""
+    return Figures(
+        users=0,
+        connections=0,
+        ready=0,
+        rooms=0,
+        sends=SendCounts(),
+        deliveries=DeliveryCounts(),
+        latency=Latency(),
+        send_lag=LogLinearHistogram(),
+        loop_lag=LogLinearHistogram(),
+        resync=LogLinearHistogram(),
+        requests={},
+        drops={},
+        resynced_by_pong=0,
+    )
+
+
+def figures_in(figures: Figures) -> dict[str, Any]:
+    """Return the fields of `Figures` by name, without those that a subclass adds."""
+    return {name: getattr(figures, name) for name in FIELDS}
+
+
+def merge_figures(parts: Iterable[Figures]) -> Figures:
+    """Add up the figures of several processes."""
+    return reduce(lambda one, other: Figures(**_add(figures_in(one), figures_in(other))), parts, no_figures())
+
+
+def _add(one: T, other: T) -> T:
+    """Add two values of one field; dictionaries and dataclasses are added part by part."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return type(one)((one | other) | {key: _add(one[key], other[key]) for key in one if key in other})
+    if is_dataclass(one) and not isinstance(one, type):
+        return type(one)(
+            **{part.name: _add(getattr(one, part.name), getattr(other, part.name)) for part in fields(one)}
+        )
+    return one + other  # type: ignore[operator,no-any-return] # numbers and histograms
+
+
+def _subtract(now: T, then: T) -> T:
+    """Subtract two values of one field, as `_add` adds them. A part that is new counts in full."""
+    if isinstance(now, dict) and isinstance(then, dict):
+        return type(now)({key: _subtract(value, then[key]) if key in then else value for key, value in now.items()})
+    if is_dataclass(now) and not isinstance(now, type):
+        return type(now)(
+            **{part.name: _subtract(getattr(now, part.name), getattr(then, part.name)) for part in fields(now)}
+        )
+    return now - then  # type: ignore[operator,no-any-return] # numbers and histograms

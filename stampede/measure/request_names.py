@@ -1,0 +1,24 @@
+"""The requests in Locust's table: their names, and the type that they share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+CONNECT: Final = "connect"
+JOIN: Final = "join"
+SEND: Final = "send"
+DELIVER: Final = "deliver"
+PING: Final = "ping"
+TYPING: Final = "typing"
+UPLOAD: Final = "upload"
+RESYNC: Final = "resync"
+
+NAMES: Final = (CONNECT, JOIN, SEND, DELIVER, PING, TYPING, UPLOAD, RESYNC)
+
+METHOD: Final = "WS"
+"""Locust's request type of all of them."""
+
+
+def row_of(name: str) -> str:
+    """Return the key of a request in the snapshot, e.g. `WS connect`."""
+    return f"{METHOD} {name}"

@@ -1,0 +1,53 @@
+"""The reports of all processes add up, even over the wire, and count from a reset on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from stampede.measure.report import Totals, WorkerReport
+from stampede.measure.request_names import CONNECT
+from stampede.measure.summary import RunResult
+from tests.stampede.measure.reports import measured, report
+
+
+def test_totals_are_sums_and_merged_histograms_even_over_the_wire() -> None:
+    sent = [WorkerReport.from_message(json.loads(json.dumps(report(index).to_message()))) for index in (1, 0)]
+    totals = Totals(sent)
+    figures = totals.figures
+    assert figures.deliveries.expected == 21
+    assert (figures.sends.intended, figures.sends.sent, figures.sends.skipped) == (4, 2, 2)
+    assert figures.latency.intended.count == figures.latency.sent.count == 16
+    assert figures.request(CONNECT).reasons == {"connection refused": 6}
+    assert figures.mean_room_size == 2.5
+    assert [one.index for one in totals.reports] == [0, 1]
+
+
+def test_what_was_in_flight_at_a_reset_counts_with_what_came_after_it() -> None:
+    before, after = measured(0), measured(0)
+    before.deliveries.expected, before.deliveries.received, before.deliveries.lost = 30, 20, 4
+    after.deliveries.expected, after.deliveries.received, after.deliveries.lost = 50, 45, 5
+    after.sends.sent, after.drops["churn"] = 7, 2
+    after.requests[CONNECT].failed("connection lost: 1006")
+    earlier, later = replace(report(0), figures=before.figures()), replace(report(0), figures=after.figures(users=4))
+    counted = later.since(earlier)
+    ledger = counted.figures.deliveries
+    assert (ledger.expected, ledger.received, ledger.lost) == (26, 25, 1)
+    assert (counted.figures.sends.sent, counted.figures.sends.skipped) == (6, 0)
+    assert counted.figures.drops == {"storm_user": 0, "storm": 0, "churn": 2}
+    assert counted.figures.request(CONNECT).reasons == {"connection refused": 0, "connection lost: 1006": 1}
+    assert counted.figures.latency.sent.count == 0
+    assert (counted.figures.users, counted.joined_before) == (4, 1)
+
+
+def test_a_run_whose_users_joined_before_a_reset_is_not_one_in_which_no_user_joined() -> None:
+    earlier = report(0)
+    assert not any("no user joined" in problem for problem in RunResult(Totals([earlier.since(earlier)])).problems)
+
+
+def test_a_drained_process_keeps_its_counts_and_moves_its_gauges() -> None:
+    final, now = report(0), report(1)
+    kept = now.with_counts_of(final)
+    assert kept.figures.deliveries == final.figures.deliveries
+    assert kept.figures.ready == now.figures.ready
+    assert kept.index == 1

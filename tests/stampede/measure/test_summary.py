@@ -1,0 +1,46 @@
+"""The summary at the end of a run."""
+
+from __future__ import annotations
+
+from stampede.measure.report import Totals
+from stampede.measure.summary import RunResult, summary
+from tests.stampede.measure.reports import report
+
+
+def test_the_summary_puts_the_ledger_before_the_percentiles() -> None:
+    lines = "\n".join(summary(RunResult(Totals([report(0)]))))
+    assert "10 expected, 8 received, 2 lost, 0 duplicated, 0 reordered" in lines
+    assert lines.index("expected") < lines.index("p99")
+    assert "does not send fileReady" in lines
+    assert "verdict     valid" in lines
+
+
+def test_one_worker_s_problem_makes_the_whole_run_invalid_and_names_it() -> None:
+    totals = Totals([report(0), report(1, problems=["CPU: 99% of a core"])])
+    assert RunResult(totals).problems == ["worker 1: CPU: 99% of a core"]
+    assert "INVALID     worker 1: CPU: 99% of a core" in "\n".join(summary(RunResult(totals)))
+
+
+def test_a_run_without_any_delivery_has_no_percentiles() -> None:
+    assert "p99 -" in "\n".join(summary(RunResult(Totals([]))))
+
+
+def test_a_run_without_a_join_is_invalid_and_says_why() -> None:
+    alone = report(0)
+    alone.figures.requests["WS join"].count = 0
+    assert RunResult(Totals([alone])).problems == ["no user joined a room; most often: connection refused"]
+
+
+def test_late_and_churned_deliveries_are_shown_beside_the_ledger() -> None:
+    one = report(0)
+    one.figures.deliveries.late, one.figures.deliveries.churned, one.figures.deliveries.foreign_clock = 3, 4, 5
+    lines = "\n".join(summary(RunResult(Totals([one]))))
+    assert "3 lost deliveries arrived late" in lines
+    assert "not counted: 4 in flight when sender or receiver disconnected, 5 of another run" in lines
+
+
+def test_a_dead_worker_is_shown_apart_with_its_last_figures() -> None:
+    dead = report(1)
+    lines = "\n".join(summary(RunResult(Totals([report(0)], dead=[dead]))))
+    assert "10 expected, 8 received, 2 lost" in lines
+    assert "dead        worker 1 (w1), not included above: 4 users, 1 sent, 11 expected, 8 received, 3 lost" in lines
