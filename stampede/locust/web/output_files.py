@@ -1,8 +1,8 @@
 """Locust's CSV files and HTML report, written once more when the numbers are final.
 
-Locust 2.47 writes its CSV files once a second and closes them as they are, so they miss the last second of a run. It
-writes the HTML report before its `quitting` event, where Ctrl-C is followed by the last deliveries, and after SIGTERM
-it writes none.
+Locust 2.47 writes its CSV files once per second and does not write them again before it closes them, so they lack the
+last second of a run. It writes the HTML report before its `quitting` event, where Ctrl-C is followed by the last
+deliveries, and not at all after SIGTERM.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def complete_csv_files() -> None:
-    """Let Locust write its CSV files before it closes them, and not after; nothing else has its writer in hand."""
+    """Make Locust write its CSV files before it closes them; it has no public access to its writer."""
     close, keep_writing = StatsCSVFileWriter.close_files, StatsCSVFileWriter.stats_writer
 
     def close_files(writer: StatsCSVFileWriter) -> None:
@@ -35,7 +35,7 @@ def complete_csv_files() -> None:
     def stats_writer(writer: StatsCSVFileWriter) -> None:
         try:
             keep_writing(writer)
-        except ValueError:
+        except ValueError:  # a write to a file that `close_files` has closed
             if not writer.requests_csv_filehandle.closed:
                 raise
 
@@ -52,24 +52,24 @@ def _write_csv_files(writer: StatsCSVFileWriter) -> None:
         file.seek(0)
         write(rows)
         file.truncate()
-    if writer.stats_history_csv_filehandle.tell():  # else Locust has not even written the head
+    if writer.stats_history_csv_filehandle.tell():  # otherwise Locust has not written the header yet
         writer._stats_history_data_rows(writer.stats_history_csv_writer, time.time())  # noqa: SLF001 # the only way
 
 
 def write_html_report(environment: Environment) -> None:
-    """Write the HTML report where `--html` asks for one."""
+    """Write the HTML report if `--html` asks for one."""
     options = environment.parsed_options
     if options is None or not getattr(options, "html_file", None):
         return
     process_html_filename(options)
     path = Path(options.html_file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_report(environment, show_download_link=False), encoding="utf-8")
+    path.write_text(_html_report(environment, show_download_link=False), encoding="utf-8")
 
 
 @contextmanager
 def hidden_secrets(environment: Environment) -> Iterator[None]:
-    """Show the host without its secrets in what Locust makes meanwhile; that must not wait for anything."""
+    """Redact the host within the context, which must not switch to another greenlet."""
     host = environment.host
     environment.host = redact(host) if host else host
     try:
@@ -79,11 +79,11 @@ def hidden_secrets(environment: Environment) -> Iterator[None]:
 
 
 def hide_secrets_in_html() -> None:
-    """Let the HTML report that Locust writes at the end of a run show no secrets of the host."""
-    vars(locust.main)["get_html_report"] = _report
+    """Make Locust redact the host in the HTML report that it writes at the end of a run."""
+    vars(locust.main)["get_html_report"] = _html_report
 
 
-def _report(environment: Environment, **options: Any) -> str:
+def _html_report(environment: Environment, **options: Any) -> str:
     make: Any = get_html_report  # Locust does not annotate it
     with hidden_secrets(environment):
         return str(make(environment, **options))

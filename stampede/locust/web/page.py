@@ -1,4 +1,4 @@
-"""What the load test adds to Locust's web page: the snapshot, the storm button and the table of storms."""
+"""Additions to Locust's web page: the snapshot, the storm form and the table of storms."""
 
 from __future__ import annotations
 
@@ -29,30 +29,48 @@ if TYPE_CHECKING:
 
     from stampede.locust.master import MasterAgent
 
-_BUTTON: Final = Path(__file__).with_name("storm_button.js")
+_STORM_FORM: Final = Path(__file__).with_name("storm_form.js")
 _TABLE_KEY: Final = "storms"
-_AT_WORK: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
+_RUNNING: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
 
 _log = logging.getLogger(__name__)
 
 
 def extend(web_ui: WebUI, master: MasterAgent, prefix: str, set_shape: Callable[[str], None]) -> None:
-    """Add our pages below the prefix of Locust's own.
+    """Add our routes, table and checks to Locust's web page.
 
-    `GET /stampede/snapshot` answers with JSON, `POST /stampede/storm` (`share` 0..1, `manner`, `request`) commands one.
-    `set_shape` is told what the start form says of `--shape`, before Locust starts anything.
+    `GET /stampede/snapshot` returns JSON. `POST /stampede/storm` with `share` (0 to 1), `manner` and `request` starts a
+    storm.
+
+    Args:
+        web_ui: Locust's web page.
+        master: that answers.
+        prefix: `--web-base-path`.
+        set_shape: called with the `--shape` of a start form before Locust starts the test.
     """
     app = web_ui.app
     if app is None:
         return
+    _add_routes(web_ui, app, master, prefix)
+    web_ui.template_args |= {
+        "extendedTabs": [{"title": "Storms", "key": _TABLE_KEY}],
+        "extendedTables": [
+            {"key": _TABLE_KEY, "structure": [{"key": key, "title": title} for key, title, _ in COLUMNS]}
+        ],
+    }
+    _extend_responses(app, master, prefix)
+    _check_start_form(web_ui, app, master, set_shape)
+    _redact_report(web_ui, app)
 
+
+def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> None:
     def snapshot() -> Response:
         return Response(master.snapshot().to_json(), mimetype="application/json")
 
     def storm() -> Response:
+        form = request.form
         try:
-            form = request.form
-            number = command(master, form.get("share", ""), form.get("manner", ""), form.get("request", ""))
+            number = start_storm(master, form.get("share", ""), form.get("manner", ""), form.get("request", ""))
         except OptionError as problem:
             return Response(f"{problem}\n", status=400, mimetype="text/plain")
         return Response(msgspec.json.encode({"id": number}), mimetype="application/json")
@@ -60,87 +78,52 @@ def extend(web_ui: WebUI, master: MasterAgent, prefix: str, set_shape: Callable[
     def state() -> Response:
         return Response(msgspec.json.encode({"state": master.state}), mimetype="application/json")
 
-    def button() -> Response:
-        return Response(_BUTTON.read_bytes(), mimetype="application/javascript")
+    def storm_form() -> Response:
+        return Response(_STORM_FORM.read_bytes(), mimetype="application/javascript")
 
     guarded: Any = web_ui.auth_required_if_enabled  # Locust does not annotate it
-    for name, answer, methods in (
+    for name, view, methods in (
         ("snapshot", guarded(snapshot), ["GET"]),
         ("state", guarded(state), ["GET"]),
         ("storm", guarded(storm), ["POST"]),
-        ("storm.js", button, ["GET"]),
+        ("storm.js", storm_form, ["GET"]),
     ):
-        app.add_url_rule(f"{prefix}/stampede/{name}", f"stampede_{name.replace('.', '_')}", answer, methods=methods)
-    web_ui.template_args |= {
-        "extendedTabs": [{"title": "Storms", "key": _TABLE_KEY}],
-        "extendedTables": [
-            {"key": _TABLE_KEY, "structure": [{"key": key, "title": title} for key, title, _ in COLUMNS]}
-        ],
-    }
-    _amend_pages(app, master, prefix)
-
-    start = app.view_functions["locust.swarm"]
-
-    def checked_start() -> Any:
-        """Refuse a start form that is no good as Locust does: its page shows the message beside the form."""
-        try:
-            _take_form(web_ui.environment, master, request.form, set_shape)
-        except (OptionError, ClientError) as error:
-            _log.error("The test cannot start: %s", error)
-            return {"success": False, "message": str(error), "host": web_ui.environment.host}
-        return start()
-
-    app.view_functions["locust.swarm"] = guarded(checked_start)
-
-    report = app.view_functions["locust.stats_report"]
-
-    def hidden_report() -> Any:
-        with hidden_secrets(web_ui.environment):  # the file's name has the host in it, too
-            return report()
-
-    app.view_functions["locust.stats_report"] = hidden_report
+        app.add_url_rule(f"{prefix}/stampede/{name}", f"stampede_{name.replace('.', '_')}", view, methods=methods)
 
 
-def _take_form(
-    environment: Environment, master: MasterAgent, form: MultiDict[str, str], set_shape: Callable[[str], None]
-) -> None:
-    """Check what a start form says, and take from it what Locust does not."""
-    options, runner = environment.parsed_options or argparse.Namespace(), environment.runner
-    running = master.settings if master.state in _AT_WORK else None
-    processes = 1 if isinstance(runner, runners.LocalRunner) else getattr(options, "processes", None)
-    check(form, options, running, processes=processes)
-    if running is None and "shape" in form:
-        set_shape(form["shape"])
-    if running is None and form.get("run_time") == "":
-        options.run_time = None  # Locust 2.47 would keep the length of the last test
+def start_storm(master: MasterAgent, share: str, manner: str, request_id: str = "") -> int:
+    """Start a storm as a form asks for it; empty fields mean the options' values.
 
+    Args:
+        master: that commands the workers.
+        share: of all users, above 0 and at most 1.
+        manner: `abrupt` or `polite`.
+        request_id: makes a repeated request harmless: the second one returns the number of the first one's storm.
 
-def command(master: MasterAgent, share: str, manner: str, request_id: str = "") -> int:
-    """Command a storm as a form asks for it, with the options' values for what it leaves out; return its number.
-
-    A form with the `request` of an earlier one is that one sent again: it gets the same number and no second storm.
+    Returns:
+        The number of the storm.
 
     Raises:
-        OptionError: the form is unusable, or no test runs.
+        OptionError: a field is unusable, or no test is running.
     """
     settings = master.settings
-    if settings is None or master.state not in _AT_WORK:
-        raise OptionError("there is no test running")
+    if settings is None or master.state not in _RUNNING:
+        raise OptionError("no test is running")
     try:
-        part = float(share) if share else settings.storm_share
+        fraction = float(share) if share else settings.storm_share
         how = Manner(manner) if manner else settings.storm_manner
     except ValueError:
         raise OptionError(f"share {share!r}, manner {manner!r}: give a number, and abrupt or polite") from None
-    if not 0 < part <= 1:
+    if not 0 < fraction <= 1:
         raise OptionError(f"share {share!r} is not above 0 and at most 1")
-    return master.storm(part, how, request_id)
+    return master.storm(fraction, how, request_id)
 
 
-def _amend_pages(app: Flask, master: MasterAgent, prefix: str) -> None:
-    """Put the button on Locust's page and the table of storms into its statistics."""
+def _extend_responses(app: Flask, master: MasterAgent, prefix: str) -> None:
+    """Add the storm form's script to Locust's page, and the table of storms to its statistics."""
     script = f'<script src="{prefix}/stampede/storm.js" data-prefix="{prefix}" defer></script></body>'
 
-    def amend(response: Response) -> Response:
+    def extend_response(response: Response) -> Response:
         if request.path.rstrip("/") == prefix and response.mimetype == "text/html":
             response.set_data(response.get_data(as_text=True).replace("</body>", script))
         elif request.path == f"{prefix}/stats/requests" and response.is_json:
@@ -149,4 +132,45 @@ def _amend_pages(app: Flask, master: MasterAgent, prefix: str) -> None:
             response.set_data(json.dumps(stats))
         return response
 
-    app.after_request(amend)
+    app.after_request(extend_response)
+
+
+def _check_start_form(web_ui: WebUI, app: Flask, master: MasterAgent, set_shape: Callable[[str], None]) -> None:
+    """Refuse an unusable start form in Locust's way: the page shows the message beside the form."""
+    start = app.view_functions["locust.swarm"]
+
+    def checked_start() -> Any:
+        try:
+            _apply_start_form(web_ui.environment, master, request.form, set_shape)
+        except (OptionError, ClientError) as error:
+            _log.error("The test cannot start: %s", error)
+            return {"success": False, "message": str(error), "host": web_ui.environment.host}
+        return start()
+
+    guarded: Any = web_ui.auth_required_if_enabled  # Locust does not annotate it
+    app.view_functions["locust.swarm"] = guarded(checked_start)
+
+
+def _apply_start_form(
+    environment: Environment, master: MasterAgent, form: MultiDict[str, str], set_shape: Callable[[str], None]
+) -> None:
+    """Check a start form, and apply the fields that Locust does not apply itself."""
+    options, runner = environment.parsed_options or argparse.Namespace(), environment.runner
+    running = master.settings if master.state in _RUNNING else None
+    processes = 1 if isinstance(runner, runners.LocalRunner) else getattr(options, "processes", None)
+    check(form, options, running, processes=processes)
+    if running is None and "shape" in form:
+        set_shape(form["shape"])
+    if running is None and form.get("run_time") == "":
+        options.run_time = None  # Locust 2.47 would keep the length of the last test
+
+
+def _redact_report(web_ui: WebUI, app: Flask) -> None:
+    """Redact the host in the downloaded report and its file name."""
+    report = app.view_functions["locust.stats_report"]
+
+    def redacted_report() -> Any:
+        with hidden_secrets(web_ui.environment):
+            return report()
+
+    app.view_functions["locust.stats_report"] = redacted_report

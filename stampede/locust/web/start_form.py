@@ -1,4 +1,4 @@
-"""Checks what the start form of Locust's web page sends, before Locust takes any of it."""
+"""Checks the start form of Locust's web page before Locust reads it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def check(
     """Refuse a form with an unusable value, or one that changes our options while a test runs.
 
     Args:
-        form: as sent.
-        given: the options as they are now.
-        running: what they meant when the test began that runs now; None when none does.
-        processes: that will run users, as far as all of them are on this machine; else None.
+        form: as it was sent.
+        given: the current options.
+        running: settings of the running test; None when there is none.
+        processes: how many processes run users, if all of them are on this machine; otherwise None.
 
     Raises:
-        OptionError: a value is unusable, or too late.
+        OptionError: a value is unusable, or cannot change any more.
         ClientError: the address is unusable.
     """
     wanted = argparse.Namespace(**vars(given))
@@ -48,14 +48,14 @@ def check(
     check_shape(settings, form.get("run_time", getattr(given, "run_time", None)))
     host = form.get("host") or getattr(given, "host", None) or DEFAULT_HOST
     if processes is None:
-        join_url(host, settings.path)  # remote workers may know names that this machine does not
+        join_url(host, settings.path)  # only the remote workers need to be able to resolve the name
     else:
         check_processes(settings, processes)
         check_server(host, settings, connects=False)
 
 
 def _flag(attribute: str) -> str:
-    """Return the option that an attribute of the settings comes from."""
+    """Return the option that sets an attribute of the settings."""
     names = {"plan": "--rooms or --room-size", "tokens": "--token or --token-file", "verify_tls": "--insecure"}
     return names.get(attribute) or "--" + attribute.removesuffix("s" if attribute == "thresholds" else "").replace(
         "_", "-"

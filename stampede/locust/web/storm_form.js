@@ -1,4 +1,4 @@
-// A button on Locust's page that drops a share of all users at one moment. It is there while a test runs.
+// A form on Locust's page that drops a share of all users at the same moment. It is visible while a test runs.
 (() => {
   const prefix = document.currentScript.dataset.prefix;
   const form = document.createElement("form");
@@ -11,24 +11,24 @@
   form.innerHTML =
     `<label>Drop <input name="percent" type="number" min="1" max="100" value="50" required style="${field}width:4em"> %` +
     ` of all users</label> <select name="manner" aria-label="How they drop" style="${field}">` +
-    `<option value="abrupt">cut off</option><option value="polite">with a goodbye</option></select>` +
-    ` <button style="${field}cursor:pointer;font-weight:700">Storm</button> <output></output>`;
+    `<option value="abrupt">abruptly</option><option value="polite">with a close handshake</option></select>` +
+    ` <button style="${field}cursor:pointer;font-weight:700">Start storm</button> <output></output>`;
   document.body.append(form);
-  const said = form.querySelector("output");
+  const result = form.querySelector("output");
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const body = new URLSearchParams({ share: form.percent.value / 100, manner: form.manner.value });
     try {
-      const answer = await fetch(`${prefix}/stampede/storm`, { method: "POST", body });
-      const text = await answer.text();
-      said.textContent = answer.ok ? `Storm ${JSON.parse(text).id}: see the tab Storms` : text;
+      const response = await fetch(`${prefix}/stampede/storm`, { method: "POST", body });
+      const text = await response.text();
+      result.textContent = response.ok ? `Storm ${JSON.parse(text).id} started: see the Storms tab` : text;
     } catch (error) {
-      said.textContent = String(error);
+      result.textContent = String(error);
     }
   });
 
-  const look = async () => {
+  const updateVisibility = async () => {
     try {
       const { state } = await (await fetch(`${prefix}/stampede/state`)).json();
       form.style.display = state === "running" || state === "spawning" ? "flex" : "none";
@@ -36,6 +36,6 @@
       form.style.display = "none";
     }
   };
-  look();
-  setInterval(look, 2000);
+  updateVisibility();
+  setInterval(updateVisibility, 2000);
 })();
