@@ -95,10 +95,10 @@ class ActiveUploads(Protocol):
 
 
 class AdmissionState(Protocol):
-    """Whoever knows how many may come in."""
+    """The limit on connections, and whether they are refused for a shutdown."""
 
     @property
-    def most(self) -> int: ...
+    def max_connections(self) -> int: ...
 
     @property
     def draining(self) -> bool: ...
@@ -198,7 +198,7 @@ class AdmissionCollector(Collector):
         self._admission = admission
 
     def collect(self) -> Iterator[Family]:
-        yield scalar("chat_connection_limit", self._admission.most)
+        yield scalar("chat_connection_limit", self._admission.max_connections)
         yield scalar("chat_draining", int(self._admission.draining))
 
 

@@ -1,4 +1,4 @@
-"""Composition root: build the parts, listen, serve until told to stop, say goodbye."""
+"""The server process: build its parts, listen, serve until a signal comes, shut down gracefully."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
+import os
 import platform
 import signal
 import socket
@@ -29,16 +30,15 @@ from server.chat.hub import Hub
 from server.chat.load_report import LoadMeter
 from server.chat.registry import Registry
 from server.cluster.cluster import Cluster
-from server.context import Services
 from server.drain import Drain
 from server.errors import SettingsError
 from server.http.admission import Admission
-from server.http.auth import Identity
+from server.http.auth import Authenticator
 from server.http.connection import HttpConnection
 from server.http.handshake import HandshakePolicy
-from server.http.listener import Gate
-from server.http.pages import RecentRate, Status, metrics_pages, pages
-from server.http.response import Router
+from server.http.listener import Listener
+from server.http.pages import MessageRate, Status, metrics_pages, public_pages
+from server.http.router import Router
 from server.http.tls_connection import TlsHttpConnection
 from server.runtime import logging as logs
 from server.runtime.background_tasks import BackgroundTasks
@@ -46,15 +46,18 @@ from server.runtime.exception_fields import exception_fields
 from server.runtime.listen import bind, error_text, url_host
 from server.runtime.loop_lag import LoopLag
 from server.runtime.rlimits import METRICS_SOCKETS, REFUSED_SOCKETS, SPARE_SOCKETS, raise_file_limit, socket_budget
-from server.runtime.signals import SIGNAL_NAMES, write_line
+from server.runtime.signals import ExitSignals, write_line
 from server.runtime.tls import TlsFiles
 from server.stats import ServerStats
+from server.supervisor.startup_report import StartupReport
 from server.supervisor.supervisor import Supervisor
 from server.uploads.daemon_threads import DaemonThreadPool
 from server.uploads.retention import Retention
 from server.uploads.uploads import UploadStore
-from server.websocket.endpoints import routes
+from server.websocket.connection import Connection
+from server.websocket.context import ServerContext
 from server.websocket.heartbeat import HeartbeatWheel
+from server.websocket.routes import enabled_routes
 
 if TYPE_CHECKING:
     import ssl
@@ -62,30 +65,38 @@ if TYPE_CHECKING:
 
     from server.settings import Settings
 
-GOODBYE_SECONDS: Final = 2.0
-"""How long clients may take to answer our close frames before they are cut off."""
+CLOSE_SECONDS: Final = 2.0
+"""How long clients may take to answer the close frames of a shutdown; then their connections are aborted."""
 
-HURRY_SECONDS: Final = 0.25
-"""How long each part of the end may still take once a second signal has come."""
+CLEANUP_SECONDS: Final = 5.0
+"""How long the removal of unfinished uploads may take at a shutdown; the next start removes what is left."""
 
-UPLOAD_SECONDS: Final = 5.0
-"""How long it may take to remove what is left of unfinished uploads; the next start removes the rest."""
+FORCED_EXIT_SECONDS: Final = 0.25
+"""How long each part of a shutdown may still take after a second signal."""
 
 log = structlog.get_logger()
 
 _BACKLOG: Final = 4096
 _UNSENT_IN_KERNEL: Final = 128 * 1024
-"""Bytes that the kernel takes for a client beyond what is on its way (tcp(7), TCP_NOTSENT_LOWAT): without a limit its
-buffers hide several MiB from the ones that we count, and a client that stopped reading looks fine for long."""
+"""Unsent bytes that the kernel buffers for one client (tcp(7), TCP_NOTSENT_LOWAT). Without a limit it buffers several
+MiB that the server cannot see, and a slow consumer is detected late."""
 _RATE_SAMPLE_SECONDS: Final = 1.0
 _DISK_THREADS: Final = 4
 _GC_OBJECTS: Final = 50_000
-"""New objects until the collector looks for cycles, of which next to none are made: each connection is some dozens of
-objects, and by default thousands who come at once would have it walk them all, again and again."""
+"""New objects until the cycle collector runs. The server makes almost no cycles, but each connection is some dozens of
+objects: at Python's default, thousands of new connections would trigger many useless collections."""
 
 
 class ChatServer:
-    """One server process: `start`, wait, `drain`."""
+    """One server process.
+
+    `serve` runs all of it: `startup`, wait for a signal, `shutdown`.
+
+    Attributes:
+        context: the state that all connections share.
+        admission: the limits on connections.
+        listener: the public address; `metrics_listener`: that of /metrics, if it has its own.
+    """
 
     def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         clock = time.perf_counter
@@ -93,12 +104,18 @@ class ChatServer:
         self._loop = loop
         self._clock = clock
         self._tls = TlsFiles(settings.tls_cert, settings.tls_key) if settings.tls_cert and settings.tls_key else None
+        self._authenticator = (
+            Authenticator(settings.jwt_secret_file, settings.jwt_audience, settings.jwt_issuer, settings.jwt_leeway)
+            if settings.jwt_secret_file
+            else None
+        )
         self.stats = ServerStats()
         self._tasks = BackgroundTasks(self.stats.task_failures)
-        self._scheduler = BatchScheduler(loop.call_soon, clock)
-        registry = Registry(self.stats, self._scheduler, clock)
-        self._cluster = self._make_cluster(settings.nats, registry) if settings.nats else None
-        hub = Hub(
+        self._message_rate = MessageRate(self.stats, clock)
+        scheduler = BatchScheduler(loop.call_soon, clock)
+        registry = Registry(self.stats, scheduler, clock)
+        self._cluster = self._make_cluster(settings.nats, registry, scheduler) if settings.nats else None
+        self._hub = Hub(
             registry,
             self._cluster.node if self._cluster is not None else NullBroker(),
             self.stats,
@@ -119,61 +136,94 @@ class ChatServer:
             wall_clock=time.time,
             run_in_thread=run_in_thread,
         )
-        services = Services(
-            hub=hub,
-            uploads=self._uploads,
-            stats=self.stats,
-            settings=settings,
-            clock=clock,
-            run_in_thread=run_in_thread,
-        )
-        self._hub = hub
-        self._status = Status(self.stats, hub, clock, clock(), RecentRate(clock()), cluster=self._cluster)
         self._meter = LoadMeter(self.stats, registry.rooms, clock())
         self._wheel = HeartbeatWheel(settings.heartbeat_interval, settings.heartbeat_timeout, clock(), self.stats)
         self._lag = LoopLag(loop, clock, self.stats.event_loop_lag)
         budget = socket_budget(settings.max_connections, settings.max_uploads)
-        self._admission = Admission(budget.connections, settings.max_connections_per_address, settings.handshake_rate)
+        self.admission = Admission(budget.connections, settings.max_connections_per_address, settings.handshake_rate)
+        self.context = ServerContext(
+            settings=settings,
+            stats=self.stats,
+            hub=self._hub,
+            uploads=self._uploads,
+            wheel=self._wheel,
+            scheduler=scheduler,
+            loop=loop,
+            clock=clock,
+            run_in_thread=run_in_thread,
+        )
+        self.listener, self.metrics_listener = self._make_listeners(budget.connections + SPARE_SOCKETS, budget.sockets)
+        self._servers: list[asyncio.Server] = []
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def _make_cluster(self, url: str, registry: Registry, scheduler: BatchScheduler) -> Cluster:
+        return Cluster(
+            url,
+            self._settings.nats_credentials,
+            registry.rooms,
+            self.stats,
+            scheduler=scheduler,
+            clock=self._clock,
+            messages_per_second=self._message_rate.per_second,
+            tasks=self._tasks,
+        )
+
+    def _make_listeners(self, soft_limit: int, hard_limit: int) -> tuple[Listener, Listener | None]:
+        """Return the public listener, and the one for metrics if they have their own port."""
+        settings = self._settings
         render = Exposition(
             (
-                *server_collectors(self.stats, registry.rooms, self._uploads, self._admission),
+                *server_collectors(self.stats, self._hub.registry.rooms, self._uploads, self.admission),
                 *([BusCollector(self.stats, self._cluster)] if self._cluster is not None else ()),
                 BuildCollector(__version__, platform.python_version(), version("uvloop"), version("websockets")),
             ),
             duration="chat_scrape_duration_seconds",
         ).render
-        self._identity = (
-            Identity(settings.jwt_secret_file, settings.jwt_audience, settings.jwt_issuer, settings.jwt_leeway)
-            if settings.jwt_secret_file
-            else None
+        status = Status(
+            self.stats, self._hub, self.admission, self._message_rate, self._clock, self._clock(), self._cluster
         )
-        own_address = settings.metrics_port is not None
+        has_metrics_port = settings.metrics_port is not None
         policy = HandshakePolicy(
-            router=Router(pages(self._status, None if own_address else render), self.stats),
-            routes=routes(settings),
-            admission=self._admission,
+            router=Router(public_pages(status, None if has_metrics_port else render), self.stats),
+            routes=enabled_routes(settings),
+            admission=self.admission,
             stats=self.stats,
-            clock=clock,
+            clock=self._clock,
             origins=settings.allowed_origin,
             require_origin=settings.require_origin,
             proxies=settings.trusted_proxy,
-            identity=self._identity,
+            authenticator=self._authenticator,
         )
+        listener = Listener(self.context, policy, soft_limit, hard_limit)
+        if not has_metrics_port:
+            return listener, None
         metrics_policy = dataclasses.replace(policy, router=Router(metrics_pages(render), self.stats), routes={})
-        self._gate = self._make_gate(services, policy, budget.connections + SPARE_SOCKETS, budget.sockets)
-        self._metrics_gate = (
-            self._make_gate(services, metrics_policy, METRICS_SOCKETS, METRICS_SOCKETS + REFUSED_SOCKETS)
-            if own_address
-            else None
-        )
-        self._listeners: list[asyncio.Server] = []
-        self._timers: list[asyncio.TimerHandle] = []
+        return listener, Listener(self.context, metrics_policy, METRICS_SOCKETS, METRICS_SOCKETS + REFUSED_SOCKETS)
 
-    async def start(self) -> list[str]:
-        """Listen, and return the lines that tell a person where.
+    async def serve(self, signals: ExitSignals) -> int:
+        """Serve until the first signal, then shut down; return the exit code.
 
         Raises:
-            SettingsError: an address cannot be listened on, or the upload folder cannot be cleaned.
+            SettingsError: as `startup` does.
+        """
+        self._loop.add_signal_handler(signal.SIGHUP, self.reload_files)
+        starting = asyncio.ensure_future(self.startup())
+        exiting = asyncio.ensure_future(signals.should_exit.wait())
+        await asyncio.wait({starting, exiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            return 0
+        print(starting.result().render(os.environ), flush=True)
+        await exiting
+        if clients := self.stats.connections:
+            write_line(f"draining {clients} client{'s' * (clients > 1)}, {signals.name} again to end now")
+        await self.shutdown(signals.force_exit)
+        return 0
+
+    async def startup(self) -> StartupReport:
+        """Listen, and return the addresses.
+
+        Raises:
+            SettingsError: the server cannot listen on an address, or cannot clean the upload folder.
         """
         settings = self._settings
         try:
@@ -182,29 +232,51 @@ class ChatServer:
             raise SettingsError(f"cannot use upload folder {settings.upload_dir}: {error.strerror}") from None
         if self._cluster is not None:
             await self._cluster.start(self._hub)
-        context = self._tls.context if self._tls is not None else None
-        address = await self._listen(self._gate, settings.port, context)
+        tls_context = self._tls.context if self._tls is not None else None
+        address = await self._listen(self.listener, settings.port, tls_context)
         scheme = "wss" if self._tls is not None else "ws"
-        who = "clients prove who they are" if settings.jwt_secret_file else "anyone may connect, under any name"
+        access = "clients need a token" if settings.jwt_secret_file else "anyone may connect, under any name"
         page = f"http{scheme.removeprefix('ws')}://{address}"
-        lines = [f"Stampede listening on {scheme}://{address} with its page at {page} ({who})"]
-        if self._metrics_gate is not None:
-            metrics_address = await self._listen(self._metrics_gate, settings.metrics_port or 0, None)
-            lines.append(f"Metrics on http://{metrics_address}/metrics")
+        announcement = f"Stampede listening on {scheme}://{address} with its page at {page} ({access})"
+        metrics_address = None
+        if self.metrics_listener is not None:
+            metrics_address = await self._listen(self.metrics_listener, settings.metrics_port or 0, None)
         self._lag.start()
-        self._repeat("heartbeat", self._wheel.resolution, self._turn_wheel)
-        self._repeat("load_report", _RATE_SAMPLE_SECONDS, self._sample_rate)
-        # What was made until now lives as long as the process: keep the collector from walking it again and again.
+        self._repeat("heartbeat", self._wheel.resolution, self._advance_wheel)
+        self._repeat("load_report", _RATE_SAMPLE_SECONDS, self._report_load)
+        # Objects made so far live as long as the process: exclude them from later collections.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_OBJECTS)
-        return lines
+        return StartupReport(announcement, metrics_address)
+
+    async def shutdown(self, force_exit: asyncio.Event) -> None:
+        """Refuse new connections, close the others over the drain time, and stop.
+
+        Args:
+            force_exit: once set, all connections are aborted at once.
+        """
+        self.admission.draining = True
+        self._hub.announce_drain()
+        await _wait(self._close_connections(), force_exit, grace=0)
+        for server in self._servers:
+            server.close()
+        for timer in self._timers:
+            timer.cancel()
+        self._lag.stop()
+        for listener in (self.listener, self.metrics_listener):
+            for connection in list(listener.connections) if listener is not None else ():
+                connection.abort()
+        await asyncio.sleep(0)  # let `connection_lost` run, which counts each end
+        if self._cluster is not None:
+            await _wait(self._cluster.stop(), force_exit)
+        await _wait(self._uploads.wait_until_idle(), force_exit, CLEANUP_SECONDS)
 
     def reload_files(self) -> None:
-        """Read certificate and token keys again; open connections stay. Files that are unusable change nothing."""
+        """Read certificate and token keys again. Open connections stay; unusable files change nothing."""
         for files, reloaded, not_reloaded in (
             (self._tls, "certificate reloaded", "certificate not reloaded"),
-            (self._identity, "token keys reloaded", "token keys not reloaded"),
+            (self._authenticator, "token keys reloaded", "token keys not reloaded"),
         ):
             if files is None:
                 continue
@@ -215,81 +287,45 @@ class ChatServer:
             else:
                 log.info(reloaded)
 
-    async def drain(self, hurry: asyncio.Event) -> None:
-        """Take nobody new, tell everyone to go, spread over the drain time, and end.
-
-        Args:
-            hurry: once set, everyone still here is cut off at once.
-        """
-        self._status.draining = "draining"
-        self._admission.draining = True
-        self._hub.announce_drain()
-        drain = Drain(self._gate, self._settings.drain_seconds, self._clock)
-        await _wait(self._everyone_gone(drain), hurry, grace=0)
-        for listener in self._listeners:
-            listener.close()
-        for timer in self._timers:
-            timer.cancel()
-        self._lag.stop()
-        for gate in (self._gate, self._metrics_gate):
-            for guest in list(gate.guests) if gate is not None else ():
-                guest.abort()
-        await asyncio.sleep(0)  # let the aborted ones be accounted for
-        if self._cluster is not None:
-            await _wait(self._cluster.stop(), hurry)
-        await _wait(self._uploads.wait_until_idle(), hurry, UPLOAD_SECONDS)
-
-    async def _everyone_gone(self, drain: Drain) -> None:
-        await drain.run()
+    async def _close_connections(self) -> None:
+        """Close all WebSockets, then wait until the clients have ended their connections."""
+        websockets = [each for each in self.listener.connections if isinstance(each, Connection)]
+        await Drain(websockets, self._settings.drain_seconds, self._clock).run()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                await self._gate.emptied()
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.listener.wait_empty()
 
-    def _make_cluster(self, url: str, registry: Registry) -> Cluster:
-        return Cluster(
-            url,
-            self._settings.nats_credentials,
-            registry.rooms,
-            self.stats,
-            scheduler=self._scheduler,
-            clock=self._clock,
-            messages_per_second=lambda: self._status.messages_per_second,
-            tasks=self._tasks,
-        )
-
-    def _make_gate(self, services: Services, policy: HandshakePolicy, most_sockets: int, socket_limit: int) -> Gate:
-        return Gate(services, policy, self._wheel, self._loop, self._scheduler, most_sockets, socket_limit)
-
-    async def _listen(self, gate: Gate, port: int, context: ssl.SSLContext | None) -> str:
-        """Listen, and return host and port as they stand in a URL."""
+    async def _listen(self, listener: Listener, port: int, tls_context: ssl.SSLContext | None) -> str:
+        """Listen, and return host and port in the form of a URL."""
         settings = self._settings
         sockets = bind(settings.host, port, reuse_port=settings.reuse_port)
-        for each in sockets:  # what is accepted inherits this
+        for each in sockets:  # accepted sockets inherit the option
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_IN_KERNEL)
         address = f"{url_host(settings.host, sockets[0])}:{sockets[0].getsockname()[1]}"
         for each in sockets:
             try:
-                listener = await self._loop.create_server(
-                    lambda: HttpConnection(gate) if context is None else TlsHttpConnection(gate, context),
+                server = await self._loop.create_server(
+                    lambda: (
+                        HttpConnection(listener) if tls_context is None else TlsHttpConnection(listener, tls_context)
+                    ),
                     sock=each,
                     backlog=_BACKLOG,
                 )
-            except OSError as error:  # somebody else has begun to listen since
+            except OSError as error:  # another process has begun to listen since `bind`
                 raise SettingsError(f"cannot listen on {address}: {error_text(error)}") from None
-            self._listeners.append(listener)
+            self._servers.append(server)
         return address
 
-    def _turn_wheel(self) -> None:
+    def _advance_wheel(self) -> None:
         self._wheel.advance(self._clock())
 
-    def _sample_rate(self) -> None:
-        now = self._clock()
-        self._status.rate.sample(now, self._status.received)
+    def _report_load(self) -> None:
+        self._message_rate.sample()
         is_watched = bool(self._hub.registry.watchers)
-        self._hub.report_load(self._meter.measure(now, self._lag.take_maximum(), with_rooms=is_watched))
+        self._hub.report_load(self._meter.measure(self._clock(), self._lag.take_maximum(), with_rooms=is_watched))
 
     def _repeat(self, task: str, seconds: float, turn: Callable[[], None]) -> None:
-        """Take a turn now, and again after each such time; one that fails is reported, and the next one comes."""
+        """Call `turn` now and again after each interval; an error is logged and counted, and does not end the timer."""
         self._tasks.run_guarded(task, turn)
         self._timers = [timer for timer in self._timers if timer.when() > self._loop.time()]
         self._timers.append(self._loop.call_later(seconds, self._repeat, task, seconds, turn))
@@ -299,8 +335,8 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code.
 
     Args:
-        settings: what the command line and the environment say.
-        arguments: that command line, for workers to be started with.
+        settings: the settings of this process.
+        arguments: the command line that they come from, for the workers of `--workers`.
     """
     raise_file_limit()
     log_lines = logs.configure(settings.log_level, settings.log_format, sys.stderr.fileno())
@@ -319,49 +355,27 @@ def run(settings: Settings, arguments: Sequence[str]) -> int:
 async def _serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(logs.log_loop_exception)
-    ended, hurry = asyncio.Event(), asyncio.Event()
-    how = ""
-
-    def end(name: str) -> None:
-        nonlocal how
-        if ended.is_set():
-            hurry.set()
-        how = name
-        ended.set()
-
-    for number, name in SIGNAL_NAMES.items():
-        loop.add_signal_handler(number, end, name)
+    signals = ExitSignals(loop)
     try:
-        server = ChatServer(settings, loop)
-        loop.add_signal_handler(signal.SIGHUP, server.reload_files)
-        starting = asyncio.ensure_future(server.start())
-        ending = asyncio.ensure_future(ended.wait())
-        await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            return 0
-        lines = starting.result()
+        return await ChatServer(settings, loop).serve(signals)
     except SettingsError as error:
         print(f"stampede: {error}", file=sys.stderr)
         return 1
-    for line in lines:
-        print(line, flush=True)
-    await ended.wait()
-    if clients := server.stats.connections:
-        write_line(f"draining {clients} client{'s' * (clients > 1)}, {how} again to end now")
-    await server.drain(hurry)
-    return 0
 
 
 async def _wait(
-    work: Coroutine[Any, Any, object], hurry: asyncio.Event, seconds: float | None = None, grace: float = HURRY_SECONDS
+    work: Coroutine[Any, Any, object],
+    force_exit: asyncio.Event,
+    seconds: float | None = None,
+    grace: float = FORCED_EXIT_SECONDS,
 ) -> None:
-    """Wait for something, for some seconds at most; as soon as there is hurry, for no more than the grace."""
-    doing, hurried = asyncio.ensure_future(work), asyncio.ensure_future(hurry.wait())
-    await asyncio.wait({doing, hurried}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    if hurried.done():
-        await asyncio.wait({doing}, timeout=grace)
-    hurried.cancel()
-    if not doing.done():
-        doing.cancel()
-    elif (error := doing.exception()) is not None:
-        log.error("not ended in order", **exception_fields(error))
+    """Wait for a part of the shutdown, for some seconds at most; after `force_exit`, for no more than the grace."""
+    working, forced = asyncio.ensure_future(work), asyncio.ensure_future(force_exit.wait())
+    await asyncio.wait({working, forced}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    if forced.done():
+        await asyncio.wait({working}, timeout=grace)
+    forced.cancel()
+    if not working.done():
+        working.cancel()
+    elif (error := working.exception()) is not None:
+        log.error("shutdown step failed", **exception_fields(error))

@@ -1,4 +1,4 @@
-"""Going away without a stampede: everyone is told to go at a moment of their own, and when to come back."""
+"""Graceful shutdown with staggered closes, so that the clients do not reconnect all at once."""
 
 from __future__ import annotations
 
@@ -7,57 +7,61 @@ import random
 from typing import TYPE_CHECKING, Final
 
 from server.errors import CloseReason
-from server.websocket.connection import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from server.http.listener import Gate
+    from server.websocket.connection import Connection
 
 _FIRST_RETRY_MS: Final = 500
 _BUSY_SECONDS: Final = 0.05
-"""How often to look whether an upload that holds a goodbye up is finished."""
+"""How often to check whether an upload that delays a close is finished."""
+_TIMER_RESOLUTION: Final = 0.001
+"""Seconds below which the event loop's timers cannot wait."""
 
 
 class Drain:
-    """Tell all WebSockets of a gate to go, evenly over `seconds`; those who upload, at the deadline at the latest."""
+    """Close WebSockets evenly over a number of seconds, and tell each client when to reconnect.
 
-    def __init__(self, gate: Gate, seconds: float, clock: Callable[[], float]) -> None:
-        self._gate = gate
+    A connection with an upload in progress is closed when the upload is finished, at the latest at the deadline.
+    """
+
+    def __init__(self, connections: Iterable[Connection], seconds: float, clock: Callable[[], float]) -> None:
+        self._connections = list(connections)
         self._seconds = seconds
         self._clock = clock
-        self._goodbyes = 0
+        self._closed = 0
 
     async def run(self) -> None:
-        """Return when the last has been told."""
+        """Send all close frames."""
         start = self._clock()
         deadline = start + self._seconds
-        waiting = [guest for guest in self._gate.guests if isinstance(guest, Connection)]
-        random.shuffle(waiting)
-        total = len(waiting)
+        random.shuffle(self._connections)
+        total = len(self._connections)
         busy: list[Connection] = []
-        for number, connection in enumerate(waiting):
-            await self._until(start + self._seconds * (number + 1) / total)
+        for number, connection in enumerate(self._connections):
+            await self._sleep_until(start + self._seconds * (number + 1) / total)
             if connection.is_busy:
                 busy.append(connection)
             else:
-                self._say_goodbye(connection, total)
+                self._close(connection)
         while busy and self._clock() < deadline:
             await asyncio.sleep(_BUSY_SECONDS)
             for connection in [connection for connection in busy if not connection.is_busy]:
                 busy.remove(connection)
-                self._say_goodbye(connection, total)
+                self._close(connection)
         for connection in busy:
-            self._say_goodbye(connection, total)
+            self._close(connection)
 
-    async def _until(self, moment: float) -> None:
+    async def _sleep_until(self, moment: float) -> None:
         delay = moment - self._clock()
-        if delay > 0.001:  # closer than the loop's timers can tell
+        if delay > _TIMER_RESOLUTION:
             await asyncio.sleep(delay)
 
-    def _say_goodbye(self, connection: Connection, total: int) -> None:
-        """Close with 1012; nobody is to come back at the same millisecond as another."""
+    def _close(self, connection: Connection) -> None:
+        """Close with code 1012; each client gets a different time to reconnect."""
+        total = len(self._connections)
         spread_ms = max(total, int(1000 * self._seconds))
-        retry_ms = _FIRST_RETRY_MS + self._goodbyes * spread_ms // total
-        self._goodbyes += 1
-        connection.close(CloseReason.DRAIN, f"restart retry_ms={retry_ms}", hear_out=True)
+        retry_ms = _FIRST_RETRY_MS + self._closed * spread_ms // total
+        self._closed += 1
+        connection.close(CloseReason.DRAIN, f"restart retry_ms={retry_ms}", finish_reading=True)

@@ -28,14 +28,12 @@ DEPENDENCIES: dict[str, str] = {
     "server.chat": "server.errors server.protocol server.stats server.token_bucket",
     "server.uploads": "server.chat server.errors server.protocol server.runtime server.stats",
     "server.cluster": "server.chat server.errors server.runtime server.stats",
-    "server.context": "server.chat server.settings server.stats server.uploads",
-    "server.websocket": "server.chat server.context server.errors server.protocol server.runtime server.settings "
-    "server.stats server.token_bucket server.uploads",
-    "server.http": "server.chat server.context server.errors server.protocol server.stats server.token_bucket "
-    "server.websocket",
-    "server.drain": "server.errors server.http server.websocket",
+    "server.websocket": "server.chat server.errors server.protocol server.runtime server.settings server.stats "
+    "server.token_bucket server.uploads",
+    "server.http": "server.chat server.errors server.protocol server.stats server.token_bucket server.websocket",
+    "server.drain": "server.errors server.websocket",
     "server.supervisor": "server.errors server.runtime server.settings",
-    "server.app": "metrics server.chat server.cluster server.context server.drain server.errors server.http "
+    "server.app": "metrics server.chat server.cluster server.drain server.errors server.http "
     "server.runtime server.settings server.stats server.supervisor server.uploads server.websocket",
     "server.__main__": "server.app server.settings",
     # the load generator
@@ -87,10 +85,6 @@ PACKAGES = ("server", "stampede", "loadtest", "metrics", "grafana", "capacity", 
 
 # Imports that still run against the map: module -> package.
 BACKWARD = {
-    ("server.supervisor.service_discovery", "server.http"),
-    ("server.supervisor.supervisor", "server.http"),
-    ("server.websocket.connection", "server.http"),
-    ("server.websocket.outbound", "server.http"),
     ("capacity.config.settings", "capacity.storms"),
 }
 
@@ -107,6 +101,8 @@ PURE = [
     "server.http.parser",
     "server.http.upgrade",
     "server.websocket.heartbeat",
+    "server.websocket.outbound",
+    "server.websocket.rate_limit",
     "stampede.redaction",
     "stampede.ledger",
     "stampede.client.outbox",

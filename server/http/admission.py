@@ -1,7 +1,4 @@
-"""Who is let in, and how fast one may speak: pure, with time as an argument.
-
-Every refusal says when to come back, and has the label under which it is counted.
-"""
+"""Limits on connections: in all, from one address, and handshakes a second. Pure; time is an argument."""
 
 from __future__ import annotations
 
@@ -22,12 +19,19 @@ Network = IPv4Network | IPv6Network
 _HOP: Final = re.compile(r'"?(?:\[([^\[\]]+)\]|([0-9.]+))(?::[0-9]{1,5})?"?')
 
 RETRY_SECONDS: Final = 5
-"""What `Retry-After` says where nothing better is known."""
+"""The `Retry-After` of refusals whose end cannot be predicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an upgrade is refused: HTTP status, metric label, seconds until another try makes sense, words."""
+    """The response to an upgrade request above a limit.
+
+    Attributes:
+        status: HTTP status.
+        label: metric label under which the refusal is counted.
+        retry_after: seconds until the client may try again.
+        text: body of the response.
+    """
 
     status: HTTPStatus
     label: str
@@ -36,64 +40,67 @@ class Refusal:
 
 
 FULL: Final = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "full", RETRY_SECONDS, "The server is full")
-BUSY: Final = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "handshake_rate", 1, "Too many are coming at once")
-CROWDED: Final = Refusal(
+BUSY: Final = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "handshake_rate", 1, "Too many handshakes at once")
+ADDRESS_FULL: Final = Refusal(
     HTTPStatus.TOO_MANY_REQUESTS, "address_limit", RETRY_SECONDS, "Too many connections from your address"
 )
-DRAINING: Final = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "draining", RETRY_SECONDS, "The server is going away")
+DRAINING: Final = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "draining", RETRY_SECONDS, "The server is shutting down")
 
 
 class Admission:
-    """Count who is in, and decide who may come in.
+    """Count connections, and admit those within the limits.
 
     Args:
-        most: connections in all; 0: any number.
-        most_per_address: connections from one address, IPv6 by /64; 0: any number.
-        handshakes: upgrades a second; 0: any number.
+        max_connections: connections in all; 0: any number.
+        max_per_address: connections from one address, IPv6 by /64; 0: any number.
+        handshake_rate: upgrades a second; 0: any number.
+
+    Attributes:
+        draining: set to refuse all connections from now on.
     """
 
-    def __init__(self, most: int, most_per_address: int, handshakes: float) -> None:
-        self.most = most
-        self._most_per_address = most_per_address
-        self._pace = TokenBucket(handshakes, max(1.0, handshakes))
-        self._inside = 0
+    def __init__(self, max_connections: int, max_per_address: int, handshake_rate: float) -> None:
+        self.max_connections = max_connections
+        self._max_per_address = max_per_address
+        self._bucket = TokenBucket(handshake_rate, max(1.0, handshake_rate))
+        self._connections = 0
         self._by_address: Counter[str] = Counter()
         self.draining = False
 
     def admit(self, address: str, now: float) -> Refusal | None:
-        """Let one in, and remember it; or say why not."""
+        """Count a connection; or return why it is refused."""
         if self.draining:
             return DRAINING
-        if self.most and self._inside >= self.most:
+        if self.max_connections and self._connections >= self.max_connections:
             return FULL
-        if self._most_per_address and self._by_address[address] >= self._most_per_address:
-            return CROWDED
-        if not self._pace.take(now):
+        if self._max_per_address and self._by_address[address] >= self._max_per_address:
+            return ADDRESS_FULL
+        if not self._bucket.take(now):
             return BUSY
-        self._inside += 1
-        if self._most_per_address:
+        self._connections += 1
+        if self._max_per_address:
             self._by_address[address] += 1
         return None
 
     def release(self, address: str) -> None:
-        """Forget one that was let in."""
-        self._inside -= 1
-        if self._most_per_address:
+        """Uncount an admitted connection that has ended."""
+        self._connections -= 1
+        if self._max_per_address:
             self._by_address[address] -= 1
             if not self._by_address[address]:
                 del self._by_address[address]
 
 
 def accountable_address(peer: str, forwarded: Iterable[str], trusted: Iterable[Network]) -> str:
-    """Return the address that a connection is counted under.
+    """Return the address under which the limits count a connection.
 
     Args:
         peer: address of the TCP peer.
-        forwarded: values of X-Forwarded-For, in their order; believed only as far as trusted proxies wrote them.
+        forwarded: values of X-Forwarded-For in their order; only entries that trusted proxies wrote are used.
         trusted: networks of those proxies.
 
     Returns:
-        The nearest address that is no trusted proxy's; of an IPv6 address its /64, which one customer has to itself.
+        The nearest address that is not a trusted proxy's. Of an IPv6 address its /64: one customer has a whole /64.
     """
     networks = tuple(trusted)
     address = peer
@@ -107,7 +114,7 @@ def accountable_address(peer: str, forwarded: Iterable[str], trusted: Iterable[N
 
 
 def _without_port(hop: str) -> str:
-    """Return the address in an entry of X-Forwarded-For, which some proxies write with a port, brackets or quotes."""
+    """Return the address of an X-Forwarded-For entry: some proxies add a port, brackets or quotes."""
     match = _HOP.fullmatch(hop)
     return (match[1] or match[2]) if match else hop
 
@@ -128,7 +135,7 @@ def _within(address: str, networks: tuple[Network, ...]) -> bool:
 
 
 def _plain(address: str) -> IPv4Address | IPv6Address:
-    """Return an address as what it is: one of IPv4 may come dressed as IPv6."""
+    """Return an address, unwrapping IPv4-mapped IPv6 addresses."""
     ip = ip_address(address)
     return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
 

@@ -1,4 +1,4 @@
-"""Who a client is, proven by a JSON Web Token (RFC 7519) in the Authorization header or in `?token=`."""
+"""Authenticate clients by a JSON Web Token (RFC 7519) in the Authorization header or in `?token=`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from websockets.http11 import Request
 
-_LONGEST_NAME: Final = 64
-_SHORTEST_SECRET: Final = 32  # bytes; RFC 7518, section 3.2, for HS256
+_MAX_NAME_LENGTH: Final = 64
+_MIN_SECRET_BYTES: Final = 32  # RFC 7518, section 3.2, for HS256
 
 _FAULTS: Final[tuple[tuple[type[Exception], TokenFault], ...]] = (
     (jwt.ExpiredSignatureError, TokenFault.EXPIRED),
@@ -33,21 +33,21 @@ _CLAIMS: Final = {"aud": TokenFault.AUDIENCE, "iss": TokenFault.ISSUER, "sub": T
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """What tokens are checked against: one secret, or public keys by their id."""
+class VerificationKeys:
+    """The keys that verify signatures: one secret, or public keys by their id."""
 
     secret: bytes | None = None
     public: dict[str | None, Any] = field(default_factory=dict)
 
 
-class Identity:
-    """Check tokens against one secret (HS256) or against a set of public keys (RS256).
+class Authenticator:
+    """Verify tokens with one secret (HS256) or with a set of public keys (RS256).
 
     Args:
         file: a text file with the secret, or a JWKS in JSON (RFC 7517).
-        audiences: a token must be for one of these; empty: it must name no audience (RFC 7519, section 4.1.3).
-        issuers: a token must come from one of these; empty: from anyone who has the key.
-        leeway: seconds by which clocks may differ.
+        audiences: accepted audiences; empty: only tokens without an audience (RFC 7519, section 4.1.3).
+        issuers: accepted issuers; empty: any issuer with the key.
+        leeway: seconds by which the clocks of server and issuer may differ.
 
     Raises:
         SettingsError: the file cannot be read, the secret is too short, or the set has no RSA key.
@@ -66,7 +66,7 @@ class Identity:
         """Read the file again.
 
         Raises:
-            SettingsError: it is no good; what was read before stays in force.
+            SettingsError: the file is unusable; the keys read before stay in force.
         """
         self._keys = _read(self._file)
 
@@ -74,7 +74,7 @@ class Identity:
         """Return the `sub` of a request's token.
 
         Raises:
-            TokenError: there is no token, it is not valid, or its `sub` is no username.
+            TokenError: there is no token, it is not valid, or its `sub` is not a valid username.
         """
         token = _token(request)
         if token is None:
@@ -86,9 +86,14 @@ class Identity:
         except jwt.PyJWTError as error:
             fault = next((fault for kind, fault in _FAULTS if isinstance(error, kind)), TokenFault.INVALID)
             raise TokenError(fault) from None
-        except (ValueError, TypeError, OverflowError, RecursionError):  # JSON that the library does not expect
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+            RecursionError,
+        ):  # JSON of a form that the library does not expect
             raise TokenError(TokenFault.INVALID) from None
-        if not (1 <= len(name) <= _LONGEST_NAME and name_error(name) is None):
+        if not (1 <= len(name) <= _MAX_NAME_LENGTH and name_error(name) is None):
             raise TokenError(TokenFault.NAME)
         return str(name)
 
@@ -105,7 +110,7 @@ class Identity:
         )
 
 
-def _read(file: Path) -> Keys:
+def _read(file: Path) -> VerificationKeys:
     try:
         content = file.read_bytes().strip()
     except OSError as error:
@@ -114,22 +119,22 @@ def _read(file: Path) -> Keys:
         try:
             keys = PyJWKSet.from_dict(json.loads(content)).keys
         except (ValueError, TypeError, AttributeError, RecursionError, jwt.PyJWTError) as error:
-            raise SettingsError(f"{file} is no set of keys: {error}") from None
+            raise SettingsError(f"{file} is not a JSON Web Key Set: {error}") from None
         public = {key.key_id: key.key for key in keys if key.key_type == "RSA"}
         if not public:
             raise SettingsError(f"{file} has no RSA key")
-        return Keys(public=public)
-    if len(content) < _SHORTEST_SECRET:
-        raise SettingsError(f"the secret in {file} is shorter than {_SHORTEST_SECRET} bytes")
-    return Keys(secret=content)
+        return VerificationKeys(public=public)
+    if len(content) < _MIN_SECRET_BYTES:
+        raise SettingsError(f"the secret in {file} is shorter than {_MIN_SECRET_BYTES} bytes")
+    return VerificationKeys(secret=content)
 
 
-def _key_for(token: str, keys: Keys) -> Any:
+def _key_for(token: str, keys: VerificationKeys) -> Any:
     key = keys.public.get(jwt.get_unverified_header(token).get("kid"))
     if key is None and len(keys.public) == 1:
         [key] = keys.public.values()
     if key is None:
-        raise jwt.InvalidKeyError("no such key")
+        raise jwt.InvalidKeyError("unknown key id")
     return key
 
 

@@ -1,4 +1,4 @@
-"""Who may upgrade: path, origin, identity, room for one more; every refusal is counted and explained."""
+"""Decide on requests: a page, an upgrade, or a refusal that is counted and explained."""
 
 from __future__ import annotations
 
@@ -13,67 +13,50 @@ from server.errors import CloseReason, TokenError, TokenFault
 from server.http.admission import accountable_address
 from server.http.parser import path_of
 from server.http.response import HttpResponse, plain
+from server.websocket.routes import AcceptedUpgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from websockets.http11 import Request
 
-    from server.http.admission import Admission, Network
-    from server.http.auth import Identity
-    from server.http.response import Router
+    from server.http.admission import Admission, Network, Refusal
+    from server.http.auth import Authenticator
+    from server.http.router import Router
     from server.stats import ServerStats
-    from server.websocket.endpoints import Route
+    from server.websocket.routes import Route
 
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """One who may upgrade.
+class RejectedToken:
+    """A browser's upgrade request with a token that is not accepted.
 
-    Attributes:
-        route: what it asked for.
-        target: the same as it stands in the request, without a query.
-        address: what it is counted under, to be released when it goes.
-        username: who it is, where that is proven.
-    """
-
-    route: Route
-    target: str
-    address: str
-    username: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A browser whose token is refused: its upgrade is accepted, since it sees nothing of a refused one, then closed.
-
-    Attributes:
-        fault: why.
+    The upgrade is accepted and then closed, because a page cannot read the response to a refused upgrade.
     """
 
     fault: TokenFault
 
     @property
     def close_frame(self) -> bytes:
-        """The only frame that it gets."""
+        """The only frame that is sent."""
         close = Close(CloseReason.POLICY.code, f"{self.fault.code}: {self.fault.message}")
         return Frame(Opcode.CLOSE, close.serialize()).serialize(mask=False)
 
 
 @dataclass(frozen=True, slots=True)
 class HandshakePolicy:
-    """Answer requests for pages, and decide on requests to upgrade.
+    """The pages and routes of one listening address, and the conditions for an upgrade.
 
     Attributes:
         router: the pages.
-        routes: WebSocket paths.
-        origins: allowed values of the Origin header, `*` standing for any characters; empty: any origin.
-        require_origin: whether a client without that header, which no browser is, is refused.
-        proxies: networks whose X-Forwarded-For is believed.
-        identity: proves who a client is; None: nobody needs to.
+        routes: the WebSocket paths.
+        origins: allowed values of the Origin header, in which `*` matches any characters; empty: any origin.
+        require_origin: whether a request without the header, which no browser sends, is refused.
+        proxies: networks whose X-Forwarded-For header is trusted.
+        authenticator: verifies tokens; None: no token is needed.
     """
 
     router: Router
@@ -84,43 +67,42 @@ class HandshakePolicy:
     origins: tuple[str, ...] = ()
     require_origin: bool = False
     proxies: tuple[Network, ...] = ()
-    identity: Identity | None = None
+    authenticator: Authenticator | None = None
 
-    def judge(self, request: Request, peer: str) -> HttpResponse | Admitted | Rejected:
-        """Return the answer to a request, or that it may upgrade; then it is counted as inside."""
-        target = path_of(request.path)
-        route = self.routes.get(target)
+    def decide(self, request: Request, peer: str) -> HttpResponse | AcceptedUpgrade | RejectedToken:
+        """Return the response to a request, or the upgrade, which is then counted as a connection."""
+        path = path_of(request.path)
+        route = self.routes.get(path)
         if not _wants_upgrade(request):
-            return self.router.answer(request, target, is_websocket=route is not None)
+            return self.router.respond(request, path, is_websocket=route is not None)
         if route is None:
-            return self._refuse("not_found", plain(HTTPStatus.NOT_FOUND, "No WebSocket is served on this path"))
-        if not self._is_allowed(request.headers.get_all("Origin")):
-            return self._refuse("origin", plain(HTTPStatus.FORBIDDEN, "This origin is not allowed"))
+            return self._reject("not_found", plain(HTTPStatus.NOT_FOUND, "This path serves no WebSockets"))
+        if not self._is_origin_allowed(request.headers.get_all("Origin")):
+            return self._reject("origin", plain(HTTPStatus.FORBIDDEN, "This origin is not allowed"))
         username = None
-        if self.identity is not None:
+        if self.authenticator is not None:
             try:
-                username = self.identity.username(request)
+                username = self.authenticator.username(request)
             except TokenError as error:
-                return self._refuse("unauthorized", _refused_token(request, error.fault))
+                return self._reject("unauthorized", _reject_token(request, error.fault))
         address = accountable_address(peer, request.headers.get_all("X-Forwarded-For"), self.proxies)
         refusal = self.admission.admit(address, self.clock())
         if refusal is not None:
-            retry = {"Retry-After": str(refusal.retry_after)}
-            return self._refuse(refusal.label, plain(refusal.status, refusal.text, headers=retry))
-        return Admitted(route, target, address, username)
+            return self._reject(refusal.label, refuse(refusal))
+        return AcceptedUpgrade(route, path, address, username)
 
-    def dismiss(self, verdict: Admitted | Rejected) -> None:
-        """Take back a verdict on a handshake that turned out to be malformed."""
-        if isinstance(verdict, Rejected):
-            return  # it is counted as that
-        self.admission.release(verdict.address)
+    def revoke(self, decision: AcceptedUpgrade | RejectedToken) -> None:
+        """Undo a decision on a handshake that turned out to be malformed."""
+        if isinstance(decision, RejectedToken):
+            return  # counted as that already
+        self.admission.release(decision.address)
         self.stats.handshakes_rejected["bad_request"] += 1
 
-    def _refuse(self, label: str, answer: T) -> T:
+    def _reject(self, label: str, response: T) -> T:
         self.stats.handshakes_rejected[label] += 1
-        return answer
+        return response
 
-    def _is_allowed(self, origins: list[str]) -> bool:
+    def _is_origin_allowed(self, origins: list[str]) -> bool:
         if not self.origins:
             return True
         if not origins:
@@ -128,16 +110,21 @@ class HandshakePolicy:
         return len(origins) == 1 and any(_matches(pattern, origins[0]) for pattern in self.origins)
 
 
+def refuse(refusal: Refusal) -> HttpResponse:
+    """Return the response to a request that exceeds a limit."""
+    return plain(refusal.status, refusal.text, headers={"Retry-After": str(refusal.retry_after)})
+
+
 def _matches(pattern: str, origin: str) -> bool:
-    """Compare an origin with a pattern: scheme and host are the same in any case (RFC 6454, section 4)."""
+    """Compare an origin with a pattern, ignoring case (RFC 6454, section 4)."""
     expression = ".*".join(re.escape(part) for part in pattern.lower().split("*"))
     return re.fullmatch(expression, origin.lower()) is not None
 
 
-def _refused_token(request: Request, fault: TokenFault) -> HttpResponse | Rejected:
-    """Return how to refuse a token: so that a browser sees it, or as RFC 6750, section 3 says."""
-    if "Origin" in request.headers and "Authorization" not in request.headers:  # a header that no page can set
-        return Rejected(fault)
+def _reject_token(request: Request, fault: TokenFault) -> HttpResponse | RejectedToken:
+    """Return a rejection that the client can read: a close frame for a page, else as RFC 6750, section 3 says."""
+    if "Origin" in request.headers and "Authorization" not in request.headers:  # a page cannot set that header
+        return RejectedToken(fault)
     challenge = "Bearer"
     if fault is not TokenFault.MISSING:
         challenge += f' error="invalid_token", error_description="{fault.message}"'
@@ -145,6 +132,6 @@ def _refused_token(request: Request, fault: TokenFault) -> HttpResponse | Reject
 
 
 def _wants_upgrade(request: Request) -> bool:
-    """Tell whether a request asks for a WebSocket rather than for a page (RFC 6455, section 4.1; RFC 9110, 7.8)."""
+    """Tell whether a request asks for a WebSocket (RFC 6455, section 4.1; RFC 9110, section 7.8)."""
     is_able = request.method == "GET" and request.protocol == "HTTP/1.1"
     return is_able and any("websocket" in value.lower() for value in request.headers.get_all("Upgrade"))

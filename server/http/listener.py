@@ -1,4 +1,4 @@
-"""What all connections of one listening socket share, and the list of who is there."""
+"""One listening address: its open connections, and how many there may be."""
 
 from __future__ import annotations
 
@@ -7,63 +7,66 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from server.chat.batching import BatchScheduler
-    from server.context import Services
     from server.http.handshake import HandshakePolicy
-    from server.websocket.heartbeat import HeartbeatWheel
+    from server.websocket.connection import Connection
+    from server.websocket.context import ServerContext
 
 
-class Guest(Protocol):
-    """Whoever holds a socket."""
+class OpenConnection(Protocol):
+    """A connection in whatever protocol it speaks at the moment: TLS handshake, HTTP or WebSocket."""
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Close the transport at once."""
 
 
 @dataclass(slots=True)
-class Gate:
-    """One listening socket.
+class Listener:
+    """The connections of one listening address.
 
     Attributes:
-        most_sockets: sockets in all, upgraded or not, TLS handshakes included; one more is answered at once that the
-            server is full.
-        socket_limit: sockets that there are descriptors for; one more is cut off without an answer.
-        guests: who holds one.
+        soft_limit: connections of any kind; each one above is answered with 503.
+        hard_limit: connections for which there are file descriptors; each one above is aborted without an answer.
     """
 
-    services: Services
+    context: ServerContext
     policy: HandshakePolicy
-    wheel: HeartbeatWheel
-    loop: asyncio.AbstractEventLoop
-    scheduler: BatchScheduler
-    most_sockets: int
-    socket_limit: int
-    guests: set[Guest] = field(default_factory=set)
+    soft_limit: int
+    hard_limit: int
+    connections: set[OpenConnection] = field(default_factory=set)
     _emptied: asyncio.Event | None = None
 
     @property
     def is_full(self) -> bool:
-        """Whether no socket may be added."""
-        return len(self.guests) > self.most_sockets
+        """Whether there are more connections than the soft limit."""
+        return len(self.connections) > self.soft_limit
 
     @property
-    def is_overrun(self) -> bool:
-        """Whether there is no descriptor left to refuse somebody with."""
-        return len(self.guests) > self.socket_limit
+    def is_overloaded(self) -> bool:
+        """Whether there are more connections than the hard limit."""
+        return len(self.connections) > self.hard_limit
 
-    def replace(self, guest: Guest, by: Guest) -> None:
-        """Note that a socket has changed hands."""
-        self.guests.discard(guest)
-        self.guests.add(by)
+    def add(self, connection: OpenConnection) -> None:
+        """Add a new connection."""
+        self.connections.add(connection)
 
-    def remove(self, guest: Guest) -> None:
-        """Forget one that is gone."""
-        self.guests.discard(guest)
-        if self._emptied is not None and not self.guests:
+    def replace(self, connection: OpenConnection, by: OpenConnection) -> None:
+        """Exchange the object that stands for a connection, as an upgrade does."""
+        self.connections.discard(connection)
+        self.connections.add(by)
+
+    def discard(self, connection: OpenConnection) -> None:
+        """Remove a connection whose transport is closed."""
+        self.connections.discard(connection)
+        if self._emptied is not None and not self.connections:
             self._emptied.set()
 
-    async def emptied(self) -> None:
-        """Wait until nobody is left."""
-        if self.guests:
+    def websocket_closed(self, connection: Connection) -> None:
+        """Remove a WebSocket, and release its place under the connection limits."""
+        self.discard(connection)
+        self.policy.admission.release(connection.upgrade.address)
+
+    async def wait_empty(self) -> None:
+        """Wait until there is no connection."""
+        if self.connections:
             self._emptied = asyncio.Event()
             await self._emptied.wait()

@@ -1,4 +1,4 @@
-"""What GET answers: the pages and their parts, health, status, metrics."""
+"""The pages: HTML, scripts and styles, /health, /api/status and /metrics."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ if TYPE_CHECKING:
     from websockets.datastructures import Headers
 
     from server.chat.hub import Hub
+    from server.http.router import Page
     from server.stats import ServerStats
 
 WEB: Final = Path(__file__).parent.parent / "web"
 _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src {connect}; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"  # no text becomes HTML, not even by mistake
+    "require-trusted-types-for 'script'; trusted-types 'none'"  # the browser refuses to parse text as HTML
 )
-_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")  # that a policy can name: no IPv6 address is
-_PAGES: Final = {"index": "/", "live": "/live"}
+_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")  # a policy cannot contain an IPv6 address
+_PAGE_PATHS: Final = {"index": "/", "live": "/live"}
 _CONTENT_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
 }
-_METRICS_ELSEWHERE: Final = (
-    "Metrics have an address of their own here (--metrics-port); the server names it when it starts. "
-    "With --workers that is /targets, which lists the addresses of all workers for Prometheus"
+_METRICS_ON_OTHER_PORT: Final = (
+    "This server serves /metrics on another address (--metrics-port), which it prints when it starts. "
+    "With --workers that address serves /targets, a list of the metrics addresses of all workers for Prometheus"
 )
 _RATE_SECONDS: Final = 5.0
 
@@ -55,28 +56,41 @@ class MetricsPage(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
 
-class RecentRate:
-    """Events per second over the last few seconds, from samples of a running count."""
+class MessageRate:
+    """Messages received per second over the last few seconds.
 
-    __slots__ = ("_samples",)
+    Args:
+        stats: the counters.
+        clock: monotonic seconds.
+    """
 
-    def __init__(self, now: float) -> None:
-        self._samples: deque[tuple[float, int]] = deque([(now, 0)])
+    __slots__ = ("_clock", "_samples", "_stats")
 
-    def sample(self, now: float, count: int) -> None:
-        """Take the count as it stands; call about once a second."""
-        self._samples.append((now, count))
+    def __init__(self, stats: ServerStats, clock: Callable[[], float]) -> None:
+        self._stats = stats
+        self._clock = clock
+        self._samples: deque[tuple[float, int]] = deque([(clock(), self._received)])
+
+    def sample(self) -> None:
+        """Remember the count of messages at this moment; call about once a second."""
+        now = self._clock()
+        self._samples.append((now, self._received))
         while now - self._samples[0][0] > _RATE_SECONDS:
             self._samples.popleft()
 
-    def per_second(self, now: float, count: int) -> float:
-        """Return the rate from the oldest sample kept until now."""
+    def per_second(self) -> float:
+        """Return the rate since the oldest sample."""
+        now = self._clock()
         since, before = self._samples[0]
-        return (count - before) / (now - since) if now > since else 0.0
+        return (self._received - before) / (now - since) if now > since else 0.0
+
+    @property
+    def _received(self) -> int:
+        return sum(self._stats.messages_received.values())
 
 
 class ClusterView(Protocol):
-    """The other nodes of a cluster, in sum."""
+    """The other nodes of a cluster, added up."""
 
     @property
     def is_connected(self) -> bool: ...
@@ -88,83 +102,81 @@ class ClusterView(Protocol):
     def rooms(self) -> int: ...
 
 
-@dataclass(slots=True)
+class Draining(Protocol):
+    """The part of `Admission` that the pages show."""
+
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """What the pages tell: totals over all nodes, the rest about this process.
+    """What /health and /api/status show.
 
     Attributes:
-        draining: why no more clients are wanted, once they are not.
-        cluster: the other nodes, if this process is one of several.
+        started_at: when the server started, on its monotonic clock.
+        cluster: the other nodes; None for a process on its own.
     """
 
     stats: ServerStats
     hub: Hub
+    admission: Draining
+    rate: MessageRate
     clock: Callable[[], float]
     started_at: float
-    rate: RecentRate
-    draining: str = ""
-    cluster: ClusterView | None = None
+    cluster: ClusterView | None
 
-    @property
-    def trouble(self) -> str:
-        """Why a load balancer should send its clients elsewhere, or nothing."""
-        if self.draining:
-            return self.draining
-        return "" if self.cluster is None or self.cluster.is_connected else "bus silent"
-
-    @property
-    def messages_per_second(self) -> float:
-        """What this process receives."""
-        return self.rate.per_second(self.clock(), self.received)
-
-    @property
-    def received(self) -> int:
-        """Messages received so far."""
-        return sum(self.stats.messages_received.values())
-
-
-def pages(
-    status: Status, render_metrics: Callable[[str, str], MetricsPage] | None
-) -> dict[str, Callable[[Headers], HttpResponse]]:
-    """Return what to answer for each path; without `render_metrics`, /metrics is not among them."""
-
-    def health(_headers: Headers) -> HttpResponse:
-        if trouble := status.trouble:
-            return plain(HTTPStatus.SERVICE_UNAVAILABLE, trouble)
+    def health(self, _headers: Headers) -> HttpResponse:
+        """Respond 200, or 503 with the reason for which a load balancer should choose another server."""
+        if self.admission.draining:
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, "draining")
+        if self.cluster is not None and not self.cluster.is_connected:
+            return plain(HTTPStatus.SERVICE_UNAVAILABLE, "bus silent")
         return HttpResponse(HTTPStatus.OK, b"OK")
 
-    def api_status(_headers: Headers) -> HttpResponse:
-        cluster = status.cluster
+    def api_status(self, _headers: Headers) -> HttpResponse:
+        """Respond with JSON: connections, rooms and messages of all nodes, the rest of this process."""
+        cluster = self.cluster
         report = {
-            "connections": status.stats.connections + (cluster.connections if cluster else 0),
-            "uptime": round(status.clock() - status.started_at, 3),
-            "rooms": cluster.rooms if cluster else len(status.hub.registry.rooms),
-            "messagesPerSecond": round(status.messages_per_second + (cluster.messages_per_second if cluster else 0), 1),
+            "connections": self.stats.connections + (cluster.connections if cluster else 0),
+            "uptime": round(self.clock() - self.started_at, 3),
+            "rooms": cluster.rooms if cluster else len(self.hub.registry.rooms),
+            "messagesPerSecond": round(self.rate.per_second() + (cluster.messages_per_second if cluster else 0), 1),
             "version": __version__,
-            "draining": bool(status.draining),
+            "draining": self.admission.draining,
             "node": f"{socket.gethostname()}:{os.getpid()}",
         }
-        return HttpResponse(
-            HTTPStatus.OK, msgspec.json.encode(report), "application/json", {"Cache-Control": "no-store"}
-        )
+        body = msgspec.json.encode(report)
+        return HttpResponse(HTTPStatus.OK, body, "application/json", {"Cache-Control": "no-store"})
 
-    answers: dict[str, Callable[[Headers], HttpResponse]] = {"/health": health, "/api/status": api_status}
+
+def public_pages(status: Status, render_metrics: Callable[[str, str], MetricsPage] | None) -> dict[str, Page]:
+    """Return the pages of the public address.
+
+    Args:
+        status: the state for /health and /api/status.
+        render_metrics: renders /metrics; None if another address serves it.
+    """
+    pages: dict[str, Page] = {"/health": status.health, "/api/status": status.api_status}
     if render_metrics is not None:
-        answers |= metrics_pages(render_metrics)
+        pages |= metrics_pages(render_metrics)
     else:
-        answers["/metrics"] = lambda _headers: plain(HTTPStatus.NOT_FOUND, _METRICS_ELSEWHERE)
+        pages["/metrics"] = lambda _headers: plain(HTTPStatus.NOT_FOUND, _METRICS_ON_OTHER_PORT)
     for file in WEB.iterdir():
         if file.suffix in _CONTENT_TYPES:
-            path = _PAGES[file.stem] if file.suffix == ".html" else f"/{file.name}"
-            answers[path] = _asset(file.read_bytes(), _CONTENT_TYPES[file.suffix])
-    return answers
+            path = _PAGE_PATHS[file.stem] if file.suffix == ".html" else f"/{file.name}"
+            pages[path] = _static_page(file.read_bytes(), _CONTENT_TYPES[file.suffix])
+    return pages
 
 
-def metrics_pages(render: Callable[[str, str], MetricsPage]) -> Mapping[str, Callable[[Headers], HttpResponse]]:
-    """Return /metrics alone, for an address of its own."""
+def metrics_pages(render: Callable[[str, str], MetricsPage]) -> dict[str, Page]:
+    """Return the pages of the metrics address.
+
+    Args:
+        render: renders the metrics for the values of the headers Accept and Accept-Encoding.
+    """
 
     def metrics(headers: Headers) -> HttpResponse:
-        # A list may come in several fields (RFC 9110, section 5.3).
+        # A list may be spread over several fields (RFC 9110, section 5.3).
         accept, encodings = (", ".join(headers.get_all(name)) for name in ("Accept", "Accept-Encoding"))
         page = render(accept, encodings)
         return HttpResponse(HTTPStatus.OK, page.body, page.content_type, page.headers)
@@ -173,14 +185,14 @@ def metrics_pages(render: Callable[[str, str], MetricsPage]) -> Mapping[str, Cal
 
 
 def content_security_policy(host: str) -> str:
-    """Return the policy of a page that was asked for under this Host header."""
+    """Return the Content-Security-Policy for a page requested with this Host header."""
     # In Safari before 15.4 'self' does not cover WebSockets.
     sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
     return _CONTENT_SECURITY_POLICY.format(connect=f"'self'{sockets}")
 
 
-def _asset(body: bytes, content_type: str) -> Callable[[Headers], HttpResponse]:
-    def asset(headers: Headers) -> HttpResponse:
+def _static_page(body: bytes, content_type: str) -> Page:
+    def page(headers: Headers) -> HttpResponse:
         return HttpResponse(
             HTTPStatus.OK,
             body,
@@ -188,8 +200,8 @@ def _asset(body: bytes, content_type: str) -> Callable[[Headers], HttpResponse]:
             {
                 "Content-Security-Policy": content_security_policy(", ".join(headers.get_all("Host"))),
                 "Referrer-Policy": "no-referrer",
-                "Cache-Control": "no-cache",  # so that page and scripts are of one version
+                "Cache-Control": "no-cache",  # so that a browser never combines a page and scripts of two releases
             },
         )
 
-    return asset
+    return page

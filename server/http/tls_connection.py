@@ -1,4 +1,4 @@
-"""A TCP connection from its first moment, through its TLS handshake, to the answer."""
+"""A TLS connection that is not a WebSocket yet: TLS handshake, one request, then a response or an upgrade."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ if TYPE_CHECKING:
     import asyncio
     import ssl
 
-    from server.http.listener import Gate
+    from server.http.listener import Listener
 
 _TlsProtocol: Any = vars(uvloop_loop)["SSLProtocol"]
-"""What `create_server(ssl=...)` uses; with that, nobody could count the handshakes under way."""
+"""What `create_server(ssl=...)` uses. That argument itself would hide connections during their TLS handshake."""
 
 
 class TlsHttpConnection(HttpConnection):
-    """A visitor that counts as one during its TLS handshake, too, and has a limited time for that.
+    """An `HttpConnection` that belongs to its listener during the TLS handshake, too.
 
-    `connection_made` is called twice: with the TCP connection, then with TLS on top of it.
+    `connection_made` is called twice: with the TCP transport, then with the TLS transport on top of it.
     """
 
-    __slots__ = ("_context", "_is_secure", "_is_shaking")
+    __slots__ = ("_has_started", "_is_secure", "_tls_context")
 
-    def __init__(self, gate: Gate, context: ssl.SSLContext) -> None:
-        super().__init__(gate)
-        self._context = context
-        self._is_shaking = self._is_secure = False
+    def __init__(self, listener: Listener, tls_context: ssl.SSLContext) -> None:
+        super().__init__(listener)
+        self._tls_context = tls_context
+        self._has_started = self._is_secure = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the TLS handshake; after it, wait for a request."""
-        if self._is_shaking:
+        """Start the TLS handshake; after it, wait for a request."""
+        if self._has_started:
             self._is_secure = True
             super().connection_made(transport)
             return
-        gate = self._gate
-        self._is_shaking = True
+        self._has_started = True
         self._transport = cast("asyncio.Transport", transport)
-        gate.guests.add(self)
-        if gate.is_full:  # it could not be told so: that costs a handshake
+        self._listener.add(self)
+        if self._listener.is_full:  # no response: the handshake that it takes is what a full server cannot afford
             self._transport.abort()
             return
-        done = gate.loop.create_future()
-        done.add_done_callback(self._shaken)
+        loop = self._listener.context.loop
+        done = loop.create_future()
+        done.add_done_callback(self._handshake_done)
         protocol = _TlsProtocol(
-            gate.loop,
+            loop,
             self,
-            self._context,
+            self._tls_context,
             done,
             server_side=True,
             ssl_handshake_timeout=HANDSHAKE_SECONDS,
@@ -58,7 +58,7 @@ class TlsHttpConnection(HttpConnection):
         self._transport.set_protocol(protocol)
         protocol.connection_made(transport)
 
-    def _shaken(self, done: asyncio.Future[None]) -> None:
-        done.exception()  # a handshake that fails is the client's affair
+    def _handshake_done(self, done: asyncio.Future[None]) -> None:
+        done.exception()  # marks the error as seen: a failed handshake is the client's, and not logged
         if not self._is_secure:
-            self._gate.remove(self)
+            self._listener.discard(self)

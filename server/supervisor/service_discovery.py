@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from server.http.pages import MetricsPage
-
 _TEXT: Final = "text/plain; charset=utf-8"
 _EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - is compared with
 _SECONDS: Final = 10
@@ -38,8 +36,17 @@ _MOST_REQUESTS: Final = 32
 log = structlog.get_logger()
 
 
+class MetricsPage(Protocol):
+    """A rendered page of metrics."""
+
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def content_type(self) -> str: ...
+
+
 class WorkerState(Protocol):
-    """What is told of a worker."""
+    """The state of a worker that `/health` depends on."""
 
     restarts: int
     is_ready: bool

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 import sys
 from functools import partial
@@ -23,6 +22,7 @@ from server.runtime.signals import SIGNAL_NAMES, write_line
 from server.supervisor.child_process import ChildProcess
 from server.supervisor.embedded_nats import EmbeddedNats
 from server.supervisor.service_discovery import ServiceDiscovery
+from server.supervisor.startup_report import FORMAT_VARIABLE, parse_startup_report
 
 if TYPE_CHECKING:
     import socket
@@ -30,13 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from server.http.pages import MetricsPage
     from server.settings import Settings
+    from server.supervisor.service_discovery import MetricsPage
 
 log = structlog.get_logger()
 
 _LAST_PORT: Final = 65535
-_METRICS_LINE: Final = re.compile(r"Metrics on http://(\S+)/metrics")
 
 
 class Supervisor:
@@ -52,7 +51,7 @@ class Supervisor:
         self._settings = settings
         self._arguments = arguments
         self._addresses: dict[int, str] = {}  # of the workers' metrics, by number
-        self._first_lines: dict[int, str] = {}
+        self._announcement = ""
         self._bus: ChildProcess | None = None
         self._told_to_end = asyncio.Event()
 
@@ -104,7 +103,7 @@ class Supervisor:
 
     async def _start(self, port: int, folder: Path) -> int | None:
         """Start the bus, then the workers; return the exit code of the first that did not come up."""
-        environment = dict(os.environ)
+        environment = {**os.environ, FORMAT_VARIABLE: "json"}
         if self._settings.nats is None:
             nats = EmbeddedNats(folder)
             self._bus = nats.child
@@ -151,18 +150,17 @@ class Supervisor:
         return [sys.executable, "-m", "server", *self._arguments, *own]
 
     async def _ready(self, number: int, process: Process) -> None:
-        for _ in range(2):
-            line = (await process.stdout.readline()).decode() if process.stdout is not None else ""
-            if not line:
-                raise EOFError
-            if match := _METRICS_LINE.match(line):
-                self._addresses[number] = match[1]
-            else:
-                self._first_lines[number] = line.rstrip()
+        line = await process.stdout.readline() if process.stdout is not None else b""
+        if not line:
+            raise EOFError
+        report = parse_startup_report(line)
+        self._announcement = report.announcement
+        if report.metrics_address is not None:
+            self._addresses[number] = report.metrics_address
 
     def _introduce(self, discovery: str) -> None:
         bus = "a private NATS server" if self._bus is not None else "NATS"
-        print(f"{self._first_lines[0]} with {len(self.children)} workers over {bus}", flush=True)
+        print(f"{self._announcement} with {len(self.children)} workers over {bus}", flush=True)
         print(f"Metrics of each worker for Prometheus to discover: {discovery}", flush=True)
 
     def _end(self, how: str) -> None:

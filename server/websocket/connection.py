@@ -1,15 +1,17 @@
-"""A connection: a thin shell around websockets' Sans-I/O protocol; bytes in, frames out.
+"""A WebSocket connection: a thin shell around websockets' Sans-I/O protocol.
 
-The library does control frames and the close handshake; it is made when the first frame comes that only it may judge,
-since most connections only chat, and it is half of what an idle one would hold. Here: text is checked to be UTF-8 and
-handed on at once, fragments are put together, and everything that takes time is bounded.
+The library handles control frames and the closing handshake. Its protocol object is created for the first frame that
+only the library can handle: most connections never send one, and the object is half the memory of an idle connection.
+This module splits frames, checks text for UTF-8, reassembles fragments, and bounds everything that takes time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import random
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
@@ -18,133 +20,171 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.speedups import apply_mask
 
+from server.chat.member import SENT
 from server.errors import REASON_BY_SENT_CODE, CloseReason
 from server.protocol.assembler import MessageAssembler, is_utf8
 from server.protocol.frames import FrameSplitter
 from server.runtime.exception_fields import exception_fields
-from server.websocket.outbound import PING_PAYLOAD, Sending
+from server.websocket.outbound import OutboundBuffer
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Callable
 
-    from server.http.handshake import Admitted
-    from server.http.listener import Gate
+    from server.websocket.context import ServerContext
     from server.websocket.endpoints import Endpoint
+    from server.websocket.routes import AcceptedUpgrade
 
 CLOSE_SECONDS: Final = 5.0
-"""How long a peer may take to answer our close frame before it is cut off."""
+"""How long the peer may take to answer a close frame; then the connection is aborted."""
 
 SLICE_FRAMES: Final = 512
-"""How many frames of one read are worked off before others have their turn: a read may hold forty thousand."""
+"""Frames of one read that are handled before other connections have their turn; a read may hold forty thousand."""
 
-AFTER_END_BYTES: Final = 256 * 1024  # that a peer may still send when nothing of it counts any more
+MAX_DISCARDED_BYTES: Final = 256 * 1024
+"""Bytes read and discarded after the connection has left the chat; then reading is paused."""
+
+PING_PAYLOAD: Final = b"stampede"
+_PING_FRAME: Final = Frame(Opcode.PING, PING_PAYLOAD).serialize(mask=False)
 _PONG: Final = 0x80 | Opcode.PONG
 _MASKED: Final = 0x80
-_LONGEST_CONTROL: Final = 125  # bytes (RFC 6455, section 5.5)
-_GOODBYE: Final = bytes((0x80 | Opcode.CLOSE,))
+_MAX_CONTROL_BYTES: Final = 125  # RFC 6455, section 5.5
+_CLOSE: Final = bytes((0x80 | Opcode.CLOSE,))
 
 log = structlog.get_logger()
 
-_quiet = logging.getLogger("stampede.websockets")  # the library's own per-connection lines would double ours
+_quiet = logging.getLogger("stampede.websockets")  # the library's lines for each connection would repeat ours
 _quiet.setLevel(logging.ERROR)
 
 
-def library(max_size: int, state: State) -> ServerProtocol:
-    """Return websockets' half of a connection."""
-    return ServerProtocol(state=state, max_size=max_size, logger=_quiet)
+class ConnectionState(Enum):
+    """What becomes of the messages in either direction."""
+
+    OPEN = auto()  # messages are exchanged
+    CLOSING = auto()  # a close frame was sent; messages that the peer sent before its answer are still handled
+    CLOSED = auto()  # the connection has left the chat; the peer may still answer the close frame
 
 
-class Connection(Sending):
+class Connection(asyncio.Protocol):
     """One WebSocket, from its upgrade to its end.
 
-    `heard_at`, `ping_due` and `beat_slot` belong to the heartbeat wheel.
+    Args:
+        context: the state that all connections share.
+        transport: the transport, after the upgrade request was read from it.
+        upgrade: the accepted request.
+        on_closed: called once when the transport is lost.
+
+    Attributes:
+        write, enqueue: the methods of this connection's `OutboundBuffer`.
+        last_received_at, ping_due, wheel_slot: belong to the heartbeat wheel.
     """
 
     __slots__ = (
-        "_admitted",
+        "_assembler",
         "_bytes_in",
+        "_close_timer",
+        "_context",
+        "_discardable",
         "_endpoint",
-        "_fragments",
-        "_hearing",
-        "_holds",
         "_library",
         "_messages_in",
+        "_on_closed",
         "_opened_at",
-        "_patience",
+        "_outbound",
+        "_pauses",
+        "_ping_sent_at",
         "_reason",
         "_splitter",
-        "beat_slot",
-        "heard_at",
+        "_state",
+        "_transport",
+        "enqueue",
+        "last_received_at",
         "ping_due",
+        "upgrade",
+        "wheel_slot",
+        "write",
     )
 
-    def __init__(self, gate: Gate, transport: asyncio.Transport, admitted: Admitted) -> None:
-        super().__init__(gate, transport)
+    def __init__(
+        self,
+        context: ServerContext,
+        transport: asyncio.Transport,
+        upgrade: AcceptedUpgrade,
+        on_closed: Callable[[Connection], None],
+    ) -> None:
+        self._context = context
+        self._transport = transport
+        self.upgrade = upgrade
+        self._on_closed = on_closed
+        self._state = ConnectionState.OPEN
+        self._reason: CloseReason | None = None  # the first one counts
+        self._outbound = OutboundBuffer(context, transport, lambda: self.close(CloseReason.SLOW_CONSUMER, "too slow"))
+        self.write = self._outbound.write  # bound here: a delivery costs one call
+        self.enqueue = self._outbound.enqueue
         self._library: ServerProtocol | None = None
-        self._admitted = admitted
-        self._splitter = FrameSplitter(masked=True, max_size=admitted.route.max_size, max_frames=SLICE_FRAMES)
-        self._endpoint: Endpoint = admitted.route.endpoint(self, gate.services, admitted.username)
-        self._fragments: MessageAssembler | None = None
-        self._hearing = True  # what the peer says still counts
-        self._patience = AFTER_END_BYTES  # bytes that it may still send when nothing does
-        self._holds = 0  # who wants nothing read
+        self._splitter = FrameSplitter(masked=True, max_size=upgrade.route.max_size, max_frames=SLICE_FRAMES)
+        self._endpoint: Endpoint = upgrade.route.endpoint(self, context, upgrade.username)
+        self._assembler: MessageAssembler | None = None
+        self._discardable = MAX_DISCARDED_BYTES  # bytes that may still be read and discarded
+        self._pauses = 0  # calls of `pause_reading` that `resume_reading` has not undone
         self._bytes_in = self._messages_in = 0
         self._opened_at = 0.0
-        self._reason: CloseReason | None = None
-        self.heard_at = 0.0
+        self._ping_sent_at = 0.0  # 0: no pong is expected
+        self._close_timer: asyncio.TimerHandle | None = None
+        self.last_received_at = 0.0
         self.ping_due = 0.0
-        self.beat_slot = 0
+        self.wheel_slot = 0
 
-    def open(self, answer: bytes = b"") -> None:
-        """Begin: send the answer to the handshake, and what the endpoint has to say first, in one write."""
-        services = self._gate.services
-        self._opened_at = services.clock()
-        services.stats.connections_opened += 1
-        if services.settings.buffer_soft_limit:
-            self._transport.set_write_buffer_limits(high=services.settings.buffer_soft_limit)
-        self._gate.wheel.add(self, self._opened_at, random.random())
-        self._backlog, self._writable = bytearray(answer), False
+    def open(self, response: bytes = b"") -> None:
+        """Start: send the handshake's response and the endpoint's first messages in one write."""
+        context = self._context
+        self._opened_at = context.clock()
+        context.stats.connections_opened += 1
+        if context.settings.buffer_soft_limit:
+            self._transport.set_write_buffer_limits(high=context.settings.buffer_soft_limit)
+        context.wheel.add(self, self._opened_at, random.random())
+        self._outbound.cork(response)
         self._endpoint.opened()
-        self._writable = self._open
-        self._release()
+        self._outbound.uncork()
 
-    # --- what the event loop calls ---
+    # --- callbacks of the event loop ---
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of frames; when this tick's time is over, later."""
-        gate = self._gate
-        services = gate.services
-        clock = services.clock
-        now = clock()
+        """Handle bytes of frames, in a later tick if this one's time is used up."""
+        context = self._context
+        now = context.clock()
         size = len(data)
-        self.heard_at = now
-        services.stats.received_bytes += size
+        self.last_received_at = now
+        context.stats.received_bytes += size
         self._bytes_in += size
-        if not self._hearing and self._patience > 0:
-            self._patience -= size
-            if self._patience <= 0:
-                self.pause_reading()  # cut off it would lose its goodbye, which may still be on its way
-        if gate.scheduler.is_budget_spent(now):
+        if self._state is ConnectionState.CLOSED and self._discardable > 0:
+            self._discardable -= size
+            if self._discardable <= 0:
+                self.pause_reading()  # aborting now could discard the close frame that we sent
+        if context.scheduler.is_budget_spent(now):
             self._defer(data, now)
         else:
             self._handle(data, now)
 
-    def eof_received(self) -> bool:
-        """Close our side too when the peer has closed its own."""
-        return False
+    def pause_writing(self) -> None:
+        """Mark the connection as slow: more than the soft limit is unsent."""
+        self._outbound.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Send what waited in the backlog."""
+        self._outbound.resume_writing()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Account for the end, whatever it was."""
-        self._end(CloseReason.VANISHED)
-        self._cancel_timer()
-        self._gate.remove(self)
-        self._gate.policy.admission.release(self._admitted.address)
-        services = self._gate.services
-        services.stats.connections_closed[cast("CloseReason", self._reason).label] += 1
-        seconds = services.clock() - self._opened_at
-        services.stats.session_duration.observe(seconds)
-        self._log_life(seconds)
-        # What refers back to this, lest thousands who go at once wait for the cycle collector.
+        """Leave the chat if that has not happened, then count and log the end."""
+        self._leave(CloseReason.VANISHED)
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        context = self._context
+        context.stats.connections_closed[cast("CloseReason", self._reason).label] += 1
+        seconds = context.clock() - self._opened_at
+        context.stats.session_duration.observe(seconds)
+        self._log_summary(seconds)
+        self._on_closed(self)
+        # Break reference cycles: thousands of connections that end at once would wait for the cycle collector.
         if self._library is not None:
             self._library.parser.close()
             if self._library.parser_exc is not None:
@@ -152,81 +192,88 @@ class Connection(Sending):
                 error.__traceback__ = error.__context__ = error.__cause__ = None
         del self._endpoint, self._library
 
+    # --- called by the endpoint, the heartbeat wheel and the drain ---
+
     @property
     def is_busy(self) -> bool:
-        """Whether something is under way that a goodbye should wait for."""
-        return self._hearing and self._endpoint.is_busy
+        """Whether an upload is in progress, for which a drain waits."""
+        return self._state is not ConnectionState.CLOSED and self._endpoint.is_busy
 
-    # --- what the endpoint, the wheel and the application call ---
+    def ping(self, now: float) -> None:
+        """Send a ping frame, whose pong tells the round-trip time."""
+        if self.write(_PING_FRAME) is SENT:
+            self._ping_sent_at = now
 
     def expire(self) -> None:
-        """Drop a peer that nothing was heard of."""
-        self._open = False
-        self._end(CloseReason.HEARTBEAT)
+        """Abort a connection that missed its heartbeat timeout."""
+        self._outbound.close()
+        self._leave(CloseReason.HEARTBEAT)
         self._transport.abort()
 
-    def close(self, reason: CloseReason, text: str = "", *, hear_out: bool = False) -> None:
-        """Say goodbye.
+    def close(self, reason: CloseReason, text: str = "", *, finish_reading: bool = False) -> None:
+        """Send a close frame; abort the connection if the peer does not answer in time.
 
         Args:
-            reason: counted, and its code sent.
-            text: sent with it, 123 bytes at most.
-            hear_out: whether what the peer has already sent still counts, until it answers.
+            reason: is counted; its code is sent.
+            text: the reason that is sent, at most 123 bytes.
+            finish_reading: whether messages that the peer has already sent are still handled.
         """
-        if not self._open:
+        if self._state is not ConnectionState.OPEN:
             return
-        if hear_out:
+        if finish_reading:
+            self._state = ConnectionState.CLOSING
             self._reason = reason
-            self._endpoint.catch_up()
+            self._endpoint.flush()
         else:
-            self._end(reason)
+            self._leave(reason)
         self._protocol.send_close(reason.code, text)
-        self._pump()
-        self._shut()
+        self._send_library_output()
+        self._stop_sending()
 
-    def pause(self, seconds: float) -> None:
-        """Read nothing for a while: what a flooding peer sends stays in its own buffers."""
+    def pause_reading_for(self, seconds: float) -> None:
+        """Pause reading for some seconds: what the peer sends fills its own buffers."""
         self.pause_reading()
-        self._gate.loop.call_later(seconds, self.resume_reading)
+        self._context.loop.call_later(seconds, self.resume_reading)
 
     def pause_reading(self) -> None:
         """Pause reading until `resume_reading` has been called equally often.
 
         The heartbeat timeout does not run meanwhile: the peer's bytes may be waiting unread.
         """
-        self._holds += 1
-        self.heard_at = math.inf
-        if self._holds == 1 and not self._transport.is_closing():
+        self._pauses += 1
+        self.last_received_at = math.inf
+        if self._pauses == 1 and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read on, unless something else holds."""
-        self._holds -= 1
-        if not self._holds:
-            self.heard_at = self._gate.services.clock()
-            self._ping_sent_at = 0.0  # its pong may have waited for us
+        """Undo one `pause_reading`; read on after the last."""
+        self._pauses -= 1
+        if not self._pauses:
+            self.last_received_at = self._context.clock()
+            self._ping_sent_at = 0.0  # the pong may have waited unread: its round-trip time would be wrong
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Close the transport at once, without a close frame."""
         self._transport.abort()
 
-    def _log_life(self, seconds: float) -> None:
+    def _log_summary(self, seconds: float) -> None:
         reason, username = cast("CloseReason", self._reason), self._endpoint.username
-        who = {"client": self._admitted.address, "path": self._admitted.target}
+        client = {"client": self.upgrade.address, "path": self.upgrade.path}
         if username is not None:
-            who["username"] = username
-        counts = {"bytes_in": self._bytes_in, "bytes_out": self._bytes_out, "messages_in": self._messages_in}
+            client["username"] = username
+        counts = {"bytes_in": self._bytes_in, "bytes_out": self._outbound.bytes_out, "messages_in": self._messages_in}
         end = {"reason": reason.label, "code": reason.code}
-        log.info("connection closed", **who, seconds=round(seconds, 3), **counts, **end)
+        log.info("connection closed", **client, seconds=round(seconds, 3), **counts, **end)
 
-    # --- WebSocket ---
+    # --- frames and messages ---
 
     @property
     def _protocol(self) -> ServerProtocol:
+        """The library's half of the connection, made on first use."""
         if self._library is None:
-            self._library = library(self._admitted.route.max_size, State.OPEN)
+            self._library = ServerProtocol(state=State.OPEN, max_size=self.upgrade.route.max_size, logger=_quiet)
         return self._library
 
     def _handle(self, data: bytes, now: float) -> None:
@@ -235,8 +282,8 @@ class Connection(Sending):
             in_batch = len(items) > 1
             for item in items:
                 if type(item) is not bytes:
-                    self._judge(item, now)
-                elif self._hearing:
+                    self._handle_frame(item, now)
+                elif self._state is not ConnectionState.CLOSED:
                     self._messages_in += 1
                     if item.isascii() or is_utf8(item):
                         self._endpoint.text(item, now, in_batch)
@@ -244,111 +291,110 @@ class Connection(Sending):
                         self._fail(CloseReason.INVALID_DATA, "text is not UTF-8")
             if len(items) == SLICE_FRAMES:
                 self._defer(b"", now)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection and no other
-            log.error("message not handled", client=self._admitted.address, **exception_fields(error))  # noqa: TRY400 - told by kind and place, it may quote the message
+        except Exception as error:  # noqa: BLE001 - any error ends this connection and no other
+            log.error("message not handled", client=self.upgrade.address, **exception_fields(error))  # noqa: TRY400 - a traceback may quote the message
             self._fail(CloseReason.INTERNAL, "internal error")
 
     def _defer(self, data: bytes, now: float) -> None:
-        self.pause_reading()  # so that nothing overtakes these bytes
-        self._gate.scheduler.defer(lambda: self._handle_deferred(data, now))
+        """Handle bytes in a later tick; no later bytes are read before."""
+        self.pause_reading()
+        self._context.scheduler.defer(lambda: self._handle_deferred(data, now))
 
     def _handle_deferred(self, data: bytes, now: float) -> None:
         if not self._transport.is_closing():
             self._handle(data, now)
         self.resume_reading()
 
-    def _judge(self, frame: bytes, now: float) -> None:
-        """Let the protocol look at a frame, and act on what it says."""
-        if not self._hearing and not frame.startswith(_GOODBYE):
-            return  # only a goodbye is still of interest
-        if self._library is None and frame[0] == _PONG and _MASKED <= frame[1] <= _MASKED + _LONGEST_CONTROL:
-            self._take_pong(apply_mask(frame[6:], frame[2:6]), now)
+    def _handle_frame(self, frame: bytes, now: float) -> None:
+        """Handle a frame that is not a whole text message: pass it through the library and act on its events."""
+        if self._state is ConnectionState.CLOSED and not frame.startswith(_CLOSE):
+            return  # only a close frame still matters
+        if self._library is None and frame[0] == _PONG and _MASKED <= frame[1] <= _MASKED + _MAX_CONTROL_BYTES:
+            self._handle_pong(apply_mask(frame[6:], frame[2:6]), now)
             self._endpoint.count_frame(len(frame), now)
             return
         protocol = self._protocol
         protocol.receive_data(frame)
         for event in protocol.events_received():
-            if isinstance(event, Frame) and self._hearing:
-                self._take(event, now)
-        if self._hearing:
+            if isinstance(event, Frame) and self._state is not ConnectionState.CLOSED:
+                self._handle_event(event, now)
+        if self._state is not ConnectionState.CLOSED:
             self._endpoint.count_frame(len(frame), now)
-        self._pump()
+        self._send_library_output()
         if protocol.close_rcvd is not None or protocol.parser_exc is not None:
-            self._shut()
+            self._stop_sending()
             sent = protocol.close_sent.code if protocol.close_sent is not None else 0
             failed = protocol.parser_exc is not None
-            self._end(REASON_BY_SENT_CODE.get(sent, CloseReason.INTERNAL) if failed else CloseReason.CLIENT)
+            self._leave(REASON_BY_SENT_CODE.get(sent, CloseReason.INTERNAL) if failed else CloseReason.CLIENT)
 
-    def _take(self, frame: Frame, now: float) -> None:
-        """Take a frame that the protocol found good; pings and closes it has answered already."""
+    def _handle_event(self, frame: Frame, now: float) -> None:
+        """Handle a valid frame; the library has already answered pings and close frames."""
         endpoint = self._endpoint
         if frame.opcode is Opcode.PONG:
-            self._take_pong(bytes(frame.data), now)
+            self._handle_pong(bytes(frame.data), now)
             return
         if frame.opcode is Opcode.BINARY and frame.fin:
             self._messages_in += 1
             endpoint.binary(bytes(frame.data), now)
             return
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
-            self._fragments = MessageAssembler(is_text=frame.opcode is Opcode.TEXT)
+            self._assembler = MessageAssembler(is_text=frame.opcode is Opcode.TEXT)
         elif frame.opcode is not Opcode.CONT:
             return
-        message = cast("MessageAssembler", self._fragments)
+        assembler = cast("MessageAssembler", self._assembler)
         try:
-            message.add(bytes(frame.data), final=frame.fin)
+            assembler.add(bytes(frame.data), final=frame.fin)
         except UnicodeDecodeError:
             self._fail(CloseReason.INVALID_DATA, "text is not UTF-8")
             return
         if frame.fin:
-            self._fragments = None
+            self._assembler = None
             self._messages_in += 1
-            (endpoint.text if message.is_text else endpoint.binary)(message.message(), now)
+            (endpoint.text if assembler.is_text else endpoint.binary)(assembler.message(), now)
 
-    def _take_pong(self, payload: bytes, now: float) -> None:
+    def _handle_pong(self, payload: bytes, now: float) -> None:
         if self._ping_sent_at and payload == PING_PAYLOAD:
-            self._gate.services.stats.ping_rtt.observe(now - self._ping_sent_at)
+            self._context.stats.ping_rtt.observe(now - self._ping_sent_at)
             self._ping_sent_at = 0.0
 
-    def _fail(self, reason: CloseReason, text: str) -> None:
-        """Fail the connection (RFC 6455, section 7.1.7): close frame, end of stream, no further reading."""
-        self._protocol.fail(reason.code, text)
-        self._pump()
-        self._shut()
-        self._end(reason)
+    # --- the end ---
 
-    def _pump(self) -> None:
-        """Send what the protocol has to say, after what has been said."""
-        self._release()
+    def _fail(self, reason: CloseReason, text: str) -> None:
+        """Fail the connection (RFC 6455, section 7.1.7): send a close frame and end the stream."""
+        self._protocol.fail(reason.code, text)
+        self._send_library_output()
+        self._stop_sending()
+        self._leave(reason)
+
+    def _send_library_output(self) -> None:
+        """Send the library's frames after the backlog; end the stream where the library asks for that."""
+        outbound = self._outbound
+        outbound.flush()
         for data in self._protocol.data_to_send():
             if self._transport.is_closing():
                 return
             if data:
-                if data[0] == _PONG and (not self._open or self._is_too_much(len(data))):
-                    continue  # it pings and does not read, or after our goodbye
-                self._transport.write(data)
-                self._gate.services.stats.sent_bytes += len(data)
-                self._bytes_out += len(data)
+                if data[0] == _PONG and (not outbound.is_open or outbound.exceeds_hard_limit(len(data))):
+                    continue  # no pong after our close frame, or for a peer that pings and does not read
+                outbound.write_control(data)
             elif self._transport.can_write_eof():
-                # Half-close, so that the peer still reads what was sent: closing with bytes unread would reset.
+                # Half-close: closing with bytes unread would reset the connection, and our close frame be lost.
                 self._transport.write_eof()
             else:
                 self._transport.close()
 
-    def _shut(self) -> None:
-        """Send nothing from here on, and see to it that the peer ends the connection before long."""
-        if self._open or self._timer is None:
-            self._open = self._writable = False
-            self._end_slowness()
-            self._cancel_timer()
-            self._timer = self._gate.loop.call_later(CLOSE_SECONDS, self._transport.abort)
+    def _stop_sending(self) -> None:
+        """Refuse further frames, and abort the connection if the peer does not end it in time."""
+        self._outbound.close()
+        if self._close_timer is None:
+            self._close_timer = self._context.loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
-    def _end(self, reason: CloseReason) -> None:
-        """Take the connection out of the chat; the first reason counts."""
-        if not self._hearing:
+    def _leave(self, reason: CloseReason) -> None:
+        """Leave the chat; later calls change nothing, and the first reason counts."""
+        if self._state is ConnectionState.CLOSED:
             return
-        self._hearing = False
+        self._state = ConnectionState.CLOSED
         self._reason = self._reason or reason
-        self._gate.wheel.discard(self)
-        self._end_slowness()
-        self._endpoint.closed(self._gate.services.clock())
-        self._open = self._writable = False
+        self._context.wheel.discard(self)
+        self._endpoint.closed(self._context.clock())
+        self._outbound.close()

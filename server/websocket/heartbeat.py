@@ -18,12 +18,12 @@ STALL_SECONDS: Final = 1.0
 """A loop that did not turn the wheel for longer was stalled; several steps of the wheel, whatever its resolution."""
 
 
-class Beating(Protocol):
+class Monitored(Protocol):
     """What the wheel needs of a connection; times in seconds of one monotonic clock."""
 
-    heard_at: float
+    last_received_at: float
     ping_due: float
-    beat_slot: int
+    wheel_slot: int
 
     def ping(self, now: float, /) -> None:
         """Send a ping frame."""
@@ -49,19 +49,19 @@ class HeartbeatWheel:
         shortest = min(self._interval, self._timeout)
         self.resolution = min(0.25, shortest / 20)
         horizon = max(t for t in (interval, timeout, self.resolution) if math.isfinite(t))
-        self._slots: list[set[Beating]] = [set() for _ in range(math.ceil(horizon / self.resolution) + 2)]
+        self._slots: list[set[Monitored]] = [set() for _ in range(math.ceil(horizon / self.resolution) + 2)]
         self._start = now
         self._tick = 0  # every slot up to this one has been looked at
 
-    def add(self, beating: Beating, now: float, phase: float) -> None:
+    def add(self, connection: Monitored, now: float, phase: float) -> None:
         """Take in a connection; its first ping is due after `phase` (0..1) of an interval."""
-        beating.heard_at = now
-        beating.ping_due = now + phase * self._interval if math.isfinite(self._interval) else math.inf
-        self._place(beating)
+        connection.last_received_at = now
+        connection.ping_due = now + phase * self._interval if math.isfinite(self._interval) else math.inf
+        self._place(connection)
 
-    def discard(self, beating: Beating) -> None:
+    def discard(self, connection: Monitored) -> None:
         """Forget a connection."""
-        self._slots[beating.beat_slot].discard(beating)
+        self._slots[connection.wheel_slot].discard(connection)
 
     def advance(self, now: float) -> None:
         """Look at every connection whose moment has come.
@@ -74,7 +74,7 @@ class HeartbeatWheel:
         stalled = behind * self.resolution > STALL_SECONDS
         first = self._tick + 1
         self._tick = target
-        due: list[Beating] = []
+        due: list[Monitored] = []
         for tick in range(first, first + min(behind, len(self._slots))):
             slot = self._slots[tick % len(self._slots)]
             due += slot
@@ -83,26 +83,26 @@ class HeartbeatWheel:
             while due:
                 self._visit(due.pop(), now, stalled=stalled)
         finally:
-            for beating in due:  # one that fails must not take the others out of the wheel
-                self._place(beating)
+            for connection in due:  # one that fails must not take the others out of the wheel
+                self._place(connection)
 
-    def _visit(self, beating: Beating, now: float, *, stalled: bool) -> None:
-        if now - beating.heard_at >= self._timeout and not stalled:
+    def _visit(self, connection: Monitored, now: float, *, stalled: bool) -> None:
+        if now - connection.last_received_at >= self._timeout and not stalled:
             self._stats.heartbeat_kills += 1
-            beating.expire()
+            connection.expire()
             return
-        is_due = now >= beating.ping_due
+        is_due = now >= connection.ping_due
         if is_due:
             self._stats.heartbeat_pings += 1
-            beating.ping_due = now + self._interval
-        self._place(beating)
+            connection.ping_due = now + self._interval
+        self._place(connection)
         if is_due:
-            beating.ping(now)
+            connection.ping(now)
 
-    def _place(self, beating: Beating) -> None:
-        due = min(beating.ping_due, beating.heard_at + self._timeout)
+    def _place(self, connection: Monitored) -> None:
+        due = min(connection.ping_due, connection.last_received_at + self._timeout)
         tick = last = self._tick + len(self._slots) - 1
         if math.isfinite(due):
             tick = min(max(math.ceil((due - self._start) / self.resolution), self._tick + 1), last)
-        beating.beat_slot = tick % len(self._slots)
-        self._slots[beating.beat_slot].add(beating)
+        connection.wheel_slot = tick % len(self._slots)
+        self._slots[connection.wheel_slot].add(connection)

@@ -1,134 +1,179 @@
-"""The sending half of a connection: frames out, and what happens to a peer that does not keep up with them.
+"""The outbound half of a connection: its write buffer, and the limits on a slow consumer.
 
-Above the soft limit a peer is behind: what is ephemeral is kept from it, the rest waits here for it to catch up.
-Above the hard limit, or after too long, it is given up.
+Above the soft limit a connection is slow: ephemeral messages are dropped for it, and the rest waits in the backlog.
+Above the hard limit, or when it stays slow for too long, the connection is closed.
 """
 
 from __future__ import annotations
 
-import asyncio
-from abc import ABC, abstractmethod
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from websockets.frames import Frame, Opcode
-
 from server.chat.member import CLOSED, SENT, SLOW
-from server.errors import CloseReason
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
     from server.chat.member import WriteResult
-    from server.http.listener import Gate
-
-PING_PAYLOAD: Final = b"stampede"
-_PING_FRAME: Final = Frame(Opcode.PING, PING_PAYLOAD).serialize(mask=False)
+    from server.websocket.context import ServerContext
 
 
-class Sending(asyncio.Protocol, ABC):
-    """Whoever is sent frames."""
+class OutboundState(Enum):
+    """What happens to the frames that are written to a connection."""
 
-    __slots__ = (
-        "_backlog",
-        "_bytes_out",
-        "_gate",
-        "_open",
-        "_ping_sent_at",
-        "_slow",
-        "_timer",
-        "_transport",
-        "_writable",
-    )
+    CORKED = auto()
+    """Frames wait in the backlog until `uncork`."""
 
-    def __init__(self, gate: Gate, transport: asyncio.Transport) -> None:
-        self._gate = gate
+    WRITABLE = auto()
+    """Frames go to the transport."""
+
+    SLOW = auto()
+    """More than the soft limit is unsent: frames wait in the backlog."""
+
+    CLOSED = auto()
+    """A close frame was sent, or the connection is lost: frames are refused."""
+
+
+_WRITABLE: Final = OutboundState.WRITABLE  # on Python 3.11 a member of an Enum costs more to look up than a global
+
+
+class OutboundBuffer:
+    """Write frames to one transport within the limits on unsent bytes.
+
+    Args:
+        context: has the limits, the counters and the event loop.
+        transport: the connection's transport.
+        close_slow: closes the connection because it is too slow.
+
+    Attributes:
+        bytes_out: bytes of frames written so far.
+    """
+
+    __slots__ = ("_backlog", "_close_slow", "_context", "_slow_timer", "_state", "_stats", "_transport", "bytes_out")
+
+    def __init__(self, context: ServerContext, transport: asyncio.Transport, close_slow: Callable[[], None]) -> None:
+        self._context = context
+        self._stats = context.stats
         self._transport = transport
-        self._backlog: bytes | bytearray = b""  # whole frames that wait for the peer to catch up; a bytearray, once any
-        self._open = True  # until a close frame was sent
-        self._writable = True  # open, and not behind
-        self._slow = False
-        self._bytes_out = 0
-        self._ping_sent_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None  # of slowness while open, of the end after that
+        self._close_slow = close_slow
+        self._state = OutboundState.WRITABLE
+        self._backlog: bytes | bytearray = b""  # whole frames; a bytearray only once there are any, to save memory
+        self._slow_timer: asyncio.TimerHandle | None = None
+        self.bytes_out = 0
 
-    def pause_writing(self) -> None:
-        """Note that more than the soft limit is unsent; that may last only so long."""
-        self._writable = False
-        if self._open and not self._slow:
-            services = self._gate.services
-            services.stats.slow_consumers += 1
-            self._slow = True
-            if services.settings.slow_timeout:
-                self._timer = self._gate.loop.call_later(services.settings.slow_timeout, self._give_up)
+    @property
+    def is_open(self) -> bool:
+        """Whether frames are still accepted."""
+        return self._state is not OutboundState.CLOSED
 
-    def resume_writing(self) -> None:
-        """Hand on what waited; unless that is too much again, the peer has caught up."""
-        self._writable = self._open
-        self._release()
-        if self._writable:
-            self._end_slowness()
+    # --- frames ---
 
     def write(self, data: bytes) -> WriteResult:
-        """Send whole frames; return why not, if not: it is behind, or gone."""
+        """Write whole frames at once.
+
+        Returns:
+            SENT; or SLOW or CLOSED if the frames were not written.
+        """
         transport = self._transport
-        if not self._writable or transport.is_closing():
-            return SLOW if self._open and not transport.is_closing() else CLOSED
+        if self._state is not _WRITABLE or transport.is_closing():
+            return SLOW if self._state is not OutboundState.CLOSED and not transport.is_closing() else CLOSED
         transport.write(data)
         size = len(data)
-        self._gate.services.stats.sent_bytes += size
-        self._bytes_out += size
+        self._stats.sent_bytes += size
+        self.bytes_out += size
         return SENT
 
     def enqueue(self, data: bytes) -> WriteResult:
-        """Send whole frames to a peer that is behind; above the hard limit it is given up."""
-        if not self._open or self._transport.is_closing():
+        """Add whole frames to the backlog of a slow connection.
+
+        Returns:
+            SENT; or SLOW if that would exceed the hard limit; or CLOSED.
+        """
+        if self._state is OutboundState.CLOSED or self._transport.is_closing():
             return CLOSED
-        if self._is_too_much(len(data)):
+        size = len(data)
+        if self.exceeds_hard_limit(size):
             return SLOW
-        # Not into the transport: it spends some hundred bytes on each write, whatever its size.
+        # Not into the transport, which allocates some hundred bytes for each write whatever its size.
         if not self._backlog:
             self._backlog = bytearray()
         self._backlog += data
-        size = len(data)
-        self._gate.services.stats.sent_bytes += size
-        self._bytes_out += size
+        self._stats.sent_bytes += size
+        self.bytes_out += size
         return SENT
 
-    def ping(self, now: float) -> None:
-        """Send a ping frame; its pong tells the round trip time."""
-        if self.write(_PING_FRAME) is SENT:
-            self._ping_sent_at = now
+    def write_control(self, data: bytes) -> None:
+        """Write a pong or close frame at once, in any state; the transport must not be closing."""
+        self._transport.write(data)
+        self._stats.sent_bytes += len(data)
+        self.bytes_out += len(data)
 
-    @abstractmethod
-    def close(self, reason: CloseReason, text: str = "") -> None:
-        """Say goodbye."""
-
-    def _is_too_much(self, more: int) -> bool:
-        """Tell whether so many bytes more would be above the hard limit; then the peer is given up."""
-        limit = self._gate.services.settings.buffer_hard_limit
-        if not limit or self._transport.get_write_buffer_size() + len(self._backlog) + more <= limit:
+    def exceeds_hard_limit(self, size: int) -> bool:
+        """Tell whether `size` more bytes would exceed the hard limit; if so, the connection is closed soon."""
+        limit = self._context.settings.buffer_hard_limit
+        if not limit or self._transport.get_write_buffer_size() + len(self._backlog) + size <= limit:
             return False
-        self._writable = False
-        self._gate.loop.call_soon(self._give_up)  # not now: whoever writes may be walking through a room
+        self.pause_writing()
+        self._context.loop.call_soon(self._give_up)  # not now: the caller may be iterating over a room's members
         return True
 
-    def _release(self) -> None:
-        """Hand the backlog to the transport, in one piece."""
+    def flush(self) -> None:
+        """Write the backlog to the transport, in one piece."""
         if self._backlog and not self._transport.is_closing():
-            self._transport.write(self._backlog)
-            self._backlog = b""
+            backlog, self._backlog = self._backlog, b""
+            self._transport.write(backlog)
 
-    def _give_up(self) -> None:
-        """Drop a peer that does not read what it is sent."""
-        if self._open:
-            self._gate.services.stats.slow_consumer_kills += 1
-            self.close(CloseReason.SLOW_CONSUMER, "too slow")
+    # --- state ---
 
-    def _end_slowness(self) -> None:
-        if self._slow:
-            self._slow = False
-            self._gate.services.stats.slow_consumers -= 1
+    def cork(self, data: bytes) -> None:
+        """Hold frames back, to be written in one piece after `data`; `data` is not counted."""
+        self._state = OutboundState.CORKED
+        self._backlog = bytearray(data)
+
+    def uncork(self) -> None:
+        """Write what was held back since `cork`."""
+        if self._state is OutboundState.CORKED:
+            self._state = OutboundState.WRITABLE
+        self.flush()
+
+    def pause_writing(self) -> None:
+        """Enter the state SLOW, and start the timer that limits it."""
+        if self._state in (OutboundState.SLOW, OutboundState.CLOSED):
+            return
+        self._state = OutboundState.SLOW
+        self._stats.slow_consumers += 1
+        timeout = self._context.settings.slow_timeout
+        if timeout and self._slow_timer is None:
+            self._slow_timer = self._context.loop.call_later(timeout, self._give_up)
+
+    def resume_writing(self) -> None:
+        """Write the backlog; the connection is slow no longer, unless that exceeds the soft limit again."""
+        if self._state is OutboundState.SLOW:
+            self._state = OutboundState.WRITABLE
+            self._stats.slow_consumers -= 1
+        self.flush()  # may call `pause_writing`; then the timer goes on
+        if self._state is OutboundState.WRITABLE:
             self._cancel_timer()
 
+    def close(self) -> None:
+        """Refuse frames from now on; the backlog can still be flushed."""
+        if self._state is OutboundState.SLOW:
+            self._stats.slow_consumers -= 1
+        self._state = OutboundState.CLOSED
+        self._cancel_timer()
+        self._close_slow = _do_nothing  # breaks the reference cycle with the connection
+
+    def _give_up(self) -> None:
+        if self._state is not OutboundState.CLOSED:
+            self._stats.slow_consumer_kills += 1
+            self._close_slow()
+
     def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
+            self._slow_timer = None
+
+
+def _do_nothing() -> None:
+    pass

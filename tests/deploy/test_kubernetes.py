@@ -15,7 +15,7 @@ import yaml
 from benchmarks.population import CORE, Population, node_load
 from benchmarks.population_tables import HEADROOM, read_terms
 from metrics.catalog import CATALOG
-from server.app import GOODBYE_SECONDS, UPLOAD_SECONDS
+from server.app import CLEANUP_SECONDS, CLOSE_SECONDS
 from server.settings import Settings, parse
 from tests.server.cluster.fixtures import BINARY
 from tests.tables import ROOT, rows
@@ -114,7 +114,7 @@ def test_there_is_time_for_the_whole_drain(chat: dict[str, Any]) -> None:
     assert command == "sleep"
     probe = container(chat)["readinessProbe"]
     assert int(seconds) > probe["periodSeconds"] * probe["failureThreshold"]
-    needed = int(seconds) + settings_of(chat).drain_seconds + GOODBYE_SECONDS + UPLOAD_SECONDS
+    needed = int(seconds) + settings_of(chat).drain_seconds + CLOSE_SECONDS + CLEANUP_SECONDS
     assert chat["terminationGracePeriodSeconds"] > needed
 
 

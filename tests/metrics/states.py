@@ -21,7 +21,7 @@ class Uploads:
 class Door:
     """Whoever knows how many may come in."""
 
-    most: int = 5000
+    max_connections: int = 5000
     draining: bool = False
 
 

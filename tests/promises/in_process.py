@@ -12,10 +12,9 @@ import structlog
 
 from server.app import ChatServer
 from server.http.connection import HttpConnection
-from server.http.handshake import Admitted
 from server.settings import Settings
 from server.websocket.connection import Connection
-from server.websocket.endpoints import ROUTES
+from server.websocket.routes import ROUTES, AcceptedUpgrade
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, MutableMapping
@@ -148,26 +147,27 @@ class World:
         self.loop = asyncio.get_running_loop()
         limits = {"handshake_rate": 0.0, "message_rate": 0.0, "heartbeat_interval": 0.0}
         self.server = ChatServer(Settings(upload_dir=folder, **{**limits, **settings}), self.loop)
-        self.gate = self.server._gate
-        self.hub = self.gate.services.hub
+        self.listener = self.server.listener
+        self.context = self.server.context
+        self.hub = self.context.hub
         self.errors: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _loop, context: self.errors.append(context))
 
     def visit(self, *, can_half_close: bool = True) -> Pipe:
         """Let somebody connect."""
         pipe = Pipe(can_half_close=can_half_close)
-        pipe.protocol = HttpConnection(self.gate)
+        pipe.protocol = HttpConnection(self.listener)
         pipe.protocol.connection_made(pipe)
         return pipe
 
     def upgraded(self, path: str = "/ws/chat", *, can_half_close: bool = True) -> Pipe:
         """Let somebody in as if the handshake, which costs more than all the rest, had been made."""
         pipe = Pipe(can_half_close=can_half_close)
-        assert self.server._admission.admit("127.0.0.1", 0.0) is None
-        admitted = Admitted(ROUTES[path], path, "127.0.0.1", None)
-        connection = Connection(self.gate, pipe, admitted)
+        assert self.server.admission.admit("127.0.0.1", 0.0) is None
+        upgrade = AcceptedUpgrade(ROUTES[path], path, "127.0.0.1", None)
+        connection = Connection(self.listener.context, pipe, upgrade, self.listener.websocket_closed)
         pipe.protocol = connection
-        self.gate.guests.add(connection)
+        self.listener.add(connection)
         connection.open()
         return pipe
 
@@ -177,9 +177,10 @@ class World:
             await asyncio.sleep(0)
 
     async def uploads_settled(self) -> None:
-        """Wait for the files that are being stored."""
+        """Wait until no upload is in progress."""
+        await self.settle()  # an upload starts in a task
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while self.gate.services.uploads.active:  # noqa: ASYNC110 - the store tells nobody
+            while self.context.uploads.active:  # noqa: ASYNC110 - the store tells nobody
                 await asyncio.sleep(0.001)
 
     def footprint(self) -> dict[str, int]:
@@ -187,15 +188,15 @@ class World:
         gc.collect()
         return {
             "objects": len(gc.get_objects()),
-            "guests": len(self.gate.guests),
+            "open": len(self.listener.connections),
             "rooms": len(self.hub.registry.rooms),
             "everyone": len(self.hub.registry.everyone),
             "watchers": len(self.hub.registry.watchers),
-            "admitted": self.server._admission._inside,
+            "admitted": self.server.admission._connections,
             "connections": self.server.stats.connections,
             "slow": self.server.stats.slow_consumers,
-            "uploads": self.gate.services.uploads.active,
-            "beating": sum(map(len, self.gate.wheel._slots)),
+            "uploads": self.context.uploads.active,
+            "monitored": sum(map(len, self.context.wheel._slots)),
         }
 
 

@@ -31,7 +31,7 @@ class Scrapes:
     def __init__(self, inside: World) -> None:
         server = inside.server
         collectors = server_collectors(
-            server.stats, inside.hub.registry.rooms, inside.gate.services.uploads, server._admission
+            server.stats, inside.hub.registry.rooms, inside.context.uploads, server.admission
         )
         self._page = Exposition(collectors)
         self.before: dict[tuple[str, ...], float] = {}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CLIENTS = 2000
 ROOMS = 200
 DRAIN_SECONDS = 15
-PATIENCE = {"server.app.GOODBYE_SECONDS": 60, "server.websocket.connection.CLOSE_SECONDS": 60}
+PATIENCE = {"server.app.CLOSE_SECONDS": 60, "server.websocket.connection.CLOSE_SECONDS": 60}
 """For a driver that is slow to answer goodbyes: whoever is cut off instead may lose a word."""
 
 MESSAGES_PER_SECOND = 800

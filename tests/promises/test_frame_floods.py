@@ -32,7 +32,7 @@ SLICES = 20
 async def standstill(folder: Path, **settings: Any) -> AsyncIterator[World]:
     """A world whose connections see no time pass: a pause of the machine puts nothing off, and allows nobody more."""
     async with world(folder, **settings) as inside:
-        inside.gate.services = dataclasses.replace(inside.gate.services, clock=lambda: 0.0)
+        inside.listener.context = dataclasses.replace(inside.context, clock=lambda: 0.0)
         yield inside
 
 

@@ -87,8 +87,8 @@ def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, 
                 await inside.settle()
             connection = sender.protocol
             assert isinstance(connection, Connection)
-            assert connection._fragments is not None
-            assert len(connection._fragments.message()) == 60_000 * len(part)
+            assert connection._assembler is not None
+            assert len(connection._assembler.message()) == 60_000 * len(part)
             assert inside.footprint()["objects"] < before + 500
             sender.lose()
 

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from benchmarks.load.wire import FrameReader
-from server.websocket.connection import AFTER_END_BYTES
+from server.websocket.connection import MAX_DISCARDED_BYTES
 from tests.promises.in_process import world
 from tests.promises.raw_clients import frame, message
 
@@ -20,7 +20,7 @@ HARD_LIMIT = 100_000
 CLOSE = 0x8
 
 
-@pytest.mark.parametrize("flood", [0, 4 * AFTER_END_BYTES], ids=["silent", "flooding"])
+@pytest.mark.parametrize("flood", [0, 4 * MAX_DISCARDED_BYTES], ids=["silent", "flooding"])
 def test_the_dropped_get_whole_messages_and_a_goodbye(tmp_path: Path, flood: int) -> None:
     async def story() -> None:
         async with world(tmp_path, buffer_hard_limit=HARD_LIMIT) as inside:

@@ -145,7 +145,7 @@ def test_what_is_said_faster_than_a_large_room_can_be_told_is_joined_and_does_no
             for number in range(100):
                 speaker.feed(message("chatMessage", text=f"<{number}>"))
                 await asyncio.sleep(0)
-                callbacks = max(callbacks, len(inside.gate.scheduler._at_end))
+                callbacks = max(callbacks, len(inside.context.scheduler._at_end))
             await told(inside, members, b"<99>")
             assert callbacks <= 2
             assert len(members[0].data) < 60

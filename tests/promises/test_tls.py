@@ -102,7 +102,7 @@ def test_close_codes_and_refusals_arrive_over_tls(server: Server, authority: Aut
     with pytest.raises(InvalidStatus) as refused:
         secure(server, authority, "/ws/nothing")
     assert refused.value.response.status_code == 404
-    assert b"No WebSocket" in refused.value.response.body
+    assert b"no WebSockets" in refused.value.response.body
 
 
 def test_one_who_does_not_speak_tls_is_dropped_and_harms_nobody(server: Server, authority: Authority) -> None:

@@ -8,7 +8,7 @@ import pytest
 from server.errors import CloseReason, ErrorCode, TokenFault
 from server.protocol import messages as wire
 from server.settings import table
-from server.websocket.endpoints import ROUTES
+from server.websocket.routes import ROUTES
 from tests.tables import ROOT, rows
 
 DOCUMENT = "server/README.md"

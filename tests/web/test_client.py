@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from server.settings import Settings
-from server.websocket.endpoints import BURST_SECONDS
+from server.websocket.rate_limit import BURST_SECONDS
 from tests.tables import ROOT, rows
 from tests.web.fixtures import NODE
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.http.admission import BUSY, CROWDED, DRAINING, FULL, Admission, accountable_address
+from server.http.admission import ADDRESS_FULL, BUSY, DRAINING, FULL, Admission, accountable_address
 from server.token_bucket import TokenBucket
 
 
@@ -51,27 +51,27 @@ def test_a_pace_of_zero_allows_everything() -> None:
 
 
 def test_the_server_fills_up_and_has_room_again() -> None:
-    admission = Admission(most=2, most_per_address=0, handshakes=0)
+    admission = Admission(max_connections=2, max_per_address=0, handshake_rate=0)
     assert [admission.admit("a", 0.0) for _ in range(3)] == [None, None, FULL]
     admission.release("a")
     assert admission.admit("b", 0.0) is None
 
 
 def test_an_address_has_its_share() -> None:
-    admission = Admission(most=0, most_per_address=2, handshakes=0)
-    assert [admission.admit(address, 0.0) for address in "aaba"] == [None, None, None, CROWDED]
+    admission = Admission(max_connections=0, max_per_address=2, handshake_rate=0)
+    assert [admission.admit(address, 0.0) for address in "aaba"] == [None, None, None, ADDRESS_FULL]
     admission.release("a")
     assert admission.admit("a", 0.0) is None
 
 
 def test_handshakes_have_a_pace() -> None:
-    admission = Admission(most=0, most_per_address=0, handshakes=3)
+    admission = Admission(max_connections=0, max_per_address=0, handshake_rate=3)
     assert [admission.admit("a", 5.0) for _ in range(4)] == [None, None, None, BUSY]
     assert admission.admit("a", 5.4) is None
 
 
 def test_nobody_is_let_in_while_draining() -> None:
-    admission = Admission(most=0, most_per_address=0, handshakes=0)
+    admission = Admission(max_connections=0, max_per_address=0, handshake_rate=0)
     admission.draining = True
     assert admission.admit("a", 0.0) is DRAINING
 
@@ -118,16 +118,16 @@ def test_a_connection_is_counted_under_the_address_nearest_to_the_client_that_ca
 
 
 def test_a_released_place_is_counted_back_exactly() -> None:
-    admission = Admission(most=4, most_per_address=3, handshakes=0)
+    admission = Admission(max_connections=4, max_per_address=3, handshake_rate=0)
     assert [admission.admit(address, 0.0) for address in "aaab"] == [None] * 4
     admission.release("a")
     assert [admission.admit(address, 0.0) for address in "aa"] == [None, FULL]
     admission.release("b")
-    assert [admission.admit(address, 0.0) for address in "ab"] == [CROWDED, None]
+    assert [admission.admit(address, 0.0) for address in "ab"] == [ADDRESS_FULL, None]
 
 
 def test_an_address_without_connections_is_not_kept() -> None:
-    admission = Admission(most=0, most_per_address=2, handshakes=0)
+    admission = Admission(max_connections=0, max_per_address=2, handshake_rate=0)
     for address in ("a", "a", "b"):
         admission.admit(address, 0.0)
     admission.release("a")
@@ -138,7 +138,7 @@ def test_an_address_without_connections_is_not_kept() -> None:
 
 
 def test_one_handshake_at_a_time_is_the_least_burst() -> None:
-    admission = Admission(most=0, most_per_address=0, handshakes=0.5)
+    admission = Admission(max_connections=0, max_per_address=0, handshake_rate=0.5)
     assert [admission.admit("a", 1.0) for _ in range(2)] == [None, BUSY]
     assert admission.admit("a", 3.0) is None
 
@@ -179,8 +179,8 @@ def test_a_pace_of_zero_owes_nothing_whatever_was_charged() -> None:
 
 
 def test_who_is_refused_takes_no_place_and_no_turn() -> None:
-    admission = Admission(most=3, most_per_address=2, handshakes=3)
-    assert [admission.admit(address, 5.0) for address in "aaaab"] == [None, None, CROWDED, CROWDED, None]
+    admission = Admission(max_connections=3, max_per_address=2, handshake_rate=3)
+    assert [admission.admit(address, 5.0) for address in "aaaab"] == [None, None, ADDRESS_FULL, ADDRESS_FULL, None]
     assert admission.admit("c", 50.0) is FULL
     admission.release("a")
     assert admission.admit("c", 50.0) is None

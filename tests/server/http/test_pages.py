@@ -1,25 +1,38 @@
-"""What the pages derive from running counts."""
+"""The message rate of /api/status, and the Content-Security-Policy of the pages."""
 
 from __future__ import annotations
 
 import pytest
 
-from server.http.pages import RecentRate, content_security_policy
+from server.http.pages import MessageRate, content_security_policy
+from server.stats import ServerStats
 
 
-def test_the_rate_is_that_of_the_last_seconds_only() -> None:
-    rate = RecentRate(now=100.0)
-    assert rate.per_second(100.0, 0) == 0.0
-    for second in range(1, 11):
-        rate.sample(100.0 + second, 10 * second)
-    for second in range(11, 21):
-        rate.sample(100.0 + second, 100 + 50 * (second - 10))
-    assert rate.per_second(120.0, 600) == pytest.approx(50)
+class Clock:
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_a_server_that_just_started_has_no_rate_to_speak_of() -> None:
-    rate = RecentRate(now=5.0)
-    assert rate.per_second(5.5, 10) == pytest.approx(20)
+def test_the_message_rate_covers_the_last_seconds_only() -> None:
+    clock, stats = Clock(100.0), ServerStats()
+    rate = MessageRate(stats, clock)
+    assert rate.per_second() == 0.0
+    for messages in [10] * 10 + [50] * 10:
+        clock.now += 1.0
+        stats.messages_received["typing"] += messages
+        rate.sample()
+    assert rate.per_second() == pytest.approx(50)
+
+
+def test_the_message_rate_of_a_server_that_just_started_covers_its_lifetime() -> None:
+    clock, stats = Clock(5.0), ServerStats()
+    rate = MessageRate(stats, clock)
+    clock.now = 5.5
+    stats.messages_received["chatMessage"] += 10
+    assert rate.per_second() == pytest.approx(20)
 
 
 @pytest.mark.parametrize("host", ["chat.example.org", "127.0.0.1:8080", "xn--bcher-kva.example:443"])

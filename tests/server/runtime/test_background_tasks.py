@@ -62,15 +62,15 @@ def test_the_servers_timers_go_on_after_an_error_which_is_counted(
                 both_again.set()
             raise RuntimeError
 
-        monkeypatch.setattr(server, "_turn_wheel", lambda: fail("heartbeat"))
-        monkeypatch.setattr(server, "_sample_rate", lambda: fail("load_report"))
-        await server.start()
+        monkeypatch.setattr(server, "_advance_wheel", lambda: fail("heartbeat"))
+        monkeypatch.setattr(server, "_report_load", lambda: fail("load_report"))
+        await server.startup()
         async with asyncio.timeout(SECONDS):
             await both_again.wait()
         counted = {task: server.stats.task_failures[task] for task in turns}
         assert min(counted.values()) >= 1
         assert counted["heartbeat"] in (turns["heartbeat"], turns["heartbeat"] - 1)
-        await server.drain(asyncio.Event())
+        await server.shutdown(asyncio.Event())
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(story())

@@ -12,10 +12,10 @@ from server.stats import ServerStats
 from server.websocket.heartbeat import STALL_SECONDS, HeartbeatWheel
 
 
-class Beating:
+class MonitoredClient:
     def __init__(self) -> None:
-        self.heard_at = self.ping_due = 0.0
-        self.beat_slot = 0
+        self.last_received_at = self.ping_due = 0.0
+        self.wheel_slot = 0
         self.pings: list[float] = []
         self.expired = False
 
@@ -26,14 +26,14 @@ class Beating:
         self.expired = True
 
 
-def run(wheel: HeartbeatWheel, start: float, seconds: float, talking: dict[Beating, float]) -> float:
+def run(wheel: HeartbeatWheel, start: float, seconds: float, talking: dict[MonitoredClient, float]) -> float:
     """Turn the wheel in its own steps; each talking one is heard every so many seconds."""
     steps = round(seconds / wheel.resolution)
     for step in range(1, steps + 1):
         now = start + step * wheel.resolution
-        for beating, pause in talking.items():
-            if now - beating.heard_at >= pause and not beating.expired:
-                beating.heard_at = now
+        for client, pause in talking.items():
+            if now - client.last_received_at >= pause and not client.expired:
+                client.last_received_at = now
         wheel.advance(now)
     return start + steps * wheel.resolution
 
@@ -41,7 +41,7 @@ def run(wheel: HeartbeatWheel, start: float, seconds: float, talking: dict[Beati
 def test_a_talking_client_is_pinged_each_interval_and_never_expired() -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(30.0, 35.0, 100.0, stats)
-    client = Beating()
+    client = MonitoredClient()
     wheel.add(client, 100.0, phase=0.5)
     run(wheel, 100.0, 300, {client: 5.0})
     gaps = [b - a for a, b in zip(client.pings, client.pings[1:], strict=False)]
@@ -55,7 +55,7 @@ def test_a_talking_client_is_pinged_each_interval_and_never_expired() -> None:
 def test_a_silent_client_is_expired_at_its_timeout(phase: float, interval: float, timeout: float) -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(interval, timeout, 0.0, stats)
-    client = Beating()
+    client = MonitoredClient()
     wheel.add(client, 0.0, phase)
     now = 0.0
     while not client.expired:
@@ -68,12 +68,12 @@ def test_a_silent_client_is_expired_at_its_timeout(phase: float, interval: float
 
 def test_nobody_is_expired_in_the_round_after_a_stall_but_the_silent_are_in_the_next() -> None:
     wheel = HeartbeatWheel(30.0, 35.0, 0.0, ServerStats())
-    awake, silent = Beating(), Beating()
+    awake, silent = MonitoredClient(), MonitoredClient()
     wheel.add(awake, 0.0, 0.1)
     wheel.add(silent, 0.0, 0.9)
     wheel.advance(120.0)  # the machine slept for two minutes
     assert [awake.expired, silent.expired] == [False, False]
-    awake.heard_at = 120.0  # its bytes were waiting
+    awake.last_received_at = 120.0  # its bytes were waiting
     run(wheel, 120.0, 1.0, {})
     assert [awake.expired, silent.expired] == [False, True]
 
@@ -81,7 +81,7 @@ def test_nobody_is_expired_in_the_round_after_a_stall_but_the_silent_are_in_the_
 def test_after_a_stall_each_client_is_pinged_once_and_then_each_interval_again() -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(1.0, 0.0, 0.0, stats)
-    clients = [Beating() for _ in range(10)]
+    clients = [MonitoredClient() for _ in range(10)]
     for number, client in enumerate(clients):
         wheel.add(client, 0.0, number / 10)
     wheel.advance(100.0)  # the machine slept for a hundred intervals
@@ -95,7 +95,7 @@ def test_after_a_stall_each_client_is_pinged_once_and_then_each_interval_again()
 def test_zero_turns_pings_and_kills_off() -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(0.0, 0.0, 0.0, stats)
-    client = Beating()
+    client = MonitoredClient()
     wheel.add(client, 0.0, 0.5)
     run(wheel, 0.0, 500, {})
     assert client.pings == []
@@ -104,7 +104,7 @@ def test_zero_turns_pings_and_kills_off() -> None:
 
 def test_pings_without_kills_go_on_for_ever() -> None:
     wheel = HeartbeatWheel(1.0, 0.0, 0.0, ServerStats())
-    client = Beating()
+    client = MonitoredClient()
     wheel.add(client, 0.0, 0.0)
     run(wheel, 0.0, 100, {})
     assert len(client.pings) >= 95
@@ -113,7 +113,7 @@ def test_pings_without_kills_go_on_for_ever() -> None:
 def test_a_discarded_client_is_left_alone() -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(1.0, 2.0, 0.0, stats)
-    client = Beating()
+    client = MonitoredClient()
     wheel.add(client, 0.0, 0.3)
     wheel.discard(client)
     run(wheel, 0.0, 10, {})
@@ -121,13 +121,13 @@ def test_a_discarded_client_is_left_alone() -> None:
 
 
 def test_a_client_whose_ping_fails_takes_no_other_out_of_the_wheel() -> None:
-    class Broken(Beating):
+    class Broken(MonitoredClient):
         def ping(self, now: float) -> None:
             super().ping(now)
             raise RuntimeError
 
     wheel = HeartbeatWheel(1.0, 0.0, 0.0, ServerStats())
-    clients = [Beating(), Broken(), Beating()]
+    clients = [MonitoredClient(), Broken(), MonitoredClient()]
     for client in clients:
         wheel.add(client, 0.0, 0.5)
     for step in range(1, 1 + round(10 / wheel.resolution)):
@@ -136,7 +136,7 @@ def test_a_client_whose_ping_fails_takes_no_other_out_of_the_wheel() -> None:
     assert [len(client.pings) >= 9 for client in clients] == [True] * 3
 
 
-class Watched(Beating):
+class Watched(MonitoredClient):
     """Counts how often the time of its last byte is read: twice whenever the wheel looks at it, once before."""
 
     def __init__(self) -> None:
@@ -144,13 +144,13 @@ class Watched(Beating):
         super().__init__()
 
     @property
-    def heard_at(self) -> float:
+    def last_received_at(self) -> float:
         self.reads += 1
-        return self._heard_at
+        return self._last_received_at
 
-    @heard_at.setter
-    def heard_at(self, now: float) -> None:
-        self._heard_at = now
+    @last_received_at.setter
+    def last_received_at(self, now: float) -> None:
+        self._last_received_at = now
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_pings_come_at_the_phase_of_each_client_and_then_each_interval() -> None
     stats = ServerStats()
     wheel = HeartbeatWheel(5.0, 0.0, 100.0, stats)
     phases = [0.0, 0.5, 1.0]
-    clients = [Beating() for _ in phases]
+    clients = [MonitoredClient() for _ in phases]
     for client, phase in zip(clients, phases, strict=True):
         wheel.add(client, 100.0, phase)
     run(wheel, 100.0, 10.5, {})
@@ -179,10 +179,10 @@ def test_pings_come_at_the_phase_of_each_client_and_then_each_interval() -> None
 def test_the_silent_are_expired_the_moment_their_timeout_is_over(interval: float) -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(interval, 7.5, 100.0, stats)
-    silent, late = Beating(), Beating()
+    silent, late = MonitoredClient(), MonitoredClient()
     wheel.add(silent, 100.0, phase=0.0)
     wheel.add(late, 100.0, phase=0.0)
-    late.heard_at = 101.25
+    late.last_received_at = 101.25
     run(wheel, 100.0, 7.25, {})
     assert (silent.expired, late.expired) == (False, False)
     wheel.advance(107.5)
@@ -194,7 +194,7 @@ def test_the_silent_are_expired_the_moment_their_timeout_is_over(interval: float
 @pytest.mark.parametrize(("gap", "is_stall"), [(STALL_SECONDS, False), (STALL_SECONDS + 0.25, True)])
 def test_only_a_pause_above_the_stall_time_grants_the_silent_another_round(gap: float, *, is_stall: bool) -> None:
     wheel = HeartbeatWheel(0.0, 35.0, 0.0, ServerStats())
-    silent = Beating()
+    silent = MonitoredClient()
     wheel.add(silent, 0.0, 0.0)
     run(wheel, 0.0, 35.0 - gap, {})
     wheel.advance(35.0)
@@ -225,6 +225,6 @@ def test_a_client_that_talks_is_looked_at_once_a_timeout() -> None:
     wheel.add(client, 100.0, phase=0.0)
     before = client.reads
     for step in range(1, 1 + round(100.0 / wheel.resolution)):
-        client.heard_at = now = 100.0 + step * wheel.resolution
+        client.last_received_at = now = 100.0 + step * wheel.resolution
         wheel.advance(now)
     assert (client.expired, client.reads - before) == (False, 2 * 10)

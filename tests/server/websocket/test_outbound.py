@@ -1,4 +1,4 @@
-"""A peer that does not keep up: what waits for it, and when it is given up."""
+"""The write buffer of a connection: its backlog, its limits, and when a slow consumer is closed."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from server.chat.member import CLOSED, SENT, SLOW
-from server.errors import CloseReason
 from server.stats import ServerStats
-from server.websocket.outbound import Sending
+from server.websocket.outbound import OutboundBuffer
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from server.http.listener import Gate
+    from server.websocket.context import ServerContext
 
 SOFT = 100
 HARD = 1000
 SLOW_SECONDS = 10.0
 
 
-class Timer:
+class FakeTimer:
     def __init__(self, callback: Callable[[], None]) -> None:
         self.callback = callback
         self.is_cancelled = False
@@ -32,17 +31,17 @@ class Timer:
         self.is_cancelled = True
 
 
-class Loop:
-    """An event loop whose time passes when a test says so."""
+class FakeLoop:
+    """An event loop whose timers fire when the test says so."""
 
     def __init__(self) -> None:
-        self.timers: list[Timer] = []
+        self.timers: list[FakeTimer] = []
         self.delays: list[float] = []  # of those timers, in seconds
         self.soon: list[Callable[[], None]] = []
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> FakeTimer:
         self.delays.append(seconds)
-        self.timers.append(Timer(callback))
+        self.timers.append(FakeTimer(callback))
         return self.timers[-1]
 
     def call_soon(self, callback: Callable[[], None]) -> None:
@@ -52,17 +51,17 @@ class Loop:
         while self.soon:
             self.soon.pop(0)()
 
-    def let_timers_fire(self) -> None:
+    def fire_timers(self) -> None:
         for timer in self.timers:
             if not timer.is_cancelled:
                 timer.cancel()
                 timer.callback()
 
 
-class Transport:
-    """A transport that tells its protocol, as uvloop does within `write`, when more than the soft limit is unsent."""
+class FakeTransport:
+    """A transport that pauses writing inside `write`, as uvloop's does, when more than the soft limit is unsent."""
 
-    protocol: Sending
+    buffer: OutboundBuffer
 
     def __init__(self) -> None:
         self.written = b""
@@ -75,14 +74,14 @@ class Transport:
         self.unsent += len(data)
         if self.unsent > SOFT and not self.is_paused:
             self.is_paused = True
-            self.protocol.pause_writing()
+            self.buffer.pause_writing()
 
     def drain(self) -> None:
         """Let the peer read all that is unsent."""
         self.unsent = 0
         if self.is_paused:
             self.is_paused = False
-            self.protocol.resume_writing()
+            self.buffer.resume_writing()
 
     def get_write_buffer_size(self) -> int:
         return self.unsent
@@ -91,35 +90,29 @@ class Transport:
         return self.closing
 
 
-class Peer(Sending):
-    """The sending half alone; notes why it was closed."""
-
-    reasons: list[CloseReason]
-    texts: list[str]
-
-    def close(self, reason: CloseReason, text: str = "") -> None:
-        self.reasons.append(reason)
-        self.texts.append(text)
-        self._open = self._writable = False
-
-
 class World:
-    """One peer, or another beside it that shares its counters and its loop."""
+    """One buffer; with `beside`, it shares the counters and the loop of another."""
 
     def __init__(self, slow_timeout: float = SLOW_SECONDS, hard_limit: int = HARD, beside: World | None = None) -> None:
         self.stats: ServerStats = beside.stats if beside else ServerStats()
-        self.loop: Loop = beside.loop if beside else Loop()
-        self.transport = Transport()
+        self.loop: FakeLoop = beside.loop if beside else FakeLoop()
+        self.transport = FakeTransport()
+        self.closed = 0
         settings = SimpleNamespace(slow_timeout=slow_timeout, buffer_hard_limit=hard_limit)
-        gate: Any = SimpleNamespace(services=SimpleNamespace(stats=self.stats, settings=settings), loop=self.loop)
-        self.peer = Peer(cast("Gate", gate), cast("asyncio.Transport", self.transport))
-        self.peer.reasons, self.peer.texts = [], []
-        self.transport.protocol = self.peer
+        context: Any = SimpleNamespace(stats=self.stats, settings=settings, loop=self.loop)
+        self.buffer = OutboundBuffer(
+            cast("ServerContext", context), cast("asyncio.Transport", self.transport), self.close_slow
+        )
+        self.transport.buffer = self.buffer
 
-    def fall_behind(self) -> None:
+    def close_slow(self) -> None:
+        self.closed += 1
+        self.buffer.close()
+
+    def become_slow(self) -> None:
         before = self.stats.slow_consumers
-        assert self.peer.write(b"x" * (SOFT + 1)) == SENT
-        assert self.peer.write(b"late") == SLOW
+        assert self.buffer.write(b"x" * (SOFT + 1)) is SENT
+        assert self.buffer.write(b"late") is SLOW
         assert self.stats.slow_consumers == before + 1
 
 
@@ -128,176 +121,187 @@ def world() -> World:
     return World()
 
 
-def test_a_peer_that_stays_behind_is_given_up(world: World) -> None:
-    world.fall_behind()
-    world.loop.let_timers_fire()
-    assert world.peer.reasons == [CloseReason.SLOW_CONSUMER]
+def test_a_connection_that_stays_slow_is_closed(world: World) -> None:
+    world.become_slow()
+    world.loop.fire_timers()
+    assert world.closed == 1
     assert world.stats.slow_consumer_kills == 1
 
 
-def test_a_peer_that_caught_up_survives_the_slow_timeout(world: World) -> None:
-    world.fall_behind()
+def test_a_connection_that_caught_up_survives_the_slow_timeout(world: World) -> None:
+    world.become_slow()
     world.transport.drain()
     assert world.stats.slow_consumers == 0
-    world.loop.let_timers_fire()
-    assert (world.peer.reasons, world.stats.slow_consumer_kills) == ([], 0)
-    world.peer._cancel_timer()  # as when the connection ends: there is none any more
-    assert world.peer.write(b"on time") == SENT
+    world.loop.fire_timers()
+    assert (world.closed, world.stats.slow_consumer_kills) == (0, 0)
+    assert world.buffer.write(b"on time") is SENT
     assert world.transport.written.endswith(b"on time")
 
 
-def test_a_peer_that_falls_behind_again_has_all_of_the_slow_timeout_again(world: World) -> None:
-    world.fall_behind()
+def test_a_connection_that_becomes_slow_again_has_the_whole_slow_timeout_again(world: World) -> None:
+    world.become_slow()
     world.transport.drain()
-    world.fall_behind()
+    world.become_slow()
     assert [timer.is_cancelled for timer in world.loop.timers] == [True, False]
-    world.loop.let_timers_fire()
-    assert world.peer.reasons == [CloseReason.SLOW_CONSUMER]
+    world.loop.fire_timers()
+    assert world.closed == 1
 
 
-def test_a_peer_whose_backlog_fills_the_transport_again_is_still_slow(world: World) -> None:
-    world.fall_behind()
+def test_a_connection_whose_backlog_exceeds_the_soft_limit_again_is_still_slow(world: World) -> None:
+    world.become_slow()
     for _ in range(4):
-        assert world.peer.enqueue(b"y" * SOFT) == SENT
-    world.transport.drain()  # hands over the backlog, which is too much again
+        assert world.buffer.enqueue(b"y" * SOFT) is SENT
+    world.transport.drain()  # writes the backlog, which exceeds the soft limit again
     assert world.transport.written.endswith(b"y" * 4 * SOFT)
-    assert world.peer.write(b"late") == SLOW
+    assert world.buffer.write(b"late") is SLOW
     assert world.stats.slow_consumers == 1
-    assert [timer.is_cancelled for timer in world.loop.timers] == [False], "the time runs from when it fell behind"
-    world.loop.let_timers_fire()
-    assert world.peer.reasons == [CloseReason.SLOW_CONSUMER]
+    assert [timer.is_cancelled for timer in world.loop.timers] == [False], "the timer started when it became slow"
+    world.loop.fire_timers()
+    assert world.closed == 1
 
 
-def test_what_waits_is_handed_over_once_and_in_order(world: World) -> None:
-    world.fall_behind()
+def test_the_backlog_is_written_once_and_in_order(world: World) -> None:
+    world.become_slow()
     for frame in (b"<1>", b"<2>"):
-        assert world.peer.enqueue(frame) == SENT
+        assert world.buffer.enqueue(frame) is SENT
     assert b"<" not in world.transport.written
     world.transport.drain()
     world.transport.drain()
-    assert world.peer.write(b"<3>") == SENT
+    assert world.buffer.write(b"<3>") is SENT
     assert world.transport.written == b"x" * (SOFT + 1) + b"<1><2><3>"
     assert world.stats.sent_bytes == len(world.transport.written)
 
 
-def test_a_peer_above_the_hard_limit_is_given_up_but_not_at_once(world: World) -> None:
-    world.fall_behind()
-    assert world.peer.enqueue(b"y" * (HARD - SOFT - 1)) == SENT
-    assert world.peer.enqueue(b"z") == SLOW
-    assert world.peer.reasons == [], "whoever writes may be walking through a room"
+def test_corked_frames_are_written_in_one_piece(world: World) -> None:
+    world.buffer.cork(b"HTTP")
+    assert world.buffer.write(b"<1>") is SLOW
+    for frame in (b"<1>", b"<2>"):
+        assert world.buffer.enqueue(frame) is SENT
+    assert world.transport.written == b""
+    world.buffer.uncork()
+    assert world.transport.written == b"HTTP<1><2>"
+    assert world.buffer.write(b"<3>") is SENT
+    assert world.buffer.bytes_out == world.stats.sent_bytes == 9, "the response to the handshake is no frame"
+
+
+def test_a_connection_above_the_hard_limit_is_closed_after_the_current_callback(world: World) -> None:
+    world.become_slow()
+    assert world.buffer.enqueue(b"y" * (HARD - SOFT - 1)) is SENT
+    assert world.buffer.enqueue(b"z") is SLOW
+    assert world.closed == 0, "the caller may be iterating over a room's members"
     world.loop.run_soon()
-    assert world.peer.reasons == [CloseReason.SLOW_CONSUMER]
-    assert world.peer.enqueue(b"z") == world.peer.write(b"z") == CLOSED
+    assert world.closed == 1
+    assert world.buffer.enqueue(b"z") == world.buffer.write(b"z") == CLOSED
 
 
-def test_a_transport_that_is_closing_takes_nothing(world: World) -> None:
+def test_nothing_is_written_to_a_closing_transport(world: World) -> None:
     world.transport.closing = True
-    assert world.peer.write(b"x") == world.peer.enqueue(b"x") == CLOSED
+    assert world.buffer.write(b"x") == world.buffer.enqueue(b"x") == CLOSED
     assert (world.transport.written, world.stats.sent_bytes) == (b"", 0)
 
 
-def test_peers_that_are_behind_are_counted_one_by_one(world: World) -> None:
+def test_each_slow_connection_is_counted_once(world: World) -> None:
     other = World(beside=world)
-    world.fall_behind()
-    other.fall_behind()
+    world.become_slow()
+    other.become_slow()
     assert world.loop.delays == [SLOW_SECONDS, SLOW_SECONDS]
-    other.peer.pause_writing()  # it is behind already
+    other.buffer.pause_writing()  # it is slow already
     assert (world.stats.slow_consumers, len(world.loop.timers)) == (2, 2)
     world.transport.drain()
     assert world.stats.slow_consumers == 1
-    world.fall_behind()
-    world.loop.let_timers_fire()
+    world.become_slow()
+    world.loop.fire_timers()
     assert world.stats.slow_consumer_kills == 2
-    assert world.peer.texts == other.peer.texts == ["too slow"]
+    assert (world.closed, other.closed) == (1, 1)
+    assert world.stats.slow_consumers == 0
 
 
-def test_without_a_slow_timeout_a_peer_may_stay_behind() -> None:
-    patient = World(slow_timeout=0)
-    patient.fall_behind()
-    assert patient.loop.timers == []
-    patient.transport.drain()
-    assert patient.stats.slow_consumers == 0
-    assert patient.peer.write(b"on time") == SENT
+def test_without_a_slow_timeout_a_connection_may_stay_slow() -> None:
+    world = World(slow_timeout=0)
+    world.become_slow()
+    assert world.loop.timers == []
+    world.transport.drain()
+    assert world.stats.slow_consumers == 0
+    assert world.buffer.write(b"on time") is SENT
 
 
-def test_without_a_hard_limit_anything_may_wait() -> None:
+def test_without_a_hard_limit_the_backlog_may_have_any_size() -> None:
     world = World(hard_limit=0)
-    world.fall_behind()
-    assert world.peer.enqueue(b"y" * 10 * HARD) == SENT
+    world.become_slow()
+    assert world.buffer.enqueue(b"y" * 10 * HARD) is SENT
     assert world.loop.soon == []
 
 
-def test_the_hard_limit_counts_all_that_is_unsent(world: World) -> None:
-    world.fall_behind()
+def test_the_hard_limit_counts_all_unsent_bytes(world: World) -> None:
+    world.become_slow()
     for _ in range(2):
-        assert world.peer.enqueue(b"y" * 400) == SENT
-    assert world.peer.enqueue(b"y" * (HARD - SOFT - 1 - 800)) == SENT
-    assert world.peer.enqueue(b"z") == SLOW
+        assert world.buffer.enqueue(b"y" * 400) is SENT
+    assert world.buffer.enqueue(b"y" * (HARD - SOFT - 1 - 800)) is SENT
+    assert world.buffer.enqueue(b"z") is SLOW
 
 
-def test_a_peer_that_is_to_be_given_up_is_written_nothing_more(world: World) -> None:
-    assert world.peer.enqueue(b"y" * (HARD + 1)) == SLOW
-    assert world.peer.write(b"z") == SLOW
+def test_nothing_is_written_once_the_hard_limit_is_exceeded(world: World) -> None:
+    assert world.buffer.enqueue(b"y" * (HARD + 1)) is SLOW
+    assert world.buffer.write(b"z") is SLOW
     assert world.transport.written == b""
 
 
-def test_a_peer_is_given_up_once(world: World) -> None:
-    world.fall_behind()
+def test_a_connection_is_closed_once(world: World) -> None:
+    world.become_slow()
     for _ in range(2):
-        assert world.peer.enqueue(b"y" * HARD) == SLOW
+        assert world.buffer.enqueue(b"y" * HARD) is SLOW
     world.loop.run_soon()
-    world.loop.let_timers_fire()
-    assert (world.peer.reasons, world.stats.slow_consumer_kills) == ([CloseReason.SLOW_CONSUMER], 1)
+    world.loop.fire_timers()
+    assert (world.closed, world.stats.slow_consumer_kills) == (1, 1)
 
 
-def test_a_peer_that_was_closed_is_not_counted_as_slow(world: World) -> None:
-    world.peer.close(CloseReason.DRAIN)
-    world.peer.pause_writing()
+def test_a_closed_connection_does_not_count_as_slow(world: World) -> None:
+    world.buffer.close()
+    world.buffer.pause_writing()
     assert (world.stats.slow_consumers, world.loop.timers) == (0, [])
-    world.peer.resume_writing()
-    assert world.peer.write(b"x") == CLOSED
+    world.buffer.resume_writing()
+    assert world.buffer.write(b"x") == CLOSED
 
 
-def test_what_waits_for_a_closed_peer_is_still_handed_over_but_not_to_a_closing_transport(world: World) -> None:
-    world.fall_behind()
-    world.peer.enqueue(b"<1>")
+def test_a_slow_connection_that_is_closed_counts_as_slow_no_longer(world: World) -> None:
+    world.become_slow()
+    world.buffer.close()
+    assert world.stats.slow_consumers == 0
+    world.loop.fire_timers()
+    assert (world.closed, world.stats.slow_consumer_kills) == (0, 0)
+
+
+def test_the_backlog_of_a_closed_connection_is_written_unless_the_transport_is_closing(world: World) -> None:
+    world.become_slow()
+    world.buffer.enqueue(b"<1>")
     world.transport.closing = True
-    world.peer.resume_writing()
+    world.buffer.resume_writing()
     assert not world.transport.written.endswith(b"<1>")
     world.transport.closing = False
-    world.peer.close(CloseReason.DRAIN)
-    world.peer.resume_writing()
+    world.buffer.close()
+    world.buffer.resume_writing()
     assert world.transport.written.endswith(b"<1>")
-    assert world.peer.write(b"x") == CLOSED
+    assert world.buffer.write(b"x") == CLOSED
 
 
-def test_a_peer_that_falls_behind_again_waits_again(world: World) -> None:
+def test_a_connection_that_becomes_slow_again_has_a_backlog_again(world: World) -> None:
     for frame in (b"<1>", b"<2>"):
         world.transport.written = b""
-        world.fall_behind()
-        assert world.peer.enqueue(frame) == SENT
+        world.become_slow()
+        assert world.buffer.enqueue(frame) is SENT
         world.transport.drain()
         assert world.transport.written == b"x" * (SOFT + 1) + frame
 
 
-def test_all_bytes_are_counted_however_they_go_out(world: World) -> None:
+def test_all_bytes_are_counted_whichever_way_they_are_sent(world: World) -> None:
     other = World(beside=world)
-    world.peer.write(b"1")
-    world.peer.write(b"22")
-    world.fall_behind()
-    world.peer.enqueue(b"333")
-    world.peer.enqueue(b"4444")
-    assert other.peer.write(b"55555") == SENT
-    assert world.peer._bytes_out == 10 + SOFT + 1
-    assert other.peer._bytes_out == 5
-    assert world.stats.sent_bytes == 15 + SOFT + 1
-
-
-def test_a_ping_is_timed_only_when_it_was_sent(world: World) -> None:
-    assert world.peer._ping_sent_at == 0.0, "no pong is waited for"
-    world.peer.ping(5.0)
-    assert world.transport.written == b"\x89\x08stampede"
-    assert world.peer._ping_sent_at == 5.0
-    world.fall_behind()
-    world.peer.ping(6.0)
-    assert world.peer._ping_sent_at == 5.0
+    world.buffer.write(b"1")
+    world.buffer.write(b"22")
+    world.become_slow()
+    world.buffer.enqueue(b"333")
+    world.buffer.enqueue(b"4444")
+    assert other.buffer.write(b"55555") is SENT
+    other.buffer.write_control(b"666666")
+    assert world.buffer.bytes_out == 10 + SOFT + 1
+    assert other.buffer.bytes_out == 11
+    assert world.stats.sent_bytes == 21 + SOFT + 1

@@ -1,71 +1,76 @@
-"""How fast one client may send: each time it sends too much it is told so, and only one that goes on is closed."""
+"""A client that sends too much is slowed down and told once; it is closed only if it goes on."""
 
 from __future__ import annotations
 
-from collections import Counter
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
-from server.websocket.endpoints import BURST_SECONDS, RateLimiter
+from server.stats import ServerStats
+from server.websocket.rate_limit import BURST_SECONDS, RateLimiter
+
+if TYPE_CHECKING:
+    from server.errors import CloseReason
 
 RATE = 10
 BURST = BURST_SECONDS * RATE
 
 
-class Peer:
-    """A connection that takes note of what is done to it."""
+class FakeConnection:
+    """Records how its limiter slows it down and closes it."""
 
     def __init__(self) -> None:
         self.pauses: list[float] = []
         self.closed = False
 
-    def pause(self, seconds: float) -> None:
+    def pause_reading_for(self, seconds: float) -> None:
         self.pauses.append(seconds)
 
-    def close(self, *_reason: object) -> None:
+    def close(self, _reason: CloseReason, _text: str = "") -> None:
         self.closed = True
 
 
 @pytest.fixture
-def peer() -> Peer:
-    return Peer()
+def connection() -> FakeConnection:
+    return FakeConnection()
 
 
 @pytest.fixture
-def limit(peer: Peer) -> RateLimiter:
-    services: Any = SimpleNamespace(
-        settings=SimpleNamespace(message_rate=RATE), stats=SimpleNamespace(rate_limited=Counter())
-    )
-    return RateLimiter(cast("Any", peer), services)
+def limiter(connection: FakeConnection) -> RateLimiter:
+    return RateLimiter(connection, ServerStats(), RATE)
 
 
-def send(limit: RateLimiter, number: int, now: float) -> list[bool]:
-    """Send so many messages at once; return for each that is dropped whether the client is told."""
-    assert limit.pace is not None
-    pace = limit.pace
-    return [limit.throttle(pace, "messages", now) for _ in range(number) if not pace.take(now)]
+def send(limiter: RateLimiter, number: int, now: float) -> list[bool]:
+    """Send messages at once; return for each dropped one whether the client is told."""
+    return [limiter.throttle("messages", now) for _ in range(number) if not limiter.bucket.take(now)]
 
 
-def test_each_time_a_client_sends_too_much_it_is_told_once(limit: RateLimiter, peer: Peer) -> None:
-    assert send(limit, BURST + 3, 100.0) == [True, False, False]
-    assert send(limit, BURST + 2, 200.0) == [True, False]
-    assert not peer.closed
-    assert len(peer.pauses) == 5
+def test_each_excess_is_reported_to_the_client_once(limiter: RateLimiter, connection: FakeConnection) -> None:
+    assert send(limiter, BURST + 3, 100.0) == [True, False, False]
+    assert send(limiter, BURST + 2, 200.0) == [True, False]
+    assert not connection.closed
+    assert len(connection.pauses) == 5
 
 
-def test_what_was_too_much_long_ago_does_not_close_a_client(limit: RateLimiter, peer: Peer) -> None:
+def test_an_excess_of_long_ago_does_not_close_a_client(limiter: RateLimiter, connection: FakeConnection) -> None:
     for hour in range(100):
-        send(limit, BURST + 1, 3600.0 * hour)
-    assert not peer.closed
+        send(limiter, BURST + 1, 3600.0 * hour)
+    assert not connection.closed
 
 
-def test_a_client_that_goes_on_is_closed(limit: RateLimiter, peer: Peer) -> None:
-    dropped = len(send(limit, BURST, 100.0))
+def test_a_client_that_stays_above_its_rate_is_closed(limiter: RateLimiter, connection: FakeConnection) -> None:
+    dropped = len(send(limiter, BURST, 100.0))
     for turn in range(1, 1000):
-        dropped += len(send(limit, 2, 100.0 + 0.05 * turn))
-        assert peer.closed is (dropped > BURST)
-        if peer.closed:
+        dropped += len(send(limiter, 2, 100.0 + 0.05 * turn))
+        assert connection.closed is (dropped > BURST)
+        if connection.closed:
             return
-    pytest.fail("it was never closed")
+    pytest.fail("the connection was never closed")
+
+
+def test_a_limiter_without_a_rate_allows_everything(connection: FakeConnection) -> None:
+    limiter = RateLimiter(connection, ServerStats(), 0.0)
+    assert send(limiter, 1000, 5.0) == []
+    for _ in range(1000):
+        limiter.count_frame(1, 5.0)
+    assert not connection.pauses

@@ -9,7 +9,7 @@ import pytest
 from websockets.frames import Close, Frame, Opcode
 
 from server.protocol.messages import MAX_FRAME_BYTES
-from server.websocket.endpoints import MAX_ECHO_BYTES
+from server.websocket.routes import MAX_ECHO_BYTES
 from tests.clients import ChatClient, RawClient
 
 if TYPE_CHECKING:

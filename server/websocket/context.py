@@ -1,4 +1,4 @@
-"""What the endpoints of one server process share."""
+"""The state that all connections of one server process share."""
 
 from __future__ import annotations
 
@@ -6,27 +6,34 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
+    from server.chat.batching import BatchScheduler
     from server.chat.hub import Hub
     from server.settings import Settings
     from server.stats import ServerStats
     from server.uploads.daemon_threads import RunInThread
     from server.uploads.uploads import UploadStore
+    from server.websocket.heartbeat import HeartbeatWheel
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """The state of the process, its clock and its threads.
+class ServerContext:
+    """What a connection and its endpoint use beside themselves.
 
     Attributes:
         clock: monotonic seconds.
-        run_in_thread: runs a blocking function and returns its result.
+        scheduler: batches the work of one iteration of the event loop.
+        run_in_thread: runs a blocking function in a thread and returns its result.
     """
 
+    settings: Settings
+    stats: ServerStats
     hub: Hub
     uploads: UploadStore
-    stats: ServerStats
-    settings: Settings
+    wheel: HeartbeatWheel
+    scheduler: BatchScheduler
+    loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
     run_in_thread: RunInThread
