@@ -1,6 +1,6 @@
-"""Read one value of a setting from what a person wrote.
+"""Parse the value of a setting.
 
-A reader raises ValueError with a text that completes "'...' is": what the value is not.
+Each function raises ValueError for an invalid value, with a text that completes the sentence "'...' is".
 """
 
 from __future__ import annotations
@@ -14,42 +14,42 @@ if TYPE_CHECKING:
 
 
 def port(text: str) -> int:
-    """Read a TCP port; 0 lets the system choose."""
+    """Parse a TCP port; 0 lets the system choose."""
     return _whole(text, 0, 65535, "not a port (0 to 65535)")
 
 
 def seconds(text: str) -> float:
-    """Read a duration: finite, not negative."""
+    """Parse a duration: finite, not negative."""
     return _number(text, "not a number of seconds (0 or more)")
 
 
 def rate(text: str) -> float:
-    """Read a number of events a second: finite, not negative."""
+    """Parse a number of events a second: finite, not negative."""
     return _number(text, "not a rate (a number of 0 or more)")
 
 
 def size(text: str) -> int:
-    """Read a number of bytes or of things."""
+    """Parse a number of bytes, or a limit."""
     return _whole(text, 0, 2**63, "not a whole number of 0 or more")
 
 
 def count(text: str) -> int:
-    """Read a number of things of which there is at least one."""
+    """Parse a number of at least one."""
     return _whole(text, 1, 2**63, "not a whole number of 1 or more")
 
 
 def level(text: str) -> str:
-    """Read a log level."""
+    """Parse a log level."""
     return _word(text, ("debug", "info", "warning", "error"))
 
 
 def log_format(text: str) -> str:
-    """Read a form of log lines."""
+    """Parse a format of log lines."""
     return _word(text, ("text", "json"))
 
 
 def network(text: str) -> IPv4Network | IPv6Network:
-    """Read a network, or one address, in CIDR notation."""
+    """Parse a network, or one address, in CIDR notation."""
     try:
         return ip_network(text)
     except ValueError:
@@ -57,7 +57,7 @@ def network(text: str) -> IPv4Network | IPv6Network:
 
 
 def yes_or_no(text: str) -> bool:
-    """Read a choice."""
+    """Parse a switch."""
     word = text.lower()
     if word not in ("0", "1", "false", "true", "no", "yes"):
         raise ValueError("neither yes nor no")
@@ -65,7 +65,7 @@ def yes_or_no(text: str) -> bool:
 
 
 def bus_url(text: str) -> str:
-    """Read the URL of a NATS server."""
+    """Parse the URL of a NATS server."""
     wrong = "not the URL of a NATS server (nats://host or tls://host)"
     try:
         parts = urlsplit(text)
@@ -100,5 +100,5 @@ def _number(text: str, wrong: str) -> float:
 def _word(text: str, words: tuple[str, ...]) -> str:
     word = text.lower()
     if word not in words:
-        raise ValueError(f"none of {', '.join(words)}")
+        raise ValueError(f"not one of {', '.join(words)}")
     return word

@@ -92,15 +92,15 @@ def complaint(flags: list[str], environment: dict[str, str], capsys: pytest.Capt
         (["--slow-timeout", "x"], {}, "--slow-timeout: 'x' is not a number of seconds (0 or more)"),
         (["--max-uploads", "1.5"], {}, "--max-uploads: '1.5' is not a whole number of 0 or more"),
         ([], {"STAMPEDE_WORKERS": "0"}, "STAMPEDE_WORKERS: '0' is not a whole number of 1 or more"),
-        ([], {"STAMPEDE_LOG_LEVEL": "loud"}, "STAMPEDE_LOG_LEVEL: 'loud' is none of debug, info, warning, error"),
+        ([], {"STAMPEDE_LOG_LEVEL": "loud"}, "STAMPEDE_LOG_LEVEL: 'loud' is not one of debug, info, warning, error"),
         (
             ["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "10.0.0.1/8"],
             {},
             "--trusted-proxy: '10.0.0.1/8' is not a network in CIDR notation, such as 10.0.0.0/8",
         ),
         ([], {"STAMPEDE_ECHO": "off?"}, "STAMPEDE_ECHO: 'off?' is neither yes nor no"),
-        ([], {"STAMPEDE_TLS_KEY": "key.pem"}, "STAMPEDE_TLS_KEY needs --tls-cert"),
-        (["--jwt-audience", "chat"], {}, "--jwt-audience needs --jwt-secret-file"),
+        ([], {"STAMPEDE_TLS_KEY": "key.pem"}, "STAMPEDE_TLS_KEY requires --tls-cert"),
+        (["--jwt-audience", "chat"], {}, "--jwt-audience requires --jwt-secret-file"),
     ],
 )
 def test_an_error_names_the_flag_or_the_variable_that_it_comes_from(
