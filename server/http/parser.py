@@ -1,10 +1,10 @@
-"""Read the head of an HTTP request (RFC 9112, RFC 9110): pure.
+"""Parse the head of an HTTP request (RFC 9112, RFC 9110). Pure.
 
 Rules:
-1. Read what a server must read: any form of target, HTTP/1.0 and every 1.x, empty lines before the request line, lines
-   that end in a bare LF. Load balancers and monitors send all of these.
-2. Refuse what two readers could read differently: folded lines, a space before the colon, two hosts or lengths.
-3. A missing Host is accepted, although RFC 9112 (section 3.2) wants 400: health checks often lack it, and no answer of
+1. Accept all that a server must accept: any form of target, HTTP/1.0 and every 1.x, empty lines before the request
+   line, lines that end in a bare LF. Load balancers and monitors send all of these.
+2. Reject what two parsers could interpret differently: folded lines, a space before the colon, two hosts or lengths.
+3. Accept a missing Host, although RFC 9112 (section 3.2) demands 400: health checks often lack it, and no response of
    this server depends on it.
 """
 
@@ -33,15 +33,15 @@ _END: Final = re.compile(rb"\n\r?\n")
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?]+(.*)")
 _HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
-_OTHER_METHODS: Final = frozenset({"POST", "PUT", "DELETE", "PATCH", "CONNECT", "TRACE"})
+_UNSUPPORTED_METHODS: Final = frozenset({"POST", "PUT", "DELETE", "PATCH", "CONNECT", "TRACE"})
 
 
 def read_request(received: bytes) -> tuple[Request, int] | HttpResponse | None:
-    """Read the request at the start of what was received.
+    """Parse the request at the start of the received bytes.
 
     Returns:
-        The request, its target in origin form, and the length of its head; None while the head is incomplete; or the
-        answer to a request that is malformed or not for this server.
+        The request, with its target in origin form, and the length of its head; None while the head is incomplete; or
+        the response to a request that is malformed or not supported.
     """
     text = received.lstrip(b"\r\n")
     if text and not _TOKEN_START.match(text):  # TLS, for example
@@ -69,7 +69,7 @@ def path_of(target: str) -> str:
 
 
 def _read_request_line(line: bytes) -> tuple[str, str, str] | HttpResponse:
-    """Return method, target and the version to read the rest by."""
+    """Return method, target and HTTP version."""
     match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         return _bad("the request line is not 'METHOD target HTTP/1.1'")
@@ -102,9 +102,9 @@ def _read_fields(lines: Iterable[bytes]) -> Headers | None:
 
 
 def _refuse(method: str, headers: Headers) -> HttpResponse | None:
-    """Return the answer to a method or a body that is not served, or to fields that contradict each other."""
+    """Return the response to a method or body that is not supported, or to fields that contradict each other."""
     if method not in ALLOW:
-        if method in _OTHER_METHODS:
+        if method in _UNSUPPORTED_METHODS:
             return plain(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(ALLOW)})
         return plain(HTTPStatus.NOT_IMPLEMENTED)
     hosts = headers.get_all("Host")
@@ -114,12 +114,12 @@ def _refuse(method: str, headers: Headers) -> HttpResponse | None:
     if not all(_LENGTH.fullmatch(length) for length in lengths) or len({int(length) for length in lengths}) > 1:
         return _bad("Content-Length is malformed")
     if "Transfer-Encoding" in headers or any(int(length) for length in lengths):
-        return plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "No body is taken here")
+        return plain(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "This server accepts no request bodies")
     return None
 
 
 def _origin_form(method: str, target: str) -> str:
-    """Return a target as path and query (RFC 9112, section 3.2); empty: it is malformed."""
+    """Return a target as path and query (RFC 9112, section 3.2), or an empty text if it is malformed."""
     if "#" in target:
         return ""
     if target.startswith("/") or (target == "*" and method == "OPTIONS"):

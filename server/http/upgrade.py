@@ -1,8 +1,8 @@
-"""The plain request for a WebSocket, read and answered without the library: pure.
+"""Parse and accept the upgrade request that all browsers and libraries send. Pure.
 
-What every browser and library sends is recognized here, in a fifth of the time. Anything else - a header twice or not
-ASCII, an absolute target, another version, a malformed key - is read by `server.http.parser`, and websockets' Sans-I/O
-protocol decides whether it is a handshake.
+This takes a fifth of the time of the general way. Any other request (a repeated header, a character that is not ASCII,
+an absolute target, another version, a malformed key) is parsed by `server.http.parser`, and websockets' Sans-I/O
+protocol decides whether it is a valid handshake.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
-_quiet = logging.getLogger("stampede.websockets")  # the answer says what the library would log
+_quiet = logging.getLogger("stampede.websockets")  # the response says what the library would log
 
 MAX_BYTES: Final = 8000
 MAX_LINES: Final = 100
 _PLAIN: Final = re.compile(rb"GET (/[!\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9][A-Za-z0-9-]*:[ -~]*\r\n)+)\r\n")
 _CONNECTION: Final = frozenset({"upgrade", "keep-alive, upgrade"})
 _KEY: Final = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64 (RFC 6455, section 4.1)
-_OF_A_BODY: Final = frozenset({"content-length", "transfer-encoding"})
+_BODY_HEADERS: Final = frozenset({"content-length", "transfer-encoding"})
 
 
 def read_upgrade(head: bytes) -> Request | None:
-    """Return the request in a complete head if it is a plain one for a WebSocket; otherwise None."""
+    """Return the request if a complete head is a plain upgrade request, otherwise None."""
     plain = _PLAIN.fullmatch(head) if len(head) <= MAX_BYTES else None
     if plain is None:
         return None
@@ -41,19 +41,19 @@ def read_upgrade(head: bytes) -> Request | None:
         value = value.strip(" ")
         values[name.lower()] = value
         headers.set_insecure(name, value)
-    asks = (
+    is_upgrade = (
         len(values) == len(lines) <= MAX_LINES
         and values.get("upgrade", "").lower() == "websocket"
         and values.get("connection", "").lower() in _CONNECTION
         and values.get("sec-websocket-version") == "13"
         and _KEY.fullmatch(values.get("sec-websocket-key", ""))
-        and _OF_A_BODY.isdisjoint(values)
+        and _BODY_HEADERS.isdisjoint(values)
     )
-    return Request(plain[1].decode(), headers) if asks else None
+    return Request(plain[1].decode(), headers) if is_upgrade else None
 
 
 def accept_upgrade(request: Request) -> bytes:
-    """Return the answer to a plain request (RFC 6455, section 4.2.2): no extension, no subprotocol."""
+    """Return the response to a plain upgrade request (RFC 6455, section 4.2.2): no extension, no subprotocol."""
     return (
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept_key(request.headers['Sec-WebSocket-Key'])}\r\n\r\n"
@@ -61,7 +61,7 @@ def accept_upgrade(request: Request) -> bytes:
 
 
 def accept_unusual(request: Request) -> Response:
-    """Return the library's answer to a request for a WebSocket: status 101, or what is wrong with it."""
+    """Return the library's response to an upgrade request: status 101, or an error."""
     response = ServerProtocol(logger=_quiet).accept(request)
     if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
         response.headers["Sec-WebSocket-Version"] = "13"  # RFC 6455, section 4.2.2

@@ -1,8 +1,8 @@
 """One timing wheel for the heartbeats of all connections.
 
-A task and a timer per connection is what a library's keepalive costs. Here every connection sits in the slot of the
-moment at which something may have to be done for it, and is looked at only then: hearing from a client costs one
-attribute, and ten thousand idle ones cost a few slots a second. Each starts at a random phase, so that pings spread.
+The keepalive of a library costs a task and a timer for each connection. In the wheel, a connection is in the slot of
+the time at which a ping or the timeout may be due, and is checked only then. Received data costs one assignment, and
+ten thousand idle connections cost a few slots a second. The first ping has a random phase, so that pings spread.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 
 STALL_SECONDS: Final = 1.0
-"""A loop that did not turn the wheel for longer was stalled; several steps of the wheel, whatever its resolution."""
+"""If the wheel was not advanced for longer, the event loop was stalled. Longer than several steps of any wheel."""
 
 
 class Monitored(Protocol):
-    """What the wheel needs of a connection; times in seconds of one monotonic clock."""
+    """A connection, as the wheel uses it.
+
+    Attributes:
+        last_received_at: when data was last received; the connection sets it.
+        ping_due: when the next ping is due; the wheel sets it, as it does `wheel_slot`.
+    """
 
     last_received_at: float
     ping_due: float
@@ -29,17 +34,20 @@ class Monitored(Protocol):
         """Send a ping frame."""
 
     def expire(self) -> None:
-        """Drop the connection: nothing came for the time-out."""
+        """Abort the connection: it missed the heartbeat timeout."""
 
 
 class HeartbeatWheel:
-    """Ping every connection each `interval` seconds, expire those silent for `timeout` seconds; 0 turns either off.
+    """Ping each connection at an interval, and expire connections that sent no data for the timeout.
 
     Args:
-        interval: seconds between two pings to one connection.
-        timeout: seconds without a byte of any kind until a connection is expired.
-        now: the current time.
-        stats: pings and kills are counted here.
+        interval: seconds between two pings to one connection; 0: no pings.
+        timeout: seconds without any data until a connection is expired; 0: never.
+        now: the current time, on the monotonic clock of all times here.
+        stats: pings and expired connections are counted here.
+
+    Attributes:
+        resolution: seconds between two calls of `advance`.
     """
 
     def __init__(self, interval: float, timeout: float, now: float, stats: ServerStats) -> None:
@@ -51,23 +59,23 @@ class HeartbeatWheel:
         horizon = max(t for t in (interval, timeout, self.resolution) if math.isfinite(t))
         self._slots: list[set[Monitored]] = [set() for _ in range(math.ceil(horizon / self.resolution) + 2)]
         self._start = now
-        self._tick = 0  # every slot up to this one has been looked at
+        self._tick = 0  # number of the last slot that was checked
 
     def add(self, connection: Monitored, now: float, phase: float) -> None:
-        """Take in a connection; its first ping is due after `phase` (0..1) of an interval."""
+        """Add a connection; its first ping is due after `phase` (0 to 1) of an interval."""
         connection.last_received_at = now
         connection.ping_due = now + phase * self._interval if math.isfinite(self._interval) else math.inf
         self._place(connection)
 
     def discard(self, connection: Monitored) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self._slots[connection.wheel_slot].discard(connection)
 
     def advance(self, now: float) -> None:
-        """Look at every connection whose moment has come.
+        """Check the connections whose time has come.
 
-        After a stall of the loop (a machine asleep, a long pause) bytes may be waiting unread: nobody is expired in
-        that round, and those who are really silent are in the next.
+        After a stall of the event loop (a suspended machine, a long pause) data may be waiting unread. No connection is
+        expired in that call; the next one expires those that are still silent.
         """
         target = int((now - self._start) / self.resolution)
         behind = target - self._tick
@@ -81,12 +89,12 @@ class HeartbeatWheel:
             slot.clear()
         try:
             while due:
-                self._visit(due.pop(), now, stalled=stalled)
+                self._check(due.pop(), now, stalled=stalled)
         finally:
-            for connection in due:  # one that fails must not take the others out of the wheel
+            for connection in due:  # an error of one connection must not remove the others from the wheel
                 self._place(connection)
 
-    def _visit(self, connection: Monitored, now: float, *, stalled: bool) -> None:
+    def _check(self, connection: Monitored, now: float, *, stalled: bool) -> None:
         if now - connection.last_received_at >= self._timeout and not stalled:
             self._stats.heartbeat_kills += 1
             connection.expire()
