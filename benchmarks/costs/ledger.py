@@ -25,7 +25,7 @@ from benchmarks.processes import BenchmarkError, running, stampede_command
 from stampede.client.client import ChatClient
 from stampede.client.context import ClientContext
 from stampede.ledger.room import Room
-from stampede.locust.locust_stats import Table
+from stampede.locust.locust_stats import StatsUpdater
 from stampede.measure.measures import Measures
 from stampede.websocket.reactor import Reactor
 from stampede.websocket.target import resolve
@@ -80,7 +80,7 @@ class _UserGroup:
 
     def __init__(self, kind: type[ChatClient], target: Target, users: int, room_size: int, first_room: int) -> None:
         self.measures = Measures()
-        self.table = Table(self.measures)
+        self.table = StatsUpdater(self.measures)
         self.stats = RequestStats()
         self._faults: list[Exception] = []
         self._reactor = Reactor(Random(1), self._faults.append)

@@ -1,4 +1,7 @@
-"""The load generator's Prometheus metrics: a collector over state, on the master or the only process."""
+"""The load generator's Prometheus metrics, served by the master or the only process.
+
+The collectors read the state when Prometheus scrapes it.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +41,10 @@ WORKER_STATES: Final = (
     runners.STATE_STOPPED,
     runners.STATE_MISSING,
 )
-_AT_WORK: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
+_RUNNING: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
 
 
-class _Distribution:
+class _LatencyBuckets:
     """Locust's response times in the buckets of the catalog."""
 
     def __init__(self, entry: StatsEntry) -> None:
@@ -52,7 +55,7 @@ class _Distribution:
 
 
 class LocustCollector(Collector):
-    """Locust's own statistics, so that both always agree."""
+    """Locust's own statistics: the metrics always agree with its table."""
 
     def __init__(self, runner: LocalRunner | MasterRunner) -> None:
         self._runner = runner
@@ -60,9 +63,9 @@ class LocustCollector(Collector):
     def collect(self) -> Iterator[Family]:
         """Read Locust's state."""
         runner = self._runner
-        yield scalar("locust_test_running", int(runner.state in _AT_WORK))
+        yield scalar("locust_test_running", int(runner.state in _RUNNING))
         yield scalar("locust_users", runner.user_count)
-        yield scalar("locust_users_target", runner.target_user_count if runner.state in _AT_WORK else 0)
+        yield scalar("locust_users_target", runner.target_user_count if runner.state in _RUNNING else 0)
         workers = [client.state for client in runner.clients.all] if isinstance(runner, MasterRunner) else []
         yield labelled("locust_workers", {state: workers.count(state) for state in WORKER_STATES})
         entries = {
@@ -72,7 +75,7 @@ class LocustCollector(Collector):
         yield labelled("locust_requests_total", {key: entry.num_requests for key, entry in entries.items()})
         yield labelled("locust_request_failures_total", {key: entry.num_failures for key, entry in entries.items()})
         yield histogram(
-            "locust_request_duration_seconds", {key: _Distribution(entry) for key, entry in entries.items()}
+            "locust_request_duration_seconds", {key: _LatencyBuckets(entry) for key, entry in entries.items()}
         )
 
 
@@ -81,16 +84,16 @@ class LoadTestCollector(Collector):
 
     def __init__(self, master: MasterAgent) -> None:
         self._master = master
-        self._counted = (0, 0)
+        self._counted_for = (0, 0)
         self._expected = 0
 
     def collect(self) -> Iterator[Family]:
         """Read the latest reports."""
         totals = self._master.totals()
         everything = self._master.everything() if totals.dead else totals
-        counted = (self._master.run, self._master.resets)
-        if self._counted != counted:
-            self._counted = counted
+        counting = (self._master.run, self._master.resets)
+        if self._counted_for != counting:
+            self._counted_for = counting
             self._expected = 0
         figures = everything.figures  # counters include workers that died, gauges do not
         deliveries = figures.deliveries
@@ -98,7 +101,7 @@ class LoadTestCollector(Collector):
         yield scalar("loadtest_messages_due_total", figures.sends.intended)
         yield scalar("loadtest_messages_sent_total", figures.sends.sent)
         yield scalar("loadtest_messages_skipped_total", figures.sends.skipped)
-        # What was in flight to somebody who left is expected no more; a counter must not go down for it.
+        # Deliveries in flight to a user that leaves are no longer expected, but a counter must not decrease.
         self._expected = max(self._expected, deliveries.expected)
         yield scalar("loadtest_deliveries_expected_total", self._expected)
         yield scalar("loadtest_deliveries_total", deliveries.received)
@@ -151,14 +154,14 @@ def _workers(totals: Totals, ages: dict[str, float]) -> Iterator[Family]:
 
 
 def serve(runner: LocalRunner | MasterRunner, master: MasterAgent, address: tuple[str, int]) -> WSGIServer:
-    """Serve the metrics at `/metrics` of an address, port 0 for any; return the started server.
+    """Serve the metrics at `/metrics` on an address; port 0 means any free port. Return the started server.
 
     Raises:
         OSError: the address cannot be bound.
     """
     exposition = Exposition([LocustCollector(runner), LoadTestCollector(master)])
 
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] != "/metrics":
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"The metrics are at /metrics\n"]
@@ -166,6 +169,6 @@ def serve(runner: LocalRunner | MasterRunner, master: MasterAgent, address: tupl
         start_response("200 OK", [("Content-Type", page.content_type), *page.headers.items()])
         return [page.body]
 
-    server = WSGIServer(address, answer, log=None)
+    server = WSGIServer(address, application, log=None)
     server.start()
     return server

@@ -1,4 +1,4 @@
-"""The process that answers for all: collects the reports, commands storms, ends the run in order, judges it."""
+"""The agent of the process with the verdict: aggregates worker reports, commands storms, prints the summary."""
 
 from __future__ import annotations
 
@@ -33,22 +33,25 @@ if TYPE_CHECKING:
     from stampede.measure.storm import Manner, StormPart
     from stampede.measure.storm_results import StormResult
 
-_FRESH_SECONDS = 3.0
-"""A worker that has reported within this time is alive, whatever Locust thinks of its heartbeat."""
+STORM = "stampede_storm"
+"""Type of the message with which the master commands a storm."""
+
+_ALIVE_SECONDS = 3.0
+"""A worker that has reported within this time is alive, even if Locust has missed its heartbeats."""
 
 
 class MasterAgent:
-    """Knows what all processes report about the current or last test.
+    """Aggregates worker reports and decides the verdict.
 
     Args:
-        environment: Locust's.
-        runner: local or master.
+        environment: of Locust.
+        runner: of Locust; local or master.
         agent: of this process, if it runs users itself.
 
     Attributes:
-        run: number of the test; reports of another one are late and ignored.
-        resets: how often Locust's statistics were reset, in all tests.
-        settings: what the options meant when it began.
+        run: number of the current or last test; reports of other tests are ignored.
+        resets: how often Locust's statistics have been reset, in all tests.
+        settings: of the current or last test.
     """
 
     def __init__(self, environment: Environment, runner: LocalRunner | MasterRunner, agent: WorkerAgent | None) -> None:
@@ -56,20 +59,20 @@ class MasterAgent:
         self._runner = runner
         self._agent = agent
         self._reports: dict[str, WorkerReport] = {}
-        self._came: dict[str, float] = {}
-        self._parts: dict[tuple[str, int], StormPart] = {}
+        self._reported_at: dict[str, float] = {}
+        self._storm_parts: dict[tuple[str, int], StormPart] = {}
         self._expected: set[str] = set()
         self._storms = 0
         self._storm_requests: dict[str, int] = {}
-        self._before: dict[str, WorkerReport] = {}
-        self._storms_before = 0
+        self._before_reset: dict[str, WorkerReport] = {}
+        self._storms_before_reset = 0
         self._reset_at: float | None = None
-        self._raised: tuple[dict[int, Any], list[Fault]] = ({}, [])  # exceptions that were raised before the last reset
+        self._exceptions_before_reset: tuple[dict[int, Any], list[Fault]] = ({}, [])  # of user code
         self._usage = usage()
         self._began = time.monotonic()
         self._ended: float | None = None
         self._thresholds: list[Threshold] = []
-        self._watch: gevent.Greenlet[..., None] | None = None
+        self._threshold_task: gevent.Greenlet[..., None] | None = None
         self.run = 0
         self.resets = 0
         self.settings: LoadTestSettings | None = None
@@ -82,36 +85,36 @@ class MasterAgent:
     # --- a test ---
 
     def start(self, settings: LoadTestSettings) -> None:
-        """Forget the last test, and watch over the new one."""
+        """Start a test: discard the reports of the last one."""
         self.end()
         self.run += 1
         self._reports.clear()
-        self._came.clear()
-        self._parts.clear()
+        self._reported_at.clear()
+        self._storm_parts.clear()
         self._expected.clear()
         self._storms = 0
         self._storm_requests.clear()
-        self._before.clear()
-        self._storms_before = 0
+        self._before_reset.clear()
+        self._storms_before_reset = 0
         self._reset_at = None
-        self._raised = ({}, [])
+        self._exceptions_before_reset = ({}, [])
         self._usage = usage()
         self._began = time.monotonic()
         self._ended = None
         self.settings = settings
         self._thresholds = [Threshold(level, settings.threshold_window) for level in settings.thresholds]
         if self._thresholds:
-            self._watch = gevent.spawn(self._keep_watch)
+            self._threshold_task = gevent.spawn(self._update_thresholds)
 
     def reset(self) -> None:
-        """Count from 0 again, as Locust's statistics do now; what makes the run invalid is kept."""
+        """Count from 0 again, together with Locust's statistics. What makes the run invalid is kept."""
         if self._agent is not None:
-            self._agent.update_table()
-        self._environment.stats.reset_all()  # of what the table has been told just now, too
-        self._raised = (self._runner.exceptions, self.user_faults())
-        self._before = {report.id: report for report in self._latest()}
-        self._parts.clear()
-        self._storms_before = self._storms
+            self._agent.update_stats()
+        self._environment.stats.reset_all()  # includes what `update_stats` has just added
+        self._exceptions_before_reset = (self._runner.exceptions, self.user_faults())
+        self._before_reset = {report.id: report for report in self._latest_reports()}
+        self._storm_parts.clear()
+        self._storms_before_reset = self._storms
         self._reset_at = self.seconds
         self.resets += 1
         self._thresholds = [
@@ -119,14 +122,14 @@ class MasterAgent:
         ]
 
     def end(self) -> None:
-        """Watch no longer: the test is over."""
+        """End the test: fix its length and stop judging thresholds."""
         if self._ended is None:
             self._ended = time.monotonic()
-        if self._watch is not None:
-            self._watch.kill()
-            self._watch = None
+        if self._threshold_task is not None:
+            self._threshold_task.kill()
+            self._threshold_task = None
 
-    def _keep_watch(self) -> None:
+    def _update_thresholds(self) -> None:
         while True:
             gevent.sleep(1.0)
             figures = self.everything().figures
@@ -135,13 +138,19 @@ class MasterAgent:
 
     @property
     def seconds(self) -> float:
-        """How long the test took, or has taken so far."""
+        """Length of the test so far, in seconds."""
         return (self._ended or time.monotonic()) - self._began
 
     def storm(self, share: float, manner: Manner, request_id: str = "") -> int:
-        """Drop a share of all users of all processes at the same moment; return the number of the storm.
+        """Drop a share of all users in all processes at the same moment.
 
-        A request that has an id commands one storm, however often it comes.
+        Args:
+            share: of all users, 0 to 1.
+            manner: how they drop.
+            request_id: makes a repeated request harmless: it starts no second storm.
+
+        Returns:
+            The number of the storm.
         """
         if request_id in self._storm_requests:
             return self._storm_requests[request_id]
@@ -157,27 +166,27 @@ class MasterAgent:
     # --- reports ---
 
     def receive_report(self, report: WorkerReport) -> None:
-        """Take a report, unless it is a late one of an earlier test."""
+        """Store a report, unless it belongs to an earlier test."""
         if report.run in (self.run, UNASSIGNED):
             self._reports[report.id] = report
-            self._came[report.id] = time.monotonic()
-            self._keep(report.id, report.storms)
+            self._reported_at[report.id] = time.monotonic()
+            self._store_storms(report.id, report.storms)
 
-    def _keep(self, id_: str, parts: Iterable[StormPart]) -> None:
-        """Keep the parts of the storms that struck since the last reset."""
-        self._parts |= {(id_, part.id): part for part in parts if part.id > self._storms_before}
+    def _store_storms(self, id_: str, parts: Iterable[StormPart]) -> None:
+        """Store the parts of the storms since the last reset."""
+        self._storm_parts |= {(id_, part.id): part for part in parts if part.id > self._storms_before_reset}
 
     def expect(self, ids: Iterable[str]) -> None:
-        """Note which workers have been given a part in this test: each has to report."""
+        """Add the workers that have an assignment in this test: each must report."""
         self._expected |= set(ids)
 
     def all_final(self, ids: set[str]) -> bool:
-        """Return whether these processes have sent their last word, as far as they are alive."""
+        """Return whether all of these processes have sent their final report or died."""
         dead = self._dead()
         return all(id_ in dead or (id_ in self._reports and self._reports[id_].final) for id_ in ids)
 
     def _dead(self) -> set[str]:
-        """Return the workers that went away without a last word."""
+        """Return the workers that disappeared without a final report."""
         if not isinstance(self._runner, MasterRunner):
             return set()
         alive = {client.id for client in self._runner.clients.all if client.state != runners.STATE_MISSING}
@@ -185,45 +194,45 @@ class MasterAgent:
         return {
             id_
             for id_, report in self._reports.items()
-            if not report.final and id_ not in alive and now - self._came[id_] > _FRESH_SECONDS
+            if not report.final and id_ not in alive and now - self._reported_at[id_] > _ALIVE_SECONDS
         }
 
     def everything(self) -> Totals:
-        """Return all reports, added up, those of the dead included: these counts go down at a reset only."""
-        return Totals(self._counted(report) for report in self._latest())
+        """Return the sum of all reports, including those of dead workers; its counts decrease only at a reset."""
+        return Totals(self._since_reset(report) for report in self._latest_reports())
 
-    def _latest(self) -> list[WorkerReport]:
-        """Return the latest report of each process, from the beginning of the test."""
+    def _latest_reports(self) -> list[WorkerReport]:
+        """Return the latest report of each process, counted from the start of the test."""
         if self._agent is not None:
             report = self._agent.report()
             return [report] if report else []
         return list(self._reports.values())
 
-    def _counted(self, report: WorkerReport) -> WorkerReport:
-        """Return what a report counts since the last reset."""
-        before = self._before.get(report.id)
+    def _since_reset(self, report: WorkerReport) -> WorkerReport:
+        """Return a report with the figures counted since the last reset."""
+        before = self._before_reset.get(report.id)
         return report if before is None else report.since(before)
 
     def totals(self) -> Totals:
-        """Return the reports of the living added up, those of the dead apart."""
+        """Return the sum of the reports of living processes; the reports of dead ones are kept apart."""
         dead = self._dead()
         if not dead:
             return self.everything()
         return Totals(
-            (self._counted(report) for id_, report in self._reports.items() if id_ not in dead),
-            dead=[self._counted(self._reports[id_]) for id_ in dead],
+            (self._since_reset(report) for id_, report in self._reports.items() if id_ not in dead),
+            dead=[self._since_reset(self._reports[id_]) for id_ in dead],
         )
 
     def storms(self) -> list[StormResult]:
-        """Return the storms of this test so far, as of the latest reports."""
+        """Return the results of the storms since the last reset, from the latest reports."""
         if self._agent is not None:
-            self._keep("", self._agent.storm_parts())
-        return results(self._parts.values())
+            self._store_storms("", self._agent.storm_parts())
+        return results(self._storm_parts.values())
 
     def ages(self) -> dict[str, float]:
-        """Return how many seconds ago each process reported."""
+        """Return the age of each worker's latest report in seconds, by worker id."""
         now = time.monotonic()
-        return {id_: now - came for id_, came in self._came.items()}
+        return {id_: now - came for id_, came in self._reported_at.items()}
 
     def snapshot(self) -> Snapshot:
         """Return the answer to `GET /stampede/snapshot`."""
@@ -237,24 +246,24 @@ class MasterAgent:
             faults=self.user_faults(),
         )
 
-    def _silent(self) -> list[Fault]:
-        """Return the workers that were given a part in the test and never reported."""
+    def _missing_workers(self) -> list[Fault]:
+        """Return a fault for each worker that had an assignment and never reported."""
         missing = sorted(self._expected - set(self._reports))
         return [Fault(FaultKind.ASSIGNMENT, f"{id_} never reported", 1) for id_ in missing]
 
-    def _killed(self, totals: Totals) -> list[Fault]:
-        """Return what the kernel did to processes that died here, if it was the kernel."""
+    def _memory_faults(self, totals: Totals) -> list[Fault]:
+        """Return the faults of a memory limit that may have killed a worker on this machine."""
         if not totals.dead:
             return []
         reached = limits_reached(self._usage, usage(), max(self.seconds, 0.001))
         return [Fault(kind, detail, 1) for kind, detail in reached if kind is FaultKind.MEMORY_LIMIT]
 
     def user_faults(self) -> list[Fault]:
-        """Return the exceptions that users raised, the same one counted once, those before a reset included."""
+        """Return one fault per distinct exception of user code, including those before a reset."""
         raised = self._runner.exceptions
-        known, before = self._raised
+        known, before = self._exceptions_before_reset
         now = [
-            Fault(FaultKind.USER_CODE, f"{row['msg']}, {place(row['traceback'])}", row["count"])
+            Fault(FaultKind.USER_CODE, f"{row['msg']}, {raised_at(row['traceback'])}", row["count"])
             for row in raised.values()
         ]
         return merge_faults(now if known is raised else [*before, *now])
@@ -263,7 +272,7 @@ class MasterAgent:
 
     @property
     def failed_thresholds(self) -> int:
-        """How many thresholds some window has missed."""
+        """Number of thresholds that failed in at least one window."""
         return sum(threshold.missed > 0 for threshold in self._thresholds)
 
     def conclude(self) -> None:
@@ -272,7 +281,7 @@ class MasterAgent:
         everything, totals = self.everything(), self.totals()
         for threshold in self._thresholds:
             threshold.conclude(self.seconds, everything.figures)
-        faults = [*self.user_faults(), *self._silent(), *self._killed(totals)]
+        faults = [*self.user_faults(), *self._missing_workers(), *self._memory_faults(totals)]
         if not everything.reports and not self._thresholds and not faults:
             return
         result = RunResult(
@@ -293,26 +302,23 @@ class MasterAgent:
             yield f"statistics were reset {self._reset_at:.0f} s after the start: all figures count from there"
         settings = self.settings
         if settings is not None and self.seconds < settings.storm_period:
-            names = [kind.__name__ for kind in self._runner.user_classes if getattr(kind, "drops_periodically", False)]
-            for name in names:
+            for user_class in self._runner.user_classes:
+                if not getattr(user_class, "drops_periodically", False):
+                    continue
                 yield (
-                    f"no storm struck: {name}s drop every {settings.storm_period:g} s (--storm-period), "
+                    f"no storm struck: {user_class.__name__}s drop every {settings.storm_period:g} s (--storm-period), "
                     f"the test took {self.seconds:.0f} s"
                 )
 
 
-STORM = "stampede_storm"
-"""Type of the message by which a master lets its workers storm."""
-
-
-def place(traceback: str) -> str:
-    """Return where an exception was raised, from its traceback as Locust keeps it."""
+def raised_at(traceback: str) -> str:
+    """Return where an exception was raised, given its traceback as Locust formats it."""
     frames = [line.strip() for line in traceback.splitlines() if line.lstrip().startswith('File "')]
     return frames[-1].replace('"', "") if frames else "at an unknown place"
 
 
 def wait_until(condition: Callable[[], object], seconds: float) -> bool:
-    """Let other greenlets run until `condition()` or until the time is over; return whether it holds."""
+    """Wait until `condition()` is true while other greenlets run; return False after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -87,7 +87,7 @@ def set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
 
     def send_all() -> None:
         """Send Locust's statistics and the report of the same moment, so that both agree on the master."""
-        agent.update_table()
+        agent.update_stats()
         send_stats()
 
     def drain(**_: Any) -> None:

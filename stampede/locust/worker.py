@@ -1,4 +1,7 @@
-"""A process that runs users: a worker, or the only one. Owns the pool of the current test and reports on it."""
+"""The agent of a process that runs users: creates the pool of a test and reports on it.
+
+That process is a worker or, without workers, Locust's only process.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from locust.runners import WorkerRunner
 
 from stampede.generator_faults import Fault, FaultKind
 from stampede.locust.assignment import spawn_order, user_classes_of
-from stampede.locust.locust_stats import Table
+from stampede.locust.locust_stats import StatsUpdater
 from stampede.locust.settings import check_processes, read_settings
 from stampede.measure.health import WINDOW_SECONDS, Health
 from stampede.measure.loop_lag_probe import LoopLagProbe
@@ -36,22 +39,24 @@ if TYPE_CHECKING:
     from stampede.locust.settings import LoadTestSettings
     from stampede.measure.storm import Manner, StormPart
 
-TABLE_SECONDS: Final = 1.0
-_ASK_SECONDS: Final = 1.0
+STATS_SECONDS: Final = 1.0
+"""Interval at which Locust's statistics are updated."""
+
+_REQUEST_SECONDS: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class WorkerAgent:
-    """Makes a pool for each test and takes it apart again.
+    """Creates and closes the pool of each test, watches the load generator's health, and reports.
 
     Attributes:
-        pool: of the current or last test; None before the first one, or when it could not start.
-        settings: what the options meant then.
-        run: number of the test; reports of another one are none of the master's business.
-        share: which part of the pool this process is.
-        waiting: whether a test has begun whose deal has not come yet.
-        request_assignment: lets the master send it again; None where there is no master.
+        pool: of the current or last test; None before the first test and after one that could not start.
+        settings: of that test.
+        run: number of the test; the master ignores reports of other tests.
+        partition: the part of all users that this process runs.
+        waiting: whether a test has started and its assignment has not arrived.
+        request_assignment: asks the master to send the assignment again; None without a master.
     """
 
     def __init__(self, environment: Environment, runner: LocalRunner | WorkerRunner) -> None:
@@ -62,55 +67,55 @@ class WorkerAgent:
         self._loop_lag_probe: LoopLagProbe | None = None
         self._health = Health(time.monotonic(), time.process_time())
         self._failure: Fault | None = None
-        self._table: Table | None = None
+        self._stats: StatsUpdater | None = None
         self._final = False
-        self._last: WorkerReport | None = None
+        self._final_report: WorkerReport | None = None
         self._drained = Event()
-        self._began = self._cpu_then = 0.0
+        self._began = self._cpu_before = 0.0
         self.pool: UserPool | None = None
         self.settings: LoadTestSettings | None = None
         self.run = 0
         self.partition = Partition(0, 1)
         self.waiting = False
         self.request_assignment: Callable[[], None] | None = None
-        self._asked = 0.0
+        self._requested_at = 0.0
         self._user_classes: list[UserClass] | None = None
         self._assigned = False
 
     def assign(self, assignment: Assignment) -> None:
-        """Take the part in the next test that the master has assigned, or in this one."""
+        """Store the assignment for the next test, or for the one that has just started."""
         self.run, self.partition, self._user_classes = assignment.run, assignment.partition, assignment.user_classes
         self._assigned = True
 
     def consume_assignment(self) -> bool:
-        """Return, once for each deal, whether it has come; if not, a test that begins is kept waiting for it."""
+        """Use the assignment for the test that starts now; if it has not arrived, wait for it and return False."""
         assigned, self._assigned = self._assigned, False
         self._failure = None
         self.waiting = self.waiting or not assigned
         return assigned
 
     def await_assignment(self, seconds: float) -> None:
-        """Wait for the deal of a test that has begun, and ask for it again meanwhile; report it when it never comes."""
+        """Wait for the assignment of the running test, asking again each second; report a fault after `seconds`."""
         deadline = time.monotonic() + seconds
         while self.waiting:
             now = time.monotonic()
             if now > deadline:
-                self.fail(FaultKind.ASSIGNMENT, f"nothing came within {seconds:.0f} s")
-            elif self.request_assignment is not None and now - self._asked > _ASK_SECONDS:
-                self._asked = now
+                self.fail(FaultKind.ASSIGNMENT, f"none arrived within {seconds:.0f} s")
+            elif self.request_assignment is not None and now - self._requested_at > _REQUEST_SECONDS:
+                self._requested_at = now
                 self.request_assignment()
             gevent.sleep(0.02)
 
     def start(self) -> None:
-        """Make the pool of a test that begins.
+        """Create the pool of a test.
 
         Raises:
             OptionError: the options are unusable.
-            ClientError: so is the address.
+            ClientError: the address is unusable.
         """
-        self._table = None  # it belongs to the last test, whose numbers must not reach the statistics of this one
+        self._stats = None  # the last test must add nothing to the statistics of this one
         self.close()
-        self.pool = self._last = self._failure = None
+        self.pool = self._final_report = self._failure = None
         self.settings = settings = read_settings(self._environment.parsed_options or argparse.Namespace())
         check_processes(settings, self.partition.of)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
@@ -123,35 +128,37 @@ class WorkerAgent:
         )
         self._final = False
         self._drained.clear()
-        plan = PoolSettings(settings.plan, self.partition, settings.message_bytes, settings.seed, settings.tokens)
+        pool_settings = PoolSettings(
+            settings.plan, self.partition, settings.message_bytes, settings.seed, settings.tokens
+        )
         user_classes = user_classes_of(self._runner.user_classes) if self._user_classes is None else self._user_classes
-        self.pool = UserPool(plan, target, self.partition.select(spawn_order(user_classes)))
-        self._table = Table(self.pool.measures)
-        self._began, self._cpu_then = time.monotonic(), time.process_time()
-        self._health = Health(self._began, self._cpu_then, usage())
+        self.pool = UserPool(pool_settings, target, self.partition.select(spawn_order(user_classes)))
+        self._stats = StatsUpdater(self.pool.measures)
+        self._began, self._cpu_before = time.monotonic(), time.process_time()
+        self._health = Health(self._began, self._cpu_before, usage())
         self._loop_lag_probe = LoopLagProbe(self.pool.measures.loop_lag)
         self.pool.start_churn(settings.churn_per_minute, settings.storm_manner)
         self._tasks = [gevent.spawn(self._keep_health, self.pool)]
-        if not isinstance(self._runner, WorkerRunner):  # whose table is filled as it is sent
-            self._tasks.append(gevent.spawn(self._keep_table))
+        if not isinstance(self._runner, WorkerRunner):  # a worker updates them when it sends them
+            self._tasks.append(gevent.spawn(self._keep_stats))
 
     def drain(self) -> None:
-        """Send nothing more, wait for what is in flight, and make the numbers final."""
+        """Stop sending, wait for deliveries in flight, and make the numbers final."""
         pool = self.pool
         if pool is None or self._final:
             return
         if pool.draining:
-            self._drained.wait(MAX_DRAIN_SECONDS)  # by another greenlet
+            self._drained.wait(MAX_DRAIN_SECONDS)  # another greenlet drains
             return
         pool.drain()
-        self._judge(self._health.conclude, pool)
-        self.update_table()
-        self._last = self.report()
+        self._check_health(self._health.conclude, pool)
+        self.update_stats()
+        self._final_report = self.report()
         self._final = True
         self._drained.set()
 
     def close(self) -> None:
-        """Leave nothing of the test running; its numbers stay."""
+        """Stop everything of the test; its numbers are kept."""
         if self._loop_lag_probe is not None:
             self._loop_lag_probe.close()
             self._loop_lag_probe = None
@@ -159,32 +166,32 @@ class WorkerAgent:
         self._tasks = []
         if self.pool is not None:
             self.pool.close()
-            self.update_table()
+            self.update_stats()
 
     def storm(self, number: int, share: float, manner: Manner) -> None:
-        """Drop a share of all users of this process at this moment."""
+        """Drop a share of the users of this process now."""
         if self.pool is not None:
             self.pool.storm(number, share, manner)
 
     def storm_parts(self) -> list[StormPart]:
-        """Return what this process has counted of the latest storms on command."""
+        """Return this process's part in the results of the latest storms."""
         return self.pool.storm_parts(final=self._final) if self.pool is not None else []
 
-    def update_table(self) -> None:
-        """Bring Locust's table up to date, until the numbers are final."""
-        if self._table is not None and self.pool is not None and not self._final:
+    def update_stats(self) -> None:
+        """Update Locust's statistics, unless the numbers are final."""
+        if self._stats is not None and self.pool is not None and not self._final:
             self.pool.measures.count_losses()
-            self._table.update(self._runner.stats)
+            self._stats.update(self._runner.stats)
 
     def report(self) -> WorkerReport | None:
-        """Return what this process has to say about the current or last test; None when there was none.
+        """Return a report on the current or last test; None when there was none.
 
-        What it counts is final once the test is drained, though users may still be on their way back to their rooms.
+        The counts are final after the drain, although some users may still be reconnecting.
         """
         report = self._report()
-        if report is None or self._last is None:
+        if report is None or self._final_report is None:
             return report
-        return report.with_counts_of(self._last)
+        return report.with_counts_of(self._final_report)
 
     def _report(self) -> WorkerReport | None:
         pool = self.pool
@@ -196,7 +203,7 @@ class WorkerAgent:
         return self._new_report(
             run=self.run,
             final=self._final,
-            cpu_share=(time.process_time() - self._cpu_then) / max(time.monotonic() - self._began, 0.001),
+            cpu_share=(time.process_time() - self._cpu_before) / max(time.monotonic() - self._began, 0.001),
             figures=pool.measures.figures(
                 users=self._runner.user_count,
                 connections=len(pool.reactor),
@@ -212,7 +219,7 @@ class WorkerAgent:
         )
 
     def _failure_report(self, failure: Fault) -> WorkerReport:
-        """Return the report of a process whose users cannot run."""
+        """Return a report that says why the users of this process cannot run."""
         return self._new_report(
             run=UNASSIGNED if failure.kind is FaultKind.ASSIGNMENT else self.run,
             final=True,
@@ -222,7 +229,7 @@ class WorkerAgent:
         )
 
     def _new_report(self, **fields: Any) -> WorkerReport:
-        """Return a report with what identifies this process, and what it uses now."""
+        """Return a report with the identity and the present resource usage of this process."""
         return WorkerReport(
             id=self._runner.client_id,
             index=self.partition.position,
@@ -233,7 +240,7 @@ class WorkerAgent:
         )
 
     def fail(self, kind: FaultKind, detail: str) -> None:
-        """Report from now on that the users of this process cannot run, and why."""
+        """Report that the users of this process cannot run, and why."""
         if self._failure is None:
             _log.error("The users of this process cannot run: %s: %s", kind, detail)
         self._failure = Fault(kind, detail, 1)
@@ -244,19 +251,19 @@ class WorkerAgent:
         """Whether the users of this process cannot run in the current test."""
         return self._failure is not None
 
-    def _keep_table(self) -> None:
+    def _keep_stats(self) -> None:
         while True:
-            gevent.sleep(TABLE_SECONDS)
-            self.update_table()
+            gevent.sleep(STATS_SECONDS)
+            self.update_stats()
 
     def _keep_health(self, pool: UserPool) -> None:
         while not pool.draining:
             gevent.sleep(WINDOW_SECONDS)
-            self._judge(self._health.end_window, pool)
+            self._check_health(self._health.end_window, pool)
 
-    def _judge(self, judge: Callable[[float, float, Measures, Usage], list[str]], pool: UserPool) -> None:
-        """Let health be judged now; log what is new."""
-        for problem in judge(time.monotonic(), time.process_time(), pool.measures, usage()):
+    def _check_health(self, check: Callable[[float, float, Measures, Usage], list[str]], pool: UserPool) -> None:
+        """Check the load generator's health; log new problems."""
+        for problem in check(time.monotonic(), time.process_time(), pool.measures, usage()):
             _log.warning("The load generator is the limit, this run is invalid: %s", problem)
         for kind, value in self._health.reached:
             pool.count_fault(kind, value)

@@ -145,7 +145,7 @@ def test_an_assignment_that_never_comes_makes_the_run_invalid(
     assert ended.code == 98, ended.out + ended.log
     (reason,) = [why for why in ended.invalid if why.startswith("assignment: ")]
     assert reason == (
-        "assignment: an assignment never reached a worker, and its users did not run (nothing came within 10 s)"
+        "assignment: an assignment never reached a worker, and its users did not run (none arrived within 10 s)"
     )
 
 

@@ -68,7 +68,7 @@ def test_a_worker_that_joins_in_mid_run_has_rooms_and_users_of_its_own(
     assert ledger["sent"] == counted[CHAT.format("received")]
     assert counted[CHAT.format("delivered")] >= ledger["received"]  # less what was in flight to users that moved
     assert of_another_run(ended.out) == 0
-    assert "joins in mid-run" in ended.log
+    assert "joined during the test" in ended.log
 
 
 def of_another_run(summary: str) -> int:
