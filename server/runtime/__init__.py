@@ -1,1 +1,1 @@
-"""The process around the chat: logging, limits, TLS, listening sockets, tasks."""
+"""What a server process needs beside the chat: logging, limits, TLS, listening sockets, background tasks."""

@@ -1,4 +1,4 @@
-"""Long-lived tasks of a server process: one that fails is logged, counted and started again."""
+"""Long-lived tasks of a server process. A task that fails is logged, counted and restarted."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ log = structlog.get_logger()
 
 
 class BackgroundTasks:
-    """Keep long-lived tasks running.
+    """Run long-lived tasks, and log and count their failures.
 
     Args:
-        failures: the counters of failures, by name of the task.
+        failures: number of failures by task name; incremented here.
     """
 
     def __init__(self, failures: dict[str, int]) -> None:
         self._failures = failures
 
     async def keep_running(self, task: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run a task; when it ends or fails, run it again after a pause. Ends when it is cancelled."""
+        """Run a coroutine function again and again until cancelled, with a pause after it returns or fails."""
         while True:
             try:
                 await run()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the task has to go on
+            except Exception as error:  # noqa: BLE001 - the task must go on
                 self.record_failure(task, error)
             await asyncio.sleep(RESTART_SECONDS)
 
-    def run_guarded(self, task: str, turn: Callable[[], None]) -> None:
-        """Do one turn of a task that a timer drives; a failure is reported, and does not reach the timer."""
+    def run_guarded(self, task: str, function: Callable[[], None]) -> None:
+        """Call a function of a timer-driven task. An exception is recorded and does not reach the caller."""
         try:
-            turn()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the task has to go on
+            function()
+        except Exception as error:  # noqa: BLE001 - the task must go on
             self.record_failure(task, error)
 
     def record_failure(self, task: str, error: Exception) -> None:
-        """Log and count a failure."""
+        """Log and count a failure of a task."""
         self._failures[task] += 1
         log.error("task failed", task=task, **exception_fields(error))

@@ -1,7 +1,7 @@
-"""What went wrong, in fields for the log: kind and place of an exception, never what a client sent.
+"""Log fields that describe an exception without quoting client data.
 
-An exception's own text may quote the value that caused it. Only the system's errors, which name a reason and a file,
-and our own, whose texts are fixed, are quoted.
+The text of an exception may quote the value that caused it. Only two kinds of text are logged: errors of the operating
+system, which name a reason and a file, and Stampede's own errors, whose texts are constant.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ _FRAMES: Final = 8
 
 
 def exception_fields(error: BaseException) -> dict[str, str]:
-    """Return `error` (the type's name), `detail` where it is safe to tell, `where` (innermost first), and `origin`."""
+    """Return the log fields of an exception.
+
+    Returns:
+        `error` (type), `detail` (text, if safe), `where` (frames, innermost first), `origin` (type of its cause).
+    """
     fields = {"error": type(error).__name__}
     if isinstance(error, OSError) and error.strerror:
         fields["detail"] = f"{error.strerror}: {error.filename}" if error.filename else error.strerror

@@ -1,4 +1,4 @@
-"""Sockets to listen on: IPv4 and IPv6 alike, all addresses of a host on one port."""
+"""Bind sockets to all addresses of a host, IPv4 and IPv6, on one port."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Final
 from server.errors import SettingsError
 
 _ATTEMPTS: Final = 20
-"""How often to look for a port that is free on all addresses of a host."""
+"""Attempts to find a port that is free on all addresses of a host."""
 
 _NO_SUCH_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _ALL: Final = "::"
-_ALL_IPV4: Final = "0.0.0.0"  # noqa: S104 - what a person asks for with an empty host, where there is no IPv6
+_ALL_IPV4: Final = "0.0.0.0"  # noqa: S104 - the meaning of an empty host where IPv6 is missing
 
 Address = tuple[int, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
-"""Family, and what `bind` takes."""
+"""Address family, and the argument of `socket.bind`."""
 
 
 def bind(host: str, port: int, *, reuse_port: bool = False) -> list[socket.socket]:
-    """Bind a socket to each address of a host, all on one port; none listens yet.
+    """Bind a socket to each address of a host, all on one port. The sockets do not listen yet.
 
-    `::` is every address, those of IPv4 included; an empty host is the same, and works without IPv6, too.
+    The host `::` means every address, including IPv4. An empty host means the same and also works without IPv6.
 
     Args:
         host: name or address.
-        port: 0: any that is free on all addresses.
-        reuse_port: whether others may bind the same port with this option.
+        port: port number; 0: any port that is free on all addresses.
+        reuse_port: set SO_REUSEPORT, so that other processes can bind the same port.
 
     Raises:
-        SettingsError: the host has no address here, or the port is taken.
+        SettingsError: the host has no address on this machine, or the port is in use.
     """
     try:
         addresses = _addresses(host, port)
@@ -48,12 +48,12 @@ def bind(host: str, port: int, *, reuse_port: bool = False) -> list[socket.socke
 
 
 def url_host(host: str, bound: socket.socket) -> str:
-    """Return a host as it stands in a URL, by which clients reach a socket that was bound for it."""
+    """Return the host for the URL of a bound socket."""
     return bracket_ipv6(host or str(bound.getsockname()[0]))
 
 
 def bracket_ipv6(host: str) -> str:
-    """Return a host as it stands in a URL: an address of IPv6 in brackets, its zone escaped (RFC 6874)."""
+    """Return a host as written in a URL: an IPv6 address in brackets, its zone escaped (RFC 6874)."""
     return f"[{host.replace('%', '%25')}]" if ":" in host else host
 
 
@@ -65,10 +65,10 @@ def _addresses(host: str, port: int) -> list[Address]:
 
 
 def _bind_all(addresses: list[Address], port: int, *, reuse_port: bool) -> list[socket.socket]:
-    """Bind to those addresses that this machine has; the first decides on the port.
+    """Bind to those addresses that this machine has; all use the port of the first one.
 
     Raises:
-        OSError: it has none of them, or the port is taken on one.
+        OSError: the machine has none of the addresses, or the port is in use on one of them.
     """
     with contextlib.ExitStack() as stack:
         sockets: list[socket.socket] = []
@@ -82,8 +82,8 @@ def _bind_all(addresses: list[Address], port: int, *, reuse_port: bool) -> list[
                 missing = missing or error
                 continue
             port = sockets[0].getsockname()[1]
-            if address[0] == _ALL and _takes_ipv4(sockets[-1]):
-                break  # what follows is included
+            if address[0] == _ALL and _accepts_ipv4(sockets[-1]):
+                break  # this socket accepts IPv4 too
         if missing is not None and not sockets:
             raise missing
         stack.pop_all()
@@ -93,11 +93,11 @@ def _bind_all(addresses: list[Address], port: int, *, reuse_port: bool) -> list[
 def _bind(family: int, address: tuple[object, ...], reuse_port: bool) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not keep the port
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT must not block the port
         if reuse_port:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            with contextlib.suppress(OSError):  # some systems keep the two apart
+            with contextlib.suppress(OSError):  # some systems do not support it
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != _ALL))
         bound.bind(address)
     except OSError:
@@ -106,12 +106,12 @@ def _bind(family: int, address: tuple[object, ...], reuse_port: bool) -> socket.
     return bound
 
 
-def _takes_ipv4(bound: socket.socket) -> bool:
+def _accepts_ipv4(bound: socket.socket) -> bool:
     return bound.family == socket.AF_INET6 and not bound.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
 
 def error_text(error: OSError | UnicodeError) -> str:
-    """Return the system's own words; a name that cannot be looked up has a number of its own."""
+    """Return the operating system's message; errors of name resolution have negative numbers and carry theirs."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno).lower() if error.errno > 0 else str(error.strerror)
     return str(error)

@@ -1,12 +1,12 @@
-"""The log: one line an event on stderr, from anywhere in the process, and never so many that they do harm.
+"""The log: one line per event on stderr.
 
-The laws of this file:
+Rules:
 
-1. A line is an event's name, which is a constant, and its fields. No message text, no token, no query string: of an
-   exception the kind and the place are told (`server.runtime.exception_fields`), of a library's message the template
-   without its values.
-2. Each event name has a token bucket. What is over it is counted, and the count is told every few seconds.
-3. Lines are written by a thread: a log that nobody reads blocks nobody, its lines are counted as suppressed.
+1. A line consists of a constant event name and its fields. Fields contain no message text, no token and no query
+   string. An exception is logged by type and place (`server.runtime.exception_fields`), a message of a library by its
+   template without the values.
+2. Each event name has a token bucket. Lines above the rate are counted, and the count is logged every few seconds.
+3. A thread writes the lines. If stderr is not read, lines are counted as suppressed and the event loop is not blocked.
 """
 
 from __future__ import annotations
@@ -29,60 +29,62 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
 LINES_PER_SECOND: Final = 10
-"""Lines of one event name, in the long run."""
+"""Rate limit of one event name."""
 
 LINES_AT_ONCE: Final = 200
+"""Burst of one event name."""
+
 NOTICE_SECONDS: Final = 5.0
-"""How often it is told what was suppressed."""
+"""Interval between two reports of suppressed lines."""
 
 FLUSH_SECONDS: Final = 1.0
-"""How long the end of the process waits for a log that nobody reads."""
+"""How long the end of the process waits for stderr to be read."""
 
 LINES_WAITING: Final = 2000
-"""Lines that a slow reader may leave unread before more are suppressed."""
+"""Lines that may wait for a slow reader before more are suppressed."""
 
 _KEY_ORDER: Final = ("timestamp", "level", "event")
 _NOTICE: Final = "lines suppressed"
 
 
 class EventLimiter:
-    """Allow so many lines of each event name; pure but for its lock, with time as an argument."""
+    """Rate limit for the lines of each event name. Thread-safe; the time is an argument."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._paces: dict[str, TokenBucket] = {}
+        self._buckets: dict[str, TokenBucket] = {}
         self._suppressed: dict[str, int] = {}
 
     def allow(self, event: str, now: float) -> bool:
-        """Tell whether an event may be written, and count it if not."""
+        """Return whether an event may be written; count it as suppressed if not."""
         with self._lock:
-            pace = self._paces.get(event)
-            if pace is None:
-                pace = self._paces[event] = TokenBucket(LINES_PER_SECOND, LINES_AT_ONCE)
-            if pace.take(now):
+            bucket = self._buckets.get(event)
+            if bucket is None:
+                bucket = self._buckets[event] = TokenBucket(LINES_PER_SECOND, LINES_AT_ONCE)
+            if bucket.take(now):
                 return True
             self._suppressed[event] = self._suppressed.get(event, 0) + 1
             return False
 
     def suppress(self, event: str) -> None:
-        """Count an event that could not be written."""
+        """Count an event as suppressed."""
         with self._lock:
             self._suppressed[event] = self._suppressed.get(event, 0) + 1
 
     def take_suppressed(self) -> dict[str, int]:
-        """Return how many lines of each event were suppressed since the last call."""
+        """Return the number of suppressed lines by event name since the last call."""
         with self._lock:
             suppressed, self._suppressed = self._suppressed, {}
             return suppressed
 
 
 class Log:
-    """Take lines from any thread, write them from one of its own.
+    """A queue of log lines and the thread that writes them.
 
     Args:
-        descriptor: file descriptor, written to and left open.
+        descriptor: file descriptor to write to; it is not closed.
         render: turns an event into a line.
-        clock: monotonic seconds.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -102,8 +104,8 @@ class Log:
         self._thread = threading.Thread(target=self._write_lines, name="log", daemon=True)
         self._thread.start()
 
-    def take(self, _logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
-        """Take an event as the last of structlog's processors; it goes no further."""
+    def enqueue(self, _logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
+        """Queue an event; the last of structlog's processors."""
         name = str(event["event"])
         if self._limiter.allow(name, self._clock()):
             try:
@@ -113,7 +115,7 @@ class Log:
         raise structlog.DropEvent
 
     def close(self) -> None:
-        """Write what waits, unless nobody reads it."""
+        """Write the queued lines; give up after `FLUSH_SECONDS` if the descriptor is not read."""
         self._closing = True
         with contextlib.suppress(queue.Full):
             self._lines.put(None, timeout=FLUSH_SECONDS)
@@ -121,7 +123,7 @@ class Log:
 
     def _line(self, level: str, event: MutableMapping[str, Any]) -> bytes:
         line = self._render(self._stamp(None, level, {**event, "level": level}))
-        if not line.isprintable():  # one event is one line, whatever a name is made of
+        if not line.isprintable():  # a value must not break the line
             line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
         return (line + "\n").encode()
 
@@ -146,13 +148,13 @@ class Log:
             self._write(self._line("warning", notice))
 
     def _write(self, line: bytes) -> None:
-        with contextlib.suppress(OSError):  # nobody is there to be told
+        with contextlib.suppress(OSError):  # there is no other place to report it
             while line:
                 line = line[os.write(self._descriptor, line) :]
 
 
 class _LibraryHandler(logging.Handler):
-    """Bring in what libraries log by the standard module, without the values that they put into it."""
+    """Forward records of the standard `logging` module, without the values of their arguments."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
@@ -162,11 +164,11 @@ class _LibraryHandler(logging.Handler):
 
 
 def configure(level: str, form: str, descriptor: int) -> Log:
-    """Send everything that is logged in this process to a descriptor.
+    """Configure structlog and `logging` to write to a file descriptor.
 
     Args:
-        level: debug, info, warning or error; what is below is not logged.
-        form: text (logfmt) or json, one line an event in both.
+        level: lowest level that is logged: debug, info, warning or error.
+        form: text (logfmt) or json; both write one line per event.
         descriptor: usually that of stderr.
     """
     render: Any = (
@@ -177,20 +179,21 @@ def configure(level: str, form: str, descriptor: int) -> Log:
     log = Log(descriptor, lambda event: str(render(None, "", _ordered(event))))
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[log.take],
+        processors=[log.enqueue],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.ReturnLoggerFactory(),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(number, logging.INFO), handlers=[_LibraryHandler()], force=True)
-    logging.getLogger("websockets").setLevel(logging.ERROR)  # its own line per connection would double ours
+    logging.getLogger("websockets").setLevel(logging.ERROR)  # its lines per connection would duplicate ours
     return log
 
 
 def log_loop_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what went wrong in a callback or a task; an event loop's exception handler.
+    """Log an exception of a callback or a task; an exception handler for `loop.set_exception_handler`.
 
-    Its message quotes objects, and so perhaps what a client sent: it is told up to there, and only if nothing else is.
+    The message of the context may quote objects and so client data. It is logged only without an exception, and only
+    up to the first quoted object.
     """
     error = context.get("exception")
     if isinstance(error, BaseException):

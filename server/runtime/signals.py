@@ -1,4 +1,4 @@
-"""What a person is told who stops the server, and how."""
+"""Names of the signals that stop the server, and the lines printed about them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import sys
 from typing import Final
 
 SIGNAL_NAMES: Final = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
-"""The signals that end the server, as a person knows them."""
+"""The signals that stop the server, with the names used in messages."""
 
 
 def write_line(line: str) -> None:
-    """Write a line to stdout without its buffer: the reader of the first lines may be gone."""
+    """Write a line to stdout, unbuffered. Errors are ignored: the reader of stdout may have ended."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.write(sys.stdout.fileno(), f"{line}\n".encode())
 

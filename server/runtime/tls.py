@@ -1,4 +1,4 @@
-"""TLS from two files that may be replaced while the server runs."""
+"""TLS certificate and key files that can be reloaded while the server runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 class TlsFiles:
-    """A certificate chain and its key.
+    """A certificate chain and its private key.
 
     Attributes:
-        context: for the listening socket; what `reload` reads counts for every handshake after it.
+        context: for the listening sockets; `reload` changes it for all later handshakes.
 
     Raises:
-        SettingsError: the files cannot be read, or do not belong together.
+        SettingsError: the files cannot be read, or the key does not belong to the certificate.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
@@ -33,16 +33,16 @@ class TlsFiles:
         """Read the files again.
 
         Raises:
-            SettingsError: they are no good; what was read before stays in force.
+            SettingsError: the files are not usable; the previous certificate stays in use.
         """
         self._check()
         self.context.load_cert_chain(self._certificate, self._key)
 
     def _check(self) -> None:
-        """Try the files on a context of their own: a failed load would leave the one in use half changed."""
+        """Load the files into a new context first: a failed load could leave the one in use half changed."""
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
         except ssl.SSLError as error:
-            raise SettingsError(f"{self._certificate} and {self._key} are no usable pair: {error.reason}") from None
+            raise SettingsError(f"{self._certificate} and {self._key} are not a usable pair: {error.reason}") from None
         except OSError as error:
             raise SettingsError(f"cannot read {self._certificate} or {self._key}: {error.strerror}") from None

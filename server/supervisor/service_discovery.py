@@ -1,7 +1,7 @@
-"""Where the workers' metrics are, for Prometheus' HTTP service discovery, and how the workers themselves fare.
+"""HTTP service discovery of the workers' metrics for Prometheus, and the health of the workers.
 
-Workers that listen on every address are told of by the address at which they are asked for: Prometheus, which reached
-this process there, reaches them there, too.
+A worker may listen on every address. Its target is then the local address of the request: Prometheus reached this
+process there, so it reaches the worker there too.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _TEXT: Final = "text/plain; charset=utf-8"
-_EVERY_ADDRESS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - is compared with
-_SECONDS: Final = 10
-"""How long a client may take for its request."""
+_WILDCARD_HOSTS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
+_REQUEST_SECONDS: Final = 10
+"""Time-out for receiving a request."""
 
-_MOST_REQUESTS: Final = 32
-"""Concurrent requests; each has a thread and a descriptor."""
+_MAX_REQUESTS: Final = 32
+"""Concurrent requests; each needs a thread and a file descriptor."""
 
 log = structlog.get_logger()
 
@@ -53,14 +53,14 @@ class WorkerState(Protocol):
 
 
 class ServiceDiscovery:
-    """Answers `/targets` (http_sd_config), `/metrics` and `/health`, in a thread of its own.
+    """Serve `/targets` (http_sd_config), `/metrics` and `/health` in threads while the context is entered.
 
     Args:
-        host: address to listen on.
-        port: port; 0: any.
-        addresses: of the workers' metrics; looked at with each request.
-        workers: looked at with each request.
-        render: returns the page of metrics.
+        host: host to listen on.
+        port: port to listen on; 0: any free port.
+        addresses: addresses of the workers' metrics by worker number; read for each request.
+        workers: state of the workers; read for each request.
+        render: returns the metrics page of the supervisor.
 
     Raises:
         SettingsError: the address cannot be listened on.
@@ -75,7 +75,7 @@ class ServiceDiscovery:
         render: Callable[[str, str], MetricsPage],
     ) -> None:
         class Handler(BaseHTTPRequestHandler):
-            timeout = _SECONDS
+            timeout = _REQUEST_SECONDS
 
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
@@ -94,7 +94,7 @@ class ServiceDiscovery:
                 else:
                     self._answer(HTTPStatus.NOT_FOUND, _TEXT, b"")
 
-            do_HEAD = do_GET  # noqa: N815 - the name that the library looks for
+            do_HEAD = do_GET  # noqa: N815 - the name that http.server looks up
 
             def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
                 self.send_response(status)
@@ -105,7 +105,7 @@ class ServiceDiscovery:
                     self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Log nothing: it is asked each second."""
+                """Log nothing: Prometheus sends requests all the time."""
 
         sockets = bind(host, port)
         self._servers = [_Server(each, Handler) for each in sockets]
@@ -127,13 +127,13 @@ class ServiceDiscovery:
 
 
 class _Server(ThreadingHTTPServer):
-    """Answers on a socket that is bound already."""
+    """An HTTP server on a socket that is bound already."""
 
     daemon_threads = True
 
     def __init__(self, bound: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
         super().__init__(bound.getsockname()[:2], handler, bind_and_activate=False)
-        self._free = threading.BoundedSemaphore(_MOST_REQUESTS)
+        self._slots = threading.BoundedSemaphore(_MAX_REQUESTS)
         self.socket.close()
         self.socket = bound
         with ExitStack() as stack:
@@ -142,24 +142,24 @@ class _Server(ThreadingHTTPServer):
             stack.pop_all()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in one of a limited number of threads; cut off a client beyond them."""
-        if self._free.acquire(blocking=False):
+        """Start a thread for the request, or close the connection when the maximum number is running."""
+        if self._slots.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, and leave the place to another."""
+        """Handle the request and free its slot."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._slots.release()
 
     def handle_error(self, _request: object, _address: object) -> None:
-        """Log what went wrong with a request, unless the client has just gone."""
+        """Log an error, except one of a broken connection."""
         error = sys.exception()
         if error is not None and not isinstance(error, OSError):
-            log.error("request not answered", **exception_fields(error))
+            log.error("request failed", **exception_fields(error))
 
 
 def _targets(addresses: Mapping[int, str], asked_at: str) -> bytes:
@@ -168,12 +168,12 @@ def _targets(addresses: Mapping[int, str], asked_at: str) -> bytes:
 
 
 def _reachable(address: str, asked_at: str) -> str:
-    """Return an address with a host that can be connected to, in place of every address."""
+    """Return the address with `asked_at` in place of a wildcard host."""
     host, _, port = address.rpartition(":")
-    return f"{_plain(asked_at)}:{port}" if host in _EVERY_ADDRESS else address
+    return f"{_url_address(asked_at)}:{port}" if host in _WILDCARD_HOSTS else address
 
 
-def _plain(address: str) -> str:
-    """Return an address as it stands in a URL; one of IPv4 may come as one of IPv6."""
+def _url_address(address: str) -> str:
+    """Return an address as written in a URL; an IPv4-mapped IPv6 address becomes IPv4."""
     ip = ip_address(address)
     return bracket_ipv6(str(ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else address)

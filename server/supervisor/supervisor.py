@@ -1,7 +1,8 @@
-"""Several server processes on one port: the kernel deals connections out, a bus makes the processes one.
+"""The parent process of several workers that share one port.
 
-The parent serves no clients. It keeps the workers and, where no bus was named, a NATS server of their own alive, and
-tells Prometheus where each worker's metrics are.
+The kernel distributes connections among the workers, and NATS connects their rooms. The parent serves no clients. It
+restarts workers that die, runs an embedded NATS server unless `--nats` is given, and serves the addresses of the
+workers' metrics to Prometheus.
 """
 
 from __future__ import annotations
@@ -39,60 +40,61 @@ _LAST_PORT: Final = 65535
 
 
 class Supervisor:
-    """The parent of the server processes.
+    """Start, restart and stop the workers.
 
     Args:
-        settings: of all of them.
-        arguments: the command line that said so.
+        settings: settings of the parent and the workers.
+        arguments: the command line that they come from; passed on to the workers.
     """
 
     def __init__(self, settings: Settings, arguments: Sequence[str]) -> None:
         self.children: list[ChildProcess] = []
         self._settings = settings
         self._arguments = arguments
-        self._addresses: dict[int, str] = {}  # of the workers' metrics, by number
+        self._addresses: dict[int, str] = {}  # of the workers' metrics, by worker number
         self._announcement = ""
-        self._bus: ChildProcess | None = None
-        self._told_to_end = asyncio.Event()
+        self._nats: ChildProcess | None = None
+        self._stopping = asyncio.Event()
 
     async def run(self, folder: Path, render: Callable[[str, str], MetricsPage]) -> int:
-        """Serve until told to stop; return the exit code.
+        """Run the workers until a signal stops them; return the exit code.
 
         Args:
-            folder: for what a private bus needs.
-            render: returns the page of the parent's metrics.
+            folder: directory for the files of the embedded NATS server.
+            render: returns the metrics page of the parent.
         """
         settings = self._settings
         loop = asyncio.get_running_loop()
         for number, name in SIGNAL_NAMES.items():
-            loop.add_signal_handler(number, self._end, name)
+            loop.add_signal_handler(number, self._stop, name)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         code: int | None
         stack = contextlib.ExitStack()
         try:
-            held = bind(settings.host, settings.port, reuse_port=True)  # for the workers; not listened on here
-            stack.callback(_close, held)
+            reserved = bind(settings.host, settings.port, reuse_port=True)  # for the workers; not listened on here
+            stack.callback(_close, reserved)
             discovery = self._discovery(render)
-            code = await self._start(held[0].getsockname()[1], folder)
-            if code is None and not self._told_to_end.is_set():
+            code = await self._start(reserved[0].getsockname()[1], folder)
+            if code is None and not self._stopping.is_set():
                 stack.enter_context(discovery)
-                self._introduce(discovery.url)
-                await self._told_to_end.wait()
+                self._announce(discovery.url)
+                await self._stopping.wait()
         except SettingsError as error:
             print(f"stampede: {error}", file=sys.stderr)
             code = 1
-        if self._told_to_end.is_set():
+        if self._stopping.is_set():
             code = 0
-        else:  # those that were told must not be told again: they would cut their clients off
-            self._end_workers()
+        else:  # a second SIGTERM would make draining workers abort their connections
+            self._stop_workers()
         stack.close()
-        await self._all_ended()
+        await self._wait_stopped()
         return code or 0
 
     def _discovery(self, render: Callable[[str, str], MetricsPage]) -> ServiceDiscovery:
-        """Return the pages of the parent: on the port asked for, else on the one after the server's if it is free.
+        """Return the HTTP service of the parent.
 
-        Prometheus' configuration names that port: it should not change with each start.
+        Without `--metrics-port` it listens on the port after the public one if that is free. Prometheus' configuration
+        names the port, so it should not change with each start.
         """
         settings = self._settings
         wanted = settings.metrics_port
@@ -102,15 +104,15 @@ class Supervisor:
         return ServiceDiscovery(settings.host, wanted or 0, self._addresses, self.children, render)
 
     async def _start(self, port: int, folder: Path) -> int | None:
-        """Start the bus, then the workers; return the exit code of the first that did not come up."""
+        """Start NATS, then the workers; return the exit code of the first worker that failed to start, or None."""
         environment = {**os.environ, FORMAT_VARIABLE: "json"}
         if self._settings.nats is None:
             nats = EmbeddedNats(folder)
-            self._bus = nats.child
-            await self._start_bus(self._bus, folder)
-            if self._told_to_end.is_set():
+            self._nats = nats.child
+            await self._start_nats(self._nats, folder)
+            if self._stopping.is_set():
                 return None
-            environment["STAMPEDE_NATS"] = nats.url  # not on the command line, which everybody can read
+            environment["STAMPEDE_NATS"] = nats.url  # every user of the machine can read command lines
         self.children += [
             ChildProcess(
                 f"worker {number}",
@@ -124,16 +126,16 @@ class Supervisor:
         await asyncio.gather(*[self._start_worker(worker, codes) for worker in self.children])
         return codes[0] if codes else None
 
-    async def _start_bus(self, child: ChildProcess, folder: Path) -> None:
+    async def _start_nats(self, child: ChildProcess, folder: Path) -> None:
         try:
             code = await child.start()
         except OSError as error:
             raise SettingsError(f"cannot start nats-server: {str(error.strerror).lower()}") from None
-        if code is not None and not self._told_to_end.is_set():
+        if code is not None and not self._stopping.is_set():
             raise SettingsError(f"cannot start nats-server: {_last_line(folder / 'nats.log')}")
 
     async def _start_worker(self, worker: ChildProcess, codes: list[int]) -> None:
-        """Start a worker; one that does not come up ends the others, and adds its exit code."""
+        """Start a worker. If that fails, append its exit code and stop the other workers."""
         try:
             code = await worker.start()
         except OSError as error:
@@ -141,10 +143,10 @@ class Supervisor:
             code = 1
         if code is not None:
             codes.append(code)
-            self._end_workers()
+            self._stop_workers()
 
     def _command(self, number: int, port: int) -> list[str]:
-        """Return a worker's command: ours, on the shared port; metrics where they were before, if they were."""
+        """Return the command line of a worker; after a restart its metrics stay on the same port."""
         metrics_port = self._addresses.get(number, ":0").rpartition(":")[2]
         own = ["--workers", "1", "--reuse-port", "yes", "--port", str(port), "--metrics-port", metrics_port]
         return [sys.executable, "-m", "server", *self._arguments, *own]
@@ -158,29 +160,29 @@ class Supervisor:
         if report.metrics_address is not None:
             self._addresses[number] = report.metrics_address
 
-    def _introduce(self, discovery: str) -> None:
-        bus = "a private NATS server" if self._bus is not None else "NATS"
+    def _announce(self, discovery: str) -> None:
+        bus = "an embedded NATS server" if self._nats is not None else "NATS"
         print(f"{self._announcement} with {len(self.children)} workers over {bus}", flush=True)
         print(f"Metrics of each worker for Prometheus to discover: {discovery}", flush=True)
 
-    def _end(self, how: str) -> None:
-        """Stop all workers; called again, stop them at once. The bus ends last: the workers still need it."""
-        if self.children and not self._told_to_end.is_set():
-            write_line(f"draining {len(self.children)} workers, {how} again to end now")
-        self._told_to_end.set()
-        if self._bus is not None and not self.children:  # the bus is being started
-            self._bus.end()
-        self._end_workers()
+    def _stop(self, signal_name: str) -> None:
+        """Drain the workers; the second call makes them close all connections at once. NATS stops last."""
+        if self.children and not self._stopping.is_set():
+            write_line(f"draining {len(self.children)} workers, {signal_name} again to end now")
+        self._stopping.set()
+        if self._nats is not None and not self.children:  # NATS is still starting
+            self._nats.stop()
+        self._stop_workers()
 
-    def _end_workers(self) -> None:
+    def _stop_workers(self) -> None:
         for worker in self.children:
-            worker.end()
+            worker.stop()
 
-    async def _all_ended(self) -> None:
-        await asyncio.gather(*[worker.ended() for worker in self.children])
-        if self._bus is not None:
-            self._bus.end()
-            await self._bus.ended()
+    async def _wait_stopped(self) -> None:
+        await asyncio.gather(*[worker.wait_stopped() for worker in self.children])
+        if self._nats is not None:
+            self._nats.stop()
+            await self._nats.wait_stopped()
 
     def _reload(self) -> None:
         for worker in self.children:
@@ -194,4 +196,4 @@ def _close(sockets: Sequence[socket.socket]) -> None:
 
 def _last_line(file: Path) -> str:
     lines = file.read_text().splitlines() if file.exists() else []
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it ended without a log"

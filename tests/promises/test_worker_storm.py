@@ -60,7 +60,7 @@ def test_all_come_back_from_a_worker_that_dies_in_a_storm_and_what_it_took_along
 
 
 def workers(running: Workers, metric: str) -> float:
-    return series(running.own("/metrics"))[metric]
+    return series(running.parent_page("/metrics"))[metric]
 
 
 def members(url: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Long-lived tasks go on after an unexpected error, and each error is counted."""
+"""Background tasks continue after an unexpected error, and each error is counted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SECONDS = 60
 
 
-def test_a_task_that_fails_or_ends_is_started_again_until_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_fails_or_returns_is_restarted_until_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background_tasks, "RESTART_SECONDS", 0.0)
     failures = {"task": 0}
 
@@ -48,7 +48,7 @@ def test_a_task_that_fails_or_ends_is_started_again_until_it_is_cancelled(monkey
     assert failures == {"task": 1}
 
 
-def test_the_servers_timers_go_on_after_an_error_which_is_counted(
+def test_timers_of_the_server_continue_after_an_error_and_count_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:

@@ -1,4 +1,4 @@
-"""Listening on IPv4 and IPv6: what a host stands for, on one port, and what else may have that port."""
+"""Which addresses a host is bound to, on which port, and when the port counts as in use."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.ports import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ANY = "0.0.0.0"  # noqa: S104 - that is the case under test
+ANY = "0.0.0.0"  # noqa: S104 - the case under test
 IPV4, IPV6 = "127.0.0.1", "::1"
 
 
 @pytest.fixture
 def bound(request: pytest.FixtureRequest) -> Iterator[list[socket.socket]]:
-    """Sockets that were bound for a host, and listen."""
+    """Listening sockets of a host."""
     sockets = bind(request.param, 0)
     for each in sockets:
         each.listen()
@@ -35,7 +35,7 @@ def reachable(address: str, port: int) -> bool:
 
 
 def addresses_of(*answers: str) -> object:
-    """Return a stand-in for the resolver: a name with several addresses."""
+    """Return a fake resolver for a name with several addresses."""
 
     def resolve(_host: str, port: int, **_: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         families = [socket.AF_INET6 if ":" in answer else socket.AF_INET for answer in answers]
@@ -52,12 +52,12 @@ def addresses_of(*answers: str) -> object:
     [(IPV4, {IPV4}), (ANY, {IPV4}), (IPV6, {IPV6}), ("::", {IPV4, IPV6}), ("", {IPV4, IPV6})],
     indirect=["bound"],
 )
-def test_a_host_is_reached_by_the_addresses_that_it_stands_for(bound: list[socket.socket], reached: set[str]) -> None:
+def test_a_host_is_reachable_at_all_its_addresses(bound: list[socket.socket], reached: set[str]) -> None:
     (port,) = {each.getsockname()[1] for each in bound}
     assert {address for address in (IPV4, IPV6) if reachable(address, port)} == reached
 
 
-def test_all_addresses_of_a_name_have_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_addresses_of_a_name_share_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", addresses_of(IPV6, IPV4, IPV4))
     sockets = bind("a-name", 0)
     assert [each.getsockname()[0] for each in sockets] == [IPV6, IPV4]
@@ -66,7 +66,7 @@ def test_all_addresses_of_a_name_have_one_port(monkeypatch: pytest.MonkeyPatch) 
         each.close()
 
 
-def test_an_address_that_this_machine_does_not_have_is_left_out_if_there_is_another(
+def test_an_address_that_this_machine_lacks_is_skipped_if_there_is_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", addresses_of("2001:db8::1", IPV4))
@@ -91,7 +91,7 @@ def test_an_empty_host_works_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> No
     only.close()
 
 
-def test_a_port_that_is_taken_on_one_address_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_on_one_address_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server((IPV4, 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(socket, "getaddrinfo", addresses_of(IPV6, IPV4))
@@ -100,7 +100,7 @@ def test_a_port_that_is_taken_on_one_address_is_taken(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("reuse_port", [False, True])
-def test_connections_that_have_just_ended_do_not_keep_the_port(reuse_port: bool) -> None:
+def test_connections_in_time_wait_do_not_block_the_port(reuse_port: bool) -> None:
     port = free_port()
     (first,) = bind(IPV4, port)
     first.listen()
@@ -116,5 +116,5 @@ def test_connections_that_have_just_ended_do_not_keep_the_port(reuse_port: bool)
 @pytest.mark.parametrize(
     ("host", "shown"), [(IPV4, IPV4), ("a.name", "a.name"), (IPV6, "[::1]"), ("fe80::1%eth0", "[fe80::1%25eth0]")]
 )
-def test_a_host_stands_in_a_url_as_it_has_to(host: str, shown: str) -> None:
+def test_a_host_is_written_in_a_url_with_brackets_and_an_escaped_zone(host: str, shown: str) -> None:
     assert bracket_ipv6(host) == shown

@@ -1,4 +1,4 @@
-"""A child process is kept alive, whatever keeps it from starting for a while."""
+"""A child process is started again after it died, failed to start, or was not understood."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def first_line(process: Process) -> None:
 def child_of(
     commands: Sequence[Sequence[str]], ready: Callable[[Process], Awaitable[None]] = first_line
 ) -> tuple[ChildProcess, list[int]]:
-    """Return a child that runs one command after the other, the last for good, and the list of its starts."""
+    """Return a child that runs the commands in turn, then the last one repeatedly, and the list of its starts."""
     starts: list[int] = []
 
     def command() -> Sequence[str]:
@@ -41,31 +41,31 @@ def child_of(
     return ChildProcess("child", command, os.environ, ready), starts
 
 
-async def ended(child: ChildProcess) -> None:
-    child.end()
+async def stop(child: ChildProcess) -> None:
+    child.stop()
     async with asyncio.timeout(SECONDS):
-        await child.ended()
+        await child.wait_stopped()
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child_process, "FIRST_PAUSE_SECONDS", 0.01)
 
 
-def test_a_child_whose_program_is_missing_for_a_while_is_started_again_later() -> None:
+def test_a_child_whose_program_is_missing_for_a_while_is_started_later() -> None:
     async def story() -> None:
         child, starts = child_of([SLEEPER, ["/no/such/program"], ["/no/such/program"], SLEEPER])
         assert await child.start() is None
         child.signal(signal.SIGKILL)
         await until(lambda: len(starts) == 4 and child.is_ready)
         assert child.restarts == 3
-        await ended(child)
+        await stop(child)
 
     asyncio.run(story())
 
 
-def test_a_child_that_cannot_be_understood_is_replaced() -> None:
-    async def confused(process: Process) -> None:
+def test_a_child_whose_readiness_check_fails_is_replaced() -> None:
+    async def failing_once(process: Process) -> None:
         await first_line(process)
         if len(starts) == 2:
             raise ValueError
@@ -74,21 +74,21 @@ def test_a_child_that_cannot_be_understood_is_replaced() -> None:
         assert await child.start() is None
         child.signal(signal.SIGKILL)
         await until(lambda: len(starts) == 3 and child.is_ready)
-        await ended(child)
+        await stop(child)
 
-    child, starts = child_of([SLEEPER], confused)
+    child, starts = child_of([SLEEPER], failing_once)
     asyncio.run(story())
 
 
-def test_a_child_that_is_told_to_end_before_it_has_a_process_ends() -> None:
+def test_a_child_that_is_stopped_while_its_process_is_created_ends() -> None:
     async def story() -> None:
         child, _ = child_of([SLEEPER])
         starting = asyncio.create_task(child.start())
-        await asyncio.sleep(0)  # its process is being made
-        child.end()
+        await asyncio.sleep(0)  # its process is being created
+        child.stop()
         async with asyncio.timeout(SECONDS):
             await starting
-        await ended(child)
+        await stop(child)
 
     asyncio.run(story())
 

@@ -1,4 +1,4 @@
-"""What the parent of several workers answers, and to how many at once."""
+"""The HTTP service of the supervisor: its answers, and its limit on concurrent requests."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def ask(port: int, method: str, path: str) -> tuple[int, str | None, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     connection.request(method, path)
     answer = connection.getresponse()
-    told = answer.status, answer.headers["Content-Length"], answer.read()
+    result = answer.status, answer.headers["Content-Length"], answer.read()
     connection.close()
-    return told
+    return result
 
 
 @pytest.mark.parametrize("path", ["/health", "/health?verbose", "/targets", "/metrics", "/nowhere"])
@@ -51,15 +51,15 @@ def test_head_is_answered_as_get_without_the_body(port: int, path: str) -> None:
     assert (status, len(body)) == (404 if path == "/nowhere" else 200, int(length or 0))
 
 
-def test_those_who_connect_and_say_nothing_take_a_limited_number_of_threads(port: int) -> None:
+def test_silent_connections_use_a_limited_number_of_threads(port: int) -> None:
     before = threading.active_count()
     with ExitStack() as stack:
         idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=SECONDS)) for _ in range(100)]
-        for each in idle[40:]:  # the places are taken by those who came first
+        for each in idle[40:]:  # the first ones use all slots
             assert each.recv(1) == b""
         assert threading.active_count() - before <= 32
     status = 0
-    while status != 200:  # once the places are free again
+    while status != 200:  # once the slots are free again
         try:
             status = ask(port, "GET", "/health")[0]
         except (ConnectionError, http.client.HTTPException):

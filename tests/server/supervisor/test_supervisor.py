@@ -1,4 +1,4 @@
-"""`--workers`: several server processes on one port, kept alive, found by Prometheus, and exact."""
+"""`--workers`: several server processes share a port, are restarted, are found by Prometheus, and count exactly."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class Workers:
         except urllib.error.HTTPError as refused:
             return refused.code
 
-    def own(self, page: str) -> bytes:
-        """Return a page of the parent."""
+    def parent_page(self, page: str) -> bytes:
+        """Return a page of the supervisor."""
         return self.get(self.discovery.replace("/targets", page))
 
     def samples(self, discovery: str = "") -> list[dict[str, float]]:
-        """Return each worker's metrics, found as Prometheus finds them."""
+        """Return the metrics of each worker, found through service discovery."""
         groups = json.loads(self.get(discovery or self.discovery))
         targets = [target for group in groups for target in group["targets"]]
         return [series(self.get(f"http://{target}/metrics")) for target in targets]
@@ -79,7 +79,7 @@ class Workers:
         return [child for child in psutil.Process(self.process.pid).children() if "server" in child.cmdline()]
 
     def stop(self) -> None:
-        """End it; nothing may be left of it."""
+        """Stop the server and check that no process is left."""
         family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(60) == 0
@@ -97,7 +97,7 @@ def workers(request: pytest.FixtureRequest) -> Iterator[Workers]:
 
 
 @pytest.mark.parametrize("workers", [2, 4], indirect=True)
-def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(
+def test_a_thousand_users_in_rooms_that_span_workers_receive_every_message_once(
     workers: Workers,
     web_locust: Callable[..., WebLocust],  # noqa: F811 - the fixture
 ) -> None:
@@ -115,27 +115,27 @@ def test_a_thousand_users_in_rooms_that_span_workers_hear_everything_once(
     samples = workers.samples()
     assert sum(page[CHAT.format("received")] for page in samples) == int(sent[1]) > 0
     assert sum(page[CHAT.format("delivered")] for page in samples) == int(told[1])
-    assert sum(page["chat_connections_opened_total"] for page in samples) >= USERS  # one more looks whether we are here
+    assert sum(page["chat_connections_opened_total"] for page in samples) >= USERS  # the preflight check opens one more
     assert all(page["chat_connections_opened_total"] for page in samples)
-    # A room opens once in each worker that it spans; with 20 members it is in all, or next to all of them.
+    # A room is created once in each worker that it spans; with 20 members it spans nearly all of them.
     assert sum(page["chat_rooms_created_total"] for page in samples) > ROOMS * (len(samples) - 0.5)
     assert not sum(value for page in samples for name, value in page.items() if name.startswith("chat_bus_dropped"))
-    # One bus message for a room's frames of a tick, however many members; presence and beats are few.
+    # One bus message carries a room's batch, however many members it has; presence and heartbeats are few.
     from_bus = sum(page['chat_bus_messages_total{direction="sent"}'] for page in samples)
     assert from_bus < int(sent[1]) + 3 * USERS
 
 
 @pytest.mark.parametrize("workers", [2], indirect=True)
-def test_a_worker_that_dies_is_started_again_and_counted(workers: Workers) -> None:
+def test_a_worker_that_dies_is_restarted_and_counted(workers: Workers) -> None:
     victim = workers.children()[0]
     victim.kill()
-    wait_until(lambda: series(workers.own("/metrics"))["chat_worker_restarts_total"] == 1, "a restart")
-    wait_until(lambda: series(workers.own("/metrics"))["chat_workers"] == 2, "both workers")
-    assert workers.own("/health") == b"OK"
-    wait_until(lambda: [page["chat_bus_nodes"] for page in workers.samples()] == [2, 2], "both to hear each other")
+    wait_until(lambda: series(workers.parent_page("/metrics"))["chat_worker_restarts_total"] == 1, "a restart")
+    wait_until(lambda: series(workers.parent_page("/metrics"))["chat_workers"] == 2, "both workers")
+    assert workers.parent_page("/health") == b"OK"
+    wait_until(lambda: [page["chat_bus_nodes"] for page in workers.samples()] == [2, 2], "both nodes")
 
 
-def test_workers_and_bus_end_with_a_parent_that_is_killed() -> None:
+def test_workers_and_nats_end_when_their_parent_is_killed() -> None:
     running = Workers("--workers", "2")
     family = psutil.Process(running.process.pid).children(recursive=True)
     running.process.kill()
@@ -146,7 +146,7 @@ def test_workers_and_bus_end_with_a_parent_that_is_killed() -> None:
     running.process.stdout.close()
 
 
-def test_a_port_that_is_taken_is_one_line_and_exit_code_1() -> None:
+def test_a_port_in_use_is_reported_in_one_line_with_exit_code_1() -> None:
     running = Workers("--workers", "2")
     try:
         port = running.discovery.partition("//")[2].partition("/")[0].rpartition(":")[2]
@@ -157,10 +157,10 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_1() -> None:
         running.stop()
 
 
-def test_the_first_line_comes_when_all_workers_are_up() -> None:
+def test_the_first_line_is_printed_when_all_workers_are_ready() -> None:
     running = Workers("--workers", "2")
     try:
-        assert series(running.own("/metrics"))["chat_workers"] == 2
+        assert series(running.parent_page("/metrics"))["chat_workers"] == 2
     finally:
         running.stop()
 
@@ -181,7 +181,7 @@ def test_workers_drain_at_the_first_signal_and_end_at_the_second() -> None:
             with contextlib.suppress(ConnectionClosed):
                 client.send("ping")
                 still_there += client.receive()["type"] == "pong"
-        assert still_there >= 14  # one leaves each few minutes
+        assert still_there >= 14  # the drain closes one every few minutes
         running.stop()
 
 
@@ -211,18 +211,18 @@ def test_workers_and_their_metrics_are_found_at_each_address_of_a_host(
         running.stop()
 
 
-def test_the_port_of_a_single_process_serves_workers_at_once_although_connections_linger() -> None:
+def test_workers_can_take_over_the_port_of_a_single_process_at_once() -> None:
     port = free_port()
     single = start_server("--drain-seconds", "0", "--port", str(port))
     with ChatClient(single.url) as client:
         client.expect("connected")
-        single.stop()  # the server closes first: its side of the connection stays in TIME_WAIT
+        single.stop()  # the server closes first, so its side of the connection stays in TIME_WAIT
     running = Workers("--workers", "2", port=port)
     assert running.url == single.url
     running.stop()
 
 
-def test_prometheus_finds_workers_on_the_same_port_after_each_start_unless_it_is_taken() -> None:
+def test_service_discovery_stays_on_the_next_port_unless_it_is_in_use() -> None:
     port, next_port = adjacent_ports()
     for _ in range(2):
         running = Workers("--workers", "2", port=port)
@@ -235,7 +235,7 @@ def test_prometheus_finds_workers_on_the_same_port_after_each_start_unless_it_is
 
 
 def adjacent_ports() -> tuple[int, int]:
-    """Return two free ports, one after the other."""
+    """Return two adjacent free ports."""
     while True:
         port = free_port()
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
@@ -243,7 +243,7 @@ def adjacent_ports() -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("workers", [2], indirect=True)
-def test_the_public_port_says_where_metrics_are_and_its_status_counts_all_workers(workers: Workers) -> None:
+def test_the_public_port_names_the_metrics_port_and_its_status_counts_all_workers(workers: Workers) -> None:
     public = workers.url.replace("ws://", "http://")
     with pytest.raises(urllib.error.HTTPError) as refused:
         workers.get(f"{public}/metrics")
@@ -254,7 +254,7 @@ def test_the_public_port_says_where_metrics_are_and_its_status_counts_all_worker
     with ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(ChatClient(workers.url))
-        # What other processes say of their connections is up to a beat old.
+        # The numbers of the other processes are up to one heartbeat old.
         nodes = {json.loads(workers.get(f"{public}/api/status"))["node"] for _ in range(64)}
         assert len(nodes) == 2
         for node in nodes:
@@ -267,7 +267,7 @@ def counts(url: str, node: str, connections: int, workers: Workers) -> bool:
 
 
 @pytest.mark.parametrize("moment", ["bus", "workers", "hung"])
-def test_a_signal_during_the_start_ends_all_processes(moment: str) -> None:
+def test_a_signal_during_startup_ends_all_processes(moment: str) -> None:
     mark = f"{os.getpid()}-{moment}"
     command = [sys.executable, "-m", "tests.promises.early_end", moment, "--port", "0", "--workers", "2"]
     process = subprocess.Popen(
@@ -285,7 +285,7 @@ def test_a_signal_during_the_start_ends_all_processes(moment: str) -> None:
 
 
 def _marked(mark: str) -> list[psutil.Process]:
-    """Return the processes whose environment carries a mark."""
+    """Return the processes whose environment contains a mark."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
