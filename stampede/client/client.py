@@ -18,7 +18,7 @@ from stampede.client.sender import Sender
 from stampede.ledger import stamp
 from stampede.measure import request_names
 from stampede.websocket.connect import connect
-from stampede.websocket.target import ClientError, LostError
+from stampede.websocket.errors import ClientError, LostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +177,7 @@ class ChatClient:
             membership.leave(waited_for=waited_for, closed_cleanly=closed_cleanly)
         return self._measures.deliveries.churned - before
 
-    def lost(self, error: LostError) -> None:
+    def connection_lost(self, error: LostError) -> None:
         """Handle the end of a connection that the client did not end; called by the connection."""
         self._measures.requests[request_names.CONNECT].failed(error.label)
         self.retry_after = protocol.retry_after(error.reason)
@@ -199,13 +199,13 @@ class ChatClient:
         if self.connection is None:
             return False
         self.connection.send_binary(payload)
-        return self.connection.drained(timeout)
+        return self.connection.drain(timeout)
 
     def say(self, intended: int) -> None:
         """Send a stamped chat message that was due at `intended` (monotonic nanoseconds), or queue it."""
         self._sender.say(intended)
 
-    def relieved(self) -> None:
+    def resume_writing(self) -> None:
         """Send the queued chat messages; called by the connection when it is no longer congested."""
         if self.connection is not None and self.membership is not None and self.membership.joined:
             self._sender.send_queued(self.connection, self.membership)
@@ -252,7 +252,7 @@ class ChatClient:
 
     # --- receiving ---
 
-    def take(self, payload: bytes, now: int) -> None:
+    def message_received(self, payload: bytes, now: int) -> None:
         """Handle one message; called by the connection in the hub."""
         fields = stamp.from_payload(payload)
         if fields is not None:
@@ -294,7 +294,7 @@ class ChatClient:
             self._handle_pong(message, now)
         elif kind == "roomJoined" and self.membership is not None:
             self.membership.confirm_join()
-            self.relieved()
+            self.resume_writing()
         if protocol.is_name_fixed(message):
             return
         if kind in self._awaited:

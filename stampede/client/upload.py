@@ -16,7 +16,7 @@ import msgspec
 from server.protocol.messages import CHUNK_BYTES
 from stampede.client.protocol import label_of
 from stampede.measure.request_names import UPLOAD
-from stampede.websocket.target import LostError
+from stampede.websocket.errors import LostError
 from stampede.workload.schedule import SECOND
 
 if TYPE_CHECKING:

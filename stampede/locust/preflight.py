@@ -10,12 +10,14 @@ from gevent.event import Event
 
 from stampede.redaction import redact
 from stampede.websocket.connect import connect
+from stampede.websocket.errors import ClientError, ConnectError
 from stampede.websocket.reactor import Reactor
-from stampede.websocket.target import ClientError, ConnectError, join_url, resolve
+from stampede.websocket.target import join_url, resolve
 
 if TYPE_CHECKING:
     from stampede.locust.settings import LoadTestSettings
-    from stampede.websocket.target import LostError, Target
+    from stampede.websocket.errors import LostError
+    from stampede.websocket.target import Target
 
 GREETING_SECONDS: Final = 5.0
 """Time for the server's greeting, the same as in a capacity run's check."""
@@ -51,16 +53,16 @@ class _GreetingReceiver:
         self._first: bytes | None = None
         self._error: LostError | None = None
 
-    def take(self, payload: bytes, now: int) -> None:
+    def message_received(self, payload: bytes, now: int) -> None:
         """Keep the first message."""
         if self._first is None:
             self._first = payload
             self.decided.set()
 
-    def relieved(self) -> None:
+    def resume_writing(self) -> None:
         """Do nothing: this receiver sends no messages."""
 
-    def lost(self, error: LostError) -> None:
+    def connection_lost(self, error: LostError) -> None:
         """Keep the reason why the connection ended."""
         self._error = error
         self.decided.set()

@@ -19,7 +19,7 @@ from stampede.locust.worker import WorkerAgent
 from stampede.measure.report import WorkerReport
 from stampede.measure.storm import Manner
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS
-from stampede.websocket.target import ClientError
+from stampede.websocket.errors import ClientError
 
 if TYPE_CHECKING:
     from locust.env import Environment

@@ -13,7 +13,8 @@ from locust.runners import LocalRunner, MasterRunner
 from stampede.locust.master import wait_until
 from stampede.locust.preflight import check_server
 from stampede.locust.settings import OptionError, check_processes, check_shape, read_settings
-from stampede.websocket.target import DEFAULT_HOST, ClientError
+from stampede.websocket.errors import ClientError
+from stampede.websocket.target import DEFAULT_HOST
 
 if TYPE_CHECKING:
     import argparse

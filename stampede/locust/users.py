@@ -11,7 +11,8 @@ from locust import User, task
 from locust.exception import StopUser
 
 from stampede.locust.plugin import running_test
-from stampede.websocket.target import DEFAULT_HOST, ClientError
+from stampede.websocket.errors import ClientError
+from stampede.websocket.target import DEFAULT_HOST
 from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
 from stampede.workload.schedule import SECOND
 

@@ -14,7 +14,7 @@ from stampede.client.client import ChatClient
 from stampede.measure import request_names
 from stampede.measure.machine import limit_of
 from stampede.measure.storm import Manner
-from stampede.websocket.target import ClientError, LostError
+from stampede.websocket.errors import ClientError, LostError
 from stampede.workload.schedule import Action
 
 if TYPE_CHECKING:

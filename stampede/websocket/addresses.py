@@ -1,10 +1,11 @@
-"""The addresses of one server name: which one a connection tries first, which ones next; pure.
+"""The addresses of a server name, and the order in which connections try them; pure.
 
 The order is that of RFC 8305, section 4: address families alternate, each in the order of the resolver. Connections are
-dealt over all addresses, as DNS deals the clients of a service: each begins at the next address, and goes on to the
-following ones when that one cannot be reached.
+distributed over all addresses: each one begins at the next address, and tries the following ones if that is
+unreachable.
 
-An address that never answered while another one did (IPv6 where the server has only IPv4) is tried last from then on.
+An address that has never answered, while another one has, is tried last. Such is an IPv6 address of a server that
+listens on IPv4 only.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ATTEMPT_SECONDS: Final = 2.0
-"""How long an address may take to accept a TCP connection while others are left to try (RFC 8305, section 8)."""
+"""Seconds for the TCP connect to an address while there are others to try (RFC 8305, section 8)."""
 
 
 class Address(NamedTuple):
-    """One address of the server: what a socket needs to connect to it."""
+    """One address of the server, as a socket needs it."""
 
     family: int
     sockaddr: tuple[Any, ...]
@@ -34,13 +35,13 @@ class Address(NamedTuple):
 
 
 class AddressUse(msgspec.Struct):
-    """What became of one address.
+    """How often one address was used.
 
     Attributes:
-        address: without its port.
-        connections: opened there.
-        failures: attempts after which the connection went to another address, or failed.
-        why: the last failure, in words.
+        address: the address without its port.
+        connections: connections opened to it.
+        failures: failed attempts.
+        why: the label of the last failure.
     """
 
     address: str
@@ -50,11 +51,11 @@ class AddressUse(msgspec.Struct):
 
 
 class Addresses:
-    """The addresses of one name, as one process uses them.
+    """The addresses of one server name, as one process uses them.
 
     Args:
-        found: in the resolver's order, at least one.
-        first: where the first connection begins; processes of one test begin at different addresses.
+        found: at least one address, in the resolver's order.
+        first: index at which the first connection begins. The processes of a test begin at different addresses.
     """
 
     __slots__ = ("_all", "_next", "_uses")
@@ -65,7 +66,7 @@ class Addresses:
         self._next = first
 
     def order(self) -> list[Address]:
-        """Return the addresses in the order in which the next connection tries them."""
+        """Return the addresses in the order in which the next connection must try them."""
         if len(self._all) == 1:
             return self._all
         silent = [address for address in self._all if self._is_silent(address)]
@@ -77,31 +78,31 @@ class Addresses:
         return answering[start:] + answering[:start] + silent
 
     def _is_silent(self, address: Address) -> bool:
-        """Whether an address never answered, while another one did."""
+        """Whether an address has never answered, while another one has."""
         use = self._uses[address]
         return bool(use.failures and not use.connections) and any(one.connections for one in self._uses.values())
 
     def has_answered(self, address: Address) -> bool:
-        """Whether a connection was opened at an address before."""
+        """Return whether a connection to an address was opened before."""
         return self._uses[address].connections > 0
 
     def opened(self, address: Address) -> None:
-        """Count a connection that was opened at an address."""
+        """Count a connection that was opened to an address."""
         self._uses[address].connections += 1
 
     def failed(self, address: Address, why: str) -> None:
-        """Count an attempt after which an address had accepted no connection."""
+        """Count an attempt that failed."""
         use = self._uses[address]
         use.failures += 1
         use.why = why
 
     def uses(self) -> list[AddressUse]:
-        """Return what became of each address."""
+        """Return how often each address was used."""
         return list(self._uses.values())
 
 
 def _alternating(found: Iterable[Address]) -> list[Address]:
-    """Return the addresses so that their families alternate, beginning with that of the first one."""
+    """Return the addresses with alternating families, beginning with that of the first one."""
     families: dict[int, list[Address]] = {}
     for address in found:
         families.setdefault(address.family, []).append(address)

@@ -1,4 +1,4 @@
-"""Opens a connection to a server that may have several addresses."""
+"""Opening a connection to a server with one or several addresses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stampede.websocket.addresses import ATTEMPT_SECONDS
 from stampede.websocket.connection import Connection
-from stampede.websocket.target import ConnectError, UnreachableError
+from stampede.websocket.errors import ConnectError, UnreachableError
 
 if TYPE_CHECKING:
     from stampede.websocket.reactor import Reactor
@@ -18,41 +18,41 @@ if TYPE_CHECKING:
 def connect(
     reactor: Reactor, target: Target, receiver: Receiver, *, timeout: float, token: str | None = None
 ) -> Connection:
-    """Open a connection, letting other greenlets run meanwhile.
+    """Open a connection. Other greenlets run meanwhile.
 
-    When an address cannot be reached, the next one of the target is tried, as long as there is time. A server that was
-    reached and refused ends the attempt.
+    If an address is unreachable, the next one is tried while there is time. An error after the TCP connect ends the
+    attempt.
 
     Args:
         reactor: of this process.
-        target: where to.
-        receiver: who gets the messages.
-        timeout: seconds until it counts as failed.
-        token: to prove who one is (RFC 6750), if any.
+        target: the server.
+        receiver: the owner of the connection, which gets the messages.
+        timeout: seconds for all addresses together.
+        token: bearer token (RFC 6750), if any.
 
     Raises:
-        ConnectError: with a leaf that says what went wrong at the last address that was tried. An address that never
-            answered says less than one that did: it may be of a family that this machine or the server does not use.
+        ConnectError: the error of the last address that was tried. The error of an address that has answered before is
+            preferred: other addresses may be of a family that this machine or the server does not use.
     """
     deadline = monotonic() + timeout
     headers = target.headers if token is None else (*target.headers, ("Authorization", f"Bearer {token}"))
     addresses = target.addresses
     order = addresses.order()
     failure: ConnectError | None = None
-    answers = False  # whether the failure is that of an address which answered before
+    known_to_answer = False  # whether `failure` is of an address that has answered before
     for address in order:
         left = deadline - monotonic()
         connection = Connection(reactor, target, address, receiver, headers)
         try:
             connection.open(address, left, left if address is order[-1] else min(left, ATTEMPT_SECONDS))
         except UnreachableError as error:
-            if connection.reached:
+            if connection.tcp_connected:
                 raise
             addresses.failed(address, error.label)
-            known = addresses.has_answered(address)
-            own = error.fault is not None and failure is not None and failure.fault is None
-            if known or not (answers or own):
-                failure, answers = error, known
+            has_answered = addresses.has_answered(address)
+            only_own_fault = error.fault is not None and failure is not None and failure.fault is None
+            if has_answered or not (known_to_answer or only_own_fault):
+                failure, known_to_answer = error, has_answered
             if monotonic() >= deadline:
                 break
         else:

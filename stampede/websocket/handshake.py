@@ -1,4 +1,4 @@
-"""The HTTP half of a connection: says hello, reads the answer, and words what went wrong; knows no socket."""
+"""The opening handshake of a connection: the upgrade request, and the server's HTTP response; knows no socket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from websockets.exceptions import InvalidMessage, InvalidStatus
 from websockets.protocol import State
 
-from stampede.websocket.target import NotWebSocketError, RefusedError
+from stampede.websocket.errors import NotWebSocketError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from stampede.websocket.headers import Header
 
 _HEAD_END: Final = b"\r\n\r\n"
-_LARGEST_HEAD: Final = 64 * 1024
+_MAX_HEAD: Final = 64 * 1024
 
 
 class Handshake:
-    """One handshake over a protocol, which it feeds nothing that belongs to frames.
+    """One opening handshake. It passes the bytes of the response to the protocol, and those of frames to the caller.
 
     Attributes:
-        done: whether the server has agreed.
+        succeeded: whether the server has accepted.
     """
 
-    __slots__ = ("_head", "_headers", "_protocol", "_refused", "done")
+    __slots__ = ("_head", "_headers", "_protocol", "_refused", "succeeded")
 
     def __init__(self, protocol: ClientProtocol, headers: Sequence[Header]) -> None:
         self._protocol = protocol
         self._headers = headers
         self._head = b""  # of the response, until it is complete
         self._refused = False
-        self.done = False
+        self.succeeded = False
 
-    def begin(self) -> None:
-        """Let the protocol send its upgrade request; a header of ours replaces one of the same name."""
+    def send_request(self) -> None:
+        """Let the protocol send the upgrade request. A header of ours replaces one of the same name."""
         request = self._protocol.connect()
         for name, _ in self._headers:
             if name in request.headers:
@@ -46,12 +46,12 @@ class Handshake:
             request.headers[name] = value
         self._protocol.send_request(request)
 
-    def take(self, data: bytes) -> bytes:
-        """Take received bytes; return those that are no part of the answer any more, but of frames.
+    def receive_data(self, data: bytes) -> bytes:
+        """Handle received bytes; return those after the response, which belong to frames.
 
         Raises:
-            RefusedError: the server said no, with a status and words.
-            NotWebSocketError: it said something else.
+            RefusedError: the server refused, with a status and a reason.
+            NotWebSocketError: the response is not that of a WebSocket server.
         """
         if self._refused:
             self._protocol.receive_data(data)
@@ -60,19 +60,19 @@ class Handshake:
         self._head = head = self._head + data
         end = head.find(_HEAD_END) + len(_HEAD_END)
         if end < len(_HEAD_END):
-            if len(head) > _LARGEST_HEAD:
-                raise NotWebSocketError("not a WebSocket server", "the answer is no HTTP response")
+            if len(head) > _MAX_HEAD:
+                raise NotWebSocketError("not a WebSocket server", "the answer is not an HTTP response")
             return b""
         self._protocol.receive_data(head[:end])
         if self._protocol.state is State.OPEN:
-            self.done = True
+            self.succeeded = True
             self._protocol.events_received()
             return head[end:]
-        self._refused = True  # what follows is the body, with the server's words
-        return self.take(head[end:])
+        self._refused = True  # the body follows, with the server's reason
+        return self.receive_data(head[end:])
 
-    def end(self) -> None:
-        """Take the end of the stream, which is always a failure; raises as `take` does."""
+    def receive_eof(self) -> None:
+        """Handle the end of the stream. It is always a failure, so this raises as `receive_data` does."""
         self._protocol.receive_eof()
         self._raise_if_failed()
         raise NotWebSocketError("closed during handshake")
@@ -86,5 +86,5 @@ class Handshake:
             words = " ".join(body.split())[:200] or error.response.reason_phrase
             raise RefusedError(error.response.status_code, words)
         if isinstance(error, InvalidMessage):
-            raise NotWebSocketError("not a WebSocket server", "what answers does not speak HTTP")
+            raise NotWebSocketError("not a WebSocket server", "the server does not speak HTTP")
         raise NotWebSocketError("not a WebSocket server", f"not a WebSocket server: {error}")

@@ -1,23 +1,23 @@
-"""All sockets of one gevent process, watched by one nested epoll.
+"""The reactor: one nested epoll watches all sockets of a gevent process, and one watcher of the hub watches the epoll.
 
-Three ways were measured on one core of a shared machine, fed by a server on the other, with nothing but reading and
-splitting frames (CPU per delivery, lowest to highest of several runs; epoll and watchers differ by less than noise):
+Three designs were measured on one core of a shared machine, with a server on the other core. The client only read and
+split frames. CPU per delivery, lowest to highest of several runs; epoll and watchers differ by less than the noise:
 
 | | 200 connections, 50 000/s | 2 000 connections, 19 000/s | per connection |
 |---|---|---|---|
 | a reader greenlet per connection | 8.4-11.0 us | 14.4-24.3 us | 8 KB more |
 | a watcher of the hub per connection | 7.1-8.1 us | 10.6-14.0 us | |
-| this: one watcher, one nested epoll | 6.4-8.2 us | 9.4-12.8 us | |
+| one watcher, one nested epoll (this one) | 6.4-8.2 us | 9.4-12.8 us | |
 
-Edge-triggered, since the kernel asks a socket twice otherwise: a tenth of what reading one costs. A lone frame taken
-where it comes in, without the splitter, is another fifth (`Connection.on_readable`). Fewer wake-ups of the pacer (30 to
-50 us each on a virtual machine) are worth more than less work in them. What did not pay: smaller reads, `recv` or
-`recv_into` in place of `os.read`, a timer of 2 or 3 ms (sends as much later for a tenth of a message's cost).
+The epoll is edge-triggered: level-triggered, the kernel polls each socket twice, a tenth of the cost of a read. Parsing
+a lone frame inline, without the splitter, saves another fifth (`Connection.on_readable`). Fewer wake-ups of the
+scheduler (30 to 50 us each on a virtual machine) save more than less work in each. Without benefit were smaller reads,
+`recv` or `recv_into` in place of `os.read`, and a timer of 2 or 3 ms: it delays sends, and saves a tenth of a message.
 
-In a real run against the bundled server, sending and statistics included (`benchmarks.costs.engine`, idle machine):
-22.4 us at 19 000/s over 2 000 users, 14.1 us at 49 500/s and 5.0 us at 197 000/s over 200 users. A busy machine
-shows less at low rates, 15 to 19 us in place of the first, since fewer wake-ups find more. Opening a connection and its
-handshake costs 0.4 ms. A user takes 17 KB, Locust's greenlet included: 10 000 users in 217 MiB.
+A whole run against the bundled server, with sending and statistics (`benchmarks.costs.engine`, idle machine), takes
+22.4 us a delivery at 19 000/s over 2 000 users, 14.1 us at 49 500/s and 5.0 us at 197 000/s over 200 users. A busy
+machine takes less at low rates, 15 to 19 us in place of 22.4, since each wake-up finds more to read. Opening a
+connection costs 0.4 ms. A user takes 17 KB with Locust's greenlet: 10 000 users take 217 MiB.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ if TYPE_CHECKING:
     from random import Random
 
 _EVENTS: Final = 64
-_ROUNDS: Final = 16  # then timers and greenlets get their turn
+_ROUNDS: Final = 16  # before timers and greenlets run
 _EDGES: Final = EPOLLET | EPOLLRDHUP
 _ENDED: Final = EPOLLRDHUP | EPOLLHUP | EPOLLERR
 
 
 class Watched(Protocol):
-    """A connection, as the reactor sees it; called in the hub, must neither block nor switch greenlets."""
+    """A watched connection. The hub calls these methods, so they must neither block nor switch greenlets."""
 
     def on_readable(self) -> bool:
-        """Read once; return whether there may be more. Who leaves something behind must ask for it by `change`."""
+        """Read once; return whether there may be more. Call `Reactor.change` if bytes are left unread."""
 
     def on_writable(self) -> None:
-        """Go on writing."""
+        """Go on with opening or writing."""
 
     def abort(self) -> None:
-        """Close the socket at once."""
+        """Close the socket without a close handshake."""
 
 
 class Reactor:
@@ -56,7 +56,7 @@ class Reactor:
 
     Args:
         rng: source of masking keys.
-        on_fault: called with what a receiver raised; a fault costs one connection, never the others.
+        on_fault: called with an exception of a connection, which is then aborted. The others go on.
     """
 
     def __init__(self, rng: Random, on_fault: Callable[[Exception], None]) -> None:
@@ -69,11 +69,11 @@ class Reactor:
         self._watcher.start(self._drain)
 
     def __len__(self) -> int:
-        """Return the number of sockets, those still connecting included."""
+        """Return the number of sockets, including those that are still connecting."""
         return len(self._connections)
 
     def close(self) -> None:
-        """Drop all connections and stop watching."""
+        """Abort all connections and stop watching."""
         for connection in list(self._connections.values()):
             connection.abort()
         self._watcher.stop()
@@ -86,12 +86,12 @@ class Reactor:
         self._epoll.register(fd, events | _EDGES)
 
     def change(self, fd: int, events: int) -> None:
-        """Watch a socket for other events, or tell of the same once more if they still hold."""
+        """Watch a socket for other events. Events that already hold are reported again."""
         if fd in self._connections:
             self._epoll.modify(fd, events | _EDGES)
 
     def remove(self, fd: int) -> None:
-        """Watch a socket no longer, if it is watched; before it is closed."""
+        """Stop watching a socket, if it is watched. Call this before closing the socket."""
         if self._connections.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
@@ -104,19 +104,19 @@ class Reactor:
                 return
             for fd, events in ready:
                 connection = find(fd)
-                if connection is None:  # closed by another one's callback
+                if connection is None:  # closed by another connection's callback
                     continue
                 try:
                     if events == EPOLLIN:
                         connection.on_readable()
                     else:
                         self._serve(fd, connection, events)
-                except Exception as error:  # noqa: BLE001 # whatever it is, it must not reach the others
+                except Exception as error:  # noqa: BLE001 # an error of one connection must not stop the others
                     connection.abort()
                     self._on_fault(error)
 
     def _serve(self, fd: int, connection: Watched, events: int) -> None:
-        """React to anything but mere readability; of an end there is no second word, so it is read up to there."""
+        """Handle all other events. The end of a stream is reported only once, so read until then."""
         if events & EPOLLOUT:
             connection.on_writable()
         while events & ~EPOLLOUT and self._connections.get(fd) is connection and connection.on_readable():

@@ -1,21 +1,21 @@
-"""Who owns a connection, as the connection sees it."""
+"""The callbacks of a connection, named as those of asyncio's protocols."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from stampede.websocket.target import LostError
+    from stampede.websocket.errors import LostError
 
 
 class Receiver(Protocol):
-    """Who owns a connection. All are called in the hub and must neither block nor raise."""
+    """The owner of a connection. The hub calls these methods, so they must neither block nor raise."""
 
-    def take(self, payload: bytes, now: int) -> None:
-        """Take the payload of a text message, received at `now` (monotonic nanoseconds)."""
+    def message_received(self, payload: bytes, now: int) -> None:
+        """Handle the payload of a text message, received at `now` (monotonic nanoseconds)."""
 
-    def relieved(self) -> None:
-        """Learn that the connection, which was congested, takes messages again."""
+    def resume_writing(self) -> None:
+        """Handle that the connection, which was congested, takes messages again."""
 
-    def lost(self, error: LostError) -> None:
-        """Learn that the connection ended without our doing."""
+    def connection_lost(self, error: LostError) -> None:
+        """Handle that the peer or the network ended the connection."""

@@ -1,4 +1,4 @@
-"""Sockets of the load generator, as many as this machine allows."""
+"""Opening the sockets of the load generator, within the limits of this machine."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Final
 
 from gevent.monkey import get_original
 
-from stampede.websocket.target import UnreachableError
+from stampede.websocket.errors import UnreachableError
 
 if TYPE_CHECKING:
     import socket
 
 RESERVED_FILES: Final = 32
-"""Descriptors that connections leave to Locust's pages, to reports and to files: without them nothing could be told."""
+"""Descriptors left to Locust's web page, to reports and to files, so that the results of a run can be written."""
 
 
 def open_socket(family: int) -> socket.socket:
     """Return a non-blocking TCP socket.
 
-    The system hands out the lowest free descriptor, so a high number means that nearly all of them are in use.
+    The system assigns the lowest free descriptor, so a high number means that nearly all are in use.
 
     Raises:
-        UnreachableError: this machine allows no further one; its `fault` says why.
+        UnreachableError: this machine allows no further socket; its `fault` names the limit.
     """
     try:
         made: socket.socket = get_original("socket", "socket")(family)

@@ -19,7 +19,7 @@ from stampede.workload.schedule import SECOND, Action, DueTimes, ScheduledAction
 from tests.promises.test_generator_drain import Lender
 from tests.promises.test_honest_verdicts import odd_server
 from tests.stampede.client.test_client import Group
-from tests.stampede.engine_kit import PATIENCE, until
+from tests.stampede.connections import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

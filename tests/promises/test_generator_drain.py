@@ -15,7 +15,7 @@ from gevent.monkey import get_original
 from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
-from tests.stampede.engine_kit import PATIENCE
+from tests.stampede.connections import PATIENCE
 
 if TYPE_CHECKING:
     import pytest

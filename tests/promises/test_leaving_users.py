@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from tests.stampede.client.test_client import Group
-from tests.stampede.engine_kit import PATIENCE, until
+from tests.stampede.connections import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from stampede.workload.placement import Partition, RoomPlan
 from stampede.workload.schedule import Action, regular
 from tests.promises.test_generator_drain import Lender
 from tests.promises.test_honest_verdicts import odd_server
-from tests.stampede.engine_kit import until
+from tests.stampede.connections import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ import pytest
 from stampede.generator_faults import Fault, FaultKind, Faults, kind_of, merge_faults
 from stampede.measure.report import Totals, WorkerReport
 from stampede.measure.summary import INVALID, RunResult, summary
+from stampede.websocket.errors import UnreachableError
 from stampede.websocket.sockets import RESERVED_FILES, open_socket
-from stampede.websocket.target import UnreachableError
 from tests.stampede.measure.reports import report
 
 

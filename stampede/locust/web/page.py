@@ -17,7 +17,7 @@ from stampede.locust.web.output_files import hidden_secrets
 from stampede.locust.web.start_form import check
 from stampede.measure.storm import Manner
 from stampede.measure.storm_results import COLUMNS, table
-from stampede.websocket.target import ClientError
+from stampede.websocket.errors import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,9 @@ from stampede.measure.measures import Measures
 from stampede.measure.request_names import CONNECT, PING, SEND, TYPING, UPLOAD
 from stampede.measure.storm import Storm
 from stampede.measure.storm_results import results
+from stampede.websocket.errors import LostError
 from stampede.websocket.reactor import Reactor
-from stampede.websocket.target import LostError, resolve
+from stampede.websocket.target import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from websockets.sync.server import ServerConnection, serve
 from stampede.locust import preflight
 from stampede.locust.preflight import check_server
 from stampede.locust.settings import read_settings
-from stampede.websocket.target import ClientError
+from stampede.websocket.errors import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

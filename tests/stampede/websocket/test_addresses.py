@@ -13,9 +13,10 @@ import pytest
 from stampede.websocket.addresses import Address, Addresses
 from stampede.websocket.connect import connect
 from stampede.websocket.connection import Connection
-from stampede.websocket.target import RefusedError, UnreachableError, resolve
+from stampede.websocket.errors import RefusedError, UnreachableError
+from stampede.websocket.target import resolve
 from tests.ports import free_port
-from tests.stampede.engine_kit import PATIENCE, Mailbox
+from tests.stampede.connections import PATIENCE, RecordingReceiver
 from tests.stampede.names import resolve_everywhere, resolve_to
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def test_a_name_whose_first_address_refuses_is_reached_at_the_next(
     resolve_to(monkeypatch, "::1", "127.0.0.1")
     target = resolve(server.url.replace("127.0.0.1", "localhost") + "/")
     for _ in range(4):
-        assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+        assert connect(reactor, target, RecordingReceiver(), timeout=PATIENCE).close(PATIENCE)
     assert [(use.address, use.connections) for use in target.addresses.uses()] == [("::1", 0), ("127.0.0.1", 4)]
 
 
@@ -135,14 +136,14 @@ def test_an_address_that_never_answered_does_not_hide_what_is_wrong(
         if address.host in answered:
             target.addresses.opened(address)
     with pytest.raises(UnreachableError) as raised:
-        connect(reactor, target, Mailbox(), timeout=PATIENCE)
+        connect(reactor, target, RecordingReceiver(), timeout=PATIENCE)
     assert raised.value.label == told
 
 
 def test_an_ipv6_address_is_reached_as_it_is_given(reactor: Reactor, start: Callable[..., RunningServer]) -> None:
     server = start("--host", "::1")
     target = resolve(f"ws://[::1]:{server.url.rpartition(':')[2]}/")
-    assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+    assert connect(reactor, target, RecordingReceiver(), timeout=PATIENCE).close(PATIENCE)
 
 
 def test_connections_are_dealt_over_all_addresses_of_a_name(
@@ -154,7 +155,7 @@ def test_connections_are_dealt_over_all_addresses_of_a_name(
     target = resolve(f"ws://several.test:{server.url.rpartition(':')[2]}/")
     reached = Counter[str]()
     for _ in range(9):
-        connection = connect(reactor, target, Mailbox(), timeout=PATIENCE)
+        connection = connect(reactor, target, RecordingReceiver(), timeout=PATIENCE)
         reached[connection._socket.getpeername()[0]] += 1
     assert reached == dict.fromkeys(hosts, 3)
     assert {use.address: use.connections for use in target.addresses.uses()} == reached
@@ -164,7 +165,7 @@ def test_where_no_address_answers_the_connection_fails(reactor: Reactor, monkeyp
     resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
     target = resolve(f"ws://several.test:{free_port()}/")
     with pytest.raises(UnreachableError, match=r"^connection refused$"):
-        connect(reactor, target, Mailbox(), timeout=PATIENCE)
+        connect(reactor, target, RecordingReceiver(), timeout=PATIENCE)
     assert [use.failures for use in target.addresses.uses()] == [1, 1]
     assert len(reactor) == 0
 
@@ -176,7 +177,7 @@ def test_an_address_that_says_nothing_does_not_use_up_the_time_of_the_others(
         monkeypatch.setattr("stampede.websocket.connect.ATTEMPT_SECONDS", 0.05)
         resolve_to(monkeypatch, "127.0.0.9", "127.0.0.1")
         target = resolve(f"ws://several.test:{server.url.rpartition(':')[2]}/")
-        assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+        assert connect(reactor, target, RecordingReceiver(), timeout=PATIENCE).close(PATIENCE)
     silent, answers = target.addresses.uses()
     assert (silent.connections, silent.why, answers.connections) == (0, "connect timed out", 1)
 
@@ -207,7 +208,7 @@ def test_a_server_that_refuses_the_upgrade_is_not_left_for_the_next_address(
     resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
     target = resolve(f"ws://several.test:{server.url.rpartition(':')[2]}/nowhere")
     with pytest.raises(RefusedError, match="HTTP 404"):
-        connect(reactor, target, Mailbox(), timeout=PATIENCE)
+        connect(reactor, target, RecordingReceiver(), timeout=PATIENCE)
     assert [use.failures for use in target.addresses.uses()] == [0, 0]
 
 

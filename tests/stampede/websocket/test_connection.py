@@ -15,17 +15,10 @@ import pytest
 from websockets.utils import accept_key
 
 from server.protocol.frames import text_frame
-from stampede.websocket.connection import BUFFER_BYTES
-from stampede.websocket.target import (
-    ConnectError,
-    NotWebSocketError,
-    RefusedError,
-    TargetError,
-    UnreachableError,
-    join_url,
-    resolve,
-)
-from tests.stampede.engine_kit import PATIENCE, Mailbox, open_at, until
+from stampede.websocket.connection import MAX_BUFFERED_BYTES
+from stampede.websocket.errors import ConnectError, NotWebSocketError, RefusedError, TargetError, UnreachableError
+from stampede.websocket.target import join_url, resolve
+from tests.stampede.connections import PATIENCE, RecordingReceiver, open_at, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +87,7 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
 
 
 def test_messages_of_every_length_form_come_back_from_an_echo(reactor: Reactor, server: RunningServer) -> None:
-    box = Mailbox()
+    box = RecordingReceiver()
     connection = open_at(reactor, f"{server.url}/ws/echo", box)
     sent = [b"x" * size for size in (0, 1, 125, 126, 65535, 65536, 200_000)]
     for message in sent:
@@ -105,7 +98,7 @@ def test_messages_of_every_length_form_come_back_from_an_echo(reactor: Reactor, 
 
 
 def test_a_goodbye_is_answered_and_everything_before_it_is_heard(reactor: Reactor, server: RunningServer) -> None:
-    box = Mailbox()
+    box = RecordingReceiver()
     connection = open_at(reactor, f"{server.url}/ws/echo", box)
     for number in range(100):
         assert connection.send_text(str(number).encode())
@@ -117,7 +110,7 @@ def test_a_goodbye_is_answered_and_everything_before_it_is_heard(reactor: Reacto
 
 
 def test_a_server_that_stops_says_why(reactor: Reactor, server: RunningServer) -> None:
-    box = Mailbox()
+    box = RecordingReceiver()
     open_at(reactor, f"{server.url}/ws/echo", box)
     server.stop()
     until(lambda: box.error)
@@ -133,7 +126,7 @@ def test_a_reset_reaches_the_server_as_a_vanished_client(reactor: Reactor, serve
 
 
 def test_the_plain_peer_shakes_hands_too(reactor: Reactor, plain_peer: ServerProcess) -> None:
-    box = Mailbox()
+    box = RecordingReceiver()
     connection = open_at(reactor, f"{plain_peer.url}/", box)
     connection.send_text(b'{"type":"setUsername","username":"one"}')
     until(lambda: any(b"usernameSet" in message for message in box.messages))
@@ -149,10 +142,10 @@ def test_the_plain_peer_shakes_hands_too(reactor: Reactor, plain_peer: ServerPro
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\ncome back", RefusedError, "HTTP 503 come back"),
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", RefusedError, "HTTP 403 Forbidden"),
         (b"HTTP/1.1 401 No\r\nConnection: close\r\n\r\nfor members\nonly", RefusedError, "HTTP 401 for members only"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", NotWebSocketError, "what answers does not speak HTTP"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", NotWebSocketError, "the server does not speak HTTP"),
         (ACCEPTED + b"Sec-WebSocket-Accept: wrong\r\n\r\n", NotWebSocketError, "not a WebSocket server: invalid Sec"),
         (b"", NotWebSocketError, "closed during handshake|does not speak HTTP"),
-        (b"x" * 100_000, NotWebSocketError, "the answer is no HTTP response|does not speak HTTP"),
+        (b"x" * 100_000, NotWebSocketError, "the answer is not an HTTP response|does not speak HTTP"),
     ],
 )
 def test_a_failed_handshake_has_a_type_and_the_server_s_words(
@@ -206,7 +199,7 @@ def test_the_path_is_the_host_s_own_or_the_given_one(host: str, url: str) -> Non
 def test_frames_that_come_with_the_handshake_and_in_pieces_are_read(reactor: Reactor, server: RunningServer) -> None:
     """The greeting of a chat connection may arrive in one piece with the response; it is never lost."""
     for _ in range(20):
-        box = Mailbox()
+        box = RecordingReceiver()
         connection = open_at(reactor, f"{server.url}/", box)
         until(partial(getattr, box, "messages"))
         assert b'"connected"' in box.messages[0]
@@ -216,11 +209,11 @@ def test_frames_that_come_with_the_handshake_and_in_pieces_are_read(reactor: Rea
 def test_a_receiver_that_raises_costs_its_own_connection_only(
     reactor: Reactor, server: RunningServer, faults: list[Exception]
 ) -> None:
-    class Broken(Mailbox):
-        def take(self, payload: bytes, now: int) -> None:
+    class Broken(RecordingReceiver):
+        def message_received(self, payload: bytes, now: int) -> None:
             raise ZeroDivisionError
 
-    good = Mailbox()
+    good = RecordingReceiver()
     healthy = open_at(reactor, f"{server.url}/ws/echo", good)
     broken = open_at(reactor, f"{server.url}/ws/echo", Broken())
     broken.send_text(b"boom")
@@ -233,7 +226,7 @@ def test_a_receiver_that_raises_costs_its_own_connection_only(
 
 def test_a_reader_that_stops_reading_fills_a_bounded_buffer(reactor: Reactor, server: RunningServer) -> None:
     """The echo server stops reading once nobody takes its echoes; then sends are refused, and nothing blocks."""
-    box = Mailbox()
+    box = RecordingReceiver()
     connection = open_at(reactor, f"{server.url}/ws/echo", box)
     reactor._epoll.modify(connection._fd, 0)  # never readable again
     sent = 0
@@ -241,8 +234,8 @@ def test_a_reader_that_stops_reading_fills_a_bounded_buffer(reactor: Reactor, se
         sent += 60_000
         assert sent < 1 << 30
     assert connection.congested
-    assert box.reliefs == 0
-    assert len(connection._pending) <= BUFFER_BYTES + 70_000
+    assert box.resumes == 0
+    assert len(connection._write_buffer) <= MAX_BUFFERED_BYTES + 70_000
     connection.abort()
 
 
@@ -261,7 +254,7 @@ def test_what_is_sent_to_a_server_that_does_not_read_waits_here_and_not_in_the_s
 
         thread = threading.Thread(target=accept)
         thread.start()
-        box = Mailbox()
+        box = RecordingReceiver()
         connection = open_at(reactor, f"ws://127.0.0.1:{listening.getsockname()[1]}/", box)
         thread.join()
         with taken[0] as client:
@@ -273,12 +266,12 @@ def test_what_is_sent_to_a_server_that_does_not_read_waits_here_and_not_in_the_s
             assert sent < 2 * window
             client.setblocking(False)
 
-            def relieved() -> bool:
+            def writing_resumed() -> bool:
                 with contextlib.suppress(BlockingIOError):
                     client.recv(1 << 16)
-                return box.reliefs > 0
+                return box.resumes > 0
 
-            until(relieved)
+            until(writing_resumed)
             connection.abort()
 
 
@@ -290,7 +283,7 @@ def test_an_end_that_comes_together_with_the_last_words_is_noticed(
 ) -> None:
     """The system tells of each change once: of data and end at the same time in one word."""
     for size in (10, 200, 70_000, 131_072 - 10):
-        box = Mailbox()
+        box = RecordingReceiver()
         words = text_frame(b"x" * size)
         script = scripted(words, accepts=True)
         connection = open_at(reactor, script.url, box)
@@ -307,7 +300,7 @@ def test_frames_are_told_apart_wherever_the_stream_is_cut(reactor: Reactor, scri
     whole = b"".join([*frames, *fragments, b"\x89\x00", *frames])
     cuts = sorted(Random(4).sample(range(len(whole)), 40))
     pieces = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-    box = Mailbox()
+    box = RecordingReceiver()
     open_at(reactor, scripted(*pieces, accepts=True, pause=0.002, hold=True).url, box)
     sizes = [0, 1, 2, 125, 126, 65_535, 65_536]
     until(lambda: len(box.messages) == 2 * len(sizes) + 1)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stampede.websocket.connect import connect
-from stampede.websocket.target import TlsError, resolve
-from tests.stampede.engine_kit import PATIENCE, Mailbox, open_at, until
+from stampede.websocket.errors import TlsError
+from stampede.websocket.target import resolve
+from tests.stampede.connections import PATIENCE, RecordingReceiver, open_at, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def tls_echo(certificate: Path) -> Iterator[str]:
 
 
 def test_encrypted_connections_work_when_the_certificate_need_not_be_trusted(reactor: Reactor, tls_echo: str) -> None:
-    box = Mailbox()
+    box = RecordingReceiver()
     connection = connect(reactor, resolve(tls_echo, verify=False), box, timeout=PATIENCE)
     sent = [b"short", b"x" * 300_000, b"end"]
     for message in sent:
@@ -90,4 +91,4 @@ def test_a_certificate_of_one_s_own_authority_is_trusted(
     target = resolve(tls_echo)
     assert target.tls is not None
     assert target.tls.verify_mode is ssl.CERT_REQUIRED
-    assert connect(reactor, target, Mailbox(), timeout=PATIENCE).close(PATIENCE)
+    assert connect(reactor, target, RecordingReceiver(), timeout=PATIENCE).close(PATIENCE)

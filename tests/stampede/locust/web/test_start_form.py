@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 
 from stampede.locust.settings import OptionError, read_settings
 from stampede.locust.web.start_form import check
-from stampede.websocket.target import ClientError
+from stampede.websocket.errors import ClientError
 from tests.stampede.fixtures import PATIENCE
 
 if TYPE_CHECKING:

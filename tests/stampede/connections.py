@@ -1,4 +1,4 @@
-"""What the engine is tried with: a mailbox for what a connection brings, and patience."""
+"""Connections to servers under test, and a receiver that records what they receive."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ from typing import TYPE_CHECKING
 import gevent
 
 from stampede.websocket.connect import connect
-from stampede.websocket.target import LostError, resolve
+from stampede.websocket.target import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stampede.websocket.connection import Connection
+    from stampede.websocket.errors import LostError
     from stampede.websocket.reactor import Reactor
 
 PATIENCE = 30.0
 
 
-class Mailbox:
-    """Keeps what a connection brings."""
+class RecordingReceiver:
+    """Records the calls of a connection."""
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
         self.times: list[int] = []
         self.error: LostError | None = None
-        self.reliefs = 0
+        self.resumes = 0
 
-    def take(self, payload: bytes, now: int) -> None:
+    def message_received(self, payload: bytes, now: int) -> None:
         self.messages.append(payload)
         self.times.append(now)
 
-    def relieved(self) -> None:
-        self.reliefs += 1
+    def resume_writing(self) -> None:
+        self.resumes += 1
 
-    def lost(self, error: LostError) -> None:
+    def connection_lost(self, error: LostError) -> None:
         self.error = error
 
 
@@ -46,5 +47,7 @@ def until(condition: Callable[[], object]) -> None:
         gevent.sleep(0.005)
 
 
-def open_at(reactor: Reactor, url: str, mailbox: Mailbox | None = None, *, timeout: float = PATIENCE) -> Connection:
-    return connect(reactor, resolve(url), mailbox or Mailbox(), timeout=timeout)
+def open_at(
+    reactor: Reactor, url: str, receiver: RecordingReceiver | None = None, *, timeout: float = PATIENCE
+) -> Connection:
+    return connect(reactor, resolve(url), receiver or RecordingReceiver(), timeout=timeout)
