@@ -1,7 +1,7 @@
-"""Faults of the load generator's own machine: typed, counted, and told once; pure.
+"""Faults of the load generator's own side: limits of its machine, and errors in its code; pure.
 
-They say nothing about the server: a run with one of them is invalid. A process counts them by kind, its report carries
-the counts to the master, and the counts of all processes become one line of the verdict for each kind.
+A fault says nothing about the server, so a run with one is invalid. Each process counts its faults by kind and reports
+the counts to the master. The verdict has one line for each kind and detail, with the sum over all processes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_MOST_DETAILS: Final = 8
-"""Different details that are kept of one kind; further ones are counted together."""
+_MAX_DETAILS: Final = 8
+"""Different details kept for one kind. Further ones are counted together."""
 
 _OTHERS: Final = "various others"
 
 
 class FaultKind(StrEnum):
-    """What is at fault on this side; the value names it in reports."""
+    """The kinds of faults. The value is the name in reports."""
 
     PORTS = "local ports"
     FILES = "open files"
@@ -43,13 +43,13 @@ class FaultKind(StrEnum):
 
 
 _BY_ERRNO: Final = {
-    errno.EADDRNOTAVAIL: FaultKind.PORTS,  # what connect(2) says when each port towards this address is in use
-    errno.EADDRINUSE: FaultKind.PORTS,  # the same of a socket that is bound to a source address
+    errno.EADDRNOTAVAIL: FaultKind.PORTS,  # by connect(2) when every port towards this address is in use
+    errno.EADDRINUSE: FaultKind.PORTS,  # the same for a socket that is bound to a source address
     errno.EMFILE: FaultKind.FILES,
     errno.ENFILE: FaultKind.FILES,
     errno.ENOMEM: FaultKind.MEMORY,
     errno.ENOBUFS: FaultKind.MEMORY,
-    errno.ENOSPC: FaultKind.MEMORY,  # of epoll_ctl(2): fs.epoll.max_user_watches
+    errno.ENOSPC: FaultKind.MEMORY,  # by epoll_ctl(2): fs.epoll.max_user_watches
     errno.EPERM: FaultKind.FIREWALL,
     errno.EACCES: FaultKind.FIREWALL,
     errno.ENETDOWN: FaultKind.NETWORK,
@@ -57,16 +57,16 @@ _BY_ERRNO: Final = {
 
 _WHAT: Final = {
     FaultKind.PORTS: "no local port was left for {n} connections",
-    FaultKind.FILES: "the limit of open files kept {n} connections from being opened",
-    FaultKind.MEMORY: "this machine's kernel had no memory for {n} sockets",
-    FaultKind.CPU_QUOTA: "the control group of the load generator used up its CPU time",
-    FaultKind.MEMORY_LIMIT: "the control group of the load generator used up its memory",
-    FaultKind.CONNTRACK: "this machine's table of tracked connections is almost full",
-    FaultKind.FIREWALL: "a rule of this machine forbade {n} connections",
-    FaultKind.NETWORK: "this machine's network was down for {n} connections",
-    FaultKind.NAMES: "the server's name could not be resolved here",
-    FaultKind.CERTIFICATE: "the server's certificate was not trusted here, in {n} connections",
-    FaultKind.ASSIGNMENT: "an assignment never reached a worker, and its users did not run",
+    FaultKind.FILES: "{n} connections exceeded the limit of open files",
+    FaultKind.MEMORY: "the kernel of this machine had no memory for {n} sockets",
+    FaultKind.CPU_QUOTA: "the control group of the load generator used up its CPU quota",
+    FaultKind.MEMORY_LIMIT: "the control group of the load generator reached its memory limit",
+    FaultKind.CONNTRACK: "the connection tracking table of this machine is almost full",
+    FaultKind.FIREWALL: "a firewall rule of this machine blocked {n} connections",
+    FaultKind.NETWORK: "the network of this machine was down for {n} connections",
+    FaultKind.NAMES: "the name of the server could not be resolved on this machine",
+    FaultKind.CERTIFICATE: "the server's certificate was not trusted in {n} connections",
+    FaultKind.ASSIGNMENT: "a worker never received its assignment, so its users did not run",
     FaultKind.START: "the users of a worker did not run",
     FaultKind.INTERNAL: "internal error of the load generator, {n} times",
     FaultKind.USER_CODE: "exception in user code, {n} times",
@@ -79,14 +79,14 @@ _ADVICE: Final = {
     FaultKind.CPU_QUOTA: "Raise the CPU quota of this container or control group, or add workers on other machines.",
     FaultKind.MEMORY_LIMIT: "Raise the memory limit of this container or control group, or add other machines.",
     FaultKind.CONNTRACK: "Raise net.netfilter.nf_conntrack_max, or exempt the load from connection tracking.",
-    FaultKind.FIREWALL: "Look at this machine's firewall rules.",
-    FaultKind.CERTIFICATE: "Name the authority with --ca-file, or use --insecure.",
-    FaultKind.ASSIGNMENT: "Look at the network between the master and that worker, and start the run again.",
+    FaultKind.FIREWALL: "Check the firewall rules of this machine.",
+    FaultKind.CERTIFICATE: "Set --ca-file to the authority of the certificate, or use --insecure.",
+    FaultKind.ASSIGNMENT: "Check the network between the master and that worker, then start the run again.",
 }
 
 
 def kind_of(error: OSError) -> FaultKind | None:
-    """Return which limit of this machine an error of connecting shows; None when it is about the way or the server."""
+    """Return the limit of this machine behind a connect error; None if the network or the server is the cause."""
     if isinstance(error, gaierror):
         return FaultKind.NAMES
     if isinstance(error, ssl.SSLError):
@@ -95,7 +95,7 @@ def kind_of(error: OSError) -> FaultKind | None:
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One kind of fault with one detail, and how often it happened."""
+    """One kind of fault with one detail, and how often it occurred."""
 
     kind: FaultKind
     detail: str
@@ -103,18 +103,18 @@ class Fault(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """The line that tells it."""
-        said = _WHAT[self.kind].format(n=self.count)
-        return f"{self.kind}: {said}{f' ({self.detail})' if self.detail else ''}"
+        """The fault as one line."""
+        text = _WHAT[self.kind].format(n=self.count)
+        return f"{self.kind}: {text}{f' ({self.detail})' if self.detail else ''}"
 
     @property
     def advice(self) -> str | None:
-        """What to do about it, where there is anything to say."""
+        """What to do about the fault, if anything helps."""
         return _ADVICE.get(self.kind)
 
 
 class Faults:
-    """The faults of one process, counted; takes bounded memory, however many there are."""
+    """The faults of one process. Memory is bounded, whatever their number."""
 
     __slots__ = ("_counts",)
 
@@ -122,9 +122,9 @@ class Faults:
         self._counts: dict[tuple[FaultKind, str], int] = {}
 
     def add(self, kind: FaultKind, detail: str = "") -> bool:
-        """Count one; return whether it is the first of its kind and detail."""
+        """Count a fault; return whether it is the first of its kind and detail."""
         key = (kind, detail)
-        if key not in self._counts and sum(known is kind for known, _ in self._counts) >= _MOST_DETAILS:
+        if key not in self._counts and sum(known is kind for known, _ in self._counts) >= _MAX_DETAILS:
             key = (kind, _OTHERS)
         self._counts[key] = self._counts.get(key, 0) + 1
         return self._counts[key] == 1

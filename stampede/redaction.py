@@ -1,4 +1,4 @@
-"""Take secrets out of text that people see: pure."""
+"""Removing secrets from text that people see; pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from typing import Final
 
 HIDDEN: Final = "***"
-"""What stands in a secret's place."""
+"""The text that replaces a secret."""
 
-_USER: Final = re.compile(r"(?<=://)[^\s'\"<>]*@")  # up to the last @: a password may hold any character unescaped
+_USER: Final = re.compile(r"(?<=://)[^\s'\"<>]*@")  # up to the last @: a password may contain an unescaped one
 _SECRETS: Final = re.compile(
     r"(?i)(?<=[?&;])((?:[\w.~-]*[_-])?(?:token|key|apikey|auth|authorization|password|passwd|pwd|secret|jwt|sig|signature))"
     r"=[^\s'\"<>&#;]+"
@@ -16,5 +16,5 @@ _SECRETS: Final = re.compile(
 
 
 def redact(text: str) -> str:
-    """Return text without the users and passwords of its URLs, and without the values of secrets in their queries."""
+    """Return a text without the user names and passwords in its URLs, and without secrets in their queries."""
     return _SECRETS.sub(rf"\1={HIDDEN}", _USER.sub(f"{HIDDEN}@", text))

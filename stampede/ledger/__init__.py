@@ -1,1 +1,1 @@
-"""The ledger of deliveries: owed, received, lost; pure."""
+"""The ledger of deliveries: expected, received and lost; pure."""

@@ -28,15 +28,15 @@ _decode = binascii.a2b_base64
 
 
 class Stamp(NamedTuple):
-    """What a stamp says.
+    """The fields of a stamp.
 
     Attributes:
         intended: when the message was due, in nanoseconds of the sender's monotonic clock.
-        sent: when it was handed over, on the same clock.
-        origin: which process and test run sent it; sequences of different origins have nothing to do with each other.
-        room: number of the room it was meant for.
-        slot: the sender's place in that room.
-        seq: number of the message in the sequence of that slot.
+        sent: when the message was sent, on the same clock.
+        origin: number of the sending process and test run. Sequences of different origins are unrelated.
+        room: number of the room.
+        slot: the sender's slot in the room.
+        seq: sequence number of the message in its slot.
     """
 
     intended: int
@@ -50,15 +50,15 @@ class Stamp(NamedTuple):
 def make(  # noqa: PLR0917 # in the order of `Stamp`, and in the hot path
     intended: int, sent: int, origin: int, room: int, slot: int, seq: int
 ) -> bytes:
-    """Return a stamp of `SIZE` bytes; the arguments are those of `Stamp`, times below 2**64, numbers below 2**32."""
+    """Return a stamp of `SIZE` bytes. The arguments are those of `Stamp`: times below 2**64, numbers below 2**32."""
     return _MARK + _encode(_pack(intended, sent, origin, room, slot, seq), newline=False)
 
 
 def from_payload(payload: bytes) -> tuple[int, int, int, int, int, int] | None:
     """Return the fields of the stamp in a `chatMessage` as most servers write it, without decoding its JSON.
 
-    The key cannot be found inside a string, since a quote within one is escaped. None does not mean that there is no
-    stamp: whatever does not look exactly as expected is for `from_text` after a real decode.
+    The key cannot occur inside a string, where a quote is escaped. None does not mean that there is no stamp: then
+    decode the message and call `from_text`.
     """
     if not payload.startswith(_CHAT):
         return None
@@ -72,10 +72,10 @@ def from_payload(payload: bytes) -> tuple[int, int, int, int, int, int] | None:
 
 
 def from_text(text: str) -> Stamp | None:
-    """Return the stamp at the start of a decoded message text, or None when it has none."""
+    """Return the stamp at the start of a decoded message text, or None."""
     if not text.startswith("~"):
         return None
     try:
         return Stamp._make(_unpack(binascii.a2b_base64(text[1:SIZE], strict_mode=True)))
-    except (ValueError, struct.error):  # no base64, not even ASCII, or too short
+    except (ValueError, struct.error):  # not base64, not ASCII, or too short
         return None

@@ -1,1 +1,1 @@
-"""What a run measures, and what it says of the generator itself."""
+"""What a run measures: figures, reports, thresholds, health and summary."""

@@ -1,6 +1,6 @@
-"""What the load generator's machine allows this process, and how much of it is used: read from Linux's own files.
+"""The limits of the load generator's machine and their use, read from the files of Linux.
 
-Elsewhere, and where a file is missing, a figure is simply unknown: nothing is then said about it.
+On other systems, or where a file is missing, a figure is unknown, and no fault is reported for it.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ROOT: Final = Path("/")
-_UNLIMITED: Final = 1 << 60  # control groups of version 1 say it with a number near the largest one
+_UNLIMITED: Final = 1 << 60  # control groups of version 1 use a number near the maximum
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One reading; seconds and counts are cumulative, so that two readings have a difference.
+    """One reading. Seconds and counts are cumulative: subtract two readings.
 
     Attributes:
-        cores: that this process may run on; together they stood `idle` so many seconds, and the hypervisor withheld
-            `stolen` seconds from them.
-        quota: cores' worth of CPU that its control group may use; `throttled`: seconds that it had to wait for more.
-        memory: bytes of its control group that cannot be reclaimed, of `memory_limit`.
-        killed: processes that the kernel ended for want of memory.
-        tracked: connections in the firewall's table, of `tracked_limit`.
+        cores: cores that this process may run on.
+        idle: seconds that these cores were idle; `stolen` are seconds withheld by the hypervisor.
+        quota: CPU quota of the control group in cores; `throttled` are seconds for which it stopped the process.
+        memory: bytes of the control group that cannot be reclaimed, of `memory_limit`.
+        killed: processes that the kernel killed for lack of memory.
+        tracked: entries in the connection tracking table, of `tracked_limit`.
     """
 
     cores: int = 1
@@ -48,10 +48,10 @@ class Usage:
 
 
 def usage(root: Path = _ROOT) -> Usage:
-    """Read what there is to read.
+    """Return a reading of this machine.
 
     Args:
-        root: of the file system.
+        root: root of the file system.
     """
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
     idle, stolen = _core_seconds(root, cores)
@@ -73,7 +73,7 @@ def usage(root: Path = _ROOT) -> Usage:
 
 
 def limit_of(kind: FaultKind) -> str:
-    """Return the limit behind a fault as this machine sets it, for the person who may raise it."""
+    """Return the setting behind a fault and its present value, e.g. `ulimit -n is 1024`; empty if there is none."""
     if kind is FaultKind.PORTS:
         ports = _text(_ROOT / "proc/sys/net/ipv4/ip_local_port_range").split()
         return f"net.ipv4.ip_local_port_range is {' to '.join(ports)}" if ports else ""
@@ -83,7 +83,7 @@ def limit_of(kind: FaultKind) -> str:
 
 
 def _core_seconds(root: Path, cores: set[int]) -> tuple[float | None, float]:
-    """Return idle and stolen seconds of some cores; see proc_stat(5)."""
+    """Return the idle and stolen seconds of some cores; see proc_stat(5)."""
     rows = [line.split() for line in _text(root / "proc/stat").splitlines()]
     ours = [row[1:] for row in rows if row and row[0] in {f"cpu{core}" for core in cores}]
     if not ours:
@@ -93,7 +93,7 @@ def _core_seconds(root: Path, cores: set[int]) -> tuple[float | None, float]:
 
 
 def _cpu(root: Path) -> tuple[float | None, float]:
-    """Return the tightest quota in cores, and for how long it made this process wait."""
+    """Return the smallest quota in cores, and the seconds for which it stopped this process."""
     quota, throttled = None, 0.0
     for group in _groups(root, "cpu"):
         allowed = _text(group / "cpu.max").split()
@@ -108,7 +108,7 @@ def _cpu(root: Path) -> tuple[float | None, float]:
 
 
 def _memory(root: Path) -> tuple[int, int | None, int]:
-    """Return bytes that cannot be reclaimed and their limit, of the fullest group, and how often the kernel killed."""
+    """Return used bytes and limit of the group nearest to its limit, and the number of killed processes."""
     used, limit, killed = 0, None, 0
     for group in _groups(root, "memory"):
         events = _table(group / "memory.events") or _table(group / "memory.oom_control")
@@ -125,7 +125,7 @@ def _memory(root: Path) -> tuple[int, int | None, int]:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the control group of this process for a controller, and those around it: each may have a limit."""
+    """Yield the control group of this process for a controller, and its parents: each may have a limit."""
     paths: dict[str, str] = {}
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, names, path = line.split(":", 2)
@@ -137,7 +137,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
         base, own = mounts, paths.get("", "/")
     group = base / own.lstrip("/")
     if not group.is_dir():
-        group = base  # a container sees its own group as the root
+        group = base  # a container sees its own group as root
     while True:
         yield group
         if group == base:

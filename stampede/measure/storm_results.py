@@ -128,7 +128,7 @@ def _last_resync(storm: StormResult) -> str:
 
 
 COLUMNS: Final[tuple[tuple[str, str, Callable[[StormResult], str]], ...]] = (
-    ("at", "Struck at", lambda storm: format_clock(storm.at_s)),
+    ("at", "Started at", lambda storm: format_clock(storm.at_s)),
     ("dropped", "Dropped", lambda storm: f"{storm.dropped} of {storm.users}"),
     ("drop", "Within", lambda storm: _format_ns(storm.drop_ns)),
     ("resync50", "50 % resynced", lambda storm: _format_ns(storm.until(0.5))),

@@ -102,7 +102,7 @@ def test_too_few_open_files_make_the_run_invalid_without_a_traceback(
     flags = ("--headless", "--host", server.url, *TALK, "-u", "300", "-r", "300", "-t", "5s", *processes)
     ended = locust(*flags, through=("prlimit", f"--nofile={FILES}:{FILES}")).wait()
     assert ended.code == 98, ended.out + ended.log
-    reason = rf"open files: the limit of open files kept (\d+) connections from being opened \(ulimit -n is {FILES}\)"
+    reason = rf"open files: (\d+) connections exceeded the limit of open files \(ulimit -n is {FILES}\)"
     assert told(ended, "open files", reason) >= ended.requests()["connect"][1] > 0
     assert ended.log.count("This machine is at a limit") == max(1, len(processes))
 
@@ -145,7 +145,7 @@ def test_an_assignment_that_never_comes_makes_the_run_invalid(
     assert ended.code == 98, ended.out + ended.log
     (reason,) = [why for why in ended.invalid if why.startswith("assignment: ")]
     assert reason == (
-        "assignment: an assignment never reached a worker, and its users did not run (none arrived within 10 s)"
+        "assignment: a worker never received its assignment, so its users did not run (none arrived within 10 s)"
     )
 
 
