@@ -1,7 +1,7 @@
-"""A cluster on hosts of its own, each a network namespace: `make cluster-demo`.
+"""A demonstration of a cluster on five hosts, each a network namespace: `make cluster-demo`.
 
-Two chat servers on two hosts; NATS, HAProxy and Prometheus on a third; Locust's master with a worker on a fourth and
-another worker on a fifth. Ends by itself and leaves nothing behind, however it ends.
+Two hosts run a chat server each. A third runs NATS, HAProxy and Prometheus, a fourth Locust's master and a worker, and
+a fifth another worker. The demonstration ends by itself, and no process or file remains, even if it is killed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BALANCER: Final = ROOT / "deploy" / "haproxy.cfg"
 
 _CHAT, _METRICS, _NATS, _STATUS, _PROMETHEUS, _MASTER, _GENERATOR = 8080, 9100, 4222, 8404, 9090, 5557, 9646
 _NAMES: Final = ("chat-1", "chat-2", "middle", "load-1", "load-2")
-_SHOWN: Final = (
+_FIGURES: Final = (
     ("scraped by Prometheus", "max_over_time(up[5m])"),
     ("connections", "sum by (instance) (max_over_time(chat_connections[5m]))"),
     ("chat messages received", 'sum by (instance) (chat_messages_received_total{type="chatMessage"})'),
@@ -47,10 +47,10 @@ _SHOWN: Final = (
 
 
 class Demo:
-    """Everything on its host; leaving it ends all.
+    """The processes of the demonstration; leaving the context ends them.
 
     Args:
-        folder: for what the processes write.
+        folder: for the files that the processes write.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,10 +71,10 @@ class Demo:
         return self._hosts[name].addresses[0]
 
     def start(self) -> None:
-        """Start what serves and what watches.
+        """Start NATS, the servers, HAProxy and Prometheus.
 
         Raises:
-            RunError: something did not come up.
+            RunError: a process did not become ready.
         """
         middle = self.address("middle")
         nats = Path(sysconfig.get_path("scripts")) / "nats-server"
@@ -83,20 +83,20 @@ class Demo:
         )
         for name in ("chat-1", "chat-2"):
             self._start_server(name)
-        # Its file for deployments, with the addresses of this one.
+        # The configuration for deployments, with the addresses of the demonstration.
         servers = (f"BALANCER_SERVER_{n}={self.address(f'chat-{n}')}:{_CHAT}" for n in (1, 2))
         where = (f"BALANCER_LISTEN={middle}:{_CHAT}", f"BALANCER_STATUS={middle}:{_STATUS}")
         self._run("HAProxy", "middle", "env", *servers, *where, "haproxy", "-db", "-f", str(BALANCER))
         self._start_prometheus()
-        _until(lambda: _answers(f"http://{middle}:{_CHAT}/health"), "HAProxy to have found the servers")
+        _until(lambda: _answers(f"http://{middle}:{_CHAT}/health"), "HAProxy to reach the servers")
         serving = {"chat-1": 1.0, "chat-2": 1.0, "middle": 1.0, "load-1": 0.0}
-        _until(lambda: self.ask("up") == serving, "Prometheus to scrape the servers")
+        _until(lambda: self.query("up") == serving, "Prometheus to scrape the servers")
 
     def load(self, users: int, seconds: float) -> str:
-        """Let Locust chat through HAProxy; return what its master says in the end.
+        """Run Locust through HAProxy; return the output of its master.
 
         Raises:
-            RunError: it failed, or something was lost.
+            RunError: Locust failed, or messages were lost.
         """
         master = self.address("load-1")
         locust = (sys.executable, "-m", "locust", "-f", "loadtest")
@@ -116,8 +116,8 @@ class Demo:
                 raise
         return running.output()
 
-    def ask(self, query: str) -> dict[str, float]:
-        """Return what Prometheus answers, by host."""
+    def query(self, query: str) -> dict[str, float]:
+        """Return the values of a Prometheus query by host."""
         url = f"{self.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
         with urlopen(url, timeout=10) as answer:
             found = json.load(answer)["data"]["result"]
@@ -125,12 +125,12 @@ class Demo:
         return {names[one["metric"]["instance"].partition(":")[0]]: float(one["value"][1]) for one in found}
 
     def figures(self, received: float, delivered: float) -> dict[str, dict[str, float]]:
-        """Return all that is shown, once Prometheus has scraped that many messages; or as it is after a long wait."""
+        """Return the figures to print, once Prometheus has scraped that many messages, or after a time-out."""
         deadline = time.monotonic() + START_SECONDS
         while True:
-            shown = {what: self.ask(query) for what, query in _SHOWN}
-            if _counted(shown) == (received, delivered) or time.monotonic() > deadline:
-                return shown
+            figures = {what: self.query(query) for what, query in _FIGURES}
+            if _message_counts(figures) == (received, delivered) or time.monotonic() > deadline:
+                return figures
             time.sleep(0.2)
 
     def _start_server(self, name: str) -> None:
@@ -167,13 +167,13 @@ class Demo:
         return process
 
 
-def _counted(figures: dict[str, dict[str, float]]) -> tuple[float, float]:
-    """Return how many messages the servers received and delivered."""
+def _message_counts(figures: dict[str, dict[str, float]]) -> tuple[float, float]:
+    """Return the numbers of messages that the servers received and delivered."""
     return sum(figures["chat messages received"].values()), sum(figures["chat messages delivered"].values())
 
 
 def _between(text: str, first: str, last: str) -> str:
-    """Return the lines from one that begins so to one that begins so."""
+    """Return the lines from one that starts with `first` to one that starts with `last`."""
     found = re.search(rf"^{first}.*^{last}[^\n]*\n", text, re.MULTILINE | re.DOTALL)
     return found[0] if found else text
 
@@ -191,52 +191,52 @@ def _listens(address: str, port: int) -> bool | None:
         return probe.connect_ex((address, port)) == 0 or None
 
 
-def _until(happened: Callable[[], bool], what: str) -> None:
+def _until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not happened():
+    while not condition():
         if time.monotonic() > deadline:
             raise RunError(f"waited {START_SECONDS:.0f} s for {what}")
         time.sleep(0.1)
 
 
-def show(folder: Path, users: int, seconds: float) -> None:
-    """Run the demo and print what there is to see.
+def run_demo(folder: Path, users: int, seconds: float) -> None:
+    """Run the demonstration and print its figures.
 
     Raises:
-        RunError: something failed, or did not add up.
+        RunError: a process failed, or messages are missing.
     """
     with Demo(folder) as demo:
         print("  ".join(f"{name} {demo.address(name)}" for name in _NAMES), flush=True)
         demo.start()
         print(f"{users} users chat for {seconds:.0f} s ...", flush=True)
         summary = demo.load(users, seconds)
-        said = re.search(r"(\d+) sent", summary)
+        sent = re.search(r"(\d+) sent", summary)
         ledger = re.search(r"(\d+) expected, (\d+) received, 0 lost, 0 duplicated, 0 reordered", summary)
         print(_between(summary, "  offered", "  verdict"))
-        if said is None or ledger is None or ledger[1] != ledger[2]:
+        if sent is None or ledger is None or ledger[1] != ledger[2]:
             raise RunError("not every message was delivered once and in order")
-        told = float(said[1]), float(ledger[1])
-        figures = demo.figures(*told)
+        counts = float(sent[1]), float(ledger[1])
+        figures = demo.figures(*counts)
         for what, by_host in figures.items():
             print(f"{what:<26}" + "".join(f"{host} {value:>9,.0f}   " for host, value in sorted(by_host.items())))
-        if _counted(figures) != told:
-            raise RunError(f"the servers counted {_counted(figures)}, the clients {told}")
-        print("Every message came once and in order to all, over both servers; all counters agree.")
+        if _message_counts(figures) != counts:
+            raise RunError(f"the servers counted {_message_counts(figures)}, the clients {counts}")
+        print("Every message arrived once and in order at every member, over both servers; all counters agree.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo in namespaces of its own; return 0, 2 for what is missing here, 98 for what went wrong."""
+    """Run the demonstration in namespaces; return 0, 2 if a tool is missing, 98 if it failed."""
     parser = argparse.ArgumentParser(
         prog=f"{sys.orig_argv[0]} -m tests.promises.cluster_demo", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--users", type=int, default=200, help="(%(default)s)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long they chat (%(default)s)")
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # given to the one inside
+    parser.add_argument("--seconds", type=float, default=30.0, help="duration of the load (%(default)s)")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # for the process inside the namespaces
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.folder is not None:
         try:
-            show(options.folder, options.users, options.seconds)
+            run_demo(options.folder, options.users, options.seconds)
         except CapacityError as error:
             print(f"cluster-demo: {error}", file=sys.stderr)
             return ExitCode.INVALID
@@ -249,10 +249,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cluster-demo: {why}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="stampede-") as folder:
-        words = ("--folder", folder, "--users", str(options.users), "--seconds", str(options.seconds))
+        arguments_inside = ("--folder", folder, "--users", str(options.users), "--seconds", str(options.seconds))
         try:
             return subprocess.run(
-                inside(sys.executable, "-m", "tests.promises.cluster_demo", *words), check=False
+                inside(sys.executable, "-m", "tests.promises.cluster_demo", *arguments_inside), check=False
             ).returncode
         except KeyboardInterrupt:
             return 130

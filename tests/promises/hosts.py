@@ -1,7 +1,7 @@
-"""Network namespaces as hosts, on one switch or several, whose cables can be pulled.
+"""Network namespaces as hosts, connected to switches by cables that a test can cut.
 
-A program that wants them runs itself in fresh namespaces (`inside`), of processes too: whatever it starts and makes is
-gone with it, however it ends.
+A program that uses hosts runs itself in new network and process namespaces (`inside`). All its processes and hosts end
+with it, even if it is killed.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ _UNSHARE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc
 
 
 def problem() -> str:
-    """Return why there can be no hosts here, in one line, or nothing."""
+    """Return why this machine cannot run hosts, in one line, or an empty string."""
     for tool, package in (("unshare", "util-linux"), ("ip", "iproute2")):
         if shutil.which(tool) is None:
             return f"{tool} not found: install {package}"
     command = inside("ip", "link", "add", "type", "veth")
     tried = subprocess.run(command, capture_output=True, text=True, check=False)
     if tried.returncode:
-        return f"no network namespaces here: {tried.stderr.strip().splitlines()[-1]}"
+        return f"cannot create network namespaces: {tried.stderr.strip().splitlines()[-1]}"
     return ""
 
 
 def inside(*command: str) -> list[str]:
-    """Return the command that runs another where it may make hosts."""
+    """Return the command that runs another one in namespaces where it can create hosts."""
     return [*_UNSHARE, *([] if os.geteuid() == 0 else ["--map-root-user"]), *command]
 
 
 class Switch:
-    """What cables go into; this process has one too, with the first address.
+    """A switch; this process is connected to it with the first address.
 
     Args:
-        number: tells switches apart; its addresses are 10.0.NUMBER.0/24.
+        number: of this switch; its addresses are 10.0.NUMBER.0/24.
     """
 
     def __init__(self, number: int) -> None:
@@ -47,23 +47,23 @@ class Switch:
         _ip("addr", "add", f"{self.address(1)}/24", "dev", self.name)
         _ip("link", "set", self.name, "up")
 
-    def address(self, place: int) -> str:
-        """Return the address of a place."""
-        return f"10.0.{self.number}.{place}"
+    def address(self, host: int) -> str:
+        """Return the address of a host, by its number."""
+        return f"10.0.{self.number}.{host}"
 
 
 class Host:
-    """A namespace of its own, with a cable to each switch, in the order of its `addresses`."""
+    """A network namespace with a cable to each switch, in the order of its `addresses`."""
 
     def __init__(self, *switches: Switch) -> None:
         self._switches = switches
         self._cables: list[str] = []
         self.addresses: list[str] = []
-        # Says when it is there: a namespace is entered by way of a process that lives in it.
+        # A namespace is entered through a process that runs in it; the process prints a line once it runs.
         command = ["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"]
-        self._holder = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert self._holder.stdout is not None
-        self._holder.stdout.readline()
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
         subprocess.run(self.command("ip", "link", "set", "lo", "up"), check=True)
         for switch in switches:
             self._connect(switch)
@@ -72,19 +72,19 @@ class Host:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._holder.kill()
-        self._holder.communicate()
+        self._process.kill()
+        self._process.communicate()
 
     def command(self, *command: str) -> list[str]:
-        """Return the command that runs another on this host."""
-        return ["nsenter", "--target", str(self._holder.pid), "--net", "--", *command]
+        """Return the command that runs another one on this host."""
+        return ["nsenter", "--target", str(self._process.pid), "--net", "--", *command]
 
     def cut(self, switch: Switch) -> None:
-        """Let a cable lead nowhere, without either end noticing."""
+        """Disconnect a cable from its switch; both ends remain up."""
         _ip("link", "set", self._cable(switch), "nomaster")
 
-    def heal(self, switch: Switch) -> None:
-        """Let it lead to its switch again."""
+    def reconnect(self, switch: Switch) -> None:
+        """Connect a cable to its switch again."""
         _ip("link", "set", self._cable(switch), "master", switch.name)
 
     def _cable(self, switch: Switch) -> str:
@@ -94,13 +94,13 @@ class Host:
         switch.hosts += 1
         cable, end = f"cable{switch.number}-{switch.hosts}", f"net{switch.number}"
         address = switch.address(1 + switch.hosts)
-        _ip("link", "add", cable, "type", "veth", "peer", "name", end, "netns", str(self._holder.pid))
+        _ip("link", "add", cable, "type", "veth", "peer", "name", end, "netns", str(self._process.pid))
         _ip("link", "set", cable, "master", switch.name, "up")
-        for words in (("addr", "add", f"{address}/24", "dev", end), ("link", "set", end, "up")):
-            subprocess.run(self.command("ip", *words), check=True)
+        for arguments in (("addr", "add", f"{address}/24", "dev", end), ("link", "set", end, "up")):
+            subprocess.run(self.command("ip", *arguments), check=True)
         self._cables.append(cable)
         self.addresses.append(address)
 
 
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True)

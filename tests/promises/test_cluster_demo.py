@@ -1,4 +1,4 @@
-"""The demonstration of a cluster: everything on hosts of its own, for a few seconds, and nothing left of it."""
+"""The cluster demonstration: each part on a host of its own, and nothing left running at the end."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ COMMAND = [sys.executable, "-m", "tests.promises.cluster_demo", "--users", "60",
 
 @pytest.fixture
 def _hosts() -> None:
-    """Ask for what the demonstration needs."""
+    """Skip or fail a test without the tools that the demonstration needs."""
     missing = [tool for tool in ("haproxy", "prometheus") if shutil.which(tool) is None]
     if why := f"{missing[0]} not found: install it" if missing else problem():
         do_without(why)
 
 
 @pytest.mark.usefixtures("_hosts")
-def test_two_servers_nats_haproxy_prometheus_and_locust_on_hosts_of_their_own() -> None:
+def test_servers_nats_haproxy_prometheus_and_locust_run_on_hosts_of_their_own() -> None:
     done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=220, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all counters agree" in done.stdout
@@ -40,20 +40,20 @@ def test_two_servers_nats_haproxy_prometheus_and_locust_on_hosts_of_their_own() 
 
 
 @pytest.mark.usefixtures("_hosts")
-def test_nothing_is_left_of_one_that_is_told_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_after_a_demo_is_terminated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
-        process.stdout.readline()  # the hosts are there
-        family = psutil.Process(process.pid).children(recursive=True)
+        process.stdout.readline()  # the hosts exist
+        children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 130
-    _, alive = psutil.wait_procs(family, 30)
+    _, alive = psutil.wait_procs(children, 30)
     assert not alive
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_it_cannot_be_shown_one_line_says_why(
+def test_a_missing_tool_is_reported_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")

@@ -1,6 +1,6 @@
-"""Real processes fail in a storm of chat: nothing hangs, health and presence tell the truth, what is lost is counted.
+"""Faults of real processes under load: nothing hangs, health and presence are correct, losses are counted.
 
-Bounds are generous, for a busy machine; `python -m tests.promises.cluster_faults` prints the figures.
+The limits are generous for a busy machine; `python -m tests.promises.cluster_faults` prints the figures.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.metrics.fixtures import do_without
-from tests.promises.cluster_faults import IN_NAMESPACES, play
+from tests.promises.cluster_faults import IN_NAMESPACES, run_fault
 from tests.promises.hosts import problem
 
 if TYPE_CHECKING:
@@ -22,21 +22,21 @@ SECONDS = {
     "node_killed": 1.0,
     "node_stopped": 5.0,
     "node_slow": 4.0,
-    "node_cut_off": 8.0,  # until connections are given up
+    "node_cut_off": 8.0,  # until connections are replaced
 }
-GENEROUS_SECONDS = 30.0
+LIMIT_SECONDS = 30.0
 
 
 @pytest.mark.parametrize("fault", SECONDS)
-def test_after_a_fault_all_is_right_again_and_what_was_lost_is_counted(
+def test_the_cluster_recovers_from_a_fault_and_counts_what_was_lost(
     fault: str, record_property: Callable[[str, object], None]
 ) -> None:
     if fault in IN_NAMESPACES and (why := problem()):
         do_without(why)
-    outcome = play(fault, SECONDS[fault])
+    outcome = run_fault(fault, SECONDS[fault])
     record_property("proved", str(outcome))
     assert outcome.is_accounted_for, outcome
-    assert all(seconds < GENEROUS_SECONDS for seconds in outcome.times if seconds is not None)
+    assert all(seconds < LIMIT_SECONDS for seconds in outcome.times if seconds is not None)
     match fault:
         case "nats_killed" | "nats_paused":
             assert outcome.missing > 0

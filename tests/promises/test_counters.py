@@ -1,4 +1,4 @@
-"""Counters only rise: Prometheus takes one that falls for that of a new process."""
+"""Counters never decrease: Prometheus would take a decrease for a restart of the process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLIENTS = 25
 
 
 class Scrapes:
-    """Reads the page of metrics again and again, and holds each counter against the time before."""
+    """Reads the metrics page repeatedly, and compares each counter with its last value."""
 
     def __init__(self, inside: World) -> None:
         server = inside.server
@@ -36,35 +36,37 @@ class Scrapes:
         self._page = Exposition(collectors)
         self.before: dict[tuple[str, ...], float] = {}
 
-    def look(self) -> None:
+    def check(self) -> None:
         now = {
             (sample.name, *sorted(sample.labels.values())): sample.value
             for family in text_string_to_metric_families(self._page.render().body.decode())
             if family.type in ("counter", "histogram")
             for sample in family.samples
         }
-        fallen = {name: (self.before[name], value) for name, value in now.items() if value < self.before.get(name, 0)}
-        assert not fallen
+        decreased = {
+            name: (self.before[name], value) for name, value in now.items() if value < self.before.get(name, 0)
+        }
+        assert not decreased
         self.before = now
 
 
 def act(rng: random.Random, inside: World, pipes: list[Pipe]) -> None:
-    """Do one thing that clients do: speak, fall behind, recover, vanish in mid-delivery, come back."""
+    """Do one thing at random: send, become slow, recover, disconnect during a delivery, reconnect."""
     number = rng.randrange(len(pipes))
     pipe = pipes[number]
-    match rng.choice(["chat", "say", "say", "typing", "block", "catch up", "vanish", "move"]):
+    match rng.choice(["chat", "send", "send", "typing", "block", "unblock", "disconnect", "move"]):
         case "chat":
             pipe.feed(message("chat", user="a", text="to all") + message("ping"))
-        case "say":
+        case "send":
             pipe.feed(message("chatMessage", text="x" * 4000))
         case "typing":
             pipe.feed(message("typing"))
         case "block":
             pipe.blocked = True
-        case "catch up" if not pipe.closed:
+        case "unblock" if not pipe.closed:
             pipe.catch_up()
-        case "vanish":
-            pipe.closed = True  # the transport is gone, and the server has yet to be told
+        case "disconnect":
+            pipe.closed = True  # the transport is closed, and the server does not know yet
         case "move":
             pipe.feed(message("joinRoom", room=rng.choice("ab")))
     if pipe.closed and rng.random() < 0.5:
@@ -73,12 +75,12 @@ def act(rng: random.Random, inside: World, pipes: list[Pipe]) -> None:
         pipes[number].feed(message("joinRoom", room=rng.choice("ab")))
 
 
-def test_no_counter_ever_falls_between_two_scrapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_counter_decreases_between_two_scrapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rooms, "SLICE_MEMBERS", CLIENTS // 2)
     monkeypatch.setattr(rooms, "SLICE_SECONDS", 0.0)
     rng = random.Random(7)
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with world(tmp_path, buffer_soft_limit=10_000, buffer_hard_limit=40_000, chat_rate=0.0) as inside:
             pipes = [inside.upgraded() for _ in range(CLIENTS)]
             for number, pipe in enumerate(pipes):
@@ -86,15 +88,15 @@ def test_no_counter_ever_falls_between_two_scrapes(tmp_path: Path, monkeypatch: 
             scrapes = Scrapes(inside)
             for _ in range(STEPS):
                 act(rng, inside, pipes)
-                scrapes.look()
+                scrapes.check()
                 await inside.settle()
-                scrapes.look()
+                scrapes.check()
             stats = inside.server.stats
             assert sum(stats.messages_delivered.values()) > 0
             assert stats.messages_dropped["chatMessage", "closed"] > 0
             assert stats.messages_dropped["userTyping", "slow"] > 0
             for pipe in pipes:
                 pipe.lose()
-            scrapes.look()
+            scrapes.check()
 
-    uvloop.run(story())
+    uvloop.run(scenario())

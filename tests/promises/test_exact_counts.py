@@ -1,4 +1,4 @@
-"""An exact script of clients gives exactly the counts that arithmetic predicts: here, in /metrics and in Prometheus."""
+"""A fixed script of clients gives exactly the predicted counts: at the clients, in /metrics and in Prometheus."""
 
 from __future__ import annotations
 
@@ -23,15 +23,13 @@ UPLOAD = 65536 + 1
 FANNED_OUT = ("userJoined", "userLeft", "chatMessage", "userTyping", "fileShared")
 
 
-def test_counts_are_what_arithmetic_predicts_and_what_clients_saw(
-    start: Callable[..., RunningServer], start_prometheus: StartPrometheus
-) -> None:
+def test_all_counts_are_as_predicted(start: Callable[..., RunningServer], start_prometheus: StartPrometheus) -> None:
     server = start("--heartbeat-interval", "0", "--heartbeat-timeout", "0")
     clients = [ChatClient(server.url) for _ in range(ROOMS * MEMBERS)]
     rooms = [clients[i : i + MEMBERS] for i in range(0, len(clients), MEMBERS)]
     pings = 0
 
-    def settle() -> None:
+    def exchange_pings() -> None:
         nonlocal pings
         for client in clients:
             client.until_pong()
@@ -48,23 +46,23 @@ def test_counts_are_what_arithmetic_predicts_and_what_clients_saw(
             client.send("chatMessage", text=f"message {number}")
         client.send("typing")
         client.send_raw("not json")
-    settle()
+    exchange_pings()
     uploader = clients[0]
     uploader.send("fileStart", name="f.bin", size=UPLOAD)
     uploader.send_raw(b"\0\0\0\0" + b"a" * 65536)
-    time.sleep(1.2 * PROGRESS_SECONDS)  # the next chunk has to be told of, unless this one was
+    time.sleep(1.2 * PROGRESS_SECONDS)  # the next chunk is reported, unless this one was
     uploader.send_raw(b"\0\0\0\1" + b"b")
     uploader.send("fileEnd")
     while uploader.receive()["type"] != "fileShared":
         pass
-    settle()
+    exchange_pings()
     clients[-1].send("leaveRoom")
     clients[-1].until_pong()
     pings += 1
-    settle()
+    exchange_pings()
 
     n = ROOMS * MEMBERS
-    joins_told = ROOMS * MEMBERS * (MEMBERS + 1) // 2
+    join_messages = ROOMS * MEMBERS * (MEMBERS + 1) // 2
     received = {
         "setUsername": n,
         "joinRoom": n,
@@ -80,7 +78,7 @@ def test_counts_are_what_arithmetic_predicts_and_what_clients_saw(
     delivered = {
         "connected": n,
         "usernameSet": n,
-        "userJoined": joins_told,
+        "userJoined": join_messages,
         "roomJoined": n,
         "roomLeft": 1,
         "userLeft": MEMBERS - 1,
@@ -94,13 +92,13 @@ def test_counts_are_what_arithmetic_predicts_and_what_clients_saw(
         "chat": 0,
         "notification": 0,
     }
-    seen = dict.fromkeys(delivered, 0)
+    received_counts = dict.fromkeys(delivered, 0)
     for client in clients:
         for message in client.received:
-            seen[message["type"]] = seen.get(message["type"], 0) + 1
-    delivered["fileProgress"] = seen["fileProgress"]  # told by time, not by count
-    assert 1 <= seen["fileProgress"] <= 2
-    assert seen == delivered
+            received_counts[message["type"]] = received_counts.get(message["type"], 0) + 1
+    delivered["fileProgress"] = received_counts["fileProgress"]  # depends on time
+    assert 1 <= received_counts["fileProgress"] <= 2
+    assert received_counts == delivered
 
     expected = {
         **{f'chat_messages_received_total{{type="{kind}"}}': count for kind, count in received.items()},
@@ -128,19 +126,19 @@ def test_counts_are_what_arithmetic_predicts_and_what_clients_saw(
         client.close()
 
 
-def test_silent_clients_are_killed_and_counted_by_reason(start: Callable[..., RunningServer]) -> None:
-    server = start("--heartbeat-interval", "1", "--heartbeat-timeout", "6")  # the witness may stutter, and stays
-    with ChatClient(server.url) as witness:
-        witness.expect("connected")
-        witness.send("joinRoom", room="r")
-        witness.until_pong()
+def test_silent_clients_are_disconnected_and_counted_by_reason(start: Callable[..., RunningServer]) -> None:
+    server = start("--heartbeat-interval", "1", "--heartbeat-timeout", "6")  # the observer may stall for a while
+    with ChatClient(server.url) as observer:
+        observer.expect("connected")
+        observer.send("joinRoom", room="r")
+        observer.until_pong()
         silent = [RawClient(server.url) for _ in range(3)]
         for client in silent:
             client.send(masked_text_frame(b'{"type":"joinRoom","room":"r"}', b"mask"))
         for _ in silent:
-            witness.expect("userJoined")
+            observer.expect("userJoined")
         for left in (3, 2, 1):
-            assert witness.expect("userLeft")["userCount"] == left
+            assert observer.expect("userLeft")["userCount"] == left
         samples = server.samples()
         assert samples["chat_connections"] == 1
         assert samples["chat_heartbeat_kills_total"] == 3
@@ -151,13 +149,13 @@ def test_silent_clients_are_killed_and_counted_by_reason(start: Callable[..., Ru
     assert server.closed()["heartbeat"] == 3
 
 
-def test_opened_less_closed_is_open_however_connections_end(server: RunningServer) -> None:
-    polite, rude, broken = ChatClient(server.url), RawClient(server.url), RawClient(server.url)
-    polite.close()
-    rude.close()
-    broken.send(b"\xff\xff")
-    assert broken.close_code() == 1002
+def test_opened_minus_closed_is_open_for_every_way_to_close(server: RunningServer) -> None:
+    closed, aborted, invalid = ChatClient(server.url), RawClient(server.url), RawClient(server.url)
+    closed.close()
+    aborted.close()
+    invalid.send(b"\xff\xff")
+    assert invalid.close_code() == 1002
     with ChatClient(server.url, "/ws/echo"):
-        wait_until(lambda: server.samples()["chat_connections"] == 1, "the others to be gone")
+        wait_until(lambda: server.samples()["chat_connections"] == 1, "the other connections to be closed")
         assert server.samples()["chat_connections_opened_total"] == 4
         assert server.closed() == {"client": 1, "vanished": 1, "protocol_error": 1}

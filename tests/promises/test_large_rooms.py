@@ -1,4 +1,4 @@
-"""A word to twenty thousand holds nobody up: it goes out in slices, and others get their turn between them."""
+"""A message to a room of twenty thousand members does not block the event loop: it is sent in slices."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
     from tests.promises.in_process import Pipe, World
 
 MEMBERS = 20_000
-WORDS = 20
-WRITE_SECONDS = 5e-6  # what a system call costs
+MESSAGES = 20
+WRITE_SECONDS = 5e-6  # about the cost of a system call
 LAG_SECONDS = 0.02
-NOISE = 0.1  # share of turns that may be late because the machine was busy with something else
+NOISE = 0.1  # share of the time that may be lost to other processes of the machine
 HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-class Canary:
-    """Asks for its turn on the loop again and again; measures how much processor time the loop took in between."""
+class LoopLagProbe:
+    """Measure the processor time that the event loop spends between two callbacks of a timer."""
 
     def __init__(self) -> None:
         self.lags: list[float] = []
         self._loop = asyncio.get_running_loop()
         self._since = time.thread_time()
         self._stopped = False
-        self._turn()
+        self._measure()
 
     def stop(self) -> list[float]:
         self._stopped = True
         return self.lags
 
-    def _turn(self) -> None:
+    def _measure(self) -> None:
         now = time.thread_time()
         self.lags.append(now - self._since)
         self._since = now
         if not self._stopped:
-            self._loop.call_later(0, self._turn)
+            self._loop.call_later(0, self._measure)
 
 
-class Wire:
-    """A member's transport as expensive as a real one."""
+class FakeWrite:
+    """A member's `write` that takes as long as a real one and records the data."""
 
     def __init__(self) -> None:
         self.data: list[bytes] = []
@@ -65,135 +65,137 @@ class Wire:
         return SENT
 
 
-async def crowd(inside: World, name: str) -> tuple[Pipe, list[Wire]]:
-    """Fill a room, and return one who may speak in it and what the others get."""
-    speaker = inside.upgraded()
-    speaker.feed(message("setUsername", username="ann") + message("joinRoom", room=name))
+async def fill_room(inside: World, name: str) -> tuple[Pipe, list[FakeWrite]]:
+    """Fill a room; return the connection of a sender, and the data written to the other members."""
+    sender = inside.upgraded()
+    sender.feed(message("setUsername", username="ann") + message("joinRoom", room=name))
     room = inside.hub.registry.rooms[name]
     members = []
     for _ in range(MEMBERS - 1):
-        wire = Wire()
-        members.append(wire)
-        room.add(Member(wire))
+        write = FakeWrite()
+        members.append(write)
+        room.add(FakeMember(write))
     await inside.settle()
-    return speaker, members
+    return sender, members
 
 
-class Member:
-    def __init__(self, wire: Wire) -> None:
-        self.write = self.enqueue = wire
+class FakeMember:
+    def __init__(self, write: FakeWrite) -> None:
+        self.write = self.enqueue = write
 
 
-async def told(inside: World, members: list[Wire], last: bytes) -> None:
+async def wait_until_delivered(inside: World, members: list[FakeWrite], last: bytes) -> None:
     async with asyncio.timeout(120):
-        # A notice of comings and goings may follow the last message before this loop looks again.
-        while not all(any(last in data for data in reversed(member.data)) for member in members):  # noqa: ASYNC110 - they tell nobody
+        # A presence message may follow the last message before the next check.
+        while not all(any(last in data for data in reversed(member.data)) for member in members):  # noqa: ASYNC110 - the members set no event
             await asyncio.sleep(0.05)
     await inside.settle()
 
 
-def words(wire: Wire) -> list[bytes]:
-    return [payload for _, _, payload in FrameReader().feed(b"".join(wire.data)) if b'"chatMessage"' in payload]
+def chat_messages(write: FakeWrite) -> list[bytes]:
+    return [payload for _, _, payload in FrameReader().feed(b"".join(write.data)) if b'"chatMessage"' in payload]
 
 
 @pytest.mark.parametrize("sliced", [True, False], ids=["sliced", "control"])
-def test_the_loop_goes_on_while_a_large_room_is_told(
+def test_the_loop_keeps_running_during_a_large_fan_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sliced: bool
 ) -> None:
     if not sliced:
         monkeypatch.setattr(rooms, "SLICE_MEMBERS", 2 * MEMBERS)
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with world(tmp_path) as inside:
-            speaker, members = await crowd(inside, "large")
+            sender, members = await fill_room(inside, "large")
             ann, bob = inside.upgraded(), inside.upgraded()
             for pipe in (ann, bob):
                 pipe.feed(message("joinRoom", room="small"))
             await inside.settle()
             bob.take()
-            canary = Canary()
-            for number in range(WORDS):
-                speaker.feed(message("chatMessage", text=f"<{number}>"))
+            probe = LoopLagProbe()
+            for number in range(MESSAGES):
+                sender.feed(message("chatMessage", text=f"<{number}>"))
                 await asyncio.sleep(0.005)
                 if sliced:
                     ann.feed(message("chatMessage", text="still here"))
-                    for _ in range(8):  # turns of the loop
+                    for _ in range(8):  # iterations of the loop
                         await asyncio.sleep(0)
                     assert b"still here" in bob.take(), "another room waited for the large one"
-                    visitor = inside.visit()
-                    visitor.feed(HEALTH)
-                    assert visitor.take().endswith(b"OK")
-                    visitor.lose()
-            await told(inside, members, f"<{WORDS - 1}>".encode())
-            lags = canary.stop()
+                    request = inside.visit()
+                    request.feed(HEALTH)
+                    assert request.take().endswith(b"OK")
+                    request.lose()
+            await wait_until_delivered(inside, members, f"<{MESSAGES - 1}>".encode())
+            lags = probe.stop()
             for member in members[:: MEMBERS // 50]:
-                assert [f"<{n}>".encode() in word for n, word in enumerate(words(member))] == [True] * WORDS
+                assert [f"<{n}>".encode() in payload for n, payload in enumerate(chat_messages(member))] == [
+                    True
+                ] * MESSAGES
             late = sum(lag for lag in lags if lag > LAG_SECONDS) / sum(lags)
             assert (late < NOISE) if sliced else (late > 0.5), (late, max(lags))
             await empty(inside, "large")
-            for pipe in (speaker, ann, bob):
+            for pipe in (sender, ann, bob):
                 pipe.lose()
 
-    run(story())
+    run(scenario())
 
 
-def test_what_is_said_faster_than_a_large_room_can_be_told_is_joined_and_does_not_pile_up(tmp_path: Path) -> None:
-    async def story() -> None:
+def test_messages_faster_than_a_large_fan_out_are_joined_and_do_not_pile_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
         async with world(tmp_path) as inside:
-            speaker, members = await crowd(inside, "large")
+            sender, members = await fill_room(inside, "large")
             callbacks = 0
             for number in range(100):
-                speaker.feed(message("chatMessage", text=f"<{number}>"))
+                sender.feed(message("chatMessage", text=f"<{number}>"))
                 await asyncio.sleep(0)
                 callbacks = max(callbacks, len(inside.context.scheduler._at_end))
-            await told(inside, members, b"<99>")
+            await wait_until_delivered(inside, members, b"<99>")
             assert callbacks <= 2
             assert len(members[0].data) < 60
-            assert [f"<{n}>".encode() in word for n, word in enumerate(words(members[0]))] == [True] * 100
+            assert [f"<{n}>".encode() in payload for n, payload in enumerate(chat_messages(members[0]))] == [True] * 100
             await empty(inside, "large")
-            speaker.lose()
+            sender.lose()
 
-    run(story())
+    run(scenario())
 
 
-def test_whoever_comes_and_goes_in_the_middle_hears_what_was_said_while_it_was_there(tmp_path: Path) -> None:
-    async def story() -> None:
+def test_members_that_join_and_leave_during_a_fan_out_get_the_messages_of_their_membership(tmp_path: Path) -> None:
+    async def scenario() -> None:
         async with world(tmp_path) as inside:
-            speaker, members = await crowd(inside, "large")
-            guests: list[tuple[int, Pipe]] = []
+            sender, members = await fill_room(inside, "large")
+            joiners: list[tuple[int, Pipe]] = []
             for number in range(30):
-                speaker.feed(message("chatMessage", text=f"<{number}>"))
-                guest = inside.upgraded()
-                guest.feed(message("joinRoom", room="large"))
-                guests.append((number, guest))
+                sender.feed(message("chatMessage", text=f"<{number}>"))
+                joiner = inside.upgraded()
+                joiner.feed(message("joinRoom", room="large"))
+                joiners.append((number, joiner))
                 await asyncio.sleep(0)
             for number in range(30, 40):
-                speaker.feed(message("chatMessage", text=f"<{number}>"))
-            for _, guest in guests[::2]:
-                guest.feed(message("leaveRoom"))
-            speaker.feed(message("chatMessage", text="<40>"))
-            await told(inside, members, b"<40>")
-            for index, (number, guest) in enumerate(guests):
-                heard = [p for _, _, p in FrameReader().feed(guest.take()) if b'"chatMessage"' in p]
+                sender.feed(message("chatMessage", text=f"<{number}>"))
+            for _, joiner in joiners[::2]:
+                joiner.feed(message("leaveRoom"))
+            sender.feed(message("chatMessage", text="<40>"))
+            await wait_until_delivered(inside, members, b"<40>")
+            for index, (number, joiner) in enumerate(joiners):
+                received = [p for _, _, p in FrameReader().feed(joiner.take()) if b'"chatMessage"' in p]
                 expected = range(number + 1, 40 if index % 2 == 0 else 41)
-                assert [f"<{n}>".encode() in word for n, word in zip(expected, heard, strict=True)] == [True] * len(
-                    heard
-                )
-                guest.lose()
+                assert [f"<{n}>".encode() in payload for n, payload in zip(expected, received, strict=True)] == [
+                    True
+                ] * len(received)
+                joiner.lose()
             await empty(inside, "large")
-            speaker.lose()
+            sender.lose()
 
-    run(story())
+    run(scenario())
 
 
 async def empty(inside: World, name: str) -> None:
-    """Let the fake members go, who cannot go by themselves."""
+    """Remove the fake members, which have no connection that could close."""
     room = inside.hub.registry.rooms[name]
-    for member in [member for member in room.members if isinstance(member, Member)]:
+    for member in [member for member in room.members if isinstance(member, FakeMember)]:
         del room.members[member]
-    await asyncio.sleep(0.3)  # the notice of comings and goings
+    await asyncio.sleep(0.3)  # the presence message
 
 
-def run(story: Any) -> None:
+def run(scenario: Any) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(story)
+        runner.run(scenario)

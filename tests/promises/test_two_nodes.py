@@ -1,4 +1,4 @@
-"""Two server processes over a real NATS server, as their clients see them."""
+"""Two server processes over a real NATS server, from the view of their clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Two = tuple[RunningServer, RunningServer]
 
 
-def arrive(server: RunningServer, name: str, room: str | None = None) -> ChatClient:
+def connect(server: RunningServer, name: str, room: str | None = None) -> ChatClient:
     client = ChatClient(server.url)
     client.expect("connected")
     client.send("setUsername", username=name)
@@ -34,11 +34,11 @@ def arrive(server: RunningServer, name: str, room: str | None = None) -> ChatCli
 
 @pytest.fixture
 def pair(two: Two) -> Iterator[tuple[ChatClient, ChatClient]]:
-    """Ann on one node and Bob on the other, in one room, and Ann has heard of it."""
-    with arrive(two[0], "ann", "x") as ann:
-        # Else Bob may be told of her after he came.
-        wait_until(lambda: json.loads(two[1].get("/api/status"))["rooms"] == 1, "Ann to be known on the other node")
-        with arrive(two[1], "bob", "x") as bob:
+    """Ann on one node and Bob on the other, in one room; Ann has received Bob's join."""
+    with connect(two[0], "ann", "x") as ann:
+        # Otherwise Bob could be told of Ann after his own join.
+        wait_until(lambda: json.loads(two[1].get("/api/status"))["rooms"] == 1, "the other node to know Ann")
+        with connect(two[1], "bob", "x") as bob:
             assert ann.expect("userJoined") == {"type": "userJoined", "user": "bob", "room": "x", "userCount": 2}
             yield ann, bob
 
@@ -69,29 +69,29 @@ def test_messages_of_one_sender_arrive_once_and_in_order(pair: tuple[ChatClient,
     assert bob.until_pong() == []
 
 
-def test_whoever_knows_nobody_in_a_room_elsewhere_hears_nothing_of_it(two: Two) -> None:
-    with arrive(two[0], "ann", "x") as ann, arrive(two[1], "bob", "y") as bob:
+def test_a_client_receives_nothing_of_other_rooms_on_another_node(two: Two) -> None:
+    with connect(two[0], "ann", "x") as ann, connect(two[1], "bob", "y") as bob:
         ann.send("chatMessage", text="to x")
         ann.until_pong()
         assert bob.until_pong() == []
 
 
 @pytest.mark.usefixtures("pair")
-def test_the_status_of_any_node_tells_of_all(two: Two) -> None:
-    with arrive(two[1], "carl", "z"):
+def test_the_status_of_each_node_counts_all_nodes(two: Two) -> None:
+    with connect(two[1], "carl", "z"):
         wait_for_each(
             two, lambda server: json.loads(server.get("/api/status"))["connections"] == 3, "all to be counted"
         )
         assert [json.loads(server.get("/api/status"))["rooms"] for server in two] == [2, 2]
 
 
-def test_a_node_that_goes_takes_leave_of_the_others(two: Two, pair: tuple[ChatClient, ChatClient]) -> None:
+def test_a_node_that_shuts_down_leaves_the_others(two: Two, pair: tuple[ChatClient, ChatClient]) -> None:
     two[1].stop()
     assert pair[0].receive()["userCount"] == 1
-    wait_until(lambda: bus(two[0], "nodes") == 1, "the other to be forgotten")
+    wait_until(lambda: bus(two[0], "nodes") == 1, "the other node to be removed")
 
 
-def test_a_node_that_dies_is_forgotten_and_its_members_are_told_as_gone(
+def test_a_killed_node_is_removed_and_its_members_are_reported_as_left(
     two: Two, pair: tuple[ChatClient, ChatClient]
 ) -> None:
     two[1].kill()
@@ -102,22 +102,24 @@ def test_a_node_that_dies_is_forgotten_and_its_members_are_told_as_gone(
     assert two[0].get("/health") == "OK"
 
 
-def test_a_node_that_slept_does_not_take_its_own_silence_for_that_of_the_bus(
+def test_a_suspended_node_does_not_take_its_suspend_for_a_silent_bus(
     two: Two, pair: tuple[ChatClient, ChatClient]
 ) -> None:
     ann, bob = pair
     two[1].process.send_signal(signal.SIGSTOP)
-    # The other node gives it up three beats after its last one: its own last pulse is then as old, and the bus silent.
-    wait_until(lambda: bus(two[0], "nodes") == 1, "the other to be given up")
+    # The other node removes it after three heartbeat intervals; its own last probe is then as old.
+    wait_until(lambda: bus(two[0], "nodes") == 1, "the other node to be removed")
     bob.send("chatMessage", text="good morning")
     two[1].process.send_signal(signal.SIGCONT)
-    while (heard := ann.receive())["type"] != "chatMessage":
-        pass  # the others have taken it for gone
-    assert heard["text"] == "good morning"
+    while (received := ann.receive())["type"] != "chatMessage":
+        pass  # the other node had removed it
+    assert received["text"] == "good morning"
     assert bus(two[1], 'dropped_total{reason="disconnected"}') == 0
 
 
-def test_a_node_may_go_while_the_bus_stands_still(nats: Nats, two: Two, pair: tuple[ChatClient, ChatClient]) -> None:
+def test_a_node_can_shut_down_while_the_bus_is_suspended(
+    nats: Nats, two: Two, pair: tuple[ChatClient, ChatClient]
+) -> None:
     nats.pause()
     for _ in range(40):
         pair[0].send("chatMessage", text="x" * 16000)
@@ -125,10 +127,10 @@ def test_a_node_may_go_while_the_bus_stands_still(nats: Nats, two: Two, pair: tu
     two[0].stop(complains=True)
     nats.resume()
     while pair[1].receive().get("userCount") != 1:
-        pass  # what had been said before may still come
+        pass  # earlier messages may still arrive
 
 
-def test_a_second_signal_ends_a_node_whose_bus_stands_still(
+def test_a_second_signal_ends_a_node_while_the_bus_is_suspended(
     nats: Nats, two: Two, pair: tuple[ChatClient, ChatClient]
 ) -> None:
     nats.pause()
@@ -142,18 +144,18 @@ def test_a_second_signal_ends_a_node_whose_bus_stands_still(
     nats.resume()
 
 
-def test_a_wrong_address_is_one_line_and_exit_code_1() -> None:
+def test_an_unreachable_bus_gives_one_line_and_exit_code_1() -> None:
     done = run_server("--nats", "nats://127.0.0.1:9")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "stampede: cannot connect to the bus at nats://127.0.0.1:9" in done.stderr
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:4222", "nats://", "nonsense"])
-def test_what_is_no_address_of_a_bus_is_refused_with_exit_code_2(url: str) -> None:
+def test_an_invalid_bus_address_gives_exit_code_2(url: str) -> None:
     assert run_server("--nats", url).returncode == 2
 
 
-def test_a_token_in_the_url_opens_the_bus_and_is_never_shown(tmp_path: Path) -> None:
+def test_a_token_in_the_url_authenticates_and_is_never_printed(tmp_path: Path) -> None:
     configuration = tmp_path / "nats.conf"
     configuration.write_text('authorization { token: "open-sesame" }')
     nats = Nats("--config", str(configuration))

@@ -1,4 +1,4 @@
-"""A worker dies in a storm of the herd: all come back to whom they belong with, and nothing is lost in silence."""
+"""A worker is killed during a reconnect storm: all users rejoin their rooms, and no loss goes uncounted."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 USERS = 120
 ROOMS = 12
-DEAF_SECONDS = 0.3
+STOPPED_SECONDS = 0.3
 
 
-def test_all_come_back_from_a_worker_that_dies_in_a_storm_and_what_it_took_along_is_told(
+def test_all_users_return_after_a_worker_is_killed_and_messages_in_flight_are_reported(
     web_locust: Callable[..., WebLocust],  # noqa: F811 - the fixture
     record_property: Callable[[str, object], None],
 ) -> None:
@@ -35,26 +35,26 @@ def test_all_come_back_from_a_worker_that_dies_in_a_storm_and_what_it_took_along
         assert all(page["chat_connections"] > USERS / 4 for page in running.samples())
         victim = running.children()[0]
         web.post("/stampede/storm", share=0.3)
-        os.kill(victim.pid, signal.SIGSTOP)  # so that there is something that it takes along
-        heard = web.snapshot()["sends"]["sent"]
-        web.until(lambda now: now["sends"]["sent"] > heard + USERS * DEAF_SECONDS)
+        os.kill(victim.pid, signal.SIGSTOP)  # so that messages are in flight when it is killed
+        sent = web.snapshot()["sends"]["sent"]
+        web.until(lambda now: now["sends"]["sent"] > sent + USERS * STOPPED_SECONDS)
         victim.kill()
         wait_until(lambda: workers(running, "chat_worker_restarts_total") == 1, "a restart")
         wait_until(lambda: workers(running, "chat_workers") == 2, "both workers")
         (storm,) = web.until(lambda now: now["ready"] == USERS and now["storms"][0]["over"])["storms"]
         assert (storm["dropped"], storm["resynced"], storm["gone"]) == (36, 36, 0)
-        wait_until(lambda: members(running.url) == [USERS // ROOMS] * ROOMS, "everybody to be told of all, and no more")
+        wait_until(lambda: members(running.url) == [USERS // ROOMS] * ROOMS, "all users to be members again")
         assert sum(page["chat_connections"] for page in running.samples()) == USERS
         web.locust.process.send_signal(signal.SIGTERM)
         ended = web.locust.wait()
     finally:
         running.stop()
     ledger = ended.ledger()
-    taken_along = re.search(r"not counted: (\d+) in flight when sender or receiver disconnected", ended.out)
-    assert taken_along is not None, ended.out
-    record_property("proved", f"a worker killed in a storm: {ledger}, {taken_along[0]}")
-    assert int(taken_along[1]) > 0
-    # Each message that is gone had an end at the worker that died; between all others nothing is lost.
+    in_flight = re.search(r"not counted: (\d+) in flight when sender or receiver disconnected", ended.out)
+    assert in_flight is not None, ended.out
+    record_property("proved", f"a worker killed in a storm: {ledger}, {in_flight[0]}")
+    assert int(in_flight[1]) > 0
+    # Each missing message had an end at the killed worker; no other message is lost.
     assert ledger["received"] == ledger["expected"] > 0
     assert (ledger["lost"], ledger["duplicated"], ledger["reordered"]) == (0, 0, 0)
 
@@ -64,7 +64,7 @@ def workers(running: Workers, metric: str) -> float:
 
 
 def members(url: str) -> list[int]:
-    """Return how many each room is said to have, to somebody who looks into one after the other."""
+    """Return the number of members that a new client is told for each room."""
     counts = []
     with ChatClient(url) as client:
         for room in range(ROOMS):

@@ -269,7 +269,7 @@ def counts(url: str, node: str, connections: int, workers: Workers) -> bool:
 @pytest.mark.parametrize("moment", ["bus", "workers", "hung"])
 def test_a_signal_during_startup_ends_all_processes(moment: str) -> None:
     mark = f"{os.getpid()}-{moment}"
-    command = [sys.executable, "-m", "tests.promises.early_end", moment, "--port", "0", "--workers", "2"]
+    command = [sys.executable, "-m", "tests.promises.stop_during_start", moment, "--port", "0", "--workers", "2"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "TEST_MARK": mark}
     )

@@ -1,7 +1,8 @@
-"""`--workers` that is told to end while it starts: `python -m tests.promises.early_end MOMENT [settings]`.
+"""A server with `--workers` that is stopped while it starts.
 
-Moments: `bus`, while NATS is not up; `workers`, while the first worker is not up; `hung`, while NATS is not up and will
-never be.
+Run it with `python -m tests.promises.stop_during_start MOMENT [settings]`.
+
+Moments: `bus`, before NATS is ready; `workers`, before the first worker is ready; `hung`, while NATS never gets ready.
 """
 
 from __future__ import annotations
@@ -23,32 +24,32 @@ _nats_ready = EmbeddedNats._ready
 _worker_ready = Supervisor._ready
 
 
-async def _end_before_the_bus(nats: EmbeddedNats, process: Process) -> None:
+async def _stop_before_nats(nats: EmbeddedNats, process: Process) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     await _nats_ready(nats, process)
 
 
-async def _end_before_a_worker(workers: Supervisor, number: int, process: Process) -> None:
+async def _stop_before_a_worker(workers: Supervisor, number: int, process: Process) -> None:
     if number == 0:
         os.kill(os.getpid(), signal.SIGTERM)
     await _worker_ready(workers, number, process)
 
 
-async def _end_before_a_bus_that_never_comes(_nats: EmbeddedNats, process: Process) -> None:
+async def _stop_while_nats_hangs(_nats: EmbeddedNats, process: Process) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     await process.wait()
     raise EOFError
 
 
 def main() -> int:
-    """Prepare the signal, then serve."""
+    """Install the signal and start the server."""
     moment, *settings = sys.argv[1:]
     if moment == "bus":
-        EmbeddedNats._ready = _end_before_the_bus  # type: ignore[method-assign, assignment]
+        EmbeddedNats._ready = _stop_before_nats  # type: ignore[method-assign, assignment]
     elif moment == "workers":
-        Supervisor._ready = _end_before_a_worker  # type: ignore[method-assign, assignment]
+        Supervisor._ready = _stop_before_a_worker  # type: ignore[method-assign, assignment]
     else:
-        EmbeddedNats._ready = _end_before_a_bus_that_never_comes  # type: ignore[method-assign, assignment]
+        EmbeddedNats._ready = _stop_while_nats_hangs  # type: ignore[method-assign, assignment]
     return run(parse(settings, os.environ), settings)
 
 
