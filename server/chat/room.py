@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from server.stats import ServerStats
 
 DIRECT_MEMBERS: Final = 2
-"""Up to this size, a room writes a message that comes alone at once. Each member has one other member to hear from, so
+"""Up to this size, a room writes a message that comes alone at once. Each member receives from one other member, so
 there is nothing to join, and scheduling the end of the iteration would cost more than the delivery."""
 
 SLICE_MEMBERS: Final = 512

@@ -3,10 +3,11 @@
 Operations take effect in the order in which they were requested. Subscriptions cannot take effect at once: they wait
 in a queue for one task, and messages published meanwhile wait behind them.
 
-A NATS client can stay connected, and report itself healthy, without receiving anything. So a second, small connection
-probes the first once per heartbeat interval: one probe arrives on the path of inbound messages, one leaves on the path
-of outbound messages. The bus counts as connected only while both arrive. Connections without probes are replaced by new
-ones, because TCP waits after a long network outage as long again before it retries.
+A NATS client can stay connected, and report itself healthy, without receiving anything. So a second connection tests
+the main connection in both directions once per heartbeat interval: it sends a probe that the main connection receives,
+and receives a probe that the main connection sends. The bus counts as connected only while both probes arrive. After
+too long without probes the connections are replaced, because TCP waits about as long as a network outage lasted before
+it retransmits.
 """
 
 from __future__ import annotations
@@ -234,7 +235,7 @@ class Bus:
             if self._is_silent:
                 log.error("bus silent")
             else:
-                log.info("bus back")
+                log.info("bus connected again")
                 self._on_reconnect()
 
     async def _connect(self, client: NatsClient, name: str) -> None:
@@ -270,7 +271,7 @@ class Bus:
     async def _log_error(self, error: Exception) -> None:
         """Log an error of the client, except connection errors, which the probes report."""
         if not isinstance(error, OSError | Error):
-            log.error("bus", **exception_fields(error))
+            log.error("bus error", **exception_fields(error))
 
     def _receive(self, subject: str, payload: bytes) -> None:
         try:
@@ -281,7 +282,7 @@ class Bus:
         except (msgspec.DecodeError, struct.error):
             log.warning("foreign message on the bus ignored", subject=subject, size=len(payload))
         except Exception as error:  # noqa: BLE001 - the next message must still be received
-            log.error("bus", **exception_fields(error))  # noqa: TRY400 - a traceback might quote the message
+            log.error("bus error", **exception_fields(error))  # noqa: TRY400 - a traceback might quote the message
 
     def _receive_inbound_probe(self, payload: bytes) -> None:
         (sent_at,) = _PROBE.unpack(payload)

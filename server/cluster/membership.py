@@ -30,7 +30,7 @@ _TIMEOUT_SECONDS: Final = MISSED_HEARTBEATS * HEARTBEAT_SECONDS
 class _RemoteNode:
     """The state of one other node, as its messages tell."""
 
-    heard_at: float
+    last_seen: float
     number: int = 0
     """Number of its last presence message."""
     is_complete: bool = False
@@ -142,16 +142,16 @@ class RemoteMembership:
         """
         if now - self._checked_at > HEARTBEAT_SECONDS:
             for node in self._nodes.values():
-                node.heard_at = now
+                node.last_seen = now
         self._checked_at = now
-        silent = [id_ for id_, node in self._nodes.items() if now - node.heard_at >= _TIMEOUT_SECONDS]
+        silent = [id_ for id_, node in self._nodes.items() if now - node.last_seen >= _TIMEOUT_SECONDS]
         return {id_: self.remove(id_) for id_ in silent}
 
     def _seen(self, id_: str, now: float) -> _RemoteNode:
         node = self._nodes.get(id_)
         if node is None:
             node = self._nodes[id_] = _RemoteNode(now)
-        node.heard_at = now
+        node.last_seen = now
         return node
 
     def _replace_members(self, node: _RemoteNode, members: dict[str, int]) -> dict[str, PresenceChange]:

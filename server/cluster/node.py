@@ -139,7 +139,7 @@ class Node:
         self._receiver: Receiver
         self.remote = RemoteMembership(clock())
         self._frames: dict[str, list[Entry]] = {}  # to send at the end of this iteration, by room
-        self._changes: dict[str, PresenceChange] = {}  # likewise
+        self._changes: dict[str, PresenceChange] = {}  # to send at the end of this iteration, by room
         self._presence_number = 0
         self._sent: Counter[str] = Counter()  # frames so far, by subject
         self._received: dict[str, dict[str, int]] = {}  # frames so far, by node and subject

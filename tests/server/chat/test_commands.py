@@ -9,10 +9,7 @@ from server.chat.commands import CHAT_BURST_SECONDS
 from server.chat.room import DIRECT_MEMBERS
 from server.errors import ErrorCode, RequestError
 from server.protocol import messages as wire
-from tests.server.chat.hub_helpers import (
-    NOW_MS,
-    Harness,
-)
+from tests.server.chat.hub_helpers import NOW_MS, Harness
 
 
 def test_each_message_is_answered_and_announced_to_the_room() -> None:
@@ -136,3 +133,30 @@ def test_without_rate_limits_every_chat_is_accepted() -> None:
     for _ in range(1000):
         harness.do(0, wire.SendChat(user="a", text="x"))
     assert harness.stats.rate_limited["chat"] == 0
+
+
+def test_messages_received_together_reach_a_small_room_in_one_write() -> None:
+    harness = Harness(2)
+    for index in range(2):
+        harness.do(index, wire.JoinRoom(room="r"))
+    harness.end_iteration()
+    harness.clear_received()
+    writes = harness.connections[1].writes
+    messages: list[wire.HubMessage] = [wire.SendTyping(), wire.SendChatMessage(text="hi"), wire.LeaveRoom()]
+    for message in messages:
+        harness.hub.handle(harness.clients[0], message, 0.5, in_batch=True)
+    harness.end_iteration()
+    assert [m["type"] for m in harness.received(1)] == ["userTyping", "chatMessage", "userLeft"]
+    assert harness.connections[1].writes - writes == 1
+
+
+def test_a_single_message_is_written_to_a_small_room_at_once() -> None:
+    harness = Harness(2)
+    for index in range(2):
+        harness.do(index, wire.JoinRoom(room="r"))
+    harness.end_iteration()
+    harness.clear_received()
+    harness.do(0, wire.SendTyping())
+    harness.do(0, wire.SendChatMessage(text="hi"))
+    harness.do(0, wire.LeaveRoom())
+    assert [m["type"] for m in harness.received(1)] == ["userTyping", "chatMessage", "userLeft"]

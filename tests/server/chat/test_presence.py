@@ -8,10 +8,7 @@ from hypothesis import strategies as st
 
 from server.chat.room import DIRECT_MEMBERS
 from server.protocol import messages as wire
-from tests.server.chat.hub_helpers import (
-    Harness,
-    ManualBroker,
-)
+from tests.server.chat.hub_helpers import Harness, ManualBroker
 
 
 def joined(harness: Harness, index: int) -> list[str]:

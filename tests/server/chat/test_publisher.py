@@ -7,9 +7,7 @@ import pytest
 from server.chat.member import CLOSED, SLOW
 from server.chat.room import DIRECT_MEMBERS
 from server.protocol import messages as wire
-from tests.server.chat.hub_helpers import (
-    Harness,
-)
+from tests.server.chat.hub_helpers import Harness
 
 
 def test_all_rooms_of_an_iteration_are_flushed_from_one_callback() -> None:

@@ -10,12 +10,7 @@ from server.chat.broker import PresenceChange
 from server.chat.presence import PRESENCE_SECONDS
 from server.chat.room import DIRECT_MEMBERS
 from server.protocol import messages as wire
-from tests.server.chat.hub_helpers import (
-    Harness,
-    RecordingBroker,
-    decode_frames,
-    harness_in_one_room,
-)
+from tests.server.chat.hub_helpers import Harness, RecordingBroker, decode_frames, harness_in_one_room
 
 
 def test_the_subscription_to_a_room_ends_with_its_last_member() -> None:

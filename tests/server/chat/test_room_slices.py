@@ -54,12 +54,12 @@ def timed_room(members: int, patch: pytest.MonkeyPatch) -> tuple[Room, list[Time
 def test_a_slice_ends_when_its_time_is_used_up(members: int, monkeypatch: pytest.MonkeyPatch) -> None:
     room, everyone, scheduler = timed_room(members, monkeypatch)
     room.publish(KIND, b"a", 0.0)
-    told = []
+    served = []
     while scheduler.callbacks:
         scheduler.callbacks.popleft()()
-        told.append(sum(len(member.writes) for member in everyone))
+        served.append(sum(len(member.writes) for member in everyone))
     full = [number * SLICE for number in range(1, members // SLICE + 1)]
-    assert told == (full if full[-1] == members else [*full, members])
+    assert served == (full if full[-1] == members else [*full, members])
     assert not room.pending
 
 
