@@ -1,4 +1,4 @@
-"""The dashboards' table of contents; run as a program it writes their JSON."""
+"""The table of contents of the dashboards; `python -m grafana.build` writes their JSON."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ FOLDER: Final = Path(__file__).parent / "dashboards"
 
 
 def dashboards() -> dict[str, Dashboard]:
-    """Return each dashboard by the name of its file."""
+    """Return each dashboard by its file name."""
     return {
         "overview": build(
             "stampede-overview",
             "Chat overview",
-            "Is it fine, and if not, where to look: rate, errors, duration, saturation.",
-            Row("Is it fine?", health.panels()),
+            "Rate, errors, duration and saturation of all servers at a glance.",
+            Row("Health", health.panels()),
             Row("Rate", traffic.rates()),
             Row("Errors", traffic.errors()),
             Row("Duration", durations.panels()),
@@ -46,7 +46,7 @@ def dashboards() -> dict[str, Dashboard]:
         "rooms": build(
             "stampede-rooms",
             "Rooms, heartbeats and uploads",
-            "The details: who is in which rooms, how messages fan out, who stays alive, what is uploaded.",
+            "Details: rooms, fan-out, connections, heartbeats, uploads.",
             Row("Rooms", rooms.panels()),
             Row("Fan-out", rooms.fan_out()),
             Row("Connections", connections.panels()),
@@ -56,45 +56,46 @@ def dashboards() -> dict[str, Dashboard]:
         "loadtest": build(
             LOADTEST_UID,
             "Load test",
-            "The load generator's numbers beside the server's, on one time axis; test runs are shaded.",
-            Row("The run", ledger.numbers()),
+            "The load generator beside the server, on one time axis; test runs are shaded.",
+            Row("Run", ledger.numbers()),
             Row("Load", ledger.load()),
             Row("Latency", ledger.latency()),
             Row("Storms", storms.panels()),
-            Row("Who is the limit?", (*generator.panels(), *generator.workers())),
+            Row("Bottleneck", (*generator.panels(), *generator.workers())),
             Row("Requests", ledger.requests()),
         ),
         "process": build(
             PROCESS_UID,
             "Process and bus",
-            "Each server process: event loop, CPU, memory, files, garbage collection, plain requests; the bus between.",
+            "Each server process: event loop, CPU, memory, files, garbage collection, plain requests; the bus "
+            "between them.",
             Row("Releases", process.releases()),
             Row(
                 "Event loop",
-                (durations.loop_lag(6), durations.loop_lag_heat(6), saturation.cpu(6), process.scrape(6)),
+                (durations.loop_lag(6), durations.loop_lag_heatmap(6), saturation.cpu(6), process.scrape(6)),
             ),
             Row("Memory and files", (saturation.memory(12), saturation.files(12))),
-            Row("Garbage and plain requests", process.garbage()),
+            Row("Garbage collection and plain requests", process.garbage()),
             Row("Workers on one port", process.workers()),
             Row("Bus between server processes", bus.panels()),
         ),
     }
 
 
-def encoded(dashboard: Dashboard) -> bytes:
-    """Return the file of a dashboard; the same dashboard gives the same bytes."""
+def encode(dashboard: Dashboard) -> bytes:
+    """Return the file content of a dashboard, identical for identical dashboards."""
     tree = json.loads(json.dumps(dashboard, cls=JSONEncoder))
-    # The library always moves links and annotations into a menu, out of sight (Grafana 12.2 on).
+    # With a placement, Grafana 12.2 and later hides links and annotations in a menu.
     for control in (*tree["links"], *tree["annotations"]["list"]):
         del control["placement"]
     return (json.dumps(tree, indent=2, sort_keys=True) + "\n").encode()
 
 
 def main() -> None:
-    """Write every dashboard's file."""
+    """Write the file of every dashboard."""
     for name, dashboard in dashboards().items():
         path = FOLDER / f"{name}.json"
-        path.write_bytes(encoded(dashboard))
+        path.write_bytes(encode(dashboard))
         print(path.relative_to(FOLDER.parent.parent))
 
 

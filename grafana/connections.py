@@ -1,73 +1,89 @@
-"""Lives of connections: how they begin, how long they last, who keeps them alive."""
+"""Connections: opened, ended, slow consumers, heartbeats."""
 
 from __future__ import annotations
 
-from grafana.common import EVENTS, GREEN, MESSAGES, ORANGE, RED, SECONDS, About, Panel, Series, heat, lines
-from grafana.durations import round_trip, round_trip_heat
+from grafana.durations import round_trip, round_trip_heatmap
+from grafana.panels import (
+    EVENTS,
+    GREEN,
+    MESSAGES,
+    ORANGE,
+    RED,
+    SECONDS,
+    Description,
+    Panel,
+    Series,
+    heatmap,
+    timeseries,
+)
 from grafana.promql import buckets, rate
 
 
 def panels() -> tuple[Panel, ...]:
-    """Return connections and how they end."""
+    """Return the panels of opened and ended connections."""
     return (
-        lines(
+        timeseries(
             "Connections opened and ended",
-            About(
+            Description(
                 "WebSocket connections accepted and ended each second.",
-                "Both high at once: clients come and go in circles. Ended far above opened: a storm begins.",
-                "In a storm watch how fast *opened* comes back; `--handshake-rate` bounds it.",
+                "Both high at once: clients reconnect repeatedly. Ended far above opened: a reconnect storm begins.",
+                "In a storm watch how fast *opened* recovers; `--handshake-rate` bounds it.",
             ),
             EVENTS,
             Series(rate("chat_connections_opened_total"), "opened", color=GREEN),
             Series(rate("chat_connections_closed_total"), "ended", color=ORANGE),
             width=6,
         ),
-        heat(
+        heatmap(
             "Sessions",
-            About(
-                "How many ended connections a second had lasted how long.",
-                "Short ones in numbers: clients that cannot stay.",
+            Description(
+                "Ended connections per second, by their duration.",
+                "Many short ones: clients that cannot stay connected.",
                 "See *Connections ended* for the cause.",
             ),
-            SECONDS, buckets("chat_session_duration_seconds"), width=6,
+            SECONDS,
+            buckets("chat_session_duration_seconds"),
+            width=6,
         ),
-        lines(
+        timeseries(
             "Slow consumers dropped",
-            About(
-                "Clients dropped each second because they did not read what they were sent (code 1013).",
-                "Drops that do not end: the same clients come back and fall behind again.",
-                "They may be in too busy a room for their network; `--buffer-hard-limit` bounds what is kept for one.",
+            Description(
+                "Slow consumers disconnected per second, with close code 1013.",
+                "Disconnects that do not stop: the same clients reconnect and fall behind again.",
+                "Their rooms may be too busy for their network; `--buffer-hard-limit` bounds the buffer of each.",
             ),
             EVENTS,
             Series(rate("chat_slow_consumer_kills_total"), "dropped", color=RED),
             width=6,
         ),
-        lines(
-            "Messages spared",
-            About(
-                "Messages each second that clients who are behind were not sent, by type.",
-                "`chatMessage`: more is lost to them than typing and presence.",
-                "It stops when they read again, or are dropped. Both are counted beside this.",
+        timeseries(
+            "Messages dropped for slow consumers",
+            Description(
+                "Messages per second that were dropped because their recipient was a slow consumer, by type.",
+                "`chatMessage`: recipients lose more than typing notices and presence.",
+                "Drops stop when the clients read again or are disconnected; see the panels beside this one.",
             ),
-            MESSAGES, Series(rate("chat_messages_dropped_total", by=("type",), reason="slow"), "{{type}}"), width=6,
+            MESSAGES,
+            Series(rate("chat_messages_dropped_total", by=("type",), reason="slow"), "{{type}}"),
+            width=6,
         ),
-    )  # fmt: skip
+    )
 
 
 def heartbeats() -> tuple[Panel, ...]:
-    """Return pings, pongs and those who gave none."""
+    """Return the panels of heartbeats."""
     return (
-        lines(
+        timeseries(
             "Heartbeats",
-            About(
-                "Pings sent to clients each second, and clients dropped because nothing at all came from them.",
-                "Kills in a burst: a network, a proxy or a data centre is gone.",
-                "Kills at a steady low rate are phones that left; a burst belongs with *Connections ended*.",
+            Description(
+                "Pings sent to clients per second, and clients disconnected after a heartbeat timeout.",
+                "A burst of disconnects: a network, a proxy or a data centre failed.",
+                "A steady low rate is phones that lost their network; for a burst see *Connections ended*.",
             ),
             EVENTS,
             Series(rate("chat_heartbeat_pings_total"), "pings", color=GREEN),
             Series(rate("chat_heartbeat_kills_total"), "dropped", color=RED),
         ),
         round_trip(),
-        round_trip_heat(),
-    )  # fmt: skip
+        round_trip_heatmap(),
+    )

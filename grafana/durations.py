@@ -1,13 +1,13 @@
-"""How long things take: fan-out, heartbeats, the event loop."""
+"""Durations: fan-out, heartbeat round trip, event loop lag."""
 
 from __future__ import annotations
 
-from grafana.common import BLUE, GREY, ORANGE, SECONDS, About, Panel, Series, Steps, heat, lines
+from grafana.panels import BLUE, GREY, ORANGE, SECONDS, Description, Panel, Series, Thresholds, heatmap, timeseries
 from grafana.promql import buckets, quantile
 
 
 def panels() -> tuple[Panel, ...]:
-    """Return the three durations that clients feel."""
+    """Return the panels of the three durations that affect clients."""
     return (
         fanout(),
         round_trip(),
@@ -16,89 +16,97 @@ def panels() -> tuple[Panel, ...]:
 
 
 def fanout(width: int = 8) -> Panel:
-    """Return quantiles of the fan-out."""
+    """Return the quantiles of the fan-out time."""
     name = "chat_fanout_duration_seconds"
-    return lines(
+    return timeseries(
         "Fan-out time",
-        About(
-            "From the receipt of a room's message until the write to its last member.",
-            "p99 above the dashed lines, or far from p50: some rooms wait for others.",
-            "See *Event loop lag*; if it is low, the heatmap of recipients shows whether one room is very large.",
+        Description(
+            "Time from receiving a room message to the write for its last member.",
+            "p99 above the dashed lines, or far from p50: some rooms delay others.",
+            "See *Event loop lag*; if it is low, the heatmap *Recipients* shows whether one room is very large.",
         ),
         SECONDS,
         Series(quantile(0.99, name), "p99", color=ORANGE),
         Series(quantile(0.95, name), "p95", color=BLUE),
         Series(quantile(0.5, name), "p50", color=GREY),
-        width=width, steps=Steps(0.1, 0.25),
-    )  # fmt: skip
+        width=width,
+        thresholds=Thresholds(0.1, 0.25),
+    )
 
 
-def fanout_heat(width: int = 8) -> Panel:
-    """Return the fan-out as a heatmap."""
-    return heat(
+def fanout_heatmap(width: int = 8) -> Panel:
+    """Return the heatmap of the fan-out time."""
+    return heatmap(
         "Fan-out times",
-        About(
-            "How many fan-outs a second took how long; the brighter, the more.",
-            "A second band above the first: a kind of message, or a room, that is slow.",
-            "Look at the same moment in *Recipients*; a band in both is a large room.",
+        Description(
+            "Room messages per second, by fan-out time; brighter cells are more.",
+            "A second band above the first: one room or one type of message is slow.",
+            "Compare with *Recipients* at the same time; a band in both is a large room.",
         ),
-        SECONDS, buckets("chat_fanout_duration_seconds"), width=width,
-    )  # fmt: skip
+        SECONDS,
+        buckets("chat_fanout_duration_seconds"),
+        width=width,
+    )
 
 
 def round_trip(width: int = 8) -> Panel:
-    """Return quantiles of the heartbeat's round trip."""
+    """Return the quantiles of the heartbeat round trip."""
     name = "chat_ping_rtt_seconds"
-    return lines(
+    return timeseries(
         "Heartbeat round trip",
-        About(
-            "From a heartbeat's ping until the client's pong: network, client and both event loops.",
-            "A rise with a calm event loop: the network, or clients that do not come to read.",
-            "Near the heartbeat's timeout clients are dropped: see *Heartbeats*.",
+        Description(
+            "Time from a heartbeat ping to the client's pong: the network, the client and both event loops.",
+            "A rise without event loop lag: the network is slow, or clients read late.",
+            "Near the heartbeat timeout clients are disconnected: see *Heartbeats*.",
         ),
         SECONDS,
         Series(quantile(0.99, name), "p99", color=ORANGE),
         Series(quantile(0.5, name), "p50", color=GREY),
         width=width,
-    )  # fmt: skip
+    )
 
 
-def round_trip_heat(width: int = 8) -> Panel:
-    """Return the round trip as a heatmap."""
-    return heat(
+def round_trip_heatmap(width: int = 8) -> Panel:
+    """Return the heatmap of the heartbeat round trip."""
+    return heatmap(
         "Heartbeat round trips",
-        About(
-            "How many pongs a second came back after how long.",
-            "A second, slower band: one network among many, or phones that sleep.",
-            "Allow for it with `--heartbeat-timeout` rather than drop those clients.",
+        Description(
+            "Pongs per second, by round trip.",
+            "A second, slower band: one slow network, or sleeping phones.",
+            "Raise `--heartbeat-timeout` rather than disconnect those clients.",
         ),
-        SECONDS, buckets("chat_ping_rtt_seconds"), width=width,
-    )  # fmt: skip
+        SECONDS,
+        buckets("chat_ping_rtt_seconds"),
+        width=width,
+    )
 
 
 def loop_lag(width: int = 8) -> Panel:
-    """Return the event loop's lag by server."""
-    return lines(
+    """Return the event loop lag by server."""
+    return timeseries(
         "Event loop lag p99",
-        About(
-            "How late a regular timer runs, by server: what every client waits before it is served.",
-            "Above the dashed lines: the loop is busy or blocked.",
-            "With CPU near one core the server has too much to do: add one. Without, something blocks: profile it.",
+        Description(
+            "Lateness of a periodic timer, by server: every client of the server waits as long.",
+            "Above the dashed lines: the event loop is busy or blocked.",
+            "With CPU near one core, add a server process. With low CPU a call blocks the loop: profile the server.",
         ),
         SECONDS,
         Series(quantile(0.99, "chat_event_loop_lag_seconds", by=("instance",)), "{{instance}}"),
-        width=width, steps=Steps(0.05, 0.25),
-    )  # fmt: skip
+        width=width,
+        thresholds=Thresholds(0.05, 0.25),
+    )
 
 
-def loop_lag_heat(width: int = 8) -> Panel:
-    """Return the lag as a heatmap."""
-    return heat(
+def loop_lag_heatmap(width: int = 8) -> Panel:
+    """Return the heatmap of the event loop lag."""
+    return heatmap(
         "Event loop lags",
-        About(
-            "How often a second the timer was how late.",
-            "Dots far above the band: single long blocks, which a quantile hides.",
-            "Compare with garbage collections and with uploads at the same moment.",
+        Description(
+            "Timer events per second, by lateness.",
+            "Cells far above the band: single long blocks, which a quantile hides.",
+            "Compare with garbage collections and uploads at the same time.",
         ),
-        SECONDS, buckets("chat_event_loop_lag_seconds"), width=width,
-    )  # fmt: skip
+        SECONDS,
+        buckets("chat_event_loop_lag_seconds"),
+        width=width,
+    )

@@ -1,4 +1,4 @@
-"""A dashboard around its rows of panels: variables, links to its siblings, annotations, ids."""
+"""Build a dashboard from rows of panels: variables, links, annotations and panel ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
-from grafana.common import DATASOURCE, Panel
+from grafana.panels import DATASOURCE, Panel
 from grafana.promql import GENERATOR, PARENT, SERVER
 
 if TYPE_CHECKING:
@@ -18,28 +18,28 @@ TAG: Final = "stampede"
 SERVER_TAG: Final = "stampede-server"
 LOADTEST_UID: Final = "stampede-loadtest"
 PROCESS_UID: Final = "stampede-process"
-# Not narrowed by job or instance: a load test concerns whoever looks at the server it is aimed at.
+# Not restricted to job or instance: a load test matters on the dashboards of the server under test.
 TEST_RUNS: Final = f"max({GENERATOR})"
 FIRING: Final = 'ALERTS{alertname=~"Chat.+", alertstate="firing"}'
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A heading and the panels below it, each row of the grid filled."""
+    """A heading and the panels below it, which fill each row of the grid."""
 
     title: str
     panels: tuple[Panel, ...]
 
 
-def build(uid: str, title: str, about: str, *rows: Row) -> model.Dashboard:
-    """Return a dashboard in the classic form; two offer more to pick from than servers: generators, or parents."""
+def build(uid: str, title: str, description: str, *rows: Row) -> model.Dashboard:
+    """Return a classic dashboard; those of load tests and processes also select generators and parent processes."""
     loadtest = uid == LOADTEST_UID
-    made = dashboard.Dashboard(title).uid(uid).description(about).tags([TAG] if loadtest else [TAG, SERVER_TAG])
+    made = dashboard.Dashboard(title).uid(uid).description(description).tags([TAG] if loadtest else [TAG, SERVER_TAG])
     made.readonly().timezone("browser").tooltip(model.DashboardCursorSync.CROSSHAIR)
     made.refresh("5s").time("now-15m", "now")
     others = {LOADTEST_UID: GENERATOR, PROCESS_UID: PARENT}
-    marks = f'{{__name__=~"{SERVER}|{others[uid]}"}}' if uid in others else SERVER
-    made.variables(_variables(marks)).annotations(_annotations()).links(_links())
+    identifying = f'{{__name__=~"{SERVER}|{others[uid]}"}}' if uid in others else SERVER
+    made.variables(_variables(identifying)).annotations(_annotations()).links(_links())
     ids = iter(range(1, 1000))
     for row in rows:
         made.with_row(dashboard.Row(row.title).id(next(ids)))
@@ -48,13 +48,15 @@ def build(uid: str, title: str, about: str, *rows: Row) -> model.Dashboard:
     return made.build()
 
 
-def _variables(marks: str) -> list[Builder[model.VariableModel]]:
-    picked = marks.replace("}", ', job=~"$job"}') if marks.endswith("}") else f'{marks}{{job=~"$job"}}'
+def _variables(identifying: str) -> list[Builder[model.VariableModel]]:
+    of_job = (
+        identifying.replace("}", ', job=~"$job"}') if identifying.endswith("}") else f'{identifying}{{job=~"$job"}}'
+    )
     source = dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
     return [
         source,
-        _variable("job", "Job", f"label_values({marks}, job)"),
-        _variable("instance", "Instance", f"label_values({picked}, instance)"),
+        _variable("job", "Job", f"label_values({identifying}, job)"),
+        _variable("instance", "Instance", f"label_values({of_job}, instance)"),
     ]
 
 
@@ -69,7 +71,7 @@ def _variable(name: str, label: str, query: str) -> dashboard.QueryVariable:
 
 
 def _annotations() -> list[Builder[model.AnnotationQuery]]:
-    """Shade the time of test runs, and mark where an alert fires."""
+    """Return annotations that shade test runs and mark firing alerts."""
     tests = dashboard.AnnotationQuery().name("Test runs").icon_color("rgba(110, 159, 255, 0.6)").expr(TEST_RUNS)
     tests.title_format("Load test running")
     alerts = dashboard.AnnotationQuery().name("Firing alerts").icon_color("red").expr(FIRING)
@@ -78,9 +80,9 @@ def _annotations() -> list[Builder[model.AnnotationQuery]]:
 
 
 def _links() -> list[Builder[model.DashboardLink]]:
-    """Keep time everywhere, and what is picked among the server's dashboards.
+    """Return links that keep the time range and, between the server's dashboards, the variables.
 
-    A server that is picked there must not hide the generator on the dashboard of load tests.
+    The link to the load test dashboard drops the variables, because a selected server would hide the generator.
     """
     siblings = dashboard.DashboardLink("Server").type(model.DashboardLinkType.DASHBOARDS).tags([SERVER_TAG])
     siblings.include_vars(True)

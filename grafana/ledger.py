@@ -1,8 +1,8 @@
-"""What a load test found: the numbers, the latency on both clocks, the ledger."""
+"""Results of a load test: users, deliveries, latency, the delivery ledger, requests."""
 
 from __future__ import annotations
 
-from grafana.common import (
+from grafana.panels import (
     BLUE,
     COUNT,
     GREEN,
@@ -13,16 +13,16 @@ from grafana.common import (
     REQUESTS,
     SECONDS,
     SHARE,
-    About,
+    Description,
     Panel,
     Series,
-    Steps,
-    grid,
-    heat,
-    lines,
-    number,
+    Thresholds,
+    heatmap,
+    stat,
+    table,
+    timeseries,
 )
-from grafana.promql import buckets, gained, gauge, quantile, quantile_of_all, rate
+from grafana.promql import buckets, gauge, increase, quantile, quantile_of_all, rate
 
 _DELIVERY = "loadtest_delivery_duration_seconds"
 _RESYNC = "loadtest_resync_duration_seconds"
@@ -30,98 +30,123 @@ _REQUEST = ("method", "name")
 
 
 def numbers() -> tuple[Panel, ...]:
-    """Return the run in eight numbers."""
-    failed = f"{gained('locust_request_failures_total')} / ({gained('locust_requests_total')} > 0)"
+    """Return the row of eight numbers."""
+    failed = f"{increase('locust_request_failures_total')} / ({increase('locust_requests_total')} > 0)"
     return (
-        number(
+        stat(
             "Users",
-            About("Simulated users now.", "Fewer than asked for: the generator cannot start them, or they failed.",
-                  "See *Users and connections*."),
-            COUNT, f"sum({gauge('locust_users')})",
+            Description(
+                "Virtual users that run now.",
+                "Fewer than requested: the generator cannot start them, or they failed.",
+                "See *Users and connections*.",
+            ),
+            COUNT,
+            f"sum({gauge('locust_users')})",
         ),
-        number(
+        stat(
             "Delivered",
-            About("Deliveries that the users received each second.", "A fall while users stay.",
-                  "See *Deliveries*: expected, received and what the server says it wrote."),
-            MESSAGES, rate("loadtest_deliveries_total"),
+            Description(
+                "Deliveries that the users received per second.",
+                "A fall at a constant number of users.",
+                "See *Deliveries*: expected, received, and written by the server.",
+            ),
+            MESSAGES,
+            rate("loadtest_deliveries_total"),
         ),
-        number(
+        stat(
             "Delivery p99",
-            About(
-                "From the moment a message was meant to be sent until a room mate had it; 99 of 100 are faster.",
-                "Above 250 ms, the usual service level.",
-                "First make sure that *Sends late p99* is low: else the generator, not the server, was late.",
+            Description(
+                "99th percentile of the time from the intended send to the delivery to a room member.",
+                "Above 250 ms, the usual service level objective.",
+                "First check that the generator's send lag is low; otherwise the generator was late, not the server.",
             ),
-            SECONDS, quantile(0.99, _DELIVERY, clock="intended"), steps=Steps(0.1, 0.25),
+            SECONDS,
+            quantile(0.99, _DELIVERY, clock="intended"),
+            thresholds=Thresholds(0.1, 0.25),
         ),
-        number(
+        stat(
             "Lost",
-            About(
-                "Deliveries missing from a sender's sequence, over the time shown.",
-                "Anything above 0. A message that never came is in no latency.",
-                "Compare with *Messages refused or dropped* of the server: it counts what it drops, and why.",
+            Description(
+                "Deliveries missing from a sender's sequence, over the displayed time range.",
+                "Anything above 0. Lost messages do not appear in the latency.",
+                "Compare with the server's *Messages refused or dropped*, which shows its drops by cause.",
             ),
-            COUNT, gained("loadtest_deliveries_lost_total"), steps=Steps(None, 1), instant=True,
+            COUNT,
+            increase("loadtest_deliveries_lost_total"),
+            thresholds=Thresholds(None, 1),
+            instant=True,
         ),
-        number(
+        stat(
             "Resync p95",
-            About(
-                "From the drop of a connection until the user is back in its room and hears again.",
-                "Above 5 s users reload the page, and make it worse.",
-                "See *Handshakes refused*, and the policy of `--backoff`.",
+            Description(
+                "Time from the drop of a connection until the user receives messages in its room again.",
+                "Above 5 s users reload the page, which adds load.",
+                "See *Handshakes refused*, and the `--backoff` option.",
             ),
-            SECONDS, quantile(0.95, _RESYNC), steps=Steps(2.5, 5),
+            SECONDS,
+            quantile(0.95, _RESYNC),
+            thresholds=Thresholds(2.5, 5),
         ),
-        number(
+        stat(
             "Requests failed",
-            About("Share of Locust's requests that failed, over the time shown.", "Above 1 %.",
-                  "The table *Requests* says which; Locust's own page says why."),
-            SHARE, failed, steps=Steps(0.001, 0.01), instant=True,
+            Description(
+                "Fraction of Locust's requests that failed, over the displayed time range.",
+                "Above 1 %.",
+                "The table *Requests* shows their names; Locust's web UI shows the errors.",
+            ),
+            SHARE,
+            failed,
+            thresholds=Thresholds(0.001, 0.01),
+            instant=True,
         ),
-        number(
+        stat(
             "Thresholds missed",
-            About(
-                "Service levels, given by `--threshold`, that a window of this test has missed.",
-                "Anything above 0: the test has failed, whatever comes later.",
-                "Locust's summary names them; find the moment in *Latency* below.",
+            Description(
+                "Thresholds (`--threshold`) that a window of this test missed.",
+                "Anything above 0: the test failed, even if later windows pass.",
+                "Locust's summary names the thresholds; find the time in *Latency* below.",
             ),
-            COUNT, f"sum({gauge('loadtest_thresholds_failed')})", steps=Steps(None, 1),
+            COUNT,
+            f"sum({gauge('loadtest_thresholds_failed')})",
+            thresholds=Thresholds(None, 1),
         ),
-        number(
+        stat(
             "Run invalid",
-            About(
-                "1 once the generator itself was the limit, or a worker died, in this test.",
-                "1: what is measured is not the server.",
-                "See *Who is the limit?*: more workers, or machines, or fewer users in each.",
+            Description(
+                "1 if the generator was the bottleneck, or a worker died, in this test.",
+                "1: the results do not describe the server.",
+                "See *Bottleneck*; use more workers or machines, or fewer users on each.",
             ),
-            COUNT, f"max({gauge('loadtest_invalid')})", steps=Steps(None, 1),
+            COUNT,
+            f"max({gauge('loadtest_invalid')})",
+            thresholds=Thresholds(None, 1),
         ),
-    )  # fmt: skip
+    )
 
 
 def load() -> tuple[Panel, ...]:
-    """Return what was offered and what arrived, on both sides."""
+    """Return the panels of offered and received load, on both sides."""
     return (
-        lines(
+        timeseries(
             "Users and connections",
-            About(
-                "Users asked for and running, and open connections as both sides count them.",
-                "The two sides apart: connections that one of them has given up. A notch: a storm.",
-                "In a storm watch how fast the notch fills; else see *Connections ended*.",
+            Description(
+                "Requested and running users, and open connections as both sides count them.",
+                "The two counts differ: one side has closed connections that the other has not. A notch is a storm.",
+                "In a storm watch how fast the notch fills; otherwise see *Connections ended*.",
             ),
             COUNT,
             Series(f"sum({gauge('chat_connections')})", "connections (server)", color=GREEN),
             Series(f"sum({gauge('loadtest_connections')})", "connections (generator)", color=BLUE, dashed=True),
             Series(f"sum({gauge('locust_users')})", "users", color=ORANGE),
-            Series(f"sum({gauge('locust_users_target')})", "users asked for", color=GREY, dashed=True),
+            Series(f"sum({gauge('locust_users_target')})", "requested users", color=GREY, dashed=True),
             width=6,
         ),
-        lines(
+        timeseries(
             "Messages offered",
-            About(
-                "Chat messages that were due, those sent, and those that could not be sent.",
-                "Sent below due: the offered load is less than asked for. Skipped: their sender was not connected.",
-                "In a storm that is expected; else see *Who is the limit?*.",
+            Description(
+                "Chat messages that were due, sent, and skipped.",
+                "Sent below due: the offered load is lower than requested. Skipped: the sender was not connected.",
+                "In a storm this is expected; otherwise see *Bottleneck*.",
             ),
             MESSAGES,
             Series(rate("loadtest_messages_due_total"), "due", color=GREY, dashed=True),
@@ -129,12 +154,12 @@ def load() -> tuple[Panel, ...]:
             Series(rate("loadtest_messages_skipped_total"), "skipped", color=RED),
             width=6,
         ),
-        lines(
+        timeseries(
             "Deliveries",
-            About(
-                "Chat messages that room mates should get, did get, and that the server says it wrote to them.",
-                "Received below expected; written well above received: they wait in buffers on the way.",
-                "Below expected for good is loss: see the ledger.",
+            Description(
+                "Deliveries that room members should receive, did receive, and that the server wrote.",
+                "Received below expected; written far above received: messages wait in buffers.",
+                "Deliveries that never arrive are lost: see *Ledger*.",
             ),
             MESSAGES,
             Series(rate("chat_messages_delivered_total", type="chatMessage"), "written (server)", color=GREEN),
@@ -142,83 +167,89 @@ def load() -> tuple[Panel, ...]:
             Series(rate("loadtest_deliveries_total"), "received", color=BLUE),
             width=6,
         ),
-        lines(
+        timeseries(
             "Ledger",
-            About(
-                "Deliveries lost, duplicated and out of order each second.",
+            Description(
+                "Deliveries lost, duplicated and reordered per second.",
                 "Anything above 0.",
-                "Lost in a storm is what was on its way to somebody who left; lost in quiet times is a fault.",
+                "Losses in a storm were in flight to a user that disconnected; other losses are a fault.",
             ),
             MESSAGES,
             Series(rate("loadtest_deliveries_lost_total"), "lost", color=RED),
             Series(rate("loadtest_deliveries_duplicated_total"), "duplicated", color=ORANGE),
-            Series(rate("loadtest_deliveries_reordered_total"), "out of order", color=BLUE),
+            Series(rate("loadtest_deliveries_reordered_total"), "reordered", color=BLUE),
             width=6,
         ),
-    )  # fmt: skip
+    )
 
 
 def latency() -> tuple[Panel, ...]:
-    """Return delivery and resync times."""
+    """Return the panels of delivery and resync times."""
     return (
-        lines(
+        timeseries(
             "Delivery p99 on both clocks",
-            About(
-                "Delivery from the *intended* and from the *actual* send, beside the server's own fan-out.",
-                "*Intended* above *sent*: the generator was late. *Sent* far above the server's fan-out: the time is "
-                "lost on the way, in buffers or in the generator.",
-                "Trust the run only while the two clocks agree.",
+            Description(
+                "Delivery time from the *intended* and from the *actual* send, and the server's fan-out time.",
+                "*Intended* above *actual*: the generator was late. *Actual* far above the server's fan-out: "
+                "the time is "
+                "spent in the network, in buffers or in the generator.",
+                "Use the results only while the two agree.",
             ),
             SECONDS,
             Series(quantile(0.99, _DELIVERY, clock="intended"), "from the intended send", color=ORANGE),
             Series(quantile(0.99, _DELIVERY, clock="sent"), "from the actual send", color=BLUE, dashed=True),
             Series(quantile(0.99, "chat_fanout_duration_seconds"), "fan-out (server)", color=GREEN),
-            steps=Steps(0.1, 0.25),
+            thresholds=Thresholds(0.1, 0.25),
         ),
-        heat(
+        heatmap(
             "Delivery times",
-            About(
-                "How many deliveries a second took how long, from the intended send.",
-                "A column that reaches up: everybody waited at that moment. A second band: some always wait.",
-                "Look at the same moment in *Event loop lag* of both sides.",
+            Description(
+                "Deliveries per second, by the time from the intended send.",
+                "A high column: all deliveries were slow at that time. A second band: some are always slow.",
+                "Compare with the loop lag of both sides at the same time.",
             ),
-            SECONDS, buckets(_DELIVERY, clock="intended"), cells=MESSAGES,
+            SECONDS,
+            buckets(_DELIVERY, clock="intended"),
+            cells=MESSAGES,
         ),
-        lines(
+        timeseries(
             "Time to resync",
-            About(
-                "From the drop of a connection until the user is back in its room and hears again.",
-                "p95 above the dashed lines: users reload the page, and make it worse.",
-                "See *Handshakes refused*, the policy of `--backoff`, and `--handshake-rate` of the server.",
+            Description(
+                "Time from the drop of a connection until the user receives messages in its room again.",
+                "p95 above the dashed lines: users reload the page, which adds load.",
+                "See *Handshakes refused*, the `--backoff` option, and `--handshake-rate` of the server.",
             ),
             SECONDS,
             Series(quantile(0.95, _RESYNC), "p95", color=ORANGE),
             Series(quantile(0.5, _RESYNC), "p50", color=GREY),
-            width=4, steps=Steps(2.5, 5),
+            width=4,
+            thresholds=Thresholds(2.5, 5),
         ),
-        heat(
+        heatmap(
             "Times to resync",
-            About(
-                "How many users a second were back after how long.",
-                "A tail far to the top: the last ones wait long, though most are back.",
-                "The tail is what a policy without jitter, or a full server, looks like.",
+            Description(
+                "Resynced users per second, by the time to resync.",
+                "A long tail: the slowest users wait long after most have resynced.",
+                "A tail points to a backoff without jitter, or to a full server.",
             ),
-            SECONDS, buckets(_RESYNC), width=4,
+            SECONDS,
+            buckets(_RESYNC),
+            width=4,
         ),
-    )  # fmt: skip
+    )
 
 
 def requests() -> tuple[Panel, ...]:
-    """Return Locust's own table."""
-    failed = f"{gained('locust_request_failures_total', by=_REQUEST)}"
-    asked = f"{gained('locust_requests_total', by=_REQUEST)}"
+    """Return the panels of Locust's request statistics."""
+    failed = f"{increase('locust_request_failures_total', by=_REQUEST)}"
+    asked = f"{increase('locust_requests_total', by=_REQUEST)}"
     return (
-        grid(
+        table(
             "Requests",
-            About(
-                "Locust's own statistics over the time shown.",
-                "Failures of any kind; a time far above the others.",
-                "Locust's page names each failure.",
+            Description(
+                "Locust's statistics over the displayed time range.",
+                "Any failure, or a response time far above the others.",
+                "Locust's web UI shows each error.",
             ),
             COUNT,
             Series(asked, "requests"),
@@ -227,18 +258,19 @@ def requests() -> tuple[Panel, ...]:
             Series(quantile_of_all(0.5, "locust_request_duration_seconds", by=_REQUEST), "p50"),
             Series(quantile_of_all(0.99, "locust_request_duration_seconds", by=_REQUEST), "p99"),
             units={"share failed": SHARE, "p50": SECONDS, "p99": SECONDS},
-            width=14, hidden=("method",),
+            width=14,
+            hidden=("method",),
         ),
-        lines(
+        timeseries(
             "Requests and failures",
-            About(
-                "Requests of Locust's table each second, by name, and all failures.",
-                "Failures; a name that falls to 0.",
-                "The table beside this says which failed.",
+            Description(
+                "Locust's requests per second, by name, and all failures.",
+                "Failures, or a name that falls to 0.",
+                "The table *Requests* shows which failed.",
             ),
             REQUESTS,
             Series(rate("locust_requests_total", by=("name",)), "{{name}}"),
             Series(rate("locust_request_failures_total"), "failures", color=RED),
             width=10,
         ),
-    )  # fmt: skip
+    )

@@ -1,121 +1,140 @@
-"""The server's processes: releases, memory, files, garbage collection, plain requests."""
+"""The server's processes: releases, workers, garbage collection, plain requests."""
 
 from __future__ import annotations
 
-from grafana.common import COUNT, EVENTS, REQUESTS, SECONDS, About, Panel, Series, Steps, grid, lines
-from grafana.promql import SERVER, gauge, mean, of, rate
+from grafana.panels import COUNT, EVENTS, REQUESTS, SECONDS, Description, Panel, Series, Thresholds, table, timeseries
+from grafana.promql import SERVER, gauge, mean, rate, restricted_to
 
 _RELEASE = ("instance", "version", "python", "uvloop", "websockets")
 _GENERATION = ("job", "instance", "generation")
 
 
 def releases() -> tuple[Panel, ...]:
-    """Return which releases run, and since when."""
+    """Return the panels of versions and uptimes."""
     return (
-        grid(
+        table(
             "Releases",
-            About(
-                "What runs where: the server's version and those of its libraries.",
-                "Different versions side by side when no deployment is under way.",
-                "Finish the deployment, or take it back.",
+            Description(
+                "The version of each server and of its libraries.",
+                "Different versions when no deployment is in progress.",
+                "Finish the deployment, or roll it back.",
             ),
-            COUNT, Series(f"sum by ({', '.join(_RELEASE)}) ({gauge(SERVER)})", "processes"), width=14,
+            COUNT,
+            Series(f"sum by ({', '.join(_RELEASE)}) ({gauge(SERVER)})", "processes"),
+            width=14,
         ).height(6),
-        lines(
+        timeseries(
             "Uptime",
-            About(
+            Description(
                 "Time since each server process started.",
-                "A line that falls to 0 again and again: a process that does not stay up.",
-                "Look at the last lines of its log, and at memory before the fall.",
+                "A line that falls to 0 repeatedly: a process that does not stay up.",
+                "Check the last lines of its log, and its memory before the restart.",
             ),
-            SECONDS, Series(of(SERVER, f"time() - {gauge('process_start_time_seconds')}"), "{{instance}}"), width=10,
+            SECONDS,
+            Series(restricted_to(SERVER, f"time() - {gauge('process_start_time_seconds')}"), "{{instance}}"),
+            width=10,
         ).height(6),
-    )  # fmt: skip
+    )
 
 
 def workers() -> tuple[Panel, ...]:
-    """Return how the workers fare, as their parent tells; empty without `--workers`, or where it is no target."""
+    """Return the panels of worker processes; empty without `--workers`, or if the parent is not a target."""
     return (
-        lines(
+        timeseries(
             "Workers",
-            About(
-                "Server processes of each `--workers` that are up.",
-                "Below what was asked for: one has died and is being started again.",
-                "Its clients come back by themselves. If it stays low, read the log of the parent.",
+            Description(
+                "Running worker processes of each server with `--workers`.",
+                "Below `--workers`: a worker died and is being restarted.",
+                "Its clients reconnect. If the line stays low, read the parent's log.",
             ),
-            COUNT, Series(gauge("chat_workers"), "{{instance}}"), width=12,
+            COUNT,
+            Series(gauge("chat_workers"), "{{instance}}"),
+            width=12,
         ).height(6),
-        lines(
-            "Workers started again",
-            About(
-                "Workers that died and were started again, each second.",
-                "Anything but 0. Again and again: each time later, 30 s at most, until it stays up.",
-                "The log has the exit code. -9 is the system's own hand: look at memory before the fall.",
+        timeseries(
+            "Worker restarts",
+            Description(
+                "Workers that died and were restarted, per second.",
+                "Anything but 0. Repeated restarts are delayed, up to 30 s, until the worker stays up.",
+                "The log has the exit code. -9 is SIGKILL, usually from the OOM killer: check memory before "
+                "the restart.",
             ),
-            EVENTS, Series(rate("chat_worker_restarts_total", by=("instance",)), "{{instance}}"), width=12,
+            EVENTS,
+            Series(rate("chat_worker_restarts_total", by=("instance",)), "{{instance}}"),
+            width=12,
         ).height(6),
-    )  # fmt: skip
+    )
 
 
 def scrape(width: int = 6) -> Panel:
-    """Return what being measured costs."""
-    return lines(
+    """Return the panel of the scrape time."""
+    return timeseries(
         "Scrape time",
-        About(
-            "How long a scrape of its metrics holds each server's event loop.",
-            "Above 25 ms: being watched is felt by everybody who is connected.",
+        Description(
+            "Event loop time of a scrape of the metrics, by server.",
+            "Above 25 ms: scrapes delay every connected client.",
             "Scrape less often: 15 s in production. The page does not grow with connections or rooms.",
         ),
-        SECONDS, Series(mean("chat_scrape_duration_seconds", by=("instance",)), "{{instance}}"),
-        width=width, steps=Steps(0.01, 0.025),
-    )  # fmt: skip
+        SECONDS,
+        Series(mean("chat_scrape_duration_seconds", by=("instance",)), "{{instance}}"),
+        width=width,
+        thresholds=Thresholds(0.01, 0.025),
+    )
 
 
 def garbage() -> tuple[Panel, ...]:
-    """Return how often Python collects, and what it finds."""
+    """Return the panels of garbage collection and plain requests."""
     return (
-        lines(
+        timeseries(
             "Garbage collections",
-            About(
-                "Python's collections each second, by generation.",
-                "Generation 2 more than once a second: each walks all objects and holds the loop.",
-                "Compare with *Event loop lags* at the same moment.",
+            Description(
+                "Python's garbage collections per second, by generation.",
+                "Generation 2 more than once per second: each visits all objects and blocks the event loop.",
+                "Compare with *Event loop lags* at the same time.",
             ),
             EVENTS,
-            Series(of(SERVER, rate("python_gc_collections_total", by=_GENERATION)), "{{instance}} gen {{generation}}"),
+            Series(
+                restricted_to(SERVER, rate("python_gc_collections_total", by=_GENERATION)),
+                "{{instance}} gen {{generation}}",
+            ),
         ),
-        lines(
+        timeseries(
             "Garbage collected",
-            About(
-                "Objects each second that only the collector could free, as they held each other, by generation.",
-                "A rise with every message or connection: something makes circles.",
-                "Anything that cannot be freed, beside this, is a leak.",
+            Description(
+                "Objects in reference cycles that the collector freed per second, by generation.",
+                "A rise with every message or connection: some code creates reference cycles.",
+                "Objects that cannot be freed are a leak.",
             ),
             EVENTS,
             Series(
-                of(SERVER, rate("python_gc_objects_collected_total", by=_GENERATION)), "{{instance}} gen {{generation}}"
+                restricted_to(SERVER, rate("python_gc_objects_collected_total", by=_GENERATION)),
+                "{{instance}} gen {{generation}}",
             ),
             Series(
-                of(SERVER, rate("python_gc_objects_uncollectable_total", by=("job", "instance"))),
+                restricted_to(SERVER, rate("python_gc_objects_uncollectable_total", by=("job", "instance"))),
                 "{{instance}} not freed",
             ),
         ),
-        lines(
+        timeseries(
             "Plain requests",
-            About(
-                "Plain HTTP requests each second, by status: health checks, scrapes, the chat page.",
-                "Any 5xx; 4xx in numbers: somebody asks for what is not there, or speaks no HTTP.",
-                "The second panel says for which path.",
+            Description(
+                "Plain HTTP requests per second, by status: health checks, scrapes, the chat page.",
+                "Any 5xx; many 4xx: clients request unknown paths, or send invalid HTTP.",
+                "The panel *Plain requests by path* shows the path.",
             ),
-            REQUESTS, Series(rate("chat_http_requests_total", by=("code",)), "{{code}}"), width=4,
+            REQUESTS,
+            Series(rate("chat_http_requests_total", by=("code",)), "{{code}}"),
+            width=4,
         ),
-        lines(
+        timeseries(
             "Plain requests by path",
-            About(
-                "Plain HTTP requests each second, by path.",
-                "`/health` missing: nobody checks this server. `other` in numbers: somebody searches for holes.",
+            Description(
+                "Plain HTTP requests per second, by path.",
+                "No `/health`: no health check runs. Many `other`: a scanner probes the server.",
                 "Put `/metrics` on its own port with `--metrics-port`, so that it is not public.",
             ),
-            REQUESTS, Series(rate("chat_http_requests_total", by=("path",)), "{{path}}"), width=4,
+            REQUESTS,
+            Series(rate("chat_http_requests_total", by=("path",)), "{{path}}"),
+            width=4,
         ),
-    )  # fmt: skip
+    )

@@ -1,39 +1,43 @@
-"""Rooms and who is in them."""
+"""Rooms, their members and their fan-out."""
 
 from __future__ import annotations
 
-from grafana.common import BLUE, COUNT, EVENTS, GREEN, MESSAGES, ORANGE, About, Panel, Series, heat, lines
-from grafana.durations import fanout, fanout_heat
+from grafana.durations import fanout, fanout_heatmap
+from grafana.panels import BLUE, COUNT, EVENTS, GREEN, MESSAGES, ORANGE, Description, Panel, Series, heatmap, timeseries
 from grafana.promql import buckets, gauge, mean, rate
 
 
 def panels() -> tuple[Panel, ...]:
-    """Return how many rooms, how large, and who comes and goes."""
+    """Return the panels of rooms, the largest room, joins and leaves."""
     return (
-        lines(
+        timeseries(
             "Rooms",
-            About(
-                "Rooms with at least one member, of all servers picked above.",
-                "Rooms that only grow: clients join new ones and never leave.",
-                "Rooms close with their last member; look for clients that stay connected for nothing.",
+            Description(
+                "Rooms with at least one member, of all selected servers.",
+                "Rooms that only increase: clients join new ones and never leave.",
+                "A room closes with its last member; find clients that stay connected without use.",
             ),
-            COUNT, Series(f"sum({gauge('chat_rooms')})", "rooms"), width=6,
+            COUNT,
+            Series(f"sum({gauge('chat_rooms')})", "rooms"),
+            width=6,
         ),
-        lines(
+        timeseries(
             "Largest room",
-            About(
+            Description(
                 "Members of the largest room of each server.",
                 "A room far larger than the others: each of its messages costs that many writes.",
-                "Above `--presence-threshold` comings and goings are told in sum; consider smaller rooms.",
+                "Above `--presence-threshold` presence is coalesced; consider smaller rooms.",
             ),
-            COUNT, Series(gauge("chat_room_members_max"), "{{instance}}"), width=6,
+            COUNT,
+            Series(gauge("chat_room_members_max"), "{{instance}}"),
+            width=6,
         ),
-        lines(
-            "Comings and goings",
-            About(
-                "Joins of rooms, departures, and rooms opened by a first member, each second.",
-                "Joins and departures together, far above normal: a storm of clients that lose their connection.",
-                "See *Connections ended* for why they left.",
+        timeseries(
+            "Joins and leaves",
+            Description(
+                "Joins, leaves and new rooms per second.",
+                "Joins and leaves both far above normal: a reconnect storm.",
+                "See *Connections ended* for the cause.",
             ),
             EVENTS,
             Series(rate("chat_room_joins_total"), "joined", color=GREEN),
@@ -41,30 +45,35 @@ def panels() -> tuple[Panel, ...]:
             Series(rate("chat_rooms_created_total"), "opened", color=BLUE, dashed=True),
             width=12,
         ),
-    )  # fmt: skip
+    )
 
 
 def fan_out() -> tuple[Panel, ...]:
-    """Return how widely messages spread, and how long that takes."""
+    """Return the panels of recipients and fan-out time."""
     return (
-        heat(
+        heatmap(
             "Recipients",
-            About(
-                "How many room messages a second had how many recipients.",
-                "Weight that wanders up: deliveries grow with the product of messages and recipients.",
+            Description(
+                "Room messages per second, by number of recipients.",
+                "A shift upwards: deliveries grow with messages times recipients.",
                 "Size servers by deliveries, not by connections.",
             ),
-            COUNT, buckets("chat_fanout_recipients"), width=8, cells=MESSAGES,
+            COUNT,
+            buckets("chat_fanout_recipients"),
+            width=8,
+            cells=MESSAGES,
         ),
-        lines(
+        timeseries(
             "Recipients of a message",
-            About(
-                "Mean number of recipients of a room's message.",
-                "A rise: every message costs that much more.",
-                "Multiply with the messages received to see the deliveries that follow.",
+            Description(
+                "Mean number of recipients of a room message.",
+                "A rise: every message costs more.",
+                "Multiply by *Received messages* to get the deliveries.",
             ),
-            COUNT, Series(mean("chat_fanout_recipients"), "mean", color=BLUE), width=4,
+            COUNT,
+            Series(mean("chat_fanout_recipients"), "mean", color=BLUE),
+            width=4,
         ),
-        fanout_heat(width=6),
+        fanout_heatmap(width=6),
         fanout(width=6),
-    )  # fmt: skip
+    )

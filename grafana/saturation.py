@@ -1,74 +1,86 @@
-"""How full it is: connections, CPU, slow consumers, memory, files."""
+"""Saturation: connections, CPU, slow consumers, memory, files."""
 
 from __future__ import annotations
 
-from grafana.common import BYTES, COUNT, SHARE, About, Panel, Series, Steps, lines
 from grafana.health import FULLNESS
-from grafana.promql import SERVER, gauge, of, rate
+from grafana.panels import BYTES, COUNT, SHARE, Description, Panel, Series, Thresholds, timeseries
+from grafana.promql import SERVER, gauge, rate, restricted_to
 
 
 def panels() -> tuple[Panel, ...]:
-    """Return what runs out first."""
+    """Return the panels of the resources that usually run out first."""
     return (
-        lines(
+        timeseries(
             "Connections of the limit",
-            About(
-                "Open connections by server, as a share of what it admits.",
-                "Above 80 %; servers that differ much from each other.",
-                "Add a server; if they differ, the balancer keeps old connections where they are: drain the fullest.",
+            Description(
+                "Open connections by server, as a fraction of its limit.",
+                "Above 80 %, or servers that differ much.",
+                "Add a server. If servers differ, drain the fullest: balancers do not move open connections.",
             ),
-            SHARE, Series(FULLNESS, "{{instance}}"), steps=Steps(0.8, 0.95), top=1,
+            SHARE,
+            Series(FULLNESS, "{{instance}}"),
+            thresholds=Thresholds(0.8, 0.95),
+            top=1,
         ),
         cpu(),
-        lines(
+        timeseries(
             "Slow consumers",
-            About(
-                "Clients that are behind in reading what they are sent, by server.",
-                "More than a few: they lose typing and presence first, then the connection.",
-                "One network behind them all? Then it is the network. Else see *Slow consumers dropped*.",
+            Description(
+                "Clients whose write buffer is above the soft limit, by server.",
+                "More than a few: these clients lose typing notices and presence first, then the connection.",
+                "If all are in one network, check that network. Otherwise see *Slow consumers dropped*.",
             ),
-            COUNT, Series(gauge("chat_slow_consumers"), "{{instance}}"),
+            COUNT,
+            Series(gauge("chat_slow_consumers"), "{{instance}}"),
         ),
-    )  # fmt: skip
+    )
 
 
 def cpu(width: int = 8) -> Panel:
-    """Return the CPU of each server process."""
-    return lines(
+    """Return the panel of the CPU of each server process."""
+    return timeseries(
         "CPU of one core",
-        About(
-            "CPU time of each server process, as a share of the one core that it can use.",
-            "Above 80 %: delays grow fast from here on.",
-            "Add a process; a capacity run says how many users one holds.",
+        Description(
+            "CPU of each server process, as a fraction of the one core that it can use.",
+            "Above 80 %: latency grows fast.",
+            "Add a process; a capacity run measures how many users one serves.",
         ),
         SHARE,
-        Series(of(SERVER, rate("process_cpu_seconds_total", by=("job", "instance"))), "{{instance}}"),
-        width=width, steps=Steps(0.8, 0.95), top=1,
-    )  # fmt: skip
+        Series(restricted_to(SERVER, rate("process_cpu_seconds_total", by=("job", "instance"))), "{{instance}}"),
+        width=width,
+        thresholds=Thresholds(0.8, 0.95),
+        top=1,
+    )
 
 
 def memory(width: int = 8) -> Panel:
-    """Return the memory of each server process."""
-    return lines(
+    """Return the panel of the memory of each server process."""
+    return timeseries(
         "Memory",
-        About(
+        Description(
             "Resident memory of each server process.",
-            "A slope that does not follow the connections.",
-            "Compare with *Connections* and *Slow consumers*: unsent bytes are bounded for each client.",
+            "Growth without more connections.",
+            "Compare with *Connections* and *Slow consumers*: the write buffer of each client is bounded.",
         ),
-        BYTES, Series(of(SERVER, gauge("process_resident_memory_bytes")), "{{instance}}"), width=width,
-    )  # fmt: skip
+        BYTES,
+        Series(restricted_to(SERVER, gauge("process_resident_memory_bytes")), "{{instance}}"),
+        width=width,
+    )
 
 
 def files(width: int = 8) -> Panel:
-    """Return the open files of each server process."""
+    """Return the panel of the open files of each server process."""
     share = f"{gauge('process_open_fds')} / ({gauge('process_max_fds')} > 0)"
-    return lines(
+    return timeseries(
         "Open files of the limit",
-        About(
-            "Open file descriptors of each server process, as a share of what the system allows it.",
-            "Above 80 %: at the limit no connection is accepted, nor any file opened.",
-            "Raise `ulimit -n`; the server takes its connection limit from it when it starts.",
+        Description(
+            "Open file descriptors of each server process, as a fraction of its limit.",
+            "Above 80 %: at the limit the server accepts no connection and opens no file.",
+            "Raise `ulimit -n`; at startup the server derives its connection limit from it.",
         ),
-        SHARE, Series(of(SERVER, share), "{{instance}}"), width=width, steps=Steps(0.8, 0.95), top=1,
-    )  # fmt: skip
+        SHARE,
+        Series(restricted_to(SERVER, share), "{{instance}}"),
+        width=width,
+        thresholds=Thresholds(0.8, 0.95),
+        top=1,
+    )

@@ -1,89 +1,103 @@
-"""Rate and errors: what comes in, what goes out, what is refused."""
+"""Rates and errors: messages and bytes in and out, refusals, failures."""
 
 from __future__ import annotations
 
-from grafana.common import BYTES_PER_SECOND, EVENTS, MESSAGES, ORANGE, About, Panel, Series, lines
+from grafana.panels import BYTES_PER_SECOND, EVENTS, MESSAGES, ORANGE, Description, Panel, Series, timeseries
 from grafana.promql import rate
 
 
 def rates() -> tuple[Panel, ...]:
-    """Return messages and bytes, in and out."""
+    """Return the panels of messages and bytes, in and out."""
     return (
-        lines(
+        timeseries(
             "Received messages",
-            About(
-                "Valid messages of clients, by type; a chunk of a file is one message.",
-                "A type that falls to 0, or one that grows without more clients.",
-                "`chatMessage` is the work: it fans out. Many `joinRoom` are a storm of clients that come back.",
+            Description(
+                "Valid messages from clients, by type; a chunk of a file is one message.",
+                "A type that falls to 0, or that grows without more clients.",
+                "`chatMessage` causes the work, because it fans out. Many `joinRoom` are a reconnect storm.",
             ),
-            MESSAGES, Series(rate("chat_messages_received_total", by=("type",)), "{{type}}"), stacked=True,
+            MESSAGES,
+            Series(rate("chat_messages_received_total", by=("type",)), "{{type}}"),
+            stacked=True,
         ),
-        lines(
+        timeseries(
             "Delivered messages",
-            About(
+            Description(
                 "Messages written to clients, one for each recipient, by type.",
                 "`userJoined` and `userLeft` above `chatMessage`: presence costs more than chat.",
-                "Lower `--presence-threshold`, so that large rooms hear of presence in sum.",
+                "Lower `--presence-threshold`, so that presence in large rooms is coalesced.",
             ),
-            MESSAGES, Series(rate("chat_messages_delivered_total", by=("type",)), "{{type}}"), stacked=True,
+            MESSAGES,
+            Series(rate("chat_messages_delivered_total", by=("type",)), "{{type}}"),
+            stacked=True,
         ),
-        lines(
+        timeseries(
             "Traffic",
-            About(
-                "Bytes of WebSocket frames, headers included, TLS and TCP not.",
-                "Sent bytes near what the network carries; received bytes without messages.",
-                "Sent grows with room size times messages: smaller rooms, or more servers.",
+            Description(
+                "Bytes of WebSocket frames, with headers, without TLS and TCP.",
+                "Sent bytes near the network's capacity; received bytes without messages.",
+                "Sent bytes grow with room size times messages: use smaller rooms or more servers.",
             ),
             BYTES_PER_SECOND,
             Series(rate("chat_sent_bytes_total"), "sent"),
             Series(rate("chat_received_bytes_total"), "received", color=ORANGE),
         ),
-    )  # fmt: skip
+    )
 
 
 def errors() -> tuple[Panel, ...]:
-    """Return who was sent away, who was not let in, which messages went nowhere, and what failed inside."""
+    """Return the panels of ended connections, refused handshakes, refused messages and task failures."""
     return (
-        lines(
+        timeseries(
             "Connections ended",
-            About(
-                "Ended connections each second, by cause.",
-                "`heartbeat` or `vanished` in numbers: a network is gone. `slow_consumer`: clients that do not read. "
-                "`internal_error`: a fault of the server.",
-                "`drain` is a deployment. For the others, the log has one line for each connection with its cause.",
+            Description(
+                "Ended connections per second, by cause.",
+                "Many `heartbeat` or `vanished`: a network failed. `slow_consumer`: clients that do not read. "
+                "`internal_error`: a bug of the server.",
+                "`drain` is a deployment. For other causes the log has one line for each connection.",
             ),
-            EVENTS, Series(rate("chat_connections_closed_total", by=("reason",)), "{{reason}}"), width=6,
+            EVENTS,
+            Series(rate("chat_connections_closed_total", by=("reason",)), "{{reason}}"),
+            width=6,
         ),
-        lines(
+        timeseries(
             "Handshakes refused",
-            About(
-                "Upgrade requests refused each second, by cause.",
-                "`full`: no room left. `handshake_rate`: a storm, spread on purpose. `unauthorized`: tokens expired.",
-                "`full` needs another server; a storm needs patience, and clients that back off with jitter.",
+            Description(
+                "Upgrade requests refused per second, by cause.",
+                "`full`: the connection limit. `handshake_rate`: a reconnect storm, slowed down on purpose. "
+                "`unauthorized`: expired tokens.",
+                "For `full` add a server. A storm passes if clients back off with jitter.",
             ),
-            EVENTS, Series(rate("chat_handshakes_rejected_total", by=("reason",)), "{{reason}}"), width=6,
+            EVENTS,
+            Series(rate("chat_handshakes_rejected_total", by=("reason",)), "{{reason}}"),
+            width=6,
         ),
-        lines(
+        timeseries(
             "Messages refused or dropped",
-            About(
-                "Messages that went nowhere: malformed, over the sender's limit, or not written to a recipient.",
-                "*Dropped*: recipients do not keep up. *Recipient gone* is no loss: its connection had just ended.",
-                "Malformed ones come from a client of another version; a limit may be too tight, or someone floods.",
+            Description(
+                "Messages that were malformed, over the sender's limit, or not written to a recipient.",
+                "*Dropped*: recipients read too slowly. *Recipient disconnected* is no loss: its connection "
+                "had just "
+                "ended.",
+                "Malformed messages come from a client of another version. Over the limit: the limit is too "
+                "low, or a client floods.",
             ),
             MESSAGES,
             Series(rate("chat_invalid_messages_total", by=("reason",)), "malformed: {{reason}}"),
             Series(rate("chat_rate_limited_total", by=("limit",)), "over the limit: {{limit}}"),
             Series(rate("chat_messages_dropped_total", reason="slow"), "dropped: slow reader"),
-            Series(rate("chat_messages_dropped_total", reason="closed"), "recipient gone"),
+            Series(rate("chat_messages_dropped_total", reason="closed"), "recipient disconnected"),
             width=6,
         ),
-        lines(
+        timeseries(
             "Task failures",
-            About(
-                "Unexpected errors in the server's long-lived tasks each second, by task.",
-                "Anything but 0 is a bug of the server. The task goes on; what it was doing then is lost.",
-                "The log has an error `task failed` with the cause and the place in the code.",
+            Description(
+                "Unexpected errors in the server's long-lived tasks per second, by task.",
+                "Anything but 0 is a bug of the server. The task continues; its current step is lost.",
+                "The log has an error `task failed` with the cause and the traceback.",
             ),
-            EVENTS, Series(rate("chat_task_failures_total", by=("task",)), "{{task}}"), width=6,
+            EVENTS,
+            Series(rate("chat_task_failures_total", by=("task",)), "{{task}}"),
+            width=6,
         ),
-    )  # fmt: skip
+    )

@@ -1,8 +1,8 @@
-"""Files that clients send in chunks."""
+"""Uploads: progress, outcome, traffic, duration."""
 
 from __future__ import annotations
 
-from grafana.common import (
+from grafana.panels import (
     BLUE,
     BYTES_PER_SECOND,
     COUNT,
@@ -10,55 +10,59 @@ from grafana.common import (
     GREY,
     ORANGE,
     SECONDS,
-    About,
+    Description,
     Panel,
     Series,
-    heat,
-    lines,
+    heatmap,
+    timeseries,
 )
 from grafana.promql import buckets, gauge, quantile, rate
 
 
 def panels() -> tuple[Panel, ...]:
-    """Return how many, how fast, how they end."""
+    """Return the panels of uploads."""
     name = "chat_upload_duration_seconds"
     return (
-        lines(
+        timeseries(
             "Uploads in progress",
-            About(
+            Description(
                 "Uploads in progress, by server.",
-                "Near `--max-uploads` further ones are refused; a level that never falls: clients that stall.",
-                "See how they end beside this; `idle` are those that stalled.",
+                "Near `--max-uploads` new uploads are refused. A level that never falls: stalled clients.",
+                "See *Uploads ended*; `idle` counts stalled uploads.",
             ),
-            COUNT, Series(gauge("chat_uploads_active"), "{{instance}}"), width=6,
+            COUNT,
+            Series(gauge("chat_uploads_active"), "{{instance}}"),
+            width=6,
         ),
-        lines(
+        timeseries(
             "Uploads ended",
-            About(
-                "Uploads that ended each second, by outcome, and stored files removed because their time was up.",
-                "`failed`: the disk. `budget`: it is full of stored files. `limit`: too many at once.",
-                "Free or add disk, or change `--upload-budget`, `--upload-keep` and `--max-uploads`.",
+            Description(
+                "Uploads ended per second, by outcome, and expired files that were removed.",
+                "`failed`: a disk error. `budget`: stored files use up `--upload-budget`. `limit`: too many at once.",
+                "Free or add disk space, or change `--upload-budget`, `--upload-keep` or `--max-uploads`.",
             ),
             EVENTS,
             Series(rate("chat_uploads_total", by=("outcome",)), "{{outcome}}"),
-            Series(rate("chat_uploads_expired_total"), "stored files removed", dashed=True),
+            Series(rate("chat_uploads_expired_total"), "expired files removed", dashed=True),
             width=6,
         ),
-        lines(
+        timeseries(
             "Upload traffic",
-            About(
-                "Bytes of file content received each second.",
-                "A plateau while uploads are in progress: disk or network is full.",
-                "Look at the disk first: files are read from the network no faster than they are written.",
+            Description(
+                "Bytes of file content received per second.",
+                "A plateau during uploads: the disk or the network is saturated.",
+                "Check the disk first: the server reads uploads only as fast as it writes them.",
             ),
-            BYTES_PER_SECOND, Series(rate("chat_upload_bytes_total"), "received"), width=4,
+            BYTES_PER_SECOND,
+            Series(rate("chat_upload_bytes_total"), "received"),
+            width=4,
         ),
-        lines(
+        timeseries(
             "Upload time",
-            About(
-                "From the announcement of a file until its upload ended, however it ended.",
-                "p99 in minutes: slow clients hold their place among `--max-uploads`.",
-                "Compare with the traffic: slow at low traffic is the client's network.",
+            Description(
+                "Time from `fileStart` to the end of the upload, whatever its outcome.",
+                "p99 in minutes: slow clients occupy places of `--max-uploads`.",
+                "Compare with *Upload traffic*: slow uploads at low traffic point to the clients' network.",
             ),
             SECONDS,
             Series(quantile(0.99, name), "p99", color=ORANGE),
@@ -66,13 +70,15 @@ def panels() -> tuple[Panel, ...]:
             Series(quantile(0.5, name), "p50", color=GREY),
             width=4,
         ),
-        heat(
+        heatmap(
             "Upload times",
-            About(
-                "How many uploads a second took how long.",
-                "A second band: files of another size, or clients of another network.",
-                "Compare with the outcome at the same moment.",
+            Description(
+                "Uploads per second, by duration.",
+                "A second band: files of another size, or clients in another network.",
+                "Compare with *Uploads ended* at the same time.",
             ),
-            SECONDS, buckets(name), width=4,
+            SECONDS,
+            buckets(name),
+            width=4,
         ),
-    )  # fmt: skip
+    )

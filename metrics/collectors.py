@@ -1,8 +1,7 @@
-"""Read the server's state when Prometheus asks: one collector per subject, nothing on the hot path.
+"""Collectors that read the server's state during a scrape, one per subject, with no cost on the hot path.
 
-A collector sees the state through a structural type, so the server knows nothing of metrics. Everything read here
-is a counter that already stands; only the largest room is looked for, so a scrape costs the same whatever the
-number of connections.
+Collectors see the state through protocols, so the server does not import them. They read existing counters and compute
+only the size of the largest room, so the cost of a scrape does not depend on the number of connections.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ConnectionState(Protocol):
-    """What is counted about connections: their lives, their bytes, their heartbeats, the loop that serves them."""
+    """The counters of connections, bytes, heartbeats and the event loop."""
 
     connections_opened: int
     connections_closed: dict[str, int]
@@ -48,7 +47,7 @@ class ConnectionState(Protocol):
 
 
 class MessageState(Protocol):
-    """What is counted about messages."""
+    """The counters of messages."""
 
     messages_received: dict[str, int]
     messages_delivered: dict[str, int]
@@ -63,7 +62,7 @@ class MessageState(Protocol):
 
 
 class RoomState(Protocol):
-    """What is counted about rooms."""
+    """The counters of rooms."""
 
     room_joins: int
     room_leaves: int
@@ -71,13 +70,13 @@ class RoomState(Protocol):
 
 
 class TaskState(Protocol):
-    """What is counted about long-lived tasks."""
+    """The counters of long-lived tasks."""
 
     task_failures: dict[str, int]
 
 
 class UploadState(Protocol):
-    """What is counted about uploads."""
+    """The counters of uploads."""
 
     uploads: dict[str, int]
     upload_bytes: int
@@ -88,14 +87,14 @@ class UploadState(Protocol):
 
 
 class ActiveUploads(Protocol):
-    """Whoever knows how many uploads are in progress."""
+    """Provides the number of uploads in progress."""
 
     @property
     def active(self) -> int: ...
 
 
 class AdmissionState(Protocol):
-    """The limit on connections, and whether they are refused for a shutdown."""
+    """Provides the connection limit and the drain state."""
 
     @property
     def max_connections(self) -> int: ...
@@ -105,11 +104,11 @@ class AdmissionState(Protocol):
 
 
 class ServerState(ConnectionState, MessageState, RoomState, TaskState, UploadState, Protocol):
-    """Everything that one server process counts."""
+    """All counters of one server process."""
 
 
 class ConnectionCollector(Collector):
-    """Export lives, bytes and heartbeats of connections."""
+    """Exports the counters of connections, bytes and heartbeats."""
 
     def __init__(self, state: ConnectionState) -> None:
         self._state = state
@@ -134,7 +133,7 @@ class ConnectionCollector(Collector):
 
 
 class MessageCollector(Collector):
-    """Export what was received, delivered, dropped and refused, and how it fanned out."""
+    """Exports the counters of messages, and the fan-out."""
 
     def __init__(self, state: MessageState) -> None:
         self._state = state
@@ -150,7 +149,7 @@ class MessageCollector(Collector):
 
 
 class RoomCollector(Collector):
-    """Export how many rooms there are, how large the largest is, and who came and went."""
+    """Exports the number of rooms, the size of the largest, joins and leaves."""
 
     def __init__(self, state: RoomState, rooms: Mapping[str, Sized]) -> None:
         self._state = state
@@ -166,7 +165,7 @@ class RoomCollector(Collector):
 
 
 class TaskCollector(Collector):
-    """Export how often a long-lived task failed."""
+    """Exports the failures of long-lived tasks."""
 
     def __init__(self, state: TaskState) -> None:
         self._state = state
@@ -176,7 +175,7 @@ class TaskCollector(Collector):
 
 
 class UploadCollector(Collector):
-    """Export uploads: how many run, how the others ended, how long they took."""
+    """Exports the uploads in progress, their outcomes and durations."""
 
     def __init__(self, state: UploadState, uploads: ActiveUploads) -> None:
         self._state = state
@@ -192,7 +191,7 @@ class UploadCollector(Collector):
 
 
 class AdmissionCollector(Collector):
-    """Export how many are let in, and whether anyone is."""
+    """Exports the connection limit and the drain state."""
 
     def __init__(self, admission: AdmissionState) -> None:
         self._admission = admission
@@ -203,7 +202,7 @@ class AdmissionCollector(Collector):
 
 
 class BusState(Protocol):
-    """What is counted about the bus."""
+    """The counters of the bus."""
 
     bus_messages: dict[str, int]
     bus_dropped: dict[str, int]
@@ -213,7 +212,7 @@ class BusState(Protocol):
 
 
 class OtherNodes(Protocol):
-    """Whoever knows of the other nodes."""
+    """Provides the bus connection and the number of other nodes."""
 
     @property
     def is_connected(self) -> bool: ...
@@ -223,7 +222,7 @@ class OtherNodes(Protocol):
 
 
 class BusCollector(Collector):
-    """Export how this node gets on with the others; a process that is the only one has none."""
+    """Exports the state of the bus; a single process has no such collector."""
 
     def __init__(self, state: BusState, others: OtherNodes) -> None:
         self._state = state
@@ -238,14 +237,14 @@ class BusCollector(Collector):
 
 
 class WorkerState(Protocol):
-    """What the parent of several server processes knows of one."""
+    """The parent's view of one server process."""
 
     restarts: int
     is_ready: bool
 
 
 class WorkersCollector(Collector):
-    """Export how the server processes of one parent fare."""
+    """Exports the state of the server processes of one parent."""
 
     def __init__(self, workers: Sequence[WorkerState]) -> None:
         self._workers = workers
@@ -256,7 +255,7 @@ class WorkersCollector(Collector):
 
 
 class BuildCollector(Collector):
-    """Export which releases run."""
+    """Exports the running versions."""
 
     def __init__(self, version: str, python: str, uvloop: str, websockets: str) -> None:
         self._releases = (version, python, uvloop, websockets)
@@ -268,13 +267,13 @@ class BuildCollector(Collector):
 def server_collectors(
     state: ServerState, rooms: Mapping[str, Sized], uploads: ActiveUploads, admission: AdmissionState
 ) -> tuple[Collector, ...]:
-    """Return the collectors of one server process, without build and process.
+    """Return the collectors of one server process, without those of build and process.
 
     Args:
-        state: its counters.
-        rooms: its rooms by name, each with a length: the number of members.
-        uploads: knows how many are in progress.
-        admission: knows how many may come in.
+        state: the counters of the process.
+        rooms: the rooms by name; the length of each is its number of members.
+        uploads: provides the number of uploads in progress.
+        admission: provides the connection limit and the drain state.
     """
     return (
         ConnectionCollector(state),

@@ -1,4 +1,8 @@
-"""Render the page that Prometheus scrapes, in the format and encoding it asks for."""
+"""Render the page that Prometheus scrapes, in the format and encoding of the request.
+
+prometheus-client's own writer takes 3.5 ms of CPU for the server's page in OpenMetrics, and 2 ms as text. A writer of
+our own would save 2.4 ms per scrape, 0.02 % of a core at the production interval of 15 s: not worth its code.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +13,21 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, PlatformCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder, gzip_accepted
-from prometheus_client.openmetrics.exposition import ALLOWUTF8, UNDERSCORES
 
 from metrics.catalog import CATALOG
 from metrics.process import ProcessCollector
-from metrics.text import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from prometheus_client.registry import Collector
 
-_VARY: Final = "Accept, Accept-Encoding"  # one address, several forms (RFC 9110, section 12.5.5)
+_VARY: Final = "Accept, Accept-Encoding"  # the page depends on both headers (RFC 9110, section 12.5.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A rendered page: its body, and the headers that go with it; `content_encoding` is None for a plain body."""
+    """A rendered page; `content_encoding` is None for an uncompressed body."""
 
     body: bytes
     content_type: str
@@ -33,19 +35,19 @@ class Page:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What is to be said beside type and length."""
+        """The headers beside content type and length."""
         encoding = {"Content-Encoding": self.content_encoding} if self.content_encoding else {}
         return {"Vary": _VARY, **encoding}
 
 
 class Exposition:
-    """The metrics of one process: a registry of its own, so that nothing imported elsewhere shows up in it.
+    """The metrics of one process, in a registry of its own that contains no metrics of imported libraries.
 
     Args:
-        collectors: what to export.
-        process: export process, platform and garbage collection as well.
-        duration: name of the histogram in which rendering times itself; it shows the scrapes before this one.
-        clock: monotonic seconds.
+        collectors: the collectors to export.
+        process: whether to export process, platform and garbage collection metrics as well.
+        duration: name of the histogram of rendering times; a page contains the scrapes before it.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class Exposition:
         duration: str | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        # prometheus-client's own objects would export a `_created` series beside each of theirs.
+        # Otherwise prometheus-client's own metrics export an additional `_created` series each.
         disable_created_metrics()  # type: ignore[no-untyped-call] # not annotated by its authors
         self._registry = CollectorRegistry(auto_describe=True)
         for collector in collectors:
@@ -72,8 +74,8 @@ class Exposition:
         """Read every collector and return the page.
 
         Args:
-            accept: the request's Accept header, empty for none: text, or OpenMetrics where it is asked for.
-            accept_encoding: the request's Accept-Encoding header, empty for none: gzip where it is asked for.
+            accept: the request's Accept header, or empty; decides between text and OpenMetrics.
+            accept_encoding: the request's Accept-Encoding header, or empty; decides about gzip.
         """
         start = self._clock()
         page = self._render(accept, accept_encoding)
@@ -88,16 +90,10 @@ class Exposition:
     def _render(self, accept: str, accept_encoding: str) -> Page:
         try:
             encode, content_type = choose_encoder(accept)
-        except TypeError:  # prometheus-client 0.26 stumbles over a version that is not made of numbers
+        except TypeError:  # prometheus-client 0.26 fails on a version that is not numeric
             encode, content_type = choose_encoder("")
-        body = None
-        # Where names are written with underscores for what is not allowed in them, ours are written as they are.
-        if getattr(encode, "keywords", {}).get("escaping", UNDERSCORES) in {UNDERSCORES, ALLOWUTF8}:
-            openmetrics = content_type.startswith("application/openmetrics-text")
-            body = write(self._registry.collect(), openmetrics=openmetrics)
-        if body is None:
-            body = encode(self._registry)
+        body = encode(self._registry)
         if not gzip_accepted(accept_encoding):
             return Page(body, content_type, None)
-        # Level 1: a scrape holds the event loop, and the page is local traffic. No time stamp: same state, same page.
+        # Level 1, because a scrape blocks the event loop. No time stamp, so that the same state gives the same page.
         return Page(gzip.compress(body, compresslevel=1, mtime=0), content_type, "gzip")

@@ -1,7 +1,7 @@
-"""Turn plain numbers into Prometheus families, with name, help, labels and buckets from the catalog.
+"""Make Prometheus metric families from plain numbers, with name, help, labels and buckets from the catalog.
 
-Collectors say `scalar("chat_rooms", 3)`; a name that is not in the catalog is a KeyError, a wrong number of label
-values or buckets a ValueError, so nothing can be exported that the catalog does not describe.
+Collectors call, for example, `scalar("chat_rooms", 3)`. A name that is not in the catalog raises KeyError, and a wrong
+number of label values or buckets raises ValueError, so that only what the catalog describes can be exported.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NS_PER_SECOND: Final = 1_000_000_000
 
 
 class Distribution(Protocol):
-    """What a histogram's state has to offer: values per bucket, one more than there are bounds, and their sum."""
+    """The state of a histogram: observations per bucket, one more than there are bounds, and their sum."""
 
     @property
     def counts(self) -> Sequence[int]: ...
@@ -42,11 +42,11 @@ def scalar(name: str, value: float) -> GaugeMetricFamily | CounterMetricFamily:
 
 
 def labelled(name: str, values: Mapping[Any, float]) -> GaugeMetricFamily | CounterMetricFamily:
-    """Return a gauge or counter with a sample for each key: a label's value, or a tuple in the catalog's label order.
+    """Return a gauge or counter with a sample for each key: a label value, or a tuple in the order of the catalog.
 
     Raises:
         KeyError: the catalog has no such gauge or counter.
-        ValueError: a key has not as many values as the catalog has labels.
+        ValueError: the number of values in a key differs from the number of labels.
     """
     metric = CATALOG[name]
     family = _SCALARS[metric.kind](metric.family, metric.help, labels=_label_names(metric), unit=metric.unit)
@@ -56,11 +56,11 @@ def labelled(name: str, values: Mapping[Any, float]) -> GaugeMetricFamily | Coun
 
 
 def histogram(name: str, distributions: Mapping[Any, Distribution]) -> HistogramMetricFamily:
-    """Return a histogram with a series for each key; the key of one without labels is `()`.
+    """Return a histogram with a series for each key; the key without labels is `()`.
 
     Raises:
         KeyError: the catalog has no such metric.
-        ValueError: a distribution has other buckets than the catalog, or a key has a wrong number of values.
+        ValueError: a distribution has other buckets than the catalog, or a key has the wrong number of values.
     """
     metric = CATALOG[name]
     bounds = [*(str(float(bound)) for bound in metric.buckets), "+Inf"]
@@ -72,10 +72,10 @@ def histogram(name: str, distributions: Mapping[Any, Distribution]) -> Histogram
 
 
 def loglinear_histogram(name: str, durations: Mapping[Any, LogLinearHistogram]) -> HistogramMetricFamily:
-    """Return a histogram in seconds of log-linear ones in nanoseconds; a bound takes in the bucket it falls into.
+    """Convert log-linear histograms in nanoseconds to a histogram in seconds; raises as `histogram` does.
 
-    Counts are therefore off by at most the values within 3.2 % of a bound; sum and count are exact.
-    Raises as `histogram` does.
+    A bound includes the whole log-linear bucket that contains it, so observations within 3.2 % of a bound may count as
+    below it. Sum and count are exact.
     """
     metric = CATALOG[name]
     family = _empty_histogram(metric)
@@ -101,5 +101,5 @@ def _label_names(metric: Metric) -> list[str]:
 def _label_values(metric: Metric, key: Any) -> list[str]:
     values = [str(part) for part in key] if isinstance(key, tuple) else [str(key)]
     if len(values) != len(metric.labels):
-        raise ValueError(f"{metric.name} has {len(metric.labels)} labels, not the values {values}")
+        raise ValueError(f"{metric.name} has {len(metric.labels)} labels, but the key has the values {values}")
     return values

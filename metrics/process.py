@@ -1,8 +1,8 @@
-"""Export what the operating system knows about this process, under prometheus-client's names.
+"""Export the operating system's data about this process, under prometheus-client's names.
 
 prometheus-client 0.26 counts open files by listing `/proc/self/fd`, which takes 10 ms with 10 000 connections,
 and reads CPU time in ticks of 10 ms. Since Linux 6.2 the size of that folder is the number of its entries, and
-`getrusage` counts microseconds.
+`getrusage` has a resolution of microseconds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _RESIDENT_PAGES: Final = 21
 
 
 class ProcessCollector(Collector):
-    """Read CPU, memory and files of this process; only what exists everywhere where there is no /proc."""
+    """Exports CPU, memory and open files of this process; without /proc only what is portable."""
 
     def __init__(self) -> None:
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")

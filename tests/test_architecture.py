@@ -50,7 +50,7 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.redaction stampede.websocket stampede.workload",
     "loadtest": "stampede",
     # metrics and dashboards
-    "metrics": "stampede.measure stampede.redaction",
+    "metrics": "server.errors server.protocol server.stats stampede.measure stampede.redaction",
     "grafana": "metrics.catalog",
     # capacity runs
     "capacity": "",

@@ -14,7 +14,7 @@ from locust import runners
 from locust.runners import MasterRunner
 from prometheus_client.registry import Collector
 
-from metrics.catalog import LATENCY
+from metrics.catalog import CATALOG
 from metrics.exposition import Exposition
 from metrics.families import histogram, labelled, loglinear_histogram, scalar
 from stampede.measure import request_names
@@ -41,6 +41,7 @@ WORKER_STATES: Final = (
     runners.STATE_STOPPED,
     runners.STATE_MISSING,
 )
+LATENCY_BOUNDS: Final = CATALOG["locust_request_duration_seconds"].buckets
 _RUNNING: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
 
 
@@ -48,10 +49,10 @@ class _LatencyBuckets:
     """Locust's response times in the buckets of the catalog."""
 
     def __init__(self, entry: StatsEntry) -> None:
-        self.counts = [0] * (len(LATENCY) + 1)
+        self.counts = [0] * (len(LATENCY_BOUNDS) + 1)
         self.total = entry.total_response_time / 1000
         for ms, n in entry.response_times.items():
-            self.counts[bisect_left(LATENCY, ms / 1000)] += n
+            self.counts[bisect_left(LATENCY_BOUNDS, ms / 1000)] += n
 
 
 class LocustCollector(Collector):

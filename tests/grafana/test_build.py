@@ -1,4 +1,4 @@
-"""The JSON that is committed is what the code builds, and what Grafana's own types can hold."""
+"""The committed JSON is what the code builds, and fits the types of Grafana's SDK."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from grafana.build import FOLDER, dashboards, encoded
+from grafana.build import FOLDER, dashboards, encode
 from grafana.promql import gauge, quantile, rate
 from tests.tables import ROOT
 
@@ -26,7 +26,7 @@ def provisioned(path: str) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_committed_file_is_what_the_code_builds(name: str) -> None:
-    assert (FOLDER / f"{name}.json").read_bytes() == encoded(dashboards()[name])
+    assert (FOLDER / f"{name}.json").read_bytes() == encode(dashboards()[name])
 
 
 def test_nothing_else_is_committed_beside_them() -> None:
@@ -34,17 +34,17 @@ def test_nothing_else_is_committed_beside_them() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_there_is_a_small_picture(name: str) -> None:
+def test_each_dashboard_has_a_small_preview(name: str) -> None:
     assert 0 < (FOLDER.parent / "previews" / f"{name}.png").stat().st_size < 200_000
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_schema_holds_every_key(name: str) -> None:
-    """The library drops keys that it does not know, so a misspelt one is missing afterwards."""
+def test_every_key_is_in_the_schema(name: str) -> None:
+    """The SDK drops unknown keys, so a misspelt one is missing after a round trip."""
     schema, text = type(dashboards()[name]), (FOLDER / f"{name}.json").read_bytes()
-    assert encoded(schema.from_json(json.loads(text))) == text
+    assert encode(schema.from_json(json.loads(text))) == text
     odd = json.loads(text) | {"titel": "misspelt"}
-    assert encoded(schema.from_json(odd)) == text
+    assert encode(schema.from_json(odd)) == text
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_schema_holds_every_key(name: str) -> None:
         (lambda: quantile(0.99, "chat_rooms"), ValueError),
     ],
 )
-def test_what_nobody_exports_cannot_be_built(write: Callable[[], str], error: type[Exception]) -> None:
+def test_a_query_of_an_unknown_metric_or_label_is_refused(write: Callable[[], str], error: type[Exception]) -> None:
     with pytest.raises(error):
         write()
 

@@ -1,4 +1,4 @@
-"""Every query of every panel has an answer, from a real Prometheus that watched a real run."""
+"""Every query of every panel has an answer from a real Prometheus that scraped a real run."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from tests.grafana.asking import Asking, RefusedError
-from tests.grafana.boards import Query, boards, fill, marks, panels, picked, queries
-from tests.grafana.drawing import draw
-from tests.grafana.mutants import query_mutants
+from tests.grafana.committed_dashboards import Query, boards, marks, panels, queries, selection, substitute
+from tests.grafana.dashboard_mutants import query_mutants
 from tests.grafana.preview import answered
-from tests.grafana.stage import SILENT, SLEEPERS, recorded
+from tests.grafana.preview_drawing import draw
+from tests.grafana.recorded_queries import InvalidQueryError, RecordedQueries
+from tests.grafana.recording import SILENT, SLOW_CONSUMERS, record_run
 from tests.metrics.fixtures import MISSING, do_without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-# Those that a live answer cannot show: the linter finds them.
+# Mutants that still have an answer; the linter finds them.
 _NOT_SEEN_LIVE = ("label summed by", "range", "rate")
 
 
@@ -29,18 +29,18 @@ def test_every_query_of_every_panel_has_an_answer(
 ) -> None:
     if shutil.which("prometheus") is None:
         do_without(MISSING)
-    with recorded(tmp_path) as recording:
-        asking = Asking(recording, recording.start, recording.end)
-        story(asking)
-        choices = variables(asking)
+    with record_run(tmp_path) as recording:
+        recorded = RecordedQueries(recording, recording.start, recording.end)
+        check_recording(recorded)
+        choices = variable_values(recorded)
         asked = [query for name, board in boards().items() for query in (*queries(name, board), *marks(name, board))]
-        assert [str(query) for query in asked if not answers(asking, query)] == []
+        assert [str(query) for query in asked if not has_answer(recorded, query)] == []
         for name, board in boards().items():
-            one_by_one = {variable: picked(values) for variable, values in choices[name].items()}
-            assert [str(query) for query in queries(name, board) if not answers(asking, query, one_by_one)] == []
-        broken = mutants_are_found(asking)
+            one_by_one = {variable: selection(values) for variable, values in choices[name].items()}
+            assert [str(query) for query in queries(name, board) if not has_answer(recorded, query, one_by_one)] == []
+        broken = count_unanswered_mutants(recorded)
         for name, board in boards().items():
-            picture = Image.open(io.BytesIO(draw(board, answered(name, board, asking))))
+            picture = Image.open(io.BytesIO(draw(board, answered(name, board, recorded))))
             assert picture.width > 1000
     shown = sum(len(panels(board)) for board in boards().values())
     record_property(
@@ -50,22 +50,22 @@ def test_every_query_of_every_panel_has_an_answer(
     )
 
 
-def story(asking: Asking) -> None:
-    """Make sure that what the dashboards are about has happened."""
-    seen = asking.recording.prometheus.value
+def check_recording(recorded: RecordedQueries) -> None:
+    """Check that the recording contains the events that the dashboards show."""
+    seen = recorded.recording.prometheus.value
     assert seen("max(max_over_time(chat_draining[5m]))") == 1
-    assert seen("max(max_over_time(chat_slow_consumers[5m]))") >= SLEEPERS
+    assert seen("max(max_over_time(chat_slow_consumers[5m]))") >= SLOW_CONSUMERS
     assert seen("max(max_over_time(chat_heartbeat_kills_total[5m]))") >= SILENT
     assert seen("max(max_over_time(loadtest_resync_duration_seconds_count[5m]))") > 0
     assert seen('max(max_over_time(chat_uploads_total{outcome="saved"}[5m]))') > 0
 
 
-def variables(asking: Asking) -> dict[str, dict[str, list[str]]]:
-    """Return what each dashboard's variables offer: what is there, and nothing else."""
+def variable_values(recorded: RecordedQueries) -> dict[str, dict[str, list[str]]]:
+    """Return what each dashboard's variable_values offer: what is there, and nothing else."""
     choices = {}
     for name, board in boards().items():
         _, *asked = board["templating"]["list"]
-        choices[name] = {one["name"]: asking.values(one["query"]["query"]) for one in asked}
+        choices[name] = {one["name"]: recorded.values(one["query"]["query"]) for one in asked}
         jobs = ["chat", "loadtest"] if name == "loadtest" else ["chat"]
         assert choices[name]["job"] == jobs
         # One server; on the dashboards of those the generator, and the parent of two others.
@@ -73,16 +73,16 @@ def variables(asking: Asking) -> dict[str, dict[str, list[str]]]:
     return choices
 
 
-def answers(asking: Asking, query: Query, values: Mapping[str, str] | None = None) -> bool:
-    """Whether a query has a finite series; one that is refused has none."""
+def has_answer(recorded: RecordedQueries, query: Query, values: Mapping[str, str] | None = None) -> bool:
+    """Tell whether a query has a finite series; an invalid one has none."""
     try:
-        return bool(asking.lines(query, values) if values else asking.lines(query))
-    except RefusedError:
+        return bool(recorded.lines(query, values) if values else recorded.lines(query))
+    except InvalidQueryError:
         return False
 
 
-def mutants_are_found(asking: Asking) -> int:
-    """Break names, labels and values in every query: none may have an answer. Return how many were asked."""
+def count_unanswered_mutants(recorded: RecordedQueries) -> int:
+    """Break names, labels and values in every query and check that none has an answer; return the number of mutants."""
     missed, asked = [], 0
     for name, board in boards().items():
         for panel in panels(board):
@@ -91,13 +91,13 @@ def mutants_are_found(asking: Asking) -> int:
                     continue
                 asked += 1
                 instant = any(one["refId"] == ref and one["instant"] for one in panel["targets"])
-                if answers(asking, Query(name, panel["title"], expr, ref=ref, instant=instant)):
+                if has_answer(recorded, Query(name, panel["title"], expr, ref=ref, instant=instant)):
                     missed.append((name, panel["title"], what))
     assert missed == []
     return asked
 
 
-def test_variables_are_filled_as_grafana_does() -> None:
+def test_variables_are_substituted_as_grafana_does() -> None:
     expr = 'rate(x{job=~"$job", instance=~"$instance"}[$__rate_interval])'
-    values = {"job": ".+", "instance": picked(["127.0.0.1:80", "b"])}
-    assert fill(expr, values) == r'rate(x{job=~".+", instance=~"(127\\.0\\.0\\.1:80|b)"}[4s])'
+    values = {"job": ".+", "instance": selection(["127.0.0.1:80", "b"])}
+    assert substitute(expr, values) == r'rate(x{job=~".+", instance=~"(127\\.0\\.0\\.1:80|b)"}[4s])'

@@ -1,4 +1,4 @@
-"""The linter can fail: whatever is broken in a dashboard, or in the catalog behind it, is found."""
+"""The linter finds every break of a dashboard, or of the catalog behind it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.grafana.boards import boards, panels
-from tests.grafana.lint import known, panel_problems, problems
-from tests.grafana.mutants import catalog_mutants, panel_mutants, query_mutants
-from tests.grafana.test_lint import NOT_SHOWN
+from tests.grafana.committed_dashboards import boards, panels
+from tests.grafana.dashboard_linter import known, panel_problems, problems
+from tests.grafana.dashboard_mutants import catalog_mutants, panel_mutants, query_mutants
+from tests.grafana.test_dashboard_linter import NOT_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import promql_parser as promql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from metrics.catalog import Label, Metric
 
@@ -41,21 +41,19 @@ class Shape:
 
 @dataclass(slots=True)
 class Checker:
-    """Check expressions one after the other; what is wrong gathers in `problems`.
+    """Checks expressions one after the other and collects their problems.
 
     Attributes:
-        catalog: every metric that is exported.
-        values: known values of a label, or None where any will do.
-        recorded: what recording rules give, by name.
+        catalog: all exported metrics.
+        recorded: shapes of recording rules, by name.
     """
 
     catalog: Mapping[str, Metric]
-    values: Callable[[Label], set[str] | None]
     recorded: dict[str, Shape] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def check(self, expr: str) -> Shape:
-        """Return an expression's shape; note what is wrong with it."""
+        """Return the shape of an expression; append its problems to `problems`."""
         try:
             tree = promql.parse(expr)
         except ValueError as error:
@@ -63,7 +61,7 @@ class Checker:
             return Shape(SCRAPED)
         shape = self._shape(tree)
         if shape.is_cumulative:
-            self.problems.append("a counter is shown as it stands, without a rate")
+            self.problems.append("a counter is used without a rate")
         return shape
 
     def _shape(self, node: Any) -> Shape:
@@ -82,7 +80,7 @@ class Checker:
                 return self._call(node)
             case "BinaryExpr":
                 return self._binary(node)
-        self.problems.append(f"{node}: not known to this checker")
+        self.problems.append(f"{node}: not supported by this checker")
         return Shape(SCRAPED)
 
     def _selector(self, node: Any) -> Shape:
@@ -101,7 +99,7 @@ class Checker:
         if metric is None and (found := _HISTOGRAM.fullmatch(name)):
             metric, part = self.catalog.get(found[1]), found[2]
         if metric is None or bool(part) != (metric.kind == "histogram"):
-            self.problems.append(f"{name}: nobody exports it")
+            self.problems.append(f"{name}: not exported")
             return Shape(SCRAPED), ()
         labels = SCRAPED | {label.name for label in metric.labels} | ({"le"} if part == "bucket" else set())
         return (
@@ -117,14 +115,14 @@ class Checker:
     def _matcher(self, name: str, matcher: Any, shape: Shape, labels: tuple[Label, ...]) -> None:
         if matcher.name not in (shape.labels or ()):
             self.problems.append(f"{name}: has no label {matcher.name}")
-        known: set[str] | None = None
+        known: set[str] = set()
         metric = self.catalog.get(name.removesuffix("_bucket"))
         if matcher.name == "le" and metric is not None:
             known = {str(float(bound)) for bound in metric.buckets} | {"+Inf"}
         for label in labels:
             if label.name == matcher.name:
-                known = self.values(label)
-        if known is not None:
+                known = set(label.values)
+        if known:
             self.problems += [
                 f"{name}: {matcher.name} is never {value}"
                 for value in matcher.value.split("|" if "Re" in str(matcher.op) else None)
@@ -136,7 +134,7 @@ class Checker:
         labels = shape.labels or frozenset()
         named = frozenset(node.modifier.labels) if node.modifier is not None else frozenset()
         if strange := named - labels:
-            self.problems.append(f"{node}: nothing to aggregate has a label {', '.join(sorted(strange))}")
+            self.problems.append(f"{node}: the aggregated series have no label {', '.join(sorted(strange))}")
         without = node.modifier is not None and str(node.modifier.type).endswith("Without")
         unit = "" if str(node.op) == "count" else shape.unit
         return replace(shape, labels=labels - named if without else named, unit=unit)
@@ -147,11 +145,11 @@ class Checker:
         shape = next((shape for shape in shapes if shape.labels is not None), Shape(None))
         if name in _RATES:
             if not shape.is_cumulative:
-                self.problems.append(f"{node}: only what counts has a rate")
+                self.problems.append(f"{node}: only a counter has a rate")
             return replace(shape, is_cumulative=False)
         if name == "histogram_quantile":
             if "le" not in (shape.labels or ()):
-                self.problems.append(f"{node}: no buckets to take a quantile of")
+                self.problems.append(f"{node}: no buckets for a quantile")
             return Shape((shape.labels or frozenset()) - {"le"}, shape.quantile_unit)
         if name == "absent":
             selector = node.args[0]
@@ -161,7 +159,7 @@ class Checker:
     def _binary(self, node: Any) -> Shape:
         left, right, op = self._shape(node.lhs), self._shape(node.rhs), str(node.op)
         if left.is_cumulative or right.is_cumulative:
-            self.problems.append(f"{node}: a counter is used as it stands, without a rate")
+            self.problems.append(f"{node}: a counter is used without a rate")
         matched = node.modifier is not None and node.modifier.matching is not None
         if left.labels is not None and right.labels is not None and not matched and left.labels != right.labels:
             self.problems.append(f"{node}: its two sides never match: {set(left.labels)}, {set(right.labels)}")

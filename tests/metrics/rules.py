@@ -12,9 +12,9 @@ from tests.metrics.promql import RATIO, SCRAPED, Checker
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from metrics.catalog import Label, Metric
+    from metrics.catalog import Metric
 
 PROMETHEUS: Final = ROOT / "metrics" / "prometheus"
 PROFILES: Final = {"loadtest": ("recording", "loadtest"), "production": ("recording", "production")}
@@ -59,11 +59,9 @@ def alerts(name: str) -> list[Rule]:
     return [rule for rule in profile(name) if rule.is_alert]
 
 
-def problems(
-    rules: Sequence[Rule], catalog: Mapping[str, Metric], values: Callable[[Label], set[str] | None]
-) -> list[str]:
-    """Return one line for everything that is wrong with the rules of a configuration."""
-    checker = Checker(catalog, values)
+def problems(rules: Sequence[Rule], catalog: Mapping[str, Metric]) -> list[str]:
+    """Return the problems of the rules of a configuration, one line each."""
+    checker = Checker(catalog)
     recorded: dict[str, str] = {}
     found: list[str] = []
     for rule in rules:

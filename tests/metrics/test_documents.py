@@ -91,7 +91,7 @@ def test_what_the_documents_name_exists(document: str) -> None:
 
 
 def test_the_queries_of_the_runbook_are_true_to_the_catalog() -> None:
-    checker = Checker(CATALOG, lambda _label: None)
+    checker = Checker(CATALOG)
     for query in set(re.findall(r"`((?:rate\(|up).+?)`", RUNBOOK)) - {"up"}:
         if "process_" not in query:
             checker.check(query)

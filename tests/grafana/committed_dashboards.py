@@ -1,4 +1,4 @@
-"""The committed dashboards, as Grafana reads them: panels, queries, and variables filled."""
+"""Read the committed dashboards: panels, queries, and substituted variables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grafana.build import FOLDER
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-ALL: Final = ".+"  # what a variable's All stands for
+ALL: Final = ".+"  # the value of a variable's All option
 _SPECIAL: Final = re.compile(r"([\\^$.*+?()[\]{}|])")
 
 
@@ -61,19 +61,19 @@ def marks(name: str, board: Mapping[str, Any]) -> Iterator[Query]:
         yield Query(name, mark["name"], mark["expr"])
 
 
-def fill(expr: str, picked: Mapping[str, str], *, shown_seconds: int = 60, scrape_seconds: int = 1) -> str:
-    """Put values in the place of variables, as Grafana does for a step of one scrape interval.
+def substitute(expr: str, selection: Mapping[str, str], *, shown_seconds: int = 60, scrape_seconds: int = 1) -> str:
+    """Substitute the variables of a query, as Grafana does for a step of one scrape interval.
 
     Source: grafana.com/docs/grafana/latest/datasources/prometheus/template-variables: `$__rate_interval` is
     max($__interval + scrape interval, 4 * scrape interval).
     """
     filled = expr.replace("$__rate_interval", f"{4 * scrape_seconds}s").replace("$__range", f"{shown_seconds}s")
-    for name, value in picked.items():
+    for name, value in selection.items():
         filled = filled.replace(f"${name}", value)
     assert "$" not in filled, filled
     return filled
 
 
-def picked(values: list[str]) -> str:
-    """Return what a variable with several values picked stands for: escaped twice, for the pattern and the string."""
+def selection(values: list[str]) -> str:
+    """Return the pattern of a variable with several selected values, escaped for the regex and for the string."""
     return "(" + "|".join(_SPECIAL.sub(r"\\\\\1", value) for value in values) + ")"

@@ -1,4 +1,4 @@
-"""Draw a dashboard in its grid from what a real Prometheus answered; a preview, not Grafana's own picture."""
+"""Draw a preview of a dashboard from the answers of a real Prometheus."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
-from tests.grafana.figures import written
+from tests.grafana.grafana_units import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
-    from tests.grafana.asking import Line
+    from tests.grafana.recorded_queries import Line
 
 _PAGE, _PANEL, _EDGE, _INK, _MUTED, _GRID = "#111217", "#1b1d22", "#2a2d34", "#d5d6de", "#9a9ca8", "#2c2f36"
 _NAMED: Final = {"green": "#73bf69", "yellow": "#f2cc0c", "red": "#f2495c", "blue": "#5794f2", "orange": "#ff9830"}
@@ -31,8 +31,8 @@ _COLUMNS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """What is drawn: answers by panel and query, test runs, first moments of alerts; times in Unix seconds."""
+class PreviewData:
+    """The data of a preview: series by panel and query, test runs, starts of alerts; times are Unix seconds."""
 
     start: float
     end: float
@@ -49,7 +49,7 @@ class _Named:
     points: tuple[tuple[float, float], ...]
 
 
-def draw(board: Mapping[str, Any], answered: Answered) -> bytes:
+def draw(board: Mapping[str, Any], answered: PreviewData) -> bytes:
     """Return the dashboard as a PNG."""
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"])
     width, height = _COLUMNS * _COLUMN + 2 * _GAP, rows * _ROW + _HEAD + _GAP
@@ -68,9 +68,9 @@ def draw(board: Mapping[str, Any], answered: Answered) -> bytes:
 
 
 class _Canvas:
-    """A figure in pixels, from its upper left corner."""
+    """A figure with pixel coordinates from the upper left corner."""
 
-    def __init__(self, figure: Figure, width: int, height: int, answered: Answered) -> None:
+    def __init__(self, figure: Figure, width: int, height: int, answered: PreviewData) -> None:
         self._figure = figure
         self._width = width
         self._height = height

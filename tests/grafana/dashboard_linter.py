@@ -1,4 +1,4 @@
-"""The rules of Grafana's dashboard-linter and ours; where it looks away (heatmaps, matched counters) these do not."""
+"""The rules of Grafana's dashboard-linter and ours; they also cover heatmaps and matched counters."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from grafana.promql import FOREIGN
+from grafana.promql import EXTERNAL_METRICS
 from metrics.catalog import CATALOG, Label, Metric
-from tests.grafana.asking import EVERYTHING
-from tests.grafana.boards import fill, marks, panels
-from tests.grafana.units import unit_of
-from tests.metrics.known import values_of
+from tests.grafana.committed_dashboards import marks, panels, substitute
+from tests.grafana.query_units import unit_of
+from tests.grafana.recorded_queries import ALL_SERVERS
 from tests.metrics.promql import SCRAPED, Checker, Shape
 
 if TYPE_CHECKING:
@@ -33,18 +32,18 @@ _ALERTS: Final = Shape(SCRAPED | {"alertname", "alertstate", "severity"})
 
 def known(catalog: Mapping[str, Metric] = CATALOG) -> dict[str, Metric]:
     """Return the catalog with what Prometheus and prometheus-client add."""
-    foreign = {
+    external = {
         name: Metric(name, kind, "", tuple(Label(label, "any") for label in labels))  # type: ignore[arg-type] # as text
-        for name, (kind, labels) in FOREIGN.items()
+        for name, (kind, labels) in EXTERNAL_METRICS.items()
     }
-    return {**foreign, **catalog}
+    return {**external, **catalog}
 
 
 def problems(name: str, board: Mapping[str, Any], catalog: Mapping[str, Metric] = CATALOG) -> list[str]:
-    """Return what is wrong with a dashboard, a line each."""
+    """Return the problems of a dashboard, one line each."""
     found = [f"{name}: {problem}" for problem in _board(board)]
     for query in marks(name, board):
-        checker = Checker(known(catalog), values_of, {"ALERTS": _ALERTS})
+        checker = Checker(known(catalog), {"ALERTS": _ALERTS})
         checker.check(query.expr)
         found += [f"{query}: {problem}" for problem in checker.problems]
     for panel in panels(board):
@@ -105,7 +104,7 @@ def _variables(board: Mapping[str, Any]) -> Iterator[str]:
 
 
 def panel_problems(panel: Mapping[str, Any], catalog: Mapping[str, Metric]) -> Iterator[str]:
-    """Yield what is wrong with a panel; the catalog is one of `known`."""
+    """Yield the problems of a panel; the catalog is a result of `known`."""
     if panel["type"] not in KINDS:
         yield f"is a {panel['type']}, for which there are no rules"
     if not panel.get("title"):
@@ -113,7 +112,7 @@ def panel_problems(panel: Mapping[str, Any], catalog: Mapping[str, Metric]) -> I
     if not re.fullmatch(r"\S.+\n\n\*\*Bad:\*\* .+\n\n\*\*Do:\*\* .+\.", panel.get("description", "")):
         yield "does not say what it shows, what is bad and what to do"
     if any(one.get("datasource") != SOURCE for one in (panel, *panel["targets"])):
-        yield "has another data source than the one picked"
+        yield "has another data source than the one selection"
     if panel["type"] == "timeseries":
         legend = panel["options"]["legend"]
         if not legend.get("showLegend") or not legend.get("calcs"):
@@ -136,8 +135,8 @@ def _target(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mappin
     for call in _RANGE.finditer(expr):
         if call[2] not in _RANGES.get(call[1], ()):
             yield f"{call[1]} over {call[2]}"
-    checker = Checker(catalog, values_of)
-    shape = checker.check(fill(expr, EVERYTHING))
+    checker = Checker(catalog)
+    shape = checker.check(substitute(expr, ALL_SERVERS))
     yield from checker.problems
     strays = set(re.findall(r"{{(\w+)}}", target["legendFormat"])) - (shape.labels or set())
     yield from (f"the legend names {label}, which the series do not have" for label in sorted(strays))
@@ -150,7 +149,7 @@ def _target(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mappin
 def _unit(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mapping[str, Metric]) -> Iterator[str]:
     unit = panel["fieldConfig"]["defaults"].get("unit")
     try:
-        wanted = unit_of(fill(target["expr"], EVERYTHING), catalog)
+        wanted = unit_of(substitute(target["expr"], ALL_SERVERS), catalog)
     except ValueError as problem:
         yield str(problem)
         return

@@ -1,7 +1,7 @@
-"""A short life of a chat server before a real Prometheus: a mixed Locust run with storms, and guests who misbehave.
+"""Record a short run of a chat server with a real Prometheus: mixed Locust users, storms, and faulty clients.
 
-Clients that do not answer pings, that stop reading, that flood, that speak nonsense or knock at the wrong door give
-every metric something to count; at the end the server is drained under load.
+Some clients do not answer pings, stop reading, flood, send invalid messages or request an unknown path, so that every
+metric has something to count. At the end the server drains under load.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 JOBS: Final = ("chat", "loadtest")
 USERS: Final = 120
 SILENT: Final = 6
-SLEEPERS: Final = 4
-SPEAKERS: Final = 3
+SLOW_CONSUMERS: Final = 4
+SENDERS: Final = 3
 TEXT_BYTES: Final = 8000
-DRAIN_SECONDS: Final = 8
-NEIGHBOURS: Final = "the neighbours' room"
-# More than half of the pool storms, and the door lets in few at a time: a storm is seen for some seconds.
+DRAIN_SECONDS: Final = 4
+OTHER_ROOM: Final = "the shared room"
+# More than half of the users storm, and the handshake rate is low, so that a storm lasts for several scrapes.
 WEIGHTS: Final = (("ReconnectStormUser", 28), ("FileUploadUser", 2))
 SERVER_FLAGS: Final = (
     *("--heartbeat-interval", "1", "--heartbeat-timeout", "5", "--drain-seconds", str(DRAIN_SECONDS)),
@@ -54,18 +54,19 @@ SERVER_FLAGS: Final = (
 )
 LOCUST_FLAGS: Final = (
     *("--rooms", "6", "--message-rate", "2", "--upload-bytes", "1m-4m", "--storm-share", "0.9"),
-    *("--storm-period", "12", "--loglevel", "WARNING"),
+    *("--storm-period", "6", "--loglevel", "WARNING"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What Prometheus saw; times in Unix seconds.
+    """The recorded run; times are Unix seconds.
 
     Attributes:
-        start: before the first user came.
-        live: the server still ran, after all that happened.
-        end: the server has been drained and is gone.
+        prometheus: the Prometheus server that scraped the run.
+        start: time before the first user.
+        live: time after all events, while the server still runs.
+        end: time after the server has drained and ended.
     """
 
     prometheus: Prometheus
@@ -75,23 +76,25 @@ class Recording:
 
 
 @contextmanager
-def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]:
-    """Play the whole life and yield what was recorded; `quiet_seconds` is how long it is calm between events."""
+def record_run(folder: Path, *, pause_seconds: float = 1.0) -> Iterator[Recording]:
+    """Run all events and yield the recording; `pause_seconds` separates the events."""
     nats = Nats()
     server = start_server("--nats", nats.url, "--upload-dir", str(folder / "uploads"), *SERVER_FLAGS)
     try:
         with (
-            _neighbour(nats.url, server.url) as parent,
+            _second_server(nats.url, server.url) as parent,
             _locust(server.url) as locust,
             configured(_configuration(folder, (server.http, parent), locust), folder / "data") as url,
             RawClientPool(server.url) as pool,
         ):
-            prometheus = Prometheus(url, ("chat", "chat", "loadtest"))  # two servers: the other is the neighbours'
+            prometheus = Prometheus(
+                url, ("chat", "chat", "loadtest")
+            )  # the server under test, and the parent of the second one
             prometheus.wait_for_scrape()
             start = time.time()
             pool.run(2)
             locust.tell("/swarm", user_count=USERS, spawn_rate=20)
-            _Guests(server, pool, prometheus, locust).come_and_go(quiet_seconds)
+            _FaultyClients(server, pool, prometheus, locust).run(pause_seconds)
             prometheus.wait_for_scrape()
             live = time.time()
             server.stopped = True
@@ -107,33 +110,33 @@ def recorded(folder: Path, *, quiet_seconds: float = 3.0) -> Iterator[Recording]
 
 
 @contextmanager
-def _neighbour(nats: str, url: str) -> Iterator[str]:
-    """Run two more server processes on the bus, in which somebody talks to a guest of the first; yield their parent."""
+def _second_server(nats: str, url: str) -> Iterator[str]:
+    """Run two more server processes, with a client that sends to a client of the first; yield their parent's URL."""
     other = start_server("--nats", nats, "--drain-seconds", "0", "--workers", "2", "--metrics-port", "0")
-    quiet = threading.Event()
+    stop = threading.Event()
     try:
         with ChatClient(url) as listener, ChatClient(other.url) as talker:
             for client in (listener, talker):
-                client.send("joinRoom", room=NEIGHBOURS)
-            listening = threading.Thread(target=_listen, args=(listener,), daemon=True)
-            talking = threading.Thread(target=_talk, args=(talker, quiet))
+                client.send("joinRoom", room=OTHER_ROOM)
+            listening = threading.Thread(target=_read_until_closed, args=(listener,), daemon=True)
+            talking = threading.Thread(target=_send_until, args=(talker, stop))
             for thread in (listening, talking):
                 thread.start()
             yield other.first_lines[1].split()[-1]
-            quiet.set()
+            stop.set()
             talking.join()
     finally:
-        quiet.set()
+        stop.set()
         other.kill()
 
 
-def _talk(client: ChatClient, quiet: threading.Event) -> None:
-    while not quiet.wait(0.25):
-        client.send("chatMessage", text="is anybody there")
+def _send_until(client: ChatClient, stop: threading.Event) -> None:
+    while not stop.wait(0.25):
+        client.send("chatMessage", text="hello")
 
 
-def _listen(client: ChatClient) -> None:
-    """Read what comes until the server is gone."""
+def _read_until_closed(client: ChatClient) -> None:
+    """Read messages until the server closes the connection."""
     with contextlib.suppress(ConnectionClosed, TimeoutError):
         while True:
             client.receive()
@@ -149,7 +152,7 @@ def _configuration(folder: Path, servers: Sequence[str], locust: Generator) -> P
     return shipped / "loadtest.yml"
 
 
-class _Guests:
+class _FaultyClients:
     """Clients beside the pool, each kind with a fault of its own."""
 
     def __init__(self, server: RunningServer, pool: RawClientPool, prometheus: Prometheus, locust: Generator) -> None:
@@ -158,38 +161,38 @@ class _Guests:
         self._prometheus = prometheus
         self._locust = locust
 
-    def come_and_go(self, quiet_seconds: float) -> None:
+    def run(self, pause_seconds: float) -> None:
         """Return when everything has happened, and Prometheus has seen it."""
         pool = self._pool
         self._until("chat_connections", USERS * 0.9)
-        pool.run(quiet_seconds)
-        silent = self._let_in(SILENT)
+        pool.run(pause_seconds)
+        silent = self._connect(SILENT)
         for client in silent:
             pool.stop_reading(client)
-        self._annoy()
-        pool.run(quiet_seconds)
+        self._send_invalid_input()
+        pool.run(pause_seconds)
         self._locust.tell("/stampede/storm", share=0.5)
-        self._stop_reading_in_a_busy_room()
+        self._cause_slow_consumers()
         self._until('loadtest_storm_resync_seconds{share="0.5"}', 0)
         self._until("chat_heartbeat_kills_total", SILENT)
         self._until('chat_uploads_total{outcome="saved"}', 1)
         self._until("loadtest_resync_duration_seconds_count", 1)
-        pool.run(quiet_seconds)
+        pool.run(pause_seconds)
 
-    def _annoy(self) -> None:
-        """Knock at the wrong door, speak nonsense, flood, begin an upload and go no further."""
+    def _send_invalid_input(self) -> None:
+        """Request an unknown path, send invalid messages, flood, and stall an upload."""
         pool = self._pool
         pool.add(b"GET /nowhere HTTP/1.1\r\nHost: stampede.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")  # fmt: skip
         self._server.get("/health")
-        odd, flooding, stalling = self._let_in(3)
+        odd, flooding, stalling = self._connect(3)
         pool.enter([flooding, stalling], ["the flooded room"])
         pool.send(stalling, message("fileStart", name="never finished", size=1_000_000))
         pool.send(odd, frame(b"nonsense") + message("noSuchType"))
         pool.send(flooding, b"".join(message("chatMessage", text=str(number)) for number in range(200)))
 
-    def _let_in(self, count: int, *, receive_buffer: int = 0) -> list[Client]:
-        """Knock until so many are let in: in a storm the door is closed for most."""
+    def _connect(self, count: int, *, receive_buffer: int = 0) -> list[Client]:
+        """Retry until so many clients are connected: in a storm most handshakes are refused."""
         pool = self._pool
         inside: list[Client] = []
         while len(inside) < count:
@@ -202,40 +205,40 @@ class _Guests:
                 pool.run(0.2)
         return inside
 
-    def _stop_reading_in_a_busy_room(self) -> None:
-        """Be slow for some seconds, again if no scrape of a busy machine has fallen into them."""
+    def _cause_slow_consumers(self) -> None:
+        """Let slow consumers be disconnected, and repeat until a scrape has seen them."""
         for tries in range(1, 6):
-            self._sleep_until_given_up(tries * SLEEPERS)
-            if self._value("max_over_time(chat_slow_consumers[5m])") >= SLEEPERS:
+            self._stop_reading_until_dropped(tries * SLOW_CONSUMERS)
+            if self._value("max_over_time(chat_slow_consumers[5m])") >= SLOW_CONSUMERS:
                 return
-        raise AssertionError("no scrape has seen the sleepers")
+        raise AssertionError("no scrape has seen the slow consumers")
 
-    def _sleep_until_given_up(self, kills: int) -> None:
+    def _stop_reading_until_dropped(self, kills: int) -> None:
         pool = self._pool
-        speakers, sleepers = self._let_in(SPEAKERS), self._let_in(SLEEPERS, receive_buffer=16384)
-        pool.enter([*speakers, *sleepers], ["the busy room"])
-        for client in sleepers:
+        senders, slow_consumers = self._connect(SENDERS), self._connect(SLOW_CONSUMERS, receive_buffer=16384)
+        pool.enter([*senders, *slow_consumers], ["the busy room"])
+        for client in slow_consumers:
             pool.stop_reading(client)
         due = 0.0
 
-        def speak(now: float) -> None:
+        def send_large(now: float) -> None:
             nonlocal due
             if now >= due:
                 due += 0.1
-                _speak(pool, speakers, sleepers)
+                _send_large(pool, senders, slow_consumers)
 
         deadline = time.monotonic() + 90
         while self._value("chat_slow_consumer_kills_total") < kills:
             assert time.monotonic() < deadline, "sleepers were not dropped"
             due = 0.0
-            pool.run(0.5, speak)
-        pool.drop(speakers)
+            pool.run(0.5, send_large)
+        pool.drop(senders)
 
     def _value(self, metric: str) -> float:
         return max(self._prometheus.query(metric).values(), default=-1.0)
 
     def _until(self, metric: str, least: float) -> None:
-        """Go on until Prometheus has seen so much; ask twice a second at most."""
+        """Run until a metric has reached a value in Prometheus; query at most twice per second."""
         asked = [0.0, False]
 
         def seen() -> bool:
@@ -246,19 +249,19 @@ class _Guests:
         self._pool.until(seen, f"{metric} to reach {least}")
 
 
-def _speak(pool: RawClientPool, speakers: list[Client], sleepers: list[Client]) -> None:
-    """Say so much that who does not read falls behind; sleepers send a little, or the heartbeat would drop them."""
-    for speaker in speakers:
+def _send_large(pool: RawClientPool, senders: list[Client], slow_consumers: list[Client]) -> None:
+    """Send enough to fill the buffers of slow consumers, which ping so that the heartbeat does not drop them."""
+    for sender in senders:
         for _ in range(4):
-            pool.send(speaker, message("chatMessage", text="." * TEXT_BYTES))
-        pool.send(speaker, message("typing", isTyping=True))
-    for sleeper in sleepers:
-        pool.send(sleeper, message("ping"))
+            pool.send(sender, message("chatMessage", text="." * TEXT_BYTES))
+        pool.send(sender, message("typing", isTyping=True))
+    for slow_consumer in slow_consumers:
+        pool.send(slow_consumer, message("ping"))
 
 
 @contextmanager
 def _locust(host: str) -> Iterator[Generator]:
-    """Run every kind of user on command, in one process; its log goes with it."""
+    """Run Locust with every user class in one process, controlled by its web API."""
     web, metrics = free_ports(2)
     weights = [json.dumps({"user_class_name": name, "weight": weight}) for name, weight in WEIGHTS]
     command = [

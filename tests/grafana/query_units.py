@@ -1,4 +1,4 @@
-"""Work out the unit of a query from the metrics in it, and the Grafana unit that shows it."""
+"""Derive the unit of a query from its metrics, and the Grafana unit that displays it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _dimension(node: Any, catalog: Mapping[str, Metric]) -> Dimension:
             return _called(node, catalog)
         case "BinaryExpr":
             return _joined(node, catalog)
-    raise ValueError(f"{node}: not known to this test")
+    raise ValueError(f"{node}: not supported by this test")
 
 
 def _selected(name: str, catalog: Mapping[str, Metric]) -> Dimension:
@@ -87,7 +87,7 @@ def _called(node: Any, catalog: Mapping[str, Metric]) -> Dimension:
         case "histogram_quantile":
             (name,) = set(re.findall(r"(\w+)_bucket", str(node)))
             return (catalog[name].unit or "count", False)
-    raise ValueError(f"{node}: not known to this test")
+    raise ValueError(f"{node}: not supported by this test")
 
 
 def _joined(node: Any, catalog: Mapping[str, Metric]) -> Dimension:

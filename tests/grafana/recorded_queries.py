@@ -1,4 +1,4 @@
-"""Ask a recording what Grafana would ask."""
+"""Run the queries of dashboards against a recorded Prometheus."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.http_client import urlopen
-from tests.grafana.boards import ALL, fill
+from tests.grafana.committed_dashboards import ALL, substitute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.grafana.boards import Query
-    from tests.grafana.stage import Recording
+    from tests.grafana.committed_dashboards import Query
+    from tests.grafana.recording import Recording
 
-EVERYTHING: Final = {"job": ALL, "instance": ALL}
+ALL_SERVERS: Final = {"job": ALL, "instance": ALL}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A series of an answer; values without a number are left out."""
+    """A series of an answer, without NaN and infinite values."""
 
     labels: dict[str, str]
     points: tuple[tuple[float, float], ...]
 
 
-class RefusedError(Exception):
-    """Prometheus could not make sense of a query."""
+class InvalidQueryError(Exception):
+    """Prometheus rejected a query."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """A recording, and the part of it that is shown."""
+class RecordedQueries:
+    """A recording, and the displayed time range."""
 
     recording: Recording
     start: float
@@ -46,13 +46,13 @@ class Asking:
     def seconds(self) -> int:
         return math.ceil(self.end - self.start)
 
-    def lines(self, query: Query, picked: Mapping[str, str] = EVERYTHING) -> list[Line]:
+    def lines(self, query: Query, selection: Mapping[str, str] = ALL_SERVERS) -> list[Line]:
         """Return the finite series of a query, a point a second, or one for an instant query.
 
         Raises:
-            RefusedError: the query is not valid.
+            InvalidQueryError: the query is not valid.
         """
-        expr = fill(query.expr, picked, shown_seconds=self.seconds)
+        expr = substitute(query.expr, selection, shown_seconds=self.seconds)
         if query.instant:
             data = self._get("query", query=expr, time=str(self.recording.live))
             found = [(entry["metric"], [entry["value"]]) for entry in data["result"]]
@@ -65,12 +65,14 @@ class Asking:
         ]
         return [line for line in lines if line.points]
 
-    def values(self, query: str, picked: Mapping[str, str] = EVERYTHING) -> list[str]:
+    def values(self, query: str, selection: Mapping[str, str] = ALL_SERVERS) -> list[str]:
         """Return what a variable's query, `label_values(selector, label)`, offers."""
         match = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
         assert match is not None, query
         path = f"label/{match[2]}/values"
-        found = self._get(path, **{"match[]": fill(match[1], picked), "start": str(self.start), "end": str(self.end)})
+        found = self._get(
+            path, **{"match[]": substitute(match[1], selection), "start": str(self.start), "end": str(self.end)}
+        )
         return list(found)
 
     def _get(self, path: str, **parameters: str) -> Any:
@@ -79,4 +81,4 @@ class Asking:
             with urlopen(url, timeout=60) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as refusal:
-            raise RefusedError(refusal.read().decode()) from None
+            raise InvalidQueryError(refusal.read().decode()) from None

@@ -25,7 +25,7 @@ _UNITS: Final = {"s": "ms", "bytes": "decbytes", "binBps": "bytes", "percentunit
 
 
 def query_mutants(panel: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield what was broken, in which of a panel's queries, and the broken query."""
+    """Yield a description, the ref id of a panel's query, and the broken query."""
     for target in panel["targets"]:
         expr = target["expr"]
         for what, pattern, text in _IN_QUERIES:
@@ -35,7 +35,7 @@ def query_mutants(panel: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def panel_mutants(panel: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield a panel with one break that is not in a query, and what was broken."""
+    """Yield a description and a panel with one break outside of its queries."""
     for key in ("title", "description", "datasource"):
         yield f"no {key}", {name: value for name, value in panel.items() if name != key}
     unit = deepcopy(panel)
