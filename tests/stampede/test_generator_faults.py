@@ -1,4 +1,4 @@
-"""Which errors are the generator machine's own, and that each kind is counted in bounded memory and told once."""
+"""Faults of the generator's own machine: recognised, counted in bounded memory, reported once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def error(code: int) -> OSError:
         (errno.ENETUNREACH, None),
     ],
 )
-def test_an_error_of_connecting_is_this_machine_s_or_the_server_s(code: int, kind: FaultKind | None) -> None:
+def test_a_connect_error_is_a_fault_of_this_machine_or_of_the_server(code: int, kind: FaultKind | None) -> None:
     assert kind_of(error(code)) is kind
     failure = UnreachableError.from_os(error(code))
     assert failure.fault is kind
@@ -50,20 +50,20 @@ def test_an_error_of_connecting_is_this_machine_s_or_the_server_s(code: int, kin
     assert failure.label == (os.strerror(code).lower() if kind is None else f"load generator: {kind}")
 
 
-def test_a_name_that_does_not_resolve_and_a_certificate_that_is_not_trusted_are_this_side_s() -> None:
+def test_failed_name_resolution_and_untrusted_certificates_are_faults_of_the_generator() -> None:
     assert kind_of(socket.gaierror(socket.EAI_NONAME, "Name or service not known")) is FaultKind.NAMES
     assert kind_of(ssl.SSLCertVerificationError(1, "self-signed")) is FaultKind.CERTIFICATE
     assert kind_of(ssl.SSLError(1, "handshake failure")) is None
 
 
-def test_each_kind_and_detail_is_counted_and_only_the_first_is_news() -> None:
+def test_each_kind_and_detail_is_counted_and_only_the_first_is_new() -> None:
     faults = Faults()
     assert [faults.add(FaultKind.PORTS, "60") for _ in range(3)] == [True, False, False]
     assert faults.add(FaultKind.FILES)
     assert list(faults) == [Fault(FaultKind.PORTS, "60", 3), Fault(FaultKind.FILES, "", 1)]
 
 
-def test_errors_that_all_differ_take_bounded_memory_and_are_all_counted() -> None:
+def test_different_errors_take_bounded_memory_and_are_all_counted() -> None:
     faults = Faults()
     news = sum(faults.add(FaultKind.INTERNAL, f"KeyError: {number}") for number in range(1000))
     kept = list(faults)
@@ -71,7 +71,7 @@ def test_errors_that_all_differ_take_bounded_memory_and_are_all_counted() -> Non
     assert sum(fault.count for fault in kept) == 1000
 
 
-def test_every_kind_has_words() -> None:
+def test_every_kind_has_a_text() -> None:
     for kind in FaultKind:
         for detail in ("", "some {detail}"):
             text = Fault(kind, detail, 7).text
@@ -79,7 +79,7 @@ def test_every_kind_has_words() -> None:
             assert ("some {detail}" in text) == bool(detail)
 
 
-def test_the_same_fault_of_several_processes_is_told_once_with_its_sum() -> None:
+def test_a_fault_of_several_processes_appears_once_with_its_sum() -> None:
     one, other, third = report(0), report(1), report(2)
     one.faults = [Fault(FaultKind.PORTS, "60", 3)]
     other.faults = [Fault(FaultKind.PORTS, "60", 4), Fault(FaultKind.INTERNAL, "KeyError: 1", 2)]
@@ -93,7 +93,7 @@ def test_the_same_fault_of_several_processes_is_told_once_with_its_sum() -> None
     assert text.count("Widen net.ipv4.ip_local_port_range") == 1
 
 
-def test_the_causes_of_several_processes_are_told_once_and_more_processes_only_where_they_help() -> None:
+def test_a_cause_of_several_processes_appears_once() -> None:
     busy = [report(index, problems=["send lag: p99 300 ms over the whole run"]) for index in (0, 1)]
     for one in busy:
         one.causes = ["No CPU is left on this machine."]
@@ -103,7 +103,7 @@ def test_the_causes_of_several_processes_are_told_once_and_more_processes_only_w
 
 
 @pytest.mark.parametrize(("held", "told"), [(9, True), (8, False)])
-def test_a_server_that_does_not_read_is_named_beside_a_generator_that_lags(held: int, told: bool) -> None:
+def test_a_server_that_does_not_read_is_reported_with_a_lagging_generator(held: int, told: bool) -> None:
     lagging = report(0, problems=["send lag: p99 300 ms over the whole run"])
     lagging.causes = ["Something."]
     lagging.figures.sends.intended, lagging.figures.sends.held = 80, held
@@ -112,7 +112,7 @@ def test_a_server_that_does_not_read_is_named_beside_a_generator_that_lags(held:
     assert (told_why in text) == told
 
 
-def test_merging_keeps_what_differs() -> None:
+def test_merging_keeps_different_details_apart() -> None:
     assert merge_faults(
         [Fault(FaultKind.PORTS, "a", 1), Fault(FaultKind.PORTS, "b", 1), Fault(FaultKind.PORTS, "a", 2)]
     ) == [
@@ -121,8 +121,8 @@ def test_merging_keeps_what_differs() -> None:
     ]
 
 
-def test_connections_leave_descriptors_for_what_tells_of_them() -> None:
-    """The system hands out the lowest free descriptor, so the limit is met as if all below it were open."""
+def test_connections_leave_descriptors_for_reports() -> None:
+    """The system assigns the lowest free descriptor, so a descriptor at the limit looks as if all below were open."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     with open_socket(socket.AF_INET) as made:
         number = made.fileno()

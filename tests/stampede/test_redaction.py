@@ -1,4 +1,4 @@
-"""What people see has no secrets in it."""
+"""Text that people see contains no secrets."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ from stampede.redaction import redact
         ("?tokens=2&monkey=3", "?tokens=2&monkey=3"),
     ],
 )
-def test_users_passwords_and_tokens_are_taken_out_of_text(text: str, shown: str) -> None:
+def test_users_passwords_and_tokens_are_removed_from_text(text: str, shown: str) -> None:
     assert redact(text) == shown

@@ -1,89 +1,89 @@
-"""The ledger in a room nobody enters or leaves: what is owed, lost, late, doubled and swapped."""
+"""The ledger of a room with constant members: expected, lost, late, duplicated and reordered deliveries."""
 
 from __future__ import annotations
 
 from stampede.ledger.counts import DeliveryCounts
 from stampede.ledger.room import Room
-from tests.stampede.ledger.ledger_world import world
+from tests.stampede.ledger.server_model import model_with
 
 
-def test_a_message_is_owed_to_everyone_else_in_the_room() -> None:
-    herd = world(5)
-    herd.send(herd.members[0])
-    assert herd.tally.expected == 4
-    herd.settle_all()
-    assert (herd.tally.received, herd.tally.lost, herd.tally.in_flight) == (4, 0, 0)
+def test_a_message_is_owed_to_every_other_member() -> None:
+    model = model_with(5)
+    model.send(model.members[0])
+    assert model.counts.expected == 4
+    model.deliver_all()
+    assert (model.counts.received, model.counts.lost, model.counts.in_flight) == (4, 0, 0)
 
 
 def test_a_dropped_delivery_that_a_later_message_has_overtaken_is_lost_after_two_sweeps() -> None:
-    herd = world(3)
-    herd.send(herd.members[0])
-    herd.handle(herd.members[0], drop_for=1)
-    herd.send(herd.members[0])
-    herd.settle_all()
-    herd.room.sweep()
-    assert (herd.tally.lost, herd.tally.in_flight) == (0, 1)
-    herd.room.sweep()
-    assert (herd.tally.expected, herd.tally.received, herd.tally.lost) == (4, 3, 1)
+    model = model_with(3)
+    model.send(model.members[0])
+    model.handle(model.members[0], drop_for=1)
+    model.send(model.members[0])
+    model.deliver_all()
+    model.room.sweep()
+    assert (model.counts.lost, model.counts.in_flight) == (0, 1)
+    model.room.sweep()
+    assert (model.counts.expected, model.counts.received, model.counts.lost) == (4, 3, 1)
 
 
 def test_a_dropped_delivery_that_nothing_follows_is_lost_after_two_sweeps() -> None:
-    herd = world(3)
-    herd.send(herd.members[0])
-    herd.handle(herd.members[0], drop_for=0)
-    herd.settle_all()
-    herd.room.sweep()
-    assert herd.tally.lost == 0
-    herd.room.sweep()
-    assert (herd.tally.lost, herd.tally.in_flight) == (1, 0)
+    model = model_with(3)
+    model.send(model.members[0])
+    model.handle(model.members[0], drop_for=0)
+    model.deliver_all()
+    model.room.sweep()
+    assert model.counts.lost == 0
+    model.room.sweep()
+    assert (model.counts.lost, model.counts.in_flight) == (1, 0)
 
 
-def test_a_lost_delivery_that_comes_after_all_stays_lost_and_counts_as_late() -> None:
-    herd = world(2)
-    herd.send(herd.members[0])
-    herd.room.sweep()
-    herd.room.sweep()
-    assert herd.tally.lost == 1
-    herd.settle_all()
-    assert (herd.tally.lost, herd.tally.received, herd.tally.late, herd.tally.reordered) == (1, 0, 1, 0)
+def test_a_lost_delivery_that_arrives_stays_lost_and_counts_as_late() -> None:
+    model = model_with(2)
+    model.send(model.members[0])
+    model.room.sweep()
+    model.room.sweep()
+    assert model.counts.lost == 1
+    model.deliver_all()
+    assert (model.counts.lost, model.counts.received, model.counts.late, model.counts.reordered) == (1, 0, 1, 0)
 
 
 def test_swapped_deliveries_are_reordered_and_not_lost() -> None:
-    herd = world(2)
+    model = model_with(2)
     for _ in range(2):
-        herd.send(herd.members[0])
-        herd.handle(herd.members[0])
-    herd.members[1].inbox.reverse()
-    herd.settle_all()
-    assert (herd.tally.received, herd.tally.lost, herd.tally.reordered, herd.tally.duplicated) == (2, 0, 1, 0)
+        model.send(model.members[0])
+        model.handle(model.members[0])
+    model.members[1].inbox.reverse()
+    model.deliver_all()
+    assert (model.counts.received, model.counts.lost, model.counts.reordered, model.counts.duplicated) == (2, 0, 1, 0)
 
 
 def test_a_second_copy_is_duplicated_and_not_received_twice() -> None:
-    herd = world(2)
-    herd.send(herd.members[0])
-    herd.handle(herd.members[0], double_for=0)
-    herd.settle_all()
-    assert (herd.tally.expected, herd.tally.received, herd.tally.duplicated) == (1, 1, 1)
+    model = model_with(2)
+    model.send(model.members[0])
+    model.handle(model.members[0], duplicate_for=0)
+    model.deliver_all()
+    assert (model.counts.expected, model.counts.received, model.counts.duplicated) == (1, 1, 1)
 
 
-def test_an_echo_to_the_sender_and_a_number_never_sent_are_owed_to_nobody() -> None:
-    herd = world(2)
-    herd.send(herd.members[0])
-    assert not herd.members[0].membership.receive(0, 0)
+def test_an_echo_to_the_sender_and_a_number_never_sent_count_as_duplicated() -> None:
+    model = model_with(2)
+    model.send(model.members[0])
+    assert not model.members[0].membership.receive(0, 0)
     for slot, seq in ((0, 7), (0, 1), (9, 0), (2, 0)):
-        assert not herd.members[1].membership.receive(slot, seq)
-    assert (herd.tally.duplicated, herd.tally.received) == (5, 0)
-    assert herd.members[1].membership.receive(0, 0)
-    assert (herd.tally.duplicated, herd.tally.received) == (5, 1)
+        assert not model.members[1].membership.receive(slot, seq)
+    assert (model.counts.duplicated, model.counts.received) == (5, 0)
+    assert model.members[1].membership.receive(0, 0)
+    assert (model.counts.duplicated, model.counts.received) == (5, 1)
 
 
-def test_a_new_room_has_its_number_and_nobody_in_it() -> None:
+def test_a_new_room_has_its_number_and_no_member() -> None:
     room = Room(7, DeliveryCounts())
     assert (room.number, room.next_seq, room.joined_count, room.senders, room.dropped) == (7, [], 0, set(), {})
 
 
-def test_closing_the_books_makes_everything_under_way_lost() -> None:
-    herd = world(4)
-    herd.send(herd.members[0])
-    herd.room.close_accounts()
-    assert (herd.tally.expected, herd.tally.lost, herd.tally.in_flight) == (3, 3, 0)
+def test_closing_the_accounts_makes_everything_in_flight_lost() -> None:
+    model = model_with(4)
+    model.send(model.members[0])
+    model.room.close_accounts()
+    assert (model.counts.expected, model.counts.lost, model.counts.in_flight) == (3, 3, 0)

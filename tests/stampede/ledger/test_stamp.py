@@ -1,4 +1,4 @@
-"""Stamps survive any server's JSON, and nothing else is taken for one."""
+"""Stamps survive the JSON of any server, and other texts are not read as stamps."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def payload(text: str, *, user: str | None = "user-000001") -> bytes:
 
 
 @given(stamps, st.text())
-def test_what_was_stamped_is_read_both_ways(stamp: Stamp, rest: str) -> None:
+def test_a_stamp_is_read_from_a_payload_and_from_a_text(stamp: Stamp, rest: str) -> None:
     text = make(*stamp).decode() + rest
     assert from_payload(payload(text)) == stamp
     assert from_text(text) == stamp
 
 
-def test_a_stamp_is_ascii_that_json_leaves_alone_and_has_its_documented_length() -> None:
+def test_a_stamp_is_ascii_without_json_escapes_and_has_the_documented_length() -> None:
     made = make(2**64 - 1, 2**64 - 1, 2, 3, 4, 5)
     assert len(made) == SIZE
     assert json.dumps(made.decode()) == f'"{made.decode()}"'
 
 
 @given(stamps, st.text(min_size=1))
-def test_the_quick_way_is_right_or_silent_whatever_the_name(stamp: Stamp, user: str) -> None:
+def test_reading_from_a_payload_is_right_or_returns_none_for_any_user_name(stamp: Stamp, user: str) -> None:
     text = make(*stamp).decode()
     for name in (user, f'","text":"{text}', '"text":"~', None):
         assert from_payload(payload(text, user=name)) in (stamp, None)
@@ -42,7 +42,7 @@ def test_the_quick_way_is_right_or_silent_whatever_the_name(stamp: Stamp, user: 
 
 
 @given(stamps, st.data())
-def test_a_stamp_with_escaped_characters_is_left_to_the_decoder(stamp: Stamp, data: st.DataObject) -> None:
+def test_a_stamp_with_escaped_characters_is_read_from_the_decoded_text_only(stamp: Stamp, data: st.DataObject) -> None:
     text = make(*stamp).decode()
     at = data.draw(st.integers(1, SIZE - 1))
     escaped = payload(text).replace(text.encode(), f"{text[:at]}\\u{ord(text[at]):04x}{text[at + 1 :]}".encode())
@@ -51,7 +51,7 @@ def test_a_stamp_with_escaped_characters_is_left_to_the_decoder(stamp: Stamp, da
 
 
 @pytest.mark.parametrize("text", ["", "~", "hello", "~" + "A" * 47, "~" + "!" * 48, "~" + "é" * 48, "x" + "A" * 48])
-def test_other_texts_are_no_stamps(text: str) -> None:
+def test_other_texts_have_no_stamp(text: str) -> None:
     assert from_text(text) is None
     assert from_payload(payload(text)) is None
 

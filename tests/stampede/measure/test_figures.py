@@ -84,7 +84,7 @@ def test_a_window_subtracts_every_counter_and_keeps_every_gauge() -> None:
         assert window[path] == (value if is_gauge else value - then[path]), path
 
 
-def test_no_counter_is_lost_between_a_worker_the_master_and_whoever_reads_the_snapshot() -> None:
+def test_no_counter_is_lost_between_a_worker_the_master_and_a_reader_of_the_snapshot() -> None:
     sent = replace(report(0), figures=filled(1))
     received = WorkerReport.from_message(sent.to_message())
     made = snapshot(Totals([received]), state="running", now=1, ages={})
@@ -108,7 +108,7 @@ def test_a_process_measures_every_figure() -> None:
     assert (made.sends.sent, made.latency.sent.count) == (0, 0)  # a copy
 
 
-def test_what_was_in_flight_counts_with_what_comes_after() -> None:
+def test_deliveries_in_flight_count_with_the_later_ones() -> None:
     earlier = figures(expected=30, received=20, lost=4)
     later = figures(expected=50, received=45, lost=5)
     window = later.since(earlier.without_in_flight()).deliveries
@@ -143,6 +143,6 @@ def test_without_rooms_there_is_no_mean_room_size() -> None:
     assert figures(ready=5, rooms=2).mean_room_size == 2.5
 
 
-def test_nothing_added_up_is_nothing() -> None:
+def test_the_sum_of_no_figures_is_zero() -> None:
     assert merge_figures([]).deliveries == DeliveryCounts()
     assert merge_figures([]).sends == SendCounts()

@@ -1,4 +1,4 @@
-"""The limits beyond which a run is invalid, and what they forgive."""
+"""The limits beyond which a run is invalid."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stampede.measure.measures import Measures
 
 
 class Watched:
-    """A health check and the process it watches, window by window."""
+    """A health check of a process, window by window."""
 
     def __init__(self) -> None:
         self.measures = Measures()
@@ -44,14 +44,14 @@ def test_a_generator_that_keeps_up_has_no_problems() -> None:
         assert watched.window(cpu=0.9, send_lag=RUN_LAG_NS // 2, loop_lag=RUN_LAG_NS // 2) == []
 
 
-def test_one_bad_window_is_forgiven() -> None:
+def test_one_bad_window_is_no_problem() -> None:
     watched = Watched()
     for _ in range(5):
         assert watched.window(cpu=1.0, send_lag=2 * RUN_LAG_NS, loop_lag=2 * RUN_LAG_NS) == []
         assert watched.window() == []
 
 
-def test_two_in_a_row_are_told_once_for_each_signal() -> None:
+def test_two_bad_windows_in_a_row_are_one_problem_for_each_signal() -> None:
     for limit, words in (
         ({"cpu": 0.97}, "CPU: 97% of a core"),
         ({"send_lag": 2 * RUN_LAG_NS}, "send lag: p99 199"),
@@ -73,7 +73,7 @@ def test_a_few_late_samples_are_no_percentile() -> None:
         assert watched.health.end_window(watched.at, watched.cpu, watched.measures) == []
 
 
-def test_a_stall_counts_for_all_the_looks_it_swallowed() -> None:
+def test_a_stall_counts_for_all_expiries_that_it_delayed() -> None:
     assert list(probe_lags(0)) == [0]
     assert list(probe_lags(-5)) == [0]
     assert list(probe_lags(3)) == [3]
@@ -94,7 +94,7 @@ def test_a_percentile_needs_a_hundred_samples(samples: int, problems: int) -> No
 
 
 @pytest.mark.parametrize(("cpu", "over"), [(0.9499, False), (0.95, True)])
-def test_the_limit_of_cpu_is_over_it(cpu: float, over: bool) -> None:
+def test_the_cpu_limit_itself_is_exceeded(cpu: float, over: bool) -> None:
     assert bool(Health(0.0, 0.0).conclude(10.0, cpu * 10.0, Measures())) == over
 
 
@@ -103,12 +103,12 @@ def test_a_run_without_length_has_used_no_cpu() -> None:
     assert Health(1.0, 0.0).conclude(1.5, 0.6, Measures()) == ["CPU: 120% of a core over the whole run"]
 
 
-def test_a_stall_of_one_look_counts_for_it_and_for_the_next() -> None:
+def test_a_stall_of_one_interval_counts_twice() -> None:
     assert list(probe_lags(PROBE_INTERVAL_NS)) == [PROBE_INTERVAL_NS, 0]
     assert list(probe_lags(PROBE_INTERVAL_NS - 1)) == [PROBE_INTERVAL_NS - 1]
 
 
-def test_lag_is_told_in_milliseconds_with_its_window() -> None:
+def test_a_lag_problem_shows_milliseconds_and_its_window() -> None:
     watched = Watched()
     watched.window(send_lag=3 * RUN_LAG_NS)
     (problem,) = watched.window(send_lag=3 * RUN_LAG_NS)
@@ -136,7 +136,7 @@ def test_lag_is_told_in_milliseconds_with_its_window() -> None:
         (CpuUse(0.97), "The process uses its whole core"),
     ],
 )
-def test_the_cause_is_the_one_that_helps(load: CpuUse, words: str) -> None:
+def test_the_cause_is_the_one_that_can_be_fixed(load: CpuUse, words: str) -> None:
     assert words in cause_of(load)
 
 
@@ -165,7 +165,7 @@ def test_the_cause_is_the_one_that_helps(load: CpuUse, words: str) -> None:
         ),
     ],
 )
-def test_a_cause_is_told_in_full_with_what_helps(load: CpuUse, text: str) -> None:
+def test_a_cause_is_a_full_sentence_with_a_remedy(load: CpuUse, text: str) -> None:
     assert cause_of(load) == text
 
 
@@ -193,7 +193,7 @@ def late(ns: int) -> Measures:
         ),
     ],
 )
-def test_the_cause_is_found_from_what_the_machine_did_meanwhile(before: Usage, after: Usage, cause: str) -> None:
+def test_the_cause_follows_from_the_use_of_the_machine_in_the_window(before: Usage, after: Usage, cause: str) -> None:
     health = Health(0.0, 2.0, before)
     (problem,) = health.conclude(10.0, 5.0, late(10**12), after)
     (found,) = health.causes
@@ -208,14 +208,14 @@ def test_the_cpu_of_a_run_of_half_a_second_is_a_part_of_that_time() -> None:
     assert health.causes == ["The process uses its whole core, and other cores are free: use more --processes."]
 
 
-def test_windows_are_told_from_the_beginning_of_the_run() -> None:
+def test_windows_are_shown_relative_to_the_start_of_the_run() -> None:
     health = Health(100.0, 0.0)
     assert (health.problems, health.causes, health.reached) == ([], [], [])
     assert health.end_window(105.0, 5.0, Measures()) == []
     assert health.end_window(110.0, 10.0, Measures()) == ["CPU: 100% of a core in the window 0:05-0:10"]
 
 
-def test_processes_that_the_kernel_ended_for_want_of_memory_are_named() -> None:
+def test_processes_that_the_kernel_killed_are_reported() -> None:
     for before, after, detail in ((2, 3, "the kernel killed 1 process"), (1, 3, "the kernel killed 2 processes")):
         found = limits_reached(Usage(killed=before), Usage(killed=after), 1.0)
         assert list(found) == [(FaultKind.MEMORY_LIMIT, detail)]
@@ -225,7 +225,7 @@ def test_processes_that_the_kernel_ended_for_want_of_memory_are_named() -> None:
 QUOTA = Usage(throttled=1.0, quota=0.5, memory=95 << 20, memory_limit=100 << 20, tracked=95, tracked_limit=100)
 
 
-def test_limits_of_the_machine_are_named_with_their_values() -> None:
+def test_limits_of_the_machine_are_reported_with_their_values() -> None:
     assert list(limits_reached(Usage(throttled=0.4), QUOTA, 10.0)) == [
         (FaultKind.CPU_QUOTA, "0.50 cores"),
         (FaultKind.MEMORY_LIMIT, "100 MiB"),
@@ -244,11 +244,11 @@ def test_limits_of_the_machine_are_named_with_their_values() -> None:
         (Usage(), Usage(tracked=95)),
     ],
 )
-def test_a_limit_that_does_not_bind_is_not_named(before: Usage, after: Usage) -> None:
+def test_a_limit_that_is_not_reached_is_not_reported(before: Usage, after: Usage) -> None:
     assert list(limits_reached(before, after, 10.0)) == []
 
 
-def test_what_a_window_has_shown_is_not_told_again_of_the_whole_run() -> None:
+def test_a_problem_of_a_window_is_not_repeated_for_the_whole_run() -> None:
     watched = Watched()
     watched.window(send_lag=2 * RUN_LAG_NS)
     (told,) = watched.window(send_lag=2 * RUN_LAG_NS)
@@ -269,7 +269,7 @@ def test_a_few_stalls_of_a_long_run_are_not_its_p99() -> None:
     assert calm.conclude(watched.at, 1.0, watched.measures) == []
 
 
-def test_a_cause_is_told_once_for_all_signals_of_it() -> None:
+def test_a_cause_appears_once_for_all_its_signals() -> None:
     watched = Watched()
     for _ in range(3):
         watched.window(send_lag=2 * RUN_LAG_NS, loop_lag=2 * RUN_LAG_NS)

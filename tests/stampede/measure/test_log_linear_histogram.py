@@ -25,7 +25,7 @@ def same(left: LogLinearHistogram, right: LogLinearHistogram) -> bool:
     return (left.counts, left.total) == (right.counts, right.total)
 
 
-def test_buckets_tile_the_range_without_gap_or_overlap() -> None:
+def test_buckets_cover_the_range_without_gap_or_overlap() -> None:
     bounds = [bucket_bounds(index) for index in range(BUCKETS)]
     assert bounds[0][0] == 0
     assert all(high == low for (_, high), (low, _) in pairwise(bounds))
@@ -44,7 +44,7 @@ def test_both_edges_of_a_bucket_belong_to_it(index: int) -> None:
     assert bucket_of(low) == bucket_of(high - 1) == index
 
 
-def test_what_is_too_large_or_negative_counts_in_the_outermost_buckets() -> None:
+def test_too_large_and_negative_values_count_in_the_outermost_buckets() -> None:
     histogram = recorded([-5, LARGEST + 1, 1 << 60])
     assert histogram.counts[0] == 1
     assert histogram.counts[-1] == 2
@@ -73,13 +73,13 @@ def test_a_quantile_outside_0_to_1_is_refused(q: float) -> None:
         LogLinearHistogram().quantile(q)
 
 
-def test_nothing_recorded_has_no_quantile_and_no_mean() -> None:
+def test_an_empty_histogram_has_no_quantile_and_no_mean() -> None:
     assert LogLinearHistogram().quantile(0.99) is None
     assert LogLinearHistogram().mean() is None
 
 
 @given(samples, samples)
-def test_merging_is_the_same_as_recording_everything_in_one(left: list[int], right: list[int]) -> None:
+def test_adding_histograms_equals_recording_everything_in_one(left: list[int], right: list[int]) -> None:
     assert same(recorded(left) + recorded(right), recorded(left + right))
 
 
@@ -106,7 +106,7 @@ def test_count_at_most_counts_whole_buckets_up_to_the_bound(values: list[int], b
 
 
 @given(samples)
-def test_the_sparse_form_survives_json_and_stays_sparse(values: list[int]) -> None:
+def test_the_sparse_form_survives_json(values: list[int]) -> None:
     histogram = recorded(values)
     sparse = json.loads(json.dumps(histogram.to_sparse()))
     assert len(sparse["buckets"]) <= len(values)
@@ -127,12 +127,12 @@ def test_the_sparse_form_survives_json_and_stays_sparse(values: list[int]) -> No
         {"total": 1, "buckets": {"x": 1}},
     ],
 )
-def test_a_mapping_that_is_no_sparse_histogram_is_refused(sparse: dict[str, object]) -> None:
+def test_a_mapping_that_is_not_a_sparse_histogram_is_refused(sparse: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"log-linear|invalid literal"):
         LogLinearHistogram.from_sparse(sparse)
 
 
-def test_a_refused_mapping_is_described_and_an_empty_bucket_is_none() -> None:
+def test_a_refused_mapping_is_described_and_an_empty_bucket_is_allowed() -> None:
     with pytest.raises(ValueError, match=r"^not a sparse log-linear histogram$"):
         LogLinearHistogram.from_sparse({})
     assert LogLinearHistogram.from_sparse({"total": 0, "buckets": {"3": 0}}).count == 0

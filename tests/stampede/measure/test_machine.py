@@ -1,4 +1,4 @@
-"""What a machine allows, read from trees of files as Linux shows them: control groups of both versions, none at all."""
+"""The limits of a machine, read from Linux files: control groups of both versions, and none."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def tree(root: Path, files: dict[str, str]) -> Path:
 
 
 @pytest.mark.parametrize(("files", "quota"), [(V2, 1.5), (V1, 0.5)], ids=["version 2", "version 1"])
-def test_the_tightest_limit_around_the_process_counts(tmp_path: Path, files: dict[str, str], quota: float) -> None:
+def test_the_smallest_limit_of_all_control_groups_counts(tmp_path: Path, files: dict[str, str], quota: float) -> None:
     read = usage(tree(tmp_path, files))
     assert (read.quota, read.throttled) == (quota, 2.5)
     assert (read.memory, read.memory_limit, read.killed) == (320 * MIB, 512 * MIB, 2)
@@ -65,7 +65,7 @@ def test_a_container_that_sees_its_own_group_as_the_root_finds_its_limits(
     inside = {name.replace(prefix, ""): text for name, text in files.items() if prefix in name or "self" in name}
     read = usage(tree(tmp_path, inside))
     assert read.memory_limit == 512 * MIB
-    assert read.quota == (0.5 if files is V1 else None)  # that of the pod is out of sight
+    assert read.quota == (0.5 if files is V1 else None)  # the group of the pod is not visible
 
 
 def test_idle_and_stolen_seconds_are_those_of_the_cores_that_the_process_may_use(tmp_path: Path) -> None:
@@ -80,13 +80,13 @@ def test_idle_and_stolen_seconds_are_those_of_the_cores_that_the_process_may_use
     assert (read.idle, read.stolen) == (3.0 * read.cores, 4.0 * read.cores)
 
 
-def test_the_table_of_tracked_connections_is_read_where_there_is_one(tmp_path: Path) -> None:
+def test_the_connection_tracking_table_is_read_if_there_is_one(tmp_path: Path) -> None:
     where = "proc/sys/net/netfilter"
     read = usage(tree(tmp_path, {f"{where}/nf_conntrack_count": "17\n", f"{where}/nf_conntrack_max": "20\n"}))
     assert (read.tracked, read.tracked_limit) == (17, 20)
 
 
-def test_a_machine_that_tells_nothing_has_no_limits(tmp_path: Path) -> None:
+def test_a_machine_without_these_files_has_no_limits(tmp_path: Path) -> None:
     assert usage(tmp_path) == Usage(cores=len(os.sched_getaffinity(0)))
 
 
@@ -96,7 +96,7 @@ def test_this_machine_can_be_read() -> None:
     assert read.idle > 0
 
 
-def test_a_limit_is_told_as_this_machine_sets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_is_shown_with_its_setting_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert limit_of(FaultKind.FILES) == f"ulimit -n is {resource.getrlimit(resource.RLIMIT_NOFILE)[0]}"
     assert limit_of(FaultKind.NETWORK) == ""
     monkeypatch.setattr(machine, "_ROOT", tree(tmp_path, {"proc/sys/net/ipv4/ip_local_port_range": "4000\t4059\n"}))

@@ -23,7 +23,7 @@ def test_totals_are_sums_and_merged_histograms_even_over_the_wire() -> None:
     assert [one.index for one in totals.reports] == [0, 1]
 
 
-def test_what_was_in_flight_at_a_reset_counts_with_what_came_after_it() -> None:
+def test_deliveries_in_flight_at_a_reset_count_with_the_later_ones() -> None:
     before, after = measured(0), measured(0)
     before.deliveries.expected, before.deliveries.received, before.deliveries.lost = 30, 20, 4
     after.deliveries.expected, after.deliveries.received, after.deliveries.lost = 50, 45, 5
@@ -40,12 +40,12 @@ def test_what_was_in_flight_at_a_reset_counts_with_what_came_after_it() -> None:
     assert (counted.figures.users, counted.joined_before) == (4, 1)
 
 
-def test_a_run_whose_users_joined_before_a_reset_is_not_one_in_which_no_user_joined() -> None:
+def test_users_that_joined_before_a_reset_count_as_joined() -> None:
     earlier = report(0)
     assert not any("no user joined" in problem for problem in RunResult(Totals([earlier.since(earlier)])).problems)
 
 
-def test_a_drained_process_keeps_its_counts_and_moves_its_gauges() -> None:
+def test_a_drained_process_keeps_its_counts_and_updates_its_gauges() -> None:
     final, now = report(0), report(1)
     kept = now.with_counts_of(final)
     assert kept.figures.deliveries == final.figures.deliveries

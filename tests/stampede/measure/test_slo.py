@@ -1,4 +1,4 @@
-"""The grammar of service levels, and what each figure is computed from."""
+"""The grammar of SLOs, and the counters behind each figure."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def window(**other: object) -> Figures:
         ("resync_p95<5s", pytest.approx(3000, rel=0.02), 3),
     ],
 )
-def test_each_figure_is_of_its_own_counts(text: str, value: object, samples: int) -> None:
+def test_each_figure_uses_its_own_counters(text: str, value: object, samples: int) -> None:
     level = parse_slo(text)
     assert level.value(window()) == value
     assert level.samples(window()) == samples
 
 
-def test_a_duration_is_told_in_milliseconds_exactly() -> None:
+def test_a_duration_is_in_milliseconds_exactly() -> None:
     exact = histogram(400).quantile(0.99)
     assert exact is not None
     assert parse_slo("deliver_p99<250ms").value(window()) == exact / 1e6
@@ -82,11 +82,11 @@ def test_a_percentile_is_a_rank_of_its_duration(text: str, rank: float) -> None:
         ("deliver_p99.9999<1s", 10_000),
     ],
 )
-def test_a_window_needs_enough_samples_that_one_of_them_decides_nothing(text: str, samples: int) -> None:
+def test_a_window_needs_so_many_samples_that_a_single_one_does_not_decide(text: str, samples: int) -> None:
     assert parse_slo(text).min_samples == samples
 
 
-def test_a_threshold_itself_is_met_only_where_it_is_included() -> None:
+def test_a_value_equal_to_the_threshold_meets_an_inclusive_slo_only() -> None:
     assert not parse_slo("loss<1%").is_met(0.01)
     assert parse_slo("loss<=1%").is_met(0.01)
     assert not parse_slo("loss<=1%").is_met(0.0101)
@@ -105,7 +105,7 @@ def test_a_value_is_shown_in_the_unit_of_its_figure() -> None:
     assert parse_slo("loss<1%").show(0.00123) == "0.123 %"
 
 
-def test_a_level_is_read_into_its_parts() -> None:
+def test_an_slo_is_parsed_into_its_parts() -> None:
     assert parse_slo(" deliver_p95 <= 1.5 s ") == Slo("deliver_p95<=1.5s", "deliver", 0.95, 1500.0, True)
     assert parse_slo("errors<2.5%") == Slo("errors<2.5%", "errors", None, 0.025, False)
     assert parse_slo("deliver_p99<800us").threshold == pytest.approx(0.8)
@@ -129,18 +129,18 @@ KNOWN = "deliver_p50, deliver_p90, deliver_p99, deliver_p99.9, resync_p95, loss,
         ("send_p99<1s", f"unknown figure 'send_p99' in a threshold; did you mean resync_p95? (known: {KNOWN})"),
     ],
 )
-def test_what_is_no_level_is_refused_with_what_would_be(text: str, message: str) -> None:
+def test_an_invalid_slo_is_refused_with_the_expected_form(text: str, message: str) -> None:
     with pytest.raises(SloError) as caught:
         parse_slo(text, "threshold")
     assert str(caught.value) == message
 
 
-def test_a_level_is_called_a_service_level_unless_told_otherwise() -> None:
+def test_an_error_names_the_option_or_a_service_level() -> None:
     with pytest.raises(SloError, match=r"^service level 'nonsense' is not of the form "):
         parse_slo("nonsense")
 
 
-def test_levels_in_one_text_are_split_at_blanks_and_commas() -> None:
+def test_slos_in_one_text_are_split_at_spaces_and_commas() -> None:
     assert split_slos("loss < 1 %, errors<1%  deliver_p99 <= 250 ms") == [
         "loss<1%",
         "errors<1%",

@@ -1,4 +1,4 @@
-"""A storm's own counts: who came back, when, and what they missed; alone, and added up over processes."""
+"""The counts of a storm: resyncs, their times and missed messages, in one process and over all."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def come_back(one: Storm, room: Room, *after: float) -> None:
         one.resync(now, now - 10 * SECOND, joined(room), 0)
 
 
-def test_shares_are_of_the_dropped_not_of_those_who_came_back_so_far() -> None:
+def test_shares_refer_to_all_dropped_users_not_to_those_resynced_so_far() -> None:
     room, one = Room(1, Measures().deliveries), storm(4)
     come_back(one, room, 1.0, 2.0)
     (result,) = results([one.part(13 * SECOND)])
@@ -44,7 +44,7 @@ def test_shares_are_of_the_dropped_not_of_those_who_came_back_so_far() -> None:
     assert (result.until(1.0), result.over) == (4 * SECOND, True)
 
 
-def test_who_is_stopped_before_it_hears_anything_is_awaited_no_longer() -> None:
+def test_a_dropped_user_that_is_stopped_is_no_longer_awaited() -> None:
     one = storm(2)
     come_back(one, Room(1, Measures().deliveries), 1.0)
     one.abandon(12 * SECOND)
@@ -53,7 +53,7 @@ def test_who_is_stopped_before_it_hears_anything_is_awaited_no_longer() -> None:
     assert table([result])[0]["resync100"] == "1.00 s, 1 gone"
 
 
-def test_parts_of_all_processes_add_up_and_the_busiest_second_is_a_common_one() -> None:
+def test_parts_of_all_processes_add_up_and_share_one_busiest_second() -> None:
     room = Room(1, Measures().deliveries)
     one, two = storm(3), storm(2)
     come_back(one, room, 0.2, 0.3, 5.0)
@@ -64,7 +64,7 @@ def test_parts_of_all_processes_add_up_and_the_busiest_second_is_a_common_one() 
     assert result.drop_ns == 2
 
 
-def test_the_busiest_second_slides() -> None:
+def test_the_busiest_second_is_a_sliding_window() -> None:
     one = storm(4)
     for tenth in (8, 9, 11, 25):
         one.reconnect(10 * SECOND + tenth * BIN_NS)
@@ -78,7 +78,7 @@ def test_deliveries_to_unaffected_users_are_recorded() -> None:
     assert result.unaffected.count == 1
 
 
-def test_what_room_mates_said_meanwhile_is_missed_but_for_what_came_after_all() -> None:
+def test_messages_sent_while_a_user_was_away_are_missed_unless_they_arrive() -> None:
     tally = Measures().deliveries
     room = Room(1, tally)
     speaker, victim = joined(room), joined(room)
@@ -100,6 +100,6 @@ def test_what_room_mates_said_meanwhile_is_missed_but_for_what_came_after_all() 
     assert one.part(11 * SECOND + 2 * SETTLE_NS).missed == 2 + 3
 
 
-def test_storms_stand_in_their_order() -> None:
+def test_storms_are_listed_in_order() -> None:
     assert [result.id for result in results([storm(1, number=2).part(0), storm(1, number=1).part(0)])] == [1, 2]
     assert results([]) == []

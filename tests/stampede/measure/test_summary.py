@@ -15,7 +15,7 @@ def test_the_summary_puts_the_ledger_before_the_percentiles() -> None:
     assert "verdict     valid" in lines
 
 
-def test_one_worker_s_problem_makes_the_whole_run_invalid_and_names_it() -> None:
+def test_a_problem_of_one_worker_makes_the_whole_run_invalid() -> None:
     totals = Totals([report(0), report(1, problems=["CPU: 99% of a core"])])
     assert RunResult(totals).problems == ["worker 1: CPU: 99% of a core"]
     assert "INVALID     worker 1: CPU: 99% of a core" in "\n".join(summary(RunResult(totals)))

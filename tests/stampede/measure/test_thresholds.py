@@ -18,7 +18,7 @@ from tests.stampede.measure.reports import report
 
 
 def latencies(*counted: tuple[int, int]) -> LogLinearHistogram:
-    """Return a histogram of so many deliveries of so many milliseconds."""
+    """Return a histogram of deliveries, given as pairs of their number and their milliseconds."""
     histogram = LogLinearHistogram()
     for n, ms in counted:
         for _ in range(n):
@@ -41,7 +41,7 @@ def test_a_bad_window_fails_although_the_whole_run_would_pass() -> None:
     assert describe(threshold).endswith("(0:10-0:20)")
 
 
-def test_the_window_is_that_of_the_option_and_no_shorter() -> None:
+def test_a_window_is_as_long_as_configured() -> None:
     threshold = Threshold(parse_slo("loss<1%"), 10)
     threshold.update(9.9, figures(expected=1000, lost=500))
     assert threshold.judged == 0
@@ -49,7 +49,7 @@ def test_the_window_is_that_of_the_option_and_no_shorter() -> None:
     assert (threshold.judged, threshold.missed) == (1, 1)
 
 
-def test_a_window_grows_until_it_holds_enough_to_tell() -> None:
+def test_a_window_grows_until_it_has_enough_samples() -> None:
     threshold = Threshold(parse_slo("deliver_p99<250ms"), 10)
     threshold.update(10, heard((49, 5), (1, 900)))
     assert threshold.judged == 0
@@ -57,7 +57,7 @@ def test_a_window_grows_until_it_holds_enough_to_tell() -> None:
     assert (threshold.judged, threshold.missed) == (1, 0)
 
 
-def test_what_is_left_at_the_end_is_judged_with_the_last_window() -> None:
+def test_the_rest_of_a_run_is_judged_with_the_last_window() -> None:
     threshold = Threshold(parse_slo("loss<1%"), 10)
     threshold.update(10, figures(expected=1000))
     threshold.conclude(11, figures(expected=1000, lost=20))
@@ -68,7 +68,7 @@ def test_what_is_left_at_the_end_is_judged_with_the_last_window() -> None:
     assert (saved.judged, saved.missed) == (1, 1)
 
 
-def test_a_last_window_that_fails_before_and_after_the_rest_came_is_one_failed_window() -> None:
+def test_a_last_window_that_fails_alone_and_with_the_rest_is_one_failed_window() -> None:
     threshold = Threshold(parse_slo("loss<1%"), 10)
     threshold.update(10, figures(expected=1000))
     threshold.update(20, figures(expected=2000, lost=20))
@@ -93,7 +93,7 @@ def test_a_short_run_is_one_window() -> None:
     assert threshold.is_met
 
 
-def test_the_stricter_of_both_clocks_counts() -> None:
+def test_the_larger_of_both_latencies_counts() -> None:
     uneven = replace(heard((100, 5)), latency=Latency(latencies((100, 500)), latencies((100, 5))))
     threshold = Threshold(parse_slo("deliver_p50<250ms"), 10)
     threshold.conclude(2, uneven)
@@ -124,14 +124,14 @@ def test_the_exit_code_and_the_verdict(texts: tuple[str, ...], exceptions: int, 
     assert words in "\n".join(summary(result))
 
 
-def test_an_unmeasured_threshold_is_called_unmeasured_and_never_met() -> None:
+def test_an_unmeasured_threshold_is_never_met() -> None:
     threshold = Threshold(parse_slo("resync_p95<5s"))
     threshold.conclude(5, figures())
     assert not threshold.is_met
     assert describe(threshold) == "resync_p95<5s        unmeasured: no samples"
 
 
-def test_a_generator_that_was_the_limit_outweighs_a_failed_threshold() -> None:
+def test_a_limited_generator_outweighs_a_failed_threshold() -> None:
     threshold = Threshold(parse_slo("errors<1%"))
     threshold.conclude(5, figures(operations=100, failures=50))
     result = RunResult(Totals([report(0, problems=["CPU: 99% of a core"])]), (), [threshold])
@@ -140,12 +140,12 @@ def test_a_generator_that_was_the_limit_outweighs_a_failed_threshold() -> None:
 
 
 @pytest.mark.parametrize("text", ["deliver_p99", "deliver_p99<250", "los<1%", "loss<1ms", "deliver_p99>1ms", ""])
-def test_what_is_no_threshold_is_told_in_one_line(text: str) -> None:
+def test_an_invalid_threshold_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(SloError, match=r"^[^\n]*threshold[^\n]*$"):
         parse_slo(text, "threshold")
 
 
-def test_deliveries_that_are_no_longer_expected_leave_no_negative_window() -> None:
+def test_deliveries_that_are_no_longer_expected_do_not_make_a_window_negative() -> None:
     assert figures(expected=10).since(figures(expected=15)).deliveries.expected == 0
 
 
@@ -170,7 +170,7 @@ def test_a_first_window_that_fails_only_with_the_rest_is_a_failed_window() -> No
     assert (threshold.judged, threshold.missed) == (1, 1)
 
 
-def test_of_equal_windows_the_first_is_the_worst() -> None:
+def test_the_first_of_equal_windows_is_the_worst() -> None:
     threshold = Threshold(parse_slo("loss<5%"), 10)
     threshold.update(10, figures(expected=1000, lost=20))
     threshold.update(20, figures(expected=2000, lost=40))

@@ -1,4 +1,4 @@
-"""A name with several addresses: which one a connection tries first, which one next, and what is told of them."""
+"""A server name with several addresses: the order of attempts, and the reported uses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_families_alternate_and_each_keeps_the_resolver_s_order() -> None:
     assert Addresses([A, B, C, SIX]).order() == [A, SIX, B, C]
 
 
-def test_an_address_that_is_found_twice_is_one() -> None:
+def test_an_address_that_is_found_twice_is_used_once() -> None:
     assert Addresses([A, A, B]).order() == [A, B]
 
 
@@ -60,7 +60,7 @@ def test_each_connection_begins_at_the_next_address() -> None:
     assert Addresses([A, B, C], first=2).order() == [C, A, B]
 
 
-def test_an_address_that_never_answered_is_the_last_resort_once_another_did() -> None:
+def test_an_address_that_never_answered_is_tried_last_once_another_has_answered() -> None:
     addresses = Addresses([SIX, A, B])
     addresses.failed(SIX, "connection refused")
     assert {addresses.order()[0] for _ in range(6)} == {SIX, A, B}  # as likely as the others: none has answered yet
@@ -68,7 +68,7 @@ def test_an_address_that_never_answered_is_the_last_resort_once_another_did() ->
     assert {tuple(addresses.order()) for _ in range(6)} == {(A, B, SIX), (B, A, SIX)}
 
 
-def test_an_address_that_answered_once_keeps_its_share_though_it_refuses_now() -> None:
+def test_an_address_that_answered_once_keeps_its_share_when_it_refuses() -> None:
     addresses = Addresses([A, B])
     addresses.opened(A)
     addresses.opened(B)
@@ -76,7 +76,7 @@ def test_an_address_that_answered_once_keeps_its_share_though_it_refuses_now() -
     assert [addresses.order()[0] for _ in range(4)] == [A, B, A, B]
 
 
-def test_what_is_told_of_each_address() -> None:
+def test_the_uses_and_failures_of_each_address_are_counted() -> None:
     addresses = Addresses([SIX, A])
     addresses.failed(SIX, "network is unreachable")
     addresses.failed(SIX, "connection refused")
@@ -91,10 +91,10 @@ def test_what_is_told_of_each_address() -> None:
 # --- connections ---
 
 
-def test_a_name_whose_first_address_refuses_is_reached_at_the_next(
+def test_a_server_is_reached_at_its_next_address_when_the_first_refuses(
     reactor: Reactor, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `localhost` is where it means `::1` first and the server listens on IPv4."""
+    """For example `localhost`, when it means `::1` first and the server listens on IPv4."""
     resolve_to(monkeypatch, "::1", "127.0.0.1")
     target = resolve(server.url.replace("127.0.0.1", "localhost") + "/")
     for _ in range(4):
@@ -116,14 +116,14 @@ REFUSED, NO_PORT = (OSError(code, os.strerror(code)) for code in (errno.ECONNREF
     ],
     ids=["server gone", "ports gone", "no IPv6, not listening", "not listening, no IPv6", "ports gone at once"],
 )
-def test_an_address_that_never_answered_does_not_hide_what_is_wrong(
+def test_an_address_that_never_answered_does_not_hide_the_error_of_another(
     reactor: Reactor,
     monkeypatch: pytest.MonkeyPatch,
     answered: list[str],
     errors: dict[str, OSError],
     told: str,
 ) -> None:
-    """Where a machine has no IPv6, connecting to `::1` says the same as when no local port is left."""
+    """On a machine without IPv6, connecting to `::1` fails with the error for a lack of local ports."""
 
     def fail(connection: Connection, address: Address, *_timeouts: float) -> None:
         connection.abort()
@@ -140,13 +140,13 @@ def test_an_address_that_never_answered_does_not_hide_what_is_wrong(
     assert raised.value.label == told
 
 
-def test_an_ipv6_address_is_reached_as_it_is_given(reactor: Reactor, start: Callable[..., RunningServer]) -> None:
+def test_an_ipv6_address_is_used_as_given(reactor: Reactor, start: Callable[..., RunningServer]) -> None:
     server = start("--host", "::1")
     target = resolve(f"ws://[::1]:{server.url.rpartition(':')[2]}/")
     assert connect(reactor, target, RecordingReceiver(), timeout=PATIENCE).close(PATIENCE)
 
 
-def test_connections_are_dealt_over_all_addresses_of_a_name(
+def test_connections_are_distributed_over_all_addresses_of_a_name(
     reactor: Reactor, start: Callable[..., RunningServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start("--host", "0.0.0.0")  # noqa: S104 - of this machine's loopback, several addresses
@@ -161,7 +161,7 @@ def test_connections_are_dealt_over_all_addresses_of_a_name(
     assert {use.address: use.connections for use in target.addresses.uses()} == reached
 
 
-def test_where_no_address_answers_the_connection_fails(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_fails_when_no_address_answers(reactor: Reactor, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
     target = resolve(f"ws://several.test:{free_port()}/")
     with pytest.raises(UnreachableError, match=r"^connection refused$"):
@@ -170,7 +170,7 @@ def test_where_no_address_answers_the_connection_fails(reactor: Reactor, monkeyp
     assert len(reactor) == 0
 
 
-def test_an_address_that_says_nothing_does_not_use_up_the_time_of_the_others(
+def test_a_silent_address_does_not_use_up_the_time_of_the_others(
     reactor: Reactor, server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with full_backlog(int(server.url.rpartition(":")[2])):
@@ -182,8 +182,8 @@ def test_an_address_that_says_nothing_does_not_use_up_the_time_of_the_others(
     assert (silent.connections, silent.why, answers.connections) == (0, "connect timed out", 1)
 
 
-class full_backlog:  # noqa: N801 - reads as what it is
-    """A listener on 127.0.0.9 that accepts nothing and whose queue is full: the system drops what else comes."""
+class full_backlog:  # noqa: N801 - used as a context manager
+    """A listener on 127.0.0.9 with a full queue that accepts nothing: the kernel drops further connects."""
 
     def __init__(self, port: int) -> None:
         self._sockets = [socket.create_server(("127.0.0.9", port), backlog=0)]
@@ -201,7 +201,7 @@ class full_backlog:  # noqa: N801 - reads as what it is
             one.close()
 
 
-def test_a_server_that_refuses_the_upgrade_is_not_left_for_the_next_address(
+def test_a_refused_upgrade_is_not_retried_at_the_next_address(
     reactor: Reactor, start: Callable[..., RunningServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start("--host", "0.0.0.0")  # noqa: S104 - of this machine's loopback, several addresses
@@ -216,7 +216,7 @@ def test_a_server_that_refuses_the_upgrade_is_not_left_for_the_next_address(
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two workers"])
-def test_a_run_against_a_name_whose_first_address_refuses_is_a_good_run(
+def test_a_run_is_valid_when_the_first_address_refuses(
     locust: Callable[..., Locust],
     server: RunningServer,
     tmp_path: Path,
@@ -232,7 +232,7 @@ def test_a_run_against_a_name_whose_first_address_refuses_is_a_good_run(
     assert "::1: connection refused" in ended.out
 
 
-def test_a_run_loads_all_addresses_of_a_name_and_says_so(
+def test_a_run_loads_and_reports_all_addresses_of_a_name(
     locust: Callable[..., Locust], start: Callable[..., RunningServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start("--host", "0.0.0.0")  # noqa: S104 - of this machine's loopback, several addresses
@@ -243,6 +243,6 @@ def test_a_run_loads_all_addresses_of_a_name_and_says_so(
     assert "2 of 2 addresses loaded: 127.0.0.1 (10 connections), 127.0.0.2 (10 connections)" in ended.out
 
 
-def test_of_a_server_with_one_address_nothing_is_said(locust: Callable[..., Locust], server: RunningServer) -> None:
+def test_a_single_address_is_not_reported(locust: Callable[..., Locust], server: RunningServer) -> None:
     ended = locust("--headless", "--host", server.url, *FLAGS).wait()
     assert "addresses loaded" not in ended.out

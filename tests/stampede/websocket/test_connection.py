@@ -1,4 +1,4 @@
-"""The engine under plain gevent against real servers: our own, and small ones that misbehave on purpose."""
+"""Connections to real servers: the bundled one, and small ones that misbehave on purpose."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnectio
 
 
 def accepted(request: bytes) -> bytes:
-    """Return the answer that agrees to a handshake."""
+    """Return the response that accepts a handshake."""
     key = re.findall(rb"Sec-WebSocket-Key: (\S+)", request)[0].decode()
     return ACCEPTED + f"Sec-WebSocket-Accept: {accept_key(key)}\r\n\r\n".encode()
 
 
 class Scripted:
-    """A TCP server that answers one connection with bytes from a script, after the request's head came."""
+    """A TCP server that answers one connection with scripted bytes, after the head of the request."""
 
     def __init__(self, *answers: bytes, hold: bool = False, accepts: bool = False, pause: float = 0.0) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -86,7 +86,7 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
 # --- conversations ---
 
 
-def test_messages_of_every_length_form_come_back_from_an_echo(reactor: Reactor, server: RunningServer) -> None:
+def test_an_echo_returns_messages_of_every_length_encoding(reactor: Reactor, server: RunningServer) -> None:
     box = RecordingReceiver()
     connection = open_at(reactor, f"{server.url}/ws/echo", box)
     sent = [b"x" * size for size in (0, 1, 125, 126, 65535, 65536, 200_000)]
@@ -97,7 +97,7 @@ def test_messages_of_every_length_form_come_back_from_an_echo(reactor: Reactor, 
     assert box.times == sorted(box.times)
 
 
-def test_a_goodbye_is_answered_and_everything_before_it_is_heard(reactor: Reactor, server: RunningServer) -> None:
+def test_a_close_handshake_ends_after_all_earlier_messages(reactor: Reactor, server: RunningServer) -> None:
     box = RecordingReceiver()
     connection = open_at(reactor, f"{server.url}/ws/echo", box)
     for number in range(100):
@@ -109,7 +109,7 @@ def test_a_goodbye_is_answered_and_everything_before_it_is_heard(reactor: Reacto
     assert not connection.send_text(b"too late")
 
 
-def test_a_server_that_stops_says_why(reactor: Reactor, server: RunningServer) -> None:
+def test_the_close_code_of_a_server_that_stops_is_reported(reactor: Reactor, server: RunningServer) -> None:
     box = RecordingReceiver()
     open_at(reactor, f"{server.url}/ws/echo", box)
     server.stop()
@@ -120,12 +120,12 @@ def test_a_server_that_stops_says_why(reactor: Reactor, server: RunningServer) -
     assert len(reactor) == 0
 
 
-def test_a_reset_reaches_the_server_as_a_vanished_client(reactor: Reactor, server: RunningServer) -> None:
+def test_a_reset_ends_the_connection_without_a_close_frame(reactor: Reactor, server: RunningServer) -> None:
     open_at(reactor, f"{server.url}/").reset()
     until(lambda: server.closed().get("vanished") == 1)
 
 
-def test_the_plain_peer_shakes_hands_too(reactor: Reactor, plain_peer: ServerProcess) -> None:
+def test_the_handshake_works_with_another_server(reactor: Reactor, plain_peer: ServerProcess) -> None:
     box = RecordingReceiver()
     connection = open_at(reactor, f"{plain_peer.url}/", box)
     connection.send_text(b'{"type":"setUsername","username":"one"}')
@@ -148,7 +148,7 @@ def test_the_plain_peer_shakes_hands_too(reactor: Reactor, plain_peer: ServerPro
         (b"x" * 100_000, NotWebSocketError, "the answer is not an HTTP response|does not speak HTTP"),
     ],
 )
-def test_a_failed_handshake_has_a_type_and_the_server_s_words(
+def test_a_failed_handshake_has_a_type_and_the_reason_of_the_server(
     reactor: Reactor, scripted: Callable[..., Scripted], answer: bytes, kind: type[ConnectError], words: str
 ) -> None:
     with pytest.raises(kind, match=words):
@@ -156,7 +156,7 @@ def test_a_failed_handshake_has_a_type_and_the_server_s_words(
     assert len(reactor) == 0
 
 
-def test_nobody_listening_is_a_refused_connection(reactor: Reactor) -> None:
+def test_a_port_without_a_listener_refuses_the_connection(reactor: Reactor) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with pytest.raises(UnreachableError, match=r"^connection refused$"):
@@ -169,13 +169,13 @@ def test_a_server_that_never_answers_times_out(reactor: Reactor, scripted: Calla
     assert len(reactor) == 0
 
 
-def test_an_unknown_host_is_told_so() -> None:
+def test_an_unknown_host_is_reported() -> None:
     with pytest.raises(UnreachableError, match=r"^[^\n]+$"):
         resolve("ws://no.such.host.invalid/")
 
 
 @pytest.mark.parametrize("host", ["http://a", "a:8080", "ws://", "ws://a:port", "ws://a:99999", ""])
-def test_an_unusable_address_is_refused(host: str) -> None:
+def test_an_invalid_address_is_refused(host: str) -> None:
     with pytest.raises(TargetError, match=r"^--host "):
         join_url(host, "/")
 
@@ -193,11 +193,11 @@ def test_the_path_is_the_host_s_own_or_the_given_one(host: str, url: str) -> Non
     assert join_url(host, "/chat") == url
 
 
-# --- what servers get wrong ---
+# --- misbehaving servers ---
 
 
-def test_frames_that_come_with_the_handshake_and_in_pieces_are_read(reactor: Reactor, server: RunningServer) -> None:
-    """The greeting of a chat connection may arrive in one piece with the response; it is never lost."""
+def test_frames_that_arrive_with_the_handshake_or_in_pieces_are_read(reactor: Reactor, server: RunningServer) -> None:
+    """The greeting of a chat server may arrive in one segment with the response."""
     for _ in range(20):
         box = RecordingReceiver()
         connection = open_at(reactor, f"{server.url}/", box)
@@ -206,7 +206,7 @@ def test_frames_that_come_with_the_handshake_and_in_pieces_are_read(reactor: Rea
         connection.abort()
 
 
-def test_a_receiver_that_raises_costs_its_own_connection_only(
+def test_a_receiver_that_raises_ends_only_its_own_connection(
     reactor: Reactor, server: RunningServer, faults: list[Exception]
 ) -> None:
     class Broken(RecordingReceiver):
@@ -224,8 +224,8 @@ def test_a_receiver_that_raises_costs_its_own_connection_only(
     assert len(reactor) == 1
 
 
-def test_a_reader_that_stops_reading_fills_a_bounded_buffer(reactor: Reactor, server: RunningServer) -> None:
-    """The echo server stops reading once nobody takes its echoes; then sends are refused, and nothing blocks."""
+def test_a_server_that_stops_reading_fills_a_bounded_write_buffer(reactor: Reactor, server: RunningServer) -> None:
+    """The echo server stops reading when its echoes are not read; then sends are refused, and nothing blocks."""
     box = RecordingReceiver()
     connection = open_at(reactor, f"{server.url}/ws/echo", box)
     reactor._epoll.modify(connection._fd, 0)  # never readable again
@@ -239,8 +239,8 @@ def test_a_reader_that_stops_reading_fills_a_bounded_buffer(reactor: Reactor, se
     connection.abort()
 
 
-def test_what_is_sent_to_a_server_that_does_not_read_waits_here_and_not_in_the_system(reactor: Reactor) -> None:
-    """So that what counts as sent has left: the system alone would take megabytes."""
+def test_messages_to_a_server_that_does_not_read_wait_in_the_write_buffer_not_in_the_kernel(reactor: Reactor) -> None:
+    """A message that counts as sent has left the process: the kernel alone would buffer megabytes."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         taken: list[socket.socket] = []
 
@@ -275,13 +275,11 @@ def test_what_is_sent_to_a_server_that_does_not_read_waits_here_and_not_in_the_s
             connection.abort()
 
 
-# --- what comes in one piece, or in many ---
+# --- segments and frames ---
 
 
-def test_an_end_that_comes_together_with_the_last_words_is_noticed(
-    reactor: Reactor, scripted: Callable[..., Scripted]
-) -> None:
-    """The system tells of each change once: of data and end at the same time in one word."""
+def test_an_end_of_stream_with_the_last_data_is_noticed(reactor: Reactor, scripted: Callable[..., Scripted]) -> None:
+    """The kernel reports each change once: data and the end of stream in one event."""
     for size in (10, 200, 70_000, 131_072 - 10):
         box = RecordingReceiver()
         words = text_frame(b"x" * size)
@@ -294,7 +292,7 @@ def test_an_end_that_comes_together_with_the_last_words_is_noticed(
     assert len(reactor) == 0
 
 
-def test_frames_are_told_apart_wherever_the_stream_is_cut(reactor: Reactor, scripted: Callable[..., Scripted]) -> None:
+def test_frames_are_split_wherever_the_stream_is_cut(reactor: Reactor, scripted: Callable[..., Scripted]) -> None:
     frames = [text_frame(b"a" * size) for size in (0, 1, 2, 125, 126, 65_535, 65_536)]
     fragments = [b"\x01\x02he", b"\x00\x01l", b"\x80\x02lo"]
     whole = b"".join([*frames, *fragments, b"\x89\x00", *frames])

@@ -1,4 +1,4 @@
-"""Headers that users add to the upgrade request: what may be given, and that it arrives."""
+"""Headers that options add to the upgrade request: the allowed ones, and that they arrive."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def test_a_header_is_written_as_in_a_request(text: str, header: tuple[str, str])
 
 
 @pytest.mark.parametrize("text", ["", "geheim", ": geheim", "X Y: geheim", "X: geheim\r\nEvil: 1", "X: geheim\x00"])
-def test_what_is_no_header_is_refused_without_being_shown(text: str) -> None:
+def test_an_invalid_header_is_refused_without_being_shown(text: str) -> None:
     with pytest.raises(ValueError, match="not a header of the form 'Name: value'") as refused:
         parse_header(text)
     assert "geheim" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["Host", "upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol"])
-def test_headers_of_the_handshake_cannot_be_given(name: str) -> None:
+def test_headers_of_the_handshake_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"^the handshake sets {name}"):
         parse_header(f"{name}: x")
 
 
-def test_what_is_given_twice_is_refused() -> None:
+def test_a_header_that_is_set_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="Origin is set twice"):
         all_headers(["origin: a"], "b", has_token=False)
     with pytest.raises(ValueError, match="Authorization is set twice"):
@@ -63,7 +63,7 @@ def test_what_is_given_twice_is_refused() -> None:
         read_settings(parsed)
 
 
-def test_every_header_arrives_and_repeated_ones_as_often_as_given(reactor: Reactor) -> None:
+def test_every_header_arrives_as_often_as_it_is_given(reactor: Reactor) -> None:
     came: list[tuple[str, str]] = []
 
     def note(connection: ServerConnection) -> None:
@@ -79,7 +79,7 @@ def test_every_header_arrives_and_repeated_ones_as_often_as_given(reactor: React
     assert [header for header in came if header in expected] == expected
 
 
-def test_a_header_takes_the_place_of_the_one_in_the_url(reactor: Reactor) -> None:
+def test_a_header_replaces_the_one_from_the_url(reactor: Reactor) -> None:
     came: list[str] = []
 
     def note(connection: ServerConnection) -> None:
@@ -93,7 +93,7 @@ def test_a_header_takes_the_place_of_the_one_in_the_url(reactor: Reactor) -> Non
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2", "--rooms", "2")], ids=["one process", "two workers"])
-def test_a_server_that_checks_the_origin_is_tested_with_one(
+def test_an_origin_is_sent_to_a_server_that_checks_it(
     locust: Callable[..., Locust], start: Callable[..., RunningServer], processes: tuple[str, ...]
 ) -> None:
     server = start("--allowed-origin", ORIGIN, "--require-origin", "yes")

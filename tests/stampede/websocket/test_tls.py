@@ -1,4 +1,4 @@
-"""The engine's connections over TLS."""
+"""Connections over TLS."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def tls_echo(certificate: Path) -> Iterator[str]:
         process.kill()
 
 
-def test_encrypted_connections_work_when_the_certificate_need_not_be_trusted(reactor: Reactor, tls_echo: str) -> None:
+def test_encrypted_connections_work_without_verification(reactor: Reactor, tls_echo: str) -> None:
     box = RecordingReceiver()
     connection = connect(reactor, resolve(tls_echo, verify=False), box, timeout=PATIENCE)
     sent = [b"short", b"x" * 300_000, b"end"]
@@ -62,7 +62,7 @@ def test_encrypted_connections_work_when_the_certificate_need_not_be_trusted(rea
     assert connection.close(PATIENCE)
 
 
-def test_an_untrusted_certificate_is_refused_by_name(reactor: Reactor, tls_echo: str) -> None:
+def test_an_untrusted_certificate_is_refused_with_its_own_label(reactor: Reactor, tls_echo: str) -> None:
     with pytest.raises(TlsError, match="certificate not trusted: self"):
         open_at(reactor, tls_echo)
     assert len(reactor) == 0
@@ -84,7 +84,7 @@ def test_plain_bytes_in_place_of_tls_are_a_tls_error(reactor: Reactor) -> None:
         thread.join()
 
 
-def test_a_certificate_of_one_s_own_authority_is_trusted(
+def test_a_certificate_of_a_given_authority_is_trusted(
     reactor: Reactor, tls_echo: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")

@@ -1,4 +1,4 @@
-"""A model server that knows the truth, for tests of the ledger: what it delivers, drops, doubles or cuts off."""
+"""A model of a server that counts its own faults, for tests of the ledger."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from stampede.ledger.room import Membership, Room
 
 
 @dataclass
-class Member:
-    """A client as the model sees it: what is under way to it, and what it was cheated of."""
+class Client:
+    """A client in the model, and the messages in flight from and to it."""
 
     membership: Membership
     inbox: list[tuple[int, int]] = field(default_factory=list)
@@ -19,31 +19,31 @@ class Member:
 
 
 @dataclass
-class World:
-    """A server with one room, its clients' ledger, and the truth."""
+class ServerModel:
+    """A server with one room, the ledger of its clients, and the true counts."""
 
-    tally: DeliveryCounts = field(default_factory=DeliveryCounts)
-    members: list[Member] = field(default_factory=list)
-    owed: int = 0  # deliveries made, in time or not at all, to somebody who stayed for them
+    counts: DeliveryCounts = field(default_factory=DeliveryCounts)
+    members: list[Client] = field(default_factory=list)
+    owed: int = 0  # deliveries to members that were still in the room
     dropped: int = 0
-    doubled: int = 0
+    duplicated: int = 0
 
     def __post_init__(self) -> None:
-        self.room = Room(1, self.tally)
+        self.room = Room(1, self.counts)
 
-    def join(self) -> Member:
-        member = Member(self.room.enter())
+    def join(self) -> Client:
+        member = Client(self.room.enter())
         self.members.append(member)
         return member
 
-    def confirm(self, member: Member) -> None:
+    def confirm(self, member: Client) -> None:
         member.in_room = True
         member.membership.confirm_join()
 
-    def send(self, sender: Member) -> None:
+    def send(self, sender: Client) -> None:
         sender.unhandled.append(self.room.send(sender.membership))
 
-    def handle(self, sender: Member, *, drop_for: int | None = None, double_for: int | None = None) -> None:
+    def handle(self, sender: Client, *, drop_for: int | None = None, duplicate_for: int | None = None) -> None:
         seq = sender.unhandled.pop(0)
         others = [member for member in self.members if member is not sender and member.in_room]
         for index, member in enumerate(others):
@@ -51,43 +51,43 @@ class World:
                 self.dropped += 1
                 continue
             member.inbox.append((sender.membership.slot, seq))
-            if index == double_for:
-                self.doubled += 1
+            if index == duplicate_for:
+                self.duplicated += 1
                 member.inbox.append((sender.membership.slot, seq))
 
-    def read(self, member: Member, n: int = 1 << 30) -> None:
+    def read(self, member: Client, n: int = 1 << 30) -> None:
         for slot, seq in member.inbox[:n]:
             member.membership.receive(slot, seq)
         del member.inbox[:n]
 
-    def settle_all(self) -> None:
+    def deliver_all(self) -> None:
         for member in self.members:
             while member.unhandled:
                 self.handle(member)
         for member in self.members:
             self.read(member)
 
-    def leave(self, member: Member) -> None:
-        """Leave politely: everything handled, everything read."""
+    def leave(self, member: Client) -> None:
+        """Leave after everything was handled and read."""
         while member.unhandled:
             self.handle(member)
         mark = self.room.mark()
-        self.settle_all()
+        self.deliver_all()
         member.membership.leave(waited_for=mark)
         self.members.remove(member)
 
-    def cut(self, member: Member) -> None:
-        """Vanish: what is under way in either direction is gone."""
+    def disconnect(self, member: Client) -> None:
+        """Disconnect: everything in flight in either direction is lost."""
         member.membership.leave(closed_cleanly=False)
         self.members.remove(member)
 
 
-def world(n: int) -> World:
-    made = World()
+def model_with(n: int) -> ServerModel:
+    made = ServerModel()
     for _ in range(n):
         made.confirm(made.join())
     return made
 
 
-def balanced(tally: DeliveryCounts) -> bool:
-    return tally.expected == tally.received + tally.lost + tally.in_flight and tally.in_flight >= 0
+def balanced(counts: DeliveryCounts) -> bool:
+    return counts.expected == counts.received + counts.lost + counts.in_flight and counts.in_flight >= 0
