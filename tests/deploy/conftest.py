@@ -14,7 +14,7 @@ import pytest
 from tests.metrics.fixtures import do_without, wait_until
 from tests.metrics.pages import series
 from tests.ports import free_ports
-from tests.promises.server_process import Server, launch
+from tests.promises.server_process import ServerProcess, launch
 from tests.server.cluster.fixtures import Nats, wait_for_each
 from tests.tables import ROOT
 
@@ -102,7 +102,7 @@ def nats() -> Iterator[Nats]:
 
 
 @pytest.fixture
-def servers(nats: Nats) -> Iterator[tuple[Server, Server]]:
+def servers(nats: Nats) -> Iterator[tuple[ServerProcess, ServerProcess]]:
     """Two servers on one bus, which take the balancer's word for where clients come from."""
     flags = ["--nats", nats.url, "--trusted-proxy", "127.0.0.1", "--drain-seconds", "2"]
     with launch(*flags) as one, launch(*flags) as two:

@@ -23,14 +23,14 @@ from tests.deploy.conftest import CONFIGURATION, Balancer, balancer, fetch, hapr
 from tests.metrics.fixtures import wait_until
 from tests.ports import free_port
 from tests.promises.certificates import Authority
-from tests.promises.server_process import Server, launch
+from tests.promises.server_process import ServerProcess, launch
 from tests.server.cluster.fixtures import Nats
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-Two = tuple[Server, Server]
+Two = tuple[ServerProcess, ServerProcess]
 CHUNK = 65536
 NEWCOMERS = 20
 MOST_HIDDEN = 2_000_000  # 1.0 MB here; 4.4 MB where the balancer's buffers are left alone
@@ -38,7 +38,7 @@ JOIN = masked_text_frame(b'{"type":"joinRoom","room":"r"}', b"mask")
 OPENED = "chat_connections_opened_total"
 
 
-def address(server: Server) -> str:
+def address(server: ServerProcess) -> str:
     return server.url.removeprefix("ws://")
 
 
@@ -65,7 +65,7 @@ def hear(client: ChatClient, kind: str) -> dict[str, object]:
     return message
 
 
-def connections(server: Server) -> float:
+def connections(server: ServerProcess) -> float:
     return server.samples()["chat_connections"]
 
 
@@ -132,7 +132,7 @@ def status(url: str) -> int:
     return 200
 
 
-def drains(server: Server) -> bool:
+def drains(server: ServerProcess) -> bool:
     """Whether its drain has begun; not by a handshake, which might be let in and then be told to go, too."""
     try:
         return status(f"{server.http}/health") == 503

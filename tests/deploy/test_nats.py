@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.promises.server_process import Server
+    from tests.promises.server_process import ServerProcess
 
 CONFIGURATION = ROOT / "deploy" / "kubernetes" / "base" / "nats.conf"
 
@@ -67,5 +67,5 @@ def test_chat_crosses_servers_and_survives_one(tmp_path: Path) -> None:
         wait_until(lambda: first.samples()["chat_bus_connected"] == 1, "the bus to be back")
 
 
-def _knows_two(server: Server) -> bool:
+def _knows_two(server: ServerProcess) -> bool:
     return server.samples()["chat_bus_nodes"] == 2

@@ -16,7 +16,7 @@ from tests.deploy._departures import Departures
 from tests.deploy.conftest import CONFIGURATION, Balancer, balancer
 from tests.deploy.test_haproxy import address, enter, hear
 from tests.metrics.fixtures import wait_until
-from tests.promises.server_process import Server, launch
+from tests.promises.server_process import ServerProcess, launch
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ SCRIPT = [sys.executable, str(ROOT / "deploy" / "end_old_sessions.py")]
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ServerProcess]:
     with launch("--trusted-proxy", "127.0.0.1", "--drain-seconds", "2") as running:
         yield running
 
@@ -73,7 +73,7 @@ def has_gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def test_clients_of_an_old_worker_go_one_after_the_other_and_come_back(server: Server, tmp_path: Path) -> None:
+def test_clients_of_an_old_worker_go_one_after_the_other_and_come_back(server: ServerProcess, tmp_path: Path) -> None:
     master = tmp_path / "master.sock"
     with balancer(address(server), flags=("-S", str(master))) as front, Departures() as clients:
         clients.come(front.url.removeprefix("ws://"), CLIENTS)
@@ -101,7 +101,7 @@ def test_a_master_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert done.stderr == f"{path}: No such file or directory; is haproxy started with -W -S {path}?\n"
 
 
-def test_an_old_worker_is_bounded_though_its_clients_stay(server: Server, tmp_path: Path) -> None:
+def test_an_old_worker_is_bounded_though_its_clients_stay(server: ServerProcess, tmp_path: Path) -> None:
     master = tmp_path / "master.sock"
     with (
         balancer(address(server), flags=("-S", str(master)), BALANCER_HARD_STOP="3s") as front,
@@ -115,7 +115,7 @@ def test_an_old_worker_is_bounded_though_its_clients_stay(server: Server, tmp_pa
     assert int(default) >= 10, "time enough to let clients go before"
 
 
-def test_servers_that_drain_after_a_reload_empty_the_old_worker(server: Server, tmp_path: Path) -> None:
+def test_servers_that_drain_after_a_reload_empty_the_old_worker(server: ServerProcess, tmp_path: Path) -> None:
     master = tmp_path / "master.sock"
     two = launch("--trusted-proxy", "127.0.0.1")
     with two as other, balancer(address(server), address(other), flags=("-S", str(master))) as front:

@@ -99,7 +99,7 @@ def record_run(folder: Path, *, pause_seconds: float = 1.0) -> Iterator[Recordin
             live = time.time()
             server.stopped = True
             server.process.send_signal(signal.SIGTERM)
-            pool.until(lambda: server.process.poll() is not None, "the server to be drained")
+            pool.wait_until(lambda: server.process.poll() is not None, "the server to be drained")
             assert server.process.returncode == 0
             locust.tell("/stop")
             wait_until(lambda: prometheus.query('up{job="chat"} == 0') != {}, "Prometheus to miss the server")
@@ -168,7 +168,7 @@ class _FaultyClients:
         pool.run(pause_seconds)
         silent = self._connect(SILENT)
         for client in silent:
-            pool.stop_reading(client)
+            pool.pause_reading(client)
         self._send_invalid_input()
         pool.run(pause_seconds)
         self._locust.tell("/stampede/storm", share=0.5)
@@ -186,7 +186,7 @@ class _FaultyClients:
                  b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")  # fmt: skip
         self._server.get("/health")
         odd, flooding, stalling = self._connect(3)
-        pool.enter([flooding, stalling], ["the flooded room"])
+        pool.join_rooms([flooding, stalling], ["the flooded room"])
         pool.send(stalling, message("fileStart", name="never finished", size=1_000_000))
         pool.send(odd, frame(b"nonsense") + message("noSuchType"))
         pool.send(flooding, b"".join(message("chatMessage", text=str(number)) for number in range(200)))
@@ -197,11 +197,11 @@ class _FaultyClients:
         inside: list[Client] = []
         while len(inside) < count:
             client = pool.add(receive_buffer=receive_buffer)
-            pool.until(lambda client=client: client.status or client.ended, "an answer")  # type: ignore[misc] # bound
+            pool.wait_until(lambda client=client: client.status or client.is_gone, "an answer")  # type: ignore[misc] # bound
             if client.is_open:
                 inside.append(client)
             else:
-                pool.drop([client])
+                pool.abort([client])
                 pool.run(0.2)
         return inside
 
@@ -216,9 +216,9 @@ class _FaultyClients:
     def _stop_reading_until_dropped(self, kills: int) -> None:
         pool = self._pool
         senders, slow_consumers = self._connect(SENDERS), self._connect(SLOW_CONSUMERS, receive_buffer=16384)
-        pool.enter([*senders, *slow_consumers], ["the busy room"])
+        pool.join_rooms([*senders, *slow_consumers], ["the busy room"])
         for client in slow_consumers:
-            pool.stop_reading(client)
+            pool.pause_reading(client)
         due = 0.0
 
         def send_large(now: float) -> None:
@@ -232,7 +232,7 @@ class _FaultyClients:
             assert time.monotonic() < deadline, "sleepers were not dropped"
             due = 0.0
             pool.run(0.5, send_large)
-        pool.drop(senders)
+        pool.abort(senders)
 
     def _value(self, metric: str) -> float:
         return max(self._prometheus.query(metric).values(), default=-1.0)
@@ -246,7 +246,7 @@ class _FaultyClients:
                 asked[:] = time.monotonic(), self._value(metric) >= least
             return bool(asked[1])
 
-        self._pool.until(seen, f"{metric} to reach {least}")
+        self._pool.wait_until(seen, f"{metric} to reach {least}")
 
 
 def _send_large(pool: RawClientPool, senders: list[Client], slow_consumers: list[Client]) -> None:

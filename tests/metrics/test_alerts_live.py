@@ -113,10 +113,10 @@ def watching(folder: Path, chat: list[str], loadtest: str) -> Iterator[Watch]:
 def fall_behind(pool: RawClientPool, server: RunningServer) -> None:
     """Let three members of a room stop reading, and talk until the server notices."""
     members = pool.open(4, receive_buffer=4096)
-    pool.enter(members, ["room"])
+    pool.join_rooms(members, ["room"])
     talker, *silent = members
     for member in silent:
-        pool.stop_reading(member)
+        pool.pause_reading(member)
     seen = [0.0]
 
     def behind() -> bool:
@@ -126,7 +126,7 @@ def fall_behind(pool: RawClientPool, server: RunningServer) -> None:
         seen[0] = server.samples()["chat_slow_consumers"]
         return seen[0] >= len(silent)
 
-    pool.until(behind, "the server to notice who does not read")
+    pool.wait_until(behind, "the server to notice who does not read")
 
 
 def stutter(locust: Generator) -> None:
@@ -165,7 +165,7 @@ def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., Run
         with RawClientPool(full.url) as crowd, RawClientPool(silent.url) as corpses, RawClientPool(slow.url) as room:
             crowd.open(19)
             for corpse in corpses.open(12):
-                corpses.stop_reading(corpse)
+                corpses.pause_reading(corpse)
             fall_behind(room, slow)
             place = running.enter_context(cut_down(gone))
             stutter(locust)

@@ -1,6 +1,6 @@
-"""An open chat load from a pool: message k is due at k / rate, from client k modulo clients, whoever hears it.
+"""An open chat load: message k is due at k / rate, and sent by client k modulo the number of clients.
 
-Where the driver itself is kept from its work, it lets go what it has missed: made up for at once that would be a burst.
+After a stall of this process, messages that are due for long are skipped: sent at once, they would be a burst.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 _STAMP: Final = b'"text":"@'
 _DIGITS: Final = 31
-_LATE_SECONDS: Final = 0.1  # what the driver may make up for
+_LATE_SECONDS: Final = 0.1  # messages that are due for longer are skipped
 
 
 class ChatLoad:
-    """Clients who are in their rooms and chat; the last few listen to every word, the others' bytes are counted.
+    """Clients that chat in their rooms. The last ones, the listeners, parse every message; the others only count bytes.
 
     Attributes:
-        latencies: seconds from a message's sending to each delivery to a listener.
+        latencies: seconds from the sending of a message to each delivery to a listener.
     """
 
     def __init__(
@@ -37,15 +37,15 @@ class ChatLoad:
         self._padding = b"." * (text_bytes - _DIGITS - 1)
         self.latencies: list[float] = []
         for client in clients[:-listeners]:
-            client.counting = True
+            client.discards_data = True
         for client in clients[-listeners:]:
-            client.hear = self._hear
+            client.on_text = self._on_text
 
     def run(self, seconds: float, each: Callable[[float], object] = lambda _now: None) -> None:
-        """Chat for a while; `each` is called in every sweep with the seconds that have passed."""
+        """Chat for some seconds; `each` is called at every poll with the seconds since the start."""
         start = self._sent
 
-        def sweep(now: float) -> None:
+        def send_due(now: float) -> None:
             nonlocal start
             due = start + int(now * self._rate)
             missed = max(0, int(due - self._sent - _LATE_SECONDS * self._rate))
@@ -58,17 +58,17 @@ class ChatLoad:
                 self._sent += 1
             each(now)
 
-        self._pool.run(seconds, sweep)
+        self._pool.run(seconds, send_due)
 
     def p99(self, seconds: float, each: Callable[[float], object] = lambda _now: None) -> float:
-        """Chat for a while and return the 99th percentile of the latencies, in seconds."""
+        """Chat for some seconds, and return the 99th percentile of the latencies in seconds."""
         self.latencies.clear()
         self.run(seconds, each)
         ordered = sorted(self.latencies)
-        assert ordered, "nobody heard anything"
+        assert ordered, "no message was delivered"
         return ordered[len(ordered) * 99 // 100]
 
-    def _hear(self, _client: Client, payload: bytes) -> None:
+    def _on_text(self, _client: Client, payload: bytes) -> None:
         place = payload.find(_STAMP)
         if place >= 0:
             start = place + len(_STAMP)

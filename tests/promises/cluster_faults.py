@@ -23,7 +23,7 @@ from benchmarks.http_client import urlopen
 from tests.metrics.fixtures import wait_until
 from tests.promises.cluster_load import TIMEOUT_SECONDS, ClusterLoad
 from tests.promises.hosts import Host, Switch, inside, problem
-from tests.promises.server_process import Server, launch
+from tests.promises.server_process import ServerProcess, launch
 from tests.server.cluster.fixtures import Nats
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ HEADER: Final = (
 class HealthPoller:
     """Polls the health of a node in a thread."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ServerProcess) -> None:
         self._url = server.http + "/health"
         self.history: list[tuple[float, int]] = []
         self._stop = threading.Event()
@@ -153,7 +153,7 @@ class ClusterUnderTest:
         load: options of the load, beside rooms and members.
     """
 
-    def __init__(self, nats: Nats, servers: Sequence[Server], **load: Any) -> None:
+    def __init__(self, nats: Nats, servers: Sequence[ServerProcess], **load: Any) -> None:
         self.nats = nats
         self.servers = servers
         wait_until(
@@ -166,7 +166,7 @@ class ClusterUnderTest:
         self.health = [HealthPoller(server) for server in servers]
 
     @property
-    def victim(self) -> Server:
+    def victim(self) -> ServerProcess:
         """The node that faults happen to."""
         return self.servers[-1]
 
@@ -261,7 +261,7 @@ def _running(
 ) -> Iterator[ClusterUnderTest]:
     limits = ("--handshake-rate", "0", "--message-rate", "0", "--heartbeat-interval", "0", "--heartbeat-timeout", "0")
 
-    def start(prefix: Sequence[str], host: str) -> Server:
+    def start(prefix: Sequence[str], host: str) -> ServerProcess:
         return launch("--nats", nats.url, "--host", host, *limits, prefix=prefix)
 
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
@@ -273,10 +273,10 @@ def _running(
         yield running
 
 
-def _end(server: Server) -> None:
+def _end(server: ServerProcess) -> None:
     if not server.stopped:
         server.process.send_signal(signal.SIGCONT)
-        server.stop(complains=True)
+        server.stop(expects_errors=True)
 
 
 def nats_killed(seconds: float) -> Outcome:

@@ -65,8 +65,8 @@ class ClusterLoad:
         for node, pool in enumerate(self._pools):
             clients = pool.open(rooms * members)
             for client in clients:
-                client.hear = lambda client, payload, node=node: self._receive(node, client, payload)
-            pool.enter(clients, [f"room-{number}" for number in range(rooms)])
+                client.on_text = lambda client, payload, node=node: self._receive(node, client, payload)
+            pool.join_rooms(clients, [f"room-{number}" for number in range(rooms)])
             self._clients.append(clients)
         self._senders = [(node, place) for place in range(rooms * members) for node in range(self.nodes)]
         self.until(lambda: self.agree(range(self.nodes)), "all clients to be told of all members")
@@ -74,7 +74,7 @@ class ClusterLoad:
     def close(self) -> None:
         """Abort all connections."""
         for pool in self._pools:
-            pool.drop(list(pool.clients.values()))
+            pool.abort(list(pool.clients.values()))
 
     def run(self, seconds: float) -> None:
         """Send messages for some seconds."""
@@ -89,7 +89,7 @@ class ClusterLoad:
             assert time.monotonic() < deadline, f"waited {TIMEOUT_SECONDS:.0f} s for {what}"
             self._send_due()
             for pool in self._pools:
-                pool.sweep()
+                pool.poll()
             time.sleep(SWEEP_SECONDS)
 
     def drain(self, quiet_seconds: float = 1.0) -> None:
@@ -97,7 +97,7 @@ class ClusterLoad:
         count, since = -1, time.monotonic()
         while time.monotonic() - since < quiet_seconds:
             for pool in self._pools:
-                pool.sweep()
+                pool.poll()
             if (received := sum(map(sum, self.received))) != count:
                 count, since = received, time.monotonic()
             time.sleep(SWEEP_SECONDS)

@@ -1,4 +1,4 @@
-"""The server without sockets: its real parts on a real event loop, and transports that a test holds in its hands."""
+"""The server without sockets: a real `ChatServer` on a real event loop, with fake transports."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, MutableMapping
     from pathlib import Path
 
-PATIENCE_SECONDS: Final = 60
+TIMEOUT_SECONDS: Final = 60
 
 
-class Pipe(asyncio.Transport):
-    """A transport that is as strict as uvloop's: whoever writes to it once it is closed has made a mistake.
+class FakeTransport(asyncio.Transport):
+    """A transport that is as strict as uvloop's: writing to it after it was closed is an error.
 
     Attributes:
-        written: everything that was sent, until somebody takes it.
-        blocked: the peer reads nothing: what is written stays unsent.
-        reads: whether what arrives is handed on.
+        written: the bytes written since the last `take_written`.
+        is_blocked: whether the peer does not read, so that written bytes stay unsent.
+        reading_enabled: whether the protocol has not paused reading.
     """
 
     protocol: asyncio.Protocol
@@ -39,21 +39,21 @@ class Pipe(asyncio.Transport):
         self.written = bytearray()
         self.closed = False
         self.half_closed = False
-        self.blocked = False
-        self.reads = True
+        self.is_blocked = False
+        self.reading_enabled = True
         self._unsent = 0
         self._high = 65536
         self._is_paused = False
         self._can_half_close = can_half_close
         self._lost = False
 
-    # --- what the protocol calls ---
+    # --- called by the protocol ---
 
     def write(self, data: Any) -> None:
         assert not self.closed, "write after close"
         assert not self.half_closed, "write after end of stream"
         self.written += data
-        if self.blocked:
+        if self.is_blocked:
             self._unsent += len(data)
             if self._unsent > self._high and not self._is_paused:
                 self._is_paused = True
@@ -76,11 +76,11 @@ class Pipe(asyncio.Transport):
 
     def pause_reading(self) -> None:
         assert not self.closed
-        self.reads = False
+        self.reading_enabled = False
 
     def resume_reading(self) -> None:
         assert not self.closed
-        self.reads = True
+        self.reading_enabled = True
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._high = 65536 if high is None else high
@@ -95,37 +95,37 @@ class Pipe(asyncio.Transport):
         assert isinstance(protocol, asyncio.Protocol)
         self.protocol = protocol
 
-    # --- what the peer does ---
+    # --- actions of the peer ---
 
     def feed(self, data: bytes) -> None:
-        """Let bytes arrive, unless the server has cut the connection."""
+        """Deliver bytes, unless the transport is closed."""
         if not self.closed:
             self.protocol.data_received(data)
 
-    def catch_up(self) -> None:
-        """Read everything that is unsent."""
-        self.blocked = False
+    def read_all(self) -> None:
+        """Unblock the peer, and send all unsent bytes."""
+        self.is_blocked = False
         self._unsent = 0
         if self._is_paused:
             self._is_paused = False
             self.protocol.resume_writing()
 
-    def take(self) -> bytes:
-        """Return what was sent since the last time."""
+    def take_written(self) -> bytes:
+        """Return the bytes written since the last call."""
         data = bytes(self.written)
         self.written.clear()
         return data
 
-    def lose(self) -> None:
-        """End, as the loop tells it: once."""
+    def lose_connection(self) -> None:
+        """Call `connection_lost`, as the event loop does once."""
         assert not self._lost
         self._lost = True
         self.closed = True
         self.protocol.connection_lost(None)
 
 
-class Complaints(logging.Handler):
-    """Whatever the server, or a library that it uses, finds worth a warning."""
+class WarningCollector(logging.Handler):
+    """Collects the warnings and errors that the server or a library logs."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -135,56 +135,56 @@ class Complaints(logging.Handler):
         self.lines.append(self.format(record))
 
     def take(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> NoReturn:
-        """Take an event of the server's own log, the end of its way."""
+        """Collect an event of the server's own log, and write it nowhere."""
         self.lines.append(str(event))
         raise structlog.DropEvent
 
 
-class World:
-    """One server, and those who come to it."""
+class InProcessServer:
+    """One server, and the connections of a test to it."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.loop = asyncio.get_running_loop()
         limits = {"handshake_rate": 0.0, "message_rate": 0.0, "heartbeat_interval": 0.0}
-        self.server = ChatServer(Settings(upload_dir=folder, **{**limits, **settings}), self.loop)
-        self.listener = self.server.listener
-        self.context = self.server.context
+        self.chat_server = ChatServer(Settings(upload_dir=folder, **{**limits, **settings}), self.loop)
+        self.listener = self.chat_server.listener
+        self.context = self.chat_server.context
         self.hub = self.context.hub
         self.errors: list[dict[str, Any]] = []
         self.loop.set_exception_handler(lambda _loop, context: self.errors.append(context))
 
-    def visit(self, *, can_half_close: bool = True) -> Pipe:
-        """Let somebody connect."""
-        pipe = Pipe(can_half_close=can_half_close)
-        pipe.protocol = HttpConnection(self.listener)
-        pipe.protocol.connection_made(pipe)
-        return pipe
+    def connect(self, *, can_half_close: bool = True) -> FakeTransport:
+        """Return the transport of a new connection, which has sent nothing."""
+        transport = FakeTransport(can_half_close=can_half_close)
+        transport.protocol = HttpConnection(self.listener)
+        transport.protocol.connection_made(transport)
+        return transport
 
-    def upgraded(self, path: str = "/ws/chat", *, can_half_close: bool = True) -> Pipe:
-        """Let somebody in as if the handshake, which costs more than all the rest, had been made."""
-        pipe = Pipe(can_half_close=can_half_close)
-        assert self.server.admission.admit("127.0.0.1", 0.0) is None
+    def open_websocket(self, path: str = "/ws/chat", *, can_half_close: bool = True) -> FakeTransport:
+        """Return the transport of a new WebSocket; the handshake, which costs more than all the rest, is skipped."""
+        transport = FakeTransport(can_half_close=can_half_close)
+        assert self.chat_server.admission.admit("127.0.0.1", 0.0) is None
         upgrade = AcceptedUpgrade(ROUTES[path], path, "127.0.0.1", None)
-        connection = Connection(self.listener.context, pipe, upgrade, self.listener.websocket_closed)
-        pipe.protocol = connection
+        connection = Connection(self.listener.context, transport, upgrade, self.listener.websocket_closed)
+        transport.protocol = connection
         self.listener.add(connection)
         connection.open()
-        return pipe
+        return transport
 
-    async def settle(self) -> None:
-        """Let everything happen that is due."""
+    async def run_callbacks(self) -> None:
+        """Run the callbacks that are due."""
         for _ in range(3):
             await asyncio.sleep(0)
 
-    async def uploads_settled(self) -> None:
+    async def wait_for_uploads(self) -> None:
         """Wait until no upload is in progress."""
-        await self.settle()  # an upload starts in a task
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while self.context.uploads.active:  # noqa: ASYNC110 - the store tells nobody
+        await self.run_callbacks()  # an upload starts in a task
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while self.context.uploads.active:  # noqa: ASYNC110 - the store has no event for this
                 await asyncio.sleep(0.001)
 
-    def footprint(self) -> dict[str, int]:
-        """Count what must not pile up."""
+    def resource_counts(self) -> dict[str, int]:
+        """Return the numbers of all resources that must not grow."""
         gc.collect()
         return {
             "objects": len(gc.get_objects()),
@@ -192,29 +192,29 @@ class World:
             "rooms": len(self.hub.registry.rooms),
             "everyone": len(self.hub.registry.everyone),
             "watchers": len(self.hub.registry.watchers),
-            "admitted": self.server.admission._connections,
-            "connections": self.server.stats.connections,
-            "slow": self.server.stats.slow_consumers,
+            "admitted": self.chat_server.admission._connections,
+            "connections": self.chat_server.stats.connections,
+            "slow": self.chat_server.stats.slow_consumers,
             "uploads": self.context.uploads.active,
             "monitored": sum(map(len, self.context.wheel._slots)),
         }
 
 
 @asynccontextmanager
-async def world(folder: Path, **settings: Any) -> AsyncIterator[World]:
-    """Run a server without sockets; nothing in it may fail or complain."""
-    complaints = Complaints()
+async def in_process_server(folder: Path, **settings: Any) -> AsyncIterator[InProcessServer]:
+    """Run a server without sockets; fail if it logs a warning or an error."""
+    warnings = WarningCollector()
     root = logging.getLogger()
-    root.addHandler(complaints)
+    root.addHandler(warnings)
     before = structlog.get_config()
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)
-    structlog.configure(processors=[complaints.take], wrapper_class=quiet)
+    structlog.configure(processors=[warnings.take], wrapper_class=quiet)
     try:
-        inside = World(folder, **settings)
-        yield inside
-        await inside.settle()
-        assert not inside.errors, inside.errors[0]
-        assert not complaints.lines, complaints.lines[0]
+        server = InProcessServer(folder, **settings)
+        yield server
+        await server.run_callbacks()
+        assert not server.errors, server.errors[0]
+        assert not warnings.lines, warnings.lines[0]
     finally:
         structlog.configure(**before)
-        root.removeHandler(complaints)
+        root.removeHandler(warnings)

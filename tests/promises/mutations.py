@@ -1,4 +1,4 @@
-"""Malformed input by the hundred thousand: mutations of what real clients send. Seeded, so that any can be repeated."""
+"""Malformed input: random mutations of the data of real clients, repeatable by a seed."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ _JSON_BITS: Final = (
 
 
 def mutate(rng: Random, data: bytes, pool: tuple[bytes, ...]) -> bytes:
-    """Change a few things about some bytes; `pool` is where foreign parts come from."""
+    """Mutate bytes in one to four places; `pool` has other inputs, of which parts are inserted."""
     for _ in range(rng.randint(1, 4)):
         a, b = sorted((rng.randrange(len(data) + 1), rng.randrange(len(data) + 1)))
         b = min(b, a + 64)
@@ -93,15 +93,15 @@ def mutate(rng: Random, data: bytes, pool: tuple[bytes, ...]) -> bytes:
             case 1:  # set a byte near the start, where headers are
                 at = rng.randrange(min(len(data), 16) + 1)
                 data = data[:at] + rng.randbytes(1) + data[at + 1 :]
-            case 2:  # leave something out
+            case 2:  # delete a part
                 data = data[:a] + data[b:]
-            case 3:  # say something twice
+            case 3:  # repeat a part
                 data = data[:b] + data[a:b] * rng.randint(1, 3) + data[b:]
             case 4:
                 data = data[:a] + rng.randbytes(rng.randint(1, 8)) + data[a:]
             case 5:
                 data = data[:a] + rng.choice(_INTERESTING) + data[b:]
-            case 6:  # go on with something else
+            case 6:  # continue with another input
                 data = data[:a] + rng.choice(pool)
             case 7:
                 data = data[:a]
@@ -112,9 +112,9 @@ def mutate(rng: Random, data: bytes, pool: tuple[bytes, ...]) -> bytes:
 
 
 def bad_head(rng: Random) -> bytes:
-    """Return a request that is not quite right."""
+    """Return a malformed request."""
     request = rng.choice(HEADS)
-    if rng.random() < 0.5:  # keep the lines, so that more than the parser gets to see it
+    if rng.random() < 0.5:  # keep the lines intact, so that the request passes the first checks of the parser
         lines = request.removesuffix(b"\r\n\r\n").split(b"\r\n")
         at = rng.randrange(len(lines))
         match rng.randrange(4):
@@ -132,7 +132,7 @@ def bad_head(rng: Random) -> bytes:
 
 
 def bad_json(rng: Random) -> bytes:
-    """Return the payload of a text message that is not quite right."""
+    """Return the payload of a malformed text message."""
     text = rng.choice(MESSAGES)
     for _ in range(rng.randint(1, 3)):
         at = rng.randrange(len(text) + 1)
@@ -141,7 +141,7 @@ def bad_json(rng: Random) -> bytes:
 
 
 def bad_frames(rng: Random) -> bytes:
-    """Return a session of frames, some of which are not quite right."""
+    """Return some frames, of which one is malformed."""
     frames = [rng.choice(FRAMES) for _ in range(rng.randint(1, 5))]
     at = rng.randrange(len(frames))
     frames[at] = mutate(rng, frames[at], FRAMES)
@@ -149,7 +149,7 @@ def bad_frames(rng: Random) -> bytes:
 
 
 def bad_fragments(rng: Random) -> bytes:
-    """Return fragments and control frames in an order that no client would choose."""
+    """Return fragments and control frames in random order."""
     pieces = []
     for _ in range(rng.randint(2, 8)):
         opcode = rng.choice((0x0, 0x0, 0x0, 0x1, 0x2, 0x8, 0x9, 0xA, 0x3, 0xB))
@@ -162,7 +162,7 @@ def bad_fragments(rng: Random) -> bytes:
 
 
 def bad_chunks(rng: Random) -> bytes:
-    """Return an upload whose chunks come in any order, doubled, missing, out of range or of a wrong length."""
+    """Return an upload with chunks in random order, repeated, missing, out of range or of a wrong length."""
     size = rng.choice((0, 1, 100, CHUNK, CHUNK + 1, 2 * CHUNK + 5))
     count = -(-size // CHUNK)
     indices = [rng.randrange(count + 2) for _ in range(rng.randint(0, count + 1))]
@@ -183,7 +183,7 @@ def bad_chunks(rng: Random) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of malformed input; `starts` at what the server already knows of the client."""
+    """One kind of malformed input; `is_head`: it is sent in place of an upgrade request."""
 
     name: str
     make: Callable[[Random], bytes]

@@ -1,7 +1,7 @@
-"""Thousands of raw clients in one thread: non-blocking sockets under one epoll, which never wait for each other.
+"""Thousands of raw clients in one thread: non-blocking sockets under one epoll.
 
-A client is cut into frames, or - where bytes are all that matters - only counted: the kernel then throws its data
-away uncopied. Clients are as well-behaved as a test makes them: each may send any bytes, at any time, or stop reading.
+Received data is split into frames. Where only the number of bytes matters, the kernel discards the data without copying
+it. A test may send any bytes at any time, and may stop reading.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from benchmarks.load.wire import FrameReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-PATIENCE_SECONDS: Final = 90.0
-"""How long a test waits for what has to happen: far longer than it takes."""
+TIMEOUT_SECONDS: Final = 90.0
+"""How long a test waits for an expected event: far longer than it takes."""
 
-SWEEP_SECONDS: Final = 0.002
+POLL_SECONDS: Final = 0.002
 _IN_FLIGHT: Final = 200
 _DISCARD_BYTES: Final = 1 << 20
 _TEXT: Final = 0x1
@@ -31,7 +31,7 @@ _PING: Final = 0x9
 
 
 def head(path: str = "/ws/chat", **headers: str) -> bytes:
-    """Return a request to upgrade."""
+    """Return an upgrade request."""
     lines = [
         f"GET {path} HTTP/1.1",
         "Host: stampede.test",
@@ -45,7 +45,7 @@ def head(path: str = "/ws/chat", **headers: str) -> bytes:
 
 
 def frame(payload: bytes, first: int = 0x81) -> bytes:
-    """Return a client's frame; masked with zeros, which cost the server as much as any other mask and us nothing."""
+    """Return a client's frame, masked with zeros: they cost the server as much as any mask, and the test nothing."""
     size = len(payload)
     if size < 126:
         return bytes((first, 0x80 | size)) + bytes(4) + payload
@@ -55,7 +55,7 @@ def frame(payload: bytes, first: int = 0x81) -> bytes:
 
 
 def message(kind: str, **fields: object) -> bytes:
-    """Return the frame of a chat message."""
+    """Return the frame of a message of the chat protocol."""
     return frame(json.dumps({"type": kind, **fields}, separators=(",", ":")).encode())
 
 
@@ -63,58 +63,61 @@ class Client:
     """One socket.
 
     Attributes:
-        status: of the HTTP answer; 0 while there is none.
-        is_open: whether the upgrade has succeeded and nothing has ended it.
-        ended: whether the connection is gone.
-        code: of the close frame that came; 0 while none has.
+        unsent: bytes that the socket has not accepted yet.
+        answer: the HTTP response, unless it is an upgrade.
+        status: of the HTTP response; 0 before it.
+        is_open: whether the connection is upgraded and not closed.
+        is_gone: whether the socket is closed.
+        is_paused: whether the test has stopped reading.
+        code: of the received close frame; 0 before it.
         reason: of that frame.
-        received: bytes that came, the handshake included.
-        counting: whether bytes are only counted.
-        hear: gets the client and the payload of each text message.
-        joined: how many `roomJoined` have come.
+        received: number of received bytes, with the handshake.
+        discards_data: whether received bytes are only counted.
+        on_text: called with the client and the payload of each text message.
+        joined: number of received `roomJoined`.
     """
 
     __slots__ = (
         "answer",
         "code",
-        "counting",
-        "ended",
-        "hear",
+        "discards_data",
+        "is_gone",
         "is_open",
+        "is_paused",
         "joined",
         "name",
-        "out",
+        "on_text",
         "reader",
         "reason",
         "received",
         "sock",
         "status",
-        "stopped",
+        "unsent",
     )
 
     def __init__(self, sock: socket.socket, request: bytes, name: str) -> None:
         self.sock = sock
-        self.out = request
+        self.unsent = request
         self.name = name
         self.reader = FrameReader()
         self.answer = b""
         self.status = 0
         self.is_open = False
-        self.ended = False
-        self.stopped = False
-        self.counting = False
+        self.is_gone = False
+        self.is_paused = False
+        self.discards_data = False
         self.code = 0
         self.reason = ""
         self.received = 0
         self.joined = 0
-        self.hear: Callable[[Client, bytes], None] | None = None
+        self.on_text: Callable[[Client, bytes], None] | None = None
 
 
 class RawClientPool:
-    """Clients of one server; closes its sockets when it is left.
+    """Clients of one server; the context manager closes all sockets.
 
     Attributes:
-        handshakes: how many have not been answered yet.
+        handshakes: number of requests without a response.
     """
 
     def __init__(self, url: str) -> None:
@@ -130,13 +133,13 @@ class RawClientPool:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self.drop(list(self.clients.values()))
+        self.abort(list(self.clients.values()))
         self._epoll.close()
 
-    # --- coming and going ---
+    # --- connections ---
 
     def add(self, request: bytes | None = None, *, receive_buffer: int = 0) -> Client:
-        """Begin a connection that sends some bytes first: by default, a request to upgrade."""
+        """Connect, and send some bytes first: by default, an upgrade request."""
         sock = socket.socket()
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -152,27 +155,27 @@ class RawClientPool:
         return client
 
     def open(self, count: int, request: bytes | None = None, *, receive_buffer: int = 0) -> list[Client]:
-        """Return so many upgraded clients."""
+        """Return `count` upgraded clients."""
         clients: list[Client] = []
         while len(clients) < count:
             clients += (
                 self.add(request, receive_buffer=receive_buffer)
                 for _ in range(min(count - len(clients), _IN_FLIGHT - self.handshakes))
             )
-            self.until(lambda: self.handshakes < _IN_FLIGHT // 2, "handshakes to be answered")
-        self.until(lambda: not self.handshakes, "handshakes to be answered")
+            self.wait_until(lambda: self.handshakes < _IN_FLIGHT // 2, "handshakes to be answered")
+        self.wait_until(lambda: not self.handshakes, "handshakes to be answered")
         refused = [client.answer[:200] for client in clients if not client.is_open]
         assert not refused, (len(refused), refused[0])
         return clients
 
-    def enter(self, clients: Sequence[Client], rooms: Sequence[str]) -> None:
-        """Name the clients and let them join rooms, by turns; return when all are in."""
+    def join_rooms(self, clients: Sequence[Client], rooms: Sequence[str]) -> None:
+        """Set the clients' names and join them to the rooms in turn; return when all have joined."""
         wanted = [client.joined + 1 for client in clients]
         for number, client in enumerate(clients):
             self.send(client, message("setUsername", username=client.name))
             self.send(client, message("joinRoom", room=rooms[number % len(rooms)]))
             if not number % 64:
-                self.sweep()
+                self.poll()
         pending = list(zip(clients, wanted, strict=True))
 
         def all_in() -> bool:
@@ -180,72 +183,72 @@ class RawClientPool:
                 pending.pop()
             return not pending
 
-        self.until(all_in, "everyone to be in a room")
+        self.wait_until(all_in, "all clients to join")
 
-    def drop(self, clients: Iterable[Client]) -> None:
-        """Close sockets without a word."""
+    def abort(self, clients: Iterable[Client]) -> None:
+        """Close sockets without a close frame."""
         for client in clients:
-            self._forget(client)
+            self._remove(client)
 
-    # --- talking ---
+    # --- data ---
 
     def send(self, client: Client, data: bytes) -> None:
-        """Send bytes; what the socket does not take now goes when it does."""
-        if client.ended:
+        """Send bytes; those that the socket does not accept now are sent later."""
+        if client.is_gone:
             return
-        if not client.out:
+        if not client.unsent:
             try:
                 data = data[client.sock.send(data) :]
             except BlockingIOError:
                 pass
             except OSError:
-                self._forget(client)
+                self._remove(client)
                 return
             if not data:
                 return
             self._epoll.modify(client.sock, self._interest(client) | select.EPOLLOUT)
-        client.out += data
+        client.unsent += data
 
-    def stop_reading(self, client: Client) -> None:
-        """Leave what comes to the kernel."""
-        client.stopped = True
+    def pause_reading(self, client: Client) -> None:
+        """Stop reading from a client's socket."""
+        client.is_paused = True
         self._epoll.modify(client.sock, self._interest(client))
 
-    def read_again(self, client: Client) -> None:
-        """Take what comes, and what has come meanwhile."""
-        client.stopped = False
-        if not client.ended:
+    def resume_reading(self, client: Client) -> None:
+        """Read from a client's socket again."""
+        client.is_paused = False
+        if not client.is_gone:
             self._epoll.modify(client.sock, self._interest(client))
 
     # --- time ---
 
-    def sweep(self, timeout: float = 0.0) -> None:
-        """Send and receive whatever can be."""
+    def poll(self, timeout: float = 0.0) -> None:
+        """Send and receive what is possible now."""
         for fd, events in self._epoll.poll(timeout, 8192):
             client = self.clients.get(fd)
             if client is None:
                 continue
             if events & select.EPOLLOUT:
                 self._write(client)
-            if events & ~select.EPOLLOUT and not client.ended:
-                if client.stopped and not events & (select.EPOLLHUP | select.EPOLLERR):
+            if events & ~select.EPOLLOUT and not client.is_gone:
+                if client.is_paused and not events & (select.EPOLLHUP | select.EPOLLERR):
                     continue
                 self._read(client)
 
-    def until(self, happened: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-        """Go on until something has happened; fail when it does not."""
+    def wait_until(self, happened: Callable[[], bool], what: str, seconds: float = TIMEOUT_SECONDS) -> None:
+        """Send and receive until a condition is true; fail after a timeout."""
         deadline = time.perf_counter() + seconds
         while not happened():
-            assert time.perf_counter() < deadline, f"waited in vain for {what}"
-            self.sweep(0.01)
+            assert time.perf_counter() < deadline, f"timed out waiting for {what}"
+            self.poll(0.01)
 
     def run(self, seconds: float, each: Callable[[float], object] = lambda _now: None) -> None:
-        """Go on for a while; `each` is called in every sweep with the seconds that have passed."""
+        """Send and receive for some seconds; `each` is called at every poll with the seconds since the start."""
         begin = time.perf_counter()
         while (now := time.perf_counter() - begin) < seconds:
             each(now)
-            self.sweep()
-            rest = begin + now + SWEEP_SECONDS - time.perf_counter()
+            self.poll()
+            rest = begin + now + POLL_SECONDS - time.perf_counter()
             if rest > 0:
                 time.sleep(rest)
 
@@ -253,22 +256,22 @@ class RawClientPool:
 
     @staticmethod
     def _interest(client: Client) -> int:
-        return 0 if client.stopped else select.EPOLLIN
+        return 0 if client.is_paused else select.EPOLLIN
 
     def _write(self, client: Client) -> None:
         try:
-            client.out = client.out[client.sock.send(client.out) :] if client.out else b""
+            client.unsent = client.unsent[client.sock.send(client.unsent) :] if client.unsent else b""
         except BlockingIOError:
             return
         except OSError:
-            self._forget(client)
+            self._remove(client)
             return
-        if not client.out:
+        if not client.unsent:
             self._epoll.modify(client.sock, self._interest(client))
 
     def _read(self, client: Client) -> None:
         try:
-            if client.counting:
+            if client.discards_data:
                 size = client.sock.recv_into(self._discard, _DISCARD_BYTES, socket.MSG_TRUNC)
                 data = b""
             else:
@@ -280,8 +283,8 @@ class RawClientPool:
             size = 0
         client.received += size
         if not size:
-            self._forget(client)
-        elif client.counting:
+            self._remove(client)
+        elif client.discards_data:
             pass
         elif client.is_open:
             self._frames(client, data)
@@ -306,8 +309,8 @@ class RawClientPool:
             if opcode == _TEXT:
                 if payload.startswith(b'{"type":"roomJoined"'):
                     client.joined += 1
-                if client.hear is not None:
-                    client.hear(client, payload)
+                if client.on_text is not None:
+                    client.on_text(client, payload)
             elif opcode == _CLOSE:
                 client.code = int.from_bytes(payload[:2])
                 client.reason = payload[2:].decode()
@@ -315,10 +318,10 @@ class RawClientPool:
             elif opcode == _PING:
                 self.send(client, frame(payload, 0x8A))
 
-    def _forget(self, client: Client) -> None:
-        if client.ended:
+    def _remove(self, client: Client) -> None:
+        if client.is_gone:
             return
-        client.ended = True
+        client.is_gone = True
         if not client.is_open:
             self.handshakes -= 1
         client.is_open = False

@@ -1,4 +1,4 @@
-"""The server as a process that is put under stress: its log goes to a file, and its resources can be watched."""
+"""A server process for stress tests: its log goes to a file, and its resources can be read."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.processes import STOP_SECONDS, RunningServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-PATIENCE_SECONDS = 60.0
-BLUNDERS = ("Traceback", "Error", "Exception", "Fatal", "exception")
-"""What a log must not contain after whatever clients have done."""
+TIMEOUT_SECONDS = 60.0
+ERROR_WORDS = ("Traceback", "Error", "Exception", "Fatal", "exception")
+"""Words that the log must not contain, whatever clients do."""
 
 
 @dataclass
-class Server(RunningServer):
-    """A server process; ends, and has its log looked at, when it is left."""
+class ServerProcess(RunningServer):
+    """A server process; the context manager stops it and checks its log."""
 
     log_path: Path = field(default_factory=Path)
 
@@ -40,20 +40,20 @@ class Server(RunningServer):
             self.kill()
 
     @property
-    def watched(self) -> psutil.Process:
+    def psutil_process(self) -> psutil.Process:
         return psutil.Process(self.process.pid)
 
     @property
     def rss(self) -> int:
-        return int(self.watched.memory_info().rss)
+        return int(self.psutil_process.memory_info().rss)
 
     @property
     def descriptors(self) -> int:
-        return int(self.watched.num_fds())
+        return int(self.psutil_process.num_fds())
 
     @property
     def cpu_seconds(self) -> float:
-        times = self.watched.cpu_times()
+        times = self.psutil_process.cpu_times()
         return float(times.user + times.system)
 
     @property
@@ -61,39 +61,39 @@ class Server(RunningServer):
         return self.log_path.read_text()
 
     def check_log(self) -> None:
-        """Fail if anything went wrong inside."""
-        lines = [line for line in self.log.splitlines() if any(blunder in line for blunder in BLUNDERS)]
+        """Fail if the log contains an error."""
+        lines = [line for line in self.log.splitlines() if any(word in line for word in ERROR_WORDS)]
         assert not lines, self.log[-4000:]
 
     def wait_until(self, happened: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not happened():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            assert time.monotonic() < deadline, f"timed out waiting for {what}"
             time.sleep(0.05)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, *, complains: bool = False) -> str:
-        """End the server; it must exit with 0 and, unless told so, have nothing to complain about. Returns its log."""
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, expects_errors: bool = False) -> str:
+        """Stop the server, check its exit code and, unless errors are expected, its log; return the log."""
         if not self.stopped:
             self.process.send_signal(number)
-            self.finish(complains=complains)
+            self.finish(expects_errors=expects_errors)
         return self.log
 
-    def finish(self, *, complains: bool = False) -> None:
-        """Wait for the end of a server that was told to end."""
+    def finish(self, *, expects_errors: bool = False) -> None:
+        """Wait for a server that was sent a signal; check its exit code and log."""
         self.stopped = True
         self.process.communicate(timeout=STOP_SECONDS)
         assert self.process.returncode == 0, self.log
-        if not complains:
+        if not expects_errors:
             self.check_log()
 
 
-def launch(*flags: str, prefix: Sequence[str] = (), constants: Mapping[str, float] | None = None) -> Server:
-    """Start a server on a free port; no drain time and uploads into a fresh folder unless flags say else.
+def launch(*flags: str, prefix: Sequence[str] = (), constants: Mapping[str, float] | None = None) -> ServerProcess:
+    """Start a server on a free port, by default without a drain and with an upload folder of its own.
 
     Args:
         flags: settings.
-        prefix: of the command.
-        constants: of the server's modules that are to be others, by dotted name.
+        prefix: a command that runs the server, such as `prlimit`.
+        constants: other values of the server's module constants, by dotted name.
     """
     folder = Path(tempfile.mkdtemp(prefix="stampede-faults-"))
     log_path = folder / "log"
@@ -111,4 +111,4 @@ def launch(*flags: str, prefix: Sequence[str] = (), constants: Mapping[str, floa
     if match is None:
         process.communicate(timeout=STOP_SECONDS)
         raise AssertionError(f"the server did not start: {log_path.read_text()}")
-    return Server(process, match.group(), [line], log_path=log_path)
+    return ServerProcess(process, match.group(), [line], log_path=log_path)

@@ -16,12 +16,12 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Final
 
 from tests.promises.chat_load import ChatLoad
-from tests.promises.raw_clients import PATIENCE_SECONDS, SWEEP_SECONDS, RawClientPool, frame, message
+from tests.promises.raw_clients import POLL_SECONDS, TIMEOUT_SECONDS, RawClientPool, frame, message
 from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
     from tests.promises.raw_clients import Client
-    from tests.promises.server_process import Server
+    from tests.promises.server_process import ServerProcess
 
 MEMBERS: Final = 200
 MESSAGES_PER_SECOND: Final = 2000
@@ -65,7 +65,7 @@ class Outcome:
         The resolution of the driver's clock is no difference.
         """
         pairs = zip(self.undisturbed, self.disturbed, strict=True)
-        return all(disturbed > 1.2 * undisturbed + SWEEP_SECONDS for undisturbed, disturbed in pairs)
+        return all(disturbed > 1.2 * undisturbed + POLL_SECONDS for undisturbed, disturbed in pairs)
 
     def __str__(self) -> str:
         low, _, high = quantiles(self.ratios, n=4) if len(self.ratios) > 1 else self.ratios * 3
@@ -84,12 +84,12 @@ def measure(stopped: int, seconds: float, rounds: int, *flags: str, every_round:
     """
     outcome = Outcome(stopped)
     # The dropped are left alone until the window is over, and shall get their goodbye then.
-    patience = {"server.websocket.connection.CLOSE_SECONDS": seconds + PATIENCE_SECONDS}
+    patience = {"server.websocket.connection.CLOSE_SECONDS": seconds + TIMEOUT_SECONDS}
     # Members whose bytes are only counted answer no ping.
     settings = ("--message-rate", "0", "--heartbeat-timeout", "0", *flags)
     with launch(*settings, constants=patience) as server, RawClientPool(server.url) as pool:
         others = pool.open(MEMBERS - stopped)
-        pool.enter(others, ["the room"])
+        pool.join_rooms(others, ["the room"])
         chatter = ChatLoad(pool, others, MESSAGES_PER_SECOND, text_bytes=TEXT_BYTES)
         chatter.run(1.0)
         for _ in range(rounds):
@@ -105,9 +105,9 @@ def measure(stopped: int, seconds: float, rounds: int, *flags: str, every_round:
 
 def _window_without(pool: RawClientPool, chatter: ChatLoad, count: int, seconds: float) -> float:
     readers = pool.open(count)
-    pool.enter(readers, ["the room"])
+    pool.join_rooms(readers, ["the room"])
     for reader in readers:
-        reader.counting = True
+        reader.discards_data = True
     chatter.run(0.5)
     p99 = chatter.p99(seconds)
     for reader in readers:
@@ -115,18 +115,20 @@ def _window_without(pool: RawClientPool, chatter: ChatLoad, count: int, seconds:
 
     def gone() -> bool:
         chatter.run(0.05)
-        return all(reader.ended for reader in readers)
+        return all(reader.is_gone for reader in readers)
 
-    pool.until(gone, "those who said goodbye to be gone")
+    pool.wait_until(gone, "those who said goodbye to be gone")
     return p99
 
 
-def _window_with(server: Server, pool: RawClientPool, chatter: ChatLoad, outcome: Outcome, seconds: float) -> None:
+def _window_with(
+    server: ServerProcess, pool: RawClientPool, chatter: ChatLoad, outcome: Outcome, seconds: float
+) -> None:
     sleepers = pool.open(outcome.stopped, receive_buffer=RECEIVE_BUFFER)
-    pool.enter(sleepers, ["the room"])
+    pool.join_rooms(sleepers, ["the room"])
     before, peak, looked = server.rss, 0, 0.0
     for sleeper in sleepers:
-        pool.stop_reading(sleeper)
+        pool.pause_reading(sleeper)
 
     def watch(now: float) -> None:
         nonlocal peak, looked
@@ -144,14 +146,14 @@ def _window_with(server: Server, pool: RawClientPool, chatter: ChatLoad, outcome
         chatter.run(0.3, watch)
         return int(server.samples()[_KILLS]) >= wanted
 
-    pool.until(killed, "stopped members to be dropped")
+    pool.wait_until(killed, "stopped members to be dropped")
     outcome.grown = max(outcome.grown, peak - before)
     _wake(pool, chatter, sleepers)
     outcome.codes += [(sleeper.code, sleeper.reason) for sleeper in sleepers]
     outcome.torn += sum(bool(sleeper.reader._buffer) for sleeper in sleepers)
 
 
-def _fill(server: Server, pool: RawClientPool, sleepers: list[Client]) -> None:
+def _fill(server: ServerProcess, pool: RawClientPool, sleepers: list[Client]) -> None:
     """Fill the kernel's buffers, which would take the chat some seconds, with answers to pings."""
     ping = message("ping", timestamp="x" * 12_000)
     killed = server.samples()[_KILLS]
@@ -163,19 +165,19 @@ def _fill(server: Server, pool: RawClientPool, sleepers: list[Client]) -> None:
         samples = server.samples()  # who was behind for the time allowed may have been dropped before we looked
         return samples["chat_slow_consumers"] + samples[_KILLS] - killed >= len(sleepers)
 
-    pool.until(behind, "stopped members to be behind")
+    pool.wait_until(behind, "stopped members to be behind")
 
 
 def _wake(pool: RawClientPool, chatter: ChatLoad, sleepers: list[Client]) -> None:
     """Let the dropped read what is still there for them, a close frame at its end."""
     for sleeper in sleepers:
-        pool.read_again(sleeper)
+        pool.resume_reading(sleeper)
 
     def gone() -> bool:
         chatter.run(0.05)
-        return all(sleeper.ended for sleeper in sleepers)
+        return all(sleeper.is_gone for sleeper in sleepers)
 
-    pool.until(gone, "the dropped to be gone")
+    pool.wait_until(gone, "the dropped to be gone")
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.promises.raw_clients import Client
-    from tests.promises.server_process import Server
+    from tests.promises.server_process import ServerProcess
 
 CLIENTS: Final = 500
 ROOM: Final = 10
@@ -62,11 +62,13 @@ class Soak:
 
     def leave(self) -> None:
         """Let all go at once."""
-        self._pool.drop(list(self._pool.clients.values()))
+        self._pool.abort(list(self._pool.clients.values()))
 
     def _newcomer(self) -> Client:
         client = self._pool.add()
-        self._pool.until(lambda: client.is_open or client.ended, "a handshake")  # bad heads may wait for their time-out
+        self._pool.wait_until(
+            lambda: client.is_open or client.is_gone, "a handshake"
+        )  # bad heads may wait for their time-out
         number = self._rng.randrange(CLIENTS // ROOM)
         self._pool.send(client, message("setUsername", username=client.name))
         self._pool.send(client, message("joinRoom", room=f"room-{number}"))
@@ -77,7 +79,7 @@ class Soak:
         client = self._clients[index]
         match self._rng.randrange(6):
             case 0:  # vanish and come back
-                self._pool.drop([client])
+                self._pool.abort([client])
             case 1:  # move
                 self._pool.send(client, message("joinRoom", room=f"room-{self._rng.randrange(CLIENTS // ROOM)}"))
             case 2:  # send a file
@@ -88,16 +90,16 @@ class Soak:
             case 4:
                 self._rubbish.append(self._pool.add(KINDS[0].make(self._rng)))
                 if len(self._rubbish) > STRANGERS:
-                    self._pool.drop([self._rubbish.popleft()])
+                    self._pool.abort([self._rubbish.popleft()])
             case _:  # say goodbye
                 self._pool.send(client, frame(b"\x03\xe8", 0x88))
         for place, one in enumerate(self._clients):
-            if one.ended or one.code:
-                self._pool.drop([one])
+            if one.is_gone or one.code:
+                self._pool.abort([one])
                 self._clients[place] = self._newcomer()
 
 
-def soak(server: Server, pool: RawClientPool, seconds: float, rate: float) -> list[tuple[int, int]]:
+def soak(server: ServerProcess, pool: RawClientPool, seconds: float, rate: float) -> list[tuple[int, int]]:
     """Return memory in bytes and descriptors of the server, regularly over the time."""
     load = Soak(pool, rate, seed=1)
     taken = []

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from metrics.collectors import server_collectors
 from metrics.exposition import Exposition
 from server.chat import room as rooms
-from tests.promises.in_process import world
+from tests.promises.in_process import in_process_server
 from tests.promises.raw_clients import message
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from tests.promises.in_process import Pipe, World
+    from tests.promises.in_process import FakeTransport, InProcessServer
 
 STEPS = 150
 CLIENTS = 25
@@ -28,10 +28,10 @@ CLIENTS = 25
 class Scrapes:
     """Reads the metrics page repeatedly, and compares each counter with its last value."""
 
-    def __init__(self, inside: World) -> None:
-        server = inside.server
+    def __init__(self, server: InProcessServer) -> None:
+        chat_server, context = server.chat_server, server.context
         collectors = server_collectors(
-            server.stats, inside.hub.registry.rooms, inside.context.uploads, server.admission
+            chat_server.stats, context.hub.registry.rooms, context.uploads, chat_server.admission
         )
         self._page = Exposition(collectors)
         self.before: dict[tuple[str, ...], float] = {}
@@ -50,29 +50,29 @@ class Scrapes:
         self.before = now
 
 
-def act(rng: random.Random, inside: World, pipes: list[Pipe]) -> None:
+def act(rng: random.Random, server: InProcessServer, transports: list[FakeTransport]) -> None:
     """Do one thing at random: send, become slow, recover, disconnect during a delivery, reconnect."""
-    number = rng.randrange(len(pipes))
-    pipe = pipes[number]
+    number = rng.randrange(len(transports))
+    transport = transports[number]
     match rng.choice(["chat", "send", "send", "typing", "block", "unblock", "disconnect", "move"]):
         case "chat":
-            pipe.feed(message("chat", user="a", text="to all") + message("ping"))
+            transport.feed(message("chat", user="a", text="to all") + message("ping"))
         case "send":
-            pipe.feed(message("chatMessage", text="x" * 4000))
+            transport.feed(message("chatMessage", text="x" * 4000))
         case "typing":
-            pipe.feed(message("typing"))
+            transport.feed(message("typing"))
         case "block":
-            pipe.blocked = True
-        case "unblock" if not pipe.closed:
-            pipe.catch_up()
+            transport.is_blocked = True
+        case "unblock" if not transport.closed:
+            transport.read_all()
         case "disconnect":
-            pipe.closed = True  # the transport is closed, and the server does not know yet
+            transport.closed = True  # the transport is closed, and the server does not know yet
         case "move":
-            pipe.feed(message("joinRoom", room=rng.choice("ab")))
-    if pipe.closed and rng.random() < 0.5:
-        pipe.lose()
-        pipes[number] = inside.upgraded()
-        pipes[number].feed(message("joinRoom", room=rng.choice("ab")))
+            transport.feed(message("joinRoom", room=rng.choice("ab")))
+    if transport.closed and rng.random() < 0.5:
+        transport.lose_connection()
+        transports[number] = server.open_websocket()
+        transports[number].feed(message("joinRoom", room=rng.choice("ab")))
 
 
 def test_no_counter_decreases_between_two_scrapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,22 +81,24 @@ def test_no_counter_decreases_between_two_scrapes(tmp_path: Path, monkeypatch: p
     rng = random.Random(7)
 
     async def scenario() -> None:
-        async with world(tmp_path, buffer_soft_limit=10_000, buffer_hard_limit=40_000, chat_rate=0.0) as inside:
-            pipes = [inside.upgraded() for _ in range(CLIENTS)]
-            for number, pipe in enumerate(pipes):
-                pipe.feed(message("joinRoom", room="ab"[number % 2]))
-            scrapes = Scrapes(inside)
+        async with in_process_server(
+            tmp_path, buffer_soft_limit=10_000, buffer_hard_limit=40_000, chat_rate=0.0
+        ) as server:
+            transports = [server.open_websocket() for _ in range(CLIENTS)]
+            for number, transport in enumerate(transports):
+                transport.feed(message("joinRoom", room="ab"[number % 2]))
+            scrapes = Scrapes(server)
             for _ in range(STEPS):
-                act(rng, inside, pipes)
+                act(rng, server, transports)
                 scrapes.check()
-                await inside.settle()
+                await server.run_callbacks()
                 scrapes.check()
-            stats = inside.server.stats
+            stats = server.chat_server.stats
             assert sum(stats.messages_delivered.values()) > 0
             assert stats.messages_dropped["chatMessage", "closed"] > 0
             assert stats.messages_dropped["userTyping", "slow"] > 0
-            for pipe in pipes:
-                pipe.lose()
+            for transport in transports:
+                transport.lose_connection()
             scrapes.check()
 
     uvloop.run(scenario())

@@ -40,7 +40,7 @@ class Witness:
         self.longest_gap = 0.0
         self._swept_at = self._heard_at = time.perf_counter()
         for client in clients:
-            client.hear = self._hear
+            client.on_text = self._on_text
 
     def chat(self, now: float) -> None:
         """Let those who have not been told to go speak by turns; the driver's own stalls are noted."""
@@ -58,7 +58,7 @@ class Witness:
             if client.code and client.name not in self.told_at:
                 self.told_at[client.name] = moment
 
-    def _hear(self, client: Client, payload: bytes) -> None:
+    def _on_text(self, client: Client, payload: bytes) -> None:
         said = msgspec.json.decode(payload)
         # The server's stalls are noted too, until hardly anybody who is still there has a room mate to hear.
         moment = time.perf_counter()
@@ -78,12 +78,12 @@ def test_nobody_loses_a_word_and_nobody_stampedes() -> None:
     flags = ("--drain-seconds", str(DRAIN_SECONDS), "--handshake-rate", "0")
     with launch(*flags, constants=PATIENCE) as server, RawClientPool(server.url) as pool:
         clients = pool.open(CLIENTS)
-        pool.enter(clients, [f"room-{number}" for number in range(ROOMS)])
+        pool.join_rooms(clients, [f"room-{number}" for number in range(ROOMS)])
         answers: list[str] = []
         [uploader] = pool.open(1)
-        uploader.hear = lambda _client, payload: answers.append(msgspec.json.decode(payload)["type"])
+        uploader.on_text = lambda _client, payload: answers.append(msgspec.json.decode(payload)["type"])
         pool.send(uploader, message("fileStart", name="n", size=2 * CHUNK) + frame(bytes(4 + CHUNK), 0x82))
-        pool.until(lambda: "fileReady" in answers, "the upload to begin")
+        pool.wait_until(lambda: "fileReady" in answers, "the upload to begin")
         witness = Witness(pool, clients)
         begin = time.perf_counter()
         pool.run(1.0, witness.chat)
@@ -95,7 +95,7 @@ def test_nobody_loses_a_word_and_nobody_stampedes() -> None:
             witness.chat(time.perf_counter() - begin)
             return len(witness.told_at) >= count
 
-        pool.until(lambda: gone(CLIENTS // 2), "half of them to go")
+        pool.wait_until(lambda: gone(CLIENTS // 2), "half of them to go")
         assert not uploader.code
         pool.send(uploader, frame((1).to_bytes(4) + bytes(CHUNK), 0x82) + message("fileEnd"))
         samples = _samples(pool)
@@ -104,8 +104,8 @@ def test_nobody_loses_a_word_and_nobody_stampedes() -> None:
         }
         assert list(closed) == ['chat_connections_closed_total{reason="drain"}']
         assert sum(closed.values()) + samples["chat_connections"] == CLIENTS + 1
-        pool.until(lambda: gone(CLIENTS), "everyone to go")
-        pool.until(lambda: not pool.clients, "everyone to be gone")
+        pool.wait_until(lambda: gone(CLIENTS), "everyone to go")
+        pool.wait_until(lambda: not pool.clients, "everyone to be gone")
         assert "fileSaved" in answers
         server.finish()
 
@@ -125,7 +125,7 @@ def test_a_second_signal_ends_it_now() -> None:
         assert sum(client.is_open for client in clients) > 100
         server.process.send_signal(signal.SIGTERM)
         server.finish()
-        pool.until(lambda: all(client.ended for client in clients), "everyone to be cut off")
+        pool.wait_until(lambda: all(client.is_gone for client in clients), "everyone to be cut off")
 
 
 def _until_refused(pool: RawClientPool, clients: list[Client]) -> None:
@@ -134,16 +134,16 @@ def _until_refused(pool: RawClientPool, clients: list[Client]) -> None:
     while status != 503:
         told = any(client.code for client in clients)
         visitor = pool.add(HEALTH)
-        pool.until(lambda: visitor.ended, "an answer")  # noqa: B023 - called at once
+        pool.wait_until(lambda: visitor.is_gone, "an answer")  # noqa: B023 - called at once
         status = visitor.status
         assert status == 503 or not told
     hopeful = pool.add()
-    pool.until(lambda: hopeful.ended, "an answer")
+    pool.wait_until(lambda: hopeful.is_gone, "an answer")
     assert hopeful.status == 503
     assert b"Retry-After: " in hopeful.answer
 
 
 def _samples(pool: RawClientPool) -> dict[str, float]:
     visitor = pool.add(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-    pool.until(lambda: visitor.ended, "the metrics")
+    pool.wait_until(lambda: visitor.is_gone, "the metrics")
     return series(visitor.answer.partition(b"\r\n\r\n")[2])

@@ -12,14 +12,14 @@ import uvloop
 
 from benchmarks.load.wire import FrameReader
 from server.websocket.connection import SLICE_FRAMES
-from tests.promises.in_process import PATIENCE_SECONDS, world
+from tests.promises.in_process import TIMEOUT_SECONDS, in_process_server
 from tests.promises.raw_clients import frame, message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
-    from tests.promises.in_process import World
+    from tests.promises.in_process import InProcessServer
 
 RATE = 8  # its inverse is exact: while time stands still, nothing makes up for rounding
 BURST = 2 * RATE
@@ -29,11 +29,11 @@ SLICES = 20
 
 
 @asynccontextmanager
-async def standstill(folder: Path, **settings: Any) -> AsyncIterator[World]:
+async def standstill(folder: Path, **settings: Any) -> AsyncIterator[InProcessServer]:
     """A world whose connections see no time pass: a pause of the machine puts nothing off, and allows nobody more."""
-    async with world(folder, **settings) as inside:
-        inside.listener.context = dataclasses.replace(inside.context, clock=lambda: 0.0)
-        yield inside
+    async with in_process_server(folder, **settings) as server:
+        server.listener.context = dataclasses.replace(server.context, clock=lambda: 0.0)
+        yield server
 
 
 @pytest.mark.parametrize("path", ["/ws/chat", "/ws/notifications"])
@@ -44,36 +44,36 @@ async def standstill(folder: Path, **settings: Any) -> AsyncIterator[World]:
 )
 def test_who_floods_with_frames_is_slowed_down_and_then_closed(tmp_path: Path, path: str, crumb: bytes) -> None:
     async def story() -> None:
-        async with standstill(tmp_path, message_rate=RATE) as inside:
-            flooder = inside.upgraded(path)
+        async with standstill(tmp_path, message_rate=RATE) as server:
+            flooder = server.open_websocket(path)
             if crumb == frame(b"", 0x00):
                 flooder.feed(frame(b"", 0x01))
             flooder.feed(crumb * (BURST - 1))
-            read = [flooder.reads]
+            read = [flooder.reading_enabled]
             flooder.feed(crumb * 2)
-            assert [*read, flooder.reads] == [True, False]
-            assert not closes(flooder.take())
+            assert [*read, flooder.reading_enabled] == [True, False]
+            assert not closes(flooder.take_written())
             flooder.feed(crumb * 20_000)
-            assert closes(flooder.take()) == [b"\x03\xf0too many messages"]
-            limited = inside.server.stats.rate_limited
+            assert closes(flooder.take_written()) == [b"\x03\xf0too many messages"]
+            limited = server.chat_server.stats.rate_limited
             assert BURST < sum(limited.values()) <= 2 * BURST + 2
-            flooder.lose()
+            flooder.lose_connection()
 
     run(story())
 
 
 def test_a_file_of_whole_chunks_is_no_flood(tmp_path: Path) -> None:
     async def story() -> None:
-        async with standstill(tmp_path, message_rate=RATE) as inside:
-            sender = inside.upgraded()
+        async with standstill(tmp_path, message_rate=RATE) as server:
+            sender = server.open_websocket()
             sender.feed(message("fileStart", name="n", size=4 * BURST * CHUNK))
             for index in range(4 * BURST):
                 sender.feed(frame(index.to_bytes(4) + bytes(CHUNK), 0x82))
             sender.feed(message("fileEnd"))
-            await inside.uploads_settled()
-            assert inside.server.stats.uploads["saved"] == 1
-            assert not any(inside.server.stats.rate_limited.values())
-            sender.lose()
+            await server.wait_for_uploads()
+            assert server.chat_server.stats.uploads["saved"] == 1
+            assert not any(server.chat_server.stats.rate_limited.values())
+            sender.lose_connection()
 
     run(story())
 
@@ -87,36 +87,36 @@ def test_a_read_full_of_tiny_frames_is_worked_off_in_slices_with_turns_for_other
     tmp_path: Path, crumb: bytes, answer: bytes
 ) -> None:
     async def story() -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS), standstill(tmp_path) as inside:
-            flooder, other = inside.upgraded("/ws/echo"), inside.upgraded("/ws/echo")
+        async with asyncio.timeout(TIMEOUT_SECONDS), standstill(tmp_path) as server:
+            flooder, other = server.open_websocket("/ws/echo"), server.open_websocket("/ws/echo")
             flooder.feed(crumb * (SLICES * SLICE_FRAMES) + frame(b"the last", 0x81))
-            assert flooder.take() == answer * SLICE_FRAMES
-            assert not flooder.reads
+            assert flooder.take_written() == answer * SLICE_FRAMES
+            assert not flooder.reading_enabled
             other.feed(frame(b"me too", 0x81))
             while not other.written:  # noqa: ASYNC110 - the turns of the loop are what is looked at
                 await asyncio.sleep(0)
             assert len(flooder.written) < len(answer) * (SLICES - 1) * SLICE_FRAMES
             while not flooder.written.endswith(b"the last"):  # noqa: ASYNC110 - see above
                 await asyncio.sleep(0)
-            assert flooder.take() == answer * ((SLICES - 1) * SLICE_FRAMES) + b"\x81\x08the last"
-            assert other.take() == b"\x81\x06me too"
-            flooder.lose()
-            other.lose()
+            assert flooder.take_written() == answer * ((SLICES - 1) * SLICE_FRAMES) + b"\x81\x08the last"
+            assert other.take_written() == b"\x81\x06me too"
+            flooder.lose_connection()
+            other.lose_connection()
 
     run(story())
 
 
 def test_who_goes_in_the_middle_of_a_full_read_is_forgotten(tmp_path: Path) -> None:
     async def story() -> None:
-        async with standstill(tmp_path) as inside:
-            await inside.settle()
-            before = inside.footprint()
-            flooder = inside.upgraded("/ws/echo")
+        async with standstill(tmp_path) as server:
+            await server.run_callbacks()
+            before = server.resource_counts()
+            flooder = server.open_websocket("/ws/echo")
             flooder.feed(frame(b"", 0x81) * (3 * SLICE_FRAMES))
-            flooder.lose()
-            await inside.settle()
-            assert flooder.take() == b"\x81\x00" * SLICE_FRAMES
-            assert {**inside.footprint(), "objects": 0} == {**before, "objects": 0}
+            flooder.lose_connection()
+            await server.run_callbacks()
+            assert flooder.take_written() == b"\x81\x00" * SLICE_FRAMES
+            assert {**server.resource_counts(), "objects": 0} == {**before, "objects": 0}
 
     run(story())
 

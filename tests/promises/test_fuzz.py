@@ -11,14 +11,14 @@ import pytest
 import uvloop
 
 from benchmarks.load.wire import FrameReader
-from tests.promises.in_process import PATIENCE_SECONDS, world
+from tests.promises.in_process import TIMEOUT_SECONDS, in_process_server
 from tests.promises.mutations import KINDS, Kind
 from tests.promises.raw_clients import message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.promises.in_process import Pipe, World
+    from tests.promises.in_process import FakeTransport, InProcessServer
 
 INPUTS = {"heads": 20_000, "frames": 40_000, "fragments": 40_000, "JSON": 96_000, "chunk orders": 5_000}
 PER_CONNECTION = {"JSON": 8}  # of those that leave it open, one connection may send several
@@ -28,50 +28,52 @@ IDLE_SECONDS = 0.2  # an upload's timer outlives it
 SECRET = b"a secret of at least thirty-two bytes"
 
 
-def bystander(inside: World, room: str) -> Pipe:
-    pipe = inside.upgraded()
-    pipe.feed(message("setUsername", username="bystander") + message("joinRoom", room=room))
-    return pipe
+def bystander(server: InProcessServer, room: str) -> FakeTransport:
+    transport = server.open_websocket()
+    transport.feed(message("setUsername", username="bystander") + message("joinRoom", room=room))
+    return transport
 
 
-def attack(inside: World, kind: Kind, rng: random.Random, inputs: int) -> None:
+def attack(server: InProcessServer, kind: Kind, rng: random.Random, inputs: int) -> None:
     """Send malformed input, cut into pieces anywhere, from a connection of its own."""
     can_half_close = rng.random() < 0.8
     if kind.is_head:
-        pipe = inside.visit(can_half_close=can_half_close)
+        transport = server.connect(can_half_close=can_half_close)
     else:
-        pipe = inside.upgraded(rng.choice(PATHS), can_half_close=can_half_close)
-        pipe.blocked = rng.random() < 0.02
+        transport = server.open_websocket(rng.choice(PATHS), can_half_close=can_half_close)
+        transport.is_blocked = rng.random() < 0.02
     for _ in range(inputs):
         data = kind.make(rng)
         cuts = sorted(rng.randrange(len(data) + 1) for _ in range(rng.choice((0, 0, 1, 3))))
         for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True):
-            pipe.feed(data[start:stop])
-    pipe.lose()
-    del pipe.protocol
+            transport.feed(data[start:stop])
+    transport.lose_connection()
+    del transport.protocol
 
 
-async def forgotten(inside: World) -> None:
+async def forgotten(server: InProcessServer) -> None:
     """Wait until nothing is under way that was begun before."""
-    await inside.uploads_settled()
+    await server.wait_for_uploads()
     await asyncio.sleep(2 * IDLE_SECONDS)
 
 
-async def rounds(inside: World, kind: Kind, rng: random.Random, inputs: int, friends: tuple[Pipe, Pipe]) -> None:
+async def rounds(
+    server: InProcessServer, kind: Kind, rng: random.Random, inputs: int, friends: tuple[FakeTransport, FakeTransport]
+) -> None:
     ann, bob = friends
     received = FrameReader()
     each = PER_CONNECTION.get(kind.name, 1)
     for start in range(0, inputs, BATCH):
-        ann.take()
-        bob.take()
+        ann.take_written()
+        bob.take_written()
         for number in range(start, min(start + BATCH, inputs), each):
-            attack(inside, kind, rng, min(each, inputs - number))
+            attack(server, kind, rng, min(each, inputs - number))
         ann.feed(message("chatMessage", text=f"number {start}"))
         texts: list[bytes] = []
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while not texts:  # the end of a tick has a budget of time: after a stall the rest follows a turn later
-                await inside.settle()
-                texts = [payload for _, _, payload in received.feed(bob.take()) if b'"chatMessage"' in payload]
+                await server.run_callbacks()
+                texts = [payload for _, _, payload in received.feed(bob.take_written()) if b'"chatMessage"' in payload]
         assert len(texts) == 1, texts
         assert f'"number {start}"'.encode() in texts[0]
 
@@ -94,30 +96,30 @@ def test_malformed_input_costs_only_its_sender(
         settings["jwt_secret_file"] = tmp_path / "secret"
 
     async def fuzz() -> None:
-        async with world(tmp_path / "uploads") as inside:
-            target = inside
+        async with in_process_server(tmp_path / "uploads") as server:
+            target = server
             if guarded:
-                async with world(tmp_path / "uploads", **settings) as target:
-                    await besiege(target, inside)
+                async with in_process_server(tmp_path / "uploads", **settings) as target:
+                    await besiege(target, server)
             else:
-                await besiege(target, inside)
+                await besiege(target, server)
 
-    async def besiege(target: World, home: World) -> None:
+    async def besiege(target: InProcessServer, home: InProcessServer) -> None:
         rng = random.Random(f"{kind.name} {guarded}")
         friends = bystander(home, "home"), bystander(home, "home")
         await rounds(target, kind, rng, inputs // 10, friends)
         await forgotten(target)
-        before = target.footprint()
+        before = target.resource_counts()
         await rounds(target, kind, rng, inputs - inputs // 10, friends)
         await forgotten(target)
-        after = target.footprint()
+        after = target.resource_counts()
         assert {**after, "objects": 0} == {**before, "objects": 0}
         assert after["objects"] < before["objects"] + 2000
-        assert not target.server.stats.connections_closed["internal_error"]
+        assert not target.chat_server.stats.connections_closed["internal_error"]
         assert not list((tmp_path / "uploads").glob("*.part"))
         for friend in friends:
             assert not friend.closed
-            friend.lose()
+            friend.lose_connection()
 
     gc.collect()
     gc.freeze()  # what pytest holds need not be walked with every collection

@@ -14,7 +14,7 @@ from benchmarks.load.wire import FrameReader
 from server.errors import InvalidMessageError
 from server.protocol.messages import decode
 from server.websocket.connection import Connection
-from tests.promises.in_process import world
+from tests.promises.in_process import in_process_server
 from tests.promises.raw_clients import frame, message
 
 if TYPE_CHECKING:
@@ -45,32 +45,32 @@ def test_nesting_as_deep_as_a_message_is_long_is_refused_like_other_bad_json(pay
 
 def test_header_fields_may_come_twice(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world(tmp_path) as inside:
-            visitor = inside.visit()
+        async with in_process_server(tmp_path) as server:
+            visitor = server.connect()
             visitor.feed(
                 b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nAccept: */*\r\n"
                 b"Accept-Encoding: br\r\nAccept-Encoding: gzip\r\n\r\n"
             )
-            answer = visitor.take()
+            answer = visitor.take_written()
             assert answer.startswith(b"HTTP/1.1 200")
             assert b"Content-Encoding: gzip" in answer
-            visitor.lose()
+            visitor.lose_connection()
 
     run(story())
 
 
 def test_one_who_pings_and_does_not_read_is_dropped(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world(tmp_path, buffer_hard_limit=HARD_LIMIT) as inside:
-            flooder = inside.upgraded()
-            flooder.blocked = True
+        async with in_process_server(tmp_path, buffer_hard_limit=HARD_LIMIT) as server:
+            flooder = server.open_websocket()
+            flooder.is_blocked = True
             for _ in range(100):
                 flooder.feed(frame(b"p" * 125, 0x89) * 20)
-                await inside.settle()
+                await server.run_callbacks()
             assert len(flooder.written) <= HARD_LIMIT + 1000
-            assert frame(b"\x03\xf5too slow", 0x88).replace(bytes(4), b"")[2:] in flooder.take()
-            flooder.lose()
-            assert inside.server.stats.slow_consumer_kills == 1
+            assert frame(b"\x03\xf5too slow", 0x88).replace(bytes(4), b"")[2:] in flooder.take_written()
+            flooder.lose_connection()
+            assert server.chat_server.stats.slow_consumer_kills == 1
 
     run(story())
 
@@ -78,19 +78,19 @@ def test_one_who_pings_and_does_not_read_is_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", [b"", b"x"])
 def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, part: bytes) -> None:
     async def story() -> None:
-        async with world(tmp_path) as inside:
-            sender = inside.upgraded()
-            before = inside.footprint()["objects"]
+        async with in_process_server(tmp_path) as server:
+            sender = server.open_websocket()
+            before = server.resource_counts()["objects"]
             sender.feed(frame(b"", 0x01))
             for _ in range(60):
                 sender.feed(frame(part, 0x00) * 1000)
-                await inside.settle()
+                await server.run_callbacks()
             connection = sender.protocol
             assert isinstance(connection, Connection)
             assert connection._assembler is not None
             assert len(connection._assembler.message()) == 60_000 * len(part)
-            assert inside.footprint()["objects"] < before + 500
-            sender.lose()
+            assert server.resource_counts()["objects"] < before + 500
+            sender.lose_connection()
 
     run(story())
 
@@ -113,12 +113,12 @@ def test_a_pong_is_judged_alike_whether_the_library_is_there_already_or_not(
     tmp_path: Path, before: bytes, pong: bytes, *, is_good: bool
 ) -> None:
     async def story() -> None:
-        async with world(tmp_path) as inside:
-            talker = inside.upgraded()
+        async with in_process_server(tmp_path) as server:
+            talker = server.open_websocket()
             talker.feed(before + pong)
-            await inside.settle()
-            talker.lose()
-            ends = inside.server.stats.connections_closed
+            await server.run_callbacks()
+            talker.lose_connection()
+            ends = server.chat_server.stats.connections_closed
             assert ends["vanished" if is_good else "protocol_error"] == 1
 
     run(story())
@@ -131,15 +131,15 @@ def test_a_pong_is_judged_alike_whether_the_library_is_there_already_or_not(
 )
 def test_a_protocol_that_failed_is_freed_without_the_cycle_collector(tmp_path: Path, rubbish: bytes) -> None:
     async def story() -> None:
-        async with world(tmp_path) as inside:
-            talker = inside.upgraded()
+        async with in_process_server(tmp_path) as server:
+            talker = server.open_websocket()
             connection = talker.protocol
             assert isinstance(connection, Connection)
             protocol = weakref.ref(connection._protocol)
             talker.feed(rubbish)
-            await inside.settle()
+            await server.run_callbacks()
             assert talker.closed or talker.half_closed
-            talker.lose()
+            talker.lose_connection()
             assert protocol() is None
 
     gc.disable()
@@ -151,28 +151,28 @@ def test_a_protocol_that_failed_is_freed_without_the_cycle_collector(tmp_path: P
 
 def test_what_waits_for_a_slow_client_arrives_whole_and_in_order_when_it_reads_again(tmp_path: Path) -> None:
     async def story() -> None:
-        async with world(tmp_path) as inside:
-            ann, bob = inside.upgraded(), inside.upgraded()
-            for pipe in (ann, bob):
-                pipe.feed(message("joinRoom", room="r"))
-            await inside.settle()
-            bob.take()
-            bob.blocked = True
+        async with in_process_server(tmp_path) as server:
+            ann, bob = server.open_websocket(), server.open_websocket()
+            for transport in (ann, bob):
+                transport.feed(message("joinRoom", room="r"))
+            await server.run_callbacks()
+            bob.take_written()
+            bob.is_blocked = True
             texts = [f"{number:05d}" + "x" * 1000 for number in range(500)]
             for text in texts:
                 ann.feed(message("chatMessage", text=text))
-                await inside.settle()
-            assert inside.server.stats.slow_consumers == 1
-            bob.catch_up()
-            bob.catch_up()
-            assert inside.server.stats.slow_consumers == 0
+                await server.run_callbacks()
+            assert server.chat_server.stats.slow_consumers == 1
+            bob.read_all()
+            bob.read_all()
+            assert server.chat_server.stats.slow_consumers == 0
             ann.feed(message("chatMessage", text="last"))
-            await inside.settle()
-            heard = [payload for _, _, payload in FrameReader().feed(bob.take())]
+            await server.run_callbacks()
+            heard = [payload for _, _, payload in FrameReader().feed(bob.take_written())]
             assert [text in payload.decode() for text, payload in zip([*texts, "last"], heard, strict=True)] == [
                 True
             ] * 501
-            ann.lose()
-            bob.lose()
+            ann.lose_connection()
+            bob.lose_connection()
 
     run(story())

@@ -23,11 +23,11 @@ class Bystanders:
     def __init__(self, pool: RawClientPool) -> None:
         self._pool = pool
         self.clients = pool.open(20)
-        pool.enter(self.clients, ["a", "b"])
+        pool.join_rooms(self.clients, ["a", "b"])
         self.heard = 0
         self.said = 0
         for client in self.clients:
-            client.hear = self._hear
+            client.on_text = self._on_text
 
     def speak(self) -> None:
         client = self.clients[self.said % len(self.clients)]
@@ -36,11 +36,11 @@ class Bystanders:
 
     def check(self) -> None:
         """Wait until everything was heard."""
-        self._pool.until(lambda: self.heard >= 9 * self.said, "bystanders to hear each other")
+        self._pool.wait_until(lambda: self.heard >= 9 * self.said, "bystanders to hear each other")
         assert self.heard == 9 * self.said
         assert all(client.is_open for client in self.clients)
 
-    def _hear(self, _client: Client, payload: bytes) -> None:
+    def _on_text(self, _client: Client, payload: bytes) -> None:
         self.heard += b'"are you there?"' in payload
 
 
@@ -59,11 +59,11 @@ def test_malformed_input_over_the_wire_costs_only_its_sender() -> None:
                     data = kind.make(rng)
                     start = b"" if kind.is_head else head(rng.choice(("/ws/chat", "/ws/echo", "/ws/notifications")))
                     senders.append(pool.add(start + data))
-                pool.until(lambda: all(not s.out or s.ended for s in senders), "input to be sent")  # noqa: B023 - called at once
+                pool.wait_until(lambda: all(not s.unsent or s.is_gone for s in senders), "input to be sent")  # noqa: B023 - called at once
                 bystanders.speak()
                 pool.run(SECONDS_EACH)
                 bystanders.check()  # so the server has read on, however slow it is
-                pool.drop(senders)
+                pool.abort(senders)
                 if not number % (INPUTS // 10):
                     server.wait_until(lambda: server.samples()["chat_connections"] == 20, "senders to be forgotten")
                     memory.append(server.rss)

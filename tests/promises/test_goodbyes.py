@@ -10,7 +10,7 @@ import uvloop
 
 from benchmarks.load.wire import FrameReader
 from server.websocket.connection import MAX_DISCARDED_BYTES
-from tests.promises.in_process import world
+from tests.promises.in_process import in_process_server
 from tests.promises.raw_clients import frame, message
 
 if TYPE_CHECKING:
@@ -23,28 +23,28 @@ CLOSE = 0x8
 @pytest.mark.parametrize("flood", [0, 4 * MAX_DISCARDED_BYTES], ids=["silent", "flooding"])
 def test_the_dropped_get_whole_messages_and_a_goodbye(tmp_path: Path, flood: int) -> None:
     async def story() -> None:
-        async with world(tmp_path, buffer_hard_limit=HARD_LIMIT) as inside:
-            ann, bob = inside.upgraded(), inside.upgraded()
-            for pipe in (ann, bob):
-                pipe.feed(message("joinRoom", room="r"))
-            await inside.settle()
-            bob.take()
-            bob.blocked = True
+        async with in_process_server(tmp_path, buffer_hard_limit=HARD_LIMIT) as server:
+            ann, bob = server.open_websocket(), server.open_websocket()
+            for transport in (ann, bob):
+                transport.feed(message("joinRoom", room="r"))
+            await server.run_callbacks()
+            bob.take_written()
+            bob.is_blocked = True
             for _ in range(150):
                 ann.feed(message("chatMessage", text="x" * 1000))
-                await inside.settle()
-            assert inside.server.stats.slow_consumer_kills == 1
+                await server.run_callbacks()
+            assert server.chat_server.stats.slow_consumer_kills == 1
             for _ in range(0, flood, 65536):
                 bob.feed(frame(bytes(65536), 0x82))
-            bob.catch_up()
+            bob.read_all()
             frames = FrameReader().feed(bytes(bob.written))
             assert sum(size for _, size, _ in frames) == len(bob.written)
             assert (frames[-1][0], frames[-1][2]) == (CLOSE, b"\x03\xf5too slow")
             assert CLOSE not in {opcode for opcode, _, _ in frames[:-1]}
-            assert bob.reads is (not flood)  # more is left to the kernel, which slows the sender down
+            assert bob.reading_enabled is (not flood)  # more is left to the kernel, which slows the sender down
             assert not bob.closed
-            for pipe in (ann, bob):
-                pipe.lose()
+            for transport in (ann, bob):
+                transport.lose_connection()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(story())
@@ -54,15 +54,15 @@ def test_who_does_not_take_its_goodbye_is_cut_off(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("server.websocket.connection.CLOSE_SECONDS", 0.05)
 
     async def story() -> None:
-        async with world(tmp_path) as inside:
-            deaf = inside.upgraded("/ws/echo")
+        async with in_process_server(tmp_path) as server:
+            deaf = server.open_websocket("/ws/echo")
             deaf.feed(b"\x83\x80mask")
             was_cut_at_once = deaf.closed
             async with asyncio.timeout(60):
                 while not deaf.closed:  # noqa: ASYNC110 - a transport tells nobody
                     await asyncio.sleep(0.01)
             assert not was_cut_at_once
-            deaf.lose()
+            deaf.lose_connection()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(story())

@@ -12,14 +12,14 @@ import uvloop
 from benchmarks.load.wire import FrameReader
 from server.chat import room as rooms
 from server.chat.member import SENT
-from tests.promises.in_process import world
+from tests.promises.in_process import in_process_server
 from tests.promises.raw_clients import message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from server.chat.member import WriteResult
-    from tests.promises.in_process import Pipe, World
+    from tests.promises.in_process import FakeTransport, InProcessServer
 
 MEMBERS = 20_000
 MESSAGES = 20
@@ -65,17 +65,17 @@ class FakeWrite:
         return SENT
 
 
-async def fill_room(inside: World, name: str) -> tuple[Pipe, list[FakeWrite]]:
+async def fill_room(server: InProcessServer, name: str) -> tuple[FakeTransport, list[FakeWrite]]:
     """Fill a room; return the connection of a sender, and the data written to the other members."""
-    sender = inside.upgraded()
+    sender = server.open_websocket()
     sender.feed(message("setUsername", username="ann") + message("joinRoom", room=name))
-    room = inside.hub.registry.rooms[name]
+    room = server.hub.registry.rooms[name]
     members = []
     for _ in range(MEMBERS - 1):
         write = FakeWrite()
         members.append(write)
         room.add(FakeMember(write))
-    await inside.settle()
+    await server.run_callbacks()
     return sender, members
 
 
@@ -84,12 +84,12 @@ class FakeMember:
         self.write = self.enqueue = write
 
 
-async def wait_until_delivered(inside: World, members: list[FakeWrite], last: bytes) -> None:
+async def wait_until_delivered(server: InProcessServer, members: list[FakeWrite], last: bytes) -> None:
     async with asyncio.timeout(120):
         # A presence message may follow the last message before the next check.
         while not all(any(last in data for data in reversed(member.data)) for member in members):  # noqa: ASYNC110 - the members set no event
             await asyncio.sleep(0.05)
-    await inside.settle()
+    await server.run_callbacks()
 
 
 def chat_messages(write: FakeWrite) -> list[bytes]:
@@ -104,13 +104,13 @@ def test_the_loop_keeps_running_during_a_large_fan_out(
         monkeypatch.setattr(rooms, "SLICE_MEMBERS", 2 * MEMBERS)
 
     async def scenario() -> None:
-        async with world(tmp_path) as inside:
-            sender, members = await fill_room(inside, "large")
-            ann, bob = inside.upgraded(), inside.upgraded()
-            for pipe in (ann, bob):
-                pipe.feed(message("joinRoom", room="small"))
-            await inside.settle()
-            bob.take()
+        async with in_process_server(tmp_path) as server:
+            sender, members = await fill_room(server, "large")
+            ann, bob = server.open_websocket(), server.open_websocket()
+            for transport in (ann, bob):
+                transport.feed(message("joinRoom", room="small"))
+            await server.run_callbacks()
+            bob.take_written()
             probe = LoopLagProbe()
             for number in range(MESSAGES):
                 sender.feed(message("chatMessage", text=f"<{number}>"))
@@ -119,12 +119,12 @@ def test_the_loop_keeps_running_during_a_large_fan_out(
                     ann.feed(message("chatMessage", text="still here"))
                     for _ in range(8):  # iterations of the loop
                         await asyncio.sleep(0)
-                    assert b"still here" in bob.take(), "another room waited for the large one"
-                    request = inside.visit()
+                    assert b"still here" in bob.take_written(), "another room waited for the large one"
+                    request = server.connect()
                     request.feed(HEALTH)
-                    assert request.take().endswith(b"OK")
-                    request.lose()
-            await wait_until_delivered(inside, members, f"<{MESSAGES - 1}>".encode())
+                    assert request.take_written().endswith(b"OK")
+                    request.lose_connection()
+            await wait_until_delivered(server, members, f"<{MESSAGES - 1}>".encode())
             lags = probe.stop()
             for member in members[:: MEMBERS // 50]:
                 assert [f"<{n}>".encode() in payload for n, payload in enumerate(chat_messages(member))] == [
@@ -132,40 +132,40 @@ def test_the_loop_keeps_running_during_a_large_fan_out(
                 ] * MESSAGES
             late = sum(lag for lag in lags if lag > LAG_SECONDS) / sum(lags)
             assert (late < NOISE) if sliced else (late > 0.5), (late, max(lags))
-            await empty(inside, "large")
-            for pipe in (sender, ann, bob):
-                pipe.lose()
+            await empty(server, "large")
+            for transport in (sender, ann, bob):
+                transport.lose_connection()
 
     run(scenario())
 
 
 def test_messages_faster_than_a_large_fan_out_are_joined_and_do_not_pile_up(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path) as inside:
-            sender, members = await fill_room(inside, "large")
+        async with in_process_server(tmp_path) as server:
+            sender, members = await fill_room(server, "large")
             callbacks = 0
             for number in range(100):
                 sender.feed(message("chatMessage", text=f"<{number}>"))
                 await asyncio.sleep(0)
-                callbacks = max(callbacks, len(inside.context.scheduler._at_end))
-            await wait_until_delivered(inside, members, b"<99>")
+                callbacks = max(callbacks, len(server.context.scheduler._at_end))
+            await wait_until_delivered(server, members, b"<99>")
             assert callbacks <= 2
             assert len(members[0].data) < 60
             assert [f"<{n}>".encode() in payload for n, payload in enumerate(chat_messages(members[0]))] == [True] * 100
-            await empty(inside, "large")
-            sender.lose()
+            await empty(server, "large")
+            sender.lose_connection()
 
     run(scenario())
 
 
 def test_members_that_join_and_leave_during_a_fan_out_get_the_messages_of_their_membership(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path) as inside:
-            sender, members = await fill_room(inside, "large")
-            joiners: list[tuple[int, Pipe]] = []
+        async with in_process_server(tmp_path) as server:
+            sender, members = await fill_room(server, "large")
+            joiners: list[tuple[int, FakeTransport]] = []
             for number in range(30):
                 sender.feed(message("chatMessage", text=f"<{number}>"))
-                joiner = inside.upgraded()
+                joiner = server.open_websocket()
                 joiner.feed(message("joinRoom", room="large"))
                 joiners.append((number, joiner))
                 await asyncio.sleep(0)
@@ -174,23 +174,23 @@ def test_members_that_join_and_leave_during_a_fan_out_get_the_messages_of_their_
             for _, joiner in joiners[::2]:
                 joiner.feed(message("leaveRoom"))
             sender.feed(message("chatMessage", text="<40>"))
-            await wait_until_delivered(inside, members, b"<40>")
+            await wait_until_delivered(server, members, b"<40>")
             for index, (number, joiner) in enumerate(joiners):
-                received = [p for _, _, p in FrameReader().feed(joiner.take()) if b'"chatMessage"' in p]
+                received = [p for _, _, p in FrameReader().feed(joiner.take_written()) if b'"chatMessage"' in p]
                 expected = range(number + 1, 40 if index % 2 == 0 else 41)
                 assert [f"<{n}>".encode() in payload for n, payload in zip(expected, received, strict=True)] == [
                     True
                 ] * len(received)
-                joiner.lose()
-            await empty(inside, "large")
-            sender.lose()
+                joiner.lose_connection()
+            await empty(server, "large")
+            sender.lose_connection()
 
     run(scenario())
 
 
-async def empty(inside: World, name: str) -> None:
+async def empty(server: InProcessServer, name: str) -> None:
     """Remove the fake members, which have no connection that could close."""
-    room = inside.hub.registry.rooms[name]
+    room = server.hub.registry.rooms[name]
     for member in [member for member in room.members if isinstance(member, FakeMember)]:
         del room.members[member]
     await asyncio.sleep(0.3)  # the presence message

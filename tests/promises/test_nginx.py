@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.promises.server_process import Server
+    from tests.promises.server_process import ServerProcess
 
 SECONDS = 60
 CHUNK = 65536
@@ -36,13 +36,13 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ServerProcess]:
     with launch("--trusted-proxy", "127.0.0.1", "--max-connections-per-address", "2") as running:
         yield running
 
 
 @pytest.fixture
-def port(authority: Authority, server: Server) -> Iterator[int]:
+def port(authority: Authority, server: ServerProcess) -> Iterator[int]:
     with nginx(authority.certificate.parent, server.url.removeprefix("ws://")) as running:
         yield running.port
 
@@ -103,7 +103,7 @@ def test_clients_are_counted_under_their_own_address_which_they_cannot_choose(po
         assert refused.value.response.headers["Retry-After"] == "5"
 
 
-def test_a_drain_goes_through(port: int, authority: Authority, server: Server) -> None:
+def test_a_drain_goes_through(port: int, authority: Authority, server: ServerProcess) -> None:
     with through(port, authority) as client:
         hear(client, "connected")
         server.process.send_signal(signal.SIGTERM)
@@ -115,7 +115,7 @@ def test_a_drain_goes_through(port: int, authority: Authority, server: Server) -
 
 
 @pytest.mark.parametrize("is_there", [True, False], ids=["server up", "server gone"])
-def test_no_log_has_a_token(authority: Authority, server: Server, *, is_there: bool) -> None:
+def test_no_log_has_a_token(authority: Authority, server: ServerProcess, *, is_there: bool) -> None:
     folder = authority.certificate.parent
     backend = server.url.removeprefix("ws://") if is_there else f"127.0.0.1:{free_port()}"
     with nginx(folder, backend) as running:

@@ -13,7 +13,7 @@ from tests.deploy._departures import Departures
 from tests.metrics.fixtures import wait_until
 from tests.promises._nginx import CONFIGURATION, Nginx, nginx
 from tests.promises.certificates import Authority
-from tests.promises.server_process import Server, launch
+from tests.promises.server_process import ServerProcess, launch
 from tests.promises.test_nginx import hear, through
 from tests.tables import ROOT
 
@@ -28,7 +28,7 @@ COMMANDS = re.search(r"```sh\n(for worker in .*?)\n```", (ROOT / "deploy" / "REA
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server() -> Iterator[ServerProcess]:
     with launch("--trusted-proxy", "127.0.0.1", "--drain-seconds", "1") as running:
         yield running
 
@@ -43,7 +43,9 @@ def old_are_gone(running: Nginx, old: set[int]) -> None:
     wait_until(lambda: not running.workers & old, "the old workers to end")
 
 
-def test_old_workers_end_one_by_one_as_the_document_says(server: Server, authority: Authority, tmp_path: Path) -> None:
+def test_old_workers_end_one_by_one_as_the_document_says(
+    server: ServerProcess, authority: Authority, tmp_path: Path
+) -> None:
     assert COMMANDS is not None
     assert COMMANDS[1].count("/run/nginx.pid") == COMMANDS[1].count("sleep 30") == 1
     commands = COMMANDS[1].replace("/run/nginx.pid", str(tmp_path / "nginx.pid")).replace("sleep 30", "sleep 2")
@@ -64,7 +66,9 @@ def test_old_workers_end_one_by_one_as_the_document_says(server: Server, authori
         assert clients.busiest_second() < CLIENTS
 
 
-def test_an_old_worker_is_bounded_though_its_clients_stay(server: Server, authority: Authority, tmp_path: Path) -> None:
+def test_an_old_worker_is_bounded_though_its_clients_stay(
+    server: ServerProcess, authority: Authority, tmp_path: Path
+) -> None:
     assert ADVICE is not None
     assert int(ADVICE[1]) >= 10, "time enough to end them before"
     soon = ADVICE[0].replace(f"{ADVICE[1]}m", "1s")
@@ -75,7 +79,7 @@ def test_an_old_worker_is_bounded_though_its_clients_stay(server: Server, author
 
 
 def test_a_server_that_drains_after_a_reload_empties_the_old_worker(
-    server: Server, authority: Authority, tmp_path: Path
+    server: ServerProcess, authority: Authority, tmp_path: Path
 ) -> None:
     with nginx(tmp_path, server.url.removeprefix("ws://")) as running, Departures() as clients:
         clients.come(f"127.0.0.1:{running.port}", 3, authority.trust)

@@ -23,14 +23,14 @@ def bytes_per_member(size: int, *flags: str) -> float:
                 counts.add(json.loads(payload)["userCount"])
 
         listener = clients[0]
-        listener.hear = receive
-        pool.enter(clients, ["the room"])
+        listener.on_text = receive
+        pool.join_rooms(clients, ["the room"])
         if "--presence-threshold" not in flags:
-            pool.until(lambda: size in counts, "the last presence message")
+            pool.wait_until(lambda: size in counts, "the last presence message")
         assert server.samples()["chat_room_members_max"] == size
         sent = server.samples()["chat_sent_bytes_total"] - before
         for client in clients[:50]:
-            client.counting = True
+            client.discards_data = True
         pool.send(listener, message("leaveRoom"))
     return sent / size
 

@@ -10,7 +10,7 @@ from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
     from tests.promises.raw_clients import Client
-    from tests.promises.server_process import Server
+    from tests.promises.server_process import ServerProcess
 
 CLIENTS = 2000
 ROOMS = [f"room-{number}" for number in range(100)]
@@ -32,18 +32,18 @@ def come_back(pool: RawClientPool, rng: random.Random) -> list[Client]:
     connect(JITTER_SECONDS)
 
     while True:
-        pool.until(lambda: not pool.handshakes, "handshakes to be answered")
-        refused = [client for client in clients if client.ended]
+        pool.wait_until(lambda: not pool.handshakes, "handshakes to be answered")
+        refused = [client for client in clients if client.is_gone]
         if not refused:
             break
         assert {client.status for client in refused} == {503}, refused[0].answer
-        clients = [client for client in clients if not client.ended] + [pool.add() for _ in refused]
+        clients = [client for client in clients if not client.is_gone] + [pool.add() for _ in refused]
     assert all(client.is_open for client in clients)
-    pool.enter(clients, ROOMS)
+    pool.join_rooms(clients, ROOMS)
     return clients
 
 
-def check(server: Server, pool: RawClientPool, clients: list[Client], storm: int) -> None:
+def check(server: ServerProcess, pool: RawClientPool, clients: list[Client], storm: int) -> None:
     samples = server.samples()
     assert samples["chat_connections"] == CLIENTS
     assert samples["chat_rooms"] == len(ROOMS)
@@ -57,11 +57,11 @@ def check(server: Server, pool: RawClientPool, clients: list[Client], storm: int
         heard[0] += b'"chatMessage"' in payload
 
     for client in clients:
-        client.hear = hear
+        client.on_text = hear
     for client in clients[: len(ROOMS)]:  # one of each room
         pool.send(client, message("chatMessage", text="back again"))
     owed = CLIENTS - len(ROOMS)
-    pool.until(lambda: heard[0] >= owed, "everyone to hear the one of the own room")
+    pool.wait_until(lambda: heard[0] >= owed, "everyone to hear the one of the own room")
     assert heard[0] == owed
 
 
@@ -73,7 +73,7 @@ def test_everyone_is_in_again_after_each_of_ten_storms_and_memory_stays() -> Non
             clients = come_back(pool, rng)
             check(server, pool, clients, storm)
             memory.append(server.rss)
-            pool.drop(clients)
+            pool.abort(clients)
             server.wait_until(lambda: server.samples()["chat_connections"] == 0, "everyone to be gone")
             assert server.samples()["chat_rooms"] == 0
     assert max(memory) <= 1.05 * memory[0], [size // 2**20 for size in memory]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.promises.raw_clients import Client
-    from tests.promises.server_process import Server
+    from tests.promises.server_process import ServerProcess
 
 IDLERS = int(os.environ.get("STAMPEDE_FAULTS_IDLERS", "2000"))
 """Connections that never upgrade; 10 000 show what a release should."""
@@ -32,11 +32,11 @@ class Chat:
     def __init__(self, pool: RawClientPool) -> None:
         self._pool = pool
         self.clients = pool.open(CHATTERS)
-        pool.enter(self.clients, [f"room-{number}" for number in range(CHATTERS // ROOM)])
+        pool.join_rooms(self.clients, [f"room-{number}" for number in range(CHATTERS // ROOM)])
         self._said = 0
         self._heard = 0
         for client in self.clients:
-            client.hear = self._hear
+            client.on_text = self._on_text
 
     def run(self, seconds: float) -> None:
         start = self._said
@@ -53,24 +53,24 @@ class Chat:
 
         def gone() -> bool:
             self.run(0.1)
-            return all(client.ended for client in clients)
+            return all(client.is_gone for client in clients)
 
-        self._pool.until(gone, what)
+        self._pool.wait_until(gone, what)
 
     def check(self) -> None:
         """Wait until everything said was heard by everyone who should."""
         owed = self._said * (ROOM - 1)
-        self._pool.until(lambda: self._heard >= owed, "every word to be heard")
+        self._pool.wait_until(lambda: self._heard >= owed, "every word to be heard")
         assert self._heard == owed
         assert all(client.is_open for client in self.clients)
 
-    def _hear(self, _client: Client, payload: bytes) -> None:
+    def _on_text(self, _client: Client, payload: bytes) -> None:
         assert b'"error"' not in payload, payload
         self._heard += b'"still here"' in payload
 
 
 @pytest.fixture
-def siege() -> Iterator[tuple[Server, RawClientPool, Chat]]:
+def siege() -> Iterator[tuple[ServerProcess, RawClientPool, Chat]]:
     """A server with a hundred who chat; in the end they have missed nothing and all sockets are given back."""
     flags = ("--handshake-rate", "0", "--max-connections", str(CHATTERS + CAP))
     with launch(*flags, constants={"server.http.connection.HANDSHAKE_SECONDS": HANDSHAKE_SECONDS}) as server:
@@ -80,18 +80,20 @@ def siege() -> Iterator[tuple[Server, RawClientPool, Chat]]:
             descriptors = server.descriptors
             yield server, pool, chat
             chat.check()
-            pool.drop([client for client in pool.clients.values() if client not in chat.clients])
+            pool.abort([client for client in pool.clients.values() if client not in chat.clients])
             server.wait_until(lambda: server.descriptors <= descriptors, "descriptors to be given back")
             assert set(server.closed()) <= {"vanished", "client"}
         server.check_log()
 
 
-def test_heads_that_trickle_in_are_answered_when_their_time_is_up(siege: tuple[Server, RawClientPool, Chat]) -> None:
+def test_heads_that_trickle_in_are_answered_when_their_time_is_up(
+    siege: tuple[ServerProcess, RawClientPool, Chat],
+) -> None:
     _, pool, chat = siege
     request = head()
     slow = [pool.add(request[:1]) for _ in range(200)]
     sent = 1
-    while not all(client.ended for client in slow):
+    while not all(client.is_gone for client in slow):
         chat.run(HANDSHAKE_SECONDS / 10)
         for client in slow:
             pool.send(client, request[sent : sent + 1])
@@ -102,7 +104,7 @@ def test_heads_that_trickle_in_are_answered_when_their_time_is_up(siege: tuple[S
     assert statuses.count(408) > len(slow) // 2  # an answer may be lost to what was sent after it
 
 
-def test_half_sent_frames_and_one_byte_a_second_harm_nobody(siege: tuple[Server, RawClientPool, Chat]) -> None:
+def test_half_sent_frames_and_one_byte_a_second_harm_nobody(siege: tuple[ServerProcess, RawClientPool, Chat]) -> None:
     server, pool, chat = siege
     slow = pool.open(200)
     word = message("chatMessage", text="x" * 16000)
@@ -117,7 +119,7 @@ def test_half_sent_frames_and_one_byte_a_second_harm_nobody(siege: tuple[Server,
     assert server.rss - before < 64 * 2**20
 
 
-def test_connections_that_never_upgrade_keep_nobody_out(siege: tuple[Server, RawClientPool, Chat]) -> None:
+def test_connections_that_never_upgrade_keep_nobody_out(siege: tuple[ServerProcess, RawClientPool, Chat]) -> None:
     server, pool, chat = siege
     idlers = []
     for start in range(0, IDLERS, 250):
@@ -128,7 +130,7 @@ def test_connections_that_never_upgrade_keep_nobody_out(siege: tuple[Server, Raw
     assert {client.status for client in idlers} == {408, 503}
     assert all(b"Retry-After: 5" in client.answer for client in idlers if client.status == 503)
     assert server.get("/health") == "OK"
-    pool.drop(pool.open(1))
+    pool.abort(pool.open(1))
 
 
 def test_as_many_as_there_are_descriptors_for_may_never_upgrade() -> None:
@@ -142,7 +144,7 @@ def test_as_many_as_there_are_descriptors_for_may_never_upgrade() -> None:
             for start in range(0, IDLERS, 250):
                 idlers += [pool.add(b"") for _ in range(min(250, IDLERS - start))]
                 chat.run(0.02)
-            pool.drop(pool.open(1))
+            pool.abort(pool.open(1))
             chat.until_ended(idlers, "idlers to be let go")
             assert {client.status for client in idlers} == {408}
             chat.check()
@@ -150,22 +152,22 @@ def test_as_many_as_there_are_descriptors_for_may_never_upgrade() -> None:
         server.check_log()
 
 
-def test_a_flood_beyond_the_cap_gets_its_answer(siege: tuple[Server, RawClientPool, Chat]) -> None:
+def test_a_flood_beyond_the_cap_gets_its_answer(siege: tuple[ServerProcess, RawClientPool, Chat]) -> None:
     server, pool, chat = siege
     inside = pool.open(CAP)
     flood: list[Client] = []
     for _ in range(10):
         wave = [pool.add() for _ in range(100)]
         chat.run(0.1)
-        pool.until(lambda: all(client.ended for client in wave), "the flood to be answered")  # noqa: B023 - called at once
+        pool.wait_until(lambda: all(client.is_gone for client in wave), "the flood to be answered")  # noqa: B023 - called at once
         flood += wave
     assert {client.status for client in flood} == {503}
     assert all(b"\r\nRetry-After: 5\r\n" in client.answer for client in flood)
     assert all(client.is_open for client in inside)
     assert server.samples()['chat_handshakes_rejected_total{reason="full"}'] == len(flood)
-    pool.drop(inside[:50])
+    pool.abort(inside[:50])
     server.wait_until(lambda: server.samples()["chat_connections"] == CHATTERS + CAP - 50, "places to be free")
-    pool.drop(pool.open(50))
+    pool.abort(pool.open(50))
 
 
 def test_a_low_file_limit_is_a_cap_and_not_a_crash() -> None:
@@ -179,7 +181,7 @@ def test_a_low_file_limit_is_a_cap_and_not_a_crash() -> None:
             inside = pool.open(most - CHATTERS)
             descriptors = server.descriptors
             some = [pool.add() for _ in range(100)]
-            pool.until(lambda: all(client.ended for client in some), "those too many to be answered")
+            pool.wait_until(lambda: all(client.is_gone for client in some), "those too many to be answered")
             assert {client.status for client in some} == {503}
             # More at once than there are descriptors left: the kernel's accept fails, and some are cut off unanswered.
             flood = [pool.add() for _ in range(1000)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from tests.promises.server_process import Server
+    from tests.promises.server_process import ServerProcess
 
 SECONDS = 60
 FILES = 500
@@ -57,7 +57,7 @@ def address_of(url: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def health(server: Server, authority: Authority) -> str:
+def health(server: ServerProcess, authority: Authority) -> str:
     url = server.url.replace("ws", "http", 1) + "/health"
     with urllib.request.urlopen(url, context=authority.trust, timeout=SECONDS) as answer:  # noqa: S310 - our own server
         return str(answer.read().decode())

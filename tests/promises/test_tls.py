@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.promises.server_process import Server
+    from tests.promises.server_process import ServerProcess
 
 SECONDS = 60
 CHUNK = 65536
@@ -33,12 +33,12 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def server(authority: Authority) -> Iterator[Server]:
+def server(authority: Authority) -> Iterator[ServerProcess]:
     with launch(*authority.flags) as running:
         yield running
 
 
-def secure(server: Server, authority: Authority, path: str = "/ws/chat") -> ClientConnection:
+def secure(server: ServerProcess, authority: Authority, path: str = "/ws/chat") -> ClientConnection:
     return connect(
         server.url + path, ssl=authority.trust, open_timeout=SECONDS, close_timeout=SECONDS, ping_interval=None
     )
@@ -56,7 +56,7 @@ def hear(client: ClientConnection, kind: str) -> dict[str, object]:
             return message
 
 
-def serial(server: Server, authority: Authority) -> str:
+def serial(server: ServerProcess, authority: Authority) -> str:
     """Return the serial number of the certificate that a newcomer is shown."""
     host, port = server.url.removeprefix("wss://").rsplit(":", 1)
     with (
@@ -68,14 +68,14 @@ def serial(server: Server, authority: Authority) -> str:
         return str(certificate["serialNumber"])
 
 
-def page(server: Server, authority: Authority, path: str) -> bytes:
+def page(server: ServerProcess, authority: Authority, path: str) -> bytes:
     url = server.url.replace("wss://", "https://") + path
     with urllib.request.urlopen(url, context=authority.trust, timeout=SECONDS) as answer:  # noqa: S310 - our own server
         assert answer.status == 200
         return bytes(answer.read())
 
 
-def test_chat_uploads_and_pages_work_over_tls(server: Server, authority: Authority) -> None:
+def test_chat_uploads_and_pages_work_over_tls(server: ServerProcess, authority: Authority) -> None:
     assert server.url.startswith("wss://")
     assert page(server, authority, "/health") == b"OK"
     assert page(server, authority, "/chat.js")
@@ -92,7 +92,7 @@ def test_chat_uploads_and_pages_work_over_tls(server: Server, authority: Authori
         assert hear(bob, "fileShared")["size"] == len(data)
 
 
-def test_close_codes_and_refusals_arrive_over_tls(server: Server, authority: Authority) -> None:
+def test_close_codes_and_refusals_arrive_over_tls(server: ServerProcess, authority: Authority) -> None:
     with secure(server, authority, "/ws/echo") as client:
         with pytest.raises(ConnectionClosedError) as caught:  # noqa: PT012 - either may notice
             client.send(b"x" * (1024 * 1024 + 1))
@@ -105,7 +105,7 @@ def test_close_codes_and_refusals_arrive_over_tls(server: Server, authority: Aut
     assert b"no WebSockets" in refused.value.response.body
 
 
-def test_one_who_does_not_speak_tls_is_dropped_and_harms_nobody(server: Server, authority: Authority) -> None:
+def test_one_who_does_not_speak_tls_is_dropped_and_harms_nobody(server: ServerProcess, authority: Authority) -> None:
     host, port = server.url.removeprefix("wss://").rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=SECONDS) as plain:
         plain.sendall(b"GET /health HTTP/1.1\r\n\r\n")
@@ -114,7 +114,7 @@ def test_one_who_does_not_speak_tls_is_dropped_and_harms_nobody(server: Server, 
     assert page(server, authority, "/health") == b"OK"
 
 
-def test_a_new_certificate_is_taken_up_and_nobody_is_dropped(server: Server, authority: Authority) -> None:
+def test_a_new_certificate_is_taken_up_and_nobody_is_dropped(server: ServerProcess, authority: Authority) -> None:
     with secure(server, authority) as client:
         old = serial(server, authority)
         authority.issue()
@@ -125,7 +125,7 @@ def test_a_new_certificate_is_taken_up_and_nobody_is_dropped(server: Server, aut
     assert server.stop().count("certificate reloaded") == 1
 
 
-def test_files_that_are_no_good_change_nothing_and_are_told_of(server: Server, authority: Authority) -> None:
+def test_files_that_are_no_good_change_nothing_and_are_told_of(server: ServerProcess, authority: Authority) -> None:
     with secure(server, authority) as client:
         old = serial(server, authority)
         authority.certificate.write_text("no certificate")
@@ -137,10 +137,10 @@ def test_files_that_are_no_good_change_nothing_and_are_told_of(server: Server, a
         server.wait_until(lambda: server.log.count("certificate not reloaded") == 2, "another line")
         assert ask(client, "pong", type="ping")
         assert serial(server, authority) == old
-    server.stop(complains=True)
+    server.stop(expects_errors=True)
 
 
-def test_a_drain_says_goodbye_over_tls(server: Server, authority: Authority) -> None:
+def test_a_drain_says_goodbye_over_tls(server: ServerProcess, authority: Authority) -> None:
     with secure(server, authority) as client:
         hear(client, "connected")
         server.process.send_signal(signal.SIGTERM)

@@ -124,7 +124,7 @@ def test_a_node_can_shut_down_while_the_bus_is_suspended(
     for _ in range(40):
         pair[0].send("chatMessage", text="x" * 16000)
     pair[0].until_pong()
-    two[0].stop(complains=True)
+    two[0].stop(expects_errors=True)
     nats.resume()
     while pair[1].receive().get("userCount") != 1:
         pass  # earlier messages may still arrive
@@ -140,7 +140,7 @@ def test_a_second_signal_ends_a_node_while_the_bus_is_suspended(
     two[0].process.send_signal(signal.SIGINT)
     assert two[0].process.stdout is not None
     assert two[0].process.stdout.readline() == "draining 1 client, Ctrl-C again to end now\n"
-    two[0].stop(signal.SIGINT, complains=True)
+    two[0].stop(signal.SIGINT, expects_errors=True)
     nats.resume()
 
 

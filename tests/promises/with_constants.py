@@ -1,6 +1,6 @@
-"""The server with other constants, so that a test need not wait for minutes, or race against seconds.
+"""The server with other values of module constants, such as shorter timeouts.
 
-python -m tests.promises.with_constants server.visitor.HANDSHAKE_SECONDS=2 -- [settings]
+python -m tests.promises.with_constants server.http.connection.HANDSHAKE_SECONDS=2 -- [settings]
 """
 
 from __future__ import annotations

@@ -83,4 +83,4 @@ def two(nats: Nats) -> Iterator[tuple[RunningServer, RunningServer]]:
     yield servers[0], servers[1]
     for server in servers:
         server.process.send_signal(signal.SIGCONT)
-        server.stop(complains=True)
+        server.stop(expects_errors=True)

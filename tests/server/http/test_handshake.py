@@ -254,7 +254,7 @@ def test_sighup_reads_the_keys_again(start: Callable[..., RunningServer], tmp_pa
     complaint = next(line for line in lines if "token keys not reloaded" in line)
     assert str(file) in complaint
     assert [attempt(old), attempt(new)] == [401, 101]  # what was read before stays in force
-    server.stop(complains=True)
+    server.stop(expects_errors=True)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_a_value_with_line_breaks_does_not_break_the_line(start: Callable[..., R
     with ChatClient(server.url) as client:
         client.send("setUsername", username='a\u2028b "c" level=error')
         client.until_pong()
-    assert len(server.stop(complains=True).splitlines()) == 1
+    assert len(server.stop(expects_errors=True).splitlines()) == 1
 
 
 @pytest.mark.parametrize(("level", "count"), [("info", 1), ("warning", 0)])

@@ -62,13 +62,13 @@ def refuses_a_large_file_and_takes_a_small_one(server: RunningServer, folder: Pa
 def test_a_full_disk_is_answered_with_an_error(start: Callable[..., RunningServer], tiny_disk: Path) -> None:
     server = start("--upload-dir", str(tiny_disk / "uploads"))
     refuses_a_large_file_and_takes_a_small_one(server, tiny_disk / "uploads")
-    assert "No space left on device" in server.stop(complains=True)
+    assert "No space left on device" in server.stop(expects_errors=True)
 
 
 def test_a_limit_on_file_sizes_is_answered_with_an_error(start: Callable[..., RunningServer], tmp_path: Path) -> None:
     server = start(program=("-m", "tests.disks", "small", str(MIB + 1000)))  # in the middle of a chunk
     refuses_a_large_file_and_takes_a_small_one(server, tmp_path / "uploads")
-    assert "File too large" in server.stop(complains=True)
+    assert "File too large" in server.stop(expects_errors=True)
 
 
 def test_a_read_only_disk_is_answered_with_an_error(start: Callable[..., RunningServer], tiny_disk: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_read_only_disk_is_answered_with_an_error(start: Callable[..., Running
         assert answer(client)["code"] == "upload_missing"
         subprocess.run(["mount", "-o", "remount,rw", tiny_disk], check=True)
         assert upload(client, "again", b"fine")["type"] == "fileSaved"
-    assert "Read-only file system" in server.stop(complains=True)
+    assert "Read-only file system" in server.stop(expects_errors=True)
 
 
 def test_a_folder_that_vanished_is_answered_with_an_error_and_made_again(server: RunningServer, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_folder_that_vanished_is_answered_with_an_error_and_made_again(server:
         assert (refused["code"], refused["about"]) == ("upload_storage", "fileEnd")
         assert upload(client, "again", b"fine")["type"] == "fileSaved"
         assert len(files(tmp_path / "uploads")) == 2
-    server.stop(complains=True)
+    server.stop(expects_errors=True)
 
 
 @pytest.mark.parametrize("chunks", [2, 30], ids=["a few chunks", "more than is held"])

@@ -181,7 +181,7 @@ def test_a_folder_that_cannot_be_written_is_answered_with_an_error(
         client.expect("connected")
         client.send("fileStart", name="f", size=1)
         assert answer(client)["code"] == "upload_storage"
-    assert "Not a directory" in server.stop(complains=True)
+    assert "Not a directory" in server.stop(expects_errors=True)
 
 
 def test_progress_is_told_at_most_four_times_a_second(server: RunningServer) -> None:

@@ -8,14 +8,14 @@ import pytest
 import uvloop
 
 from server.websocket.connection import PING_PAYLOAD
-from tests.promises.in_process import world
+from tests.promises.in_process import in_process_server
 from tests.promises.raw_clients import frame, message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from server.websocket.connection import Connection
-    from tests.promises.in_process import Pipe, World
+    from tests.promises.in_process import FakeTransport, InProcessServer
 
 PONG = frame(PING_PAYLOAD, 0x8A)
 PING = frame(b"are you there", 0x89)
@@ -25,12 +25,12 @@ def with_connection(folder: Path, story: Any, *, by_library: bool = False) -> No
     """Tell a story about one connection; from its first ping on, the library judges its control frames."""
 
     async def run() -> None:
-        async with world(folder) as inside:
-            pipe = inside.upgraded()
+        async with in_process_server(folder) as server:
+            transport = server.open_websocket()
             if by_library:
-                pipe.feed(PING)
-            await story(inside, pipe, pipe.protocol)
-            pipe.lose()
+                transport.feed(PING)
+            await story(server, transport, transport.protocol)
+            transport.lose_connection()
 
     with_loop(run())
 
@@ -39,75 +39,75 @@ def with_loop(story: Any) -> None:
     uvloop.run(story)
 
 
-def observed(inside: World) -> int:
-    return sum(inside.server.stats.ping_rtt.counts)
+def observed(server: InProcessServer) -> int:
+    return sum(server.chat_server.stats.ping_rtt.counts)
 
 
 @pytest.mark.parametrize("by_library", [False, True])
 def test_a_ping_is_observed_once_however_many_pongs_come(tmp_path: Path, *, by_library: bool) -> None:
-    async def story(inside: World, pipe: Pipe, connection: Connection) -> None:
-        pipe.feed(PONG)
-        assert observed(inside) == 0, "nobody had sent a ping"
-        connection.ping(inside.context.clock())
-        pipe.feed(frame(b"something else", 0x8A))
-        assert observed(inside) == 0
-        pipe.feed(PONG)
-        pipe.feed(PONG + PONG)
-        assert observed(inside) == 1
-        connection.ping(inside.context.clock())
-        pipe.feed(PONG)
-        assert observed(inside) == 2
+    async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
+        transport.feed(PONG)
+        assert observed(server) == 0, "nobody had sent a ping"
+        connection.ping(server.context.clock())
+        transport.feed(frame(b"something else", 0x8A))
+        assert observed(server) == 0
+        transport.feed(PONG)
+        transport.feed(PONG + PONG)
+        assert observed(server) == 1
+        connection.ping(server.context.clock())
+        transport.feed(PONG)
+        assert observed(server) == 2
 
     with_connection(tmp_path, story, by_library=by_library)
 
 
 def test_the_round_trip_time_is_that_between_ping_and_pong(tmp_path: Path) -> None:
-    async def story(inside: World, pipe: Pipe, connection: Connection) -> None:
-        connection.ping(inside.context.clock() - 2.0)
-        pipe.feed(PONG)
-        assert inside.server.stats.ping_rtt.total >= 2.0
+    async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
+        connection.ping(server.context.clock() - 2.0)
+        transport.feed(PONG)
+        assert server.chat_server.stats.ping_rtt.total >= 2.0
 
     with_connection(tmp_path, story)
 
 
 def test_a_round_trip_that_we_held_up_ourselves_is_not_observed(tmp_path: Path) -> None:
-    async def story(inside: World, pipe: Pipe, connection: Connection) -> None:
-        connection.ping(inside.context.clock())
+    async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
+        connection.ping(server.context.clock())
         connection.pause_reading()
         connection.pause_reading()
         reads = []
         for _ in range(2):
             connection.resume_reading()
-            reads.append(pipe.reads)
+            reads.append(transport.reading_enabled)
         assert reads == [False, True], "held twice"
-        pipe.feed(PONG)
-        assert observed(inside) == 0
-        connection.ping(inside.context.clock())
-        pipe.feed(PONG)
-        assert observed(inside) == 1
+        transport.feed(PONG)
+        assert observed(server) == 0
+        connection.ping(server.context.clock())
+        transport.feed(PONG)
+        assert observed(server) == 1
 
     with_connection(tmp_path, story)
 
 
 def test_our_own_hold_is_not_the_peers_silence(tmp_path: Path) -> None:
-    async def story(inside: World, pipe: Pipe, connection: Connection) -> None:
+    async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
         connection.pause_reading()
-        inside.context.wheel.advance(inside.context.clock() + 3600.0)
-        inside.context.wheel.advance(inside.context.clock() + 3601.0)
-        assert not pipe.closed
+        server.context.wheel.advance(server.context.clock() + 3600.0)
+        server.context.wheel.advance(server.context.clock() + 3601.0)
+        assert not transport.closed
         connection.resume_reading()
-        assert connection.last_received_at <= inside.context.clock()
-        pipe.feed(message("ping"))
-        assert b'"pong"' in pipe.take()
+        assert connection.last_received_at <= server.context.clock()
+        transport.feed(message("ping"))
+        assert b'"pong"' in transport.take_written()
 
     with_connection(tmp_path, story)
 
 
 def test_a_ping_is_timed_only_if_it_was_written(tmp_path: Path) -> None:
-    async def story(_inside: World, pipe: Pipe, connection: Connection) -> None:
-        pipe.take()
+    async def story(_inside: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
+        transport.take_written()
         connection.ping(5.0)
-        assert pipe.take() == b"\x89\x08stampede"
+        assert transport.take_written() == b"\x89\x08stampede"
         assert connection._ping_sent_at == 5.0
         connection.pause_writing()
         connection.ping(6.0)
