@@ -24,7 +24,8 @@ import msgspec
 import structlog
 from nats.errors import Error
 
-from server.cluster.membership import HEARTBEAT_SECONDS, MISSED_HEARTBEATS
+from server.cluster.liveness import Liveness
+from server.cluster.membership import HEARTBEAT_SECONDS
 from server.cluster.messages import node_subject
 from server.cluster.nats_client import NatsClient
 from server.errors import SettingsError
@@ -46,13 +47,6 @@ _PING_SECONDS: Final = 10
 _PENDING_BYTES: Final = 1024 * 1024
 _PROBE: Final = struct.Struct("d")
 """Payload of a probe: the time of sending on the sender's own clock."""
-
-_SILENT_SECONDS: Final = (MISSED_HEARTBEATS - 0.2) * HEARTBEAT_SECONDS
-"""Probe time-out after which the bus counts as silent, shorter than the time-out of a node."""
-
-_ABANDON_SECONDS: Final = 2 * MISSED_HEARTBEATS * HEARTBEAT_SECONDS
-"""Time without probes after which connections are replaced. TCP retries after 0.2 s and doubles the delay each time, so
-until then a new connection would not be much faster."""
 
 _CONFIRM_TOGETHER: Final = 64
 """Subscriptions after which the server is asked to confirm them, while more wait."""
@@ -98,9 +92,8 @@ class Bus:
         self._queued_bytes = 0
         self._unfinished = 0  # operations in the queue, and the one that is running
         self._queue_task: asyncio.Task[None] | None = None
-        self._inbound_at = self._outbound_at = self._connected_at = clock()  # when a probe last arrived
-        self._checked_at = self._resumed_at = clock()
-        self._delay = 0.0
+        self._liveness = Liveness(clock())
+        self._connected_at = clock()
         self._is_silent = False
         self._on_message: Callable[[str, bytes], None]
         self._on_reconnect: Callable[[], None]
@@ -117,13 +110,13 @@ class Bus:
         return (
             bool(self._main.is_connected)
             and self._failed_subscription is None
-            and self._clock() - self._confirmed_at < _SILENT_SECONDS
+            and not self._liveness.is_silent(self._clock())
         )
 
     @property
     def delay(self) -> float:
-        """Seconds that inbound messages wait: the delay of the last probe, or the time by which the next is overdue."""
-        return max(self._delay, self._clock() - self._inbound_at - HEARTBEAT_SECONDS)
+        """Seconds that inbound messages wait."""
+        return self._liveness.delay(self._clock())
 
     @property
     def backlog(self) -> int:
@@ -146,7 +139,7 @@ class Bus:
         await self._main.subscribe(self._inbound_subject)
         await self._prober.subscribe(self._outbound_subject)
         await self._prober.flush()
-        self._inbound_at = self._outbound_at = self._clock()
+        self._liveness.restart(self._clock())
         self._queue_task = asyncio.create_task(self._tasks.keep_running("bus_sender", self._run_queue))
 
     async def stop(self) -> None:
@@ -196,15 +189,8 @@ class Bus:
         self._enqueue("unsubscribe", subject)
 
     def detect_suspend(self) -> None:
-        """Extend the probe time-out once after this process was suspended; call this several times per heartbeat.
-
-        A process is taken as suspended when the last call was longer ago than a heartbeat interval. The time-out is not
-        extended again until probes have arrived.
-        """
-        now = self._clock()
-        if now - self._checked_at > HEARTBEAT_SECONDS and self._resumed_at <= min(self._inbound_at, self._outbound_at):
-            self._resumed_at = now
-        self._checked_at = now
+        """Extend the probe time-out if this process was suspended; call this several times per heartbeat interval."""
+        self._liveness.detect_suspend(self._clock())
 
     async def probe(self) -> None:
         """Send a probe in both directions, and replace silent connections; call this once per heartbeat interval."""
@@ -212,7 +198,7 @@ class Bus:
         self._update_state()
         for client in (self._main, self._prober):
             client.resume_reconnecting()
-            if self._clock() - max(self._confirmed_at, self._connected_at) >= _ABANDON_SECONDS:
+            if self._liveness.is_dead(self._clock(), self._connected_at):
                 client.abandon_connection()
 
     async def _send_probes(self) -> None:
@@ -222,11 +208,6 @@ class Bus:
                 with contextlib.suppress(Error, OSError):
                     async with asyncio.timeout(HEARTBEAT_SECONDS / 4):
                         await client.publish(subject, _PROBE.pack(self._clock()))
-
-    @property
-    def _confirmed_at(self) -> float:
-        """When both directions were last confirmed, or this process resumed after a suspend."""
-        return max(min(self._inbound_at, self._outbound_at), self._resumed_at)
 
     def _update_state(self) -> None:
         """Log when the bus becomes silent, and when it is back."""
@@ -286,12 +267,11 @@ class Bus:
 
     def _receive_inbound_probe(self, payload: bytes) -> None:
         (sent_at,) = _PROBE.unpack(payload)
-        self._inbound_at = self._clock()
-        self._delay = self._inbound_at - sent_at
+        self._liveness.record_inbound(self._clock(), sent_at)
         self._update_state()
 
     def _receive_outbound_probe(self, _subject: str, _payload: bytes) -> None:
-        self._outbound_at = self._clock()
+        self._liveness.record_outbound(self._clock())
         self._update_state()
 
     def _enqueue(self, what: str, subject: str, payload: bytes = b"") -> None:

@@ -16,7 +16,7 @@ from server.protocol import messages as wire
 from server.runtime.background_tasks import BackgroundTasks
 from server.stats import ServerStats
 from tests.server.cluster.fixtures import Nats, until
-from tests.server.cluster.test_node import FakeConnection
+from tests.server.cluster.node_helpers import FakeConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
