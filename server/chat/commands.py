@@ -64,7 +64,7 @@ class Commands:
             wire.Ping: self._ping,
         }
 
-    def handle(self, client: Client, message: wire.HubMessage, received_at: float, in_batch: bool = False) -> None:
+    def handle(self, client: Client, message: wire.HubMessage, received_at: float, in_batch: bool) -> None:
         """Handle one message.
 
         Args:

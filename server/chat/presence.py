@@ -71,7 +71,7 @@ class Presence:
         """Return the number of members of a room on all nodes."""
         return len(room) + self._broker.remote_members(room.key)
 
-    def join(self, client: Client, name: str, received_at: float, in_batch: bool = False) -> None:
+    def join(self, client: Client, name: str, received_at: float, in_batch: bool) -> None:
         """Move a client to a room, tell the members, and confirm the join once the node is subscribed to the room."""
         self.leave(client, received_at, in_batch)
         key = normal_form(name)

@@ -48,7 +48,7 @@ class Registry:
         del self.rooms[room.key]
 
     def audience(self, key: str) -> Room | None:
-        """Return the room with a key, everyone for EVERYONE, the watchers for WATCHERS; None without a local member."""
+        """Return a room, everyone for EVERYONE, or the watchers for WATCHERS; None for a room without local members."""
         room = self.rooms.get(key)
         return self._audiences.get(key) if room is None else room
 

@@ -160,3 +160,23 @@ def test_a_single_message_is_written_to_a_small_room_at_once() -> None:
     harness.do(0, wire.SendChatMessage(text="hi"))
     harness.do(0, wire.LeaveRoom())
     assert [m["type"] for m in harness.received(1)] == ["userTyping", "chatMessage", "userLeft"]
+
+
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_joins_and_chats_wait_for_the_end_of_the_iteration_only_in_a_batch(*, in_batch: bool) -> None:
+    harness = Harness(2)
+    harness.do(0, wire.JoinRoom(room="r"))
+    harness.do(1, wire.JoinRoom(room="s"))
+    harness.end_iteration()
+    expected = ["userJoined", "userLeft", "chat"]
+    messages: list[wire.HubMessage] = [
+        wire.JoinRoom(room="r"),
+        wire.JoinRoom(room="s"),
+        wire.SendChat(user="a", text="all"),
+    ]
+    for message, kind in zip(messages, expected, strict=True):
+        harness.clear_received()
+        harness.hub.handle(harness.clients[1], message, 0.5, in_batch)
+        assert [m["type"] for m in harness.received(0)] == ([] if in_batch else [kind])
+        harness.end_iteration()
+        assert [m["type"] for m in harness.received(0)] == [kind]

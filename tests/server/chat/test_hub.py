@@ -42,7 +42,10 @@ def test_a_disconnected_client_gets_no_more_messages() -> None:
     harness = Harness(2)
     for index in range(2):
         harness.do(index, wire.JoinRoom(room="r"))
+    harness.end_iteration()
+    harness.clear_received()
     harness.hub.disconnect(harness.clients[0], 0.25)
+    assert [message["type"] for message in harness.received(1)] == ["userLeft"], "written at once"
     harness.clear_received()
     harness.do(1, wire.SendChat(user="a", text="x"))
     harness.do(1, wire.SendChatMessage(text="y"))
