@@ -286,16 +286,12 @@ class Room:
         if not closed_cleanly:
             self.dropped[membership.slot] = 0
 
-    def sweep(self) -> None:
+    def sweep(self) -> Iterator[None]:
         """Give up what was sent before the last sweep and has not arrived; close the accounts of members that left.
 
-        Call this at a regular interval: a delivery is lost after one to two intervals.
+        Sweep at a regular interval: a delivery is lost after one to two intervals. The iterator yields after each
+        membership, since sweeping a room of thousands must not delay deliveries.
         """
-        for _ in self.sweep_in_steps():
-            pass
-
-    def sweep_in_steps(self) -> Iterator[None]:
-        """Sweep, and yield after each membership: sweeping a room of thousands must not delay deliveries."""
         mark, self._mark = self._mark, self.mark()
         for slot, sweeps in list(self._vacant.items()):
             self._vacant[slot] = sweeps + 1

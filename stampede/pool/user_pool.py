@@ -281,7 +281,7 @@ class UserPool:
             gevent.sleep(SWEEP_SECONDS)
             began = monotonic_ns()
             for room in list(self._rooms.values()):
-                for _ in room.sweep_in_steps():
+                for _ in room.sweep():
                     if monotonic_ns() - began > SWEEP_SLICE_NS:
                         gevent.sleep(0)
                         began = monotonic_ns()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import socket
 import ssl
 
@@ -14,7 +13,6 @@ from stampede.generator_faults import Fault, FaultKind, Faults, kind_of, merge_f
 from stampede.measure.report import Totals, WorkerReport
 from stampede.measure.summary import INVALID, RunResult, summary
 from stampede.websocket.errors import UnreachableError
-from stampede.websocket.sockets import RESERVED_FILES, open_socket
 from tests.stampede.measure.reports import report
 
 
@@ -119,24 +117,3 @@ def test_merging_keeps_different_details_apart() -> None:
         Fault(FaultKind.PORTS, "a", 3),
         Fault(FaultKind.PORTS, "b", 1),
     ]
-
-
-def test_connections_leave_descriptors_for_reports() -> None:
-    """The system assigns the lowest free descriptor, so a descriptor at the limit looks as if all below were open."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with open_socket(socket.AF_INET) as made:
-        number = made.fileno()
-        assert not made.getblocking()
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (number + RESERVED_FILES, before[1]))
-        with pytest.raises(UnreachableError) as refused:
-            open_socket(socket.AF_INET)
-        assert refused.value.fault is FaultKind.FILES
-        resource.setrlimit(resource.RLIMIT_NOFILE, (number + RESERVED_FILES + 1, before[1]))
-        open_socket(socket.AF_INET).close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (number, before[1]))
-        with pytest.raises(UnreachableError) as none_left:
-            open_socket(socket.AF_INET)
-        assert none_left.value.fault is FaultKind.FILES
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)

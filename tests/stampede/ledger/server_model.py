@@ -67,6 +67,10 @@ class ServerModel:
         for member in self.members:
             self.read(member)
 
+    def sweep(self) -> None:
+        for _ in self.room.sweep():
+            pass
+
     def leave(self, member: Client) -> None:
         """Leave after everything was handled and read."""
         while member.unhandled:

@@ -66,8 +66,8 @@ def test_messages_of_a_disconnected_sender_that_no_client_received_count_as_not_
     model.handle(sender)
     model.disconnect(sender)
     model.deliver_all()
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     assert (model.counts.expected, model.counts.received, model.counts.lost, model.counts.churned) == (2, 2, 0, 2)
 
 
@@ -106,8 +106,8 @@ def test_a_slot_is_used_again_and_its_numbers_go_on() -> None:
     model.send(gone)
     model.deliver_all()
     model.leave(gone)
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     joiner = model.join()
     assert joiner.membership.slot == gone.membership.slot
     model.confirm(joiner)

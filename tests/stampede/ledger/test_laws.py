@@ -39,7 +39,7 @@ def _step(model: ServerModel, what: str, who: int) -> None:
     elif what == "sweep":
         # Sweeps take longer than any delivery: all that is under way arrives between two of them.
         model.deliver_all()
-        model.room.sweep()
+        model.sweep()
     elif model.members:
         member = model.members[who % len(model.members)]
         if what == "confirm" and not member.in_room:
@@ -132,7 +132,7 @@ def test_lost_never_decreases_and_each_delivery_counts_once(script: list[int | s
                 assert step not in owed_in_time
                 owed_in_time.add(step)
         else:
-            model.room.sweep()
+            model.sweep()
         assert counts.lost >= lost
         lost = counts.lost
         assert balanced(counts)

@@ -23,8 +23,8 @@ def test_a_mark_has_arrived_when_everything_before_it_came_or_is_lost() -> None:
     model.send(sender)
     later = model.room.mark()
     assert not receiver.membership.arrived(later)
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     assert receiver.membership.arrived(later)
 
 
@@ -87,8 +87,8 @@ def test_a_pair_ledger_without_deliveries_proves_nothing() -> None:
     model = model_with(3)
     sender, receiver, _ = model.members
     model.send(sender)
-    model.room.sweep()
-    model.room.sweep()  # given up: the account is kept in full, though nothing came
+    model.sweep()
+    model.sweep()  # given up: the account is kept in full, though nothing came
     assert model.counts.lost == 2
     assert receiver.membership.received_until(sender.membership.slot) == 0
 
@@ -103,8 +103,8 @@ def test_deliveries_to_a_member_that_left_prove_what_a_disconnected_sender_had_h
     model.read(witness)
     receiver.inbox.clear()
     model.leave(witness)
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     model.room.close_accounts()
     # The first message was handled, since the witness got it: the receiver lost it. Of the second nobody knows.
     assert counts(model) == (2, 1, 1, 2)
@@ -126,9 +126,9 @@ def test_the_account_of_a_sender_that_leaves_during_a_join_is_closed() -> None:
     model.read(model.members[1])
     before = model.counts.lost
     model.leave(sender)
-    model.room.sweep()
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
+    model.sweep()
     # The joiner got the first and the third message: it was owed the second.
     assert (before, model.counts.lost) == (0, 2)
     assert model.counts.in_flight == 0
@@ -182,13 +182,13 @@ def test_a_lost_delivery_is_late_once_and_duplicated_after_it_was_pruned() -> No
     model.send(sender)
     model.handle(sender, drop_for=0)
     late = receiver.inbox.pop(0)
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     assert model.counts.lost == 2
     model.send(sender)
     model.deliver_all()
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     receiver.membership.receive(*late)
     assert (model.counts.late, model.counts.duplicated) == (0, 1)
 
@@ -202,8 +202,8 @@ def test_a_loss_is_kept_for_one_sweep_so_that_it_can_be_late() -> None:
     model.handle(sender)
     second = receiver.inbox.pop()
     model.read(receiver)
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     assert model.counts.lost == 1
     receiver.membership.receive(*second)
     assert (model.counts.late, model.counts.duplicated, model.counts.received) == (1, 0, 1)
@@ -223,9 +223,9 @@ def test_a_slot_is_free_again_after_two_sweeps_and_not_before() -> None:
     model = model_with(3)
     slot = model.members[0].membership.slot
     model.leave(model.members[0])
-    model.room.sweep()
+    model.sweep()
     assert model.join().membership.slot != slot
-    model.room.sweep()
+    model.sweep()
     assert model.join().membership.slot == slot
 
 
@@ -236,8 +236,8 @@ def test_leaving_closes_cleanly_by_default() -> None:
     model.handle(sender, drop_for=0)
     sender.membership.leave()
     assert not model.room.dropped
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     assert counts(model) == (1, 0, 1, 0)
     receiver.membership.leave()
 
@@ -286,14 +286,14 @@ def test_the_account_of_a_joining_client_without_deliveries_begins_with_the_next
     model.send(sender)
     model.handle(sender, drop_for=1)
     model.deliver_all()
-    model.room.sweep()
-    model.room.sweep()  # given up: the account is kept in full
+    model.sweep()
+    model.sweep()  # given up: the account is kept in full
     assert model.counts.lost == 1
     assert joiner.membership.received_until(sender.membership.slot) == 0
     assert joiner.membership.messages_before() == 2
     model.leave(sender)
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     assert joiner.membership.messages_before() == 2
     assert joiner.membership.received_until(sender.membership.slot) == 3
 
@@ -317,8 +317,8 @@ def test_the_last_member_of_a_room_can_disconnect() -> None:
     model = model_with(1)
     model.send(model.members[0])
     model.disconnect(model.members[0])
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     assert counts(model) == (0, 0, 0, 0)
     assert model.join().membership.slot == 0
 
@@ -333,7 +333,7 @@ def test_a_delivery_lost_when_the_accounts_closed_can_still_be_late() -> None:
     model.deliver_all()
     model.room.close_accounts()
     assert model.counts.lost == 1
-    model.room.sweep()  # the first sweep has no mark yet
+    model.sweep()  # the first sweep has no mark yet
     assert not receiver.membership.receive(*first)
     assert (model.counts.late, model.counts.duplicated, model.counts.lost) == (1, 0, 1)
 
@@ -341,14 +341,14 @@ def test_a_delivery_lost_when_the_accounts_closed_can_still_be_late() -> None:
 def test_a_sweep_drops_only_losses_from_before_the_last_one() -> None:
     model = model_with(2)
     sender, receiver = model.members
-    model.room.sweep()
+    model.sweep()
     model.send(sender)
     model.handle(sender)
     first = receiver.inbox.pop()
     model.send(sender)
     model.deliver_all()
     model.room.close_accounts()
-    model.room.sweep()
+    model.sweep()
     assert not receiver.membership.receive(*first)
     assert (model.counts.late, model.counts.duplicated, model.counts.lost) == (1, 0, 1)
 

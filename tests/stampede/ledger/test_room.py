@@ -21,9 +21,9 @@ def test_a_dropped_delivery_that_a_later_message_has_overtaken_is_lost_after_two
     model.handle(model.members[0], drop_for=1)
     model.send(model.members[0])
     model.deliver_all()
-    model.room.sweep()
+    model.sweep()
     assert (model.counts.lost, model.counts.in_flight) == (0, 1)
-    model.room.sweep()
+    model.sweep()
     assert (model.counts.expected, model.counts.received, model.counts.lost) == (4, 3, 1)
 
 
@@ -32,17 +32,17 @@ def test_a_dropped_delivery_that_nothing_follows_is_lost_after_two_sweeps() -> N
     model.send(model.members[0])
     model.handle(model.members[0], drop_for=0)
     model.deliver_all()
-    model.room.sweep()
+    model.sweep()
     assert model.counts.lost == 0
-    model.room.sweep()
+    model.sweep()
     assert (model.counts.lost, model.counts.in_flight) == (1, 0)
 
 
 def test_a_lost_delivery_that_arrives_stays_lost_and_counts_as_late() -> None:
     model = model_with(2)
     model.send(model.members[0])
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
     assert model.counts.lost == 1
     model.deliver_all()
     assert (model.counts.lost, model.counts.received, model.counts.late, model.counts.reordered) == (1, 0, 1, 0)

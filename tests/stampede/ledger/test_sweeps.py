@@ -13,8 +13,8 @@ def counts(model: ServerModel) -> tuple[int, int, int, int, int]:
 
 def close_account(model: ServerModel) -> None:
     """Sweep until the slots of members that left are closed."""
-    model.room.sweep()
-    model.room.sweep()
+    model.sweep()
+    model.sweep()
 
 
 def unsettled_newcomer(model: ServerModel, *handled: bool) -> Client:
@@ -101,8 +101,8 @@ def test_a_member_that_leaves_during_a_sweep_loses_nothing_twice() -> None:
         model.handle(sender, drop_for=drop_for)
     for member in model.members:
         model.read(member)
-    model.room.sweep()
-    sweep = model.room.sweep_in_steps()
+    model.sweep()
+    sweep = model.room.sweep()
     next(sweep)  # the first membership is done; the leaver's is not
     assert counts(model) == (6, 5, 0, 0, 1)
     model.disconnect(leaver)
@@ -120,8 +120,8 @@ def test_a_member_that_disconnects_during_a_sweep_is_owed_nothing_afterwards() -
     for member in model.members:
         if member is not leaver:
             model.read(member)
-    model.room.sweep()
-    sweep = model.room.sweep_in_steps()
+    model.sweep()
+    sweep = model.room.sweep()
     next(sweep)
     model.disconnect(leaver)
     for _ in sweep:
