@@ -8,7 +8,7 @@ that its holder sends. All memberships of a room live in one process, so the led
    was owed, and so is everything that its sender sent later (a server handles one client's messages in order).
 3. A receiver that leaves is not owed what is in flight, unless it waited for it (`Membership.arrived`).
 4. The last messages of a sender that disconnects without a close handshake may never have reached the server. Those
-   that nobody received count as not handled.
+   that no member received count as not handled.
 5. A delivery that does not arrive within a whole sweep is *lost*, even if it arrives *late*. One that arrives in time,
    but after a later message of its sender, is *reordered*.
 6. `expected = received + lost + in flight` at any time.

@@ -123,21 +123,25 @@ class Health:
     """The health of one process, in windows of `WINDOW_SECONDS` and over its whole run.
 
     Attributes:
-        problems: why the run is invalid; each signal once.
         causes: what is behind the problems, and what helps; each once.
         reached: limits of the machine that were reached in the last window, with their values.
     """
 
-    __slots__ = ("_first", "_last", "_signals", "causes", "problems", "reached")
+    __slots__ = ("_first", "_last", "_problems", "_signals", "causes", "reached")
 
     def __init__(self, at: float, cpu_seconds: float, usage: Usage | None = None) -> None:
-        self.problems: list[str] = []
+        self._problems: dict[str, str] = {}  # by signal
         self.causes: list[str] = []
         self.reached: list[tuple[FaultKind, str]] = []
         self._first = self._last = _Reading(
             at, cpu_seconds, usage or Usage(), LogLinearHistogram(), LogLinearHistogram()
         )
         self._signals = {name: _Signal() for name in ("CPU", "send lag", "loop lag")}
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the run is invalid; each signal once."""
+        return list(self._problems.values())
 
     def end_window(self, at: float, cpu_seconds: float, measures: Measures, usage: Usage | None = None) -> list[str]:
         """Judge the window that ends now; return the new problems.
@@ -163,12 +167,12 @@ class Health:
         return self._add(found, _cpu_use(self._first, last))
 
     def _add(self, found: dict[str, str], use: CpuUse) -> list[str]:
-        new = [text for name, text in found.items() if not any(known.startswith(name) for known in self.problems)]
-        self.problems += new
+        new = {name: text for name, text in found.items() if name not in self._problems}
+        self._problems |= new
         cause = cause_of(use)
         if new and cause not in self.causes:
             self.causes.append(cause)
-        return new
+        return list(new.values())
 
 
 def _reading(at: float, cpu_seconds: float, measures: Measures, usage: Usage | None) -> _Reading:

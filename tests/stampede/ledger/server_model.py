@@ -14,7 +14,7 @@ class Client:
 
     membership: Membership
     inbox: list[tuple[int, int]] = field(default_factory=list)
-    unhandled: list[int] = field(default_factory=list)  # sent, not yet seen by the server
+    unhandled: list[int] = field(default_factory=list)  # sent, not yet handled by the server
     in_room: bool = False
 
 

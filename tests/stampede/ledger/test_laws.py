@@ -37,7 +37,7 @@ def _step(model: ServerModel, what: str, who: int) -> None:
     if what == "join" and len(model.members) < 6:
         model.join()
     elif what == "sweep":
-        # Sweeps take longer than any delivery: all that is under way arrives between two of them.
+        # The interval of sweeps is longer than any delivery: everything in flight arrives between two of them.
         model.deliver_all()
         model.sweep()
     elif model.members:

@@ -79,7 +79,7 @@ def test_the_highest_delivery_proves_what_the_server_handled() -> None:
     model.send(sender)
     model.handle(sender, drop_for=0)
     model.deliver_all()
-    assert receiver.membership.received_until(sender.membership.slot) == 2  # the second came, the first did not
+    assert receiver.membership.received_until(sender.membership.slot) == 2  # the second arrived, the first did not
     assert receiver.membership.received_until(3) == receiver.membership.received_until(99) == 0
 
 
@@ -88,25 +88,25 @@ def test_a_pair_ledger_without_deliveries_proves_nothing() -> None:
     sender, receiver, _ = model.members
     model.send(sender)
     model.sweep()
-    model.sweep()  # given up: the account is kept in full, though nothing came
+    model.sweep()  # given up: the account has a PairLedger without deliveries
     assert model.counts.lost == 2
     assert receiver.membership.received_until(sender.membership.slot) == 0
 
 
 def test_deliveries_to_a_member_that_left_prove_what_a_disconnected_sender_had_handled() -> None:
     model = model_with(3)
-    sender, receiver, witness = model.members
+    sender, receiver, third = model.members
     model.send(sender)
     model.send(sender)
     model.handle(sender)
     model.disconnect(sender)
-    model.read(witness)
+    model.read(third)
     receiver.inbox.clear()
-    model.leave(witness)
+    model.leave(third)
     model.sweep()
     model.sweep()
     model.room.close_accounts()
-    # The first message was handled, since the witness got it: the receiver lost it. Of the second nobody knows.
+    # The third member received the first message, so it was handled, and the receiver lost it. The second is unknown.
     assert counts(model) == (2, 1, 1, 2)
     assert model.counts.in_flight == 0
 
@@ -129,7 +129,7 @@ def test_the_account_of_a_sender_that_leaves_during_a_join_is_closed() -> None:
     model.sweep()
     model.sweep()
     model.sweep()
-    # The joiner got the first and the third message: it was owed the second.
+    # The joiner received the first and the third message, so it was owed the second.
     assert (before, model.counts.lost) == (0, 2)
     assert model.counts.in_flight == 0
     joiner.membership.confirm_join()
@@ -254,13 +254,13 @@ def test_a_mark_taken_before_a_join_is_still_awaited() -> None:
 
 def test_a_sender_whose_messages_all_arrived_is_not_awaited_beside_a_disconnected_one() -> None:
     model = model_with(3)
-    vanished, sender, receiver = model.members
-    model.send(vanished)
+    disconnected, sender, receiver = model.members
+    model.send(disconnected)
     model.send(sender)
     model.handle(sender)
     model.read(receiver)
     mark = model.room.mark()
-    model.disconnect(vanished)
+    model.disconnect(disconnected)
     assert receiver.membership.arrived(mark)
 
 
@@ -287,7 +287,7 @@ def test_the_account_of_a_joining_client_without_deliveries_begins_with_the_next
     model.handle(sender, drop_for=1)
     model.deliver_all()
     model.sweep()
-    model.sweep()  # given up: the account is kept in full
+    model.sweep()  # given up: the account has a PairLedger
     assert model.counts.lost == 1
     assert joiner.membership.received_until(sender.membership.slot) == 0
     assert joiner.membership.messages_before() == 2

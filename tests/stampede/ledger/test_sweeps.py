@@ -17,7 +17,7 @@ def close_account(model: ServerModel) -> None:
     model.sweep()
 
 
-def unsettled_newcomer(model: ServerModel, *handled: bool) -> Client:
+def unconfirmed_client(model: ServerModel, *handled: bool) -> Client:
     """Start a join while a member sends. The joining client receives the messages marked True; it is not confirmed."""
     sender = model.members[0]
     for _ in handled:
@@ -33,7 +33,7 @@ def unsettled_newcomer(model: ServerModel, *handled: bool) -> Client:
 
 def test_what_a_joining_client_missed_of_a_member_that_left_is_lost() -> None:
     model = model_with(2)
-    unsettled_newcomer(model, True, False, True)
+    unconfirmed_client(model, True, False, True)
     assert counts(model) == (3 + 3, 3 + 2, 0, 0, 1)
     model.leave(model.members[0])
     close_account(model)
@@ -42,7 +42,7 @@ def test_what_a_joining_client_missed_of_a_member_that_left_is_lost() -> None:
 
 def test_what_a_joining_client_missed_of_a_member_that_disconnected_is_lost() -> None:
     model = model_with(2)
-    unsettled_newcomer(model, True, False, True)
+    unconfirmed_client(model, True, False, True)
     model.disconnect(model.members[0])
     close_account(model)
     assert counts(model) == (6, 5, 1, 0, 0)
@@ -50,14 +50,14 @@ def test_what_a_joining_client_missed_of_a_member_that_disconnected_is_lost() ->
 
 def test_what_a_joining_client_missed_is_lost_when_it_disconnects() -> None:
     model = model_with(2)
-    joiner = unsettled_newcomer(model, True, False, True)
+    joiner = unconfirmed_client(model, True, False, True)
     model.disconnect(joiner)
     assert counts(model) == (6, 5, 1, 0, 0)
 
 
 def test_a_message_that_a_joining_client_missed_is_lost_after_two_sweeps_and_late_when_it_arrives() -> None:
     model = model_with(2)
-    joiner = unsettled_newcomer(model, True, False, True)
+    joiner = unconfirmed_client(model, True, False, True)
     close_account(model)
     assert counts(model) == (6, 5, 1, 0, 0)
     assert not joiner.membership.receive(model.members[0].membership.slot, 1)
@@ -67,12 +67,12 @@ def test_a_message_that_a_joining_client_missed_is_lost_after_two_sweeps_and_lat
 def test_a_delivery_to_a_member_that_left_makes_it_lost_for_the_others() -> None:
     """The delivery proves that the server handled the message of a disconnected sender."""
     model = model_with(3)
-    sender, witness, _ = model.members
+    sender, third, _ = model.members
     model.send(sender)
     model.handle(sender, drop_for=1)
-    model.read(witness)
+    model.read(third)
     model.disconnect(sender)
-    model.leave(witness)
+    model.leave(third)
     close_account(model)
     assert counts(model) == (2, 1, 1, 0, 0)
 
@@ -88,7 +88,7 @@ def test_the_highest_delivery_of_several_members_counts() -> None:
     model.disconnect(sender)
     second.membership.leave(waited_for=model.room.mark())  # has both messages
     model.members.remove(second)
-    model.disconnect(first)  # has one: the other one was on its way to it
+    model.disconnect(first)  # has one message; the other one was in flight
     close_account(model)
     assert counts(model) == (5, 3, 2, 1, 0)
 
@@ -96,7 +96,7 @@ def test_the_highest_delivery_of_several_members_counts() -> None:
 def test_a_member_that_leaves_during_a_sweep_loses_nothing_twice() -> None:
     model = model_with(4)
     sender, _, leaver, _ = model.members
-    for drop_for in (1, None):  # the second one overtakes what the leaver never gets
+    for drop_for in (1, None):  # the second message overtakes the one that the leaver never receives
         model.send(sender)
         model.handle(sender, drop_for=drop_for)
     for member in model.members:
@@ -168,7 +168,7 @@ def test_after_a_message_from_before_a_join_those_between_are_awaited() -> None:
 
 def test_a_confirmed_client_still_awaits_what_was_overtaken_during_its_join() -> None:
     model = model_with(2)
-    joiner = unsettled_newcomer(model, True, False, True)
+    joiner = unconfirmed_client(model, True, False, True)
     joiner.membership.confirm_join()
     assert not joiner.membership.arrived(model.room.mark())
     assert counts(model) == (6, 5, 0, 0, 1)
@@ -178,7 +178,7 @@ def test_a_confirmed_client_still_awaits_what_was_overtaken_during_its_join() ->
 
 def test_a_second_copy_during_a_join_is_duplicated() -> None:
     model = model_with(2)
-    joiner = unsettled_newcomer(model, True, True)
+    joiner = unconfirmed_client(model, True, True)
     before = counts(model)
     assert not joiner.membership.receive(model.members[0].membership.slot, 1)
     assert (counts(model), model.counts.duplicated) == (before, 1)
@@ -194,18 +194,18 @@ def test_a_joining_client_without_a_delivery_of_a_member_that_left_lost_nothing(
 
 def test_the_next_holder_of_a_slot_begins_a_new_account_with_a_joining_client() -> None:
     model = model_with(2)
-    joiner = unsettled_newcomer(model, True, False, True)
-    vanished = model.members[0]
-    model.send(vanished)
-    model.send(vanished)
-    model.disconnect(vanished)
+    joiner = unconfirmed_client(model, True, False, True)
+    disconnected = model.members[0]
+    model.send(disconnected)
+    model.send(disconnected)
+    model.disconnect(disconnected)
     close_account(model)
     successor = model.join()
-    assert successor.membership.slot == vanished.membership.slot
+    assert successor.membership.slot == disconnected.membership.slot
     model.confirm(successor)
     before = model.counts.expected
     model.send(successor)
     model.deliver_all()
-    assert model.counts.expected == before + 1 + 1  # to the confirmed member, and to the joiner who got it
+    assert model.counts.expected == before + 1 + 1  # to the confirmed member, and to the joiner that received it
     assert joiner.membership.received_until(successor.membership.slot) == 6
     assert model.counts.in_flight == 0

@@ -26,16 +26,16 @@ def latencies(*counted: tuple[int, int]) -> LogLinearHistogram:
     return histogram
 
 
-def heard(*counted: tuple[int, int]) -> Figures:
+def delivered(*counted: tuple[int, int]) -> Figures:
     return figures(latency_intended=latencies(*counted), latency_sent=latencies(*counted))
 
 
 def test_a_bad_window_fails_although_the_whole_run_would_pass() -> None:
     threshold = Threshold(parse_slo("deliver_p99<250ms"), 10)
-    threshold.update(10, heard((1000, 5)))
-    threshold.update(20, heard((1000, 5), (50, 900), (50, 5)))
-    threshold.update(30, heard((9000, 5), (50, 900), (50, 5)))
-    threshold.conclude(40, heard((19000, 5), (50, 900), (50, 5)))
+    threshold.update(10, delivered((1000, 5)))
+    threshold.update(20, delivered((1000, 5), (50, 900), (50, 5)))
+    threshold.update(30, delivered((9000, 5), (50, 900), (50, 5)))
+    threshold.conclude(40, delivered((19000, 5), (50, 900), (50, 5)))
     assert (threshold.judged, threshold.missed) == (3, 1)
     assert describe(threshold).startswith("deliver_p99<250ms    FAILED in 1 of 3 windows: worst ")
     assert describe(threshold).endswith("(0:10-0:20)")
@@ -51,9 +51,9 @@ def test_a_window_is_as_long_as_configured() -> None:
 
 def test_a_window_grows_until_it_has_enough_samples() -> None:
     threshold = Threshold(parse_slo("deliver_p99<250ms"), 10)
-    threshold.update(10, heard((49, 5), (1, 900)))
+    threshold.update(10, delivered((49, 5), (1, 900)))
     assert threshold.judged == 0
-    threshold.update(20, heard((149, 5), (1, 900)))
+    threshold.update(20, delivered((149, 5), (1, 900)))
     assert (threshold.judged, threshold.missed) == (1, 0)
 
 
@@ -94,7 +94,7 @@ def test_a_short_run_is_one_window() -> None:
 
 
 def test_the_larger_of_both_latencies_counts() -> None:
-    uneven = replace(heard((100, 5)), latency=Latency(latencies((100, 500)), latencies((100, 5))))
+    uneven = replace(delivered((100, 5)), latency=Latency(latencies((100, 500)), latencies((100, 5))))
     threshold = Threshold(parse_slo("deliver_p50<250ms"), 10)
     threshold.conclude(2, uneven)
     assert threshold.missed == 1
