@@ -55,7 +55,7 @@ preview: install ## draw each dashboard from a real run's answers, without Grafa
 
 test: install ## every test, against real parts
 	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy dnsmasq ip chromium
-	@$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 6 --dist worksteal $(ARGS)
 
 mutants: install ## mutation tests of the pure core, about an hour; a part: ARGS="server.chat.room*"
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -1,4 +1,4 @@
-"""What every test may use: the real server in a process of its own, and clients that speak to it."""
+"""Fixtures for every test: real servers in processes of their own."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ pytest_plugins = [
     "tests.web.fixtures",
 ]
 
-# Nothing on this machine is behind a proxy, whatever the environment names: not for tests, nor for their children.
+# Tests and their child processes ignore proxies of the environment for this machine.
 LOCAL = "localhost,127.0.0.1,::1"
 EXCEPTED = ",".join(filter(None, (os.environ.get("no_proxy"), os.environ.get("NO_PROXY"), LOCAL)))
 os.environ |= {"no_proxy": EXCEPTED, "NO_PROXY": EXCEPTED}
+
+# Hundreds of processes under test would otherwise compile the code again, 0.1 s of CPU each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A test never fails because the machine is slow.
 settings.register_profile(
@@ -36,7 +39,7 @@ settings.load_profile("patient")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what tests have proved in numbers: `record_property("proved", "...")`."""
+    """Print the figures that tests recorded with `record_property("proved", "...")`."""
     for report in terminalreporter.stats.get("passed", ()):
         for name, text in report.user_properties:
             if name == "proved":
@@ -45,7 +48,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., RunningServer]]:
-    """Start servers with given flags; each must end cleanly, and quietly, when the test is over."""
+    """Start servers with given options; each must end without an error in its log when the test is over."""
     servers: list[RunningServer] = []
 
     def start_one(*flags: str, program: Sequence[str] = ("-m", "server")) -> RunningServer:
