@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stampede.generator_faults import Fault, merge_faults
 from stampede.measure.figures import FIELDS, GAUGES, Figures, merge_figures
+from stampede.measure.measures import Measures
 from stampede.measure.request_names import JOIN
 from stampede.measure.serialization import from_builtins, to_builtins
 from stampede.measure.storm import StormPart  # noqa: TC001 # decoded at run time
@@ -101,7 +102,8 @@ class Totals:
     def __init__(self, reports: Iterable[WorkerReport], dead: Iterable[WorkerReport] = ()) -> None:
         self.reports = sorted(reports, key=lambda report: report.index)
         self.dead = sorted(dead, key=lambda report: report.index)
-        self.figures = merge_figures(report.figures for report in self.reports)
+        # An idle process contributes every row and cause, so that all are present before the first report.
+        self.figures = merge_figures([Measures().figures(), *(report.figures for report in self.reports)])
 
     @property
     def addresses(self) -> list[AddressUse]:

@@ -1,7 +1,7 @@
-"""Run a command against a server in a network namespace of its own, where connections have few local ports.
+"""Run a command against a server in a network namespace with few local ports.
 
-`python -m tests.promises.few_ports PORTS COMMAND...`; `{url}` in the command is the server's URL. The namespace goes
-with this process.
+Usage: `python -m tests.promises.few_ports PORTS COMMAND...`; `{url}` in the command is the server's URL. The
+namespace is removed when this process exits.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 
 from tests.processes import start_server
 
-FIRST = 40_000
+FIRST_PORT = 40_000
 
 
 def main(ports: int, command: list[str]) -> int:
-    """Return the command's exit code."""
+    """Run the command; return its exit code."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(f"{FIRST} {FIRST + ports - 1}")
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text(f"{FIRST_PORT} {FIRST_PORT + ports - 1}")
     with TemporaryDirectory() as folder:
         server = start_server("--port", "8080", "--upload-dir", folder, "--drain-seconds", "0")
         try:

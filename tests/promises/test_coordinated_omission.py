@@ -17,7 +17,7 @@ from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
 from stampede.workload.schedule import SECOND, Action, DueTimes, ScheduledAction
 from tests.promises.test_generator_drain import Lender
-from tests.promises.test_honest_verdicts import odd_server
+from tests.promises.test_honest_verdicts import faulty_server
 from tests.stampede.client.test_client import Group
 from tests.stampede.connections import PATIENCE, until
 
@@ -84,7 +84,7 @@ def test_a_ping_whose_pong_has_not_come_by_the_next_one_is_missed(group: Group) 
 
 
 def test_a_ping_under_way_when_the_connection_is_lost_failed() -> None:
-    with odd_server(mute=True) as server:
+    with faulty_server(no_pong=True) as server:
         group = Group(server.url)
         group.member("one").ping(monotonic_ns())
         server.process.kill()
@@ -160,7 +160,7 @@ def test_uploads_that_a_slow_server_holds_up_are_late_and_then_skipped(
     """One a half second is due, the server takes 1.2 s for each: in a closed loop each would show 1.2 s."""
     patch = tmp_path / "slow.py"
     patch.write_text(SLOW)
-    with odd_server(upload=1.2) as server:
+    with faulty_server(upload_delay=1.2) as server:
         flags = ("FileUploadUser", "-u", "1", "-t", "9s", "--upload-bytes", "1k", "-f", f"{patch},loadtest")
         ended = locust("--headless", "--host", server.url, *flags).wait()
     rows = re.findall(r"^WS +upload +(\d+) +(\d+)\([^|]*\| +(\d+)", ended.log, re.MULTILINE)

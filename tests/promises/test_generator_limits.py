@@ -1,4 +1,4 @@
-"""A limit of the generator's own machine makes the run invalid and is named once: never a failure of the server."""
+"""A limit of the load generator's machine makes the run invalid and is reported once, not as a server failure."""
 
 from __future__ import annotations
 
@@ -16,56 +16,56 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.processes import RunningServer
-    from tests.stampede.fixtures import Ended, Locust
+    from tests.stampede.fixtures import FinishedRun, Locust
 
 TALK = ("ChattingUser", "--room-size", "10", "--message-rate", "5")
 PORTS = 60
 FILES = 140
 
-# Throws what it is told in every process, however often it is called.
-THROWER = """
+# A user class that raises in every process.
+FAILING_USER = """
 from stampede.locust.users import ChatUser
 
-class ThrowingUser(ChatUser):
+class FailingUser(ChatUser):
     fixed_count = 3
 
     def on_first_join(self, session):
-        raise ZeroDivisionError(f"thrown by the user at place {session.place}")
+        raise ZeroDivisionError(f"raised by the user at place {session.place}")
 """
 
-# Lets assignments go astray in every worker.
-ASTRAY = """
+# Discards the first MANY assignments in every worker.
+LOST_ASSIGNMENTS = """
 from stampede.locust.worker import WorkerAgent
 
-taken, astray = WorkerAgent.assign, 0
+assign_original, discarded = WorkerAgent.assign, 0
 
 def assign(self, assignment):
-    global astray
-    astray += 1
-    if astray > MANY:
-        taken(self, assignment)
+    global discarded
+    discarded += 1
+    if discarded > MANY:
+        assign_original(self, assignment)
 
 WorkerAgent.assign = assign
 """
 
-# Stops the loop now and then: too rarely for a window, too long for its p99.
-HOG = """
+# Blocks the event loop for 0.6 s at a time: too rarely for a window of health checks, too long for p99.
+BLOCKING = """
 import time, gevent
 from locust import events
 
-def burn():
+def block():
     while True:
         gevent.sleep(0.4)
         end = time.monotonic() + 0.6
         while time.monotonic() < end:
             pass
 
-events.test_start.add_listener(lambda **_: gevent.spawn(burn))
+events.test_start.add_listener(lambda **_: gevent.spawn(block))
 """
 
 
-def told(ended: Ended, kind: str, reason: str) -> int:
-    """Return how often a fault happened by the one line that tells it; users may try again after the table's end."""
+def count_in(ended: FinishedRun, kind: str, reason: str) -> int:
+    """Return how often a fault happened, from its one line; users may retry after the table was printed."""
     (line,) = [why for why in ended.invalid if why.startswith(kind)]
     match = re.fullmatch(reason, line)
     assert match is not None, line
@@ -74,14 +74,14 @@ def told(ended: Ended, kind: str, reason: str) -> int:
 
 @pytest.fixture
 def few_ports() -> list[str]:
-    """Return the command that runs another where there are few local ports."""
+    """Return a command prefix that runs a command with few local ports."""
     if why := problem():
         do_without(why)
     return inside(sys.executable, "-m", "tests.promises.few_ports", str(PORTS))
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
-def test_local_ports_that_run_out_make_the_run_invalid_and_are_named_once(
+def test_exhausted_local_ports_make_the_run_invalid_and_are_reported_once(
     locust: Callable[..., Locust], few_ports: list[str], processes: list[str]
 ) -> None:
     flags = ("--headless", "--host", "{url}", *TALK, "-u", "100", "-r", "100", "-t", "5s", *processes)
@@ -90,7 +90,7 @@ def test_local_ports_that_run_out_make_the_run_invalid_and_are_named_once(
     reason = (
         r"local ports: no local port was left for (\d+) connections \(net.ipv4.ip_local_port_range is 40000 to 40059\)"
     )
-    assert told(ended, "local ports", reason) >= ended.requests()["connect"][1] > 0
+    assert count_in(ended, "local ports", reason) >= ended.requests()["connect"][1] > 0
     assert "Widen net.ipv4.ip_local_port_range" in ended.out
     assert "valid: the generator kept up" not in ended.out
 
@@ -103,44 +103,44 @@ def test_too_few_open_files_make_the_run_invalid_without_a_traceback(
     ended = locust(*flags, through=("prlimit", f"--nofile={FILES}:{FILES}")).wait()
     assert ended.code == 98, ended.out + ended.log
     reason = rf"open files: (\d+) connections exceeded the limit of open files \(ulimit -n is {FILES}\)"
-    assert told(ended, "open files", reason) >= ended.requests()["connect"][1] > 0
+    assert count_in(ended, "open files", reason) >= ended.requests()["connect"][1] > 0
     assert ended.log.count("This machine is at a limit") == max(1, len(processes))
 
 
-def test_an_exception_of_user_code_makes_the_run_invalid_and_is_told_once(
+def test_an_exception_of_user_code_makes_the_run_invalid_and_is_logged_once(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
 ) -> None:
-    thrower = tmp_path / "thrower.py"
-    thrower.write_text(THROWER)
-    flags = ("-u", "13", "-r", "13", "-t", "4s", "--room-size", "10", "-f", f"loadtest,{thrower}")
-    running = locust("--headless", "--host", server.url, *flags, "ChattingUser", "ThrowingUser")
+    locustfile = tmp_path / "locustfile.py"
+    locustfile.write_text(FAILING_USER)
+    flags = ("-u", "13", "-r", "13", "-t", "4s", "--room-size", "10", "-f", f"loadtest,{locustfile}")
+    running = locust("--headless", "--host", server.url, *flags, "ChattingUser", "FailingUser")
     ended = running.wait(traceback=True)
     assert ended.code == 98, ended.out + ended.log
     assert len([why for why in ended.invalid if why.startswith("user code: ")]) == 1
     (why,) = [why for why in ended.invalid if why.startswith("user code: ")]
-    assert re.match(r"user code: exception in user code, 3 times \(thrown by the user at place \d+, File ", why)
+    assert re.match(r"user code: exception in user code, 3 times \(raised by the user at place \d+, File ", why)
     assert "in on_first_join" in why
     assert ended.log.count("ERROR/locust.user.task") == 1
 
 
-def test_an_assignment_that_goes_astray_is_asked_for_again(
+def test_a_lost_assignment_is_requested_again(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
 ) -> None:
-    astray = tmp_path / "astray.py"
-    astray.write_text(ASTRAY.replace("MANY", "1"))
-    flags = ("-u", "20", "-r", "20", "-t", "6s", "--processes", "2", "-f", f"loadtest,{astray}")
+    locustfile = tmp_path / "locustfile.py"
+    locustfile.write_text(LOST_ASSIGNMENTS.replace("MANY", "1"))
+    flags = ("-u", "20", "-r", "20", "-t", "6s", "--processes", "2", "-f", f"loadtest,{locustfile}")
     ended = locust("--headless", "--host", server.url, *flags, *TALK).wait()
     assert ended.ended_with(0), ended.out + ended.log
     assert ended.requests()["join"] == (20, 0)
     assert ended.ledger()["received"] == ended.ledger()["expected"] > 0
 
 
-def test_an_assignment_that_never_comes_makes_the_run_invalid(
+def test_an_assignment_that_never_arrives_makes_the_run_invalid(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
 ) -> None:
-    astray = tmp_path / "astray.py"
-    astray.write_text(ASTRAY.replace("MANY", "1_000_000"))
-    flags = ("-u", "20", "-r", "20", "-t", "14s", "--processes", "2", "-f", f"loadtest,{astray}")
+    locustfile = tmp_path / "locustfile.py"
+    locustfile.write_text(LOST_ASSIGNMENTS.replace("MANY", "1_000_000"))
+    flags = ("-u", "20", "-r", "20", "-t", "14s", "--processes", "2", "-f", f"loadtest,{locustfile}")
     ended = locust("--headless", "--host", server.url, *flags, *TALK).wait()
     assert ended.code == 98, ended.out + ended.log
     (reason,) = [why for why in ended.invalid if why.startswith("assignment: ")]
@@ -149,12 +149,12 @@ def test_an_assignment_that_never_comes_makes_the_run_invalid(
     )
 
 
-def test_a_run_too_short_for_windows_is_judged_as_a_whole(
+def test_a_run_shorter_than_the_health_windows_is_judged_as_a_whole(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
 ) -> None:
-    hog = tmp_path / "hog.py"
-    hog.write_text(HOG)
-    flags = ("-u", "10", "-r", "10", "-t", "4s", "-f", f"loadtest,{hog}")
+    locustfile = tmp_path / "blocking.py"
+    locustfile.write_text(BLOCKING)
+    flags = ("-u", "10", "-r", "10", "-t", "4s", "-f", f"loadtest,{locustfile}")
     ended = locust("--headless", "--host", server.url, *flags, *TALK).wait()
     assert ended.code == 98, ended.out + ended.log
     for signal in ("send lag", "loop lag"):

@@ -1,4 +1,4 @@
-"""Storms on command, workers that die, users that raise, servers that drain: in real Locust processes."""
+"""The ledger stays exact through storms, dead workers, exceptions of user code and server drains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
 from tests.ports import free_port
-from tests.stampede.fixtures import PATIENCE, storm_is_over
+from tests.stampede.fixtures import TIMEOUT, storm_is_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,27 +31,26 @@ if TYPE_CHECKING:
 CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
 OPENED = "chat_connections_opened_total"
 
-THROWER = """
-from stampede.workload.schedule import Action
+FAILING_USER = """
 from stampede.locust.users import ChatUser
 
-class ThrowingUser(ChatUser):
+class FailingUser(ChatUser):
     fixed_count = 1
 
     def on_first_join(self, session):
-        raise ZeroDivisionError("thrown on purpose")
+        raise ZeroDivisionError("raised on purpose")
 """
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
-def test_a_storm_on_command_is_told_as_the_server_counts_it(
+def test_a_storm_is_reported_as_the_server_counts_it(
     web_locust: Callable[..., WebLocust], server: RunningServer, processes: list[str]
 ) -> None:
     port = free_port()
     flags = ("--room-size", "10", "--message-rate", "5", "--prometheus-port", str(port))
     web = web_locust("--host", server.url, *flags, "ChattingUser", *processes)
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        web.post("/stampede/storm", share=0.5)  # there is no test yet
+        web.post("/stampede/storm", share=0.5)  # no test is running
     web.post("/swarm", user_count=80, spawn_rate=80)
     web.until(lambda now: now["ready"] == 80 and now["deliveries"]["received"] > 500)
     opened = server.samples()[OPENED]
@@ -79,7 +78,7 @@ def test_a_storm_on_command_is_told_as_the_server_counts_it(
     assert counted[CHAT.format("delivered")] >= ledger["received"]
 
 
-def test_a_storm_request_that_is_sent_again_is_no_second_storm(
+def test_a_repeated_storm_request_starts_no_second_storm(
     web_locust: Callable[..., WebLocust], server: RunningServer
 ) -> None:
     web = web_locust("--host", server.url, "--room-size", "10", "--message-rate", "5", "ChattingUser")
@@ -91,15 +90,15 @@ def test_a_storm_request_that_is_sent_again_is_no_second_storm(
     assert len(now["storms"]) == 2
 
 
-def test_the_page_shows_a_storm_though_nobody_asks_for_snapshots(
+def test_the_page_shows_a_storm_without_requests_for_snapshots(
     web_locust: Callable[..., WebLocust], server: RunningServer
 ) -> None:
     web = web_locust("--host", server.url, "--room-size", "10", "--message-rate", "5", "ChattingUser")
     web.post("/swarm", user_count=10, spawn_rate=10)
     web.until(lambda now: now["ready"] == 10)
     web.post("/stampede/storm", share=0.5)
-    deadline = time.monotonic() + PATIENCE
-    while b'"5 of 10"' not in web.get("/stats/requests"):  # kept by Locust for two seconds
+    deadline = time.monotonic() + TIMEOUT
+    while b'"5 of 10"' not in web.get("/stats/requests"):  # Locust caches the statistics for two seconds
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
@@ -119,7 +118,10 @@ def test_a_polite_storm_and_churn_are_no_failures(locust: Callable[..., Locust],
     ended = locust("--headless", "--host", server.url, *flags, *disturbed, *levels).wait()
     assert ended.ended_with(0), ended.out + ended.log
     storms = [map(int, storm["Dropped"].split(" of ")) for storm in storms_of(ended.out)]
-    assert [dropped == round(0.5 * users) > 0 for dropped, users in storms] == [True, True]  # churn keeps some away
+    assert [dropped == round(0.5 * users) > 0 for dropped, users in storms] == [
+        True,
+        True,
+    ]  # at any moment some users are away because of churn
     assert "all 2 thresholds met" in ended.out or ended.code == 98
     ledger, table = ended.ledger(), ended.requests()
     assert ledger["received"] == ledger["expected"]
@@ -127,7 +129,7 @@ def test_a_polite_storm_and_churn_are_no_failures(locust: Callable[..., Locust],
     assert [name for name, (_, failures) in table.items() if failures and name != "send"] == []
 
 
-def test_a_threshold_that_is_not_met_is_exit_code_99(locust: Callable[..., Locust], server: RunningServer) -> None:
+def test_a_failed_threshold_gives_exit_code_99(locust: Callable[..., Locust], server: RunningServer) -> None:
     flags = ("ChattingUser", "-u", "20", "-r", "20", "-t", "3s", "--room-size", "10", "--message-rate", "5")
     levels = ("--threshold", "deliver_p50<=0us", "--threshold", "loss<1%")
     ended = locust("--headless", "--host", server.url, *flags, *levels).wait()
@@ -135,7 +137,7 @@ def test_a_threshold_that_is_not_met_is_exit_code_99(locust: Callable[..., Locus
     assert ended.code == 98 or "verdict     FAILED: 1 of 2 thresholds not met (exit code 99)" in ended.out
 
 
-def test_a_worker_that_dies_is_named_and_the_others_stay_exact(
+def test_a_dead_worker_is_reported_and_the_counts_of_the_others_stay_exact(
     web_locust: Callable[..., WebLocust], server: RunningServer
 ) -> None:
     port = free_port()
@@ -143,44 +145,44 @@ def test_a_worker_that_dies_is_named_and_the_others_stay_exact(
     web = web_locust("--host", server.url, *flags, "ChattingUser")
     web.post("/swarm", user_count=40, spawn_rate=40)
     before = web.until(lambda now: now["ready"] == 40 and all(w["users"] for w in now["workers"]))
-    victim = before["workers"][1]
-    os.kill(victim["pid"], signal.SIGKILL)
+    killed = before["workers"][1]
+    os.kill(killed["pid"], signal.SIGKILL)
     after = web.until(lambda now: now["dead_workers"])
-    assert [worker["id"] for worker in after["dead_workers"]] == [victim["id"]]
+    assert [worker["id"] for worker in after["dead_workers"]] == [killed["id"]]
     assert [worker["index"] for worker in after["workers"]] == [0]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         page = series(answer.read())
     assert 'loadtest_worker_users{worker="0"}' in page
     assert 'loadtest_worker_users{worker="1"}' not in page
     assert page["loadtest_invalid"] == 1
-    assert page["loadtest_deliveries_total"] > after["deliveries"]["received"]  # a counter never goes down
+    assert page["loadtest_deliveries_total"] > after["deliveries"]["received"]  # a counter never decreases
     web.locust.process.send_signal(signal.SIGTERM)
     ended = web.locust.wait()
     assert ended.code == 98, ended.out + ended.log
-    assert f"worker 1 ({victim['id']}), not included above: 20 users" in ended.out
+    assert f"worker 1 ({killed['id']}), not included above: 20 users" in ended.out
     assert "INVALID     worker 1 died with 20 users" in ended.out
     ledger = ended.ledger()
     assert ledger["received"] == ledger["expected"] > 0
 
 
-def test_an_exception_in_a_user_is_seen_and_hurts_nobody_else(
+def test_an_exception_in_one_user_is_reported_and_does_not_affect_others(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
 ) -> None:
-    thrower = tmp_path / "thrower.py"
-    thrower.write_text(THROWER)
+    locustfile = tmp_path / "locustfile.py"
+    locustfile.write_text(FAILING_USER)
     flags = ("-u", "21", "-r", "21", "-t", "4s", "--room-size", "10", "--message-rate", "5")
-    levels = ("--threshold", "loss<1%", "-f", f"loadtest,{thrower}")
-    running = locust("--headless", "--host", server.url, *flags, *levels, "ChattingUser", "ThrowingUser")
+    levels = ("--threshold", "loss<1%", "-f", f"loadtest,{locustfile}")
+    running = locust("--headless", "--host", server.url, *flags, *levels, "ChattingUser", "FailingUser")
     ended = running.wait(traceback=True)
     assert ended.code == 98, ended.out + ended.log
-    assert "user code: exception in user code, 1 times (thrown on purpose, " in ended.out
-    assert "thrown on purpose" in ended.log
+    assert "user code: exception in user code, 1 times (raised on purpose, " in ended.out
+    assert "raised on purpose" in ended.log
     ledger = ended.ledger()
     assert ledger["received"] == ledger["expected"] > 0
     wait_until(lambda: server.samples()["chat_connections"] == 0, "the server to read every end")
 
 
-def test_who_is_told_when_to_come_back_comes_back_then(
+def test_users_reconnect_after_a_server_restart(
     web_locust: Callable[..., WebLocust], server: RunningServer, start: Callable[..., RunningServer]
 ) -> None:
     web = web_locust("--host", server.url, "ChattingUser")
@@ -188,7 +190,7 @@ def test_who_is_told_when_to_come_back_comes_back_then(
     web.until(lambda now: now["ready"] == 10)
     port = server.url.rpartition(":")[2]
     server.stop()
-    start("--port", port)  # flags given later win
+    start("--port", port)  # the last --port counts
     web.until(lambda now: now["ready"] == 10)
     web.locust.process.send_signal(signal.SIGTERM)
     ended = web.locust.wait()

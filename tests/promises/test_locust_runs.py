@@ -1,4 +1,4 @@
-"""`locust -f loadtest` as people run it, against our server and against one that knows only the guide's messages."""
+"""`locust -f loadtest` as people run it, against our server and a plain one that knows only the guide's messages."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
 CLASSES = ["ChattingUser", "FileUploadUser", "ListeningUser", "ReconnectStormUser", "TypingUser"]
 CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
 
-# Each of its nine uploads is due within 3 s of its user's coming, and no second one within 10 s. An upload that the end
-# of the run cuts off before its answer has come is counted by the server only.
+# With this seed each of the nine upload users uploads once, within 3 s of its join. An upload that has no answer at the
+# end of the run would be counted by the server only.
 EARLY_UPLOADS = ("--seed", "85002")
 
 
-HOG = """
+BLOCKING = """
 import time, gevent
 from locust import events
 
-def burn():
+def block():
     while True:
         end = time.monotonic() + 0.3
         while time.monotonic() < end:
             pass
         gevent.sleep(0.001)
 
-events.test_start.add_listener(lambda **_: gevent.spawn(burn))
+events.test_start.add_listener(lambda **_: gevent.spawn(block))
 """
 
 
@@ -54,7 +54,7 @@ CTRL_C_WHILE_READING = """
 import os, signal
 from stampede.websocket.connection import Connection
 
-whole = Connection.on_readable
+on_readable = Connection.on_readable
 reads = 0
 
 def interrupted(self):
@@ -62,7 +62,7 @@ def interrupted(self):
     reads += 1
     if reads == 500:
         os.kill(os.getpid(), signal.SIGINT)
-    return whole(self)
+    return on_readable(self)
 
 Connection.on_readable = interrupted
 """
@@ -78,7 +78,7 @@ def run_to_end(*args: str, locustfile: str = "loadtest") -> subprocess.Completed
     )
 
 
-def test_the_list_shows_exactly_the_five_users() -> None:
+def test_the_list_shows_exactly_the_five_user_classes() -> None:
     listed = run_to_end("--list").stdout.split()
     assert sorted(listed[2:]) == CLASSES
 
@@ -114,16 +114,16 @@ def test_the_help_of_the_load_test_shows_its_options_beside_those_of_locust() ->
         (["--host", "ws://127.0.0.1:9"], "cannot connect to ws://127.0.0.1:9/: connection refused"),
     ],
 )
-def test_a_bad_value_is_one_clear_line_and_exit_code_2(flags: list[str], words: str) -> None:
+def test_a_bad_value_gives_one_line_and_exit_code_2(flags: list[str], words: str) -> None:
     done = run_to_end("--headless", "-t", "1s", "--loglevel", "WARNING", *flags)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    complaints = [line for line in done.stderr.splitlines() if "error" in line]
-    assert len(complaints) == 1
-    assert words in complaints[0]
+    errors = [line for line in done.stderr.splitlines() if "error" in line]
+    assert len(errors) == 1
+    assert words in errors[0]
 
 
-def test_a_shape_without_a_length_is_one_clear_line_and_exit_code_2(server: RunningServer) -> None:
+def test_a_shape_without_a_length_gives_one_line_and_exit_code_2(server: RunningServer) -> None:
     done = run_to_end("--headless", "--host", server.url, "--shape", "ramp", "-u", "5", "--loglevel", "WARNING")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
@@ -132,30 +132,30 @@ def test_a_shape_without_a_length_is_one_clear_line_and_exit_code_2(server: Runn
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
-def test_a_taken_port_of_the_page_is_one_clear_line_and_exit_code_2(
+def test_a_taken_web_port_gives_one_line_and_exit_code_2(
     locust: Callable[..., Locust], server: RunningServer, processes: list[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = locust("--host", server.url, "--web-host", "127.0.0.1", "--web-port", port, *processes).wait()
     assert ended.code == 2
-    complaints = [line for line in ended.log.splitlines() if "error" in line.lower()]
-    assert complaints == [f"locust: error: --web-port {port}: address already in use; give another"]
+    errors = [line for line in ended.log.splitlines() if "error" in line.lower()]
+    assert errors == [f"locust: error: --web-port {port}: address already in use; give another"]
 
 
-def test_a_refused_upgrade_is_told_with_the_status_and_the_server_s_words(server: RunningServer) -> None:
+def test_a_refused_upgrade_is_reported_with_its_status(server: RunningServer) -> None:
     done = run_to_end("--headless", "-t", "1s", "--host", server.url, "--path", "/nowhere")
     assert done.returncode == 2
     assert f"cannot connect to {server.url}/nowhere: HTTP 404" in done.stderr
 
 
-def test_a_protocol_that_is_not_ours_is_told_so(server: RunningServer) -> None:
+def test_another_protocol_is_reported(server: RunningServer) -> None:
     done = run_to_end("--headless", "-t", "1s", "--host", server.url, "--path", "/ws/echo")
     assert done.returncode == 2
     assert f"{server.url}/ws/echo sent no greeting within 5 s; is this a Stampede server?" in done.stderr
 
 
-def test_users_prove_who_they_are_and_are_told_when_they_cannot(
+def test_users_authenticate_with_tokens_and_an_invalid_token_is_reported(
     locust: Callable[..., Locust], start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
     secret, tokens = tmp_path / "secret", tmp_path / "tokens"
@@ -184,7 +184,7 @@ def test_users_prove_who_they_are_and_are_told_when_they_cannot(
     assert "HTTP 401 The token is not valid" in refused.log
 
 
-def test_200_users_of_all_kinds_lose_nothing_and_agree_with_the_server(
+def test_200_users_of_all_classes_lose_nothing_and_agree_with_the_server(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
     flags = ("-u", "200", "-r", "100", "-t", "9s", "--storm-period", "3", "--upload-bytes", "1k-200k", *EARLY_UPLOADS)
@@ -195,7 +195,7 @@ def test_200_users_of_all_kinds_lose_nothing_and_agree_with_the_server(
     assert ledger["received"] == ledger["expected"] > 0
     assert (ledger["lost"], ledger["duplicated"], ledger["reordered"]) == (0, 0, 0)
     assert counted[CHAT.format("received")] == ledger["sent"] == table["send"][0]
-    # What was on its way to users whose line a storm cut was delivered, too, as far as the server knows.
+    # The server also counts what was in flight to users that a storm dropped.
     assert counted[CHAT.format("delivered")] >= ledger["received"] == table["deliver"][0]
     assert counted['chat_uploads_total{outcome="saved"}'] == table["upload"][0] > 0
     assert counted['chat_messages_received_total{type="typing"}'] == table["typing"][0] > 0
@@ -204,7 +204,7 @@ def test_200_users_of_all_kinds_lose_nothing_and_agree_with_the_server(
     assert "  verdict     " in ended.out
 
 
-def test_two_processes_count_to_the_message_what_the_server_counts(
+def test_two_processes_count_exactly_what_the_server_counts(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
     flags = ("ChattingUser", "-u", "120", "-r", "120", "-t", "9s", "--processes", "2", "--room-size", "10")
@@ -216,10 +216,10 @@ def test_two_processes_count_to_the_message_what_the_server_counts(
     assert table["connect"] == table["join"] == (120, 0)
 
 
-def test_a_plain_server_is_driven_as_well_and_told_what_it_lacks(
+def test_a_plain_server_works_and_the_summary_names_the_answers_that_it_lacks(
     locust: Callable[..., Locust], plain_peer: ServerProcess
 ) -> None:
-    # Long enough for an upload of each user (one in ten seconds), and for the five in which its answer is waited for.
+    # Long enough for one upload of each user (every ten seconds) and the five seconds of waiting for its answer.
     flags = ("-u", "100", "-r", "50", "-t", "20s", "--storm-period", "3", "--upload-bytes", "1k-200k")
     ended = locust("--headless", "--host", plain_peer.url, *flags).wait()
     ledger, table = ended.ledger(), ended.requests()
@@ -232,7 +232,7 @@ def test_a_plain_server_is_driven_as_well_and_told_what_it_lacks(
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
-def test_ctrl_c_ends_in_the_summary_and_leaves_no_process(
+def test_ctrl_c_prints_the_summary_and_leaves_no_process(
     locust: Callable[..., Locust], server: RunningServer, processes: list[str]
 ) -> None:
     running = locust("--headless", "--host", server.url, "ChattingUser", "-u", "40", "-r", "40", *processes)
@@ -245,13 +245,13 @@ def test_ctrl_c_ends_in_the_summary_and_leaves_no_process(
     wait_until(lambda: server.samples()["chat_connections"] == 0, "the server to read every end")
 
 
-def test_ctrl_c_while_sockets_are_read_costs_none_of_what_they_bring(
+def test_ctrl_c_while_sockets_are_read_loses_no_message(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
 ) -> None:
-    presser = tmp_path / "presser.py"
-    presser.write_text(CTRL_C_WHILE_READING)
+    locustfile = tmp_path / "ctrl_c.py"
+    locustfile.write_text(CTRL_C_WHILE_READING)
     flags = ("--headless", "--host", server.url, "ChattingUser", "-u", "40", "-r", "40", "--message-rate", "5")
-    ended = locust(*flags, "-f", f"loadtest,{presser}").wait()
+    ended = locust(*flags, "-f", f"loadtest,{locustfile}").wait()
     ledger = ended.ledger()
     assert ended.ended_with(0), ended.out + ended.log
     assert ledger["received"] == ledger["expected"] == server.samples()[CHAT.format("delivered")] > 0
@@ -262,7 +262,7 @@ def wait_for_deliveries(server: RunningServer) -> None:
         pass
 
 
-def test_a_server_that_dies_is_counted_and_does_not_flood_the_log(
+def test_a_dead_server_is_counted_and_does_not_flood_the_log(
     web_locust: Callable[..., WebLocust], server: RunningServer
 ) -> None:
     web = web_locust("--host", server.url, "ChattingUser")
@@ -270,7 +270,7 @@ def test_a_server_that_dies_is_counted_and_does_not_flood_the_log(
     web.until(lambda now: now["ready"] == 20)
     server.kill()
     web.until(lambda now: now["requests"]["WS connect"]["failures"] >= 40)
-    web.until(lambda now: now["connections"] == now["ready"] == 0)  # but for moments in which one tries again
+    web.until(lambda now: now["connections"] == now["ready"] == 0)  # except while a user is trying to reconnect
     web.locust.process.send_signal(signal.SIGTERM)
     ended = web.locust.wait()
     assert ended.ended_with(1)
@@ -280,7 +280,7 @@ def test_a_server_that_dies_is_counted_and_does_not_flood_the_log(
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]])
-def test_the_snapshot_follows_the_users_up_and_down(
+def test_the_snapshot_follows_the_number_of_users(
     web_locust: Callable[..., WebLocust], server: RunningServer, processes: list[str]
 ) -> None:
     web = web_locust("--host", server.url, "--room-size", "10", "ChattingUser", *processes)
@@ -291,7 +291,7 @@ def test_the_snapshot_follows_the_users_up_and_down(
     assert (up["users"], up["connections"], up["room_size"], up["state"]) == (40, 40, 10.0, "running")
     web.post("/swarm", user_count=20, spawn_rate=40)
     down = web.until(lambda now: now["ready"] == now["users"] == 20)
-    # Rooms empty one after the other, so that those that remain are as full as before.
+    # Rooms become empty one after the other; the remaining ones are as full as before.
     assert down["room_size"] == 10.0
     assert down["deliveries"]["received"] >= up["deliveries"]["received"]
     web.post("/stop")
@@ -307,15 +307,15 @@ def test_the_snapshot_follows_the_users_up_and_down(
 PROMPT = 5.0  # a second on a quiet machine
 
 
-def talking(users: int, now: Any) -> bool:
+def is_chatting(users: int, now: Any) -> bool:
     return bool(now["ready"] == users and now["deliveries"]["received"] > 0)
 
 
-def test_a_second_test_begins_from_zero(web_locust: Callable[..., WebLocust], server: RunningServer) -> None:
+def test_a_second_test_starts_from_zero(web_locust: Callable[..., WebLocust], server: RunningServer) -> None:
     web = web_locust("--host", server.url, "ChattingUser")
     for users in (10, 5):
         web.post("/swarm", user_count=users, spawn_rate=20)
-        web.until(partial(talking, users))
+        web.until(partial(is_chatting, users))
         web.post("/stop")
         end = web.until(lambda now: now["connections"] == 0)
         assert end["requests"]["WS connect"]["count"] == users
@@ -337,19 +337,19 @@ def test_the_exporter_agrees_with_the_snapshot(web_locust: Callable[..., WebLocu
     assert page["loadtest_connections"] == 0
 
 
-def test_a_busy_generator_says_that_the_run_is_invalid_and_exits_with_98(server: RunningServer, tmp_path: Path) -> None:
-    hog = tmp_path / "hog.py"
-    hog.write_text(HOG)
+def test_a_busy_load_generator_makes_the_run_invalid_and_exits_with_98(server: RunningServer, tmp_path: Path) -> None:
+    locustfile = tmp_path / "blocking.py"
+    locustfile.write_text(BLOCKING)
     flags = ("ChattingUser", "-u", "10", "-r", "10", "-t", "20s")
-    done = run_to_end("--headless", "--host", server.url, *flags, locustfile=f"loadtest,{hog}")
+    done = run_to_end("--headless", "--host", server.url, *flags, locustfile=f"loadtest,{locustfile}")
     assert done.returncode == 98, done.stdout + done.stderr
     assert "INVALID" in done.stdout
     intended, sent = (latency(done.stdout, f"from {clock} send", "p99") for clock in ("intended", "actual"))
-    assert intended > sent  # its own lateness is in the one and not in the other
+    assert intended > sent  # only the intended clock includes the generator's lag
     assert "The load generator is the limit, this run is invalid" in done.stderr
 
 
-WATCHER = """
+GREENLET_WATCHER = """
 import gc
 from pathlib import Path
 from greenlet import greenlet
@@ -369,7 +369,7 @@ def ours():
             frame = frame.f_back
     return found
 
-def watch(**_):  # after the load test, which registers its own listeners at this event
+def watch(**_):  # registered after the load test's own listeners, which this event adds
     events.test_stopping.add_listener(lambda **_: print("while it ran:", len(ours()) >= 20))
     events.test_stop.add_listener(lambda **_: print("afterwards:", ours()))
 
@@ -379,7 +379,7 @@ events.init.add_listener(watch)
 
 def test_stopping_leaves_no_socket_and_no_greenlet(server: RunningServer, tmp_path: Path) -> None:
     watcher = tmp_path / "watcher.py"
-    watcher.write_text(WATCHER)
+    watcher.write_text(GREENLET_WATCHER)
     flags = ("-u", "20", "-r", "20", "-t", "3s", "--churn-per-minute", "6", "--threshold", "loss<1%")
     done = run_to_end("--headless", "--host", server.url, *flags, locustfile=f"loadtest,{watcher}")
     assert done.returncode in (0, 98), done.stdout + done.stderr

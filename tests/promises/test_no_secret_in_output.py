@@ -1,4 +1,4 @@
-"""What a person put into `--host` to prove who they are is in nothing that others may see."""
+"""Credentials in `--host` appear in no report, error or log."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def test_reports_show_no_secret(server: RunningServer, locust: Callable[..., Locust], tmp_path: Path) -> None:
-    place = server.url.removeprefix("ws://")
-    host = f"ws://ann:SECRET@{place}/ws/chat?token=SECRET"
+    address = server.url.removeprefix("ws://")
+    host = f"ws://ann:SECRET@{address}/ws/chat?token=SECRET"
     files = ("--html", str(tmp_path / "report.html"), "--csv", str(tmp_path / "table"))
     ended = locust("--headless", "-u", "2", "-r", "2", "-t", "2s", "--host", host, *files).wait()
-    assert f"ws://***@{place}/ws/chat?token=***" in (tmp_path / "report.html").read_text()
+    assert f"ws://***@{address}/ws/chat?token=***" in (tmp_path / "report.html").read_text()
     shown = [ended.out, ended.log, *(file.read_text() for file in tmp_path.iterdir() if file.is_file())]
     assert len(shown) >= 2 + 5
     assert not [text for text in shown if "SECRET" in text]
@@ -36,12 +36,10 @@ def test_errors_show_no_secret(locust: Callable[..., Locust], host: str) -> None
     assert "SECRET" not in ended.out + ended.log
 
 
-def test_a_report_that_is_downloaded_shows_no_secret(
-    server: RunningServer, web_locust: Callable[..., WebLocust]
-) -> None:
-    place = server.url.removeprefix("ws://")
-    web = web_locust("--host", f"ws://ann:SECRET@{place}")
+def test_a_downloaded_report_shows_no_secret(server: RunningServer, web_locust: Callable[..., WebLocust]) -> None:
+    address = server.url.removeprefix("ws://")
+    web = web_locust("--host", f"ws://ann:SECRET@{address}")
     web.post("/swarm", user_count=1, spawn_rate=1)
     report = web.get("/stats/report?download=1").decode()
-    assert f"ws://***@{place}" in report
+    assert f"ws://***@{address}" in report
     assert "SECRET" not in report

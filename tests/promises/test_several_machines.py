@@ -1,4 +1,4 @@
-"""A master and workers that are started one by one, as on several machines: nothing is counted twice, or not at all."""
+"""A master and workers that are started one by one, as on several machines: every message is counted exactly once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
 
 
-def test_a_master_and_two_workers_count_to_the_message_what_the_server_counts(
+def test_a_master_and_two_workers_count_exactly_what_the_server_counts(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
     port = str(free_port())
@@ -36,7 +36,7 @@ def test_a_master_and_two_workers_count_to_the_message_what_the_server_counts(
     assert "in each of 2" in ended.out
 
 
-def test_a_worker_that_joins_in_mid_run_has_rooms_and_users_of_its_own(
+def test_a_worker_that_joins_during_a_test_has_its_own_rooms_and_users(
     locust: Callable[..., Locust], web_locust: Callable[..., WebLocust], server: RunningServer
 ) -> None:
     port = str(free_port())
@@ -48,7 +48,7 @@ def test_a_worker_that_joins_in_mid_run_has_rooms_and_users_of_its_own(
     web.post("/swarm", user_count=40, spawn_rate=40)
     web.until(lambda now: now["ready"] == 40 and now["deliveries"]["received"] > 100)
     workers.append(locust("--worker", "--master-port", port))
-    # Had two workers met in a room, the server would have fewer of them.
+    # If two workers used the same room, the server would have fewer rooms.
     both = web.until(
         lambda now: (
             now["ready"] == now["users"] == 40
@@ -66,18 +66,18 @@ def test_a_worker_that_joins_in_mid_run_has_rooms_and_users_of_its_own(
     assert ledger["received"] == ledger["expected"]
     assert (ledger["lost"], ledger["duplicated"]) == (0, 0)
     assert ledger["sent"] == counted[CHAT.format("received")]
-    assert counted[CHAT.format("delivered")] >= ledger["received"]  # less what was in flight to users that moved
+    assert counted[CHAT.format("delivered")] >= ledger["received"]  # except what was in flight to users that moved
     assert of_another_run(ended.out) == 0
     assert "joined during the test" in ended.log
 
 
 def of_another_run(summary: str) -> int:
-    """Return how many deliveries of another run a summary counts; it says so where anything was not counted."""
+    """Return how many deliveries of another run the summary reports."""
     found = re.search(r"(\d+) of another run", summary)
     return int(found[1]) if found else 0
 
 
 def ready_workers(exporter: int) -> float:
-    """Return how many workers the master knows and has nothing to do for."""
+    """Return how many idle workers the master has."""
     with urllib.request.urlopen(f"http://127.0.0.1:{exporter}/metrics", timeout=30) as answer:
         return series(answer.read())['locust_workers{state="ready"}']

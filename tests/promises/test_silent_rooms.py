@@ -15,7 +15,7 @@ from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
 from stampede.workload.schedule import Action, regular
 from tests.promises.test_generator_drain import Lender
-from tests.promises.test_honest_verdicts import odd_server
+from tests.promises.test_honest_verdicts import faulty_server
 from tests.stampede.connections import until
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_without_deliveries_and_pongs_the_summary_says_that_nobody_was_resynced(
     locust: Callable[..., Locust],
 ) -> None:
     flags = ("-u", "6", "-r", "6", "-t", "8s", "--storm-period", "2", "--backoff", "none", "ReconnectStormUser")
-    with odd_server(mute=True) as server:
+    with faulty_server(no_pong=True) as server:
         ended = locust("--headless", "--host", server.url, *flags, "--threshold", "resync_p95<60s").wait()
     assert ended.code == 98
     assert re.search(r"resync      none after \d+ drops", ended.out), ended.out

@@ -1,4 +1,4 @@
-"""Real Locust processes, and small servers that speak the protocol in ways of their own."""
+"""Fixtures that run real Locust processes, and helpers to read what they print."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-PATIENCE = 100
+TIMEOUT = 100
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A Locust run that is over: exit code, what it printed, what it logged."""
+class FinishedRun:
+    """The result of a Locust run: its exit code, standard output and log."""
 
     code: int
     out: str
     log: str
 
     def ended_with(self, code: int) -> bool:
-        """Tell whether it ended with a code, or with what this machine made of it, too slow for the load.
+        """Return whether the run ended with this code, or with another one only because this machine was too slow.
 
-        Then the run is invalid, for no reason but the generator's lag or CPU; or what it could not send in time are the
-        only failures of a run that would have had none.
+        On a slow machine the run may be invalid because of the generator's lag or CPU alone, or messages that could not
+        be sent in time may be the only failures of a run without failures.
         """
         if self.code == 98 and self.invalid:
             return code == 98 or all(re.match(r"(worker \d+: )?(CPU|send lag|loop lag): ", why) for why in self.invalid)
@@ -48,21 +48,21 @@ class Ended:
 
     @property
     def invalid(self) -> list[str]:
-        """Why the run was invalid, as the summary says it."""
+        """The reasons in the summary why the run was invalid."""
         return re.findall(r"^  INVALID     (.+)", self.out, re.MULTILINE)
 
     @property
     def _skipped(self) -> bool:
-        """Whether something was not said since it could not be in time."""
+        """Whether messages were skipped because they could not be sent in time."""
         return bool(re.search(r"skipped: (held back|too late|too many)", self.log))
 
     def failed(self) -> list[str]:
-        """Return which requests failed, but for what this machine was too slow to send."""
+        """Return the names of failed requests, except messages that this slow machine skipped."""
         forgiven = "send" if self._skipped else ""
         return [name for name, (_, failures) in self.requests().items() if failures and name != forgiven]
 
     def ledger(self) -> dict[str, int]:
-        """Return the counts of the summary by their words."""
+        """Return the counts of the ledger in the summary, by their names."""
         line = next(line for line in self.out.splitlines() if line.startswith("  deliveries"))
         counts = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", line)}
         offered = next(line for line in self.out.splitlines() if line.startswith("  offered"))
@@ -70,13 +70,13 @@ class Ended:
         return counts
 
     def requests(self) -> dict[str, tuple[int, int]]:
-        """Return Locust's own table: name -> requests, failures."""
+        """Return the number of requests and failures by name, from Locust's own table."""
         rows = re.findall(r"^WS +(\w+) +(\d+) +(\d+)\(", self.log, re.MULTILINE)
         return {name: (int(count), int(failures)) for name, count, failures in rows}
 
 
 def with_master_port(args: tuple[str, ...]) -> tuple[str, ...]:
-    """Return arguments with a port for the workers of this run alone, if it has any: tests run side by side."""
+    """Add a free port for the workers, if there are any: tests run side by side."""
     if "--processes" not in args or "--master-port" in args:
         return args
     port = str(free_port())
@@ -84,18 +84,18 @@ def with_master_port(args: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Locust:
-    """A running `locust -f loadtest`; its own process group, so that nothing of it can stay behind unnoticed.
+    """A running `locust -f loadtest` in its own process group, so that remaining processes can be found.
 
     Args:
         args: of Locust.
-        through: a command that runs it.
+        through: a command prefix that runs it.
 
     Attributes:
-        patience: seconds until what has to happen counts as never happening.
+        timeout: seconds after which an expected event counts as missing.
     """
 
     def __init__(self, *args: str, through: Sequence[str] = ()) -> None:
-        self.patience = PATIENCE
+        self.timeout = TIMEOUT
         self.process = subprocess.Popen(
             [*through, sys.executable, "-m", "locust", "-f", "loadtest", *with_master_port(args)],
             stdin=subprocess.DEVNULL,
@@ -105,15 +105,15 @@ class Locust:
             start_new_session=True,
         )
 
-    def wait(self, *, traceback: bool = False) -> Ended:
-        """Wait for its end; no process of it may remain, and nothing may have been raised unless expected."""
-        out, log = self.process.communicate(timeout=self.patience)
+    def wait(self, *, traceback: bool = False) -> FinishedRun:
+        """Wait for the end of the run; assert that no process remains and that no unexpected traceback was logged."""
+        out, log = self.process.communicate(timeout=self.timeout)
         assert traceback == ("Traceback" in log), log
-        deadline = time.monotonic() + self.patience
-        while self._has_processes():  # a worker that has closed its pipes may still be on its way out
-            assert time.monotonic() < deadline, "a process stays behind"
+        deadline = time.monotonic() + self.timeout
+        while self._has_processes():  # a worker may have closed its pipes and not exited yet
+            assert time.monotonic() < deadline, "a process has not exited"
             time.sleep(0.05)
-        return Ended(self.process.returncode, out, log)
+        return FinishedRun(self.process.returncode, out, log)
 
     def _has_processes(self) -> bool:
         try:
@@ -123,11 +123,11 @@ class Locust:
         return True
 
     def interrupt(self) -> None:
-        """Press Ctrl-C: the whole group gets it, as in a terminal."""
+        """Send SIGINT to the whole group, as Ctrl-C in a terminal does."""
         os.killpg(self.process.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        """Leave nothing behind after a failed test."""
+        """Kill all processes of the run."""
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -150,19 +150,19 @@ def locust() -> Iterator[Callable[..., Locust]]:
 
 
 class WebLocust:
-    """Locust with its web page, driven as the capacity run does it."""
+    """A running Locust with its web page, controlled over HTTP as a capacity run does."""
 
     def __init__(self, locust: Locust, port: int) -> None:
         self.locust = locust
         self._url = f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self._url + path, timeout=self.locust.patience) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self._url + path, timeout=self.locust.timeout) as answer:  # noqa: S310 - loopback
             return bytes(answer.read())
 
     def post(self, path: str, **form: object) -> bytes:
         data = urllib.parse.urlencode(form).encode()
-        with urllib.request.urlopen(self._url + path, data, timeout=self.locust.patience) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self._url + path, data, timeout=self.locust.timeout) as answer:  # noqa: S310 - loopback
             assert answer.status == 200
             return bytes(answer.read())
 
@@ -171,7 +171,7 @@ class WebLocust:
 
     def until(self, condition: Callable[[Any], bool]) -> Any:
         """Return the first snapshot for which the condition holds."""
-        deadline = time.monotonic() + self.locust.patience
+        deadline = time.monotonic() + self.locust.timeout
         while time.monotonic() < deadline:
             assert self.locust.process.poll() is None, self.locust.wait()
             try:
@@ -181,14 +181,14 @@ class WebLocust:
             if snapshot is not None and condition(snapshot):
                 return snapshot
             time.sleep(0.05)
-        raise AssertionError(f"still not: {snapshot}")
+        raise AssertionError(f"timed out; the latest snapshot: {snapshot}")
 
 
 @pytest.fixture
 def web_locust(locust: Callable[..., Locust]) -> Callable[..., WebLocust]:
-    """Start Locust with its web page on a free port, and wait until it answers and has all its `--processes`.
+    """Start Locust with its web page on a free port; wait until it responds and all `--processes` are connected.
 
-    A worker that comes when a test has begun would get rooms of its own.
+    A worker that joined during a test would get additional rooms.
     """
 
     def start(*args: str) -> WebLocust:
@@ -202,7 +202,7 @@ def web_locust(locust: Callable[..., Locust]) -> Callable[..., WebLocust]:
 
 
 def storm_is_over(users: int, now: Any) -> bool:
-    """Whether the first storm has struck all users, and all are back: workers report their parts of it one by one."""
+    """Return whether the first storm included all users and all have resynced; workers report one by one."""
     storms = now["storms"]
     return bool(storms and storms[0]["over"] and storms[0]["users"] == now["ready"] == users)
 
@@ -215,7 +215,7 @@ def latency(summary: str, clock: str, quantile: str) -> float:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with a key and its self-signed certificate; the certificate alone is beside it, as `.crt`."""
+    """Return a file with a key and its self-signed certificate; beside it, as `.crt`, the certificate alone."""
     made = tmp_path_factory.mktemp("tls") / "both.pem"
     subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject]

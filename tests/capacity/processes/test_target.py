@@ -9,8 +9,8 @@ import pytest
 
 from capacity.errors import UsageError
 from capacity.processes.target import Target
-from tests.stampede.locust.test_preflight import answering, closing, silent_until_spoken_to, socket_io
-from tests.stampede.names import resolve_everywhere
+from tests.stampede.locust.test_preflight import answering, closing, silent_until_a_message, socket_io
+from tests.stampede.name_resolution import resolve_everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def test_a_name_whose_first_address_refuses_is_measured_at_the_next(
     ("conversation", "words"),
     [
         (socket_io, '/ sent \'0{"sid":'),
-        (silent_until_spoken_to, "/ sent no greeting within 5 s; is this a Stampede server?"),
+        (silent_until_a_message, "/ sent no greeting within 5 s; is this a Stampede server?"),
         (closing, "/ closed the connection before any greeting (received 1013 (try again later) full"),
     ],
 )

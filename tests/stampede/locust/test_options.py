@@ -1,4 +1,4 @@
-"""What the options mean, from the command line and from the web page."""
+"""The options of the load test, from the command line and from the web page, and the settings that they give."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from stampede.workload.placement import RoomPlan
 from stampede.workload.schedule import Arrivals
 
 
-def test_without_any_option_rooms_of_twenty_talk_once_a_second() -> None:
+def test_the_defaults_are_rooms_of_twenty_and_one_message_per_second() -> None:
     settings = read_settings(Namespace())
     assert settings.plan == RoomPlan(None, 20)
     assert (settings.message_rate, settings.arrivals, settings.message_bytes) == (1.0, Arrivals.CONSTANT, 64)
     assert (settings.path, settings.verify_tls, settings.prometheus_port) == ("/", True, None)
 
 
-def test_the_web_page_sends_text_and_empty_fields() -> None:
+def test_text_and_empty_fields_of_the_web_page_are_accepted() -> None:
     form = Namespace(rooms="", room_size="7", message_rate=2.0, upload_bytes="1k", seed=5, prometheus_port="")
     settings = read_settings(form)
     assert settings.plan == RoomPlan(None, 7)
@@ -38,12 +38,12 @@ def test_the_web_page_sends_text_and_empty_fields() -> None:
         ("upload_bytes", "x"),
     ],
 )
-def test_a_bad_value_from_the_web_page_is_named(name: str, value: str) -> None:
+def test_a_bad_value_from_the_web_page_is_reported_with_its_option(name: str, value: str) -> None:
     with pytest.raises(OptionError, match=f"^--{name.replace('_', '-')}: .*{value}"):
         read_settings(Namespace(**{name: value}))
 
 
-def test_every_option_has_an_environment_name_of_locust_s_kind() -> None:
+def test_every_option_has_an_environment_variable_named_like_locust_s() -> None:
     assert [option.env for option in OPTIONS][:2] == ["LOCUST_ROOMS", "LOCUST_ROOM_SIZE"]
 
 
@@ -65,7 +65,7 @@ def test_every_process_needs_a_room() -> None:
         "  deliver_p99<250ms\nloss<0.1% ,",
     ],
 )
-def test_thresholds_may_have_blanks_and_stand_in_one_text_or_several(given: list[str] | str) -> None:
+def test_thresholds_may_contain_spaces_and_be_given_in_one_text_or_several(given: list[str] | str) -> None:
     assert [level.text for level in read_settings(Namespace(threshold=given)).thresholds] == [
         "deliver_p99<250ms",
         "loss<0.1%",
@@ -73,6 +73,6 @@ def test_thresholds_may_have_blanks_and_stand_in_one_text_or_several(given: list
 
 
 @pytest.mark.parametrize("given", ["deliver_p99 < 250 m s", "deliver_p99 250ms", "loss < 0.1 % errors"])
-def test_what_is_no_threshold_is_named_as_it_was_written(given: str) -> None:
+def test_an_invalid_threshold_is_quoted_in_the_error(given: str) -> None:
     with pytest.raises(OptionError, match=r"^--threshold: .*(deliver_p99|errors)"):
         read_settings(Namespace(threshold=given))

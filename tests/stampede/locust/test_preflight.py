@@ -1,4 +1,4 @@
-"""The look at a server before a run, and the verdict on a run in which nobody got in."""
+"""The check of the server before a run, and the verdict on a run in which no user joined."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
     from tests.stampede.fixtures import Locust, WebLocust
 
-ASKS = "is this a Stampede server?"
+QUESTION = "is this a Stampede server?"
 
 
 @contextmanager
@@ -39,14 +39,14 @@ def answering(conversation: Callable[[ServerConnection], None]) -> Iterator[str]
 
 
 def socket_io(connection: ServerConnection) -> None:
-    """Speak as an Engine.IO server does (protocol 4): a handshake packet, and an end to what is no packet."""
+    """Act as an Engine.IO server (protocol 4): send a handshake packet, and close after an invalid packet."""
     connection.send('0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":20000}')
-    _close_on_words(connection)
+    _close_on_message(connection)
 
 
-def silent_until_spoken_to(connection: ServerConnection) -> None:
-    """Say nothing, and close when something comes: an echo of another protocol, a broker, a game."""
-    _close_on_words(connection)
+def silent_until_a_message(connection: ServerConnection) -> None:
+    """Send nothing, and close when a message arrives, as a broker of another protocol does."""
+    _close_on_message(connection)
 
 
 def echo(connection: ServerConnection) -> None:
@@ -58,7 +58,7 @@ def closing(connection: ServerConnection) -> None:
     connection.close(1013, "full")
 
 
-def _close_on_words(connection: ServerConnection) -> None:
+def _close_on_message(connection: ServerConnection) -> None:
     try:
         connection.recv()
     except ConnectionClosed:
@@ -66,33 +66,33 @@ def _close_on_words(connection: ServerConnection) -> None:
     connection.close(1002, "bad packet")
 
 
-def look_at(url: str) -> None:
+def check(url: str) -> None:
     check_server(url, read_settings(argparse.Namespace()), connects=True)
 
 
 def test_our_server_and_a_plain_one_pass(server: RunningServer, plain_peer: ServerProcess) -> None:
-    look_at(server.url)
-    look_at(plain_peer.url)
+    check(server.url)
+    check(plain_peer.url)
 
 
 @pytest.mark.parametrize(
     ("conversation", "words"),
     [
         (socket_io, r"sent '0\{\"sid\".*' in place of a greeting; "),
-        (silent_until_spoken_to, r"sent no greeting within 0\.3 s; "),
+        (silent_until_a_message, r"sent no greeting within 0\.3 s; "),
         (echo, r"sent no greeting within 0\.3 s; "),
         (closing, r"closed the connection before any greeting \(1013 full\); "),
     ],
 )
-def test_a_server_without_our_greeting_is_refused_and_told_apart(
+def test_a_server_without_the_greeting_is_refused_with_the_reason(
     monkeypatch: pytest.MonkeyPatch, conversation: Callable[[ServerConnection], None], words: str
 ) -> None:
     monkeypatch.setattr(preflight, "GREETING_SECONDS", 0.3)
-    with answering(conversation) as url, pytest.raises(ClientError, match=rf"^{url}/ {words}{ASKS[:-1]}\?$"):
-        look_at(url)
+    with answering(conversation) as url, pytest.raises(ClientError, match=rf"^{url}/ {words}{QUESTION[:-1]}\?$"):
+        check(url)
 
 
-def test_the_greeting_has_five_seconds() -> None:
+def test_the_server_has_five_seconds_for_the_greeting() -> None:
     assert preflight.GREETING_SECONDS == 5.0
 
 
@@ -100,14 +100,14 @@ def test_a_run_against_another_protocol_does_not_start(locust: Callable[..., Loc
     with answering(socket_io) as url:
         ended = locust("--headless", "--host", url, "ChattingUser", "-u", "2", "-t", "1s").wait()
     assert ended.code == 2
-    assert ASKS in ended.log
+    assert QUESTION in ended.log
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two workers"])
-def test_a_run_in_which_nobody_joined_is_invalid(
+def test_a_run_in_which_no_user_joined_is_invalid(
     web_locust: Callable[..., WebLocust], processes: tuple[str, ...]
 ) -> None:
-    """The web page starts a test without a look at the server before it."""
+    """The web page starts a test without a check of the server."""
     with answering(socket_io) as url:
         web = web_locust("--host", url, "ChattingUser", *processes)
         web.post("/swarm", user_count=4, spawn_rate=4)

@@ -1,4 +1,4 @@
-"""Locust's table, page, CSV and HTML hold the totals of our summary and snapshot, whatever a person presses."""
+"""Locust's table, page, CSV and HTML agree with the summary and the snapshot, however a run ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.processes import RunningServer
-    from tests.stampede.fixtures import Ended, Locust, WebLocust
+    from tests.stampede.fixtures import FinishedRun, Locust, WebLocust
 
 PROCESSES = pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
 TALK = ("--room-size", "10", "--message-rate", "5", "ChattingUser")
@@ -59,14 +59,14 @@ def of_snapshot(snapshot: Any) -> dict[str, tuple[int, int]]:
     }
 
 
-def deliveries(ended: Ended) -> tuple[int, int]:
+def deliveries(ended: FinishedRun) -> tuple[int, int]:
     ledger = ended.ledger()
     return ledger["received"] + ledger["lost"], ledger["lost"]
 
 
-def agree(web: WebLocust) -> dict[str, tuple[int, int]]:
+def wait_for_agreement(web: WebLocust) -> dict[str, tuple[int, int]]:
     """Wait until Locust's page, which may be two seconds old, shows the counts of the snapshot after a test."""
-    deadline = time.monotonic() + web.locust.patience
+    deadline = time.monotonic() + web.locust.timeout
     while True:
         shown, counted = of_page(web), of_snapshot(web.snapshot())
         shown = {name: counts for name, counts in shown.items() if counts != (0, 0)}
@@ -76,7 +76,7 @@ def agree(web: WebLocust) -> dict[str, tuple[int, int]]:
         time.sleep(0.2)
 
 
-def talking(users: int, now: Any) -> bool:
+def is_chatting(users: int, now: Any) -> bool:
     return bool(now["ready"] == users and now["deliveries"]["received"] > 100)
 
 
@@ -86,7 +86,7 @@ def all_ready(users: int, now: Any) -> bool:
 
 @PROCESSES
 @pytest.mark.parametrize("how", ["by itself", "by Ctrl-C", "by SIGTERM"])
-def test_csv_and_html_hold_the_totals_of_the_summary_however_a_run_ends(
+def test_csv_and_html_agree_with_the_summary_however_a_run_ends(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path, processes: list[str], how: str
 ) -> None:
     prefix, report = tmp_path / "run", tmp_path / "report.html"
@@ -110,23 +110,23 @@ def test_csv_and_html_hold_the_totals_of_the_summary_however_a_run_ends(
 
 
 @PROCESSES
-def test_stop_and_start_again_leave_nothing_of_the_first_test_in_the_second(
+def test_a_second_test_contains_nothing_of_the_first(
     web_locust: Callable[..., WebLocust], server: RunningServer, processes: list[str]
 ) -> None:
     web = web_locust("--host", server.url, *TALK, *processes)
     for users in (40, 20):
         web.post("/swarm", user_count=users, spawn_rate=users)
-        web.until(partial(talking, users))
+        web.until(partial(is_chatting, users))
         web.post("/stop")
         web.until(lambda now: now["connections"] == 0)
-        assert agree(web)["connect"] == (users, 0)
+        assert wait_for_agreement(web)["connect"] == (users, 0)
     web.locust.process.send_signal(signal.SIGTERM)
     ended = web.locust.wait()
     assert ended.requests()["deliver"] == deliveries(ended)
 
 
 @PROCESSES
-def test_an_edit_in_mid_run_keeps_both_counts_together(
+def test_changing_the_number_of_users_keeps_the_page_and_the_snapshot_equal(
     web_locust: Callable[..., WebLocust], server: RunningServer, processes: list[str]
 ) -> None:
     web = web_locust("--host", server.url, *TALK, *processes)
@@ -135,14 +135,14 @@ def test_an_edit_in_mid_run_keeps_both_counts_together(
         web.until(partial(all_ready, users))
     web.post("/stop")
     web.until(lambda now: now["connections"] == 0)
-    assert agree(web)["connect"][0] == 40
+    assert wait_for_agreement(web)["connect"][0] == 40
 
 
 @PROCESSES
-def test_a_reset_of_the_statistics_resets_ours(
+def test_a_reset_of_locust_s_statistics_resets_the_snapshot(
     web_locust: Callable[..., WebLocust], server: RunningServer, processes: list[str]
 ) -> None:
-    levels = ("--threshold", "deliver_p50<=0us", "--threshold-window", "1")  # which every window misses
+    levels = ("--threshold", "deliver_p50<=0us", "--threshold-window", "1")  # fails in every window
     web = web_locust("--host", server.url, *levels, *TALK, *processes)
     web.post("/swarm", user_count=40, spawn_rate=40)
     web.until(lambda now: now["ready"] == 40 and now["deliveries"]["received"] > 1000)
@@ -152,7 +152,7 @@ def test_a_reset_of_the_statistics_resets_ours(
     web.until(lambda now: now["deliveries"]["received"] > 1000)
     web.post("/stop")
     end = web.until(lambda now: now["connections"] == 0)
-    counted = agree(web)
+    counted = wait_for_agreement(web)
     assert set(counted) == {"deliver", "send"}
     ledger = end["deliveries"]
     assert ledger["expected"] == ledger["received"] + ledger["lost"]
@@ -163,12 +163,12 @@ def test_a_reset_of_the_statistics_resets_ours(
     judged = re.search(r"deliver_p50<=0us +FAILED in .*\((\d+):(\d+)-", ended.out)
     assert reset is not None
     assert judged is not None
-    assert 60 * int(judged[1]) + int(judged[2]) >= int(reset[1]) - 1  # one is rounded, the other cut
+    assert 60 * int(judged[1]) + int(judged[2]) >= int(reset[1]) - 1  # one is rounded, the other truncated
     assert "no user joined" not in ended.out
 
 
 @PROCESSES
-def test_locust_s_own_reset_after_the_ramp_resets_ours(
+def test_reset_stats_after_the_ramp_resets_the_summary(
     locust: Callable[..., Locust], server: RunningServer, processes: list[str]
 ) -> None:
     ended = locust(
@@ -178,18 +178,18 @@ def test_locust_s_own_reset_after_the_ramp_resets_ours(
     assert "statistics were reset" in ended.out
 
 
-def test_a_delivery_that_is_lost_is_lost_in_both_at_once(web_locust: Callable[..., WebLocust]) -> None:
-    from tests.promises.test_honest_verdicts import odd_server  # noqa: PLC0415
+def test_a_lost_delivery_is_counted_by_page_and_snapshot_at_the_same_time(web_locust: Callable[..., WebLocust]) -> None:
+    from tests.promises.test_honest_verdicts import faulty_server  # noqa: PLC0415
 
-    with odd_server(drop=50) as odd:
-        web = web_locust("--host", odd.url, *TALK)
+    with faulty_server(drop=50) as faulty:
+        web = web_locust("--host", faulty.url, *TALK)
         web.post("/swarm", user_count=20, spawn_rate=20)
-        web.until(lambda now: now["deliveries"]["lost"] > 10)  # found by a sweep, in mid-run
+        web.until(lambda now: now["deliveries"]["lost"] > 10)  # found by a sweep during the test
         web.post("/stats/reset")
         web.until(lambda now: now["deliveries"]["received"] > 200)
         web.post("/stop")
         end = web.until(lambda now: now["connections"] == 0)
-        assert agree(web)["deliver"] == (
+        assert wait_for_agreement(web)["deliver"] == (
             end["deliveries"]["received"] + end["deliveries"]["lost"],
             end["deliveries"]["lost"],
         )

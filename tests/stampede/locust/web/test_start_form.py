@@ -1,4 +1,4 @@
-"""The start form of Locust's page: what is unusable is refused there, with the reason, before anything starts."""
+"""The start form of Locust's page refuses unusable values, with the reason, before a test starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from werkzeug.datastructures import MultiDict
 from stampede.locust.settings import OptionError, read_settings
 from stampede.locust.web.start_form import check
 from stampede.websocket.errors import ClientError
-from tests.stampede.fixtures import PATIENCE
+from tests.stampede.fixtures import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def send(web: WebLocust, **form: object) -> Any:
     data = urllib.parse.urlencode({"user_count": 5, "spawn_rate": 5} | form).encode()
-    with urllib.request.urlopen(web._url + "/swarm", data, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(web._url + "/swarm", data, timeout=TIMEOUT) as answer:  # noqa: S310 - loopback
         return json.loads(answer.read())
 
 
@@ -60,16 +60,16 @@ def test_an_unusable_address_is_refused(host: str, words: str) -> None:
         check(MultiDict({"host": host}), Namespace(), None, processes=1)
 
 
-def test_a_name_that_only_remote_workers_may_know_is_taken() -> None:
+def test_a_host_name_that_only_remote_workers_can_resolve_is_accepted() -> None:
     check(MultiDict({"host": "ws://no.such.host.invalid"}), Namespace(), None, processes=None)
 
 
-def test_a_form_with_what_is_usable_is_taken() -> None:
+def test_a_form_with_usable_values_is_accepted() -> None:
     form = {"threshold": "deliver_p99 < 250 ms", "shape": "ramp", "run_time": "30s", "insecure": "true", "rooms": ""}
     check(MultiDict(form), Namespace(), None, processes=1)
 
 
-def test_in_mid_run_only_the_number_of_users_may_change() -> None:
+def test_only_the_number_of_users_may_change_during_a_test() -> None:
     given = Namespace(message_rate=2.0, threshold=["loss<1%"])
     running = read_settings(given)
     check(MultiDict({"user_count": "9", "message_rate": "2", "threshold": "loss < 1 %"}), given, running, processes=1)
@@ -98,7 +98,7 @@ def test_a_refused_form_starts_nothing_and_is_logged_once(
     assert "loss<50%             met" in ended.out
 
 
-def test_a_shape_without_a_length_is_refused_after_a_test_that_had_one(
+def test_a_shape_without_a_length_is_refused_after_a_test_with_a_length(
     web_locust: Callable[..., WebLocust], server: RunningServer
 ) -> None:
     web = web_locust("--host", server.url, "ChattingUser")
@@ -110,7 +110,7 @@ def test_a_shape_without_a_length_is_refused_after_a_test_that_had_one(
     assert not answer["success"]
     assert "give -t" in answer["message"]
     assert send(web, run_time="30s", shape="ramp", user_count=60)["success"]
-    web.until(lambda now: now["ready"] > 1)  # it grows
+    web.until(lambda now: now["ready"] > 1)  # the number of users grows
 
 
 def test_the_page_shows_why_a_form_was_refused(
@@ -124,7 +124,7 @@ def test_the_page_shows_why_a_form_was_refused(
         page.locator("input[name=threshold]").fill("deliver_p99 250")
         page.get_by_role("button", name="Start").click()
         expect(page.get_by_role("alert")).to_contain_text(
-            "--threshold: threshold 'deliver_p99'", timeout=PATIENCE * 1000
+            "--threshold: threshold 'deliver_p99'", timeout=TIMEOUT * 1000
         )
         page.locator("input[name=threshold]").fill("deliver_p99 < 250 ms")
         page.get_by_role("button", name="Start").click()

@@ -1,4 +1,4 @@
-"""A name that resolves to what a test wants, in this process and in all that it starts."""
+"""Host names that resolve to given addresses, in this process and in the processes that it starts."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _socket.getaddrinfo = getaddrinfo
 """
 
 
-def found_at(addresses: tuple[str, ...]) -> Any:
-    """Return a `getaddrinfo` that knows one answer: these addresses in this order."""
+def fixed_getaddrinfo(addresses: tuple[str, ...]) -> Any:
+    """Return a `getaddrinfo` that always returns these addresses in this order."""
 
     def getaddrinfo(_host: str, port: int, **_: Any) -> list[tuple[Any, ...]]:
         return [found for address in addresses for found in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)]
@@ -36,11 +36,11 @@ def found_at(addresses: tuple[str, ...]) -> Any:
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Let the load generator in this process find these addresses in this order, whatever the name."""
-    monkeypatch.setattr(gevent_socket, "getaddrinfo", found_at(addresses))
+    """Make every name resolve to these addresses in this order, for the load generator in this process."""
+    monkeypatch.setattr(gevent_socket, "getaddrinfo", fixed_getaddrinfo(addresses))
 
 
 def resolve_everywhere(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, *addresses: str) -> None:
-    """Let a name have these addresses in this order in every Python process that is started from now on."""
+    """Make a name resolve to these addresses in this order, in every Python process that is started later."""
     (folder / "sitecustomize.py").write_text(_EVERYWHERE.format(name=name, addresses=addresses))
     monkeypatch.setenv("PYTHONPATH", str(folder))

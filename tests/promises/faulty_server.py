@@ -1,0 +1,191 @@
+"""A chat server of the guide's messages with known faults, for tests of what the load test reports about them.
+
+Start it as `python faulty_server.py '{"drop": 100, ...}'`. Its first line of output is its URL. On SIGTERM it prints a
+JSON object: the deliveries made and withheld, the median and least delay in ms (`delayed`, `least`), and the requested
+and actual wait in ms of each client that reconnected after a restart (`returned`).
+
+| key | fault |
+|---|---|
+| `drop`, `duplicate`, `reorder` | every n-th delivery, see below |
+| `delay` | seconds by which each delivery is delayed |
+| `stall` | seconds, once, after the 200th message, in which the server does nothing |
+| `restart` | a list of ms: after the 50th message all connections are closed with these `retry_ms` in turn |
+| `receive_buffer` | bytes of the kernel's receive buffer |
+| `certificate` | a file; the server then uses TLS |
+| `style` | of the JSON: "spaced", "reversed" or "escaped" |
+| `no_pong` | true: pings get no answer |
+| `upload_delay` | seconds until an upload is confirmed |
+
+The first delivery of a sender to a receiver is never dropped, duplicated or reordered: before it arrives, a receiver
+that is still joining cannot know what it is owed. A reordered delivery is made after its sender's next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import signal
+import socket
+import ssl
+import sys
+import time
+from contextlib import suppress
+from itertools import count, cycle
+from statistics import median
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+ROOM = dict[ServerConnection, None]
+
+TIMER_SECONDS = 0.002
+"""Twice the error of the event loop's timers."""
+
+
+class FaultyServer:
+    """The state of the server."""
+
+    def __init__(self, faults: dict[str, Any]) -> None:
+        self.faults = faults
+        self.rooms: dict[str, ROOM] = {}
+        self.names: dict[ServerConnection, str] = {}
+        self.contents: dict[ServerConnection, bytes] = {}
+        self.numbers = count(1)
+        self.counts = {"messages": 0, "delivered": 0, "dropped": 0, "duplicated": 0, "reordered": 0}
+        self.delays: list[float] = []
+        self.seen_pairs: set[tuple[ServerConnection, ServerConnection]] = set()
+        self.held_back: dict[tuple[ServerConnection, ServerConnection], str] = {}
+        self.closed: dict[str, tuple[float, int]] = {}
+        self.returned: list[tuple[int, float]] = []
+
+    def encode(self, message: dict[str, Any]) -> str:
+        style = self.faults.get("style")
+        if style == "reversed":
+            message = dict(reversed(message.items()))
+        text = json.dumps(message, separators=None if style == "spaced" else (",", ":"))
+        return text.replace("A", "\\u0041") if style == "escaped" else text
+
+    async def send(self, client: ServerConnection, message: dict[str, Any]) -> None:
+        await client.send(self.encode(message))
+
+    def applies(self, fault: str, number: int) -> bool:
+        return number > 0 and number % self.faults.get(fault, number + 1) == 0
+
+    def deliver(self, sender: ServerConnection, to: ServerConnection, text: str) -> None:
+        pair = (sender, to)
+        number = next(self.numbers) if pair in self.seen_pairs else 0  # no fault applies to 0
+        self.seen_pairs.add(pair)
+        if self.applies("drop", number):
+            self.counts["dropped"] += 1
+            return
+        if self.applies("reorder", number) and pair not in self.held_back:
+            self.held_back[pair] = text  # until the sender's next delivery
+            return
+        self.counts["delivered"] += 1
+        texts = [text, text] if self.applies("duplicate", number) else [text]
+        self.counts["duplicated"] += len(texts) - 1
+        if pair in self.held_back:
+            texts.append(self.held_back.pop(pair))
+            self.counts["delivered"] += 1
+            self.counts["reordered"] += 1
+        for one in texts:
+            received = time.monotonic()
+            early = max(0.0, self.faults.get("delay", 0) - TIMER_SECONDS)
+            asyncio.get_running_loop().call_later(early, self.write, to, one, received)
+
+    def write(self, to: ServerConnection, text: str, received: float) -> None:
+        while time.monotonic() - received < self.faults.get("delay", 0):
+            pass  # exact to a few us; timers of the event loop are exact to a millisecond
+        self.delays.append(time.monotonic() - received)
+        if to.state.name == "OPEN":
+            task = asyncio.ensure_future(to.send(text))
+            task.add_done_callback(lambda done: done.exception())
+
+    def restart(self) -> None:
+        for (client, name), retry_ms in zip(self.names.items(), cycle(self.faults["restart"]), strict=False):
+            self.closed[name] = (time.monotonic(), retry_ms)
+            task = asyncio.ensure_future(client.close(1012, f"restart, retry_ms={retry_ms}"))
+            task.add_done_callback(lambda done: done.exception())
+
+    async def serve(self, client: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await self.handle_messages(client)
+
+    async def store(self, client: ServerConnection, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "fileStart":
+                self.contents[client] = b""
+                await self.send(client, {"type": "fileReady"})
+            case "chunk":
+                self.contents[client] += message["data"]
+            case "fileEnd":
+                await asyncio.sleep(self.faults["upload_delay"])
+                content = self.contents.pop(client)
+                saved = {"type": "fileSaved", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+                await self.send(client, saved)
+
+    async def handle_messages(self, client: ServerConnection) -> None:
+        connected_at = time.monotonic()
+        room: ROOM = {}
+        await self.send(client, {"type": "connected", "clientId": "x"})
+        async for raw in client:
+            message: dict[str, Any] = json.loads(raw) if isinstance(raw, str) else {"type": "chunk", "data": raw[4:]}
+            match message["type"]:
+                case "setUsername":
+                    self.names[client] = message["username"]
+                    if message["username"] in self.closed:
+                        closed_at, retry_ms = self.closed.pop(message["username"])
+                        self.returned.append((retry_ms, 1000 * (connected_at - closed_at)))
+                    await self.send(client, {"type": "usernameSet", "username": message["username"]})
+                case "joinRoom":
+                    room = self.rooms.setdefault(message["room"], {})
+                    room[client] = None
+                    joined = {"type": "roomJoined", "room": message["room"], "userCount": len(room)}
+                    await self.send(client, joined)
+                case "fileStart" | "chunk" | "fileEnd":
+                    await self.store(client, message)
+                case "chatMessage":
+                    self.counts["messages"] += 1
+                    if self.counts["messages"] == 200 and "stall" in self.faults:
+                        time.sleep(self.faults["stall"])  # noqa: ASYNC251 # this is the fault
+                    if self.counts["messages"] == 50 and "restart" in self.faults:
+                        self.restart()
+                    delivery = {
+                        "type": "chatMessage",
+                        "user": self.names[client],
+                        "text": message["text"],
+                        "timestamp": 1,
+                    }
+                    text = self.encode(delivery)
+                    for other in room:
+                        if other is not client:
+                            self.deliver(client, other, text)
+                case "ping" if not self.faults.get("no_pong"):
+                    await self.send(client, {"type": "pong", "timestamp": message.get("timestamp"), "serverTime": 1})
+        room.pop(client, None)
+
+
+async def main() -> None:
+    """Serve until SIGTERM."""
+    server = FaultyServer(json.loads(sys.argv[1]))
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    tls = None
+    if "certificate" in server.faults:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(server.faults["certificate"])
+    listener = socket.create_server(("127.0.0.1", 0))
+    if "receive_buffer" in server.faults:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, server.faults["receive_buffer"])
+    async with serve(server.serve, sock=listener, compression=None, ssl=tls) as listening:
+        print(f"ws{'s' if tls else ''}://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
+        await stopped.wait()
+        server.counts["dropped"] += len(server.held_back)  # their senders sent nothing more
+        delayed = median(server.delays) * 1000 if server.delays else 0.0
+        measured = {"delayed": delayed, "least": min(server.delays, default=0.0) * 1000, "returned": server.returned}
+        print(json.dumps(server.counts | measured), flush=True)
+
+
+asyncio.run(main())
