@@ -102,8 +102,9 @@ class Totals:
     def __init__(self, reports: Iterable[WorkerReport], dead: Iterable[WorkerReport] = ()) -> None:
         self.reports = sorted(reports, key=lambda report: report.index)
         self.dead = sorted(dead, key=lambda report: report.index)
-        # An idle process contributes every row and cause, so that all are present before the first report.
-        self.figures = merge_figures([Measures().figures(), *(report.figures for report in self.reports)])
+        # Before the first report, the figures of an idle process: they have every row and every cause.
+        figures = [report.figures for report in self.reports] or [Measures().figures()]
+        self.figures = merge_figures(figures)
 
     @property
     def addresses(self) -> list[AddressUse]:
