@@ -28,15 +28,19 @@ import json
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count, cycle
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOM = dict[ServerConnection, None]
 
@@ -188,4 +192,33 @@ async def main() -> None:
         print(json.dumps(server.counts | measured), flush=True)
 
 
-asyncio.run(main())
+class RunningFaultyServer:
+    """A running faulty server; `counts` is its output after it has stopped."""
+
+    def __init__(self, faults: dict[str, Any]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, json.dumps(faults)], stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        self.counts: dict[str, Any] = {}
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        out, _ = self.process.communicate(timeout=30)
+        self.counts = json.loads(out)
+
+
+@contextmanager
+def faulty_server(**faults: Any) -> Iterator[RunningFaultyServer]:
+    """Run a server with these faults."""
+    server = RunningFaultyServer(faults)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,4 +1,4 @@
-"""No request is timed from later than it was due: a wait before it is sent counts (coordinated omission)."""
+"""Every request is timed from its due time, so a wait before it is sent counts (no coordinated omission)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from stampede.pool.user_pool import CONCURRENT_CONNECTS, PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
 from stampede.workload.schedule import SECOND, Action, DueTimes, ScheduledAction
-from tests.promises.test_generator_drain import Lender
-from tests.promises.test_honest_verdicts import faulty_server
-from tests.stampede.client.test_client import Group
+from tests.promises.faulty_server import faulty_server
+from tests.stampede.client.client_group import ClientGroup
 from tests.stampede.connections import PATIENCE, until
+from tests.stampede.pool.fake_owner import FakeOwner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,28 +33,28 @@ LATE = 3 * SECOND
 
 
 @pytest.fixture
-def group(server: RunningServer) -> Iterator[Group]:
-    made = Group(server.url)
+def group(server: RunningServer) -> Iterator[ClientGroup]:
+    made = ClientGroup(server.url)
     yield made
     made.reactor.close()
     assert made.faults == []
 
 
 def shortest(request: Request) -> float:
-    """Return the least time of a request, as exactly as its histogram keeps it."""
-    least = request.times.quantile(0)
-    assert least is not None
-    return least * 1.04
+    """Return the shortest time of a request, as exactly as its histogram stores it."""
+    smallest = request.times.quantile(0)
+    assert smallest is not None
+    return smallest * 1.04
 
 
-def test_a_ping_is_timed_from_when_it_was_due(group: Group) -> None:
+def test_a_ping_is_timed_from_its_due_time(group: ClientGroup) -> None:
     request = group.measures.requests[request_names.PING]
     group.member("late").ping(monotonic_ns() - LATE)
     until(lambda: request.times.count == 1)
     assert shortest(request) >= LATE
 
 
-def test_a_ping_that_could_not_be_sent_is_dropped_once_and_no_pong_is_missed(group: Group) -> None:
+def test_a_ping_that_could_not_be_sent_counts_as_one_failure(group: ClientGroup) -> None:
     client = group.client()
     client.drop()
     client.was_dropped = False
@@ -67,7 +67,7 @@ def test_a_ping_that_could_not_be_sent_is_dropped_once_and_no_pong_is_missed(gro
     assert group.failures(request_names.PING) == {"dropped: not connected": 2}
 
 
-def test_a_ping_while_away_on_purpose_is_no_failure(group: Group) -> None:
+def test_a_ping_while_disconnected_on_purpose_is_no_failure(group: ClientGroup) -> None:
     client = group.client()
     client.is_offline = True
     client.drop()
@@ -75,17 +75,17 @@ def test_a_ping_while_away_on_purpose_is_no_failure(group: Group) -> None:
     assert group.failures(request_names.PING) == {}
 
 
-def test_a_ping_whose_pong_has_not_come_by_the_next_one_is_missed(group: Group) -> None:
+def test_a_ping_without_a_pong_before_the_next_ping_is_a_failure(group: ClientGroup) -> None:
     client = group.client()
     client.ping(monotonic_ns())
-    client.ping(monotonic_ns())  # nothing was read meanwhile
+    client.ping(monotonic_ns())  # nothing has been read in between
     until(lambda: group.measures.requests[request_names.PING].times.count == 1)
     assert group.failures(request_names.PING) == {"no pong": 1}
 
 
-def test_a_ping_under_way_when_the_connection_is_lost_failed() -> None:
+def test_a_ping_without_a_pong_when_the_connection_is_lost_is_a_failure() -> None:
     with faulty_server(no_pong=True) as server:
-        group = Group(server.url)
+        group = ClientGroup(server.url)
         group.member("one").ping(monotonic_ns())
         server.process.kill()
         until(lambda: group.lost == 1)
@@ -94,36 +94,36 @@ def test_a_ping_under_way_when_the_connection_is_lost_failed() -> None:
     group.reactor.close()
 
 
-def test_a_ping_under_way_when_its_user_drops_on_purpose_is_no_failure(group: Group) -> None:
+def test_a_ping_without_a_pong_when_its_user_drops_on_purpose_is_no_failure(group: ClientGroup) -> None:
     client = group.member("one")
     client.ping(monotonic_ns())
     client.drop()
     assert group.failures(request_names.PING) == {}
 
 
-def test_an_upload_is_timed_from_when_it_was_due(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_is_timed_from_its_due_time(group: ClientGroup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stampede.client.upload._READY_SECONDS", PATIENCE)
     upload(group.member("late"), group.measures, 1000, Random(1), monotonic_ns() - LATE)
     assert shortest(group.measures.requests[request_names.UPLOAD]) >= LATE
 
 
-def test_a_typing_notice_is_timed_from_when_it_was_due(group: Group) -> None:
+def test_a_typing_notice_is_timed_from_its_due_time(group: ClientGroup) -> None:
     group.member("late").type(monotonic_ns() - LATE)
     assert shortest(group.measures.requests[request_names.TYPING]) >= LATE
 
 
-def test_a_connection_that_waits_for_others_is_timed_from_when_it_was_wanted(server: RunningServer) -> None:
-    """A server that takes long to let the first ones in keeps the next ones waiting."""
+def test_a_connect_that_waits_for_others_is_timed_from_its_due_time(server: RunningServer) -> None:
+    """A server that accepts the first connections slowly delays the next ones."""
     settings = PoolSettings(RoomPlan(rooms=1, size=None), Partition(0, 1), message_bytes=100, seed=1)
     pool = UserPool(settings, resolve(f"{server.url}/"), iter(()))
     for _ in range(CONCURRENT_CONNECTS):
         pool.connect_slots.acquire()
-    waits = gevent.spawn(pool.add_user(Lender()).connect)
+    waits = gevent.spawn(pool.add_user(FakeOwner()).connect)
     gevent.sleep(0.3)
     for _ in range(CONCURRENT_CONNECTS):
         pool.connect_slots.release()
     waits.get(timeout=PATIENCE)
-    pool.add_user(Lender()).connect(monotonic_ns() - LATE)
+    pool.add_user(FakeOwner()).connect(monotonic_ns() - LATE)
     request = pool.measures.requests[request_names.CONNECT]
     assert shortest(request) >= 0.3 * SECOND
     assert (request.times.quantile(1) or 0) * 1.04 >= LATE
@@ -148,18 +148,18 @@ def test_due_times_that_are_too_old_are_skipped_and_counted() -> None:
     assert due.pop() == 1020
 
 
-SLOW = """
+SHORT_INTERVAL = """
 from stampede.client import upload
 upload.UPLOAD_INTERVAL = 500_000_000
 """
 
 
-def test_uploads_that_a_slow_server_holds_up_are_late_and_then_skipped(
+def test_uploads_that_a_slow_server_delays_are_late_and_then_skipped(
     locust: Callable[..., Locust], tmp_path: Path
 ) -> None:
-    """One a half second is due, the server takes 1.2 s for each: in a closed loop each would show 1.2 s."""
+    """One upload is due every half second, and the server takes 1.2 s for each; a closed loop would measure 1.2 s."""
     patch = tmp_path / "slow.py"
-    patch.write_text(SLOW)
+    patch.write_text(SHORT_INTERVAL)
     with faulty_server(upload_delay=1.2) as server:
         flags = ("FileUploadUser", "-u", "1", "-t", "9s", "--upload-bytes", "1k", "-f", f"{patch},loadtest")
         ended = locust("--headless", "--host", server.url, *flags).wait()

@@ -1,4 +1,4 @@
-"""The end of a pool: what is under way is heard out, whoever was slow."""
+"""The drain at the end of a test waits for deliveries in flight, also when this process was slow."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import gevent
-from gevent.event import Event
 from gevent.monkey import get_original
 
 from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
 from tests.stampede.connections import PATIENCE
+from tests.stampede.pool.fake_owner import FakeOwner
 
 if TYPE_CHECKING:
     import pytest
 
-    from stampede.pool.session import Session
     from stampede.websocket.connection import Connection
     from tests.processes import RunningServer
 
@@ -28,16 +27,8 @@ QUIET = 0.3
 USERS = 8
 
 
-class Lender:
-    """Stands in for a Locust user."""
-
-    def __init__(self) -> None:
-        self.wake = Event()
-        self.session: Session | None = None
-
-
 def stall(connection: Connection, word: bytes, seconds: float) -> None:
-    """Let nobody else in this process run until a word lies in a socket, and then so long."""
+    """Block this process until a word has arrived in a socket's buffer, and then for some seconds more."""
     deadline, found = time.monotonic() + PATIENCE, b""
     while word not in found:
         assert time.monotonic() < deadline
@@ -47,21 +38,21 @@ def stall(connection: Connection, word: bytes, seconds: float) -> None:
     get_original("time", "sleep")(seconds)
 
 
-def test_what_comes_in_a_stall_of_this_process_is_not_lost(
+def test_messages_that_arrive_during_a_stall_of_this_process_are_not_lost(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though it was quiet for so long, and though there is more than the loop reads in one turn."""
+    """Even after a long pause without deliveries, and with more data than the hub reads in one iteration."""
     monkeypatch.setattr("stampede.pool.user_pool.QUIET_SECONDS", QUIET)
     monkeypatch.setattr("stampede.websocket.reactor._EVENTS", 1)
     monkeypatch.setattr("stampede.websocket.reactor._ROUNDS", 1)
     settings = PoolSettings(RoomPlan(rooms=1, size=None), Partition(0, 1), message_bytes=100, seed=1)
     pool = UserPool(settings, resolve(f"{server.url}/"), iter(()))
-    talker, *_, last = sessions = [pool.add_user(Lender()) for _ in range(USERS)]
+    sender, *_, last = sessions = [pool.add_user(FakeOwner()) for _ in range(USERS)]
     for session in sessions:
         session.connect()
     connection = last.client.connection
     assert connection is not None
-    talker.client.say(monotonic_ns())
+    sender.client.say(monotonic_ns())
     gevent.spawn(stall, connection, b"chatMessage", 2 * QUIET)
     pool.drain()
     tally = pool.measures.deliveries

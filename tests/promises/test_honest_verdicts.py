@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.promises.faulty_server import faulty_server
 from tests.stampede.fixtures import latency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from tests.stampede.fixtures import Locust, WebLocust
 
 FLAGS = ("ChattingUser", "-u", "40", "-r", "40", "-t", "5s", "--room-size", "10", "--message-rate", "5")
-
-
-class RunningFaultyServer:
-    """A running faulty server; `counts` is its output after it has stopped."""
-
-    def __init__(self, faults: dict[str, Any]) -> None:
-        script = Path(__file__).with_name("faulty_server.py")
-        self.process = subprocess.Popen(
-            [sys.executable, str(script), json.dumps(faults)], stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
-        self.counts: dict[str, Any] = {}
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        out, _ = self.process.communicate(timeout=30)
-        self.counts = json.loads(out)
-
-
-@contextmanager
-def faulty_server(**faults: Any) -> Iterator[RunningFaultyServer]:
-    server = RunningFaultyServer(faults)
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.stop()
 
 
 @pytest.mark.parametrize(

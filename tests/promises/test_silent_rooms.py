@@ -1,4 +1,4 @@
-"""Resync in rooms where nobody speaks: a pong stands in for the delivery that never comes, and the summary says so."""
+"""Resync in silent rooms: a pong stands in for the delivery that never arrives, and the summary says so."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
 from stampede.workload.schedule import Action, regular
-from tests.promises.test_generator_drain import Lender
-from tests.promises.test_honest_verdicts import faulty_server
+from tests.promises.faulty_server import faulty_server
 from tests.stampede.connections import until
+from tests.stampede.pool.fake_owner import FakeOwner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,13 +37,13 @@ def pool(server: RunningServer) -> Iterator[UserPool]:
     assert list(made.faults) == []
 
 
-def arrive(pool: UserPool) -> Session:
-    session = pool.add_user(Lender())
+def add_connected(pool: UserPool) -> Session:
+    session = pool.add_user(FakeOwner())
     session.connect()
     return session
 
 
-def drop_and_return(session: Session) -> None:
+def drop_and_reconnect(session: Session) -> None:
     session.drop(Manner.ABRUPT, None)
     session.connect()
 
@@ -53,43 +53,43 @@ def resyncs(pool: UserPool) -> tuple[int, int]:
     return pool.measures.requests[request_names.RESYNC].times.count, pool.measures.resynced_by_pong
 
 
-def test_where_nobody_speaks_a_user_is_resynced_by_a_pong(pool: UserPool) -> None:
-    session, listener = arrive(pool), arrive(pool)
+def test_in_a_room_without_senders_a_pong_shows_the_resync(pool: UserPool) -> None:
+    session, listener = add_connected(pool), add_connected(pool)
     listener.follow(regular(NEVER, pool.rng("pings"), Action.PING), sends_messages=False)
-    drop_and_return(session)
+    drop_and_reconnect(session)
     until(lambda: resyncs(pool) == (1, 1))
     assert session.dropped_at == 0
     assert pool.measures.requests[request_names.PING].failures == {}
-    assert pool.measures.requests[request_names.PING].times.count == 0  # it was asked for nothing else
+    assert pool.measures.requests[request_names.PING].times.count == 0  # that pong is not timed as a ping
 
 
-def test_who_speaks_alone_in_its_room_has_no_delivery_to_wait_for(pool: UserPool) -> None:
-    session = arrive(pool)
+def test_the_only_sender_of_a_room_is_resynced_by_a_pong(pool: UserPool) -> None:
+    session = add_connected(pool)
     session.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
-    drop_and_return(session)
+    drop_and_reconnect(session)
     until(lambda: resyncs(pool) == (1, 1))
 
 
-def test_where_somebody_speaks_only_a_delivery_counts_however_long_it_takes(pool: UserPool) -> None:
-    session, speaker = arrive(pool), arrive(pool)
-    speaker.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
-    drop_and_return(session)
+def test_in_a_room_with_another_sender_only_a_delivery_shows_the_resync(pool: UserPool) -> None:
+    session, sender = add_connected(pool), add_connected(pool)
+    sender.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
+    drop_and_reconnect(session)
     session.client.ping(monotonic_ns())
-    until(lambda: pool.measures.requests[request_names.PING].times.count == 1)  # a pong has come, and is no delivery
+    until(lambda: pool.measures.requests[request_names.PING].times.count == 1)  # a pong has arrived, but no delivery
     assert resyncs(pool) == (0, 0)
-    speaker.perform(Action.SAY, monotonic_ns())
+    sender.perform(Action.SAY, monotonic_ns())
     until(lambda: resyncs(pool) == (1, 0))
 
 
-def test_a_room_whose_only_speaker_has_stopped_is_silent(pool: UserPool) -> None:
-    session, speaker = arrive(pool), arrive(pool)
-    speaker.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
-    pool.remove_user(speaker)
-    drop_and_return(session)
+def test_a_room_whose_only_sender_has_stopped_is_silent(pool: UserPool) -> None:
+    session, sender = add_connected(pool), add_connected(pool)
+    sender.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
+    pool.remove_user(sender)
+    drop_and_reconnect(session)
     until(lambda: resyncs(pool) == (1, 1))
 
 
-def test_storm_users_alone_are_resynced_and_the_summary_says_by_what(
+def test_the_summary_says_how_many_storm_users_were_resynced_by_a_pong(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
     flags = ("-u", "6", "-r", "6", "-t", "8s", "--storm-period", "2", "--backoff", "none", "ReconnectStormUser")
@@ -102,7 +102,7 @@ def test_storm_users_alone_are_resynced_and_the_summary_says_by_what(
     assert ended.requests()["resync"] == (int(found[1]), 0)
 
 
-def test_without_deliveries_and_pongs_the_summary_says_that_nobody_was_resynced(
+def test_without_deliveries_and_pongs_the_summary_says_that_no_user_was_resynced(
     locust: Callable[..., Locust],
 ) -> None:
     flags = ("-u", "6", "-r", "6", "-t", "8s", "--storm-period", "2", "--backoff", "none", "ReconnectStormUser")
@@ -113,7 +113,7 @@ def test_without_deliveries_and_pongs_the_summary_says_that_nobody_was_resynced(
     assert "resync_p95<60s       unmeasured" in ended.out
 
 
-def test_a_run_that_is_shorter_than_the_storms_period_says_that_none_struck(
+def test_the_summary_says_when_a_run_was_too_short_for_a_storm(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
     ended = locust("--headless", "--host", server.url, "-u", "4", "-r", "4", "-t", "2s", "ReconnectStormUser").wait()

@@ -3,78 +3,36 @@
 from __future__ import annotations
 
 import time
-from random import Random
 from typing import TYPE_CHECKING
 
 import gevent
 import pytest
 
-from stampede.client.client import AnswerError, ChatClient
-from stampede.client.context import ClientContext
-from stampede.client.upload import upload
-from stampede.ledger.room import Room
-from stampede.measure.measures import Measures
-from stampede.measure.request_names import CONNECT, PING, SEND, TYPING, UPLOAD
+from stampede.client.client import AnswerError
+from stampede.measure.request_names import CONNECT, PING, SEND, TYPING
 from stampede.measure.storm import Storm
 from stampede.measure.storm_results import results
 from stampede.websocket.errors import LostError
-from stampede.websocket.reactor import Reactor
-from stampede.websocket.target import resolve
+from tests.stampede.client.client_group import TIMEOUT, ClientGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmarks.processes import ServerProcess
-    from stampede.ledger.counts import DeliveryCounts
     from tests.processes import RunningServer
-
-TIMEOUT = 30.0
-
-
-class Group:
-    """Clients of one process in one room."""
-
-    def __init__(self, url: str, origin: int = 2) -> None:
-        self.faults: list[Exception] = []
-        self.reactor = Reactor(Random(1), self.faults.append)
-        self.target = resolve(f"{url}/")
-        self.measures = Measures()
-        self.context = ClientContext(self.measures, origin, b"." * 15)
-        self.room = Room(7, self.measures.deliveries)
-        self.lost = 0
-
-    def client(self) -> ChatClient:
-        client = ChatClient(self.context, self.on_lost)
-        client.connect(self.reactor, self.target, TIMEOUT)
-        return client
-
-    def member(self, name: str) -> ChatClient:
-        client = self.client()
-        client.join(name, "room-7", self.room, TIMEOUT)
-        return client
-
-    def on_lost(self) -> None:
-        self.lost += 1
-
-    def failures(self, name: str) -> dict[str, int]:
-        return self.measures.requests[name].failures
-
-    @property
-    def tally(self) -> DeliveryCounts:
-        return self.measures.deliveries
 
 
 @pytest.fixture
-def group(server: RunningServer) -> Iterator[Group]:
-    made = Group(server.url)
+def group(server: RunningServer) -> Iterator[ClientGroup]:
+    made = ClientGroup(server.url)
     yield made
     made.reactor.close()
     assert made.faults == []
 
 
 @pytest.fixture
-def plain_group(plain_peer: ServerProcess) -> Iterator[Group]:
-    made = Group(plain_peer.url)
+def plain_group(plain_peer: ServerProcess) -> Iterator[ClientGroup]:
+    made = ClientGroup(plain_peer.url)
     yield made
     made.reactor.close()
     assert made.faults == []
@@ -87,7 +45,7 @@ def until(condition: Callable[[], object]) -> None:
         gevent.sleep(0.005)
 
 
-def talk(group: Group) -> None:
+def exchange_messages(group: ClientGroup) -> None:
     clients = [group.member(f"user-{number}") for number in range(4)]
     for number in range(20):
         clients[number % 4].say(time.monotonic_ns())
@@ -103,15 +61,15 @@ def talk(group: Group) -> None:
     assert group.lost == 0
 
 
-def test_every_delivery_is_timed_and_entered_in_the_ledger(group: Group) -> None:
-    talk(group)
+def test_every_delivery_is_timed_and_counted_in_the_ledger(group: ClientGroup) -> None:
+    exchange_messages(group)
 
 
-def test_the_plain_server_gives_the_same_numbers(plain_group: Group) -> None:
-    talk(plain_group)
+def test_the_plain_server_gives_the_same_numbers(plain_group: ClientGroup) -> None:
+    exchange_messages(plain_group)
 
 
-def test_a_message_that_is_too_late_is_skipped_and_counted(group: Group) -> None:
+def test_a_message_that_is_too_late_is_skipped_and_counted(group: ClientGroup) -> None:
     client = group.member("late")
     client.say(time.monotonic_ns() - 6_000_000_000)
     client.say(time.monotonic_ns() - 200_000_000)
@@ -120,10 +78,10 @@ def test_a_message_that_is_too_late_is_skipped_and_counted(group: Group) -> None
     assert group.failures(SEND) == {"skipped: too late": 1}
 
 
-def test_what_is_said_before_the_room_is_entered_is_sent_once_it_is(
-    group: Group, monkeypatch: pytest.MonkeyPatch
+def test_messages_that_are_due_before_the_join_are_sent_after_it(
+    group: ClientGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And the two clocks part: it was due long before it could be sent."""
+    """Their latency from the due time is longer than from the actual send."""
     monkeypatch.setattr("stampede.client.outbox.MAX_AGE", TIMEOUT * 1e9)  # the join may take a while
     group.member("listener")
     client = group.client()
@@ -145,12 +103,12 @@ def test_what_is_said_before_the_room_is_entered_is_sent_once_it_is(
     ) == (0, 3, 2, 2, 2)
     assert (measures.latency.intended.quantile(0) or 0) > 3e9
     assert measures.latency.sent.total < measures.latency.intended.total / 2
-    assert measures.send_lag.count == 2  # the generator had them ready when it was told to
+    assert measures.send_lag.count == 2  # the load generator was ready at the due time
     assert group.failures(SEND) == {"skipped: too late": 1}
     assert group.failures(TYPING) == {"dropped: not in a room": 1}
 
 
-def test_what_never_finds_a_room_is_skipped_and_on_purpose_it_is_no_failure(group: Group) -> None:
+def test_messages_without_a_room_are_skipped_and_are_no_failure_if_that_was_on_purpose(group: ClientGroup) -> None:
     client = group.client()
     client.say(time.monotonic_ns())
     client.discard_queued("skipped: held back until the end")
@@ -165,12 +123,12 @@ def test_what_never_finds_a_room_is_skipped_and_on_purpose_it_is_no_failure(grou
     assert group.failures(TYPING) == {}
 
 
-def test_a_refused_name_is_a_join_that_failed(group: Group) -> None:
+def test_a_refused_name_fails_the_join(group: ClientGroup) -> None:
     with pytest.raises(AnswerError, match=r"^error: invalid_field$"):
         group.client().join("", "room-7", group.room, TIMEOUT)
 
 
-def test_a_server_that_vanishes_is_told_to_the_owner_and_frees_the_ledger(group: Group, server: RunningServer) -> None:
+def test_a_lost_connection_calls_on_lost_and_ends_the_membership(group: ClientGroup, server: RunningServer) -> None:
     one, two = group.member("one"), group.member("two")
     server.kill()
     until(lambda: group.lost == 2)
@@ -182,8 +140,8 @@ def test_a_server_that_vanishes_is_told_to_the_owner_and_frees_the_ledger(group:
         one.wait_for_answer(TIMEOUT)
 
 
-def test_messages_of_another_run_are_counted_apart(group: Group, server: RunningServer) -> None:
-    other = Group(server.url, origin=99)
+def test_messages_of_another_run_are_counted_separately(group: ClientGroup, server: RunningServer) -> None:
+    other = ClientGroup(server.url, origin=99)
     group.member("ours")
     theirs = other.member("theirs")
     theirs.say(time.monotonic_ns())
@@ -192,7 +150,7 @@ def test_messages_of_another_run_are_counted_apart(group: Group, server: Running
     other.reactor.close()
 
 
-def test_a_storm_records_the_deliveries_to_the_users_that_it_did_not_drop(group: Group) -> None:
+def test_a_storm_records_the_deliveries_to_the_users_that_it_did_not_drop(group: ClientGroup) -> None:
     sender, dropped, unaffected = (group.member(name) for name in ("sender", "dropped", "unaffected"))
     group.context.storm = dropped.storm = Storm(1, time.monotonic_ns(), 0.0, 3)
     sender.say(time.monotonic_ns())
@@ -202,32 +160,3 @@ def test_a_storm_records_the_deliveries_to_the_users_that_it_did_not_drop(group:
     latency = group.measures.latency
     assert (latency.intended.count, latency.sent.count) == (2, 2)  # each delivery counts once
     unaffected.leave(0, TIMEOUT)
-
-
-@pytest.mark.parametrize("size", [0, 1, 65536, 65537, 1_000_000])
-def test_an_upload_is_checked_against_what_the_server_stored(
-    group: Group, monkeypatch: pytest.MonkeyPatch, size: int
-) -> None:
-    monkeypatch.setattr("stampede.client.upload._READY_SECONDS", TIMEOUT)
-    upload(group.member("sharer"), group.measures, size, Random(1), time.monotonic_ns())
-    request = group.measures.requests[UPLOAD]
-    assert (request.times.count, request.failures) == (1, {})
-    assert group.measures.optional == {"fileReady": True, "fileSaved": True}
-
-
-def test_a_refused_upload_is_a_failure_with_the_server_s_code(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stampede.client.upload._READY_SECONDS", TIMEOUT)
-    upload(group.member("hoarder"), group.measures, 1 << 30, Random(1), time.monotonic_ns())
-    assert group.failures(UPLOAD) == {"error: upload_too_large": 1}
-
-
-def test_answers_that_a_plain_server_never_gives_are_waited_for_once(
-    plain_group: Group, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stampede.client.upload._READY_SECONDS", 0.2)
-    client = plain_group.member("sharer")
-    for _ in range(5):
-        upload(client, plain_group.measures, 70_000, Random(1), time.monotonic_ns())
-    request = plain_group.measures.requests[UPLOAD]
-    assert (request.times.count, request.failures) == (5, {})
-    assert plain_group.measures.optional == {"fileReady": False, "fileSaved": False}

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.promises.faulty_server import faulty_server
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -179,8 +181,6 @@ def test_reset_stats_after_the_ramp_resets_the_summary(
 
 
 def test_a_lost_delivery_is_counted_by_page_and_snapshot_at_the_same_time(web_locust: Callable[..., WebLocust]) -> None:
-    from tests.promises.test_honest_verdicts import faulty_server  # noqa: PLC0415
-
     with faulty_server(drop=50) as faulty:
         web = web_locust("--host", faulty.url, *TALK)
         web.post("/swarm", user_count=20, spawn_rate=20)
