@@ -16,7 +16,7 @@ from stampede.websocket.errors import RefusedError, UnreachableError
 from stampede.websocket.target import resolve
 from tests.ports import free_port
 from tests.stampede.connections import PATIENCE, RecordingReceiver
-from tests.stampede.names import resolve_everywhere, resolve_to
+from tests.stampede.name_resolution import resolve_everywhere, resolve_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable
