@@ -17,7 +17,8 @@ import contextlib
 import ssl
 import struct
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -51,8 +52,19 @@ _PROBE: Final = struct.Struct("d")
 _CONFIRM_TOGETHER: Final = 64
 """Subscriptions after which the server is asked to confirm them, while more wait."""
 
-_Operation = tuple[str, str, bytes]
-"""A queued operation: publish, subscribe or unsubscribe; subject; payload."""
+
+class _Action(Enum):
+    PUBLISH = "publish"
+    SUBSCRIBE = "subscribe"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+class _Operation(NamedTuple):
+    """An operation that waits in the queue."""
+
+    action: _Action
+    subject: str
+    payload: bytes = b""
 
 
 class Bus:
@@ -169,13 +181,12 @@ class Bus:
         if not self._unfinished and self._main.publish_now(messages):
             return
         for subject, payload in messages:
-            self._queued_bytes += len(payload)
-            self._enqueue("publish", subject, payload)
+            self._enqueue(_Operation(_Action.PUBLISH, subject, payload))
 
     def subscribe(self, subject: str) -> None:
         """Subscribe to a subject."""
         self._unconfirmed[subject].append([])
-        self._enqueue("subscribe", subject)
+        self._enqueue(_Operation(_Action.SUBSCRIBE, subject))
 
     def when_subscribed(self, subject: str, callback: Callable[[], None]) -> None:
         """Call back when a subscription is active; at once if it is, or if the bus is not connected."""
@@ -186,7 +197,7 @@ class Bus:
 
     def unsubscribe(self, subject: str) -> None:
         """End the subscription to a subject."""
-        self._enqueue("unsubscribe", subject)
+        self._enqueue(_Operation(_Action.UNSUBSCRIBE, subject))
 
     def detect_suspend(self) -> None:
         """Extend the probe time-out if this process was suspended; call this several times per heartbeat interval."""
@@ -274,9 +285,10 @@ class Bus:
         self._liveness.record_outbound(self._clock())
         self._update_state()
 
-    def _enqueue(self, what: str, subject: str, payload: bytes = b"") -> None:
+    def _enqueue(self, operation: _Operation) -> None:
         self._unfinished += 1
-        self._queue.put_nowait((what, subject, payload))
+        self._queued_bytes += len(operation.payload)
+        self._queue.put_nowait(operation)
 
     async def _run_queue(self) -> None:
         """Perform the queued operations in order.
@@ -287,9 +299,9 @@ class Bus:
         while True:
             operation = self._failed_subscription or await self._queue.get()
             try:
-                await self._perform(*operation)
+                await self._perform(operation)
             except Exception:
-                if operation[0] == "subscribe":
+                if operation.action is _Action.SUBSCRIBE:
                     self._failed_subscription = operation
                 else:
                     self._finish(operation)
@@ -300,19 +312,20 @@ class Bus:
                 await self._confirm(subjects)
             self._finish(operation)
 
-    async def _perform(self, what: str, subject: str, payload: bytes) -> None:
+    async def _perform(self, operation: _Operation) -> None:
+        action, subject, payload = operation
         with contextlib.suppress(Error, OSError):  # disconnected: the client subscribes again when it reconnects
-            if what == "publish":
+            if action is _Action.PUBLISH:
                 await self._main.publish(subject, payload)
-            elif what == "subscribe":
+            elif action is _Action.SUBSCRIBE:
                 self._subscriptions[subject] = await self._main.subscribe(subject)
             elif (subscription := self._subscriptions.pop(subject, None)) is not None:
                 await subscription.unsubscribe()
-        if what == "subscribe":
+        if action is _Action.SUBSCRIBE:
             self._new_subjects.append(subject)
 
     def _finish(self, operation: _Operation) -> None:
-        self._queued_bytes -= len(operation[2])
+        self._queued_bytes -= len(operation.payload)
         self._queue.task_done()
         self._unfinished -= 1
 
