@@ -117,6 +117,7 @@ PURE = [
     "stampede.workload.shapes",
     "stampede.workload.sizes",
     "stampede.measure.figures",
+    "stampede.measure.formatting",
     "stampede.measure.health",
     "stampede.measure.limits",
     "stampede.measure.log_linear_histogram",

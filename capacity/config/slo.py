@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from capacity.errors import UsageError
-from stampede.measure.slo import DEFAULT_SLOS, Slo, SloError, parse_slo, show_ms
+from stampede.measure.slo import DEFAULT_SLOS, Slo, SloError, parse_slo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stampede.measure.figures import Figures
 
-__all__ = ["DEFAULT_SLOS", "Level", "Slo", "parse_level", "show_ms", "strictest_latency_ms"]
+__all__ = ["DEFAULT_SLOS", "Level", "Slo", "parse_level", "strictest_latency_ms"]
 
 
 class Level(Protocol):

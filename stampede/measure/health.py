@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from stampede.generator_faults import FaultKind
 from stampede.measure import limits
+from stampede.measure.formatting import format_clock
 from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.machine import Usage
-from stampede.measure.storm_results import format_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from stampede.measure.formatting import format_ms
+
 if TYPE_CHECKING:
     from stampede.measure.figures import Figures
 
@@ -105,12 +107,7 @@ class Slo:
 
     def show(self, value: float) -> str:
         """Return a value of this figure as text, e.g. `812 ms` or `0.42 %`."""
-        return show_ms(value) if self.rank is not None else f"{value * 100:.3g} %"
-
-
-def show_ms(value: float) -> str:
-    """Return a duration as text, with three significant digits below a second."""
-    return f"{value / 1000:.2f} s" if value >= 999.5 else f"{value:.3g} ms"
+        return format_ms(value) if self.rank is not None else f"{value * 100:.3g} %"
 
 
 def split_slos(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from itertools import accumulate
 from operator import add
 from typing import TYPE_CHECKING, Final
 
+from stampede.measure.formatting import format_clock
 from stampede.measure.log_linear_histogram import LogLinearHistogram  # noqa: TC001 # decoded at run time
 
 if TYPE_CHECKING:
@@ -107,11 +108,6 @@ def results(parts: Iterable[StormPart]) -> list[StormResult]:
     for part in parts:
         by_id.setdefault(part.id, []).append(part)
     return [_result(by_id[number]) for number in sorted(by_id)]
-
-
-def format_clock(seconds: float) -> str:
-    """Return seconds since the test began as minutes and seconds, e.g. `1:05`."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _format_ns(ns: float | None) -> str:

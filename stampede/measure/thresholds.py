@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stampede.measure.figures import no_figures
-from stampede.measure.storm_results import format_clock
+from stampede.measure.formatting import format_clock
 
 if TYPE_CHECKING:
     from stampede.measure.figures import Figures

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stampede.measure.figures import Figures  # noqa: TC001
-from stampede.measure.slo import Slo, SloError, parse_slo, show_ms, split_slos
+from stampede.measure.formatting import format_ms
+from stampede.measure.slo import Slo, SloError, parse_slo, split_slos
 from tests.figures import figures, histogram
 
 
@@ -97,7 +98,7 @@ def test_a_value_equal_to_the_threshold_meets_an_inclusive_slo_only() -> None:
     [(1.234, "1.23 ms"), (999.4, "999 ms"), (999.5, "1.00 s"), (1000.0, "1.00 s"), (12_345.0, "12.35 s")],
 )
 def test_durations_are_shown_with_a_unit_that_fits(value_ms: float, shown: str) -> None:
-    assert show_ms(value_ms) == shown
+    assert format_ms(value_ms) == shown
 
 
 def test_a_value_is_shown_in_the_unit_of_its_figure() -> None:
