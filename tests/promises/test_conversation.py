@@ -192,7 +192,7 @@ def notice(watcher: ChatClient) -> dict[str, Any]:
     return message
 
 
-def test_notifications_tell_of_rooms_and_take_nothing(server: RunningServer) -> None:
+def test_notifications_report_rooms_and_refuse_messages(server: RunningServer) -> None:
     with ChatClient(server.url, "/ws/notifications") as watcher, ChatClient(server.url) as ann:
         watcher.send_raw("hello?")
         assert notice(watcher)["code"] == "receive_only"
@@ -214,7 +214,7 @@ def test_notifications_tell_of_rooms_and_take_nothing(server: RunningServer) -> 
         assert notice(watcher) == {"type": "notification", "event": "roomClosed", "room": "red"}
 
 
-def test_watchers_are_told_the_load_every_second_and_newcomers_what_it_was(server: RunningServer) -> None:
+def test_watchers_get_the_load_every_second_and_new_watchers_the_recent_ones(server: RunningServer) -> None:
     with ChatClient(server.url) as ann:
         ann.send("joinRoom", room="red")
         ann.until_pong()
@@ -233,7 +233,7 @@ def test_watchers_are_told_the_load_every_second_and_newcomers_what_it_was(serve
     assert remembered == [load | {"largestRooms": []} for load in loads]  # of the rooms only the present is told
 
 
-def test_watchers_are_told_the_worst_lag_since_the_last_time(start: Callable[..., RunningServer]) -> None:
+def test_watchers_get_the_longest_loop_lag_since_the_last_report(start: Callable[..., RunningServer]) -> None:
     seconds = 0.5
     server = start("--work-per-message", str(seconds))
     with ChatClient(server.url) as ann, ChatClient(server.url, "/ws/notifications") as watcher:

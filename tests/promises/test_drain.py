@@ -74,7 +74,7 @@ class Witness:
             assert heard[said["user"]] == self.sent[said["user"]], "a leaver's message was lost"
 
 
-def test_nobody_loses_a_word_and_nobody_stampedes() -> None:
+def test_a_drain_loses_no_message_and_spreads_the_reconnects() -> None:
     flags = ("--drain-seconds", str(DRAIN_SECONDS), "--handshake-rate", "0")
     with launch(*flags, constants=PATIENCE) as server, RawClientPool(server.url) as pool:
         clients = pool.open(CLIENTS)
@@ -117,7 +117,7 @@ def test_nobody_loses_a_word_and_nobody_stampedes() -> None:
     assert max(seconds.values()) <= 2 * average + average * witness.longest_gap, (seconds, witness.longest_gap)
 
 
-def test_a_second_signal_ends_it_now() -> None:
+def test_a_second_signal_ends_the_drain_at_once() -> None:
     with launch("--drain-seconds", "3600") as server, RawClientPool(server.url) as pool:
         clients = pool.open(200)
         server.process.send_signal(signal.SIGTERM)

@@ -42,7 +42,7 @@ async def standstill(folder: Path, **settings: Any) -> AsyncIterator[InProcessSe
     [frame(b"", 0x89), frame(b"stampede", 0x8A), frame(b"", 0x00), frame(b"x", 0x82)],
     ids=["pings", "pongs", "empty fragments", "tiny chunks"],
 )
-def test_who_floods_with_frames_is_slowed_down_and_then_closed(tmp_path: Path, path: str, crumb: bytes) -> None:
+def test_a_flood_of_frames_is_slowed_down_and_then_closed(tmp_path: Path, path: str, crumb: bytes) -> None:
     async def story() -> None:
         async with standstill(tmp_path, message_rate=RATE) as server:
             flooder = server.open_websocket(path)
@@ -62,7 +62,7 @@ def test_who_floods_with_frames_is_slowed_down_and_then_closed(tmp_path: Path, p
     run(story())
 
 
-def test_a_file_of_whole_chunks_is_no_flood(tmp_path: Path) -> None:
+def test_whole_chunks_of_a_file_do_not_count_as_a_flood(tmp_path: Path) -> None:
     async def story() -> None:
         async with standstill(tmp_path, message_rate=RATE) as server:
             sender = server.open_websocket()
@@ -83,7 +83,7 @@ def test_a_file_of_whole_chunks_is_no_flood(tmp_path: Path) -> None:
     [(frame(b"", 0x81), b"\x81\x00"), (frame(b"", 0x82), b"\x82\x00"), (frame(b"", 0x89), b"\x8a\x00")],
     ids=["texts", "binaries", "pings"],
 )
-def test_a_read_full_of_tiny_frames_is_worked_off_in_slices_with_turns_for_others_between(
+def test_a_read_full_of_tiny_frames_is_handled_in_slices_with_other_connections_between(
     tmp_path: Path, crumb: bytes, answer: bytes
 ) -> None:
     async def story() -> None:
@@ -106,7 +106,7 @@ def test_a_read_full_of_tiny_frames_is_worked_off_in_slices_with_turns_for_other
     run(story())
 
 
-def test_who_goes_in_the_middle_of_a_full_read_is_forgotten(tmp_path: Path) -> None:
+def test_a_disconnect_between_the_slices_of_a_read_leaves_nothing_behind(tmp_path: Path) -> None:
     async def story() -> None:
         async with standstill(tmp_path) as server:
             await server.run_callbacks()

@@ -38,12 +38,12 @@ def run(story: Coroutine[Any, Any, None]) -> None:
         b'{"type":"joinRoom","room":[],"x":' + b"[" * 5000,
     ],
 )
-def test_nesting_as_deep_as_a_message_is_long_is_refused_like_other_bad_json(payload: bytes) -> None:
+def test_very_deep_nesting_is_rejected_like_other_invalid_json(payload: bytes) -> None:
     with pytest.raises(InvalidMessageError, match="Invalid message format"):
         decode(payload)
 
 
-def test_header_fields_may_come_twice(tmp_path: Path) -> None:
+def test_header_fields_may_be_repeated(tmp_path: Path) -> None:
     async def story() -> None:
         async with in_process_server(tmp_path) as server:
             visitor = server.connect()
@@ -59,7 +59,7 @@ def test_header_fields_may_come_twice(tmp_path: Path) -> None:
     run(story())
 
 
-def test_one_who_pings_and_does_not_read_is_dropped(tmp_path: Path) -> None:
+def test_a_client_that_pings_and_does_not_read_is_closed(tmp_path: Path) -> None:
     async def story() -> None:
         async with in_process_server(tmp_path, buffer_hard_limit=HARD_LIMIT) as server:
             flooder = server.open_websocket()
@@ -76,7 +76,7 @@ def test_one_who_pings_and_does_not_read_is_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [b"", b"x"])
-def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, part: bytes) -> None:
+def test_many_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, part: bytes) -> None:
     async def story() -> None:
         async with in_process_server(tmp_path) as server:
             sender = server.open_websocket()
@@ -109,7 +109,7 @@ def test_countless_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, 
     ],
 )
 @pytest.mark.parametrize("before", [b"", frame(b"", 0x89)], ids=["at first", "after a ping"])
-def test_a_pong_is_judged_alike_whether_the_library_is_there_already_or_not(
+def test_a_pong_is_handled_alike_with_and_without_the_library(
     tmp_path: Path, before: bytes, pong: bytes, *, is_good: bool
 ) -> None:
     async def story() -> None:
@@ -129,7 +129,7 @@ def test_a_pong_is_judged_alike_whether_the_library_is_there_already_or_not(
     [b"\x83\x80....", frame(b"a", 0xC1), frame(b"\x03", 0x88), b"\x81\x01a", frame(b"\xff"), frame(b"x", 0x80)],
     ids=["opcode", "reserved bits", "short close", "unmasked", "no utf-8", "continues nothing"],
 )
-def test_a_protocol_that_failed_is_freed_without_the_cycle_collector(tmp_path: Path, rubbish: bytes) -> None:
+def test_a_failed_protocol_is_freed_without_the_cycle_collector(tmp_path: Path, rubbish: bytes) -> None:
     async def story() -> None:
         async with in_process_server(tmp_path) as server:
             talker = server.open_websocket()
@@ -149,7 +149,7 @@ def test_a_protocol_that_failed_is_freed_without_the_cycle_collector(tmp_path: P
         gc.enable()
 
 
-def test_what_waits_for_a_slow_client_arrives_whole_and_in_order_when_it_reads_again(tmp_path: Path) -> None:
+def test_the_backlog_of_a_slow_client_arrives_complete_and_in_order(tmp_path: Path) -> None:
     async def story() -> None:
         async with in_process_server(tmp_path) as server:
             ann, bob = server.open_websocket(), server.open_websocket()

@@ -21,7 +21,7 @@ CLOSE = 0x8
 
 
 @pytest.mark.parametrize("flood", [0, 4 * MAX_DISCARDED_BYTES], ids=["silent", "flooding"])
-def test_the_dropped_get_whole_messages_and_a_goodbye(tmp_path: Path, flood: int) -> None:
+def test_a_closed_slow_consumer_gets_whole_messages_and_a_close_frame(tmp_path: Path, flood: int) -> None:
     async def story() -> None:
         async with in_process_server(tmp_path, buffer_hard_limit=HARD_LIMIT) as server:
             ann, bob = server.open_websocket(), server.open_websocket()
@@ -50,7 +50,9 @@ def test_the_dropped_get_whole_messages_and_a_goodbye(tmp_path: Path, flood: int
         runner.run(story())
 
 
-def test_who_does_not_take_its_goodbye_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_whose_close_frame_is_not_answered_is_aborted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("server.websocket.connection.CLOSE_SECONDS", 0.05)
 
     async def story() -> None:

@@ -30,7 +30,7 @@ def held_from(address: str, url: str) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("host", ["::", ""])
-def test_clients_are_limited_by_their_own_address_over_both(start: Callable[..., RunningServer], host: str) -> None:
+def test_the_limit_per_address_applies_over_ipv4_and_ipv6(start: Callable[..., RunningServer], host: str) -> None:
     server = start("--host", host, "--max-connections-per-address", "1")
     assert server.url.startswith("ws://[::]:")
     port = server.url.rpartition(":")[2]
@@ -45,7 +45,7 @@ def test_clients_are_limited_by_their_own_address_over_both(start: Callable[...,
 
 
 @pytest.mark.parametrize("proxy", ["127.0.0.1", "[::1]"])
-def test_what_a_proxy_forwards_is_believed_over_both(start: Callable[..., RunningServer], proxy: str) -> None:
+def test_forwarded_addresses_are_trusted_over_ipv4_and_ipv6(start: Callable[..., RunningServer], proxy: str) -> None:
     trusted = ("--trusted-proxy", "127.0.0.0/8", "--trusted-proxy", "::1")
     server = start("--host", "::", "--max-connections-per-address", "1", *trusted)
     url = f"ws://{proxy}:{server.url.rpartition(':')[2]}"

@@ -86,7 +86,7 @@ def siege() -> Iterator[tuple[ServerProcess, RawClientPool, Chat]]:
         server.check_log()
 
 
-def test_heads_that_trickle_in_are_answered_when_their_time_is_up(
+def test_slow_request_heads_are_answered_with_408_at_the_timeout(
     siege: tuple[ServerProcess, RawClientPool, Chat],
 ) -> None:
     _, pool, chat = siege
@@ -104,7 +104,9 @@ def test_heads_that_trickle_in_are_answered_when_their_time_is_up(
     assert statuses.count(408) > len(slow) // 2  # an answer may be lost to what was sent after it
 
 
-def test_half_sent_frames_and_one_byte_a_second_harm_nobody(siege: tuple[ServerProcess, RawClientPool, Chat]) -> None:
+def test_incomplete_and_very_slow_frames_affect_no_other_client(
+    siege: tuple[ServerProcess, RawClientPool, Chat],
+) -> None:
     server, pool, chat = siege
     slow = pool.open(200)
     word = message("chatMessage", text="x" * 16000)
@@ -119,7 +121,9 @@ def test_half_sent_frames_and_one_byte_a_second_harm_nobody(siege: tuple[ServerP
     assert server.rss - before < 64 * 2**20
 
 
-def test_connections_that_never_upgrade_keep_nobody_out(siege: tuple[ServerProcess, RawClientPool, Chat]) -> None:
+def test_connections_that_never_upgrade_keep_no_other_client_out(
+    siege: tuple[ServerProcess, RawClientPool, Chat],
+) -> None:
     server, pool, chat = siege
     idlers = []
     for start in range(0, IDLERS, 250):
@@ -133,7 +137,7 @@ def test_connections_that_never_upgrade_keep_nobody_out(siege: tuple[ServerProce
     pool.abort(pool.open(1))
 
 
-def test_as_many_as_there_are_descriptors_for_may_never_upgrade() -> None:
+def test_idle_connections_within_the_descriptor_limit_are_answered_with_408() -> None:
     with launch(
         "--handshake-rate", "0", constants={"server.http.connection.HANDSHAKE_SECONDS": HANDSHAKE_SECONDS}
     ) as server:
@@ -152,7 +156,9 @@ def test_as_many_as_there_are_descriptors_for_may_never_upgrade() -> None:
         server.check_log()
 
 
-def test_a_flood_beyond_the_cap_gets_its_answer(siege: tuple[ServerProcess, RawClientPool, Chat]) -> None:
+def test_handshakes_above_the_connection_limit_are_answered_with_503(
+    siege: tuple[ServerProcess, RawClientPool, Chat],
+) -> None:
     server, pool, chat = siege
     inside = pool.open(CAP)
     flood: list[Client] = []
@@ -170,7 +176,7 @@ def test_a_flood_beyond_the_cap_gets_its_answer(siege: tuple[ServerProcess, RawC
     pool.abort(pool.open(50))
 
 
-def test_a_low_file_limit_is_a_cap_and_not_a_crash() -> None:
+def test_a_low_limit_on_open_files_limits_connections() -> None:
     limit = 600
     with launch("--handshake-rate", "0", prefix=("prlimit", f"--nofile={limit}")) as server:
         with RawClientPool(server.url) as pool:

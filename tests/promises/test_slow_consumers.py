@@ -15,7 +15,7 @@ SECONDS = float(os.environ.get("STAMPEDE_FAULTS_SECONDS", "1.5"))
 @pytest.mark.parametrize(
     ("stopped", "flags"), [(1, ()), (50, ()), (1, ("--slow-timeout", "0.5"))], ids=["one", "fifty", "too long"]
 )
-def test_members_who_stop_reading_cost_only_themselves(stopped: int, flags: tuple[str, ...]) -> None:
+def test_members_that_stop_reading_affect_no_other_member(stopped: int, flags: tuple[str, ...]) -> None:
     outcome = measure(stopped, SECONDS, 6, *flags)
     total = stopped * len(outcome.disturbed)
     assert outcome.closed == {"slow_consumer": total, "client": total}  # those who had stopped, and their stand-ins

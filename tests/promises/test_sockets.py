@@ -85,7 +85,7 @@ def test_idle_sockets_on_the_metrics_port_have_a_limit_of_their_own() -> None:
             assert server.get("/health") == "OK"
 
 
-def test_a_tls_handshake_that_does_not_end_is_ended(authority: Authority) -> None:
+def test_an_unfinished_tls_handshake_is_ended_at_the_timeout(authority: Authority) -> None:
     with launch(*authority.flags, constants={"server.http.tls_connection.HANDSHAKE_SECONDS": 0.5}) as server:
         with idle(address_of(server.url), 20) as sockets:
             for each in sockets[:10]:
@@ -94,7 +94,7 @@ def test_a_tls_handshake_that_does_not_end_is_ended(authority: Authority) -> Non
         assert health(server, authority) == "OK"
 
 
-def test_failed_tls_handshakes_take_nobodys_place(authority: Authority) -> None:
+def test_failed_tls_handshakes_do_not_count_as_connections(authority: Authority) -> None:
     with launch(*authority.flags, "--max-connections", "1", constants=SLOW) as server:
         for _ in range(200):
             with socket.create_connection(address_of(server.url), timeout=SECONDS) as broken:

@@ -105,7 +105,7 @@ def test_close_codes_and_refusals_arrive_over_tls(server: ServerProcess, authori
     assert b"no WebSockets" in refused.value.response.body
 
 
-def test_one_who_does_not_speak_tls_is_dropped_and_harms_nobody(server: ServerProcess, authority: Authority) -> None:
+def test_a_client_without_tls_is_closed_and_affects_no_other(server: ServerProcess, authority: Authority) -> None:
     host, port = server.url.removeprefix("wss://").rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=SECONDS) as plain:
         plain.sendall(b"GET /health HTTP/1.1\r\n\r\n")
@@ -114,7 +114,7 @@ def test_one_who_does_not_speak_tls_is_dropped_and_harms_nobody(server: ServerPr
     assert page(server, authority, "/health") == b"OK"
 
 
-def test_a_new_certificate_is_taken_up_and_nobody_is_dropped(server: ServerProcess, authority: Authority) -> None:
+def test_a_new_certificate_is_loaded_and_connections_stay_open(server: ServerProcess, authority: Authority) -> None:
     with secure(server, authority) as client:
         old = serial(server, authority)
         authority.issue()
@@ -125,7 +125,7 @@ def test_a_new_certificate_is_taken_up_and_nobody_is_dropped(server: ServerProce
     assert server.stop().count("certificate reloaded") == 1
 
 
-def test_files_that_are_no_good_change_nothing_and_are_told_of(server: ServerProcess, authority: Authority) -> None:
+def test_unusable_certificate_files_change_nothing_and_are_logged(server: ServerProcess, authority: Authority) -> None:
     with secure(server, authority) as client:
         old = serial(server, authority)
         authority.certificate.write_text("no certificate")
@@ -140,7 +140,7 @@ def test_files_that_are_no_good_change_nothing_and_are_told_of(server: ServerPro
     server.stop(expects_errors=True)
 
 
-def test_a_drain_says_goodbye_over_tls(server: ServerProcess, authority: Authority) -> None:
+def test_a_drain_sends_close_frames_over_tls(server: ServerProcess, authority: Authority) -> None:
     with secure(server, authority) as client:
         hear(client, "connected")
         server.process.send_signal(signal.SIGTERM)
@@ -152,7 +152,7 @@ def test_a_drain_says_goodbye_over_tls(server: ServerProcess, authority: Authori
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-def test_files_that_are_no_good_at_the_start_are_one_clear_line(authority: Authority, content: str | None) -> None:
+def test_unusable_certificate_files_at_startup_end_in_one_clear_line(authority: Authority, content: str | None) -> None:
     if content is None:
         authority.certificate.unlink()
     else:

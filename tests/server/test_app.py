@@ -30,7 +30,7 @@ def test_the_first_line_names_the_bound_url(server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_cleanly_and_clients_are_told(number: signal.Signals) -> None:
+def test_a_signal_stops_the_server_and_closes_connections_with_1012(number: signal.Signals) -> None:
     server = start_server("--drain-seconds", "0")
     with ChatClient(server.url) as client, ChatClient(server.url, "/ws/echo") as idle:
         client.expect("connected")
@@ -52,7 +52,7 @@ def test_a_signal_ends_it_cleanly_and_clients_are_told(number: signal.Signals) -
     ("number", "how", "clients"),
     [(signal.SIGINT, "Ctrl-C", 3), (signal.SIGTERM, "SIGTERM", 3), (signal.SIGINT, "Ctrl-C", 1)],
 )
-def test_a_drain_says_for_whom_it_waits_and_the_second_signal_ends_it(
+def test_a_drain_prints_the_number_of_clients_and_a_second_signal_ends_it(
     number: signal.Signals, how: str, clients: int
 ) -> None:
     server = start_server("--drain-seconds", "3600")
@@ -66,7 +66,7 @@ def test_a_drain_says_for_whom_it_waits_and_the_second_signal_ends_it(
         server.stop(number)
 
 
-def test_a_drain_without_clients_says_nothing() -> None:
+def test_a_drain_without_clients_prints_nothing() -> None:
     server = start_server("--drain-seconds", "3600")
     server.process.send_signal(signal.SIGINT)
     out, _ = server.process.communicate(timeout=60)
@@ -74,7 +74,7 @@ def test_a_drain_without_clients_says_nothing() -> None:
     assert server.process.returncode == 0
 
 
-def test_nobody_who_reads_what_it_says_is_no_reason_not_to_drain() -> None:
+def test_a_closed_stdout_does_not_prevent_a_drain() -> None:
     server = start_server("--drain-seconds", "0")
     assert server.process.stdout is not None
     server.process.stdout.close()
@@ -87,7 +87,7 @@ def test_nobody_who_reads_what_it_says_is_no_reason_not_to_drain() -> None:
     server.process.stderr.close()
 
 
-def test_clients_that_do_not_say_goodbye_do_not_hold_it_up() -> None:
+def test_clients_that_do_not_answer_close_frames_do_not_delay_the_exit() -> None:
     server = start_server("--drain-seconds", "0")
     stubborn = [RawClient(server.url) for _ in range(3)]
     server.stop()
@@ -95,7 +95,7 @@ def test_clients_that_do_not_say_goodbye_do_not_hold_it_up() -> None:
         client.close()
 
 
-def test_a_port_in_use_is_one_clear_line() -> None:
+def test_a_port_in_use_ends_in_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = run_server("--port", port)
@@ -104,14 +104,14 @@ def test_a_port_in_use_is_one_clear_line() -> None:
     assert done.stdout == ""
 
 
-def test_a_host_that_does_not_exist_is_one_clear_line() -> None:
+def test_an_unknown_host_ends_in_one_clear_line() -> None:
     done = run_server("--host", "no.such.host.invalid")
     assert done.returncode == 1
     assert done.stderr.startswith("stampede: cannot listen on no.such.host.invalid:0: ")
     assert done.stderr.count("\n") == 1
 
 
-def test_work_per_message_costs_that_much_processor_time(tmp_path: Path) -> None:
+def test_work_per_message_costs_that_much_cpu_time(tmp_path: Path) -> None:
     def cost(*flags: str) -> float:
         server = start_server("--upload-dir", str(tmp_path), "--message-rate", "0", "--drain-seconds", "0", *flags)
         with ChatClient(server.url) as client:
@@ -126,7 +126,7 @@ def test_work_per_message_costs_that_much_processor_time(tmp_path: Path) -> None
     assert cost("--work-per-message", "0.002") - cost() == pytest.approx(201 * 0.002, rel=0.25)
 
 
-def test_more_talking_clients_than_it_can_serve_starve_nobody() -> None:
+def test_more_active_clients_than_the_server_can_serve_do_not_starve_others() -> None:
     """Without a budget libuv would serve 1 024 ready sockets, again and again, before anything else got its turn."""
     clients, messages, work = 1300, 2, 0.001
     server = start_server("--work-per-message", str(work), "--drain-seconds", "0")

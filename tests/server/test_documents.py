@@ -59,6 +59,6 @@ def test_settings() -> None:
     ]
 
 
-def test_nothing_speaks_of_a_place_outside_the_repository() -> None:
+def test_no_document_names_a_path_outside_the_repository() -> None:
     for document in ("README.md", DOCUMENT, "CHANGELOG.md"):
         assert "/home/" not in (ROOT / document).read_text()

@@ -11,7 +11,7 @@ import pytest
 from server.settings import Settings, parse, table
 
 
-def test_flags_win_over_the_environment_which_wins_over_defaults() -> None:
+def test_options_override_the_environment_which_overrides_defaults() -> None:
     environment = {"STAMPEDE_PORT": "7000", "STAMPEDE_HOST": "::1", "STAMPEDE_UPLOAD_DIR": "files"}
     settings = parse(["--port", "9000"], environment)
     assert settings.port == 9000
@@ -32,7 +32,7 @@ def test_every_setting_has_a_flag_and_an_environment_name() -> None:
     assert all(row.environment == "STAMPEDE_" + row.flag[2:].replace("-", "_").upper() for row in table())
 
 
-def test_repeated_settings_add_up() -> None:
+def test_repeatable_settings_collect_their_values() -> None:
     settings = parse(["--allowed-origin", "https://a.example", "--allowed-origin", "https://*.b.example"], {})
     assert settings.allowed_origin == ("https://a.example", "https://*.b.example")
     assert parse([], {"STAMPEDE_ALLOWED_ORIGIN": "[https://a.example,https://c.example]"}).allowed_origin == (
@@ -57,7 +57,7 @@ def test_repeated_settings_add_up() -> None:
         ["--por", "1"],
     ],
 )
-def test_nonsense_ends_in_one_line_that_names_it_and_exit_code_2(
+def test_an_invalid_value_ends_in_one_line_that_names_it_and_exit_code_2(
     flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -103,13 +103,13 @@ def complaint(flags: list[str], environment: dict[str, str], capsys: pytest.Capt
         (["--jwt-audience", "chat"], {}, "--jwt-audience requires --jwt-secret-file"),
     ],
 )
-def test_an_error_names_the_flag_or_the_variable_that_it_comes_from(
+def test_an_error_names_the_option_or_the_variable(
     flags: list[str], environment: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert complaint(flags, environment, capsys) == told
 
 
-def test_a_variable_that_kubernetes_sets_for_a_service_is_told_of_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_for_a_variable_that_kubernetes_sets_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     told = complaint([], {"STAMPEDE_METRICS_PORT": "tcp://10.0.0.7:9100"}, capsys)
     assert told.startswith("STAMPEDE_METRICS_PORT: 'tcp://10.0.0.7:9100' is not a port")
     assert "Kubernetes" in told
@@ -140,13 +140,13 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert parse([], {"STAMPEDE_PORT": "", "STAMPEDE_NATS": "", "STAMPEDE_TRUSTED_PROXY": ""}) == Settings()
 
 
-def test_paths_that_only_measure_or_watch_may_be_turned_off() -> None:
+def test_echo_and_notifications_can_be_turned_off() -> None:
     settings = parse(["--echo", "no", "--echo-rate", "5"], {"STAMPEDE_NOTIFICATIONS": "no"})
     assert (settings.echo, settings.echo_rate, settings.notifications) == (False, 5.0, False)
     assert (Settings().echo, Settings().echo_rate, Settings().notifications) == (True, 1000.0, True)
 
 
-def test_nonsense_ends_the_program_too() -> None:
+def test_an_invalid_value_ends_the_program_with_exit_code_2() -> None:
     done = subprocess.run([sys.executable, "-m", "server", "--port", "x"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr

@@ -46,7 +46,7 @@ def by_library(received: bytes) -> tuple[Request | None, str | None]:
 
 
 @pytest.mark.parametrize("headers", [PLAIN, BROWSER], ids=["library", "browser"])
-def test_what_everybody_sends_is_recognized_and_answered_as_the_library_would(headers: dict[str, str]) -> None:
+def test_the_usual_upgrade_request_is_accepted_as_the_library_would(headers: dict[str, str]) -> None:
     request = read_upgrade(head([*headers.items()]))
     assert request is not None
     assert request.path == "/chat?x=1"
@@ -86,7 +86,7 @@ lines = st.sampled_from([*["GET / HTTP/1.1"] * 6, *odd_lines])
     st.lists(st.tuples(st.integers(0, len(BROWSER)), names, values, st.booleans()), max_size=3),
     lines,
 )
-def test_nothing_is_recognized_that_the_library_would_not_accept(
+def test_no_request_is_accepted_that_the_library_would_reject(
     headers: list[tuple[str, str]], changes: list[tuple[int, str, str, bool]], line: str
 ) -> None:
     for place, name, value, is_more in changes:
@@ -103,6 +103,6 @@ def test_nothing_is_recognized_that_the_library_would_not_accept(
 
 
 @pytest.mark.parametrize("count", [100, 101, 128, 140])
-def test_more_headers_than_anybody_sends_are_left_to_the_library(count: int) -> None:
+def test_a_request_with_very_many_headers_is_left_to_the_library(count: int) -> None:
     received = head([*PLAIN.items(), *((f"X-{number}", "y") for number in range(count - len(PLAIN)))])
     assert (read_upgrade(received) is not None) == (count <= 100)

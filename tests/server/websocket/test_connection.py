@@ -44,7 +44,7 @@ def observed(server: InProcessServer) -> int:
 
 
 @pytest.mark.parametrize("by_library", [False, True])
-def test_a_ping_is_observed_once_however_many_pongs_come(tmp_path: Path, *, by_library: bool) -> None:
+def test_a_ping_is_observed_once_however_many_pongs_arrive(tmp_path: Path, *, by_library: bool) -> None:
     async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
         transport.feed(PONG)
         assert observed(server) == 0, "nobody had sent a ping"
@@ -61,7 +61,7 @@ def test_a_ping_is_observed_once_however_many_pongs_come(tmp_path: Path, *, by_l
     with_connection(tmp_path, story, by_library=by_library)
 
 
-def test_the_round_trip_time_is_that_between_ping_and_pong(tmp_path: Path) -> None:
+def test_the_round_trip_time_is_measured_from_ping_to_pong(tmp_path: Path) -> None:
     async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
         connection.ping(server.context.clock() - 2.0)
         transport.feed(PONG)
@@ -70,7 +70,7 @@ def test_the_round_trip_time_is_that_between_ping_and_pong(tmp_path: Path) -> No
     with_connection(tmp_path, story)
 
 
-def test_a_round_trip_that_we_held_up_ourselves_is_not_observed(tmp_path: Path) -> None:
+def test_a_round_trip_during_which_reading_was_paused_is_not_observed(tmp_path: Path) -> None:
     async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
         connection.ping(server.context.clock())
         connection.pause_reading()
@@ -89,7 +89,7 @@ def test_a_round_trip_that_we_held_up_ourselves_is_not_observed(tmp_path: Path) 
     with_connection(tmp_path, story)
 
 
-def test_our_own_hold_is_not_the_peers_silence(tmp_path: Path) -> None:
+def test_a_connection_whose_reading_is_paused_does_not_expire(tmp_path: Path) -> None:
     async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
         connection.pause_reading()
         server.context.wheel.advance(server.context.clock() + 3600.0)

@@ -21,7 +21,7 @@ def frame(opcode: Opcode, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/ws/notifications", "/ws/echo"])
-def test_a_path_that_is_turned_off_is_not_there(start: Callable[..., RunningServer], path: str) -> None:
+def test_a_disabled_path_is_not_found(start: Callable[..., RunningServer], path: str) -> None:
     server = start(f"--{path.removeprefix('/ws/')}", "no")
     assert handshake(server.url, path).status == 404
     others = {"/", "/chat", "/ws/chat", "/ws/notifications", "/ws/echo"} - {path}
@@ -29,7 +29,7 @@ def test_a_path_that_is_turned_off_is_not_there(start: Callable[..., RunningServ
     assert server.samples()['chat_handshakes_rejected_total{reason="not_found"}'] == 1
 
 
-def test_an_echo_faster_than_its_rate_is_slowed_down_and_loses_nothing(start: Callable[..., RunningServer]) -> None:
+def test_an_echo_above_its_rate_is_slowed_down_and_loses_no_message(start: Callable[..., RunningServer]) -> None:
     server = start("--echo-rate", "20", "--message-rate", "1")
     words = [f"word {number}" for number in range(80)]
     with ChatClient(server.url, "/ws/echo") as client:
@@ -43,7 +43,7 @@ def test_an_echo_faster_than_its_rate_is_slowed_down_and_loses_nothing(start: Ca
 
 
 @pytest.mark.parametrize("kind", ["large", "binary", "ping"])
-def test_large_messages_binary_ones_and_pings_count_on_the_echo_path(
+def test_large_and_binary_messages_and_pings_count_on_the_echo_path(
     start: Callable[..., RunningServer], kind: str
 ) -> None:
     server = start("--echo-rate", "5")

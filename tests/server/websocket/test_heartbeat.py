@@ -38,7 +38,7 @@ def run(wheel: HeartbeatWheel, start: float, seconds: float, talking: dict[Monit
     return start + steps * wheel.resolution
 
 
-def test_a_talking_client_is_pinged_each_interval_and_never_expired() -> None:
+def test_an_active_client_is_pinged_each_interval_and_never_expired() -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(30.0, 35.0, 100.0, stats)
     client = MonitoredClient()
@@ -66,7 +66,7 @@ def test_a_silent_client_is_expired_at_its_timeout(phase: float, interval: float
     assert stats.heartbeat_kills == 1
 
 
-def test_nobody_is_expired_in_the_round_after_a_stall_but_the_silent_are_in_the_next() -> None:
+def test_the_first_advance_after_a_stall_expires_no_client() -> None:
     wheel = HeartbeatWheel(30.0, 35.0, 0.0, ServerStats())
     awake, silent = MonitoredClient(), MonitoredClient()
     wheel.add(awake, 0.0, 0.1)
@@ -92,7 +92,7 @@ def test_after_a_stall_each_client_is_pinged_once_and_then_each_interval_again()
     assert stats.heartbeat_pings == 20
 
 
-def test_zero_turns_pings_and_kills_off() -> None:
+def test_zero_turns_pings_and_expiry_off() -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(0.0, 0.0, 0.0, stats)
     client = MonitoredClient()
@@ -102,7 +102,7 @@ def test_zero_turns_pings_and_kills_off() -> None:
     assert not client.expired
 
 
-def test_pings_without_kills_go_on_for_ever() -> None:
+def test_without_a_timeout_pings_continue() -> None:
     wheel = HeartbeatWheel(1.0, 0.0, 0.0, ServerStats())
     client = MonitoredClient()
     wheel.add(client, 0.0, 0.0)
@@ -110,7 +110,7 @@ def test_pings_without_kills_go_on_for_ever() -> None:
     assert len(client.pings) >= 95
 
 
-def test_a_discarded_client_is_left_alone() -> None:
+def test_a_discarded_client_gets_no_pings_and_does_not_expire() -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(1.0, 2.0, 0.0, stats)
     client = MonitoredClient()
@@ -120,7 +120,7 @@ def test_a_discarded_client_is_left_alone() -> None:
     assert (client.pings, stats.heartbeat_kills) == ([], 0)
 
 
-def test_a_client_whose_ping_fails_takes_no_other_out_of_the_wheel() -> None:
+def test_a_failing_ping_removes_no_other_client_from_the_wheel() -> None:
     class Broken(MonitoredClient):
         def ping(self, now: float) -> None:
             super().ping(now)
@@ -157,13 +157,13 @@ class Watched(MonitoredClient):
     ("interval", "timeout", "resolution"),
     [(30, 35, 0.25), (2.5, 35, 0.125), (30, 2.5, 0.125), (0, 2.5, 0.125), (2.5, 0, 0.125), (0, 0, 0.25)],
 )
-def test_the_wheel_turns_in_a_twentieth_of_the_shortest_time_or_a_quarter_of_a_second(
+def test_the_resolution_is_a_twentieth_of_the_shortest_time_up_to_a_quarter_second(
     interval: float, timeout: float, resolution: float
 ) -> None:
     assert HeartbeatWheel(interval, timeout, 0.0, ServerStats()).resolution == resolution
 
 
-def test_pings_come_at_the_phase_of_each_client_and_then_each_interval() -> None:
+def test_the_first_ping_is_sent_at_the_phase_and_the_others_each_interval() -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(5.0, 0.0, 100.0, stats)
     phases = [0.0, 0.5, 1.0]
@@ -176,7 +176,7 @@ def test_pings_come_at_the_phase_of_each_client_and_then_each_interval() -> None
 
 
 @pytest.mark.parametrize("interval", [0.0, 5.0, 500.0])
-def test_the_silent_are_expired_the_moment_their_timeout_is_over(interval: float) -> None:
+def test_silent_clients_expire_exactly_at_their_timeout(interval: float) -> None:
     stats = ServerStats()
     wheel = HeartbeatWheel(interval, 7.5, 100.0, stats)
     silent, late = MonitoredClient(), MonitoredClient()
@@ -192,7 +192,7 @@ def test_the_silent_are_expired_the_moment_their_timeout_is_over(interval: float
 
 
 @pytest.mark.parametrize(("gap", "is_stall"), [(STALL_SECONDS, False), (STALL_SECONDS + 0.25, True)])
-def test_only_a_pause_above_the_stall_time_grants_the_silent_another_round(gap: float, *, is_stall: bool) -> None:
+def test_only_a_pause_above_the_stall_time_delays_expiry(gap: float, *, is_stall: bool) -> None:
     wheel = HeartbeatWheel(0.0, 35.0, 0.0, ServerStats())
     silent = MonitoredClient()
     wheel.add(silent, 0.0, 0.0)
@@ -203,7 +203,7 @@ def test_only_a_pause_above_the_stall_time_grants_the_silent_another_round(gap: 
     assert silent.expired
 
 
-def test_a_client_is_looked_at_only_when_something_may_be_due() -> None:
+def test_a_client_is_checked_only_when_a_ping_may_be_due() -> None:
     wheel = HeartbeatWheel(5.0, 0.0, 100.0, ServerStats())
     client = Watched()
     wheel.add(client, 100.0, phase=1.0)
@@ -211,7 +211,7 @@ def test_a_client_is_looked_at_only_when_something_may_be_due() -> None:
     assert (len(client.pings), client.reads) == (10, 2 * 10 + 1)
 
 
-def test_a_client_that_has_nothing_due_is_looked_at_once_a_turn_of_the_wheel() -> None:
+def test_a_client_with_nothing_due_is_checked_once_a_turn_of_the_wheel() -> None:
     wheel = HeartbeatWheel(0.0, 0.0, 100.0, ServerStats())
     client = Watched()
     wheel.add(client, 100.0, phase=0.0)
@@ -219,7 +219,7 @@ def test_a_client_that_has_nothing_due_is_looked_at_once_a_turn_of_the_wheel() -
     assert client.reads == 2 * 100 + 1, "its wheel has three slots: one is now, and it sits in the last of the others"
 
 
-def test_a_client_that_talks_is_looked_at_once_a_timeout() -> None:
+def test_an_active_client_is_checked_once_a_timeout() -> None:
     wheel = HeartbeatWheel(0.0, 10.0, 100.0, ServerStats())
     client = Watched()
     wheel.add(client, 100.0, phase=0.0)

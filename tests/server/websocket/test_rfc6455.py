@@ -34,13 +34,13 @@ def echo(shared: RunningServer) -> Iterator[RawClient]:
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, MAX_ECHO_BYTES])
 @pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
-def test_messages_of_any_size_come_back(echo: RawClient, opcode: Opcode, size: int) -> None:
+def test_messages_of_any_size_are_echoed(echo: RawClient, opcode: Opcode, size: int) -> None:
     echo.send(frame(opcode, b"x" * size))
     answer = echo.frame()
     assert (answer.opcode, answer.fin, len(answer.data)) == (opcode, True, size)
 
 
-def test_fragments_come_back_whole_with_control_frames_between(echo: RawClient) -> None:
+def test_fragments_with_control_frames_between_are_echoed_as_one_message(echo: RawClient) -> None:
     text = "grüße 🦬".encode()
     echo.send(frame(Opcode.TEXT, text[:3], fin=False))
     echo.send(frame(Opcode.PING, b"between"))
@@ -50,13 +50,13 @@ def test_fragments_come_back_whole_with_control_frames_between(echo: RawClient) 
 
 
 @pytest.mark.parametrize("cut", range(1, 11))
-def test_text_may_be_cut_inside_a_character(echo: RawClient, cut: int) -> None:
+def test_text_may_be_split_inside_a_character(echo: RawClient, cut: int) -> None:
     text = "é€🦬x".encode()
     echo.send(frame(Opcode.TEXT, text[:cut], fin=False) + frame(Opcode.CONT, text[cut:]))
     assert echo.frame().data == text
 
 
-def test_pings_are_answered_in_kind(echo: RawClient) -> None:
+def test_pings_are_answered_with_the_same_payload(echo: RawClient) -> None:
     echo.send(frame(Opcode.PING, b"") + frame(Opcode.PING, b"x" * 125) + frame(Opcode.PONG, b"unasked"))
     assert [(f.opcode, f.data) for f in (echo.frame(), echo.frame())] == [(Opcode.PONG, b""), (Opcode.PONG, b"x" * 125)]
 
@@ -92,23 +92,23 @@ def test_pings_are_answered_in_kind(echo: RawClient) -> None:
         ),
     ],
 )
-def test_what_breaks_the_protocol_is_closed_with_the_right_code(echo: RawClient, broken: bytes, code: int) -> None:
+def test_a_protocol_violation_is_closed_with_the_right_code(echo: RawClient, broken: bytes, code: int) -> None:
     echo.send(broken)
     assert echo.close_code() == code
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1008, 1011, 1012, 1013, 3000, 4999])
-def test_a_goodbye_is_answered_with_its_own_code(echo: RawClient, code: int) -> None:
+def test_a_close_frame_is_answered_with_its_own_code(echo: RawClient, code: int) -> None:
     echo.send(frame(Opcode.CLOSE, Close(code, "bye").serialize()))
     assert echo.close_code() == code
 
 
-def test_an_empty_goodbye_is_answered(echo: RawClient) -> None:
+def test_an_empty_close_frame_is_answered(echo: RawClient) -> None:
     echo.send(frame(Opcode.CLOSE))
     assert echo.close_code() == 1005
 
 
-def test_nothing_after_a_goodbye_is_handled(server: RunningServer) -> None:
+def test_messages_after_a_close_frame_are_ignored(server: RunningServer) -> None:
     client = RawClient(server.url, "/ws/echo")
     client.send(frame(Opcode.CLOSE) + frame(Opcode.TEXT, b"late"))
     assert client.close_code() == 1005
@@ -116,7 +116,7 @@ def test_nothing_after_a_goodbye_is_handled(server: RunningServer) -> None:
     assert server.samples()['chat_messages_received_total{type="echo"}'] == 0
 
 
-def test_half_closed_peers_are_let_go(start: Callable[..., RunningServer]) -> None:
+def test_a_half_closed_connection_is_closed(start: Callable[..., RunningServer]) -> None:
     server = start("--heartbeat-interval", "0")  # a ping would come before the end of the stream
     client = RawClient(server.url, "/ws/echo")
     client.send(b"\x81")
@@ -132,7 +132,7 @@ def test_a_chat_message_above_the_frame_limit_closes_with_1009(shared: RunningSe
     assert client.close_code() == 1009
 
 
-def test_frames_that_come_with_the_handshake_are_not_lost(shared: RunningServer) -> None:
+def test_frames_sent_with_the_handshake_are_not_lost(shared: RunningServer) -> None:
     client = RawClient(shared.url, "/ws/echo", early=frame(Opcode.TEXT, b"early"))
     assert client.frame().data == b"early"
     client.close()
