@@ -1,11 +1,11 @@
-"""Measure what room mates and the server feel of members who stop reading.
+"""Measure how members that stop reading affect the server and the latency of other members.
 
     python -m tests.promises.slow_consumer --seconds 60 --rounds 1
     python -m tests.promises.slow_consumer --rounds 20
 
-Windows with and without stopped members take turns on one server, and each is compared with the one before it: a noisy
-machine makes single windows worse, a cost that is there shows in every pair. Those who stop are dropped within three
-seconds at this rate, so many short windows see the same, and see it apart from the noise.
+Windows with and without stopped members alternate on one server, and each is compared with the one before it. Noise of
+the machine makes single windows worse; a real cost shows in every pair. At this rate, stopped members are closed within
+three seconds, so that many short windows measure the same and separate it from noise.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ MEMBERS: Final = 200
 MESSAGES_PER_SECOND: Final = 2000
 TEXT_BYTES: Final = 128
 HARD_LIMIT: Final = 1024 * 1024
-SLACK_BYTES: Final = 16 * 1024 * 1024  # of the allocator, for whatever the process does beside
-RECEIVE_BUFFER: Final = 16384  # of those who will stop: the kernel's own buffers would take some seconds to fill
+SLACK_BYTES: Final = 16 * 1024 * 1024  # for the allocator and unrelated work
+RECEIVE_BUFFER: Final = 16384  # of members that will stop; the default buffers would take some seconds to fill
 _KILLS: Final = "chat_slow_consumer_kills_total"
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What was measured; p99 in seconds, one a window.
+    """The measurements; p99 in seconds, one for each window.
 
     Attributes:
-        grown: bytes by which the server's memory grew at most while members did not read.
-        codes: close codes and reasons that those got.
-        closed: by metric label.
-        torn: how many were left in the middle of a message.
-        kills: counted by the metric.
+        grown: the largest growth of the server's memory, in bytes, while members did not read.
+        codes: close codes and reasons that the stopped members received.
+        closed: number of closed connections by metric label.
+        torn: number of stopped members whose last message was incomplete.
+        kills: slow consumers that the server closed, by its metric.
     """
 
     stopped: int
@@ -55,14 +55,14 @@ class Outcome:
 
     @property
     def ratios(self) -> list[float]:
-        """How each disturbed window compares with the one before it."""
+        """Each disturbed window divided by the one before it."""
         return [with_ / without for without, with_ in zip(self.undisturbed, self.disturbed, strict=True)]
 
     @property
-    def is_felt(self) -> bool:
-        """Whether the others' p99 is more than 20 % worse in each pair of windows, one right after the other.
+    def is_affected(self) -> bool:
+        """Whether the p99 of other members is more than 20 % worse in each pair of windows.
 
-        The resolution of the driver's clock is no difference.
+        Differences below the poll interval of this program are ignored.
         """
         pairs = zip(self.undisturbed, self.disturbed, strict=True)
         return all(disturbed > 1.2 * undisturbed + POLL_SECONDS for undisturbed, disturbed in pairs)
@@ -78,24 +78,24 @@ class Outcome:
 
 
 def measure(stopped: int, seconds: float, rounds: int, *flags: str, every_round: bool = False) -> Outcome:
-    """Compare windows of so many seconds, two a round; unless told, further rounds only while one feels a difference.
+    """Compare pairs of windows of `seconds` each; stop after a pair without a difference, unless `every_round`.
 
     The room always has 200 members: in one window all of them read, in the other some have stopped.
     """
     outcome = Outcome(stopped)
-    # The dropped are left alone until the window is over, and shall get their goodbye then.
-    patience = {"server.websocket.connection.CLOSE_SECONDS": seconds + TIMEOUT_SECONDS}
-    # Members whose bytes are only counted answer no ping.
+    # Closed members read their close frame only after the window.
+    long_close = {"server.websocket.connection.CLOSE_SECONDS": seconds + TIMEOUT_SECONDS}
+    # Members that only count bytes answer no pings.
     settings = ("--message-rate", "0", "--heartbeat-timeout", "0", *flags)
-    with launch(*settings, constants=patience) as server, RawClientPool(server.url) as pool:
+    with launch(*settings, constants=long_close) as server, RawClientPool(server.url) as pool:
         others = pool.open(MEMBERS - stopped)
         pool.join_rooms(others, ["the room"])
-        chatter = ChatLoad(pool, others, MESSAGES_PER_SECOND, text_bytes=TEXT_BYTES)
-        chatter.run(1.0)
+        load = ChatLoad(pool, others, MESSAGES_PER_SECOND, text_bytes=TEXT_BYTES)
+        load.run(1.0)
         for _ in range(rounds):
-            outcome.undisturbed.append(_window_without(pool, chatter, stopped, seconds))
-            _window_with(server, pool, chatter, outcome, seconds)
-            if not (every_round or outcome.is_felt):
+            outcome.undisturbed.append(_window_without(pool, load, stopped, seconds))
+            _window_with(server, pool, load, outcome, seconds)
+            if not (every_round or outcome.is_affected):
                 break
         assert all(other.is_open for other in others)
         outcome.closed = server.closed()
@@ -103,32 +103,30 @@ def measure(stopped: int, seconds: float, rounds: int, *flags: str, every_round:
     return outcome
 
 
-def _window_without(pool: RawClientPool, chatter: ChatLoad, count: int, seconds: float) -> float:
+def _window_without(pool: RawClientPool, load: ChatLoad, count: int, seconds: float) -> float:
     readers = pool.open(count)
     pool.join_rooms(readers, ["the room"])
     for reader in readers:
         reader.discards_data = True
-    chatter.run(0.5)
-    p99 = chatter.p99(seconds)
+    load.run(0.5)
+    p99 = load.p99(seconds)
     for reader in readers:
         pool.send(reader, frame(b"\x03\xe8", 0x88))
 
     def gone() -> bool:
-        chatter.run(0.05)
+        load.run(0.05)
         return all(reader.is_gone for reader in readers)
 
-    pool.wait_until(gone, "those who said goodbye to be gone")
+    pool.wait_until(gone, "closing connections to end")
     return p99
 
 
-def _window_with(
-    server: ServerProcess, pool: RawClientPool, chatter: ChatLoad, outcome: Outcome, seconds: float
-) -> None:
-    sleepers = pool.open(outcome.stopped, receive_buffer=RECEIVE_BUFFER)
-    pool.join_rooms(sleepers, ["the room"])
+def _window_with(server: ServerProcess, pool: RawClientPool, load: ChatLoad, outcome: Outcome, seconds: float) -> None:
+    stopped = pool.open(outcome.stopped, receive_buffer=RECEIVE_BUFFER)
+    pool.join_rooms(stopped, ["the room"])
     before, peak, looked = server.rss, 0, 0.0
-    for sleeper in sleepers:
-        pool.pause_reading(sleeper)
+    for member in stopped:
+        pool.pause_reading(member)
 
     def watch(now: float) -> None:
         nonlocal peak, looked
@@ -136,55 +134,55 @@ def _window_with(
             looked = now
             peak = max(peak, server.rss)
 
-    _fill(server, pool, sleepers)
-    outcome.disturbed.append(chatter.p99(seconds, watch))
+    _fill(server, pool, stopped)
+    outcome.disturbed.append(load.p99(seconds, watch))
     wanted = outcome.stopped * len(outcome.disturbed)
 
     def killed() -> bool:
         nonlocal looked
-        looked = 0.0  # a window of its own
-        chatter.run(0.3, watch)
+        looked = 0.0  # sample the memory at once
+        load.run(0.3, watch)
         return int(server.samples()[_KILLS]) >= wanted
 
-    pool.wait_until(killed, "stopped members to be dropped")
+    pool.wait_until(killed, "stopped members to be closed")
     outcome.grown = max(outcome.grown, peak - before)
-    _wake(pool, chatter, sleepers)
-    outcome.codes += [(sleeper.code, sleeper.reason) for sleeper in sleepers]
-    outcome.torn += sum(bool(sleeper.reader._buffer) for sleeper in sleepers)
+    _resume(pool, load, stopped)
+    outcome.codes += [(member.code, member.reason) for member in stopped]
+    outcome.torn += sum(bool(member.reader._buffer) for member in stopped)
 
 
-def _fill(server: ServerProcess, pool: RawClientPool, sleepers: list[Client]) -> None:
-    """Fill the kernel's buffers, which would take the chat some seconds, with answers to pings."""
+def _fill(server: ServerProcess, pool: RawClientPool, stopped: list[Client]) -> None:
+    """Fill the kernel's buffers with answers to pings; the chat alone would need some seconds."""
     ping = message("ping", timestamp="x" * 12_000)
     killed = server.samples()[_KILLS]
 
     def behind() -> bool:
-        for sleeper in sleepers:
-            pool.send(sleeper, ping)
+        for member in stopped:
+            pool.send(member, ping)
         pool.run(0.02)
-        samples = server.samples()  # who was behind for the time allowed may have been dropped before we looked
-        return samples["chat_slow_consumers"] + samples[_KILLS] - killed >= len(sleepers)
+        samples = server.samples()  # a slow member may have been closed before this scrape
+        return samples["chat_slow_consumers"] + samples[_KILLS] - killed >= len(stopped)
 
-    pool.wait_until(behind, "stopped members to be behind")
+    pool.wait_until(behind, "stopped members to become slow")
 
 
-def _wake(pool: RawClientPool, chatter: ChatLoad, sleepers: list[Client]) -> None:
-    """Let the dropped read what is still there for them, a close frame at its end."""
-    for sleeper in sleepers:
-        pool.resume_reading(sleeper)
+def _resume(pool: RawClientPool, load: ChatLoad, stopped: list[Client]) -> None:
+    """Let the closed members read the remaining data, which ends with a close frame."""
+    for member in stopped:
+        pool.resume_reading(member)
 
     def gone() -> bool:
-        chatter.run(0.05)
-        return all(sleeper.is_gone for sleeper in sleepers)
+        load.run(0.05)
+        return all(member.is_gone for member in stopped)
 
-    pool.wait_until(gone, "the dropped to be gone")
+    pool.wait_until(gone, "closed members to end")
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the measurements."""
     parser = argparse.ArgumentParser(description=measure.__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="of a window (%(default)s)")
-    parser.add_argument("--stopped", type=int, action="append", help="members who stop, repeatable (1 and 50)")
+    parser.add_argument("--stopped", type=int, action="append", help="members that stop reading; repeatable (1 and 50)")
     parser.add_argument("--rounds", type=int, default=10, help="pairs of windows (%(default)s)")
     given = parser.parse_args()
     for stopped in given.stopped or [1, 50]:

@@ -1,9 +1,9 @@
-"""Soak a server in mixed load and see whether anything grows: memory, descriptors, complaints.
+"""Run a mixed load for a long time, and check that memory and descriptors do not grow and no error is logged.
 
     .venv/bin/python -m tests.promises.soak --seconds 600
 
-Chat in rooms of ten, typing, coming and going, files, members who stop reading, rubbish, floods of handshakes. Flat is
-judged from the second quarter on: until then caches, arenas and rooms fill.
+The load: chat in rooms of ten, typing, reconnects, uploads and malformed input. Growth is judged from the second
+quarter on: until then caches, arenas and rooms fill.
 """
 
 from __future__ import annotations
@@ -26,81 +26,81 @@ if TYPE_CHECKING:
 
 CLIENTS: Final = 500
 ROOM: Final = 10
-STRANGERS: Final = 20  # connections at most that began with rubbish
+MAX_MALFORMED: Final = 20  # limit on connections with a malformed request
 SAMPLES: Final = 40
 GROWTH: Final = 1.05
 CHUNK: Final = 65536
-_WORD: Final = message("chatMessage", text="a text of thirty-two bytes, or so")
+_CHAT_MESSAGE: Final = message("chatMessage", text="a text of thirty-two bytes, or so")
 
 
 class Soak:
-    """A pool that does a bit of everything, at a given number of messages a second."""
+    """A mixed load at a given number of messages a second."""
 
     def __init__(self, pool: RawClientPool, rate: float, seed: int) -> None:
         self._pool = pool
         self._rate = rate
         self._rng = random.Random(seed)
-        self._said = 0
+        self._sent = 0
         self._acted = 0
-        self._rubbish: deque[Client] = deque()  # whose heads may have been good by accident
-        self._clients = [self._newcomer() for _ in range(CLIENTS)]
+        self._malformed: deque[Client] = deque()  # connections whose malformed head may be valid by chance
+        self._clients = [self._new_client() for _ in range(CLIENTS)]
 
     def run(self, seconds: float) -> None:
-        """Go on for a while."""
-        said, acted = self._said, self._acted
+        """Run the load for some seconds."""
+        sent, acted = self._sent, self._acted
 
         def act(now: float) -> None:
-            while self._said < said + int(now * self._rate):
-                client = self._clients[self._said % CLIENTS]
-                self._pool.send(client, _WORD if self._said % 5 else message("typing"))
-                self._said += 1
+            while self._sent < sent + int(now * self._rate):
+                client = self._clients[self._sent % CLIENTS]
+                self._pool.send(client, _CHAT_MESSAGE if self._sent % 5 else message("typing"))
+                self._sent += 1
             while self._acted < acted + int(now * 10):
                 self._acted += 1
-                self._one_of_many_things()
+                self._random_action()
 
         self._pool.run(seconds, act)
 
     def leave(self) -> None:
-        """Let all go at once."""
+        """Close all connections at once."""
         self._pool.abort(list(self._pool.clients.values()))
 
-    def _newcomer(self) -> Client:
+    def _new_client(self) -> Client:
         client = self._pool.add()
         self._pool.wait_until(
             lambda: client.is_open or client.is_gone, "a handshake"
-        )  # bad heads may wait for their time-out
+        )  # the malformed ones may wait for the timeout
         number = self._rng.randrange(CLIENTS // ROOM)
         self._pool.send(client, message("setUsername", username=client.name))
         self._pool.send(client, message("joinRoom", room=f"room-{number}"))
         return client
 
-    def _one_of_many_things(self) -> None:
+    def _random_action(self) -> None:
         index = self._rng.randrange(CLIENTS)
         client = self._clients[index]
         match self._rng.randrange(6):
-            case 0:  # vanish and come back
+            case 0:  # abort and reconnect
                 self._pool.abort([client])
-            case 1:  # move
+            case 1:  # change the room
                 self._pool.send(client, message("joinRoom", room=f"room-{self._rng.randrange(CLIENTS // ROOM)}"))
-            case 2:  # send a file
+            case 2:  # upload a file
                 self._pool.send(client, message("fileStart", name="n", size=CHUNK))
                 self._pool.send(client, frame(bytes(4 + CHUNK), 0x82) + message("fileEnd"))
-            case 3:  # talk rubbish, which may end the connection
+            case 3:  # send malformed frames, which may end the connection
                 self._pool.send(client, KINDS[1].make(self._rng))
             case 4:
-                self._rubbish.append(self._pool.add(KINDS[0].make(self._rng)))
-                if len(self._rubbish) > STRANGERS:
-                    self._pool.abort([self._rubbish.popleft()])
-            case _:  # say goodbye
+                self._malformed.append(self._pool.add(KINDS[0].make(self._rng)))
+                if len(self._malformed) > MAX_MALFORMED:
+                    self._pool.abort([self._malformed.popleft()])
+            case _:  # send a close frame
                 self._pool.send(client, frame(b"\x03\xe8", 0x88))
         for place, one in enumerate(self._clients):
             if one.is_gone or one.code:
                 self._pool.abort([one])
-                self._clients[place] = self._newcomer()
+                self._clients[place] = self._new_client()
 
 
 def soak(server: ServerProcess, pool: RawClientPool, seconds: float, rate: float) -> list[tuple[int, int]]:
-    """Return memory in bytes and descriptors of the server, regularly over the time."""
+    """Return samples of the server's memory in bytes and descriptors, at regular times."""
     load = Soak(pool, rate, seed=1)
     taken = []
     for number in range(SAMPLES):
@@ -112,12 +112,12 @@ def soak(server: ServerProcess, pool: RawClientPool, seconds: float, rate: float
                 flush=True,
             )
     load.leave()
-    server.wait_until(lambda: server.samples()["chat_connections"] == 0, "everyone to be gone")
+    server.wait_until(lambda: server.samples()["chat_connections"] == 0, "all connections to end")
     return taken
 
 
 def verdict(taken: Sequence[tuple[int, int]]) -> list[str]:
-    """Return what grew from the second quarter to the last; nothing if all is flat."""
+    """Return a line for each resource that grew from the second quarter to the last."""
     quarter = len(taken) // 4
     problems = []
     for index, name in enumerate(("memory", "descriptors")):
@@ -129,7 +129,7 @@ def verdict(taken: Sequence[tuple[int, int]]) -> list[str]:
 
 
 def main() -> int:
-    """Exit with 1 and a line for each thing that grew."""
+    """Run the load; exit with 1 and a line for each resource that grew."""
     parser = argparse.ArgumentParser(
         prog=f"{sys.orig_argv[0]} -m tests.promises.soak", description=__doc__.partition("\n")[0]
     )
@@ -140,11 +140,11 @@ def main() -> int:
         before = server.descriptors
         with RawClientPool(server.url) as pool:
             taken = soak(server, pool, options.seconds, options.rate)
-        server.wait_until(lambda: server.descriptors <= before + 1, "descriptors to be given back")
+        server.wait_until(lambda: server.descriptors <= before + 1, "descriptors to be released")
         problems = verdict(taken)
         print(f"closed: {server.closed()}")
-    # Leaving it has looked at its exit code and its log.
-    print("\n".join(problems) or "flat, and nothing to complain about")
+    # The context manager has checked the exit code and the log.
+    print("\n".join(problems) or "no growth, and no errors in the log")
     return 1 if problems else 0
 
 

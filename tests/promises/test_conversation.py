@@ -1,4 +1,4 @@
-"""A scripted conversation: every client sees exactly the messages, in exactly the order, that the protocol defines."""
+"""A scripted conversation: each client receives exactly the messages of the protocol, in the right order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Message = dict[str, Any]
 
 
 def stripped(messages: list[Message]) -> list[Message]:
-    """Leave out what differs from run to run: ids and times."""
+    """Remove ids and times, which differ in each run."""
     return [{k: v for k, v in message.items() if k not in ("clientId", "timestamp")} for message in messages]
 
 
@@ -36,7 +36,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
     seen: dict[str, list[Message]] = {"ann": [], "bob": [], "eve": []}
 
     def settle(**clients: ChatClient) -> None:
-        """Let everything that was caused arrive, first at its cause."""
+        """Collect the messages of each client, in the given order of clients, until a pong."""
         for name, client in clients.items():
             seen[name] += client.until_pong()
 
@@ -59,7 +59,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
     settle(ann=ann, bob=bob, eve=eve)
     expect(ann=[greeting], bob=[greeting], eve=[greeting])
 
-    # Names; one stays without.
+    # Names; one client stays without a name.
     ann.send("setUsername", username="ann")
     bob.send("setUsername", username="bob")
     settle(ann=ann, bob=bob, eve=eve)
@@ -73,7 +73,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
     refusal = "Join a room before sending to it"
     expect(ann=[error("no_room", "chatMessage", refusal), error("no_room", "typing", refusal)])
 
-    # Rooms: the joiner is told with everyone else, then answered.
+    # Rooms: the new member gets userJoined like the other members, then roomJoined.
     ann.send("joinRoom", room="red")
     settle(ann=ann)
     bob.send("joinRoom", room="red")
@@ -86,7 +86,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
         eve=[joined(None, "blue", 1), {"type": "roomJoined", "room": "blue", "userCount": 1}],
     )
 
-    # Typing and chat reach everyone else in the room, in order, and nobody outside.
+    # Typing and chat messages reach the other members of the room, in order, and no other client.
     ann.send("typing")
     ann.send("chatMessage", text="hello")
     ann.send("chatMessage", text="")
@@ -99,7 +99,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
         ]
     )
 
-    # A move leaves the old room first; a nameless one is null.
+    # Joining another room leaves the old one first; a client without a name is null.
     eve.send("joinRoom", room="red")
     settle(eve=eve, ann=ann, bob=bob)
     expect(
@@ -115,7 +115,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
         eve=[left("bob", "red", 2)],
     )
 
-    # Joining the room one is in leaves and joins it again.
+    # Joining the current room leaves it and joins it again.
     ann.send("joinRoom", room="red")
     settle(ann=ann, eve=eve, bob=bob)
     expect(
@@ -123,7 +123,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
         eve=[left("ann", "red", 1), joined("ann", "red", 2)],
     )
 
-    # A name may change; the next message carries the new one.
+    # A name may change; the next message has the new name.
     eve.send("setUsername", username="eve")
     eve.send("chatMessage", text="so it was me")
     settle(eve=eve, ann=ann)
@@ -132,13 +132,13 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
         ann=[{"type": "chatMessage", "user": "eve", "text": "so it was me"}],
     )
 
-    # The guide's first server: everyone, the sender included, whatever the room.
+    # The guide's first server: `chat` reaches every client, the sender included, in any room.
     bob.send("chat", user="b", text="all")
     settle(bob=bob, ann=ann, eve=eve)
     everyone = [{"type": "chat", "user": "b", "text": "all"}]
     expect(ann=everyone, bob=everyone, eve=everyone)
 
-    # Bad JSON, unknown types, wrong fields: refused, and the conversation goes on.
+    # Invalid JSON, unknown types and invalid fields are refused; the connection stays open.
     for bad in (
         "{",
         "[]",
@@ -162,7 +162,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
         eve=[{"type": "chatMessage", "user": "ann", "text": "still here"}],
     )
 
-    # Leaving is answered and told to those who remain; vanishing is the same as leaving.
+    # Leaving is answered and sent to the remaining members; a lost connection counts as leaving.
     eve.send("leaveRoom")
     settle(eve=eve, ann=ann)
     expect(eve=[{"type": "roomLeft", "room": "red"}], ann=[left("eve", "red", 1)])
@@ -175,7 +175,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
     settle(eve=eve, bob=bob)
     expect(eve=[left("ann", "red", 1)])
 
-    # An empty room is gone: red has eve, green has bob.
+    # Empty rooms are removed: eve is in red, bob leaves green.
     bob.send("leaveRoom")
     settle(bob=bob)
     samples = server.samples()
@@ -186,7 +186,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
 
 
 def notice(watcher: ChatClient) -> dict[str, Any]:
-    """Return what a watcher hears next, beside the load that it is told every second."""
+    """Return the next message to a watcher that is not a load report."""
     while (message := watcher.receive())["type"] == "load":
         pass
     return message

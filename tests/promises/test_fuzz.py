@@ -1,4 +1,4 @@
-"""Two hundred thousand malformed inputs: no exception, nobody else affected, nothing left behind."""
+"""Two hundred thousand malformed inputs cause no exception, affect no other client and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from tests.promises.in_process import FakeTransport, InProcessServer
 
 INPUTS = {"heads": 20_000, "frames": 40_000, "fragments": 40_000, "JSON": 96_000, "chunk orders": 5_000}
-PER_CONNECTION = {"JSON": 8}  # of those that leave it open, one connection may send several
+PER_CONNECTION = {"JSON": 8}  # these inputs leave the connection open, so that one may send several
 PATHS = ("/ws/chat", "/ws/chat", "/ws/chat", "/ws/echo", "/ws/notifications")
-BATCH = 50  # inputs between two turns of the loop
-IDLE_SECONDS = 0.2  # an upload's timer outlives it
+BATCH = 50  # inputs between two iterations of the event loop
+IDLE_SECONDS = 0.2  # the timer of an upload outlives its connection
 SECRET = b"a secret of at least thirty-two bytes"
 
 
-def bystander(server: InProcessServer, room: str) -> FakeTransport:
+def other_client(server: InProcessServer, room: str) -> FakeTransport:
     transport = server.open_websocket()
-    transport.feed(message("setUsername", username="bystander") + message("joinRoom", room=room))
+    transport.feed(message("setUsername", username="other_client") + message("joinRoom", room=room))
     return transport
 
 
 def attack(server: InProcessServer, kind: Kind, rng: random.Random, inputs: int) -> None:
-    """Send malformed input, cut into pieces anywhere, from a connection of its own."""
+    """Send malformed input, split at random places, over a connection of its own."""
     can_half_close = rng.random() < 0.8
     if kind.is_head:
         transport = server.connect(can_half_close=can_half_close)
@@ -51,8 +51,8 @@ def attack(server: InProcessServer, kind: Kind, rng: random.Random, inputs: int)
     del transport.protocol
 
 
-async def forgotten(server: InProcessServer) -> None:
-    """Wait until nothing is under way that was begun before."""
+async def uploads_ended(server: InProcessServer) -> None:
+    """Wait until the uploads of earlier connections have ended."""
     await server.wait_for_uploads()
     await asyncio.sleep(2 * IDLE_SECONDS)
 
@@ -71,47 +71,49 @@ async def rounds(
         ann.feed(message("chatMessage", text=f"number {start}"))
         texts: list[bytes] = []
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            while not texts:  # the end of a tick has a budget of time: after a stall the rest follows a turn later
+            while not texts:  # after a stall, a part of the deliveries follows in the next iteration
                 await server.run_callbacks()
                 texts = [payload for _, _, payload in received.feed(bob.take_written()) if b'"chatMessage"' in payload]
         assert len(texts) == 1, texts
         assert f'"number {start}"'.encode() in texts[0]
 
 
-CASES = [(kind, guarded) for kind in KINDS for guarded in (False, True) if kind.is_head or not guarded]
-"""A token is part of a head: the other kinds never meet the check."""
+CASES = [(kind, with_tokens) for kind in KINDS for with_tokens in (False, True) if kind.is_head or not with_tokens]
+"""Only heads contain tokens; the other kinds are not run against a server with tokens."""
 
 
 @pytest.mark.parametrize(
-    ("kind", "guarded"), CASES, ids=[f"{kind.name}-{'tokens' if guarded else 'open'}" for kind, guarded in CASES]
+    ("kind", "with_tokens"),
+    CASES,
+    ids=[f"{kind.name}-{'tokens' if with_tokens else 'open'}" for kind, with_tokens in CASES],
 )
 def test_malformed_input_costs_only_its_sender(
-    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, guarded: bool
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, with_tokens: bool
 ) -> None:
     monkeypatch.setattr("server.uploads.session.IDLE_SECONDS", IDLE_SECONDS)
-    inputs = INPUTS[kind.name] // (1 if not guarded else 5)
+    inputs = INPUTS[kind.name] // (1 if not with_tokens else 5)
     settings: dict[str, object] = {}
-    if guarded:
+    if with_tokens:
         (tmp_path / "secret").write_bytes(SECRET)
         settings["jwt_secret_file"] = tmp_path / "secret"
 
     async def fuzz() -> None:
         async with in_process_server(tmp_path / "uploads") as server:
             target = server
-            if guarded:
+            if with_tokens:
                 async with in_process_server(tmp_path / "uploads", **settings) as target:
-                    await besiege(target, server)
+                    await attack_in_rounds(target, server)
             else:
-                await besiege(target, server)
+                await attack_in_rounds(target, server)
 
-    async def besiege(target: InProcessServer, home: InProcessServer) -> None:
-        rng = random.Random(f"{kind.name} {guarded}")
-        friends = bystander(home, "home"), bystander(home, "home")
+    async def attack_in_rounds(target: InProcessServer, home: InProcessServer) -> None:
+        rng = random.Random(f"{kind.name} {with_tokens}")
+        friends = other_client(home, "home"), other_client(home, "home")
         await rounds(target, kind, rng, inputs // 10, friends)
-        await forgotten(target)
+        await uploads_ended(target)
         before = target.resource_counts()
         await rounds(target, kind, rng, inputs - inputs // 10, friends)
-        await forgotten(target)
+        await uploads_ended(target)
         after = target.resource_counts()
         assert {**after, "objects": 0} == {**before, "objects": 0}
         assert after["objects"] < before["objects"] + 2000
@@ -122,7 +124,7 @@ def test_malformed_input_costs_only_its_sender(
             friend.lose_connection()
 
     gc.collect()
-    gc.freeze()  # what pytest holds need not be walked with every collection
+    gc.freeze()  # excludes the objects of pytest from each collection
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(fuzz())

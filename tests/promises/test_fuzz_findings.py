@@ -1,4 +1,4 @@
-"""What malformed and hostile input has broken once."""
+"""Regressions: malformed and hostile input that once broke the server."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 HARD_LIMIT = 100_000
 
 
-def run(story: Coroutine[Any, Any, None]) -> None:
+def run(scenario: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(story)
+        runner.run(scenario)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_very_deep_nesting_is_rejected_like_other_invalid_json(payload: bytes) -
 
 
 def test_header_fields_may_be_repeated(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with in_process_server(tmp_path) as server:
             visitor = server.connect()
             visitor.feed(
@@ -56,11 +56,11 @@ def test_header_fields_may_be_repeated(tmp_path: Path) -> None:
             assert b"Content-Encoding: gzip" in answer
             visitor.lose_connection()
 
-    run(story())
+    run(scenario())
 
 
 def test_a_client_that_pings_and_does_not_read_is_closed(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with in_process_server(tmp_path, buffer_hard_limit=HARD_LIMIT) as server:
             flooder = server.open_websocket()
             flooder.is_blocked = True
@@ -72,12 +72,12 @@ def test_a_client_that_pings_and_does_not_read_is_closed(tmp_path: Path) -> None
             flooder.lose_connection()
             assert server.chat_server.stats.slow_consumer_kills == 1
 
-    run(story())
+    run(scenario())
 
 
 @pytest.mark.parametrize("part", [b"", b"x"])
 def test_many_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, part: bytes) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with in_process_server(tmp_path) as server:
             sender = server.open_websocket()
             before = server.resource_counts()["objects"]
@@ -92,7 +92,7 @@ def test_many_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, part:
             assert server.resource_counts()["objects"] < before + 500
             sender.lose_connection()
 
-    run(story())
+    run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_many_tiny_fragments_cost_no_more_than_their_bytes(tmp_path: Path, part:
 def test_a_pong_is_handled_alike_with_and_without_the_library(
     tmp_path: Path, before: bytes, pong: bytes, *, is_good: bool
 ) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with in_process_server(tmp_path) as server:
             talker = server.open_websocket()
             talker.feed(before + pong)
@@ -121,7 +121,7 @@ def test_a_pong_is_handled_alike_with_and_without_the_library(
             ends = server.chat_server.stats.connections_closed
             assert ends["vanished" if is_good else "protocol_error"] == 1
 
-    run(story())
+    run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_pong_is_handled_alike_with_and_without_the_library(
     ids=["opcode", "reserved bits", "short close", "unmasked", "no utf-8", "continues nothing"],
 )
 def test_a_failed_protocol_is_freed_without_the_cycle_collector(tmp_path: Path, rubbish: bytes) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with in_process_server(tmp_path) as server:
             talker = server.open_websocket()
             connection = talker.protocol
@@ -144,13 +144,13 @@ def test_a_failed_protocol_is_freed_without_the_cycle_collector(tmp_path: Path, 
 
     gc.disable()
     try:
-        run(story())
+        run(scenario())
     finally:
         gc.enable()
 
 
 def test_the_backlog_of_a_slow_client_arrives_complete_and_in_order(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with in_process_server(tmp_path) as server:
             ann, bob = server.open_websocket(), server.open_websocket()
             for transport in (ann, bob):
@@ -175,4 +175,4 @@ def test_the_backlog_of_a_slow_client_arrives_complete_and_in_order(tmp_path: Pa
             ann.lose_connection()
             bob.lose_connection()
 
-    run(story())
+    run(scenario())

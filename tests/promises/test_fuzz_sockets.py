@@ -1,4 +1,4 @@
-"""The same malformed input through real sockets, while twenty others chat."""
+"""Malformed input over real sockets, while twenty other clients chat."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 
 INPUTS = 3600
 AT_ONCE = 60
-SECONDS_EACH = 0.05  # a sender who is not cut off goes by itself
+SECONDS_EACH = 0.05  # then a sender whose connection is still open closes it
 
 
-class Bystanders:
-    """Twenty clients in two rooms; each word has to reach everyone else in its room."""
+class OtherClients:
+    """Twenty clients in two rooms; each message must reach all other members of its room."""
 
     def __init__(self, pool: RawClientPool) -> None:
         self._pool = pool
         self.clients = pool.open(20)
         pool.join_rooms(self.clients, ["a", "b"])
-        self.heard = 0
-        self.said = 0
+        self.delivered = 0
+        self.sent = 0
         for client in self.clients:
             client.on_text = self._on_text
 
-    def speak(self) -> None:
-        client = self.clients[self.said % len(self.clients)]
+    def send_message(self) -> None:
+        client = self.clients[self.sent % len(self.clients)]
         self._pool.send(client, message("chatMessage", text="are you there?"))
-        self.said += 1
+        self.sent += 1
 
     def check(self) -> None:
-        """Wait until everything was heard."""
-        self._pool.wait_until(lambda: self.heard >= 9 * self.said, "bystanders to hear each other")
-        assert self.heard == 9 * self.said
+        """Wait until all messages are delivered."""
+        self._pool.wait_until(lambda: self.delivered >= 9 * self.sent, "others to hear each other")
+        assert self.delivered == 9 * self.sent
         assert all(client.is_open for client in self.clients)
 
     def _on_text(self, _client: Client, payload: bytes) -> None:
-        self.heard += b'"are you there?"' in payload
+        self.delivered += b'"are you there?"' in payload
 
 
 def test_malformed_input_over_the_wire_costs_only_its_sender() -> None:
@@ -49,7 +49,7 @@ def test_malformed_input_over_the_wire_costs_only_its_sender() -> None:
     flags = ("--handshake-rate", "0", "--message-rate", "0", "--heartbeat-interval", "0", "--heartbeat-timeout", "0")
     with launch(*flags) as server:
         with RawClientPool(server.url) as pool:
-            bystanders = Bystanders(pool)
+            others = OtherClients(pool)
             memory = []
             descriptors = server.descriptors
             for number in range(0, INPUTS, AT_ONCE):
@@ -60,15 +60,15 @@ def test_malformed_input_over_the_wire_costs_only_its_sender() -> None:
                     start = b"" if kind.is_head else head(rng.choice(("/ws/chat", "/ws/echo", "/ws/notifications")))
                     senders.append(pool.add(start + data))
                 pool.wait_until(lambda: all(not s.unsent or s.is_gone for s in senders), "input to be sent")  # noqa: B023 - called at once
-                bystanders.speak()
+                others.send_message()
                 pool.run(SECONDS_EACH)
-                bystanders.check()  # so the server has read on, however slow it is
+                others.check()  # so the server has read the input, however slow it is
                 pool.abort(senders)
                 if not number % (INPUTS // 10):
                     server.wait_until(lambda: server.samples()["chat_connections"] == 20, "senders to be forgotten")
                     memory.append(server.rss)
             server.wait_until(lambda: server.descriptors == descriptors, "sockets to be given back")
-            assert server.samples()["chat_connections"] == len(bystanders.clients)
+            assert server.samples()["chat_connections"] == len(others.clients)
             assert "internal_error" not in server.closed()
             assert memory[-1] <= 1.1 * memory[2], memory
         server.check_log()

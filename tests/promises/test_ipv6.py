@@ -1,4 +1,4 @@
-"""One server on every address: who is who is told apart the same way over IPv4 and IPv6."""
+"""A server on all addresses limits clients by their address over IPv4 and IPv6."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def held_from(address: str, url: str) -> Iterator[int]:
-    """Connect from an address of this machine; yield the status of the answer."""
+    """Connect from an address of this machine; yield the status of the response."""
     host, port = url.removeprefix("ws://").rsplit(":", 1)
     request = (
         f"GET /ws/chat HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -39,7 +39,7 @@ def test_the_limit_per_address_applies_over_ipv4_and_ipv6(start: Callable[..., R
         assert stack.enter_context(held(ipv4)).status == 101
         assert stack.enter_context(held(ipv6)).status == 101
         assert [handshake(ipv4).status, handshake(ipv6).status] == [429, 429]
-        # Not one client with the first, as it would be if addresses of IPv4 were taken for those of one /64 of IPv6.
+        # IPv4 addresses must not be grouped as one /64 of IPv6-mapped addresses.
         with held_from("127.0.0.2", ipv4) as other:
             assert other == 101
 

@@ -1,4 +1,4 @@
-"""Members who stop reading cost themselves: nobody else's latency, a bounded amount of memory, and their connection."""
+"""Members that stop reading lose their connection, cost bounded memory, and do not affect the latency of others."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ SECONDS = float(os.environ.get("STAMPEDE_FAULTS_SECONDS", "1.5"))
 def test_members_that_stop_reading_affect_no_other_member(stopped: int, flags: tuple[str, ...]) -> None:
     outcome = measure(stopped, SECONDS, 6, *flags)
     total = stopped * len(outcome.disturbed)
-    assert outcome.closed == {"slow_consumer": total, "client": total}  # those who had stopped, and their stand-ins
+    assert outcome.closed == {
+        "slow_consumer": total,
+        "client": total,
+    }  # the stopped members, and the readers in their place
     assert outcome.kills == total
     assert set(outcome.codes) == {(1013, "too slow")}
     assert not outcome.torn
     assert outcome.grown <= stopped * HARD_LIMIT + SLACK_BYTES
-    assert not outcome.is_felt, outcome
+    assert not outcome.is_affected, outcome

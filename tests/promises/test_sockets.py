@@ -1,4 +1,4 @@
-"""Sockets that have not asked for anything yet: counted, limited in number and in time, with TLS as without."""
+"""Sockets without a request are limited in number and in time, with and without TLS."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def authority(tmp_path: Path) -> Authority:
 
 @contextmanager
 def idle(address: tuple[str, int], number: int) -> Iterator[list[socket.socket]]:
-    """Open connections on which nothing is said."""
+    """Open connections and send nothing."""
     with ExitStack() as stack:
         yield [stack.enter_context(socket.create_connection(address, timeout=SECONDS)) for _ in range(number)]
 
 
 def ended(sockets: Sequence[socket.socket]) -> int:
-    """Return how many of the connections the server has ended or answered."""
+    """Return how many of the connections the server has closed or answered."""
     number = 0
     for each in sockets:
         each.setblocking(False)
@@ -70,8 +70,8 @@ def test_idle_sockets_never_take_the_last_descriptors(authority: Authority, *, i
         with idle(address_of(server.url), OPENED) as sockets:
             server.wait_until(lambda: ended(sockets) > OPENED - FILES, "those too many to be ended")
             assert ended(sockets) < OPENED
-            assert server.descriptors <= FILES - 64  # uploads, logs and the bus still find some
-        # All of them are counted out again.
+            assert server.descriptors <= FILES - 64  # kept for uploads, logs and the bus
+        # All of them are released.
         server.wait_until(lambda: server.descriptors < 64, "descriptors to be given back")
         assert health(server, authority) == "OK"
 

@@ -1,4 +1,4 @@
-"""The chat over TLS: the same in every respect, and a certificate that is replaced under it."""
+"""Chat, uploads and pages over TLS, and the reload of certificates."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def secure(server: ServerProcess, authority: Authority, path: str = "/ws/chat") 
 
 def ask(client: ClientConnection, until: str, **fields: object) -> dict[str, object]:
     client.send(json.dumps(fields))
-    return hear(client, until)
+    return receive(client, until)
 
 
-def hear(client: ClientConnection, kind: str) -> dict[str, object]:
+def receive(client: ClientConnection, kind: str) -> dict[str, object]:
     while True:
         message: dict[str, object] = json.loads(client.recv(timeout=SECONDS))
         if message["type"] == kind:
@@ -57,7 +57,7 @@ def hear(client: ClientConnection, kind: str) -> dict[str, object]:
 
 
 def serial(server: ServerProcess, authority: Authority) -> str:
-    """Return the serial number of the certificate that a newcomer is shown."""
+    """Return the serial number of the certificate that a new connection gets."""
     host, port = server.url.removeprefix("wss://").rsplit(":", 1)
     with (
         socket.create_connection((host, int(port)), timeout=SECONDS) as plain,
@@ -84,17 +84,17 @@ def test_chat_uploads_and_pages_work_over_tls(server: ServerProcess, authority: 
         for client in (ann, bob):
             ask(client, "roomJoined", type="joinRoom", room="r")
         ann.send(json.dumps({"type": "chatMessage", "text": "x" * 16_000}))
-        assert hear(bob, "chatMessage")["text"] == "x" * 16_000
+        assert receive(bob, "chatMessage")["text"] == "x" * 16_000
         ask(ann, "fileReady", type="fileStart", name="n", size=len(data))
         for index, start in enumerate(range(0, len(data), CHUNK)):
             ann.send(index.to_bytes(4) + data[start : start + CHUNK])
         assert ask(ann, "fileSaved", type="fileEnd")["sha256"] == hashlib.sha256(data).hexdigest()
-        assert hear(bob, "fileShared")["size"] == len(data)
+        assert receive(bob, "fileShared")["size"] == len(data)
 
 
 def test_close_codes_and_refusals_arrive_over_tls(server: ServerProcess, authority: Authority) -> None:
     with secure(server, authority, "/ws/echo") as client:
-        with pytest.raises(ConnectionClosedError) as caught:  # noqa: PT012 - either may notice
+        with pytest.raises(ConnectionClosedError) as caught:  # noqa: PT012 - either call may raise
             client.send(b"x" * (1024 * 1024 + 1))
             client.recv(timeout=SECONDS)
         assert caught.value.rcvd is not None
@@ -142,7 +142,7 @@ def test_unusable_certificate_files_change_nothing_and_are_logged(server: Server
 
 def test_a_drain_sends_close_frames_over_tls(server: ServerProcess, authority: Authority) -> None:
     with secure(server, authority) as client:
-        hear(client, "connected")
+        receive(client, "connected")
         server.process.send_signal(signal.SIGTERM)
         with pytest.raises(ConnectionClosedError) as caught:
             client.recv(timeout=SECONDS)

@@ -1,4 +1,4 @@
-"""The server as a process: it says where it is, ends when told, and explains what keeps it from starting."""
+"""The server process: its first lines, its reaction to signals, and its errors at startup."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def test_a_signal_stops_the_server_and_closes_connections_with_1012(number: sign
 
 
 @pytest.mark.parametrize(
-    ("number", "how", "clients"),
+    ("number", "name", "clients"),
     [(signal.SIGINT, "Ctrl-C", 3), (signal.SIGTERM, "SIGTERM", 3), (signal.SIGINT, "Ctrl-C", 1)],
 )
 def test_a_drain_prints_the_number_of_clients_and_a_second_signal_ends_it(
-    number: signal.Signals, how: str, clients: int
+    number: signal.Signals, name: str, clients: int
 ) -> None:
     server = start_server("--drain-seconds", "3600")
     assert server.process.stdout is not None
@@ -62,7 +62,7 @@ def test_a_drain_prints_the_number_of_clients_and_a_second_signal_ends_it(
             stack.callback(RawClient(server.url).close)
         server.process.send_signal(number)
         line = server.process.stdout.readline()
-        assert line == f"draining {clients} client{'s' * (clients > 1)}, {how} again to end now\n"
+        assert line == f"draining {clients} client{'s' * (clients > 1)}, {name} again to end now\n"
         server.stop(number)
 
 
@@ -89,9 +89,9 @@ def test_a_closed_stdout_does_not_prevent_a_drain() -> None:
 
 def test_clients_that_do_not_answer_close_frames_do_not_delay_the_exit() -> None:
     server = start_server("--drain-seconds", "0")
-    stubborn = [RawClient(server.url) for _ in range(3)]
+    silent_clients = [RawClient(server.url) for _ in range(3)]
     server.stop()
-    for client in stubborn:
+    for client in silent_clients:
         client.close()
 
 
@@ -127,21 +127,21 @@ def test_work_per_message_costs_that_much_cpu_time(tmp_path: Path) -> None:
 
 
 def test_more_active_clients_than_the_server_can_serve_do_not_starve_others() -> None:
-    """Without a budget libuv would serve 1 024 ready sockets, again and again, before anything else got its turn."""
+    """Without a time budget, libuv would read from 1 024 ready sockets repeatedly before it ran anything else."""
     clients, messages, work = 1300, 2, 0.001
     server = start_server("--work-per-message", str(work), "--drain-seconds", "0")
-    herd = [RawClient(server.url) for _ in range(clients)]
+    clients_ = [RawClient(server.url) for _ in range(clients)]
     frame = masked_text_frame(b'{"type":"typing"}', b"mask") * messages
-    server.process.send_signal(signal.SIGSTOP)  # so that all of it is there before any of it is read
-    for client in herd:
+    server.process.send_signal(signal.SIGSTOP)  # so that all data has arrived before the server reads any of it
+    for client in clients_:
         client.send(frame)
-    visitor = HTTPConnection(server.http.removeprefix("http://"), timeout=60)
-    visitor.request("GET", "/metrics")
+    page_request = HTTPConnection(server.http.removeprefix("http://"), timeout=60)
+    page_request.request("GET", "/metrics")
     server.process.send_signal(signal.SIGCONT)
-    # More than two seconds of work are waiting now. A page is asked for after them and answered before them.
-    page = series(visitor.getresponse().read())
+    # More than two seconds of work are waiting. The page is requested after them, and answered before them.
+    page = series(page_request.getresponse().read())
     assert page['chat_messages_received_total{type="typing"}'] < clients * messages * 0.8
-    visitor.close()
-    for client in herd:
+    page_request.close()
+    for client in clients_:
         client.close()
     server.stop()

@@ -1,4 +1,4 @@
-"""What the documents say of the server is what the code does."""
+"""The tables of the documents match the code of the server."""
 
 from __future__ import annotations
 

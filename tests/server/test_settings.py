@@ -1,4 +1,4 @@
-"""One table of settings: flags before environment before defaults; nonsense is one line and exit code 2."""
+"""Settings come from options, the environment and defaults; an invalid value ends with one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_options_override_the_environment_which_overrides_defaults() -> None:
     assert settings.heartbeat_interval == Settings().heartbeat_interval == 30
 
 
-FIXED_FLAGS = (  # noqa: SIM905 - people and scripts rely on these
+FIXED_FLAGS = (  # noqa: SIM905 - users and scripts rely on these options
     "--host --port --metrics-port --work-per-message --upload-dir --heartbeat-interval --heartbeat-timeout "
     "--drain-seconds --max-connections --max-connections-per-address --message-rate --allowed-origin "
     "--presence-threshold --tls-cert --tls-key --log-level"
@@ -68,8 +68,8 @@ def test_an_invalid_value_ends_in_one_line_that_names_it_and_exit_code_2(
     assert told.out == ""
 
 
-def complaint(flags: list[str], environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Return the last line that unusable settings end in."""
+def error_line(flags: list[str], environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the error line of invalid settings."""
     with pytest.raises(SystemExit) as ended:
         parse(flags, environment)
     assert ended.value.code == 2
@@ -106,11 +106,11 @@ def complaint(flags: list[str], environment: dict[str, str], capsys: pytest.Capt
 def test_an_error_names_the_option_or_the_variable(
     flags: list[str], environment: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert complaint(flags, environment, capsys) == told
+    assert error_line(flags, environment, capsys) == told
 
 
 def test_the_error_for_a_variable_that_kubernetes_sets_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    told = complaint([], {"STAMPEDE_METRICS_PORT": "tcp://10.0.0.7:9100"}, capsys)
+    told = error_line([], {"STAMPEDE_METRICS_PORT": "tcp://10.0.0.7:9100"}, capsys)
     assert told.startswith("STAMPEDE_METRICS_PORT: 'tcp://10.0.0.7:9100' is not a port")
     assert "Kubernetes" in told
     assert "enableServiceLinks: false" in told
@@ -131,7 +131,7 @@ def test_the_error_for_a_variable_that_kubernetes_sets_says_so(capsys: pytest.Ca
 def test_no_error_shows_a_secret(
     flags: list[str], environment: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = complaint(flags, environment, capsys)
+    told = error_line(flags, environment, capsys)
     assert "secret" not in told
     assert "://***@bus" in told
 

@@ -16,7 +16,7 @@ HOST = b"Host: x\r\n"
 
 
 def exchange(server: RunningServer, request: bytes) -> bytes:
-    """Send bytes, return everything that comes back until the server ends the connection."""
+    """Send bytes; return all received bytes until the server closes the connection."""
     host, port = server.http.removeprefix("http://").rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
         connection.sendall(request)
@@ -31,6 +31,6 @@ def status(server: RunningServer, request: bytes) -> int:
 
 
 def fields(answer: bytes) -> list[tuple[str, str]]:
-    """Return the header of an answer, names in lower case."""
+    """Return the header fields of a response, names in lower case."""
     lines = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
     return [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]

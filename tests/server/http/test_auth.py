@@ -33,8 +33,8 @@ def token(secret: str = SECRET, **claims: Any) -> str:
 
 
 @pytest.fixture
-def guarded(start: Callable[..., RunningServer], tmp_path: Path) -> RunningServer:
-    """A server that lets in only those who prove who they are."""
+def token_server(start: Callable[..., RunningServer], tmp_path: Path) -> RunningServer:
+    """A server that requires a token."""
     (tmp_path / "secret").write_text(SECRET + "\n")
     return start("--jwt-secret-file", str(tmp_path / "secret"))
 
@@ -64,49 +64,51 @@ BAD_TOKENS: dict[str, tuple[str | None, str]] = {
 }
 
 
-def test_an_upgrade_without_a_valid_token_is_refused_with_the_reason(guarded: RunningServer) -> None:
-    assert "clients need a token" in guarded.first_lines[0]
+def test_an_upgrade_without_a_valid_token_is_refused_with_the_reason(token_server: RunningServer) -> None:
+    assert "clients need a token" in token_server.first_lines[0]
     for name, (value, message) in BAD_TOKENS.items():
         headers = {} if value is None else {"Authorization": f"Bearer {value}"}
-        answer = handshake(guarded.url, **headers)
+        answer = handshake(token_server.url, **headers)
         assert (name, answer.status, answer.body.decode()) == (name, 401, f"{message}\n")
         challenge = "Bearer" if value is None else f'Bearer error="invalid_token", error_description="{message}"'
         assert (name, answer.headers["www-authenticate"]) == (name, challenge)
-    assert guarded.samples()['chat_handshakes_rejected_total{reason="unauthorized"}'] == len(BAD_TOKENS)
-    assert handshake(guarded.url, Authorization=f"Bearer {token()}").status == 101
+    assert token_server.samples()['chat_handshakes_rejected_total{reason="unauthorized"}'] == len(BAD_TOKENS)
+    assert handshake(token_server.url, Authorization=f"Bearer {token()}").status == 101
 
 
 @pytest.mark.parametrize("path", ["/ws/chat", "/ws/notifications", "/ws/echo"])
-def test_a_browser_gets_the_reason_in_a_close_frame(guarded: RunningServer, path: str) -> None:
+def test_a_browser_gets_the_reason_in_a_close_frame(token_server: RunningServer, path: str) -> None:
     refused = {
         "": "token_missing: A token is needed",
         f"?token={token(exp=PAST)}": "token_expired: The token has expired",
     }
     for query, reason in refused.items():
-        with connect(guarded.url + path + query, origin=Origin("https://x.example"), open_timeout=SECONDS) as browser:
+        with connect(
+            token_server.url + path + query, origin=Origin("https://x.example"), open_timeout=SECONDS
+        ) as browser:
             with pytest.raises(ConnectionClosed) as closed:
                 browser.recv(timeout=SECONDS)
             assert closed.value.rcvd is not None
             assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, reason)
             assert closed.value.rcvd_then_sent
-    samples = guarded.samples()
+    samples = token_server.samples()
     assert samples['chat_handshakes_rejected_total{reason="unauthorized"}'] == len(refused)
     assert samples["chat_connections_opened_total"] == 0
-    with connect(f"{guarded.url}{path}?token={token()}", origin=Origin("https://x.example")) as browser:
+    with connect(f"{token_server.url}{path}?token={token()}", origin=Origin("https://x.example")) as browser:
         browser.ping().wait(SECONDS)
 
 
-def test_a_client_with_an_authorization_header_gets_a_status_whatever_its_origin(guarded: RunningServer) -> None:
-    answer = handshake(guarded.url, Origin="https://x.example", Authorization=f"Bearer {token(exp=PAST)}")
+def test_a_client_with_an_authorization_header_gets_a_status_whatever_its_origin(token_server: RunningServer) -> None:
+    answer = handshake(token_server.url, Origin="https://x.example", Authorization=f"Bearer {token(exp=PAST)}")
     assert answer.status == 401
 
 
-def test_an_unusual_handshake_of_a_browser_gets_the_same_close_frame(guarded: RunningServer) -> None:
-    with held(guarded.url, Origin="https://x.example", Connection="keep-alive,Upgrade") as answer:
+def test_an_unusual_handshake_of_a_browser_gets_the_same_close_frame(token_server: RunningServer) -> None:
+    with held(token_server.url, Origin="https://x.example", Connection="keep-alive,Upgrade") as answer:
         assert answer.status == 101
     broken = {"Origin": "https://x.example", "Sec-WebSocket-Version": "8"}
-    assert handshake(guarded.url, **broken).status == 400
-    assert guarded.samples()['chat_handshakes_rejected_total{reason="unauthorized"}'] == 2
+    assert handshake(token_server.url, **broken).status == 400
+    assert token_server.samples()['chat_handshakes_rejected_total{reason="unauthorized"}'] == 2
 
 
 def test_tokens_are_for_an_audience_and_from_an_issuer(start: Callable[..., RunningServer], tmp_path: Path) -> None:
@@ -143,8 +145,8 @@ def test_clocks_may_differ_by_the_leeway(start: Callable[..., RunningServer], tm
     assert handshake(strict.url, Authorization=f"Bearer {token(exp=dt.datetime.now(dt.UTC))}").status == 401
 
 
-def test_the_username_of_a_token_cannot_be_changed(guarded: RunningServer) -> None:
-    with ChatClient(guarded.url, f"/ws/chat?token={token()}") as ann:
+def test_the_username_of_a_token_cannot_be_changed(token_server: RunningServer) -> None:
+    with ChatClient(token_server.url, f"/ws/chat?token={token()}") as ann:
         ann.expect("connected")
         ann.send("setUsername", username="eve")
         assert ann.expect("error")["code"] == "name_fixed"
@@ -164,7 +166,7 @@ def test_tokens_are_verified_with_public_keys(start: Callable[..., RunningServer
 
     assert [attempt("old", "old"), attempt("new", "new")] == [101, 101]
     assert [attempt("old", "new"), attempt("foreign", "foreign"), attempt("foreign", "new")] == [401, 401, 401]
-    # The classic confusion: a public key used as if it were a shared secret.
+    # The known attack: the public key is used as a shared secret.
     assert handshake(server.url, Authorization=f"Bearer {token()}").status == 401
 
 
@@ -188,14 +190,14 @@ def test_sighup_reloads_the_keys(start: Callable[..., RunningServer], tmp_path: 
     server.process.send_signal(signal.SIGHUP)
     assert server.process.stderr is not None
     lines = iter(server.process.stderr.readline, "")
-    complaint = next(line for line in lines if "token keys not reloaded" in line)
-    assert str(file) in complaint
-    assert [attempt(old), attempt(new)] == [401, 101]  # what was read before stays in force
+    error = next(line for line in lines if "token keys not reloaded" in line)
+    assert str(file) in error
+    assert [attempt(old), attempt(new)] == [401, 101]  # the keys read before stay in use
     server.stop(expects_errors=True)
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "error"),
     [
         ("short", "shorter than 32 bytes"),
         ("{", "not a JSON Web Key Set"),
@@ -203,11 +205,11 @@ def test_sighup_reloads_the_keys(start: Callable[..., RunningServer], tmp_path: 
         (None, "cannot read"),
     ],
 )
-def test_an_unusable_secret_file_ends_in_one_clear_line(tmp_path: Path, content: str | None, complaint: str) -> None:
+def test_an_unusable_secret_file_ends_in_one_clear_line(tmp_path: Path, content: str | None, error: str) -> None:
     file = tmp_path / "secret"
     if content is not None:
         file.write_text(content)
     done = run_server("--jwt-secret-file", str(file))
     assert done.returncode == 1
-    assert complaint in done.stderr
+    assert error in done.stderr
     assert done.stderr.count("\n") == 1

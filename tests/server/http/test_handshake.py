@@ -65,7 +65,7 @@ def test_the_header_of_an_untrusted_proxy_is_ignored(start: Callable[..., Runnin
 
 
 def test_handshakes_above_the_rate_are_refused_for_a_second(start: Callable[..., RunningServer]) -> None:
-    server = start("--handshake-rate", "0.01")  # no second one is let in however long the others take
+    server = start("--handshake-rate", "0.01")  # too low for a second one, however long the test takes
     first, *refused = [handshake(server.url) for _ in range(3)]
     assert first.status == 101
     assert [(answer.status, answer.headers["retry-after"]) for answer in refused] == [(503, "1")] * 2

@@ -91,7 +91,7 @@ def test_the_chat_page_and_its_scripts_have_a_strict_content_security_policy(sha
     assert b"Content-Security-Policy: default-src 'none'" in head
     assert b"text/html" in head
     for part in (b"chat.js", b"chat.css", b"live"):
-        assert b'"' + part + b'"' in body  # relative: a proxy may serve it all below a prefix
+        assert b'"' + part + b'"' in body  # relative, so that a proxy may serve the pages below a prefix
         assert status(shared, b"GET /" + part + b" HTTP/1.1\r\n\r\n") == 200
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         (b"GET / HTTP/1.1\r\nContent-Length:\r\n\r\n", 400),
         (b"GET / HTTP/2.0\r\n\r\n", 505),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-        (b"GET / HTTP/1.2\r\nHost: x\r\n\r\n", 200),  # to be read as 1.1 (RFC 9110, section 2.5)
+        (b"GET / HTTP/1.2\r\nHost: x\r\n\r\n", 200),  # treated as 1.1 (RFC 9110, section 2.5)
         (b"GET / http/1.1\r\nHost: x\r\n\r\n", 400),
         (b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (b"hello\r\n\r\n", 400),
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
         (b"GET /nowhere HTTP/1.1\r\n" + UPGRADE + b"Sec-WebSocket-Version: 13\r\n\r\n", 404),
         (b"GET /ws/chat HTTP/1.1\r\n" + UPGRADE + b"Sec-WebSocket-Version: 8\r\n\r\n", 400),
         (b"GET /ws/chat HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", 426),
-        (b"GET /ws/chat HTTP/1.1\r\nHost: x\r\n\r\n", 426),  # a proxy that takes Upgrade away
+        (b"GET /ws/chat HTTP/1.1\r\nHost: x\r\n\r\n", 426),  # a proxy removed Upgrade
         (b"GET /ws/chat HTTP/1.0\r\n" + UPGRADE + VERSION + b"\r\n", 426),  # RFC 9110, section 7.8
         (b"GET / HTTP/1.0\r\n" + UPGRADE + VERSION + b"\r\n", 200),
         (b"POST /ws/chat HTTP/1.1\r\n" + UPGRADE + VERSION + b"\r\n", 405),
@@ -88,7 +88,7 @@ def test_every_request_gets_a_response_with_the_right_status(shared: RunningServ
         b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: ELB-HealthChecker/2.0\r\n\r\n",
         b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: Keep-alive\r\nUser-Agent: GoogleHC/1.0\r\n\r\n",
         b"GET /health HTTP/1.0\r\n\r\n",  # HAProxy: option httpchk GET /health
-        b"GET /health HTTP/1.1\r\n\r\n",  # the same with HTTP/1.1, and without the Host that it needs
+        b"GET /health HTTP/1.1\r\n\r\n",  # the same with HTTP/1.1, without the required Host
         b"GET /health HTTP/1.0\r\nUser-Agent: check_http/v2.3.5\r\nConnection: close\r\n\r\n",
         b"GET /health HTTP/1.1\r\nHost: x\r\nUser-Agent: curl/8.5.0\r\nExpect: 100-continue\r\n\r\n",
         # curl --http2
@@ -108,7 +108,7 @@ def test_health_checks_of_load_balancers_and_monitors_get_200(shared: RunningSer
 )
 def test_bytes_that_cannot_start_a_request_are_rejected_at_once(shared: RunningServer, start: bytes) -> None:
     answer = exchange(shared, start)
-    assert answer.startswith(b"HTTP/1.1 400 ")  # 408 would be the end of the wait
+    assert answer.startswith(b"HTTP/1.1 400 ")  # not 408, the response to a timeout
 
 
 @pytest.mark.parametrize("cut", range(1, 27))

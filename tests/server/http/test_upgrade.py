@@ -1,4 +1,4 @@
-"""The plain request for a WebSocket: whatever is recognized, the library would have accepted, with the same key."""
+"""The fast parser of upgrade requests accepts only what the library accepts, with the same response key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def head(headers: list[tuple[str, str]], line: str = "GET /chat?x=1 HTTP/1.1") -
 
 
 def by_library(received: bytes) -> tuple[Request | None, str | None]:
-    """Return the request as the library reads it, and the key with which it accepts."""
+    """Return the request as the library parses it, and the key of its response."""
     protocol = ServerProtocol()
     protocol.receive_data(received)
     events = protocol.events_received()

@@ -1,4 +1,4 @@
-"""Heartbeats as a connection measures them: each ping once, and no time that was our own."""
+"""Heartbeats of a connection: how round-trip times are measured, and when a connection expires."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ PONG = frame(PING_PAYLOAD, 0x8A)
 PING = frame(b"are you there", 0x89)
 
 
-def with_connection(folder: Path, story: Any, *, by_library: bool = False) -> None:
-    """Tell a story about one connection; from its first ping on, the library judges its control frames."""
+def with_connection(folder: Path, scenario: Any, *, by_library: bool = False) -> None:
+    """Run a scenario with one connection; `by_library`: the library handles its control frames."""
 
     async def run() -> None:
         async with in_process_server(folder) as server:
             transport = server.open_websocket()
             if by_library:
                 transport.feed(PING)
-            await story(server, transport, transport.protocol)
+            await scenario(server, transport, transport.protocol)
             transport.lose_connection()
 
     with_loop(run())
 
 
-def with_loop(story: Any) -> None:
-    uvloop.run(story)
+def with_loop(scenario: Any) -> None:
+    uvloop.run(scenario)
 
 
 def observed(server: InProcessServer) -> int:
@@ -45,9 +45,9 @@ def observed(server: InProcessServer) -> int:
 
 @pytest.mark.parametrize("by_library", [False, True])
 def test_a_ping_is_observed_once_however_many_pongs_arrive(tmp_path: Path, *, by_library: bool) -> None:
-    async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
+    async def scenario(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
         transport.feed(PONG)
-        assert observed(server) == 0, "nobody had sent a ping"
+        assert observed(server) == 0, "no ping was sent"
         connection.ping(server.context.clock())
         transport.feed(frame(b"something else", 0x8A))
         assert observed(server) == 0
@@ -58,20 +58,20 @@ def test_a_ping_is_observed_once_however_many_pongs_arrive(tmp_path: Path, *, by
         transport.feed(PONG)
         assert observed(server) == 2
 
-    with_connection(tmp_path, story, by_library=by_library)
+    with_connection(tmp_path, scenario, by_library=by_library)
 
 
 def test_the_round_trip_time_is_measured_from_ping_to_pong(tmp_path: Path) -> None:
-    async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
+    async def scenario(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
         connection.ping(server.context.clock() - 2.0)
         transport.feed(PONG)
         assert server.chat_server.stats.ping_rtt.total >= 2.0
 
-    with_connection(tmp_path, story)
+    with_connection(tmp_path, scenario)
 
 
 def test_a_round_trip_during_which_reading_was_paused_is_not_observed(tmp_path: Path) -> None:
-    async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
+    async def scenario(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
         connection.ping(server.context.clock())
         connection.pause_reading()
         connection.pause_reading()
@@ -79,18 +79,18 @@ def test_a_round_trip_during_which_reading_was_paused_is_not_observed(tmp_path: 
         for _ in range(2):
             connection.resume_reading()
             reads.append(transport.reading_enabled)
-        assert reads == [False, True], "held twice"
+        assert reads == [False, True], "paused twice"
         transport.feed(PONG)
         assert observed(server) == 0
         connection.ping(server.context.clock())
         transport.feed(PONG)
         assert observed(server) == 1
 
-    with_connection(tmp_path, story)
+    with_connection(tmp_path, scenario)
 
 
 def test_a_connection_whose_reading_is_paused_does_not_expire(tmp_path: Path) -> None:
-    async def story(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
+    async def scenario(server: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
         connection.pause_reading()
         server.context.wheel.advance(server.context.clock() + 3600.0)
         server.context.wheel.advance(server.context.clock() + 3601.0)
@@ -100,11 +100,11 @@ def test_a_connection_whose_reading_is_paused_does_not_expire(tmp_path: Path) ->
         transport.feed(message("ping"))
         assert b'"pong"' in transport.take_written()
 
-    with_connection(tmp_path, story)
+    with_connection(tmp_path, scenario)
 
 
 def test_a_ping_is_timed_only_if_it_was_written(tmp_path: Path) -> None:
-    async def story(_inside: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
+    async def scenario(_inside: InProcessServer, transport: FakeTransport, connection: Connection) -> None:
         transport.take_written()
         connection.ping(5.0)
         assert transport.take_written() == b"\x89\x08stampede"
@@ -113,4 +113,4 @@ def test_a_ping_is_timed_only_if_it_was_written(tmp_path: Path) -> None:
         connection.ping(6.0)
         assert connection._ping_sent_at == 5.0
 
-    with_connection(tmp_path, story)
+    with_connection(tmp_path, scenario)

@@ -1,4 +1,4 @@
-"""The paths beside the chat: turned off, limited, and with a token where tokens are needed."""
+"""The paths /ws/echo and /ws/notifications: how they are turned off, and the rate limit of the echo."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_an_echo_above_its_rate_is_slowed_down_and_loses_no_message(start: Calla
         for word in words:
             client.send_raw(word)
             assert client.socket.recv(timeout=SECONDS) == word
-        # A burst of 40 at once, then one each twentieth of a second.
+        # A burst of 40 at once, then one every twentieth of a second.
         assert time.monotonic() - began > 1.5
     assert server.samples()['chat_rate_limited_total{limit="messages"}'] >= 30
 

@@ -1,4 +1,4 @@
-"""The timing wheel: everyone is pinged each interval, the silent are expired on time, nobody else is."""
+"""The timing wheel pings each client at its interval and expires only silent clients, at their timeout."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class MonitoredClient:
         self.expired = True
 
 
-def run(wheel: HeartbeatWheel, start: float, seconds: float, talking: dict[MonitoredClient, float]) -> float:
-    """Turn the wheel in its own steps; each talking one is heard every so many seconds."""
+def run(wheel: HeartbeatWheel, start: float, seconds: float, active: dict[MonitoredClient, float]) -> float:
+    """Advance the wheel step by step; each active client sends data at its own interval in seconds."""
     steps = round(seconds / wheel.resolution)
     for step in range(1, steps + 1):
         now = start + step * wheel.resolution
-        for client, pause in talking.items():
+        for client, pause in active.items():
             if now - client.last_received_at >= pause and not client.expired:
                 client.last_received_at = now
         wheel.advance(now)
@@ -71,9 +71,9 @@ def test_the_first_advance_after_a_stall_expires_no_client() -> None:
     awake, silent = MonitoredClient(), MonitoredClient()
     wheel.add(awake, 0.0, 0.1)
     wheel.add(silent, 0.0, 0.9)
-    wheel.advance(120.0)  # the machine slept for two minutes
+    wheel.advance(120.0)  # the machine was suspended for two minutes
     assert [awake.expired, silent.expired] == [False, False]
-    awake.last_received_at = 120.0  # its bytes were waiting
+    awake.last_received_at = 120.0  # its data was waiting unread
     run(wheel, 120.0, 1.0, {})
     assert [awake.expired, silent.expired] == [False, True]
 
@@ -84,10 +84,10 @@ def test_after_a_stall_each_client_is_pinged_once_and_then_each_interval_again()
     clients = [MonitoredClient() for _ in range(10)]
     for number, client in enumerate(clients):
         wheel.add(client, 0.0, number / 10)
-    wheel.advance(100.0)  # the machine slept for a hundred intervals
+    wheel.advance(100.0)  # the machine was suspended for a hundred intervals
     assert [client.pings for client in clients] == [[100.0]] * 10
     now = run(wheel, 100.0, 0.9, {})
-    assert stats.heartbeat_pings == 10, "no ping is made up for"
+    assert stats.heartbeat_pings == 10, "missed pings are not repeated"
     run(wheel, now, 0.2, {})
     assert stats.heartbeat_pings == 20
 
@@ -136,8 +136,8 @@ def test_a_failing_ping_removes_no_other_client_from_the_wheel() -> None:
     assert [len(client.pings) >= 9 for client in clients] == [True] * 3
 
 
-class Watched(MonitoredClient):
-    """Counts how often the time of its last byte is read: twice whenever the wheel looks at it, once before."""
+class CountingClient(MonitoredClient):
+    """Counts reads of `last_received_at`: two for each check by the wheel, and one for `add`."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -205,7 +205,7 @@ def test_only_a_pause_above_the_stall_time_delays_expiry(gap: float, *, is_stall
 
 def test_a_client_is_checked_only_when_a_ping_may_be_due() -> None:
     wheel = HeartbeatWheel(5.0, 0.0, 100.0, ServerStats())
-    client = Watched()
+    client = CountingClient()
     wheel.add(client, 100.0, phase=1.0)
     run(wheel, 100.0, 50.0, {})
     assert (len(client.pings), client.reads) == (10, 2 * 10 + 1)
@@ -213,15 +213,15 @@ def test_a_client_is_checked_only_when_a_ping_may_be_due() -> None:
 
 def test_a_client_with_nothing_due_is_checked_once_a_turn_of_the_wheel() -> None:
     wheel = HeartbeatWheel(0.0, 0.0, 100.0, ServerStats())
-    client = Watched()
+    client = CountingClient()
     wheel.add(client, 100.0, phase=0.0)
     run(wheel, 100.0, 50.0, {})
-    assert client.reads == 2 * 100 + 1, "its wheel has three slots: one is now, and it sits in the last of the others"
+    assert client.reads == 2 * 100 + 1, "the wheel has three slots; the client is in the last one"
 
 
 def test_an_active_client_is_checked_once_a_timeout() -> None:
     wheel = HeartbeatWheel(0.0, 10.0, 100.0, ServerStats())
-    client = Watched()
+    client = CountingClient()
     wheel.add(client, 100.0, phase=0.0)
     before = client.reads
     for step in range(1, 1 + round(100.0 / wheel.resolution)):

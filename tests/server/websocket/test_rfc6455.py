@@ -1,4 +1,4 @@
-"""/ws/echo follows RFC 6455; what breaks it ends with the right close code, and costs nobody else anything."""
+"""/ws/echo follows RFC 6455; a violation ends with the right close code and affects no other client."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def frame(opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> bytes:
 
 @pytest.fixture
 def echo(shared: RunningServer) -> Iterator[RawClient]:
-    """A raw connection to /ws/echo, beside a chat that must notice nothing."""
-    with ChatClient(shared.url) as bystander:
+    """A raw connection to /ws/echo, beside a chat client that must not be affected."""
+    with ChatClient(shared.url) as other:
         client = RawClient(shared.url, "/ws/echo")
         yield client
         client.close()
-        bystander.until_pong()
+        other.until_pong()
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, MAX_ECHO_BYTES])
@@ -88,7 +88,9 @@ def test_pings_are_answered_with_the_same_payload(echo: RawClient) -> None:
         pytest.param(b"\x81\xff" + struct.pack("!Q", MAX_ECHO_BYTES + 1), 1009, id="too long by its header"),
         pytest.param(b"\x82\xff" + struct.pack("!Q", 2**63 - 1), 1009, id="length of 2**63 - 1"),
         pytest.param(
-            frame(Opcode.TEXT, b"x" * MAX_ECHO_BYTES, fin=False) + frame(Opcode.CONT, b"x"), 1009, id="too long in sum"
+            frame(Opcode.TEXT, b"x" * MAX_ECHO_BYTES, fin=False) + frame(Opcode.CONT, b"x"),
+            1009,
+            id="too long in total",
         ),
     ],
 )
@@ -117,7 +119,7 @@ def test_messages_after_a_close_frame_are_ignored(server: RunningServer) -> None
 
 
 def test_a_half_closed_connection_is_closed(start: Callable[..., RunningServer]) -> None:
-    server = start("--heartbeat-interval", "0")  # a ping would come before the end of the stream
+    server = start("--heartbeat-interval", "0")  # a ping would be received before the end of the stream
     client = RawClient(server.url, "/ws/echo")
     client.send(b"\x81")
     client.half_close()

@@ -1,4 +1,4 @@
-"""Who is told to go is given time to hear it, whatever it sends meanwhile, and no more time than that."""
+"""A closed connection has a limited time to read its close frame, whatever it sends meanwhile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLOSE = 0x8
 
 @pytest.mark.parametrize("flood", [0, 4 * MAX_DISCARDED_BYTES], ids=["silent", "flooding"])
 def test_a_closed_slow_consumer_gets_whole_messages_and_a_close_frame(tmp_path: Path, flood: int) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         async with in_process_server(tmp_path, buffer_hard_limit=HARD_LIMIT) as server:
             ann, bob = server.open_websocket(), server.open_websocket()
             for transport in (ann, bob):
@@ -41,13 +41,13 @@ def test_a_closed_slow_consumer_gets_whole_messages_and_a_close_frame(tmp_path: 
             assert sum(size for _, size, _ in frames) == len(bob.written)
             assert (frames[-1][0], frames[-1][2]) == (CLOSE, b"\x03\xf5too slow")
             assert CLOSE not in {opcode for opcode, _, _ in frames[:-1]}
-            assert bob.reading_enabled is (not flood)  # more is left to the kernel, which slows the sender down
+            assert bob.reading_enabled is (not flood)  # the kernel buffers the rest, which slows the sender down
             assert not bob.closed
             for transport in (ann, bob):
                 transport.lose_connection()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(story())
+        runner.run(scenario())
 
 
 def test_a_connection_whose_close_frame_is_not_answered_is_aborted(
@@ -55,16 +55,16 @@ def test_a_connection_whose_close_frame_is_not_answered_is_aborted(
 ) -> None:
     monkeypatch.setattr("server.websocket.connection.CLOSE_SECONDS", 0.05)
 
-    async def story() -> None:
+    async def scenario() -> None:
         async with in_process_server(tmp_path) as server:
-            deaf = server.open_websocket("/ws/echo")
-            deaf.feed(b"\x83\x80mask")
-            was_cut_at_once = deaf.closed
+            silent = server.open_websocket("/ws/echo")
+            silent.feed(b"\x83\x80mask")
+            was_aborted_at_once = silent.closed
             async with asyncio.timeout(60):
-                while not deaf.closed:  # noqa: ASYNC110 - a transport tells nobody
+                while not silent.closed:  # noqa: ASYNC110 - a transport has no event for this
                     await asyncio.sleep(0.01)
-            assert not was_cut_at_once
-            deaf.lose_connection()
+            assert not was_aborted_at_once
+            silent.lose_connection()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(story())
+        runner.run(scenario())

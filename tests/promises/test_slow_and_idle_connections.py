@@ -1,4 +1,4 @@
-"""Heads that trickle in, frames half sent, sockets that never ask for anything, and more of them than fit in."""
+"""Slow request heads, incomplete frames, idle sockets, and more connections than the limit."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ if TYPE_CHECKING:
     from tests.promises.server_process import ServerProcess
 
 IDLERS = int(os.environ.get("STAMPEDE_FAULTS_IDLERS", "2000"))
-"""Connections that never upgrade; 10 000 show what a release should."""
+"""Number of connections that never upgrade; a release is tested with 10 000."""
 
 CAP = 300
 HANDSHAKE_SECONDS = 6.0
-CHATTERS = 100
+CHAT_CLIENTS = 100
 ROOM = 10
 MESSAGES_PER_SECOND = 200
 
 
 class Chat:
-    """A hundred clients in rooms of ten who go on chatting, whatever the others do; every word is accounted for."""
+    """A hundred clients that chat in rooms of ten, whatever other connections do; every delivery is checked."""
 
     def __init__(self, pool: RawClientPool) -> None:
         self._pool = pool
-        self.clients = pool.open(CHATTERS)
-        pool.join_rooms(self.clients, [f"room-{number}" for number in range(CHATTERS // ROOM)])
-        self._said = 0
-        self._heard = 0
+        self.clients = pool.open(CHAT_CLIENTS)
+        pool.join_rooms(self.clients, [f"room-{number}" for number in range(CHAT_CLIENTS // ROOM)])
+        self._sent = 0
+        self._delivered = 0
         for client in self.clients:
             client.on_text = self._on_text
 
     def run(self, seconds: float) -> None:
-        start = self._said
+        start = self._sent
 
-        def speak(now: float) -> None:
-            while self._said < start + int(now * MESSAGES_PER_SECOND):
-                self._pool.send(self.clients[self._said % CHATTERS], message("chatMessage", text="still here"))
-                self._said += 1
+        def send_due(now: float) -> None:
+            while self._sent < start + int(now * MESSAGES_PER_SECOND):
+                self._pool.send(self.clients[self._sent % CHAT_CLIENTS], message("chatMessage", text="still here"))
+                self._sent += 1
 
-        self._pool.run(seconds, speak)
+        self._pool.run(seconds, send_due)
 
     def until_ended(self, clients: list[Client], what: str) -> None:
-        """Chat on until others are gone."""
+        """Chat until other connections are closed."""
 
         def gone() -> bool:
             self.run(0.1)
@@ -58,21 +58,21 @@ class Chat:
         self._pool.wait_until(gone, what)
 
     def check(self) -> None:
-        """Wait until everything said was heard by everyone who should."""
-        owed = self._said * (ROOM - 1)
-        self._pool.wait_until(lambda: self._heard >= owed, "every word to be heard")
-        assert self._heard == owed
+        """Wait until every message is delivered to all other members of its room."""
+        expected = self._sent * (ROOM - 1)
+        self._pool.wait_until(lambda: self._delivered >= expected, "every word to be heard")
+        assert self._delivered == expected
         assert all(client.is_open for client in self.clients)
 
     def _on_text(self, _client: Client, payload: bytes) -> None:
         assert b'"error"' not in payload, payload
-        self._heard += b'"still here"' in payload
+        self._delivered += b'"still here"' in payload
 
 
 @pytest.fixture
-def siege() -> Iterator[tuple[ServerProcess, RawClientPool, Chat]]:
-    """A server with a hundred who chat; in the end they have missed nothing and all sockets are given back."""
-    flags = ("--handshake-rate", "0", "--max-connections", str(CHATTERS + CAP))
+def busy_server() -> Iterator[tuple[ServerProcess, RawClientPool, Chat]]:
+    """A server with a hundred clients that chat; in the end all deliveries are complete and all sockets released."""
+    flags = ("--handshake-rate", "0", "--max-connections", str(CHAT_CLIENTS + CAP))
     with launch(*flags, constants={"server.http.connection.HANDSHAKE_SECONDS": HANDSHAKE_SECONDS}) as server:
         with RawClientPool(server.url) as pool:
             chat = Chat(pool)
@@ -87,9 +87,9 @@ def siege() -> Iterator[tuple[ServerProcess, RawClientPool, Chat]]:
 
 
 def test_slow_request_heads_are_answered_with_408_at_the_timeout(
-    siege: tuple[ServerProcess, RawClientPool, Chat],
+    busy_server: tuple[ServerProcess, RawClientPool, Chat],
 ) -> None:
-    _, pool, chat = siege
+    _, pool, chat = busy_server
     request = head()
     slow = [pool.add(request[:1]) for _ in range(200)]
     sent = 1
@@ -98,16 +98,16 @@ def test_slow_request_heads_are_answered_with_408_at_the_timeout(
         for client in slow:
             pool.send(client, request[sent : sent + 1])
         sent += 1
-        assert sent < len(request), "slow heads were waited for to their end"
+        assert sent < len(request), "the server waited for the end of the slow heads"
     statuses = [client.status for client in slow]
     assert statuses.count(408) + statuses.count(0) == len(slow)
-    assert statuses.count(408) > len(slow) // 2  # an answer may be lost to what was sent after it
+    assert statuses.count(408) > len(slow) // 2  # a response may be lost when the client sends more data after it
 
 
 def test_incomplete_and_very_slow_frames_affect_no_other_client(
-    siege: tuple[ServerProcess, RawClientPool, Chat],
+    busy_server: tuple[ServerProcess, RawClientPool, Chat],
 ) -> None:
-    server, pool, chat = siege
+    server, pool, chat = busy_server
     slow = pool.open(200)
     word = message("chatMessage", text="x" * 16000)
     before = server.rss
@@ -122,15 +122,15 @@ def test_incomplete_and_very_slow_frames_affect_no_other_client(
 
 
 def test_connections_that_never_upgrade_keep_no_other_client_out(
-    siege: tuple[ServerProcess, RawClientPool, Chat],
+    busy_server: tuple[ServerProcess, RawClientPool, Chat],
 ) -> None:
-    server, pool, chat = siege
+    server, pool, chat = busy_server
     idlers = []
     for start in range(0, IDLERS, 250):
         idlers += [pool.add(b"") for _ in range(min(250, IDLERS - start))]
         chat.run(0.1)
     chat.until_ended(idlers, "idlers to be let go")
-    # More than the server has sockets to spare for are told so at once, the others when their time is up.
+    # Connections above the spare sockets get 503 at once, the others 408 at the timeout.
     assert {client.status for client in idlers} == {408, 503}
     assert all(b"Retry-After: 5" in client.answer for client in idlers if client.status == 503)
     assert server.get("/health") == "OK"
@@ -157,10 +157,10 @@ def test_idle_connections_within_the_descriptor_limit_are_answered_with_408() ->
 
 
 def test_handshakes_above_the_connection_limit_are_answered_with_503(
-    siege: tuple[ServerProcess, RawClientPool, Chat],
+    busy_server: tuple[ServerProcess, RawClientPool, Chat],
 ) -> None:
-    server, pool, chat = siege
-    inside = pool.open(CAP)
+    server, pool, chat = busy_server
+    admitted = pool.open(CAP)
     flood: list[Client] = []
     for _ in range(10):
         wave = [pool.add() for _ in range(100)]
@@ -169,10 +169,10 @@ def test_handshakes_above_the_connection_limit_are_answered_with_503(
         flood += wave
     assert {client.status for client in flood} == {503}
     assert all(b"\r\nRetry-After: 5\r\n" in client.answer for client in flood)
-    assert all(client.is_open for client in inside)
+    assert all(client.is_open for client in admitted)
     assert server.samples()['chat_handshakes_rejected_total{reason="full"}'] == len(flood)
-    pool.abort(inside[:50])
-    server.wait_until(lambda: server.samples()["chat_connections"] == CHATTERS + CAP - 50, "places to be free")
+    pool.abort(admitted[:50])
+    server.wait_until(lambda: server.samples()["chat_connections"] == CHAT_CLIENTS + CAP - 50, "places to be free")
     pool.abort(pool.open(50))
 
 
@@ -183,18 +183,18 @@ def test_a_low_limit_on_open_files_limits_connections() -> None:
             chat = Chat(pool)
             chat.run(0.5)
             most = int(server.samples()["chat_connection_limit"])
-            assert CHATTERS < most < limit
-            inside = pool.open(most - CHATTERS)
+            assert CHAT_CLIENTS < most < limit
+            admitted = pool.open(most - CHAT_CLIENTS)
             descriptors = server.descriptors
             some = [pool.add() for _ in range(100)]
             pool.wait_until(lambda: all(client.is_gone for client in some), "those too many to be answered")
             assert {client.status for client in some} == {503}
-            # More at once than there are descriptors left: the kernel's accept fails, and some are cut off unanswered.
+            # More at once than there are descriptors: accept fails, and some connections get no response.
             flood = [pool.add() for _ in range(1000)]
             chat.until_ended(flood, "the flood to be answered")
             assert {client.status for client in flood} <= {0, 503}
             assert server.get("/health") == "OK"
             chat.check()
             server.wait_until(lambda: server.descriptors <= descriptors, "descriptors to be given back")
-            assert all(client.is_open for client in inside)
+            assert all(client.is_open for client in admitted)
         server.check_log()
