@@ -18,7 +18,7 @@ from stampede.workload.placement import Partition, RoomPlan
 from stampede.workload.schedule import SECOND, Action, DueTimes, ScheduledAction
 from tests.promises.faulty_server import faulty_server
 from tests.stampede.client.client_group import ClientGroup
-from tests.stampede.connections import PATIENCE, until
+from tests.stampede.connections import TIMEOUT, until
 from tests.stampede.pool.fake_owner import FakeOwner
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_a_ping_that_could_not_be_sent_counts_as_one_failure(group: ClientGroup)
     client.ping(monotonic_ns())
     client.ping(monotonic_ns())
     assert group.failures(request_names.PING) == {"dropped: not connected": 2}
-    client.connect(group.reactor, group.target, PATIENCE)
+    client.connect(group.reactor, group.target, TIMEOUT)
     client.ping(monotonic_ns())
     until(lambda: group.measures.requests[request_names.PING].times.count == 1)
     assert group.failures(request_names.PING) == {"dropped: not connected": 2}
@@ -89,7 +89,7 @@ def test_a_ping_without_a_pong_when_the_connection_is_lost_is_a_failure() -> Non
         group.member("one").ping(monotonic_ns())
         server.process.kill()
         until(lambda: group.lost == 1)
-        server.process.communicate(timeout=PATIENCE)
+        server.process.communicate(timeout=TIMEOUT)
     assert group.failures(request_names.PING) == {"connection lost": 1}
     group.reactor.close()
 
@@ -102,7 +102,7 @@ def test_a_ping_without_a_pong_when_its_user_drops_on_purpose_is_no_failure(grou
 
 
 def test_an_upload_is_timed_from_its_due_time(group: ClientGroup, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stampede.client.upload._READY_SECONDS", PATIENCE)
+    monkeypatch.setattr("stampede.client.upload._READY_SECONDS", TIMEOUT)
     upload(group.member("late"), group.measures, 1000, Random(1), monotonic_ns() - LATE)
     assert shortest(group.measures.requests[request_names.UPLOAD]) >= LATE
 
@@ -122,7 +122,7 @@ def test_a_connect_that_waits_for_others_is_timed_from_its_due_time(server: Runn
     gevent.sleep(0.3)
     for _ in range(CONCURRENT_CONNECTS):
         pool.connect_slots.release()
-    waits.get(timeout=PATIENCE)
+    waits.get(timeout=TIMEOUT)
     pool.add_user(FakeOwner()).connect(monotonic_ns() - LATE)
     request = pool.measures.requests[request_names.CONNECT]
     assert shortest(request) >= 0.3 * SECOND

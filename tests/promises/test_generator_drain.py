@@ -14,7 +14,7 @@ from gevent.monkey import get_original
 from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
-from tests.stampede.connections import PATIENCE
+from tests.stampede.connections import TIMEOUT
 from tests.stampede.pool.fake_owner import FakeOwner
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ USERS = 8
 
 def stall(connection: Connection, word: bytes, seconds: float) -> None:
     """Block this process until a word has arrived in a socket's buffer, and then for some seconds more."""
-    deadline, found = time.monotonic() + PATIENCE, b""
+    deadline, found = time.monotonic() + TIMEOUT, b""
     while word not in found:
         assert time.monotonic() < deadline
         get_original("time", "sleep")(0.01)

@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from tests.stampede.client.client_group import ClientGroup
-from tests.stampede.connections import PATIENCE, until
+from tests.stampede.connections import TIMEOUT, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def start_leaving(group: ClientGroup) -> tuple[ChatClient, gevent.Greenlet[..., 
     sender, leaver = group.member("sender"), group.member("leaver")
     assert sender.membership is not None
     sender.membership.room.send(sender.membership)  # counted in the ledger, but not sent
-    leaving = gevent.spawn(leaver.leave, PATIENCE, PATIENCE)
+    leaving = gevent.spawn(leaver.leave, TIMEOUT, TIMEOUT)
     gevent.sleep(0.05)
     assert counts(group) == (1, 0, 0, 0)
     return leaver, leaving
@@ -46,7 +46,7 @@ def test_a_delivery_that_does_not_arrive_within_the_grace_period_is_lost(group: 
     sender, leaver = group.member("sender"), group.member("leaver")
     assert sender.membership is not None
     sender.membership.room.send(sender.membership)
-    assert leaver.leave(0.05, PATIENCE) == 0
+    assert leaver.leave(0.05, TIMEOUT) == 0
     assert counts(group) == (1, 0, 1, 0)
 
 
@@ -55,7 +55,7 @@ def test_deliveries_to_a_connection_that_the_server_closes_in_the_grace_period_a
 ) -> None:
     _, leaving = start_leaving(group)
     server.kill()
-    leaving.get(timeout=PATIENCE)
+    leaving.get(timeout=TIMEOUT)
     assert counts(group) == (0, 0, 0, 1)
     assert group.faults == []
 
@@ -66,13 +66,13 @@ def test_deliveries_to_a_connection_that_is_aborted_in_the_grace_period_are_chur
     connection = leaver.connection
     assert connection is not None
     connection.abort()
-    assert leaving.get(timeout=PATIENCE) == 1
+    assert leaving.get(timeout=TIMEOUT) == 1
     assert counts(group) == (0, 0, 0, 1)
 
 
 def test_a_delivery_within_the_grace_period_is_received(group: ClientGroup) -> None:
     sender, leaver = group.member("sender"), group.member("leaver")
     sender.say(monotonic_ns())
-    assert leaver.leave(PATIENCE, PATIENCE) == 0
+    assert leaver.leave(TIMEOUT, TIMEOUT) == 0
     assert counts(group) == (1, 1, 0, 0)
     until(lambda: group.room.joined_count == 1)

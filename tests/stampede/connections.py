@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stampede.websocket.errors import LostError
     from stampede.websocket.reactor import Reactor
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class RecordingReceiver:
@@ -41,13 +41,13 @@ class RecordingReceiver:
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline
         gevent.sleep(0.005)
 
 
 def open_at(
-    reactor: Reactor, url: str, receiver: RecordingReceiver | None = None, *, timeout: float = PATIENCE
+    reactor: Reactor, url: str, receiver: RecordingReceiver | None = None, *, timeout: float = TIMEOUT
 ) -> Connection:
     return connect(reactor, resolve(url), receiver or RecordingReceiver(), timeout=timeout)

@@ -9,7 +9,7 @@ import time
 
 from websockets.utils import accept_key
 
-from tests.stampede.connections import PATIENCE
+from tests.stampede.connections import TIMEOUT
 
 ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 
@@ -46,7 +46,7 @@ class ScriptedServer:
             for answer in self._answers:
                 client.sendall(answer)
                 time.sleep(self._pause)
-            self._hold.wait(PATIENCE)
+            self._hold.wait(TIMEOUT)
 
     def close(self) -> None:
         self._hold.set()

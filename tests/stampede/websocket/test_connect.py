@@ -15,7 +15,7 @@ from stampede.websocket.connection import Connection
 from stampede.websocket.errors import RefusedError, UnreachableError
 from stampede.websocket.target import resolve
 from tests.ports import free_port
-from tests.stampede.connections import PATIENCE, RecordingReceiver
+from tests.stampede.connections import TIMEOUT, RecordingReceiver
 from tests.stampede.name_resolution import resolve_everywhere, resolve_to
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def test_a_server_is_reached_at_its_next_address_when_the_first_refuses(
     resolve_to(monkeypatch, "::1", "127.0.0.1")
     target = resolve(server.url.replace("127.0.0.1", "localhost") + "/")
     for _ in range(4):
-        assert connect(reactor, target, RecordingReceiver(), timeout=PATIENCE).close(PATIENCE)
+        assert connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT).close(TIMEOUT)
     assert [(use.address, use.connections) for use in target.addresses.uses()] == [("::1", 0), ("127.0.0.1", 4)]
 
 
@@ -75,14 +75,14 @@ def test_an_address_that_never_answered_does_not_hide_the_error_of_another(
         if address.host in answered:
             target.addresses.opened(address)
     with pytest.raises(UnreachableError) as raised:
-        connect(reactor, target, RecordingReceiver(), timeout=PATIENCE)
+        connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT)
     assert raised.value.label == told
 
 
 def test_an_ipv6_address_is_used_as_given(reactor: Reactor, start: Callable[..., RunningServer]) -> None:
     server = start("--host", "::1")
     target = resolve(f"ws://[::1]:{server.url.rpartition(':')[2]}/")
-    assert connect(reactor, target, RecordingReceiver(), timeout=PATIENCE).close(PATIENCE)
+    assert connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT).close(TIMEOUT)
 
 
 def test_connections_are_distributed_over_all_addresses_of_a_name(
@@ -94,7 +94,7 @@ def test_connections_are_distributed_over_all_addresses_of_a_name(
     target = resolve(f"ws://several.test:{server.url.rpartition(':')[2]}/")
     reached = Counter[str]()
     for _ in range(9):
-        connection = connect(reactor, target, RecordingReceiver(), timeout=PATIENCE)
+        connection = connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT)
         reached[connection._socket.getpeername()[0]] += 1
     assert reached == dict.fromkeys(hosts, 3)
     assert {use.address: use.connections for use in target.addresses.uses()} == reached
@@ -104,7 +104,7 @@ def test_a_connection_fails_when_no_address_answers(reactor: Reactor, monkeypatc
     resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
     target = resolve(f"ws://several.test:{free_port()}/")
     with pytest.raises(UnreachableError, match=r"^connection refused$"):
-        connect(reactor, target, RecordingReceiver(), timeout=PATIENCE)
+        connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT)
     assert [use.failures for use in target.addresses.uses()] == [1, 1]
     assert len(reactor) == 0
 
@@ -116,7 +116,7 @@ def test_a_silent_address_does_not_use_up_the_time_of_the_others(
         monkeypatch.setattr("stampede.websocket.connect.ATTEMPT_SECONDS", 0.05)
         resolve_to(monkeypatch, "127.0.0.9", "127.0.0.1")
         target = resolve(f"ws://several.test:{server.url.rpartition(':')[2]}/")
-        assert connect(reactor, target, RecordingReceiver(), timeout=PATIENCE).close(PATIENCE)
+        assert connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT).close(TIMEOUT)
     silent, answers = target.addresses.uses()
     assert (silent.connections, silent.why, answers.connections) == (0, "connect timed out", 1)
 
@@ -147,7 +147,7 @@ def test_a_refused_upgrade_is_not_retried_at_the_next_address(
     resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
     target = resolve(f"ws://several.test:{server.url.rpartition(':')[2]}/nowhere")
     with pytest.raises(RefusedError, match="HTTP 404"):
-        connect(reactor, target, RecordingReceiver(), timeout=PATIENCE)
+        connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT)
     assert [use.failures for use in target.addresses.uses()] == [0, 0]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from server.protocol.frames import text_frame
 from stampede.websocket.errors import UnreachableError
-from tests.stampede.connections import PATIENCE, RecordingReceiver, open_at, until
+from tests.stampede.connections import TIMEOUT, RecordingReceiver, open_at, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 
 
 def test_an_echo_returns_messages_of_every_length_encoding(reactor: Reactor, server: RunningServer) -> None:
-    box = RecordingReceiver()
-    connection = open_at(reactor, f"{server.url}/ws/echo", box)
+    receiver = RecordingReceiver()
+    connection = open_at(reactor, f"{server.url}/ws/echo", receiver)
     sent = [b"x" * size for size in (0, 1, 125, 126, 65535, 65536, 200_000)]
     for message in sent:
         until(partial(connection.send_text, message))
-    until(lambda: len(box.messages) == len(sent))
-    assert box.messages == sent
-    assert box.times == sorted(box.times)
+    until(lambda: len(receiver.messages) == len(sent))
+    assert receiver.messages == sent
+    assert receiver.times == sorted(receiver.times)
 
 
 def test_a_close_handshake_ends_after_all_earlier_messages(reactor: Reactor, server: RunningServer) -> None:
-    box = RecordingReceiver()
-    connection = open_at(reactor, f"{server.url}/ws/echo", box)
+    receiver = RecordingReceiver()
+    connection = open_at(reactor, f"{server.url}/ws/echo", receiver)
     for number in range(100):
         assert connection.send_text(str(number).encode())
-    assert connection.close(PATIENCE)
-    assert box.messages == [str(number).encode() for number in range(100)]
-    assert box.error is None
+    assert connection.close(TIMEOUT)
+    assert receiver.messages == [str(number).encode() for number in range(100)]
+    assert receiver.error is None
     assert len(reactor) == 0
     assert not connection.send_text(b"too late")
 
 
 def test_the_close_code_of_a_server_that_stops_is_reported(reactor: Reactor, server: RunningServer) -> None:
-    box = RecordingReceiver()
-    open_at(reactor, f"{server.url}/ws/echo", box)
+    receiver = RecordingReceiver()
+    open_at(reactor, f"{server.url}/ws/echo", receiver)
     server.stop()
-    until(lambda: box.error)
-    assert box.error is not None
-    assert box.error.code in (1001, 1012)
-    assert box.error.label == f"connection lost: {box.error.code}"
+    until(lambda: receiver.error)
+    assert receiver.error is not None
+    assert receiver.error.code in (1001, 1012)
+    assert receiver.error.label == f"connection lost: {receiver.error.code}"
     assert len(reactor) == 0
 
 
@@ -65,11 +65,11 @@ def test_a_reset_ends_the_connection_without_a_close_frame(reactor: Reactor, ser
 
 
 def test_the_handshake_works_with_another_server(reactor: Reactor, plain_peer: ServerProcess) -> None:
-    box = RecordingReceiver()
-    connection = open_at(reactor, f"{plain_peer.url}/", box)
+    receiver = RecordingReceiver()
+    connection = open_at(reactor, f"{plain_peer.url}/", receiver)
     connection.send_text(b'{"type":"setUsername","username":"one"}')
-    until(lambda: any(b"usernameSet" in message for message in box.messages))
-    assert connection.close(PATIENCE)
+    until(lambda: any(b"usernameSet" in message for message in receiver.messages))
+    assert connection.close(TIMEOUT)
 
 
 # --- handshakes ---
@@ -96,13 +96,13 @@ def test_an_end_of_stream_with_the_last_data_is_noticed(
 ) -> None:
     """The kernel reports each change once: data and the end of stream in one event."""
     for size in (10, 200, 70_000, 131_072 - 10):
-        box = RecordingReceiver()
+        receiver = RecordingReceiver()
         words = text_frame(b"x" * size)
         script = scripted(words, accepts=True)
-        connection = open_at(reactor, script.url, box)
+        connection = open_at(reactor, script.url, receiver)
         script.close()
-        until(lambda box=box: box.error)  # type: ignore[misc]
-        assert [len(message) for message in box.messages] == [size]
+        until(lambda receiver=receiver: receiver.error)  # type: ignore[misc]
+        assert [len(message) for message in receiver.messages] == [size]
         assert not connection.is_open
     assert len(reactor) == 0
 
@@ -113,8 +113,8 @@ def test_frames_are_split_wherever_the_stream_is_cut(reactor: Reactor, scripted:
     whole = b"".join([*frames, *fragments, b"\x89\x00", *frames])
     cuts = sorted(Random(4).sample(range(len(whole)), 40))
     pieces = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-    box = RecordingReceiver()
-    open_at(reactor, scripted(*pieces, accepts=True, pause=0.002, hold=True).url, box)
+    receiver = RecordingReceiver()
+    open_at(reactor, scripted(*pieces, accepts=True, pause=0.002, hold=True).url, receiver)
     sizes = [0, 1, 2, 125, 126, 65_535, 65_536]
-    until(lambda: len(box.messages) == 2 * len(sizes) + 1)
-    assert [len(message) for message in box.messages] == [*sizes, len(b"hello"), *sizes]
+    until(lambda: len(receiver.messages) == 2 * len(sizes) + 1)
+    assert [len(message) for message in receiver.messages] == [*sizes, len(b"hello"), *sizes]

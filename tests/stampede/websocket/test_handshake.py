@@ -41,8 +41,8 @@ def test_a_failed_handshake_has_a_type_and_the_reason_of_the_server(
 def test_frames_that_arrive_with_the_handshake_or_in_pieces_are_read(reactor: Reactor, server: RunningServer) -> None:
     """The greeting of a chat server may arrive in one segment with the response."""
     for _ in range(20):
-        box = RecordingReceiver()
-        connection = open_at(reactor, f"{server.url}/", box)
-        until(partial(getattr, box, "messages"))
-        assert b'"connected"' in box.messages[0]
+        receiver = RecordingReceiver()
+        connection = open_at(reactor, f"{server.url}/", receiver)
+        until(partial(getattr, receiver, "messages"))
+        assert b'"connected"' in receiver.messages[0]
         connection.abort()

@@ -11,7 +11,7 @@ from stampede.locust.settings import OptionError, read_settings
 from stampede.websocket.connect import connect
 from stampede.websocket.headers import all_headers, parse_header
 from stampede.websocket.target import resolve
-from tests.stampede.connections import PATIENCE, RecordingReceiver
+from tests.stampede.connections import TIMEOUT, RecordingReceiver
 from tests.stampede.locust.test_preflight import answering
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def test_every_header_arrives_as_often_as_it_is_given(reactor: Reactor) -> None:
 
     headers = all_headers(["Cookie: a=1", "Cookie: b=2", "X-Key: k"], ORIGIN, has_token=True)
     with answering(note) as url:
-        connect(reactor, resolve(f"{url}/", headers=headers), RecordingReceiver(), timeout=PATIENCE, token="t").close(
-            PATIENCE
+        connect(reactor, resolve(f"{url}/", headers=headers), RecordingReceiver(), timeout=TIMEOUT, token="t").close(
+            TIMEOUT
         )
     expected = [*headers, ("Authorization", "Bearer t")]
     assert [header for header in came if header in expected] == expected
@@ -88,7 +88,7 @@ def test_a_header_replaces_the_one_from_the_url(reactor: Reactor) -> None:
 
     with answering(note) as url:
         target = resolve(f"{url.replace('//', '//user:secret@')}/", headers=(("Authorization", "Key x"),))
-        connect(reactor, target, RecordingReceiver(), timeout=PATIENCE).close(PATIENCE)
+        connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT).close(TIMEOUT)
     assert came == ["Key x"]
 
 

@@ -15,7 +15,7 @@ import pytest
 from stampede.websocket.connect import connect
 from stampede.websocket.errors import TlsError
 from stampede.websocket.target import resolve
-from tests.stampede.connections import PATIENCE, RecordingReceiver, open_at, until
+from tests.stampede.connections import TIMEOUT, RecordingReceiver, open_at, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,14 +52,14 @@ def tls_echo(certificate: Path) -> Iterator[str]:
 
 
 def test_encrypted_connections_work_without_verification(reactor: Reactor, tls_echo: str) -> None:
-    box = RecordingReceiver()
-    connection = connect(reactor, resolve(tls_echo, verify=False), box, timeout=PATIENCE)
+    receiver = RecordingReceiver()
+    connection = connect(reactor, resolve(tls_echo, verify=False), receiver, timeout=TIMEOUT)
     sent = [b"short", b"x" * 300_000, b"end"]
     for message in sent:
         until(partial(connection.send_text, message))
-    until(lambda: len(box.messages) == len(sent))
-    assert box.messages == sent
-    assert connection.close(PATIENCE)
+    until(lambda: len(receiver.messages) == len(sent))
+    assert receiver.messages == sent
+    assert connection.close(TIMEOUT)
 
 
 def test_an_untrusted_certificate_is_refused_with_its_own_label(reactor: Reactor, tls_echo: str) -> None:
@@ -91,4 +91,4 @@ def test_a_certificate_of_a_given_authority_is_trusted(
     target = resolve(tls_echo)
     assert target.tls is not None
     assert target.tls.verify_mode is ssl.CERT_REQUIRED
-    assert connect(reactor, target, RecordingReceiver(), timeout=PATIENCE).close(PATIENCE)
+    assert connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT).close(TIMEOUT)

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 def test_a_server_that_stops_reading_fills_a_bounded_write_buffer(reactor: Reactor, server: RunningServer) -> None:
     """The echo server stops reading when its echoes are not read; then sends are refused, and nothing blocks."""
-    box = RecordingReceiver()
-    connection = open_at(reactor, f"{server.url}/ws/echo", box)
+    receiver = RecordingReceiver()
+    connection = open_at(reactor, f"{server.url}/ws/echo", receiver)
     reactor._epoll.modify(connection._fd, 0)  # never readable again
     sent = 0
     while connection.send_text(b"x" * 60_000):
         sent += 60_000
         assert sent < 1 << 30
     assert connection.congested
-    assert box.resumes == 0
+    assert receiver.resumes == 0
     assert len(connection._write_buffer) <= MAX_BUFFERED_BYTES + 70_000
     connection.abort()
 
@@ -49,8 +49,8 @@ def test_messages_to_a_server_that_does_not_read_wait_in_the_write_buffer_not_in
 
         thread = threading.Thread(target=accept)
         thread.start()
-        box = RecordingReceiver()
-        connection = open_at(reactor, f"ws://127.0.0.1:{listening.getsockname()[1]}/", box)
+        receiver = RecordingReceiver()
+        connection = open_at(reactor, f"ws://127.0.0.1:{listening.getsockname()[1]}/", receiver)
         thread.join()
         with taken[0] as client:
             sent = 0
@@ -64,7 +64,7 @@ def test_messages_to_a_server_that_does_not_read_wait_in_the_write_buffer_not_in
             def writing_resumed() -> bool:
                 with contextlib.suppress(BlockingIOError):
                     client.recv(1 << 16)
-                return box.resumes > 0
+                return receiver.resumes > 0
 
             until(writing_resumed)
             connection.abort()
