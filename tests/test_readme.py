@@ -1,4 +1,4 @@
-"""The README tells the truth: its tables are the code's, its commands exist, its flags are known."""
+"""The README is up to date: its tables match the code, its commands, options and links exist."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def help_of(*command: str) -> str:
     return subprocess.run([sys.executable, "-m", *command, "--help"], capture_output=True, text=True, check=True).stdout
 
 
-def test_the_first_two_commands_are_the_answer_and_the_tests() -> None:
+def test_the_first_two_commands_are_capacity_and_test() -> None:
     assert COMMANDS[:2] == ["make capacity", "make test"]
 
 
@@ -38,13 +38,13 @@ def test_every_make_verb_exists() -> None:
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "-m server" in command or "locust" in command])
-def test_every_flag_of_a_command_is_known(command: str) -> None:
+def test_every_option_of_a_command_exists(command: str) -> None:
     module = "server" if "-m server" in command else "locust"
     known = help_of(module.replace("locust", "stampede.locust"))  # whose help has the options of the load test
     assert all(flag in known for flag in re.findall(r"--?[a-z][a-z-]*", command.partition(module)[2]))
 
 
-def test_the_examples_of_the_load_test_last_until_their_storm_users_storm() -> None:
+def test_the_example_runs_last_longer_than_the_storm_period() -> None:
     period = next(option.default for option in OPTIONS if option.name == "storm-period")
     lengths = [int(found) for command in COMMANDS for found in re.findall(r"locust .* -t (\d+)s", command)]
     assert lengths
@@ -52,7 +52,7 @@ def test_the_examples_of_the_load_test_last_until_their_storm_users_storm() -> N
 
 
 @pytest.mark.parametrize("arguments", re.findall(r'make capacity .*?ARGS="(.*?)"', README))
-def test_the_capacity_run_takes_the_arguments_shown(arguments: str) -> None:
+def test_the_capacity_run_accepts_the_arguments_of_the_examples(arguments: str) -> None:
     read_settings([part.strip("'") for part in arguments.split()], {})
 
 
@@ -89,7 +89,7 @@ def test_the_shapes_of_the_load_test() -> None:
 
 
 def test_the_classes_of_the_load_test_and_their_weights() -> None:
-    listed = {name: int(weight) for name, weight, _ in rows("README.md", "## Locust alone")}
+    listed = {name: int(weight) for name, weight, _ in rows("README.md", "## The load test")}
     found = {}
     for path in (ROOT / "loadtest").glob("[!_]*.py"):
         for name, weight in re.findall(
@@ -99,6 +99,16 @@ def test_the_classes_of_the_load_test_and_their_weights() -> None:
     assert listed == found
 
 
-def test_the_picture_is_there_and_small() -> None:
-    for picture in re.findall(r"!\[.+?\]\((.+?)\)", README):
-        assert 0 < (ROOT / picture).stat().st_size < 300_000
+def test_every_image_exists_and_is_small() -> None:
+    for image in re.findall(r"!\[.+?\]\((.+?)\)", README):
+        assert 0 < (ROOT / image).stat().st_size < 300_000
+
+
+def test_every_link_to_a_file_or_heading_leads_somewhere() -> None:
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall("^#+ (.+)$", README, re.MULTILINE)
+    }
+    for path, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", README):
+        assert (ROOT / path).exists(), path
+        assert path or anchor in headings, anchor
