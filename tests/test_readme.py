@@ -105,10 +105,8 @@ def test_every_image_exists_and_is_small() -> None:
 
 
 def test_every_link_to_a_file_or_heading_leads_somewhere() -> None:
-    headings = {
-        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
-        for title in re.findall("^#+ (.+)$", README, re.MULTILINE)
-    }
+    titles = re.findall("^#+ (.+)$", README, re.MULTILINE)
+    headings = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
     for path, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", README):
         assert (ROOT / path).exists(), path
         assert path or anchor in headings, anchor
