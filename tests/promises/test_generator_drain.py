@@ -55,7 +55,7 @@ def test_messages_that_arrive_during_a_stall_of_this_process_are_not_lost(
     sender.client.say(monotonic_ns())
     gevent.spawn(stall, connection, b"chatMessage", 2 * QUIET)
     pool.drain()
-    tally = pool.measures.deliveries
-    assert (tally.expected, tally.received, tally.lost) == (USERS - 1, USERS - 1, 0)
+    deliveries = pool.measures.deliveries
+    assert (deliveries.expected, deliveries.received, deliveries.lost) == (USERS - 1, USERS - 1, 0)
     pool.close()
     assert list(pool.faults) == []

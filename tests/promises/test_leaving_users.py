@@ -27,8 +27,8 @@ def group(server: RunningServer) -> Iterator[ClientGroup]:
 
 def counts(group: ClientGroup) -> tuple[int, int, int, int]:
     """Return expected, received, lost, churned."""
-    tally = group.tally
-    return tally.expected, tally.received, tally.lost, tally.churned
+    deliveries = group.deliveries
+    return deliveries.expected, deliveries.received, deliveries.lost, deliveries.churned
 
 
 def start_leaving(group: ClientGroup) -> tuple[ChatClient, gevent.Greenlet[..., int]]:
@@ -61,7 +61,7 @@ def test_deliveries_to_a_connection_that_the_server_closes_in_the_grace_period_a
 
 
 def test_deliveries_to_a_connection_that_is_aborted_in_the_grace_period_are_churn(group: ClientGroup) -> None:
-    """The reactor drops a connection whose receiver raised, and tells only of the fault."""
+    """The reactor aborts a connection whose receiver raised, and does not call `lost`."""
     leaver, leaving = start_leaving(group)
     connection = leaver.connection
     assert connection is not None

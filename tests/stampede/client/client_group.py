@@ -11,11 +11,10 @@ from stampede.ledger.room import Room
 from stampede.measure.measures import Measures
 from stampede.websocket.reactor import Reactor
 from stampede.websocket.target import resolve
+from tests.stampede.connections import TIMEOUT
 
 if TYPE_CHECKING:
     from stampede.ledger.counts import DeliveryCounts
-
-TIMEOUT = 30.0
 
 
 class ClientGroup:
@@ -47,5 +46,5 @@ class ClientGroup:
         return self.measures.requests[name].failures
 
     @property
-    def tally(self) -> DeliveryCounts:
+    def deliveries(self) -> DeliveryCounts:
         return self.measures.deliveries

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import gevent
 import pytest
 
 from stampede.client.client import AnswerError
@@ -13,10 +12,11 @@ from stampede.measure.request_names import CONNECT, PING, SEND, TYPING
 from stampede.measure.storm import Storm
 from stampede.measure.storm_results import results
 from stampede.websocket.errors import LostError
-from tests.stampede.client.client_group import TIMEOUT, ClientGroup
+from tests.stampede.client.client_group import ClientGroup
+from tests.stampede.connections import TIMEOUT, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from benchmarks.processes import ServerProcess
     from tests.processes import RunningServer
@@ -38,19 +38,12 @@ def plain_group(plain_peer: ServerProcess) -> Iterator[ClientGroup]:
     assert made.faults == []
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < deadline
-        gevent.sleep(0.005)
-
-
 def exchange_messages(group: ClientGroup) -> None:
     clients = [group.member(f"user-{number}") for number in range(4)]
     for number in range(20):
         clients[number % 4].say(time.monotonic_ns())
-    until(lambda: group.tally.in_flight == 0)
-    assert (group.tally.expected, group.tally.received, group.tally.lost) == (60, 60, 0)
+    until(lambda: group.deliveries.in_flight == 0)
+    assert (group.deliveries.expected, group.deliveries.received, group.deliveries.lost) == (60, 60, 0)
     assert group.measures.latency.sent.count == group.measures.latency.intended.count == 60
     assert group.measures.sends.sent == 20
     clients[0].ping(time.monotonic_ns())
@@ -93,7 +86,7 @@ def test_messages_that_are_due_before_the_join_are_sent_after_it(
     measures = group.measures
     assert (measures.waiting, measures.sends.sent, measures.sends.skipped) == (2, 0, 1)
     client.join("late", "room-7", group.room, TIMEOUT)
-    until(lambda: group.tally.received == 2)
+    until(lambda: group.deliveries.received == 2)
     assert (
         measures.waiting,
         measures.sends.intended,
@@ -146,7 +139,7 @@ def test_messages_of_another_run_are_counted_separately(group: ClientGroup, serv
     theirs = other.member("theirs")
     theirs.say(time.monotonic_ns())
     until(lambda: group.measures.deliveries.foreign_clock == 1)
-    assert (group.tally.received, group.tally.duplicated) == (0, 0)
+    assert (group.deliveries.received, group.deliveries.duplicated) == (0, 0)
     other.reactor.close()
 
 
@@ -154,7 +147,7 @@ def test_a_storm_records_the_deliveries_to_the_users_that_it_did_not_drop(group:
     sender, dropped, unaffected = (group.member(name) for name in ("sender", "dropped", "unaffected"))
     group.context.storm = dropped.storm = Storm(1, time.monotonic_ns(), 0.0, 3)
     sender.say(time.monotonic_ns())
-    until(lambda: group.tally.received == 2)
+    until(lambda: group.deliveries.received == 2)
     (result,) = results([group.context.storm.part(time.monotonic_ns())])
     assert result.unaffected.count == 1
     latency = group.measures.latency

@@ -10,7 +10,8 @@ import pytest
 
 from stampede.client.upload import upload
 from stampede.measure.request_names import UPLOAD
-from tests.stampede.client.client_group import TIMEOUT, ClientGroup
+from tests.stampede.client.client_group import ClientGroup
+from tests.stampede.connections import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
