@@ -1,4 +1,4 @@
-"""A chat client for tests: blocking, strict, and able to say 'this and nothing else'."""
+"""Blocking clients for tests: raw frames, chat messages, and upgrade requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECONDS = 60
 
 
 class RawClient:
-    """A connection that sends whatever bytes a test wants, and does nothing by itself."""
+    """A connection that sends any bytes of a test, and nothing by itself."""
 
     def __init__(self, url: str, path: str = "/ws/chat", early: bytes = b"") -> None:
         host, port = url.removeprefix("ws://").rsplit(":", 1)
@@ -44,7 +44,7 @@ class RawClient:
         self._socket.sendall(data)
 
     def frame(self) -> Frame:
-        """Return the next frame, whatever it is; the protocol's own answers are not sent."""
+        """Return the next frame of any kind; pings and close frames are not answered."""
         while not self._frames:
             data = self._socket.recv(65536)
             assert data, "the server closed the connection without another frame"
@@ -54,7 +54,7 @@ class RawClient:
         return self._frames.pop(0)
 
     def close_code(self) -> int:
-        """Read until the server's close frame and its end of stream; return the code."""
+        """Read until the server's close frame and the end of the stream; return the close code."""
         while (frame := self.frame()).opcode is not Opcode.CLOSE:
             pass
         while self._socket.recv(65536):
@@ -63,11 +63,11 @@ class RawClient:
         return int(Close.parse(frame.data).code)
 
     def half_close(self) -> None:
-        """Say that nothing more will be sent, on the level of TCP."""
+        """Close the sending side of the TCP connection."""
         self._socket.shutdown(socket.SHUT_WR)
 
     def rest(self) -> bytes:
-        """Return what comes until the end of the stream."""
+        """Return all bytes until the end of the stream."""
         received = b""
         while data := self._socket.recv(65536):
             received += data
@@ -78,7 +78,7 @@ class RawClient:
 
 
 class ChatClient:
-    """One connection. `received_bytes` and `sent_bytes` count WebSocket frames as they are on the wire."""
+    """A chat client. `received_bytes` and `sent_bytes` count bytes of WebSocket frames."""
 
     _marks = itertools.count(1)
 
@@ -107,11 +107,11 @@ class ChatClient:
         self.close()
 
     def close(self) -> None:
-        """Say goodbye and wait for the end of the connection."""
+        """Send a close frame, and wait for the end of the connection."""
         self._stack.close()
 
-    def vanish(self) -> None:
-        """Be gone without a word."""
+    def abort(self) -> None:
+        """Close the socket without a close frame."""
         self.socket.socket.shutdown(socket.SHUT_RDWR)
         self.close()
 
@@ -139,7 +139,7 @@ class ChatClient:
         return message
 
     def until_pong(self) -> list[dict[str, Any]]:
-        """Ask for a pong and return what came before it: nothing else is on its way, from before the question."""
+        """Send a ping, and return all messages before its pong: those that were sent before."""
         mark = next(self._marks)
         self.send("ping", timestamp=mark)
         seen: list[dict[str, Any]] = []
@@ -152,7 +152,7 @@ class ChatClient:
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A server's answer to an upgrade request; header names in lower case."""
+    """The response to an upgrade request; header names in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -160,8 +160,8 @@ class Handshake:
 
 
 @contextmanager
-def held(url: str, path: str = "/ws/chat", **headers: str) -> Iterator[Handshake]:
-    """Ask for an upgrade with further headers, and stay connected."""
+def open_handshake(url: str, path: str = "/ws/chat", **headers: str) -> Iterator[Handshake]:
+    """Send an upgrade request with further headers; stay connected in the context."""
     host, port = url.removeprefix("ws://").rsplit(":", 1)
     fields = {
         "Host": host,
@@ -189,13 +189,13 @@ def held(url: str, path: str = "/ws/chat", **headers: str) -> Iterator[Handshake
 
 
 def handshake(url: str, path: str = "/ws/chat", **headers: str) -> Handshake:
-    """Ask for an upgrade, take the answer, and go."""
-    with held(url, path, **headers) as answer:
+    """Send an upgrade request, read the response, and disconnect."""
+    with open_handshake(url, path, **headers) as answer:
         return answer
 
 
 def header_bytes(size: int) -> int:
-    """Size of a frame's header without a mask (RFC 6455, section 5.2)."""
+    """Return the size of an unmasked frame's header (RFC 6455, section 5.2)."""
     if size < 126:
         return 2
     return 4 if size < 65536 else 10

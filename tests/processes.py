@@ -1,4 +1,4 @@
-"""The server as a process under test."""
+"""A server process for tests."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class RunningServer:
             return str(answer.read().decode())
 
     def samples(self) -> dict[str, float]:
-        """Return the page of metrics as `name{label="value",...}` with sorted labels -> value."""
+        """Return the metrics: values by `name{label="value",...}` with sorted labels."""
         return series(self.get("/metrics").encode())
 
     def closed(self) -> dict[str, int]:
-        """Return how many connections ended for each reason that occurred."""
+        """Return the number of closed connections for each reason that occurred."""
         prefix = 'chat_connections_closed_total{reason="'
         return {
             name.removeprefix(prefix).removesuffix('"}'): int(value)
@@ -50,7 +50,7 @@ class RunningServer:
         }
 
     def stop(self, number: signal.Signals = signal.SIGTERM, *, expects_errors: bool = False) -> str:
-        """End the server; it must exit with 0 and, unless told so, have no error to complain about. Returns its log."""
+        """Stop the server, check its exit code and, unless errors are expected, its log; return the log."""
         if self.stopped:
             return ""
         self.stopped = True
@@ -62,14 +62,14 @@ class RunningServer:
         return log
 
     def kill(self) -> None:
-        """End the server as the kernel would."""
+        """Kill the server with SIGKILL."""
         self.stopped = True
         self.process.kill()
         self.process.communicate(timeout=STOP_SECONDS)
 
 
 def start_server(*flags: str, program: Sequence[str] = ("-m", "server")) -> RunningServer:
-    """Start `python -m server`, or another program that becomes it, on a free port; wait for the line that names it."""
+    """Start `python -m server`, or a program that runs it, on a free port; wait for its first line."""
     process = subprocess.Popen(
         [sys.executable, *program, "--port", "0", *flags],
         stdout=subprocess.PIPE,
@@ -88,6 +88,6 @@ def start_server(*flags: str, program: Sequence[str] = ("-m", "server")) -> Runn
 
 
 def run_server(*flags: str) -> subprocess.CompletedProcess[str]:
-    """Run a server that is expected to end by itself."""
+    """Run a server that is expected to exit at once."""
     command = [sys.executable, "-m", "server", "--port", "0", *flags]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

@@ -1,4 +1,4 @@
-"""The map of the repository: which package may import which, held against every import."""
+"""The map of the repository: which package may import which, open_handshake against every import."""
 
 from __future__ import annotations
 

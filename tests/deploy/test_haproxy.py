@@ -18,7 +18,7 @@ from websockets.sync.client import connect
 
 from server.protocol.frames import masked_text_frame
 from server.settings import Settings
-from tests.clients import SECONDS, ChatClient, RawClient, handshake, held
+from tests.clients import SECONDS, ChatClient, RawClient, handshake, open_handshake
 from tests.deploy.conftest import CONFIGURATION, Balancer, balancer, fetch, haproxy
 from tests.metrics.fixtures import wait_until
 from tests.ports import free_port
@@ -175,7 +175,7 @@ def test_a_server_that_dies_is_left_too_and_taken_back(servers: Two, nats: Nats)
 
 def test_clients_are_counted_under_their_own_address_which_they_cannot_choose() -> None:
     flags = ["--trusted-proxy", "127.0.0.1", "--max-connections-per-address", "1"]
-    with launch(*flags) as server, balancer(address(server)) as front, held(front.url) as inside:
+    with launch(*flags) as server, balancer(address(server)) as front, open_handshake(front.url) as inside:
         assert inside.status == 101
         refused = handshake(front.url, **{"X-Forwarded-For": "192.0.2.7"})
         assert (refused.status, refused.headers["retry-after"]) == (429, "5")
@@ -186,10 +186,10 @@ def test_a_server_that_is_full_has_its_clients_taken_by_another() -> None:
         launch("--max-connections", "1") as small,
         launch() as large,
         balancer(address(small), address(large)) as front,
-        held(front.url),
-        held(front.url),
-        held(front.url) as third,
-        held(front.url) as fourth,
+        open_handshake(front.url),
+        open_handshake(front.url),
+        open_handshake(front.url) as third,
+        open_handshake(front.url) as fourth,
     ):
         assert (third.status, fourth.status) == (101, 101)
         assert (connections(small), connections(large)) == (1, 3)

@@ -1,4 +1,4 @@
-"""Certificates of an authority that only the tests trust."""
+"""A certificate authority for tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Authority:
-    """Issue certificates into two files; `trust` is what a client needs to believe them."""
+    """Writes certificates and keys to two files; `trust` is the TLS context of a client that trusts them."""
 
     def __init__(self, folder: Path) -> None:
         self._authority = trustme.CA()

@@ -170,7 +170,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
     settle(eve=eve, ann=ann)
     seen["eve"].clear()
     seen["ann"].clear()
-    ann.vanish()
+    ann.abort()
     seen["eve"].append(eve.receive())
     settle(eve=eve, bob=bob)
     expect(eve=[left("ann", "red", 1)])
@@ -228,20 +228,20 @@ def test_watchers_get_the_load_every_second_and_new_watchers_the_recent_ones(ser
     assert uptimes == sorted(set(uptimes))
     assert max(load["messagesPerSecond"] for load in loads) > 0
     assert all(load["heartbeatKills"] == 0 for load in loads)
-    with ChatClient(server.url, "/ws/notifications") as newcomer:
-        remembered = [newcomer.expect("load") for _ in loads]
-    assert remembered == [load | {"largestRooms": []} for load in loads]  # of the rooms only the present is told
+    with ChatClient(server.url, "/ws/notifications") as second:
+        replayed = [second.expect("load") for _ in loads]
+    assert replayed == [load | {"largestRooms": []} for load in loads]  # old reports are sent without the largest rooms
 
 
 def test_watchers_get_the_longest_loop_lag_since_the_last_report(start: Callable[..., RunningServer]) -> None:
     seconds = 0.5
     server = start("--work-per-message", str(seconds))
     with ChatClient(server.url) as ann, ChatClient(server.url, "/ws/notifications") as watcher:
-        ann.send("ping")  # holds the loop
+        ann.send("ping")  # blocks the event loop
         while watcher.expect("load")["loopLag"] < seconds / 2:
             pass
         while watcher.expect("load")["loopLag"] >= seconds / 2:
-            pass  # the next time it is not told again
+            pass  # the next report does not include that lag
 
 
 def test_pings_are_answered_with_their_timestamp_and_the_servers_time(server: RunningServer) -> None:
@@ -263,18 +263,18 @@ def test_messages_of_many_authors_reach_everyone_in_one_order(server: RunningSer
         for index, client in enumerate(clients):
             client.send("chatMessage", text=f"{index}:{number}")
     for client in clients:
-        client.until_pong()  # everything said has been handled
+        client.until_pong()  # all messages are handled
     for client in clients:
-        client.until_pong()  # and has arrived
+        client.until_pong()  # and delivered
     texts = [[m["text"] for m in client.received if m["type"] == "chatMessage"] for client in clients]
     for index, seen in enumerate(texts):
         others = [text for text in seen if not text.startswith(f"{index}:")]
-        assert others == seen, "nobody gets its own messages"
+        assert others == seen, "a client received its own message"
         assert len(seen) == 5 * 40
     for first in range(6):
         for second in range(first):
             skip = (f"{first}:", f"{second}:")
-            ours = [[t for t in texts[who] if not t.startswith(skip)] for who in (first, second)]
-            assert ours[0] == ours[1], "one order for all"
+            ours = [[t for t in texts[client_] if not t.startswith(skip)] for client_ in (first, second)]
+            assert ours[0] == ours[1], "two clients received messages in different orders"
     for client in clients:
         client.close()

@@ -168,8 +168,8 @@ def test_the_backlog_of_a_slow_client_arrives_complete_and_in_order(tmp_path: Pa
             assert server.chat_server.stats.slow_consumers == 0
             ann.feed(message("chatMessage", text="last"))
             await server.run_callbacks()
-            heard = [payload for _, _, payload in FrameReader().feed(bob.take_written())]
-            assert [text in payload.decode() for text, payload in zip([*texts, "last"], heard, strict=True)] == [
+            received = [payload for _, _, payload in FrameReader().feed(bob.take_written())]
+            assert [text in payload.decode() for text, payload in zip([*texts, "last"], received, strict=True)] == [
                 True
             ] * 501
             ann.lose_connection()

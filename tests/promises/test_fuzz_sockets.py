@@ -36,7 +36,7 @@ class OtherClients:
 
     def check(self) -> None:
         """Wait until all messages are delivered."""
-        self._pool.wait_until(lambda: self.delivered >= 9 * self.sent, "others to hear each other")
+        self._pool.wait_until(lambda: self.delivered >= 9 * self.sent, "messages of the other clients")
         assert self.delivered == 9 * self.sent
         assert all(client.is_open for client in self.clients)
 
@@ -65,7 +65,7 @@ def test_malformed_input_over_the_wire_costs_only_its_sender() -> None:
                 others.check()  # so the server has read the input, however slow it is
                 pool.abort(senders)
                 if not number % (INPUTS // 10):
-                    server.wait_until(lambda: server.samples()["chat_connections"] == 20, "senders to be forgotten")
+                    server.wait_until(lambda: server.samples()["chat_connections"] == 20, "senders to be disconnected")
                     memory.append(server.rss)
             server.wait_until(lambda: server.descriptors == descriptors, "sockets to be given back")
             assert server.samples()["chat_connections"] == len(others.clients)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients import handshake, held
+from tests.clients import handshake, open_handshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,8 +36,8 @@ def test_the_limit_per_address_applies_over_ipv4_and_ipv6(start: Callable[..., R
     port = server.url.rpartition(":")[2]
     ipv4, ipv6 = f"ws://127.0.0.1:{port}", f"ws://[::1]:{port}"
     with ExitStack() as stack:
-        assert stack.enter_context(held(ipv4)).status == 101
-        assert stack.enter_context(held(ipv6)).status == 101
+        assert stack.enter_context(open_handshake(ipv4)).status == 101
+        assert stack.enter_context(open_handshake(ipv6)).status == 101
         assert [handshake(ipv4).status, handshake(ipv6).status] == [429, 429]
         # IPv4 addresses must not be grouped as one /64 of IPv6-mapped addresses.
         with held_from("127.0.0.2", ipv4) as other:
@@ -51,6 +51,6 @@ def test_forwarded_addresses_are_trusted_over_ipv4_and_ipv6(start: Callable[...,
     url = f"ws://{proxy}:{server.url.rpartition(':')[2]}"
     with ExitStack() as stack:
         for client in ("192.0.2.1", "192.0.2.2", "2001:db8:0:1::1", "2001:db8:0:2::1"):
-            assert stack.enter_context(held(url, **{"X-Forwarded-For": client})).status == 101
+            assert stack.enter_context(open_handshake(url, **{"X-Forwarded-For": client})).status == 101
         for client in ("192.0.2.1", "::ffff:192.0.2.2", "2001:db8:0:1::2", "2001:db8:0:2:ffff::1"):
             assert handshake(url, **{"X-Forwarded-For": client}).status == 429

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from tests.promises.raw_clients import Client
     from tests.promises.server_process import ServerProcess
 
-IDLERS = int(os.environ.get("STAMPEDE_FAULTS_IDLERS", "2000"))
+IDLE_CONNECTIONS = int(os.environ.get("STAMPEDE_FAULTS_IDLERS", "2000"))
 """Number of connections that never upgrade; a release is tested with 10 000."""
 
-CAP = 300
+FREE_CONNECTIONS = 300
 HANDSHAKE_SECONDS = 6.0
 CHAT_CLIENTS = 100
 ROOM = 10
@@ -60,7 +60,7 @@ class Chat:
     def check(self) -> None:
         """Wait until every message is delivered to all other members of its room."""
         expected = self._sent * (ROOM - 1)
-        self._pool.wait_until(lambda: self._delivered >= expected, "every word to be heard")
+        self._pool.wait_until(lambda: self._delivered >= expected, "all deliveries")
         assert self._delivered == expected
         assert all(client.is_open for client in self.clients)
 
@@ -72,7 +72,7 @@ class Chat:
 @pytest.fixture
 def busy_server() -> Iterator[tuple[ServerProcess, RawClientPool, Chat]]:
     """A server with a hundred clients that chat; in the end all deliveries are complete and all sockets released."""
-    flags = ("--handshake-rate", "0", "--max-connections", str(CHAT_CLIENTS + CAP))
+    flags = ("--handshake-rate", "0", "--max-connections", str(CHAT_CLIENTS + FREE_CONNECTIONS))
     with launch(*flags, constants={"server.http.connection.HANDSHAKE_SECONDS": HANDSHAKE_SECONDS}) as server:
         with RawClientPool(server.url) as pool:
             chat = Chat(pool)
@@ -81,7 +81,7 @@ def busy_server() -> Iterator[tuple[ServerProcess, RawClientPool, Chat]]:
             yield server, pool, chat
             chat.check()
             pool.abort([client for client in pool.clients.values() if client not in chat.clients])
-            server.wait_until(lambda: server.descriptors <= descriptors, "descriptors to be given back")
+            server.wait_until(lambda: server.descriptors <= descriptors, "descriptors to be released")
             assert set(server.closed()) <= {"vanished", "client"}
         server.check_log()
 
@@ -109,14 +109,14 @@ def test_incomplete_and_very_slow_frames_affect_no_other_client(
 ) -> None:
     server, pool, chat = busy_server
     slow = pool.open(200)
-    word = message("chatMessage", text="x" * 16000)
+    chat_frame = message("chatMessage", text="x" * 16000)
     before = server.rss
     for number, client in enumerate(slow):
-        pool.send(client, word[: 1 + number * 80])
+        pool.send(client, chat_frame[: 1 + number * 80])
     for position in range(4):
         chat.run(0.5)
         for number, client in enumerate(slow[:100]):
-            pool.send(client, word[1 + number * 80 + position :][:1])
+            pool.send(client, chat_frame[1 + number * 80 + position :][:1])
     assert all(client.is_open for client in slow)
     assert server.rss - before < 64 * 2**20
 
@@ -125,14 +125,14 @@ def test_connections_that_never_upgrade_keep_no_other_client_out(
     busy_server: tuple[ServerProcess, RawClientPool, Chat],
 ) -> None:
     server, pool, chat = busy_server
-    idlers = []
-    for start in range(0, IDLERS, 250):
-        idlers += [pool.add(b"") for _ in range(min(250, IDLERS - start))]
+    idle = []
+    for start in range(0, IDLE_CONNECTIONS, 250):
+        idle += [pool.add(b"") for _ in range(min(250, IDLE_CONNECTIONS - start))]
         chat.run(0.1)
-    chat.until_ended(idlers, "idlers to be let go")
+    chat.until_ended(idle, "idle connections to be closed")
     # Connections above the spare sockets get 503 at once, the others 408 at the timeout.
-    assert {client.status for client in idlers} == {408, 503}
-    assert all(b"Retry-After: 5" in client.answer for client in idlers if client.status == 503)
+    assert {client.status for client in idle} == {408, 503}
+    assert all(b"Retry-After: 5" in client.answer for client in idle if client.status == 503)
     assert server.get("/health") == "OK"
     pool.abort(pool.open(1))
 
@@ -144,15 +144,15 @@ def test_idle_connections_within_the_descriptor_limit_are_answered_with_408() ->
         with RawClientPool(server.url) as pool:
             chat = Chat(pool)
             descriptors = server.descriptors
-            idlers: list[Client] = []
-            for start in range(0, IDLERS, 250):
-                idlers += [pool.add(b"") for _ in range(min(250, IDLERS - start))]
+            idle: list[Client] = []
+            for start in range(0, IDLE_CONNECTIONS, 250):
+                idle += [pool.add(b"") for _ in range(min(250, IDLE_CONNECTIONS - start))]
                 chat.run(0.02)
             pool.abort(pool.open(1))
-            chat.until_ended(idlers, "idlers to be let go")
-            assert {client.status for client in idlers} == {408}
+            chat.until_ended(idle, "idle connections to be closed")
+            assert {client.status for client in idle} == {408}
             chat.check()
-            server.wait_until(lambda: server.descriptors <= descriptors, "descriptors to be given back")
+            server.wait_until(lambda: server.descriptors <= descriptors, "descriptors to be released")
         server.check_log()
 
 
@@ -160,7 +160,7 @@ def test_handshakes_above_the_connection_limit_are_answered_with_503(
     busy_server: tuple[ServerProcess, RawClientPool, Chat],
 ) -> None:
     server, pool, chat = busy_server
-    admitted = pool.open(CAP)
+    admitted = pool.open(FREE_CONNECTIONS)
     flood: list[Client] = []
     for _ in range(10):
         wave = [pool.add() for _ in range(100)]
@@ -172,7 +172,9 @@ def test_handshakes_above_the_connection_limit_are_answered_with_503(
     assert all(client.is_open for client in admitted)
     assert server.samples()['chat_handshakes_rejected_total{reason="full"}'] == len(flood)
     pool.abort(admitted[:50])
-    server.wait_until(lambda: server.samples()["chat_connections"] == CHAT_CLIENTS + CAP - 50, "places to be free")
+    server.wait_until(
+        lambda: server.samples()["chat_connections"] == CHAT_CLIENTS + FREE_CONNECTIONS - 50, "connections to end"
+    )
     pool.abort(pool.open(50))
 
 
@@ -187,7 +189,7 @@ def test_a_low_limit_on_open_files_limits_connections() -> None:
             admitted = pool.open(most - CHAT_CLIENTS)
             descriptors = server.descriptors
             some = [pool.add() for _ in range(100)]
-            pool.wait_until(lambda: all(client.is_gone for client in some), "those too many to be answered")
+            pool.wait_until(lambda: all(client.is_gone for client in some), "excess connections to be answered")
             assert {client.status for client in some} == {503}
             # More at once than there are descriptors: accept fails, and some connections get no response.
             flood = [pool.add() for _ in range(1000)]
@@ -195,6 +197,6 @@ def test_a_low_limit_on_open_files_limits_connections() -> None:
             assert {client.status for client in flood} <= {0, 503}
             assert server.get("/health") == "OK"
             chat.check()
-            server.wait_until(lambda: server.descriptors <= descriptors, "descriptors to be given back")
+            server.wait_until(lambda: server.descriptors <= descriptors, "descriptors to be released")
             assert all(client.is_open for client in admitted)
         server.check_log()

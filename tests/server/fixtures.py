@@ -1,4 +1,4 @@
-"""What tests of the server may share, so that not each of them has to start one."""
+"""A server that the tests of a module share."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the shared server stores uploads."""
+    """The upload folder of the shared server."""
     return tmp_path_factory.mktemp("shared") / "uploads"
 
 
 @pytest.fixture(scope="module")
 def shared(shared_folder: Path) -> Iterator[RunningServer]:
-    """One server for the tests of a file that neither end it nor look at its counters; it must end cleanly.
+    """One server for the tests of a module that neither stop it nor check its counters.
 
-    It has no heartbeat: raw clients would get its pings between the frames that they wait for.
+    Its heartbeats are off: raw clients would receive pings between the frames that they expect.
     """
     no_heartbeat = ("--heartbeat-interval", "0", "--heartbeat-timeout", "0")
     server = start_server("--upload-dir", str(shared_folder), "--drain-seconds", "0", *no_heartbeat)

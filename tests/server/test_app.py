@@ -36,10 +36,10 @@ def test_a_signal_stops_the_server_and_closes_connections_with_1012(number: sign
         client.expect("connected")
         server.process.send_signal(number)
         for each in (client, idle):
-            with pytest.raises(ConnectionClosedError) as told:
+            with pytest.raises(ConnectionClosedError) as closed:
                 each.receive()
-            assert told.value.rcvd is not None
-            assert told.value.rcvd.code == 1012
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
     assert server.process.wait(timeout=20) == 0
     server.stopped = True
     _, log = server.process.communicate()

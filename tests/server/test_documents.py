@@ -22,9 +22,9 @@ def test_upgrade_paths() -> None:
 def test_message_types_and_their_fields(heading: str) -> None:
     types = wire.CLIENT_TYPES if heading.startswith("## Client") else wire.SERVER_TYPES
     by_type = {wire.TYPE_OF[t]: t for t in wire.TYPE_OF if wire.TYPE_OF[t] in types and _goes(t, heading)}
-    told = {row[0]: {_field(cell) for cell in row[1].split(",") if cell} for row in rows(DOCUMENT, heading)}
-    told.pop("binary", None)
-    assert told == {
+    documented = {row[0]: {_field(cell) for cell in row[1].split(",") if cell} for row in rows(DOCUMENT, heading)}
+    documented.pop("binary", None)
+    assert documented == {
         name: {field.encode_name for field in msgspec.structs.fields(message)} for name, message in by_type.items()
     }
 

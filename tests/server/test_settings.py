@@ -63,9 +63,9 @@ def test_an_invalid_value_ends_in_one_line_that_names_it_and_exit_code_2(
     with pytest.raises(SystemExit) as ended:
         parse(flags, {})
     assert ended.value.code == 2
-    told = capsys.readouterr()
-    assert flags[0] in told.err.splitlines()[-1]
-    assert told.out == ""
+    error = capsys.readouterr()
+    assert flags[0] in error.err.splitlines()[-1]
+    assert error.out == ""
 
 
 def error_line(flags: list[str], environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -77,7 +77,7 @@ def error_line(flags: list[str], environment: dict[str, str], capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("flags", "environment", "told"),
+    ("flags", "environment", "error"),
     [
         (["--port", "http"], {}, "--port: 'http' is not a port (0 to 65535)"),
         (["--port", "1"], {"STAMPEDE_METRICS_PORT": "x"}, "STAMPEDE_METRICS_PORT: 'x' is not a port (0 to 65535)"),
@@ -104,16 +104,16 @@ def error_line(flags: list[str], environment: dict[str, str], capsys: pytest.Cap
     ],
 )
 def test_an_error_names_the_option_or_the_variable(
-    flags: list[str], environment: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
+    flags: list[str], environment: dict[str, str], error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert error_line(flags, environment, capsys) == told
+    assert error_line(flags, environment, capsys) == error
 
 
 def test_the_error_for_a_variable_that_kubernetes_sets_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    told = error_line([], {"STAMPEDE_METRICS_PORT": "tcp://10.0.0.7:9100"}, capsys)
-    assert told.startswith("STAMPEDE_METRICS_PORT: 'tcp://10.0.0.7:9100' is not a port")
-    assert "Kubernetes" in told
-    assert "enableServiceLinks: false" in told
+    error = error_line([], {"STAMPEDE_METRICS_PORT": "tcp://10.0.0.7:9100"}, capsys)
+    assert error.startswith("STAMPEDE_METRICS_PORT: 'tcp://10.0.0.7:9100' is not a port")
+    assert "Kubernetes" in error
+    assert "enableServiceLinks: false" in error
     assert parse(["--metrics-port", "9100"], {"STAMPEDE_METRICS_PORT": "tcp://10.0.0.7:9100"}).metrics_port == 9100
 
 
@@ -131,9 +131,9 @@ def test_the_error_for_a_variable_that_kubernetes_sets_says_so(capsys: pytest.Ca
 def test_no_error_shows_a_secret(
     flags: list[str], environment: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = error_line(flags, environment, capsys)
-    assert "secret" not in told
-    assert "://***@bus" in told
+    error = error_line(flags, environment, capsys)
+    assert "secret" not in error
+    assert "://***@bus" in error
 
 
 def test_an_empty_variable_counts_as_unset() -> None:

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from tests.clients import SECONDS, ChatClient, handshake, held
+from tests.clients import SECONDS, ChatClient, handshake, open_handshake
 from tests.processes import run_server
 
 if TYPE_CHECKING:
@@ -44,19 +44,22 @@ PAST = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 
 BAD_TOKENS: dict[str, tuple[str | None, str]] = {
     "none": (None, "A token is needed"),
-    "rubbish": ("x.y.z", "The token is not valid"),
+    "malformed": ("x.y.z", "The token is not valid"),
     "nested": (f"{base64.urlsafe_b64encode(b'[' * 9000).decode()}.e30.", "The token is not valid"),
     "other secret": (token("another secret of thirty-two bytes and more"), "The token is not valid"),
     "unsigned": ("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.", "The token is not valid"),
-    "endless": (token(exp=float("inf")), "The token is not valid"),
+    "infinite expiry": (token(exp=float("inf")), "The token is not valid"),
     "expired": (token(exp=PAST), "The token has expired"),
-    "early": (token(nbf=dt.datetime(2200, 1, 1, tzinfo=dt.UTC)), "The token is not valid yet; compare the clocks"),
-    "of the future": (
+    "not yet valid": (
+        token(nbf=dt.datetime(2200, 1, 1, tzinfo=dt.UTC)),
+        "The token is not valid yet; compare the clocks",
+    ),
+    "issued in the future": (
         token(iat=dt.datetime(2200, 1, 1, tzinfo=dt.UTC)),
         "The token is not valid yet; compare the clocks",
     ),
-    "for another": (token(aud="other"), "The token is for another audience"),
-    "nobody": (jwt.encode({}, SECRET, algorithm="HS256"), "The token names no usable user"),
+    "other audience": (token(aud="other"), "The token is for another audience"),
+    "no subject": (jwt.encode({}, SECRET, algorithm="HS256"), "The token names no usable user"),
     "no name": (token(sub=""), "The token names no usable user"),
     "a number": (jwt.encode({"sub": 7}, SECRET, algorithm="HS256"), "The token names no usable user"),
     "long name": (token(sub="x" * 65), "The token names no usable user"),
@@ -104,7 +107,7 @@ def test_a_client_with_an_authorization_header_gets_a_status_whatever_its_origin
 
 
 def test_an_unusual_handshake_of_a_browser_gets_the_same_close_frame(token_server: RunningServer) -> None:
-    with held(token_server.url, Origin="https://x.example", Connection="keep-alive,Upgrade") as answer:
+    with open_handshake(token_server.url, Origin="https://x.example", Connection="keep-alive,Upgrade") as answer:
         assert answer.status == 101
     broken = {"Origin": "https://x.example", "Sec-WebSocket-Version": "8"}
     assert handshake(token_server.url, **broken).status == 400

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.clients import ChatClient, handshake, held
+from tests.clients import ChatClient, handshake, open_handshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def test_a_full_server_sends_retry_after_and_admits_again_later(start: Callable[
 
 def test_a_forwarded_address_of_a_trusted_proxy_has_a_limit_of_its_own(start: Callable[..., RunningServer]) -> None:
     server = start("--max-connections-per-address", "1", "--trusted-proxy", "127.0.0.0/8")
-    with held(server.url, **{"X-Forwarded-For": "192.0.2.1"}) as first:
+    with open_handshake(server.url, **{"X-Forwarded-For": "192.0.2.1"}) as first:
         assert first.status == 101
         assert handshake(server.url, **{"X-Forwarded-For": "192.0.2.1"}).status == 429
         assert handshake(server.url, **{"X-Forwarded-For": "192.0.2.2"}).status == 101
@@ -60,7 +60,7 @@ def test_a_forwarded_address_of_a_trusted_proxy_has_a_limit_of_its_own(start: Ca
 
 def test_the_header_of_an_untrusted_proxy_is_ignored(start: Callable[..., RunningServer]) -> None:
     server = start("--max-connections-per-address", "1")
-    with held(server.url, **{"X-Forwarded-For": "192.0.2.1"}):
+    with open_handshake(server.url, **{"X-Forwarded-For": "192.0.2.1"}):
         assert handshake(server.url, **{"X-Forwarded-For": "192.0.2.2"}).status == 429
 
 

@@ -119,7 +119,7 @@ def test_nothing_remains_of_an_upload_that_ends_while_it_is_being_written(
         client.send_raw(chunk)
     wait_until(lambda: server.samples()['chat_messages_received_total{type="fileChunk"}'] >= 2, "the chunks")
     if end == "vanished":
-        client.vanish()
+        client.abort()
     elif end == "cancelled":
         client.send("fileCancel")
         client.send("fileCancel")

@@ -87,7 +87,7 @@ def test_a_vanished_uploader_leaves_nothing_behind(server: RunningServer, tmp_pa
     client.send("fileStart", name="f", size=3 * CHUNK)
     client.send_raw(chunks_of(b"x" * CHUNK)[0])
     wait_until(lambda: len(files(tmp_path / "uploads")) == 1, "the file")
-    client.vanish()
+    client.abort()
     wait_until(lambda: server.samples()['chat_uploads_total{outcome="vanished"}'] == 1, "the server to notice")
     assert files(tmp_path / "uploads") == set()
     assert server.samples()["chat_uploads_active"] == 0

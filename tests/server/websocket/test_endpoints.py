@@ -31,12 +31,12 @@ def test_a_disabled_path_is_not_found(start: Callable[..., RunningServer], path:
 
 def test_an_echo_above_its_rate_is_slowed_down_and_loses_no_message(start: Callable[..., RunningServer]) -> None:
     server = start("--echo-rate", "20", "--message-rate", "1")
-    words = [f"word {number}" for number in range(80)]
+    texts = [f"text {number}" for number in range(80)]
     with ChatClient(server.url, "/ws/echo") as client:
         began = time.monotonic()
-        for word in words:
-            client.send_raw(word)
-            assert client.socket.recv(timeout=SECONDS) == word
+        for text in texts:
+            client.send_raw(text)
+            assert client.socket.recv(timeout=SECONDS) == text
         # A burst of 40 at once, then one every twentieth of a second.
         assert time.monotonic() - began > 1.5
     assert server.samples()['chat_rate_limited_total{limit="messages"}'] >= 30

@@ -32,7 +32,7 @@ class FakeTimer:
 
 
 class FakeLoop:
-    """An event loop whose timers fire when the test says so."""
+    """An event loop whose timers fire only in `fire_timers`."""
 
     def __init__(self) -> None:
         self.timers: list[FakeTimer] = []
@@ -90,10 +90,12 @@ class FakeTransport:
         return self.closing
 
 
-class World:
+class BufferHarness:
     """One buffer; with `beside`, it shares the counters and the loop of another."""
 
-    def __init__(self, slow_timeout: float = SLOW_SECONDS, hard_limit: int = HARD, beside: World | None = None) -> None:
+    def __init__(
+        self, slow_timeout: float = SLOW_SECONDS, hard_limit: int = HARD, beside: BufferHarness | None = None
+    ) -> None:
         self.stats: ServerStats = beside.stats if beside else ServerStats()
         self.loop: FakeLoop = beside.loop if beside else FakeLoop()
         self.transport = FakeTransport()
@@ -117,191 +119,191 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> BufferHarness:
+    return BufferHarness()
 
 
-def test_a_connection_that_stays_slow_is_closed(world: World) -> None:
-    world.become_slow()
-    world.loop.fire_timers()
-    assert world.closed == 1
-    assert world.stats.slow_consumer_kills == 1
+def test_a_connection_that_stays_slow_is_closed(harness: BufferHarness) -> None:
+    harness.become_slow()
+    harness.loop.fire_timers()
+    assert harness.closed == 1
+    assert harness.stats.slow_consumer_kills == 1
 
 
-def test_a_connection_that_caught_up_survives_the_slow_timeout(world: World) -> None:
-    world.become_slow()
-    world.transport.drain()
-    assert world.stats.slow_consumers == 0
-    world.loop.fire_timers()
-    assert (world.closed, world.stats.slow_consumer_kills) == (0, 0)
-    assert world.buffer.write(b"on time") is SENT
-    assert world.transport.written.endswith(b"on time")
+def test_a_connection_that_caught_up_survives_the_slow_timeout(harness: BufferHarness) -> None:
+    harness.become_slow()
+    harness.transport.drain()
+    assert harness.stats.slow_consumers == 0
+    harness.loop.fire_timers()
+    assert (harness.closed, harness.stats.slow_consumer_kills) == (0, 0)
+    assert harness.buffer.write(b"on time") is SENT
+    assert harness.transport.written.endswith(b"on time")
 
 
-def test_a_connection_that_becomes_slow_again_has_the_whole_slow_timeout_again(world: World) -> None:
-    world.become_slow()
-    world.transport.drain()
-    world.become_slow()
-    assert [timer.is_cancelled for timer in world.loop.timers] == [True, False]
-    world.loop.fire_timers()
-    assert world.closed == 1
+def test_a_connection_that_becomes_slow_again_has_the_whole_slow_timeout_again(harness: BufferHarness) -> None:
+    harness.become_slow()
+    harness.transport.drain()
+    harness.become_slow()
+    assert [timer.is_cancelled for timer in harness.loop.timers] == [True, False]
+    harness.loop.fire_timers()
+    assert harness.closed == 1
 
 
-def test_a_connection_whose_backlog_exceeds_the_soft_limit_again_is_still_slow(world: World) -> None:
-    world.become_slow()
+def test_a_connection_whose_backlog_exceeds_the_soft_limit_again_is_still_slow(harness: BufferHarness) -> None:
+    harness.become_slow()
     for _ in range(4):
-        assert world.buffer.enqueue(b"y" * SOFT) is SENT
-    world.transport.drain()  # writes the backlog, which exceeds the soft limit again
-    assert world.transport.written.endswith(b"y" * 4 * SOFT)
-    assert world.buffer.write(b"late") is SLOW
-    assert world.stats.slow_consumers == 1
-    assert [timer.is_cancelled for timer in world.loop.timers] == [False], "the timer started when it became slow"
-    world.loop.fire_timers()
-    assert world.closed == 1
+        assert harness.buffer.enqueue(b"y" * SOFT) is SENT
+    harness.transport.drain()  # writes the backlog, which exceeds the soft limit again
+    assert harness.transport.written.endswith(b"y" * 4 * SOFT)
+    assert harness.buffer.write(b"late") is SLOW
+    assert harness.stats.slow_consumers == 1
+    assert [timer.is_cancelled for timer in harness.loop.timers] == [False], "the timer started when it became slow"
+    harness.loop.fire_timers()
+    assert harness.closed == 1
 
 
-def test_the_backlog_is_written_once_and_in_order(world: World) -> None:
-    world.become_slow()
+def test_the_backlog_is_written_once_and_in_order(harness: BufferHarness) -> None:
+    harness.become_slow()
     for frame in (b"<1>", b"<2>"):
-        assert world.buffer.enqueue(frame) is SENT
-    assert b"<" not in world.transport.written
-    world.transport.drain()
-    world.transport.drain()
-    assert world.buffer.write(b"<3>") is SENT
-    assert world.transport.written == b"x" * (SOFT + 1) + b"<1><2><3>"
-    assert world.stats.sent_bytes == len(world.transport.written)
+        assert harness.buffer.enqueue(frame) is SENT
+    assert b"<" not in harness.transport.written
+    harness.transport.drain()
+    harness.transport.drain()
+    assert harness.buffer.write(b"<3>") is SENT
+    assert harness.transport.written == b"x" * (SOFT + 1) + b"<1><2><3>"
+    assert harness.stats.sent_bytes == len(harness.transport.written)
 
 
-def test_corked_frames_are_written_in_one_piece(world: World) -> None:
-    world.buffer.cork(b"HTTP")
-    assert world.buffer.write(b"<1>") is SLOW
+def test_corked_frames_are_written_in_one_piece(harness: BufferHarness) -> None:
+    harness.buffer.cork(b"HTTP")
+    assert harness.buffer.write(b"<1>") is SLOW
     for frame in (b"<1>", b"<2>"):
-        assert world.buffer.enqueue(frame) is SENT
-    assert world.transport.written == b""
-    world.buffer.uncork()
-    assert world.transport.written == b"HTTP<1><2>"
-    assert world.buffer.write(b"<3>") is SENT
-    assert world.buffer.bytes_out == world.stats.sent_bytes == 9, "the response to the handshake is no frame"
+        assert harness.buffer.enqueue(frame) is SENT
+    assert harness.transport.written == b""
+    harness.buffer.uncork()
+    assert harness.transport.written == b"HTTP<1><2>"
+    assert harness.buffer.write(b"<3>") is SENT
+    assert harness.buffer.bytes_out == harness.stats.sent_bytes == 9, "the response to the handshake is no frame"
 
 
-def test_a_connection_above_the_hard_limit_is_closed_after_the_current_callback(world: World) -> None:
-    world.become_slow()
-    assert world.buffer.enqueue(b"y" * (HARD - SOFT - 1)) is SENT
-    assert world.buffer.enqueue(b"z") is SLOW
-    assert world.closed == 0, "the caller may be iterating over a room's members"
-    world.loop.run_soon()
-    assert world.closed == 1
-    assert world.buffer.enqueue(b"z") == world.buffer.write(b"z") == CLOSED
+def test_a_connection_above_the_hard_limit_is_closed_after_the_current_callback(harness: BufferHarness) -> None:
+    harness.become_slow()
+    assert harness.buffer.enqueue(b"y" * (HARD - SOFT - 1)) is SENT
+    assert harness.buffer.enqueue(b"z") is SLOW
+    assert harness.closed == 0, "the caller may be iterating over a room's members"
+    harness.loop.run_soon()
+    assert harness.closed == 1
+    assert harness.buffer.enqueue(b"z") == harness.buffer.write(b"z") == CLOSED
 
 
-def test_nothing_is_written_to_a_closing_transport(world: World) -> None:
-    world.transport.closing = True
-    assert world.buffer.write(b"x") == world.buffer.enqueue(b"x") == CLOSED
-    assert (world.transport.written, world.stats.sent_bytes) == (b"", 0)
+def test_nothing_is_written_to_a_closing_transport(harness: BufferHarness) -> None:
+    harness.transport.closing = True
+    assert harness.buffer.write(b"x") == harness.buffer.enqueue(b"x") == CLOSED
+    assert (harness.transport.written, harness.stats.sent_bytes) == (b"", 0)
 
 
-def test_each_slow_connection_is_counted_once(world: World) -> None:
-    other = World(beside=world)
-    world.become_slow()
+def test_each_slow_connection_is_counted_once(harness: BufferHarness) -> None:
+    other = BufferHarness(beside=harness)
+    harness.become_slow()
     other.become_slow()
-    assert world.loop.delays == [SLOW_SECONDS, SLOW_SECONDS]
+    assert harness.loop.delays == [SLOW_SECONDS, SLOW_SECONDS]
     other.buffer.pause_writing()  # it is slow already
-    assert (world.stats.slow_consumers, len(world.loop.timers)) == (2, 2)
-    world.transport.drain()
-    assert world.stats.slow_consumers == 1
-    world.become_slow()
-    world.loop.fire_timers()
-    assert world.stats.slow_consumer_kills == 2
-    assert (world.closed, other.closed) == (1, 1)
-    assert world.stats.slow_consumers == 0
+    assert (harness.stats.slow_consumers, len(harness.loop.timers)) == (2, 2)
+    harness.transport.drain()
+    assert harness.stats.slow_consumers == 1
+    harness.become_slow()
+    harness.loop.fire_timers()
+    assert harness.stats.slow_consumer_kills == 2
+    assert (harness.closed, other.closed) == (1, 1)
+    assert harness.stats.slow_consumers == 0
 
 
 def test_without_a_slow_timeout_a_connection_may_stay_slow() -> None:
-    world = World(slow_timeout=0)
-    world.become_slow()
-    assert world.loop.timers == []
-    world.transport.drain()
-    assert world.stats.slow_consumers == 0
-    assert world.buffer.write(b"on time") is SENT
+    harness = BufferHarness(slow_timeout=0)
+    harness.become_slow()
+    assert harness.loop.timers == []
+    harness.transport.drain()
+    assert harness.stats.slow_consumers == 0
+    assert harness.buffer.write(b"on time") is SENT
 
 
 def test_without_a_hard_limit_the_backlog_may_have_any_size() -> None:
-    world = World(hard_limit=0)
-    world.become_slow()
-    assert world.buffer.enqueue(b"y" * 10 * HARD) is SENT
-    assert world.loop.soon == []
+    harness = BufferHarness(hard_limit=0)
+    harness.become_slow()
+    assert harness.buffer.enqueue(b"y" * 10 * HARD) is SENT
+    assert harness.loop.soon == []
 
 
-def test_the_hard_limit_counts_all_unsent_bytes(world: World) -> None:
-    world.become_slow()
+def test_the_hard_limit_counts_all_unsent_bytes(harness: BufferHarness) -> None:
+    harness.become_slow()
     for _ in range(2):
-        assert world.buffer.enqueue(b"y" * 400) is SENT
-    assert world.buffer.enqueue(b"y" * (HARD - SOFT - 1 - 800)) is SENT
-    assert world.buffer.enqueue(b"z") is SLOW
+        assert harness.buffer.enqueue(b"y" * 400) is SENT
+    assert harness.buffer.enqueue(b"y" * (HARD - SOFT - 1 - 800)) is SENT
+    assert harness.buffer.enqueue(b"z") is SLOW
 
 
-def test_nothing_is_written_once_the_hard_limit_is_exceeded(world: World) -> None:
-    assert world.buffer.enqueue(b"y" * (HARD + 1)) is SLOW
-    assert world.buffer.write(b"z") is SLOW
-    assert world.transport.written == b""
+def test_nothing_is_written_once_the_hard_limit_is_exceeded(harness: BufferHarness) -> None:
+    assert harness.buffer.enqueue(b"y" * (HARD + 1)) is SLOW
+    assert harness.buffer.write(b"z") is SLOW
+    assert harness.transport.written == b""
 
 
-def test_a_connection_is_closed_once(world: World) -> None:
-    world.become_slow()
+def test_a_connection_is_closed_once(harness: BufferHarness) -> None:
+    harness.become_slow()
     for _ in range(2):
-        assert world.buffer.enqueue(b"y" * HARD) is SLOW
-    world.loop.run_soon()
-    world.loop.fire_timers()
-    assert (world.closed, world.stats.slow_consumer_kills) == (1, 1)
+        assert harness.buffer.enqueue(b"y" * HARD) is SLOW
+    harness.loop.run_soon()
+    harness.loop.fire_timers()
+    assert (harness.closed, harness.stats.slow_consumer_kills) == (1, 1)
 
 
-def test_a_closed_connection_does_not_count_as_slow(world: World) -> None:
-    world.buffer.close()
-    world.buffer.pause_writing()
-    assert (world.stats.slow_consumers, world.loop.timers) == (0, [])
-    world.buffer.resume_writing()
-    assert world.buffer.write(b"x") == CLOSED
+def test_a_closed_connection_does_not_count_as_slow(harness: BufferHarness) -> None:
+    harness.buffer.close()
+    harness.buffer.pause_writing()
+    assert (harness.stats.slow_consumers, harness.loop.timers) == (0, [])
+    harness.buffer.resume_writing()
+    assert harness.buffer.write(b"x") == CLOSED
 
 
-def test_a_slow_connection_that_is_closed_counts_as_slow_no_longer(world: World) -> None:
-    world.become_slow()
-    world.buffer.close()
-    assert world.stats.slow_consumers == 0
-    world.loop.fire_timers()
-    assert (world.closed, world.stats.slow_consumer_kills) == (0, 0)
+def test_a_slow_connection_that_is_closed_counts_as_slow_no_longer(harness: BufferHarness) -> None:
+    harness.become_slow()
+    harness.buffer.close()
+    assert harness.stats.slow_consumers == 0
+    harness.loop.fire_timers()
+    assert (harness.closed, harness.stats.slow_consumer_kills) == (0, 0)
 
 
-def test_the_backlog_of_a_closed_connection_is_written_unless_the_transport_is_closing(world: World) -> None:
-    world.become_slow()
-    world.buffer.enqueue(b"<1>")
-    world.transport.closing = True
-    world.buffer.resume_writing()
-    assert not world.transport.written.endswith(b"<1>")
-    world.transport.closing = False
-    world.buffer.close()
-    world.buffer.resume_writing()
-    assert world.transport.written.endswith(b"<1>")
-    assert world.buffer.write(b"x") == CLOSED
+def test_the_backlog_of_a_closed_connection_is_written_unless_the_transport_is_closing(harness: BufferHarness) -> None:
+    harness.become_slow()
+    harness.buffer.enqueue(b"<1>")
+    harness.transport.closing = True
+    harness.buffer.resume_writing()
+    assert not harness.transport.written.endswith(b"<1>")
+    harness.transport.closing = False
+    harness.buffer.close()
+    harness.buffer.resume_writing()
+    assert harness.transport.written.endswith(b"<1>")
+    assert harness.buffer.write(b"x") == CLOSED
 
 
-def test_a_connection_that_becomes_slow_again_has_a_backlog_again(world: World) -> None:
+def test_a_connection_that_becomes_slow_again_has_a_backlog_again(harness: BufferHarness) -> None:
     for frame in (b"<1>", b"<2>"):
-        world.transport.written = b""
-        world.become_slow()
-        assert world.buffer.enqueue(frame) is SENT
-        world.transport.drain()
-        assert world.transport.written == b"x" * (SOFT + 1) + frame
+        harness.transport.written = b""
+        harness.become_slow()
+        assert harness.buffer.enqueue(frame) is SENT
+        harness.transport.drain()
+        assert harness.transport.written == b"x" * (SOFT + 1) + frame
 
 
-def test_all_bytes_are_counted_whichever_way_they_are_sent(world: World) -> None:
-    other = World(beside=world)
-    world.buffer.write(b"1")
-    world.buffer.write(b"22")
-    world.become_slow()
-    world.buffer.enqueue(b"333")
-    world.buffer.enqueue(b"4444")
+def test_all_bytes_are_counted_whichever_way_they_are_sent(harness: BufferHarness) -> None:
+    other = BufferHarness(beside=harness)
+    harness.buffer.write(b"1")
+    harness.buffer.write(b"22")
+    harness.become_slow()
+    harness.buffer.enqueue(b"333")
+    harness.buffer.enqueue(b"4444")
     assert other.buffer.write(b"55555") is SENT
     other.buffer.write_control(b"666666")
-    assert world.buffer.bytes_out == 10 + SOFT + 1
+    assert harness.buffer.bytes_out == 10 + SOFT + 1
     assert other.buffer.bytes_out == 11
-    assert world.stats.sent_bytes == 21 + SOFT + 1
+    assert harness.stats.sent_bytes == 21 + SOFT + 1
