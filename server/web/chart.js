@@ -1,27 +1,27 @@
-// A line over the last seconds, on a canvas; colours are the page's, so that it follows light and dark.
+// A line chart of the last seconds, on a canvas, in the colours of the page's theme.
 
 const SECONDS = { small: 60, detailed: 120 };
-const ROUND = [1, 2, 2.5, 5, 10];
+const ROUND_STEPS = [1, 2, 2.5, 5, 10];
 
-/** Return the round number at or above a value: 1, 2, 2.5 or 5 times a power of ten. */
+/** Return the next round number: 1, 2, 2.5 or 5 times a power of ten. */
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return ROUND.find((step) => step * power >= value) * power;
+  return ROUND_STEPS.find((step) => step * power >= value) * power;
 }
 
 export class Chart {
   #canvas;
-  #shown;
-  #least;
+  #format;
+  #minimumTop;
   #isDetailed;
   #values = [];
   #isDue = false;
 
-  /** `shown` turns a value into text; the scale reaches to `least` at least. */
-  constructor(canvas, shown, least) {
-    this.#least = least;
+  /** `format` turns a value into text; the scale reaches at least to `minimumTop`. */
+  constructor(canvas, format, minimumTop) {
+    this.#minimumTop = minimumTop;
     this.#canvas = canvas;
-    this.#shown = shown;
+    this.#format = format;
     this.#isDetailed = "detailed" in canvas.parentElement.dataset;
     new ResizeObserver(() => this.#request()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#request());
@@ -54,47 +54,47 @@ export class Chart {
     const scale = devicePixelRatio || 1;
     canvas.width = width * scale;
     canvas.height = height * scale;
-    const pen = canvas.getContext("2d");
-    pen.scale(scale, scale);
-    const top = roundUp(Math.max(...this.#values, this.#least));
+    const context = canvas.getContext("2d");
+    context.scale(scale, scale);
+    const top = roundUp(Math.max(...this.#values, this.#minimumTop));
     const foot = this.#isDetailed ? 1 : 2;
     const head = this.#isDetailed ? 18 : 3;
     const y = (value) => height - foot - (value / top) * (height - foot - head);
-    if (this.#isDetailed) this.#drawGrid(pen, width, y, top, style);
+    if (this.#isDetailed) this.#drawGrid(context, width, y, top, style);
     const seconds = SECONDS[this.#isDetailed ? "detailed" : "small"];
     const x = (index) => width - 3 - ((this.#values.length - 1 - index) / seconds) * (width - 3);
-    this.#drawLine(pen, x, y, style.getPropertyValue("--chart"));
+    this.#drawLine(context, x, y, style.getPropertyValue("--chart"));
   }
 
-  #drawGrid(pen, width, y, top, style) {
-    pen.strokeStyle = style.getPropertyValue("--line");
-    pen.fillStyle = style.getPropertyValue("--soft");
-    pen.font = `12px ${style.fontFamily}`;
+  #drawGrid(context, width, y, top, style) {
+    context.strokeStyle = style.getPropertyValue("--line");
+    context.fillStyle = style.getPropertyValue("--soft");
+    context.font = `12px ${style.fontFamily}`;
     for (const value of [0, top / 2, top]) {
-      pen.beginPath();
-      pen.moveTo(0, Math.round(y(value)) - 0.5);
-      pen.lineTo(width, Math.round(y(value)) - 0.5);
-      pen.stroke();
-      if (value) pen.fillText(this.#shown(value), 0, y(value) - 5);
+      context.beginPath();
+      context.moveTo(0, Math.round(y(value)) - 0.5);
+      context.lineTo(width, Math.round(y(value)) - 0.5);
+      context.stroke();
+      if (value) context.fillText(this.#format(value), 0, y(value) - 5);
     }
   }
 
-  #drawLine(pen, x, y, colour) {
+  #drawLine(context, x, y, colour) {
     const values = this.#values;
     if (!values.length) return;
-    pen.beginPath();
-    values.forEach((value, index) => pen.lineTo(x(index), y(value)));
-    pen.strokeStyle = pen.fillStyle = colour;
-    pen.lineWidth = 2;
-    pen.lineJoin = "round";
-    pen.stroke();
-    pen.lineTo(x(values.length - 1), y(0));
-    pen.lineTo(x(0), y(0));
-    pen.globalAlpha = 0.14;
-    pen.fill();
-    pen.globalAlpha = 1;
-    pen.beginPath();
-    pen.arc(x(values.length - 1), y(values.at(-1)), 2.5, 0, 7);
-    pen.fill();
+    context.beginPath();
+    values.forEach((value, index) => context.lineTo(x(index), y(value)));
+    context.strokeStyle = context.fillStyle = colour;
+    context.lineWidth = 2;
+    context.lineJoin = "round";
+    context.stroke();
+    context.lineTo(x(values.length - 1), y(0));
+    context.lineTo(x(0), y(0));
+    context.globalAlpha = 0.14;
+    context.fill();
+    context.globalAlpha = 1;
+    context.beginPath();
+    context.arc(x(values.length - 1), y(values.at(-1)), 2.5, 0, 7);
+    context.fill();
   }
 }

@@ -1,12 +1,12 @@
 // Types of chat-client.js.
 
-/** `closed`: not connected and not trying; `waiting`: until the next attempt. */
+/** `closed`: not connected and not reconnecting; `waiting`: until the next attempt. */
 export type ConnectionState = "closed" | "connecting" | "open" | "waiting";
 
-/** What became of a text: written to the socket; known to have arrived; lost or not when the connection broke. */
+/** State of a text: written to the socket; received by the server; in flight when the connection was lost. */
 export type DeliveryStatus = "sent" | "confirmed" | "uncertain";
 
-/** What handlers get, and listeners as `event.detail`; fields of the server's messages are described in its README. */
+/** Arguments of handlers, and `event.detail` of listeners. The server's README describes the fields of its messages. */
 export interface ChatEvents {
   state: { state: ConnectionState };
   connected: {
@@ -15,7 +15,7 @@ export interface ChatEvents {
     maxMessageBytes?: number;
     maxUploadBytes?: number;
   };
-  /** `retryMs` is the pause until the next attempt, null when there will be none. */
+  /** `retryMs` is the delay before the next attempt, or null if there will be none. */
   disconnected: { code: number; reason: string; retryMs: number | null };
   latency: { ms: number };
   delivery: { id: number; status: DeliveryStatus };
@@ -34,7 +34,7 @@ export interface ChatEvents {
   error: { message: string; code?: string; about?: string | null };
 }
 
-/** `uploadId` and `sha256` are null where the server knows only the guide's messages and answers none to an upload. */
+/** `uploadId` and `sha256` are null for a server that does not answer upload messages. */
 export interface FileSaved {
   uploadId: string | null;
   name: string;
@@ -47,23 +47,23 @@ export interface SendFileOptions {
   signal?: AbortSignal;
 }
 
-/** A value, or a function that is asked for it before each attempt to connect. */
+/** A value, or a function that returns it and is called before each attempt to connect. */
 export type Current<Value> = Value | (() => Value | Promise<Value>);
 
-/** Times in milliseconds. */
+/** Options; times in milliseconds. chat-util.js has the defaults. */
 export interface ChatClientOptions {
-  /** In place of the global one. */
+  /** Used instead of the global one. */
   WebSocket?: typeof globalThis.WebSocket;
   random?: () => number;
-  /** Sent as `?token=`. A function is asked once more when its token is refused; after that the client stays closed. */
+  /** Sent as `?token=`. If a token is refused, a function is called once more; then the client stays closed. */
   token?: Current<string | null | undefined>;
-  /** Between two pings. */
+  /** Interval between pings. */
   pingMs?: number;
-  /** Of silence until the connection is given up. */
+  /** Silence until the connection counts as dead. */
   deadMs?: number;
-  /** Without an answer after a sleep until the connection is given up. */
+  /** The same after a sleep. */
   probeMs?: number;
-  /** Without an answer until an upload is given up. */
+  /** Time-out for the server's answers to an upload. */
   answerMs?: number;
   connectMs?: number;
   firstRetryMs?: number;
@@ -89,35 +89,35 @@ export declare class UploadError extends Error {
 }
 
 export declare const MAX_TEXT_BYTES: number;
-/** Close codes of the client's own: silence for too long; the function for the URL or the token failed. */
+/** Close codes of the client: heartbeat timeout; the function for the URL or the token failed. */
 export declare const DEAD: 4000;
 export declare const NO_ADDRESS: 4001;
 
-/** What a server says of a token that it refuses, from a `disconnected` event's code and reason; else null. */
+/** Return why the server refused the token, from a `disconnected` event's code and reason, or null. */
 export declare function tokenRefusal(code: number, reason: string): { code: string; message: string } | null;
 
 type Handler<Name extends keyof ChatEvents> = ((detail: ChatEvents[Name]) => void) | undefined;
 type Listener<Name extends keyof ChatEvents> = (event: ChatEvent<Name>) => void;
 
-/** An EventTarget that knows its events by name. */
+/** An EventTarget with typed events. */
 declare const Target: new () => Pick<EventTarget, "dispatchEvent">;
 
 export declare class ChatClient extends Target {
   constructor(url: Current<string | URL>, options?: ChatClientOptions);
 
   readonly state: ConnectionState;
-  /** Of the last ping; null before the first answer on a connection. */
+  /** Round-trip time of the last ping in milliseconds; null before the first pong of a connection. */
   readonly latency: number | null;
   readonly username: string | null;
   readonly room: string | null;
-  /** Texts that wait to be written. */
+  /** Number of texts not written yet. */
   readonly queued: number;
-  /** What the server takes; `maxUploadBytes` is null where it does not say. */
+  /** The server's limits; `maxUploadBytes` is null if it does not announce one. */
   readonly limits: { maxMessageBytes: number; maxUploadBytes: number | null };
 
-  /** Connect, and come back whenever the connection is lost; while it waits for the next attempt, try at once. */
+  /** Connect, and reconnect whenever the connection is lost. In state `waiting`, reconnect at once. */
   connect(): void;
-  /** Say goodbye and stay away; texts that wait are kept for the next `connect`. */
+  /** Close the connection and do not reconnect. Queued texts are kept for the next `connect`. */
   disconnect(): void;
   /** Throws a RangeError for a name that the server would refuse. */
   setUsername(username: string): void;
@@ -125,15 +125,15 @@ export declare class ChatClient extends Target {
   joinRoom(room: string): void;
   leaveRoom(): void;
   /**
-   * Say something in the room, now or as soon as possible.
+   * Send a text to the room, now or as soon as possible.
    *
-   * Returns the id under which `delivery` tells what became of it; 0 when too many texts wait already. Throws a
-   * RangeError for a text that is too long, an Error without a room.
+   * Returns the id that `delivery` events carry, or 0 when the queue is full. Throws a RangeError for a text that is
+   * too long, and an Error before `joinRoom`.
    */
   sendMessage(text: string): number;
-  /** Tell that one is typing, at most every few seconds; returns whether it was told. */
+  /** Send a typing notice, at most every `typingMs`. Returns whether it was sent. */
   sendTyping(): boolean;
-  /** Upload a file after those before it; rejects with an UploadError, or with the signal's reason. */
+  /** Upload a file after the previous ones. Rejects with an UploadError or with the signal's reason. */
   sendFile(file: Blob & { readonly name?: string }, options?: SendFileOptions): Promise<FileSaved>;
 
   onState: Handler<"state">;

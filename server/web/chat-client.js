@@ -1,6 +1,7 @@
-// A chat client for browsers, and for whatever else has a WebSocket: one connection that comes back by itself.
-// An ES module without dependencies: this file, chat-heartbeat.js, chat-util.js and chat-upload.js, with chat-client.d.ts
-// for TypeScript.
+// A chat client for browsers and other runtimes with WebSocket, with automatic reconnection.
+//
+// It is an ES module without dependencies: this file, chat-heartbeat.js, chat-util.js and chat-upload.js.
+// chat-client.d.ts has the types for TypeScript.
 //
 //     const client = new ChatClient("wss://chat.example.org/ws/chat");
 //     client.onMessage = ({ user, text }) => console.log(user, text);
@@ -9,36 +10,35 @@
 //     client.connect();
 //     client.sendMessage("hello");
 //
-// Laws:
-// 1. A text is written to a socket once, in order, and only in the room in which it was said. What cannot be sent now
-//    waits. What was on its way when a connection broke is told as "uncertain", never sent again behind one's back.
-// 2. Nothing grows without bound: texts that wait, bytes in the socket's buffer, messages a second.
-// 3. Name and room are wishes that hold until they change; every new connection fulfils them first.
-// 4. Coming back never stops and never stampedes: full jitter, and the server's own word (`retry_ms`) where it has one.
+// Rules:
+// 1. A text is written to a socket once, in order, and only in the room for which it was sent. It is queued
+//    until it can be written. A text in flight when the connection is lost is "uncertain" and is not sent again.
+// 2. Everything is bounded: queued texts, bytes in the socket's buffer, messages per second.
+// 3. The name and the room are restored first on every new connection.
+// 4. The client reconnects until it is told otherwise, with full jitter, or after `retry_ms` if the server sends it.
 
 import { Heartbeat, onWake } from "./chat-heartbeat.js";
-import { DEFAULTS, Pace, RecentHighest, address, bytes, checkName, fullJitter } from "./chat-util.js";
-import { toldPause, tokenRefusal, wellFormed } from "./chat-util.js";
+import { DEFAULTS, SlidingMaximum, TokenBucket, byteLength, checkName, connectUrl, fullJitter } from "./chat-util.js";
+import { retryDelay, tokenRefusal, wellFormed } from "./chat-util.js";
 import { UploadError, Uploads } from "./chat-upload.js";
 
 export { UploadError, tokenRefusal };
 export const MAX_TEXT_BYTES = 16 * 1024;
-export const DEAD = 4000; // close code of our own: nothing was heard for too long
-export const NO_ADDRESS = 4001; // another: the function for the URL or the token failed
+export const DEAD = 4000; // close code of the client: the heartbeat timed out
+export const NO_ADDRESS = 4001; // close code of the client: the function for the URL or the token failed
 
-const FINAL_CODES = new Set([1000, 1002, 1007, 1008, 1009]); // the same behaviour would end the same way
-const BUSY = 1013; // overloaded, or we were too slow: come back later than after other losses
-const BUSY_HEAD_START = 3; // as if so many attempts had failed already
+const FINAL_CODES = new Set([1000, 1002, 1007, 1008, 1009]); // an error of this client, or a normal close
+const BUSY = 1013; // overloaded, or this client was a slow consumer: wait longer than after other closes
+const BUSY_EXTRA_FAILURES = 3; // added to the number of failed attempts
 
-const EVENT_OF = { chatMessage: "message", userTyping: "typing" }; // others have the name of their type
-const TOLD = new Set([
+const EVENT_OF = { chatMessage: "message", userTyping: "typing" }; // other events are named after the message type
+const FORWARDED = new Set([
   ...["usernameSet", "userJoined", "roomJoined", "userLeft", "roomPresence", "roomLeft", "chatMessage", "userTyping"],
   ...["chat", "fileProgress", "fileSaved", "fileShared", "error"],
 ]);
-const COUNTING = new Set(["userJoined", "roomJoined", "userLeft", "roomPresence"]);
+const WITH_USER_COUNT = new Set(["userJoined", "roomJoined", "userLeft", "roomPresence"]);
 
-
-/** What listeners get; `detail` is what the handler of the same name gets. */
+/** The event that listeners receive; handlers receive its `detail`. */
 export class ChatEvent extends Event {
   constructor(type, detail) {
     super(type);
@@ -54,27 +54,27 @@ export class ChatClient extends EventTarget {
   #greeting = null;
   #failures = 0;
   #wasOpen = false; // since `connect`
-  #wasRefused = false; // the last attempt, for its token
-  #timer; // of the attempt, then of the connection's becoming stable, then of the next attempt
-  #toldUntil = 0; // by the wall clock: the server asked us to stay away until then
+  #wasRefused = false; // whether the last attempt failed because of its token
+  #timer; // connect time-out, then stability timer, then reconnect timer
+  #retryNotBefore = 0; // wall clock; set by the server's `retry_ms`
   #attempts = 0;
   #heartbeat = null; // of the open connection
   #latency = null;
   #username = null;
-  #saidName = null; // on this connection
+  #sentName = null; // on this connection
   #room = null;
-  #saidRoom = null; // on this connection
-  #people = new RecentHighest();
-  #ids = 0;
-  #queue = []; // {id, room, text}: not yet written
-  #inFlight = []; // ids: written, and not confirmed
+  #sentRoom = null; // on this connection
+  #recentCount = new SlidingMaximum();
+  #lastId = 0;
+  #queue = []; // {id, room, text} of texts not written yet
+  #inFlight = []; // ids of texts written and not confirmed
   #holdUntil = 0;
-  #pace;
+  #bucket;
   #flushTimer;
   #confirmTimer;
-  #typedAt = -Infinity;
+  #typingSentAt = -Infinity;
   #uploads;
-  #endWaking = null;
+  #stopWakeEvents = null;
 
   constructor(url, options = {}) {
     super();
@@ -82,13 +82,13 @@ export class ChatClient extends EventTarget {
     this.#options = { ...DEFAULTS, ...options };
     this.#uploads = new Uploads({
       isOpen: () => this.#state === "open",
-      mostBytes: () => this.limits.maxUploadBytes,
+      maxBytes: () => this.limits.maxUploadBytes,
       buffered: () => this.#socket?.bufferedAmount ?? 0,
       maxBuffered: this.#options.maxBuffered,
       answerMs: this.#options.answerMs,
-      reserve: () => this.#pace.reserve(performance.now()),
-      say: (message) => this.#put(JSON.stringify(message)),
-      put: (chunk) => this.#put(chunk),
+      reserve: () => this.#bucket.reserve(performance.now()),
+      sendMessage: (message) => this.#send(JSON.stringify(message)),
+      sendChunk: (chunk) => this.#send(chunk),
     });
   }
 
@@ -119,19 +119,19 @@ export class ChatClient extends EventTarget {
 
   connect() {
     if (this.#state === "closed") {
-      this.#endWaking = onWake(() => this.#wake());
+      this.#stopWakeEvents = onWake(() => this.#handleWake());
       this.#failures = 0;
       this.#wasOpen = this.#wasRefused = false;
       this.#open();
     } else {
-      this.#toldUntil = 0; // somebody asks
-      this.#wake();
+      this.#retryNotBefore = 0; // the caller overrides the server's `retry_ms`
+      this.#handleWake();
     }
   }
 
   disconnect() {
     if (this.#state === "closed") return;
-    this.#drop(1000, "goodbye", null);
+    this.#disconnect(1000, "goodbye", null);
   }
 
   setUsername(username) {
@@ -141,8 +141,8 @@ export class ChatClient extends EventTarget {
   }
 
   joinRoom(room) {
-    checkName(room, 128, "a room's name");
-    if (room !== this.#room) this.#people = new RecentHighest();
+    checkName(room, 128, "a room name");
+    if (room !== this.#room) this.#recentCount = new SlidingMaximum();
     this.#room = room;
     this.#flush();
   }
@@ -152,26 +152,26 @@ export class ChatClient extends EventTarget {
     this.#flush();
   }
 
-  sendMessage(words) {
-    const text = wellFormed(words);
+  sendMessage(value) {
+    const text = wellFormed(value);
     if (this.#room === null) throw new Error("join a room before sending to it");
-    if (bytes(text) > this.limits.maxMessageBytes) {
+    if (byteLength(text) > this.limits.maxMessageBytes) {
       throw new RangeError(`a message has at most ${this.limits.maxMessageBytes} bytes`);
     }
     if (this.#queue.length >= this.#options.maxQueued) return 0;
-    const id = ++this.#ids;
+    const id = ++this.#lastId;
     this.#queue.push({ id, room: this.#room, text });
-    this.#typedAt = -Infinity; // the next keystroke begins something new
+    this.#typingSentAt = -Infinity; // the next keystroke may send `typing` at once
     this.#flush();
     return id;
   }
 
   sendTyping() {
     const now = performance.now();
-    // Old news is none: what cannot be told at once is not told.
-    if (this.#state !== "open" || this.#queue.length || this.#saidRoom === null) return false;
-    if (now - this.#typedAt < this.#options.typingMs || !this.#write({ type: "typing" })) return false;
-    this.#typedAt = now;
+    // A typing notice that cannot be sent now is dropped: a late one would be wrong.
+    if (this.#state !== "open" || this.#queue.length || this.#sentRoom === null) return false;
+    if (now - this.#typingSentAt < this.#options.typingMs || !this.#write({ type: "typing" })) return false;
+    this.#typingSentAt = now;
     return true;
   }
 
@@ -183,31 +183,31 @@ export class ChatClient extends EventTarget {
 
   #open() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#lost(DEAD, "no answer"), this.#options.connectMs);
+    this.#timer = setTimeout(() => this.#handleClose(DEAD, "no answer"), this.#options.connectMs);
     this.#setState("connecting");
     const attempt = ++this.#attempts;
     const isCurrent = () => this.#state === "connecting" && attempt === this.#attempts;
-    const failed = (error) => isCurrent() && this.#lost(NO_ADDRESS, String(error?.message ?? error));
+    const failed = (error) => isCurrent() && this.#handleClose(NO_ADDRESS, String(error?.message ?? error));
     try {
-      const url = address(this.#url, this.#options.token);
-      if (typeof url === "string") this.#dial(url);
-      else url.then((known) => isCurrent() && this.#dial(known)).catch(failed);
+      const url = connectUrl(this.#url, this.#options.token);
+      if (typeof url === "string") this.#createSocket(url);
+      else url.then((known) => isCurrent() && this.#createSocket(known)).catch(failed);
     } catch (error) {
       failed(error);
     }
   }
 
-  #dial(url) {
+  #createSocket(url) {
     const { WebSocket = globalThis.WebSocket } = this.#options;
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-    socket.onerror = () => {}; // `close` follows
+    socket.onclose = ({ code, reason }) => this.#handleClose(code, reason);
+    socket.onerror = () => {}; // a close event follows
     this.#socket = socket;
   }
 
-  #greeted(greeting) {
+  #handleConnected(greeting) {
     const { stableMs, settleMs, messagesPerSecond, burst } = this.#options;
     const now = performance.now();
     clearTimeout(this.#timer);
@@ -217,12 +217,12 @@ export class ChatClient extends EventTarget {
       covers: () => this.#inFlight.at(-1) ?? 0,
       buffered: () => this.#socket.bufferedAmount,
       isUploading: () => this.#uploads.isActive,
-      dead: () => this.#lost(DEAD, "no sign of life"),
+      onDead: () => this.#handleClose(DEAD, "heartbeat timeout"),
     });
     this.#greeting = greeting;
-    this.#saidName = this.#saidRoom = this.#latency = null;
-    this.#pace = new Pace(messagesPerSecond, burst);
-    // A server without a history loses what is said to an empty room: if all of us were thrown out, wait for the others.
+    this.#sentName = this.#sentRoom = this.#latency = null;
+    this.#bucket = new TokenBucket(messagesPerSecond, burst);
+    // The server keeps no history, so a text to an empty room is lost: after a restart, wait for the other members.
     this.#holdUntil = this.#wasOpen && this.#queue.length ? now + settleMs : 0;
     this.#wasOpen = true;
     this.#wasRefused = false;
@@ -232,23 +232,23 @@ export class ChatClient extends EventTarget {
     this.#flush();
   }
 
-  #lost(code, reason) {
-    if (code === BUSY) this.#failures += BUSY_HEAD_START;
-    const told = toldPause(reason);
-    const retryMs = told ?? fullJitter(this.#failures, this.#options);
-    this.#toldUntil = told === undefined ? 0 : Date.now() + told;
+  #handleClose(code, reason) {
+    if (code === BUSY) this.#failures += BUSY_EXTRA_FAILURES;
+    const requested = retryDelay(reason);
+    const retryMs = requested ?? fullJitter(this.#failures, this.#options);
+    this.#retryNotBefore = requested === undefined ? 0 : Date.now() + requested;
     this.#failures += 1;
-    // A function may return a newer token: ask it once. The same token would be refused for ever.
+    // A function may return a newer token, so it is called once more. A fixed token would be refused again.
     const isRefused = tokenRefusal(code, reason) !== null;
-    const hasFunction = [this.#url, this.#options.token].some((it) => typeof it === "function");
-    const mayAsk = isRefused && hasFunction && !this.#wasRefused;
+    const hasFunction = [this.#url, this.#options.token].some((value) => typeof value === "function");
+    const mayRetry = isRefused && hasFunction && !this.#wasRefused;
     this.#wasRefused = isRefused;
-    const isOver = (FINAL_CODES.has(code) && !mayAsk) || this.#failures > this.#options.maxRetries;
-    this.#drop(code, reason, isOver ? null : retryMs);
+    const isOver = (FINAL_CODES.has(code) && !mayRetry) || this.#failures > this.#options.maxRetries;
+    this.#disconnect(code, reason, isOver ? null : retryMs);
   }
 
-  /** Be without a connection from here on; `retryMs` null: for good. */
-  #drop(code, reason, retryMs) {
+  /** Close the connection and schedule the next attempt, unless `retryMs` is null. */
+  #disconnect(code, reason, retryMs) {
     const socket = this.#socket;
     this.#socket = null;
     for (const timer of [this.#timer, this.#flushTimer, this.#confirmTimer]) clearTimeout(timer);
@@ -260,7 +260,7 @@ export class ChatClient extends EventTarget {
       socket.close(...(code === 1000 || code === DEAD ? [code, reason] : []));
     }
     const uncertain = this.#inFlight.splice(0);
-    if (retryMs === null) this.#endWaking();
+    if (retryMs === null) this.#stopWakeEvents();
     else this.#timer = setTimeout(() => this.#open(), retryMs);
     this.#setState(retryMs === null ? "closed" : "waiting");
     this.#uploads.lost();
@@ -268,10 +268,10 @@ export class ChatClient extends EventTarget {
     this.#emit("disconnected", { code, reason, retryMs });
   }
 
-  /** The network or the page is back, or somebody asks: try at once, or look whether the connection still lives. */
-  #wake() {
+  /** Reconnect at once, or check that an open connection still works: the network or the page is back. */
+  #handleWake() {
     if (this.#state === "open") this.#heartbeat.probe();
-    else if (this.#state === "waiting" && Date.now() >= this.#toldUntil) this.#open();
+    else if (this.#state === "waiting" && Date.now() >= this.#retryNotBefore) this.#open();
   }
 
   #setState(state) {
@@ -283,39 +283,39 @@ export class ChatClient extends EventTarget {
   // --- receiving ---
 
   #receive(data) {
-    this.#heartbeat?.heard();
+    this.#heartbeat?.received();
     let message = null;
     try {
       message = JSON.parse(data);
     } catch {
-      return; // not of this protocol
+      return; // not a message of this protocol
     }
     const type = message?.type;
-    if (type === "connected" && this.#state === "connecting") this.#greeted(message);
-    else if (type === "pong") this.#ponged(message.timestamp);
-    this.#uploads.hear(message);
-    if (!TOLD.has(type)) return;
-    if (type === "error") this.#refused(message);
-    if (COUNTING.has(type)) this.#counted(message.userCount);
+    if (type === "connected" && this.#state === "connecting") this.#handleConnected(message);
+    else if (type === "pong") this.#handlePong(message.timestamp);
+    this.#uploads.receive(message);
+    if (!FORWARDED.has(type)) return;
+    if (type === "error") this.#handleError(message);
+    if (WITH_USER_COUNT.has(type)) this.#handleUserCount(message.userCount);
     this.#emit(EVENT_OF[type] ?? type, message);
   }
 
-  #counted(people) {
+  #handleUserCount(people) {
     const now = performance.now();
     const { settleMs } = this.#options;
-    if (this.#holdUntil) this.#holdUntil = people >= this.#people.value(now, 2 * settleMs) ? 0 : now + settleMs;
-    else this.#people.add(now, people);
+    if (this.#holdUntil) this.#holdUntil = people >= this.#recentCount.value(now, 2 * settleMs) ? 0 : now + settleMs;
+    else this.#recentCount.add(now, people);
     this.#flush();
   }
 
-  #refused({ code }) {
+  #handleError({ code }) {
     if (code !== "rate_limited" && code !== "no_room") return;
-    // Some message of ours was dropped, and nobody says which: if it was the one that enters the room, none is heard.
-    this.#saidRoom = null;
+    // The server dropped one of our messages and does not say which. If it was `joinRoom`, later texts are lost too.
+    this.#sentRoom = null;
     if (code === "rate_limited") {
-      this.#saidName = null;
-      this.#pace.slowDown(performance.now());
-      this.#heartbeat.giveUpPings();
+      this.#sentName = null;
+      this.#bucket.slowDown(performance.now());
+      this.#heartbeat.discardPings();
     }
     for (const id of this.#inFlight.splice(0)) this.#emit("delivery", { id, status: "uncertain" });
     this.#flushIn(1000);
@@ -323,27 +323,27 @@ export class ChatClient extends EventTarget {
 
   // --- sending ---
 
-  /** Fulfil all wishes as far as that is possible now. */
+  /** Send the name, the queued texts and the room, as far as the rate limit and the socket allow. */
   #flush() {
     if (this.#state !== "open") return;
     const now = performance.now();
-    if (this.#username !== this.#saidName) {
+    if (this.#username !== this.#sentName) {
       if (!this.#write({ type: "setUsername", username: this.#username })) return;
-      this.#saidName = this.#username;
+      this.#sentName = this.#username;
     }
     while (this.#queue.length) {
       const { id, room, text } = this.#queue[0];
-      if (!this.#enter(room)) return;
+      if (!this.#switchRoom(room)) return;
       if (now < this.#holdUntil) return void this.#flushIn(this.#holdUntil - now);
       if (this.#socket.bufferedAmount > this.#options.maxBuffered) return void this.#flushIn(50);
       if (!this.#write({ type: "chatMessage", text })) return;
       this.#queue.shift();
       this.#inFlight.push(id);
-      this.#confirmTimer ??= setTimeout(() => this.#confirm(), this.#options.confirmMs);
+      this.#scheduleConfirmation();
       this.#emit("delivery", { id, status: "sent" });
     }
     this.#holdUntil = 0;
-    this.#enter(this.#room);
+    this.#switchRoom(this.#room);
   }
 
   #flushIn(ms) {
@@ -351,30 +351,30 @@ export class ChatClient extends EventTarget {
     this.#flushTimer = setTimeout(() => this.#flush(), ms);
   }
 
-  #enter(room) {
-    if (room === this.#saidRoom) return true;
+  #switchRoom(room) {
+    if (room === this.#sentRoom) return true;
     if (!this.#write(room === null ? { type: "leaveRoom" } : { type: "joinRoom", room })) return false;
-    this.#saidRoom = room;
+    this.#sentRoom = room;
     return true;
   }
 
-  /** Write a message, unless it is too soon; then we come back for it. */
+  /** Send a message if the rate limit allows; otherwise schedule another flush. Returns whether it was sent. */
   #write(message, options) {
-    const wait = this.#pace.take(performance.now(), options);
+    const wait = this.#bucket.take(performance.now(), options);
     if (wait) this.#flushIn(wait);
-    else this.#put(JSON.stringify(message));
+    else this.#send(JSON.stringify(message));
     return !wait;
   }
 
-  #put(data) {
-    this.#heartbeat.wrote(typeof data === "string" ? bytes(data) : data.byteLength);
+  #send(data) {
+    this.#heartbeat.sent(typeof data === "string" ? byteLength(data) : data.byteLength);
     this.#socket.send(data);
   }
 
-  // --- health ---
+  // --- heartbeat ---
 
-  /** Messages take effect in order: a pong says that the texts written before its ping have arrived. */
-  #ponged(number) {
+  /** Messages are handled in order, so a pong confirms the texts written before its ping. */
+  #handlePong(number) {
     const answer = this.#heartbeat?.answered(number) ?? null;
     if (answer === null) return;
     this.#latency = answer.ms;
@@ -382,12 +382,16 @@ export class ChatClient extends EventTarget {
     while (this.#inFlight[0] <= answer.covers) {
       this.#emit("delivery", { id: this.#inFlight.shift(), status: "confirmed" });
     }
-    if (this.#inFlight.length) this.#confirmTimer ??= setTimeout(() => this.#confirm(), this.#options.confirmMs);
+    if (this.#inFlight.length) this.#scheduleConfirmation();
   }
 
-  #confirm() {
+  #scheduleConfirmation() {
+    this.#confirmTimer ??= setTimeout(() => this.#requestConfirmation(), this.#options.confirmMs);
+  }
+
+  #requestConfirmation() {
     this.#confirmTimer = undefined;
-    if (!this.#heartbeat.isWaiting) this.#heartbeat.ping(); // else its pong sees to it
+    if (!this.#heartbeat.isWaiting) this.#heartbeat.ping(); // otherwise the pong that is due confirms the texts
   }
 
   #emit(type, detail) {

@@ -1,17 +1,18 @@
-// Notice that a connection is dead although nobody closed it, and that timers, the tab or the machine slept.
+// Detection of dead connections, and of timers that did not run because the tab or the machine slept.
 
-const LATE_MS = 3_000; // a timer that is later than this has slept: no page is so busy
+const LATE_MS = 3_000; // a timer this late was suspended; a busy page is faster
 const WAKE_EVENTS = [["online"], ["pageshow"], ["visibilitychange", "document"]];
-const MOST_PINGS = 8; // unanswered ones that are remembered
+const MAX_PINGS = 8; // unanswered ones that are kept
 
 /**
- * Call `check` every `ms` milliseconds; returns a function that ends it.
+ * Call `check` every `ms` milliseconds; returns a function that stops it.
  *
- * The first call after a sleep gets `true`: messages that came meanwhile may still wait behind it, so it must not
- * judge by silence. Later ones get `false`, however late they are: in a background tab every timer is late.
+ * The first call after a sleep gets `true`. Messages received meanwhile may be handled only after this call, so silence
+ * does not prove that the connection is dead. Later calls get `false` even if they are late: in a background tab every
+ * timer is late.
  */
-export function every(ms, check) {
-  let last = Date.now(); // the clock on the wall: `performance.now()` may stand still while the machine sleeps
+export function repeat(ms, check) {
+  let last = Date.now(); // wall clock: `performance.now()` may stop while the machine sleeps
   let wasLate = false;
   const timer = setInterval(() => {
     const now = Date.now();
@@ -23,42 +24,43 @@ export function every(ms, check) {
   return () => clearInterval(timer);
 }
 
-/** Call `act` when the network, the page or its tab comes back; returns a function that ends it. */
-export function onWake(act) {
-  const react = () => globalThis.document?.visibilityState !== "hidden" && act();
-  const each = (change) => {
-    for (const [name, place] of WAKE_EVENTS) {
-      const target = place ? globalThis[place] : globalThis;
-      target?.[change]?.(name, react);
+/** Call `action` when the network comes back or the page becomes visible; returns a function that stops it. */
+export function onWake(action) {
+  const handle = () => globalThis.document?.visibilityState !== "hidden" && action();
+  const forEachEvent = (method) => {
+    for (const [name, owner] of WAKE_EVENTS) {
+      const target = owner ? globalThis[owner] : globalThis;
+      target?.[method]?.(name, handle);
     }
   };
-  each("addEventListener");
-  return () => each("removeEventListener");
+  forEachEvent("addEventListener");
+  return () => forEachEvent("removeEventListener");
 }
 
 /**
- * The pings of one connection, and the decision that it is dead.
+ * Send pings on one connection and detect that it is dead.
  *
- * `link`: send(number) a ping; covers() what its pong will confirm; buffered() bytes that the socket still holds;
- * isUploading() whether a pong may stand behind much data; dead() is called once.
+ * `link` has these functions: send(number) sends a ping; covers() returns the last text id that its pong will confirm;
+ * buffered() returns the bytes in the socket's buffer; isUploading() returns whether a pong may be queued behind much
+ * data; onDead() is called once.
  */
 export class Heartbeat {
   #link;
   #options;
   #stop;
-  #pings = []; // unanswered: {number, at, covers, isProbe}, the oldest first
+  #pings = []; // {number, at, covers, isProbe} of unanswered pings, oldest first
   #number = 0;
-  #pingedAt = -Infinity;
-  #heardAt;
+  #pingSentAt = -Infinity;
+  #receivedAt;
   #buffered = 0;
-  #written = 0;
-  #moved = 0;
+  #sentBytes = 0;
+  #takenBytes = 0;
 
   constructor({ pingMs, deadMs, probeMs }, link) {
     this.#options = { pingMs, deadMs, probeMs };
     this.#link = link;
-    this.#heardAt = performance.now();
-    this.#stop = every(Math.min(1000, pingMs / 5), (hasSlept) => this.check(hasSlept));
+    this.#receivedAt = performance.now();
+    this.#stop = repeat(Math.min(1000, pingMs / 5), (hasSlept) => this.check(hasSlept));
   }
 
   stop() {
@@ -70,30 +72,30 @@ export class Heartbeat {
     return this.#pings.length > 0;
   }
 
-  heard() {
-    this.#heardAt = performance.now();
+  received() {
+    this.#receivedAt = performance.now();
   }
 
-  wrote(size) {
-    this.#written += size;
+  sent(size) {
+    this.#sentBytes += size;
   }
 
   ping(isProbe = false) {
     this.#number += 1;
-    this.#pingedAt = performance.now();
-    this.#pings.push({ number: this.#number, at: this.#pingedAt, covers: this.#link.covers(), isProbe });
-    if (this.#pings.length > MOST_PINGS) this.#pings.splice(1, 1); // the oldest decides
+    this.#pingSentAt = performance.now();
+    this.#pings.push({ number: this.#number, at: this.#pingSentAt, covers: this.#link.covers(), isProbe });
+    if (this.#pings.length > MAX_PINGS) this.#pings.splice(1, 1); // keep the oldest: it decides about the time-out
     this.#link.send(this.#number);
   }
 
-  /** Ask whether the connection outlived a sleep; without an answer it is dead after `probeMs`. */
+  /** Check the connection after a sleep: without an answer it is dead after `probeMs`. */
   probe() {
-    this.#pings = []; // their time ran while nobody could see the answers
-    this.heard();
+    this.#pings = []; // their time-outs ran while no answer could be handled
+    this.received();
     this.ping(!this.#link.isUploading());
   }
 
-  /** Return {ms, covers} of the ping that a pong answers; null for one that is not awaited. */
+  /** Return {ms, covers} of the ping that a pong answers, or null for an unknown number. */
   answered(number) {
     const index = this.#pings.findIndex((ping) => ping.number === number);
     if (index < 0) return null;
@@ -101,29 +103,29 @@ export class Heartbeat {
     return { ms: performance.now() - at, covers };
   }
 
-  /** Expect no answer any more: the server said that it drops messages, and pings may be among them. */
-  giveUpPings() {
+  /** Expect no more answers: the server dropped messages, and pings may be among them. */
+  discardPings() {
     this.#pings = [];
   }
 
-  /** Decide; `hasSlept` when the timers have just slept. */
+  /** Send a ping that is due, or report the connection as dead; `hasSlept` after the timers were suspended. */
   check(hasSlept) {
     if (hasSlept) return this.probe();
     const { pingMs, deadMs, probeMs } = this.#options;
     const now = performance.now();
     const buffered = this.#link.buffered();
-    const moved = this.#written - buffered;
-    // On a slow link a pong stands behind all that we have written; as long as that moves, someone takes it.
-    if (this.#buffered && moved > this.#moved) this.#heardAt = now;
+    const takenBytes = this.#sentBytes - buffered;
+    // On a slow link a pong comes after all that was sent before. While bytes leave the buffer, the connection works.
+    if (this.#buffered && takenBytes > this.#takenBytes) this.#receivedAt = now;
     this.#buffered = buffered;
-    this.#moved = moved;
-    // Silence alone is no proof: without an unanswered ping nobody was asked.
+    this.#takenBytes = takenBytes;
+    // Silence alone proves nothing: a ping must be unanswered too.
     const isDead = this.#pings.some(({ at, isProbe }) =>
       isProbe
-        ? now - at >= probeMs && now - this.#heardAt >= probeMs
-        : now - at >= deadMs - pingMs && now - this.#heardAt >= deadMs,
+        ? now - at >= probeMs && now - this.#receivedAt >= probeMs
+        : now - at >= deadMs - pingMs && now - this.#receivedAt >= deadMs,
     );
-    if (isDead) this.#link.dead();
-    else if (now - this.#pingedAt >= pingMs) this.ping();
+    if (isDead) this.#link.onDead();
+    else if (now - this.#pingSentAt >= pingMs) this.ping();
   }
 }

@@ -1,13 +1,12 @@
-// Files in chunks, one after the other: `fileStart`, numbered chunks, `fileEnd`.
+// Uploads: `fileStart`, numbered chunks, `fileEnd`; one file after the other.
 
 export const CHUNK_BYTES = 64 * 1024;
 
 const CHUNK_HEADER_BYTES = 4;
-const POLL_MS = 10; // no event tells that a socket's buffer has drained
-const REPEAT_MS = 3_000; // without an answer until a message is repeated; doubles
+const POLL_MS = 10; // there is no event for a drained socket buffer
+const REPEAT_MS = 3_000; // time-out until a message is repeated; doubles
 
-
-/** An upload failed, or a connection was lost under it; `code` is that of the server's `error`, where it sent one. */
+/** An upload that failed; `code` is that of the server's `error`, or null. */
 export class UploadError extends Error {
   constructor(message, code = null) {
     super(message);
@@ -16,13 +15,13 @@ export class UploadError extends Error {
   }
 }
 
-/** One upload in progress, as far as the server has answered it. */
-class Transfer {
+/** The state of the upload in progress. */
+class Upload {
   ready = null; // the server's `fileReady`
   saved = null; // its `fileSaved`
   error = null;
   isRefused = false; // by the server
-  heardAt = performance.now();
+  answeredAt = performance.now();
   wake = () => {}; // ends a pause early
 
   fail(error) {
@@ -30,7 +29,7 @@ class Transfer {
     this.wake();
   }
 
-  /** Wait so long, or until something happens: timers of a background tab may take a minute. */
+  /** Wait for a time or until `wake`: in a background tab a timer may take a minute. */
   pause(ms) {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
@@ -47,128 +46,131 @@ class Transfer {
 }
 
 /**
- * All uploads of a client.
+ * The uploads of a client, one at a time.
  *
- * `link` is its connection: isOpen(), mostBytes() (null for a server that knows only the guide's messages and says
- * nothing to an upload), buffered(), maxBuffered, answerMs, reserve() a message (returns for how long to wait with it),
- * say(message), put(chunk).
+ * `link` is its connection. isOpen() returns whether it is open. maxBytes() returns the limit on a file, or null for a
+ * server that does not answer upload messages. buffered() returns the bytes in the socket's buffer. reserve() takes a
+ * token of the rate limit and returns the milliseconds to wait. sendMessage(message) and sendChunk(chunk) send.
+ * maxBuffered and answerMs are options of the client.
  */
 export class Uploads {
   #link;
-  #transfer = null;
+  #current = null;
   #last = Promise.resolve();
 
   constructor(link) {
     this.#link = link;
   }
 
-  /** Send a file after those before it: the server takes one at a time. */
+  /** Send a file after the previous ones: the server accepts one at a time. */
   send(file, { onProgress, signal }) {
     let hasBegun = false;
-    const upload = this.#last.then(() => {
+    const result = this.#last.then(() => {
       hasBegun = true;
       return this.#send(file, onProgress, signal);
     });
-    this.#last = upload.catch(() => {});
+    this.#last = result.catch(() => {});
     return new Promise((resolve, reject) => {
-      upload.then(resolve, reject);
+      result.then(resolve, reject);
       signal?.addEventListener("abort", () => hasBegun || reject(signal.reason), { once: true });
     });
   }
 
-  /** Whether a file is on its way. */
+  /** Whether an upload is in progress. */
   get isActive() {
-    return this.#transfer !== null;
+    return this.#current !== null;
   }
 
-  /** Take note of what the server says; it answers in order. */
-  hear(message) {
-    const transfer = this.#transfer;
-    if (transfer === null) return;
+  /** Handle a message of the server, which answers in order. */
+  receive(message) {
+    const upload = this.#current;
+    if (upload === null) return;
     const { type, uploadId } = message ?? {};
-    if (type === "fileReady") transfer.ready = message;
-    else if (type === "fileSaved" && uploadId === transfer.ready?.uploadId) transfer.saved = message;
-    else if (type === "error" && String(message.code).startsWith("upload_")) this.#refused(transfer, message);
+    if (type === "fileReady") upload.ready = message;
+    else if (type === "fileSaved" && uploadId === upload.ready?.uploadId) upload.saved = message;
+    else if (type === "error" && String(message.code).startsWith("upload_")) this.#handleError(upload, message);
     else if (type !== "fileProgress") return;
-    transfer.heardAt = performance.now();
-    transfer.wake();
+    upload.answeredAt = performance.now();
+    upload.wake();
   }
 
-  #refused(transfer, { about, code, message }) {
-    // The answer to a message that we repeated, although the server had taken the first one.
+  #handleError(upload, { about, code, message }) {
+    // The answer to a repeated message whose first copy was handled.
     if (code === "upload_active" || (code === "upload_missing" && about === "fileEnd")) return;
-    // Until it is ready, other errors are about chunks of the one before.
-    if (about !== "fileStart" && !transfer.ready) return;
-    transfer.isRefused = true;
-    transfer.fail(new UploadError(message, code));
+    // Before `fileReady`, other errors are about chunks of the previous upload.
+    if (about !== "fileStart" && !upload.ready) return;
+    upload.isRefused = true;
+    upload.fail(new UploadError(message, code));
   }
 
-  /** Take note that the connection is gone. */
+  /** Fail the upload in progress: the connection was lost. */
   lost() {
-    this.#transfer?.fail(new UploadError("the connection was lost"));
+    this.#current?.fail(new UploadError("the connection was lost"));
   }
 
   async #send(file, onProgress, signal) {
     signal?.throwIfAborted();
     const link = this.#link;
-    const most = link.mostBytes();
+    const maxBytes = link.maxBytes();
     if (!link.isOpen()) throw new UploadError("there is no connection");
-    if (most !== null && file.size > most) throw new UploadError(`the file is larger than ${most} bytes`, "upload_too_large");
+    if (maxBytes !== null && file.size > maxBytes) {
+      throw new UploadError(`the file is larger than ${maxBytes} bytes`, "upload_too_large");
+    }
     const { name = "file", size } = file;
     const start = { type: "fileStart", name, size, mimeType: file.type || "application/octet-stream" };
-    const transfer = (this.#transfer = new Transfer());
-    const abort = () => transfer.fail(signal.reason);
+    const upload = (this.#current = new Upload());
+    const abort = () => upload.fail(signal.reason);
     try {
-      // Also when aborted: without an answer to this one the next upload would take it for its own.
-      await this.#ask(transfer, start, () => most === null || transfer.ready);
+      // Wait for this answer even when aborted, or the next upload would take it for its own.
+      await this.#request(upload, start, () => maxBytes === null || upload.ready);
       signal?.throwIfAborted();
       signal?.addEventListener("abort", abort);
-      await this.#sendChunks(file, transfer, onProgress);
-      await this.#ask(transfer, { type: "fileEnd" }, () => most === null || transfer.saved);
-      return transfer.saved ?? { type: "fileSaved", uploadId: null, name, size, sha256: null };
+      await this.#sendChunks(file, upload, onProgress);
+      await this.#request(upload, { type: "fileEnd" }, () => maxBytes === null || upload.saved);
+      return upload.saved ?? { type: "fileSaved", uploadId: null, name, size, sha256: null };
     } catch (error) {
-      // Our own reasons to end are news to the server; its reasons are not.
-      if (link.isOpen() && !transfer.isRefused) link.say({ type: "fileCancel" });
+      // Cancel an upload that the server has not dropped itself.
+      if (link.isOpen() && !upload.isRefused) link.sendMessage({ type: "fileCancel" });
       throw signal?.aborted ? signal.reason : error;
     } finally {
       signal?.removeEventListener("abort", abort);
-      this.#transfer = null;
+      this.#current = null;
     }
   }
 
-  /** Wait for our turn among all that the client sends: the server drops what is too much. */
-  async #turn(transfer) {
+  /** Wait until the rate limit allows a message: the server drops messages above its own limit. */
+  async #waitForRateLimit(upload) {
     let left = this.#link.reserve();
     const until = performance.now() + left;
-    while (left > 0 && !transfer.error) {
-      await transfer.pause(left);
+    while (left > 0 && !upload.error) {
+      await upload.pause(left);
       left = until - performance.now();
     }
-    transfer.check();
+    upload.check();
   }
 
-  /** Say something, and again while it is not answered: a server that drops messages may not say which. */
-  async #ask(transfer, message, isAnswered) {
+  /** Send a message, and repeat it until it is answered: a server above its rate limit drops messages. */
+  async #request(upload, message, isAnswered) {
     const { answerMs } = this.#link;
-    for (let patience = REPEAT_MS; ; patience *= 2) {
-      await this.#turn(transfer);
-      if (patience > REPEAT_MS && isAnswered()) return;
-      this.#link.say(message);
-      const askedAt = performance.now();
-      if (patience === REPEAT_MS) transfer.heardAt = askedAt;
-      while (!isAnswered() && performance.now() - askedAt < patience) {
-        await transfer.pause(Math.min(patience, answerMs));
-        transfer.check();
-        if (performance.now() - transfer.heardAt >= answerMs) throw new UploadError("the server does not answer");
+    for (let timeout = REPEAT_MS; ; timeout *= 2) {
+      await this.#waitForRateLimit(upload);
+      if (timeout > REPEAT_MS && isAnswered()) return;
+      this.#link.sendMessage(message);
+      const sentAt = performance.now();
+      if (timeout === REPEAT_MS) upload.answeredAt = sentAt;
+      while (!isAnswered() && performance.now() - sentAt < timeout) {
+        await upload.pause(Math.min(timeout, answerMs));
+        upload.check();
+        if (performance.now() - upload.answeredAt >= answerMs) throw new UploadError("the server does not answer");
       }
       if (isAnswered()) return;
     }
   }
 
-  async #sendChunks(file, transfer, onProgress) {
+  async #sendChunks(file, upload, onProgress) {
     const link = this.#link;
-    let loaded = 0; // never less than before: what waits counts the chunks' headers, too
-    const tell = (sent) => {
+    let loaded = 0; // never decreases, although the buffered bytes include chunk headers
+    const report = (sent) => {
       loaded = Math.max(loaded, sent - link.buffered());
       onProgress?.({ loaded, total: file.size });
     };
@@ -177,19 +179,20 @@ export class Uploads {
       const chunk = new Uint8Array(CHUNK_HEADER_BYTES + data.byteLength);
       new DataView(chunk.buffer).setUint32(0, index);
       chunk.set(new Uint8Array(data), CHUNK_HEADER_BYTES);
-      while (!transfer.error && link.buffered() > link.maxBuffered) {
-        tell(from);
-        await transfer.pause(POLL_MS);
+      while (!upload.error && link.buffered() > link.maxBuffered) {
+        report(from);
+        await upload.pause(POLL_MS);
       }
-      if (chunk.byteLength < CHUNK_BYTES) await this.#turn(transfer); // the server counts it as a message
-      transfer.check();
-      link.put(chunk);
-      tell(from + data.byteLength);
+      // The server's rate limit counts a smaller chunk as a message.
+      if (chunk.byteLength < CHUNK_BYTES) await this.#waitForRateLimit(upload);
+      upload.check();
+      link.sendChunk(chunk);
+      report(from + data.byteLength);
     }
-    while (!transfer.error && link.buffered() > 0) {
-      await transfer.pause(POLL_MS);
-      tell(file.size);
+    while (!upload.error && link.buffered() > 0) {
+      await upload.pause(POLL_MS);
+      report(file.size);
     }
-    transfer.check();
+    upload.check();
   }
 }

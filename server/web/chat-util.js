@@ -1,73 +1,73 @@
-// Small parts of the chat client that know no socket.
+// Options and pure functions of the chat client; nothing here uses a socket.
 
 export const DEFAULTS = {
-  WebSocket: undefined, // in place of the global one
+  WebSocket: undefined, // used instead of the global one
   random: Math.random,
-  token: undefined, // sent as `?token=`: a string, or a function that returns one or a promise of one
-  pingMs: 10_000, // between two pings
-  deadMs: 20_000, // of silence until a connection is given up
-  probeMs: 5_000, // without an answer after a sleep until a connection is given up
-  answerMs: 60_000, // without an answer until an upload is given up
-  connectMs: 10_000, // until an attempt is given up
-  firstRetryMs: 500, // the longest first pause; doubles with each failure
+  token: undefined, // sent as `?token=`: a string, or a function that returns a string or a promise
+  pingMs: 10_000, // interval between pings
+  deadMs: 20_000, // silence until a connection counts as dead
+  probeMs: 5_000, // the same after a sleep
+  answerMs: 60_000, // time-out for the server's answers to an upload
+  connectMs: 10_000, // time-out of an attempt to connect
+  firstRetryMs: 500, // bound of the first random delay; doubles with each failure
   longestRetryMs: 15_000,
   maxRetries: Infinity,
-  stableMs: 5_000, // a connection that lives so long forgets the failures before it
-  settleMs: 20_000, // how long waiting texts wait for the others to come back too; more than `longestRetryMs`
-  confirmMs: 250, // after a text, until the server is asked whether it came
-  typingMs: 3_000, // typing is told this often
-  maxQueued: 1_000, // texts that may wait
-  maxBuffered: 256 * 1024, // bytes in the socket's buffer above which we wait
-  messagesPerSecond: 40, // the server takes 50 ...
-  burst: 80, // ... and 100 at once
+  stableMs: 5_000, // after a connection of this length the failures are reset
+  settleMs: 20_000, // how long queued texts wait for the other members to rejoin; more than `longestRetryMs`
+  confirmMs: 250, // delay from a text to the ping that confirms it
+  typingMs: 3_000, // minimum interval between typing notices
+  maxQueued: 1_000, // queued texts
+  maxBuffered: 256 * 1024, // bytes in the socket's buffer above which sending pauses
+  messagesPerSecond: 40, // the server allows 50 ...
+  burst: 80, // ... with a burst of 100
 };
 
-/** Return the pause before the next attempt, in milliseconds: any up to a bound that doubles with each failure. */
+/** Return a random delay before the next attempt, in milliseconds; its bound doubles with each failure. */
 export function fullJitter(failures, { random, firstRetryMs, longestRetryMs }) {
   return random() * Math.min(longestRetryMs, firstRetryMs * 2 ** failures);
 }
 
-/** Return the pause that a server asks for in the reason of its goodbye; undefined without one. */
-export function toldPause(reason) {
-  const told = /\bretry_ms=(\d{1,7})\b/.exec(reason);
-  return told ? Number(told[1]) : undefined;
+/** Return the delay that a server requests in the reason of its close frame (`retry_ms`), or undefined. */
+export function retryDelay(reason) {
+  const match = /\bretry_ms=(\d{1,7})\b/.exec(reason);
+  return match ? Number(match[1]) : undefined;
 }
 
-/** Return {code, message} of a server's refusal of our token; null for a connection that ended for another reason. */
+/** Return {code, message} when a close frame refuses the token, or null for any other close frame. */
 export function tokenRefusal(code, reason) {
   const [, name, message] = (code === 1008 && /^(token_\w+): (.+)$/s.exec(reason)) || [];
   return name ? { code: name, message } : null;
 }
 
-const current = (value) => (typeof value === "function" ? value() : value);
+const evaluate = (value) => (typeof value === "function" ? value() : value);
 
-/** Return the URL to connect to, with the token in it; a promise of it where a function returns one. */
-export function address(url, token) {
-  const parts = [current(url), current(token)];
-  return parts.some((part) => typeof part?.then === "function") ? Promise.all(parts).then(joined) : joined(parts);
+/** Return the URL to connect to, with the token; a promise of it if a function returns a promise. */
+export function connectUrl(url, token) {
+  const parts = [evaluate(url), evaluate(token)];
+  return parts.some((part) => typeof part?.then === "function") ? Promise.all(parts).then(withToken) : withToken(parts);
 }
 
-function joined([url, token]) {
+function withToken([url, token]) {
   if (token === undefined || token === null) return String(url);
   const whole = new URL(url, globalThis.location?.href);
   whole.searchParams.set("token", token);
   return whole.href;
 }
 
-/** Return the WebSocket URL of a path beside the page: it may be served below any prefix. */
-export function besidePage(path) {
+/** Return the WebSocket URL of a path relative to the page, which may be served below a prefix. */
+export function relativeWebSocketUrl(path) {
   const { href, search } = globalThis.location;
   const url = new URL(path, href);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:"; // older browsers take no other
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:"; // older browsers accept no http: URL
   url.search = search; // may hold a token
   return url.href;
 }
 
 const SLOWEST_PER_MS = 0.001;
-const CATCH_UP_MS = 2_000; // a server's bucket is full again by then
+const CATCH_UP_MS = 2_000; // time until the server's token bucket is full again
 
-/** So many a second in the long run, `burst` at once. */
-export class Pace {
+/** A token bucket: `perSecond` messages a second, with a burst. */
+export class TokenBucket {
   constructor(perSecond, burst) {
     this.perMs = perSecond / 1000;
     this.burst = burst;
@@ -75,7 +75,7 @@ export class Pace {
     this.at = 0;
   }
 
-  /** Spend one; returns for how many milliseconds to wait first, 0 when it is spent. */
+  /** Take a token. Returns 0, or the milliseconds to wait if there is none; `force` takes it in any case. */
   take(now, { force = false } = {}) {
     this.#refill(now);
     if (this.left < 1 && !force) return Math.ceil((1 - this.left) / this.perMs);
@@ -83,14 +83,14 @@ export class Pace {
     return 0;
   }
 
-  /** Spend one in any case; returns for how many milliseconds to wait until it may be used. */
+  /** Take a token in advance. Returns the milliseconds to wait before it may be used. */
   reserve(now) {
     this.#refill(now);
     this.left -= 1;
     return this.left < 0 ? Math.ceil(-this.left / this.perMs) : 0;
   }
 
-  /** The server drops messages: go half as fast from here on, after a pause in which it can catch up. */
+  /** Halve the rate, after a pause in which the server's bucket refills: the server dropped a message. */
   slowDown(now) {
     this.#refill(now);
     this.perMs = Math.max(SLOWEST_PER_MS, this.perMs / 2);
@@ -104,7 +104,7 @@ export class Pace {
   }
 }
 
-/** Whether two names are those of one room: as the server compares them. */
+/** Return whether two names mean the same room, by the server's rules. */
 export function isSameRoom(one, other) {
   return one === other || (one !== null && other !== null && normalForm(one) === normalForm(other));
 }
@@ -114,9 +114,9 @@ function normalForm(name) {
   return plain.trim().replace(/\s+/gu, " ");
 }
 
-/** The highest value that held at some moment of the last while. */
-export class RecentHighest {
-  #kept = []; // [since, value], values falling
+/** The maximum of a value over the last milliseconds. */
+export class SlidingMaximum {
+  #kept = []; // [since, value] with falling values; each holds until the next
 
   add(now, value) {
     while (this.#kept.length && this.#kept.at(-1)[1] <= value) this.#kept.pop();
@@ -124,21 +124,21 @@ export class RecentHighest {
   }
 
   value(now, ms) {
-    while (this.#kept.length > 1 && now - this.#kept[1][0] > ms) this.#kept.shift(); // each held until the next
+    while (this.#kept.length > 1 && now - this.#kept[1][0] > ms) this.#kept.shift();
     return this.#kept.length ? this.#kept[0][1] : 0;
   }
 }
 
-export const bytes = (text) => new TextEncoder().encode(text).length;
+export const byteLength = (text) => new TextEncoder().encode(text).length;
 
-const CONTROL = /[\p{Cc}\p{Cs}]/u; // control characters, and halves of characters
+const CONTROL = /[\p{Cc}\p{Cs}]/u; // control characters and lone surrogates
 const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}\p{Cn}]/u;
 const INVISIBLE = /[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\p{Co}\p{Zl}\p{Zp}\u2800\ufff9-\ufffc]/gu;
-/** Where invisible characters change what is seen: emoji, variants of letters, joiners; these the server looks at. */
+/** Invisible characters that change how text looks: emoji, variants of letters, joiners. The server checks these. */
 const NEEDED =
   /[0-9#*]\ufe0f\u20e3|\p{Extended_Pictographic}[\ufe0e\ufe0f]|[\p{Script=Han}\p{Script=Mongolian}][\u180b-\u180f\ufe00-\ufe02\u{e0100}-\u{e01ef}]|[\u200c\u200d\u{e0020}-\u{e007f}]/gu;
 
-/** Hold a name to the server's rules, so that what is sent is never refused. */
+/** Throw a RangeError for a name that the server would refuse. */
 export function checkName(name, longest, what) {
   const length = typeof name === "string" ? [...name].length : 0;
   if (!length || length > longest) throw new RangeError(`${what} has 1 to ${longest} characters`);
@@ -149,5 +149,5 @@ export function checkName(name, longest, what) {
   }
 }
 
-/** Return a text that UTF-8 can carry. */
+/** Return the text with lone surrogates replaced, so that UTF-8 can encode it. */
 export const wellFormed = (text) => String(text).replace(/\p{Cs}/gu, "\ufffd");

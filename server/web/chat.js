@@ -1,41 +1,41 @@
-// The chat page: wires one ChatClient to what people see and do.
+// The chat page: connects a ChatClient to the elements of the page.
 
 import { ChatClient, MAX_TEXT_BYTES, tokenRefusal } from "./chat-client.js";
-import { besidePage, isSameRoom } from "./chat-util.js";
+import { isSameRoom, relativeWebSocketUrl } from "./chat-util.js";
 import { People, Rooms, Typing } from "./sidebar.js";
 import { feed } from "./live.js";
-import { MessageList, called } from "./messages.js";
+import { MessageList, displayName } from "./messages.js";
 import { FileSharing, formatSize } from "./file-sharing.js";
 
 const $ = (id) => document.getElementById(id);
-const HERD = ["Bison", "Zebra", "Oryx", "Gazelle", "Yak", "Eland", "Mustang", "Caribou", "Kudu", "Impala", "Gnu", "Llama"];
-const MOODS = ["Amber", "Bold", "Calm", "Dusty", "Early", "Fleet", "Golden", "Hazel", "Keen", "Merry", "Quick", "Sunny"];
-const any = (words) => words[Math.floor(Math.random() * words.length)];
-const roomOfAddress = () => {
+const ADJECTIVES = "Amber Bold Calm Dusty Early Fleet Golden Hazel Keen Merry Quick Sunny".split(" ");
+const ANIMALS = "Bison Zebra Oryx Gazelle Yak Eland Mustang Caribou Kudu Impala Gnu Llama".split(" ");
+const pick = (words) => words[Math.floor(Math.random() * words.length)];
+const roomInUrl = () => {
   try {
     return decodeURIComponent(location.hash.slice(1)) || "lobby";
   } catch {
-    return "lobby"; // not an address of ours
+    return "lobby"; // not a valid room name
   }
 };
 
-/** Use storage or the history where the browser allows it: they may be blocked, full, or used too often. */
-function ifAllowed(act) {
+/** Use storage or history if the browser allows it: they may be blocked, full, or limited in rate. */
+function ifAllowed(action) {
   try {
-    return act();
+    return action();
   } catch {
     return null;
   }
 }
 
-const client = new ChatClient(besidePage("ws/chat"));
+const client = new ChatClient(relativeWebSocketUrl("ws/chat"));
 const messages = new MessageList($("messages"), $("newer"));
 const rooms = new Rooms($("rooms"), enter);
 const people = new People($("people"));
 const typing = new Typing($("typing"));
-const mine = new Map(); // id -> {item, text} of messages whose fate is open
-let unseen = 0;
-let isIn = false; // the room
+const pending = new Map(); // id -> {item, text} of own messages whose delivery is not confirmed
+let unread = 0;
+let hasJoined = false; // whether `roomJoined` was received for the current room
 
 // --- the connection ---
 
@@ -50,9 +50,9 @@ client.onState = ({ state }) => {
 client.onLatency = ({ ms }) => ($("latency").textContent = `· ${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
 client.onDisconnected = ({ code, reason, retryMs }) => {
   typing.clear();
-  isIn = false;
+  hasJoined = false;
   if (retryMs === null) $("state").textContent = tokenRefusal(code, reason)?.message ?? `closed: ${reason || code}`;
-  else $("state").textContent = `${code === 1012 ? "the server restarts" : "connection lost"}, coming back`;
+  else $("state").textContent = `${code === 1012 ? "server restarting" : "connection lost"}, reconnecting`;
 };
 $("retry").addEventListener("click", () => client.connect());
 
@@ -63,22 +63,22 @@ function enter(room) {
   try {
     client.joinRoom(room);
   } catch (error) {
-    complain(error);
+    showError(error);
     return;
   }
   if (isNew) {
-    isIn = false;
+    hasJoined = false;
     messages.clear();
     typing.clear();
-    mine.clear();
-    if (roomOfAddress() !== room) ifAllowed(() => history.pushState(null, "", `#${encodeURIComponent(room)}`));
+    pending.clear();
+    if (roomInUrl() !== room) ifAllowed(() => history.pushState(null, "", `#${encodeURIComponent(room)}`));
   }
   showDrawer(false);
   $("text").focus();
 }
 
-function counted(room, total) {
-  if (!isSameRoom(room, client.room)) return false; // others may spell it in another way
+function showCount(room, total) {
+  if (!isSameRoom(room, client.room)) return false; // a notice of the previous room
   people.setTotal(total);
   rooms.setRoom(client.room, total);
   $("count").textContent = $("here").textContent = total === 1 ? "only you" : `${total} here`;
@@ -86,111 +86,113 @@ function counted(room, total) {
 }
 
 client.onRoomJoined = ({ room, userCount }) => {
-  isIn = room === client.room;
+  hasJoined = room === client.room;
   people.reset(client.username, userCount);
   $("where").textContent = room;
   showTitle();
-  counted(room, userCount);
+  showCount(room, userCount);
 };
 client.onUserJoined = ({ user, room, userCount }) => {
-  if (!isIn || !counted(room, userCount)) return; // our own comes before our `roomJoined`
-  people.came(user);
-  messages.presence(user, "came in");
+  if (!hasJoined || !showCount(room, userCount)) return; // the notice of our own join precedes `roomJoined`
+  people.memberJoined(user);
+  messages.addPresence(user, "joined");
 };
 client.onUserLeft = ({ user, userCount }) => {
-  if (!isIn) return;
-  counted(client.room, userCount);
-  people.left(user);
+  if (!hasJoined) return;
+  showCount(client.room, userCount);
+  people.memberLeft(user);
   typing.stop(user);
-  messages.presence(user, "left");
+  messages.addPresence(user, "left");
 };
 client.onRoomPresence = ({ room, userCount, joined, left }) => {
-  if (counted(room, userCount)) messages.notice(`${joined} came in, ${left} left`);
+  if (showCount(room, userCount)) messages.addNotice(`${joined} joined, ${left} left`);
 };
 feed.addEventListener("load", ({ detail }) => rooms.setLoad(detail));
 
-// --- what is said ---
+// --- messages ---
 
 client.onMessage = ({ user, text, timestamp }) => {
   typing.stop(user);
-  people.heard(user);
-  messages.say({ user, text, at: timestamp });
-  if (document.hidden) showTitle(unseen + 1);
+  people.memberSeen(user);
+  messages.addMessage({ user, text, at: timestamp });
+  if (document.hidden) showTitle(unread + 1);
 };
-client.onChat = ({ user, text }) => messages.say({ user, text, at: Date.now() });
+client.onChat = ({ user, text }) => messages.addMessage({ user, text, at: Date.now() });
 client.onTyping = ({ user }) => {
-  people.heard(user);
+  people.memberSeen(user);
   typing.start(user);
 };
-client.onFileShared = ({ user, name, size }) => messages.notice(`${called(user)} shared ${name} (${formatSize(size)})`);
+client.onFileShared = ({ user, name, size }) => {
+  messages.addNotice(`${displayName(user)} shared ${name} (${formatSize(size)})`);
+};
 client.onError = ({ code, message }) => {
-  if (!String(code).startsWith("upload_")) messages.notice(message); // an upload tells its own
+  if (!String(code).startsWith("upload_")) messages.addNotice(message); // the upload shows it
 };
 client.onDelivery = ({ id, status }) => {
-  const sent = mine.get(id);
+  const sent = pending.get(id);
   if (!sent) return;
-  if (status !== "sent") mine.delete(id);
-  messages.setFate(sent.item, status, () => {
+  if (status !== "sent") pending.delete(id);
+  messages.setStatus(sent.item, status, () => {
     sent.item.remove();
-    say(sent.text);
+    send(sent.text);
   });
 };
 
-function say(text) {
+function send(text) {
   const id = client.sendMessage(text);
-  if (!id) throw new Error("Too much is waiting for the connection already");
-  const item = messages.say({ user: client.username, text, at: Date.now(), mine: true });
-  // What could be written at once has told so already, before there was an item.
-  messages.setFate(item, client.queued ? "waiting" : "sent");
-  mine.set(id, { item, text });
+  if (!id) throw new Error("Too many messages are waiting for the connection");
+  const item = messages.addMessage({ user: client.username, text, at: Date.now(), mine: true });
+  // The `sent` event of a text that is written at once comes before there is an item.
+  messages.setStatus(item, client.queued ? "waiting" : "sent");
+  pending.set(id, { item, text });
 }
 
-function complain(error) {
-  $("complaint").textContent = error ? `${error.message[0].toUpperCase()}${error.message.slice(1)}.` : "";
+function showError(error) {
+  $("error").textContent = error ? `${error.message[0].toUpperCase()}${error.message.slice(1)}.` : "";
 }
 
 function submit() {
   const field = $("text");
   if (!field.value.trim()) return;
   try {
-    say(field.value);
+    send(field.value);
   } catch (error) {
-    complain(error instanceof RangeError ? new Error(`a message has at most ${formatSize(MAX_TEXT_BYTES)}`) : error);
+    showError(error instanceof RangeError ? new Error(`a message has at most ${formatSize(MAX_TEXT_BYTES)}`) : error);
     return;
   }
-  complain(null);
+  showError(null);
   field.value = "";
-  fit(field);
+  resizeToText(field);
 }
 
-/** Let the field grow with its text. */
-function fit(field) {
+/** Set the height of the field to that of its text. */
+function resizeToText(field) {
   field.style.height = "auto";
   field.style.height = `${field.scrollHeight + 2}px`;
 }
 
-$("say").addEventListener("submit", (event) => {
+$("compose").addEventListener("submit", (event) => {
   event.preventDefault();
   submit();
 });
 $("text").addEventListener("keydown", (event) => {
-  // 229: the key went to an input method; Safari says no more `isComposing` when Enter ends a composition.
+  // keyCode 229: the key went to an input method. Safari resets `isComposing` before the Enter that ends a composition.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   event.preventDefault();
   submit();
 });
 $("text").addEventListener("input", ({ target }) => {
-  fit(target);
+  resizeToText(target);
   if (target.value) client.sendTyping();
 });
 new FileSharing(client, $("uploads"), ({ name, size, sha256 }) => {
-  messages.notice(`${name} is stored (${formatSize(size)}, sha256 ${String(sha256).slice(0, 12)}…)`);
+  messages.addNotice(`${name} is stored (${formatSize(size)}, sha256 ${String(sha256).slice(0, 12)}…)`);
 }).listen($("attach"), $("file"), $("drop"));
 
 // --- the rest of the page ---
 
-function showTitle(count = unseen) {
-  unseen = count;
+function showTitle(count = unread) {
+  unread = count;
   document.title = `${count ? `(${count}) ` : ""}${client.room} - Stampede`;
 }
 
@@ -203,11 +205,11 @@ function setName(name) {
   try {
     client.setUsername(name);
   } catch (error) {
-    complain(error);
+    showError(error);
     $("name").value = client.username;
     return;
   }
-  complain(null);
+  showError(null);
   people.rename(name);
   ifAllowed(() => sessionStorage.setItem("name", name));
 }
@@ -224,11 +226,11 @@ $("naming").addEventListener("submit", (event) => {
   $("text").focus();
 });
 $("name").addEventListener("change", ({ target }) => setName(target.value));
-addEventListener("popstate", () => enter(roomOfAddress()));
+addEventListener("popstate", () => enter(roomInUrl()));
 document.addEventListener("keydown", (event) => event.key === "Escape" && !event.isComposing && showDrawer(false));
 document.addEventListener("visibilitychange", () => document.hidden || showTitle(0));
 
-$("name").value = ifAllowed(() => sessionStorage.getItem("name")) ?? `${any(MOODS)} ${any(HERD)}`;
+$("name").value = ifAllowed(() => sessionStorage.getItem("name")) ?? `${pick(ADJECTIVES)} ${pick(ANIMALS)}`;
 setName($("name").value);
-enter(roomOfAddress());
+enter(roomInUrl());
 client.connect();

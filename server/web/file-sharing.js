@@ -1,18 +1,18 @@
-// FileSharing files: chosen, dropped or pasted; each with its progress, and a way to stop it.
+// File sharing: choose, drop or paste files; each upload shows its progress and a button to cancel it.
 
 import { element } from "./messages.js";
 
-/** Return a size in bytes for people. */
+/** Return a size in bytes as text. */
 export function formatSize(size) {
   const [unit, name] = size < 1000 ? [1, "bytes"] : size < 1e6 ? [1e3, "kB"] : [1e6, "MB"];
   return `${(size / unit).toFixed(unit === 1 || size >= 100 * unit ? 0 : 1)} ${name}`;
 }
 
 /**
- * Return the files that a paste is meant to share.
+ * Return the files of a paste, or none if the paste is meant as text.
  *
- * Spreadsheets and word processors add a picture of the text that was copied: then the text is meant. File managers add
- * the files' names as text: then the files are.
+ * Spreadsheets and word processors add a picture of the copied text: then the text is meant. File managers add the
+ * names of the files as text: then the files are meant.
  */
 function filesPasted(clipboard) {
   const files = [...(clipboard?.files ?? [])];
@@ -25,22 +25,22 @@ function filesPasted(clipboard) {
 export class FileSharing {
   #client;
   #list;
-  #done;
+  #onSaved;
 
-  /** `done` is called with what the server says of a file that it has stored. */
-  constructor(client, list, done) {
+  /** `onSaved` is called with the server's `fileSaved` message. */
+  constructor(client, list, onSaved) {
     this.#client = client;
     this.#list = list;
-    this.#done = done;
+    this.#onSaved = onSaved;
   }
 
-  /** Offer the ways in: a button with its file input, and the whole page to drop on and paste into. */
-  listen(button, input, curtain) {
-    let depth = 0; // of elements that the drag is over
+  /** Share files chosen with a button and its file input, dropped on the page, or pasted. */
+  listen(button, input, overlay) {
+    let depth = 0; // number of nested elements that the drag is over
     const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
     const show = (change) => {
       depth = Math.max(0, depth + change);
-      curtain.hidden = depth === 0;
+      overlay.hidden = depth === 0;
     };
     button.addEventListener("click", () => input.click());
     input.addEventListener("change", () => {
@@ -58,7 +58,7 @@ export class FileSharing {
     });
     document.addEventListener("paste", (event) => {
       const files = filesPasted(event.clipboardData);
-      if (!files.length) return; // text goes where it is pasted
+      if (!files.length) return; // let the browser paste the text
       event.preventDefault();
       this.#shareAll(files);
     });
@@ -72,42 +72,42 @@ export class FileSharing {
     const row = element("li");
     const name = element("bdi", "", file.name);
     const state = element("span", "soft", formatSize(file.size));
-    const stop = element("button", "", "Cancel");
+    const cancel = element("button", "", "Cancel");
     const bar = element("progress");
     const abort = new AbortController();
     bar.setAttribute("aria-label", `Upload of ${file.name}`);
     bar.max = Math.max(1, file.size);
     bar.value = 0;
-    stop.type = "button";
-    stop.addEventListener("click", () => abort.abort());
-    row.append(name, state, stop, bar);
+    cancel.type = "button";
+    cancel.addEventListener("click", () => abort.abort());
+    row.append(name, state, cancel, bar);
     this.#list.append(row);
     const onProgress = ({ loaded, total }) => {
       bar.value = loaded;
       state.textContent = `${formatSize(loaded)} of ${formatSize(total)}`;
     };
     try {
-      this.#done(await this.#client.sendFile(file, { onProgress, signal: abort.signal }));
+      this.#onSaved(await this.#client.sendFile(file, { onProgress, signal: abort.signal }));
       row.remove();
     } catch (error) {
       if (abort.signal.aborted) row.remove();
-      else this.#offerAgain(row, file, state, stop, bar, error);
+      else this.#showFailure(row, file, state, cancel, bar, error);
     }
   }
 
-  #offerAgain(row, file, state, stop, bar, error) {
+  #showFailure(row, file, state, cancel, bar, error) {
     bar.remove();
     state.setAttribute("role", "alert");
     state.textContent = error.message;
-    const again = element("button", "", "Try again");
-    again.type = "button";
-    again.addEventListener("click", () => {
+    const retry = element("button", "", "Try again");
+    retry.type = "button";
+    retry.addEventListener("click", () => {
       row.remove();
       this.#share(file);
     });
-    const dismiss = stop.cloneNode();
+    const dismiss = cancel.cloneNode();
     dismiss.textContent = "Dismiss";
     dismiss.addEventListener("click", () => row.remove());
-    stop.replaceWith(again, dismiss);
+    cancel.replaceWith(retry, dismiss);
   }
 }

@@ -1,53 +1,53 @@
-// The list of messages: bounded, and drawn once a frame however many come. Names and texts only ever become text nodes.
+// The list of messages. It is bounded and drawn once per frame. Names and texts only become text nodes, never HTML.
 
-const SHOWN = 300; // items kept
-const GROUP_MS = 120_000; // what one person says within so long stands under one name
-const NEAR_END = 60; // pixels from the end within which the list follows
-const LONG = 800; // characters from which a text may need a scroll bar of its own
-const NAMED = 3; // of those who came or left together
+const MAX_ITEMS = 300; // items in the list
+const GROUP_MS = 120_000; // messages of one user within this time share a heading
+const END_MARGIN = 60; // pixels from the end within which the list scrolls along
+const LONG_TEXT = 800; // characters above which a text may need its own scroll bar
+const MAX_NAMES = 3; // names in one presence notice
 
-export const called = (user) => user ?? "someone";
+export const displayName = (user) => user ?? "someone";
 
-/** Return a colour's angle for a name, the same everywhere. */
+/** Return the hue of a name, the same on every page. */
 export function hue(name) {
   let sum = 7;
-  for (const letter of called(name)) sum = (sum * 31 + letter.codePointAt(0)) % 360;
-  return Math.round(sum * 137.508) % 360; // the golden angle keeps neighbours apart
+  for (const letter of displayName(name)) sum = (sum * 31 + letter.codePointAt(0)) % 360;
+  return Math.round(sum * 137.508) % 360; // the golden angle spreads the hues
 }
 
-/** Make an element with a text; `bdi` keeps whatever direction a text asks for to itself. */
+/** Create an element with a text. `bdi` isolates the text direction of user-supplied text. */
 export function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.textContent = text;
-  return made;
+  const created = document.createElement(tag);
+  if (className) created.className = className;
+  created.textContent = text;
+  return created;
 }
 
 export class MessageList {
   #list;
-  #log; // what scrolls
-  #newer;
-  #waiting = []; // items not yet drawn
+  #log; // the scrolling element
+  #newerButton;
+  #undrawn = []; // items not in the list yet
   #isDue = false;
-  #last = null; // {user, at, mine} of the last item, if it was a message
-  #presence = null; // the last item, if it tells of comings and goings
+  #last = null; // {user, at, mine} of the last item if it is a message
+  #presence = null; // the last item if it is a presence notice
   #unread = 0;
 
-  /** `newer` is the button that leads to the end. */
-  constructor(list, newer) {
+  /** `newerButton` scrolls to the end. */
+  constructor(list, newerButton) {
     const log = list.parentElement;
     this.#list = list;
     this.#log = log;
-    this.#newer = newer;
-    newer.addEventListener("click", () => {
+    this.#newerButton = newerButton;
+    newerButton.addEventListener("click", () => {
       log.scrollTop = log.scrollHeight;
       log.focus({ preventScroll: true });
     });
     log.addEventListener("scroll", () => this.#isAtEnd() && this.#showUnread(0), { passive: true });
   }
 
-  /** Add what someone said; returns its item, for `setFate`. */
-  say({ user, text, at, mine = false }) {
+  /** Add a message; returns its item for `setStatus`. */
+  addMessage({ user, text, at, mine = false }) {
     const item = element("li", mine ? "mine" : "");
     const last = this.#last;
     const isFirst = !last || last.user !== user || last.mine !== mine || at - last.at > GROUP_MS;
@@ -55,7 +55,7 @@ export class MessageList {
     item.classList.toggle("first", isFirst);
     const words = element("div", "words", text);
     words.dir = "auto";
-    if (text.length > LONG) words.tabIndex = 0; // so that the keyboard can scroll it
+    if (text.length > LONG_TEXT) words.tabIndex = 0; // makes it scrollable by keyboard
     item.append(words);
     this.#last = { user, at, mine };
     this.#presence = null;
@@ -63,47 +63,47 @@ export class MessageList {
     return item;
   }
 
-  /** Tell something that nobody said. */
-  notice(text) {
+  /** Add a notice. */
+  addNotice(text) {
     const item = element("li", "notice", text);
     this.#last = this.#presence = null;
     this.#add(item);
     return item;
   }
 
-  /** Tell who came or left; those in a row share an item. */
-  presence(user, verb) {
+  /** Add a presence notice; consecutive ones share an item. */
+  addPresence(user, verb) {
     if (!this.#presence) {
-      const item = this.notice("");
+      const item = this.addNotice("");
       this.#presence = { item, names: new Map() };
     }
     const { item, names } = this.#presence;
     const before = names.get(verb) ?? { shown: [], more: 0 };
     names.delete(verb);
-    if (before.shown.length < NAMED) before.shown.push(user);
+    if (before.shown.length < MAX_NAMES) before.shown.push(user);
     else before.more += 1;
     names.set(verb, before);
-    item.replaceChildren(...[...names].flatMap(([what, who], index) => sentence(who, what, index > 0)));
+    item.replaceChildren(...[...names].flatMap(([what, who], index) => presenceText(who, what, index > 0)));
   }
 
-  /** Show what became of a message of ours; `again` offers to say it once more. */
-  setFate(item, status, again) {
+  /** Show the delivery status of an own message; `sendAgain` is called by the button of an uncertain one. */
+  setStatus(item, status, sendAgain) {
     item.dataset.status = status;
-    item.querySelector(".fate")?.remove();
+    item.querySelector(".status")?.remove();
     const text = { waiting: "waiting", uncertain: "may not have arrived" }[status];
     if (!text) return;
-    const fate = element("div", "fate", text);
+    const label = element("div", "status", text);
     if (status === "uncertain") {
       const button = element("button", "", "Send again");
       button.type = "button";
-      button.addEventListener("click", again);
-      fate.append(" · ", button);
+      button.addEventListener("click", sendAgain);
+      label.append(" · ", button);
     }
-    item.append(fate);
+    item.append(label);
   }
 
   clear() {
-    this.#waiting = [];
+    this.#undrawn = [];
     this.#last = this.#presence = null;
     this.#list.replaceChildren();
     this.#showUnread(0);
@@ -113,7 +113,7 @@ export class MessageList {
     const head = element("div", "head");
     const name = element("b");
     const time = element("time", "", new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
-    name.append(element("bdi", "", mine ? "you" : called(user)));
+    name.append(element("bdi", "", mine ? "you" : displayName(user)));
     name.style.setProperty("--hue", hue(user));
     time.dateTime = new Date(at).toISOString();
     head.append(name, time);
@@ -121,8 +121,8 @@ export class MessageList {
   }
 
   #add(item) {
-    this.#waiting.push(item);
-    if (this.#waiting.length > SHOWN) this.#waiting.shift(); // in a hidden tab no frame comes
+    this.#undrawn.push(item);
+    if (this.#undrawn.length > MAX_ITEMS) this.#undrawn.shift(); // a hidden tab draws no frames
     if (this.#isDue) return;
     this.#isDue = true;
     requestAnimationFrame(() => this.#draw());
@@ -132,30 +132,30 @@ export class MessageList {
     this.#isDue = false;
     const list = this.#list;
     const follows = this.#isAtEnd();
-    const added = this.#waiting.splice(0);
+    const added = this.#undrawn.splice(0);
     list.append(...added);
-    while (list.childElementCount > SHOWN) list.firstElementChild.remove();
+    while (list.childElementCount > MAX_ITEMS) list.firstElementChild.remove();
     if (follows || added.some((item) => item.classList.contains("mine"))) this.#log.scrollTop = this.#log.scrollHeight;
     else this.#showUnread(this.#unread + added.length);
   }
 
   #isAtEnd() {
     const { scrollHeight, scrollTop, clientHeight } = this.#log;
-    return scrollHeight - scrollTop - clientHeight < NEAR_END;
+    return scrollHeight - scrollTop - clientHeight < END_MARGIN;
   }
 
   #showUnread(count) {
     this.#unread = count;
-    this.#newer.hidden = count === 0;
-    this.#newer.textContent = `${count} new ↓`;
+    this.#newerButton.hidden = count === 0;
+    this.#newerButton.textContent = `${count} new ↓`;
   }
 }
 
-/** Return "ann, bob and 34 others came in", names kept apart from the rest. */
-function sentence({ shown, more }, verb, isNext) {
+/** Return the parts of "ann, bob and 34 others joined", with each name in its own element. */
+function presenceText({ shown, more }, verb, isNext) {
   const parts = shown.flatMap((user, index) => {
     const between = index === 0 ? "" : index === shown.length - 1 && !more ? " and " : ", ";
-    return [between, element("bdi", "", called(user))];
+    return [between, element("bdi", "", displayName(user))];
   });
   return [isNext ? "; " : "", ...parts, more ? ` and ${more} ${more === 1 ? "other" : "others"}` : "", ` ${verb}`];
 }

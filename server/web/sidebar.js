@@ -1,10 +1,10 @@
-// Who and what is around: the largest rooms, the people of this room as far as they are known, who is typing.
+// The sidebar: the largest rooms, the known members of this room, and who is typing.
 
 import { isSameRoom } from "./chat-util.js";
-import { called, element, hue } from "./messages.js";
+import { displayName, element, hue } from "./messages.js";
 
-const TYPING_MS = 4_000; // how long the hint stays; told again every 3 s
-const LISTED = 40; // people shown by name
+const TYPING_MS = 4_000; // how long the notice stays; clients repeat it every 3 s
+const MAX_LISTED = 40; // members shown by name
 
 export class Rooms {
   #list;
@@ -19,14 +19,14 @@ export class Rooms {
     this.#enter = enter;
   }
 
-  /** Take note of where one is, and with how many. */
+  /** Set the current room and its number of members. */
   setRoom(room, people) {
     this.#room = room;
     this.#people = people;
     this.#draw();
   }
 
-  /** Take the server's report of its rooms. */
+  /** Set the server's load report, which lists the largest rooms. */
   setLoad(load) {
     this.#load = load;
     this.#draw();
@@ -37,7 +37,7 @@ export class Rooms {
     const here = this.#room === null ? [] : [{ room: this.#room, userCount: this.#people }];
     const listed = [...here, ...others];
     const more = Math.max(0, (this.#load?.rooms ?? 0) - listed.length);
-    // Buttons are changed in place: one that was replaced would lose the focus.
+    // Buttons are updated in place: a replaced one would lose the focus.
     this.#list.querySelector(".more")?.remove();
     while (this.#list.childElementCount > listed.length) this.#list.lastElementChild.remove();
     listed.forEach(({ room, userCount }, index) => {
@@ -65,7 +65,7 @@ export class Rooms {
 
 export class People {
   #list;
-  #known = new Map(); // name -> how many of that name
+  #known = new Map(); // name -> number of members with that name
   #me = null;
   #total = 0;
   #isDue = false;
@@ -74,7 +74,7 @@ export class People {
     this.#list = list;
   }
 
-  /** Begin anew in a room; the server tells how many are there, and names only of those who come, speak or type. */
+  /** Start in a room. The server sends the number of members, and the names of those who join, write or type. */
   reset(me, total) {
     this.#known.clear();
     this.#me = me;
@@ -91,21 +91,21 @@ export class People {
     this.#request();
   }
 
-  came(user) {
+  memberJoined(user) {
     if (user !== null) this.#known.set(user, (this.#known.get(user) ?? 0) + 1);
     this.#request();
   }
 
-  left(user) {
+  memberLeft(user) {
     const count = this.#known.get(user) ?? 0;
     if (count > 1) this.#known.set(user, count - 1);
     else this.#known.delete(user);
     this.#request();
   }
 
-  /** Take note that someone of this name is here. */
-  heard(user) {
-    if (user !== null && !this.#known.has(user)) this.came(user);
+  /** Add a member whose message or typing notice was received. */
+  memberSeen(user) {
+    if (user !== null && !this.#known.has(user)) this.memberJoined(user);
   }
 
   #request() {
@@ -118,29 +118,30 @@ export class People {
   }
 
   #draw() {
-    const names = [...this.#known].flatMap(([name, count]) => Array(Math.min(count, LISTED)).fill(name)).slice(0, LISTED);
+    const known = [...this.#known].flatMap(([name, count]) => Array(Math.min(count, MAX_LISTED)).fill(name));
+    const names = known.slice(0, MAX_LISTED);
     const rows = [[this.#me, "you"], ...names.map((name) => [name, ""])].slice(0, Math.max(1, this.#total));
     this.#list.replaceChildren(
-      ...rows.map(([name, remark]) => {
+      ...rows.map(([name, note]) => {
         const row = element("li");
-        const face = element("span", "face", [...called(name)][0]);
-        face.setAttribute("aria-hidden", "true");
-        face.style.setProperty("--hue", hue(name));
-        row.append(face, element("bdi", "", called(name)), element("span", "soft", remark));
+        const avatar = element("span", "avatar", [...displayName(name)][0]);
+        avatar.setAttribute("aria-hidden", "true");
+        avatar.style.setProperty("--hue", hue(name));
+        row.append(avatar, element("bdi", "", displayName(name)), element("span", "soft", note));
         return row;
       }),
     );
     const more = this.#total - rows.length;
-    if (more > 0) this.#list.append(element("li", "more", `${more} ${more === 1 ? "other" : "others"}, not heard yet`));
+    if (more > 0) this.#list.append(element("li", "more", `${more} more, not active yet`));
   }
 }
 
 export class Typing {
-  #place;
+  #output;
   #timers = new Map();
 
-  constructor(place) {
-    this.#place = place;
+  constructor(output) {
+    this.#output = output;
   }
 
   start(user) {
@@ -162,9 +163,9 @@ export class Typing {
 
   #draw() {
     const users = [...this.#timers.keys()];
-    if (!users.length) return this.#place.replaceChildren();
-    if (users.length > 3) return this.#place.replaceChildren(`${users.length} people are typing…`);
-    const names = users.flatMap((user, index) => [index ? ", " : "", element("bdi", "", called(user))]);
-    this.#place.replaceChildren(...names, users.length > 1 ? " are typing…" : " is typing…");
+    if (!users.length) return this.#output.replaceChildren();
+    if (users.length > 3) return this.#output.replaceChildren(`${users.length} people are typing…`);
+    const names = users.flatMap((user, index) => [index ? ", " : "", element("bdi", "", displayName(user))]);
+    this.#output.replaceChildren(...names, users.length > 1 ? " are typing…" : " is typing…");
   }
 }

@@ -1,4 +1,4 @@
-"""A browser, and what npm has for tests; pulled in by tests/conftest.py through `pytest_plugins`."""
+"""Fixtures for the browser and the npm packages; tests/conftest.py loads them through `pytest_plugins`."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ FLAGS = (
 )
 PATIENCE_MS = 60_000
 LOST = re.compile(r"WebSocket connection to 'ws://\S+' failed")
-"""What the browser itself logs of a connection that cannot be made; no page can keep it from doing so."""
+"""Logged by the browser for a failed connection; a page cannot prevent it."""
 
 
 @pytest.fixture(scope="session")
 def node_home() -> Path:
-    """Folder in the cache with the npm packages of the browser side's tests; without Node tests do without."""
+    """Return the folder with the npm packages of the client's tests; without Node these tests are skipped."""
     try:
         return packages(NODE)
     except BenchmarkError as problem:
         do_without(str(problem))
 
 
-@pytest.fixture(scope="module")  # longer, and its event loop would stand in the way of other tests' own
+@pytest.fixture(scope="module")  # a session-wide browser's event loop would disturb other tests
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
+    """Headless Chromium from Debian."""
     found = shutil.which("chromium") or CHROMIUM
     if not Path(found).exists():
         do_without("chromium not found: install it (Debian: apt-get install --no-install-recommends chromium)")
@@ -56,7 +56,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Site(Protocol):
-    """Where a page is: `http` for pages, `url` for its WebSockets."""
+    """Base URLs: `http` of pages, `url` of WebSockets."""
 
     @property
     def http(self) -> str: ...
@@ -65,7 +65,7 @@ class Site(Protocol):
 
 
 class OpenTab(Protocol):
-    """Open a page of a server in a window of its own."""
+    """Open a page of a server in its own browser context."""
 
     def __call__(
         self,
@@ -81,24 +81,24 @@ class OpenTab(Protocol):
         """Return the page once it has loaded.
 
         Args:
-            server: where it is.
-            path: below that.
-            width: of the window, as `height`.
-            height: in pixels.
-            dark: whether the person likes it dark.
-            script: run before the page's own.
-            refused: reason with which every WebSocket is closed, as a server does that refuses its token.
+            server: the server.
+            path: path of the page.
+            width: width of the viewport in pixels.
+            height: height of the viewport in pixels.
+            dark: prefer the dark colour scheme.
+            script: JavaScript to run before that of the page.
+            refused: close every WebSocket with this reason, like a server that refuses the token.
         """
 
 
 @pytest.fixture
 def open_tab(chromium: Browser) -> Iterator[OpenTab]:
-    """Open tabs, each a person of its own; whatever a page complains of fails the test, the policy's reports too."""
-    complaints: list[str] = []
+    """Open tabs of different users. Errors and warnings of a page, also of its content policy, fail the test."""
+    problems: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not LOST.match(message.text):
-            complaints.append(message.text)
+            problems.append(message.text)
 
     with ExitStack() as contexts:
 
@@ -116,7 +116,7 @@ def open_tab(chromium: Browser) -> Iterator[OpenTab]:
                 chromium.new_context(
                     viewport={"width": width, "height": height},
                     color_scheme="dark" if dark else "light",
-                    ignore_https_errors=True,  # certificates of the tests' own
+                    ignore_https_errors=True,  # the tests use their own certificates
                 )
             )
             context.set_default_timeout(PATIENCE_MS)
@@ -126,15 +126,15 @@ def open_tab(chromium: Browser) -> Iterator[OpenTab]:
                 context.route_web_socket(re.compile(""), lambda socket: socket.close(code=1008, reason=refused))
             page = context.new_page()
             page.on("console", note)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("request", lambda request: _hold_to(server, request.url, complaints))
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.on("request", lambda request: _check_origin(server, request.url, problems))
             page.goto(server.http + path)
             return page
 
         yield open_one
-    assert complaints == []
+    assert problems == []
 
 
-def _hold_to(server: Site, url: str, complaints: list[str]) -> None:
+def _check_origin(server: Site, url: str, problems: list[str]) -> None:
     if not url.startswith((server.http, server.url, "data:")):
-        complaints.append(f"a request to somewhere else: {url}")
+        problems.append(f"a request to another site: {url}")

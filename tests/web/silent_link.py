@@ -1,4 +1,4 @@
-"""A link to a server that can fall silent without closing, as when a router forgets a connection."""
+"""A proxy that can stop forwarding without closing, as when a router drops a connection from its table."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Self
 
 @dataclass
 class SilentLink:
-    """Pass bytes on between clients and `server` (`host:port`), unless `silent`; ends with the `with` block.
+    """Forward bytes between clients and `server` (`host:port`) until the `with` block ends.
 
-    New connections are always passed on: only those that exist fall silent.
+    `silence` affects the connections that exist; later ones are forwarded.
     """
 
     server: str
@@ -36,16 +36,16 @@ class SilentLink:
 
     @property
     def http(self) -> str:
-        """Where pages are."""
+        """Base URL of pages."""
         return "http://{}:{}".format(*self._listener.getsockname())
 
     @property
     def url(self) -> str:
-        """Where WebSockets are."""
+        """Base URL of WebSockets."""
         return self.http.replace("http", "ws")
 
     def silence(self) -> int:
-        """Pass nothing on any more over the connections that exist; return how many those are."""
+        """Stop forwarding on the existing connections; return their number."""
         self._silenced.update(end for pair in self._ends for end in pair)
         return len(self._ends)
 
@@ -57,9 +57,9 @@ class SilentLink:
                 far = socket.create_connection((host, int(port)))
                 self._ends.append((near, far))
                 for source, target in ((near, far), (far, near)):
-                    threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
+                    threading.Thread(target=self._forward, args=(source, target), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 if source not in self._silenced:

@@ -1,4 +1,4 @@
-"""What browsers do to a page: block storage, compose and paste text, sleep, lose connections without a word."""
+"""Browser behaviour that the pages must handle: blocked storage, text composition, pasting, silent connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.web.silent_link import SilentLink
-from tests.web.test_page import enter, heard, say
+from tests.web.test_page import enter, received, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ for (const name of ["sessionStorage", "localStorage"]) {
     Object.defineProperty(window, name, {get() { throw new DOMException("Access is denied", "SecurityError"); }});
 }
 """
-SPEEDY = """
+RATE_LIMITED = """
 history.pushState = () => { throw new DOMException("Too many calls", "SecurityError"); };
 """
 PASTE = """([texts, files]) => {
@@ -46,11 +46,11 @@ def state(page: Page) -> str:
     return page.locator("#connection").get_attribute("data-state") or ""
 
 
-@pytest.mark.parametrize("script", [BLOCKED, SPEEDY], ids=["storage", "history"])
-def test_the_page_works_where_the_browser_blocks(script: str, server: RunningServer, open_tab: OpenTab) -> None:
+@pytest.mark.parametrize("script", [BLOCKED, RATE_LIMITED], ids=["storage", "history"])
+def test_the_page_works_without_storage_and_history(script: str, server: RunningServer, open_tab: OpenTab) -> None:
     ann, bob = enter(open_tab(server, script=script), "ann"), enter(open_tab(server), "bob")
     say(ann, "no storage here")
-    heard(bob, "no storage here")
+    received(bob, "no storage here")
     ann.fill("#room", "barn")
     ann.press("#room", "Enter")
     expect(ann.locator("#where")).to_have_text("barn")
@@ -69,7 +69,7 @@ def test_the_page_works_where_the_browser_blocks(script: str, server: RunningSer
     ],
     ids=["spreadsheet", "word processor", "text", "screenshot", "picture of a page", "file", "two files"],
 )
-def test_a_paste_shares_files_only_where_files_are_meant(
+def test_a_paste_shares_files_unless_it_is_meant_as_text(
     texts: dict[str, str], files: list[list[str]], shared: list[str], server: RunningServer, open_tab: OpenTab
 ) -> None:
     ann = enter(open_tab(server), "ann")
@@ -80,12 +80,12 @@ def test_a_paste_shares_files_only_where_files_are_meant(
     expect(ann.locator("#messages .notice", has_text="shared")).to_have_count(len(shared) + 1)
 
 
-def test_an_enter_that_ends_a_composition_sends_nothing(server: RunningServer, open_tab: OpenTab) -> None:
+def test_the_enter_that_ends_a_composition_sends_nothing(server: RunningServer, open_tab: OpenTab) -> None:
     ann = enter(open_tab(server), "ann")
     press = """(options) => document.getElementById("text").dispatchEvent(
         new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true, ...options}))"""
     ann.fill("#text", "nihon")
-    ann.evaluate(press, {"keyCode": 229})  # Safari, whose composition has ended just before
+    ann.evaluate(press, {"keyCode": 229})  # Safari: the composition ended just before
     ann.evaluate(press, {"isComposing": True, "keyCode": 229})
     ann.evaluate(press, {"isComposing": True})
     expect(ann.locator("#text")).to_have_value("nihon")
@@ -95,32 +95,30 @@ def test_an_enter_that_ends_a_composition_sends_nothing(server: RunningServer, o
 
 
 @pytest.mark.parametrize("path", ["/", "/live"])
-def test_a_connection_that_dies_without_a_word_is_given_up_and_made_again(
-    path: str, server: RunningServer, open_tab: OpenTab
-) -> None:
+def test_a_silent_connection_is_detected_and_replaced(path: str, server: RunningServer, open_tab: OpenTab) -> None:
     with SilentLink(server.url.removeprefix("ws://")) as link:
         page = open_tab(link, path)
         number = page.locator("[data-metric=connections] dd")
         expect(number).to_have_text("2" if path == "/" else "1")
         page.evaluate(
             """() => {
-                window.told = [];
-                const note = () => window.told.push(document.querySelector("[data-metric=connections] dd").textContent,
+                window.shown = [];
+                const note = () => window.shown.push(document.querySelector("[data-metric=connections] dd").textContent,
                     document.getElementById("connection")?.dataset.state);
                 new MutationObserver(note).observe(document.body,
                     {subtree: true, childList: true, characterData: true, attributes: true});
             }"""
         )
         assert link.silence() >= 1
-        page.wait_for_function("() => window.told.includes('\N{EN DASH}')")  # what only receives
+        page.wait_for_function("() => window.shown.includes('\N{EN DASH}')")  # the load feed, which only receives
         if path == "/":
-            page.wait_for_function("() => window.told.includes('waiting')")
+            page.wait_for_function("() => window.shown.includes('waiting')")
             expect(page.locator("#connection")).to_have_attribute("data-state", "open")
         expect(number).to_have_text(re.compile(r"^\d+$"))
 
 
 @pytest.mark.parametrize("width", [380, 1280])
-def test_a_refused_token_is_shown_and_not_tried_again(width: int, server: RunningServer, open_tab: OpenTab) -> None:
+def test_a_refused_token_is_reported_and_not_tried_again(width: int, server: RunningServer, open_tab: OpenTab) -> None:
     reason = "token_expired: The token has expired"
     chat = open_tab(server, "/?token=old", width=width, refused=reason)
     expect(chat.locator("#state")).to_have_text("The token has expired")
@@ -137,7 +135,7 @@ def test_a_refused_token_is_shown_and_not_tried_again(width: int, server: Runnin
 @pytest.mark.parametrize(
     ("age", "shown"), [(None, "A token is needed"), (3600, "The token has expired"), (-3600, "connected")]
 )
-def test_what_the_server_says_of_a_token_is_what_the_page_shows(
+def test_the_page_shows_the_server_s_reason_for_refusing_a_token(
     age: int | None, shown: str, start: Callable[..., RunningServer], open_tab: OpenTab, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text(SECRET)
@@ -150,7 +148,7 @@ def test_what_the_server_says_of_a_token_is_what_the_page_shows(
     expect(live.locator("[data-feed]")).to_have_text("once a second" if shown == "connected" else shown)
 
 
-def test_a_server_without_load_reports_is_not_said_to_be_away(
+def test_a_server_without_load_reports_is_not_reported_as_unreachable(
     start: Callable[..., RunningServer], open_tab: OpenTab
 ) -> None:
     server = start("--notifications", "no")

@@ -1,4 +1,4 @@
-"""The chat client without a browser: under Node's test runner, and before TypeScript's eyes."""
+"""The chat client without a browser: its tests under Node, and its types under TypeScript."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ WEB = ROOT / "server" / "web"
 
 
 @contextmanager
-def workshop(node_home: Path) -> Iterator[Path]:
-    """Copy client and tests to where the npm packages are found."""
+def copied_client(node_home: Path) -> Iterator[Path]:
+    """Copy the client and its tests into the folder of the npm packages."""
     with tempfile.TemporaryDirectory(dir=node_home, prefix="run-") as folder:
         shutil.copytree(WEB, Path(folder) / "web")
         for file in NODE.iterdir():
@@ -37,30 +37,30 @@ def workshop(node_home: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("subject", ["client", "faults", "guide", "health", "token", "upload"])
 def test_under_node(node_home: Path, tmp_path: Path, subject: str) -> None:
-    surroundings = {
+    environment = {
         "STAMPEDE_PYTHON": sys.executable,
         "STAMPEDE_ROOT": str(ROOT),
         "STAMPEDE_UPLOADS": str(tmp_path / "uploads"),
         "STAMPEDE_MESSAGE_RATE": str(Settings().message_rate),
         "STAMPEDE_BURST": str(BURST_SECONDS * Settings().message_rate),
     }
-    with workshop(node_home) as folder:
+    with copied_client(node_home) as folder:
         done = subprocess.run(
             ["node", "--test", f"{subject}.test.mjs"],
             cwd=folder,
-            env=os.environ | surroundings,
+            env=os.environ | environment,
             capture_output=True,
             text=True,
             check=False,
             timeout=200,
         )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "# skipped 0" in done.stdout or "ℹ skipped 0" in done.stdout  # noqa: RUF001 - Node's own sign
-    assert "# fail 0" in done.stdout or "ℹ fail 0" in done.stdout  # noqa: RUF001 - likewise
+    assert "# skipped 0" in done.stdout or "ℹ skipped 0" in done.stdout  # noqa: RUF001 - printed by Node
+    assert "# fail 0" in done.stdout or "ℹ fail 0" in done.stdout  # noqa: RUF001 - printed by Node
 
 
-def test_the_declarations_are_what_typescript_needs(node_home: Path) -> None:
-    with workshop(node_home) as folder:
+def test_typescript_accepts_the_declarations(node_home: Path) -> None:
+    with copied_client(node_home) as folder:
         done = subprocess.run(
             [
                 "node",
@@ -77,6 +77,6 @@ def test_the_declarations_are_what_typescript_needs(node_home: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_table_of_files_is_complete() -> None:
+def test_the_readme_lists_every_file() -> None:
     listed = [name for name, _ in rows("server/web/README.md", "## Files")]
     assert sorted(listed) == sorted(file.name for file in WEB.iterdir() if file.suffix in (".js", ".ts"))

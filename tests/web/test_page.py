@@ -30,7 +30,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 def enter(page: Page, name: str, room: str = "lobby") -> Page:
-    """Wait until the page is in the room, under that name."""
+    """Set the user's name and wait until the page is in the room."""
     expect(page.locator("#where")).to_have_text(room)
     drawer = page.locator("#drawer")
     if drawer.is_visible():  # on a phone
@@ -45,10 +45,10 @@ def enter(page: Page, name: str, room: str = "lobby") -> Page:
 
 
 def steady_port() -> str:
-    """Return a free port that no outgoing connection is given either, so that a server can come back to it."""
+    """Return a free port outside the range of outgoing connections, so that a restarted server can use it again."""
     while True:
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", random.randrange(10_000, 30_000)))  # below what systems give to connections
+            probe.bind(("127.0.0.1", random.randrange(10_000, 30_000)))  # below the ephemeral ports
             return str(probe.getsockname()[1])
 
 
@@ -61,13 +61,13 @@ def words(page: Page) -> list[str]:
     return [text.strip() for text in page.locator("#messages .words").all_text_contents()]
 
 
-def heard(page: Page, text: str) -> None:
-    """Wait until somebody else has said exactly that."""
+def received(page: Page, text: str) -> None:
+    """Wait until the page shows exactly this message of another user."""
     expect(page.locator("#messages li:not(.mine) .words", has_text=re.compile(f"^{re.escape(text)}$"))).to_have_count(1)
 
 
-def note_hints(page: Page) -> None:
-    """Record who is said to be typing: the hint is gone after seconds, and a busy machine may look too late."""
+def record_typing(page: Page) -> None:
+    """Record the typing notices: each disappears after seconds, and a slow test could miss it."""
     page.evaluate(
         """() => {
             const place = document.getElementById("typing");
@@ -79,25 +79,25 @@ def note_hints(page: Page) -> None:
     )
 
 
-def hinted(page: Page, name: str) -> None:
-    """Wait until somebody of that name, and nobody else, has been said to be typing."""
+def expect_typing(page: Page, name: str) -> None:
+    """Wait until the page has shown that this user, and no other, is typing."""
     page.wait_for_function(
         "name => window.hints.some(([who, hint]) => who === name && hint === `${name} is typing…`)", arg=name
     )
 
 
-def test_two_people_talk_and_see_each_other_type(server: RunningServer, open_tab: OpenTab) -> None:
+def test_two_users_exchange_messages_and_typing_notices(server: RunningServer, open_tab: OpenTab) -> None:
     ann, bob = enter(open_tab(server), "ann"), enter(open_tab(server, dark=True, width=380), "bob")
     expect(ann.locator("#here")).to_have_text("2 here")
     say(ann, "hello bob")
-    heard(bob, "hello bob")
+    received(bob, "hello bob")
     expect(bob.locator("#messages b").last).to_have_text("ann")
-    note_hints(ann)
+    record_typing(ann)
     bob.locator("#text").press_sequentially("hm")
-    hinted(ann, "bob")
-    expect(ann.locator("#typing")).to_be_empty()  # by itself, once he has paused
+    expect_typing(ann, "bob")
+    expect(ann.locator("#typing")).to_be_empty()  # disappears after a pause
     say(bob, "first\nsecond")
-    heard(ann, "first\nsecond")
+    received(ann, "first\nsecond")
     expect(ann.locator("#typing")).to_be_empty()
     assert ann.locator("#connection").get_attribute("data-state") == "open"
     expect(ann.locator("#latency")).to_have_text(re.compile(r"^· \d+(\.\d)? ms$"))
@@ -106,7 +106,7 @@ def test_two_people_talk_and_see_each_other_type(server: RunningServer, open_tab
     expect(ann.locator("#messages .notice").last).to_have_text("bob left")
 
 
-def test_rooms_are_listed_with_their_people_and_one_may_go_there(server: RunningServer, open_tab: OpenTab) -> None:
+def test_rooms_are_listed_with_their_member_counts_and_can_be_joined(server: RunningServer, open_tab: OpenTab) -> None:
     with ChatClient(server.url) as carol:
         carol.send("setUsername", username="carol")
         carol.send("joinRoom", room="the <b>barn</b>")
@@ -124,7 +124,7 @@ def test_rooms_are_listed_with_their_people_and_one_may_go_there(server: Running
         expect(ann.locator("#where")).to_have_text("lobby")
 
 
-def test_a_room_is_one_however_its_name_is_spelled(server: RunningServer, open_tab: OpenTab) -> None:
+def test_equivalent_spellings_of_a_name_mean_the_same_room(server: RunningServer, open_tab: OpenTab) -> None:
     with ChatClient(server.url) as carol:
         carol.send("joinRoom", room="cafe\u0301")
         carol.until_pong()
@@ -139,7 +139,7 @@ def test_a_room_is_one_however_its_name_is_spelled(server: RunningServer, open_t
             expect(ann.locator("#rooms li")).to_have_count(1)  # the lobby is empty
 
 
-def test_a_file_of_five_megabytes_arrives_bit_for_bit_and_shows_its_progress(
+def test_a_file_of_five_megabytes_is_stored_unchanged_and_shows_its_progress(
     server: RunningServer, open_tab: OpenTab, tmp_path: Path
 ) -> None:
     content = os.urandom(5_000_000)
@@ -166,7 +166,7 @@ def test_a_file_of_five_megabytes_arrives_bit_for_bit_and_shows_its_progress(
     assert stored.read_bytes() == content
 
 
-def test_files_may_be_dropped_and_uploads_stopped(server: RunningServer, open_tab: OpenTab) -> None:
+def test_files_can_be_dropped_and_failed_uploads_dismissed(server: RunningServer, open_tab: OpenTab) -> None:
     ann = enter(open_tab(server), "ann")
     drop = """([size, kind]) => {
         const data = new DataTransfer();
@@ -185,7 +185,7 @@ def test_files_may_be_dropped_and_uploads_stopped(server: RunningServer, open_ta
     expect(ann.locator("#uploads li")).to_have_count(0)
 
 
-def test_the_server_dies_and_comes_back_and_so_does_everyone(
+def test_pages_reconnect_after_a_restart_and_queued_messages_arrive_once(
     start: Callable[..., RunningServer], open_tab: OpenTab
 ) -> None:
     port = steady_port()
@@ -202,16 +202,18 @@ def test_the_server_dies_and_comes_back_and_so_does_everyone(
     for page in (ann, bob):
         expect(page.locator("#connection")).to_have_attribute("data-state", "open")
     expect(bob.locator("#here")).to_have_text("2 here")
-    heard(bob, "three")
+    received(bob, "three")
     assert words(bob) == ["one", "two", "three"]
     expect(ann.locator(".mine[data-status=waiting]")).to_have_count(0)
     expect(ann.locator(".mine[data-status=confirmed]")).to_have_count(3)
     say(bob, "back again")
-    heard(ann, "back again")
+    received(ann, "back again")
     assert words(bob) == ["one", "two", "three", "back again"]
 
 
-def test_a_drain_is_announced_and_honoured(start: Callable[..., RunningServer], open_tab: OpenTab) -> None:
+def test_a_drain_is_shown_and_the_page_reconnects_after_retry_ms(
+    start: Callable[..., RunningServer], open_tab: OpenTab
+) -> None:
     port = steady_port()
     server = start("--port", port)
     ann = enter(open_tab(server), "ann")
@@ -220,32 +222,32 @@ def test_a_drain_is_announced_and_honoured(start: Callable[..., RunningServer], 
             const {setTimeout} = window;
             let asked; // the latest delay
             window.setTimeout = (act, ms, ...rest) => setTimeout(act, asked = ms, ...rest);
-            window.told = [];
+            window.shown = [];
             new MutationObserver(() => {
                 const {state} = document.getElementById("connection").dataset;
-                window.told.push([state, document.getElementById("state").textContent, performance.now(), asked]);
+                window.shown.push([state, document.getElementById("state").textContent, performance.now(), asked]);
             }).observe(document.getElementById("connection"), {attributes: true, childList: true, subtree: true});
         }"""
     )
     server.stop()
-    ann.wait_for_function("window.told.some(([state, text]) => text === 'the server restarts, coming back')")
+    ann.wait_for_function("window.shown.some(([state, text]) => text === 'server restarting, reconnecting')")
     start("--port", port)
     expect(ann.locator("#connection")).to_have_attribute("data-state", "open")
-    told = ann.evaluate("window.told")
+    told = ann.evaluate("window.shown")
     lost, asked = next((at, asked) for state, _, at, asked in told if state == "waiting")
-    assert asked in (500, 501)  # the first to go is told half a second; the page's other connection may be that
+    assert asked in (500, 501)  # retry_ms of the first connection is 500; the page's other connection may be the first
     tried = next(at for state, _, at, _ in told if state == "connecting" and at > lost)
     assert tried - lost >= 400  # the observer's clock may be read late
 
 
 def flood(ann: Page, herd: ChatClient, burst: str) -> tuple[float, float, int]:
-    """Send 2000 messages; return how long the page had to do with them, its longest frame (ms), and its frames."""
+    """Send 2000 messages; return the time until the page showed them, its longest frame (both ms) and its frames."""
     ann.evaluate("() => { window.began = window.last = performance.now(); window.longest = window.frames_seen = 0; }")
     for number in range(2000):
         herd.send("chatMessage", text=f"{burst}: message {number}")
     herd.until_pong()
     say(ann, f"{burst}: still here")
-    heard(ann, f"{burst}: message 1999")
+    received(ann, f"{burst}: message 1999")
     settled, longest, frames = ann.evaluate(
         """() => {
             const now = performance.now();
@@ -279,8 +281,8 @@ def test_two_thousand_messages_leave_the_page_responsive_and_its_list_short(
     with ChatClient(server.url) as herd:
         herd.send("setUsername", username="herd")
         herd.send("joinRoom", room="lobby")
-        # Responsive: no single frame took the larger part of a burst, and frames went on being drawn. A busy machine
-        # may stop the page once; three times it is the page.
+        # The page is responsive if no frame takes the larger part of a burst. Other load on the machine may delay one
+        # burst; three bursts in a row are the fault of the page.
         for number in range(3):
             settled, longest, frames = flood(ann, herd, f"burst {number}")
             if frames > 5 and longest < max(500, settled / 2):
@@ -299,22 +301,22 @@ def test_two_thousand_messages_leave_the_page_responsive_and_its_list_short(
         "&lt;b&gt; ${7*7} {{7*7}} javascript:alert(1)",
     ],
 )
-def test_hostile_names_and_texts_are_only_text(server: RunningServer, open_tab: OpenTab, hostile: str) -> None:
+def test_hostile_names_and_texts_are_shown_as_text_only(server: RunningServer, open_tab: OpenTab, hostile: str) -> None:
     ann = enter(open_tab(server), "ann")
     ann.on("dialog", lambda dialog: pytest.fail(dialog.message))
     title = ann.title()
-    note_hints(ann)
+    record_typing(ann)
     name = hostile[:64]
     with ChatClient(server.url) as eve:
         eve.expect("connected")
         eve.send("setUsername", username=name)
-        if eve.receive()["type"] == "error":  # one that turns the direction of letters is refused as a name
+        if eve.receive()["type"] == "error":  # a name with direction-changing characters is refused
             assert "\u202e" in name
             name = "eve"
             eve.send("setUsername", username=name)
         eve.send("joinRoom", room="lobby")
         eve.send("typing")
-        hinted(ann, name)
+        expect_typing(ann, name)
         eve.send("chatMessage", text=hostile)
         expect(ann.locator("#messages .words")).to_have_count(1)
         eve.send("fileStart", name=hostile, size=0, mimeType="text/html")
@@ -324,7 +326,7 @@ def test_hostile_names_and_texts_are_only_text(server: RunningServer, open_tab: 
         assert ann.locator("#messages b").first.text_content() == name
         assert name in (ann.locator("#people").text_content() or "")
         assert ann.locator("#messages :is(img, script), #people :is(img, script)").count() == 0
-        # What overrides the direction of letters does so in its own box only.
+        # Direction-changing characters affect their own box only.
         boxes = ann.locator("#messages .words, #messages .head bdi").evaluate_all(
             "all => all.map((box) => getComputedStyle(box).unicodeBidi)"
         )
@@ -335,17 +337,15 @@ def test_hostile_names_and_texts_are_only_text(server: RunningServer, open_tab: 
     expect(ann.locator("#messages .mine .words")).to_have_count(1)
 
 
-def test_a_text_of_sixteen_kibibytes_is_shown_whole_and_breaks_nothing(
-    server: RunningServer, open_tab: OpenTab
-) -> None:
+def test_a_text_of_sixteen_kibibytes_is_shown_completely(server: RunningServer, open_tab: OpenTab) -> None:
     ann, bob = enter(open_tab(server), "ann"), enter(open_tab(server, width=380), "bob")
     herd = "🐃" * 4096
     say(ann, herd)
     expect(bob.locator("#messages .words")).to_have_text(herd)
     say(ann, herd + "!")
-    expect(ann.locator("#complaint")).to_have_text("A message has at most 16.4 kB.")
+    expect(ann.locator("#error")).to_have_text("A message has at most 16.4 kB.")
     say(bob, "x" * 16_384)
-    heard(ann, "x" * 16_384)
+    received(ann, "x" * 16_384)
     for page in (ann, bob):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.locator("#send").is_visible()
@@ -370,11 +370,11 @@ def test_the_live_page_shows_what_the_server_does(server: RunningServer, open_ta
             live.wait_for_function(drawn, arg=canvas)
     expect(live.locator("[data-metric=connections] dd")).to_have_text("1")
     server.stop()
-    expect(live.locator("[data-feed]")).to_have_text("the server is away; trying again")
+    expect(live.locator("[data-feed]")).to_have_text("server not reachable; trying again")
     expect(live.locator("[data-metric=connections] dd")).to_have_text("\N{EN DASH}")
 
 
-def test_the_keyboard_is_enough(server: RunningServer, open_tab: OpenTab) -> None:
+def test_every_control_can_be_reached_with_the_keyboard(server: RunningServer, open_tab: OpenTab) -> None:
     ann = enter(open_tab(server), "ann")
     ann.evaluate("document.activeElement.blur(); document.body.focus()")
     ann.reload()
@@ -391,13 +391,13 @@ def test_the_keyboard_is_enough(server: RunningServer, open_tab: OpenTab) -> Non
                 "(({id, ariaLabel, textContent}) => id || ariaLabel || textContent.trim())(document.activeElement)"
             )
         )
-    assert {"attach", "Messages", "room", "name", "Full size", "Skip to writing"} <= reached
+    assert {"attach", "Messages", "room", "name", "Full size", "Skip to the message field"} <= reached
 
 
 @pytest.mark.parametrize(
     ("path", "width", "dark"), [("/", 1280, False), ("/", 380, True), ("/live", 1280, True), ("/live", 380, False)]
 )
-def test_axe_finds_nothing_serious(
+def test_axe_finds_no_accessibility_problems(
     server: RunningServer, open_tab: OpenTab, node_home: Path, path: str, width: int, *, dark: bool
 ) -> None:
     page = open_tab(server, path, width=width, dark=dark)

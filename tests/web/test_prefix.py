@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.promises._nginx import nginx
 from tests.promises.certificates import Authority
-from tests.web.test_page import enter, heard, say
+from tests.web.test_page import enter, received, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tests.web.fixtures import OpenTab
 
 
-class Below:
-    """The server as it is reached through the proxy."""
+class PrefixedSite:
+    """The server behind the proxy."""
 
     def __init__(self, port: int, authority: Authority) -> None:
         self.http = f"https://127.0.0.1:{port}/chat"
@@ -39,18 +39,18 @@ class Below:
 
 
 @pytest.fixture
-def below(server: RunningServer, tmp_path: Path) -> Iterator[Below]:
+def below(server: RunningServer, tmp_path: Path) -> Iterator[PrefixedSite]:
     tmp_path.chmod(0o755)
     authority = Authority(tmp_path)
     with nginx(tmp_path, server.url.removeprefix("ws://"), prefix=True) as running:
-        yield Below(running.port, authority)
+        yield PrefixedSite(running.port, authority)
 
 
 @pytest.mark.parametrize("width", [380, 1280])
-def test_the_pages_and_their_sockets_work_below_a_prefix(below: Below, open_tab: OpenTab, width: int) -> None:
+def test_the_pages_and_their_websockets_work_below_a_prefix(below: PrefixedSite, open_tab: OpenTab, width: int) -> None:
     ann, bob = enter(open_tab(below, width=width), "ann"), enter(open_tab(below, width=width), "bob")
     say(ann, "below")
-    heard(bob, "below")
+    received(bob, "below")
     expect(ann.locator("[data-metric=connections] dd")).to_have_text("4")
     ann.click("text=Full size")
     expect(ann).to_have_url(below.http + "/live")
@@ -60,6 +60,6 @@ def test_the_pages_and_their_sockets_work_below_a_prefix(below: Below, open_tab:
     expect(ann.locator("#connection")).to_have_attribute("data-state", "open")
 
 
-def test_what_is_not_for_clients_is_not_below_the_prefix_either(below: Below) -> None:
+def test_metrics_and_echo_are_not_served_below_the_prefix(below: PrefixedSite) -> None:
     paths = {"/": 200, "/live": 200, "/health": 200, "/metrics": 404, "/ws/echo": 404}
     assert {path: below.status(path) for path in paths} == paths

@@ -1,4 +1,4 @@
-// The client alone: conversation, queue, pace, names; each against the real server, where one can be made to do it.
+// The client: messages, queue, rate limit, names; against the real server where possible.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { DEFAULTS } from "./web/chat-util.js";
 import { chatter, inRoom, scripted, stampede, texts, until } from "./kit.mjs";
 
-test("handlers and listeners hear the same", async (t) => {
+test("handlers and listeners receive the same events", async (t) => {
   const { url } = await stampede(t);
   const [ann, bob] = [await inRoom(t, url, "ann", "red"), await inRoom(t, url, "bob", "red")];
   const heard = [];
@@ -25,7 +25,7 @@ test("handlers and listeners hear the same", async (t) => {
   await until(() => bob.of("userLeft").length, "the goodbye");
 });
 
-test("what is said before there is a connection waits for it", async (t) => {
+test("texts sent without a connection are queued", async (t) => {
   const { url } = await stampede(t);
   const bob = await inRoom(t, url, "bob", "red");
   const ann = chatter(t, url);
@@ -40,7 +40,7 @@ test("what is said before there is a connection waits for it", async (t) => {
   assert.deepEqual(bob.of("typing"), []);
 });
 
-test("what is said in a room goes to that room, wherever one has gone since", async (t) => {
+test("a queued text is sent to the room for which it was sent", async (t) => {
   const { url } = await stampede(t);
   const [red, blue] = [await inRoom(t, url, "r", "red"), await inRoom(t, url, "b", "blue")];
   const ann = chatter(t, url);
@@ -53,13 +53,13 @@ test("what is said in a room goes to that room, wherever one has gone since", as
   assert.deepEqual([texts(red), texts(blue)], [["for red"], ["for blue"]]);
 });
 
-test("by default the client stays below what the server takes", () => {
+test("the default rate stays below the server's limit", () => {
   const { STAMPEDE_BURST, STAMPEDE_MESSAGE_RATE } = process.env;
   assert.ok(DEFAULTS.burst < Number(STAMPEDE_BURST));
   assert.ok(DEFAULTS.messagesPerSecond < Number(STAMPEDE_MESSAGE_RATE));
 });
 
-test("a burst is paced to what the server takes: nothing is dropped, nothing overtaken", async (t) => {
+test("a burst is slowed to the server's rate: nothing is dropped or reordered", async (t) => {
   const { url } = await stampede(t);
   // The server counts when it reads: half of its burst is left for what a busy machine makes it read at once.
   const ann = await inRoom(t, url, "ann", "red", { burst: 40 });
@@ -73,7 +73,7 @@ test("a burst is paced to what the server takes: nothing is dropped, nothing ove
   await until(() => ann.of("delivery").filter(({ status }) => status === "confirmed").length === said.length, "confirmations");
 });
 
-test("the queue is bounded, and says so", (t) => {
+test("the queue is bounded, and a full queue is reported", (t) => {
   const ann = chatter(t, "ws://127.0.0.1:1", { maxQueued: 2 });
   ann.joinRoom("red");
   assert.deepEqual([ann.sendMessage("a") > 0, ann.sendMessage("b") > 0, ann.sendMessage("c")], [true, true, 0]);
@@ -83,7 +83,7 @@ test("the queue is bounded, and says so", (t) => {
 const DECEIVING = ["   ", "\u3000", "\u200b", "\u3164", "\u202e", "\u2800", "ann\u200b", "\u202eann", "a\u200enn", "ann\ufe0f", "ann\ue000"];
 const REAL = ["ann", "Amber Bison", "José", "Jose\u0301", "محمد", "\u0645\u06cc\u200c\u062e", "👩\u200d💻", "❤\ufe0f", "1\ufe0f\u20e3", "\u845b\u{e0100}"];
 
-test("what the server would refuse is refused at once", (t) => {
+test("names and texts that the server would refuse are errors", (t) => {
   const ann = chatter(t, "ws://127.0.0.1:1");
   for (const name of ["", "x".repeat(65), "a\nb", "\ud800", undefined, ...DECEIVING]) {
     assert.throws(() => ann.setUsername(name), RangeError, JSON.stringify(name));
@@ -97,7 +97,7 @@ test("what the server would refuse is refused at once", (t) => {
   assert.ok(ann.sendMessage("é".repeat(8192)));
 });
 
-test("what a server says that is not of the protocol changes nothing", async (t) => {
+test("messages outside the protocol are ignored", async (t) => {
   const { url } = await scripted(t, ({ socket, say }) => {
     for (const odd of ["{", "null", "[]", '"x"', '{"type":"toString"}', '{"type":"someday"}']) socket.send(odd);
     socket.send(Buffer.from([1, 2, 3]));
@@ -109,7 +109,7 @@ test("what a server says that is not of the protocol changes nothing", async (t)
   assert.equal(ann.state, "open");
 });
 
-test("a message that the server dropped is told as uncertain, and the room is entered again", async (t) => {
+test("a dropped message is uncertain, and the room is joined again", async (t) => {
   const joins = [];
   const { url } = await scripted(t, ({ socket, say }) => {
     socket.on("said", (message) => {
@@ -125,7 +125,7 @@ test("a message that the server dropped is told as uncertain, and the room is en
   assert.deepEqual(ann.of("delivery"), [{ id, status: "sent" }, { id, status: "uncertain" }]);
 });
 
-test("goodbye is for good, until one connects again", async (t) => {
+test("disconnect() is final until connect()", async (t) => {
   const { url } = await stampede(t);
   const ann = await inRoom(t, url, "ann", "red");
   ann.disconnect();
@@ -135,7 +135,7 @@ test("goodbye is for good, until one connects again", async (t) => {
   await until(() => ann.of("roomJoined").length === 2, "the room");
 });
 
-test("after a message was dropped the name is told again, and texts are still confirmed", async (t) => {
+test("after a dropped message the name is sent again, and texts are still confirmed", async (t) => {
   const names = [];
   let drops = 1;
   const { url } = await scripted(t, ({ socket, say }) => {

@@ -1,4 +1,4 @@
-// Bad days: the server gone, draining, full or wrong; a link that is dead or slow.
+// Faults: a server that is down, draining, full or wrong; a link that is dead or slow.
 
 import assert from "node:assert/strict";
 import net from "node:net";
@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { DEAD } from "./web/chat-client.js";
 import { badLink, chatter, closed, inRoom, scripted, stampede, steadyPort, texts, until } from "./kit.mjs";
 
-test("a server is killed and comes back: everyone is in the room again, what waited arrives once", async (t) => {
+test("after a restart of the server all are in the room again, and queued texts arrive once", async (t) => {
   const first = await stampede(t, { port: await steadyPort() });
   const ann = await inRoom(t, first.url, "ann", "red", { settleMs: 600_000 }); // waits for bob, however slow
   const bob = await inRoom(t, first.url, "bob", "red");
@@ -26,7 +26,7 @@ test("a server is killed and comes back: everyone is in the room again, what wai
   assert.deepEqual(new Set(bob.of("message").map(({ user }) => user)), new Set(["ann"]));
 });
 
-test("what was on its way when the connection broke is uncertain, and not sent again", async (t) => {
+test("texts in flight when the connection is lost are uncertain and not sent again", async (t) => {
   const heard = [];
   const { url } = await scripted(t, ({ socket, number }) => {
     socket.on("said", ({ type, text }) => {
@@ -47,7 +47,7 @@ test("what was on its way when the connection broke is uncertain, and not sent a
 });
 
 for (const [comes, settleMs] of [[true, 600_000], [false, 300]]) {
-  test(`thrown out with everyone else, one waits for the others${comes ? "" : "; but not for ever"}`, async (t) => {
+  test(`after a restart queued texts wait for the other members${comes ? "" : ", but not for ever"}`, async (t) => {
     const heard = [];
     const at = {};
     let bobComes;
@@ -78,7 +78,7 @@ for (const [comes, settleMs] of [[true, 600_000], [false, 300]]) {
   });
 }
 
-test("a drain is honoured to the millisecond that the server says", async (t) => {
+test("the client reconnects exactly after the server's retry_ms", async (t) => {
   const server = await stampede(t);
   const ann = await inRoom(t, server.url, "ann", "red", { random: () => 0 });
   const goodbye = once(ann, "disconnected").then(() => performance.now()); // the server's own end may take longer
@@ -93,7 +93,7 @@ test("a drain is honoured to the millisecond that the server says", async (t) =>
 });
 
 for (const [code, comesBack] of Object.entries({ 1000: false, 1001: true, 1007: false, 1008: false, 1009: false, 1011: true, 1012: true, 1013: true })) {
-  test(`close code ${code} ${comesBack ? "is a reason to come back" : "is final"}`, async (t) => {
+  test(`close code ${code} ${comesBack ? "reconnects" : "is final"}`, async (t) => {
     const server = await scripted(t, ({ socket, number }) => number === 1 && socket.close(Number(code), "so it is"));
     const ann = chatter(t, server.url);
     ann.connect();
@@ -107,7 +107,7 @@ for (const [code, comesBack] of Object.entries({ 1000: false, 1001: true, 1007: 
   });
 }
 
-test("pauses are any up to a bound that doubles, and never end", async (t) => {
+test("delays are random up to a bound that doubles, and attempts never end", async (t) => {
   const nobody = net.createServer().listen(0, "127.0.0.1");
   await once(nobody, "listening");
   const { port } = nobody.address();
@@ -123,7 +123,7 @@ test("pauses are any up to a bound that doubles, and never end", async (t) => {
   assert.ok(pauses.every((pause) => pause !== null));
 });
 
-test("it gives up where it is told to, and an overloaded server is given more time", async (t) => {
+test("attempts end at maxRetries, and delays are longer after an overload", async (t) => {
   const server = await scripted(t, ({ socket }) => socket.close(1013, "full"));
   const ann = chatter(t, server.url, { maxRetries: 4, random: () => 1, firstRetryMs: 1, longestRetryMs: 1000 });
   ann.connect();
@@ -131,7 +131,7 @@ test("it gives up where it is told to, and an overloaded server is given more ti
   assert.deepEqual(ann.of("disconnected").map(({ retryMs }) => retryMs), [8, null]);
 });
 
-test("a link that is dead without a word is given up, and the next one works", async (t) => {
+test("a silent link is detected, and the next connection works", async (t) => {
   const server = await stampede(t);
   const link = await badLink(t, server.port);
   const ann = await inRoom(t, link.url, "ann", "red", { pingMs: 100, deadMs: 4_000 });
@@ -144,7 +144,7 @@ test("a link that is dead without a word is given up, and the next one works", a
   await until(() => ann.of("roomJoined").length >= 2, "the room");
 });
 
-test("an attempt that nobody answers is given up", async (t) => {
+test("an attempt without an answer times out", async (t) => {
   const mute = net.createServer((socket) => t.after(() => socket.destroy())).listen(0, "127.0.0.1");
   await once(mute, "listening");
   t.after(() => mute.close());
@@ -154,7 +154,7 @@ test("an attempt that nobody answers is given up", async (t) => {
   assert.deepEqual(closed(ann).slice(0, 2), [DEAD, DEAD]);
 });
 
-test("on a slow link an upload is not taken for silence, nor piled up in memory", async (t) => {
+test("on a slow link an upload does not count as silence and is not buffered in memory", async (t) => {
   const server = await stampede(t);
   const link = await badLink(t, server.port);
   link.bytesPerSecond = 375_000;

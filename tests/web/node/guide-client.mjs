@@ -1,5 +1,5 @@
-// A browser client as the guide's readers write it, from the protocol's messages alone: a class with handlers, a queue,
-// exponential backoff, an upload function. It knows none of Stampede's additions, and nothing of chat-client.js.
+// A minimal browser client, written from the protocol's messages alone: a class with handlers, a queue, exponential
+// backoff and an upload function. It uses none of Stampede's additions and nothing of chat-client.js.
 
 import { WebSocket } from "ws";
 

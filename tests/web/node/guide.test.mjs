@@ -1,4 +1,4 @@
-// The guide's own client and upload function work against the server unchanged.
+// A minimal client and upload function, written from the protocol alone, work with the server.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
@@ -56,7 +56,7 @@ test("a conversation", async (t) => {
   assert.deepEqual([left.user, left.userCount], ["bob", 1]);
 });
 
-test("it comes back after a restart", async (t) => {
+test("it reconnects after a restart", async (t) => {
   const server = await stampede(t, { port: await steadyPort() });
   const ann = person(t, server.url);
   ann.maxReconnectAttempts = 20; // a busy machine may take longer to start a server than five attempts last
@@ -66,7 +66,7 @@ test("it comes back after a restart", async (t) => {
   await until(() => ann.types().filter((type) => type === "connected").length === 2, "the second connection");
 });
 
-test("the upload function, which waits for nothing", async (t) => {
+test("the upload function, which waits for no answer", async (t) => {
   const server = await stampede(t);
   const ann = person(t, server.url);
   await until(() => ann.types().includes("connected"), "the connection");

@@ -1,16 +1,16 @@
-// Dead connections, and sleep: of timers, of tabs, of machines. Time is the test's own, where it matters.
+// Detection of dead connections and of sleep, with a mocked clock where the time matters.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { DEAD } from "./web/chat-client.js";
-import { Heartbeat, every } from "./web/chat-heartbeat.js";
+import { Heartbeat, repeat } from "./web/chat-heartbeat.js";
 import { badLink, chatter, closed, inRoom, scripted, stampede, until } from "./kit.mjs";
 
 const TIMES = { pingMs: 10_000, deadMs: 20_000, probeMs: 5_000 };
 
-/** A heartbeat whose clock the test moves. */
-function heart(t, link = {}) {
+/** Return a heartbeat with a clock that the test moves. */
+function heartbeatOf(t, link = {}) {
   const beat = { now: 1_000_000, sent: [], deaths: 0 };
   t.mock.method(performance, "now", () => beat.now);
   beat.heartbeat = new Heartbeat(TIMES, {
@@ -18,7 +18,7 @@ function heart(t, link = {}) {
     covers: () => beat.sent.length,
     buffered: () => 0,
     isUploading: () => false,
-    dead: () => (beat.deaths += 1),
+    onDead: () => (beat.deaths += 1),
     ...link,
   });
   t.after(() => beat.heartbeat.stop());
@@ -29,18 +29,18 @@ function heart(t, link = {}) {
   return beat;
 }
 
-test("silence during which no ping was sent is no death, however long", (t) => {
-  const beat = heart(t);
+test("a connection is not dead as long as no ping is unanswered", (t) => {
+  const beat = heartbeatOf(t);
   beat.at(3_600_000);
-  assert.deepEqual([beat.sent, beat.deaths], [[1], 0], "it asks first");
+  assert.deepEqual([beat.sent, beat.deaths], [[1], 0], "a ping is sent first");
   beat.at(3_601_000);
-  assert.equal(beat.deaths, 0, "and gives time to answer");
+  assert.equal(beat.deaths, 0, "the ping has time to be answered");
   beat.at(3_600_000 + TIMES.deadMs - TIMES.pingMs);
   assert.equal(beat.deaths, 1);
 });
 
-test("a ping that a sleep overtook is no death; the next one decides, and soon", (t) => {
-  const beat = heart(t);
+test("a ping before a sleep does not count; the probe after it decides within probeMs", (t) => {
+  const beat = heartbeatOf(t);
   beat.at(0);
   beat.at(3_600_000, true);
   assert.deepEqual([beat.sent, beat.deaths], [[1, 2], 0]);
@@ -51,18 +51,18 @@ test("a ping that a sleep overtook is no death; the next one decides, and soon",
 });
 
 test("an answer after a sleep keeps the connection", (t) => {
-  const beat = heart(t);
+  const beat = heartbeatOf(t);
   beat.at(0);
   beat.at(3_600_000, true);
-  beat.heartbeat.heard();
-  assert.deepEqual(beat.heartbeat.answered(1), null, "the old ping is not awaited any more");
+  beat.heartbeat.received();
+  assert.deepEqual(beat.heartbeat.answered(1), null, "the ping before the sleep is forgotten");
   assert.deepEqual(beat.heartbeat.answered(2), { ms: 0, covers: 1 });
   beat.at(3_600_000 + TIMES.probeMs);
   assert.equal(beat.deaths, 0);
 });
 
-test("while a file is on its way, an answer after a sleep has as long as any other", (t) => {
-  const beat = heart(t, { isUploading: () => true });
+test("during an upload the probe after a sleep has the normal time-out", (t) => {
+  const beat = heartbeatOf(t, { isUploading: () => true });
   beat.at(0, true);
   beat.at(TIMES.probeMs);
   assert.equal(beat.deaths, 0);
@@ -70,23 +70,23 @@ test("while a file is on its way, an answer after a sleep has as long as any oth
   assert.equal(beat.deaths, 1);
 });
 
-test("a connection that answers no pings but is heard is asked again; an answer counts for all before", (t) => {
-  const beat = heart(t);
+test("a connection that only sends is not dead; an answer covers all earlier pings", (t) => {
+  const beat = heartbeatOf(t);
   for (let ms = 0; ms <= 120_000; ms += 1000) {
     beat.now = 1_000_000 + ms;
-    beat.heartbeat.heard();
+    beat.heartbeat.received();
     beat.at(ms);
   }
   assert.equal(beat.deaths, 0);
-  assert.equal(beat.sent.length, 13, "one each ten seconds");
+  assert.equal(beat.sent.length, 13, "one every ten seconds");
   assert.equal(beat.heartbeat.isWaiting, true);
   assert.equal(beat.heartbeat.answered(12).covers, 11);
-  assert.equal(beat.heartbeat.isWaiting, true, "the last one is still out");
+  assert.equal(beat.heartbeat.isWaiting, true, "the last ping is unanswered");
   assert.equal(beat.heartbeat.answered(11), null);
 });
 
-test("pings that follow each other quickly do not put off the end", (t) => {
-  const beat = heart(t);
+test("frequent pings do not postpone the time-out", (t) => {
+  const beat = heartbeatOf(t);
   for (let ms = 0; ms < TIMES.deadMs; ms += 1000) {
     beat.at(ms);
     beat.heartbeat.ping();
@@ -96,10 +96,10 @@ test("pings that follow each other quickly do not put off the end", (t) => {
   assert.equal(beat.deaths, 1);
 });
 
-test("bytes that leave the socket are a sign of life; bytes that stay are none", (t) => {
+test("bytes that leave the socket's buffer show a working connection; bytes that stay do not", (t) => {
   let buffered = 1_000_000;
-  const beat = heart(t, { buffered: () => buffered });
-  beat.heartbeat.wrote(1_000_000);
+  const beat = heartbeatOf(t, { buffered: () => buffered });
+  beat.heartbeat.sent(1_000_000);
   for (let ms = 0; ms <= 60_000; ms += 1000) {
     buffered -= 1000;
     beat.at(ms);
@@ -109,12 +109,12 @@ test("bytes that leave the socket are a sign of life; bytes that stay are none",
   assert.equal(beat.deaths, 1);
 });
 
-test("only the first late call says that the timers slept: in a background tab each of them is late", (t) => {
+test("only the first late call reports a sleep: in a background tab every timer is late", (t) => {
   t.mock.timers.enable({ apis: ["setInterval"] });
   let now = 1_000_000;
   t.mock.method(Date, "now", () => now);
   const calls = [];
-  const end = every(1000, (hasSlept) => calls.push(hasSlept));
+  const end = repeat(1000, (hasSlept) => calls.push(hasSlept));
   for (const ms of [1000, 1900, 60_000, 60_000, 60_000, 1000, 60_000]) {
     now += ms;
     t.mock.timers.tick(1000);
@@ -124,7 +124,7 @@ test("only the first late call says that the timers slept: in a background tab e
   assert.deepEqual(calls, [false, false, true, false, false, false, true]);
 });
 
-/** What a browser has and Node has not: events of the window and of the document. */
+/** Provide the events of a browser's window and document, which Node lacks. */
 function windowEvents(t) {
   const window = new EventTarget();
   const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
@@ -139,7 +139,7 @@ function windowEvents(t) {
 }
 
 for (const [place, name] of [["window", "online"], ["window", "pageshow"], ["document", "visibilitychange"]]) {
-  test(`${name}: a connection that died meanwhile is noticed at once, and another one made`, async (t) => {
+  test(`${name}: a dead connection is detected at once and replaced`, async (t) => {
     const targets = windowEvents(t);
     const server = await stampede(t);
     const link = await badLink(t, server.port);
@@ -152,14 +152,14 @@ for (const [place, name] of [["window", "online"], ["window", "pageshow"], ["doc
     }
     targets[place].dispatchEvent(new Event(name));
     await until(() => closed(ann).length, "the end");
-    assert.deepEqual(ann.of("disconnected")[0].reason, "no sign of life");
+    assert.deepEqual(ann.of("disconnected")[0].reason, "heartbeat timeout");
     assert.equal(closed(ann)[0], DEAD);
     link.silent = false;
     await until(() => ann.of("roomJoined").length >= 2, "the room");
   });
 }
 
-test("who comes back tries at once, but not before the time that the server named", async (t) => {
+test("a page that comes back reconnects at once, but not before the server's retry_ms", async (t) => {
   const { window } = windowEvents(t);
   const reasons = ["", "restart retry_ms=600000"];
   const script = ({ socket, number }) => number <= 2 && socket.close(1012, reasons[number - 1]);
@@ -170,13 +170,13 @@ test("who comes back tries at once, but not before the time that the server name
   window.dispatchEvent(new Event("online"));
   await until(() => closed(ann).length === 2, "the second end");
   window.dispatchEvent(new Event("online"));
-  assert.equal(ann.state, "waiting", "the server's word holds");
+  assert.equal(ann.state, "waiting", "retry_ms still applies");
   ann.connect();
-  await until(() => ann.state === "open", "the third connection, which a person asked for");
+  await until(() => ann.state === "open", "the third connection, requested by connect()");
   assert.equal(count(), 3);
 });
 
-test("after disconnect() no event makes a connection", async (t) => {
+test("after disconnect() no event reconnects", async (t) => {
   const { window, document } = windowEvents(t);
   const { url, count } = await scripted(t);
   const ann = chatter(t, url);

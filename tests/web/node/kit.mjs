@@ -1,4 +1,4 @@
-// What the client's tests share: real servers, a bad link, a scripted server, and waiting for what happens.
+// Helpers of the client's tests: a real server, a scripted server, a faulty link, and waiting for conditions.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,7 +12,7 @@ import { ChatClient } from "./web/chat-client.js";
 
 const PATIENCE_MS = 60_000; // for a busy machine
 
-/** Return once a condition holds. */
+/** Wait until a condition is true. */
 export async function until(condition, what) {
   const deadline = Date.now() + PATIENCE_MS;
   while (!condition()) {
@@ -21,15 +21,15 @@ export async function until(condition, what) {
   }
 }
 
-/** Return a free port that no outgoing connection is given either, so that a server can come back to it. */
+/** Return a free port outside the range of outgoing connections, so that a restarted server can use it again. */
 export async function steadyPort() {
   for (;;) {
-    const port = 10_000 + Math.floor(20_000 * Math.random()); // below what systems give to connections
+    const port = 10_000 + Math.floor(20_000 * Math.random()); // below the ephemeral ports
     const probe = net.createServer().listen(port, "127.0.0.1");
     try {
       await once(probe, "listening");
     } catch {
-      continue; // somebody has it
+      continue; // in use
     }
     probe.close();
     await once(probe, "close");
@@ -37,7 +37,7 @@ export async function steadyPort() {
   }
 }
 
-/** Start the real server, on a given port if it is to come back; ends with the test. */
+/** Start the real server; it is stopped at the end of the test. */
 export async function stampede(test, { port = 0, flags = [] } = {}) {
   const { STAMPEDE_PYTHON, STAMPEDE_ROOT, STAMPEDE_UPLOADS } = process.env;
   const own = ["--port", port, "--upload-dir", STAMPEDE_UPLOADS, "--drain-seconds", "0", ...flags];
@@ -57,9 +57,9 @@ export async function stampede(test, { port = 0, flags = [] } = {}) {
 }
 
 /**
- * A scripted server for what a real one cannot be made to do; `script` gets each connection and its number.
+ * Start a scripted server, for behaviour that the real one does not show; `script` is called for each connection.
  *
- * `greeting` is added to what it says first; null: it says nothing first.
+ * `greeting` is added to its `connected` message; null: it does not send one.
  */
 export async function scripted(test, script, greeting = {}) {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
@@ -83,7 +83,7 @@ export async function scripted(test, script, greeting = {}) {
   return { url: `ws://127.0.0.1:${server.address().port}`, count: () => connections };
 }
 
-/** A link to a server that can fall silent without closing, or pass only so many bytes a second towards it. */
+/** Start a proxy to a server that can stop forwarding without closing, or limit the bytes per second to the server. */
 export async function badLink(test, port) {
   const pairs = new Set();
   const link = { silent: false, bytesPerSecond: Infinity };
@@ -115,7 +115,7 @@ export async function badLink(test, port) {
   return link;
 }
 
-/** A client that remembers all its events as `seen`; `of(type)` returns the details of one kind. */
+/** Return a client that records its events in `seen`; `of(type)` returns the details of one type. */
 export function chatter(test, url, options = {}) {
   const client = new ChatClient(url, { WebSocket, firstRetryMs: 20, longestRetryMs: 200, settleMs: 2000, ...options });
   const seen = [];
@@ -127,7 +127,7 @@ export function chatter(test, url, options = {}) {
   return Object.assign(client, { seen, of });
 }
 
-/** A client of that name in that room, connected. */
+/** Return a connected client with a name, in a room. */
 export async function inRoom(test, url, name, room, options) {
   const client = chatter(test, url, options);
   client.setUsername(name);

@@ -1,4 +1,4 @@
-// Tokens: where they come from, and what a refused one leads to.
+// Tokens: where they come from, and what happens when one is refused.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -22,7 +22,7 @@ async function guarded(t, good = "good") {
   return { url, asked };
 }
 
-test("a token is sent in the query, beside what the URL has", async (t) => {
+test("a token is added to the query of the URL", async (t) => {
   const { url, asked } = await guarded(t, "a b&c=d");
   const ann = chatter(t, `${url}/ws/chat?x=1`, { token: "a b&c=d" });
   ann.connect();
@@ -48,7 +48,7 @@ for (const [form, make] of Object.entries({
   });
 }
 
-test("a token that a function returns again and again is refused twice, not for ever", async (t) => {
+test("a function's token that stays refused is tried twice only", async (t) => {
   const { url, asked } = await guarded(t);
   const ann = chatter(t, url, { token: () => "old" });
   ann.connect();
@@ -59,7 +59,7 @@ test("a token that a function returns again and again is refused twice, not for 
   await until(() => asked.length === 4 && ann.state === "closed", "another try");
 });
 
-test("a fixed token that is refused ends the client, with the reason", async (t) => {
+test("a refused fixed token closes the client with the reason", async (t) => {
   const { url, asked } = await guarded(t);
   const ann = chatter(t, url, { token: "old" });
   ann.connect();
@@ -82,7 +82,7 @@ for (const [how, fail] of Object.entries({
   "returns no URL": () => "not a url",
   "never answers": () => new Promise(() => {}),
 })) {
-  test(`a function that ${how} is a lost attempt, and is asked again`, async (t) => {
+  test(`a function that ${how} fails the attempt and is called again`, async (t) => {
     const { url } = await scripted(t);
     let calls = 0;
     const ann = chatter(t, () => (++calls < 3 ? fail() : url), { connectMs: 300 });
@@ -94,7 +94,7 @@ for (const [how, fail] of Object.entries({
   });
 }
 
-test("an answer that comes after disconnect() connects nobody", async (t) => {
+test("a token that arrives after disconnect() opens no connection", async (t) => {
   const { url, count } = await scripted(t);
   let answer;
   const ann = chatter(t, () => new Promise((resolve) => (answer = resolve)));

@@ -1,4 +1,4 @@
-// Files: whole, in order, stopped, refused, and to a server that answers nothing to them.
+// Uploads: complete, in order, cancelled, refused, and to a server that does not answer upload messages.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
@@ -10,7 +10,7 @@ import { badLink, chatter, closed, inRoom, scripted, stampede, until } from "./k
 
 const named = (bytes, name) => Object.assign(new Blob([bytes], { type: "text/plain" }), { name });
 
-test("files of all sizes arrive bit for bit, one after the other", async (t) => {
+test("files of all sizes are stored unchanged, one after the other", async (t) => {
   const { url } = await stampede(t);
   const [ann, bob] = [await inRoom(t, url, "ann", "red"), await inRoom(t, url, "bob", "red")];
   const sizes = [0, 1, 65_535, 65_536, 65_537, 1_000_000];
@@ -25,7 +25,7 @@ test("files of all sizes arrive bit for bit, one after the other", async (t) => 
   await until(() => bob.of("fileShared").length === sizes.length, "the room to be told");
 });
 
-test("one may stop an upload at any moment, and begin another", async (t) => {
+test("an upload can be cancelled at any time, and the next one starts", async (t) => {
   const server = await stampede(t);
   const link = await badLink(t, server.port);
   link.bytesPerSecond = 2_000_000;
@@ -48,7 +48,7 @@ test("one may stop an upload at any moment, and begin another", async (t) => {
   assert.deepEqual(ann.of("error"), []);
 });
 
-test("what the server refuses, and a lost connection, reject with the reason", async (t) => {
+test("a refusal and a lost connection reject with the reason", async (t) => {
   const server = await stampede(t, { flags: ["--upload-budget", "20000000"] });
   const ann = await inRoom(t, server.url, "ann", "red");
   await assert.rejects(ann.sendFile(named(new Uint8Array(25_000_000), "f")), { name: "UploadError", code: "upload_budget" });
@@ -62,7 +62,7 @@ test("what the server refuses, and a lost connection, reject with the reason", a
   await assert.rejects(bob.sendFile(named("x", "f")), /no connection/);
 });
 
-test("a server that knows only the guide's messages gets the file too", async (t) => {
+test("a server that does not answer upload messages receives the file too", async (t) => {
   const said = [];
   const { url } = await scripted(t, ({ socket }) => socket.on("said", ({ type }) => said.push(type)));
   const ann = chatter(t, url);
@@ -74,17 +74,17 @@ test("a server that knows only the guide's messages gets the file too", async (t
   assert.deepEqual(said.filter((type) => type !== "ping"), ["fileStart", "binary", "binary", "fileEnd"]);
 });
 
-test("progress never goes back, though a socket that takes nothing holds the chunks' headers, too", async () => {
+test("progress never decreases, although the socket's buffer includes chunk headers", async () => {
   let waiting = -60_000; // what the socket takes at first
   const uploads = new Uploads({
     isOpen: () => true,
-    mostBytes: () => null,
+    maxBytes: () => null,
     buffered: () => Math.max(0, waiting),
     maxBuffered: Infinity,
     answerMs: 60_000,
     reserve: () => 0,
-    say: () => {},
-    put: (chunk) => (waiting += chunk.byteLength),
+    sendMessage: () => {},
+    sendChunk: (chunk) => (waiting += chunk.byteLength),
   });
   const seen = [];
   const onProgress = ({ loaded }) => {
@@ -97,7 +97,7 @@ test("progress never goes back, though a socket that takes nothing holds the chu
 });
 
 for (const [count, flags] of [[150, []], [25, ["--message-rate", "10"]]]) {
-  test(`${count} small files are all stored, at the pace of a server with ${flags.join(" ") || "its defaults"}`, async (t) => {
+  test(`${count} small files are all stored within the rate limit of a server with ${flags.join(" ") || "its defaults"}`, async (t) => {
     const { url } = await stampede(t, { flags });
     const ann = await inRoom(t, url, "ann", "red");
     const files = Array.from({ length: count }, (_, number) => named("0123456789", `file ${number}`));
@@ -107,7 +107,7 @@ for (const [count, flags] of [[150, []], [25, ["--message-rate", "10"]]]) {
   });
 }
 
-test("texts and files share one pace, and neither keeps the other waiting for ever", async (t) => {
+test("texts and uploads share one rate limit, and neither starves the other", async (t) => {
   const { url } = await stampede(t, { flags: ["--message-rate", "0"] }); // the pace is the client's own
   const ann = await inRoom(t, url, "ann", "red", { burst: 40 });
   const bob = await inRoom(t, url, "bob", "red");
@@ -141,7 +141,7 @@ async function forgetful(t, dropped) {
   return { url, seen };
 }
 
-test("what a server dropped without a word is said again", async (t) => {
+test("messages that the server dropped are repeated", async (t) => {
   const { url, seen } = await forgetful(t, { fileStart: 1, fileEnd: 1 });
   const ann = chatter(t, url);
   ann.connect();
@@ -151,7 +151,7 @@ test("what a server dropped without a word is said again", async (t) => {
 });
 
 for (const step of ["fileStart", "fileEnd"]) {
-  test(`a server that never answers ${step} makes the file fail, and the next one begin`, async (t) => {
+  test(`an upload without an answer to ${step} fails, and the next one starts`, async (t) => {
     const { url, seen } = await forgetful(t, { [step]: 1 });
     const ann = chatter(t, url, { answerMs: 200 });
     ann.connect();
@@ -163,7 +163,7 @@ for (const step of ["fileStart", "fileEnd"]) {
   });
 }
 
-test("a file that still waits for others is given up at once", async (t) => {
+test("an upload that waits for others is cancelled at once", async (t) => {
   const { url } = await scripted(t, undefined, { maxUploadBytes: 1000 }); // answers no file
   const ann = chatter(t, url);
   ann.connect();
