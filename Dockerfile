@@ -1,4 +1,4 @@
-# One image for the server and for Locust; what runs in it is compose.yaml's business.
+# One image for the server and for Locust; compose.yaml sets the commands.
 FROM python:3.13.5-slim-bookworm
 
 RUN groupadd --gid 10001 stampede && useradd --create-home --uid 10001 --gid 10001 stampede && install --directory --owner=stampede /srv/stampede/uploads
@@ -13,7 +13,7 @@ COPY capacity capacity
 COPY benchmarks benchmarks
 RUN pip install --no-cache-dir --constraint constraints.txt --editable .
 
-# By number: with a name Kubernetes cannot tell that it is not root (runAsNonRoot).
+# Numeric: Kubernetes cannot verify runAsNonRoot for a user name.
 USER 10001:10001
 EXPOSE 8080 8089 5557 9646
 CMD ["python", "-m", "server", "--host", "0.0.0.0"]

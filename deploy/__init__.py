@@ -1,1 +1,1 @@
-"""Examples of deployment: reverse proxies, Kubernetes, and a development stack."""
+"""Deployment examples: reverse proxies, Kubernetes, and the development stack."""

@@ -1,8 +1,8 @@
-"""End the clients of HAProxy's old workers after a reload, one after the other, so that they come back spread out.
+"""Close the connections of HAProxy's old workers after a reload, one after the other, so that reconnects are spread.
 
     python3 deploy/end_old_sessions.py /run/haproxy-master.sock --seconds 60
 
-HAProxy is started with `-W -S /run/haproxy-master.sock`. Python's standard library is all that this needs.
+Start HAProxy with `-W -S /run/haproxy-master.sock`. This script needs only Python's standard library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SESSION = re.compile(r"^(0x[0-9a-f]+): .*\bfe=clients\b", re.MULTILINE)
 
 
 def ask(path: str, command: str) -> str:
-    """Return what the master process answers to a command."""
+    """Send a command to the master process and return its answer."""
     with socket.socket(socket.AF_UNIX) as master:
         master.connect(path)
         master.sendall(command.encode() + b"\n")
@@ -28,21 +28,21 @@ def ask(path: str, command: str) -> str:
 
 
 def old_sessions(path: str) -> list[tuple[str, str]]:
-    """Return worker and session of each client that an old worker still serves."""
+    """Return process id of the worker and session id of each client of an old worker."""
     found = _OLD.search(ask(path, "show proc") + "# ")
     workers = _PROCESS.findall(found[1]) if found else []
     return [(worker, session) for worker in workers for session in _SESSION.findall(ask(path, f"@!{worker} show sess"))]
 
 
 def main() -> int:
-    """End them; return 0, or 2 when the master does not answer."""
-    parser = argparse.ArgumentParser(description="End the clients of HAProxy's old workers one after the other.")
-    parser.add_argument("socket", help="the master's socket: -S of haproxy")
-    parser.add_argument("--seconds", type=float, default=60.0, help="over which they are ended (60)")
+    """Close the connections; return the exit code: 0, or 2 if the master process does not answer."""
+    parser = argparse.ArgumentParser(description="Close the connections of HAProxy's old workers one after the other.")
+    parser.add_argument("socket", help="socket of the master process, given to haproxy with -S")
+    parser.add_argument("--seconds", type=float, default=60.0, help="time over which the connections are closed (60)")
     options = parser.parse_args()
     try:
         sessions = old_sessions(options.socket)
-        print(f"{len(sessions)} clients of old workers, over {options.seconds:g} s", flush=True)
+        print(f"closing {len(sessions)} connections of old workers over {options.seconds:g} s", flush=True)
         for number, (worker, session) in enumerate(sessions):
             if number:
                 time.sleep(options.seconds / len(sessions))

@@ -1,7 +1,7 @@
-"""The development stack: server, Prometheus, Locust's web UI and, where it is installed, Grafana, wired together.
+"""The development stack: server, Prometheus, Locust's web UI and, if it is installed, Grafana, connected to each other.
 
-Everything listens on the loopback only, keeps what it writes in a folder that goes with it, and ends with this
-process: by Ctrl-C, by SIGTERM, or because one of them gave way.
+All processes listen on loopback only and write to a temporary directory. They end with this process: after Ctrl-C or
+SIGTERM, or when one of them ends by itself.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ CHECKOUT: Final = Path(__file__).resolve().parent.parent
 PROMETHEUS: Final = CHECKOUT / "metrics" / "prometheus"
 PROVISIONING: Final = CHECKOUT / "grafana" / "provisioning"
 GRAFANA_HOME: Final = Path("/usr/share/grafana")
-"""Where packages put what Grafana's program needs beside itself."""
+"""Grafana's home directory in Linux packages."""
 
 _HOST: Final = "127.0.0.1"
 _PORTS: Final = {"server": 8080, "locust": 8089, "generator": 9646, "prometheus": 9090, "grafana": 3000}
-_START_S: Final = 60.0
-_LOOK_S: Final = 5.0
-_WATCH_S: Final = 0.5
-_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+_START_SECONDS: Final = 60.0
+_REQUEST_SECONDS: Final = 5.0
+_WATCH_SECONDS: Final = 0.5
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(slots=True)
 class Stack:
-    """The processes, in the order in which they were started; leaving it ends them in reverse.
+    """The processes of the stack.
 
     Args:
-        folder: for everything that they write.
-        ports: by name, none of them 0.
-        grafana_home: its folder, where it is installed.
+        folder: directory for all files that they write.
+        ports: port of each process by name; none is 0.
+        grafana_home: Grafana's home directory.
     """
 
     folder: Path
@@ -59,31 +59,31 @@ class Stack:
     children: Children = field(default_factory=Children)
 
     def start(self) -> list[tuple[str, str]]:
-        """Start everything and return what a person may open: name and URL.
+        """Start all processes and return the name and URL of each web page.
 
         Raises:
-            RunError: one of them ended, or did not answer.
+            RunError: a process ended or did not answer in time.
         """
         pages = [("Chat", self._server()), ("Locust", self._locust()), ("Prometheus", self._prometheus())]
         grafana = self._grafana()
         return [*pages, ("Grafana", grafana)] if grafana else pages
 
     def watch(self) -> None:
-        """Wait for as long as all of them run.
+        """Wait while all processes run.
 
         Raises:
-            RunError: one of them ended by itself.
+            RunError: a process ended by itself.
         """
         while True:
             self.children.check()
-            time.sleep(_WATCH_S)
+            time.sleep(_WATCH_SECONDS)
 
     def end(self) -> None:
-        """End all of them, the last one first."""
+        """End all processes, the last one first."""
         self.children.end()
 
     def url(self, name: str) -> str:
-        """Return where one of them answers."""
+        """Return the base URL of a process."""
         return f"http://{_HOST}:{self.ports[name]}"
 
     def _server(self) -> str:
@@ -102,7 +102,7 @@ class Stack:
         return self.url("locust")
 
     def _prometheus(self) -> str:
-        """Run Prometheus with the committed files; only what it scrapes is told here."""
+        """Run Prometheus with the files in metrics/prometheus and the targets of this stack."""
         folder = self.folder / "prometheus"
         shutil.copytree(PROMETHEUS, folder)
         for job, name in (("chat", "server"), ("loadtest", "generator")):
@@ -118,7 +118,7 @@ class Stack:
         return url
 
     def _grafana(self) -> str:
-        """Run Grafana with our dashboards if it is installed; anyone on this machine may look at them."""
+        """Run Grafana with our dashboards, without login, if it is installed; return its URL or an empty string."""
         program = shutil.which("grafana")
         if program is None or not self.grafana_home.is_dir():
             return ""
@@ -131,7 +131,7 @@ class Stack:
             "GF_PATHS_PLUGINS": str(data / "plugins"),
             "GF_PATHS_PROVISIONING": str(PROVISIONING),
             "GF_AUTH_ANONYMOUS_ENABLED": "true",
-            "GF_AUTH_DISABLE_LOGIN_FORM": "true",  # nobody can log in, so nobody needs a password
+            "GF_AUTH_DISABLE_LOGIN_FORM": "true",  # no login, so no default password
             "GF_ANALYTICS_REPORTING_ENABLED": "false",
             "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
             "PROMETHEUS_URL": self.url("prometheus"),
@@ -144,30 +144,30 @@ class Stack:
     def _run(self, name: str, command: Sequence[str], url: str) -> None:
         log = self.folder / f"{name.rpartition(' ')[2].lower()}.log"
         process = self.children.start(name, command, output=log, cwd=CHECKOUT, cores=())
-        process.wait_until(lambda: _answers(url), timeout_s=_START_S, what=f"answer at {url}")
+        process.wait_until(lambda: _answers(url), timeout_s=_START_SECONDS, what=f"answer at {url}")
 
 
 def _answers(url: str) -> bool | None:
     with contextlib.suppress(HttpError):
-        ask(url, timeout_s=_LOOK_S)
+        ask(url, timeout_s=_REQUEST_SECONDS)
         return True
     return None
 
 
 def check_ports(ports: Mapping[str, int]) -> None:
-    """Make sure that all ports are free: another program there would answer in place of what we start.
+    """Check that all ports are free: another program on one of them would answer instead of ours.
 
     Raises:
-        UsageError: some are taken.
+        UsageError: some ports are in use.
     """
-    taken = [f"{port} (--{name}-port)" for name, port in ports.items() if not _is_free(port)]
-    if taken:
-        raise UsageError(f"taken: port {', '.join(taken)}: end what listens there, or give another; 0 is any free one")
+    used = [f"{port} (--{name}-port)" for name, port in ports.items() if not _is_free(port)]
+    if used:
+        raise UsageError(f"in use: port {', '.join(used)}: stop what listens there, or choose another port (0: any)")
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger are in nobody's way
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not count
         try:
             probe.bind((_HOST, port))
         except OSError:
@@ -176,9 +176,9 @@ def _is_free(port: int) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the stack until it is told to end; return 0, or 2 for what is missing, 98 for what gave way."""
+    """Run the stack until a signal ends it; return the exit code: 0, 2 for a usage error, 98 for a failed process."""
     options = _parser().parse_args(arguments)
-    for number in _STOPS:
+    for number in _STOP_SIGNALS:
         signal.signal(number, _on_stop)
     try:
         if shutil.which("prometheus") is None:
@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="stampede-") as folder:
             ports = {name: getattr(options, f"{name}_port") or free_port() for name in _PORTS}
             check_ports({name: port for name, port in ports.items() if name != "grafana" or shutil.which("grafana")})
-            _run_until_told(Stack(Path(folder), ports, options.grafana_home))
+            _run_until_stopped(Stack(Path(folder), ports, options.grafana_home))
     except StoppedError:
         return 0
     except CapacityError as error:
@@ -195,25 +195,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run_until_told(stack: Stack) -> None:
+def _run_until_stopped(stack: Stack) -> None:
     try:
         pages = stack.start()
         for name, url in pages:
             print(f"{name:<12}{url}")
         if "Grafana" not in dict(pages):
-            print("Grafana     not installed; its dashboards are in grafana/")
-        print("Ctrl-C ends them all.", flush=True)
+            print("Grafana     not installed; the dashboards are in grafana/")
+        print("Ctrl-C ends all of them.", flush=True)
         stack.watch()
     finally:
         try:
             stack.end()
         finally:
-            stack.end()  # a stop may have come just as the first began; it comes once
+            stack.end()  # a signal may have interrupted the first call; it is raised once only
 
 
 def _on_stop(_number: int, _frame: FrameType | None) -> None:
-    """Stop in order, once: impatience must not keep us from ending what we started."""
-    for number in _STOPS:
+    """Raise StoppedError once; ignore later signals, so that they cannot interrupt the clean-up."""
+    for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise StoppedError("ended", ExitCode.INTERRUPTED)
 
@@ -221,7 +221,7 @@ def _on_stop(_number: int, _frame: FrameType | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=as_started("deploy.stack"), description=__doc__.partition("\n")[0])
     for name, port in _PORTS.items():
-        parser.add_argument(f"--{name}-port", type=_port, default=port, help="(%(default)s; 0: any free one)")
+        parser.add_argument(f"--{name}-port", type=_port, default=port, help="(%(default)s; 0: any free port)")
     parser.add_argument("--grafana-home", type=Path, default=GRAFANA_HOME, metavar="FOLDER", help="(%(default)s)")
     return parser
 

@@ -1,4 +1,4 @@
-"""A real HAProxy with our configuration."""
+"""A real HAProxy with the committed configuration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENDS_WITHIN = 30
 
 
 def haproxy() -> str:
-    """Return the program's path."""
+    """Return the path of the program, or skip the test."""
     path = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
     if path is None:
         do_without("haproxy not found: install it (Debian: apt-get install --no-install-recommends haproxy)")
@@ -38,9 +38,9 @@ class Balancer:
     """HAProxy in front of servers.
 
     Attributes:
-        url: where clients connect; `http` is the same for pages.
+        url: URL for clients; `http` is the same for pages.
         status: base URL of its own pages.
-        process: its master, where this process started it.
+        process: its master process, if this process started it.
     """
 
     def __init__(self, listen: str, status: str, process: subprocess.Popen[bytes] | None = None) -> None:
@@ -50,8 +50,8 @@ class Balancer:
         self.status = f"http://{status}"
 
     def is_up(self, server: int) -> bool:
-        """Tell whether it sends new clients to a server, the first being number 1."""
-        name = f'haproxy_server_status{{proxy="well",server="server{server}",state="UP"}}'
+        """Return whether new clients are sent to a server; the first is number 1."""
+        name = f'haproxy_server_status{{proxy="healthy",server="server{server}",state="UP"}}'
         return series(fetch(f"{self.status}/metrics"))[name] == 1
 
 
@@ -63,7 +63,7 @@ def balancer(
     log: int | IO[str] = subprocess.DEVNULL,
     **more: str,
 ) -> Iterator[Balancer]:
-    """Run HAProxy in front of servers (`host:port`), with more flags and variables; its log goes to `log`."""
+    """Run HAProxy in front of servers (`host:port`) with additional flags and environment variables."""
     listen, status = (f"127.0.0.1:{port}" for port in free_ports(2))
     environment = {"BALANCER_LISTEN": listen, "BALANCER_STATUS": status, **more}
     environment |= {f"BALANCER_SERVER_{number}": address for number, address in enumerate(servers, 1)}
@@ -81,7 +81,7 @@ def balancer(
 
 
 def fetch(url: str) -> bytes:
-    """Return a page."""
+    """Return the body of a page."""
     with urllib.request.urlopen(url, timeout=ENDS_WITHIN) as answer:  # noqa: S310 - loopback
         return bytes(answer.read())
 
@@ -103,7 +103,7 @@ def nats() -> Iterator[Nats]:
 
 @pytest.fixture
 def servers(nats: Nats) -> Iterator[tuple[ServerProcess, ServerProcess]]:
-    """Two servers on one bus, which take the balancer's word for where clients come from."""
+    """Two servers that share NATS and trust the balancer's client addresses."""
     flags = ["--nats", nats.url, "--trusted-proxy", "127.0.0.1", "--drain-seconds", "2"]
     with launch(*flags) as one, launch(*flags) as two:
         wait_for_each((one, two), lambda server: server.samples()["chat_bus_nodes"] == 2, "the servers to meet")

@@ -1,4 +1,4 @@
-"""compose.yaml's replicas are found by the balancer and by Prometheus, as they come and as they go."""
+"""The balancer and Prometheus follow the replicas of compose.yaml as they start and stop."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.tables import ROOT
 NEEDED = ("unshare", "ip", "dnsmasq", "prometheus")
 
 
-def test_replicas_that_come_and_go_are_found_through_dns() -> None:
+def test_replicas_are_found_through_dns_as_they_start_and_stop() -> None:
     missing = [tool for tool in NEEDED if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
     if missing:
         do_without(f"{', '.join(missing)} not found: install util-linux, iproute2, dnsmasq-base and prometheus")
     apart = ["unshare", "--net", "--mount"]
     if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
-        do_without("network namespaces are not allowed here: they take root")
+        do_without("network namespaces are not allowed here: they need root")
     done = subprocess.run(
-        [*apart, sys.executable, "-m", "tests.deploy._as_composed"],
+        [*apart, sys.executable, "-m", "tests.deploy.compose_stage"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]

@@ -1,4 +1,4 @@
-"""The manifests for Kubernetes: built by the real kustomize, held against Kubernetes' schemas and the server itself."""
+"""The Kubernetes manifests: built by kustomize, checked against Kubernetes' schemas and the server's settings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build(overlay: str) -> list[dict[str, Any]]:
 
 
 BUILT = {overlay: build(overlay) for overlay in OVERLAYS}
-ALL = [pytest.param(one, id=f"{overlay}-{one['kind']}-{one['metadata']['name']}") for overlay, every in BUILT.items() for one in every]  # fmt: skip # noqa: E501 - one line a thing
+ALL = [pytest.param(one, id=f"{overlay}-{one['kind']}-{one['metadata']['name']}") for overlay, every in BUILT.items() for one in every]  # fmt: skip # noqa: E501 - one comprehension
 
 
 def the(overlay: str, kind: str, name: str) -> dict[str, Any]:
@@ -67,32 +67,35 @@ def settings_of(pod: dict[str, Any]) -> Settings:
 
 
 @pytest.mark.parametrize("resource", ALL)
-def test_kubernetes_knows_every_field(resource: dict[str, Any]) -> None:
+def test_every_resource_is_valid(resource: dict[str, Any]) -> None:
     if resource["kind"] not in OF_OPERATORS:
         kubernetes_validate.validate(resource, "1.37", strict=True)
 
 
-def test_a_field_that_does_not_exist_would_be_found() -> None:
+def test_validation_rejects_an_unknown_field() -> None:
     service = the("base", "Service", "stampede")
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate({**service, "spec": {**service["spec"], "sesionAffinity": "None"}}, "1.37", strict=True)  # fmt: skip # noqa: E501 - as above
 
 
 def test_all_files_are_used() -> None:
-    used = {FOLDER / "production" / "prometheus-adapter.yaml"}  # goes to the adapter's own chart
+    used = {FOLDER / "production" / "prometheus-adapter.yaml"}  # values for the adapter's own chart
     for overlay in OVERLAYS:
         path = FOLDER / overlay / "kustomization.yaml"
-        told = yaml.safe_load(path.read_text())
-        names = [*told["resources"], *(file for one in told.get("configMapGenerator", ()) for file in one["files"])]
+        kustomization = yaml.safe_load(path.read_text())
+        names = [
+            *kustomization["resources"],
+            *(file for one in kustomization.get("configMapGenerator", ()) for file in one["files"]),
+        ]
         used |= {path, *((path.parent / name).resolve() for name in names)}
     assert {path for path in FOLDER.rglob("*") if path.is_file()} == {path for path in used if path.is_file()}
 
 
-def test_the_server_takes_every_flag_and_listens_where_it_is_looked_for(chat: dict[str, Any]) -> None:
+def test_the_server_accepts_its_options_and_listens_on_the_declared_ports(chat: dict[str, Any]) -> None:
     settings = settings_of(chat)
     ports = {port["name"]: port["containerPort"] for port in container(chat)["ports"]}
     assert ports == {"chat": settings.port, "metrics": settings.metrics_port}
-    assert settings.host == "0.0.0.0"  # noqa: S104 - a pod's own address
+    assert settings.host == "0.0.0.0"  # noqa: S104 - within the pod
     assert settings.nats == "nats://stampede-nats:4222"
     assert str(settings.upload_dir) in container(chat)["volumeMounts"][0]["mountPath"]
     probes = {name: container(chat)[f"{name}Probe"]["httpGet"] for name in ("readiness", "liveness")}
@@ -102,14 +105,14 @@ def test_the_server_takes_every_flag_and_listens_where_it_is_looked_for(chat: di
     }
 
 
-def test_a_service_of_this_name_would_be_taken_for_settings(chat: dict[str, Any]) -> None:
-    """Kubernetes puts STAMPEDE_PORT=tcp://... into every container beside a Service called stampede, unless told not to."""  # noqa: E501 - one sentence
+def test_service_links_that_would_be_read_as_settings_are_disabled(chat: dict[str, Any]) -> None:
+    """By default Kubernetes sets STAMPEDE_PORT=tcp://... in every container beside a Service called stampede."""
     with pytest.raises(SystemExit):
         parse([], {"STAMPEDE_PORT": "tcp://10.0.0.1:80"})
     assert chat["enableServiceLinks"] is False
 
 
-def test_there_is_time_for_the_whole_drain(chat: dict[str, Any]) -> None:
+def test_the_grace_period_covers_the_whole_drain(chat: dict[str, Any]) -> None:
     (command, seconds) = container(chat)["lifecycle"]["preStop"]["exec"]["command"]
     assert command == "sleep"
     probe = container(chat)["readinessProbe"]
@@ -118,24 +121,24 @@ def test_there_is_time_for_the_whole_drain(chat: dict[str, Any]) -> None:
     assert chat["terminationGracePeriodSeconds"] > needed
 
 
-def test_uploads_fit_their_volume(chat: dict[str, Any]) -> None:
+def test_the_upload_budget_fits_its_volume(chat: dict[str, Any]) -> None:
     (volume,) = chat["volumes"]
     assert int(volume["emptyDir"]["sizeLimit"].removesuffix("Mi")) * 1024**2 > settings_of(chat).upload_budget
 
 
-def test_the_user_is_the_images(chat: dict[str, Any]) -> None:
+def test_the_user_is_that_of_the_image(chat: dict[str, Any]) -> None:
     ((uid, gid),) = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     context = chat["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"]) == (int(uid), int(gid))
 
 
-def test_no_proxy_is_believed_unless_somebody_names_it(chat: dict[str, Any]) -> None:
+def test_no_proxy_is_trusted_by_default(chat: dict[str, Any]) -> None:
     assert settings_of(chat).trusted_proxy == ()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 @pytest.mark.parametrize(("kind", "name"), [("Deployment", "stampede"), ("StatefulSet", "stampede-nats")])
-def test_nothing_runs_as_root_or_may_become_it(overlay: str, kind: str, name: str) -> None:
+def test_no_container_runs_as_root_or_can_gain_privileges(overlay: str, kind: str, name: str) -> None:
     spec = pod(overlay, kind, name)
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -147,7 +150,7 @@ def test_nothing_runs_as_root_or_may_become_it(overlay: str, kind: str, name: st
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_selector_selects_the_pods_meant(overlay: str) -> None:
+def test_every_selector_selects_its_own_pods(overlay: str) -> None:
     pods = {
         one["metadata"]["name"]: one["spec"]["template"]
         for one in BUILT[overlay]
@@ -166,7 +169,7 @@ def test_every_selector_selects_the_pods_meant(overlay: str) -> None:
             assert port["targetPort"] in named
 
 
-def test_the_bus_lets_in_only_chat_servers_and_itself() -> None:
+def test_nats_accepts_chat_servers_and_other_nats_servers_only() -> None:
     for overlay in OVERLAYS:
         sources = [
             rule["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
@@ -175,23 +178,23 @@ def test_the_bus_lets_in_only_chat_servers_and_itself() -> None:
         assert sources == ["chat", "nats"]
 
 
-def test_the_bus_configuration_is_good_and_of_the_ports_told(tmp_path: Path) -> None:
+def test_the_nats_configuration_is_valid_and_uses_the_declared_ports(tmp_path: Path) -> None:
     copy = tmp_path / "nats.conf"
     copy.write_text((FOLDER / "base" / "nats.conf").read_text())
     subprocess.run([BINARY, "-t", "-c", copy], check=True, capture_output=True)
-    told = {int(port) for port in re.findall(r"port: (\d+)", copy.read_text())}
+    configured = {int(port) for port in re.findall(r"port: (\d+)", copy.read_text())}
     ports = container(pod("base", "StatefulSet", "stampede-nats"))["ports"]
-    assert told == {port["containerPort"] for port in ports}
+    assert configured == {port["containerPort"] for port in ports}
 
 
-def test_a_nats_server_has_time_to_let_its_nodes_go() -> None:
+def test_a_nats_server_has_time_to_close_its_connections() -> None:
     spec = pod("production", "StatefulSet", "stampede-nats")
     assert container(spec)["lifecycle"]["preStop"]["exec"]["command"][:2] == ["nats-server", "--signal"]
     seconds = re.findall(r"lame_duck_\w+: (\d+)s", (FOLDER / "base" / "nats.conf").read_text())
     assert spec["terminationGracePeriodSeconds"] > sum(map(int, seconds)) == 35
 
 
-def test_the_autoscaler_asks_for_a_metric_that_there_is_and_leaves_room() -> None:
+def test_the_autoscaler_uses_an_existing_metric_and_leaves_headroom() -> None:
     spec = the("production", "HorizontalPodAutoscaler", "stampede")["spec"]
     (asked,) = (one["pods"] for one in spec["metrics"])
     assert asked["metric"]["name"] in CATALOG
@@ -204,13 +207,13 @@ def test_the_autoscaler_asks_for_a_metric_that_there_is_and_leaves_room() -> Non
     limit = settings_of(pod("production", "Deployment", "stampede")).max_connections
     assert limit is not None
     target, pods = int(asked["target"]["averageValue"]), spec["maxReplicas"]
-    assert 2 * target <= limit  # one of two may go
+    assert 2 * target <= limit  # one of two may fail
     terms = read_terms(ROOT / "docs" / "scaling.json")
     used = node_load(Population(pods * target), pods).cpu(terms)
     assert sum(used.values()) <= (1 - HEADROOM) * CORE
 
 
-def test_the_rules_know_the_job_that_is_scraped() -> None:
+def test_the_rules_use_the_job_name_of_the_pod_monitor() -> None:
     monitor = the("production", "PodMonitor", "stampede")["spec"]
     labels = the("production", "Deployment", "stampede")["spec"]["template"]["metadata"]["labels"]
     assert labels[monitor["jobLabel"]] == "chat"
@@ -218,8 +221,8 @@ def test_the_rules_know_the_job_that_is_scraped() -> None:
     assert [one["port"] for one in monitor["podMetricsEndpoints"]] == ["metrics"]
 
 
-def test_the_document_tells_what_the_manifests_say() -> None:
+def test_the_readme_agrees_with_the_manifests() -> None:
     pods = yaml.safe_dump(pod("production", "Deployment", "stampede"))
-    told = [cell.replace("`", "") for cell, _ in rows("deploy/README.md", "## Kubernetes")]
-    assert [cell for cell in told if re.fullmatch(r"\w+: \w+", cell) and cell not in pods] == []
-    assert sum(": " in cell for cell in told) == 2
+    cells = [cell.replace("`", "") for cell, _ in rows("deploy/README.md", "## Kubernetes")]
+    assert [cell for cell in cells if re.fullmatch(r"\w+: \w+", cell) and cell not in pods] == []
+    assert sum(": " in cell for cell in cells) == 2

@@ -1,4 +1,4 @@
-"""The NATS servers of the manifests find each other, and a node whose server is gone goes on with another."""
+"""The NATS servers of the manifests find each other, and a node whose NATS server dies connects to another."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CONFIGURATION = ROOT / "deploy" / "kubernetes" / "base" / "nats.conf"
 
 @contextmanager
 def nats(folder: Path, port: int, route: int, other: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server with the configuration, its ports, its pid file and the name that stands for all replaced."""
+    """Run NATS with the committed configuration, with its ports, pid file and route name replaced."""
     text = CONFIGURATION.read_text()
     for old, new in {
         "port: 4222": f'listen: "127.0.0.1:{port}"',
         "port: 6222": f'listen: "127.0.0.1:{route}"',
         "http_port: 8222\n": "",
         "stampede-nats-routes:6222": f"127.0.0.1:{other}",
-        "/tmp/nats.pid": str(folder / f"{port}.pid"),  # noqa: S108 - what stands in the file
+        "/tmp/nats.pid": str(folder / f"{port}.pid"),  # noqa: S108 - as in the file
     }.items():
         assert text.count(old) == 1, old
         text = text.replace(old, new)
@@ -44,7 +44,7 @@ def nats(folder: Path, port: int, route: int, other: int) -> Iterator[subprocess
             process.kill()
 
 
-def test_chat_crosses_servers_and_survives_one(tmp_path: Path) -> None:
+def test_chat_crosses_nats_servers_and_survives_the_loss_of_one(tmp_path: Path) -> None:
     one, two, one_route, two_route = free_ports(4)
     with ExitStack() as stack:
         goes = stack.enter_context(nats(tmp_path, one, one_route, two_route))
@@ -55,16 +55,16 @@ def test_chat_crosses_servers_and_survives_one(tmp_path: Path) -> None:
             wait_until(partial(_knows_two, server), "the nodes to meet")
         ann, bob = (stack.enter_context(enter(server.url, name)) for server, name in ((first, "ann"), (second, "bob")))
 
-        def heard() -> bool:
+        def is_received() -> bool:
             ann.send("chatMessage", text="hello")
             return any(message["type"] == "chatMessage" for message in bob.until_pong())
 
-        wait_until(heard, "a message to cross")  # one NATS server tells the other later than us what is listened to
+        wait_until(is_received, "a message to cross")  # subscriptions reach the other NATS server with a delay
         goes.kill()
         goes.wait()
         bob.until_pong()
-        wait_until(heard, "a message to cross again")
-        wait_until(lambda: first.samples()["chat_bus_connected"] == 1, "the bus to be back")
+        wait_until(is_received, "a message to cross again")
+        wait_until(lambda: first.samples()["chat_bus_connected"] == 1, "the connection to NATS")
 
 
 def _knows_two(server: ServerProcess) -> bool:

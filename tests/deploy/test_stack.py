@@ -1,4 +1,4 @@
-"""`python -m capacity.stack`: everything is wired, and everything ends together."""
+"""`python -m deploy.stack`: the processes are connected to each other and end together."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def stack(*flags: str, path: Path | None = None) -> Iterator[subprocess.Popen[st
 
 
 def pages(process: subprocess.Popen[str]) -> dict[str, str]:
-    """Return the URLs that it prints, once it has printed its last line."""
+    """Read the output up to its last line and return the URLs by name."""
     assert process.stdout is not None
     lines: list[str] = []
     while not lines or not lines[-1].startswith("Ctrl-C"):
@@ -105,7 +105,7 @@ def test_grafana_is_wired_where_it_is_installed(tmp_path: Path) -> None:
     assert environment["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
 
 
-def test_when_one_gives_way_all_end_and_one_line_says_which() -> None:
+def test_when_one_process_ends_all_end_and_one_line_names_it() -> None:
     with stack(*ANY_PORTS) as process:
         pages(process)
         children = psutil.Process(process.pid).children(recursive=True)
@@ -115,21 +115,21 @@ def test_when_one_gives_way_all_end_and_one_line_says_which() -> None:
         assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
 
 
-def test_a_taken_port_is_told_before_anything_starts() -> None:
+def test_a_port_in_use_is_reported_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         ports = [str(taken.getsockname()[1]) for taken in (one, other)]
         with stack(*ANY_PORTS, "--locust-port", ports[0], "--prometheus-port", ports[1]) as process:
             shown, complaints = process.communicate(timeout=60)
     assert (process.returncode, shown) == (2, "")
     numbers = f"{ports[0]} (--locust-port), {ports[1]} (--prometheus-port)"
-    assert complaints == f"stack: taken: port {numbers}: end what listens there, or give another; 0 is any free one\n"
+    assert complaints == f"stack: in use: port {numbers}: stop what listens there, or choose another port (0: any)\n"
 
 
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [(("--server-port", "x"), "'x' is not a port"), (("--locust-port", "70000"), "'70000' is not a port")],
 )
-def test_a_wrong_flag_is_told_in_one_line(flags: tuple[str, ...], problem: str) -> None:
+def test_an_invalid_option_is_reported_in_one_line(flags: tuple[str, ...], problem: str) -> None:
     with stack(*flags) as process:
         _, complaints = process.communicate(timeout=60)
     assert process.returncode == 2

@@ -1,4 +1,4 @@
-"""The configuration for nginx works as it stands, with a real nginx in front of a real server."""
+"""The committed configuration works in a real nginx in front of a real server."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.ports import free_port
-from tests.promises._nginx import nginx
 from tests.promises.certificates import Authority
+from tests.promises.nginx_process import nginx
 from tests.promises.server_process import launch
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def status(port: int, authority: Authority, path: str) -> int:
         return int(error.code)
 
 
-def test_chat_uploads_and_pages_go_through(port: int, authority: Authority) -> None:
+def test_chat_uploads_and_pages_are_forwarded(port: int, authority: Authority) -> None:
     data = bytes(range(256)) * 1000
     with through(port, authority) as ann, through(port, authority) as bob:
         for client in (ann, bob):
@@ -95,7 +95,7 @@ def test_chat_uploads_and_pages_go_through(port: int, authority: Authority) -> N
     assert {path: status(port, authority, path) for path in paths} == paths
 
 
-def test_clients_are_counted_under_their_own_address_which_they_cannot_choose(port: int, authority: Authority) -> None:
+def test_limits_apply_to_the_client_s_own_address_which_it_cannot_choose(port: int, authority: Authority) -> None:
     with through(port, authority), through(port, authority, **{"X-Forwarded-For": "192.0.2.7"}):
         with pytest.raises(InvalidStatus) as refused:
             through(port, authority, **{"X-Forwarded-For": "192.0.2.8"}).__enter__()
@@ -103,7 +103,7 @@ def test_clients_are_counted_under_their_own_address_which_they_cannot_choose(po
         assert refused.value.response.headers["Retry-After"] == "5"
 
 
-def test_a_drain_goes_through(port: int, authority: Authority, server: ServerProcess) -> None:
+def test_the_close_frame_of_a_drain_is_forwarded(port: int, authority: Authority, server: ServerProcess) -> None:
     with through(port, authority) as client:
         hear(client, "connected")
         server.process.send_signal(signal.SIGTERM)
@@ -115,7 +115,7 @@ def test_a_drain_goes_through(port: int, authority: Authority, server: ServerPro
 
 
 @pytest.mark.parametrize("is_there", [True, False], ids=["server up", "server gone"])
-def test_no_log_has_a_token(authority: Authority, server: ServerProcess, *, is_there: bool) -> None:
+def test_no_log_contains_a_token(authority: Authority, server: ServerProcess, *, is_there: bool) -> None:
     folder = authority.certificate.parent
     backend = server.url.removeprefix("ws://") if is_there else f"127.0.0.1:{free_port()}"
     with nginx(folder, backend) as running:

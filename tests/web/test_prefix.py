@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.promises._nginx import nginx
 from tests.promises.certificates import Authority
+from tests.promises.nginx_process import nginx
 from tests.web.test_page import enter, received, say
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A real nginx with our configuration."""
+"""A real nginx with the committed configuration."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Nginx:
-    """A running nginx; `port` speaks TLS."""
+    """A running nginx; `port` accepts TLS."""
 
     port: int
     process: subprocess.Popen[bytes]
 
     @property
     def workers(self) -> set[int]:
-        """The process ids of the workers, the old ones included."""
+        """Process ids of all workers, including old ones."""
         return {child.pid for child in psutil.Process(self.process.pid).children()}
 
     def reload(self) -> set[int]:
-        """Have new workers take over; return the ids of the old ones, none of which takes new clients any more."""
+        """Reload nginx; return the process ids of the old workers, which accept no new clients any more."""
         before = self.workers
         self.process.send_signal(signal.SIGHUP)
         wait_until(lambda: bool(self.workers - before) and all(map(_is_ending, self.workers & before)), "new workers")
@@ -65,11 +65,11 @@ def nginx(folder: Path, backend: str, *, prefix: bool = False, main: str = "", w
     """Run nginx with the configuration.
 
     Args:
-        folder: for its files; the certificate is there.
-        backend: the server's host and port.
-        prefix: whether the locations below /chat/ take the place of those at the root.
-        main: more for its main context.
-        workers: how many.
+        folder: directory for its files; contains the certificate.
+        backend: host and port of the server.
+        prefix: use the locations below /chat/ instead of those at the root.
+        main: directives to add to the main context.
+        workers: number of workers.
     """
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
@@ -101,7 +101,7 @@ def _is_ending(worker: int) -> bool:
 
 
 def below_prefix(text: str) -> str:
-    """Return the configuration with the locations that its comment offers in place of those at the root."""
+    """Return the configuration with the locations of its last comment instead of those at the root."""
     head, comment = text.split("    # Below a prefix")
     settings, _ = head.split("    location = /metrics {")
     offered = [line.removeprefix("    #") for line in comment.splitlines() if line.startswith("    #")]

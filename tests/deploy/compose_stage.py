@@ -1,7 +1,7 @@
-"""What compose.yaml starts, in a network namespace in place of containers: run by test_compose_live.py inside of it.
+"""The services of compose.yaml as processes in a network namespace; test_compose_live.py runs this program in it.
 
-Each container's address is one of loopback's; names stand in a DNS server that answers where the engine's does. HAProxy
-and Prometheus read the very files that compose.yaml mounts, under the very environment and flags.
+Each container has a loopback address. A DNS server at the engine's address resolves the service names. HAProxy and
+Prometheus use the files, environment and options that compose.yaml gives them.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 SERVICES = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 NATS, BALANCER, PROMETHEUS = "127.2.0.1", "127.2.0.2", "127.2.0.3"
 DNS = "127.0.0.11"
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 class Stage:
-    """Processes that end with the stage, and the names that they know each other by."""
+    """The running processes and their names in DNS."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -61,10 +61,10 @@ class Stage:
         self._processes.close()
 
     def scale(self, number: int) -> None:
-        """Have so many servers, as `docker compose up --scale server=NUMBER` has."""
+        """Run this number of servers, like `docker compose up --scale server=NUMBER`."""
         wanted = [f"127.1.0.{index}" for index in range(1, number + 1)]
         _, _, *flags = shlex.split(SERVICES["server"]["command"])
-        flags = [flag for flag in flags if flag not in ("--host", "0.0.0.0")]  # noqa: S104 - is replaced here
+        flags = [flag for flag in flags if flag not in ("--host", "0.0.0.0")]  # noqa: S104 - replaced here
         for address in [address for address in wanted if address not in self._servers]:
             uploads = ["--upload-dir", str(self._folder / address), "--drain-seconds", "0"]
             command = [sys.executable, "-m", *flags, "--host", address, *uploads]
@@ -78,14 +78,14 @@ class Stage:
             server.wait()
 
     def balance(self) -> Balancer:
-        """Start the balancer; only where it listens is not as composed, since all share one port there."""
+        """Start the balancer. Only its listening address differs from compose.yaml: all services share one network."""
         environment = {**SERVICES["balancer"]["environment"], "BALANCER_LISTEN": f"{BALANCER}:8080"}
         source, _, _ = SERVICES["balancer"]["volumes"][0].split(":")
         self._start([haproxy(), "-W", "-f", str(ROOT / source)], environment)
         return Balancer(f"{BALANCER}:8080", environment["BALANCER_STATUS"])
 
     def watch(self) -> str:
-        """Start Prometheus; return its URL."""
+        """Start Prometheus and return its URL."""
         flags = [flag for flag in SERVICES["prometheus"]["command"] if flag.startswith("--config.file")]
         (configuration,) = (flag.replace("/etc/stampede", str(ROOT / "metrics")) for flag in flags)
         data = f"--storage.tsdb.path={self._folder}/data"
@@ -106,7 +106,7 @@ class Stage:
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -122,29 +122,30 @@ def _over(source: Path, target: str) -> list[str]:
 
 def _fetch(url: str) -> bytes:
     try:
-        with urlopen(url, timeout=PATIENCE_SECONDS) as answer:
+        with urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
             return bytes(answer.read()) or b" "
     except (OSError, urllib.error.HTTPError):
         return b""
 
 
 def up(balancer: Balancer) -> int:
-    """Return how many servers the balancer sends clients to."""
+    """Return the number of servers to which the balancer sends clients."""
     page = _fetch(f"{balancer.status}/metrics").decode()
     return sum(
-        line.startswith('haproxy_server_status{proxy="well"') and 'state="UP"} 1' in line for line in page.splitlines()
+        line.startswith('haproxy_server_status{proxy="healthy"') and 'state="UP"} 1' in line
+        for line in page.splitlines()
     )
 
 
 def scraped(prometheus: str) -> int:
-    """Return how many server processes Prometheus scrapes."""
+    """Return the number of server processes that Prometheus scrapes."""
     query = urllib.parse.urlencode({"query": 'count(chat_connections{job="chat"}) or vector(0)'})
     answer = _fetch(f"{prometheus}/api/v1/query?{query}")
     return int(json.loads(answer)["data"]["result"][0]["value"][1]) if answer else 0
 
 
 def main() -> None:
-    """Scale up and down, and see everyone notice."""
+    """Scale up and down and check that the balancer and Prometheus follow."""
     with tempfile.TemporaryDirectory() as folder, Stage(Path(folder)) as stage:
         stage.scale(SERVICES["server"]["deploy"]["replicas"])
         balancer, prometheus = stage.balance(), stage.watch()
@@ -152,7 +153,7 @@ def main() -> None:
             stage.scale(number)
             wait_for(number, partial(up, balancer))
             assert _fetch(f"{balancer.http}/health") == b"OK"
-            if number != 1:  # Prometheus goes on to show for minutes what it last saw of one that is gone
+            if number != 1:  # Prometheus keeps the last samples of a removed server for minutes
                 wait_for(number, partial(scraped, prometheus))
             print(f"{number} servers: the balancer and Prometheus found them")
 

@@ -1,4 +1,4 @@
-"""When each of many clients loses its connection."""
+"""Record when each of many connections is closed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import time
 from contextlib import ExitStack, closing
 from typing import Self
 
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 UPGRADE = (
     "GET /ws/chat HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 
 
-class Departures:
-    """Clients that stay until they are cut off; call `look` now and then, or `wait_until_gone`.
+class ClosedConnections:
+    """Clients that stay connected until the other side closes. Call `poll` regularly, or `wait_until_closed`.
 
     Attributes:
-        at: when each was cut off, in monotonic seconds.
+        at: times at which connections were closed, in monotonic seconds.
     """
 
     def __init__(self) -> None:
@@ -36,15 +36,15 @@ class Departures:
         self._selector.close()
 
     @property
-    def here(self) -> int:
-        """How many are still connected."""
+    def open(self) -> int:
+        """Number of open connections."""
         return len(self._selector.get_map())
 
-    def come(self, host: str, number: int, trust: ssl.SSLContext | None = None) -> None:
-        """Connect so many to `host:port`, over TLS where there is somebody to trust."""
+    def connect(self, host: str, number: int, trust: ssl.SSLContext | None = None) -> None:
+        """Open `number` connections to `host:port`, over TLS if `trust` is given."""
         name, port = host.rsplit(":", 1)
         for _ in range(number):
-            stream = socket.create_connection((name, int(port)), timeout=PATIENCE_SECONDS)
+            stream = socket.create_connection((name, int(port)), timeout=TIMEOUT_SECONDS)
             if trust is not None:
                 stream = trust.wrap_socket(stream, server_hostname=name)
             self._clients.enter_context(closing(stream))
@@ -57,8 +57,8 @@ class Departures:
             stream.setblocking(False)
             self._selector.register(stream, selectors.EVENT_READ)
 
-    def look(self, seconds: float = 0.0) -> None:
-        """Take note of who has gone; wait so long for something to happen."""
+    def poll(self, seconds: float = 0.0) -> None:
+        """Record closed connections; wait up to `seconds` for one."""
         for key, _ in self._selector.select(seconds):
             try:
                 data = key.fileobj.recv(65536)  # type: ignore[union-attr]
@@ -70,13 +70,13 @@ class Departures:
                 self._selector.unregister(key.fileobj)
                 self.at.append(time.monotonic())
 
-    def wait_until_gone(self, left: int = 0) -> None:
-        """Wait until no more than so many are left."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while self.here > left:
-            assert time.monotonic() < deadline, f"{self.here} are still connected"
-            self.look(0.5)
+    def wait_until_closed(self, left: int = 0) -> None:
+        """Wait until at most `left` connections are open."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while self.open > left:
+            assert time.monotonic() < deadline, f"{self.open} are still connected"
+            self.poll(0.5)
 
     def busiest_second(self) -> int:
-        """Return how many went within one second, at most."""
+        """Return the highest number of connections closed within one second."""
         return max(sum(first <= at < first + 1 for at in self.at) for first in self.at)
