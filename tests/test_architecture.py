@@ -43,11 +43,12 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.workload": "",
     "stampede.websocket": "server.protocol.frames stampede.generator_faults stampede.redaction",
     "stampede.measure": "stampede.generator_faults stampede.ledger stampede.websocket.addresses",
+    "stampede.health": "stampede.generator_faults stampede.measure",
     "stampede.client": "server.protocol.messages stampede.ledger stampede.measure stampede.websocket stampede.workload",
-    "stampede.pool": "stampede.client stampede.generator_faults stampede.ledger stampede.measure stampede.websocket "
-    "stampede.workload",
-    "stampede.locust": "metrics stampede.generator_faults stampede.ledger stampede.measure stampede.pool "
-    "stampede.redaction stampede.websocket stampede.workload",
+    "stampede.pool": "stampede.client stampede.generator_faults stampede.health stampede.ledger stampede.measure "
+    "stampede.websocket stampede.workload",
+    "stampede.locust": "metrics stampede.generator_faults stampede.health stampede.ledger stampede.measure "
+    "stampede.pool stampede.redaction stampede.websocket stampede.workload",
     "loadtest": "stampede",
     # metrics and dashboards
     "metrics": "server.errors server.protocol server.stats stampede.measure stampede.redaction",
@@ -64,7 +65,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.processes": "capacity.config capacity.errors capacity.http_client capacity.measure capacity.record "
     "stampede.measure",
     "capacity.judge": "capacity.config capacity.formatting capacity.measure capacity.record stampede.generator_faults "
-    "stampede.measure",
+    "stampede.health",
     "capacity.model": "capacity.errors capacity.formatting capacity.judge capacity.measure capacity.record",
     "capacity.search": "capacity.config capacity.judge capacity.measure capacity.model capacity.processes "
     "capacity.record stampede.generator_faults stampede.measure",
@@ -116,10 +117,10 @@ PURE = [
     "stampede.workload.schedule",
     "stampede.workload.shapes",
     "stampede.workload.sizes",
+    "stampede.health.health",
+    "stampede.health.limits",
     "stampede.measure.figures",
     "stampede.measure.formatting",
-    "stampede.measure.health",
-    "stampede.measure.limits",
     "stampede.measure.log_linear_histogram",
     "stampede.measure.measures",
     "stampede.measure.report",

@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from capacity.config.slo import strictest_latency_ms
-from stampede.measure.limits import STEP_CPU, STEP_LAG_DEFAULT_MS, STEP_LAG_FLOOR_MS, STEP_LAG_SHARE
+from stampede.health.limits import STEP_CPU, STEP_LAG_DEFAULT_MS, STEP_LAG_FLOOR_MS, STEP_LAG_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,8 @@ from locust import runners
 from locust.runners import MasterRunner
 
 from stampede.generator_faults import Fault, FaultKind, merge_faults
-from stampede.measure.health import limits_reached
-from stampede.measure.machine import usage
+from stampede.health.health import limits_reached
+from stampede.health.machine import usage
 from stampede.measure.report import UNASSIGNED, Totals
 from stampede.measure.snapshot import snapshot
 from stampede.measure.storm_results import results

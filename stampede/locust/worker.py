@@ -17,12 +17,12 @@ from gevent.event import Event
 from locust.runners import WorkerRunner
 
 from stampede.generator_faults import Fault, FaultKind
+from stampede.health.health import WINDOW_SECONDS, Health
+from stampede.health.loop_lag_probe import LoopLagProbe
+from stampede.health.machine import Usage, usage
 from stampede.locust.assignment import spawn_order, user_classes_of
 from stampede.locust.locust_stats import StatsUpdater
 from stampede.locust.settings import check_processes, read_settings
-from stampede.measure.health import WINDOW_SECONDS, Health
-from stampede.measure.loop_lag_probe import LoopLagProbe
-from stampede.measure.machine import Usage, usage
 from stampede.measure.measures import Measures
 from stampede.measure.report import UNASSIGNED, WorkerReport
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, PoolSettings, UserPool

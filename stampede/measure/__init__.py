@@ -1,1 +1,1 @@
-"""What a run measures: figures, reports, thresholds, health and summary."""
+"""What a run measures, and how it is judged: figures, reports, thresholds and summary."""

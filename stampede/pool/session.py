@@ -11,8 +11,8 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
 from stampede.client.client import ChatClient
+from stampede.health.machine import limit_of
 from stampede.measure import request_names
-from stampede.measure.machine import limit_of
 from stampede.measure.storm import Manner
 from stampede.websocket.errors import ClientError, LostError
 from stampede.workload.schedule import Action

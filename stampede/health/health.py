@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stampede.generator_faults import FaultKind
-from stampede.measure import limits
+from stampede.health import limits
+from stampede.health.machine import Usage
 from stampede.measure.formatting import format_clock
 from stampede.measure.log_linear_histogram import LogLinearHistogram
-from stampede.measure.machine import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stampede.generator_faults import FaultKind
-from stampede.measure import machine
-from stampede.measure.machine import Usage, limit_of, usage
+from stampede.health import machine
+from stampede.health.machine import Usage, limit_of, usage
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from stampede.generator_faults import FaultKind
-from stampede.measure.health import (
+from stampede.health.health import (
     PROBE_INTERVAL_NS,
     WINDOW_SECONDS,
     CpuUse,
@@ -16,8 +16,8 @@ from stampede.measure.health import (
     limits_reached,
     probe_lags,
 )
-from stampede.measure.limits import RUN_LAG_NS
-from stampede.measure.machine import Usage
+from stampede.health.limits import RUN_LAG_NS
+from stampede.health.machine import Usage
 from stampede.measure.measures import Measures
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gevent import get_hub
 
-from stampede.measure.health import PROBE_INTERVAL_NS, probe_lags
+from stampede.health.health import PROBE_INTERVAL_NS, probe_lags
 
 if TYPE_CHECKING:
     from stampede.measure.log_linear_histogram import LogLinearHistogram

@@ -1,0 +1,1 @@
+"""Whether the load generator and its machine keep up."""
