@@ -374,9 +374,7 @@ class Connection(asyncio.Protocol):
             if self._transport.is_closing():
                 return
             if data:
-                if data[0] == _PONG and (not outbound.is_open or outbound.exceeds_hard_limit(len(data))):
-                    continue  # no pong after our close frame, or for a peer that pings and does not read
-                outbound.write_control(data)
+                (outbound.write_pong if data[0] == _PONG else outbound.write_close)(data)
             elif self._transport.can_write_eof():
                 # Half-close: closing with bytes unread would reset the connection, and our close frame be lost.
                 self._transport.write_eof()

@@ -62,11 +62,6 @@ class OutboundBuffer:
         self._slow_timer: asyncio.TimerHandle | None = None
         self.bytes_out = 0
 
-    @property
-    def is_open(self) -> bool:
-        """Whether frames are still accepted."""
-        return self._state is not OutboundState.CLOSED
-
     # --- frames ---
 
     def write(self, data: bytes) -> WriteResult:
@@ -93,7 +88,8 @@ class OutboundBuffer:
         if self._state is OutboundState.CLOSED or self._transport.is_closing():
             return CLOSED
         size = len(data)
-        if self.exceeds_hard_limit(size):
+        if self._exceeds_hard_limit(size):
+            self._close_soon()
             return SLOW
         # Not into the transport, which allocates some hundred bytes for each write whatever its size.
         if not self._backlog:
@@ -103,20 +99,20 @@ class OutboundBuffer:
         self.bytes_out += size
         return SENT
 
-    def write_control(self, data: bytes) -> None:
-        """Write a pong or close frame at once, in any state; the transport must not be closing."""
+    def write_pong(self, data: bytes) -> None:
+        """Write a pong, unless the state is CLOSED; above the hard limit, close the connection instead."""
+        if self._state is OutboundState.CLOSED:
+            return
+        if self._exceeds_hard_limit(len(data)):
+            self._close_soon()
+        else:
+            self.write_close(data)
+
+    def write_close(self, data: bytes) -> None:
+        """Write a close frame, in any state; the transport must not be closing."""
         self._transport.write(data)
         self._stats.sent_bytes += len(data)
         self.bytes_out += len(data)
-
-    def exceeds_hard_limit(self, size: int) -> bool:
-        """Tell whether `size` more bytes would exceed the hard limit; if so, the connection is closed soon."""
-        limit = self._context.settings.buffer_hard_limit
-        if not limit or self._transport.get_write_buffer_size() + len(self._backlog) + size <= limit:
-            return False
-        self.pause_writing()
-        self._context.loop.call_soon(self._give_up)  # not now: the caller may be iterating over a room's members
-        return True
 
     def flush(self) -> None:
         """Write the backlog to the transport, in one piece."""
@@ -163,6 +159,15 @@ class OutboundBuffer:
         self._state = OutboundState.CLOSED
         self._cancel_timer()
         self._close_slow = _do_nothing  # breaks the reference cycle with the connection
+
+    def _exceeds_hard_limit(self, size: int) -> bool:
+        limit = self._context.settings.buffer_hard_limit
+        return bool(limit) and self._transport.get_write_buffer_size() + len(self._backlog) + size > limit
+
+    def _close_soon(self) -> None:
+        """Close the connection in the next iteration of the loop: the caller may be iterating over a room's members."""
+        self.pause_writing()
+        self._context.loop.call_soon(self._give_up)
 
     def _give_up(self) -> None:
         if self._state is not OutboundState.CLOSED:

@@ -303,7 +303,25 @@ def test_all_bytes_are_counted_whichever_way_they_are_sent(harness: BufferHarnes
     harness.buffer.enqueue(b"333")
     harness.buffer.enqueue(b"4444")
     assert other.buffer.write(b"55555") is SENT
-    other.buffer.write_control(b"666666")
+    other.buffer.write_close(b"666666")
     assert harness.buffer.bytes_out == 10 + SOFT + 1
     assert other.buffer.bytes_out == 11
     assert harness.stats.sent_bytes == 21 + SOFT + 1
+
+
+def test_a_pong_above_the_hard_limit_closes_the_connection(harness: BufferHarness) -> None:
+    harness.become_slow()
+    assert harness.buffer.enqueue(b"y" * (HARD - SOFT - 3)) is SENT
+    harness.buffer.write_pong(b"12")
+    assert harness.transport.written.endswith(b"12")
+    harness.buffer.write_pong(b"345")
+    assert not harness.transport.written.endswith(b"345")
+    harness.loop.run_soon()
+    assert harness.closed == 1
+
+
+def test_no_pong_is_written_after_the_close_frame(harness: BufferHarness) -> None:
+    harness.buffer.close()
+    harness.buffer.write_close(b"close")
+    harness.buffer.write_pong(b"pong")
+    assert harness.transport.written == b"close"
