@@ -108,6 +108,7 @@ PURE = [
     "server.websocket.rate_limit",
     "stampede.redaction",
     "stampede.ledger",
+    "stampede.locust.assignment",
     "stampede.client.outbox",
     "stampede.client.protocol",
     "stampede.websocket.addresses",
@@ -158,6 +159,7 @@ IMPURE = {
 LOCUST = ("stampede.locust", "loadtest", "benchmarks")
 # But these run without it: `import locust` replaces sockets and threads of the whole process.
 WITHOUT_LOCUST = (
+    "stampede.locust.assignment",
     "stampede.locust.options",
     "stampede.locust.preflight",
     "stampede.locust.settings",

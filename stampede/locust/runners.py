@@ -12,9 +12,10 @@ import msgspec
 from locust import argument_parser, runners
 
 from stampede.generator_faults import FaultKind
-from stampede.locust.assignment import Assigner, Assignment, user_classes_of
+from stampede.locust.assignment import Assigner, Assignment
 from stampede.locust.master import STORM, MasterAgent, wait_until
 from stampede.locust.settings import OptionError, read_settings
+from stampede.locust.spawn_order import user_classes_of
 from stampede.locust.worker import WorkerAgent
 from stampede.measure.report import WorkerReport
 from stampede.measure.storm import Manner

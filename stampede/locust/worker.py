@@ -20,9 +20,9 @@ from stampede.generator_faults import Fault, FaultKind
 from stampede.health.health import WINDOW_SECONDS, Health
 from stampede.health.loop_lag_probe import LoopLagProbe
 from stampede.health.machine import Usage, usage
-from stampede.locust.assignment import spawn_order, user_classes_of
 from stampede.locust.locust_stats import StatsUpdater
 from stampede.locust.settings import check_processes, read_settings
+from stampede.locust.spawn_order import spawn_order, user_classes_of
 from stampede.measure.measures import Measures
 from stampede.measure.report import UNASSIGNED, WorkerReport
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, PoolSettings, UserPool
@@ -88,7 +88,7 @@ class WorkerAgent:
         self._assigned = True
 
     def consume_assignment(self) -> bool:
-        """Use the assignment for the test that starts now; if it has not arrived, wait for it and return False."""
+        """Use the assignment for the test that starts now; if there is none yet, set `waiting` and return False."""
         assigned, self._assigned = self._assigned, False
         self._failure = None
         self.waiting = self.waiting or not assigned
