@@ -1,8 +1,10 @@
-"""The server on a disk with a flaw: `python -m tests.disks FLAW VALUE [settings]`.
+"""The server on a faulty disk: `python -m tests.disks FAULT VALUE [settings]`.
 
-Flaws: `slow SECONDS`, each write takes so long, and fails on the event loop's thread; `shut FILE`, no write ends until
-that file is there; `small BYTES`, the kernel lets no file grow beyond that; `hung FILE`, reading the folder never ends,
-and that file says that it has begun.
+Faults:
+- `slow SECONDS`: each write takes this long, and fails on the event loop's thread;
+- `shut FILE`: no write ends before this file exists;
+- `small BYTES`: no file can grow beyond this size;
+- `hung FILE`: reading the folder never ends; this file is created when it starts.
 """
 
 from __future__ import annotations
@@ -52,13 +54,13 @@ def _hung(sign: Path) -> Callable[[Folder], None]:
 
 
 def main() -> int:
-    """Spoil the disk, then serve."""
-    flaw, value, *settings = sys.argv[1:]
-    if flaw == "slow":
+    """Install the fault, then run the server."""
+    fault, value, *settings = sys.argv[1:]
+    if fault == "slow":
         os.pwrite = _slow(float(value))  # type: ignore[assignment]
-    elif flaw == "shut":
+    elif fault == "shut":
         os.pwrite = _shut(Path(value))  # type: ignore[assignment]
-    elif flaw == "hung":
+    elif fault == "hung":
         Folder.remove_leftovers = _hung(Path(value))  # type: ignore[method-assign, assignment]
     else:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(value), int(value)))

@@ -1,1 +1,1 @@
-"""File uploads: sessions, storage, retention."""
+"""File uploads: the session of each client, storage on the disk, removal of expired files."""

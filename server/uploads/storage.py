@@ -1,9 +1,9 @@
-"""The upload folder: everything that touches the disk, and therefore runs in a thread.
+"""The upload folder. Everything here blocks on the disk and therefore runs in a thread.
 
-A file is stored under a generated name. While chunks come in, the data is in `<id>.part`; `finish` writes `<id>.json`
-(name, size, type, sha256) and renames the data to `<id>`, so a file without that suffix is always whole. Names that are
-not ours are never touched: the folder may hold more than uploads. Several processes may share it: whoever writes a
-`.part` holds a lock on it (flock(2)), which the system takes back from a process that is gone.
+A file is stored under a generated id. While chunks arrive, the data is in `<id>.part`. `finish` writes `<id>.json`
+(name, size, type, sha256) and renames the data to `<id>`, so a file without a suffix is always complete. Files with
+other names are never touched: the folder may contain more than uploads. Several processes may share the folder. A
+process holds a lock (flock(2)) on each `.part` that it writes; the kernel releases the locks of a process that ends.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from server.protocol.messages import FileStart
 
 BLOCK_BYTES: Final = 4096
-"""What file systems hand out at least: a thousand files of one byte are not a thousand bytes."""
+"""Block size assumed for the file system: a small file uses a whole block."""
 
 _OURS: Final = re.compile(r"[0-9a-f]{32}")
 _PARTIAL: Final = ".part"
@@ -34,12 +34,12 @@ _METADATA: Final = ".json"
 
 
 def blocks(size: int) -> int:
-    """Return the bytes that a file of `size` bytes takes on the disk."""
+    """Return the disk space of a file of `size` bytes."""
     return -(-size // BLOCK_BYTES) * BLOCK_BYTES
 
 
 def describe(start: FileStart, sha256: str) -> bytes:
-    """Return the metadata that is kept beside a file."""
+    """Return the content of the metadata file, as JSON."""
     return msgspec.json.encode({"name": start.name, "size": start.size, "mimeType": start.mime_type, "sha256": sha256})
 
 
@@ -112,25 +112,31 @@ class PartialFile:
                 self._path.with_suffix(suffix).unlink(missing_ok=True)
 
     def _write_at(self, data: memoryview, offset: int) -> None:
-        while data:  # a disk that is filling up takes a part, and refuses the rest
+        while data:  # a nearly full disk writes a part first
             count = os.pwrite(self._file, data, offset)
             data, offset = data[count:], offset + count
 
     def _digest(self) -> str:
-        """Return the sha256 of the whole file in hex, reading back what came out of order."""
+        """Return the sha256 of the file in hex; chunks that came out of order are read back."""
         for index in range(self._hashed, -(-self._start.size // CHUNK_BYTES)):
             self._hash.update(os.pread(self._file, CHUNK_BYTES, index * CHUNK_BYTES))
         return self._hash.hexdigest()
 
     def _close(self) -> None:
-        file, self._file = self._file, -1  # closed once: its number may belong to another file a moment later
+        file, self._file = self._file, -1  # set first: the number of a closed descriptor may be reused
         if file >= 0:
             os.close(file)
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a walk through the folder removed (files, bytes of disk), and the bytes that stored files still take."""
+    """The result of a sweep.
+
+    Attributes:
+        files: number of files removed.
+        freed: bytes of disk that they used.
+        kept: bytes of disk that the other stored files use.
+    """
 
     files: int
     freed: int
@@ -138,30 +144,30 @@ class Swept:
 
 
 class Folder:
-    """All uploads of one server process, stored and partial.
+    """The upload folder.
 
     Args:
-        path: made with the first upload.
+        path: path of the folder; the first upload creates it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def remove_leftovers(self) -> None:
-        """Remove what a crashed process left half-written, and nothing that a living one writes.
+        """Remove the partial files of crashed processes, but not those that a running process writes.
 
         Raises:
-            OSError: the folder cannot be read, or something in it not be removed.
+            OSError: the folder cannot be read, or a file in it cannot be removed.
         """
         for partial in self.path.glob("*" + _PARTIAL):
             if _OURS.fullmatch(partial.stem):
                 _remove_unless_locked(partial)
 
     def sweep(self, stored_before: float) -> Swept:
-        """Remove the files that were stored before a moment (Unix seconds), and add up what the others take.
+        """Remove the files stored before a time (Unix seconds) and add up the disk space of the others.
 
         Raises:
-            OSError: the folder cannot be read, or something in it not be removed.
+            OSError: the folder cannot be read, or a file in it cannot be removed.
         """
         files = freed = kept = 0
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path) as entries:
@@ -171,11 +177,13 @@ class Folder:
                 try:
                     data = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
-                    continue  # someone else tidies up, too
+                    continue  # another process removed it
                 metadata = self.path / (entry.name + _METADATA)
                 size = blocks(data.st_size) + blocks(_size(metadata))
                 if data.st_mtime < stored_before:
-                    metadata.unlink(missing_ok=True)  # first: data without it is swept next time, not the reverse
+                    metadata.unlink(
+                        missing_ok=True
+                    )  # first: the next sweep removes data without metadata, not the reverse
                     (self.path / entry.name).unlink(missing_ok=True)
                     files, freed = files + 1, freed + size
                 else:
@@ -184,7 +192,7 @@ class Folder:
 
 
 def _create_locked(path: Path) -> int:
-    """Return the descriptor of a new file that nobody takes for a leftover."""
+    """Create a file, lock it, and return its descriptor."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -195,21 +203,21 @@ def _create_locked(path: Path) -> int:
             os.close(file)
             path.unlink(missing_ok=True)
             raise
-        os.close(file)  # another process starts just now, and was faster
+        os.close(file)  # another process removed it before it was locked
 
 
 def _remove_unless_locked(partial: Path) -> None:
     try:
         file = os.open(partial, os.O_RDONLY)
     except FileNotFoundError:
-        return  # it was finished, or someone else tidies up, too
+        return  # it was finished, or another process removed it
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if partial.exists():  # it may have been finished just now; its metadata stays then
+        if partial.exists():  # otherwise it was just finished, and its metadata must stay
             partial.with_suffix(_METADATA).unlink(missing_ok=True)
             partial.unlink(missing_ok=True)
     except BlockingIOError:
-        pass  # somebody is writing it
+        pass  # a running process writes it
     finally:
         os.close(file)
 

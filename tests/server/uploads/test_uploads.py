@@ -1,230 +1,123 @@
-"""Files arrive bit for bit or not at all; whatever a client calls them, they are stored safely."""
+"""Checks of chunks, and the limits on uploads in progress and on disk space; without a disk."""
 
 from __future__ import annotations
 
-import hashlib
-import random
-import time
+import asyncio
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from server.uploads.session import PROGRESS_SECONDS
-from tests.clients import ChatClient
-from tests.metrics.fixtures import wait_until
-from tests.server.uploads.uploading import CHUNK, answer, chunks_of, files, upload
+from server.errors import ErrorCode, RequestError
+from server.protocol.messages import CHUNK_BYTES, FileStart
+from server.stats import ServerStats
+from server.uploads.storage import BLOCK_BYTES, PartialFile
+from server.uploads.uploads import MAX_UPLOAD_BYTES, Upload, UploadStore
+from tests.server.uploads.uploading import chunks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.processes import RunningServer
+
+def upload_of(path: Path, size: int) -> Upload:
+    start = FileStart(name="n", size=size)
+    return Upload("id", start, PartialFile(path, start), 0, 1.0)
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 25 * 1024 * 1024])
-@pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
-def test_files_arrive_bit_for_bit_in_any_order(
-    shared: RunningServer, shared_folder: Path, size: int, order: str
+def refusal(act: Callable[[], object]) -> ErrorCode:
+    with pytest.raises(RequestError) as caught:
+        act()
+    return caught.value.error
+
+
+@given(st.integers(1, 3 * CHUNK_BYTES), st.randoms(use_true_random=False))
+def test_an_upload_is_complete_after_all_its_chunks_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, size: int, rng: object
 ) -> None:
-    data = random.Random(size).randbytes(size)
-    chunks = chunks_of(data)
-    if order == "descending":
-        chunks.reverse()
-    elif order == "shuffled":
-        random.Random(1).shuffle(chunks)
-    with ChatClient(shared.url) as client:
-        client.expect("connected")
-        saved = upload(client, "a name", data, chunks)
-        assert saved == {
-            "type": "fileSaved",
-            "uploadId": saved["uploadId"],
-            "name": "a name",
-            "size": size,
-            "sha256": hashlib.sha256(data).hexdigest(),
-        }
-    stored = shared_folder / str(saved["uploadId"])
-    assert stored.read_bytes() == data
-    assert msgspec.json.decode(stored.with_suffix(".json").read_bytes()) == {
-        "name": "a name",
-        "size": size,
-        "mimeType": "text/x-test",
-        "sha256": saved["sha256"],
-    }
+    upload = upload_of(tmp_path_factory.getbasetemp(), size)
+    chunks = chunks_of(b"x" * size)
+    rng.shuffle(chunks)  # type: ignore[attr-defined]
+    for chunk in chunks:
+        assert not upload.is_complete
+        index, data = upload.accept(chunk)
+        assert (index, bytes(data)) == (int.from_bytes(chunk[:4]), chunk[4:])
+    assert upload.is_complete
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["../../etc/passwd", "a/b", "", "x" * 10_000, "\x00\x07\n", "..", "C:\\x", "\u202egnp.exe", "🦬" * 100],
-)
-def test_a_name_is_only_metadata(shared: RunningServer, shared_folder: Path, name: str) -> None:
-    before = files(shared_folder)
-    with ChatClient(shared.url) as client:
-        client.expect("connected")
-        saved = upload(client, name, b"data")
-    assert saved["name"] == name
-    identity = str(saved["uploadId"])
-    assert identity.isalnum()
-    assert files(shared_folder) - before == {identity, f"{identity}.json"}
-    assert {path.name for path in shared_folder.parent.iterdir()} == {"uploads"}
-
-
-def test_the_room_hears_of_a_shared_file(server: RunningServer) -> None:
-    with ChatClient(server.url) as ann, ChatClient(server.url) as bob:
-        ann.send("setUsername", username="ann")
-        for client in (ann, bob):
-            client.send("joinRoom", room="r")
-            client.until_pong()
-        ann.until_pong()
-        upload(ann, "notes.txt", b"abc")
-        shared = {"type": "fileShared", "user": "ann", "name": "notes.txt", "size": 3, "mimeType": "text/x-test"}
-        assert ann.receive() == shared
-        assert bob.receive() == shared
-
-
-def test_a_vanished_uploader_leaves_nothing_behind(server: RunningServer, tmp_path: Path) -> None:
-    client = ChatClient(server.url)
-    client.send("fileStart", name="f", size=3 * CHUNK)
-    client.send_raw(chunks_of(b"x" * CHUNK)[0])
-    wait_until(lambda: len(files(tmp_path / "uploads")) == 1, "the file")
-    client.abort()
-    wait_until(lambda: server.samples()['chat_uploads_total{outcome="vanished"}'] == 1, "the server to notice")
-    assert files(tmp_path / "uploads") == set()
-    assert server.samples()["chat_uploads_active"] == 0
-
-
-@pytest.mark.parametrize(
-    "chunk",
-    [
-        b"",
-        b"\0\0\0",
-        (2).to_bytes(4) + b"x" * CHUNK,
-        b"\xff\xff\xff\xff" + b"x" * CHUNK,
-        (0).to_bytes(4) + b"x" * (CHUNK - 1),
-        (1).to_bytes(4) + b"xx",
-        (1).to_bytes(4),
-    ],
+    "payload",
+    [b"", b"\0\0\0", b"\0\0\0\2x", b"\xff" * 4, b"\0\0\0\0x", b"\0\0\0\1xx", b"\0\0\0\1"],
     ids=["empty", "half an index", "out of range", "far out of range", "too short", "too long", "no data"],
 )
-def test_a_wrong_chunk_fails_the_upload_and_only_that(server: RunningServer, tmp_path: Path, chunk: bytes) -> None:
-    with ChatClient(server.url) as client:
-        client.expect("connected")
-        client.send("fileStart", name="f", size=CHUNK + 1)
-        client.expect("fileReady")
-        client.send_raw(chunk)
-        assert answer(client)["code"] == "upload_chunk"
-        assert files(tmp_path / "uploads") == set()
-        assert upload(client, "again", b"fine")["type"] == "fileSaved"
+def test_an_invalid_chunk_is_refused(tmp_path: Path, payload: bytes) -> None:
+    upload = upload_of(tmp_path, CHUNK_BYTES + 1)
+    assert refusal(lambda: upload.accept(payload)) == ErrorCode.UPLOAD_CHUNK
 
 
-def test_a_doubled_chunk_fails_the_upload(server: RunningServer, tmp_path: Path) -> None:
-    with ChatClient(server.url) as client:
-        client.expect("connected")
-        client.send("fileStart", name="f", size=2 * CHUNK)
-        client.expect("fileReady")
-        first = chunks_of(b"x" * CHUNK)[0]
-        client.send_raw(first)
-        client.send_raw(first)
-        assert answer(client)["code"] == "upload_chunk"
-        assert files(tmp_path / "uploads") == set()
+def test_a_repeated_chunk_is_refused(tmp_path: Path) -> None:
+    upload = upload_of(tmp_path, CHUNK_BYTES + 1)
+    upload.accept(b"\0\0\0\1x")
+    assert refusal(lambda: upload.accept(b"\0\0\0\1x")) == ErrorCode.UPLOAD_CHUNK
 
 
-def test_sizes_that_do_not_add_up_fail_the_upload(server: RunningServer, tmp_path: Path) -> None:
-    with ChatClient(server.url) as client:
-        client.expect("connected")
-        client.send("fileStart", name="f", size=2 * CHUNK)
-        client.expect("fileReady")
-        client.send_raw(chunks_of(b"x" * CHUNK)[0])
-        client.send("fileEnd")
-        assert answer(client)["code"] == "upload_incomplete"
-        client.send("fileEnd")
-        assert answer(client)["code"] == "upload_missing"
-        client.send("fileStart", name="f", size=25 * 1024 * 1024 + 1)
-        assert answer(client)["code"] == "upload_too_large"
-        client.send("fileStart", name="f", size=10)
-        client.expect("fileReady")
-        client.send("fileStart", name="g", size=10)
-        assert answer(client)["code"] == "upload_active"
-        client.send("fileCancel")
-        client.until_pong()
-        client.send("fileCancel")
-        assert answer(client)["code"] == "upload_missing"
-        assert files(tmp_path / "uploads") == set()
-    samples = server.samples()
-    assert samples['chat_uploads_total{outcome="rejected"}'] == 2
-    assert samples['chat_uploads_total{outcome="cancelled"}'] == 1
+def test_uploads_above_a_limit_are_refused_and_counted(tmp_path: Path) -> None:
+    stats = ServerStats()
+    store = UploadStore(tmp_path, stats, max_uploads=2, budget=5 * BLOCK_BYTES)
+    small = FileStart(name="n", size=1)  # one block for the data, one for the metadata
+    first = store.admit("1", small, 1.0)
+    large = FileStart(name="n", size=MAX_UPLOAD_BYTES + 1)
+    assert refusal(lambda: store.admit("2", large, 1.0)) == ErrorCode.UPLOAD_TOO_LARGE
+    too_much = FileStart(name="n", size=3 * BLOCK_BYTES)
+    assert refusal(lambda: store.admit("2", too_much, 1.0)) == ErrorCode.UPLOAD_BUDGET
+    second = store.admit("2", small, 1.0)
+    assert refusal(lambda: store.admit("3", small, 1.0)) == ErrorCode.UPLOAD_LIMIT
+    for upload in (first, second):
+        store.settle(upload, "cancelled", 2.0)
+    assert {name: count for name, count in stats.uploads.items() if count} == {
+        "rejected": 1,
+        "budget": 1,
+        "limit": 1,
+        "cancelled": 2,
+    }
+    assert store.admit("3", too_much, 3.0).footprint == 4 * BLOCK_BYTES
 
 
-def test_what_a_crash_left_half_written_is_removed_at_the_next_start(
-    start: Callable[..., RunningServer], tmp_path: Path
-) -> None:
-    first = start()
-    client = ChatClient(first.url)
-    client.expect("connected")
-    saved = upload(client, "kept", b"data")
-    client.send("fileStart", name="lost", size=3 * CHUNK)
-    client.send_raw(chunks_of(b"x" * CHUNK)[0])
-    wait_until(lambda: len(files(tmp_path / "uploads")) == 3, "the second file")
-    first.kill()
-    client.close()
-    start()
-    identity = str(saved["uploadId"])
-    assert files(tmp_path / "uploads") == {identity, f"{identity}.json"}
+def test_stored_files_use_the_budget_until_a_sweep_finds_them_gone(tmp_path: Path) -> None:
+    stats = ServerStats()
+    store = UploadStore(tmp_path, stats, budget=3 * BLOCK_BYTES)
+    small = FileStart(name="n", size=1)
+    store.settle(store.admit("1", small, 1.0), "saved", 3.0)
+    assert (stats.upload_duration.total, stats.uploads["saved"]) == (2.0, 1)
+    assert refusal(lambda: store.admit("2", small, 4.0)) == ErrorCode.UPLOAD_BUDGET
+    store.sweep_started()
+    store.sweep_finished(kept=0, expired=1)
+    assert stats.uploads_expired == 1
+    store.admit("2", small, 5.0)
 
 
-def test_a_folder_that_cannot_be_written_is_answered_with_an_error(
-    start: Callable[..., RunningServer], tmp_path: Path
-) -> None:
-    (tmp_path / "blocked").write_text("a file where the folder should be")
-    server = start("--upload-dir", str(tmp_path / "blocked" / "uploads"))
-    with ChatClient(server.url) as client:
-        client.expect("connected")
-        client.send("fileStart", name="f", size=1)
-        assert answer(client)["code"] == "upload_storage"
-    assert "Not a directory" in server.stop(expects_errors=True)
+def test_a_file_stored_during_a_sweep_still_counts_after_it(tmp_path: Path) -> None:
+    store = UploadStore(tmp_path, ServerStats(), budget=3 * BLOCK_BYTES)
+    small = FileStart(name="n", size=1)
+    upload = store.admit("1", small, 1.0)
+    store.sweep_started()
+    store.settle(upload, "saved", 2.0)
+    store.sweep_finished(kept=0, expired=0)
+    assert refusal(lambda: store.admit("2", small, 3.0)) == ErrorCode.UPLOAD_BUDGET
 
 
-def test_progress_is_told_at_most_four_times_a_second(server: RunningServer) -> None:
-    data = b"x" * (10 * 1024 * 1024)
-    with ChatClient(server.url) as client:
-        client.expect("connected")
-        began = server_time(client)
-        client.send("fileStart", name="f", size=len(data))
-        *most, last = chunks_of(data)
-        for chunk in most:
-            client.send_raw(chunk)
-        while server_time(client) - began < 1200 * PROGRESS_SECONDS:
-            time.sleep(0.05)
-        client.send_raw(last)  # one notice is due by now, on however fast a disk
-        client.send("fileEnd")
-        while client.receive()["type"] != "fileSaved":
-            pass
-        elapsed = (server_time(client) - began) / 1000
-        told = [message for message in client.received if message["type"] == "fileProgress"]
-        assert 1 <= len(told) <= elapsed / PROGRESS_SECONDS + 1
-        received = [message["received"] for message in told]
-        assert received == sorted(received)
-        assert 0 < received[0] <= received[-1] <= len(data)
-        assert all(message["size"] == len(data) for message in told)
+def test_the_store_is_idle_when_the_last_upload_is_settled(tmp_path: Path) -> None:
+    async def story() -> None:
+        store = UploadStore(tmp_path, ServerStats())
+        await store.wait_until_idle()
+        uploads = [store.admit(str(number), FileStart(name="n", size=1), 1.0) for number in range(2)]
+        waiting = asyncio.create_task(store.wait_until_idle())
+        for upload in uploads:
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            store.settle(upload, "cancelled", 1.0)
+        async with asyncio.timeout(60):
+            await waiting
 
-
-def test_progress_is_told_for_each_write_of_a_slow_disk(start: Callable[..., RunningServer]) -> None:
-    server = start(program=("-m", "tests.disks", "slow", str(1.2 * PROGRESS_SECONDS)))
-    data = b"x" * (3 * CHUNK)
-    with ChatClient(server.url) as client:
-        client.expect("connected")
-        client.send("fileStart", name="f", size=len(data))
-        ready = client.expect("fileReady")
-        for number, chunk in enumerate(chunks_of(data), start=1):
-            client.send_raw(chunk)
-            told = {"uploadId": ready["uploadId"], "received": number * CHUNK, "size": len(data)}
-            assert client.expect("fileProgress") == {"type": "fileProgress", **told}
-        client.send("fileEnd")
-        client.expect("fileSaved")
-
-
-def server_time(client: ChatClient) -> int:
-    client.send("ping")
-    while (message := client.receive())["type"] != "pong":
-        pass
-    return int(message["serverTime"])
+    asyncio.run(story())

@@ -1,4 +1,4 @@
-"""What tests of uploads have in common."""
+"""Helpers of the upload tests."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ CHUNK = 65536
 
 
 def chunks_of(data: bytes) -> list[bytes]:
+    """Return the binary messages for the chunks of a file."""
     return [index.to_bytes(4) + data[start : start + CHUNK] for index, start in enumerate(range(0, len(data), CHUNK))]
 
 
 def answer(client: ChatClient) -> dict[str, Any]:
-    """Return the next message that is not a progress report."""
+    """Return the next message other than `fileProgress`."""
     while (message := client.receive())["type"] == "fileProgress":
         assert message["received"] <= message["size"]
     return message
 
 
 def upload(client: ChatClient, name: str, data: bytes, order: list[bytes] | None = None) -> dict[str, Any]:
+    """Upload a file, with its chunks in a given order, and return the answer to `fileEnd`."""
     client.send("fileStart", name=name, size=len(data), mimeType="text/x-test")
     ready = answer(client)
     assert ready["type"] == "fileReady", ready
@@ -35,4 +37,5 @@ def upload(client: ChatClient, name: str, data: bytes, order: list[bytes] | None
 
 
 def files(folder: Path) -> set[str]:
+    """Return the names of the files in a folder."""
     return {path.name for path in folder.iterdir()} if folder.exists() else set()

@@ -1,4 +1,4 @@
-"""Whatever the disk does, and whoever goes away when: an upload is stored whole, or nothing of it is left."""
+"""With disk faults and lost connections, an upload is stored completely or nothing of it is left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
+    """Return a folder on a file system of 1 MiB."""
     folder = tmp_path / "tiny"
     folder.mkdir()
     if subprocess.run(
@@ -42,7 +42,7 @@ def outcome(server: RunningServer, name: str) -> float:
     return server.samples()[f'chat_uploads_total{{outcome="{name}"}}']
 
 
-def refuses_a_large_file_and_takes_a_small_one(server: RunningServer, folder: Path) -> None:
+def check_that_a_large_file_fails_and_a_small_one_is_stored(server: RunningServer, folder: Path) -> None:
     with ChatClient(server.url) as client:
         client.expect("connected")
         client.send("fileStart", name="large", size=3 * MIB)
@@ -52,7 +52,9 @@ def refuses_a_large_file_and_takes_a_small_one(server: RunningServer, folder: Pa
         refused = answer(client)
         assert (refused["code"], refused["about"]) == ("upload_storage", "fileChunk")
         assert files(folder) == set()
-        assert {late["code"] for late in client.until_pong()} <= {"upload_missing"}  # chunks that were on their way
+        assert {late["code"] for late in client.until_pong()} <= {
+            "upload_missing"
+        }  # chunks sent before the error was received
         assert upload(client, "small", b"fits")["type"] == "fileSaved"
         assert len(files(folder)) == 2
     assert outcome(server, "failed") == 1
@@ -61,13 +63,13 @@ def refuses_a_large_file_and_takes_a_small_one(server: RunningServer, folder: Pa
 
 def test_a_full_disk_is_answered_with_an_error(start: Callable[..., RunningServer], tiny_disk: Path) -> None:
     server = start("--upload-dir", str(tiny_disk / "uploads"))
-    refuses_a_large_file_and_takes_a_small_one(server, tiny_disk / "uploads")
+    check_that_a_large_file_fails_and_a_small_one_is_stored(server, tiny_disk / "uploads")
     assert "No space left on device" in server.stop(expects_errors=True)
 
 
 def test_a_limit_on_file_sizes_is_answered_with_an_error(start: Callable[..., RunningServer], tmp_path: Path) -> None:
-    server = start(program=("-m", "tests.disks", "small", str(MIB + 1000)))  # in the middle of a chunk
-    refuses_a_large_file_and_takes_a_small_one(server, tmp_path / "uploads")
+    server = start(program=("-m", "tests.disks", "small", str(MIB + 1000)))  # ends within a chunk
+    check_that_a_large_file_fails_and_a_small_one_is_stored(server, tmp_path / "uploads")
     assert "File too large" in server.stop(expects_errors=True)
 
 
@@ -87,7 +89,7 @@ def test_a_read_only_disk_is_answered_with_an_error(start: Callable[..., Running
     assert "Read-only file system" in server.stop(expects_errors=True)
 
 
-def test_a_folder_that_vanished_is_answered_with_an_error_and_made_again(server: RunningServer, tmp_path: Path) -> None:
+def test_a_deleted_folder_is_answered_with_an_error_and_created_again(server: RunningServer, tmp_path: Path) -> None:
     with ChatClient(server.url) as client:
         client.expect("connected")
         client.send("fileStart", name="f", size=3)
@@ -102,7 +104,7 @@ def test_a_folder_that_vanished_is_answered_with_an_error_and_made_again(server:
     server.stop(expects_errors=True)
 
 
-@pytest.mark.parametrize("chunks", [2, 30], ids=["a few chunks", "more than is held"])
+@pytest.mark.parametrize("chunks", [2, 30], ids=["a few chunks", "more than the queue holds"])
 @pytest.mark.parametrize("end", ["vanished", "cancelled", "rejected"])
 def test_nothing_remains_of_an_upload_that_ends_while_it_is_being_written(
     start: Callable[..., RunningServer], tmp_path: Path, end: str, chunks: int
@@ -125,11 +127,11 @@ def test_nothing_remains_of_an_upload_that_ends_while_it_is_being_written(
         client.send("fileCancel")
     else:
         client.send_raw(b"wrong")
-    if chunks == 2:  # else the server does not read what comes after them
+    if chunks == 2:  # otherwise the server does not read what follows them
         if end == "vanished":
             wait_until(lambda: server.samples()["chat_connections"] == 0, "the server to notice")
         else:
-            assert client.until_pong() == []  # the answer waits until nothing is left
+            assert client.until_pong() == []  # the answer comes when the file is removed
     assert server.samples()["chat_uploads_active"] == 1
     assert len(files(tmp_path / "uploads")) == 1
     key.touch()
@@ -143,7 +145,7 @@ def test_nothing_remains_of_an_upload_that_ends_while_it_is_being_written(
         client.close()
 
 
-def test_a_client_that_waits_for_the_disk_is_not_taken_for_silent(
+def test_a_client_that_waits_for_the_disk_does_not_miss_its_heartbeat(
     start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
     key = tmp_path / "key"
@@ -162,7 +164,7 @@ def test_a_client_that_waits_for_the_disk_is_not_taken_for_silent(
     assert server.samples()["chat_heartbeat_kills_total"] == 0
 
 
-def test_what_is_being_written_when_the_server_ends_is_removed(
+def test_a_file_being_written_when_the_server_ends_is_removed(
     start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
     server = start(program=("-m", "tests.disks", "slow", "0.2"))
@@ -175,7 +177,7 @@ def test_what_is_being_written_when_the_server_ends_is_removed(
     assert files(tmp_path / "uploads") == set()
 
 
-def test_another_process_that_starts_in_the_same_folder_leaves_alone_what_a_living_one_writes(
+def test_a_server_that_starts_removes_no_file_that_another_server_writes(
     start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
     folder = tmp_path / "uploads"
@@ -196,7 +198,7 @@ def test_another_process_that_starts_in_the_same_folder_leaves_alone_what_a_livi
     assert files(folder) == {saved["uploadId"], f"{saved['uploadId']}.json"}
 
 
-def test_no_more_uploads_are_in_progress_than_allowed(start: Callable[..., RunningServer]) -> None:
+def test_uploads_above_the_limit_are_refused(start: Callable[..., RunningServer]) -> None:
     server = start("--max-uploads", "2")
     with ChatClient(server.url) as one, ChatClient(server.url) as two, ChatClient(server.url) as three:
         for client in (one, two, three):
@@ -213,7 +215,7 @@ def test_no_more_uploads_are_in_progress_than_allowed(start: Callable[..., Runni
     assert outcome(server, "limit") == 1
 
 
-def test_the_disk_budget_counts_what_is_stored_in_progress_and_announced(start: Callable[..., RunningServer]) -> None:
+def test_the_disk_budget_includes_stored_and_announced_files(start: Callable[..., RunningServer]) -> None:
     flags = ("--upload-budget", str(MIB))
     server = start(*flags)
     with ChatClient(server.url) as one, ChatClient(server.url) as two:
@@ -236,7 +238,7 @@ def test_the_disk_budget_counts_what_is_stored_in_progress_and_announced(start: 
         assert answer(client)["code"] == "upload_budget"
 
 
-def test_stored_files_are_removed_in_time_and_their_room_is_free_again(
+def test_stored_files_expire_and_their_disk_space_is_available_again(
     start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
     folder = tmp_path / "uploads"
@@ -249,7 +251,7 @@ def test_stored_files_are_removed_in_time_and_their_room_is_free_again(
         for _ in range(2):
             assert upload(client, "f", b"x" * (MIB - 8192))["type"] == "fileSaved"
             wait_until(lambda: len(files(folder)) == 2, "the file to expire")
-            wait_until(lambda: _has_room(client, MIB - 8192), "the account of it")
+            wait_until(lambda: _has_room(client, MIB - 8192), "its disk space")
     assert files(folder) == {"somebody else's", "theirs.part"}
     assert server.samples()["chat_uploads_expired_total"] == 2
     assert 'event="uploads expired" files=1' in server.stop()
@@ -267,7 +269,7 @@ def _has_room(client: ChatClient, size: int) -> bool:
     return False
 
 
-def test_many_large_uploads_to_a_slow_disk_cost_neither_memory_nor_the_loop(
+def test_many_large_uploads_to_a_slow_disk_need_little_memory_and_do_not_block_the_loop(
     start: Callable[..., RunningServer], tmp_path: Path
 ) -> None:
     clients, size = 12, 16 * MIB
@@ -288,9 +290,9 @@ def test_many_large_uploads_to_a_slow_disk_cost_neither_memory_nor_the_loop(
         thread.start()
     for thread in threads:
         thread.join()
-    assert saved == ["fileSaved"] * clients  # a write on the loop is refused by that disk
+    assert saved == ["fileSaved"] * clients  # this disk refuses writes on the event loop's thread
     assert len(files(tmp_path / "uploads")) == 2 * clients
-    assert peak_bytes(status) - before < 64 * MIB  # of 192 MiB: each client's share is a few chunks
+    assert peak_bytes(status) - before < 64 * MIB  # of 192 MiB: only a few chunks of each client
 
 
 def peak_bytes(status: Path) -> int:
@@ -298,9 +300,7 @@ def peak_bytes(status: Path) -> int:
     return int(line.split()[1]) * 1024
 
 
-def test_a_disk_that_hangs_does_not_keep_the_server_from_ending(
-    start: Callable[..., RunningServer], tmp_path: Path
-) -> None:
+def test_the_server_ends_although_the_disk_hangs(start: Callable[..., RunningServer], tmp_path: Path) -> None:
     server = start(program=("-m", "tests.disks", "shut", str(tmp_path / "never")))
     with ChatClient(server.url) as client:
         client.expect("connected")
@@ -311,7 +311,7 @@ def test_a_disk_that_hangs_does_not_keep_the_server_from_ending(
         server.stop()
 
 
-def test_a_disk_that_hangs_at_the_start_does_not_keep_the_server_from_ending(tmp_path: Path) -> None:
+def test_the_server_ends_although_the_disk_hangs_at_startup(tmp_path: Path) -> None:
     sign = tmp_path / "sign"
     command = [sys.executable, "-m", "tests.disks", "hung", str(sign), "--port", "0", "--upload-dir", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
