@@ -28,7 +28,7 @@ from server.stats import (
     UPLOAD_BOUNDS,
     UPLOAD_OUTCOMES,
 )
-from stampede.measure.measures import DROP_CAUSES
+from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.storm_results import SHARES
 
 _UNITS: Final = ("seconds", "bytes")

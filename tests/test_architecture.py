@@ -120,6 +120,7 @@ PURE = [
     "stampede.workload.sizes",
     "stampede.health.health",
     "stampede.health.limits",
+    "stampede.measure.drop_causes",
     "stampede.measure.figures",
     "stampede.measure.formatting",
     "stampede.measure.log_linear_histogram",

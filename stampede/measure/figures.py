@@ -11,8 +11,9 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stampede.ledger.counts import DeliveryCounts
+from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.log_linear_histogram import LogLinearHistogram
-from stampede.measure.request_names import DELIVER, row_of
+from stampede.measure.request_names import DELIVER, NAMES, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,7 +126,7 @@ class Figures:
 
     def request(self, name: str) -> RequestCounts:
         """Return the row of a request, without Locust's request type in its name."""
-        return self.requests.get(row_of(name)) or RequestCounts()
+        return self.requests[row_of(name)]
 
     @property
     def mean_room_size(self) -> float | None:
@@ -158,7 +159,7 @@ GAUGES: Final = frozenset({"users", "connections", "ready", "rooms"})
 
 
 def no_figures() -> Figures:
-    """Return the figures of a run that has not counted anything."""
+    """Return the figures of a run that has not counted anything; all requests and drop causes are zero."""
     return Figures(
         users=0,
         connections=0,
@@ -170,8 +171,8 @@ def no_figures() -> Figures:
         send_lag=LogLinearHistogram(),
         loop_lag=LogLinearHistogram(),
         resync=LogLinearHistogram(),
-        requests={},
-        drops={},
+        requests={row_of(name): RequestCounts() for name in NAMES},
+        drops=dict.fromkeys(DROP_CAUSES, 0),
         resynced_by_pong=0,
     )
 

@@ -9,16 +9,10 @@ from dataclasses import replace
 from typing import Final
 
 from stampede.ledger.counts import DeliveryCounts
+from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.figures import Figures, Latency, RequestCounts, SendCounts
 from stampede.measure.log_linear_histogram import BUCKETS, LogLinearHistogram, bucket_bounds
 from stampede.measure.request_names import DELIVER, NAMES, RESYNC, SEND, row_of
-
-STORM_USER: Final = "storm_user"
-STORM: Final = "storm"
-CHURN: Final = "churn"
-
-DROP_CAUSES: Final = (STORM_USER, STORM, CHURN)
-"""Why a connection is dropped on purpose: by a `ReconnectStormUser`, by a storm on command, by background churn."""
 
 LATE_NS: Final = 100_000_000
 """A message sent later than this after it was due counts as late."""

@@ -20,7 +20,7 @@ from stampede.client.context import ClientContext
 from stampede.generator_faults import FaultKind, Faults
 from stampede.ledger.room import Room
 from stampede.ledger.stamp import SIZE
-from stampede.measure import measures
+from stampede.measure import drop_causes
 from stampede.measure.measures import Measures
 from stampede.measure.storm import Manner, Storm
 from stampede.pool.session import Session, swap_owners
@@ -175,12 +175,12 @@ class UserPool:
 
         Calls after the first one have no effect.
         """
-        self._start_dropper(measures.STORM_USER, lambda: self._drop_periodically(user_class, share, period, manner))
+        self._start_dropper(drop_causes.STORM_USER, lambda: self._drop_periodically(user_class, share, period, manner))
 
     def start_churn(self, per_minute: float, manner: Manner) -> None:
         """Drop single users at random, `per_minute` times the number of users each minute."""
         if per_minute:
-            self._start_dropper(measures.CHURN, lambda: self._drop_one_by_one(per_minute / 60, manner))
+            self._start_dropper(drop_causes.CHURN, lambda: self._drop_one_by_one(per_minute / 60, manner))
 
     def _start_dropper(self, cause: str, run: Callable[[], None]) -> None:
         if cause not in self._droppers and not self.draining:
@@ -192,7 +192,7 @@ class UserPool:
             gevent.sleep(period - (monotonic_ns() - self._began) / 1e9 % period)
             cohort = sorted(self._idle_sessions(user_class), key=lambda session: session.place)
             for session in rng.sample(cohort, math.ceil(share * len(cohort))):
-                self.measures.drops[measures.STORM_USER] += 1
+                self.measures.drops[drop_causes.STORM_USER] += 1
                 session.request_drop(manner)
 
     def _drop_one_by_one(self, share_per_second: float, manner: Manner) -> None:
@@ -204,7 +204,7 @@ class UserPool:
             gevent.sleep(min(gap, 1.0))
             ready = [session for session in self._sessions.values() if session.is_idle and session.client.is_ready]
             if gap <= 1.0 and ready:
-                self.measures.drops[measures.CHURN] += 1
+                self.measures.drops[drop_causes.CHURN] += 1
                 rng.choice(ready).request_drop(manner)
 
     def storm(self, number: int, share: float, manner: Manner) -> None:
@@ -220,7 +220,7 @@ class UserPool:
         self._storms = [*self._storms[-REPORTED_STORMS + 1 :], storm]
         chosen = set(self.rng("storm", number).sample(ready, round(share * len(ready))))
         self.client_context.storm = storm
-        self.measures.drops[measures.STORM] += len(chosen)
+        self.measures.drops[drop_causes.STORM] += len(chosen)
         for session in ready:
             if session in chosen:
                 session.client.storm = storm

@@ -42,13 +42,12 @@ def filled(start: int) -> Figures:
                 histogram.record(5_000_000)
             return histogram
         if isinstance(value, dict):
-            return {"WS connect": RequestCounts(next(numbers), next(numbers), {"refused": next(numbers)})}
+            return {key: fill(part) for key, part in value.items()} or {"refused": next(numbers)}
         if is_dataclass(value) and not isinstance(value, type):
             return type(value)(**{part.name: fill(getattr(value, part.name)) for part in fields(value)})
         return next(numbers)
 
-    made = {name: fill(value) for name, value in figures_in(no_figures()).items() if name != "drops"}
-    return Figures(**made, drops={"storm": next(numbers), "churn": next(numbers)})
+    return Figures(**{name: fill(value) for name, value in figures_in(no_figures()).items()})
 
 
 def counters(value: Any, path: str = "") -> Iterator[tuple[str, int]]:

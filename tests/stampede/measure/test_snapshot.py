@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.report import Totals
 from stampede.measure.request_names import NAMES
@@ -38,6 +39,12 @@ def test_a_snapshot_is_read_as_it_was_written() -> None:
     assert [worker.id for worker in read.dead_workers] == ["w1"]
     assert (read.instant_s, read.room_size, read.deliveries) == (5e-9 - 0.25, 2.0, made.deliveries)
     assert read.workers[0].send_lag.count == made.workers[0].send_lag.count == 1
+
+
+def test_a_snapshot_without_reports_has_all_requests_and_drop_causes() -> None:
+    made = snapshot(Totals([]), state="ready", now=5, ages={})
+    assert set(made.requests) == {f"WS {name}" for name in NAMES}
+    assert made.drops == dict.fromkeys(DROP_CAUSES, 0)
 
 
 def test_the_moment_of_a_snapshot_without_workers_is_that_of_the_merge() -> None:
