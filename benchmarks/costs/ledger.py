@@ -25,7 +25,7 @@ from benchmarks.processes import BenchmarkError, running, stampede_command
 from stampede.client.client import ChatClient
 from stampede.client.context import ClientContext
 from stampede.ledger.room import Room
-from stampede.locust.locust_stats import StatsUpdater
+from stampede.locust.output.locust_stats import StatsUpdater
 from stampede.measure.measures import Measures
 from stampede.websocket.reactor import Reactor
 from stampede.websocket.target import resolve

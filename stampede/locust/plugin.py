@@ -15,13 +15,13 @@ import gevent
 from locust import events
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from stampede.locust.exporter import serve
 from stampede.locust.load_shape import load_shape
 from stampede.locust.options import add_arguments
-from stampede.locust.repeated_tracebacks import log_each_exception_once
+from stampede.locust.output.exporter import serve
+from stampede.locust.output.output_files import complete_csv_files, hide_secrets_in_html, write_html_report
+from stampede.locust.output.repeated_tracebacks import log_each_exception_once
 from stampede.locust.runners import AGENT_KEY, set_up_local, set_up_master, set_up_worker
 from stampede.locust.startup import check_or_exit, exit_with_usage_error
-from stampede.locust.web.output_files import complete_csv_files, hide_secrets_in_html, write_html_report
 from stampede.locust.web.page import extend
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from stampede.generator_faults import Fault, FaultKind
 from stampede.health.health import WINDOW_SECONDS, Health
 from stampede.health.loop_lag_probe import LoopLagProbe
 from stampede.health.machine import Usage, usage
-from stampede.locust.locust_stats import StatsUpdater
+from stampede.locust.output.locust_stats import StatsUpdater
 from stampede.locust.settings import check_processes, read_settings
 from stampede.locust.spawn_order import spawn_order, user_classes_of
 from stampede.measure.measures import Measures

@@ -1,1 +1,1 @@
-"""Additions to Locust's web UI and output files."""
+"""Additions to Locust's web page."""

@@ -12,8 +12,8 @@ import msgspec
 from flask import Response, request
 from locust import runners
 
+from stampede.locust.output.output_files import hidden_secrets
 from stampede.locust.settings import OptionError
-from stampede.locust.web.output_files import hidden_secrets
 from stampede.locust.web.start_form import check
 from stampede.measure.storm import Manner
 from stampede.measure.storm_results import COLUMNS, table
