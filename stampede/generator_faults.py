@@ -114,7 +114,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Faults:
-    """The faults of one process. Memory is bounded, whatever their number."""
+    """The faults of one process, in bounded memory."""
 
     __slots__ = ("_counts",)
 

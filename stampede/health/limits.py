@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 RUN_CPU: Final = 0.95
-"""Cores of one process in a run. Above this, slowness of generator and server cannot be told apart."""
+"""Cores of one process in a run. Above this, the generator itself delays deliveries."""
 
 RUN_LAG_NS: Final = 100_000_000
 """The p99 of send lag or loop lag in a run, in a window or over the whole run."""

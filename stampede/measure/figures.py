@@ -119,7 +119,7 @@ class Figures:
     def without_in_flight(self) -> Figures:
         """Return the figures as if nothing were in flight.
 
-        What was in flight then counts with what comes after, so that the ledger of a later `since` adds up.
+        Deliveries in flight then count with the later ones, so that the ledger of a later `since` adds up.
         """
         counts = self.deliveries
         return replace(self, deliveries=replace(counts, expected=counts.received + counts.lost))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 UNASSIGNED: Final = -1
-"""Run of a report by a process that was never told the number of the run."""
+"""Run number in the report of a process that never received the number of the run."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class Totals:
 
     Args:
         reports: of the living processes.
-        dead: last reports of processes that died. They are kept apart and not added up.
+        dead: last reports of processes that died. They are not part of the sum.
 
     Attributes:
         figures: the sum of the reports.

@@ -283,7 +283,7 @@ class Connection:
         return True
 
     def send_binary(self, payload: bytes) -> None:
-        """Send a binary message, whatever the size of the write buffer. Call `drain` between large messages."""
+        """Send a binary message, even if the write buffer is full. Call `drain` between large messages."""
         if self.is_open:
             self._protocol.send_binary(payload)
             self._send_protocol_data()

@@ -100,14 +100,14 @@ def test_a_cause_of_several_processes_appears_once() -> None:
     assert "--processes" not in text
 
 
-@pytest.mark.parametrize(("held", "told"), [(9, True), (8, False)])
-def test_a_server_that_does_not_read_is_reported_with_a_lagging_generator(held: int, told: bool) -> None:
+@pytest.mark.parametrize(("held", "reported"), [(9, True), (8, False)])
+def test_a_server_that_does_not_read_is_reported_with_a_lagging_generator(held: int, reported: bool) -> None:
     lagging = report(0, problems=["send lag: p99 300 ms over the whole run"])
     lagging.causes = ["Something."]
     lagging.figures.sends.intended, lagging.figures.sends.held = 80, held
     text = "\n".join(summary(RunResult(Totals([lagging]))))
-    told_why = f"The server did not read fast enough: {held} of 80 messages had to wait."
-    assert (told_why in text) == told
+    reason = f"The server did not read fast enough: {held} of 80 messages had to wait."
+    assert (reason in text) == reported
 
 
 def test_merging_keeps_different_details_apart() -> None:

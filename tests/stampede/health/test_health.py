@@ -251,9 +251,9 @@ def test_a_limit_that_is_not_reached_is_not_reported(before: Usage, after: Usage
 def test_a_problem_of_a_window_is_not_repeated_for_the_whole_run() -> None:
     watched = Watched()
     watched.window(send_lag=2 * RUN_LAG_NS)
-    (told,) = watched.window(send_lag=2 * RUN_LAG_NS)
+    (old,) = watched.window(send_lag=2 * RUN_LAG_NS)
     (new,) = watched.health.conclude(watched.at, 2 * WINDOW_SECONDS, watched.measures)
-    assert watched.health.problems == [told, new]
+    assert watched.health.problems == [old, new]
     assert new == "CPU: 100% of a core over the whole run"
 
 

@@ -81,22 +81,22 @@ def test_deliveries_to_unaffected_users_are_recorded() -> None:
 def test_messages_sent_while_a_user_was_away_are_missed_unless_they_arrive() -> None:
     tally = Measures().deliveries
     room = Room(1, tally)
-    speaker, victim = joined(room), joined(room)
+    sender, dropped = joined(room), joined(room)
     for _ in range(3):
-        room.send(speaker)
-    victim.receive(speaker.slot, 0)
+        room.send(sender)
+    dropped.receive(sender.slot, 0)
     churned = tally.churned
-    victim.leave(closed_cleanly=False)
+    dropped.leave(closed_cleanly=False)
     before = sum(room.next_seq) - (tally.churned - churned)
     for _ in range(4):
-        room.send(speaker)
+        room.send(sender)
     back = joined(room)
-    room.send(speaker)
-    back.receive(speaker.slot, 7)
+    room.send(sender)
+    back.receive(sender.slot, 7)
     one = storm(1)
     one.resync(11 * SECOND, SECOND, back, before)
     assert one.part(11 * SECOND).missed == 2 + 4
-    back.receive(speaker.slot, 6)  # sent before the join was confirmed, handled after it
+    back.receive(sender.slot, 6)  # sent before the join was confirmed, handled after it
     assert one.part(11 * SECOND + 2 * SETTLE_NS).missed == 2 + 3
 
 

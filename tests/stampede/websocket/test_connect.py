@@ -45,7 +45,7 @@ REFUSED, NO_PORT = (OSError(code, os.strerror(code)) for code in (errno.ECONNREF
 
 
 @pytest.mark.parametrize(
-    ("answered", "errors", "told"),
+    ("answered", "errors", "label"),
     [
         (["127.0.0.1"], {"127.0.0.1": REFUSED, "::1": NO_PORT}, "connection refused"),
         (["127.0.0.1"], {"127.0.0.1": NO_PORT, "::1": REFUSED}, "load generator: local ports"),
@@ -60,7 +60,7 @@ def test_an_address_that_never_answered_does_not_hide_the_error_of_another(
     monkeypatch: pytest.MonkeyPatch,
     answered: list[str],
     errors: dict[str, OSError],
-    told: str,
+    label: str,
 ) -> None:
     """On a machine without IPv6, connecting to `::1` fails with the error for a lack of local ports."""
 
@@ -76,7 +76,7 @@ def test_an_address_that_never_answered_does_not_hide_the_error_of_another(
             target.addresses.opened(address)
     with pytest.raises(UnreachableError) as raised:
         connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT)
-    assert raised.value.label == told
+    assert raised.value.label == label
 
 
 def test_an_ipv6_address_is_used_as_given(reactor: Reactor, start: Callable[..., RunningServer]) -> None:
