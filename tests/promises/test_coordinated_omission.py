@@ -15,7 +15,7 @@ from stampede.measure import request_names
 from stampede.pool.user_pool import CONCURRENT_CONNECTS, PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
-from stampede.workload.schedule import SECOND, Action, DueTimes, ScheduledAction
+from stampede.workload.schedule import SECOND
 from tests.promises.faulty_server import faulty_server
 from tests.stampede.client.client_group import ClientGroup
 from tests.stampede.connections import TIMEOUT, until
@@ -129,23 +129,6 @@ def test_a_connect_that_waits_for_others_is_timed_from_its_due_time(server: Runn
     assert (request.times.quantile(1) or 0) * 1.04 >= LATE
     pool.close()
     assert list(pool.faults) == []
-
-
-def due_times(*at: int) -> DueTimes:
-    return DueTimes(iter([ScheduledAction(one, Action.UPLOAD) for one in (*at, 10**9)]), 1000)
-
-
-def test_due_times_are_consumed_one_by_one_by_a_late_caller() -> None:
-    due = due_times(0, 10, 20)
-    assert [due.pop(), due.pop()] == [1000, 1010]
-    assert due.next == 1020
-
-
-def test_due_times_that_are_too_old_are_skipped_and_counted() -> None:
-    due = due_times(0, 10, 20)
-    assert due.skip_until(1000) == 0
-    assert due.skip_until(1011) == 2
-    assert due.pop() == 1020
 
 
 SHORT_INTERVAL = """

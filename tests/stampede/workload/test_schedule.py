@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampede.workload.schedule import SECOND, TYPING_INTERVAL, Action, Arrivals, composing, messages, regular
+from stampede.workload.schedule import (
+    SECOND,
+    TYPING_INTERVAL,
+    Action,
+    Arrivals,
+    DueTimes,
+    ScheduledAction,
+    composing,
+    messages,
+    regular,
+)
 
 
 @given(st.floats(0.01, 1000), st.integers(0, 1 << 32))
@@ -50,3 +60,20 @@ def test_composing_users_send_typing_notices_three_seconds_apart_and_then_a_mess
             assert later.at - earlier.at == TYPING_INTERVAL
     assert Action.TYPE in {due.action for due in actions}
     assert Action.SAY in {due.action for due in actions}
+
+
+def due_times(*at: int) -> DueTimes:
+    return DueTimes(iter([ScheduledAction(one, Action.UPLOAD) for one in (*at, 10**9)]), 1000)
+
+
+def test_due_times_are_consumed_one_by_one_by_a_late_caller() -> None:
+    due = due_times(0, 10, 20)
+    assert [due.pop(), due.pop()] == [1000, 1010]
+    assert due.next == 1020
+
+
+def test_due_times_that_are_too_old_are_skipped_and_counted() -> None:
+    due = due_times(0, 10, 20)
+    assert due.skip_until(1000) == 0
+    assert due.skip_until(1011) == 2
+    assert due.pop() == 1020
