@@ -1,4 +1,4 @@
-# One runner for everything. Every verb first installs what it needs into .venv; the second time that takes no time.
+# The task runner. Every verb first installs its dependencies into .venv, which takes time only once.
 
 PYTHON ?= python3
 ARGS ?=
@@ -9,12 +9,12 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 .PHONY: help install serve capacity loadtest stack dashboards preview test mutants lint bench soak cluster-demo
 
-help: ## what there is
+help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Options for what runs go into ARGS, a server of your own into HOST: make capacity HOST=ws://10.0.0.5:8080 ARGS="--window 10"'
-	@echo 'make itself ends with 2 whatever failed; for exit codes run $(BIN)/python -m capacity or $(BIN)/locust -f loadtest'
+	@echo 'Give options in ARGS and your own server in HOST: make capacity HOST=ws://10.0.0.5:8080 ARGS="--window 10"'
+	@echo 'make ends with 2 after any failure; for exit codes run $(BIN)/python -m capacity or $(BIN)/locust -f loadtest'
 
-install: .venv/installed ## make .venv with everything the other verbs need
+install: .venv/installed ## create .venv with all dependencies
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'stampede needs Python 3.11 or later; name one with PYTHON=' >&2; exit 2; }
@@ -26,13 +26,13 @@ install: .venv/installed ## make .venv with everything the other verbs need
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	@touch $@
 
-serve: install ## the chat server on its own: http://127.0.0.1:8080
+serve: install ## run the chat server: http://127.0.0.1:8080
 	@exec $(BIN)/python -m server $(ARGS)
 
-capacity: install ## how many users one server process holds here, and what gives out first
+capacity: install ## find how many users one server process serves, and the bottleneck
 	@exec $(BIN)/python -m capacity $${HOST:+--host "$$HOST"} $(ARGS)
 
-loadtest: install ## Locust's web UI at http://127.0.0.1:8089 against HOST, or against a server started for it
+loadtest: install ## run Locust's web UI at http://127.0.0.1:8089 against HOST, or against a new server
 	@set -eu; host="$$HOST"; \
 	if [ -z "$$host" ]; then \
 	  first=$$(mktemp); $(BIN)/python -m server --port 0 --log-level warning > "$$first" & server=$$!; \
@@ -42,36 +42,36 @@ loadtest: install ## Locust's web UI at http://127.0.0.1:8089 against HOST, or a
 	fi; \
 	$(BIN)/locust -f loadtest --web-host 127.0.0.1 --host "$$host" $(ARGS)
 
-stack: install ## server, Prometheus, Locust's web UI and, where it is installed, Grafana: wired, until Ctrl-C
+stack: install ## run the server, Prometheus, Locust's web UI and, if it is installed, Grafana until Ctrl-C
 	@.ci/system-packages prometheus
 	@exec $(BIN)/python -m deploy.stack $(ARGS)
 
-dashboards: install ## build Grafana's dashboards from their code
+dashboards: install ## build the Grafana dashboards from code
 	@$(BIN)/python -m grafana.build
 
-preview: install ## draw each dashboard from a real run's answers, without Grafana
+preview: install ## draw the dashboards from a recorded run, without Grafana
 	@.ci/system-packages prometheus
 	@$(BIN)/python -m tests.grafana.preview
 
-test: install ## every test, against real parts
+test: install ## run all tests
 	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy dnsmasq ip chromium
 	@$(BIN)/python -m pytest --numprocesses 6 --dist worksteal $(ARGS)
 
-mutants: install ## mutation tests of the pure core, about an hour; a part: ARGS="server.chat.room*"
+mutants: install ## run mutation tests of the pure modules, about an hour; a part: ARGS="server.chat.room*"
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-lint: install ## ruff and mypy
+lint: install ## run ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --diff .; exit 1; }
 	@$(BIN)/mypy
 
-bench: install ## beside other servers doing the same, about 20 minutes; a part: ARGS="--workloads big --servers bun"
+bench: install ## compare with other servers, about 20 minutes; a part: ARGS="--workloads big --servers bun"
 	@.ci/system-packages node npm
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-soak: install ## ten minutes of mixed load, after which nothing may have grown; another time: ARGS="--seconds 3600"
+soak: install ## run ten minutes of mixed load and check for growth; another duration: ARGS="--seconds 3600"
 	@$(BIN)/python -m tests.promises.soak $(ARGS)
 
-cluster-demo: install ## two servers, NATS, HAProxy, Locust and Prometheus on hosts of their own, for half a minute
+cluster-demo: install ## run two servers, NATS, HAProxy, Locust and Prometheus on separate hosts for half a minute
 	@.ci/system-packages haproxy prometheus ip
 	@$(BIN)/python -m tests.promises.cluster_demo $(ARGS)

@@ -1,8 +1,8 @@
-"""Run mutation tests over the pure core and print the score of each module.
+"""Run mutation tests of the pure modules and print the score of each.
 
-`make mutants` runs mutmut with the modules and tests named in pyproject.toml; `make mutants ARGS="server.room*"` runs a
-part. A mutant is killed when a test fails with it. The score of a module is killed / (all - equivalent). Mutants that
-no test can kill are listed in `equivalent_mutants.toml`, each with its reason.
+`make mutants` runs mutmut with the modules and tests named in pyproject.toml, `make mutants ARGS="server.chat.room*"` a
+part of them. A mutant is killed when a test fails with it. The score of a module is killed / (all - equivalent).
+Mutants that no test can kill are listed in `equivalent_mutants.toml`, each with its reason.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KILLED = {
     "timeout",
     "segfault",
     "suspicious",
-}  # a mutant that hangs or crashes the tests does not go unnoticed
+}  # a mutant that hangs or crashes the tests is found too
 
 
 class Change(NamedTuple):

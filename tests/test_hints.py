@@ -1,4 +1,4 @@
-"""Commands that documents and programs show can be pasted: none needs an environment to be activated first."""
+"""Commands in documents and messages can be pasted: none needs an activated environment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_no_document_shows_a_command_that_needs_an_activated_environment(documen
 
 
 @pytest.mark.parametrize("name", ["python", "locust", "pip"])
-def test_no_program_prints_one(name: str) -> None:
+def test_no_program_prints_a_command_that_needs_an_activated_environment(name: str) -> None:
     printed = re.compile(rf"(?:prog=|print\(|Error\()f?\"[^\"]*(?<![\w/.-]){name} -")
     assert [path.name for path in SOURCES if printed.search(path.read_text())] == []
 
@@ -49,7 +49,7 @@ def test_a_usage_line_names_python_as_the_program_was_started(command: str) -> N
     assert shown.split()[: len(words) + 1] == ["usage:", *words]
 
 
-def test_a_report_names_the_command_as_it_was_given_and_a_run_goes_on_from_any() -> None:
+def test_a_report_contains_its_command_and_a_run_resumes_from_any_spelling() -> None:
     command = _command(["--bounded", "5", "--slo", "loss<1%"])
     assert command == f"{sys.orig_argv[0]} -m capacity --bounded 5 --slo 'loss<1%'"
     for program in (as_started("capacity"), "python -m capacity", ".venv/bin/python -m capacity"):

@@ -1,4 +1,4 @@
-"""What asks a server on this machine never goes through the proxy that the environment names."""
+"""Requests to servers on this machine never use the proxy of the environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CONNECTS = re.compile(r"from websockets\.(sync|asyncio)\.client import .*\bconne
 
 @pytest.fixture
 def behind_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name a proxy that nobody answers at."""
+    """Set proxy variables to an address where nothing listens."""
     for name, value in PROXIES.items():
         monkeypatch.setenv(name, value)
     for name in ("no_proxy", "NO_PROXY"):
@@ -39,7 +39,7 @@ def behind_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("behind_proxy")
-def test_the_stack_and_the_capacity_run_ask_directly(server: RunningServer) -> None:
+def test_the_stack_and_the_capacity_run_use_no_proxy(server: RunningServer) -> None:
     url = f"{server.http}/health"
     assert stack._answers(url) is True
     assert web.ask(url).strip() == b"OK"
@@ -48,12 +48,12 @@ def test_the_stack_and_the_capacity_run_ask_directly(server: RunningServer) -> N
 
 
 def programs() -> list[Path]:
-    """Return what runs outside of pytest, where nothing excepts this machine from proxies."""
+    """Return the files that run outside of pytest, where no setting excludes this machine from proxies."""
     of_tests = [path for path in (ROOT / "tests").rglob("*.py") if "\nif __name__ ==" in path.read_text()]
     return [path for package in OUTSIDE_PYTEST for path in (ROOT / package).rglob("*.py")] + of_tests
 
 
-def test_no_program_asks_through_a_proxy() -> None:
+def test_no_program_can_use_a_proxy() -> None:
     for path in programs():
         text = path.read_text()
         assert not THROUGH_PROXIES.search(text), path
@@ -61,8 +61,8 @@ def test_no_program_asks_through_a_proxy() -> None:
             assert text.count("connect(") == text.count("proxy=None"), path
 
 
-def test_tests_ask_directly_too(server: RunningServer) -> None:
-    """Load the tests' own settings where a proxy is named, then ask in the ways that tests ask."""
+def test_tests_use_no_proxy(server: RunningServer) -> None:
+    """Load the settings of the tests with a proxy in the environment, then send requests as tests do."""
     code = (
         "import sys, tests.conftest, urllib.request; from tests.clients import ChatClient\n"
         "urllib.request.urlopen(sys.argv[1] + '/health').close()\n"

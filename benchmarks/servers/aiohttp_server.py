@@ -17,7 +17,7 @@ class Net:
     """Sends as the library's documentation shows, one member after the other."""
 
     async def send(self, client: Client[web.WebSocketResponse], message: bytes) -> None:
-        """Send to one client, unless it is gone."""
+        """Send to one client, unless it has disconnected."""
         await self.broadcast((client,), message)
 
     async def broadcast(self, clients: Collection[Client[web.WebSocketResponse]], message: bytes) -> None:
@@ -27,7 +27,7 @@ class Net:
                 try:
                     await client.socket.send_frame(message, WSMsgType.TEXT)
                 except ConnectionError:
-                    continue  # it went meanwhile, which its own handler will see
+                    continue  # it disconnected meanwhile; its own handler notices
 
 
 async def _serve(host: str, port: int, threshold: int) -> int:
@@ -39,13 +39,13 @@ async def _serve(host: str, port: int, threshold: int) -> int:
         )
         await socket.prepare(request)
         client = Client(socket)
-        await chat.come(client)
+        await chat.connect(client)
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    await chat.hear(client, message.data)
+                    await chat.handle(client, message.data)
         finally:
-            await chat.go(client)
+            await chat.disconnect(client)
         return socket
 
     app = web.Application()

@@ -1,13 +1,13 @@
-// The chat that every JavaScript peer does: what a message must look like, and what it does. How bytes travel, and how a
-// room is fanned out, is each server's own: `net` has
+// The chat of the compared JavaScript servers: the validation and the effect of each message. Each server implements
+// transport and fan-out, as an object `net` with these functions:
 //
 //     send(client, message)            to one
-//     others(client, room, message)    to everyone else in a room, `client` being in it
-//     all(room, message)               to everyone in a room
-//     everyone(message)                to every chat client
+//     others(client, room, message)    to the other members of the client's room
+//     all(room, message)               to all members of a room
+//     everyone(message)                to all chat clients
 //     enter(client, room), exit(client, room)
 //
-// A client is an object that is the server's own, with `username` and `room`, both null at first.
+// A client is an object of the server with `username` and `room`, both initially null.
 
 import { parseArgs } from 'node:util';
 

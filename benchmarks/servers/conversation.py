@@ -1,4 +1,4 @@
-"""The chat that every Python peer does, on our own message types: only transport and fan-out are each server's own."""
+"""The chat of the compared Python servers, with our message types; each server adds only transport and fan-out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Socket = TypeVar("Socket")
 
 
 class Client(Generic[Socket]):
-    """One connection: its socket, whatever that is to a server, the name it gave, and its room."""
+    """A connection: its socket, its user name and its room."""
 
     __slots__ = ("room", "socket", "username")
 
@@ -38,7 +38,7 @@ class Client(Generic[Socket]):
 
 
 class Net(Protocol[Socket]):
-    """What a server brings: how bytes of JSON get to one client, and to many."""
+    """The server-specific part: how to send JSON to one client and to many."""
 
     async def send(self, client: Client[Socket], message: bytes) -> None:
         """Send to one client."""
@@ -48,7 +48,7 @@ class Net(Protocol[Socket]):
 
 
 class Chat(Generic[Socket]):
-    """Who is here, and in which room; and what each message does."""
+    """The chat: clients, rooms, and the effect of each message."""
 
     def __init__(self, net: Net[Socket], presence_threshold: int) -> None:
         self._net = net
@@ -56,19 +56,19 @@ class Chat(Generic[Socket]):
         self._clients: set[Client[Socket]] = set()
         self._rooms: dict[str, set[Client[Socket]]] = {}
 
-    async def come(self, client: Client[Socket]) -> None:
-        """Greet a client."""
+    async def connect(self, client: Client[Socket]) -> None:
+        """Add a client and send its greeting."""
         self._clients.add(client)
         greeting = b'{"type":"connected","clientId":"%s"}' % str(uuid.uuid4()).encode()
         await self._net.send(client, greeting)
 
-    async def go(self, client: Client[Socket]) -> None:
-        """Take leave of a client that is gone."""
+    async def disconnect(self, client: Client[Socket]) -> None:
+        """Remove a client that disconnected."""
         self._clients.discard(client)
         await self._leave(client)
 
-    async def hear(self, client: Client[Socket], payload: bytes) -> None:
-        """Do what a text message asks for."""
+    async def handle(self, client: Client[Socket], payload: bytes) -> None:
+        """Handle a text message."""
         try:
             message = wire.decode(payload)
         except InvalidMessageError:
@@ -76,10 +76,10 @@ class Chat(Generic[Socket]):
             return
         match message:
             case wire.SendChatMessage(text):
-                said = wire.ChatMessage(client.username, text, time.time_ns() // 1_000_000)
-                await self._tell_others(client, said)
+                chat_message = wire.ChatMessage(client.username, text, time.time_ns() // 1_000_000)
+                await self._send_to_others(client, chat_message)
             case wire.SendTyping():
-                await self._tell_others(client, wire.UserTyping(client.username))
+                await self._send_to_others(client, wire.UserTyping(client.username))
             case wire.Ping(timestamp):
                 pong = wire.Pong(time.time_ns() // 1_000_000, timestamp)
                 await self._net.send(client, wire.encode(pong))
@@ -92,10 +92,10 @@ class Chat(Generic[Socket]):
                 await self._leave(client)
             case wire.SendChat(user, text):
                 await self._net.broadcast(self._clients, wire.encode(wire.Chat(user, text)))
-            case _:  # uploads, which peers do not take
+            case _:  # uploads, which this server does not support
                 await self._net.send(client, INVALID)
 
-    async def _tell_others(self, client: Client[Socket], message: wire.ServerMessage) -> None:
+    async def _send_to_others(self, client: Client[Socket], message: wire.ServerMessage) -> None:
         if client.room is not None:
             others = [member for member in self._rooms[client.room] if member is not client]
             await self._net.broadcast(others, wire.encode(message))
@@ -105,7 +105,7 @@ class Chat(Generic[Socket]):
         members = self._rooms.setdefault(room, set())
         members.add(client)
         client.room = room
-        if self._is_told(len(members)):
+        if self._has_presence(len(members)):
             joined = wire.UserJoined(client.username, room, len(members))
             await self._net.broadcast(members, wire.encode(joined))
         await self._net.send(client, wire.encode(wire.RoomJoined(room, len(members))))
@@ -118,28 +118,28 @@ class Chat(Generic[Socket]):
         members.discard(client)
         if not members:
             del self._rooms[room]
-        elif self._is_told(len(members)):
+        elif self._has_presence(len(members)):
             await self._net.broadcast(members, wire.encode(wire.UserLeft(client.username, len(members), room)))
 
-    def _is_told(self, members: int) -> bool:
+    def _has_presence(self, members: int) -> bool:
         return not self._threshold or members <= self._threshold
 
 
 def run(serve: Callable[[str, int, int], Awaitable[int]]) -> None:
-    """Serve on uvloop until SIGTERM or SIGINT; `serve` takes host, port and presence threshold, and gives the port."""
+    """Serve on uvloop until a signal; `serve` takes host, port and presence threshold, and returns the port."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--presence-threshold", type=int, default=0, help="members above which presence is not told")
+    parser.add_argument("--presence-threshold", type=int, default=0, help="members above which a room gets no presence")
     options = parser.parse_args()
 
-    logging.disable(logging.WARNING)  # of writes to clients that just went
+    logging.disable(logging.WARNING)  # about writes to clients that have just disconnected
 
-    async def for_ever() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):  # at once, as the other peers do: nobody waits for goodbyes
+    async def serve_forever() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):  # at once, as the other servers do, without close frames
             asyncio.get_running_loop().add_signal_handler(number, os._exit, 0)
         port = await serve(options.host, options.port, options.presence_threshold)
         print(f"listening on ws://{options.host}:{port}", flush=True)
         await asyncio.Event().wait()
 
-    uvloop.run(for_ever())
+    uvloop.run(serve_forever())

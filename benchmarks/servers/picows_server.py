@@ -1,4 +1,4 @@
-"""The chat on picows, whose frames are parsed and made in C: `python -m benchmarks.servers.picows_server`."""
+"""The chat on picows, which parses and builds frames in C: `python -m benchmarks.servers.picows_server`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Net:
-    """Sends at once; picows has no call that waits."""
+    """Sends immediately; picows has no awaitable send."""
 
     async def send(self, client: Client[WSTransport], message: bytes) -> None:
         """Send to one client."""
@@ -27,12 +27,12 @@ class Net:
 
 
 def _now(coroutine: Coroutine[None, None, None]) -> None:
-    """Run what never waits to its end, without a task."""
+    """Run a coroutine that never waits, without a task."""
     try:
         coroutine.send(None)
     except StopIteration:
         return
-    raise RuntimeError("a call that should not wait did")
+    raise RuntimeError("the coroutine waited")
 
 
 class _Listener(WSListener):
@@ -41,11 +41,11 @@ class _Listener(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._client = Client(transport)
-        _now(self._chat.come(self._client))
+        _now(self._chat.connect(self._client))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
-            _now(self._chat.hear(self._client, frame.get_payload_as_bytes()))
+            _now(self._chat.handle(self._client, frame.get_payload_as_bytes()))
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
@@ -53,7 +53,7 @@ class _Listener(WSListener):
             transport.send(WSMsgType.TEXT, INVALID)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        _now(self._chat.go(self._client))
+        _now(self._chat.disconnect(self._client))
 
 
 async def _serve(host: str, port: int, threshold: int) -> int:

@@ -38,13 +38,13 @@ async def _serve(host: str, port: int, threshold: int) -> int:
     async def handle(connection: ServerConnection) -> None:
         client = Client(connection)
         try:
-            await chat.come(client)
+            await chat.connect(client)
             while True:
-                await chat.hear(client, await connection.recv(decode=False))
+                await chat.handle(client, await connection.recv(decode=False))
         except ConnectionClosed:
             pass
         finally:
-            await chat.go(client)
+            await chat.disconnect(client)
 
     server = await serve(
         handle,

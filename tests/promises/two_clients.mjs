@@ -1,4 +1,4 @@
-// Two clients of Node's `ws` in one room: what a message takes from one to the other, by this process's own clock.
+// Two clients of Node's `ws` in one room: measures the time of a message from one to the other, on one clock.
 // node clients.mjs FOLDER_WITH_WS URL MESSAGES: prints the median in milliseconds.
 import { createRequire } from "node:module";
 

@@ -1,4 +1,4 @@
-// What an Artillery user would write to measure deliveries of a chat: functions of a scenario of its WebSocket engine.
+// A typical Artillery processor that measures deliveries of a chat: functions for a scenario of its WebSocket engine.
 "use strict";
 
 module.exports = {

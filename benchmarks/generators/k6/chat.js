@@ -1,5 +1,5 @@
-// What a k6 user would write to measure deliveries of a chat: one virtual user per client, open intervals, stamped texts.
-// Set by the environment: HOST, CLIENTS, ROOMS, RATE (messages a second of one client), SECONDS.
+// A typical k6 script that measures deliveries of a chat: one virtual user per client, fixed intervals, stamped texts.
+// Environment: HOST, CLIENTS, ROOMS, RATE (messages per second of one client), SECONDS.
 import { WebSocket } from "k6/experimental/websockets";
 import { Counter, Trend } from "k6/metrics";
 

@@ -1,5 +1,5 @@
-// A chat server as people write it with `ws`: one JSON.stringify per broadcast, one `send` per member.
-// It speaks the guide's messages and none of Stampede's additions, so it stands for "any other server of the protocol".
+// A typical chat server on `ws`: one JSON.stringify per broadcast, one `send` per member. It supports the basic protocol
+// without Stampede's extensions, so it stands for any other server of the protocol.
 //
 //     node server.mjs [--host 127.0.0.1] [--port 0] [--presence-threshold 0]
 
@@ -66,9 +66,9 @@ function toRoom(socket, client, message) {
   if (members) broadcast(members, message, socket);
 }
 
-// --- messages: which fields each one needs, and what it does ---
+// --- messages: required fields, and effect ---
 
-// eslint-disable-next-line no-control-regex -- control characters are what this refuses
+// eslint-disable-next-line no-control-regex -- this pattern refuses control characters
 const isName = (longest) => (v) => typeof v === 'string' && v.length >= 1 && v.length <= longest && !/[\x00-\x1f\x7f-\x9f]/.test(v);
 const isText = (v) => typeof v === 'string' && Buffer.byteLength(v) <= MAX_TEXT_BYTES;
 const isSize = (v) => Number.isSafeInteger(v) && v >= 0 && v <= MAX_UPLOAD_BYTES;
@@ -132,7 +132,7 @@ function onText(socket, client, data) {
   known.handle(socket, client, message);
 }
 
-// The content goes nowhere; what a client sends is only held to what it announced.
+// The content is discarded; only its size is compared with the announced one.
 function onChunk(socket, client, data) {
   const { upload } = client;
   const index = data.length >= CHUNK_HEADER_BYTES ? data.readUInt32BE(0) : -1;
@@ -143,7 +143,7 @@ function onChunk(socket, client, data) {
   upload.chunks.add(index);
 }
 
-// --- HTTP, upgrades, life and death ---
+// --- HTTP, upgrades, start and shutdown ---
 
 const http = createServer((request, response) => {
   const healthy = request.method === 'GET' && request.url === '/health';

@@ -1,5 +1,5 @@
-// The chat on Socket.IO: every message is an event named `message` whose one argument is the chat's JSON object, so what
-// is compared is the same conversation in Socket.IO's own framing (on WebSocket alone, without polling).
+// The chat on Socket.IO: every message is an event named `message` with the chat's JSON object as its only argument. The
+// same conversation is compared in Socket.IO's framing, over WebSocket only, without polling.
 
 import { createServer } from 'node:http';
 

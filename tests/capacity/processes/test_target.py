@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 ORIGIN = "https://chat.example.org"
-CALM = ("--window", "2", "--settle", "1", "--slo", "deliver_p99<60s")
+CALM = ("--window", "1", "--settle", "0.5", "--slo", "deliver_p99<60s")
 
 
 def test_a_name_whose_first_address_refuses_is_measured_at_the_next(
