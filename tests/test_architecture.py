@@ -11,10 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# What a package may import beside itself. A module outside a subpackage has a row of its own; `server.http` covers all
-# below it. Packages without a row may import nothing of ours.
+# The packages that each package may import beside itself. A module outside of a subpackage has a row of its own;
+# `server.http` covers all modules below it.
 DEPENDENCIES: dict[str, str] = {
-    # what both ends share
+    # shared by server and load generator
     "stampede.redaction": "",
     # the server
     "server": "",
@@ -156,7 +156,7 @@ IMPURE = {
     "subprocess", "threading", "time", "uvloop",
 }  # fmt: skip
 
-# Who may know Locust: everything else of the load generator runs without it.
+# The packages that may import Locust: the rest of the load generator runs without it.
 LOCUST = ("stampede.locust", "loadtest", "benchmarks")
 # But these run without it: `import locust` replaces sockets and threads of the whole process.
 WITHOUT_LOCUST = (
@@ -199,12 +199,12 @@ def imports(module: str, *, types: bool = True) -> frozenset[str]:
 
 
 def covers(rule: str, name: str) -> bool:
-    """Tell whether a module is the rule's, or below it."""
+    """Tell whether a rule covers a module: the same name, or a package above it."""
     return name == rule or name.startswith(f"{rule}.")
 
 
 def row(module: str) -> str:
-    """Return the row of the map that a module belongs to: the most specific one."""
+    """Return the most specific row of the map that covers a module."""
     return max((rule for rule in DEPENDENCIES if module == rule or module.startswith(f"{rule}.")), key=len)
 
 
@@ -216,12 +216,12 @@ def ours(names: frozenset[str]) -> set[str]:
 def test_imports_point_one_way(module: str) -> None:
     mine = row(module)
     allowed = [mine, *DEPENDENCIES[mine].split()]
-    strays = {
+    forbidden = {
         name
         for name in ours(imports(module)) - {module.split(".", maxsplit=1)[0]}  # whose __init__ Python imports anyway
         if not any(covers(rule, name) for rule in allowed) and (module, row(name)) not in BACKWARD
     }
-    assert strays == set()
+    assert forbidden == set()
 
 
 def test_every_part_of_a_divided_package_has_a_row() -> None:
@@ -229,12 +229,12 @@ def test_every_part_of_a_divided_package_has_a_row() -> None:
     assert {module for module in modules() if row(module) in divided} <= divided
 
 
-def test_no_exception_is_listed_that_is_no_longer_needed() -> None:
+def test_every_listed_exception_is_needed() -> None:
     needed = {(module, row(name)) for module in modules() for name in ours(imports(module)) if name != "tests"}
     assert needed >= BACKWARD
 
 
-def test_the_map_names_no_package_that_is_gone() -> None:
+def test_the_map_names_only_existing_packages() -> None:
     named = {*DEPENDENCIES, *PURE, *LOCUST, *" ".join(DEPENDENCIES.values()).split()}
     assert named <= set(modules()) | {"grafana", "benchmarks"}
 
@@ -245,18 +245,18 @@ def test_the_map_has_no_cycle() -> None:
 
 
 @pytest.mark.parametrize("module", [name for name in modules() if any(covers(rule, name) for rule in PURE)])
-def test_pure_parts_know_no_socket_clock_or_randomness(module: str) -> None:
+def test_pure_modules_use_no_socket_clock_or_randomness(module: str) -> None:
     assert {name.split(".")[0] for name in imports(module, types=False)} & IMPURE == set()
 
 
 @pytest.mark.parametrize(
     "module", [name for name in modules() if name in WITHOUT_LOCUST or not any(covers(rule, name) for rule in LOCUST)]
 )
-def test_only_the_load_test_knows_locust(module: str) -> None:
+def test_only_listed_packages_import_locust(module: str) -> None:
     assert "locust" not in {name.split(".")[0] for name in imports(module)}
 
 
-def test_nothing_is_longer_than_it_should_be() -> None:
+def test_no_module_is_longer_than_400_lines() -> None:
     lengths = {module: len(path.read_text().splitlines()) for module, path in modules().items()}
     assert {module: length for module, length in lengths.items() if length > 400} == {}
 

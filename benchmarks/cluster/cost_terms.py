@@ -250,12 +250,12 @@ def _server_counts(server: ServerProcess) -> dict[str, int]:
 
 def _nats_counts(bus: Nats) -> dict[str, int]:
     with urlopen(f"{bus.monitor}/varz") as answer:
-        told = json.load(answer)
+        counts = json.load(answer)
     return {
-        "in": told["in_msgs"],
-        "out": told["out_msgs"],
-        "in_bytes": told["in_bytes"],
-        "out_bytes": told["out_bytes"],
+        "in": counts["in_msgs"],
+        "out": counts["out_msgs"],
+        "in_bytes": counts["in_bytes"],
+        "out_bytes": counts["out_bytes"],
     }
 
 

@@ -1,1 +1,1 @@
-"""Servers that do the same chat on other foundations: the same messages, the same checks, heartbeats on."""
+"""The compared servers: the same chat on other libraries and runtimes, with the same validation and heartbeats."""

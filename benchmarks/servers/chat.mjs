@@ -55,7 +55,7 @@ export function options() {
     options: {
       host: { type: 'string', default: '127.0.0.1' },
       port: { type: 'string', default: '0' },
-      'presence-threshold': { type: 'string', default: '0' }, // members above which comings and goings are not told
+      'presence-threshold': { type: 'string', default: '0' }, // members above which a room gets no presence
     },
   });
   return { host: values.host, port: Number(values.port), threshold: Number(values['presence-threshold']) };
@@ -94,7 +94,7 @@ export function conversation(net, threshold) {
     come(client, clientId) {
       net.send(client, { type: 'connected', clientId });
     },
-    hear(client, message) {
+    handle(client, message) {
       if (!isValid(message)) {
         net.send(client, INVALID);
         return;

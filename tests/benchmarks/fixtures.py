@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.node_packages import plain_command
 from benchmarks.processes import BenchmarkError, ServerProcess, running
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import skip_or_fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ def plain_peer_command() -> list[str]:
     try:
         return plain_command()
     except BenchmarkError as problem:
-        do_without(str(problem))
+        skip_or_fail(str(problem))
 
 
 @pytest.fixture

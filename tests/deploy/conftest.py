@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
-from tests.metrics.fixtures import do_without, wait_until
+from tests.metrics.fixtures import skip_or_fail, wait_until
 from tests.metrics.pages import series
 from tests.ports import free_ports
 from tests.promises.server_process import ServerProcess, launch
@@ -30,7 +30,7 @@ def haproxy() -> str:
     """Return the path of the program, or skip the test."""
     path = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
     if path is None:
-        do_without("haproxy not found: install it (Debian: apt-get install --no-install-recommends haproxy)")
+        skip_or_fail("haproxy not found: install it (Debian: apt-get install --no-install-recommends haproxy)")
     return path
 
 

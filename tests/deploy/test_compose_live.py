@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import skip_or_fail
 from tests.tables import ROOT
 
 NEEDED = ("unshare", "ip", "dnsmasq", "prometheus")
@@ -15,10 +15,10 @@ NEEDED = ("unshare", "ip", "dnsmasq", "prometheus")
 def test_replicas_are_found_through_dns_as_they_start_and_stop() -> None:
     missing = [tool for tool in NEEDED if shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin") is None]
     if missing:
-        do_without(f"{', '.join(missing)} not found: install util-linux, iproute2, dnsmasq-base and prometheus")
+        skip_or_fail(f"{', '.join(missing)} not found: install util-linux, iproute2, dnsmasq-base and prometheus")
     apart = ["unshare", "--net", "--mount"]
     if subprocess.run([*apart, "true"], capture_output=True, check=False).returncode:
-        do_without("network namespaces are not allowed here: they need root")
+        skip_or_fail("network namespaces are not allowed here: they need root")
     done = subprocess.run(
         [*apart, sys.executable, "-m", "tests.deploy.compose_stage"],
         cwd=ROOT, capture_output=True, text=True, check=False,

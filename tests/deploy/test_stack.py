@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.metrics.fixtures import MISSING, do_without, wait_until
+from tests.metrics.fixtures import MISSING, skip_or_fail, wait_until
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ ANY_PORTS = [word for flag in PORTS for word in (flag, "0")]
 @contextmanager
 def stack(*flags: str, path: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     if shutil.which("prometheus") is None:
-        do_without(MISSING)
+        skip_or_fail(MISSING)
     command = [sys.executable, "-m", "deploy.stack", *flags]
     paths = os.environ["PATH"] if path is None else f"{path}:{os.environ['PATH']}"
     with subprocess.Popen(

@@ -61,7 +61,7 @@ def draw(board: Mapping[str, Any], answered: PreviewData) -> bytes:
             canvas.panel(panel)
         made = io.BytesIO()
         figure.savefig(made, format="png", facecolor=_PAGE)
-    # A palette is a third of the size, and nobody sees the difference.
+    # A palette is a third of the size, without a visible difference.
     small = io.BytesIO()
     Image.open(made).convert("RGB").quantize(160, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
     return small.getvalue()
@@ -87,8 +87,8 @@ class _Canvas:
         self._text(self._width - _GAP - 4, 22, tag, color=_NAMED["orange"], align="right", size=9)
         self._text(self._width - _GAP - 4, 46, "shaded: a load test runs", color=_MUTED, align="right", size=9)
         fired = sorted({line.labels["alertname"] for line in self._answered.alerts})
-        told = f"red marks: alerts begin to fire ({', '.join(fired)})" if fired else "no alert fired"
-        self._text(self._width - _GAP - 4, 64, told, color=_MUTED, align="right")
+        text = f"red marks: alerts begin to fire ({', '.join(fired)})" if fired else "no alert fired"
+        self._text(self._width - _GAP - 4, 64, text, color=_MUTED, align="right")
 
     def panel(self, panel: Mapping[str, Any]) -> None:
         at = panel["gridPos"]

@@ -14,7 +14,7 @@ from tests.grafana.preview import answered
 from tests.grafana.preview_drawing import draw
 from tests.grafana.recorded_queries import InvalidQueryError, RecordedQueries
 from tests.grafana.recording import SILENT, SLOW_CONSUMERS, record_run
-from tests.metrics.fixtures import MISSING, do_without
+from tests.metrics.fixtures import MISSING, skip_or_fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ def test_every_query_of_every_panel_has_an_answer(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     if shutil.which("prometheus") is None:
-        do_without(MISSING)
+        skip_or_fail(MISSING)
     with record_run(tmp_path) as recording:
         recorded = RecordedQueries(recording, recording.start, recording.end)
         check_recording(recorded)

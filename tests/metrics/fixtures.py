@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-PATIENCE_SECONDS = 90
+TIMEOUT_SECONDS = 90
 POLL_SECONDS = 0.05
 MISSING = (
     "prometheus or promtool not found: install Prometheus (Debian: apt-get install --no-install-recommends prometheus)"
@@ -80,7 +80,7 @@ class Prometheus:
 
     def _get(self, path: str, **parameters: str) -> dict[str, Any]:
         url = f"{self.url}{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - loopback
             data = json.load(answer)["data"]
         assert isinstance(data, dict)
         return data
@@ -100,7 +100,7 @@ class StartPrometheus(Protocol):
 def start_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartPrometheus]:
     """Start real Prometheus processes that end with the test: `start_prometheus(server=url, generator=url)`."""
     if shutil.which("prometheus") is None:
-        do_without(MISSING)
+        skip_or_fail(MISSING)
     with ExitStack() as running:
 
         def start(**targets: str) -> Prometheus:
@@ -114,22 +114,22 @@ def promtool() -> str:
     """Path of promtool; skips where it is missing."""
     path = shutil.which("promtool")
     if path is None:
-        do_without(MISSING)
+        skip_or_fail(MISSING)
     return path
 
 
-def do_without(problem: str) -> NoReturn:
-    """Skip a test for want of a tool; where everything is tested for release (`CI` is set), fail it."""
+def skip_or_fail(problem: str) -> NoReturn:
+    """Skip a test that lacks a tool, or fail it if `CI` is set."""
     if os.environ.get("CI"):
         pytest.fail(problem)
     pytest.skip(problem)
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Poll until a condition of another process holds; the patience is for a busy machine."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Poll until a condition of another process holds; the timeout allows for a busy machine."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s for {what}"
+        assert time.monotonic() < deadline, f"waited {TIMEOUT_SECONDS} s for {what}"
         time.sleep(POLL_SECONDS)
 
 
@@ -192,7 +192,7 @@ def _listening_port(process: subprocess.Popen[bytes]) -> int:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 - loopback
             return bool(answer.status == 200)
     except urllib.error.HTTPError as refusal:
         refusal.close()

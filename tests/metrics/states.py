@@ -1,4 +1,4 @@
-"""States of a server for tests of the metrics, without a server."""
+"""Server states for tests of the metrics, without a server."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from server.stats import Histogram, IntegerHistogram, ServerStats
 
 @dataclass(frozen=True)
 class Uploads:
-    """Whoever knows how many uploads are in progress."""
+    """A stand-in for the upload store."""
 
     active: int
 
 
 @dataclass(frozen=True)
-class Door:
-    """Whoever knows how many may come in."""
+class FixedAdmission:
+    """A stand-in for the admission."""
 
     max_connections: int = 5000
     draining: bool = False
 
 
 def busy_stats() -> ServerStats:
-    """Return counters that all differ: every number on the page then says which counter it came from."""
+    """Return counters with different values, so that every number on the page identifies its counter."""
     stats, numbers = ServerStats(), count(1)
     for name in ServerStats.__slots__:
         value = getattr(stats, name)
@@ -47,7 +47,7 @@ def exposition(stats: ServerStats, rooms: dict[str, list[int]], *, process: bool
     """Return the exposition of such a server, with 3 uploads in progress."""
     build = BuildCollector("0.1.0", "3.11.0", "0.23.0", "17.4")
     return Exposition(
-        (*server_collectors(stats, rooms, Uploads(active=3), Door()), build),
+        (*server_collectors(stats, rooms, Uploads(active=3), FixedAdmission()), build),
         process=process,
         duration="chat_scrape_duration_seconds",
         clock=repeat(0.0).__next__,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.metrics.fixtures import MISSING, Prometheus, configured, do_without, wait_until
+from tests.metrics.fixtures import MISSING, Prometheus, configured, skip_or_fail, wait_until
 from tests.metrics.rules import PROMETHEUS, profile
 from tests.metrics.test_generator import generator
 from tests.ports import free_ports
@@ -126,7 +126,7 @@ def fall_behind(pool: RawClientPool, server: RunningServer) -> None:
         seen[0] = server.samples()["chat_slow_consumers"]
         return seen[0] >= len(silent)
 
-    pool.wait_until(behind, "the server to notice who does not read")
+    pool.wait_until(behind, "the server to notice the slow consumers")
 
 
 def stutter(locust: Generator) -> None:
@@ -140,7 +140,7 @@ def stutter(locust: Generator) -> None:
 
 
 def cut_down(server: RunningServer) -> socket.socket:
-    """Kill a server, and keep its port from others until the socket is closed; nobody answers there."""
+    """Kill a server and occupy its port with a socket that does not answer."""
     server.kill()
     place = socket.socket()
     place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -152,7 +152,7 @@ def cut_down(server: RunningServer) -> socket.socket:
 @pytest.mark.timeout(600)
 def test_alerts_are_pending_then_fire_then_are_resolved(start: Callable[..., RunningServer], tmp_path: Path) -> None:
     if shutil.which("prometheus") is None:
-        do_without(MISSING)
+        skip_or_fail(MISSING)
     gone = start()
     full = start("--max-connections", "20", *NO_HEARTBEAT)
     silent = start("--heartbeat-interval", "0.2", "--heartbeat-timeout", "2")

@@ -11,7 +11,7 @@ from metrics.exposition import Exposition
 from server.stats import ServerStats
 from server.uploads.uploads import UploadStore
 from tests.metrics.pages import series
-from tests.metrics.states import Door
+from tests.metrics.states import FixedAdmission
 
 ALL = (*SERVER, *BUS, *PARENT, *GENERATOR)
 IDENTIFYING = {"room", "user", "username", "client", "client_id", "address", "ip", "host", "file"}
@@ -21,7 +21,7 @@ IDENTIFYING = {"room", "user", "username", "client", "client_id", "address", "ip
 def fresh_page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     stats = ServerStats()
     uploads = UploadStore(tmp_path_factory.mktemp("uploads"), stats)
-    collectors = (*server_collectors(stats, {}, uploads, Door()), BuildCollector("1", "2", "3", "4"))
+    collectors = (*server_collectors(stats, {}, uploads, FixedAdmission()), BuildCollector("1", "2", "3", "4"))
     return series(Exposition(collectors, process=False, duration="chat_scrape_duration_seconds").render().body)
 
 

@@ -1,4 +1,4 @@
-"""compose.yaml and its Dockerfile: as far as it can be told without an engine."""
+"""compose.yaml and its Dockerfile, as far as they can be checked without a container engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from server.settings import parse
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import skip_or_fail
 from tests.metrics.rules import PROMETHEUS
 from tests.tables import ROOT
 
@@ -32,7 +32,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 def test_docker_compose_finds_it_good() -> None:
     compose = shutil.which("docker-compose")
     if compose is None:
-        do_without("docker-compose not found: install it (Debian: docker-compose)")
+        skip_or_fail("docker-compose not found: install it (Debian: docker-compose)")
     done = subprocess.run(
         [compose, "-f", "compose.yaml", "config", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""What the documents say of metrics and alerts is what the code does, and nothing is left out."""
+"""The documents list all metrics and alerts as the code has them."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ def test_every_metric_is_described_as_the_catalog_has_it(heading: str, metrics: 
     assert all(row[4] for row in listed), "every metric says what to do with it"
 
 
-def test_every_alert_is_listed_with_its_severity_and_its_patience() -> None:
+def test_every_alert_is_listed_with_its_severity_and_wait() -> None:
     waits = {name: {rule.name: rule.wait for rule in alerts(name)} for name in PROFILES}
     listed = {}
-    for linked, severity, when, *patience in rows(README, "## Alerts"):
+    for linked, severity, when, *waits_for in rows(README, "## Alerts"):
         name, anchor = re.fullmatch(r"\[`(\w+)`\]\(runbook\.md#(\w+)\)", linked).groups()  # type: ignore[union-attr]
         assert anchor == name.lower()
         assert when
-        listed[name] = (severity, patience)
+        listed[name] = (severity, waits_for)
     assert listed == {
         name: (rule.severity, [waits["loadtest"].get(name, ""), waits["production"].get(name, "")])
         for name, rule in ALL.items()
     }
 
 
-def test_the_limits_in_the_list_are_those_of_the_rules() -> None:
+def test_the_listed_limits_are_those_of_the_rules() -> None:
     recorded = {rule.name: rule.expr for name in PROFILES for rule in profile(name) if not rule.is_alert}
-    told = 0
+    checked = 0
     for linked, _, when, *_ in rows(README, "## Alerts"):
         rule = ALL[re.findall(r"\w+", linked)[0]]
         if "error budget" in when:
@@ -62,8 +62,8 @@ def test_the_limits_in_the_list_are_those_of_the_rules() -> None:
         limits = {float(number) for number in re.findall(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])", exprs)}
         for number, unit in re.findall(r"(\d[\d.]*) (%|ms)", when):
             assert float(number) / (100 if unit == "%" else 1000) in limits, (rule.name, number, unit)
-            told += 1
-    assert told >= 11
+            checked += 1
+    assert checked >= 11
 
 
 def test_every_alert_has_a_section_and_every_section_an_alert() -> None:
@@ -72,13 +72,13 @@ def test_every_alert_has_a_section_and_every_section_an_alert() -> None:
 
 
 @pytest.mark.parametrize("alert", SECTIONS)
-def test_a_section_says_what_it_means_what_to_look_at_and_what_to_do(alert: str) -> None:
+def test_a_section_has_the_parts_means_look_at_and_do(alert: str) -> None:
     parts = re.findall(r"^\*\*(.+?)\*\* (.+)", SECTIONS[alert], re.MULTILINE)
     assert [lead for lead, _ in parts] == ["Means.", "Look at.", "Do."]
 
 
 @pytest.mark.parametrize("document", [README, "metrics/runbook.md"])
-def test_what_the_documents_name_exists(document: str) -> None:
+def test_names_in_the_documents_exist(document: str) -> None:
     words = set(re.findall(r"`([^`\n]+)`", (ROOT / document).read_text()))
     flags = {row.flag for row in table()} | {"--prometheus-port", "--processes"}
     assert {word for word in words if re.fullmatch("--[a-z-]+", word)} <= flags
@@ -90,7 +90,7 @@ def test_what_the_documents_name_exists(document: str) -> None:
     assert {word for word in words if word.startswith("--max")} <= limits
 
 
-def test_the_queries_of_the_runbook_are_true_to_the_catalog() -> None:
+def test_the_queries_of_the_runbook_match_the_catalog() -> None:
     checker = Checker(CATALOG)
     for query in set(re.findall(r"`((?:rate\(|up).+?)`", RUNBOOK)) - {"up"}:
         if "process_" not in query:
@@ -98,7 +98,7 @@ def test_the_queries_of_the_runbook_are_true_to_the_catalog() -> None:
     assert checker.problems == []
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_lead_to_existing_files() -> None:
     for document in (README, "metrics/runbook.md"):
         text = (ROOT / document).read_text()
         for target in re.findall(r"\]\((?!http)([^)#]+)", text):

@@ -37,10 +37,10 @@ _IN_EXPRESSIONS = (
 )
 _IN_ANNOTATIONS = (
     ("text", re.compile(r"^.+$"), ""),
-    ("unit told", re.compile(r"humanizeDuration"), "humanizePercentage"),
-    ("unit told", re.compile(r"humanizePercentage"), "humanize"),
-    ("threshold told", re.compile(r"250 ms"), "100 ms"),
-    ("window told", re.compile(r"within \d"), "within 99"),
+    ("unit in the text", re.compile(r"humanizeDuration"), "humanizePercentage"),
+    ("unit in the text", re.compile(r"humanizePercentage"), "humanize"),
+    ("threshold in the text", re.compile(r"250 ms"), "100 ms"),
+    ("window in the text", re.compile(r"within \d"), "within 99"),
 )
 
 
@@ -53,7 +53,7 @@ def _broken(rule: Rule) -> Iterator[tuple[str, Rule]]:
         return
     yield "name of the alert", replace(rule, name=f"Talk{rule.name}")
     yield "severity", replace(rule, severity="bad")
-    yield "no patience", replace(rule, wait="")
+    yield "no wait", replace(rule, wait="")
     for index, (name, said) in enumerate(rule.annotations):
         for what, pattern, text in _IN_ANNOTATIONS:
             for found in pattern.finditer(said):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from metrics.catalog import CATALOG
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import skip_or_fail
 from tests.metrics.rules import PROFILES, PROMETHEUS, alerts, problems, profile
 
 TESTS = sorted(path.name for path in (PROMETHEUS / "tests").glob("*.yml"))
@@ -95,7 +95,7 @@ def test_an_alert_of_both_configurations_says_the_same_in_both() -> None:
 def test_amtool_finds_the_configuration_of_alertmanager_good_and_severities_go_their_ways() -> None:
     amtool = shutil.which("amtool")
     if amtool is None:
-        do_without("amtool not found: install Alertmanager (Debian: prometheus-alertmanager)")
+        skip_or_fail("amtool not found: install Alertmanager (Debian: prometheus-alertmanager)")
     assert "SUCCESS" in said(amtool, "check-config", "alertmanager.yml")
     for severity, receiver in (("critical", "on-call"), ("warning", "team"), ("info", "nobody")):
         said(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from tests.metrics.fixtures import do_without, wait_until
+from tests.metrics.fixtures import skip_or_fail, wait_until
 from tests.ports import free_port
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def nginx(folder: Path, backend: str, *, prefix: bool = False, main: str = "", w
     """
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
-        do_without("nginx not found: install it (Debian: apt-get install --no-install-recommends nginx-light)")
+        skip_or_fail("nginx not found: install it (Debian: apt-get install --no-install-recommends nginx-light)")
     port = free_port()
     text = below_prefix(CONFIGURATION.read_text()) if prefix else CONFIGURATION.read_text()
     assert text.count("listen 8443 ssl ") == text.count("server 127.0.0.1:8080;") == 1

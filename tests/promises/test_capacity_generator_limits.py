@@ -11,7 +11,7 @@ from capacity.judge.verdict import FAULT
 from capacity.report.answer import answer_of
 from capacity.search.search import Ending
 from tests.capacity import kit
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import skip_or_fail
 from tests.promises.hosts import inside, problem
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def reason(run: Run) -> str:
 
 def test_local_ports_that_run_out(capacity: Callable[..., Run]) -> None:
     if why := problem():
-        do_without(why)
+        skip_or_fail(why)
     through = inside(sys.executable, "-m", "tests.promises.few_ports", FEW)
     text = reason(capacity("--host", "{url}", *QUICK, through=through))
     assert text.startswith("the load generator's own fault: local ports, ")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import skip_or_fail
 from tests.promises.cluster_demo import main
 from tests.promises.hosts import problem
 
@@ -26,7 +26,7 @@ def _hosts() -> None:
     """Skip or fail a test without the tools that the demonstration needs."""
     missing = [tool for tool in ("haproxy", "prometheus") if shutil.which(tool) is None]
     if why := f"{missing[0]} not found: install it" if missing else problem():
-        do_without(why)
+        skip_or_fail(why)
 
 
 @pytest.mark.usefixtures("_hosts")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import skip_or_fail
 from tests.promises.cluster_faults import IN_NAMESPACES, run_fault
 from tests.promises.hosts import problem
 
@@ -32,7 +32,7 @@ def test_the_cluster_recovers_from_a_fault_and_counts_what_was_lost(
     fault: str, record_property: Callable[[str, object], None]
 ) -> None:
     if fault in IN_NAMESPACES and (why := problem()):
-        do_without(why)
+        skip_or_fail(why)
     outcome = run_fault(fault, SECONDS[fault])
     record_property("proved", str(outcome))
     assert outcome.is_accounted_for, outcome

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import skip_or_fail
 from tests.promises.hosts import inside, problem
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def count_in(ended: FinishedRun, kind: str, reason: str) -> int:
 def few_ports() -> list[str]:
     """Return a command prefix that runs a command with few local ports."""
     if why := problem():
-        do_without(why)
+        skip_or_fail(why)
     return inside(sys.executable, "-m", "tests.promises.few_ports", str(PORTS))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clients import ChatClient
-from tests.metrics.fixtures import do_without, wait_until
+from tests.metrics.fixtures import skip_or_fail, wait_until
 from tests.server.uploads.uploading import CHUNK, answer, chunks_of, files, upload
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     if subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False
     ).returncode:
-        do_without("this user may not mount a file system; the limit on file sizes stands in for it")
+        skip_or_fail("this user may not mount a file system; the limit on file sizes stands in for it")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 

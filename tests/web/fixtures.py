@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks.node_packages import packages
 from benchmarks.processes import BenchmarkError
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import skip_or_fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def node_home() -> Path:
     try:
         return packages(NODE)
     except BenchmarkError as problem:
-        do_without(str(problem))
+        skip_or_fail(str(problem))
 
 
 @pytest.fixture(scope="module")  # a session-wide browser's event loop would disturb other tests
@@ -48,7 +48,7 @@ def chromium() -> Iterator[Browser]:
     """Headless Chromium from Debian."""
     found = shutil.which("chromium") or CHROMIUM
     if not Path(found).exists():
-        do_without("chromium not found: install it (Debian: apt-get install --no-install-recommends chromium)")
+        skip_or_fail("chromium not found: install it (Debian: apt-get install --no-install-recommends chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         yield browser

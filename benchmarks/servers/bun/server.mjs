@@ -40,13 +40,13 @@ const server = Bun.serve({
     open(socket) {
       socket.data.socket = socket;
       socket.subscribe(EVERYONE);
-      chat.come(socket.data, randomUUID());
+      chat.connect(socket.data, randomUUID());
     },
     message(socket, data) {
-      chat.hear(socket.data, typeof data === 'string' ? parse(data) : null);
+      chat.handle(socket.data, typeof data === 'string' ? parse(data) : null);
     },
     close(socket) {
-      chat.go(socket.data);
+      chat.disconnect(socket.data);
     },
   },
 });

@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
   options: {
     host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '0' },
-    'presence-threshold': { type: 'string', default: '0' }, // members above which comings and goings are not told
+    'presence-threshold': { type: 'string', default: '0' }, // members above which a room gets no presence
   },
 });
 

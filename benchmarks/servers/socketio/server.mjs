@@ -36,9 +36,9 @@ const chat = conversation(
 
 io.on('connection', (socket) => {
   const client = { socket, username: null, room: null };
-  socket.on('message', (message) => chat.hear(client, message));
-  socket.on('disconnect', () => chat.go(client));
-  chat.come(client, socket.id);
+  socket.on('message', (message) => chat.handle(client, message));
+  socket.on('disconnect', () => chat.disconnect(client));
+  chat.connect(client, socket.id);
 });
 
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(0));

@@ -47,14 +47,14 @@ app.ws('/*', {
   open(socket) {
     socket.client = { socket, username: null, room: null, isOpen: true };
     socket.subscribe(EVERYONE);
-    chat.come(socket.client, randomUUID());
+    chat.connect(socket.client, randomUUID());
   },
   message(socket, data, isBinary) {
-    chat.hear(socket.client, isBinary ? null : parse(Buffer.from(data).toString()));
+    chat.handle(socket.client, isBinary ? null : parse(Buffer.from(data).toString()));
   },
   close(socket) {
     socket.client.isOpen = false;
-    chat.go(socket.client);
+    chat.disconnect(socket.client);
   },
 });
 app.get('/health', (response) => response.end('OK'));

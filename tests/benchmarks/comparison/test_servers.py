@@ -14,7 +14,7 @@ from benchmarks.load.dialects import PLAIN, MessageEncoder
 from benchmarks.load.driver import ChatLoad, ClientPool
 from benchmarks.load.wire import TEXT, FrameReader, upgrade
 from benchmarks.processes import BenchmarkError, running
-from tests.metrics.fixtures import do_without
+from tests.metrics.fixtures import skip_or_fail
 
 if TYPE_CHECKING:
     import socket
@@ -77,7 +77,7 @@ def peer(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     try:
         command = server.command(tmp_path_factory.mktemp("uploads"))
     except BenchmarkError as problem:
-        do_without(str(problem))
+        skip_or_fail(str(problem))
     with running(command) as running_server:
         yield running_server
 

@@ -1,4 +1,4 @@
-"""The plain peer speaks the guide's messages and nothing of ours, so that it can stand for any other server."""
+"""The plain server implements the basic protocol without our extensions, so it stands for any other server."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ if TYPE_CHECKING:
 INVALID = {"type": "error", "message": "Invalid message format"}
 
 
-def say(client: ClientConnection, **message: object) -> None:
+def send(client: ClientConnection, **message: object) -> None:
     client.send(json.dumps(message))
 
 
-def hear(client: ClientConnection) -> dict[str, Any]:
+def receive(client: ClientConnection) -> dict[str, Any]:
     message = json.loads(client.recv(timeout=30))
     assert isinstance(message, dict)
     return message
 
 
-def test_a_conversation_gives_exactly_the_guides_messages(plain_peer: ServerProcess) -> None:
+def test_a_conversation_gives_exactly_the_messages_of_the_protocol(plain_peer: ServerProcess) -> None:
     with connect(f"{plain_peer.url}/chat") as ann, connect(f"{plain_peer.url}/ws/chat") as bob:
         for client in (ann, bob):
-            greeting = hear(client)
+            greeting = receive(client)
             assert greeting.keys() == {"type", "clientId"}
             assert greeting["type"] == "connected"
-        say(ann, type="setUsername", username="ann")
-        assert hear(ann) == {"type": "usernameSet", "username": "ann"}
-        say(ann, type="joinRoom", room="x")
-        assert hear(ann) == {"type": "userJoined", "user": "ann", "room": "x", "userCount": 1}
-        assert hear(ann) == {"type": "roomJoined", "room": "x", "userCount": 1}
-        say(bob, type="joinRoom", room="x")
-        assert hear(ann) == hear(bob) == {"type": "userJoined", "user": None, "room": "x", "userCount": 2}
-        assert hear(bob) == {"type": "roomJoined", "room": "x", "userCount": 2}
-        say(ann, type="chatMessage", text="hi")
-        spoken = hear(bob)
-        assert isinstance(spoken.pop("timestamp"), int)
-        assert spoken == {"type": "chatMessage", "user": "ann", "text": "hi"}
-        say(ann, type="typing")
-        assert hear(bob) == {"type": "userTyping", "user": "ann"}
-        say(ann, type="chat", user="a", text="t")
-        assert hear(ann) == hear(bob) == {"type": "chat", "user": "a", "text": "t"}
-        say(ann, type="leaveRoom")
-        assert hear(bob) == {"type": "userLeft", "user": "ann", "userCount": 1}
-        say(ann, type="chatMessage", text="nobody hears this")
-        say(ann, type="ping", timestamp=7)
-        answer = hear(ann)
+        send(ann, type="setUsername", username="ann")
+        assert receive(ann) == {"type": "usernameSet", "username": "ann"}
+        send(ann, type="joinRoom", room="x")
+        assert receive(ann) == {"type": "userJoined", "user": "ann", "room": "x", "userCount": 1}
+        assert receive(ann) == {"type": "roomJoined", "room": "x", "userCount": 1}
+        send(bob, type="joinRoom", room="x")
+        assert receive(ann) == receive(bob) == {"type": "userJoined", "user": None, "room": "x", "userCount": 2}
+        assert receive(bob) == {"type": "roomJoined", "room": "x", "userCount": 2}
+        send(ann, type="chatMessage", text="hi")
+        message = receive(bob)
+        assert isinstance(message.pop("timestamp"), int)
+        assert message == {"type": "chatMessage", "user": "ann", "text": "hi"}
+        send(ann, type="typing")
+        assert receive(bob) == {"type": "userTyping", "user": "ann"}
+        send(ann, type="chat", user="a", text="t")
+        assert receive(ann) == receive(bob) == {"type": "chat", "user": "a", "text": "t"}
+        send(ann, type="leaveRoom")
+        assert receive(bob) == {"type": "userLeft", "user": "ann", "userCount": 1}
+        send(ann, type="chatMessage", text="to an empty room")
+        send(ann, type="ping", timestamp=7)
+        answer = receive(ann)
         assert (answer["type"], answer["timestamp"]) == ("pong", 7)
 
 
-def test_a_vanished_client_has_left_its_room(plain_peer: ServerProcess) -> None:
+def test_a_client_without_close_handshake_leaves_its_room(plain_peer: ServerProcess) -> None:
     with connect(plain_peer.url) as ann, connect(plain_peer.url) as bob:
         for client in (ann, bob):
-            hear(client)
-            say(client, type="joinRoom", room="x")
-            hear(client)
-            hear(client)
-        assert hear(ann)["userCount"] == 2
+            receive(client)
+            send(client, type="joinRoom", room="x")
+            receive(client)
+            receive(client)
+        assert receive(ann)["userCount"] == 2
         bob.socket.shutdown(2)
-        assert hear(ann) == {"type": "userLeft", "user": None, "userCount": 1}
+        assert receive(ann) == {"type": "userLeft", "user": None, "userCount": 1}
 
 
 @pytest.mark.parametrize(
@@ -83,23 +83,23 @@ def test_a_vanished_client_has_left_its_room(plain_peer: ServerProcess) -> None:
         '{"type": "joinRoom", "room": "a\\n"}',
     ],
 )
-def test_what_the_guide_does_not_know_is_refused_and_the_connection_stays(plain_peer: ServerProcess, text: str) -> None:
+def test_unknown_messages_are_refused_and_the_connection_stays_open(plain_peer: ServerProcess, text: str) -> None:
     with connect(plain_peer.url) as client:
-        hear(client)
+        receive(client)
         client.send(text)
-        assert hear(client) == INVALID
-        say(client, type="ping")
-        assert hear(client)["type"] == "pong"
+        assert receive(client) == INVALID
+        send(client, type="ping")
+        assert receive(client)["type"] == "pong"
 
 
-def test_an_upload_is_taken_without_an_answer(plain_peer: ServerProcess) -> None:
+def test_an_upload_is_accepted_without_an_answer(plain_peer: ServerProcess) -> None:
     with connect(plain_peer.url) as client:
-        hear(client)
-        say(client, type="fileStart", name="../f", size=3, mimeType="text/plain")
+        receive(client)
+        send(client, type="fileStart", name="../f", size=3, mimeType="text/plain")
         client.send(b"\0\0\0\0abc")
-        say(client, type="fileEnd")
+        send(client, type="fileEnd")
         client.send(b"\0\0\0\0abc")
-        assert hear(client) == INVALID
+        assert receive(client) == INVALID
 
 
 def test_only_health_answers_plain_requests(plain_peer: ServerProcess) -> None:
@@ -116,6 +116,6 @@ def test_only_health_answers_plain_requests(plain_peer: ServerProcess) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_cleanly_with_clients_connected(plain_peer: ServerProcess, number: signal.Signals) -> None:
     with connect(plain_peer.url) as client:
-        hear(client)
+        receive(client)
         plain_peer.process.send_signal(number)
         assert plain_peer.process.wait(30) == 0
