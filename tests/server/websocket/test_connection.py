@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
 
-from server.websocket.connection import PING_PAYLOAD
+from server.websocket.connection import PING_PAYLOAD, Connection
+from server.websocket.outbound import OutboundBuffer
 from tests.promises.in_process import in_process_server
 from tests.promises.raw_clients import frame, message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from server.websocket.connection import Connection
     from tests.promises.in_process import FakeTransport, InProcessServer
 
 PONG = frame(PING_PAYLOAD, 0x8A)
@@ -114,3 +115,28 @@ def test_a_ping_is_timed_only_if_it_was_written(tmp_path: Path) -> None:
         assert connection._ping_sent_at == 5.0
 
     with_connection(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("path", ["/ws/chat", "/ws/echo", "/ws/notifications"])
+@pytest.mark.parametrize("data", [b"", message("ping"), PING, frame(b"\x03\xe8", 0x88)], ids=str)
+def test_a_closed_connection_is_freed_without_the_cycle_collector(tmp_path: Path, path: str, data: bytes) -> None:
+    def connections() -> int:
+        return sum(isinstance(each, Connection | OutboundBuffer) for each in gc.get_objects())
+
+    async def scenario() -> None:
+        async with in_process_server(tmp_path) as server:
+            before = connections()
+            transport = server.open_websocket(path)
+            transport.feed(data)
+            assert connections() == before + 2
+            transport.lose_connection()
+            del transport.protocol, transport
+            await server.run_callbacks()
+            assert connections() == before
+
+    gc.collect()
+    gc.disable()
+    try:
+        uvloop.run(scenario())
+    finally:
+        gc.enable()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from server.chat.member import CLOSED, SENT, SLOW
+from server.errors import CloseReason
 from server.stats import ServerStats
 from server.websocket.outbound import OutboundBuffer
 
@@ -103,11 +104,12 @@ class BufferHarness:
         settings = SimpleNamespace(slow_timeout=slow_timeout, buffer_hard_limit=hard_limit)
         context: Any = SimpleNamespace(stats=self.stats, settings=settings, loop=self.loop)
         self.buffer = OutboundBuffer(
-            cast("ServerContext", context), cast("asyncio.Transport", self.transport), self.close_slow
+            cast("ServerContext", context), cast("asyncio.Transport", self.transport), self.close
         )
         self.transport.buffer = self.buffer
 
-    def close_slow(self) -> None:
+    def close(self, reason: CloseReason, text: str) -> None:
+        assert (reason, text) == (CloseReason.SLOW_CONSUMER, "too slow")
         self.closed += 1
         self.buffer.close()
 
