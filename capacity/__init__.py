@@ -1,1 +1,1 @@
-"""Capacity planning runs: how many users one server process holds, and what gives out first."""
+"""Capacity planning: how many users a server holds within its SLOs, and its bottleneck."""

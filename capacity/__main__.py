@@ -1,4 +1,4 @@
-"""`python -m capacity`: how many users one server process holds, and what gives out first."""
+"""`python -m capacity`: find how many users a server holds within its SLOs, and its bottleneck."""
 
 from __future__ import annotations
 

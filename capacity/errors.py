@@ -1,9 +1,11 @@
-"""What can end a capacity run early, each with its exit code.
+"""Exceptions of a capacity run, each with its exit code.
 
-CapacityError            root; its text is one line for the person at the terminal
-+-- UsageError           a flag, a service level or a host is unusable (exit code 2)
-+-- RunError             a process or a connection under us gave way in mid-run (exit code 98, partial report kept)
-+-- StoppedError         somebody asked us to stop: Ctrl-C (130) or SIGTERM (143); partial report kept
+CapacityError            root; its text is one line for the terminal
++-- UsageError           an option, an SLO or the host is unusable (exit code 2)
++-- RunError             the server, the load generator or a connection failed during the run (exit code 98)
++-- InterruptedRunError  Ctrl-C (exit code 130) or SIGTERM (143)
+
+After a RunError or an InterruptedRunError the partial report is kept.
 """
 
 from __future__ import annotations
@@ -23,22 +25,22 @@ class ExitCode(IntEnum):
 
 
 class CapacityError(Exception):
-    """Root of the exceptions that this package raises on purpose."""
+    """Root of the exceptions of this package."""
 
     exit_code = ExitCode.INVALID
 
 
 class UsageError(CapacityError):
-    """What the person asked for cannot be done as asked."""
+    """The request is invalid or cannot be carried out."""
 
     exit_code = ExitCode.USAGE
 
 
 class RunError(CapacityError):
-    """Something that the run depends on gave way: the server, the load generator, a port.
+    """The server, the load generator or a connection failed during the run.
 
     Attributes:
-        child_exit: exit code of the process of ours that ended, where that was it.
+        child_exit: exit code of the child process that ended; None if none did.
     """
 
     def __init__(self, text: str, child_exit: int | None = None) -> None:
@@ -46,8 +48,8 @@ class RunError(CapacityError):
         self.child_exit = child_exit
 
 
-class StoppedError(CapacityError):
-    """Somebody asked the run to stop."""
+class InterruptedRunError(CapacityError):
+    """Ctrl-C or SIGTERM interrupted the run."""
 
     def __init__(self, text: str, exit_code: ExitCode) -> None:
         super().__init__(text)

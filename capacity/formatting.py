@@ -1,39 +1,43 @@
-"""Figures in words, as they stand in every sentence, line and table of this room."""
+"""Format figures for sentences, tables and messages."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from stampede.measure.slo import show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+__all__ = [
+    "VERDICT_SYMBOLS", "about", "count", "error_text", "figure", "listing", "show_bytes", "show_confirmation",
+    "show_estimate", "show_ms",
+]  # fmt: skip
+
+VERDICT_SYMBOLS: Final = {"pass": "●", "fail": "▼", "invalid": "□"}
+
 
 def count(number: int | None) -> str:
-    """Write a number with thin groups, e.g. '1 240'."""
+    """Format an integer with groups of three digits, e.g. '1 240'."""
     return f"{number or 0:,}".replace(",", " ")
 
 
 def about(number: float) -> str:
-    """Write an estimate with three significant digits: more would claim what it does not know."""
+    """Format an estimate with three significant digits: more would suggest precision that it does not have."""
     return count(int(float(f"{number:.3g}"))) if number >= 100 else figure(number)
 
 
 def figure(number: float, digits: int = 3) -> str:
-    """Write a number with so many significant digits and no exponent, e.g. '0.0000769', '25.3' or '2 530'."""
+    """Format a number with `digits` significant digits and no exponent, e.g. '0.0000769', '25.3' or '2 530'."""
     text = f"{number:.{digits}g}"
     if "e" not in text:
         return text
     return count(round(float(text))) if abs(number) >= 1 else format(Decimal(text), "f")
 
 
-def show_ms(value: float) -> str:
-    """Write milliseconds with at most three significant digits below a second."""
-    return f"{value / 1000:.2f} s" if value >= 999.5 else f"{figure(value)} ms"
-
-
 def show_bytes(value: float) -> str:
-    """Write bytes in the largest binary unit that leaves at least 1."""
+    """Format bytes in the largest binary unit that leaves at least 1."""
     for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if value >= size:
             return f"{figure(value / size)} {unit}" if value / size < 1000 else f"{count(round(value / size))} {unit}"
@@ -41,18 +45,23 @@ def show_bytes(value: float) -> str:
 
 
 def listing(parts: Sequence[str]) -> str:
-    """Join with commas and a last 'and'."""
+    """Join with commas and a final 'and'."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def show_estimate(value: float, low: float, high: float) -> str:
-    """Write a fitted value with its interval; what a fit left at its bound of 0 is 0."""
+    """Format a fitted value with its interval. A value that the fit left at its bound of 0 is shown as 0."""
     return f"{figure(value if value > 1e-12 else 0)} ({figure(low)} to {figure(high)})"
 
 
-def show_confirmation(passes: int, asked: int) -> str:
-    """Say how often a level passed again, of as often as was asked."""
+def show_confirmation(passes: int, required: int) -> str:
+    """Describe how many of the required confirmations a level passed; `passes` includes the first pass."""
     again = passes - 1
-    if again >= asked:
+    if again >= required:
         return "confirmed"
-    return f"confirmed {again} of {asked} times" if again > 0 else "not confirmed"
+    return f"confirmed {again} of {required} times" if again > 0 else "not confirmed"
+
+
+def error_text(error: OSError) -> str:
+    """Return the message of an operating system error, without its number and in lower case."""
+    return (error.strerror or str(error)).lower()

@@ -1,4 +1,4 @@
-"""Ask a local or remote HTTP endpoint, without proxies and redirects; one short-lived connection a request."""
+"""Request an HTTP endpoint over a new connection, without proxies or redirects."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ TIMEOUT_S = 10.0
 
 
 class HttpError(OSError):
-    """The endpoint could not be reached, or answered with another status than 200."""
+    """The endpoint cannot be reached, or it answered with an unexpected status."""
 
 
-def ask(
+def fetch(
     url: str,
     form: dict[str, str] | None = None,
     *,
     timeout_s: float = TIMEOUT_S,
     accepted: tuple[int, ...] = (HTTPStatus.OK,),
 ) -> bytes:
-    """Return the body of a GET, or of a POST when there is a form.
+    """Return the body of a GET, or of a POST if a form is given.
 
-    A user and password in the URL are sent as basic authentication; no error shows them.
+    A user and password in the URL are sent as basic authentication. Errors do not show them.
 
     Raises:
-        HttpError: no connection, no answer in time, or a status that is not accepted.
+        HttpError: no connection, no response in time, or a status that is not accepted.
     """
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -60,7 +60,7 @@ def ask(
 
 
 def _authorization(parts: SplitResult) -> dict[str, str]:
-    """Return the header of basic authentication (RFC 7617) for a URL that names a user."""
+    """Return the header of basic authentication (RFC 7617) for a URL with a user."""
     if parts.username is None:
         return {}
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -1,4 +1,4 @@
-"""The capacity run: start both sides, search, answer, end everything. The composition of the room's parts."""
+"""A capacity run: start server and load generator, search, run storms, and end all processes."""
 
 from __future__ import annotations
 
@@ -8,51 +8,54 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from capacity.config.promise import Span
-from capacity.config.settings_table import settings_table
-from capacity.config.slo import strictest_latency_ms
-from capacity.judge.verdict import DEFAULT_LIMITS, Outcome, beyond_files, judge, missing
-from capacity.measure.prometheus import Prometheus, PrometheusError
-from capacity.measure.scrapes import check_prometheus, skew_note
-from capacity.measure.sources import Pages, Scraped
+from capacity.config.invocation import CHECKOUT
+from capacity.judge.generator_health import check_file_limit
+from capacity.judge.limits import DEFAULT_LIMITS
+from capacity.measure.prometheus import Prometheus
+from capacity.measure.prometheus_check import check_prometheus, skew_note
+from capacity.measure.sources import MetricsPages, PrometheusSource
 from capacity.measure.window import ServerWindow
-from capacity.model.scalability import fit_model
-from capacity.model.sizing import Demand, size_for
+from capacity.processes.child_processes import ChildProcesses
+from capacity.processes.cores import Cores, pinned, usable_cores
 from capacity.processes.environment import describe
-from capacity.processes.generator import LoadGenerator
-from capacity.processes.local_server import COMPETES, competes, cores_beside, find_local_server, left_words
-from capacity.processes.process import Cores, pinned, usable_cores
-from capacity.processes.process_group import Children
-from capacity.processes.target import Target
-from capacity.record import Report, StepRecord
-from capacity.report.answer import Load, Question, answer_of, trials_of
+from capacity.processes.generator import GeneratorOptions, LoadGenerator
+from capacity.processes.local_server import (
+    COMPETING_NOTE,
+    are_competing,
+    cores_beside,
+    find_local_server,
+    reserved_cores_note,
+)
+from capacity.processes.target import BundledServerOptions, TargetServer
+from capacity.record.step import StepRecord, Verdict
+from capacity.report.answer import trials_of
 from capacity.search.search import Ending, Finished, Plan, next_move
-from capacity.search.step import Measured, Stepper, Watcher
+from capacity.search.step import StepMeasurement, StepObserver, StepRunner
+from capacity.search.step_judge import StepJudge
 from capacity.search.step_record import step_record
-from capacity.storms import storm
-from capacity.storms.runner import Stormer
-from stampede.redaction import redact
+from capacity.storms import result as storm_result
+from capacity.storms.judge import judge_storm
+from capacity.storms.runner import StormRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from capacity.config.promise import Promise
-    from capacity.config.settings import Settings
-    from capacity.errors import CapacityError
-    from capacity.judge.verdict import Verdict
+    from capacity.config.settings import RunSettings
+    from capacity.config.slo import RunSlo
+    from capacity.judge.judgement import Judgement
     from capacity.measure.sources import Source
-    from capacity.record import Answer, Environment, StormAnswer, StormRecord
+    from capacity.record.report import Environment
+    from capacity.record.storm import StormRecord
     from capacity.search.search import Step
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-_ARRIVAL_ALLOWANCE_S = 1.0
-_STORM_GUESS_S = 4.0
+_RAMP_ESTIMATE_S: Final = 1.0
+_STORM_ESTIMATE_S: Final = 4.0
 
 
-class Audience(Watcher, Protocol):
-    """Who is told how the run goes on."""
+class RunObserver(StepObserver, Protocol):
+    """Receives the progress of a run."""
 
     def message(self, text: str) -> None: ...
 
@@ -63,49 +66,76 @@ class Audience(Watcher, Protocol):
 
 @dataclass(slots=True)
 class CapacityRun:
-    """One run, from the start of its processes to its report.
+    """One run.
 
     Attributes:
-        steps, storms: what was measured so far, by an earlier run too; kept when the run is cut short.
-        missing: what cannot be measured in this run at all; `notes`: what else is to be known of it.
+        steps, storms: all measurements, including those of a run that this one continues; kept after an interruption.
+        missing: what cannot be measured in this run at all; `notes`: other remarks on the run.
+        duration_s: seconds since its start.
     """
 
-    settings: Settings
-    command: str
-    audience: Audience
+    settings: RunSettings
+    observer: RunObserver
     clock: Callable[[], float] = time.monotonic
     steps: list[StepRecord] = field(default_factory=list)
+    storms: list[StormRecord] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    storms: list[StormRecord] = field(default_factory=list)
     cores: Cores = field(init=False)
     processes: int = field(init=False)
     started_at: float = field(init=False)
     _began: float = field(init=False)
     _earlier_s: float = field(init=False)
     _prometheus: Prometheus | None = field(init=False)
-    _interval_s: float | None = field(init=False, default=None)
-    _left: str = field(init=False, default="")
+    _scrape_interval_s: float | None = field(init=False, default=None)
+    _reserved_note: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self._earlier_s = max((s.started_s + s.settle_s + (s.window_s or 0.0) for s in self.steps), default=0.0)
         self._prometheus = Prometheus(self.settings.prometheus) if self.settings.prometheus else None
-        self.cores = self._shared_out(usable_cores())
+        self.cores = self._assign_cores(usable_cores())
         self.processes = self.settings.processes or len(self.cores.generator)
         self.started_at = time.time()
         self._began = self.clock()
 
-    def _shared_out(self, usable: Sequence[int]) -> Cores:
-        """Deal the cores of this machine to both sides, as far as both are on it; note when there are too few."""
+    @property
+    def duration_s(self) -> float:
+        return self.clock() - self._began
+
+    @property
+    def environment(self) -> Environment:
+        """The machine and the software of the run."""
+        return describe(self.cores, self.processes, self.started_at, CHECKOUT)
+
+    @property
+    def plan(self) -> Plan:
+        """The parameters of the search."""
+        return Plan(
+            first=self.settings.users_min,
+            largest=self.settings.users_max,
+            grain=self.settings.users_per_room or 1,
+            given=self.settings.given,
+            width=self.settings.interval_width,
+            confirmations=self.settings.confirmations,
+        )
+
+    @property
+    def step_slos(self) -> tuple[RunSlo, ...]:
+        """The SLOs of a step: in a run with storms, no user reconnects before the first storm."""
+        slos = self.settings.slos
+        return slos if self.settings.storm is None else tuple(slo for slo in slos if not slo.is_resync)
+
+    def _assign_cores(self, usable: Sequence[int]) -> Cores:
+        """Assign the cores of this machine to server and load generator, and note if there are too few."""
         if self.settings.host is None:
-            return Cores.share(usable, own_server=True, workers=self.settings.workers)
+            return Cores.for_bundled_server(usable, self.settings.workers)
         server = find_local_server(self.settings.host)
         cores = cores_beside(usable, server)
         if server is not None:
-            if competes(usable, cores):
-                self.notes.append(COMPETES)
+            if are_competing(usable, cores):
+                self.notes.append(COMPETING_NOTE)
             else:
-                self._left = left_words(usable, cores)
+                self._reserved_note = reserved_cores_note(usable, cores)
         return cores
 
     def execute(self) -> Ending:
@@ -113,265 +143,143 @@ class CapacityRun:
 
         Raises:
             UsageError: the server at `--host` cannot be used.
-            RunError: the server, the generator or the way between them gave way; `steps` holds what was measured.
+            RunError: the server, the generator or a connection failed; `steps` keeps the measurements.
         """
-        # Our own few percent must not fall on the server's core.
+        # The few percent of CPU of this process must not use the server's core.
         with pinned(self.cores.generator), tempfile.TemporaryDirectory(prefix="stampede-") as name:
-            children = Children()
+            children = ChildProcesses()
             try:
                 with children:
                     return self._execute(Path(name), children)
             finally:
-                children.end()  # a stop may have come just as their end began; it comes once
+                children.end()  # a signal may have interrupted the end of the block; it comes only once
 
-    def _execute(self, folder: Path, children: Children) -> Ending:
-        self._check_sources()
-        if self._left:
-            self.audience.message(self._left)
-        target = self._target(folder, children)
+    def _execute(self, folder: Path, children: ChildProcesses) -> Ending:
+        self._check_prometheus()
+        if self._reserved_note:
+            self.observer.message(self._reserved_note)
+        target = self._start_target(folder, children)
         self.missing.extend(target.probe())
-        self.audience.message("starting the load generator")
-        generator = LoadGenerator.start(
-            self.settings,
-            target.url,
+        self.observer.message("starting the load generator")
+        options = GeneratorOptions(
+            host=target.url,
+            mix=self.settings.mix,
+            arguments=[*self.settings.load_arguments(), *self.settings.header_arguments()],
             processes=self.processes,
             cores=self.cores.generator,
-            folder=folder,
-            checkout=CHECKOUT,
-            children=children,
         )
+        generator = LoadGenerator.start(options, folder=folder, checkout=CHECKOUT, children=children)
         generator.wait_ready(self.processes)
-        ending = self._search(generator, target)
+        ending = self._measure(generator, target)
         self.notes += generator.address_notes()
         return ending
 
-    def _check_sources(self) -> None:
-        """Ask every expression once before anything starts: a typing error is told at once, and scrapes too seldom."""
+    def _check_prometheus(self) -> None:
+        """Evaluate every expression once: a mistake in one, or too few scrapes, must show before the run starts."""
         if self._prometheus is None:
             return
         settings = self.settings
-        self._interval_s = check_prometheus(
-            self._prometheus, settings.levels, settings.window, as_source=not settings.metrics
+        self._scrape_interval_s = check_prometheus(
+            self._prometheus, settings.slos, settings.window, is_source=not settings.metrics
         )
         if (note := skew_note(self._prometheus)) is not None:
             self.notes.append(note)
 
     def _source(self) -> Source | None:
-        """Return what tells the server's figures; None leaves its own /metrics."""
+        """Return the source of a running server's figures; None: its own /metrics."""
         if self.settings.metrics:
-            return Pages(self.settings.metrics)
-        return Scraped(self._prometheus, interval_s=self._interval_s) if self._prometheus is not None else None
+            return MetricsPages(self.settings.metrics)
+        if self._prometheus is None:
+            return None
+        return PrometheusSource(self._prometheus, self._scrape_interval_s)
 
-    def _target(self, folder: Path, children: Children) -> Target:
+    def _start_target(self, folder: Path, children: ChildProcesses) -> TargetServer:
         if self.settings.host is not None:
-            return Target.running(self.settings.host, self._source(), self.settings.request_headers)
-        self.audience.message("starting the server")
-        return Target.bundled(
+            return TargetServer.running(self.settings.host, self._source(), self.settings.request_headers)
+        self.observer.message("starting the server")
+        options = BundledServerOptions(
             work_per_message=self.settings.work_per_message,
             message_rate=self.settings.message_rate,
-            cores=self.cores,
             workers=self.settings.workers,
-            folder=folder,
-            checkout=CHECKOUT,
-            children=children,
+            cores=self.cores,
         )
+        return TargetServer.bundled(options, folder=folder, checkout=CHECKOUT, children=children)
 
-    def _search(self, generator: LoadGenerator, target: Target) -> Ending:
-        stepper = Stepper(
+    def _measure(self, generator: LoadGenerator, target: TargetServer) -> Ending:
+        judge = StepJudge(self.step_slos, self.settings.window, self._prometheus, self.clock)
+        runner = StepRunner(
             generator,
             target,
-            self.audience,
+            self.observer,
             settle_s=self.settings.settle,
             window_s=self.settings.window,
-            spans=self._spans(),
-            calm_ms=DEFAULT_LIMITS.lag_ms(self.settings.levels),
+            spans=judge.spans(),
+            low_ms=DEFAULT_LIMITS.lag_ms(self.settings.slos),
             clock=self.clock,
         )
         began = self.clock()
-        ending = self._steps(stepper, began)
-        if self.settings.storm is None or self.steps[-1].verdict != Outcome.PASS:
+        ending = self._search(runner, judge, began)
+        if self.settings.storm is None or self.steps[-1].verdict is not Verdict.PASS:
             return ending
-        return self._storms(generator, stepper, began)
+        return self._run_storms(generator, runner, began)
 
-    def _steps(self, stepper: Stepper, began: float) -> Ending:
+    def _search(self, runner: StepRunner, judge: StepJudge, began: float) -> Ending:
         while True:
-            spent = self.clock() - began
-            move = next_move(self.plan, trials_of(self.steps), self.settings.max_duration - spent, self._step_s())
+            remaining_s = self.settings.max_duration - (self.clock() - began)
+            move = next_move(self.plan, trials_of(self.steps), remaining_s, self._step_estimate_s())
             if isinstance(move, Finished):
                 return move.ending
-            self.audience.step(move.users, str(move.purpose), self.settings.max_duration - spent)
-            record = self._take(stepper, move, began)
+            self.observer.step(move.users, str(move.purpose), remaining_s)
+            record = self._run_step(runner, judge, move, began)
             self.steps.append(record)
-            self.audience.done(record)
+            self.observer.done(record)
 
-    def _storms(self, generator: LoadGenerator, stepper: Stepper, began: float) -> Ending:
-        """Drop one share of the users after the other, while the rest of them are held."""
-        levels, users = self.settings.levels, self.settings.storm or 0
-        longest = max(level.threshold for level in levels if level.figure.startswith("resync_"))
-        stormer = Stormer(generator, stepper, users=users, threshold_s=longest / 1000, clock=self.clock)
-        taken_s = [self.settings.settle + min(longest / 1000, _STORM_GUESS_S)]
-        while True:
-            left = self.settings.max_duration - (self.clock() - began)
-            move = next_move(storm.PLAN, storm.trials_of_storms(self.storms), left, mean(taken_s[-3:]))
-            if isinstance(move, Finished):
-                return move.ending
-            self.audience.message(f"storm: {move.users} % of {users} users reconnect at once ({move.purpose})")
-            started = self.clock()
-            window = stormer.take(move.users)
-            taken_s.append(self.clock() - started)
-            verdict = storm.judge_storm(window, levels, DEFAULT_LIMITS)
-            record = storm.storm_record(move.users, str(move.purpose), window, verdict)
-            self.storms.append(record)
-            self.audience.message(storm.line(record))
+    def _step_estimate_s(self) -> float:
+        """Return the expected duration of a step: that of the latest three, or what the settings suggest."""
+        latest = [step.settle_s + self.settings.window for step in self.steps[-3:]]
+        return mean(latest) if latest else _RAMP_ESTIMATE_S + self.settings.settle + self.settings.window
 
-    def _take(self, stepper: Stepper, move: Step, began: float) -> StepRecord:
-        started = self.clock() - began
-        verdict = self._beyond_files(move.users)
-        if verdict is None:
-            measured = stepper.take(move.users)
-            verdict = self._judged(measured, move.users)
-        else:
-            measured = Measured(0.0, None, ServerWindow(), None)
+    def _run_step(self, runner: StepRunner, judge: StepJudge, move: Step, began: float) -> StepRecord:
+        started_s = self.clock() - began
+        judgement = self._check_file_limit(move.users)
+        measurement = StepMeasurement(0.0, None, ServerWindow(), None)
+        if judgement is None:
+            measurement = runner.measure(move.users)
+            judgement = judge.judge(measurement, move.users)
         return step_record(
             users=move.users,
             purpose=move.purpose,
-            verdict=verdict,
-            started_s=self._earlier_s + started,
-            settle_s=measured.settle_s,
-            client=measured.client,
-            server=measured.server,
+            judgement=judgement,
+            started_s=self._earlier_s + started_s,
+            settle_s=measurement.settle_s,
+            client=measurement.client,
+            server=measurement.server,
         )
 
-    def _judged(self, measured: Measured, users: int) -> Verdict:
-        if measured.client is None:
-            return missing(measured.problem or "the window could not be taken")
-        return judge(
-            measured.client,
-            measured.server,
-            target_users=users,
-            levels=self._step_levels,
-            values=self._values(measured),
-        )
-
-    def _beyond_files(self, users: int) -> Verdict | None:
-        """Return the verdict on a level for which this machine lets the bundled server open too few files."""
+    def _check_file_limit(self, users: int) -> Judgement | None:
+        """Return the judgement on a level for which this machine lets the bundled server open too few files."""
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         if self.settings.host is not None or limit == resource.RLIM_INFINITY:
             return None
-        return beyond_files(users, self.settings.workers, limit)
+        return check_file_limit(users, self.settings.workers, limit)
 
-    @property
-    def _step_levels(self) -> tuple[Promise, ...]:
-        """The levels of a step: in a run with storms, nobody reconnects before the first of them."""
-        levels = self.settings.levels
-        if self.settings.storm is None:
-            return levels
-        return tuple(level for level in levels if not level.figure.startswith("resync_"))
-
-    def _spans(self) -> list[Span]:
-        """Return the seconds of a step that some level asks for beside the measuring window."""
-        whole = Span(0.0, self.settings.window)
-        spans = {level.span(self.settings.window) for level in self.settings.levels}
-        return sorted(spans - {whole}, key=lambda span: span.end)
-
-    def _values(self, measured: Measured) -> dict[str, float | None]:
-        """Return what the measuring window itself does not tell: other seconds, other sources."""
-        window, values = self.settings.window, {}
-        for level in self.settings.levels:
-            span = level.span(window)
-            if level.promql is not None:
-                # Settling ended on our clock; Prometheus wants the time of day, by its own.
-                at = self._prometheus_now() - (self.clock() - measured.began - span.end)
-                values[level.text] = self._asked(level.query(window), at)
-            elif span != Span(0.0, window):
-                client = measured.spans.get(span)
-                values[level.text] = None if client is None else level.value(client)
-        return values
-
-    def _prometheus_now(self) -> float:
-        return time.time() if self._prometheus is None else self._prometheus.now
-
-    def _asked(self, expression: str, at: float) -> float | None:
-        """Return an expression's value; a Prometheus that does not answer tells nothing, which never passes."""
-        try:
-            return None if self._prometheus is None else self._prometheus.value(expression, at)
-        except PrometheusError:
-            return None
-
-    @property
-    def plan(self) -> Plan:
-        """What the search is to find."""
-        return Plan(
-            first=self.settings.users_min,
-            largest=self.settings.users_max,
-            grain=self.settings.room_size or 1,
-            given=self.settings.given,
-            width=self.settings.interval_width,
-            confirmations=self.settings.confirmations,
-        )
-
-    def _step_s(self) -> float:
-        """Expect of the next step what the latest took; before that, what the settings say."""
-        latest = [step.settle_s + self.settings.window for step in self.steps[-3:]]
-        if not latest:
-            return _ARRIVAL_ALLOWANCE_S + self.settings.settle + self.settings.window
-        return sum(latest) / len(latest)
-
-    def report(self, ending: Ending | None, problem: CapacityError | None) -> Report:
-        """Put everything known into a report; it is partial when there is a problem."""
-        partial = problem is not None
-        answer = self.answer(ending)
-        storms = self._storm_answer(ending)
-        if self.settings.storm is not None and answer.supported_users:
-            answer = storm.told(answer, storms, self.settings.storm)
-        target = self.settings.target_users
-        return Report(
-            status="partial" if partial else "complete",
-            status_reason=str(problem) if partial else None,
-            answer=answer,
-            steps=self.steps,
-            levels=self.level_texts,
-            settings=settings_table(self.settings),
-            environment=self.environment(),
-            missing=self.missing,
-            notes=self.notes,
-            command=self.command,
-            duration_s=round(self.clock() - self._began, 1),
-            limits={"cpu": DEFAULT_LIMITS.cpu, "lag_ms": DEFAULT_LIMITS.lag_ms(self.settings.levels)},
-            model=fit_model(self.steps, strictest_latency_ms(self.settings.levels)),
-            sizing=size_for(Demand(target, self.settings.headroom), answer, self.steps) if target else None,
-            storm=storms,
-        )
-
-    def _storm_answer(self, ending: Ending | None) -> StormAnswer | None:
-        if not self.storms:
-            return None
-        return storm.storm_answer(
-            self.storms,
-            users=self.settings.storm or 0,
-            levels=self.level_texts,
-            backoff=self.settings.backoff,
-            ending=ending,
-        )
-
-    @property
-    def level_texts(self) -> list[str]:
-        """The service levels as shown."""
-        return [level.text for level in self.settings.levels]
-
-    def environment(self) -> Environment:
-        """Describe the machine and what runs on it."""
-        return describe(self.cores, self.processes, self.started_at, CHECKOUT)
-
-    def answer(self, ending: Ending | None) -> Answer:
-        """Answer from the steps so far; `ending` is None when the search did not come to its end."""
-        settings = self.settings
-        load = Load(settings.mix, settings.room_size, settings.rooms, settings.message_rate)
-        subject = f"The server at {redact(settings.host)}" if settings.host else _processes(settings.workers)
-        levels = tuple(level.text for level in self._step_levels)
-        question = Question(load, levels, self.plan, subject, self.command, settings.max_duration)
-        return answer_of(question, self.steps, ending)
-
-
-def _processes(workers: int) -> str:
-    return "One server process" if workers == 1 else f"A server of {workers} processes"
+    def _run_storms(self, generator: LoadGenerator, runner: StepRunner, began: float) -> Ending:
+        """Search for the largest share of the users that may reconnect at once."""
+        slos, users = self.settings.slos, self.settings.storm or 0
+        longest_s = max(slo.threshold for slo in slos if slo.is_resync) / 1000
+        storm_runner = StormRunner(generator, runner, users=users, threshold_s=longest_s, clock=self.clock)
+        durations_s = [self.settings.settle + min(longest_s, _STORM_ESTIMATE_S)]
+        while True:
+            remaining_s = self.settings.max_duration - (self.clock() - began)
+            trials = storm_result.storm_trials(self.storms)
+            move = next_move(storm_result.PLAN, trials, remaining_s, mean(durations_s[-3:]))
+            if isinstance(move, Finished):
+                return move.ending
+            self.observer.message(f"storm: {move.users} % of {users} users reconnect at once ({move.purpose})")
+            started = self.clock()
+            window = storm_runner.run(move.users)
+            durations_s.append(self.clock() - started)
+            judgement = judge_storm(window, slos, DEFAULT_LIMITS)
+            record = storm_result.storm_record(move.users, str(move.purpose), window, judgement)
+            self.storms.append(record)
+            self.observer.message(storm_result.storm_line(record))

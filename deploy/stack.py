@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from capacity.config.invocation import as_started
-from capacity.errors import CapacityError, ExitCode, StoppedError, UsageError
-from capacity.http_client import HttpError, ask
+from capacity.config.invocation import command_line
+from capacity.errors import CapacityError, ExitCode, InterruptedRunError, UsageError
+from capacity.http_client import HttpError, fetch
 from capacity.processes.process import free_port
-from capacity.processes.process_group import Children
+from capacity.processes.child_processes import ChildProcesses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class Stack:
     folder: Path
     ports: Mapping[str, int]
     grafana_home: Path
-    children: Children = field(default_factory=Children)
+    children: ChildProcesses = field(default_factory=ChildProcesses)
 
     def start(self) -> list[tuple[str, str]]:
         """Start all processes and return the name and URL of each web page.
@@ -149,7 +149,7 @@ class Stack:
 
 def _answers(url: str) -> bool | None:
     with contextlib.suppress(HttpError):
-        ask(url, timeout_s=_REQUEST_SECONDS)
+        fetch(url, timeout_s=_REQUEST_SECONDS)
         return True
     return None
 
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ports = {name: getattr(options, f"{name}_port") or free_port() for name in _PORTS}
             check_ports({name: port for name, port in ports.items() if name != "grafana" or shutil.which("grafana")})
             _run_until_stopped(Stack(Path(folder), ports, options.grafana_home))
-    except StoppedError:
+    except InterruptedRunError:
         return 0
     except CapacityError as error:
         print(f"stack: {error}", file=sys.stderr)
@@ -212,14 +212,14 @@ def _run_until_stopped(stack: Stack) -> None:
 
 
 def _on_stop(_number: int, _frame: FrameType | None) -> None:
-    """Raise StoppedError once; ignore later signals, so that they cannot interrupt the clean-up."""
+    """Raise InterruptedRunError once; ignore later signals, so that they cannot interrupt the clean-up."""
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    raise StoppedError("ended", ExitCode.INTERRUPTED)
+    raise InterruptedRunError("ended", ExitCode.INTERRUPTED)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=as_started("deploy.stack"), description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog=command_line("deploy.stack"), description=__doc__.partition("\n")[0])
     for name, port in _PORTS.items():
         parser.add_argument(f"--{name}-port", type=_port, default=port, help="(%(default)s; 0: any free port)")
     parser.add_argument("--grafana-home", type=Path, default=GRAFANA_HOME, metavar="FOLDER", help="(%(default)s)")

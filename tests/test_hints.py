@@ -9,10 +9,10 @@ import sys
 import msgspec
 import pytest
 
-from capacity.cli.main import _command
-from capacity.cli.resume import continued
-from capacity.config.invocation import as_started
-from tests.capacity import kit
+from capacity.cli.main import repeat_command
+from capacity.cli.resume import combined_arguments
+from capacity.config.invocation import command_line
+from tests.capacity import make
 from tests.tables import ROOT
 
 DOCUMENTS = [
@@ -50,8 +50,8 @@ def test_a_usage_line_names_python_as_the_program_was_started(command: str) -> N
 
 
 def test_a_report_contains_its_command_and_a_run_resumes_from_any_spelling() -> None:
-    command = _command(["--bounded", "5", "--slo", "loss<1%"])
+    command = repeat_command(["--bounded", "5", "--slo", "loss<1%"])
     assert command == f"{sys.orig_argv[0]} -m capacity --bounded 5 --slo 'loss<1%'"
-    for program in (as_started("capacity"), "python -m capacity", ".venv/bin/python -m capacity"):
-        earlier = msgspec.structs.replace(kit.report([kit.step(100)]), command=f"{program} --window 4")
-        assert continued(earlier, []) == ["--window", "4"]
+    for program in (command_line("capacity"), "python -m capacity", ".venv/bin/python -m capacity"):
+        earlier = msgspec.structs.replace(make.report([make.step(100)]), command=f"{program} --window 4")
+        assert combined_arguments(earlier, []) == ["--window", "4"]

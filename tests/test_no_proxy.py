@@ -42,7 +42,7 @@ def behind_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_stack_and_the_capacity_run_use_no_proxy(server: RunningServer) -> None:
     url = f"{server.http}/health"
     assert stack._answers(url) is True
-    assert web.ask(url).strip() == b"OK"
+    assert web.fetch(url).strip() == b"OK"
     with urlopen(url) as answer:
         assert answer.status == 200
 

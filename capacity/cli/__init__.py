@@ -1,1 +1,1 @@
-"""The command line: settings, commands, display."""
+"""The command line: the run, the other commands, and the display."""

@@ -1,4 +1,4 @@
-"""The commands beside the run: `compare`, `mix`, `history`."""
+"""The commands besides the run: `compare`, `mix`, `history`."""
 
 from __future__ import annotations
 
@@ -14,48 +14,46 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from capacity.config.invocation import as_started
+from capacity.config.invocation import command_line
+from capacity.config.option_types import fraction
+from capacity.config.options import argument_type
 from capacity.errors import ExitCode, UsageError
-from capacity.http_client import HttpError, ask
+from capacity.formatting import error_text
+from capacity.http_client import HttpError, fetch
 from capacity.measure.prometheus import Prometheus, PrometheusError
-from capacity.model.mix import between, busiest, derive, seconds_between, words
-from capacity.record import Report, read_report
+from capacity.model.mix import busiest_traffic, derive_mix, describe_traffic, seconds_between, traffic_between
+from capacity.record.report import RunReport, read_report
 from capacity.report.compare import Comparison, compare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PAGES_APART_S: Final = 60.0
+_DEFAULT_SCRAPE_INTERVAL_S: Final = 60.0
 _STYLES: Final = {"worse": "red", "better": "green"}
 
 
 def compare_command(arguments: Sequence[str]) -> int:
-    """Compare runs before and after; exit code 99 when the later ones are worse beyond the tolerance."""
+    """Compare runs before and after; exit code 99 if the later ones are worse beyond the tolerance."""
     parser = argparse.ArgumentParser(
-        prog=as_started("capacity", "compare"),
-        description="Compare two reports, or two sides of several paired ones: DIR,DIR,... before and after.",
-        epilog="Exit code 0: not worse; 99: worse beyond the tolerance; 98: worse, but one pair of runs of the same "
-        "revision, which tells noise alone; 2: they do not compare.",
+        prog=command_line("capacity", "compare"),
+        description="Compare two reports, or several pairs of reports: DIR,DIR,... before and after.",
+        epilog="Exit code 0: not worse; 99: worse beyond the tolerance; 98: worse, but a single pair of runs of the "
+        "same revision, which shows only noise; 2: the runs cannot be compared.",
     )
-    parser.add_argument("before", metavar="A", help="folder of a report, or several with commas between")
-    parser.add_argument("after", metavar="B", help="as many folders, of the later side")
-    parser.add_argument("--tolerance", metavar="SHARE", default="10%", type=_share, help="how much worse B may be")
+    parser.add_argument("before", metavar="A", help="folder of a report, or several separated by commas")
+    parser.add_argument("after", metavar="B", help="the same number of folders, of the later side")
+    parser.add_argument(
+        "--tolerance", metavar="SHARE", default="10%", type=argument_type(fraction), help="how much worse B may be"
+    )
     given = parser.parse_args(list(arguments))
-    found = compare(_reports(given.before), _reports(given.after), given.tolerance)
-    _show(Console(), found, given.tolerance)
+    found = compare(_read_reports(given.before), _read_reports(given.after), given.tolerance)
+    _print_comparison(Console(), found, given.tolerance)
     if found.worse:
         return ExitCode.INVALID if found.unjudged else ExitCode.LEVEL_FAILED
     return ExitCode.ANSWERED
 
 
-def _share(text: str) -> float:
-    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share such as 10%")
-    return value
-
-
-def _reports(text: str) -> list[Report]:
+def _read_reports(text: str) -> list[RunReport]:
     found = []
     for name in text.split(","):
         path = Path(name)
@@ -63,14 +61,14 @@ def _reports(text: str) -> list[Report]:
         try:
             found.append(read_report(path))
         except OSError as error:
-            raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+            raise UsageError(f"{path}: {error_text(error)}") from None
         except msgspec.MsgspecError as error:
-            raise UsageError(f"{path} is no report of a capacity run: {error}") from None
+            raise UsageError(f"{path} is not the report of a capacity run: {error}") from None
     return found
 
 
-def _show(console: Console, found: Comparison, tolerance: float) -> None:
-    """Print the comparison for the 80 columns of a CI log: a heading for each level, its figures beneath."""
+def _print_comparison(console: Console, found: Comparison, tolerance: float) -> None:
+    """Print the comparison for the 80 columns of a CI log: a heading for each level, and its figures below."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("")
     for heading in ("before", "after", "ratio"):
@@ -94,7 +92,7 @@ def _show(console: Console, found: Comparison, tolerance: float) -> None:
             for name in names:
                 console.print(_item(name))
     for flag in found.flags:
-        console.print(Text(f"with care: {flag}", style="yellow"))
+        console.print(Text(f"caution: {flag}", style="yellow"))
     if found.worse:
         doubt = f"not judged: {found.unjudged}; it would be " if found.unjudged else ""
         console.print(Text(f"{doubt}worse by more than {_percent(tolerance)}:", style="bold"))
@@ -105,65 +103,58 @@ def _show(console: Console, found: Comparison, tolerance: float) -> None:
 
 
 def _item(text: str) -> Padding:
-    """Return one line of a list, whose continuation stands beneath its beginning where it is wrapped."""
+    """Return one line of a list, indented also where it wraps."""
     return Padding(Text(text), (0, 0, 0, 2), expand=False)
 
 
-def _percent(share: float) -> str:
-    return f"{share * 100:g} %"
+def _percent(value: float) -> str:
+    return f"{value * 100:g} %"
 
 
 def mix_command(arguments: Sequence[str]) -> int:
     """Derive the users' mix from a production server's counters."""
     parser = argparse.ArgumentParser(
-        prog=as_started("capacity", "mix"),
-        description="Derive the mix of users from a production server's own counters, as options of the load test.",
+        prog=command_line("capacity", "mix"),
+        description="Derive the mix of users from a production server's counters, as options of the load test.",
     )
     parser.add_argument("scrapes", metavar="FILE", nargs="*", help="two scrapes of /metrics, --seconds apart")
-    parser.add_argument("--prometheus", metavar="URL", help="take the busiest hours from a Prometheus instead")
-    parser.add_argument("--metrics", metavar="URL", help="scrape this page now and again after --seconds instead")
+    parser.add_argument("--prometheus", metavar="URL", help="use the busiest hours of a Prometheus instead")
+    parser.add_argument("--metrics", metavar="URL", help="scrape this page now, and again after --seconds, instead")
     parser.add_argument(
         "--seconds",
         metavar="SECONDS",
         type=float,
-        help="time between two scrapes (files: needed, unless their samples have timestamps; with --metrics: 60)",
+        help="time between the scrapes (required for files without timestamps; default with --metrics: 60)",
     )
-    parser.add_argument("--days", metavar="N", type=int, default=7, help="days to look back")
-    parser.add_argument("--hours", metavar="N", type=int, default=3, help="how many of the busiest hours count")
+    parser.add_argument("--days", metavar="N", type=int, default=7, help="days to consider (default: 7)")
+    parser.add_argument("--hours", metavar="N", type=int, default=3, help="number of busiest hours (default: 3)")
     given = parser.parse_args(list(arguments))
     if sum((bool(given.scrapes), bool(given.prometheus), bool(given.metrics))) != 1:
         raise UsageError("mix takes one of: two files, --metrics URL, --prometheus URL")
     if not 0 < (1 if given.seconds is None else given.seconds) < float("inf") or given.days < 1 or given.hours < 1:
-        raise UsageError("--seconds, --days and --hours are more than 0")
+        raise UsageError("--seconds, --days and --hours must be more than 0")
     if given.prometheus:
         try:
-            traffic, ends = busiest(Prometheus(given.prometheus), days=given.days, hours=given.hours)
+            traffic, ends = busiest_traffic(Prometheus(given.prometheus), days=given.days, hours=given.hours)
         except PrometheusError as error:
             raise UsageError(str(error)) from None
         hours = ", ".join(datetime.fromtimestamp(at, UTC).strftime("%a %d %b %H:%M") for at in ends)
         print(f"busiest hours, ending {hours} UTC:")
     else:
-        traffic = between(*_scrapes(given.scrapes, given.metrics, given.seconds))
-    found = derive(traffic)
-    print(f"{words(traffic)}\n")
-    print(as_started("capacity"), found.capacity_options())
-    print(as_started("locust", "-f", "loadtest"), found.locust_options())
+        traffic = traffic_between(*_scrapes(given.scrapes, given.metrics, given.seconds))
+    found = derive_mix(traffic)
+    print(f"{describe_traffic(traffic)}\n")
+    print(command_line("capacity"), found.capacity_options())
+    print(command_line("locust", "-f", "loadtest"), found.locust_options())
     return ExitCode.ANSWERED
 
 
 def _scrapes(files: list[str], url: str | None, seconds: float | None) -> tuple[str, str, float]:
-    """Return two scrapes and the seconds between them: as taken here, as given, or as their samples say."""
+    """Return two scrapes of a page or from files, and the seconds between them."""
     if url is not None:
-        try:
-            first = ask(url).decode()
-            began = time.monotonic()
-            time.sleep(_PAGES_APART_S if seconds is None else seconds)
-            second = ask(url).decode()
-        except (HttpError, ValueError) as error:
-            raise UsageError(f"no metrics at {error}") from None
-        return first, second, time.monotonic() - began
+        return _scrape_twice(url, _DEFAULT_SCRAPE_INTERVAL_S if seconds is None else seconds)
     if len(files) != 2:
-        raise UsageError(f"two scrapes make a difference, not {len(files)}")
+        raise UsageError(f"mix needs two scrapes for a difference, not {len(files)}")
     paths = [Path(name) for name in files]
     try:
         first, second = (path.read_text() for path in paths)
@@ -173,23 +164,34 @@ def _scrapes(files: list[str], url: str | None, seconds: float | None) -> tuple[
     apart = seconds or seconds_between(first, second)
     if apart is None:
         hint = f" (the files were written {written:.0f} s apart)" if written >= 1 else ""
-        raise UsageError(f"--seconds is needed: the scrapes do not say how far apart they were taken{hint}")
+        raise UsageError(f"--seconds is required: the scrapes have no timestamps{hint}")
     if apart <= 0:
-        raise UsageError("the second scrape is not later than the first: they are swapped")
+        raise UsageError("the second scrape is not later than the first: swap them")
     return first, second, apart
 
 
+def _scrape_twice(url: str, seconds: float) -> tuple[str, str, float]:
+    try:
+        first = fetch(url).decode()
+        began = time.monotonic()
+        time.sleep(seconds)
+        second = fetch(url).decode()
+    except (HttpError, ValueError) as error:
+        raise UsageError(f"no metrics at {error}") from None
+    return first, second, time.monotonic() - began
+
+
 def history_command(arguments: Sequence[str]) -> int:
-    """Write the index page of the kept runs anew and say where it is."""
+    """Update the index page of the saved runs, and list them."""
     parser = argparse.ArgumentParser(
-        prog=as_started("capacity", "history"),
-        description="Chart the capacity over the git revisions of all kept runs.",
+        prog=command_line("capacity", "history"),
+        description="Chart the capacity over the git revisions of all saved runs.",
     )
     parser.add_argument("runs", metavar="DIR", nargs="?", default="runs", help="folder of the runs (default: runs)")
     folder = Path(parser.parse_args(list(arguments)).runs)
     if not folder.is_dir():
         raise UsageError(f"no runs in {folder}")
-    # Matplotlib takes a second to load: not before a wrong name is told.
+    # Matplotlib takes a second to load; a wrong argument is reported first.
     from capacity.report.history import write_index  # noqa: PLC0415 - see above
 
     for run in write_index(folder):

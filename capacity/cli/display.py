@@ -1,4 +1,4 @@
-"""What a person at the terminal sees while the run goes on: a live display, or plain lines where it is no terminal."""
+"""Show the progress of a run: a live display on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from capacity.formatting import count, show_ms
+from capacity.formatting import VERDICT_SYMBOLS, count, show_ms
 from capacity.measure.window import quantile_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from capacity.measure.window import ClientWindow, ServerWindow
-    from capacity.record import StepRecord
+    from capacity.record.step import StepRecord
 
-SYMBOLS: Final = {"pass": "●", "fail": "▼", "invalid": "□"}
 _STYLES: Final = {"pass": "green", "fail": "red", "invalid": "yellow"}
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
-_HISTORY_S: Final = 60
-_ROWS_AROUND: Final = 14
+_SPARKLINE_LENGTH: Final = 60
+_OTHER_ROWS: Final = 14
 _FIGURES_WIDTH: Final = 56
 _REFRESH_PER_S: Final = 4
 
 
 class Display(Protocol):
-    """Everything a run tells the terminal; a context manager around the run."""
+    """The observer of a run, and a context manager around it."""
 
     def __enter__(self) -> Self: ...
 
@@ -51,12 +50,12 @@ class Display(Protocol):
 
 
 def open_display(console: Console, title: str) -> Display:
-    """Return the live display for a terminal, plain lines otherwise."""
+    """Return the display for a console."""
     return LiveDisplay(console, title) if console.is_terminal else PlainDisplay(console, title)
 
 
 def sparkline(values: Iterable[float]) -> str:
-    """Draw values as blocks, scaled from zero to their maximum."""
+    """Return values as block characters, scaled from zero to their maximum."""
     series = list(values)
     top = max(series, default=0.0)
     if top <= 0:
@@ -77,7 +76,7 @@ def _rate(value: float | None) -> str:
 
 
 class PlainDisplay:
-    """One line for each event that matters; for logs and pipes."""
+    """Prints a line for each message and each step, for logs and pipes."""
 
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
@@ -91,26 +90,27 @@ class PlainDisplay:
         return None
 
     def message(self, text: str) -> None:
-        """Say what happens."""
+        """Print a message."""
         self._line(text)
 
     def step(self, users: int, purpose: str, remaining_s: float) -> None:
-        """Nothing: the line comes with the verdict."""
+        """Print nothing: the line follows with the verdict."""
 
     def phase(self, name: str, seconds: float) -> None:
-        """Nothing: too fine for a log."""
+        """Print nothing: too detailed for a log."""
 
     def live(self, client: ClientWindow, server: ServerWindow) -> None:
-        """Nothing: too fine for a log."""
+        """Print nothing: too detailed for a log."""
 
     def done(self, record: StepRecord) -> None:
-        """Write the step's line."""
+        """Print the line of a step."""
         why = f" - {'; '.join([*record.reasons, *record.notes])}" if record.reasons or record.notes else ""
         self._line(
             f"{count(record.users):>7} users  {record.purpose:8} {record.verdict:7}  "
             f"{_rate(record.delivered_per_s)} deliveries/s of {_rate(record.offered_per_s)}, "
             f"p50 {_ms(record.deliver_p50_ms)}, p99 {_ms(record.deliver_p99_ms)}, "
-            f"server {_cores(record.server_load)}, generator {_cores(max(record.generator_cpu, default=None))}{why}"
+            f"server {_cores(record.server_core_share)}, "
+            f"generator {_cores(max(record.generator_cpu, default=None))}{why}"
         )
 
     def _line(self, text: str) -> None:
@@ -118,7 +118,7 @@ class PlainDisplay:
 
 
 @dataclass(slots=True)
-class _Current:
+class _CurrentStep:
     """The step in progress."""
 
     users: int = 0
@@ -130,18 +130,18 @@ class _Current:
     budget_ends: float = 0.0
     client: ClientWindow | None = None
     server: ServerWindow | None = None
-    p99: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY_S))
-    delivered: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY_S))
+    p99: deque[float] = field(default_factory=lambda: deque(maxlen=_SPARKLINE_LENGTH))
+    delivered: deque[float] = field(default_factory=lambda: deque(maxlen=_SPARKLINE_LENGTH))
 
 
 class LiveDisplay:
-    """The current step with its countdown and figures, above the table of verdicts."""
+    """Shows the current step with its countdown and figures, above the table of verdicts."""
 
     def __init__(self, console: Console, title: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._title = title
         self._clock = clock
-        self._now = _Current()
+        self._current = _CurrentStep()
         self._records: list[StepRecord] = []
         self._live = Live(
             console=console, get_renderable=self.render, refresh_per_second=_REFRESH_PER_S, transient=True
@@ -154,42 +154,42 @@ class LiveDisplay:
     def __exit__(self, *exc: object) -> None:
         self._live.stop()
         if self._records:
-            self._console.print(self._history(len(self._records)))
+            self._console.print(self._table(len(self._records)))
 
     def message(self, text: str) -> None:
-        """Say what happens."""
+        """Show a message."""
         self.phase(text, 0.0)
 
     def step(self, users: int, purpose: str, remaining_s: float) -> None:
-        """Begin a step."""
-        now = self._now
+        """Show a new step."""
+        now = self._current
         now.users, now.purpose, now.number = users, purpose, now.number + 1
         now.budget_ends = self._clock() + remaining_s
 
     def phase(self, name: str, seconds: float) -> None:
-        """Begin a phase of the step."""
-        self._now.phase, self._now.phase_s, self._now.phase_began = name, seconds, self._clock()
+        """Show a new phase of the step."""
+        self._current.phase, self._current.phase_s, self._current.phase_began = name, seconds, self._clock()
 
     def live(self, client: ClientWindow, server: ServerWindow) -> None:
-        """Show the latest second or so."""
-        now = self._now
+        """Show the figures of about the last second."""
+        now = self._current
         now.client, now.server = client, server
         now.p99.append(quantile_ms(client.latency.intended, 0.99) or 0.0)
         now.delivered.append(client.deliveries.received / client.seconds)
 
     def done(self, record: StepRecord) -> None:
-        """Add a verdict to the table."""
+        """Add a step to the table."""
         self._records.append(record)
 
     def render(self) -> RenderableType:
-        """Return the whole display as it is now."""
-        rows = max(3, self._console.height - _ROWS_AROUND)
+        """Return the current display."""
+        rows = max(3, self._console.height - _OTHER_ROWS)
         body = Group(self._heading(), Text(), self._figures())
         panel = Panel(body, title=Text(self._title, style="bold"), title_align="left", padding=(0, 1))
-        return Group(panel, self._history(rows)) if self._records else panel
+        return Group(panel, self._table(rows)) if self._records else panel
 
     def _heading(self) -> RenderableType:
-        now = self._now
+        now = self._current
         elapsed = self._clock() - now.phase_began
         line = Table.grid(padding=(0, 2), expand=True)
         for _ in range(3):
@@ -210,7 +210,8 @@ class LiveDisplay:
         return line
 
     def _figures(self) -> RenderableType:
-        client, server, now = self._now.client, self._now.server, self._now
+        now = self._current
+        client, server = now.client, now.server
         grid = Table.grid(padding=(0, 3))
         for _ in range(3):
             grid.add_column(no_wrap=True)
@@ -219,17 +220,17 @@ class LiveDisplay:
             return grid
         offered, delivered = client.deliveries.expected / client.seconds, client.deliveries.received / client.seconds
         p50, p99 = quantile_ms(client.latency.intended, 0.5), quantile_ms(client.latency.intended, 0.99)
-        width = max(8, min(_HISTORY_S, self._console.width - _FIGURES_WIDTH))
+        width = max(8, min(_SPARKLINE_LENGTH, self._console.width - _FIGURES_WIDTH))
         generator = max((worker.cpu for worker in client.workers), default=None)
         grid.add_row(
-            "in their rooms", f"{count(client.ready)} of {count(now.users)}", f"lost {count(client.deliveries.lost)}"
+            "users in rooms", f"{count(client.ready)} of {count(now.users)}", f"lost {count(client.deliveries.lost)}"
         )
-        grid.add_row("deliveries/s", f"{_rate(delivered)} of {_rate(offered)}", _trail(now.delivered, width))
-        grid.add_row("latency", f"p50 {_ms(p50)}   p99 {_ms(p99)}", _trail(now.p99, width))
-        grid.add_row("CPU of the server", _gauge(server.cpu_share), Text.assemble("generator  ", _gauge(generator)))
+        grid.add_row("deliveries/s", f"{_rate(delivered)} of {_rate(offered)}", _sparkline_text(now.delivered, width))
+        grid.add_row("latency", f"p50 {_ms(p50)}   p99 {_ms(p99)}", _sparkline_text(now.p99, width))
+        grid.add_row("server CPU", _gauge(server.core_share), Text.assemble("generator  ", _gauge(generator)))
         return grid
 
-    def _history(self, rows: int) -> RenderableType:
+    def _table(self, rows: int) -> RenderableType:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
         for heading in ("users", "deliveries/s", "p50", "p99", "server", "generator"):
             table.add_column(heading, justify="right", no_wrap=True)
@@ -242,15 +243,15 @@ class LiveDisplay:
                 _rate(record.delivered_per_s),
                 _ms(record.deliver_p50_ms),
                 _ms(record.deliver_p99_ms),
-                _cores(record.server_load),
+                _cores(record.server_core_share),
                 _cores(max(record.generator_cpu, default=None)),
-                Text(f"{SYMBOLS[record.verdict]} {record.verdict}", style=style),
+                Text(f"{VERDICT_SYMBOLS[record.verdict]} {record.verdict}", style=style),
                 "; ".join([*record.reasons[:1], *record.notes[:1]]),
             )
         return table
 
 
-def _trail(values: Iterable[float], width: int) -> Text:
+def _sparkline_text(values: Iterable[float], width: int) -> Text:
     return Text(sparkline(list(values)[-width:]), style="cyan")
 
 

@@ -1,4 +1,4 @@
-"""The command: settings in, a run, the report, one answer and an exit code out."""
+"""Run the command: read settings, run, write the report, print the answer, return the exit code."""
 
 from __future__ import annotations
 
@@ -16,96 +16,106 @@ from rich.text import Text
 
 from capacity.cli.commands import COMMANDS
 from capacity.cli.display import open_display
-from capacity.cli.interrupts import Stops
-from capacity.cli.resume import check_same, continued, earlier_report, measured_before, without_resume
-from capacity.config.invocation import as_started
-from capacity.config.secrets import scrubbed, without_secret_arguments
-from capacity.config.settings import read_settings
+from capacity.cli.resume import (
+    check_same_question,
+    combined_arguments,
+    earlier_measurements,
+    earlier_report,
+    without_resume,
+)
+from capacity.config.invocation import command_line
+from capacity.config.secrets import redact_arguments, redact_report
+from capacity.config.settings import read_settings, secret_flags
 from capacity.config.settings_table import settings_table
 from capacity.errors import CapacityError, ExitCode, RunError, UsageError
-from capacity.formatting import count
+from capacity.formatting import count, error_text
 from capacity.model.scaling import point_of, scaling_of
+from capacity.record.step import Verdict
 from capacity.run import CapacityRun
+from capacity.run_report import build_report, slo_texts
+from capacity.signals import Interrupts
 from stampede.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from capacity.config.settings import Settings
-    from capacity.record import ProcessPoint, Report
+    from capacity.config.settings import RunSettings
+    from capacity.record.model import ProcessPoint
+    from capacity.record.report import RunReport
     from capacity.search.search import Ending
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit code; whatever goes wrong is one line on stderr."""
-    stops = Stops()
-    stops.heed()
+    """Run the command and return its exit code. An error is one line on stderr."""
+    interrupts = Interrupts()
+    interrupts.enable()
     try:
         if arguments and arguments[0] in COMMANDS:
             return COMMANDS[arguments[0]](arguments[1:])
-        return _capacity(arguments, stops)
+        return _run_command(arguments, interrupts)
     except CapacityError as error:
-        _complain(error)
+        _print_error(error)
         return error.exit_code
 
 
-def _capacity(arguments: Sequence[str], stops: Stops) -> int:
+def _run_command(arguments: Sequence[str], interrupts: Interrupts) -> int:
     environment = dict(os.environ)
     settings = read_settings(arguments, environment)
     earlier, resumed = None, settings.resume
     if resumed is not None:
         earlier = earlier_report(Path(resumed))
-        arguments = continued(earlier, without_resume(arguments))
+        arguments = combined_arguments(earlier, without_resume(arguments))
         settings = read_settings(arguments, environment)
     folder = _report_folder(settings.report)
     console = Console()
-    if len(settings.workers_list) > 1:
+    if len(settings.worker_counts) > 1:
         if resumed is not None:
-            begun = [str(place) for place in _places(settings, Path(resumed)).values() if place.exists()]
-            raise UsageError(f"--resume goes on with one search: name its folder, such as {(begun or [resumed])[-1]}")
-        return _several(console, settings, arguments, stops)
-    report, problem = _measured(console, settings, _command(arguments), earlier, stops)
+            begun = [str(part) for part in _search_folders(settings, Path(resumed)).values() if part.exists()]
+            folder_name = (begun or [resumed])[-1]
+            raise UsageError(f"--resume continues a single search: name its folder, such as {folder_name}")
+        return _run_several(console, settings, arguments, interrupts)
+    report, problem = _run(console, settings, repeat_command(arguments), earlier, interrupts)
     return _finish(console, settings, report, problem, folder)
 
 
-def _command(arguments: Sequence[str]) -> str:
-    """Return how to repeat the run, without its secrets."""
-    return as_started("capacity", *without_secret_arguments(arguments))
+def repeat_command(arguments: Sequence[str]) -> str:
+    """Return how to repeat the run, with its secrets redacted."""
+    return command_line("capacity", *redact_arguments(arguments, secret_flags()))
 
 
-def _places(settings: Settings, folder: Path) -> dict[int, Path]:
-    """Return where the report of each search lies, by its number of server processes."""
-    return {workers: folder / f"workers-{workers}" for workers in settings.workers_list}
+def _search_folders(settings: RunSettings, folder: Path) -> dict[int, Path]:
+    """Return the folder of each search's report, by number of server processes."""
+    return {workers: folder / f"workers-{workers}" for workers in settings.worker_counts}
 
 
-def _several(console: Console, settings: Settings, arguments: Sequence[str], stops: Stops) -> int:
-    """Search once for each number of server processes; the last report tells what they bring, too."""
+def _run_several(console: Console, settings: RunSettings, arguments: Sequence[str], interrupts: Interrupts) -> int:
+    """Search once for each number of server processes. The last report also has the scaling."""
     folder = Path(settings.report)
-    reports: list[Report] = []
+    reports: list[RunReport] = []
     points: list[ProcessPoint] = []
-    for workers, place in _places(settings, folder).items():
-        _report_folder(str(place))
-        command = _command([*arguments, "--workers-list", str(workers), "--report", str(place)])
-        report, problem = _measured(console, replace(settings, workers_list=(workers,)), command, None, stops)
-        _write(report, place, pictures=False)
+    for workers, part in _search_folders(settings, folder).items():
+        _report_folder(str(part))
+        command = repeat_command([*arguments, "--workers-list", str(workers), "--report", str(part)])
+        report, problem = _run(console, replace(settings, workers_list=(workers,)), command, None, interrupts)
+        _write(report, part, pictures=False)
         reports.append(report)
-        points.append(point_of(report, workers, place.name))
+        points.append(point_of(report, workers, part.name))
         if problem is not None:
             break
         console.print(f"{report.answer.sentence}\n", highlight=False, soft_wrap=True)
     whole = msgspec.structs.replace(
-        # A search that was cut short before its first step must not hide what the one before it found.
+        # A search that was interrupted before its first step must not hide the result of the one before it.
         next((one for one in reversed(reports) if one.steps), report),
         status=report.status,
         status_reason=report.status_reason,
         scaling=scaling_of(points),
-        command=_command(arguments),
+        command=repeat_command(arguments),
     )
     return _finish(console, settings, whole, problem, folder)
 
 
-def _complain(error: CapacityError) -> None:
-    # Once more here: what a process of ours wrote last may name a URL, too.
+def _print_error(error: CapacityError) -> None:
+    # Redact here too: the last output of a child process may contain a URL.
     print(f"capacity: {redact(str(error))}", file=sys.stderr)
 
 
@@ -114,68 +124,69 @@ def _report_folder(name: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--report {name}: {(error.strerror or str(error)).lower()}") from None
+        raise UsageError(f"--report {name}: {error_text(error)}") from None
     if not os.access(folder, os.W_OK):
-        raise UsageError(f"--report {name}: cannot write there")
+        raise UsageError(f"--report {name}: the folder is not writable")
     return folder
 
 
-def _measured(
-    console: Console, settings: Settings, command: str, earlier: Report | None, stops: Stops
-) -> tuple[Report, CapacityError | None]:
-    """Take a run to its end, its own or one that was forced on it; return its report and what forced it."""
+def _run(
+    console: Console, settings: RunSettings, command: str, earlier: RunReport | None, interrupts: Interrupts
+) -> tuple[RunReport, CapacityError | None]:
+    """Run until the end or an interruption; return the report, and what interrupted the run."""
     display = open_display(console, settings.title)
-    steps, storms = measured_before(earlier)
-    run = CapacityRun(settings, command, display, steps=steps, storms=storms)
+    steps, storms = earlier_measurements(earlier)
+    run = CapacityRun(settings, display, steps=steps, storms=storms)
     if earlier is not None:
-        check_same(earlier, settings_table(settings), run.level_texts, run.environment())
+        check_same_question(earlier, settings_table(settings), slo_texts(settings), run.environment)
     ending: Ending | None = None
     problem: CapacityError | None = None
     with display:
         try:
-            stops.heed()
+            interrupts.enable()
             ending = run.execute()
         except UsageError:
-            raise  # nothing was measured: an older report in the folder stays
+            raise  # nothing was measured: keep an older report in the folder
         except CapacityError as error:
             problem = error
-    stops.remember()
-    return scrubbed(run.report(ending, problem)), problem
+    interrupts.defer()
+    return redact_report(build_report(run, command, ending, problem)), problem
 
 
-def _finish(console: Console, settings: Settings, report: Report, problem: CapacityError | None, folder: Path) -> int:
-    """Write the report, tell the answer, return the exit code."""
-    # Levels that were given are no search for the capacity: nothing to paste.
+def _finish(
+    console: Console, settings: RunSettings, report: RunReport, problem: CapacityError | None, folder: Path
+) -> int:
+    """Write the report, print the answer, return the exit code."""
+    # Pictures are for complete searches only.
     _write(report, folder, pictures=not settings.given and problem is None)
-    if settings.runs is not None and report.steps:
-        from capacity.report.history import keep  # noqa: PLC0415 - see _write
+    if settings.runs and report.steps:
+        from capacity.report.history import save_run  # noqa: PLC0415 - see _write
 
-        with _writing():
-            keep(folder, Path(settings.runs), report)
+        with _write_errors():
+            save_run(folder, Path(settings.runs), report)
     if problem is not None:
-        _complain(problem)
-    _tell(console, report, folder)
+        _print_error(problem)
+    _print_answer(console, report, folder)
     return problem.exit_code if problem else _exit_code(settings, report)
 
 
-def _write(report: Report, folder: Path, *, pictures: bool) -> None:
-    # Matplotlib takes a second to load: not before a wrong flag is told, nor while anything is measured.
-    from capacity.report.report import write_report  # noqa: PLC0415 - see above
+def _write(report: RunReport, folder: Path, *, pictures: bool) -> None:
+    # Matplotlib takes a second to load: not before a wrong option is reported, nor during a measurement.
+    from capacity.report.writer import write_report  # noqa: PLC0415 - see above
 
-    with _writing():
+    with _write_errors():
         write_report(report, folder, pictures=pictures)
 
 
 @contextlib.contextmanager
-def _writing() -> Iterator[None]:
+def _write_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"the report cannot be written: {(error.strerror or str(error)).lower()}") from None
+        raise RunError(f"cannot write the report: {error_text(error)}") from None
 
 
-def _tell(console: Console, report: Report, folder: Path) -> None:
-    """Print the answer below the display."""
+def _print_answer(console: Console, report: RunReport, folder: Path) -> None:
     answer = report.answer
     lines = [Text(answer.sentence, style="bold")]
     lines += [Text(f"not measured: {text}", style="yellow") for text in report.missing]
@@ -190,22 +201,26 @@ def _tell(console: Console, report: Report, folder: Path) -> None:
     if report.scaling is not None:
         lines += [Text("more server processes"), *(Text(f"  {text}") for text in report.scaling.lines)]
     if report.model is not None:
-        lines += [Text("scalability model over deliveries in flight")]
+        lines += [Text("scalability model over in-flight deliveries")]
         lines += [Text(f"  {text}", style="dim") for text in report.model.lines]
     lines.append(Text(f"report: {folder / 'report.html'}"))
     console.print()
     for line in lines:
-        # Only a terminal has a width; a log keeps its lines whole.
+        # Wrap lines for a terminal only, not for a log.
         console.print(Padding(line, (0, 2)) if console.is_terminal else line, soft_wrap=not console.is_terminal)
 
 
-def _exit_code(settings: Settings, report: Report) -> ExitCode:
+def _exit_code(settings: RunSettings, report: RunReport) -> ExitCode:
     answer = report.answer
     if settings.storm is not None:
-        told = report.storm is not None and (report.storm.share or report.storm.failing_share)
-        return ExitCode.ANSWERED if told else ExitCode.INVALID
-    if settings.bounded:
-        by_verdict = {"pass": ExitCode.ANSWERED, "fail": ExitCode.LEVEL_FAILED, "invalid": ExitCode.INVALID}
+        measured = report.storm is not None and (report.storm.share or report.storm.failing_share)
+        return ExitCode.ANSWERED if measured else ExitCode.INVALID
+    if settings.bounded is not None:
+        by_verdict = {
+            Verdict.PASS: ExitCode.ANSWERED,
+            Verdict.FAIL: ExitCode.LEVEL_FAILED,
+            Verdict.INVALID: ExitCode.INVALID,
+        }
         return by_verdict[report.steps[-1].verdict]
-    measured = answer.supported_users is not None or answer.first_failing_users is not None
-    return ExitCode.ANSWERED if measured else ExitCode.INVALID
+    found = answer.supported_users is not None or answer.first_failing_users is not None
+    return ExitCode.ANSWERED if found else ExitCode.INVALID

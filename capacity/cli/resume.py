@@ -1,4 +1,4 @@
-"""Go on where an earlier run stopped: its report holds the command and the steps, and the search needs no more."""
+"""Continue an earlier run: its report has the command, and the steps that the search needs."""
 
 from __future__ import annotations
 
@@ -7,75 +7,77 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from capacity.config.secrets import has_hidden
+from capacity.config.secrets import has_redaction
+from capacity.config.settings_table import RESUME_MAY_CHANGE
 from capacity.errors import UsageError
-from capacity.record import Report, read_report
+from capacity.formatting import error_text
+from capacity.record.report import RunReport, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from capacity.record import Environment, StepRecord, StormRecord
+    from capacity.config.settings_table import Shown
+    from capacity.record.report import Environment
+    from capacity.record.step import StepRecord
+    from capacity.record.storm import StormRecord
 
-# What may differ between a run and its continuation: how long it lasts, and where it leaves its report.
-_FREE: Final = frozenset({"max_duration", "users_max", "target_users", "headroom"})
 _MODULE: Final = ["-m", "capacity"]
-"""What follows the name of Python in a report's command."""
+"""The words after the name of Python in a report's command."""
 
 
-def earlier_report(folder: Path) -> Report:
-    """Read the report of the run that is to go on.
+def earlier_report(folder: Path) -> RunReport:
+    """Read the report of the run to continue.
 
     Raises:
-        UsageError: there is none, or it cannot be read.
+        UsageError: there is no report, or it is invalid.
     """
     try:
         return read_report(folder / "report.json")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"--resume {folder}: no report.json to go on from: {reason}") from None
+        raise UsageError(f"--resume {folder}: cannot read report.json: {error_text(error)}") from None
     except msgspec.MsgspecError as error:
-        raise UsageError(f"--resume {folder}: report.json is no report: {error}") from None
+        raise UsageError(f"--resume {folder}: report.json is not a report: {error}") from None
 
 
-def continued(earlier: Report, arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of the earlier run, followed by those given now, which win.
+def combined_arguments(earlier: RunReport, arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of the earlier run, followed by the current ones, which take precedence.
 
     Raises:
-        UsageError: an argument held a secret, which the report does not keep, and is not given now.
+        UsageError: an argument has a secret, which reports do not keep, and is not given again.
     """
     words = shlex.split(earlier.command)
     before = words[1 + len(_MODULE) :] if words[1 : 1 + len(_MODULE)] == _MODULE else []
-    return [*_given_again(before, arguments), *arguments]
+    return [*_without_redacted(before, arguments), *arguments]
 
 
-def _given_again(before: Sequence[str], arguments: Sequence[str]) -> list[str]:
-    """Return the earlier arguments without those whose secrets the report hides.
+def _without_redacted(before: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """Return the earlier arguments without those that have a redacted secret.
 
     Raises:
-        UsageError: one of them is not given now.
+        UsageError: one of those is not given again.
     """
     given = {word.partition("=")[0] for word in arguments}
-    kept: list[str] = []
+    usable: list[str] = []
     for word in before:
-        if not has_hidden(word):
-            kept.append(word)
+        if not has_redaction(word):
+            usable.append(word)
             continue
-        flag = word.partition("=")[0] if word.startswith("--") else kept.pop()
+        flag = word.partition("=")[0] if word.startswith("--") else usable.pop()
         if flag not in given:
             raise UsageError(f"--resume: the report keeps no secrets: give {flag} again, with its secret")
-    return kept
+    return usable
 
 
-def measured_before(earlier: Report | None) -> tuple[list[StepRecord], list[StormRecord]]:
-    """Return the steps and storms that need not be taken again."""
+def earlier_measurements(earlier: RunReport | None) -> tuple[list[StepRecord], list[StormRecord]]:
+    """Return the steps and storms of the earlier run."""
     if earlier is None:
         return [], []
     return list(earlier.steps), list(earlier.storm.storms) if earlier.storm else []
 
 
 def without_resume(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments without `--resume DIR`: a continuation does not go on from itself."""
+    """Return the arguments without `--resume DIR`."""
     words = list(arguments)
     if "--resume" in words:
         at = words.index("--resume")
@@ -83,26 +85,26 @@ def without_resume(arguments: Sequence[str]) -> list[str]:
     return [word for word in words if not word.startswith("--resume=")]
 
 
-def check_same(
-    earlier: Report,
-    settings: dict[str, str | int | float | bool | None],
-    levels: Sequence[str],
-    environment: Environment,
+def check_same_question(
+    earlier: RunReport, settings: dict[str, Shown], slos: Sequence[str], environment: Environment
 ) -> None:
-    """Refuse to mix steps of different questions, or of different machines.
+    """Check that the steps of the earlier run belong to the same question and machine.
 
     Raises:
-        UsageError: something that the answer depends on differs.
+        UsageError: something that the answer depends on has changed.
     """
     changed = [
-        name for name, value in settings.items() if name not in _FREE and earlier.settings.get(name, value) != value
+        name
+        for name, value in settings.items()
+        if name not in RESUME_MAY_CHANGE and earlier.settings.get(name, value) != value
     ]
-    if list(levels) != earlier.levels:
-        changed.append("service levels")
+    if list(slos) != earlier.levels:
+        changed.append("SLOs")
     then = earlier.environment
     if (then.host, then.cpu_model, then.cores) != (environment.host, environment.cpu_model, environment.cores):
         changed.append("machine")
     if then.revision != environment.revision:
         changed.append("revision")
     if changed:
-        raise UsageError(f"--resume: the earlier run had other {', '.join(name.replace('_', ' ') for name in changed)}")
+        names = ", ".join(name.replace("_", " ") for name in changed)
+        raise UsageError(f"--resume: the earlier run had different {names}")

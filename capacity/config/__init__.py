@@ -1,1 +1,1 @@
-"""What a run is asked: settings, SLOs, secrets."""
+"""Options, settings, SLOs and secrets of a run."""

@@ -1,11 +1,16 @@
-"""How this program was started, for hints that a person can paste."""
+"""The command line and the checkout of this program."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+from pathlib import Path
+from typing import Final
+
+CHECKOUT: Final = Path(__file__).resolve().parent.parent.parent
+"""Folder that contains `server`, `loadtest` and `capacity`."""
 
 
-def as_started(*command: str) -> str:
-    """Return a command of this environment's Python, by the name it was started by: `.venv/bin/python -m capacity`."""
+def command_line(*command: str) -> str:
+    """Return `PYTHON -m command...` with the name of Python that started this program, e.g. `.venv/bin/python`."""
     return shlex.join([sys.orig_argv[0], "-m", *command])

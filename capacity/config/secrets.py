@@ -3,49 +3,52 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from stampede.redaction import HIDDEN, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 T = TypeVar("T")
 
-_HEADER_IS: Final = "--header="
 
-
-def has_hidden(text: str) -> bool:
-    """Tell whether a secret was hidden in a text, which makes it unusable as it is."""
+def has_redaction(text: str) -> bool:
+    """Return whether a secret was redacted in an argument, which makes the argument unusable."""
     in_url = rf"://{re.escape(HIDDEN)}@|[?&][\w.~-]+={re.escape(HIDDEN)}"
     return bool(re.search(rf"{in_url}|^[^\s:]+: {re.escape(HIDDEN)}$", text))
 
 
-def without_secret_arguments(arguments: Iterable[str]) -> list[str]:
-    """Return the arguments of a command without the secrets of URLs and the values of headers."""
+def redact_arguments(arguments: Iterable[str], secret_flags: Sequence[str]) -> list[str]:
+    """Return the arguments of a command with the secrets of URLs and the `Name: value` of secret flags redacted."""
     shown: list[str] = []
     for argument in arguments:
-        joined, after_flag = argument.startswith(_HEADER_IS), shown[-1:] == ["--header"]
-        if joined or after_flag:
-            flag, header = (_HEADER_IS, argument.removeprefix(_HEADER_IS)) if joined else ("", argument)
-            shown.append(f"{flag}{header.partition(':')[0].strip()}: {HIDDEN}")
+        flag, joined, value = argument.partition("=")
+        if joined and flag in secret_flags:
+            shown.append(f"{flag}={_redact_header(value)}")
+        elif shown and shown[-1] in secret_flags:
+            shown.append(_redact_header(argument))
         else:
             shown.append(redact(argument))
     return shown
 
 
-def scrubbed(report: T) -> T:
-    """Return a struct without the secrets of the URLs in any text of it."""
-    return msgspec.convert(_scrubbed(msgspec.to_builtins(report)), type(report))
+def _redact_header(text: str) -> str:
+    return f"{text.partition(':')[0].strip()}: {HIDDEN}"
 
 
-def _scrubbed(value: object) -> object:
+def redact_report(report: T) -> T:
+    """Return a struct with the secrets of URLs redacted in all of its texts."""
+    return msgspec.convert(_redact_values(msgspec.to_builtins(report)), type(report))
+
+
+def _redact_values(value: object) -> object:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {key: _scrubbed(one) for key, one in value.items()}
+        return {key: _redact_values(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_scrubbed(one) for one in value]
+        return [_redact_values(one) for one in value]
     return value

@@ -1,396 +1,281 @@
-"""Every flag of `.venv/bin/python -m capacity`, also readable as `STAMPEDE_CAPACITY_...` in the environment."""
+"""The settings of a run: every option of `python -m capacity`, declared once."""
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final
 
-import configargparse
-
-from capacity.config.invocation import as_started
-from capacity.config.promise import Promise, promise, read_promises
-from capacity.config.slo import DEFAULT_SLOS
+from capacity.config import option_types as types
+from capacity.config.options import flag, option, options_of, parse_options
+from capacity.config.slo import DEFAULT_SLOS, DEFAULT_STORM_SLOS, RunSlo, check_storm_slos, parse_slo
+from capacity.config.slo_file import read_slo_file
 from capacity.errors import UsageError
-from capacity.storms import storm
-from stampede.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
-# Passed through to Locust as they are, in this order; None leaves Locust its own default.
-_LOAD_OPTIONS: Final[tuple[tuple[str, type, str], ...]] = (
-    ("message-bytes", int, "size of a chat message in bytes"),
-    ("upload-bytes", str, "sizes of uploads, as the load test takes them"),
-    ("storm-share", float, "share of the storming users that drops at once"),
-    ("storm-period", float, "seconds between storms"),
-    ("backoff", str, "reconnect policy of storming users"),
-    ("seed", int, "seed of every schedule"),
-    ("prometheus-port", int, "export the load generator's metrics on this port"),
-    ("origin", str, "Origin of the page that the users claim to come from"),
-)
-# What --thorough puts in place of the quick run's defaults: an answer that machines are bought by.
-_THOROUGH: Final = {"max_duration": 1800.0, "settle": 10.0, "window": 30.0}
+    from capacity.config.options import Option
+
+_SERVER: Final = "server"
+_SLOS: Final = "service-level objectives"
+_LEVELS: Final = "levels of users"
+_DURATION: Final = "duration"
+_USERS: Final = "load generator"
+_REPORT: Final = "report"
+
+_DEFAULT_ROOM_SIZE: Final = 20
+_DEFAULT_BACKOFF: Final = "full-jitter"  # the load test's own
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a run was asked to do.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What a run is to do.
 
     Attributes:
-        host: WebSocket URL of a running server, or None for the bundled one.
-        levels: the service levels.
-        prometheus: URL of a Prometheus that scrapes the server; `metrics`: pages of the server's processes.
-        given: exactly these levels of users, or empty for a search.
-        bounded: whether the one given level decides the exit code.
-        users_min, users_max: first level of the search and its cap.
-        max_duration, settle, window: seconds for the search, and of a step's two phases (settling at most).
-        processes: processes of the load generator, or None for one on each core beside the server's.
-        mix: user classes and their weights.
-        rooms, room_size: either the number of rooms or the users in each.
-        passed: further options for Locust, as flags and values.
-        origin, headers: of each upgrade request.
-        target_users, headroom: what to size for, with what share of each process left free.
-        runs: folder that keeps every run's report, or None.
-        thorough: narrower interval, more confirmations.
-        workers_list: how many processes the bundled server has, one search for each.
-        storm: users that are held while shares of them are dropped, or None for no storms.
-        backoff: how those dropped wait.
+        header: (name, value) pairs.
+        slos: from `slo` and `slo_file`, or the defaults.
     """
 
-    host: str | None
-    report: str
-    levels: tuple[Promise, ...]
-    prometheus: str | None
-    metrics: tuple[str, ...]
-    given: tuple[int, ...]
-    bounded: bool
-    users_min: int
-    users_max: int
-    max_duration: float
-    settle: float
-    window: float
-    processes: int | None
-    mix: dict[str, int]
-    rooms: int | None
-    room_size: int | None
-    message_rate: float
-    work_per_message: float
-    passed: tuple[str, ...]
-    target_users: int | None
-    headroom: float
-    runs: str | None
-    resume: str | None
-    thorough: bool
-    workers_list: tuple[int, ...] = (1,)
-    storm: int | None = None
-    backoff: str = "full-jitter"
-    origin: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    host: str | None = option(
+        "URL (ws or wss) of a running server; without it the bundled server is started",
+        _SERVER, metavar="URL", parse=types.websocket_url, compare_may_differ=True, defines_question=True,
+    )  # fmt: skip
+    metrics: tuple[str, ...] = option(
+        "metrics page of a server process, repeatable (default: /metrics at --host)",
+        _SERVER, metavar="URL", parse=types.http_url, repeatable=True,
+    )  # fmt: skip
+    prometheus: str | None = option(
+        "Prometheus that scrapes the server, for its figures and for SLOs in PromQL",
+        _SERVER, metavar="URL", parse=types.http_url, compare_may_differ=True,
+    )  # fmt: skip
+    work_per_message: float = option(
+        "CPU time that the bundled server uses for each message, in place of an application's own work",
+        _SERVER, metavar="SECONDS", parse=types.seconds, default="0", unit="s", defines_question=True,
+    )  # fmt: skip
+    workers_list: tuple[int, ...] | None = option(
+        "numbers of processes of the bundled server: one search for each, and how capacity scales",
+        _SERVER, metavar="N,N,...", parse=types.numbers, defines_question=True,
+    )  # fmt: skip
+
+    slo: tuple[str, ...] = option(
+        f"SLO on a figure of the load test, repeatable (default: {' '.join(DEFAULT_SLOS)})",
+        _SLOS, metavar="SLO", repeatable=True,
+    )  # fmt: skip
+    slo_file: str | None = option(
+        "TOML file of SLOs: figures or PromQL, with window, grace and direction", _SLOS, metavar="FILE"
+    )
+
+    users_min: int = option(
+        "first level of the search",
+        _LEVELS, metavar="USERS", parse=types.positive_int, default="200", compare_may_differ=True,
+    )  # fmt: skip
+    users_max: int = option(
+        "highest level of the search",
+        _LEVELS, metavar="USERS", parse=types.positive_int, default="20000", compare_may_differ=True,
+        resume_may_change=True,
+    )  # fmt: skip
+    unbounded: bool = option("search for the limit; this is the default", _LEVELS, parse=None)
+    bounded: int | None = option(
+        "measure one level; exit code 99 if it fails",
+        _LEVELS, metavar="USERS", parse=types.positive_int, compare_may_differ=True, selects_levels=True,
+    )  # fmt: skip
+    steps: tuple[int, ...] | None = option(
+        "measure exactly these levels",
+        _LEVELS, metavar="N,N,...", parse=types.numbers, compare_may_differ=True, selects_levels=True,
+    )  # fmt: skip
+    storm: int | None = option(
+        "hold this many users and find the largest share of them that may reconnect at once "
+        f"(default SLO: {' '.join(DEFAULT_STORM_SLOS)})",
+        _LEVELS, metavar="USERS", parse=types.positive_int, selects_levels=True,
+    )  # fmt: skip
+
+    max_duration: float = option(
+        "time limit of the search",
+        _DURATION, metavar="SECONDS", parse=types.positive_float, default="150", thorough="1800", unit="s",
+        compare_may_differ=True, resume_may_change=True,
+    )  # fmt: skip
+    settle: float = option(
+        "longest wait for a steady rate",
+        _DURATION, metavar="SECONDS", parse=types.positive_float, default="3", thorough="10", unit="s",
+    )  # fmt: skip
+    window: float = option(
+        "measurement window of a step",
+        _DURATION, metavar="SECONDS", parse=types.positive_float, default="6", thorough="30", unit="s",
+    )  # fmt: skip
+    thorough: bool = option(
+        "longer windows and more confirmations, in up to half an hour: for purchasing decisions",
+        _DURATION, parse=None, compare_may_differ=True,
+    )  # fmt: skip
+
+    mix: dict[str, int] = option(
+        "user classes and their weights",
+        _USERS, metavar="CLASS=N,...", parse=types.user_mix, default="ChattingUser=1", defines_question=True,
+    )  # fmt: skip
+    rooms: int | None = option("number of rooms, instead of their size", _USERS, metavar="N", parse=types.positive_int)
+    room_size: int | None = option(
+        f"users per room (default: {_DEFAULT_ROOM_SIZE})", _USERS, metavar="USERS", parse=types.positive_int
+    )
+    message_rate: float = option(
+        "chat messages per user and second", _USERS, metavar="N", parse=types.positive_float, default="1"
+    )
+    message_bytes: int | None = option(
+        "size of a chat message in bytes", _USERS, metavar="N", parse=types.whole_number, to_locust=True
+    )
+    upload_bytes: str | None = option("sizes of uploads, as in the load test", _USERS, metavar="SIZES", to_locust=True)
+    storm_share: float | None = option(
+        "share of the storming users that drops at once", _USERS, metavar="SHARE", parse=types.number, to_locust=True
+    )
+    storm_period: float | None = option(
+        "seconds between storms", _USERS, metavar="SECONDS", parse=types.number, to_locust=True
+    )
+    backoff: str | None = option("reconnect policy of storming users", _USERS, metavar="POLICY", to_locust=True)
+    seed: int | None = option("seed of every schedule", _USERS, metavar="N", parse=types.whole_number, to_locust=True)
+    origin: str | None = option("Origin header of the upgrade requests", _USERS, metavar="ORIGIN", to_locust=True)
+    header: tuple[tuple[str, str], ...] = option(
+        "header of each upgrade request, repeatable; reports show only its name (passed to Locust)",
+        _USERS, metavar="HEADER", parse=types.header, repeatable=True, secret=True,
+    )  # fmt: skip
+    processes: int | None = option(
+        "worker processes of the load generator (default: one for each remaining core)",
+        _USERS, metavar="N", parse=types.positive_int, compare_may_differ=True,
+    )  # fmt: skip
+    prometheus_port: int | None = option(
+        "port for the load generator's own metrics", _USERS, metavar="PORT", parse=types.whole_number, to_locust=True
+    )
+
+    report: str = option("folder for report.json and report.html", _REPORT, metavar="DIR", default="report")
+    runs: str = option(
+        "folder that keeps the report of every run and their index; empty: none", _REPORT, metavar="DIR", default="runs"
+    )
+    resume: str | None = option(
+        "continue the run whose report is in this folder, with its options", _REPORT, metavar="DIR"
+    )
+    target_users: int | None = option(
+        "size a deployment for this many users",
+        _REPORT, metavar="USERS", parse=types.positive_int, compare_may_differ=True, resume_may_change=True,
+    )  # fmt: skip
+    headroom: float = option(
+        "share of each process that sizing leaves free",
+        _REPORT, metavar="SHARE", parse=types.fraction, default="30%", unit="%", compare_may_differ=True,
+        resume_may_change=True,
+    )  # fmt: skip
+
+    slos: tuple[RunSlo, ...] = ()
 
     @property
     def workers(self) -> int:
-        """How many processes the bundled server has in this search."""
-        return self.workers_list[-1]
+        """Number of processes of the bundled server in this search."""
+        return self.worker_counts[-1]
+
+    @property
+    def worker_counts(self) -> tuple[int, ...]:
+        """Numbers of processes of the bundled server, one search for each."""
+        return self.workers_list or (1,)
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """The levels to measure instead of a search; empty for a search."""
+        single = self.storm if self.storm is not None else self.bounded
+        return (single,) if single is not None else self.steps or ()
+
+    @property
+    def users_per_room(self) -> int | None:
+        """Size of a room; None if the number of rooms is given instead."""
+        return None if self.rooms else self.room_size or _DEFAULT_ROOM_SIZE
+
+    @property
+    def reconnect_policy(self) -> str:
+        """Reconnect policy of the users that a storm drops."""
+        return self.backoff or _DEFAULT_BACKOFF
 
     @property
     def interval_width(self) -> float:
-        """How narrow the interval of the answer is to be, as a share of its lower end."""
+        """Width of the answer's interval at which the search ends, relative to its lower end."""
         return 0.05 if self.thorough else 0.1
 
     @property
     def confirmations(self) -> int:
-        """How often the answer is to pass again."""
+        """How many more times the answer has to pass."""
         return 4 if self.thorough else 2
 
     @property
     def title(self) -> str:
-        """What kind of run this is, in words."""
+        """Title of the live display."""
         if not self.thorough:
             return "Stampede capacity run"
         width, times = self.interval_width * 100, self.confirmations
         return f"Stampede capacity run, thorough: {self.window:g} s windows, to {width:g} %, confirmed {times} times"
 
     def load_arguments(self) -> list[str]:
-        """Return Locust's arguments for the load: who the users are and what they do."""
-        rooms = ["--rooms", str(self.rooms)] if self.rooms else ["--room-size", str(self.room_size)]
-        return [*rooms, "--message-rate", f"{self.message_rate:g}", *self.passed]
+        """Return Locust's arguments for the load, without the secret headers."""
+        rooms = ["--rooms", str(self.rooms)] if self.rooms else ["--room-size", str(self.users_per_room)]
+        passed = [
+            part
+            for name, one in OPTIONS.items()
+            if one.to_locust and (value := getattr(self, name)) is not None
+            for part in (flag(name), str(value))
+        ]
+        return [*rooms, "--message-rate", f"{self.message_rate:g}", *passed]
+
+    def header_arguments(self) -> list[str]:
+        """Return Locust's arguments for the headers, which may be secrets."""
+        return [part for name, value in self.header for part in ("--header", f"{name}: {value}")]
 
     @property
     def request_headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers that the users add to their upgrade requests."""
-        return (*([("Origin", self.origin)] if self.origin else []), *self.headers)
-
-    def header_arguments(self) -> list[str]:
-        """Return Locust's arguments for the headers, which no report may hold: they may be secrets."""
-        return [part for name, value in self.headers for part in ("--header", f"{name}: {value}")]
+        """The headers that users add to their upgrade requests."""
+        return (*([("Origin", self.origin)] if self.origin else []), *self.header)
 
 
-def read_settings(arguments: Sequence[str], environment: dict[str, str]) -> Settings:
-    """Read flags and environment.
+OPTIONS: Final[dict[str, Option]] = options_of(RunSettings)
+
+
+def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> RunSettings:
+    """Read the command line and the environment.
 
     Raises:
-        UsageError: a value or a combination is unusable.
-        SystemExit: `--help`, or a flag that argparse itself refuses (code 2).
+        UsageError: an option is unknown, or a value or a combination of options is invalid.
+        SystemExit: `--help` was given.
     """
-    parser = _parser()
-    known = vars(parser.parse_args(list(arguments), env_vars=environment))
-    if known["thorough"]:
-        parser.set_defaults(**_THOROUGH)
-        known = vars(parser.parse_args(list(arguments), env_vars=environment))
-    given = tuple(known["steps"] or ())
-    if known["bounded"] is not None:
-        if given:
-            raise UsageError("--bounded and --steps exclude each other")
-        given = (known["bounded"],)
-    if known["storm"] is not None:
-        if given or known["workers_list"]:
-            raise UsageError("--storm holds its own level: leave out --bounded, --steps and --workers-list")
-        given = (known["storm"],)
-    if given and known["unbounded"]:
-        raise UsageError("--unbounded searches; leave out --bounded and --steps")
-    if known["users_min"] > known["users_max"]:
-        raise UsageError(f"--users-min {known['users_min']} is above --users-max {known['users_max']}")
-    if known["rooms"] and known["room_size"]:
+    settings = RunSettings(**parse_options(OPTIONS, arguments, environment))
+    _check_combinations(settings)
+    return replace(settings, slos=_slos(settings))
+
+
+def _check_combinations(settings: RunSettings) -> None:
+    if settings.bounded is not None and settings.steps:
+        raise UsageError("--bounded and --steps exclude each other")
+    if settings.storm is not None and (settings.bounded is not None or settings.steps or settings.workers_list):
+        raise UsageError("--storm sets its own level: omit --bounded, --steps and --workers-list")
+    if settings.given and settings.unbounded:
+        raise UsageError("--unbounded is a search: omit --bounded, --steps and --storm")
+    if settings.users_min > settings.users_max:
+        raise UsageError(f"--users-min {settings.users_min} is above --users-max {settings.users_max}")
+    if settings.rooms and settings.room_size:
         raise UsageError("--rooms and --room-size exclude each other: give the number of rooms or their size")
-    if known["host"] and known["work_per_message"]:
-        raise UsageError("--work-per-message is for the bundled server; start your own with it and leave it out")
-    return Settings(
-        host=_checked_host(known["host"]) if known["host"] else None,
-        report=known["report"],
-        levels=_promises(known),
-        prometheus=_http("--prometheus", known["prometheus"]) if known["prometheus"] else None,
-        metrics=tuple(_http("--metrics", url) for url in known["metrics"] or ()),
-        given=given,
-        bounded=known["bounded"] is not None,
-        users_min=known["users_min"],
-        users_max=known["users_max"],
-        max_duration=known["max_duration"],
-        settle=known["settle"],
-        window=known["window"],
-        processes=known["processes"],
-        mix=_mix(known["mix"]),
-        rooms=known["rooms"],
-        room_size=None if known["rooms"] else known["room_size"] or 20,
-        message_rate=known["message_rate"],
-        work_per_message=known["work_per_message"],
-        passed=tuple(
-            part
-            for name, _, _ in _LOAD_OPTIONS
-            if (value := known[name.replace("-", "_")]) is not None
-            for part in (f"--{name}", str(value))
-        ),
-        target_users=known["target_users"],
-        headroom=known["headroom"],
-        runs=known["runs"] or None,
-        resume=known["resume"],
-        thorough=known["thorough"],
-        workers_list=_workers(known),
-        storm=known["storm"],
-        origin=known["origin"],
-        headers=tuple(known["header"] or ()),
-        backoff=known["backoff"] or "full-jitter",
-    )
+    if settings.host and settings.work_per_message:
+        raise UsageError("--work-per-message is for the bundled server: start your own server with it instead")
+    if settings.host and settings.worker_counts != (1,):
+        raise UsageError("--workers-list is for the bundled server: start your own server with several processes")
+    if len(set(settings.worker_counts)) < len(settings.worker_counts):
+        raise UsageError(f"--workers-list {','.join(map(str, settings.worker_counts))} repeats a number")
 
 
-def _workers(known: dict[str, Any]) -> tuple[int, ...]:
-    found = tuple(known["workers_list"] or (1,))
-    if known["host"] and found != (1,):
-        raise UsageError("--workers-list is for the bundled server; start your own in several processes")
-    if len(set(found)) < len(found):
-        raise UsageError(f"--workers-list {','.join(map(str, found))} names a number twice")
-    return found
+def _slos(settings: RunSettings) -> tuple[RunSlo, ...]:
+    """Return the SLOs of the file and of the options, or the defaults if there are none."""
+    from_file = read_slo_file(Path(settings.slo_file)) if settings.slo_file else ()
+    defaults = DEFAULT_SLOS if settings.storm is None else DEFAULT_STORM_SLOS
+    given = [parse_slo(text) for text in settings.slo or (() if from_file else defaults)]
+    slos = {slo.text: slo for slo in (*from_file, *given)}
+    if settings.storm is not None:
+        check_storm_slos(slos.values())
+    promql = [slo.text for slo in slos.values() if slo.promql]
+    if promql and not settings.prometheus:
+        raise UsageError(f"{promql[0]} needs a Prometheus to query: add --prometheus URL")
+    return tuple(slos.values())
 
 
-def _promises(known: dict[str, Any]) -> tuple[Promise, ...]:
-    """Return the levels of the file and of the flags; the defaults only where there are neither."""
-    filed = read_promises(Path(known["slo_file"])) if known["slo_file"] else ()
-    usual = DEFAULT_SLOS if known["storm"] is None else storm.DEFAULT_LEVELS
-    given = [promise(text) for text in known["slo"] or ([] if filed else usual)]
-    levels = {level.text: level for level in (*filed, *given)}
-    if known["storm"] is not None:
-        _check_storm(levels.values())
-    asked = [level.text for level in levels.values() if level.promql]
-    if asked and not known["prometheus"]:
-        raise UsageError(f"{asked[0]} is asked of a Prometheus: name it with --prometheus URL")
-    return tuple(levels.values())
-
-
-def _check_storm(levels: Iterable[Promise]) -> None:
-    """Refuse levels that storms are not judged by, and storms without one on the way back."""
-    odd = next((level.text for level in levels if not storm.is_judged(level) or level.window is not None), None)
-    if odd is not None:
-        raise UsageError(f"--storm: {odd}: storms are held against resync_pN, and deliver_pN of those not dropped")
-    if not any(level.figure.startswith("resync_") for level in levels):
-        raise UsageError("--storm needs a level on the way back, such as --slo 'resync_p95<5s'")
-
-
-def _parser() -> configargparse.ArgumentParser:
-    parser = _Parser(
-        prog=as_started("capacity"),
-        description="Find how many chat users one server process holds, and what gives out first.",
-        epilog=f"Also: {as_started('capacity')} compare A B; mix; history; each with --help.",
-        auto_env_var_prefix="STAMPEDE_CAPACITY_",
-        formatter_class=_Formatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    defaults = " ".join(DEFAULT_SLOS).replace("%", "%%")  # argparse formats help with the % operator
-    add("--host", metavar="URL", help="URL (ws or wss) of a running server; without it the bundled one is started")
-    add("--report", metavar="DIR", default="report", help="folder for report.json and report.html")
-    add(
-        "--slo",
-        metavar="LEVEL",
-        action="append",
-        help=f"service level, repeatable (default: {defaults})",
-    )
-    add("--slo-file", metavar="FILE", help="service levels in TOML: figures or PromQL, with window, grace, direction")
-    add("--prometheus", metavar="URL", help="Prometheus that scrapes the server: PromQL levels, and its figures")
-    add(
-        "--metrics",
-        metavar="URL",
-        action="append",
-        help="page of metrics of a server process, repeatable (default: /metrics at --host)",
-    )
-    add("--steps", metavar="N,N,...", type=_levels, help="measure exactly these numbers of users")
-    add("--bounded", metavar="USERS", type=_positive(int), help="measure one level; exit code 99 when it fails")
-    add(
-        "--storm",
-        metavar="USERS",
-        type=_positive(int),
-        help="hold this many, and find the largest share of them that may reconnect at once (default: resync_p95<5s)",
-    )
-    add("--unbounded", action="store_true", help="search for the limit (this is what happens anyway)")
-    add("--users-min", metavar="USERS", type=_positive(int), default=200, help="first level of the search")
-    add("--users-max", metavar="USERS", type=_positive(int), default=20_000, help="highest level of the search")
-    add("--max-duration", metavar="SECONDS", type=_positive(float), default=150.0, help="time for the search")
-    add(
-        "--thorough",
-        action="store_true",
-        help="at most half an hour, for an answer that machines are bought by: longer windows, more confirmations",
-    )
-    add("--resume", metavar="DIR", help="go on with the run whose report is in DIR, with its options")
-    add("--target-users", metavar="USERS", type=_positive(int), help="also say what this many users need")
-    add("--headroom", metavar="SHARE", type=_share, default="30%", help="share of a process that sizing leaves free")
-    add("--runs", metavar="DIR", default="runs", help="folder that keeps the report of every run, and their index")
-    add("--settle", metavar="SECONDS", type=_positive(float), default=3.0, help="longest wait for a steady rate")
-    add("--window", metavar="SECONDS", type=_positive(float), default=6.0, help="measuring window of a step")
-    add(
-        "--workers-list",
-        metavar="N,N,...",
-        type=_levels,
-        help="processes of the bundled server: a search for each number, and what more of them bring",
-    )
-    add("--processes", metavar="N", type=_positive(int), help="load generator processes (default: one per core left)")
-    add("--mix", metavar="CLASS=N,...", default="ChattingUser=1", help="user classes and their weights")
-    add("--rooms", metavar="N", type=_positive(int), help="number of rooms, in place of their size")
-    add("--room-size", metavar="USERS", type=_positive(int), help="users in a room (default: 20)")
-    add("--message-rate", metavar="N", type=_positive(float), default=1.0, help="chat messages per user and second")
-    add(
-        "--work-per-message",
-        metavar="SECONDS",
-        type=_not_negative,
-        default=0.0,
-        help="CPU that the bundled server burns for each message, standing for an application's own work",
-    )
-    for name, kind, text in _LOAD_OPTIONS:
-        add(f"--{name}", type=kind, help=f"{text} (passed to Locust)")
-    add(
-        "--header",
-        metavar="HEADER",
-        action="append",
-        type=_header,
-        help="header of each upgrade request, repeatable; reports keep its name alone (passed to Locust)",
-    )
-    return parser
-
-
-class _Parser(configargparse.ArgumentParser):  # type: ignore[misc] # it has no annotations
-    """Shows no secrets in its complaints."""
-
-    def error(self, message: str) -> None:
-        """End with exit code 2."""
-        super().error(redact(message))
-
-
-class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Show defaults, but not for flags that have none."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, False):
-            return action.help
-        return super()._get_help_string(action)
-
-
-def _positive(kind: type[int | float]) -> Callable[[str], int | float]:
-    def convert(text: str) -> int | float:
-        value = kind(text)
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-        return value
-
-    convert.__name__ = kind.__name__  # argparse names it in 'invalid int value'
-    return convert
-
-
-def _header(text: str) -> tuple[str, str]:
-    """Read `Name: value`; Locust looks closer."""
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip() or not text.isprintable():
-        raise argparse.ArgumentTypeError("what is given is no header of the form 'Name: value'")
-    return name.strip(), value.strip()
-
-
-def _share(text: str) -> float:
-    """Read `30%` or `0.3`."""
-    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share such as 30%")
-    return value
-
-
-def _not_negative(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not zero or a positive number")
-    return value
-
-
-def _levels(text: str) -> list[int]:
-    try:
-        levels = [int(part) for part in text.split(",")]
-    except ValueError:
-        levels = []
-    if not levels or min(levels) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 200,400,800")
-    return levels
-
-
-def _mix(text: str) -> dict[str, int]:
-    mix: dict[str, int] = {}
-    for part in text.split(","):
-        name, _, weight = part.partition("=")
-        if not name.strip().isidentifier() or not weight.strip().isdigit() or int(weight) < 1:
-            raise UsageError(f"--mix {text!r} is not of the form ChattingUser=10,TypingUser=5")
-        mix[name.strip()] = int(weight)
-    return mix
-
-
-def _http(flag: str, url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{flag} {redact(url)!r} is not a URL such as http://127.0.0.1:9090")
-    return url
-
-
-def _checked_host(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise UsageError(f"--host {redact(url)!r} is not a WebSocket URL such as ws://127.0.0.1:8080")
-    return url
+def secret_flags() -> list[str]:
+    """Return the flags whose values commands in reports hide."""
+    return [flag(name) for name, one in OPTIONS.items() if one.secret]

@@ -1,37 +1,74 @@
-"""The settings of a run as its report shows them: without secrets."""
+"""The settings of a run as its report shows them, without secrets; derived from the options of `RunSettings`.
+
+A setting of the report has the name of its option, except `workers` and `headers`. `load`, `interval_width` and
+`confirmations` follow from several options.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from capacity.config.settings import OPTIONS
 from stampede.redaction import redact
 
 if TYPE_CHECKING:
-    from capacity.config.settings import Settings
+    from collections.abc import Callable
+
+    from capacity.config.options import Option
+    from capacity.config.settings import RunSettings
+
+Shown: TypeAlias = str | int | float | bool | None
+
+# Options that the report shows elsewhere, or not at all.
+_OMITTED: Final = frozenset(
+    {"metrics", "slo", "slo_file", "unbounded", "report", "runs", "resume", "rooms", "room_size", "message_rate"}
+)  # fmt: skip
+_NAMES: Final = {"workers_list": "workers", "header": "headers"}
+_SHOW: Final[dict[str, Callable[[RunSettings], Shown]]] = {
+    "host": lambda settings: redact(settings.host) if settings.host else None,
+    "prometheus": lambda settings: redact(settings.prometheus) if settings.prometheus else None,
+    "workers_list": lambda settings: settings.workers,
+    "bounded": lambda settings: settings.bounded is not None,
+    "steps": lambda settings: ",".join(map(str, settings.given)) or None,
+    "mix": lambda settings: ",".join(f"{name}={weight}" for name, weight in settings.mix.items()),
+    "headroom": lambda settings: settings.headroom if settings.target_users else None,
+    "header": lambda settings: ", ".join(name for name, _ in settings.header) or None,
+}
+_DERIVED: Final[dict[str, Callable[[RunSettings], Shown]]] = {
+    "interval_width": lambda settings: None if settings.given else settings.interval_width,
+    "confirmations": lambda settings: None if settings.given else settings.confirmations,
+    "load": lambda settings: " ".join(settings.load_arguments()),
+}
 
 
-def settings_table(settings: Settings) -> dict[str, str | int | float | bool | None]:
+def _shown_options() -> dict[str, Option]:
+    return {name: one for name, one in OPTIONS.items() if name not in _OMITTED and not one.to_locust}
+
+
+def settings_table(settings: RunSettings) -> dict[str, Shown]:
     """Return the settings as the report shows them."""
-    return {
-        "host": redact(settings.host) if settings.host else None,
-        "steps": ",".join(map(str, settings.given)) or None,
-        "bounded": settings.bounded,
-        "users_min": settings.users_min,
-        "users_max": settings.users_max,
-        "max_duration": settings.max_duration,
-        "settle": settings.settle,
-        "window": settings.window,
-        "processes": settings.processes,
-        "mix": ",".join(f"{name}={weight}" for name, weight in settings.mix.items()),
-        "work_per_message": settings.work_per_message,
-        "workers": settings.workers,
-        "storm": settings.storm,
-        "target_users": settings.target_users,
-        "headroom": settings.headroom if settings.target_users else None,
-        "prometheus": redact(settings.prometheus) if settings.prometheus else None,
-        "thorough": settings.thorough,
-        "interval_width": None if settings.given else settings.interval_width,
-        "confirmations": None if settings.given else settings.confirmations,
-        "load": " ".join(settings.load_arguments()),
-        "headers": ", ".join(name for name, _ in settings.headers) or None,
-    }
+    table: dict[str, Shown] = {}
+    for name in _shown_options():
+        show = _SHOW.get(name)
+        table[_NAMES.get(name, name)] = getattr(settings, name) if show is None else show(settings)
+    return table | {name: show(settings) for name, show in _DERIVED.items()}
+
+
+def _names_where(condition: Callable[[Option], bool]) -> frozenset[str]:
+    return frozenset(_NAMES.get(name, name) for name, one in _shown_options().items() if condition(one))
+
+
+UNITS: Final = {_NAMES.get(name, name): one.unit for name, one in _shown_options().items()} | {"interval_width": "%"}
+"""Unit of each setting: `s`, `%` or empty."""
+
+RESUME_MAY_CHANGE: Final = _names_where(lambda one: one.resume_may_change)
+"""Settings that `--resume` may change: how long the run lasts, and what its report adds."""
+
+COMPARE_MAY_DIFFER: Final = _names_where(lambda one: one.compare_may_differ) | {"interval_width", "confirmations"}
+"""Settings that say how a run was measured, not what: `compare` accepts differences."""
+
+QUESTION: Final = (*sorted(_names_where(lambda one: one.defines_question)), "load")
+"""Settings that define the question of a run: `history` draws one chart for each question."""
+
+SELECT_LEVELS: Final = tuple(name for name, one in _shown_options().items() if one.selects_levels)
+"""Settings of runs that measured given levels instead of searching."""

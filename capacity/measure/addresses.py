@@ -1,4 +1,4 @@
-"""Which addresses of the server's name a run loaded, in words: pure."""
+"""Describe which addresses of the server's name a run used. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from stampede.websocket.addresses import AddressUse
 
 
-def loaded(addresses: Sequence[AddressUse]) -> list[str]:
-    """Return the notes on a name with several addresses; of one address there is nothing to say."""
+def address_notes(addresses: Sequence[AddressUse]) -> list[str]:
+    """Return notes on a name with several addresses; none for a single address."""
     if len(addresses) < 2:
         return []
     used = [f"{one.address} ({one.connections} connections)" for one in addresses if one.connections]
-    notes = [f"{len(used)} of the server's {len(addresses)} addresses were loaded: {', '.join(used) or 'none'}"]
+    notes = [f"{len(used)} of the server's {len(addresses)} addresses were used: {', '.join(used) or 'none'}"]
     return notes + [f"address {one.address}: {one.why}, {one.failures} times" for one in addresses if one.failures]

@@ -1,4 +1,4 @@
-"""Ask a Prometheus: one value of an expression, or the raw latest samples of a server's processes."""
+"""Query a Prometheus: the value of an expression, or the latest raw samples of the server's processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from capacity.errors import RunError
-from capacity.http_client import HttpError, ask
+from capacity.http_client import HttpError, fetch
 from stampede.redaction import redact
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class _Data(msgspec.Struct):
     result: msgspec.Raw
 
     def series(self) -> list[_Series]:
-        """Return a vector or a matrix; a scalar as a vector of one."""
+        """Return a vector or a matrix; a scalar as a vector with one element."""
         if self.resultType == "scalar":
             return [_Series(value=msgspec.json.decode(self.result, type=tuple[float, str]))]
         return msgspec.json.decode(self.result, type=list[_Series])
@@ -44,14 +44,14 @@ class _Answer(msgspec.Struct):
 
 
 class PrometheusError(RunError):
-    """Prometheus does not answer, or refuses the expression."""
+    """Prometheus does not respond, or refuses the expression."""
 
 
 class Prometheus:
     """The HTTP API at a base URL.
 
     Attributes:
-        skew_s: by how much its clock is ahead of this machine's, as of the latest `check`.
+        skew_s: seconds by which its clock was ahead of this machine's in the latest `check`.
     """
 
     __slots__ = ("_url", "skew_s")
@@ -62,14 +62,14 @@ class Prometheus:
 
     @property
     def now(self) -> float:
-        """The time of day by its clock, in seconds since the epoch."""
+        """The time by its clock, in seconds since the epoch."""
         return time.time() + self.skew_s
 
     def value(self, expression: str, at: float | None = None) -> float | None:
-        """Return the one value of an expression at a moment (seconds since the epoch), None for none, several or NaN.
+        """Return the value of an expression at a time (seconds since the epoch); None for no value, several, or NaN.
 
         Raises:
-            PrometheusError: no answer, or the expression is refused.
+            PrometheusError: no response, or the expression is refused.
         """
         series = self._query(expression, at)
         if len(series) != 1 or series[0].value is None:
@@ -81,46 +81,46 @@ class Prometheus:
         """Return (labels, seconds since the epoch, value) of each series' latest sample in the last `seconds`.
 
         Raises:
-            PrometheusError: no answer, or the selector is refused.
+            PrometheusError: no response, or the selector is refused.
         """
         series = self._query(f"{selector}[{seconds}s]", None)
         return [(one.metric, one.values[-1][0], float(one.values[-1][1])) for one in series if one.values]
 
     def over(self, subquery: str) -> list[tuple[float, float]]:
-        """Return (seconds since the epoch, value) of an expression with one series over a range, e.g. `sum(x)[1d:1h]`.
+        """Return (seconds since the epoch, value) of a subquery with one series, e.g. `sum(x)[1d:1h]`.
 
         Raises:
-            PrometheusError: no answer, or the expression is refused.
+            PrometheusError: no response, or the expression is refused.
         """
         return [(at, float(value)) for series in self._query(subquery, None) for at, value in series.values]
 
     def interval(self, selector: str, seconds: int) -> float | None:
-        """Return the seconds between two scrapes of the slowest series; None where no series has two samples.
+        """Return the seconds between two scrapes of the slowest series; None if no series has two samples.
 
         Raises:
-            PrometheusError: no answer, or the selector is refused.
+            PrometheusError: no response, or the selector is refused.
         """
         series = self._query(f"{selector}[{seconds}s]", None)
         gaps = [[later[0] - one[0] for one, later in pairwise(found.values)] for found in series]
         return max((median(one) for one in gaps if one), default=None)
 
     def check(self, expressions: Sequence[str]) -> None:
-        """Compare clocks, and evaluate each expression once, so that a wrong one is told before anything is measured.
+        """Compare clocks, and evaluate each expression once, so that an invalid one fails before the run starts.
 
         Raises:
-            PrometheusError: no answer, or an expression is refused.
+            PrometheusError: no response, or an expression is refused.
         """
-        asked = time.time()
-        told = self.value("time()")
-        if told is not None:
-            self.skew_s = told - (asked + time.time()) / 2
+        sent_at = time.time()
+        its_time = self.value("time()")
+        if its_time is not None:
+            self.skew_s = its_time - (sent_at + time.time()) / 2
         for expression in expressions:
             self._query(expression, None)
 
     def _query(self, expression: str, at: float | None) -> list[_Series]:
         form = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
         try:
-            body = ask(f"{self._url}/api/v1/query", form, timeout_s=_TIMEOUT_S, accepted=(200, 400, 422))
+            body = fetch(f"{self._url}/api/v1/query", form, timeout_s=_TIMEOUT_S, accepted=(200, 400, 422))
             answer = msgspec.json.decode(body, type=_Answer)
             series = answer.data.series() if answer.data else []
         except (HttpError, msgspec.MsgspecError) as error:

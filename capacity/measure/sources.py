@@ -1,6 +1,6 @@
-"""Where the server's own figures come from: `/metrics` of each of its processes, or a Prometheus that scrapes them.
+"""Sources of the server's own figures: the `/metrics` page of each process, or a Prometheus that scrapes them.
 
-A source that told something at the start and does not any more is a problem of the step, not a gap that closes over.
+A source that provided figures at the start and fails later is a problem of the step; the figures are not interpolated.
 """
 
 from __future__ import annotations
@@ -10,42 +10,39 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from capacity.http_client import HttpError, ask
+from capacity.http_client import HttpError, fetch
 from capacity.measure.instant import LOOP_LAG, ServerSample, parse_metrics, sample_of
 from capacity.measure.prometheus import PrometheusError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from capacity.measure.prometheus import Prometheus
 
-_PAGE_S: Final = 2.0
-_LOOK_BACK_S: Final = 60
-_STALE_S: Final = 16.0  # one interval of Prometheus' usual 15 s, and a moment
-_PROCESS: Final = (
+_PAGE_TIMEOUT_S: Final = 2.0
+_LOOKBACK_S: Final = 60
+_STALE_S: Final = 16.0  # Prometheus' default interval of 15 s, and a margin
+_PROCESS_METRICS: Final = (
     "process_cpu_seconds_total|process_start_time_seconds|process_resident_memory_bytes|"
     "process_open_fds|process_max_fds"
 )
-_CHAT: Final = (
+_CHAT_METRICS: Final = (
     "chat_connections|chat_messages_delivered_total|chat_messages_dropped_total|chat_slow_consumer_kills_total|"
     f"chat_heartbeat_kills_total|chat_sent_bytes_total|{LOOP_LAG}_bucket"
 )
 
 
 class SourceError(Exception):
-    """A source does not tell the server's figures; the text says why, in words."""
+    """A source does not provide the server's figures; the text says why."""
 
 
 class Source(Protocol):
-    """Something that tells the server's figures."""
-
-    @property
-    def name(self) -> str: ...
+    """A source of the server's figures."""
 
     def read(self) -> ServerSample: ...
 
 
-class Pages:
+class MetricsPages:
     """The `/metrics` pages of all processes of the server."""
 
     __slots__ = ("_urls",)
@@ -53,69 +50,61 @@ class Pages:
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = tuple(urls)
 
-    @property
-    def name(self) -> str:
-        """Where it reads, for people."""
-        return ", ".join(self._urls)
-
     def read(self) -> ServerSample:
-        """Read every page and add the processes up.
+        """Read every page and merge the processes.
 
         Raises:
-            SourceError: a page does not answer, or holds no metrics.
+            SourceError: a page cannot be read, or has no metrics.
         """
         samples = []
         for url in self._urls:
             try:
-                samples.append(parse_metrics(ask(url, timeout_s=_PAGE_S).decode(), time.monotonic()))
+                samples.append(parse_metrics(fetch(url, timeout_s=_PAGE_TIMEOUT_S).decode(), time.monotonic()))
             except HttpError as error:
                 raise SourceError(f"no metrics at {error}") from None
             except ValueError:
-                raise SourceError(f"no metrics at {url}: what it answers is none") from None
-        return merged(samples)
+                raise SourceError(f"no metrics at {url}: the response is not a metrics page") from None
+        return merge_samples(samples)
 
 
-class Scraped:
-    """A Prometheus that scrapes the server; all processes it knows are added up."""
+class PrometheusSource:
+    """A Prometheus that scrapes the server; all chat processes among its targets are merged."""
 
-    __slots__ = ("_interval_s", "_prometheus", "_selector", "name")
+    __slots__ = ("_interval_s", "_prometheus")
 
-    def __init__(self, prometheus: Prometheus, selector: str = "", interval_s: float | None = None) -> None:
-        """Read from a Prometheus that scrapes each `interval_s` seconds, where that is known."""
+    def __init__(self, prometheus: Prometheus, interval_s: float | None = None) -> None:
+        """Read from a Prometheus with a scrape interval of `interval_s` seconds, if it is known."""
         self._prometheus = prometheus
-        self._selector = selector
         self._interval_s = interval_s or 0.0
-        self.name = "Prometheus"
 
     def read(self) -> ServerSample:
         """Read the latest raw samples of the server's processes.
 
         Raises:
-            SourceError: no answer, no chat server among its targets, or the samples are old.
+            SourceError: no response, no chat server among its targets, or the samples are too old.
         """
-        extra = f", {self._selector}" if self._selector else ""
-        look_back_s = max(_LOOK_BACK_S, math.ceil(3 * self._interval_s))
+        lookback_s = max(_LOOKBACK_S, math.ceil(3 * self._interval_s))
         try:
-            chat = self._prometheus.samples(f'{{__name__=~"{_CHAT}"{extra}}}', look_back_s)
-            process = self._prometheus.samples(f'{{__name__=~"{_PROCESS}"{extra}}}', look_back_s)
+            chat = self._prometheus.samples(f'{{__name__=~"{_CHAT_METRICS}"}}', lookback_s)
+            process = self._prometheus.samples(f'{{__name__=~"{_PROCESS_METRICS}"}}', lookback_s)
         except PrometheusError as error:
             raise SourceError(str(error)) from None
         by_process: dict[tuple[str, str], list[tuple[str, dict[str, str], float]]] = {}
-        moments: dict[tuple[str, str], float] = {}
+        scraped_at: dict[tuple[str, str], float] = {}
         for labels, at, value in chat:
             key = (labels.get("job", ""), labels.get("instance", ""))
             by_process.setdefault(key, []).append((labels.get("__name__", ""), labels, value))
-            moments[key] = max(at, moments.get(key, 0.0))
+            scraped_at[key] = max(at, scraped_at.get(key, 0.0))
         for labels, _, value in process:
             key = (labels.get("job", ""), labels.get("instance", ""))
             if key in by_process:
                 by_process[key].append((labels.get("__name__", ""), labels, value))
         if not by_process:
-            raise SourceError(f"Prometheus has no sample of a chat server in the last {look_back_s} s")
-        age = self._prometheus.now - min(moments.values())  # samples carry the time of its clock
+            raise SourceError(f"Prometheus has no sample of a chat server in the last {lookback_s} s")
+        age = self._prometheus.now - min(scraped_at.values())  # samples have the time of Prometheus' clock
         if age > max(_STALE_S, 1 + 1.1 * self._interval_s):
             raise SourceError(f"Prometheus' latest sample of a server process is {age:.0f} s old")
-        return merged([sample_of(found, moments[key]) for key, found in sorted(by_process.items())])
+        return merge_samples([sample_of(found, scraped_at[key]) for key, found in sorted(by_process.items())])
 
 
 _SUMMED: Final = (
@@ -123,11 +112,11 @@ _SUMMED: Final = (
 )  # fmt: skip
 
 
-def merged(samples: Sequence[ServerSample]) -> ServerSample:
-    """Add up the processes of one server; what one of them does not tell is not told.
+def merge_samples(samples: Sequence[ServerSample]) -> ServerSample:
+    """Merge the samples of a server's processes. A figure that one process does not provide is None.
 
-    Starts are added too: the sum changes when any process is restarted. Files are those of the process with most of
-    them, their limit that of the tightest.
+    Counters and start times are summed: the sum of start times changes when any process restarts. Open files are the
+    maximum, the file limit is the minimum.
     """
     if len(samples) == 1:
         return samples[0]
@@ -138,13 +127,6 @@ def merged(samples: Sequence[ServerSample]) -> ServerSample:
         sums[name] = None if any(value is None for value in values) else sum(values)
     files = [one.fds for one in samples if one.fds is not None]
     limits = [one.fds_limit for one in samples if one.fds_limit is not None]
-    lags = [one.lag_buckets for one in samples]
-    buckets: dict[float, float] | None = {}
-    for lag in lags:
-        if lag is None or buckets is None or (buckets and set(lag) != set(buckets)):
-            buckets = None
-            break
-        buckets = {bound: buckets.get(bound, 0.0) + count for bound, count in lag.items()}
     parts = None if sums["cpu_seconds"] is None else tuple(one.cpu_seconds or 0.0 for one in samples)
     return replace(
         total,
@@ -152,5 +134,13 @@ def merged(samples: Sequence[ServerSample]) -> ServerSample:
         cpu_parts=parts,
         fds=max(files, default=None),
         fds_limit=min(limits, default=None),
-        lag_buckets=buckets,
+        lag_buckets=_sum_buckets([one.lag_buckets for one in samples]),
     )
+
+
+def _sum_buckets(histograms: Sequence[Mapping[float, float] | None]) -> dict[float, float] | None:
+    """Sum histograms with the same bounds; None if one is missing or has other bounds."""
+    known = [histogram for histogram in histograms if histogram is not None]
+    if len(known) < len(histograms) or len({frozenset(histogram) for histogram in known}) > 1:
+        return None
+    return {bound: sum(histogram[bound] for histogram in known) for bound in known[0]}

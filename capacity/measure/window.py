@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from capacity.errors import CapacityError
+from capacity.record.step import core_share
 from stampede.generator_faults import Fault
 from stampede.measure.figures import Figures, figures_in
 
@@ -90,11 +91,9 @@ class ServerWindow:
     problem: str | None = None
 
     @property
-    def cpu_share(self) -> float | None:
-        """Share of its core that the server's process used, of several the busiest one."""
-        if self.cpu_busiest is not None or self.cpu is None:
-            return self.cpu_busiest
-        return self.cpu / self.processes
+    def core_share(self) -> float | None:
+        """Share of its core that the busiest server process used."""
+        return core_share(self.cpu, self.cpu_busiest, self.processes)
 
     @property
     def core_foreign(self) -> float | None:

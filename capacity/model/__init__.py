@@ -1,1 +1,1 @@
-"""Models fitted to a run: scalability, projection, sizing, action mix."""
+"""Models fitted to a run: scalability, projection, sizing, user mix."""

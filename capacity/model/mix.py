@@ -1,7 +1,7 @@
-"""Derive who the users are from a production server's own counters, so that a run asks about *your* users.
+"""Derive the mix of users from a production server's counters.
 
-What a class of the load test does in a second is known; a counter divided by it is how many such users there were.
-Everybody else chats at the rate of the messages that are left, or listens where there are none.
+The rate at which a user of each class acts is known. A counter's rate divided by it is the number of such users. The
+remaining users chat at the rate of the remaining messages, or listen if there are none.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from capacity.measure.prometheus import Prometheus
 
-# What one user of a class does per second, as the load test's classes do it: a test holds this against them.
+# Actions of one user per second, as in the load test; a test compares them with its user classes.
 NOTICES_PER_TYPING_USER: Final = 2.5 / 13.5
 MESSAGES_PER_TYPING_USER: Final = 1 / 13.5
 UPLOADS_PER_UPLOADING_USER: Final = 1 / 10
 DROPS_PER_STORMING_USER: Final = 0.5 / 30
-_LEAST_MESSAGE_RATE: Final = 0.001
-_PARTS: Final = 100
+_MIN_MESSAGE_RATE: Final = 0.001
+_TOTAL_WEIGHT: Final = 100
 _COUNTERS: Final = {
     "messages": 'chat_messages_received_total{type="chatMessage"}',
     "notices": 'chat_messages_received_total{type="typing"}',
@@ -41,7 +41,7 @@ _GAUGES: Final = {"connections": "chat_connections", "rooms": "chat_rooms"}
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a server saw: means of its gauges, and counts per second."""
+    """The traffic of a server: means of its gauges, and counts per second."""
 
     connections: float
     rooms: float
@@ -54,14 +54,14 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Users: weights by class, of a hundred; and what those who chat do."""
+    """The mix: weights by user class that add up to about 100, and the load of the chatting users."""
 
     weights: Mapping[str, int]
     message_rate: float | None
     room_size: int | None
     upload_bytes: int | None
 
-    def _load(self) -> list[str]:
+    def _load_options(self) -> list[str]:
         options = []
         if self.room_size is not None:
             options += ["--room-size", str(self.room_size)]
@@ -72,54 +72,55 @@ class Mix:
         return options
 
     def capacity_options(self) -> str:
-        """Return the options of a capacity run."""
+        """Return the mix as options of a capacity run."""
         mix = ",".join(f"{name}={weight}" for name, weight in self.weights.items())
-        return " ".join(["--mix", mix, *self._load()])
+        return " ".join(["--mix", mix, *self._load_options()])
 
     def locust_options(self) -> str:
-        """Return the options of Locust alone, for a shell."""
+        """Return the mix as options of Locust, quoted for a shell."""
         weights = [
             "'" + json.dumps({"user_class_name": name, "weight": weight}) + "'" for name, weight in self.weights.items()
         ]
-        return " ".join([*self.weights, "--config-users", *weights, *self._load()])
+        return " ".join([*self.weights, "--config-users", *weights, *self._load_options()])
 
 
-def derive(traffic: Traffic) -> Mix:
-    """Return the mix that would make this traffic.
+def derive_mix(traffic: Traffic) -> Mix:
+    """Return the mix that produces this traffic.
 
     Raises:
-        UsageError: nobody was connected.
+        UsageError: no user was connected.
     """
-    left = traffic.connections
-    if left < 1:
-        raise UsageError("nobody was connected in that time: there is nothing to derive users from")
+    remaining = traffic.connections
+    if remaining < 1:
+        raise UsageError("no user was connected in that time: there is nothing to derive a mix from")
     users: dict[str, float] = {}
     for name, number in (
         ("FileUploadUser", traffic.uploads / UPLOADS_PER_UPLOADING_USER),
         ("TypingUser", traffic.notices / NOTICES_PER_TYPING_USER),
         ("ReconnectStormUser", traffic.vanished / DROPS_PER_STORMING_USER),
     ):
-        users[name] = min(number, left)
-        left -= users[name]
-    said = max(0.0, traffic.messages - users["TypingUser"] * MESSAGES_PER_TYPING_USER)
-    talks = left > 0 and said / left >= _LEAST_MESSAGE_RATE
-    users = {"ChattingUser" if talks else "ListeningUser": left} | users
+        users[name] = min(number, remaining)
+        remaining -= users[name]
+    messages = max(0.0, traffic.messages - users["TypingUser"] * MESSAGES_PER_TYPING_USER)
+    do_chat = remaining > 0 and messages / remaining >= _MIN_MESSAGE_RATE
+    users = {"ChattingUser" if do_chat else "ListeningUser": remaining} | users
     return Mix(
         weights=_weights(users),
-        message_rate=said / left if talks else None,
+        message_rate=messages / remaining if do_chat else None,
         room_size=max(2, round(traffic.connections / traffic.rooms)) if traffic.rooms >= 1 else None,
         upload_bytes=round(traffic.upload_bytes / traffic.uploads) if traffic.uploads else None,
     )
 
 
 def _weights(users: Mapping[str, float]) -> dict[str, int]:
-    """Return parts of a hundred; whoever is there at all has at least one."""
+    """Return weights that add up to about 100, at least 1 for each class that is present."""
     total = sum(users.values())
-    return {name: max(1, round(number / total * _PARTS)) for name, number in users.items() if number > total / 1e4}
+    present = {name: number for name, number in users.items() if number > total / 1e4}
+    return {name: max(1, round(number / total * _TOTAL_WEIGHT)) for name, number in present.items()}
 
 
-def words(traffic: Traffic) -> str:
-    """Return what the server saw, in one line."""
+def describe_traffic(traffic: Traffic) -> str:
+    """Return the traffic in one line of text."""
     size = traffic.upload_bytes / traffic.uploads if traffic.uploads else 0
     files = f"{figure(traffic.uploads)} uploads/s of {show_bytes(size)}" if traffic.uploads else "no uploads"
     return (
@@ -130,26 +131,26 @@ def words(traffic: Traffic) -> str:
 
 
 def seconds_between(first: str, second: str) -> float | None:
-    """Return the time between two scrapes by the timestamps of their samples; None where they carry none."""
-    one, two = (_taken_at(text) for text in (first, second))
+    """Return the time between two scrapes by the timestamps of their samples; None without timestamps."""
+    one, two = _scraped_at(first), _scraped_at(second)
     return None if one is None or two is None else two - one
 
 
-def _taken_at(text: str) -> float | None:
+def _scraped_at(text: str) -> float | None:
     stamps = [float(sample.timestamp) for sample in _samples(text) if sample.timestamp is not None]
     return max(stamps, default=None)
 
 
-def between(first: str, second: str, seconds: float) -> Traffic:
-    """Return the traffic between two scrapes of a server's `/metrics`, so many seconds apart.
+def traffic_between(first: str, second: str, seconds: float) -> Traffic:
+    """Return the traffic between two scrapes of a server's `/metrics`, `seconds` apart.
 
     Raises:
-        UsageError: a scrape is none of this server, or the server was restarted between them.
+        UsageError: a scrape is not of the chat server, or the server was restarted between them.
     """
     one, two = _page(first), _page(second)
     missing = [name for name in (*_COUNTERS.values(), *_GAUGES.values()) if name not in one or name not in two]
     if missing:
-        raise UsageError(f"a scrape holds no {missing[0]}: it is not of the chat server")
+        raise UsageError(f"a scrape has no {missing[0]}: it is not of the chat server")
     rates = {}
     for field, name in _COUNTERS.items():
         if two[name] < one[name]:
@@ -167,24 +168,24 @@ def _samples(text: str) -> list[Sample]:
     try:
         return [one for family in text_string_to_metric_families(text) for one in family.samples]
     except ValueError as error:
-        raise UsageError(f"a scrape is no page of metrics: {error}") from None
+        raise UsageError(f"a scrape is not a metrics page: {error}") from None
 
 
 def _labels(labels: Mapping[str, str]) -> str:
     return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}" if labels else ""
 
 
-def busiest(prometheus: Prometheus, *, days: int, hours: int) -> tuple[Traffic, list[float]]:
-    """Return the mean traffic of the busiest hours of the last days, and when they ended (seconds since the epoch).
+def busiest_traffic(prometheus: Prometheus, *, days: int, hours: int) -> tuple[Traffic, list[float]]:
+    """Return the mean traffic of the busiest hours of the last days, and the ends of these hours in epoch seconds.
 
     Raises:
-        UsageError: Prometheus knows of no such hour.
-        PrometheusError: it does not answer.
+        UsageError: Prometheus has no hour with messages.
+        PrometheusError: it does not respond.
     """
     by_hour = prometheus.over(f"sum(increase(chat_messages_received_total[1h]))[{days}d:1h]")
     ranked = sorted(by_hour, key=lambda point: point[1], reverse=True)[:hours]
     if not ranked or ranked[0][1] <= 0:
-        raise UsageError(f"Prometheus saw no message in the last {days} days")
+        raise UsageError(f"Prometheus has no message in the last {days} days")
     ends = sorted(at for at, _ in ranked)
     return Traffic(
         **{field: _mean(prometheus, f"sum(avg_over_time({name}[1h]))", ends) for field, name in _GAUGES.items()},

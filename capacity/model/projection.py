@@ -1,12 +1,12 @@
-"""Project the users that fill the server's core, from steps the generator could still measure.
+"""Project the users that fill the server's core, from the steps that the generator could measure. Pure.
 
-An ordinary least squares line through the server's CPU over users; the interval is Fieller's: all numbers of users
-at which the line's 95 % confidence band reaches a full core (Draper & Smith, Applied Regression Analysis, 3.2).
-A projection is labelled as such wherever it is shown and never takes a measured figure's place.
+The projection is an ordinary least squares line through the server's CPU over users. The interval is Fieller's: all
+numbers of users at which the line's 95 % confidence band reaches a full core (Draper & Smith, Applied Regression
+Analysis, 3.2). A projection is labelled as such everywhere and never replaces a measured figure.
 
-A server that is busier joins more and wakes up less often, so the line tends to fall short: with 0.5 ms of work for a
-message by 9 % in the median of 17 runs (20 % short to 5 % beyond). A law that says so, cost per user over the server's
-idle share, came out anywhere up to 60 % beyond: too few users are the better mistake.
+A busier server joins more writes and wakes up less often, so the line tends to be low: with 0.5 ms of work per message
+by 9 % in the median of 17 runs (from 20 % low to 5 % high). A model of that effect, cost per user over the server's
+idle share, was up to 60 % high. Projecting too few users is the better error.
 """
 
 from __future__ import annotations
@@ -18,35 +18,36 @@ from typing import TYPE_CHECKING, Final
 
 from scipy.special import stdtrit
 
-from capacity.judge.verdict import DEFAULT_LIMITS
+from capacity.judge.limits import DEFAULT_LIMITS
+from capacity.record.step import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from capacity.record import StepRecord
+    from capacity.record.step import StepRecord
 
 FULL_CORE: Final = 1.0
-_LEAST_LEVELS: Final = 3
+_MIN_LEVELS: Final = 3
 _GOOD_FIT: Final = 0.98
 _FAR: Final = 5.0
 _WIDE: Final = 0.5
 _FLAT: Final = 1e-12
-# A generator process is trusted up to about nine tenths of its core; planning leaves some air below that.
+# A worker is trusted up to about nine tenths of its core; planning leaves a margin below that.
 _PLANNED_GENERATOR_CPU: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """Users at which the server's core is full, by the line through the measured steps.
+    """The users at which the server's core is full, by the line through the measured steps.
 
     Attributes:
-        users: where the line reaches one core, of several processes that of the busiest; `low` and
-            `high`: its 95 % interval, each None where the interval has no such end.
+        users: where the busiest process uses one core; `low` and `high`: the 95 % interval, None for an end that it
+            does not have.
         cpu_us_per_user: slope, microseconds of server CPU per user and second; `cpu_idle`: intercept in cores.
-        cpu_us_per_delivery: slope of the same fit over deliveries, None when they did not vary.
+        cpu_us_per_delivery: slope of the same fit over deliveries; None if they did not vary.
         r_squared: of the fit over users; `points`: steps used.
-        generator_cores: cores of load generator that would be needed to measure it.
-        warning: why not to trust it much, or None.
+        generator_cores: load generator cores needed to measure at that level.
+        warning: reasons for doubt, or None.
     """
 
     users: int
@@ -62,16 +63,16 @@ class Projection:
 
 
 def project(steps: Sequence[StepRecord]) -> Projection | None:
-    """Return the projection, or None with fewer than three levels that passed, or a CPU that does not grow."""
-    usable = [step for step in steps if step.verdict == "pass" and step.server_load is not None]
-    # A server that has to wait for its core finds more to do at a time, so that each delivery costs it less.
-    calm = [step for step in usable if (step.server_core_foreign or 0.0) < DEFAULT_LIMITS.disturbing]
-    if len({step.users for step in calm}) >= _LEAST_LEVELS:
-        usable = calm
-    if len({step.users for step in usable}) < _LEAST_LEVELS:
+    """Return the projection; None with fewer than three levels that passed, or if CPU does not grow with users."""
+    usable = [step for step in steps if step.verdict is Verdict.PASS and step.server_core_share is not None]
+    # A server that waits for its core handles more messages at once, so that each delivery costs less CPU.
+    undisturbed = [step for step in usable if (step.server_core_foreign or 0.0) < DEFAULT_LIMITS.disturbing]
+    if len({step.users for step in undisturbed}) >= _MIN_LEVELS:
+        usable = undisturbed
+    if len({step.users for step in usable}) < _MIN_LEVELS:
         return None
     users = [float(step.users) for step in usable]
-    cpu = [float(step.server_load or 0.0) for step in usable]
+    cpu = [float(step.server_core_share or 0.0) for step in usable]
     slope, intercept = linear_regression(users, cpu)
     if slope <= 0:
         return None
@@ -95,10 +96,9 @@ def project(steps: Sequence[StepRecord]) -> Projection | None:
 def _fieller(
     users: Sequence[float], cpu: Sequence[float], *, slope: float, intercept: float
 ) -> tuple[float | None, float | None]:
-    """Return the users between which the line's 95 % band holds a full core; None for an end that there is not.
+    """Return the users between which the line's 95 % band contains a full core; None for a missing end.
 
-    The slope may be so uncertain that the band never leaves a full core on one side of the line's own answer, or on
-    either: then that side has no bound.
+    If the slope is uncertain, the band may contain a full core without end, on one side of the line's answer or both.
     """
     n = len(users)
     mean = sum(users) / n
@@ -110,7 +110,7 @@ def _fieller(
     a = slope**2 - t_squared * residual / spread
     b = slope * gap
     c = gap**2 - t_squared * residual / n
-    answer = -gap / slope  # fulfils it always
+    answer = -gap / slope  # always inside
     if abs(a) <= _FLAT * slope**2:
         end = -c / (2 * b) if b else None
         if end is None:
@@ -118,7 +118,7 @@ def _fieller(
         return (mean + end, None) if b < 0 else (None, mean + end)
     root = b * b - a * c
     if a > 0:
-        reach = math.sqrt(max(0.0, root))  # never negative but for rounding: the answer lies between the two ends
+        reach = math.sqrt(max(0.0, root))  # negative only by rounding: the answer lies between the ends
         return mean + (-b - reach) / a, mean + (-b + reach) / a
     if root <= 0:
         return None, None
@@ -127,9 +127,9 @@ def _fieller(
 
 
 def per_delivery_us(steps: Sequence[StepRecord]) -> float | None:
-    """Return microseconds of server CPU per delivery by a line through the steps; None when they did not vary."""
+    """Return microseconds of server CPU per delivery by a line through the steps; None if deliveries did not vary."""
     rates = [float(step.delivered_per_s) for step in steps if step.delivered_per_s is not None]
-    if len(rates) < len(steps) or len(set(rates)) < _LEAST_LEVELS:
+    if len(rates) < len(steps) or len(set(rates)) < _MIN_LEVELS:
         return None
     return linear_regression(rates, [float(step.server_cpu or 0.0) for step in steps]).slope * 1e6
 
@@ -138,7 +138,7 @@ def _generator_cores(steps: Sequence[StepRecord], users: float) -> int | None:
     """Scale the generator's CPU at its highest level to the projected users."""
     top = max(steps, key=lambda step: step.users)
     used = sum(top.generator_cpu)
-    # Less a rounding error: sums of the same figures differ in the last digit between versions of Python.
+    # Minus a rounding error: sums of the same figures differ in the last digit between Python versions.
     return max(1, math.ceil(used / top.users * users / _PLANNED_GENERATOR_CPU - 1e-6)) if used else None
 
 
@@ -149,5 +149,5 @@ def _warning(r_squared: float, full_at: float, low: float | None, high: float | 
     if high is None or low is None or high - low > _WIDE * 2 * full_at:
         reasons.append("its interval is wide")
     if full_at > _FAR * highest:
-        reasons.append(f"it reaches {full_at / highest:.0f} times beyond the highest measured level")
+        reasons.append(f"it is {full_at / highest:.0f} times the highest measured level")
     return "; ".join(reasons) or None

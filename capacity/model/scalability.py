@@ -1,7 +1,7 @@
-"""The scalability model of a run: the law fitted over deliveries in flight, and what it says, in words.
+"""The scalability model of a run: the law fitted over in-flight deliveries, and its description. Pure.
 
-In flight is rate x mean latency (Little's law), which holds where as much comes as goes: steps that were working up
-a backlog are left out, and so are invalid ones.
+In-flight deliveries are rate x mean latency (Little's law). The law requires a steady state, so steps with a growing
+backlog and invalid steps are left out.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.formatting import about, figure, show_estimate, show_ms
 from capacity.model.usl import Estimate, Usl, fit_usl
-from capacity.record import Interval, Model
+from capacity.record.model import Interval, Model
+from capacity.record.step import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from capacity.record import StepRecord
+    from capacity.record.step import StepRecord
 
 _STEADY: Final = 0.05
 _SHORT: Final = 0.05
@@ -23,11 +24,11 @@ _CURVE_POINTS: Final = 41
 
 
 def fit_model(steps: Sequence[StepRecord], strictest_ms: float | None = None) -> Model | None:
-    """Return the model of the steps, or None with fewer than six that kept pace.
+    """Return the model of the steps; None with fewer than six that kept pace.
 
     Args:
         steps: as recorded.
-        strictest_ms: the strictest bound on delivery latency, which the model then says something about.
+        strictest_ms: the strictest threshold on delivery latency, for which the model predicts the rate.
     """
     points = [point for step in steps if (point := _point(step)) is not None]
     law = fit_usl(points)
@@ -49,9 +50,9 @@ def fit_model(steps: Sequence[StepRecord], strictest_ms: float | None = None) ->
 
 def _point(step: StepRecord) -> tuple[float, float] | None:
     rate, mean, offered = step.delivered_per_s, step.deliver_mean_ms, step.offered_per_s
-    if step.verdict == "invalid" or not rate or not mean or not offered or abs(rate / offered - 1) > _STEADY:
+    if step.verdict is Verdict.INVALID or not rate or not mean or not offered or abs(rate / offered - 1) > _STEADY:
         return None
-    # What waits for a good part of the window was sent before it: no steady state, and not Little's law.
+    # If deliveries wait for a good part of the window, it has no steady state.
     if mean > _SHORT * (step.window_s or 0.0) * 1000:
         return None
     return rate * mean / 1000, rate
@@ -73,30 +74,30 @@ def _lines(law: Usl, strictest_ms: float | None) -> list[str]:
     lines = [
         f"lambda = {_shown(law.rate)} deliveries/s with one in flight",
         f"sigma = {_shown(law.sigma)} (contention), kappa = {_shown(law.kappa)} (coherency)",
-        f"fitted to {len(law.points)} steps with {figure(least)} to {figure(most)} deliveries in flight",
-        "its intervals take deliveries in flight as exact; they are measured (rate x mean latency), so a little wider",
-        f"residual standard error {about(law.residual)} deliveries/s ({law.residual / fastest:.1%} of the most)",
+        f"fitted to {len(law.points)} steps with {figure(least)} to {figure(most)} in-flight deliveries",
+        "the intervals treat in-flight deliveries (rate x mean latency) as exact; the true ones are a little wider",
+        f"residual standard error {about(law.residual)} deliveries/s ({law.residual / fastest:.1%} of the maximum)",
         f"efficiency from {min(law.efficiency):.2f} to {max(law.efficiency):.2f} (1 is linear)",
         _peak(law, most),
     ]
     if law.ceiling is not None:
         far = "" if law.ceiling <= fastest else ", an extrapolation"
-        lines.append(f"contention alone would allow {about(law.ceiling)} deliveries/s (lambda / sigma{far})")
+        lines.append(f"contention alone allows {about(law.ceiling)} deliveries/s (lambda / sigma{far})")
     reached = law.in_flight_at(strictest_ms / 1000) if strictest_ms else None
     if reached is not None and strictest_ms is not None:
         far = ", an extrapolation" if reached > most else ""
         rate = about(law.throughput(reached))
-        lines.append(f"mean latency would reach {show_ms(strictest_ms)} at {rate} deliveries/s{far}")
+        lines.append(f"mean latency reaches {show_ms(strictest_ms)} at {rate} deliveries/s{far}")
     if law.suspicious:
-        lines.append("a step lies above linear: suspect that measurement before the law")
+        lines.append("a step is above linear: check that measurement first")
     return lines
 
 
 def _peak(law: Usl, most: float) -> str:
     if law.peak is None:
-        return "no peak in range: kappa cannot be told from 0"
+        return "no peak in range: kappa is indistinguishable from 0"
     far = ", an extrapolation" if law.peak > most else ""
-    return f"throughput peaks with {about(law.peak)} deliveries in flight{far}"
+    return f"throughput peaks at {about(law.peak)} in-flight deliveries{far}"
 
 
 def _shown(estimate: Estimate) -> str:

@@ -1,4 +1,4 @@
-"""Size for a number of users from what one process was measured to hold: plain arithmetic, every step shown."""
+"""Size a deployment from the measured capacity of one process: plain arithmetic, with every step shown. Pure."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.formatting import about, count, show_bytes
 from capacity.model.projection import per_delivery_us
-from capacity.record import Sizing
+from capacity.record.model import Sizing
+from capacity.record.step import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from capacity.record import Answer, StepRecord
+    from capacity.record.answer import Answer
+    from capacity.record.step import StepRecord
 
-_LEAST_LEVELS: Final = 3
+_MIN_LEVELS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """How many users are to be served, with what share of each process left free."""
+    """Users to serve, and the share of each process that stays free."""
 
     users: int
     headroom: float
@@ -29,7 +31,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What grows with users: `base` + `slope` x users."""
+    """A quantity that grows with users: `base` + `slope` x users."""
 
     base: float
     slope: float
@@ -39,11 +41,11 @@ class _Line:
 
 
 def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Sizing | None:
-    """Return what the demand needs, or None where no level was measured to hold."""
+    """Return the sizing for a demand; None if no level passed."""
     if answer.supported_users is None:
         return None
-    passed = [step for step in steps if step.verdict == "pass" and step.users <= answer.supported_users]
-    # A step that lost the metrics says 1 process; those that passed at the level that held knew their number.
+    passed = [step for step in steps if step.verdict is Verdict.PASS and step.users <= answer.supported_users]
+    # A step without metrics reports 1 process; the steps that passed at that level know the number.
     measured = max((step.server_processes for step in passed if step.users == answer.supported_users), default=1)
     held = max(1, answer.supported_users // measured)
     usable = max(1, math.floor(held * (1 - demand.headroom) + 1e-9))
@@ -54,7 +56,7 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
     sent = _line(passed, [step.server_sent_bytes_per_s for step in passed])
     share = demand.users / spread
     cores = None if cpu is None else cpu.base * spread + cpu.slope * demand.users
-    # Each process is given the memory of its share after one has failed: that is when it is needed.
+    # Each process gets the memory for its share after one has failed.
     taken = None if memory is None else memory.at(demand.users / processes) * spread
     unbounded = answer.first_failing_users is None
     lines = _processes(demand, held, usable, processes, unbounded=unbounded)
@@ -96,7 +98,7 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
 
 
 def _headline(spread: int, memory: float | None, *, unbounded: bool) -> str:
-    """Return the result in one line; where no level failed, one process may hold more, and fewer of them may do."""
+    """Return the result in one line. If no level failed, fewer processes may be enough."""
     most, doubt = ("at most ", "; limit not reached") if unbounded else ("", "")
     return (
         f"{most}{spread} processes on a core each{'' if memory is None else f', {show_bytes(memory)} of memory'}{doubt}"
@@ -105,9 +107,9 @@ def _headline(spread: int, memory: float | None, *, unbounded: bool) -> str:
 
 def _processes(demand: Demand, held: int, usable: int, processes: int, *, unbounded: bool) -> list[str]:
     free = f"{demand.headroom * 100:g} %"
-    least = "at least " if unbounded else ""
+    at_least = "at least " if unbounded else ""
     return [
-        f"{least}{count(held)} users held by one process, less {free} headroom: {count(usable)} users a process",
+        f"{at_least}{count(held)} users held by one process, less {free} headroom: {count(usable)} users a process",
         (
             f"{count(demand.users)} / {count(usable)} = {demand.users / usable:.2f}, so {processes} "
             f"process{'es' if processes > 1 else ''}; one more, so that one may fail (N+1): {processes + 1}, "
@@ -117,25 +119,25 @@ def _processes(demand: Demand, held: int, usable: int, processes: int, *, unboun
 
 
 def _caveats(answer: Answer, measured: int) -> list[str]:
-    found = ["users of one room share a process: fan-out between processes costs more than is counted here"]
+    found = ["assumes that the users of a room share a process: fan-out between processes costs more"]
     if measured > 1:
-        found = [f"measured over {measured} processes and the bus between them; with more of them each holds less"]
+        found = [f"measured with {measured} processes and the bus between them; with more processes, each holds less"]
     if answer.first_failing_users is None:
-        found.append("one process holds at least the users counted: fewer processes may do")
+        found.append("one process may hold more: its limit was not reached, so fewer processes may be enough")
     if not answer.confirmed:
-        found.append(f"the level that one process holds was {answer.confirmation}")
+        found.append(f"the capacity of one process was {answer.confirmation}")
     if answer.disturbance:
-        found.append("the machine was not quiet while it was measured")
+        found.append("the machine was not quiet during the measurement")
     return found
 
 
 def _line(steps: Sequence[StepRecord], values: Sequence[float | None], processes: int = 1) -> _Line | None:
-    """Fit what grows with users, its base that of one process; None with fewer than three levels or without growth.
+    """Fit a quantity over users, with the base of one process; None with fewer than three levels or without growth.
 
-    Noise can put the base below zero, where no process can be: it counts as zero then.
+    A base that noise puts below zero counts as zero.
     """
     known = [(float(step.users), float(value)) for step, value in zip(steps, values, strict=True) if value is not None]
-    if len({users for users, _ in known}) < _LEAST_LEVELS:
+    if len({users for users, _ in known}) < _MIN_LEVELS:
         return None
     try:
         slope, base = linear_regression(*zip(*known, strict=True))

@@ -1,14 +1,14 @@
 """The Universal Scalability Law, fitted: X(N) = lambda N / (1 + sigma (N - 1) + kappa N (N - 1)).
 
-Neil Gunther, Guerrilla Capacity Planning (2007), with the rate at N = 1 as a third coefficient. N is work in flight
-(deliveries, by Little: rate x mean latency) or server processes; never users with think time, whose straight line
-until saturation tells nothing. Bounded least squares; intervals are those of the linearised fit (Student's t), cut
-at the bounds.
+Neil Gunther, Guerrilla Capacity Planning (2007), with the rate at N = 1 as a third coefficient. N is the work in flight
+(deliveries, by Little's law: rate x mean latency) or the number of server processes. It is never users with think time:
+their throughput is a straight line until saturation. The fit is bounded least squares; intervals are those of the
+linearised fit (Student's t), cut at the bounds.
 
-They take N as exact. Processes are; deliveries in flight are computed from a measured rate and latency, so that both
-axes carry noise. Simulated with 8 to 10 points, 2 % of noise on the rate and 10 % on the latency, the 95 % intervals
-hold the true lambda in about 97 of 100 fits, sigma in 92 and kappa in 87. Resampling the points (pairs bootstrap) held
-them in 89, 86 and 84, for a hundred fits more: so the model keeps these, and says what they are.
+The intervals treat N as exact. That holds for processes. In-flight deliveries are computed from a measured rate and
+latency, so both axes carry noise. Simulated with 8 to 10 points, 2 % of noise on the rate and 10 % on the latency, the
+95 % intervals contain the true lambda in about 97 of 100 fits, sigma in 92 and kappa in 87. Resampling the points
+(pairs bootstrap) reached 89, 86 and 84 and needs a hundred more fits.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LEAST_POINTS: Final = 6
-_LEAST_LEVELS: Final = 4
+MIN_POINTS: Final = 6
+_MIN_LEVELS: Final = 4
 _SUSPICIOUS: Final = 1.05
 
 
@@ -59,24 +59,24 @@ class Usl:
 
     @property
     def efficiency(self) -> tuple[float, ...]:
-        """Share of linear throughput that each point reached."""
+        """Throughput of each point relative to linear."""
         return tuple(x / (self.rate.value * n) for n, x in self.points)
 
     @property
     def suspicious(self) -> bool:
-        """Whether a point lies well above linear: more than a law of costs allows, so the measurement is in doubt."""
+        """Whether a point is well above linear, which the law does not allow: the measurement is in doubt."""
         return max(self.efficiency) > _SUSPICIOUS
 
     @property
     def peak(self) -> float | None:
-        """N of the highest throughput, sqrt((1 - sigma) / kappa); None where kappa cannot be told from 0."""
+        """N at the highest throughput, sqrt((1 - sigma) / kappa); None if kappa is indistinguishable from 0."""
         if self.kappa.low <= 0 or self.kappa.value <= 0:
             return None
         return math.sqrt(max(0.0, 1 - self.sigma.value) / self.kappa.value)
 
     @property
     def ceiling(self) -> float | None:
-        """Throughput that contention alone would allow, lambda / sigma; None where sigma cannot be told from 0."""
+        """Throughput with contention alone, lambda / sigma; None if sigma is indistinguishable from 0."""
         return self.rate.value / self.sigma.value if self.sigma.low > 0 else None
 
     def throughput(self, n: float) -> float:
@@ -93,17 +93,17 @@ class Usl:
         return max(0.0, middle - t * spread), middle + t * spread
 
     def in_flight_at(self, latency: float) -> float | None:
-        """Return the N at which N / X(N) reaches a latency in seconds; None where it never or always does.
+        """Return the N at which the latency N / X(N) reaches a value in seconds; None if it never or always does.
 
         From N / X = (1 + sigma (N - 1) + kappa N (N - 1)) / lambda: the positive root of
         kappa N^2 + (sigma - kappa) N + 1 - sigma - lambda latency = 0.
         """
         rate, sigma, kappa = self._coefficients
-        rest = rate * latency - 1 + sigma
+        excess = rate * latency - 1 + sigma
         half = sigma - kappa
-        # The root in the form that does not subtract what is nearly equal: kappa may be as good as 0.
-        below = half + math.sqrt(half * half + 4 * kappa * max(rest, 0.0))
-        return float(2 * rest / below) if rest > 0 and below > 0 else None
+        # This form of the root avoids subtracting nearly equal numbers: kappa may be close to 0.
+        below = half + math.sqrt(half * half + 4 * kappa * max(excess, 0.0))
+        return float(2 * excess / below) if excess > 0 and below > 0 else None
 
     @property
     def _coefficients(self) -> NDArray[np.float64]:
@@ -111,14 +111,14 @@ class Usl:
 
 
 def fit_usl(points: Sequence[tuple[float, float]]) -> Usl | None:
-    """Fit the law to (N, X) points; None with fewer than six, or fewer than four different N.
+    """Fit the law to (N, X) points; None with fewer than six points, or fewer than four different N.
 
     Raises:
         ValueError: an N or an X is not positive.
     """
     if any(n <= 0 or x <= 0 for n, x in points):
-        raise ValueError("the law is for positive N and X")
-    if len(points) < LEAST_POINTS or len({n for n, _ in points}) < _LEAST_LEVELS:
+        raise ValueError("the law is defined for positive N and X")
+    if len(points) < MIN_POINTS or len({n for n, _ in points}) < _MIN_LEVELS:
         return None
     n, x = (np.array(column, dtype=float) for column in zip(*points, strict=True))
     scale = float(x.max())
@@ -144,7 +144,7 @@ def fit_usl(points: Sequence[tuple[float, float]]) -> Usl | None:
     freedom = len(points) - 3
     variance = float(np.sum((_law(n, coefficients) - x) ** 2)) / freedom
     jacobian = _gradient(n, coefficients)
-    # Columns differ by many powers of ten: inverted as they are, the small ones would be taken for nothing.
+    # Scale the columns: they differ by many powers of ten, and the inversion would ignore the small ones.
     lengths = np.linalg.norm(jacobian, axis=0)
     scaled = jacobian / lengths
     covariance = variance * np.linalg.pinv(scaled.T @ scaled) / np.outer(lengths, lengths)
@@ -163,7 +163,7 @@ def _law(n: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[n
 
 
 def _gradient(n: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the derivatives by lambda, sigma and kappa, a row for each N."""
+    """Return the partial derivatives by lambda, sigma and kappa, one row for each N."""
     rate, sigma, kappa = coefficients
     cost = 1 + sigma * (n - 1) + kappa * n * (n - 1)
     slope = -rate * n / cost**2

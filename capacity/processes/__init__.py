@@ -1,1 +1,1 @@
-"""The processes of a run: server under test and load generator."""
+"""The processes of a run: server, load generator, and the cores they run on."""

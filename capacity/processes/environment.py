@@ -1,4 +1,4 @@
-"""Describe where a run was made: machine, versions, revision, pinning."""
+"""Describe the machine and the software of a run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from capacity.record import Environment
+from capacity.record.report import Environment
 
 if TYPE_CHECKING:
-    from capacity.processes.process import Cores
+    from capacity.processes.cores import Cores
 
 _LIBRARIES: Final = ("websockets", "uvloop", "locust", "gevent", "msgspec", "prometheus-client")
 
 
 def describe(cores: Cores, processes: int, started_at: float, checkout: Path) -> Environment:
-    """Return the environment; `started_at` in seconds since the epoch."""
+    """Return the environment of a run that started at `started_at`, in seconds since the epoch."""
     return Environment(
         started_at=datetime.fromtimestamp(started_at, UTC).isoformat(timespec="seconds"),
         host=platform.node(),
@@ -58,7 +58,7 @@ def _versions() -> dict[str, str]:
 
 
 def _revision(checkout: Path) -> str | None:
-    """Return the git revision, marked when files differ from it; None outside a checkout."""
+    """Return the git revision, with `-dirty` if files differ from it; None outside a checkout."""
     git = shutil.which("git")
     if git is None:
         return None

@@ -1,4 +1,4 @@
-"""A server at `--host` that runs on this machine, too: which cores the load generator leaves it."""
+"""Find a server at `--host` on this machine, and choose the cores that the load generator leaves to it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from capacity.processes.process import Cores
+from capacity.processes.cores import Cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ANY: Final = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 - compared with, never bound to
 
+COMPETING_NOTE: Final = (
+    "the server runs on this machine and has no core of its own: it competes with the load generator, so the result is "
+    "the capacity of the machine, not of the server"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """What runs on this machine of a server.
+    """A server on this machine.
 
     Attributes:
-        processes: how many of them serve; 1 where the system does not show them, as of a container.
-        cores: which they may run on; empty where that is not known.
+        processes: number of processes that serve; 1 if the system does not show them, as for a container.
+        cores: the cores they may run on; empty if unknown.
     """
 
     processes: int = 1
@@ -33,14 +38,14 @@ class LocalServer:
 
 
 def find_local_server(url: str) -> LocalServer | None:
-    """Return what runs here of the server at a WebSocket URL; None where its address is of another machine."""
+    """Return the server at a WebSocket URL if its address belongs to this machine, else None."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "wss" else 80)
-    addresses = _addresses(parts.hostname or "", port)
-    here = {one.address.partition("%")[0] for found in psutil.net_if_addrs().values() for one in found}
-    if not any(address in here or ipaddress.ip_address(address).is_loopback for address in addresses):
+    addresses = _resolve(parts.hostname or "", port)
+    own = {one.address.partition("%")[0] for found in psutil.net_if_addrs().values() for one in found}
+    if not any(address in own or ipaddress.ip_address(address).is_loopback for address in addresses):
         return None
-    serving = _serving(addresses, port)
+    serving = _serving_processes(addresses, port)
     cores: set[int] = set()
     for process in serving:
         with contextlib.suppress(psutil.Error, AttributeError):  # systems without affinity
@@ -48,33 +53,34 @@ def find_local_server(url: str) -> LocalServer | None:
     return LocalServer(max(1, len(serving)), tuple(sorted(cores)))
 
 
-def _addresses(host: str, port: int) -> set[str]:
+def _resolve(host: str, port: int) -> set[str]:
     with contextlib.suppress(OSError):
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return {str(address[0]).partition("%")[0] for *_, address in found}
     return set()
 
 
-def _serving(addresses: set[str], port: int) -> list[psutil.Process]:
-    """Return the processes that serve at the port; of one that lends its socket to others, those."""
+def _serving_processes(addresses: set[str], port: int) -> list[psutil.Process]:
+    """Return the processes that serve at the port; without a parent that only shares its socket with children."""
     holders: dict[int, psutil.Process] = {}
     with contextlib.suppress(psutil.Error):
-        for one in psutil.net_connections("tcp"):  # names one process of those that share a socket
+        for one in psutil.net_connections("tcp"):  # names only one of the processes that share a socket
             if one.pid is None or one.status != psutil.CONN_LISTEN or not one.laddr or one.laddr.port != port:
                 continue
             if one.laddr.ip in _ANY or one.laddr.ip.removeprefix("::ffff:") in addresses:
                 process = psutil.Process(one.pid)
-                holders |= {kin.pid: kin for kin in _kin(process) if kin == process or _listens(kin, port)}
-    lenders = {process.ppid() for process in holders.values() if process.ppid() in holders}
-    serving = [process for pid, process in holders.items() if pid not in lenders]
+                family = _family(process)
+                holders |= {kin.pid: kin for kin in family if kin == process or _listens(kin, port)}
+    parents = {process.ppid() for process in holders.values() if process.ppid() in holders}
+    serving = [process for pid, process in holders.items() if pid not in parents]
     if len(serving) == 1:
         with contextlib.suppress(psutil.Error):
             return serving[0].children(recursive=True) or serving
     return serving
 
 
-def _kin(process: psutil.Process) -> list[psutil.Process]:
-    """Return a process with its parent, and all that either started."""
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    """Return a process, its parent, and all descendants of either."""
     parent = process.parent()
     root = parent if parent is not None and parent.pid > 1 else process
     return [root, *root.children(recursive=True)]
@@ -88,33 +94,27 @@ def _listens(process: psutil.Process, port: int) -> bool:
 
 
 def cores_beside(usable: Sequence[int], server: LocalServer | None) -> Cores:
-    """Return the cores of the load generator: all, without those of a server that runs here, as far as there are more.
+    """Return the cores of the load generator: all usable ones, without those of a server on this machine.
 
-    A server that is bound to cores keeps these. Of one that may run anywhere, the last usable ones are left to it, one
-    a process: the system moves it to where it has room.
+    A pinned server keeps its cores. A server that may run anywhere is left the last usable cores, one for each
+    process, and the system moves it there. If no core remains, both sides use all of them.
     """
     if server is None:
         return Cores((), tuple(usable))
-    bound = bool(server.cores) and not set(usable) <= set(server.cores)
-    if bound:
-        left = tuple(core for core in usable if core not in server.cores)
-        return Cores(server.cores, left) if left else Cores((), tuple(usable))
-    left = tuple(usable[: -server.processes])
-    return Cores((), left or tuple(usable))
+    is_pinned = bool(server.cores) and not set(usable) <= set(server.cores)
+    if is_pinned:
+        remaining = tuple(core for core in usable if core not in server.cores)
+        return Cores(server.cores, remaining) if remaining else Cores((), tuple(usable))
+    remaining = tuple(usable[: -server.processes])
+    return Cores((), remaining or tuple(usable))
 
 
-def competes(usable: Sequence[int], cores: Cores) -> bool:
-    """Tell whether server and load generator have the same cores, which were too few."""
+def are_competing(usable: Sequence[int], cores: Cores) -> bool:
+    """Return whether a server on this machine and the load generator have to share all cores."""
     return not cores.server and set(cores.generator) == set(usable)
 
 
-COMPETES: Final = (
-    "the server runs on this machine and no core is left to it: it competes with the load generator, so this is what "
-    "the machine takes, not what the server could"
-)
-
-
-def left_words(usable: Sequence[int], cores: Cores) -> str:
-    """Say which cores a server on this machine was left."""
-    left = cores.server or [core for core in usable if core not in cores.generator]
-    return f"the server runs on this machine: core {', '.join(map(str, left))} is left to it"
+def reserved_cores_note(usable: Sequence[int], cores: Cores) -> str:
+    """Say which cores are reserved for a server on this machine."""
+    reserved = cores.server or [core for core in usable if core not in cores.generator]
+    return f"the server runs on this machine: core {', '.join(map(str, reserved))} is reserved for it"

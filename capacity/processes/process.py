@@ -1,7 +1,7 @@
-"""Start and end the processes of a run: each in a group of its own, pinned to cores, its output kept in a file.
+"""A child process with all of its descendants, its output in a file.
 
-Only groups that were started here are ever signalled. Nothing of them survives `end()`: not after a failure, not
-after Ctrl-C, and not when the leader died by itself and left children behind.
+It runs in a process group of its own, and only that group is signalled. `end()` leaves nothing behind: not after a
+failure, not after Ctrl-C, and not if the child exited and left descendants.
 """
 
 from __future__ import annotations
@@ -11,74 +11,24 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import psutil
 
 from capacity.errors import RunError
+from capacity.processes.cores import pinned
+from capacity.signals import deferred_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
 
-_STOPS: Final = (signal.SIGINT, signal.SIGTERM)
 _POLL_S: Final = 0.02
-_GRACE_S: Final = 5.0
-_SHOWING_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Cores:
-    """Which cores belong to the server and which to the load generator; empty means not pinned.
-
-    Where they are the same, there were too few: `shared`.
-    """
-
-    server: tuple[int, ...]
-    generator: tuple[int, ...]
-
-    @classmethod
-    def share(cls, usable: Sequence[int], *, own_server: bool, workers: int = 1) -> Self:
-        """Give the last usable cores to the server that we start, one a process, the others to the load generator."""
-        if not own_server or len(usable) < 2:
-            return cls((), tuple(usable))
-        if workers >= len(usable):
-            return cls(tuple(usable), tuple(usable))
-        return cls(tuple(usable[-workers:]), tuple(usable[:-workers]))
-
-    @property
-    def shared(self) -> bool:
-        """Whether server and load generator run on the same cores."""
-        return bool(self.server) and self.server == self.generator
-
-
-def usable_cores() -> tuple[int, ...]:
-    """Return the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
-
-
-def pin(cores: Sequence[int]) -> None:
-    """Bind this thread, and whatever it starts from now on, to cores where the system can; no cores change nothing."""
-    if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, cores)
-
-
-@contextlib.contextmanager
-def pinned(cores: Sequence[int]) -> Iterator[None]:
-    """Run on `cores`, and start processes there: bound from their first instruction, not some time afterwards."""
-    before = usable_cores()
-    pin(cores)
-    try:
-        yield
-    finally:
-        pin(before)
+_TERMINATION_TIMEOUT_S: Final = 5.0
+_EXIT_DELAY_S: Final = 1.0
 
 
 def free_port() -> int:
@@ -88,56 +38,29 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextlib.contextmanager
-def stops_postponed() -> Iterator[None]:
-    """Handle Ctrl-C and SIGTERM at the end of the block.
-
-    They are not blocked: a process started here would inherit that, and a thread of a library would take them
-    instead, so that Python would still run the handler in mid-block.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python runs handlers in the main thread only
-        return
-    came: list[int] = []
-    handlers = {stop: handler for stop in _STOPS if (handler := signal.getsignal(stop)) is not None}
-    try:
-        with contextlib.ExitStack() as restored:
-            for stop, handler in handlers.items():
-                restored.callback(signal.signal, stop, handler)
-                signal.signal(stop, lambda number, _frame: came.append(number))
-            yield
-    finally:
-        for number in came[:1]:
-            handler = handlers[signal.Signals(number)]
-            if callable(handler):
-                handler(number, None)  # here and now: when Python runs it after `raise_signal` differs by version
-            else:
-                signal.raise_signal(number)
-
-
 class ChildProcess:
-    """A process of ours and its whole group."""
+    """A child process and its process group."""
 
-    __slots__ = ("_is_over", "_name", "_output", "_process")
+    __slots__ = ("_has_ended", "_name", "_output", "_process")
 
     def __init__(self, name: str, command: Sequence[str], *, output: Path, cwd: Path, cores: Sequence[int]) -> None:
-        """Start `command`, its output going to the file `output`; `name` is what messages call it."""
-        self._is_over = False
+        """Start `command` and write its output to the file `output`; messages call the process `name`."""
+        self._has_ended = False
         self._name = name
         self._output = output
         with output.open("wb") as sink, pinned(cores):
-            # A group of its own: Ctrl-C at the terminal reaches only us, and we end the group in our own order.
+            # A session of its own: Ctrl-C at the terminal reaches only this program, which ends its children in order.
             self._process = subprocess.Popen(  # noqa: S603 - our own modules, arguments never pass a shell
                 command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=cwd, start_new_session=True
             )
 
     @property
     def pid(self) -> int:
-        """Process id of the leader."""
+        """Process id of the child, which leads its group."""
         return self._process.pid
 
     def check(self) -> None:
-        """Raise RunError when the process has ended by itself."""
+        """Raise RunError if the process has exited."""
         code = self._process.poll()
         if code is None:
             return
@@ -145,26 +68,26 @@ class ChildProcess:
         last = self.last_line()
         raise RunError(f"{self._name} {how}{f': {last}' if last and code > 0 else ''}", code)
 
-    def check_soon(self) -> None:
-        """As `check`, for one that has just fallen silent: its end may take a moment to show."""
+    def check_after_silence(self) -> None:
+        """Raise RunError if the process exits within a second, as one that no longer answers may be about to."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_SHOWING_S)
+            self._process.wait(_EXIT_DELAY_S)
         self.check()
 
     def last_line(self) -> str:
-        """Return the last line it wrote that is not empty."""
+        """Return the last line of its output that is not empty."""
         lines = [line.strip() for line in self.output().splitlines() if line.strip()]
         return lines[-1] if lines else ""
 
     def output(self) -> str:
-        """Return everything it wrote so far."""
+        """Return its output so far."""
         return self._output.read_text(errors="replace")
 
     def wait_until(self, ready: Callable[[], T | None], *, timeout_s: float, what: str) -> T:
-        """Return the first result of `ready` that is not None.
+        """Return the first result of `ready` that is not None; `what` completes "did not ..." in the error.
 
         Raises:
-            RunError: the process ended before, or the time was up.
+            RunError: the process exited first, or the timeout passed.
         """
         deadline = time.monotonic() + timeout_s
         while (result := ready()) is None:
@@ -175,27 +98,27 @@ class ChildProcess:
         return result
 
     def end(self) -> None:
-        """End the whole group: SIGTERM, and after some seconds SIGKILL; not even Ctrl-C comes between."""
-        with stops_postponed():
-            if not self._is_over:  # the system may give its number to another process afterwards
+        """End the whole group: SIGTERM, then SIGKILL after a timeout. Signals to this program are deferred."""
+        with deferred_signals():
+            if not self._has_ended:  # afterwards the system may reuse the process id
                 self._end()
-                self._is_over = True
+                self._has_ended = True
 
     def _end(self) -> None:
-        members = self._members()
+        descendants = self._descendants()
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GRACE_S)
-        psutil.wait_procs(members, timeout=1.0)
+            self._process.wait(_TERMINATION_TIMEOUT_S)
+        psutil.wait_procs(descendants, timeout=1.0)
         self._signal(signal.SIGKILL)
         self._process.wait()
-        psutil.wait_procs(members, timeout=1.0)
+        psutil.wait_procs(descendants, timeout=1.0)
 
-    def family(self) -> list[psutil.Process]:
-        """Return the process and all that it started."""
-        return [psutil.Process(self._process.pid), *self._members()]
+    def tree(self) -> list[psutil.Process]:
+        """Return the process and all of its descendants."""
+        return [psutil.Process(self._process.pid), *self._descendants()]
 
-    def _members(self) -> list[psutil.Process]:
+    def _descendants(self) -> list[psutil.Process]:
         try:
             return psutil.Process(self._process.pid).children(recursive=True)
         except psutil.NoSuchProcess:

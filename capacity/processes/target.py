@@ -1,4 +1,4 @@
-"""The server under test: the bundled one that we start, or a running one at a URL; and how to sample either."""
+"""The server under test: the bundled server, or a running one at a URL; and how to sample it."""
 
 from __future__ import annotations
 
@@ -8,219 +8,232 @@ import re
 import socket
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import psutil
-from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.sync.client import connect
 
-from capacity.errors import RunError, UsageError
-from capacity.http_client import HttpError, ask
+from capacity.errors import RunError
+from capacity.formatting import error_text
+from capacity.http_client import HttpError, fetch
 from capacity.measure.instant import ServerSample, core_seconds
-from capacity.measure.sources import Pages, SourceError
+from capacity.measure.sources import MetricsPages, SourceError
+from capacity.processes.greeting import check_greeting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from capacity.measure.sources import Source
-    from capacity.processes.process import ChildProcess, Cores
-    from capacity.processes.process_group import Children
+    from capacity.processes.child_processes import ChildProcesses
+    from capacity.processes.cores import Cores
+    from capacity.processes.process import ChildProcess
 
-_SHIPPED_MESSAGE_RATE: Final = 50.0
-_START_S: Final = 20.0
-_HANDSHAKE_S: Final = 5.0
-_ASKS: Final = "is this a Stampede server?"
-_SHOWN: Final = 60
+_DEFAULT_MESSAGE_RATE_LIMIT: Final = 50.0
+_START_TIMEOUT_S: Final = 20.0
+_CONNECT_TIMEOUT_S: Final = 5.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class Target:
-    """A server that can be sampled and asked whether it is still there."""
+@dataclass(frozen=True, slots=True)
+class BundledServerOptions:
+    """How to start the bundled server: CPU seconds per message, messages per user and second, processes, cores."""
 
-    __slots__ = ("_cores", "_family", "_process", "_processes", "_source", "_tells", "url")
+    work_per_message: float
+    message_rate: float
+    workers: int
+    cores: Cores
+
+
+class TargetServer:
+    """A server that can be sampled and checked."""
+
+    __slots__ = ("_cores", "_has_metrics", "_process", "_process_count", "_processes", "_source", "url")
 
     def __init__(
         self,
         url: str,
         *,
         process: ChildProcess | None,
-        family: Sequence[psutil.Process],
+        processes: Sequence[psutil.Process],
         cores: Sequence[int],
         source: Source | None = None,
     ) -> None:
+        """Create a target.
+
+        Args:
+            url: WebSocket URL.
+            process: the bundled server; None for a running one.
+            processes: all processes of the server, if this system shows them.
+            cores: cores that only the server uses.
+            source: source of the server's figures; default: its own `/metrics`.
+        """
         self.url = url
         self._process = process
-        self._source = source or Pages([metrics_url(url)])
-        self._tells = False
-        self._processes = 1  # by the latest sample that told
-        self._family = tuple(family)  # all of its processes, where they are ours to see
-        self._cores = tuple(cores)  # that are its alone
+        self._source = source or MetricsPages([metrics_url(url)])
+        self._has_metrics = False
+        self._process_count = 1  # in the latest successful sample
+        self._processes = tuple(processes)
+        self._cores = tuple(cores)
 
     @classmethod
     def bundled(
-        cls,
-        *,
-        work_per_message: float,
-        message_rate: float,
-        cores: Cores,
-        workers: int,
-        folder: Path,
-        checkout: Path,
-        children: Children,
-    ) -> Target:
-        """Start the bundled server, in so many processes, on a free port and wait until it listens.
+        cls, options: BundledServerOptions, *, folder: Path, checkout: Path, children: ChildProcesses
+    ) -> TargetServer:
+        """Start the bundled server on a free port, as one of `children`, and wait until it listens.
 
-        Its protections are on as shipped; only a user who is to send more than its limit allows is allowed more.
-        It is one of `children`, and ends with them.
+        Its limits are the defaults, except that the rate limit allows twice the configured message rate.
 
         Raises:
-            RunError: it ended or did not listen in time.
+            RunError: the server exited, or did not listen in time.
         """
         uploads = folder / "uploads"
         uploads.mkdir()
+        work_per_message, workers = options.work_per_message, options.workers
         command = [
             *(sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", "0"),
             *("--upload-dir", str(uploads), "--work-per-message", f"{work_per_message:g}"),
-            *("--message-rate", f"{max(_SHIPPED_MESSAGE_RATE, 2 * message_rate):g}", "--drain-seconds", "0"),
+            *("--message-rate", f"{max(_DEFAULT_MESSAGE_RATE_LIMIT, 2 * options.message_rate):g}"),
+            *("--drain-seconds", "0"),
         ]
         if workers > 1:
             command += ["--workers", str(workers)]
+        cores = options.cores
         process = children.start("the server", command, output=folder / "server.log", cwd=checkout, cores=cores.server)
 
         def listening() -> tuple[str, str | None] | None:
             url = re.search(r"wss?://\S+(?=\s)", process.output())
-            pages = re.search(r"http://\S+/targets(?=\s)", process.output())
-            if url is None or (workers > 1 and pages is None):
+            targets = re.search(r"http://\S+/targets(?=\s)", process.output())
+            if url is None or (workers > 1 and targets is None):
                 return None
-            return url[0].rstrip("/"), pages[0] if pages else None
+            return url[0].rstrip("/"), targets[0] if targets else None
 
-        url, pages = process.wait_until(listening, timeout_s=_START_S, what="listen")
-        source = Pages(discovered(pages)) if pages else None
-        own = () if cores.shared else cores.server
-        return cls(url, process=process, family=process.family(), cores=own, source=source)
+        url, targets = process.wait_until(listening, timeout_s=_START_TIMEOUT_S, what="listen")
+        source = MetricsPages(discover_metrics_pages(targets)) if targets else None
+        own_cores = () if cores.are_shared else cores.server
+        return cls(url, process=process, processes=process.tree(), cores=own_cores, source=source)
 
     @classmethod
-    def running(cls, url: str, source: Source | None = None, headers: Sequence[tuple[str, str]] = ()) -> Target:
-        """Take a server that runs already, after one handshake that shows it speaks the protocol.
+    def running(cls, url: str, source: Source | None = None, headers: Sequence[tuple[str, str]] = ()) -> TargetServer:
+        """Use a running server, after one handshake that checks its protocol.
 
         Args:
             url: WebSocket URL.
-            source: what tells its figures, its own `/metrics` unless given.
-            headers: of each upgrade request.
+            source: source of the server's figures; default: its own `/metrics`.
+            headers: headers of each upgrade request.
 
         Raises:
-            UsageError: nobody listens there, the upgrade is refused, or it is another protocol.
+            UsageError: nothing listens there, the upgrade is refused, or the protocol is another one.
         """
-        _greet(url, headers)
-        family = _listening_at(url)
-        return cls(url, process=None, family=family, cores=_only_core(family), source=source)
+        check_greeting(url, headers)
+        processes = _listening_processes(url)
+        return cls(url, process=None, processes=processes, cores=_pinned_core(processes), source=source)
 
     def probe(self) -> list[str]:
-        """Find out what the server tells about itself; return what is missing, in words."""
+        """Find out which figures the server provides; return what is missing, as text."""
         known: ServerSample | None = None
         why = ""
         try:
             known = self._source.read()
         except SourceError as error:
             why = str(error)
-        self._tells = known is not None
+        self._has_metrics = known is not None
         gaps = []
         if known is None:
             gaps.append(f"{why}; event loop lag, drops and kills are unknown")
         elif known.lag_buckets is None:
-            gaps.append("the server's metrics hold no event loop lag")
-        if not self._family and (known is None or known.cpu_seconds is None):
+            gaps.append("the server's metrics have no event loop lag")
+        if not self._processes and (known is None or known.cpu_seconds is None):
             gaps.append("the server's CPU and memory are unknown: no process metrics, and not on this machine")
         return gaps
 
     def sample(self) -> ServerSample:
-        """Read the server's figures as they are now; what cannot be read is None."""
+        """Read the server's current figures; those that cannot be read are None."""
         sample = ServerSample(at_s=time.monotonic())
-        if self._tells:
+        if self._has_metrics:
             try:
                 sample = self._source.read()
-                self._processes = sample.processes
+                self._process_count = sample.processes
             except SourceError as error:
-                # A source that fell silent does not make one process of several: a share of a core would be of all.
-                sample = replace(sample, processes=self._processes, problem=str(error))
+                # Keep the number of processes: with 1, the CPU of all of them would count as the share of one core.
+                sample = replace(sample, processes=self._process_count, problem=str(error))
         return self._with_system_figures(sample)
 
     def _with_system_figures(self, sample: ServerSample) -> ServerSample:
-        """Add what the operating system knows of a local server; its CPU time is finer than any page's.
+        """Add what the operating system knows of a local server; its CPU time is more precise than a metrics page.
 
-        Of a server that we started in several processes, that includes the parent and the bus between them.
+        For a bundled server with several processes, that includes the supervisor and the bus between them. For a
+        running server with several processes, the system's figures of one process would be wrong.
         """
-        if not self._family or (sample.processes > 1 and self._process is None):  # one process's is not the server's
+        if not self._processes or (sample.processes > 1 and self._process is None):
             return sample
         try:
-            times = [process.cpu_times() for process in self._family]
+            times = [process.cpu_times() for process in self._processes]
             figures = replace(
                 sample,
                 at_s=time.monotonic(),
                 cpu_seconds=sum(one.user + one.system for one in times),
-                started_at=sum(process.create_time() for process in self._family),
-                rss_bytes=sum(process.memory_info().rss for process in self._family),
-                fds=max(process.num_fds() for process in self._family),
+                started_at=sum(process.create_time() for process in self._processes),
+                rss_bytes=sum(process.memory_info().rss for process in self._processes),
+                fds=max(process.num_fds() for process in self._processes),
                 memory_bytes=psutil.virtual_memory().total,
             )
         except psutil.Error:
             return sample
         if not self._cores:
             return figures
-        every = psutil.cpu_times(percpu=True)
-        split = [core_seconds(every[core]) for core in self._cores]
+        cpu_times = psutil.cpu_times(percpu=True)
+        split = [core_seconds(cpu_times[core]) for core in self._cores]
         return replace(
             figures, core_busy_s=sum(busy for busy, _ in split), core_steal_s=sum(stolen for _, stolen in split)
         )
 
     def check(self) -> None:
-        """Raise RunError when the server that we started has ended by itself."""
+        """Raise RunError if the bundled server has exited."""
         if self._process is not None:
             self._process.check()
 
     def check_listening(self) -> None:
-        """Raise RunError when nobody listens at the server's address any more."""
+        """Raise RunError if nothing listens at the server's address any more."""
         parts = urlsplit(self.url)
         port = parts.port or (443 if parts.scheme == "wss" else 80)
         try:
-            socket.create_connection((parts.hostname or "", port), timeout=_HANDSHAKE_S).close()
+            socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_TIMEOUT_S).close()
         except OSError as error:
             if self._process is not None:
-                self._process.check_soon()
-            raise RunError(f"the server at {self.url} is gone: {_words(error)}") from None
+                self._process.check_after_silence()
+            raise RunError(f"the server at {self.url} is gone: {error_text(error)}") from None
 
 
 def metrics_url(url: str) -> str:
-    """Return where a server at a WebSocket URL shows its metrics."""
+    """Return the metrics page of a server at a WebSocket URL."""
     parts = urlsplit(url)
     return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}/metrics"
 
 
-def discovered(url: str) -> list[str]:
-    """Return the pages of metrics that a server of several processes names for Prometheus' HTTP service discovery.
+def discover_metrics_pages(url: str) -> list[str]:
+    """Return the metrics pages that a server of several processes lists for Prometheus' HTTP service discovery.
 
     Raises:
-        RunError: it does not answer, or with something else.
+        RunError: no response, or an invalid one.
     """
     try:
-        return [f"http://{address}/metrics" for group in json.loads(ask(url)) for address in group["targets"]]
+        return [f"http://{address}/metrics" for group in json.loads(fetch(url)) for address in group["targets"]]
     except (HttpError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"the server does not tell where its metrics are: {error}") from None
+        raise RunError(f"the server does not list its metrics pages: {error}") from None
 
 
-def _only_core(family: Sequence[psutil.Process]) -> tuple[int, ...]:
-    """Return the core that a process is pinned to, or none when it may roam or the system cannot tell."""
+def _pinned_core(processes: Sequence[psutil.Process]) -> tuple[int, ...]:
+    """Return the one core that the processes are pinned to; none if there are several, or the system cannot tell."""
     with contextlib.suppress(psutil.Error, AttributeError):
-        cores = tuple(core for process in family for core in process.cpu_affinity() or ())
+        cores = tuple(core for process in processes for core in process.cpu_affinity() or ())
         return cores if len(cores) == 1 else ()
     return ()
 
 
-def _listening_at(url: str) -> list[psutil.Process]:
-    """Find the process that listens on a loopback port, where the system lets us see it."""
+def _listening_processes(url: str) -> list[psutil.Process]:
+    """Return the process that listens on a loopback port, if the system shows it."""
     parts = urlsplit(url)
     if parts.hostname not in _LOOPBACK:
         return []
@@ -231,35 +244,3 @@ def _listening_at(url: str) -> list[psutil.Process]:
         pid = next((c.pid for c in listening if c.pid is not None), None)
         return [] if pid is None else [psutil.Process(pid)]
     return []
-
-
-def _greet(url: str, headers: Sequence[tuple[str, str]]) -> None:
-    """Shake hands once, and read the first message: `connected`."""
-    kind, first = None, ""
-    try:
-        with connect(
-            url,
-            additional_headers=headers,
-            open_timeout=_HANDSHAKE_S,
-            proxy=None,
-            compression=None,
-        ) as connection:
-            first = str(connection.recv(timeout=_HANDSHAKE_S))
-            message = json.loads(first)
-            kind = message.get("type") if isinstance(message, dict) else None
-    except TimeoutError:
-        raise UsageError(f"{url} sent no greeting within {_HANDSHAKE_S:.0f} s; {_ASKS}") from None
-    except ConnectionClosed as error:
-        raise UsageError(f"{url} closed the connection before any greeting ({error}); {_ASKS}") from None
-    except OSError as error:
-        raise UsageError(f"no server at {url}: {_words(error)}") from None
-    except WebSocketException as error:
-        raise UsageError(f"the server at {url} refused the WebSocket: {error}") from None
-    except ValueError:
-        pass  # no JSON: no greeting either
-    if kind != "connected":
-        raise UsageError(f"{url} sent {first[:_SHOWN]!r} in place of a greeting; {_ASKS}")
-
-
-def _words(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()

@@ -1,1 +1,1 @@
-"""What a run reports: answer, charts, report page, comparison, history."""
+"""What a run reports: the answer, charts, the report page, comparison and history."""

@@ -1,4 +1,4 @@
-"""The answer in one sentence: who the users are, what was measured, what gave out, and what is only projected."""
+"""Answer a run from its steps: figures and one sentence. Pure."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from capacity.formatting import about, count, listing, show_confirmation
-from capacity.judge.bottleneck import Limit, limiting_signal
-from capacity.judge.verdict import DEFAULT_LIMITS, FAULT, Outcome
+from capacity.judge.bottleneck import Bottleneck, find_bottleneck
+from capacity.judge.generator_health import FAULT
+from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.model.projection import Projection, project
-from capacity.record import Answer
-from capacity.search.bracket import Bounds, Trial, bounds, settled
+from capacity.record.answer import Answer
+from capacity.record.step import Cause, Verdict
+from capacity.search.bracket import Bounds, Trial, bounds, confirmed_bounds
 from capacity.search.remedy import remedy_for
 from capacity.search.search import Ending, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from capacity.record import StepRecord
+    from capacity.record.step import StepRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """Who the users are.
+class UserLoad:
+    """The users of a run.
 
     Attributes:
-        mix: user classes and their weights; one class alone is named in words.
-        room_size: users per room, or None when `rooms` fixes their number.
+        mix: weights by user class; a single class is named in words.
+        room_size: users per room; None if `rooms` is the number of rooms.
         message_rate: chat messages per user and second.
     """
 
@@ -52,80 +54,79 @@ class Load:
     def details(self) -> str:
         """Return e.g. 'rooms of 20, one message a second each'."""
         rooms = f"{count(self.rooms)} rooms that grow with them" if self.rooms else f"rooms of {self.room_size}"
-        parts = [rooms, _pace(self.message_rate)]
+        parts = [rooms, _message_rate(self.message_rate)]
         if len(self.mix) > 1:
             parts.insert(0, " : ".join(f"{weight} {name}" for name, weight in self.mix.items()))
         return ", ".join(parts)
 
 
-def _pace(rate: float) -> str:
+def _message_rate(rate: float) -> str:
     if rate == 1:
         return "one message a second each"
     return f"{rate:g} messages a second each" if rate > 1 else f"one message each {1 / rate:g} s"
 
 
 def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
-    """Return what the search needs to know of recorded steps."""
+    """Return recorded steps as trials of the search."""
     return [
         Trial(
             step.users,
-            Outcome(step.verdict),
-            data_missing=not (_generator_gave_out(step) or _others_took(step)),
+            step.verdict,
+            step.invalid_cause,
             disturbed=(step.server_core_foreign or 0.0) >= DEFAULT_LIMITS.disturbing,
-            others=_others_took(step),
-            load=step.server_load,
+            core_share=step.server_core_share,
         )
         for step in steps
     ]
 
 
-def _generator_gave_out(step: StepRecord) -> bool:
-    return step.verdict == Outcome.INVALID and any(s.startswith(("generator", "offered")) for s in step.signals)
-
-
-def _others_took(step: StepRecord) -> bool:
-    return step.verdict == Outcome.INVALID and any(signal.startswith("others") for signal in step.signals)
-
-
-def _step_at(steps: Sequence[StepRecord], users: int | None, outcome: Outcome) -> StepRecord | None:
-    """Return the last step at a level that came to the given outcome."""
-    found = [step for step in steps if step.users == users and step.verdict == outcome]
+def _step_at(steps: Sequence[StepRecord], users: int | None, verdict: Verdict) -> StepRecord | None:
+    """Return the last step at a level with a verdict."""
+    found = [step for step in steps if step.users == users and step.verdict is verdict]
     return found[-1] if found else None
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was asked: the load, the levels, the plan, whose server it is, how to start the run again, and its time."""
+    """What a run asks.
 
-    load: Load
-    levels: tuple[str, ...]
+    Attributes:
+        subject: the server, as the sentence names it.
+        command: how to start the run again.
+        max_duration: time limit of the search in seconds.
+    """
+
+    load: UserLoad
+    slos: tuple[str, ...]
     plan: Plan
     subject: str
     command: str
     max_duration: float = 150.0
 
 
-def answer_of(question: Question, steps: Sequence[StepRecord], ending: Ending | None) -> Answer:
-    """Answer from the recorded steps; `ending` is None for a run that was cut short."""
+def build_answer(question: Question, steps: Sequence[StepRecord], ending: Ending | None) -> Answer:
+    """Answer a question from the recorded steps; `ending` is None if the run was interrupted."""
     trials = trials_of(steps)
-    found = bounds(trials) if question.plan.given else settled(trials, question.plan.confirmations)
-    failing = _step_at(steps, found.fails_at, Outcome.FAIL)
-    giving_up = _step_at(steps, found.given_up_at, Outcome.INVALID)
-    generator_at = found.given_up_at if giving_up is not None and _generator_gave_out(giving_up) else None
+    required = question.plan.confirmations
+    found = bounds(trials) if question.plan.given else confirmed_bounds(trials, required)
+    failing = _step_at(steps, found.fails_at, Verdict.FAIL)
+    invalid = _step_at(steps, found.invalid_at, Verdict.INVALID)
+    is_generator = invalid is not None and invalid.invalid_cause is Cause.GENERATOR
+    generator_at = found.invalid_at if is_generator else None
     generator_first = generator_at is not None and (found.fails_at is None or generator_at < found.fails_at)
-    decisive = giving_up if generator_first else failing
-    limit = limiting_signal(decisive) if decisive else None
+    decisive = invalid if generator_first else failing
+    bottleneck = find_bottleneck(decisive) if decisive else None
     projection = project(steps) if found.fails_at is None and found.low else None
-    asked = question.plan.confirmations
-    standing = show_confirmation(found.passes, asked)
+    confirmation = show_confirmation(found.passes, required)
     remedy = remedy_for(question.plan, steps, ending, projection, question.max_duration)
+    sentences = _Sentences(question, steps, found, bottleneck, projection, generator_at)
     return Answer(
         supported_users=found.low or None,
         first_failing_users=found.fails_at,
         generator_limited_at=generator_at,
-        limited_by=limit.signal if limit else None,
-        evidence=list(limit.evidence) if limit else [],
-        confirmed=found.low > 0 and found.passes > asked,
+        limited_by=bottleneck.name if bottleneck else None,
+        evidence=list(bottleneck.evidence) if bottleneck else [],
+        confirmed=found.low > 0 and found.passes > required,
         projected_users=projection.users if projection else None,
         projected_low=projection.low if projection else None,
         projected_high=projection.high if projection else None,
@@ -133,12 +134,12 @@ def answer_of(question: Question, steps: Sequence[StepRecord], ending: Ending | 
         confirm_with=f"{question.command} {remedy.options}" if remedy else None,
         disturbance=_disturbance(steps),
         ending=ending.value if ending else "cut short",
-        sentence=_Teller(question, steps, found, limit, projection, generator_at).sentence(ending, standing),
+        sentence=sentences.all(ending, confirmation),
         headline=_headline(found),
-        headline_label=_headline_label(question, found, standing),
+        headline_label=_headline_label(question, found, confirmation),
         confirm_needs=remedy.needs if remedy else None,
         passes=found.passes,
-        confirmations=asked,
+        confirmations=required,
     )
 
 
@@ -146,7 +147,7 @@ def _disturbance(steps: Sequence[StepRecord]) -> str | None:
     worst = max((step.server_core_foreign or 0.0 for step in steps), default=0.0)
     if worst < DEFAULT_LIMITS.disturbed:
         return None
-    return f"The machine was not quiet: others used up to {worst * 100:.0f} % of the server's core."
+    return f"The machine was not quiet: other processes used up to {worst * 100:.0f} % of the server's core."
 
 
 def _headline(found: Bounds) -> str:
@@ -155,119 +156,119 @@ def _headline(found: Bounds) -> str:
     return f"< {count(found.fails_at)}" if found.fails_at is not None else "?"
 
 
-def _headline_label(question: Question, found: Bounds, standing: str) -> str:
+def _headline_label(question: Question, found: Bounds, confirmation: str) -> str:
     if not found.low and found.fails_at is None:
-        return "nothing could be measured"
-    return f"{question.load.noun()}, measured{' and ' if standing == 'confirmed' else ', '}{standing}"
+        return "no valid measurement"
+    return f"{question.load.noun()}, measured{' and ' if confirmation == 'confirmed' else ', '}{confirmation}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Teller:
-    """Words for what the trials say."""
+class _Sentences:
+    """The sentences of an answer."""
 
     question: Question
     steps: Sequence[StepRecord]
     found: Bounds
-    limit: Limit | None
+    bottleneck: Bottleneck | None
     projection: Projection | None
     generator_at: int | None
 
-    def sentence(self, ending: Ending | None, standing: str) -> str:
-        """Return the whole answer, one to four short sentences."""
+    def all(self, ending: Ending | None, confirmation: str) -> str:
+        """Return the whole answer: one to four short sentences."""
         if len(self.question.plan.given) == 1 and self.steps:
-            return self._one_level(self.steps[-1])
+            return self._single_level(self.steps[-1])
         if not self.found.low:
             return self._nothing_holds()
-        opening = "Cut short; so far: " if ending is None else ""
+        opening = "Interrupted; so far: " if ending is None else ""
         parts = [
-            opening + self._holds(standing),
+            opening + self._holds(confirmation),
             self._upper_end(ending),
             self._projected(),
             _disturbance(self.steps),
         ]
         return " ".join(part for part in parts if part)
 
-    def _who(self, users: int) -> str:
+    def _users(self, users: int) -> str:
         noun = self.question.load.noun() if users != 1 else self.question.load.noun().removesuffix("s")
         return f"{count(users)} {noun} ({self.question.load.details()})"
 
     def _within(self) -> str:
-        return f" within {listing(self.question.levels)}" if self.question.levels else ""
+        return f" within {listing(self.question.slos)}" if self.question.slos else ""
 
-    def _one_level(self, step: StepRecord) -> str:
-        who = self._who(step.users)
-        if step.verdict == Outcome.PASS:
-            return f"{self.question.subject} holds {who}{self._within()}."
-        if step.verdict == Outcome.FAIL:
-            return f"{self.question.subject} does not hold {who}{self._within()}: {'; '.join(step.reasons)}."
-        return f"{who} could not be measured: {'; '.join(step.reasons)}."
+    def _single_level(self, step: StepRecord) -> str:
+        users = self._users(step.users)
+        if step.verdict is Verdict.PASS:
+            return f"{self.question.subject} holds {users}{self._within()}."
+        if step.verdict is Verdict.FAIL:
+            return f"{self.question.subject} does not hold {users}{self._within()}: {'; '.join(step.reasons)}."
+        return f"No valid measurement of {users}: {'; '.join(step.reasons)}."
 
     def _nothing_holds(self) -> str:
-        invalid = [step for step in self.steps if step.verdict == Outcome.INVALID]
+        invalid = [step for step in self.steps if step.verdict is Verdict.INVALID]
         if self.found.fails_at is not None:
-            failing = _step_at(self.steps, self.found.fails_at, Outcome.FAIL)
+            failing = _step_at(self.steps, self.found.fails_at, Verdict.FAIL)
             why = f": {'; '.join(failing.reasons)}" if failing else ""
-            return f"{self.question.subject} does not hold {self._who(self.found.fails_at)}{why}."
+            return f"{self.question.subject} does not hold {self._users(self.found.fails_at)}{why}."
         if not invalid:
             return "Nothing was measured."
         why = "; ".join(invalid[-1].reasons)
-        return f"Nothing could be measured, not even {self._who(invalid[-1].users)}: {why}."
+        return f"No valid measurement, not even of {self._users(invalid[-1].users)}: {why}."
 
-    def _holds(self, standing: str) -> str:
-        least = "" if self.found.fails_at is not None else "at least "
-        doubt = "" if standing == "confirmed" else f" (measured, {standing})"
-        return f"{self.question.subject} holds {least}{self._who(self.found.low)}{self._within()}{doubt}."
+    def _holds(self, confirmation: str) -> str:
+        at_least = "" if self.found.fails_at is not None else "at least "
+        doubt = "" if confirmation == "confirmed" else f" (measured, {confirmation})"
+        return f"{self.question.subject} holds {at_least}{self._users(self.found.low)}{self._within()}{doubt}."
 
     def _upper_end(self, ending: Ending | None) -> str:
-        cpu = self._load_at_low()
-        if taken := self._taken():
+        if taken := self._taken_by_others():
             return taken
+        cpu = self._cpu_at_low()
+        in_brackets = f" ({cpu})" if cpu else ""
         if self.generator_at is not None and self.generator_at == self.found.high:
-            above = ""
-            if self.found.fails_at is not None:
-                above = f" At {count(self.found.fails_at)} the server failed."
-            return (
-                f"At {count(self.generator_at)} the load generator was the limit, not the server"
-                f"{f' ({cpu})' if cpu else ''}; {self._generator_remedy()}.{above}"
-            )
-        if self.found.fails_at is not None and self.limit:
-            first = self.limit.evidence[0] if self.limit.evidence else ""
+            at = count(self.generator_at)
+            failed = self.found.fails_at
+            above = f" The server failed at {count(failed)}." if failed is not None else ""
+            limit = f"At {at} the load generator was the limit, not the server{in_brackets}"
+            return f"{limit}; {self._generator_remedy()}.{above}"
+        if self.found.fails_at is not None and self.bottleneck:
+            evidence = f" ({self.bottleneck.evidence[0]})" if self.bottleneck.evidence else ""
             fails_at = count(self.found.fails_at)
-            return f"At {fails_at} it does not; first to give out: {self.limit.signal} ({first}).{self._between()}"
-        if self.found.wavers_at:
-            return self._between().strip()
+            return f"Fails at {fails_at}. Bottleneck: {self.bottleneck.name}{evidence}.{self._inside()}"
+        if self.found.mixed_at:
+            return self._inside().strip()
         if ending is Ending.NOT_REACHED:
-            load = f" ({cpu})" if cpu else ""
-            return f"Its limit was not reached: every level up to the cap (--users-max) passed{load}."
-        if ending in (Ending.BUDGET, Ending.UNMEASURABLE):
-            why = "the time was up (--max-duration)" if ending is Ending.BUDGET else "; ".join(self.steps[-1].reasons)
-            return f"Its limit was not reached: {why}{f' ({cpu})' if cpu else ''}."
+            return f"Its limit was not reached: every level up to the cap (--users-max) passed{in_brackets}."
+        if ending is Ending.BUDGET:
+            return f"Its limit was not reached: the time limit passed (--max-duration){in_brackets}."
+        if ending is Ending.UNMEASURABLE:
+            return f"Its limit was not reached: {'; '.join(self.steps[-1].reasons)}{in_brackets}."
         return ""
 
     def _generator_remedy(self) -> str:
-        """Say what kept the load generator from going on, or what lets it."""
-        step = _step_at(self.steps, self.generator_at, Outcome.INVALID)
-        found = zip(step.signals, step.reasons, strict=True) if step is not None else ()
-        faults = [reason for signal, reason in found if signal == FAULT]
-        return faults[0] if faults else "use more generator cores (--processes) to go on"
+        """Return the fault that stopped the load generator, or the option that lets it continue."""
+        step = _step_at(self.steps, self.generator_at, Verdict.INVALID)
+        reasons = zip(step.signals, step.reasons, strict=True) if step is not None else ()
+        faults = [reason for signal, reason in reasons if signal == FAULT]
+        return faults[0] if faults else "use more generator cores (--processes)"
 
-    def _between(self) -> str:
-        """Say what the levels inside the interval did."""
-        once = f" At {count(self.found.failed_once_at)} it failed once." if self.found.failed_once_at else ""
-        return (f" At {count(self.found.wavers_at)} it wavers." if self.found.wavers_at else "") + once
+    def _inside(self) -> str:
+        """Describe the levels inside the interval."""
+        mixed = f" Mixed results at {count(self.found.mixed_at)}." if self.found.mixed_at else ""
+        once = f" Failed once at {count(self.found.failed_once_at)}." if self.found.failed_once_at else ""
+        return mixed + once
 
-    def _taken(self) -> str:
-        """Say that the search ended below a level at which others held the core, where it did."""
-        step = _step_at(self.steps, self.found.given_up_at, Outcome.INVALID)
-        if step is None or not _others_took(step) or self.found.given_up_at != self.found.high:
+    def _taken_by_others(self) -> str:
+        """Describe a search that ended below a level at which other processes used the server's core."""
+        step = _step_at(self.steps, self.found.invalid_at, Verdict.INVALID)
+        if step is None or step.invalid_cause is not Cause.OTHERS or self.found.invalid_at != self.found.high:
             return ""
-        return f"At {count(step.users)} it could not be told: {step.reasons[0]}; run it again on a quiet machine."
+        return f"No valid measurement at {count(step.users)}: {step.reasons[0]}; repeat the run on a quiet machine."
 
-    def _load_at_low(self) -> str:
-        step = _step_at(self.steps, self.found.low, Outcome.PASS)
-        if step is None or step.server_load is None:
+    def _cpu_at_low(self) -> str:
+        step = _step_at(self.steps, self.found.low, Verdict.PASS)
+        if step is None or step.server_core_share is None:
             return ""
-        return f"server CPU at {count(self.found.low)} users: {step.server_load * 100:.0f} % of one core"
+        return f"server CPU at {count(self.found.low)} users: {step.server_core_share * 100:.0f} % of one core"
 
     def _projected(self) -> str:
         if self.projection is None:
@@ -280,7 +281,7 @@ class _Teller:
 
 
 def _interval(projection: Projection) -> str:
-    """Write the 95 % interval of a projection, with the ends that it has."""
+    """Format the 95 % interval of a projection, which may lack an end."""
     low, high = projection.low, projection.high
     if low is None:
         return "no 95 % interval" if high is None else f"95 % interval up to {about(high)}"

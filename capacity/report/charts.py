@@ -1,17 +1,25 @@
-"""The charts of a report: each carries one part of the argument, in words too."""
+"""The charts of a report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 from typing import TYPE_CHECKING
 
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from capacity.formatting import about, count, show_ms
+from capacity.formatting import count
+from capacity.report.chart_texts import (
+    describe_generator,
+    describe_latency,
+    describe_load,
+    describe_server,
+    describe_verdicts,
+    medians_by_users,
+    verdict_note,
+)
 from capacity.report.drawing import BROKEN, DASHED, DOTTED, Pen, png, svgs
-from capacity.report.storm_chart import draw_storms, storm_words
+from capacity.report.storm_chart import describe_storms, draw_storms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,87 +27,96 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from capacity.config.slo import Level
-    from capacity.record import Model, Report, StepRecord, StormAnswer
+    from capacity.config.slo import RunSlo
+    from capacity.record.model import Model
+    from capacity.record.report import RunReport
+    from capacity.record.step import StepRecord
+    from capacity.record.storm import StormAnswer
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart of the report: `title`, `note` below it, `words` (its text alternative), SVGs, a PNG."""
+    """A chart of the report: its title, the note below it, its text alternative, and how to draw it."""
 
     key: str
     title: str
     note: str
-    words: str
+    description: str
     draw: Callable[[Figure, Pen], None]
 
     @property
     def svgs(self) -> tuple[str, ...]:
-        """Elements of a page, one for each shape."""
-        return svgs(self.draw, self.key, self.title, self.words)
+        """The SVG elements, one for each size."""
+        return svgs(self.draw, self.key, self.title, self.description)
 
     def png(self) -> bytes:
-        """Return the picture for pasting."""
+        """Return the chart as PNG."""
         return png(self.draw, self.title)
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What the drawings show."""
+    """The data of the charts."""
 
-    report: Report
+    report: RunReport
     steps: Sequence[StepRecord]
-    levels: Sequence[Level]
+    slos: Sequence[RunSlo]
 
 
-def charts_of(report: Report, levels: Sequence[Level]) -> list[Chart]:
-    """Return the charts, or none without any measured step."""
+def charts_of(report: RunReport, slos: Sequence[RunSlo]) -> list[Chart]:
+    """Return the charts; none without a measured step."""
     steps = [step for step in report.steps if step.window_s is not None]
     if not steps:
         return []
     if report.storm is not None:
-        return [_storm_chart(report.storm)]  # one level has no charts over users
-    view = _View(report, steps, levels)
+        return [_storm_chart(report.storm)]  # a single level has no charts over users
+    view = _View(report, steps, slos)
     found = [
-        Chart("verdicts", "Users and verdicts over time", _verdict_note(report), _verdict_words(report),
+        Chart("verdicts", "Users and verdicts over time", verdict_note(report), describe_verdicts(report),
               partial(_draw_verdicts, view)),
         Chart("latency", "Delivery latency against users",
-              "From the moment a message was meant to be sent (intended) and from the moment it was (sent). "
-              "The vertical scale is logarithmic.", _latency_words(steps), partial(_draw_latency, view)),
+              "From the time a message was due (intended), and from the time it was sent (sent). "
+              "The vertical scale is logarithmic.", describe_latency(steps), partial(_draw_latency, view)),
         Chart("load", "Deliveries and CPU against users",
-              "A server that keeps up receives what is offered. A full core is at 100 %."
+              "If the server keeps up, received equals offered. A full core is at 100 %."
               + (" Dotted: projected from the measured steps." if report.answer.projected_users else ""),
-              _load_words(steps), partial(_draw_load, view)),
+              describe_load(steps), partial(_draw_load, view)),
     ]  # fmt: skip
     if any(step.server_loop_lag_p99_ms is not None or step.server_rss_bytes is not None for step in steps):
-        note = "How late the server's loop was, and the memory of its process, which does not shrink again."
+        note = "Event loop lag, and resident memory, which does not shrink after a higher level."
         found.append(
-            Chart("server", "The server's loop lag and memory", note, _server_words(steps), partial(_draw_server, view))
+            Chart(
+                "server",
+                "Event loop lag and memory of the server",
+                note,
+                describe_server(steps),
+                partial(_draw_server, view),
+            )
         )
     if any(step.generator_loop_lag_p99_ms is not None for step in steps):
-        note = "Whether the measuring instrument itself was fit: above its limits a step is invalid."
+        note = "Above its limits a step is invalid."
         found.append(
-            Chart("generator", "The load generator's own health", note, _generator_words(steps),
+            Chart("generator", "CPU and lag of the load generator", note, describe_generator(steps),
                   partial(_draw_generator, view))
         )  # fmt: skip
     if report.model is not None:
-        note = "Each step that kept pace, the Universal Scalability Law fitted to them, and its 95 % band."
+        note = "The steps that kept pace, the Universal Scalability Law fitted to them, and its 95 % band."
         found.append(
-            Chart("model", "Throughput against deliveries in flight", note, " ".join(report.model.lines),
+            Chart("model", "Throughput against in-flight deliveries", note, " ".join(report.model.lines),
                   partial(_draw_model, report.model))
         )  # fmt: skip
     return found
 
 
 def _storm_chart(storm: StormAnswer) -> Chart:
-    note = "From the drop until half, 95 % and all of those dropped were back in their rooms and had heard again."
+    note = "From the drop until half, 95 % and all of the dropped users had rejoined and received a message."
     title = "Time until resynced, by share dropped"
-    return Chart("storms", title, note, storm_words(storm), partial(draw_storms, storm))
+    return Chart("storms", title, note, describe_storms(storm), partial(draw_storms, storm))
 
 
 def _draw_verdicts(view: _View, figure: Figure, pen: Pen) -> None:
     axes = figure.subplots()
-    pen.style(axes, x="seconds since the search began", y="users")
+    pen.style(axes, x="seconds since the start of the search", y="users")
     colours = pen.palette
     low, high = view.report.answer.supported_users, view.report.answer.first_failing_users
     if low and high:
@@ -120,22 +137,11 @@ def _draw_verdicts(view: _View, figure: Figure, pen: Pen) -> None:
         pen.mark(axes, (begins + ends) / 2, step.users, step.verdict, size=8)
     for verdict in ("pass", "fail", "invalid"):
         if any(step.verdict == verdict for step in view.report.steps):
-            pen.explain(axes, verdict)
+            pen.add_to_legend(axes, verdict)
     pen.whole_numbers(axes)
     axes.set_ylim(0, max(users) * 1.12)
     axes.set_xlim(0, max(times) * 1.02)
     pen.legend(axes)
-
-
-def _by_users(steps: Sequence[StepRecord], figure: str, scale: float = 1) -> tuple[list[int], list[float]]:
-    """Return levels and the median of a figure over the steps at each, leaving out what is not known."""
-    known: dict[int, list[float]] = {}
-    for step in steps:
-        value = getattr(step, figure)
-        if value is not None:
-            known.setdefault(step.users, []).append(value * scale)
-    levels = sorted(known)
-    return levels, [median(known[users]) for users in levels]
 
 
 def _draw_latency(view: _View, figure: Figure, pen: Pen) -> None:
@@ -143,7 +149,7 @@ def _draw_latency(view: _View, figure: Figure, pen: Pen) -> None:
     pen.style(axes, x="users", y="milliseconds")
     for rank, colour in (("p99", pen.palette.first), ("p50", pen.palette.second)):
         for clock, dash, name in (("", "-", "intended"), ("sent_", DASHED, "sent")):
-            x, y = _by_users(view.steps, f"deliver_{clock}{rank}_ms")
+            x, y = medians_by_users(view.steps, f"deliver_{clock}{rank}_ms")
             axes.plot(x, y, color=colour, linestyle=dash, linewidth=2, label=f"{rank} {name}")
     for step in view.steps:
         if step.deliver_p99_ms is not None:
@@ -152,10 +158,10 @@ def _draw_latency(view: _View, figure: Figure, pen: Pen) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value < 1000 else count(int(value))))
     axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     axes.set_xlim(left=0)
-    for level in view.levels:
-        if level.is_delivery_latency:
-            axes.set_ylim(top=max(axes.get_ylim()[1], level.threshold * 3))  # room for its label
-            _threshold(axes, pen, level.threshold, level.text)
+    for slo in view.slos:
+        if slo.is_delivery_latency:
+            axes.set_ylim(top=max(axes.get_ylim()[1], slo.threshold * 3))  # room for its label
+            _threshold(axes, pen, slo.threshold, slo.text)
     pen.legend(axes)
 
 
@@ -172,9 +178,9 @@ def _draw_load(view: _View, figure: Figure, pen: Pen) -> None:
 
 
 def _lines(axes: Axes, pen: Pen, steps: Sequence[StepRecord], *, solid: tuple[str, str, float]) -> list[float]:
-    """Draw one figure over users with its verdicts; `solid` is the field, its label and its scale."""
+    """Draw a figure over users with verdicts, and return its medians; `solid` is the field, the label and the scale."""
     name, label, scale = solid
-    x, y = _by_users(steps, name, scale)
+    x, y = medians_by_users(steps, name, scale)
     axes.plot(x, y, color=pen.palette.first, linewidth=2, label=label)
     for step in steps:
         value = getattr(step, name)
@@ -186,7 +192,7 @@ def _lines(axes: Axes, pen: Pen, steps: Sequence[StepRecord], *, solid: tuple[st
 
 def _draw_rates(axes: Axes, view: _View, pen: Pen) -> None:
     pen.style(axes, x="users", y="deliveries/s")
-    x, y = _by_users(view.steps, "offered_per_s")
+    x, y = medians_by_users(view.steps, "offered_per_s")
     axes.plot(x, y, color=pen.palette.second, linewidth=2, linestyle=DASHED, label="offered")
     _lines(axes, pen, view.steps, solid=("delivered_per_s", "received", 1))
     pen.whole_numbers(axes)
@@ -196,9 +202,9 @@ def _draw_rates(axes: Axes, view: _View, pen: Pen) -> None:
 def _draw_cpu(axes: Axes, view: _View, pen: Pen) -> None:
     steps, answer = view.steps, view.report.answer
     pen.style(axes, x="users", y="% of one core")
-    y = _lines(axes, pen, steps, solid=("server_load", "server", 100))
+    y = _lines(axes, pen, steps, solid=("server_core_share", "server", 100))
     _draw_busiest(axes, steps, pen)
-    x, _ = _by_users(steps, "server_load")
+    x, _ = medians_by_users(steps, "server_core_share")
     at_low = next((cpu for users, cpu in zip(x, y, strict=True) if users == answer.supported_users), None)
     if answer.projected_users and at_low is not None:
         axes.plot(
@@ -231,7 +237,7 @@ def _draw_server(view: _View, figure: Figure, pen: Pen) -> None:
 
 def _draw_generator(view: _View, figure: Figure, pen: Pen) -> None:
     cpu, lag = pen.panels(figure, 2)
-    pen.style(cpu, x="users", y="% of a core, its busiest process")
+    pen.style(cpu, x="users", y="% of a core, busiest worker")
     _draw_busiest(cpu, view.steps, pen)
     for step in view.steps:
         if step.generator_cpu:
@@ -239,13 +245,13 @@ def _draw_generator(view: _View, figure: Figure, pen: Pen) -> None:
     cpu.set_xlim(left=0)
     cpu.set_ylim(0, 110)
     _threshold(cpu, pen, view.report.limits.get("cpu", 0.92) * 100, "limit")
-    pen.style(lag, x="users", y="own lag p99, milliseconds")
+    pen.style(lag, x="users", y="lag p99, milliseconds")
     _lines(lag, pen, view.steps, solid=("generator_loop_lag_p99_ms", "loop lag", 1))
-    x, sends = _by_users(view.steps, "generator_send_lag_p99_ms")
+    x, sends = medians_by_users(view.steps, "generator_send_lag_p99_ms")
     lag.plot(x, sends, color=pen.palette.second, linewidth=2, linestyle=DASHED, label="send lag")
     limit = view.report.limits.get("lag_ms")
     if limit is not None:
-        # Every mark, not only the medians: one far above the axes would leave them no room at all.
+        # Include every mark, not only medians: a mark far above the axes would squeeze the drawing.
         marks = [step.generator_loop_lag_p99_ms or 0.0 for step in view.steps]
         lag.set_ylim(0, max([limit, *marks, *sends]) * 1.2)
         _threshold(lag, pen, limit, "limit")
@@ -254,7 +260,7 @@ def _draw_generator(view: _View, figure: Figure, pen: Pen) -> None:
 
 def _draw_model(model: Model, figure: Figure, pen: Pen) -> None:
     axes = figure.subplots()
-    pen.style(axes, x="deliveries in flight (rate x mean latency)", y="deliveries/s")
+    pen.style(axes, x="in-flight deliveries (rate x mean latency)", y="deliveries/s")
     n, fitted, low, high = zip(*model.curve, strict=True)
     top = max(x for _, x in model.points) * 1.25
     axes.fill_between(n, low, high, color=pen.palette.first, alpha=0.16, linewidth=0, label="95 % band")
@@ -272,53 +278,3 @@ def _draw_model(model: Model, figure: Figure, pen: Pen) -> None:
     pen.whole_numbers(axes)
     axes.set_ylim(0, top)
     pen.legend(axes)
-
-
-def _verdict_note(report: Report) -> str:
-    answer = report.answer
-    note = "Each step is settled, then measured over its window (thick line). ● pass, ▼ fail, □ invalid."
-    if not answer.supported_users:
-        return note
-    shaded = "; shaded: the interval that holds the limit" if answer.first_failing_users else ""
-    return f"{note} Dashed: the level that held{shaded}."
-
-
-def _verdict_words(report: Report) -> str:
-    told = [f"{count(step.users)} users: {step.verdict}" for step in report.steps]
-    return f"Steps in order. {'; '.join(told)}."
-
-
-def _latency_words(steps: Sequence[StepRecord]) -> str:
-    x, p50 = _by_users(steps, "deliver_p50_ms")
-    _, p99 = _by_users(steps, "deliver_p99_ms")
-    told = [f"{count(n)} users: p50 {show_ms(a)}, p99 {show_ms(b)}" for n, a, b in zip(x, p50, p99, strict=True)]
-    return f"Latency from the intended send. {'; '.join(told)}." if told else "No delivery was measured."
-
-
-def _load_words(steps: Sequence[StepRecord]) -> str:
-    told = []
-    for step in steps:
-        cpu = "unknown" if step.server_load is None else f"{step.server_load * 100:.0f} % of a core"
-        rates = f"{step.delivered_per_s or 0:.0f} of {step.offered_per_s or 0:.0f} deliveries/s"
-        told.append(f"{count(step.users)} users: {rates}, server CPU {cpu}")
-    return f"{'; '.join(told)}."
-
-
-def _server_words(steps: Sequence[StepRecord]) -> str:
-    told = []
-    for users in sorted({step.users for step in steps}):
-        at = [step for step in steps if step.users == users]
-        lags = _by_users(at, "server_loop_lag_p99_ms")[1]
-        memory = _by_users(at, "server_rss_bytes", 1 / 2**20)[1]
-        lag = show_ms(lags[0]) if lags else "unknown"
-        told.append(f"{count(users)} users: loop lag p99 {lag}, {about(memory[0]) if memory else 'unknown'} MiB")
-    return f"{'; '.join(told)}."
-
-
-def _generator_words(steps: Sequence[StepRecord]) -> str:
-    told = []
-    for step in steps:
-        cpu = f"{max(step.generator_cpu) * 100:.0f} % of a core" if step.generator_cpu else "unknown"
-        lag = "unknown" if step.generator_loop_lag_p99_ms is None else show_ms(step.generator_loop_lag_p99_ms)
-        told.append(f"{count(step.users)} users: CPU {cpu}, loop lag p99 {lag}")
-    return f"{'; '.join(told)}."

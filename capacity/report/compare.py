@@ -1,11 +1,11 @@
-"""Compare two sides of runs, before and after: what got worse, what got better, and whether that decides anything.
+"""Compare runs before and after a change: what got worse, what got better, and whether it decides. Pure.
 
-Several runs of a side are paired in order (before 1 with after 1, ...), taken close in time on one machine, so that
-what disturbs a pair disturbs both of its sides; the median of the pairs' ratios then counts.
+Several runs of each side are paired in order (before 1 with after 1, ...). The runs of a pair are made close in time
+on one machine, so that a disturbance affects both; the median of the pairs' ratios counts.
 
-What decides (exit code 99): the capacity, a level that passed and now fails, and server CPU per delivery at levels
-that both sides measured. Latency is listed but does not decide: on a shared machine it moves by more than any sensible
-tolerance; what latency may be is what service levels are for.
+Decisive (exit code 99) are the capacity, a level that passed and now fails, and server CPU per delivery at levels that
+both sides measured. Latency is listed but never decisive: on a shared machine it varies by more than any sensible
+tolerance. Use SLOs to bound it.
 """
 
 from __future__ import annotations
@@ -14,28 +14,25 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from capacity.config.settings_table import COMPARE_MAY_DIFFER
 from capacity.errors import UsageError
 from capacity.formatting import about, count, figure, show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from capacity.record import Report, StepRecord
+    from capacity.record.report import RunReport
+    from capacity.record.step import StepRecord
 
-_LEAST_MS: Final = 2.0
-_LEAST_SHARE: Final = 0.01
-# How a run was measured, not what: these may differ.
-_FREE: Final = frozenset(
-    {"steps", "bounded", "users_min", "users_max", "max_duration", "processes", "target_users", "headroom", "host",
-     "prometheus", "thorough", "interval_width", "confirmations"}
-)  # fmt: skip
+_MIN_MS: Final = 2.0
+_MIN_CHANGE: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure on both sides: medians, the median ratio of the pairs, and what the difference means.
+    """One figure on both sides: medians, and the median ratio of the pairs.
 
-    `change` is 'worse', 'better' or '' for a difference too small to speak of; `decides` whether it counts.
+    `change` is 'worse', 'better', or '' for an insignificant difference; `decides`: whether it is decisive.
     """
 
     name: str
@@ -48,9 +45,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The whole: `rows` in order, `flags` that shed doubt on it, `worse` what decides against the later side.
+    """The comparison.
 
-    `unjudged` says why nothing may be decided from these runs, or is empty.
+    Attributes:
+        flags: reasons for doubt.
+        worse: the decisive changes for the worse.
+        unjudged: why these runs cannot be judged; empty if they can.
     """
 
     rows: tuple[Row, ...]
@@ -65,76 +65,76 @@ class _Figure:
     field: str
     show: Callable[[float], str]
     decides: bool = False
-    least: float = 0.0
+    min_difference: float = 0.0
 
 
 _FIGURES: Final = (
-    _Figure("mean latency", "deliver_mean_ms", show_ms, least=_LEAST_MS),
-    _Figure("p50", "deliver_p50_ms", show_ms, least=_LEAST_MS),
-    _Figure("p99", "deliver_p99_ms", show_ms, least=_LEAST_MS),
+    _Figure("mean latency", "deliver_mean_ms", show_ms, min_difference=_MIN_MS),
+    _Figure("p50", "deliver_p50_ms", show_ms, min_difference=_MIN_MS),
+    _Figure("p99", "deliver_p99_ms", show_ms, min_difference=_MIN_MS),
     _Figure("server CPU per delivery", "", lambda us: f"{figure(us)} us", decides=True),
 )
 
 
-def compare(before: Sequence[Report], after: Sequence[Report], tolerance: float) -> Comparison:
-    """Compare runs; `tolerance` is the share by which the later side may be worse.
+def compare(before: Sequence[RunReport], after: Sequence[RunReport], tolerance: float) -> Comparison:
+    """Compare runs; `tolerance` is the fraction by which the later side may be worse.
 
     Raises:
-        UsageError: the runs asked different questions, or are not pairs.
+        UsageError: the runs have different settings, or are not pairs.
     """
     if len(before) != len(after):
-        raise UsageError(f"{len(before)} runs before and {len(after)} after are no pairs")
+        raise UsageError(f"{len(before)} runs before and {len(after)} after are not pairs")
     runs = [*before, *after]
     _check_comparable(runs)
     rows = list(_capacity(before, after, tolerance))
     for users in _common_levels(runs):
         rows.extend(_level(users, before, after, tolerance))
     if not rows:
-        raise UsageError("the runs have no level and no answer in common")
+        raise UsageError("the runs have no common level and no common answer")
     worse = tuple(f"{row.name}: {row.before} before, {row.after} after" for row in rows if row.decides)
     return Comparison(tuple(rows), tuple(_flags(runs)), worse, _unjudged(runs))
 
 
-def _unjudged(runs: Sequence[Report]) -> str:
-    """Tell why the runs differ by noise alone: two runs of one revision, whose files were those of the revision."""
+def _unjudged(runs: Sequence[RunReport]) -> str:
+    """Return why the runs differ by noise alone: both are of one revision without local changes."""
     revisions = {run.environment.revision for run in runs}
     revision = runs[0].environment.revision
     if len(runs) > 2 or len(revisions) > 1 or revision is None or revision.endswith("-dirty"):
         return ""
-    return f"both runs are of revision {revision}, so what differs is noise"
+    return f"both runs are of revision {revision}, so their difference is noise"
 
 
-def _check_comparable(runs: Sequence[Report]) -> None:
+def _check_comparable(runs: Sequence[RunReport]) -> None:
     first = runs[0]
     for other in runs[1:]:
         if other.levels != first.levels:
-            raise UsageError(f"other service levels: {', '.join(first.levels)} and {', '.join(other.levels)}")
-        for name in sorted((set(first.settings) | set(other.settings)) - _FREE):
+            raise UsageError(f"different SLOs: {', '.join(first.levels)} and {', '.join(other.levels)}")
+        for name in sorted((set(first.settings) | set(other.settings)) - COMPARE_MAY_DIFFER):
             one, two = first.settings.get(name), other.settings.get(name)
             if one != two:
-                raise UsageError(f"other {name.replace('_', ' ')}: {one} and {two}; only runs of one load compare")
+                raise UsageError(f"different {name.replace('_', ' ')}: {one} and {two}; compare runs of the same load")
 
 
-def _flags(runs: Sequence[Report]) -> Iterator[str]:
+def _flags(runs: Sequence[RunReport]) -> Iterator[str]:
     first = runs[0].environment
     if len(runs) == 2:
-        yield "one pair of runs: noise alone can exceed the tolerance; compare three pairs or more (A1,A2,A3 B1,B2,B3)"
+        yield "one pair of runs: noise alone can exceed the tolerance; compare at least three pairs (A1,A2,A3 B1,B2,B3)"
     machines = {(run.environment.host, run.environment.cpu_model, run.environment.cores) for run in runs}
     if len(machines) > 1:
-        yield "different machines: what differs may be the machines"
+        yield "different machines: the difference may be theirs"
     if len({(run.environment.python, *sorted(run.environment.libraries.items())) for run in runs}) > 1:
         yield "different versions of Python or of a library"
     if len({tuple(run.environment.server_cores or ()) for run in runs}) > 1:
         yield "the server was pinned differently"
     if any(run.status == "partial" for run in runs):
-        yield "a run was cut short"
+        yield "a run was interrupted"
     if any(run.answer.disturbance for run in runs):
         yield "the machine was not quiet in every run"
     if first.revision is not None and len({run.environment.revision for run in runs}) == 1:
         yield f"all runs are of revision {first.revision}"
 
 
-def _capacity(before: Sequence[Report], after: Sequence[Report], tolerance: float) -> Iterator[Row]:
+def _capacity(before: Sequence[RunReport], after: Sequence[RunReport], tolerance: float) -> Iterator[Row]:
     pairs = [
         (one.answer.supported_users, two.answer.supported_users)
         for one, two in zip(before, after, strict=True)
@@ -143,7 +143,7 @@ def _capacity(before: Sequence[Report], after: Sequence[Report], tolerance: floa
     if not pairs:
         return
     ratio = median(b / a for a, b in pairs)
-    # Where the intervals overlap, the same limit may lie in both.
+    # If the intervals overlap, the same limit may lie in both.
     apart = all(
         two.answer.first_failing_users is not None
         and one.answer.supported_users is not None
@@ -157,7 +157,7 @@ def _capacity(before: Sequence[Report], after: Sequence[Report], tolerance: floa
     )
 
 
-def _interval(runs: Sequence[Report]) -> str:
+def _interval(runs: Sequence[RunReport]) -> str:
     low = median(run.answer.supported_users or 0 for run in runs)
     highs = [run.answer.first_failing_users for run in runs if run.answer.first_failing_users is not None]
     if len(highs) < len(runs):
@@ -165,12 +165,12 @@ def _interval(runs: Sequence[Report]) -> str:
     return f"{about(low)} to {about(median(highs))}"
 
 
-def _common_levels(runs: Sequence[Report]) -> list[int]:
+def _common_levels(runs: Sequence[RunReport]) -> list[int]:
     levels = [{step.users for step in run.steps if step.window_s is not None} for run in runs]
     return sorted(set.intersection(*levels))
 
 
-def _level(users: int, before: Sequence[Report], after: Sequence[Report], tolerance: float) -> Iterator[Row]:
+def _level(users: int, before: Sequence[RunReport], after: Sequence[RunReport], tolerance: float) -> Iterator[Row]:
     verdicts = [_verdict(run, users) for run in before], [_verdict(run, users) for run in after]
     held, holds = (sum(verdict == "pass" for verdict in side) for side in verdicts)
     fails = sum(verdict == "fail" for verdict in verdicts[1])
@@ -178,7 +178,7 @@ def _level(users: int, before: Sequence[Report], after: Sequence[Report], tolera
     gained = holds > len(after) / 2 and sum(verdict == "fail" for verdict in verdicts[0]) > len(before) / 2
     if lost or gained:
         change = "worse" if lost else "better"
-        was, now = (_tally(side) for side in verdicts)
+        was, now = (_format_verdicts(side) for side in verdicts)
         yield Row(f"{count(users)} users: verdict", was, now, None, change, lost)
     for one in _FIGURES:
         pairs = [
@@ -190,25 +190,25 @@ def _level(users: int, before: Sequence[Report], after: Sequence[Report], tolera
             continue
         a, b = (median(side) for side in zip(*pairs, strict=True))
         ratio = median(y / x for x, y in pairs)
-        change = _change(ratio, more_is_better=False) if abs(b - a) >= one.least else ""
+        change = _change(ratio, more_is_better=False) if abs(b - a) >= one.min_difference else ""
         yield Row(
             f"{count(users)} users: {one.name}", one.show(a), one.show(b), ratio, change,
             one.decides and ratio > 1 + tolerance,
         )  # fmt: skip
 
 
-def _tally(verdicts: Sequence[str]) -> str:
-    """Write the verdicts of a side: the one, or how many of each, as in '2 pass, 1 fail'."""
+def _format_verdicts(verdicts: Sequence[str]) -> str:
+    """Format the verdicts of a side: the verdict, or the number of each, e.g. '2 pass, 1 fail'."""
     if len(verdicts) == 1:
         return verdicts[0]
     return ", ".join(f"{verdicts.count(one)} {one}" for one in ("pass", "fail", "invalid") if one in verdicts)
 
 
-def _verdict(run: Report, users: int) -> str:
+def _verdict(run: RunReport, users: int) -> str:
     return [step.verdict for step in run.steps if step.users == users][-1]
 
 
-def _value(run: Report, users: int, figure: _Figure) -> float | None:
+def _value(run: RunReport, users: int, figure: _Figure) -> float | None:
     """Return the median of a figure over the valid steps of a run at a level."""
     steps = [step for step in run.steps if step.users == users and step.verdict != "invalid"]
     values = [_per_delivery(step) if not figure.field else getattr(step, figure.field) for step in steps]
@@ -217,13 +217,13 @@ def _value(run: Report, users: int, figure: _Figure) -> float | None:
 
 
 def _per_delivery(step: StepRecord) -> float | None:
-    """Return microseconds of server CPU per delivery: the steadiest figure there is on a noisy machine."""
+    """Return microseconds of server CPU per delivery, the most stable figure on a noisy machine."""
     if step.server_cpu is None or not step.delivered_per_s:
         return None
     return step.server_cpu / step.delivered_per_s * 1e6
 
 
 def _change(ratio: float, *, more_is_better: bool) -> str:
-    if abs(ratio - 1) < _LEAST_SHARE:
+    if abs(ratio - 1) < _MIN_CHANGE:
         return ""
     return "better" if (ratio > 1) == more_is_better else "worse"

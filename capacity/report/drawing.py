@@ -1,7 +1,8 @@
-"""How charts are drawn: one drawing for light and dark as inline SVG, wide and narrow (phone), or a PNG for pasting.
+"""Draw charts as inline SVG (wide, and narrow for phones; for light and dark mode), or as PNG.
 
-For SVG, matplotlib draws with sentinel colours, which are then replaced by CSS variables of the page. Verdicts differ
-in shape, series in dash, so that nothing rests on colour. Text stays text; ids are made unique per drawing.
+For SVG, matplotlib draws with placeholder colours, which are then replaced by CSS variables of the page. Verdicts
+differ in shape and series in dash, so that no information depends on colour. Text stays text, and ids are unique per
+drawing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ BROKEN: Final = (0, (6, 3))
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Colours by their part; on the page each is the CSS variable of that name."""
+    """Colours by role; on the page each is the CSS variable of that name."""
 
     ink: str
     muted: str
@@ -47,7 +48,7 @@ class Palette:
 
 
 # Colours that no drawing has by accident.
-_SENTINELS: Final = Palette(*(f"#0{i:x}0{i:x}0{i:x}" for i in range(1, 11)))
+_PLACEHOLDERS: Final = Palette(*(f"#0{i:x}0{i:x}0{i:x}" for i in range(1, 11)))
 _PRINTED: Final = Palette(
     ink="#1c1b1a", muted="#67635d", grid="#e4e0d8", passed="#18794e", fail="#c4321c", invalid="#94690a",
     first="#2456c7", second="#8a4fb0", third="#a0620a", paper="#ffffff",
@@ -56,8 +57,8 @@ _CSS: Final = {"passed": "pass"}
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """Size of a drawing in CSS pixels, and its text size."""
+class ChartSize:
+    """Size of a drawing in CSS pixels, and its text size in points."""
 
     name: str
     width: int
@@ -65,28 +66,28 @@ class Shape:
     text: float
 
 
-WIDE: Final = Shape("wide", 860, 340, 12.5)
-NARROW: Final = Shape("narrow", 344, 300, 11.5)
+WIDE: Final = ChartSize("wide", 860, 340, 12.5)
+NARROW: Final = ChartSize("narrow", 344, 300, 11.5)
 
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """Draws in one shape with one palette."""
+    """Draws in one size with one palette."""
 
-    shape: Shape
+    size: ChartSize
     palette: Palette
 
     @property
     def is_wide(self) -> bool:
-        """Whether there is room for things side by side."""
-        return self.shape is WIDE
+        """Whether panels fit side by side."""
+        return self.size is WIDE
 
     def style(self, axes: Axes, *, x: str, y: str) -> None:
-        """Give axes their titles and the look of the page."""
+        """Set the titles of axes, and the style of the page."""
         muted, grid = self.palette.muted, self.palette.grid
         axes.set_xlabel(x, color=muted)
-        # A horizontal label above the axis is read without turning the head, and costs a phone no width.
-        axes.set_title(y, loc="left", color=muted, fontsize=self.shape.text)
+        # A horizontal label above the axis is easier to read, and takes no width on a phone.
+        axes.set_title(y, loc="left", color=muted, fontsize=self.size.text)
         axes.tick_params(which="both", colors=muted, length=0, pad=5)
         axes.grid(visible=True, axis="y", color=grid, linewidth=1)
         axes.set_axisbelow(True)
@@ -98,18 +99,18 @@ class Pen:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count(round(value))))
 
     def whole_numbers(self, axes: Axes) -> None:
-        """Count upwards from zero, with few ticks."""
+        """Start the y axis at zero, with few ticks at integers."""
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(round(value))))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
     def legend(self, axes: Axes) -> None:
-        """Put the legend beside the axis label where there is width for both, else on lines of its own below it."""
+        """Place the legend beside the axis label if both fit, otherwise below it."""
         handles = axes.get_legend_handles_labels()[0]
         rows = 1 if len(handles) <= 3 else 2
         if not self.is_wide:
             title = axes.get_title("left")
-            axes.set_title(title, loc="left", color=self.palette.muted, fontsize=self.shape.text, pad=8 + 18 * rows)
+            axes.set_title(title, loc="left", color=self.palette.muted, fontsize=self.size.text, pad=8 + 18 * rows)
         axes.legend(
             loc="lower right" if self.is_wide else "lower left",
             bbox_to_anchor=(1.0, 1.0) if self.is_wide else (-0.02, 1.0),
@@ -123,15 +124,15 @@ class Pen:
         )
 
     def colour(self, verdict: str) -> str:
-        """Return a verdict's colour."""
+        """Return the colour of a verdict."""
         return {"pass": self.palette.passed, "fail": self.palette.fail}.get(verdict, self.palette.invalid)
 
     def mark(self, axes: Axes, x: float, y: float, verdict: str, *, size: float = 7) -> None:
-        """Put a verdict's mark at a point."""
+        """Draw the mark of a verdict at a point."""
         axes.plot([x], [y], markersize=size, zorder=5, clip_on=False, **self._marker(verdict))  # type: ignore[arg-type]
 
-    def explain(self, axes: Axes, verdict: str) -> None:
-        """Add a verdict's mark to the legend."""
+    def add_to_legend(self, axes: Axes, verdict: str) -> None:
+        """Add the mark of a verdict to the legend."""
         axes.plot([], [], markersize=7, label=verdict, **self._marker(verdict))  # type: ignore[arg-type]
 
     def _marker(self, verdict: str) -> dict[str, object]:
@@ -145,28 +146,28 @@ class Pen:
         }
 
     def panels(self, figure: Figure, number: int) -> list[Axes]:
-        """Return panels side by side, or one below the other where there is no width."""
+        """Return panels side by side, or one below the other on a narrow chart."""
         if self.is_wide:
             return list(figure.subplots(1, number))
         figure.set_figheight(figure.get_figheight() * number)
         return list(figure.subplots(number, 1))
 
 
-def svgs(draw: Callable[[Figure, Pen], None], key: str, title: str, words: str) -> tuple[str, ...]:
-    """Return a drawing as elements of a page, one for each shape."""
+def svgs(draw: Callable[[Figure, Pen], None], key: str, title: str, description: str) -> tuple[str, ...]:
+    """Return a drawing as SVG elements, one for each size; `description` is the text alternative."""
     found = []
-    for shape in (WIDE, NARROW):
+    for size in (WIDE, NARROW):
         # The salt makes matplotlib's ids reproducible, and text stays text.
-        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key, "font.size": shape.text}):
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key, "font.size": size.text}):
             page = io.StringIO()
-            figure = _drawn(draw, Pen(shape, _SENTINELS))
+            figure = _drawn(draw, Pen(size, _PLACEHOLDERS))
             figure.savefig(page, format="svg", transparent=True, metadata={"Date": None})
-        found.append(_inline(page.getvalue(), f"{key}-{shape.name}", title, words))
+        found.append(_inline(page.getvalue(), f"{key}-{size.name}", title, description))
     return tuple(found)
 
 
 def png(draw: Callable[[Figure, Pen], None], title: str) -> bytes:
-    """Return a drawing as a picture for pasting: wide, on white, with its title in it."""
+    """Return a drawing as PNG: wide, on white, with its title."""
     with mpl.rc_context({"font.size": WIDE.text}):
         figure = _drawn(draw, Pen(WIDE, _PRINTED))
         figure.suptitle(title, x=0.01, ha="left", color=_PRINTED.ink, fontsize=WIDE.text * 1.2, fontweight="bold")
@@ -176,25 +177,26 @@ def png(draw: Callable[[Figure, Pen], None], title: str) -> bytes:
 
 
 def _drawn(draw: Callable[[Figure, Pen], None], pen: Pen) -> Figure:
-    size = (pen.shape.width / _POINTS_PER_INCH, pen.shape.height / _POINTS_PER_INCH)
-    figure = Figure(figsize=size, layout="constrained")
+    inches = (pen.size.width / _POINTS_PER_INCH, pen.size.height / _POINTS_PER_INCH)
+    figure = Figure(figsize=inches, layout="constrained")
     draw(figure, pen)
     return figure
 
 
-def _inline(svg: str, prefix: str, title: str, words: str) -> str:
-    """Turn matplotlib's file into an element of the page: no prolog, no links, own ids, CSS variables, words."""
+def _inline(svg: str, prefix: str, title: str, description: str) -> str:
+    """Convert matplotlib's file to an element of the page, with unique ids, CSS variables and a description."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
     svg = re.sub(r'(\bid=")', rf"\1{prefix}-", svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\1{prefix}-", svg)
-    for part in fields(_SENTINELS):
-        svg = svg.replace(getattr(_SENTINELS, part.name), f"var(--{_CSS.get(part.name, part.name)})")
+    for part in fields(_PLACEHOLDERS):
+        svg = svg.replace(getattr(_PLACEHOLDERS, part.name), f"var(--{_CSS.get(part.name, part.name)})")
     view = re.search(r'viewBox="[^"]*"', svg)
-    described = f'aria-labelledby="{prefix}-title {prefix}-words"'
+    labels = f'aria-labelledby="{prefix}-title {prefix}-description"'
     opening = (
-        f'<svg class="{prefix.rpartition("-")[2]}" {view[0] if view else ""} role="img" {described}>'
-        f'<title id="{prefix}-title">{escape(title)}</title><desc id="{prefix}-words">{escape(words)}</desc>'
+        f'<svg class="{prefix.rpartition("-")[2]}" {view[0] if view else ""} role="img" {labels}>'
+        f'<title id="{prefix}-title">{escape(title)}</title>'
+        f'<desc id="{prefix}-description">{escape(description)}</desc>'
     )
     return opening + svg[svg.index(">") + 1 :].strip()

@@ -1,8 +1,8 @@
-"""How users are brought on: in portions, each half of what is left, the next one when the server has taken the last.
+"""Ramp users up in portions of half of the missing users, each once the server has absorbed the last one. Pure.
 
-Coming costs a server more than being there: a handshake, and messages that only newcomers send. Let in all at once,
-they leave a backlog behind that a server near its limit works off at the rate of what it has to spare, which is next
-to nothing: it would fail at a level that it holds. In portions the backlog stays as small as the server's reserve.
+Joining costs a server more than staying: a handshake, and messages that only new users send. If all users joined at
+once, the backlog would keep a server near its limit busy for a long time, and it would fail at a level that it holds.
+In portions, the backlog stays as small as the server's reserve.
 """
 
 from __future__ import annotations
@@ -12,47 +12,45 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_UNDIVIDED: Final = 0.05
-_LOOKS: Final = 6
+_LAST_PORTION: Final = 0.05
+_MAX_PROBES: Final = 6
 _RISE: Final = 1.05
-_RISES: Final = 3
+_MAX_RISES: Final = 3
 
 
 def portions(present: int, users: int) -> Iterator[int]:
-    """Yield the numbers of users to ask for one after another; fewer than there are, at once."""
-    while users - present > max(1.0, _UNDIVIDED * users):
+    """Yield the numbers of users to request one after another; a decrease is one portion."""
+    while users - present > max(1.0, _LAST_PORTION * users):
         present += (users - present) // 2
         yield present
     yield users
 
 
-class Intake:
-    """Tells from the latency (p50) of probes during one portion whether the server has taken it, or never will.
-
-    Args:
-        calm_ms: latency that is as good as none.
+class RampGate:
+    """Decides from the latency (p50) of probes whether the server has absorbed a portion, or never will.
 
     Attributes:
-        is_taken: latency is low, or has been looked at so often that it is not the backlog of these few.
-        is_hopeless: latency rises from probe to probe: the server cannot bear what is there already.
+        is_absorbed: the latency is low, or stayed the same for so many probes that it is not a backlog.
+        is_overloaded: the latency rises from probe to probe.
     """
 
-    __slots__ = ("_before_ms", "_calm_ms", "_looks", "_rises", "is_taken")
+    __slots__ = ("_last_ms", "_low_ms", "_probes", "_rises", "is_absorbed")
 
-    def __init__(self, calm_ms: float) -> None:
-        self._calm_ms = calm_ms
-        self._before_ms = float("inf")
-        self._looks = self._rises = 0
-        self.is_taken = False
+    def __init__(self, low_ms: float) -> None:
+        """Treat a latency of up to `low_ms` as no backlog."""
+        self._low_ms = low_ms
+        self._last_ms = float("inf")
+        self._probes = self._rises = 0
+        self.is_absorbed = False
 
     @property
-    def is_hopeless(self) -> bool:
-        return self._rises >= _RISES
+    def is_overloaded(self) -> bool:
+        return self._rises >= _MAX_RISES
 
-    def look(self, p50_ms: float) -> None:
-        """Take the latency of another probe."""
-        rises = p50_ms > self._calm_ms and p50_ms > _RISE * self._before_ms
-        self._before_ms = p50_ms
-        self._looks += 1
+    def add_probe(self, p50_ms: float) -> None:
+        """Add the latency of another probe."""
+        rises = p50_ms > self._low_ms and p50_ms > _RISE * self._last_ms
+        self._last_ms = p50_ms
+        self._probes += 1
         self._rises = self._rises + 1 if rises else 0
-        self.is_taken = p50_ms <= self._calm_ms or (self._looks >= _LOOKS and not self.is_hopeless)
+        self.is_absorbed = p50_ms <= self._low_ms or (self._probes >= _MAX_PROBES and not self.is_overloaded)

@@ -1,4 +1,4 @@
-"""What the trials of a search say: which levels hold, which fail, and the bracket that is left between them. Pure."""
+"""What the trials of a search show: which levels hold, which fail, and the bracket between them. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from capacity.judge.verdict import Outcome
+from capacity.record.step import Cause, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,129 +14,137 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One step that was taken.
+    """The result of one step.
 
     Attributes:
-        data_missing: tells an invalid step for want of data from one at the generator's limit.
-        others: whether an invalid step is one because others held the server's core.
-        disturbed: whether others used a good part of the server's core meanwhile.
-        load: share of its core that the server used, where that is known.
+        invalid_cause: why the step is invalid.
+        disturbed: whether other processes used a good part of the server's core.
+        core_share: share of its core that the server used, if known.
     """
 
     users: int
-    outcome: Outcome
-    data_missing: bool = False
+    verdict: Verdict
+    invalid_cause: Cause | None = None
     disturbed: bool = False
-    others: bool = False
-    load: float | None = None
+    core_share: float | None = None
+
+    @property
+    def lacks_data(self) -> bool:
+        """Whether the step is invalid for lack of data."""
+        return self.invalid_cause is Cause.MISSING
+
+    @property
+    def is_taken_by_others(self) -> bool:
+        """Whether the step is invalid because other processes used the server's core."""
+        return self.invalid_cause is Cause.OTHERS
+
+    @property
+    def is_disturbed_fail(self) -> bool:
+        """Whether the step failed while other processes used a good part of the server's core."""
+        return self.disturbed and self.verdict is Verdict.FAIL
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the trials say.
+    """The bracket that the trials leave.
 
     Attributes:
-        low: highest level that holds below every level that does not; 0 for none.
+        low: highest level that holds below every level that does not; 0 if none.
         passes: how often `low` passed.
         fails_at: lowest failing level.
-        given_up_at: lowest level that could not be measured, of those above `low`.
-        wavers_at: lowest level that sometimes passes and sometimes fails, of those above `low`.
-        below_fail: highest level under `fails_at` that does not plainly fail.
-        failed_once_at: a level below `fails_at` that failed, which was not looked at again.
+        invalid_at: lowest invalid level above `low`.
+        mixed_at: lowest level above `low` that both passed and failed.
+        below_fail: highest level under `fails_at` that does not fail.
+        failed_once_at: a level below `fails_at` that failed and was not measured again.
     """
 
     low: int
     passes: int
     fails_at: int | None
-    given_up_at: int | None
-    wavers_at: int | None = None
+    invalid_at: int | None
+    mixed_at: int | None = None
     below_fail: int = 0
     failed_once_at: int | None = None
 
     @property
     def high(self) -> int | None:
-        """The lowest level that does not hold, for whatever reason."""
-        known = (self.fails_at, self.given_up_at, self.wavers_at, self.failed_once_at)
+        """The lowest level that does not hold, for any reason."""
+        known = (self.fails_at, self.invalid_at, self.mixed_at, self.failed_once_at)
         return min((level for level in known if level is not None), default=None)
 
 
-class Standing(StrEnum):
-    """What the outcomes of one level come to."""
+class LevelState(StrEnum):
+    """The combined result of all steps at one level."""
 
     HOLDS = "holds"
     FAILS = "fails"
     UNDECIDED = "undecided"
-    WAVERS = "wavers"
-    GIVEN_UP = "given up"
+    MIXED = "mixed"
+    INVALID = "invalid"
 
 
-def standing_of(outcomes: Sequence[Outcome]) -> Standing:
-    """Sum up the outcomes of one level, in the order they came."""
-    valid = [outcome for outcome in outcomes if outcome is not Outcome.INVALID]
-    fails = valid.count(Outcome.FAIL)
+def level_state(verdicts: Sequence[Verdict]) -> LevelState:
+    """Combine the verdicts at one level, in order."""
+    valid = [verdict for verdict in verdicts if verdict is not Verdict.INVALID]
+    fails = valid.count(Verdict.FAIL)
     passes = len(valid) - fails
     if fails and passes:
         if len(valid) == 2:
-            return Standing.UNDECIDED
-        if fails == 1 and valid[0] is Outcome.FAIL:
-            return Standing.HOLDS
-        return Standing.FAILS if fails > passes + 1 else Standing.WAVERS
+            return LevelState.UNDECIDED
+        if fails == 1 and valid[0] is Verdict.FAIL:
+            return LevelState.HOLDS
+        return LevelState.FAILS if fails > passes + 1 else LevelState.MIXED
     if fails:
-        return Standing.FAILS
-    return Standing.GIVEN_UP if len(outcomes) - len(valid) > passes else Standing.HOLDS
+        return LevelState.FAILS
+    return LevelState.INVALID if len(verdicts) - len(valid) > passes else LevelState.HOLDS
 
 
-def by_level(trials: Sequence[Trial]) -> dict[int, list[Outcome]]:
-    """Return the outcomes of each level, without what others caused there before a step that they left alone."""
+def verdicts_by_level(trials: Sequence[Trial]) -> dict[int, list[Verdict]]:
+    """Return the verdicts at each level. An undisturbed result replaces those that other processes caused before it."""
     levels: dict[int, list[Trial]] = {}
     for trial in trials:
-        taken = levels.setdefault(trial.users, [])
-        if trial.outcome is Outcome.PASS and taken and is_disturbed_fail(taken[-1]):
-            taken.pop()
-        while trial.outcome is not Outcome.INVALID and taken and taken[-1].others:
-            taken.pop()
-        taken.append(trial)
-    return {users: [trial.outcome for trial in taken] for users, taken in levels.items()}
+        at_level = levels.setdefault(trial.users, [])
+        if trial.verdict is Verdict.PASS and at_level and at_level[-1].is_disturbed_fail:
+            at_level.pop()
+        while trial.verdict is not Verdict.INVALID and at_level and at_level[-1].is_taken_by_others:
+            at_level.pop()
+        at_level.append(trial)
+    return {users: [trial.verdict for trial in at_level] for users, at_level in levels.items()}
 
 
-def is_disturbed_fail(trial: Trial) -> bool:
-    """Tell whether a level failed while others used a good part of the server's core."""
-    return trial.disturbed and trial.outcome is Outcome.FAIL
-
-
-def standings(trials: Sequence[Trial]) -> Mapping[int, Standing]:
-    """Return what each level came to."""
-    return {users: standing_of(outcomes) for users, outcomes in by_level(trials).items()}
+def level_states(trials: Sequence[Trial]) -> Mapping[int, LevelState]:
+    """Return the state of each level."""
+    return {users: level_state(verdicts) for users, verdicts in verdicts_by_level(trials).items()}
 
 
 def bounds(trials: Sequence[Trial]) -> Bounds:
     """Return the bracket that the trials leave."""
-    levels, standing = by_level(trials), standings(trials)
-    fails_at = min((u for u, s in standing.items() if s is Standing.FAILS), default=None)
-    not_holding = [users for users, s in standing.items() if s is not Standing.HOLDS]
+    verdicts, states = verdicts_by_level(trials), level_states(trials)
+    fails_at = min((u for u, s in states.items() if s is LevelState.FAILS), default=None)
+    not_holding = [users for users, s in states.items() if s is not LevelState.HOLDS]
     ceiling = min(not_holding, default=float("inf"))
-    low = max((u for u, s in standing.items() if s is Standing.HOLDS and u < ceiling), default=0)
-    given_up = [u for u, s in standing.items() if s is Standing.GIVEN_UP and u > low]
-    passes = levels[low].count(Outcome.PASS) if low else 0
-    unclear = (Standing.WAVERS, Standing.UNDECIDED)
-    wavers_at = min((u for u, s in standing.items() if s in unclear and u > low), default=None)
-    below = [u for u, s in standing.items() if fails_at is not None and u < fails_at and s is not Standing.GIVEN_UP]
-    return Bounds(low, passes, fails_at, min(given_up, default=None), wavers_at, max(below, default=0))
+    low = max((u for u, s in states.items() if s is LevelState.HOLDS and u < ceiling), default=0)
+    invalid = [u for u, s in states.items() if s is LevelState.INVALID and u > low]
+    passes = verdicts[low].count(Verdict.PASS) if low else 0
+    unclear = (LevelState.MIXED, LevelState.UNDECIDED)
+    mixed_at = min((u for u, s in states.items() if s in unclear and u > low), default=None)
+    below = [u for u, s in states.items() if fails_at is not None and u < fails_at and s is not LevelState.INVALID]
+    return Bounds(low, passes, fails_at, min(invalid, default=None), mixed_at, max(below, default=0))
 
 
-def settled(trials: Sequence[Trial], confirmations: int) -> Bounds:
-    """Return the bracket to answer with: each end is one that a second look confirmed, where there is such a one.
+def confirmed_bounds(trials: Sequence[Trial], confirmations: int) -> Bounds:
+    """Return the bracket for the answer: each end is a level that was confirmed, if there is one.
 
-    The low end passed once, and again as often as `confirmations` says. At or below the high end there were two
-    fails: of a server that gets no better with more users, a fail further down speaks against what is above it, too.
+    The low end passed once, and `confirmations` more times. At or below the high end there were two failures: a server
+    does not get better with more users, so a failure at a lower level counts against the levels above it.
     """
     found = bounds(trials)
-    levels, standing = by_level(trials), standings(trials)
-    passes = {users: outcomes.count(Outcome.PASS) for users, outcomes in levels.items()}
-    held = [users for users, s in standing.items() if s is Standing.HOLDS and users <= found.low]
+    verdicts, states = verdicts_by_level(trials), level_states(trials)
+    passes = {users: at_level.count(Verdict.PASS) for users, at_level in verdicts.items()}
+    held = [users for users, s in states.items() if s is LevelState.HOLDS and users <= found.low]
     low = max((users for users in held if passes[users] > confirmations), default=found.low)
-    failing = sorted(users for users, s in standing.items() if s is Standing.FAILS)
-    fails = {users: sum(levels[u].count(Outcome.FAIL) for u in levels if u <= users) for users in failing}
+    failing = sorted(users for users, s in states.items() if s is LevelState.FAILS)
+    fails = {users: sum(verdicts[u].count(Verdict.FAIL) for u in verdicts if u <= users) for users in failing}
     fails_at = next((users for users in failing if fails[users] > 1), found.fails_at)
     once = found.fails_at if fails_at != found.fails_at else None
     return replace(found, low=low, passes=passes.get(low, 0), fails_at=fails_at, failed_once_at=once)

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from capacity.judge.verdict import FAULT
+from capacity.judge.generator_health import FAULT
 from capacity.search.search import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from capacity.model.projection import Projection
-    from capacity.record import StepRecord
+    from capacity.record.step import StepRecord
     from capacity.search.search import Plan
 
-_BEYOND = 1.2
+_MARGIN: Final = 1.2
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What to add to the command, and what that gives the search, e.g. 'with more time'."""
+    """Options to add to the command, and what they add to the search, e.g. 'with more time'."""
 
     options: str
     needs: str
@@ -34,24 +34,24 @@ def remedy_for(
     projection: Projection | None,
     max_duration: float,
 ) -> Remedy | None:
-    """Return what would let the search go on, or None where nothing is known to help.
+    """Return options that would let the search continue; None if no option helps.
 
     Args:
-        plan: what was searched.
-        steps: every step of it.
-        ending: why it ended; None for a run that was cut short.
+        plan: the plan of the search.
+        steps: all of its steps.
+        ending: why it ended; None if it was interrupted.
         projection: where the server's core is expected to be full.
-        max_duration: seconds that the search had.
+        max_duration: time limit of the search in seconds.
     """
     found: list[Remedy] = []
     if ending is Ending.BUDGET:
         found.append(Remedy(f"--max-duration {2 * max_duration:g}", "with more time"))
-    elif ending is Ending.NOT_REACHED and not plan.given:  # of storms, all users at once are the cap
+    elif ending is Ending.NOT_REACHED and not plan.given:  # the cap of storms is all users
         reach = projection.users if projection else plan.largest
-        cap = math.ceil(_BEYOND * max(reach, plan.largest))
+        cap = math.ceil(_MARGIN * max(reach, plan.largest))
         found.append(Remedy(f"--users-max {cap}", "with a higher cap"))
     elif ending is Ending.STEPS_DONE and projection is not None:
-        levels = sorted({max(1, round(projection.users * part)) for part in (0.8, 1.0, _BEYOND)})
+        levels = sorted({max(1, round(projection.users * part)) for part in (0.8, 1.0, _MARGIN)})
         found.append(Remedy(f"--steps {','.join(map(str, levels))}", "at these levels"))
     if (processes := _processes(steps, ending, projection)) is not None:
         found.append(Remedy(f"--processes {processes}", f"on {processes} cores for the load generator"))
@@ -61,9 +61,9 @@ def remedy_for(
 
 
 def _processes(steps: Sequence[StepRecord], ending: Ending | None, projection: Projection | None) -> int | None:
-    """Return the generator processes that the projected users take, where those of this run do not do.
+    """Return the generator processes that the projected users need, if this run had too few.
 
-    None as well where the generator's machine was at a limit that further processes share, such as its local ports.
+    None also if the generator's machine was at a limit that more processes would share, such as its local ports.
     """
     if any(FAULT in step.signals for step in steps):
         return None

@@ -1,4 +1,4 @@
-"""A step's window and verdict as its line of the table."""
+"""The record of a step, from its measurement and its judgement."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from capacity.measure.window import ClientWindow, ServerWindow, mean_ms, quantile_ms
-from capacity.record import StepRecord
+from capacity.record.step import StepRecord
 
 if TYPE_CHECKING:
-    from capacity.judge.verdict import Verdict
+    from capacity.judge.judgement import Judgement
     from capacity.search.search import Purpose
 
 
@@ -18,21 +18,22 @@ def step_record(
     *,
     users: int,
     purpose: Purpose,
-    verdict: Verdict,
+    judgement: Judgement,
     started_s: float,
     settle_s: float,
     client: ClientWindow | None,
     server: ServerWindow,
 ) -> StepRecord:
-    """Put a step's window and verdict into its line of the table."""
+    """Return the record of a step, with figures rounded to four digits."""
     own = {
         "users": users,
         "purpose": str(purpose),
-        "verdict": str(verdict.outcome),
-        "reasons": [reason.text for reason in verdict.reasons],
-        "signals": [reason.signal for reason in verdict.reasons],
-        "notes": list(verdict.notes),
-        "figures": {name: _rounded(value) for name, value in verdict.figures.items()},
+        "verdict": judgement.verdict,
+        "reasons": [reason.text for reason in judgement.reasons],
+        "signals": [reason.signal for reason in judgement.reasons],
+        "causes": [reason.cause for reason in judgement.reasons],
+        "notes": list(judgement.notes),
+        "figures": {name: _rounded(value) for name, value in judgement.figures.items()},
         "started_s": round(started_s, 2),
         "settle_s": round(settle_s, 2),
     }
@@ -41,7 +42,7 @@ def step_record(
 
 
 def _rounded(value: object) -> object:
-    """Leave out digits that no measurement has."""
+    """Drop digits beyond the precision of the measurement."""
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from capacity.record import read_report
+from capacity.record.report import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from capacity.record import Report
+    from capacity.record.report import RunReport
 
 _MARK = "STAMPEDE_TEST_RUN"
 _LONGEST_S = 200
@@ -96,7 +96,7 @@ class Run:
         return (self.report.environment.revision or "unknown")[:9]
 
     @property
-    def report(self) -> Report:
+    def report(self) -> RunReport:
         """Its `report.json`, which never comes without a `report.html`."""
         assert (self.folder / "report.html").stat().st_size > 5000
         return read_report(self.folder / "report.json")

@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from capacity.model.projection import project
-from capacity.record import read_report
+from capacity.record.report import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from capacity.record import Report
+    from capacity.record.report import RunReport
 
 WITHIN = 0.15
 ROOM = 20
@@ -50,7 +50,7 @@ def peer(*flags: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         process.communicate(timeout=20)
 
 
-def capacity(*flags: str, meanwhile: Callable[[subprocess.Popen[str]], None] | None = None) -> tuple[int, Report]:
+def capacity(*flags: str, meanwhile: Callable[[subprocess.Popen[str]], None] | None = None) -> tuple[int, RunReport]:
     """Run `python -m capacity` to its end; its report stays in a new folder of `STAMPEDE_PROOFS`, where that is set."""
     kept = os.environ.get("STAMPEDE_PROOFS")
     with contextlib.ExitStack() as stack:
@@ -75,7 +75,7 @@ def told(name: str, truth: str, found: str, *, good: bool) -> bool:
     return good
 
 
-def holds(report: Report, truth: float) -> tuple[bool, str]:
+def holds(report: RunReport, truth: float) -> tuple[bool, str]:
     """Tell whether the interval holds the truth, give or take the tolerance."""
     low, high = report.answer.supported_users, report.answer.first_failing_users
     good = low is not None and high is not None and low <= truth * (1 + WITHIN) and high >= truth * (1 - WITHIN)

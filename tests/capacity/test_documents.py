@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from capacity.cli.commands import COMMANDS
-from capacity.config.promise import read_promises
 from capacity.config.settings import read_settings
-from capacity.config.slo import parse_level
+from capacity.config.slo import parse_slo
+from capacity.config.slo_file import read_slo_file
 from capacity.search.search import Ending
-from tests.capacity import kit
+from tests.capacity import make
 from tests.tables import ROOT, rows
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def test_the_example_of_service_levels_is_read(tmp_path: Path) -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)
     path = tmp_path / "levels.toml"
     path.write_text(example)
-    assert [level.text for level in read_promises(path)] == ["deliver_p99<250ms", "fanout_p99<0.05", "connections>1"]
+    assert [level.text for level in read_slo_file(path)] == ["deliver_p99<250ms", "fanout_p99<0.05", "connections>1"]
 
 
 def test_every_figure_of_the_table_is_known_with_its_units() -> None:
     listed = rows("capacity/README.md", "## Service levels in a file")
     for figure, units, _ in listed:
         for unit in units.split(", "):
-            parse_level(f"{figure.replace('pN', 'p95')}<1{unit}")
+            parse_slo(f"{figure.replace('pN', 'p95')}<1{unit}")
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if "`" not in line])
@@ -135,7 +135,7 @@ def test_the_tolerance_of_the_example_for_ci_is_what_decides(tmp_path: Path, cha
     pairs = range(1, int(environment["PAIRS"]) + 1)
     for side, cpu in sides.items():
         for i in pairs:
-            report = kit.report([kit.step(400, server_cpu=cpu * (1 + i / 100))], Ending.STEPS_DONE)
+            report = make.report([make.step(400, server_cpu=cpu * (1 + i / 100))], Ending.STEPS_DONE)
             report = msgspec.structs.replace(report, settings={"bounded": True, "mix": "ChattingUser=1"})
             folder = tmp_path / f"{side}-{i}"
             folder.mkdir()

@@ -207,7 +207,7 @@ def test_a_level_that_nothing_tells_is_invalid_and_ends_with_98(capacity: Callab
     run = capacity("--bounded", "20", "--slo", "resync_p95<5s", *CALM)
     assert run.wait() == 98
     assert [step.verdict for step in run.report.steps] == ["invalid", "invalid"]
-    assert "nothing in the window tells resync_p95" in run.report.answer.sentence
+    assert "no data for resync_p95" in run.report.answer.sentence
 
 
 def test_several_generator_processes_and_a_mix_of_users_are_driven(capacity: Callable[..., Run]) -> None:

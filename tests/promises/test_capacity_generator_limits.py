@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from capacity.judge.verdict import FAULT
-from capacity.report.answer import answer_of
+from capacity.judge.generator_health import FAULT
+from capacity.record.step import Cause
+from capacity.report.answer import build_answer
 from capacity.search.search import Ending
-from tests.capacity import kit
+from tests.capacity import make
 from tests.metrics.fixtures import skip_or_fail
 from tests.promises.hosts import inside, problem
 
@@ -29,7 +30,7 @@ def reason(run: Run) -> str:
     assert run.wait() == 98, run.errors
     step = run.report.steps[-1]
     assert (step.verdict, step.signals[0]) == ("invalid", FAULT), step.reasons
-    assert "own fault" in run.report.answer.sentence
+    assert "load generator fault" in run.report.answer.sentence
     return step.reasons[0]
 
 
@@ -38,13 +39,13 @@ def test_local_ports_that_run_out(capacity: Callable[..., Run]) -> None:
         skip_or_fail(why)
     through = inside(sys.executable, "-m", "tests.promises.few_ports", FEW)
     text = reason(capacity("--host", "{url}", *QUICK, through=through))
-    assert text.startswith("the load generator's own fault: local ports, ")
+    assert text.startswith("load generator fault: local ports, ")
     assert text.endswith(" times (net.ipv4.ip_local_port_range is 40000 to 40059)")
 
 
 def test_too_few_open_files_for_the_load_generator(capacity: Callable[..., Run], server: RunningServer) -> None:
     text = reason(capacity("--host", server.url, *QUICK, "--processes", "1", through=("prlimit", "--nofile=120:120")))
-    assert text.startswith("the load generator's own fault: open files, ")
+    assert text.startswith("load generator fault: open files, ")
     assert text.endswith(" times (ulimit -n is 120)")
 
 
@@ -55,16 +56,18 @@ def test_too_few_open_files_for_the_bundled_server(capacity: Callable[..., Run])
 
 def test_an_answer_that_a_fault_bounds_names_it_in_place_of_more_cores() -> None:
     """The same steps with a full core of the generator in its place end with `--processes 2`."""
-    text = "the load generator's own fault: local ports, 40 times"
+    text = "load generator fault: local ports, 40 times"
     steps = [
-        msgspec.structs.replace(step, reasons=[text], signals=[FAULT]) if step.verdict == "invalid" else step
-        for step in kit.generator_first()
+        msgspec.structs.replace(step, reasons=[text], signals=[FAULT], causes=[Cause.GENERATOR])
+        if step.verdict == "invalid"
+        else step
+        for step in make.generator_first()
     ]
-    answer = answer_of(kit.question(), steps, Ending.GENERATOR)
+    answer = build_answer(make.question(), steps, Ending.GENERATOR)
     assert answer.generator_limited_at == 2000
     assert "At 2 000 the load generator was the limit, not the server" in answer.sentence
     assert f"; {text}." in answer.sentence
     assert "--processes" not in answer.sentence
     assert answer.confirm_with is None
-    full = answer_of(kit.question(), kit.generator_first(), Ending.GENERATOR)
+    full = build_answer(make.question(), make.generator_first(), Ending.GENERATOR)
     assert full.confirm_with == "python -m capacity --processes 2"

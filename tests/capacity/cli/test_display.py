@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from capacity.cli.display import LiveDisplay, PlainDisplay, open_display, sparkline
-from tests.capacity import kit
+from tests.capacity import make
 
 
 def console(*, terminal: bool) -> Console:
@@ -28,8 +28,8 @@ def test_plain_lines_tell_each_step_and_why() -> None:
         display.message("starting the server")
         display.step(1600, "ramp", 100.0)
         display.phase("settling", 3.0)
-        display.live(kit.client(), kit.server())
-        display.done(kit.failing(1600))
+        display.live(make.client(), make.server())
+        display.done(make.failing(1600))
     lines = shown(where).splitlines()
     assert lines[:2] == ["run", "starting the server"]
     assert len(lines) == 3
@@ -45,9 +45,9 @@ def test_the_live_display_shows_step_countdown_figures_and_verdicts() -> None:
     where.print(display.render())
     display.step(1600, "ramp", 100.0)
     display.phase("measuring", 6.0)
-    display.live(kit.client(received=10_000), kit.server(cpu=0.95))
-    display.done(kit.step(800))
-    display.done(kit.failing(1600))
+    display.live(make.client(received=10_000), make.server(cpu=0.95))
+    display.done(make.step(800))
+    display.done(make.failing(1600))
     now[0] += 2
     where.print(display.render())
     text = shown(where)
@@ -66,7 +66,7 @@ def test_the_live_display_shows_step_countdown_figures_and_verdicts() -> None:
 def test_the_live_display_leaves_the_table_of_verdicts_behind() -> None:
     where = console(terminal=True)
     with LiveDisplay(where, "Stampede") as display:
-        display.done(kit.step(800))
+        display.done(make.step(800))
     assert "● pass" in shown(where)
 
 
@@ -74,7 +74,7 @@ def test_what_is_not_known_is_shown_as_such() -> None:
     where = console(terminal=True)
     display = LiveDisplay(where, "Stampede")
     display.step(10, "ramp", 10.0)
-    display.live(kit.client(latency_intended=kit.histogram(), workers=()), kit.server(cpu=None))
+    display.live(make.client(latency_intended=make.histogram(), workers=()), make.server(cpu=None))
     where.print(display.render())
     assert "unknown" in shown(where)
 

@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from capacity.cli.main import main
-from capacity.cli.resume import continued
-from capacity.config.secrets import has_hidden, scrubbed, without_secret_arguments
-from capacity.config.settings import read_settings
+from capacity.cli.resume import combined_arguments
+from capacity.config.secrets import has_redaction, redact_arguments, redact_report
+from capacity.config.settings import read_settings, secret_flags
 from capacity.errors import UsageError
 from capacity.measure.prometheus import Prometheus
-from capacity.report.report import render_html
+from capacity.report.html import render_html
 from stampede.redaction import redact
-from tests.capacity import kit
+from tests.capacity import make
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("text", ["ws://user:secret@host:8080/ws", "wss://host/?access_token=secret"])
 def test_a_hidden_secret_is_recognized(text: str) -> None:
-    assert not has_hidden(text)
-    assert has_hidden(redact(text))
+    assert not has_redaction(text)
+    assert has_redaction(redact(text))
     assert redact(redact(text)) == redact(text)
 
 
 def test_the_values_of_headers_are_hidden_in_commands_and_must_be_given_again() -> None:
     command = ["--header", "X-Key: geheim", "--header=Cookie: a=geheim", "--window", "4"]
-    shown = without_secret_arguments(command)
+    shown = redact_arguments(command, secret_flags())
     assert shown == ["--header", "X-Key: ***", "--header=Cookie: ***", "--window", "4"]
     earlier = msgspec.structs.replace(
-        kit.report([kit.step(100)]), command=shlex.join(["python", "-m", "capacity", *shown])
+        make.report([make.step(100)]), command=shlex.join(["python", "-m", "capacity", *shown])
     )
     with pytest.raises(UsageError, match="give --header again"):
-        continued(earlier, [])
-    again = continued(earlier, ["--header", "X-Key: geheim"])
-    assert read_settings(again, {}).headers == (("X-Key", "geheim"),)
+        combined_arguments(earlier, [])
+    again = combined_arguments(earlier, ["--header", "X-Key: geheim"])
+    assert read_settings(again, {}).header == (("X-Key", "geheim"),)
 
 
 def test_a_report_holds_no_secret_in_any_text() -> None:
     url = "ws://user:geheim@host"
-    step = kit.step(100, notes=[url])
-    report = scrubbed(
-        kit.report([step], missing=[url], command=f"python -m capacity --host {url}", settings={"host": url})
+    step = make.step(100, notes=[url])
+    report = redact_report(
+        make.report([step], missing=[url], command=f"python -m capacity --host {url}", settings={"host": url})
     )
     assert b"geheim" not in msgspec.json.encode(report)
     assert report.steps[0].notes == ["ws://***@host"]
@@ -122,9 +122,9 @@ def test_no_complaint_shows_a_secret(arguments: list[str], capsys: pytest.Captur
 
 def test_a_run_goes_on_only_where_the_secrets_are_given_again() -> None:
     command = "python -m capacity --host 'ws://***@h' --prometheus=http://***@p --window 4"
-    earlier = msgspec.structs.replace(kit.report([kit.step(100)]), command=command)
+    earlier = msgspec.structs.replace(make.report([make.step(100)]), command=command)
     with pytest.raises(UsageError, match="give --host again"):
-        continued(earlier, ["--prometheus", "http://u:p@p"])
-    again = continued(earlier, ["--host", "ws://u:p@h", "--prometheus", "http://u:p@p"])
+        combined_arguments(earlier, ["--prometheus", "http://u:p@p"])
+    again = combined_arguments(earlier, ["--host", "ws://u:p@h", "--prometheus", "http://u:p@p"])
     assert again == ["--window", "4", "--host", "ws://u:p@h", "--prometheus", "http://u:p@p"]
     assert read_settings(again, {}).host == "ws://u:p@h"

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from capacity.judge.bottleneck import limiting_signal
-from tests.capacity import kit
+from capacity.judge.bottleneck import find_bottleneck
+from tests.capacity import make
 
 
 @pytest.mark.parametrize(
     ("figures", "signal", "evidence"),
     [
         ({"server_cpu": 0.97}, "server CPU", "97 % of one core"),
-        ({"server_cpu": 0.7, "server_core_foreign": 0.28}, "server CPU", "28 % others"),
+        ({"server_cpu": 0.7, "server_core_foreign": 0.28}, "server CPU", "28 % other processes"),
         ({"server_cpu": 0.3, "server_fds": 19_900}, "file descriptors", "19900 of 20000"),
         ({"server_cpu": 0.3, "server_rss_bytes": 95 << 20, "server_memory_bytes": 100 << 20}, "memory", "95 MiB"),
         ({"server_cpu": 0.3, "server_dropped": 12, "server_kills": 3}, "slow consumers", "12 messages dropped"),
@@ -22,9 +22,9 @@ from tests.capacity import kit
     ],
 )
 def test_the_cause_is_named_before_its_symptom(figures: dict[str, Any], signal: str, evidence: str) -> None:
-    limit = limiting_signal(kit.failing(1600, **figures))
-    assert limit.signal == signal
-    assert evidence in limit.evidence[0]
+    bottleneck = find_bottleneck(make.failing(1600, **figures))
+    assert bottleneck.name == signal
+    assert evidence in bottleneck.evidence[0]
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def test_the_cause_is_named_before_its_symptom(figures: dict[str, Any], signal: 
     [("loss", "loss"), ("errors", "errors"), ("backlog", "delivery backlog"), ("resync_p95", "resync_p95")],
 )
 def test_without_a_cause_the_missed_level_is_named(figure: str, signal: str) -> None:
-    assert limiting_signal(kit.failing(10, server_cpu=0.2, signals=[figure], reasons=["missed"])).signal == signal
+    assert find_bottleneck(make.failing(10, server_cpu=0.2, signals=[figure], reasons=["missed"])).name == signal
 
 
 def test_an_invalid_step_names_the_generator() -> None:
-    limit = limiting_signal(kit.generator_limited(3200))
-    assert limit.signal == "load generator"
-    assert "0.99 of its core" in limit.evidence[0]
+    bottleneck = find_bottleneck(make.generator_limited(3200))
+    assert bottleneck.name == "load generator"
+    assert "0.99 of its core" in bottleneck.evidence[0]
 
 
 def test_cpu_used_by_others_alone_is_not_the_servers_limit() -> None:
-    assert limiting_signal(kit.failing(10, server_cpu=0.2, server_core_foreign=0.8)).signal == "delivery latency"
+    assert find_bottleneck(make.failing(10, server_cpu=0.2, server_core_foreign=0.8)).name == "delivery latency"

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from capacity.judge.verdict import DEFAULT_LIMITS
+from capacity.judge.limits import DEFAULT_LIMITS
 
 TIMER_S = 0.01
 

@@ -12,10 +12,10 @@ import pytest
 from capacity.errors import UsageError
 from capacity.measure.instant import ServerSample
 from capacity.measure.prometheus import Prometheus, PrometheusError
-from capacity.measure.sources import Pages, Scraped, SourceError, merged
-from capacity.model.mix import busiest
+from capacity.measure.sources import MetricsPages, PrometheusSource, SourceError, merge_samples
+from capacity.model.mix import busiest_traffic
 from capacity.processes.process import free_port
-from capacity.processes.target import Target
+from capacity.processes.target import TargetServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,25 +27,25 @@ if TYPE_CHECKING:
 def test_the_processes_of_a_server_are_added_up_and_limits_are_the_tightest() -> None:
     one = ServerSample(at_s=1, cpu_seconds=2, started_at=5, connections=10, fds_limit=100, lag_buckets={0.1: 1, 1.0: 2})
     two = ServerSample(at_s=3, cpu_seconds=4, started_at=6, connections=20, fds_limit=50, lag_buckets={0.1: 0, 1.0: 2})
-    total = merged([one, two])
+    total = merge_samples([one, two])
     assert (total.processes, total.cpu_seconds, total.connections, total.fds_limit) == (2, 6, 30, 50)
     assert total.started_at == 11
     assert total.lag_buckets == {0.1: 1, 1.0: 4}
 
 
 def test_what_one_process_does_not_tell_is_not_told() -> None:
-    assert merged([ServerSample(at_s=1, dropped=3), ServerSample(at_s=1)]).dropped is None
-    assert merged([ServerSample(at_s=1, lag_buckets={1.0: 3}), ServerSample(at_s=1)]).lag_buckets is None
+    assert merge_samples([ServerSample(at_s=1, dropped=3), ServerSample(at_s=1)]).dropped is None
+    assert merge_samples([ServerSample(at_s=1, lag_buckets={1.0: 3}), ServerSample(at_s=1)]).lag_buckets is None
 
 
 def test_the_pages_of_two_servers_are_one_sample(start: Callable[..., RunningServer]) -> None:
     urls = [f"{start().http}/metrics" for _ in range(2)]
-    sample = Pages(urls).read()
+    sample = MetricsPages(urls).read()
     assert sample.processes == 2
     assert sample.connections == 0
     assert sample.cpu_seconds is not None
     with pytest.raises(SourceError, match="no metrics at"):
-        Pages([*urls, f"http://127.0.0.1:{free_port()}/metrics"]).read()
+        MetricsPages([*urls, f"http://127.0.0.1:{free_port()}/metrics"]).read()
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def page() -> Iterator[tuple[str, list[bytes]]]:
 
 def test_a_source_that_falls_silent_after_it_told_something_is_a_problem(page: tuple[str, list[bytes]]) -> None:
     url, content = page
-    target = Target("ws://127.0.0.1:1", process=None, family=(), cores=(), source=Pages([url]))
-    assert target.probe()[0] == "the server's metrics hold no event loop lag"
+    target = TargetServer("ws://127.0.0.1:1", process=None, processes=(), cores=(), source=MetricsPages([url]))
+    assert target.probe()[0] == "the server's metrics have no event loop lag"
     assert target.sample().problem is None
     content[0] = b""
     assert "answered 503" in (target.sample().problem or "")
@@ -81,7 +81,7 @@ def test_a_source_that_falls_silent_after_it_told_something_is_a_problem(page: t
 
 def test_a_server_of_two_processes_stays_one_while_its_metrics_are_silent(page: tuple[str, list[bytes]]) -> None:
     url, content = page
-    target = Target("ws://127.0.0.1:1", process=None, family=(), cores=(), source=Pages([url, url]))
+    target = TargetServer("ws://127.0.0.1:1", process=None, processes=(), cores=(), source=MetricsPages([url, url]))
     target.probe()
     assert target.sample().processes == 2
     content[0] = b""
@@ -92,7 +92,7 @@ def test_a_server_of_two_processes_stays_one_while_its_metrics_are_silent(page: 
 def test_a_source_that_never_told_anything_is_a_gap_and_no_problem(page: tuple[str, list[bytes]]) -> None:
     url, content = page
     content[0] = b""
-    target = Target("ws://127.0.0.1:1", process=None, family=(), cores=(), source=Pages([url]))
+    target = TargetServer("ws://127.0.0.1:1", process=None, processes=(), cores=(), source=MetricsPages([url]))
     assert "answered 503" in target.probe()[0]
     assert target.sample().problem is None
 
@@ -111,15 +111,15 @@ def test_a_prometheus_tells_values_samples_and_refusals(scraped: Prometheus) -> 
     assert scraped.value("chat_messages_received_total") is None  # many
     assert scraped.value("0 / 0") is None
     assert scraped.value("2 + 3") == 5
-    sample = Scraped(scraped).read()
+    sample = PrometheusSource(scraped).read()
     assert sample.connections == 0
     assert sample.cpu_seconds is not None
     assert sample.lag_buckets is not None
     scraped.check(["chat_connections"])
     with pytest.raises(PrometheusError, match=r"refuses 'sum\(': .*parse error"):
         scraped.check(["sum("])
-    with pytest.raises(UsageError, match="saw no message"):
-        busiest(scraped, days=1, hours=3)
+    with pytest.raises(UsageError, match="has no message"):
+        busiest_traffic(scraped, days=1, hours=3)
 
 
 def test_nobody_at_the_address_is_told() -> None:
@@ -127,7 +127,7 @@ def test_nobody_at_the_address_is_told() -> None:
     with pytest.raises(PrometheusError, match="no Prometheus at"):
         nobody.value("up")
     with pytest.raises(SourceError, match="no Prometheus at"):
-        Scraped(nobody).read()
+        PrometheusSource(nobody).read()
 
 
 class Told:
@@ -158,25 +158,25 @@ def test_only_processes_that_chat_count_and_old_samples_are_stale() -> None:
         (series("process_cpu_seconds_total", "b"), now, 2),
         (series("process_cpu_seconds_total", "prometheus"), now, 99),
     )
-    sample = Scraped(told).read()  # type: ignore[arg-type] # its one method that is used
+    sample = PrometheusSource(told).read()  # type: ignore[arg-type] # its one method that is used
     assert (sample.processes, sample.connections, sample.cpu_seconds) == (2, 7, 3)
     stale = Told((series("chat_connections", "a"), now - 40, 3))
     with pytest.raises(SourceError, match=r"is 4\d s old"):
-        Scraped(stale).read()  # type: ignore[arg-type]
+        PrometheusSource(stale).read()  # type: ignore[arg-type]
     with pytest.raises(SourceError, match="no sample of a chat server"):
-        Scraped(Told()).read()  # type: ignore[arg-type]
+        PrometheusSource(Told()).read()  # type: ignore[arg-type]
 
 
 def test_the_age_of_samples_is_taken_by_prometheus_own_clock() -> None:
     now = time.time()
     for skew_s in (-600.0, 600.0):
         fresh = Told((series("chat_connections", "a"), now + skew_s - 5, 3), skew_s=skew_s)
-        assert Scraped(fresh).read().connections == 3  # type: ignore[arg-type]
+        assert PrometheusSource(fresh).read().connections == 3  # type: ignore[arg-type]
         old = Told((series("chat_connections", "a"), now + skew_s - 40, 3), skew_s=skew_s)
         with pytest.raises(SourceError, match=r"is 4\d s old"):
-            Scraped(old).read()  # type: ignore[arg-type]
+            PrometheusSource(old).read()  # type: ignore[arg-type]
 
 
 def test_a_sample_may_be_as_old_as_scrapes_are_apart() -> None:
     told = Told((series("chat_connections", "a"), time.time() - 55, 3))
-    assert Scraped(told, interval_s=60.0).read().connections == 3  # type: ignore[arg-type]
+    assert PrometheusSource(told, interval_s=60.0).read().connections == 3  # type: ignore[arg-type]

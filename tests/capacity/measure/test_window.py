@@ -434,9 +434,9 @@ def test_each_figure_of_the_server_is_the_difference_of_its_own_sample() -> None
 
 def test_with_several_processes_the_busiest_one_fills_its_core_first() -> None:
     window = server_window(SAMPLE_BEFORE, SAMPLE_AFTER)
-    assert window.cpu_share == 1.0
-    assert replace(window, cpu_busiest=None).cpu_share == pytest.approx(0.75 / 2)
-    assert replace(window, cpu_busiest=None, cpu=None).cpu_share is None
+    assert window.core_share == 1.0
+    assert replace(window, cpu_busiest=None).core_share == pytest.approx(0.75 / 2)
+    assert replace(window, cpu_busiest=None, cpu=None).core_share is None
     assert window.core_foreign == pytest.approx((1.0 - 0.75 + 0.1) / 2)
     assert replace(window, core_busy=0.5).core_foreign == pytest.approx(0.1 / 2)
     assert replace(window, core_busy=None).core_foreign is None

@@ -19,8 +19,8 @@ from capacity.model.mix import (
     NOTICES_PER_TYPING_USER,
     UPLOADS_PER_UPLOADING_USER,
     Traffic,
-    between,
-    derive,
+    derive_mix,
+    traffic_between,
 )
 from stampede.locust.options import OPTIONS
 from stampede.workload.schedule import SECOND, Action, composing
@@ -50,7 +50,7 @@ def made_by(*, chatting: int, typing: int, uploading: int, storming: int, rate: 
 
 
 def test_the_mix_that_made_the_traffic_is_found_again() -> None:
-    found = derive(made_by(chatting=700, typing=200, uploading=40, storming=60, rate=0.05))
+    found = derive_mix(made_by(chatting=700, typing=200, uploading=40, storming=60, rate=0.05))
     assert found.weights == {"ChattingUser": 70, "FileUploadUser": 4, "TypingUser": 20, "ReconnectStormUser": 6}
     assert found.message_rate == pytest.approx(0.05)
     assert found.room_size == 20
@@ -58,14 +58,14 @@ def test_the_mix_that_made_the_traffic_is_found_again() -> None:
 
 
 def test_a_server_on_which_nobody_speaks_has_listeners() -> None:
-    found = derive(traffic())
+    found = derive_mix(traffic())
     assert found.weights == {"ListeningUser": 100}
     assert found.message_rate is None
 
 
 def test_nobody_connected_is_nothing_to_derive_from() -> None:
-    with pytest.raises(UsageError, match="nobody was connected"):
-        derive(traffic(connections=0.0))
+    with pytest.raises(UsageError, match="no user was connected"):
+        derive_mix(traffic(connections=0.0))
 
 
 def test_what_a_user_does_in_a_second_is_what_the_load_test_does() -> None:
@@ -87,7 +87,7 @@ def test_what_a_user_does_in_a_second_is_what_the_load_test_does() -> None:
 
 
 def test_the_options_are_understood_by_the_run_and_by_a_shell() -> None:
-    found = derive(made_by(chatting=700, typing=200, uploading=40, storming=60, rate=0.05))
+    found = derive_mix(made_by(chatting=700, typing=200, uploading=40, storming=60, rate=0.05))
     settings = read_settings(found.capacity_options().split(), {})
     assert settings.mix == found.weights
     assert settings.room_size == 20
@@ -104,7 +104,7 @@ def test_two_scrapes_of_a_real_server_make_a_mix(
     second = first.replace("chat_connections 0.0", "chat_connections 200.0").replace(
         'chat_messages_received_total{type="chatMessage"} 0.0', 'chat_messages_received_total{type="chatMessage"} 600.0'
     )
-    assert between(first, second, 60).messages == pytest.approx(10)
+    assert traffic_between(first, second, 60).messages == pytest.approx(10)
     for name, text in (("one", first), ("two", second)):
         (tmp_path / name).write_text(text)
     assert main(["mix", str(tmp_path / "one"), str(tmp_path / "two"), "--seconds", "60"]) == 0
@@ -112,7 +112,7 @@ def test_two_scrapes_of_a_real_server_make_a_mix(
     assert f"{sys.orig_argv[0]} -m capacity --mix ChattingUser=100 --message-rate 0.1" in said
     assert f"{sys.orig_argv[0]} -m locust -f loadtest " in said
     with pytest.raises(UsageError, match="went down"):
-        between(second, first, 60)
+        traffic_between(second, first, 60)
 
 
 def scrape(path: Path, page: str, *, messages: int, at_ms: int | None = None) -> str:
@@ -136,7 +136,7 @@ def test_two_files_need_the_seconds_between_them_unless_their_samples_say_when(
     os.utime(files[1], (1005, 1005))
     assert main(["mix", *files]) == 2
     said = capsys.readouterr().err
-    assert "--seconds is needed" in said
+    assert "--seconds is required" in said
     assert "(the files were written 5 s apart)" in said
     assert main(["mix", *files, "--seconds", "5"]) == 0
     assert "--message-rate 0.1" in capsys.readouterr().out
@@ -147,7 +147,7 @@ def test_two_files_need_the_seconds_between_them_unless_their_samples_say_when(
     assert main(["mix", *stamped]) == 0
     assert "--message-rate 0.1" in capsys.readouterr().out
     assert main(["mix", *reversed(stamped)]) == 2
-    assert "swapped" in capsys.readouterr().err
+    assert "swap them" in capsys.readouterr().err
 
 
 def test_a_page_that_is_scraped_twice_counts_the_seconds_that_really_passed(
@@ -157,12 +157,12 @@ def test_a_page_that_is_scraped_twice_counts_the_seconds_that_really_passed(
 
     def noted(first: str, second: str, seconds: float) -> Traffic:
         taken.append(seconds)
-        return between(first, second, seconds)
+        return traffic_between(first, second, seconds)
 
     sleep = time.sleep
-    monkeypatch.setattr("capacity.cli.commands.between", noted)
+    monkeypatch.setattr("capacity.cli.commands.traffic_between", noted)
     monkeypatch.setattr("capacity.cli.commands.time.sleep", lambda seconds: sleep(seconds + 1))
-    assert main(["mix", "--metrics", f"{server.http}/metrics", "--seconds", "0.1"]) == 2  # nobody was connected
+    assert main(["mix", "--metrics", f"{server.http}/metrics", "--seconds", "0.1"]) == 2  # no user was connected
     assert taken[0] >= 1.1
 
 
@@ -170,10 +170,10 @@ def test_a_page_that_is_scraped_twice_counts_the_seconds_that_really_passed(
     ("arguments", "complaint"),
     [
         ([], "mix takes one of"),
-        (["one"], "two scrapes make a difference, not 1"),
+        (["one"], "mix needs two scrapes for a difference, not 1"),
         (["--prometheus", "http://127.0.0.1:1"], "no Prometheus at http://127.0.0.1:1"),
         (["--metrics", "http://127.0.0.1:1/metrics"], "no metrics at http://127.0.0.1:1/metrics"),
-        (["a", "b", "--seconds", "0"], "more than 0"),
+        (["a", "b", "--seconds", "0"], "must be more than 0"),
     ],
 )
 def test_what_is_unusable_is_one_line_and_exit_code_2(

@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from scipy.special import stdtrit
 
 from capacity.model.projection import project
-from capacity.report.answer import answer_of
-from capacity.report.report import render_html
+from capacity.report.answer import build_answer
+from capacity.report.html import render_html
 from capacity.search.search import Ending
-from tests.capacity import kit
+from tests.capacity import make
 
 if TYPE_CHECKING:
-    from capacity.record import StepRecord
+    from capacity.record.step import StepRecord
 
 
 def line(levels: list[int], idle: float, per_user: float, noise: float = 0.0, seed: int = 0) -> list[StepRecord]:
     rng = random.Random(seed)
-    return [kit.step(n, server_cpu=(idle + per_user * n) * (1 + rng.uniform(-noise, noise))) for n in levels]
+    return [make.step(n, server_cpu=(idle + per_user * n) * (1 + rng.uniform(-noise, noise))) for n in levels]
 
 
 @given(idle=st.floats(0, 0.2), full_at=st.integers(500, 50_000))
@@ -38,7 +38,9 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     held = 0
     for seed in range(200):
         rng = random.Random(seed)
-        steps = [kit.step(n, server_cpu=0.02 + n / 2500 + rng.gauss(0, 0.01)) for n in (100, 200, 400, 800, 1200, 1200)]
+        steps = [
+            make.step(n, server_cpu=0.02 + n / 2500 + rng.gauss(0, 0.01)) for n in (100, 200, 400, 800, 1200, 1200)
+        ]
         projection = project(steps)
         assert projection is not None
         held += (projection.low or 0) <= 2450 <= (projection.high or 10**9)
@@ -50,13 +52,13 @@ def test_fewer_than_three_levels_project_nothing() -> None:
 
 
 def test_only_steps_that_passed_and_know_the_servers_cpu_count() -> None:
-    unknown = [kit.step(400, server_cpu=None), kit.failing(800), kit.generator_limited(900)]
+    unknown = [make.step(400, server_cpu=None), make.failing(800), make.generator_limited(900)]
     assert project([*line([100, 200], 0.02, 1e-4), *unknown]) is None
 
 
 def test_steps_that_others_disturbed_count_only_where_there_are_too_few_without() -> None:
     calm = line([100, 200, 400], 0.02, 1e-4)
-    disturbed = [kit.step(n, server_cpu=(0.02 + 1e-4 * n) * 0.8, server_core_foreign=0.5) for n in (300, 500)]
+    disturbed = [make.step(n, server_cpu=(0.02 + 1e-4 * n) * 0.8, server_core_foreign=0.5) for n in (300, 500)]
     projection = project([*calm, *disturbed])
     assert projection is not None
     assert (projection.users, projection.points) == (9800, 3)
@@ -66,11 +68,11 @@ def test_steps_that_others_disturbed_count_only_where_there_are_too_few_without(
 
 
 def test_a_cpu_that_does_not_grow_projects_nothing() -> None:
-    assert project([kit.step(n, server_cpu=0.3 - n / 10_000) for n in (100, 200, 400)]) is None
+    assert project([make.step(n, server_cpu=0.3 - n / 10_000) for n in (100, 200, 400)]) is None
 
 
 def test_a_poor_fit_is_said_aloud() -> None:
-    projection = project([kit.step(n, server_cpu=cpu) for n, cpu in ((100, 0.1), (200, 0.5), (400, 0.3), (500, 0.6))])
+    projection = project([make.step(n, server_cpu=cpu) for n, cpu in ((100, 0.1), (200, 0.5), (400, 0.3), (500, 0.6))])
     assert projection is not None
     assert projection.warning is not None
     assert "poor" in projection.warning
@@ -79,7 +81,7 @@ def test_a_poor_fit_is_said_aloud() -> None:
 def test_a_far_reach_is_said_aloud() -> None:
     projection = project(line([100, 200, 400], 0.0, 1 / 40_000))
     assert projection is not None
-    assert "100 times beyond" in (projection.warning or "")
+    assert "100 times the highest measured level" in (projection.warning or "")
 
 
 def test_generator_cores_grow_with_the_projected_users() -> None:
@@ -100,7 +102,7 @@ def test_cpu_per_delivery_comes_from_the_same_steps() -> None:
 def test_the_interval_has_an_end_only_where_the_band_leaves_a_full_core(cpu: list[float]) -> None:
     """Draper & Smith: the users at which the line's 95 % confidence band holds a full core may be unbounded."""
     users = [100.0 * (i + 1) for i in range(len(cpu))]
-    projection = project([kit.step(round(n), server_cpu=share) for n, share in zip(users, cpu, strict=True)])
+    projection = project([make.step(round(n), server_cpu=share) for n, share in zip(users, cpu, strict=True)])
     if projection is None or projection.r_squared > 1 - 1e-9:
         return
     slope, intercept = linear_regression(users, cpu)
@@ -123,12 +125,12 @@ def test_the_interval_has_an_end_only_where_the_band_leaves_a_full_core(cpu: lis
 
 
 def test_a_line_that_tells_nothing_has_no_lower_bound() -> None:
-    vague = project([kit.step(n, server_cpu=cpu) for n, cpu in ((100, 0.2), (200, 0.9), (300, 0.1), (400, 0.8))])
+    vague = project([make.step(n, server_cpu=cpu) for n, cpu in ((100, 0.2), (200, 0.9), (300, 0.1), (400, 0.8))])
     assert vague is not None
     assert (vague.low, vague.high) == (None, None)
-    steps = [kit.step(n, server_cpu=cpu) for n, cpu in ((100, 0.2), (200, 0.9), (300, 0.1), (400, 0.8))]
-    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    steps = [make.step(n, server_cpu=cpu) for n, cpu in ((100, 0.2), (200, 0.9), (300, 0.1), (400, 0.8))]
+    answer = build_answer(make.question(), steps, Ending.BUDGET)
     assert answer.projected_low is None
     assert "no 95 % interval" in answer.sentence
     assert "0 or more" not in answer.sentence
-    assert "projected, not measured</span>" in render_html(kit.report(steps, Ending.BUDGET))
+    assert "projected, not measured</span>" in render_html(make.report(steps, Ending.BUDGET))

@@ -7,22 +7,22 @@ import msgspec
 import pytest
 
 from capacity.model.scaling import point_of, scaling_of
-from capacity.processes.process import Cores, usable_cores
-from capacity.record import read_report
-from tests.capacity import kit
+from capacity.processes.cores import Cores, usable_cores
+from capacity.record.report import read_report
+from tests.capacity import make
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from capacity.record import ProcessPoint
+    from capacity.record.model import ProcessPoint
     from tests.capacity.conftest import Run
 
 
 def point(workers: int, rate: float, *, reached: bool = True, shared: bool = False) -> ProcessPoint:
     """Return a number of processes that held `rate` deliveries a second, three times."""
     users = round(rate / 19)
-    steps = [kit.step(users, delivered_per_s=rate * off) for off in (0.99, 1.0, 1.01)]
-    report = kit.report([*steps, *([kit.failing(round(users * 1.1))] if reached else [])])
+    steps = [make.step(users, delivered_per_s=rate * off) for off in (0.99, 1.0, 1.01)]
+    report = make.report([*steps, *([make.failing(round(users * 1.1))] if reached else [])])
     cores = [0, 1] if shared else [2]
     environment = msgspec.structs.replace(report.environment, server_cores=cores, generator_cores=[0, 1])
     return point_of(msgspec.structs.replace(report, environment=environment), workers, f"workers-{workers}")
@@ -45,7 +45,9 @@ def test_two_numbers_give_contention_alone_and_say_that_a_law_needs_more() -> No
     scaling = scaling_of([point(1, 20_000), point(2, law(2, 0.25, 0))])
     assert scaling is not None
     assert "needs at least 4 numbers" in scaling.lines[1]
-    assert "sigma would be 0.25, and no number of processes would bring more than 4 times" in scaling.lines[2]
+    assert (
+        "with contention alone, sigma is 0.25, and no number of processes reaches more than 4 times" in scaling.lines[2]
+    )
 
 
 def test_four_numbers_give_the_law() -> None:
@@ -53,7 +55,7 @@ def test_four_numbers_give_the_law() -> None:
     assert scaling is not None
     assert scaling.sigma == pytest.approx(0.05, abs=0.03)
     assert scaling.kappa == pytest.approx(0.01, abs=0.005)
-    assert any("peak at" in text for text in scaling.lines)
+    assert any("peaks at" in text for text in scaling.lines)
 
 
 def test_what_only_the_generator_limited_is_a_lower_bound_and_no_point_of_a_law() -> None:
@@ -67,7 +69,7 @@ def test_what_only_the_generator_limited_is_a_lower_bound_and_no_point_of_a_law(
 def test_shared_cores_are_told() -> None:
     scaling = scaling_of([point(1, 20_000), point(2, 25_000, shared=True)])
     assert scaling is not None
-    assert any("no core for the load generator alone" in text for text in scaling.lines)
+    assert any("the load generator had no core of its own" in text for text in scaling.lines)
 
 
 def test_one_search_says_nothing_about_more() -> None:
@@ -79,13 +81,13 @@ def test_a_search_that_was_cut_short_is_a_lower_bound_and_one_that_held_nothing_
     scaling = scaling_of([point(1, 20_000), cut])
     assert scaling is not None
     assert scaling.lines[0].startswith("2 processes hold at least 1 579 users where 1 holds 1 053")
-    assert "with 2 the search was cut short: it holds at least that" in scaling.lines
-    assert not any("sigma would be" in text for text in scaling.lines)
+    assert "with 2 the search was interrupted: the capacity is at least that" in scaling.lines
+    assert not any("contention alone" in text for text in scaling.lines)
     nothing = msgspec.structs.replace(cut, deliveries_per_s=[], supported_users=None)
     scaling = scaling_of([point(1, 20_000), nothing])
     assert scaling is not None
     assert [p.workers for p in scaling.points] == [1]
-    assert "with 2 nothing was measured that held" in scaling.lines
+    assert "with 2 no level passed" in scaling.lines
 
 
 @pytest.mark.parametrize(
@@ -100,8 +102,8 @@ def test_a_search_that_was_cut_short_is_a_lower_bound_and_one_that_held_nothing_
 def test_each_process_has_a_core_while_one_is_left_for_the_generator(
     usable: tuple[int, ...], workers: int, server: tuple[int, ...], generator: tuple[int, ...], *, shared: bool
 ) -> None:
-    cores = Cores.share(usable, own_server=True, workers=workers)
-    assert (cores.server, cores.generator, cores.shared) == (server, generator, shared)
+    cores = Cores.for_bundled_server(usable, workers=workers)
+    assert (cores.server, cores.generator, cores.are_shared) == (server, generator, shared)
 
 
 @pytest.mark.timeout(300)
@@ -117,9 +119,9 @@ def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capac
         assert (found.server_cores is not None) == (len(usable_cores()) > 1)
     step = run.report.steps[-1]
     assert (step.server_processes, step.verdict) == (2, "pass")
-    assert step.server_load is not None  # the busiest process, from the pages that the server names
+    assert step.server_core_share is not None  # the busiest process, from the pages that the server names
     assert step.server_cpu is not None
-    assert step.server_cpu > step.server_load  # both, and the bus
+    assert step.server_cpu > step.server_core_share  # both, and the bus
     assert step.server_loop_lag_p99_ms is not None
     page = (run.folder / "report.html").read_text()
     assert "More server processes" in page

@@ -7,17 +7,18 @@ import pytest
 
 from capacity.model.scalability import fit_model
 from capacity.model.sizing import Demand, size_for
-from capacity.report.answer import answer_of
+from capacity.report.answer import build_answer
 from capacity.search.search import Ending
-from tests.capacity import kit
+from tests.capacity import make
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from capacity.record import Sizing, StepRecord
+    from capacity.record.model import Sizing
+    from capacity.record.step import StepRecord
 
-STEPS = kit.converged()
-ANSWER = answer_of(kit.question(), STEPS, Ending.CONVERGED)
+STEPS = make.converged()
+ANSWER = build_answer(make.question(), STEPS, Ending.CONVERGED)
 
 
 def test_processes_are_those_that_carry_the_target_with_headroom_and_one_more() -> None:
@@ -49,23 +50,23 @@ def test_whoever_fits_into_one_process_needs_one_and_a_spare(users: int) -> None
 
 
 def test_what_was_not_measured_is_not_made_up() -> None:
-    bare = [kit.step(100, server_cpu=None, server_rss_bytes=None, server_sent_bytes_per_s=None)]
-    sizing = size_for(Demand(500, 0.0), answer_of(kit.question(), bare, Ending.BUDGET), bare)
+    bare = [make.step(100, server_cpu=None, server_rss_bytes=None, server_sent_bytes_per_s=None)]
+    sizing = size_for(Demand(500, 0.0), build_answer(make.question(), bare, Ending.BUDGET), bare)
     assert sizing is not None
     assert (sizing.cpu_cores, sizing.memory_bytes, sizing.sent_bytes_per_s) == (None, None, None)
     assert sizing.processes == 5
 
 
 def test_its_assumptions_are_said() -> None:
-    steps = kit.generator_first()
-    sizing = size_for(Demand(5000, 0.3), answer_of(kit.question(), steps, Ending.GENERATOR), steps)
+    steps = make.generator_first()
+    sizing = size_for(Demand(5000, 0.3), build_answer(make.question(), steps, Ending.GENERATOR), steps)
     assert sizing is not None
-    assert "one process holds at least the users counted: fewer processes may do" in sizing.caveats
+    assert "one process may hold more: its limit was not reached, so fewer processes may be enough" in sizing.caveats
 
 
 def test_a_limit_that_was_not_reached_is_said_in_the_headline() -> None:
-    steps = [kit.step(100), kit.step(200)]
-    sizing = size_for(Demand(5000, 0.3), answer_of(kit.question(), steps, Ending.STEPS_DONE), steps)
+    steps = [make.step(100), make.step(200)]
+    sizing = size_for(Demand(5000, 0.3), build_answer(make.question(), steps, Ending.STEPS_DONE), steps)
     assert sizing is not None
     assert sizing.headline.startswith("at most 37 processes on a core each")
     assert sizing.headline.endswith("; limit not reached")
@@ -77,19 +78,19 @@ def test_a_limit_that_was_not_reached_is_said_in_the_headline() -> None:
 
 
 def test_a_step_that_lost_its_metrics_does_not_credit_one_process_with_the_users_of_all() -> None:
-    steps = [kit.step(users, server_processes=4) for users in (400, 800, 1200)]
-    answer = answer_of(kit.question(), steps, Ending.BUDGET)
-    silent = kit.step(
+    steps = [make.step(users, server_processes=4) for users in (400, 800, 1200)]
+    answer = build_answer(make.question(), steps, Ending.BUDGET)
+    silent = make.step(
         2400, "invalid", server_processes=1, server_cpu=None, reasons=["silence"], signals=["server metrics"]
     )
     sizing = size_for(Demand(5000, 0.0), answer, [*steps, silent])
     assert sizing is not None
     assert sizing.users_per_process == 300
-    assert "measured over 4 processes" in sizing.caveats[0]
+    assert "measured with 4 processes" in sizing.caveats[0]
 
 
 def test_only_the_steps_at_the_level_that_held_tell_how_many_processes_held_it() -> None:
-    steps = [kit.step(400), kit.step(800), kit.step(1200, server_processes=4)]
+    steps = [make.step(400), make.step(800), make.step(1200, server_processes=4)]
     assert sized(5000, steps, 0.0, Ending.BUDGET).users_per_process == 300
 
 
@@ -100,18 +101,18 @@ def test_without_the_steps_of_an_answer_one_process_is_taken_to_hold_it() -> Non
 
 
 def test_without_a_level_that_held_there_is_no_sizing() -> None:
-    steps = [kit.failing(100)]
-    assert size_for(Demand(500, 0.3), answer_of(kit.question(), steps, Ending.NOTHING_HOLDS), steps) is None
+    steps = [make.failing(100)]
+    assert size_for(Demand(500, 0.3), build_answer(make.question(), steps, Ending.NOTHING_HOLDS), steps) is None
 
 
 def test_the_model_takes_the_steps_that_kept_pace_only() -> None:
-    model = fit_model([*STEPS, kit.generator_limited(3200)], strictest_ms=250)
+    model = fit_model([*STEPS, make.generator_limited(3200)], strictest_ms=250)
     assert model is not None
     assert len(model.points) == 8  # four of the ramp, four more that passed; neither fails nor invalid ones
     in_flight, rate = model.points[0]
     assert rate == pytest.approx(1900)
     assert in_flight == pytest.approx(1900 * 0.0013)
-    assert any("would reach 250 ms" in line for line in model.lines)
+    assert any("reaches 250 ms" in line for line in model.lines)
 
 
 def test_too_few_steps_are_no_model() -> None:
@@ -119,12 +120,12 @@ def test_too_few_steps_are_no_model() -> None:
 
 
 def sized(users: int, steps: Sequence[StepRecord], headroom: float = 0.3, ending: Ending = Ending.CONVERGED) -> Sizing:
-    sizing = size_for(Demand(users, headroom), answer_of(kit.question(), steps, ending), steps)
+    sizing = size_for(Demand(users, headroom), build_answer(make.question(), steps, ending), steps)
     assert sizing is not None
     return sizing
 
 
-ONE_PROCESS = "users of one room share a process: fan-out between processes costs more than is counted here"
+ONE_PROCESS = "assumes that the users of a room share a process: fan-out between processes costs more"
 
 
 def test_the_arithmetic_is_shown_in_full() -> None:
@@ -146,7 +147,7 @@ def test_the_arithmetic_is_shown_in_full() -> None:
 
 def test_large_costs_are_shown_to_the_last_digit() -> None:
     steps = [
-        kit.step(users, server_cpu=1.0 + users, server_rss_bytes=None, server_sent_bytes_per_s=users * 125e9)
+        make.step(users, server_cpu=1.0 + users, server_rss_bytes=None, server_sent_bytes_per_s=users * 125e9)
         for users in (1, 2, 3)
     ]
     sizing = sized(3, steps, 0.0, Ending.BUDGET)
@@ -164,7 +165,7 @@ def test_one_process_and_two_are_spelled_right() -> None:
 
 
 def test_several_measured_processes_share_the_users_and_the_idle_cost() -> None:
-    steps = [kit.step(users, server_processes=4) for users in (400, 800, 1200)]
+    steps = [make.step(users, server_processes=4) for users in (400, 800, 1200)]
     sizing = sized(5_000, steps, 0.0, Ending.BUDGET)
     assert sizing.arithmetic == [
         "at least 300 users held by one process, less 0 % headroom: 300 users a process",
@@ -175,35 +176,35 @@ def test_several_measured_processes_share_the_users_and_the_idle_cost() -> None:
         "with all 18 running each carries 278 users",
     ]
     assert sizing.caveats[0] == (
-        "measured over 4 processes and the bus between them; with more of them each holds less"
+        "measured with 4 processes and the bus between them; with more processes, each holds less"
     )
     assert (
-        sized(500, [kit.step(users, server_processes=2) for users in (4, 8, 12)], 0.0)
+        sized(500, [make.step(users, server_processes=2) for users in (4, 8, 12)], 0.0)
         .caveats[0]
-        .startswith("measured over 2 processes")
+        .startswith("measured with 2 processes")
     )
 
 
 def test_doubts_about_the_level_that_held_are_caveats() -> None:
-    answer = answer_of(kit.question(), STEPS, Ending.CONVERGED)
+    answer = build_answer(make.question(), STEPS, Ending.CONVERGED)
     doubtful = msgspec.structs.replace(answer, confirmed=False, disturbance="others used the server's core")
     sizing = size_for(Demand(10_000, 0.3), doubtful, STEPS)
     assert sizing is not None
     assert sizing.caveats == [
         ONE_PROCESS,
-        f"the level that one process holds was {doubtful.confirmation}",
-        "the machine was not quiet while it was measured",
+        f"the capacity of one process was {doubtful.confirmation}",
+        "the machine was not quiet during the measurement",
     ]
 
 
 def test_a_process_that_holds_one_user_is_enough_for_one() -> None:
-    sizing = sized(3, [kit.step(1)], 0.5, Ending.BUDGET)
+    sizing = sized(3, [make.step(1)], 0.5, Ending.BUDGET)
     assert (sizing.users_per_process, sizing.usable_per_process) == (1, 1)
 
 
 @pytest.mark.parametrize("levels", [2, 3])
 def test_a_line_needs_three_levels(levels: int) -> None:
-    sizing = sized(500, [kit.step(100 * level) for level in range(1, levels + 1)], ending=Ending.BUDGET)
+    sizing = sized(500, [make.step(100 * level) for level in range(1, levels + 1)], ending=Ending.BUDGET)
     assert (sizing.cpu_cores is not None) == (levels == 3)
     assert (sizing.memory_bytes is not None) == (levels == 3)
     if levels == 2:
@@ -212,9 +213,9 @@ def test_a_line_needs_three_levels(levels: int) -> None:
 
 
 def test_only_levels_that_held_tell_what_a_user_costs() -> None:
-    costly = kit.step(1400, "invalid", server_cpu=9.0)
-    above = kit.step(1600, server_cpu=9.0)
-    answer = answer_of(kit.question(), STEPS, Ending.CONVERGED)
+    costly = make.step(1400, "invalid", server_cpu=9.0)
+    above = make.step(1600, server_cpu=9.0)
+    answer = build_answer(make.question(), STEPS, Ending.CONVERGED)
     sizing = size_for(Demand(10_000, 0.3), answer, [*STEPS, costly, above])
     assert sizing is not None
     assert sizing.cpu_us_per_user == pytest.approx(500)
@@ -222,13 +223,13 @@ def test_only_levels_that_held_tell_what_a_user_costs() -> None:
 
 @pytest.mark.parametrize("cpu", [0.3, None])
 def test_a_cost_that_does_not_grow_is_no_line(cpu: float | None) -> None:
-    sizing = sized(500, [kit.step(users, server_cpu=cpu) for users in (100, 200, 300)], ending=Ending.BUDGET)
+    sizing = sized(500, [make.step(users, server_cpu=cpu) for users in (100, 200, 300)], ending=Ending.BUDGET)
     assert (sizing.cpu_cores, sizing.cpu_us_per_user) == (None, None)
     assert not any(line.startswith("CPU") for line in sizing.arithmetic)
 
 
 def test_a_base_below_zero_counts_as_zero_in_the_sum_and_in_its_arithmetic() -> None:
-    steps = [kit.step(users, server_cpu=users / 1000 - 0.05) for users in (100, 200, 300)]
+    steps = [make.step(users, server_cpu=users / 1000 - 0.05) for users in (100, 200, 300)]
     sizing = sized(1_000, steps, 0.0, Ending.BUDGET)
     assert sizing.cpu_cores == pytest.approx(1.0)
     assert "+ 5 processes x 0 ms idle = 1.00 cores of work, 20 % of 5 cores" in sizing.arithmetic[2]

@@ -134,7 +134,7 @@ def test_fewer_than_six_points_or_four_sizes_are_no_model() -> None:
 
 @pytest.mark.parametrize("point", [(0, 1), (-1, 1), (1, 0)])
 def test_what_is_not_positive_is_refused(point: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match=r"^the law is for positive N and X$"):
+    with pytest.raises(ValueError, match=r"^the law is defined for positive N and X$"):
         fit_usl([*SPEC_SDM91, point])
 
 

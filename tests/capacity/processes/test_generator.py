@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Alive:
     """A process that has not ended."""
 
-    def check_soon(self) -> None: ...
+    def check_after_silence(self) -> None: ...
 
 
 @pytest.fixture

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from capacity.processes.local_server import LocalServer, competes, cores_beside, find_local_server, left_words
-from capacity.processes.process import Cores, free_port, usable_cores
+from capacity.processes.cores import Cores, usable_cores
+from capacity.processes.local_server import (
+    LocalServer,
+    are_competing,
+    cores_beside,
+    find_local_server,
+    reserved_cores_note,
+)
+from capacity.processes.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,12 +98,12 @@ def test_a_server_here_keeps_its_cores_as_far_as_there_are_more(
     usable: tuple[int, ...], server: LocalServer | None, cores: Cores, *, shared: bool
 ) -> None:
     assert cores_beside(usable, server) == cores
-    assert competes(usable, cores) == shared
+    assert are_competing(usable, cores) == shared
 
 
 def test_the_cores_that_were_left_are_named() -> None:
-    assert left_words((0, 1, 2), Cores((), (0,))).endswith("core 1, 2 is left to it")
-    assert left_words((0, 1, 2), Cores((1,), (0, 2))).endswith("core 1 is left to it")
+    assert reserved_cores_note((0, 1, 2), Cores((), (0,))).endswith("core 1, 2 is reserved for it")
+    assert reserved_cores_note((0, 1, 2), Cores((1,), (0, 2))).endswith("core 1 is reserved for it")
 
 
 def test_a_run_against_a_server_of_this_machine_leaves_it_a_core_or_says_that_both_compete(

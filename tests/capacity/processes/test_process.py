@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from capacity.errors import RunError
-from capacity.processes.process import ChildProcess, Cores, free_port, usable_cores
+from capacity.processes.cores import Cores, usable_cores
+from capacity.processes.process import ChildProcess, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ def test_children_of_a_leader_that_died_by_itself_are_ended_too(start: Callable[
 def test_a_process_that_ignores_sigterm_is_killed(
     start: Callable[[str], ChildProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("capacity.processes.process._GRACE_S", 0.2)
+    monkeypatch.setattr("capacity.processes.process._TERMINATION_TIMEOUT_S", 0.2)
     child = start(STUBBORN)
     first_line(child)
     child.end()
@@ -129,18 +130,12 @@ def test_a_process_is_pinned_before_it_does_anything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("usable", "own_server", "server", "generator"),
-    [
-        ((0, 1), True, (1,), (0,)),
-        ((0, 1, 2, 3), True, (3,), (0, 1, 2)),
-        ((2,), True, (), (2,)),
-        ((0, 1), False, (), (0, 1)),
-    ],
+    ("usable", "server", "generator"), [((0, 1), (1,), (0,)), ((0, 1, 2, 3), (3,), (0, 1, 2)), ((2,), (), (2,))]
 )
 def test_the_server_gets_one_core_and_the_generator_all_others(
-    usable: tuple[int, ...], own_server: bool, server: tuple[int, ...], generator: tuple[int, ...]
+    usable: tuple[int, ...], server: tuple[int, ...], generator: tuple[int, ...]
 ) -> None:
-    assert Cores.share(usable, own_server=own_server) == Cores(server, generator)
+    assert Cores.for_bundled_server(usable) == Cores(server, generator)
 
 
 def test_free_ports_differ() -> None:

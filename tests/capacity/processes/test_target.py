@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capacity.errors import UsageError
-from capacity.processes.target import Target
+from capacity.processes.target import TargetServer
 from tests.stampede.locust.test_preflight import answering, closing, silent_until_a_message, socket_io
 from tests.stampede.name_resolution import resolve_everywhere
 
@@ -34,7 +34,7 @@ def test_a_name_whose_first_address_refuses_is_measured_at_the_next(
     assert run.wait() == 0, run.errors
     assert run.report.steps[-1].verdict == "pass"
     first, second = run.report.notes
-    assert first == "1 of the server's 2 addresses were loaded: 127.0.0.1 (20 connections)"
+    assert first == "1 of the server's 2 addresses were used: 127.0.0.1 (20 connections)"
     assert second.startswith("address ::1: connection refused, ")
 
 
@@ -50,7 +50,7 @@ def test_a_server_without_our_greeting_is_refused_and_told_apart(
     conversation: Callable[[ServerConnection], None], words: str
 ) -> None:
     with answering(conversation) as url, pytest.raises(UsageError, match=re.escape(words)):
-        Target.running(f"{url}/")
+        TargetServer.running(f"{url}/")
 
 
 def test_a_server_that_checks_the_origin_is_measured_with_one_and_no_report_keeps_a_header(

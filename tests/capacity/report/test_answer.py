@@ -5,30 +5,30 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capacity.formatting import about, count
-from capacity.report.answer import Load, answer_of
-from capacity.report.report import render_html
+from capacity.report.answer import UserLoad, build_answer
+from capacity.report.html import render_html
 from capacity.search.search import Ending, Plan
-from tests.capacity import kit
+from tests.capacity import make
 
 if TYPE_CHECKING:
-    from capacity.record import StepRecord
+    from capacity.record.step import StepRecord
 
 
 def test_an_interval_names_users_levels_limit_and_evidence() -> None:
-    answer = answer_of(kit.question(), kit.converged(), Ending.CONVERGED)
+    answer = build_answer(make.question(), make.converged(), Ending.CONVERGED)
     assert (answer.supported_users, answer.first_failing_users, answer.confirmed) == (1400, 1500, True)
     assert answer.limited_by == "server CPU"
     assert answer.projected_users is None
     assert answer.headline == "1 400"
     assert answer.sentence == (
         "One server process holds 1 400 chatting users (rooms of 20, one message a second each) within "
-        "deliver_p99<250ms, loss<0.1% and errors<1%. At 1 500 it does not; first to give out: server CPU "
+        "deliver_p99<250ms, loss<0.1% and errors<1%. Fails at 1 500. Bottleneck: server CPU "
         "(the server used 99 % of one core)."
     )
 
 
 def test_a_limited_generator_gives_at_least_n_and_a_labelled_projection() -> None:
-    answer = answer_of(kit.question(), kit.generator_first(), Ending.GENERATOR)
+    answer = build_answer(make.question(), make.generator_first(), Ending.GENERATOR)
     assert (answer.supported_users, answer.first_failing_users) == (1900, None)
     assert answer.generator_limited_at == 2000
     assert answer.limited_by == "load generator"
@@ -41,39 +41,39 @@ def test_a_limited_generator_gives_at_least_n_and_a_labelled_projection() -> Non
 
 
 def test_a_cap_that_passes_is_at_least_n() -> None:
-    steps = [kit.step(100), kit.step(200), *[kit.step(300)] * 3]
-    answer = answer_of(kit.question(plan=Plan(largest=300)), steps, Ending.NOT_REACHED)
+    steps = [make.step(100), make.step(200), *[make.step(300)] * 3]
+    answer = build_answer(make.question(plan=Plan(largest=300)), steps, Ending.NOT_REACHED)
     assert answer.limited_by is None
     assert "at least 300" in answer.sentence
     assert "up to the cap (--users-max) passed" in answer.sentence
 
 
 def test_a_machine_that_was_not_quiet_is_told() -> None:
-    disturbed = [*kit.converged()[:-1], kit.step(1400, server_core_foreign=0.31)]
-    answer = answer_of(kit.question(), disturbed, Ending.CONVERGED)
+    disturbed = [*make.converged()[:-1], make.step(1400, server_core_foreign=0.31)]
+    answer = build_answer(make.question(), disturbed, Ending.CONVERGED)
     assert answer.disturbance is not None
-    assert answer.sentence.endswith("The machine was not quiet: others used up to 31 % of the server's core.")
-    assert answer_of(kit.question(), kit.converged(), Ending.CONVERGED).disturbance is None
+    assert answer.sentence.endswith("The machine was not quiet: other processes used up to 31 % of the server's core.")
+    assert build_answer(make.question(), make.converged(), Ending.CONVERGED).disturbance is None
 
 
 def test_an_unconfirmed_level_says_so() -> None:
-    answer = answer_of(kit.question(), [kit.step(100), kit.step(200), kit.failing(400)], Ending.BUDGET)
+    answer = build_answer(make.question(), [make.step(100), make.step(200), make.failing(400)], Ending.BUDGET)
     assert not answer.confirmed
     assert "not confirmed" in answer.sentence
     assert "not confirmed" in answer.headline_label
 
 
 def test_a_level_that_passed_one_of_two_confirmations_is_not_called_unconfirmed() -> None:
-    steps = [kit.step(100), kit.step(200), kit.failing(400), kit.step(200, purpose="confirm")]
-    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    steps = [make.step(100), make.step(200), make.failing(400), make.step(200, purpose="confirm")]
+    answer = build_answer(make.question(), steps, Ending.BUDGET)
     assert not answer.confirmed
     assert "(measured, confirmed 1 of 2 times)" in answer.sentence
     assert answer.headline_label == "chatting users, measured, confirmed 1 of 2 times"
-    report = kit.report(steps, Ending.BUDGET)
+    report = make.report(steps, Ending.BUDGET)
     assert "not confirmed" not in render_html(report)
 
 
-LIGHT = [kit.step(users, server_cpu=0.02 + users / 6000, generator_cpu=[0.32]) for users in (100, 200, 400)]
+LIGHT = [make.step(users, server_cpu=0.02 + users / 6000, generator_cpu=[0.32]) for users in (100, 200, 400)]
 
 
 @pytest.mark.parametrize(
@@ -97,59 +97,59 @@ LIGHT = [kit.step(users, server_cpu=0.02 + users / 6000, generator_cpu=[0.32]) f
 def test_what_ended_the_search_names_the_option_that_helps(
     ending: Ending, plan: Plan, options: str, needs: str
 ) -> None:
-    answer = answer_of(kit.question(plan=plan), LIGHT, ending)
+    answer = build_answer(make.question(plan=plan), LIGHT, ending)
     assert answer.confirm_with == f"python -m capacity {options}"
     assert (answer.confirm_needs or "").startswith(needs)
 
 
 def test_where_time_ran_out_and_the_generator_has_room_more_time_is_all_that_is_named() -> None:
     steps = [
-        kit.step(users, server_cpu=0.02 + users / 6000, generator_cpu=[users / 20_000]) for users in (400, 800, 1600)
+        make.step(users, server_cpu=0.02 + users / 6000, generator_cpu=[users / 20_000]) for users in (400, 800, 1600)
     ]
-    answer = answer_of(kit.question(max_duration=100.0), steps, Ending.BUDGET)
+    answer = build_answer(make.question(max_duration=100.0), steps, Ending.BUDGET)
     assert answer.confirm_with == "python -m capacity --max-duration 200"
     assert answer.confirm_needs == "with more time"
-    assert "the time was up (--max-duration)" in answer.sentence
-    no_line = answer_of(kit.question(), [kit.step(100), kit.failing(200)], Ending.BUDGET)
+    assert "the time limit passed (--max-duration)" in answer.sentence
+    no_line = build_answer(make.question(), [make.step(100), make.failing(200)], Ending.BUDGET)
     assert no_line.confirm_with == "python -m capacity --max-duration 300"
 
 
 def test_storms_of_all_users_have_no_higher_cap_and_too_little_time_has_a_remedy() -> None:
-    storms = kit.question(plan=Plan(given=(100,)))
-    assert answer_of(storms, [kit.step(100)], Ending.NOT_REACHED).confirm_with is None
-    assert answer_of(storms, [kit.step(100)], Ending.BUDGET).confirm_with == "python -m capacity --max-duration 300"
+    storms = make.question(plan=Plan(given=(100,)))
+    assert build_answer(storms, [make.step(100)], Ending.NOT_REACHED).confirm_with is None
+    assert build_answer(storms, [make.step(100)], Ending.BUDGET).confirm_with == "python -m capacity --max-duration 300"
 
 
 def test_a_search_that_converged_or_was_cut_short_has_nothing_to_add() -> None:
-    assert answer_of(kit.question(), kit.converged(), Ending.CONVERGED).confirm_with is None
-    assert answer_of(kit.question(), LIGHT, None).confirm_with is None
+    assert build_answer(make.question(), make.converged(), Ending.CONVERGED).confirm_with is None
+    assert build_answer(make.question(), LIGHT, None).confirm_with is None
 
 
 def test_a_run_cut_short_says_so_and_keeps_what_it_knows() -> None:
-    answer = answer_of(kit.question(), [kit.step(100), kit.step(200)], None)
+    answer = build_answer(make.question(), [make.step(100), make.step(200)], None)
     assert answer.supported_users == 200
     assert answer.ending == "cut short"
-    assert answer.sentence.startswith("Cut short; so far: One server process holds at least 200")
+    assert answer.sentence.startswith("Interrupted; so far: One server process holds at least 200")
 
 
 def test_a_server_that_holds_nobody_has_no_supported_users() -> None:
-    answer = answer_of(kit.question(), [kit.failing(1)] * 2, Ending.NOTHING_HOLDS)
+    answer = build_answer(make.question(), [make.failing(1)] * 2, Ending.NOTHING_HOLDS)
     assert answer.supported_users is None
     assert answer.headline == "< 1"
     assert "does not hold 1 chatting user (" in answer.sentence
 
 
 def test_nothing_measured_says_why() -> None:
-    steps = [kit.step(100, "invalid", reasons=["worker 0 reports no loop lag"], signals=["series"])] * 2
-    answer = answer_of(kit.question(), steps, Ending.UNMEASURABLE)
+    steps = [make.step(100, "invalid", reasons=["worker 0 reports no loop lag"], signals=["series"])] * 2
+    answer = build_answer(make.question(), steps, Ending.UNMEASURABLE)
     assert answer.supported_users is None
     assert answer.generator_limited_at is None
-    assert "Nothing could be measured" in answer.sentence
+    assert "No valid measurement, not even of" in answer.sentence
     assert "no loop lag" in answer.sentence
 
 
 def test_no_steps_at_all() -> None:
-    answer = answer_of(kit.question(), [], None)
+    answer = build_answer(make.question(), [], None)
     assert answer.sentence == "Nothing was measured."
     assert answer.headline == "?"
 
@@ -157,34 +157,34 @@ def test_no_steps_at_all() -> None:
 @pytest.mark.parametrize(
     ("steps", "words"),
     [
-        ([kit.step(500)], "holds 500 chatting users"),
-        ([kit.failing(500)], "does not hold 500 chatting users"),
-        ([kit.generator_limited(500)] * 2, "could not be measured"),
+        ([make.step(500)], "holds 500 chatting users"),
+        ([make.failing(500)], "does not hold 500 chatting users"),
+        ([make.generator_limited(500)] * 2, "No valid measurement of 500 chatting users"),
     ],
 )
 def test_one_bounded_level_is_answered_yes_no_or_not_measured(steps: list[StepRecord], words: str) -> None:
-    answer = answer_of(kit.question(plan=Plan(given=(500,))), steps, Ending.STEPS_DONE)
+    answer = build_answer(make.question(plan=Plan(given=(500,))), steps, Ending.STEPS_DONE)
     assert words in answer.sentence
 
 
 @pytest.mark.parametrize(
     ("load", "noun", "details"),
     [
-        (Load({"ChattingUser": 1}, 20, None, 1.0), "chatting users", "rooms of 20, one message a second each"),
-        (Load({"TypingUser": 1}, 10, None, 0.2), "typing users", "rooms of 10, one message each 5 s"),
+        (UserLoad({"ChattingUser": 1}, 20, None, 1.0), "chatting users", "rooms of 20, one message a second each"),
+        (UserLoad({"TypingUser": 1}, 10, None, 0.2), "typing users", "rooms of 10, one message each 5 s"),
         (
-            Load({"OwnUser": 1}, None, 4, 2.5),
+            UserLoad({"OwnUser": 1}, None, 4, 2.5),
             "OwnUser users",
             "4 rooms that grow with them, 2.5 messages a second each",
         ),
         (
-            Load({"ChattingUser": 10, "TypingUser": 5}, 20, None, 1.0),
+            UserLoad({"ChattingUser": 10, "TypingUser": 5}, 20, None, 1.0),
             "users",
             "10 ChattingUser : 5 TypingUser, rooms of 20, one message a second each",
         ),
     ],
 )
-def test_the_answer_says_who_the_users_are(load: Load, noun: str, details: str) -> None:
+def test_the_answer_says_who_the_users_are(load: UserLoad, noun: str, details: str) -> None:
     assert (load.noun(), load.details()) == (noun, details)
 
 
@@ -195,38 +195,52 @@ def test_numbers_are_grouped_and_estimates_rounded() -> None:
 
 
 def test_a_level_at_which_others_held_the_core_is_told_and_is_no_limit_of_the_server() -> None:
-    why = "others held 55 % of the server's core, which was full; the server got 45 %"
-    taken = kit.step(800, "invalid", reasons=[why], signals=["others on the server's core"], server_core_foreign=0.55)
-    steps = [kit.step(200), kit.step(400), taken, taken, kit.step(400), kit.step(400)]
-    answer = answer_of(kit.question(), steps, Ending.GENERATOR)
+    why = "other processes used 55 % of the server's core, which was full; the server got 45 %"
+    taken = make.step(
+        800,
+        "invalid",
+        reasons=[why],
+        signals=["others on the server's core"],
+        causes=["others"],
+        server_core_foreign=0.55,
+    )
+    steps = [make.step(200), make.step(400), taken, taken, make.step(400), make.step(400)]
+    answer = build_answer(make.question(), steps, Ending.GENERATOR)
     assert (answer.supported_users, answer.first_failing_users, answer.generator_limited_at) == (400, None, None)
-    assert f"At 800 it could not be told: {why}; run it again on a quiet machine." in answer.sentence
+    assert f"No valid measurement at 800: {why}; repeat the run on a quiet machine." in answer.sentence
     assert "load generator" not in answer.sentence
 
 
 def test_a_level_that_wavers_is_told_beside_the_interval() -> None:
-    wavering = [kit.step(900), kit.failing(900), kit.step(900)]
-    steps = [kit.step(800), kit.failing(1000), *wavering, kit.step(800), kit.step(800), kit.failing(1000)]
-    answer = answer_of(kit.question(), steps, Ending.CONVERGED)
+    wavering = [make.step(900), make.failing(900), make.step(900)]
+    steps = [
+        make.step(800),
+        make.failing(1000),
+        *wavering,
+        make.step(800),
+        make.step(800),
+        make.failing(1000),
+    ]
+    answer = build_answer(make.question(), steps, Ending.CONVERGED)
     assert (answer.supported_users, answer.first_failing_users) == (800, 1000)
-    assert "At 900 it wavers." in answer.sentence
+    assert "Mixed results at 900." in answer.sentence
 
 
 def test_a_single_fail_inside_the_interval_is_told_and_bounds_nothing() -> None:
-    steps = [kit.step(400), *[kit.step(800)] * 3, kit.failing(1600), kit.failing(1000)]
-    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    steps = [make.step(400), *[make.step(800)] * 3, make.failing(1600), make.failing(1000)]
+    answer = build_answer(make.question(), steps, Ending.BUDGET)
     assert (answer.supported_users, answer.first_failing_users) == (800, 1600)
-    assert "At 1 000 it failed once." in answer.sentence
+    assert "Failed once at 1 000." in answer.sentence
 
 
 def test_a_level_that_wavers_is_told_where_none_plainly_failed() -> None:
-    steps = [*[kit.step(800)] * 3, kit.step(1600), kit.failing(1600)]
-    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    steps = [*[make.step(800)] * 3, make.step(1600), make.failing(1600)]
+    answer = build_answer(make.question(), steps, Ending.BUDGET)
     assert (answer.supported_users, answer.first_failing_users) == (800, None)
-    assert "At 1 600 it wavers." in answer.sentence
+    assert "Mixed results at 1 600." in answer.sentence
 
 
 def test_the_answer_is_what_was_confirmed_though_more_held_once() -> None:
-    steps = [*[kit.step(800)] * 3, kit.step(1000), kit.failing(1200), kit.failing(1200)]
-    answer = answer_of(kit.question(), steps, Ending.BUDGET)
+    steps = [*[make.step(800)] * 3, make.step(1000), make.failing(1200), make.failing(1200)]
+    answer = build_answer(make.question(), steps, Ending.BUDGET)
     assert (answer.supported_users, answer.first_failing_users, answer.confirmed) == (800, 1200, True)

@@ -9,23 +9,24 @@ from capacity.cli.main import main
 from capacity.errors import UsageError
 from capacity.report.compare import Row, compare
 from capacity.search.search import Plan
-from tests.capacity import kit
+from tests.capacity import make
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from capacity.record import Report, StepRecord
+    from capacity.record.report import RunReport
+    from capacity.record.step import StepRecord
 
 
-def run(*steps: StepRecord, revision: str = "aaa", **settings: Any) -> Report:
-    made = kit.report(list(steps))
+def run(*steps: StepRecord, revision: str = "aaa", **settings: Any) -> RunReport:
+    made = make.report(list(steps))
     environment = msgspec.structs.replace(made.environment, revision=revision)
     return msgspec.structs.replace(made, environment=environment, settings=made.settings | settings)
 
 
 def slower(factor: float, **figures: Any) -> StepRecord:
     """A step at 400 users in which the server took more CPU for the same deliveries."""
-    return kit.step(400, server_cpu=0.22 * factor, **figures)
+    return make.step(400, server_cpu=0.22 * factor, **figures)
 
 
 def row(rows: tuple[Row, ...], name: str) -> Row:
@@ -33,7 +34,7 @@ def row(rows: tuple[Row, ...], name: str) -> Row:
 
 
 def test_a_run_is_not_worse_than_itself() -> None:
-    one = run(*kit.converged())
+    one = run(*make.converged())
     found = compare([one], [one], 0.1)
     assert found.worse == ()
     assert [line.change for line in found.rows] == [""] * len(found.rows)
@@ -67,45 +68,58 @@ def test_small_differences_of_latency_are_left_out_and_large_ones_do_not_decide(
 
 
 def test_a_level_that_passed_and_fails_now_decides() -> None:
-    found = compare([run(kit.step(400))], [run(kit.failing(400), revision="bbb")], 0.1)
+    found = compare([run(make.step(400))], [run(make.failing(400), revision="bbb")], 0.1)
     assert any("verdict: pass before, fail after" in text for text in found.worse)
-    better = compare([run(kit.failing(400))], [run(kit.step(400))], 0.1)
+    better = compare([run(make.failing(400))], [run(make.step(400))], 0.1)
     assert row(better.rows, "verdict").change == "better"
 
 
 def test_capacity_decides_where_the_intervals_are_apart() -> None:
-    lower = [kit.step(200), kit.step(800), kit.step(800), kit.step(800), kit.failing(900), kit.failing(900)]
-    found = compare([run(*kit.converged())], [run(*lower, revision="bbb")], 0.1)
+    lower = [
+        make.step(200),
+        make.step(800),
+        make.step(800),
+        make.step(800),
+        make.failing(900),
+        make.failing(900),
+    ]
+    found = compare([run(*make.converged())], [run(*lower, revision="bbb")], 0.1)
     assert found.worse[0] == "capacity, users: 1 400 to 1 500 before, 800 to 900 after"
-    near = [kit.step(1300), kit.step(1300), kit.step(1300), kit.failing(1450), kit.failing(1450)]
-    assert compare([run(*kit.converged())], [run(*near)], 0.01).worse == ()
+    near = [
+        make.step(1300),
+        make.step(1300),
+        make.step(1300),
+        make.failing(1450),
+        make.failing(1450),
+    ]
+    assert compare([run(*make.converged())], [run(*near)], 0.01).worse == ()
 
 
 @pytest.mark.parametrize(
     ("other", "complaint"),
     [
-        (run(kit.step(400), mix="TypingUser=1"), "other mix: ChattingUser=1 and TypingUser=1"),
-        (msgspec.structs.replace(run(kit.step(400)), levels=["loss<1%"]), "other service levels"),
-        (run(kit.step(200)), "no level and no answer in common"),
+        (run(make.step(400), mix="TypingUser=1"), "different mix: ChattingUser=1 and TypingUser=1"),
+        (msgspec.structs.replace(run(make.step(400)), levels=["loss<1%"]), "different SLOs"),
+        (run(make.step(200)), "no common level and no common answer"),
     ],
 )
-def test_runs_that_asked_something_else_do_not_compare(other: Report, complaint: str) -> None:
-    one = msgspec.structs.replace(run(kit.step(400)), answer=kit.report([kit.failing(400)]).answer)
+def test_runs_that_asked_something_else_do_not_compare(other: RunReport, complaint: str) -> None:
+    one = msgspec.structs.replace(run(make.step(400)), answer=make.report([make.failing(400)]).answer)
     with pytest.raises(UsageError, match=complaint):
         compare([one], [other], 0.1)
 
 
 def test_sides_of_different_length_are_no_pairs() -> None:
-    with pytest.raises(UsageError, match="1 runs before and 2 after are no pairs"):
-        compare([run(kit.step(400))], [run(kit.step(400))] * 2, 0.1)
+    with pytest.raises(UsageError, match="1 runs before and 2 after are not pairs"):
+        compare([run(make.step(400))], [run(make.step(400))] * 2, 0.1)
 
 
 def test_other_machines_and_noise_are_flagged() -> None:
-    one = run(kit.step(400))
+    one = run(make.step(400))
     there = msgspec.structs.replace(one, environment=msgspec.structs.replace(one.environment, host="elsewhere"))
-    noisy = run(kit.step(400, server_core_foreign=0.4))
+    noisy = run(make.step(400, server_core_foreign=0.4))
     flags = compare([one, one], [there, noisy], 0.1).flags
-    assert "different machines: what differs may be the machines" in flags
+    assert "different machines: the difference may be theirs" in flags
     assert "the machine was not quiet in every run" in flags
 
 
@@ -136,12 +150,15 @@ def test_80_columns_show_every_figure_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    many = [run(*kit.converged(), revision="aaa"), run(*kit.converged(), kit.failing(400), revision="aaa")]
+    many = [
+        run(*make.converged(), revision="aaa"),
+        run(*make.converged(), make.failing(400), revision="aaa"),
+    ]
     lower = [
-        kit.step(200),
-        *[kit.step(12_800, server_cpu=0.9)] * 3,
-        kit.failing(400, server_cpu=0.5),
-        *[kit.failing(13_900)] * 2,
+        make.step(200),
+        *[make.step(12_800, server_cpu=0.9)] * 3,
+        make.failing(400, server_cpu=0.5),
+        *[make.failing(13_900)] * 2,
     ]
     after = [run(*lower, revision="bbb"), run(*lower, revision="bbb")]
     reports = dict(zip("abcd", [*many, *after], strict=True))
@@ -156,7 +173,7 @@ def test_80_columns_show_every_figure_whole(
     assert any(line.startswith("p99 466 ms 1.84 s") for line in lines)
 
 
-def folders(tmp_path: Path, **reports: Report) -> list[str]:
+def folders(tmp_path: Path, **reports: RunReport) -> list[str]:
     for name, report in reports.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "report.json").write_bytes(msgspec.json.encode(report))
@@ -182,7 +199,7 @@ def test_a_folder_without_a_report_is_one_line_and_exit_code_2(
 
 
 def test_a_plan_of_bounded_runs_has_no_capacity_to_compare() -> None:
-    bounded = kit.question(plan=Plan(given=(400,)))
+    bounded = make.question(plan=Plan(given=(400,)))
     assert bounded.plan.given == (400,)
-    found = compare([run(kit.step(400), bounded=True)], [run(kit.step(400), bounded=True)], 0.1)
+    found = compare([run(make.step(400), bounded=True)], [run(make.step(400), bounded=True)], 0.1)
     assert not any(line.name.startswith("capacity") for line in found.rows)

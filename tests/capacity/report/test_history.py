@@ -7,21 +7,21 @@ import msgspec
 import pytest
 
 from capacity.cli.main import main
-from capacity.cli.resume import check_same, continued, earlier_report, without_resume
+from capacity.cli.resume import check_same_question, combined_arguments, earlier_report, without_resume
 from capacity.errors import UsageError
 from capacity.model.scaling import point_of, scaling_of
-from capacity.report.history import keep, kept
-from capacity.report.report import write_report
-from tests.capacity import kit
+from capacity.report.history import save_run, saved_runs
+from capacity.report.writer import write_report
+from tests.capacity import make
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from capacity.record import Report
+    from capacity.record.report import RunReport
 
 
-def of(revision: str, day: int, **settings: Any) -> Report:
-    made = kit.report([kit.step(100, window_s=None)])  # nothing to draw
+def of(revision: str, day: int, **settings: Any) -> RunReport:
+    made = make.report([make.step(100, window_s=None)])  # nothing to draw
     environment = msgspec.structs.replace(
         made.environment, revision=revision, started_at=f"2026-01-{day:02}T03:04:05+00:00"
     )
@@ -36,12 +36,12 @@ def runs(tmp_path: Path) -> Path:
     one, again, other = of("aaaaaaaaaaaa", 2), of("bbbbbbbbbbbb-dirty", 1), of("aaaaaaaaaaaa", 2, mix="TypingUser=1")
     for report in (one, again, other):
         write_report(report, folder)
-        keep(folder, tmp_path / "runs", report)
+        save_run(folder, tmp_path / "runs", report)
     return tmp_path / "runs"
 
 
 def test_every_run_has_its_folder_and_the_index_lists_them_by_time_and_question(runs: Path) -> None:
-    assert [run.name for run in kept(runs)] == [
+    assert [run.name for run in saved_runs(runs)] == [
         "2026-01-01T03-04-05-bbbbbbbbb", "2026-01-02T03-04-05-aaaaaaaaa", "2026-01-02T03-04-05-aaaaaaaaa-2",
     ]  # fmt: skip
     page = (runs / "index.html").read_text()
@@ -67,9 +67,9 @@ def test_runs_of_given_levels_have_a_section_of_their_own_and_no_chart_of_capaci
     folder.mkdir()
     for report in (of("aaa", 1), of("bbb", 2, **settings), of("ccc", 3, **settings)):
         write_report(report, folder)
-        keep(folder, tmp_path / "runs", report)
+        save_run(folder, tmp_path / "runs", report)
     page = (tmp_path / "runs" / "index.html").read_text()
-    assert [run.kind for run in kept(tmp_path / "runs")] == ["search", kind, kind]
+    assert [run.kind for run in saved_runs(tmp_path / "runs")] == ["search", kind, kind]
     given, searched = page.split("<section>")[1:]  # the latest comes first
     assert kind in given
     assert "<svg" not in given
@@ -87,8 +87,8 @@ def test_a_report_of_several_searches_is_kept_with_all_of_them(tmp_path: Path) -
         points.append(point_of(part, workers, f"workers-{workers}"))
     whole = msgspec.structs.replace(part, scaling=scaling_of(points))
     write_report(whole, folder)
-    keep(folder, tmp_path / "runs", whole)
-    (run,) = kept(tmp_path / "runs")
+    save_run(folder, tmp_path / "runs", whole)
+    (run,) = saved_runs(tmp_path / "runs")
     links = re.findall(r'href="([^"#]+)"', (tmp_path / "runs" / run.name / "report.html").read_text())
     assert links == ["workers-1/report.html", "workers-2/report.html"]
     for link in links:
@@ -113,21 +113,21 @@ def test_a_run_goes_on_with_the_options_it_was_started_with(tmp_path: Path) -> N
     earlier = earlier_report(tmp_path)
     assert earlier.steps == report.steps
     given = without_resume(["--resume", str(tmp_path), "--max-duration", "60"])
-    assert continued(earlier, given) == ["--slo", "loss<1%", "--window", "4", "--max-duration", "60"]
+    assert combined_arguments(earlier, given) == ["--slo", "loss<1%", "--window", "4", "--max-duration", "60"]
     assert without_resume(["--window", "4", "--resume=x"]) == ["--window", "4"]
 
 
 def test_a_folder_without_a_report_cannot_go_on(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no report\.json to go on from"):
+    with pytest.raises(UsageError, match=r"cannot read report\.json"):
         earlier_report(tmp_path)
     (tmp_path / "report.json").write_text("{")
-    with pytest.raises(UsageError, match="is no report"):
+    with pytest.raises(UsageError, match="is not a report"):
         earlier_report(tmp_path)
 
 
 def test_steps_of_another_question_or_machine_are_not_mixed() -> None:
     earlier = of("aaa", 1)
-    check_same(earlier, earlier.settings | {"max_duration": 99.0}, earlier.levels, earlier.environment)
+    check_same_question(earlier, earlier.settings | {"max_duration": 99.0}, earlier.levels, earlier.environment)
     elsewhere = msgspec.structs.replace(earlier.environment, host="elsewhere", revision="bbb")
-    with pytest.raises(UsageError, match="other mix, service levels, machine, revision"):
-        check_same(earlier, earlier.settings | {"mix": "TypingUser=1"}, ["loss<1%"], elsewhere)
+    with pytest.raises(UsageError, match="different mix, SLOs, machine, revision"):
+        check_same_question(earlier, earlier.settings | {"mix": "TypingUser=1"}, ["loss<1%"], elsewhere)

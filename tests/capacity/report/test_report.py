@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from capacity.config.slo import parse_level
+from capacity.config.slo import parse_slo
 from capacity.formatting import figure, show_bytes, show_ms
 from capacity.model.scalability import fit_model
 from capacity.model.sizing import Demand, size_for
-from capacity.record import read_report
+from capacity.record.report import read_report
 from capacity.report.charts import charts_of
-from capacity.report.report import _page, render_html, write_json, write_report
+from capacity.report.html import render_html, report_page
+from capacity.report.writer import write_json, write_report
 from capacity.search.search import Ending
-from tests.capacity import kit
+from tests.capacity import make
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from capacity.record import Report
+    from capacity.record.report import RunReport
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -56,12 +57,12 @@ class Page(HTMLParser):
 
 
 REPORTS = {
-    "interval": kit.report(kit.converged()),
-    "generator": kit.report(kit.generator_first(), Ending.GENERATOR),
-    "one step": kit.report([kit.step(100)], Ending.BUDGET),
-    "nothing": kit.report([], None, status="partial", status_reason="the server ended"),
-    "unknown server": kit.report([kit.step(n, server_cpu=None, server_rss_bytes=None) for n in (100, 200)], None),
-    "no window": kit.report([kit.step(100, "invalid", window_s=None, deliver_p99_ms=None)], None),
+    "interval": make.report(make.converged()),
+    "generator": make.report(make.generator_first(), Ending.GENERATOR),
+    "one step": make.report([make.step(100)], Ending.BUDGET),
+    "nothing": make.report([], None, status="partial", status_reason="the server ended"),
+    "unknown server": make.report([make.step(n, server_cpu=None, server_rss_bytes=None) for n in (100, 200)], None),
+    "no window": make.report([make.step(100, "invalid", window_s=None, deliver_p99_ms=None)], None),
 }
 
 
@@ -71,7 +72,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def report(name: str) -> Report:
+def report(name: str) -> RunReport:
     return REPORTS[name]
 
 
@@ -94,12 +95,12 @@ def test_the_page_needs_nothing_from_anywhere(name: str) -> None:
     assert set(re.findall(r'href="#([^"]*)"', html)) <= set(Page(html).ids)
 
 
-def test_the_answer_stands_on_top_and_every_step_in_the_table(name: str, report: Report) -> None:
+def test_the_answer_stands_on_top_and_every_step_in_the_table(name: str, report: RunReport) -> None:
     html = page_of(name)
     page = Page(html)
     words = re.sub(r"\s+", " ", page.text)
     assert re.sub(r"\s+", " ", report.answer.sentence) in words
-    assert words.index(report.answer.headline_label) < words.index("The environment")
+    assert words.index(report.answer.headline_label) < words.index("Environment")
     rows = re.findall(r'<th scope="row">([^<]*)</th>', html)
     assert len(rows) == 2 * len(report.steps)
 
@@ -119,14 +120,14 @@ def test_every_chart_has_both_shapes_and_words_for_those_who_do_not_see_it() -> 
 def test_a_step_far_out_of_line_leaves_its_charts_their_room() -> None:
     """Matplotlib warns, which is an error here, when marks beyond the axes push them together to nothing."""
     lags = {"generator_loop_lag_p99_ms": 5000.0, "generator_send_lag_p99_ms": 5000.0}
-    odd = kit.failing(800, deliver_p99_ms=60_000.0, server_loop_lag_p99_ms=5000.0, **lags)
-    steps = [kit.step(200), kit.step(400), kit.failing(800), kit.failing(800), odd]
-    page = render_html(kit.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5}))
+    odd = make.failing(800, deliver_p99_ms=60_000.0, server_loop_lag_p99_ms=5000.0, **lags)
+    steps = [make.step(200), make.step(400), make.failing(800), make.failing(800), odd]
+    page = render_html(make.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5}))
     assert page.count("<figure>") >= 5
 
 
 def test_charts_take_their_colours_from_the_page() -> None:
-    for chart in charts_of(REPORTS["generator"], [parse_level(text) for text in kit.LEVELS]):
+    for chart in charts_of(REPORTS["generator"], [parse_slo(text) for text in make.SLOS]):
         for svg in chart.svgs:
             assert "var(--" in svg
             assert not re.search(r"#[0-9a-f]{6}\b", svg)
@@ -156,13 +157,13 @@ def test_a_partial_report_says_so_first() -> None:
 
 
 def test_text_from_outside_is_escaped() -> None:
-    nasty = kit.report([kit.step(100, notes=["<script>alert(1)</script>"])], None, command="x <b> & 'y'")
+    nasty = make.report([make.step(100, notes=["<script>alert(1)</script>"])], None, command="x <b> & 'y'")
     html = render_html(nasty)
     assert "<script>" not in html
     assert "x &lt;b&gt; &amp;" in html
 
 
-def test_json_has_the_promised_fields_and_reads_back(tmp_path: Path, report: Report) -> None:
+def test_json_has_the_promised_fields_and_reads_back(tmp_path: Path, report: RunReport) -> None:
     write_json(report, tmp_path)
     assert read_report(tmp_path / "report.json") == report
     plain = msgspec.json.decode((tmp_path / "report.json").read_bytes())
@@ -189,10 +190,10 @@ def test_a_complete_run_leaves_its_charts_as_pictures_too(tmp_path: Path) -> Non
 
 
 def test_sizing_and_model_are_shown_with_their_arithmetic() -> None:
-    steps = [kit.step(users) for users in (100, 200, 300, 400, 600, 800)]
-    whole = kit.report([*steps, kit.failing(1600)])
+    steps = [make.step(users) for users in (100, 200, 300, 400, 600, 800)]
+    whole = make.report([*steps, make.failing(1600)])
     sizing = size_for(Demand(10_000, 0.3), whole.answer, whole.steps)
-    page = Page(_page(msgspec.structs.replace(whole, sizing=sizing, model=fit_model(steps)), []))
+    page = Page(report_page(msgspec.structs.replace(whole, sizing=sizing, model=fit_model(steps)), []))
     assert "For 10\N{NARROW NO-BREAK SPACE}000 users" in page.text
     assert "10\N{NARROW NO-BREAK SPACE}000 / 560" in page.text
     assert "contention" in page.text

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import pytest
 
-from capacity.judge.verdict import Outcome
 from capacity.model.scalability import fit_model
 from capacity.model.scaling import scaling_of
 from capacity.model.sizing import Demand, size_for
-from capacity.report.report import render_html
+from capacity.record.step import Verdict
+from capacity.report.html import render_html
 from capacity.search.search import Ending
-from capacity.storms import storm
-from tests.capacity import kit
+from capacity.storms.result import storm_answer
+from tests.capacity import make
 from tests.capacity.model.test_scaling import point
-from tests.capacity.storms.test_storm import record
+from tests.capacity.storms.test_storms import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from capacity.record import Report
+    from capacity.record.report import RunReport
 
 PAPER: Final = {"width": 688, "height": 1017}
 """What A4 leaves within the page's margins, in CSS pixels."""
@@ -59,28 +59,36 @@ OVERLAPPING: Final = """() => {
 }"""
 """Pairs of labels of a chart that cannot both be read."""
 
-HIDDEN: Final = """() => [...document.querySelectorAll('.because p')]
+HIDDEN: Final = """() => [...document.querySelectorAll('.reasons p')]
   .filter(p => p.getBoundingClientRect().right > document.documentElement.clientWidth)
   .map(p => p.textContent)"""
 """Reasons that are only read by scrolling sideways."""
 
 
-def searched() -> Report:
+def searched() -> RunReport:
     """Return a report with everything that a search tells."""
-    long = ["others held 51 % of the server's core, which was full; the server got 49 %", "missed loss<0.1%: 9.93 %"]
-    ramp = [kit.step(users) for users in (100, 200, 300, 400, 600, 800)]
-    steps = [*ramp, kit.failing(1600), kit.step(1200, "invalid", reasons=long * 2), *[kit.step(800)] * 2]
-    report = kit.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5})
+    long = [
+        "other processes used 51 % of the server's core, which was full; the server got 49 %",
+        "missed loss<0.1%: 9.93 %",
+    ]
+    ramp = [make.step(users) for users in (100, 200, 300, 400, 600, 800)]
+    steps = [
+        *ramp,
+        make.failing(1600),
+        make.step(1200, "invalid", reasons=long * 2),
+        *[make.step(800)] * 2,
+    ]
+    report = make.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5})
     sizing = size_for(Demand(10_000, 0.3), report.answer, report.steps)
     return msgspec.structs.replace(report, sizing=sizing, model=fit_model(steps))
 
 
-def stormed() -> Report:
+def stormed() -> RunReport:
     """Return a report of storms, and one of several numbers of server processes, in one."""
-    storms = [record(10), *[record(20)] * 3, record(40, Outcome.FAIL)]
-    answer = storm.storm_answer(storms, users=100, levels=["resync_p95<5s"], backoff="none", ending=Ending.CONVERGED)
+    storms = [record(10), *[record(20)] * 3, record(40, Verdict.FAIL)]
+    answer = storm_answer(storms, users=100, slos=["resync_p95<5s"], backoff="none", ending=Ending.CONVERGED)
     scaling = scaling_of([point(1, 20_000), point(2, 30_000, shared=True)])
-    return kit.report([kit.step(100)], Ending.STEPS_DONE, storm=answer, levels=["resync_p95<5s"], scaling=scaling)
+    return make.report([make.step(100)], Ending.STEPS_DONE, storm=answer, levels=["resync_p95<5s"], scaling=scaling)
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +140,8 @@ def test_a_desk_shows_whole_tables_and_a_phone_says_that_they_scroll(page: Page)
 
 
 def test_no_number_has_an_exponent_and_more_received_than_due_is_explained(chromium: Browser, tmp_path: Path) -> None:
-    ahead = [kit.step(users, received=users * 115) for users in (100, 200, 300, 400, 600, 800)]
-    report = msgspec.structs.replace(kit.report(ahead), model=fit_model(ahead))
+    ahead = [make.step(users, received=users * 115) for users in (100, 200, 300, 400, 600, 800)]
+    report = msgspec.structs.replace(make.report(ahead), model=fit_model(ahead))
     assert report.model is not None
     (tmp_path / "report.html").write_text(render_html(report))
     with chromium.new_context() as context:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.search.arrival import Intake, portions
+from capacity.search.arrival import RampGate, portions
 
 
 @given(present=st.integers(0, 20_000), users=st.integers(1, 20_000))
@@ -21,35 +21,35 @@ def test_fewer_users_are_asked_for_at_once() -> None:
     assert list(portions(500, 200)) == [200]
 
 
-def test_a_low_latency_is_taken_at_once() -> None:
-    intake = Intake(50)
-    intake.look(12)
-    assert intake.is_taken
+def test_a_low_latency_is_absorbed_at_once() -> None:
+    gate = RampGate(50)
+    gate.add_probe(12)
+    assert gate.is_absorbed
 
 
 def test_a_latency_that_the_server_always_has_is_no_backlog() -> None:
-    intake = Intake(50)
+    gate = RampGate(50)
     for p50 in (200, 203, 199, 207, 201):
-        intake.look(p50)
-        assert not intake.is_taken
-    intake.look(203)
-    assert intake.is_taken
-    assert not intake.is_hopeless
+        gate.add_probe(p50)
+        assert not gate.is_absorbed
+    gate.add_probe(203)
+    assert gate.is_absorbed
+    assert not gate.is_overloaded
 
 
 def test_a_backlog_that_shrinks_is_waited_for() -> None:
-    intake = Intake(50)
+    gate = RampGate(50)
     for p50 in (400, 300, 200, 100):
-        intake.look(p50)
-        assert not intake.is_taken
-        assert not intake.is_hopeless
-    intake.look(30)
-    assert intake.is_taken
+        gate.add_probe(p50)
+        assert not gate.is_absorbed
+        assert not gate.is_overloaded
+    gate.add_probe(30)
+    assert gate.is_absorbed
 
 
-def test_a_backlog_that_only_grows_is_hopeless() -> None:
-    intake = Intake(50)
+def test_a_backlog_that_only_grows_is_overloaded() -> None:
+    gate = RampGate(50)
     for p50 in (100, 200, 300, 400):
-        assert not intake.is_hopeless
-        intake.look(p50)
-    assert intake.is_hopeless
+        assert not gate.is_overloaded
+        gate.add_probe(p50)
+    assert gate.is_overloaded

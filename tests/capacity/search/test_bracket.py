@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from capacity.judge.verdict import Outcome
+from capacity.record.step import Cause, Verdict
 from capacity.search.bracket import (
     Bounds,
-    Standing,
+    LevelState,
     Trial,
     bounds,
-    by_level,
-    is_disturbed_fail,
-    settled,
-    standing_of,
-    standings,
+    confirmed_bounds,
+    level_state,
+    level_states,
+    verdicts_by_level,
 )
 
-OUTCOMES = {"P": Outcome.PASS, "F": Outcome.FAIL, "I": Outcome.INVALID}
+OUTCOMES = {"P": Verdict.PASS, "F": Verdict.FAIL, "I": Verdict.INVALID}
 
 
-def outcomes(text: str) -> list[Outcome]:
+def outcomes(text: str) -> list[Verdict]:
     return [OUTCOMES[letter] for letter in text]
 
 
@@ -32,67 +31,70 @@ def taken(*steps: tuple[int, str]) -> list[Trial]:
 @pytest.mark.parametrize(
     ("text", "standing"),
     [
-        ("P", Standing.HOLDS),
-        ("F", Standing.FAILS),
-        ("FF", Standing.FAILS),
-        ("I", Standing.GIVEN_UP),
-        ("IP", Standing.HOLDS),
-        ("PII", Standing.GIVEN_UP),
-        ("PPII", Standing.HOLDS),
-        ("PPIII", Standing.GIVEN_UP),
-        ("FII", Standing.FAILS),
-        ("PF", Standing.UNDECIDED),
-        ("FP", Standing.UNDECIDED),
-        ("PIF", Standing.UNDECIDED),
-        ("FPP", Standing.HOLDS),
-        ("IFPP", Standing.HOLDS),
-        ("FPPP", Standing.HOLDS),
-        ("PFP", Standing.WAVERS),
-        ("PPF", Standing.WAVERS),
-        ("PFF", Standing.WAVERS),
-        ("FPF", Standing.WAVERS),
-        ("FPPF", Standing.WAVERS),
-        ("FFPP", Standing.WAVERS),
-        ("FFP", Standing.WAVERS),
-        ("FFFP", Standing.FAILS),
-        ("PFFF", Standing.FAILS),
-        ("FFFPP", Standing.WAVERS),
-        ("FFFFPP", Standing.FAILS),
+        ("P", LevelState.HOLDS),
+        ("F", LevelState.FAILS),
+        ("FF", LevelState.FAILS),
+        ("I", LevelState.INVALID),
+        ("IP", LevelState.HOLDS),
+        ("PII", LevelState.INVALID),
+        ("PPII", LevelState.HOLDS),
+        ("PPIII", LevelState.INVALID),
+        ("FII", LevelState.FAILS),
+        ("PF", LevelState.UNDECIDED),
+        ("FP", LevelState.UNDECIDED),
+        ("PIF", LevelState.UNDECIDED),
+        ("FPP", LevelState.HOLDS),
+        ("IFPP", LevelState.HOLDS),
+        ("FPPP", LevelState.HOLDS),
+        ("PFP", LevelState.MIXED),
+        ("PPF", LevelState.MIXED),
+        ("PFF", LevelState.MIXED),
+        ("FPF", LevelState.MIXED),
+        ("FPPF", LevelState.MIXED),
+        ("FFPP", LevelState.MIXED),
+        ("FFP", LevelState.MIXED),
+        ("FFFP", LevelState.FAILS),
+        ("PFFF", LevelState.FAILS),
+        ("FFFPP", LevelState.MIXED),
+        ("FFFFPP", LevelState.FAILS),
     ],
 )
-def test_a_level_is_judged_by_the_order_and_the_majority_of_its_valid_steps(text: str, standing: Standing) -> None:
-    assert standing_of(outcomes(text)) is standing
-    assert standings(taken((200, text))) == {200: standing}
+def test_a_level_is_judged_by_the_order_and_the_majority_of_its_valid_steps(text: str, standing: LevelState) -> None:
+    assert level_state(outcomes(text)) is standing
+    assert level_states(taken((200, text))) == {200: standing}
 
 
 def test_outcomes_are_kept_by_level_in_their_order() -> None:
-    assert by_level(taken((200, "P"), (400, "FP"), (200, "F"))) == {200: outcomes("PF"), 400: outcomes("FP")}
+    assert verdicts_by_level(taken((200, "P"), (400, "FP"), (200, "F"))) == {200: outcomes("PF"), 400: outcomes("FP")}
 
 
 @pytest.mark.parametrize(
     ("trials", "left"),
     [
-        ([Trial(8, Outcome.FAIL, disturbed=True), Trial(8, Outcome.PASS)], "P"),
-        ([Trial(8, Outcome.FAIL, disturbed=True)] * 2 + [Trial(8, Outcome.PASS)], "FP"),
-        ([Trial(8, Outcome.FAIL), Trial(8, Outcome.PASS)], "FP"),
-        ([Trial(8, Outcome.PASS, disturbed=True), Trial(8, Outcome.PASS)], "PP"),
-        ([Trial(8, Outcome.FAIL, disturbed=True), Trial(8, Outcome.INVALID)], "FI"),
-        ([Trial(8, Outcome.FAIL, disturbed=True), Trial(8, Outcome.FAIL)], "FF"),
-        ([Trial(8, Outcome.INVALID, others=True)] * 2 + [Trial(8, Outcome.PASS)], "P"),
-        ([Trial(8, Outcome.INVALID, others=True)] * 2 + [Trial(8, Outcome.FAIL)], "F"),
-        ([Trial(8, Outcome.INVALID, others=True)] * 2, "II"),
-        ([Trial(8, Outcome.INVALID), Trial(8, Outcome.PASS)], "IP"),
-        ([Trial(8, Outcome.INVALID), Trial(8, Outcome.INVALID, others=True), Trial(8, Outcome.PASS)], "IP"),
+        ([Trial(8, Verdict.FAIL, disturbed=True), Trial(8, Verdict.PASS)], "P"),
+        ([Trial(8, Verdict.FAIL, disturbed=True)] * 2 + [Trial(8, Verdict.PASS)], "FP"),
+        ([Trial(8, Verdict.FAIL), Trial(8, Verdict.PASS)], "FP"),
+        ([Trial(8, Verdict.PASS, disturbed=True), Trial(8, Verdict.PASS)], "PP"),
+        ([Trial(8, Verdict.FAIL, disturbed=True), Trial(8, Verdict.INVALID)], "FI"),
+        ([Trial(8, Verdict.FAIL, disturbed=True), Trial(8, Verdict.FAIL)], "FF"),
+        ([Trial(8, Verdict.INVALID, Cause.OTHERS)] * 2 + [Trial(8, Verdict.PASS)], "P"),
+        ([Trial(8, Verdict.INVALID, Cause.OTHERS)] * 2 + [Trial(8, Verdict.FAIL)], "F"),
+        ([Trial(8, Verdict.INVALID, Cause.OTHERS)] * 2, "II"),
+        ([Trial(8, Verdict.INVALID), Trial(8, Verdict.PASS)], "IP"),
+        (
+            [Trial(8, Verdict.INVALID), Trial(8, Verdict.INVALID, Cause.OTHERS), Trial(8, Verdict.PASS)],
+            "IP",
+        ),
     ],
 )
 def test_only_a_valid_step_makes_forget_what_others_caused_before_it(trials: list[Trial], left: str) -> None:
-    assert by_level(trials) == {8: outcomes(left)}
+    assert verdicts_by_level(trials) == {8: outcomes(left)}
 
 
 def test_only_a_fail_can_be_a_disturbed_fail() -> None:
-    assert is_disturbed_fail(Trial(8, Outcome.FAIL, disturbed=True))
-    assert not is_disturbed_fail(Trial(8, Outcome.FAIL))
-    assert not is_disturbed_fail(Trial(8, Outcome.PASS, disturbed=True))
+    assert Trial(8, Verdict.FAIL, disturbed=True).is_disturbed_fail
+    assert not Trial(8, Verdict.FAIL).is_disturbed_fail
+    assert not Trial(8, Verdict.PASS, disturbed=True).is_disturbed_fail
 
 
 @pytest.mark.parametrize(
@@ -152,4 +154,4 @@ def test_the_high_end_is_the_lowest_level_that_does_not_hold_for_whatever_reason
     ],
 )
 def test_the_answer_s_ends_are_those_that_a_second_look_confirmed(trials: list[Trial], answer: Bounds) -> None:
-    assert settled(trials, 2) == answer
+    assert confirmed_bounds(trials, 2) == answer

@@ -7,25 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.judge.verdict import Outcome
-from capacity.search.bracket import Bounds, Trial, bounds, settled
+from capacity.record.step import Cause, Verdict
+from capacity.search.bracket import Bounds, Trial, bounds, confirmed_bounds
 from capacity.search.search import Ending, Finished, Plan, Purpose, Step, next_move
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PASS, FAIL, INVALID = Outcome.PASS, Outcome.FAIL, Outcome.INVALID
+PASS, FAIL, INVALID = Verdict.PASS, Verdict.FAIL, Verdict.INVALID
 STEP_S = 10.0
 ENOUGH_S = 600.0
 
 
 def search(
     plan: Plan,
-    respond: Callable[[int], Outcome],
+    respond: Callable[[int], Verdict],
     *,
     budget_s: float = ENOUGH_S,
-    data_missing: bool = False,
-    load: Callable[[int], float | None] = lambda _: None,
+    lacks_data: bool = False,
+    core_share: Callable[[int], float | None] = lambda _: None,
 ) -> tuple[list[Trial], Ending, list[Step]]:
     """Run a search against a server that is a function of the users."""
     trials: list[Trial] = []
@@ -35,19 +35,20 @@ def search(
         if isinstance(move, Finished):
             return trials, move.ending, steps
         steps.append(move)
-        outcome = respond(move.users)
-        trials.append(Trial(move.users, outcome, data_missing and outcome is INVALID, load=load(move.users)))
+        verdict = respond(move.users)
+        cause = Cause.MISSING if lacks_data and verdict is INVALID else None
+        trials.append(Trial(move.users, verdict, cause, core_share=core_share(move.users)))
 
 
-def knee(limit: float) -> Callable[[int], Outcome]:
+def knee(limit: float) -> Callable[[int], Verdict]:
     return lambda users: PASS if users <= limit else FAIL
 
 
-def generator(limit: float, server: float = float("inf")) -> Callable[[int], Outcome]:
+def generator(limit: float, server: float = float("inf")) -> Callable[[int], Verdict]:
     return lambda users: INVALID if users > limit else knee(server)(users)
 
 
-def once(outcome: Outcome, *, at: int, otherwise: Callable[[int], Outcome]) -> Callable[[int], Outcome]:
+def once(outcome: Verdict, *, at: int, otherwise: Callable[[int], Verdict]) -> Callable[[int], Verdict]:
     """Answer once with `outcome` at one level, as a disturbance does."""
     left = [outcome]
     return lambda users: left.pop() if users == at and left else otherwise(users)
@@ -69,7 +70,7 @@ def test_a_sharp_knee_is_found_to_the_width_asked_for_and_confirmed(knee_at: int
 def test_whatever_the_load_says_a_sharp_knee_is_found(knee_at: int, first: int, seed: int) -> None:
     rng = random.Random(seed)
     plan = Plan(first=first)
-    trials, ending, _ = search(plan, knee(knee_at), load=lambda _: rng.choice([None, rng.uniform(0.01, 1.2)]))
+    trials, ending, _ = search(plan, knee(knee_at), core_share=lambda _: rng.choice([None, rng.uniform(0.01, 1.2)]))
     found = bounds(trials)
     assert ending is Ending.CONVERGED
     assert found.fails_at is not None
@@ -84,15 +85,15 @@ def test_a_load_that_tells_the_knee_saves_steps() -> None:
     for _ in range(100):
         limit = rng.randrange(500, 5000)
         untold += len(search(Plan(grain=20), knee(limit))[0])
-        told += len(search(Plan(grain=20), knee(limit), load=lambda users, limit=limit: 0.97 * users / limit)[0])  # type: ignore[misc]
+        told += len(search(Plan(grain=20), knee(limit), core_share=lambda users, limit=limit: 0.97 * users / limit)[0])  # type: ignore[misc]
     assert told < untold - 100
 
 
 def test_the_ramp_goes_only_a_little_beyond_a_core_that_will_be_full() -> None:
-    trials = [Trial(200, PASS, load=0.15), Trial(400, PASS, load=0.3), Trial(800, PASS, load=0.6)]
+    trials = [Trial(200, PASS, core_share=0.15), Trial(400, PASS, core_share=0.3), Trial(800, PASS, core_share=0.6)]
     assert next_move(Plan(grain=20), trials[:2], ENOUGH_S, STEP_S) == Step(800, Purpose.RAMP)
     assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1400, Purpose.RAMP)
-    failed = [*trials, Trial(1400, FAIL, load=1.0)]
+    failed = [*trials, Trial(1400, FAIL, core_share=1.0)]
     assert next_move(Plan(grain=20), failed, ENOUGH_S, STEP_S) == Step(1260, Purpose.BISECT)
 
 
@@ -107,7 +108,7 @@ def test_with_noise_the_interval_holds_the_knee_and_the_budget_is_kept(
 ) -> None:
     rng = random.Random(seed)
 
-    def noisy(users: int) -> Outcome:
+    def noisy(users: int) -> Verdict:
         return knee(knee_at * rng.uniform(1 - noise, 1 + noise))(users)
 
     trials, ending, _ = search(Plan(grain=20), noisy, budget_s=budget_s)
@@ -126,10 +127,10 @@ def test_with_noise_the_interval_holds_the_knee_and_the_budget_is_kept(
 
 
 @given(st.lists(st.sampled_from([PASS, FAIL, INVALID]), min_size=80, max_size=80), st.booleans())
-def test_it_ends_whatever_comes_and_never_leaves_its_range(outcomes: list[Outcome], data_missing: bool) -> None:
-    answers = iter(outcomes)
+def test_it_ends_whatever_comes_and_never_leaves_its_range(verdicts: list[Verdict], lacks_data: bool) -> None:
+    answers = iter(verdicts)
     plan = Plan(first=50, largest=3000)
-    trials, _, _ = search(plan, lambda _: next(answers), budget_s=800, data_missing=data_missing)
+    trials, _, _ = search(plan, lambda _: next(answers), budget_s=800, lacks_data=lacks_data)
     assert len(trials) <= 80
     assert all(1 <= trial.users <= plan.largest for trial in trials)
 
@@ -140,9 +141,9 @@ def test_a_limited_generator_gives_at_least_n_sharpened_and_confirmed(limit: int
     trials, ending, _ = search(plan, generator(limit))
     found = bounds(trials)
     assert ending is Ending.GENERATOR
-    assert found.given_up_at is not None
-    assert found.low <= limit < found.given_up_at
-    assert found.given_up_at - found.low <= plan.width * found.low
+    assert found.invalid_at is not None
+    assert found.low <= limit < found.invalid_at
+    assert found.invalid_at - found.low <= plan.width * found.low
     assert found.passes == 1 + plan.confirmations
     assert found.fails_at is None
 
@@ -161,7 +162,7 @@ def test_a_server_that_fails_below_the_generators_limit_gets_a_real_interval(lim
 def test_the_cap_that_passes_is_confirmed_and_reported_as_not_reached() -> None:
     trials, ending, _ = search(Plan(largest=1000), knee(10**9))
     assert ending is Ending.NOT_REACHED
-    assert bounds(trials) == Bounds(low=1000, passes=3, fails_at=None, given_up_at=None)
+    assert bounds(trials) == Bounds(low=1000, passes=3, fails_at=None, invalid_at=None)
 
 
 def test_a_server_that_holds_nobody_ends_the_search() -> None:
@@ -188,7 +189,7 @@ def test_two_invalid_steps_at_the_first_level_end_the_search() -> None:
 
 
 def test_missing_data_twice_in_a_row_ends_the_search_at_once() -> None:
-    trials, ending, _ = search(Plan(), lambda users: INVALID if users >= 400 else PASS, data_missing=True)
+    trials, ending, _ = search(Plan(), lambda users: INVALID if users >= 400 else PASS, lacks_data=True)
     assert ending is Ending.UNMEASURABLE
     assert [trial.users for trial in trials] == [200, 400, 400]
 
@@ -197,7 +198,7 @@ def test_missing_data_twice_in_a_row_ends_the_search_at_once() -> None:
 def test_two_invalid_steps_of_which_one_alone_lacked_data_do_not_make_a_server_unmeasurable(
     missing: tuple[bool, bool],
 ) -> None:
-    pair = [Trial(400, INVALID, data_missing=one) for one in missing]
+    pair = [Trial(400, INVALID, invalid_cause=Cause.MISSING if one else None) for one in missing]
     assert next_move(Plan(), [Trial(200, PASS), *pair], ENOUGH_S, STEP_S) == Step(300, Purpose.BISECT)
     assert next_move(Plan(), pair, ENOUGH_S, STEP_S) == Finished(Ending.GENERATOR)
 
@@ -215,28 +216,28 @@ def test_a_fail_under_disturbance_is_repeated_and_a_pass_overturns_it() -> None:
     disturbed = Trial(800, FAIL, disturbed=True)
     assert next_move(Plan(), [*passes, disturbed], ENOUGH_S, STEP_S) == Step(800, Purpose.REPEAT)
     overturned = [*passes, disturbed, Trial(800, PASS)]
-    assert bounds(overturned) == Bounds(low=800, passes=1, fails_at=None, given_up_at=None)
+    assert bounds(overturned) == Bounds(low=800, passes=1, fails_at=None, invalid_at=None)
     assert next_move(Plan(), overturned, ENOUGH_S, STEP_S) == Step(1600, Purpose.RAMP)
     confirmed = [*overturned, Trial(800, FAIL, disturbed=True), Trial(800, PASS)]
     assert bounds(confirmed).low == 800
 
 
 def test_what_others_spoiled_is_repeated_and_forgotten_once_they_are_gone() -> None:
-    spoiled = Trial(400, INVALID, others=True)
+    spoiled = Trial(400, INVALID, invalid_cause=Cause.OTHERS)
     trials = [Trial(200, PASS)]
     for _ in range(3):
         trials.append(spoiled)
         assert next_move(Plan(), trials, ENOUGH_S, STEP_S) == Step(400, Purpose.REPEAT)
     gone = [*trials, Trial(400, PASS)]
-    assert bounds(gone) == Bounds(low=400, passes=1, fails_at=None, given_up_at=None)
+    assert bounds(gone) == Bounds(low=400, passes=1, fails_at=None, invalid_at=None)
     assert next_move(Plan(), gone, ENOUGH_S, STEP_S) == Step(800, Purpose.RAMP)
     stays = [*trials, spoiled]
-    assert bounds(stays).given_up_at == 400
+    assert bounds(stays).invalid_at == 400
     assert next_move(Plan(), stays, ENOUGH_S, STEP_S) == Step(300, Purpose.BISECT)
 
 
 def test_waiting_for_others_never_takes_the_time_of_a_confirmation() -> None:
-    spoiled = Trial(400, INVALID, others=True)
+    spoiled = Trial(400, INVALID, invalid_cause=Cause.OTHERS)
     trials = [Trial(200, PASS), spoiled, spoiled]
     assert next_move(Plan(), trials, 4 * STEP_S, STEP_S) == Step(400, Purpose.REPEAT)
     assert next_move(Plan(), trials, 3 * STEP_S, STEP_S) == Step(200, Purpose.CONFIRM)
@@ -247,10 +248,10 @@ def test_where_others_never_leave_the_core_a_lower_level_is_looked_for() -> None
     trials: list[Trial] = []
     while not isinstance(move := next_move(plan, trials, (14 - len(trials)) * STEP_S, STEP_S), Finished):
         spoiled = move.users > 300
-        trials.append(Trial(move.users, INVALID if spoiled else PASS, others=spoiled))
+        trials.append(Trial(move.users, INVALID if spoiled else PASS, Cause.OTHERS if spoiled else None))
     assert [trial.users for trial in trials[:6]] == [800, 800, 800, 800, 400, 200]
-    assert 200 <= settled(trials, 2).low <= 300
-    assert settled(trials, 2).passes == 3
+    assert 200 <= confirmed_bounds(trials, 2).low <= 300
+    assert confirmed_bounds(trials, 2).passes == 3
 
 
 def test_a_fail_under_disturbance_that_fails_again_stands() -> None:
@@ -262,7 +263,7 @@ def test_a_fail_under_disturbance_that_fails_again_stands() -> None:
 def test_a_level_that_fails_its_confirmation_lowers_the_bound() -> None:
     seen: dict[int, int] = {}
 
-    def tires(users: int) -> Outcome:
+    def tires(users: int) -> Verdict:
         seen[users] = seen.get(users, 0) + 1
         return FAIL if users > 1000 or (users > 900 and seen[users] > 1) else PASS
 
@@ -302,29 +303,29 @@ def test_a_confirmation_that_cannot_come_to_its_end_is_not_begun_where_a_lower_l
 
 
 def test_of_several_loads_at_a_level_the_highest_tells_where_the_core_is_full() -> None:
-    below = [Trial(200, PASS, load=0.15), Trial(400, PASS, load=0.3)]
+    below = [Trial(200, PASS, core_share=0.15), Trial(400, PASS, core_share=0.3)]
     for loads in ((0.5, 0.8), (0.8, 0.5)):
-        trials = [*below, *(Trial(800, PASS, load=load) for load in loads)]
+        trials = [*below, *(Trial(800, PASS, core_share=load) for load in loads)]
         assert next_move(Plan(), trials, ENOUGH_S, STEP_S) == Step(1050, Purpose.RAMP)
 
 
 @pytest.mark.parametrize("budget_s", [30, 50, 70, 90, 110])
 def test_a_short_budget_is_kept_for_confirmations(budget_s: float) -> None:
     trials, _, _ = search(Plan(), knee(1400), budget_s=budget_s)
-    assert settled(trials, 2).passes == 3
+    assert confirmed_bounds(trials, 2).passes == 3
 
 
 def test_the_answer_is_the_highest_level_that_was_confirmed() -> None:
     trials = [Trial(users, PASS) for users in (200, 400, 400, 400, 800)]
     assert bounds(trials).low == 800
-    assert settled(trials, 2) == Bounds(low=400, passes=3, fails_at=None, given_up_at=None)
-    assert settled(trials[:3], 2).low == 400  # none is confirmed: the highest that held
+    assert confirmed_bounds(trials, 2) == Bounds(low=400, passes=3, fails_at=None, invalid_at=None)
+    assert confirmed_bounds(trials[:3], 2).low == 400  # none is confirmed: the highest that held
 
 
 def test_a_single_fail_is_the_upper_end_only_while_there_is_no_second() -> None:
     trials = [Trial(200, PASS), Trial(400, FAIL)]
-    assert settled(trials, 2).fails_at == 400
-    found = settled([*trials, Trial(300, FAIL)], 2)
+    assert confirmed_bounds(trials, 2).fails_at == 400
+    found = confirmed_bounds([*trials, Trial(300, FAIL)], 2)
     assert (found.fails_at, found.failed_once_at, found.high) == (400, 300, 300)
 
 

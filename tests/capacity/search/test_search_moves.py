@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from capacity.judge.verdict import Outcome
+from capacity.record.step import Cause, Verdict
 from capacity.search.bracket import Trial
 from capacity.search.search import Ending, Finished, Plan, Purpose, Step, next_move
 from tests.capacity.search.test_bracket import taken
 from tests.capacity.search.test_search import ENOUGH_S, STEP_S
 
-PASS, FAIL, INVALID = Outcome.PASS, Outcome.FAIL, Outcome.INVALID
+PASS, FAIL, INVALID = Verdict.PASS, Verdict.FAIL, Verdict.INVALID
 
 
 def move(trials: list[Trial], plan: Plan | None = None, *, steps: float = ENOUGH_S / STEP_S) -> Step | Finished:
@@ -38,7 +38,7 @@ def test_the_first_step_is_the_plan_s_but_never_above_the_cap(plan: Plan, users:
         (taken((1000, "PPP"), (1200, "II"), (1100, "F")), Ending.CONVERGED),
         (taken((1, "FFF")), Ending.BUDGET),
         # The server's load tells nothing about whether the bracket is narrow enough.
-        ([Trial(1000, PASS, load=0.9)] * 3 + [Trial(20_000, FAIL)], Ending.BUDGET),
+        ([Trial(1000, PASS, core_share=0.9)] * 3 + [Trial(20_000, FAIL)], Ending.BUDGET),
     ],
 )
 def test_without_time_for_a_step_the_search_ends_and_says_how_far_it_came(trials: list[Trial], ending: Ending) -> None:
@@ -117,23 +117,23 @@ def test_above_a_level_that_wavers_the_plainly_failing_end_is_brought_nearer(
     ("trials", "plan", "users"),
     [
         # The ramp: half a width above the full core, but at least one width further.
-        ([Trial(350, PASS, load=0.35)], Plan(factor=4), 1050),
-        ([Trial(350, PASS, load=0.349)], Plan(factor=4), 1400),
-        ([Trial(100, PASS, load=0.9), Trial(350, PASS, load=0.35)], Plan(factor=4), 1050),
-        ([Trial(350, PASS), Trial(350, PASS, load=0.35)], Plan(factor=4), 1050),
-        ([Trial(1000, PASS, load=1.0)], Plan(), 1100),
+        ([Trial(350, PASS, core_share=0.35)], Plan(factor=4), 1050),
+        ([Trial(350, PASS, core_share=0.349)], Plan(factor=4), 1400),
+        ([Trial(100, PASS, core_share=0.9), Trial(350, PASS, core_share=0.35)], Plan(factor=4), 1050),
+        ([Trial(350, PASS), Trial(350, PASS, core_share=0.35)], Plan(factor=4), 1050),
+        ([Trial(1000, PASS, core_share=1.0)], Plan(), 1100),
         # Bisection: half a width below the full core, and a fifth of the bracket from its ends.
-        ([Trial(800, PASS, load=0.7), Trial(1600, FAIL)], Plan(), 1086),
-        ([Trial(800, PASS, load=0.8), Trial(1600, FAIL)], Plan(), 960),
-        ([Trial(800, PASS, load=0.5), Trial(1600, FAIL)], Plan(), 1440),
+        ([Trial(800, PASS, core_share=0.7), Trial(1600, FAIL)], Plan(), 1086),
+        ([Trial(800, PASS, core_share=0.8), Trial(1600, FAIL)], Plan(), 960),
+        ([Trial(800, PASS, core_share=0.5), Trial(1600, FAIL)], Plan(), 1440),
         # A full core outside the bracket tells nothing.
-        ([Trial(800, PASS, load=0.45), Trial(1600, FAIL)], Plan(), 1200),
-        ([Trial(800, PASS, load=1.0), Trial(1600, FAIL)], Plan(), 1200),
-        ([Trial(950, PASS, load=0.95), Trial(1600, FAIL)], Plan(), 1275),
-        ([Trial(1000, PASS, load=0.5), Trial(1900, FAIL)], Plan(), 1450),
-        ([Trial(800, FAIL, load=0.7)], Plan(), 400),
+        ([Trial(800, PASS, core_share=0.45), Trial(1600, FAIL)], Plan(), 1200),
+        ([Trial(800, PASS, core_share=1.0), Trial(1600, FAIL)], Plan(), 1200),
+        ([Trial(950, PASS, core_share=0.95), Trial(1600, FAIL)], Plan(), 1275),
+        ([Trial(1000, PASS, core_share=0.5), Trial(1900, FAIL)], Plan(), 1450),
+        ([Trial(800, FAIL, core_share=0.7)], Plan(), 400),
         # The guess rounds to the lower end, which has been measured: the next level is taken.
-        ([Trial(5, PASS, load=0.91), Trial(7, FAIL)], Plan(), 6),
+        ([Trial(5, PASS, core_share=0.91), Trial(7, FAIL)], Plan(), 6),
     ],
 )
 def test_the_load_of_the_highest_level_that_holds_tells_where_the_core_is_full(
@@ -176,12 +176,12 @@ def test_a_level_that_the_grain_would_move_out_of_the_bracket_is_taken_as_it_is(
         (taken((2000, "II"), (1000, "P"), (1500, "I")), Step(1250, Purpose.BISECT)),
         (taken((200, "I")), Step(200, Purpose.REPEAT)),
         (taken((200, "II")), Finished(Ending.GENERATOR)),
-        ([Trial(200, INVALID, others=True)] * 3, Step(200, Purpose.REPEAT)),
-        ([Trial(200, INVALID, others=True)] * 4, Step(100, Purpose.BISECT)),
-        ([Trial(200, INVALID, data_missing=True)], Step(200, Purpose.REPEAT)),
-        ([Trial(200, INVALID, data_missing=True)] * 2, Finished(Ending.UNMEASURABLE)),
+        ([Trial(200, INVALID, invalid_cause=Cause.OTHERS)] * 3, Step(200, Purpose.REPEAT)),
+        ([Trial(200, INVALID, invalid_cause=Cause.OTHERS)] * 4, Step(100, Purpose.BISECT)),
+        ([Trial(200, INVALID, invalid_cause=Cause.MISSING)], Step(200, Purpose.REPEAT)),
+        ([Trial(200, INVALID, invalid_cause=Cause.MISSING)] * 2, Finished(Ending.UNMEASURABLE)),
         (
-            [Trial(200, PASS), Trial(400, INVALID), *[Trial(400, INVALID, data_missing=True)] * 2],
+            [Trial(200, PASS), Trial(400, INVALID), *[Trial(400, INVALID, invalid_cause=Cause.MISSING)] * 2],
             Finished(Ending.UNMEASURABLE),
         ),
     ],
@@ -206,13 +206,13 @@ def test_an_invalid_step_is_repeated_or_ends_the_ramp_or_the_search(
 def test_others_are_waited_for_while_the_steps_of_confirmations_are_left(
     held: list[Trial], patient: int, rather: Step
 ) -> None:
-    trials = [*held, *[Trial(800, INVALID, others=True)] * 2]
+    trials = [*held, *[Trial(800, INVALID, invalid_cause=Cause.OTHERS)] * 2]
     assert move(trials, steps=patient) == Step(800, Purpose.REPEAT)
     assert move(trials, steps=patient - 1) == rather
 
 
 def test_others_are_waited_for_with_the_last_step_where_nothing_is_left_to_confirm() -> None:
-    trials = [*taken((400, "PPP")), *[Trial(800, INVALID, others=True)] * 2]
+    trials = [*taken((400, "PPP")), *[Trial(800, INVALID, invalid_cause=Cause.OTHERS)] * 2]
     assert move(trials, steps=1) == Step(800, Purpose.REPEAT)
 
 

@@ -12,7 +12,7 @@ from capacity.errors import RunError
 from capacity.measure.instant import ServerSample
 from capacity.measure.window import quantile_ms
 from capacity.search.arrival import portions
-from capacity.search.step import Measured, Stepper
+from capacity.search.step import StepMeasurement, StepRunner
 from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.serialization import from_builtins
 from stampede.measure.snapshot import Snapshot
@@ -133,11 +133,11 @@ class World:
     def live(self, client: ClientWindow, server: ServerWindow) -> None:
         self.lived.append(client)
 
-    def stepper(self) -> Stepper:
-        return Stepper(self, self, self, settle_s=3.0, window_s=6.0, clock=self.clock, sleep=self.sleep)
+    def runner(self) -> StepRunner:
+        return StepRunner(self, self, self, settle_s=3.0, window_s=6.0, clock=self.clock, sleep=self.sleep)
 
 
-def p99_ms(measured: Measured) -> float:
+def p99_ms(measured: StepMeasurement) -> float:
     assert measured.client is not None
     value = quantile_ms(measured.client.latency.intended, 0.99)
     assert value is not None
@@ -146,7 +146,7 @@ def p99_ms(measured: Measured) -> float:
 
 def test_a_steady_server_is_measured_over_exactly_the_window() -> None:
     world = World(rate=20_000)
-    measured = world.stepper().take(5000)
+    measured = world.runner().measure(5000)
     assert measured.client is not None
     assert measured.client.seconds == pytest.approx(6.0, abs=0.05)
     assert measured.client.deliveries.received / measured.client.seconds == pytest.approx(5000, rel=0.02)
@@ -156,58 +156,58 @@ def test_a_steady_server_is_measured_over_exactly_the_window() -> None:
 
 def test_a_first_answer_that_is_slow_does_not_shorten_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(rate=20_000)
-    settle = Stepper.hold
+    settle = StepRunner.hold
 
-    def hold(stepper: Stepper, users: int) -> bool:
-        steady = settle(stepper, users)
+    def hold(runner: StepRunner, users: int) -> bool:
+        steady = settle(runner, users)
         world.slow_s = 0.9
         return steady
 
-    monkeypatch.setattr(Stepper, "hold", hold)
-    measured = world.stepper().take(5000)
+    monkeypatch.setattr(StepRunner, "hold", hold)
+    measured = world.runner().measure(5000)
     assert measured.client is not None
     assert measured.client.seconds == pytest.approx(6.0, abs=0.05)
 
 
 def test_settling_ends_as_soon_as_it_is_steady() -> None:
-    measured = World(rate=20_000).stepper().take(5000)
+    measured = World(rate=20_000).runner().measure(5000)
     assert measured.settle_s <= 4.5
 
 
 def test_an_overloaded_level_is_measured_after_the_settling_time_and_shows_its_latency() -> None:
-    measured = World(rate=5000).stepper().take(6000)
+    measured = World(rate=5000).runner().measure(6000)
     assert measured.settle_s <= 10.0
     assert p99_ms(measured) > 1000
 
 
 def test_the_backlog_of_a_failing_level_does_not_poison_the_next() -> None:
     world = World(rate=6000)
-    stepper = world.stepper()
-    assert p99_ms(stepper.take(7500)) > 1000
-    recovered = stepper.take(5000)
+    runner = world.runner()
+    assert p99_ms(runner.measure(7500)) > 1000
+    recovered = runner.measure(5000)
     assert p99_ms(recovered) < 10
     assert recovered.settle_s > 3.0
 
 
 def test_a_lower_level_after_an_overload_is_approached_from_below() -> None:
     world = World(rate=6000)
-    stepper = world.stepper()
-    stepper.take(7500)
+    runner = world.runner()
+    runner.measure(7500)
     asked_before = len(world.asked)
-    stepper.take(5000)
+    runner.measure(5000)
     assert world.asked[asked_before:] == [1, *portions(1, 5000)]
 
 
 def test_a_lower_level_after_a_steady_one_needs_no_rest() -> None:
     world = World(rate=20_000)
-    stepper = world.stepper()
-    stepper.take(5000)
-    stepper.take(4000)
+    runner = world.runner()
+    runner.measure(5000)
+    runner.measure(4000)
     assert world.asked == [*portions(0, 5000), 4000]
 
 
 def test_a_server_that_gets_faster_after_warming_up_is_measured_warm() -> None:
-    measured = World(rate=20_000, cold_s=2.0).stepper().take(5000)
+    measured = World(rate=20_000, cold_s=2.0).runner().measure(5000)
     assert p99_ms(measured) < 250
 
 
@@ -217,21 +217,21 @@ def test_the_work_of_coming_is_no_latency_of_a_level_that_the_server_holds() -> 
     world.sleep(20.0)
     assert world.queue / world.rate > 1
     world = World(rate=10_000, coming=2.0)
-    measured = world.stepper().take(9700)
+    measured = world.runner().measure(9700)
     assert p99_ms(measured) < 150
     assert measured.settle_s < 20
 
 
 def test_recovery_is_bounded() -> None:
     world = World(rate=6000)
-    stepper = world.stepper()
+    runner = world.runner()
     world.queue = 10**6
-    assert stepper.take(5000).settle_s <= 20
+    assert runner.measure(5000).settle_s <= 20
 
 
 def test_users_that_never_get_in_do_not_hold_the_run_up() -> None:
     world = World(rate=20_000, admitted=400)
-    measured = world.stepper().take(500)
+    measured = world.runner().measure(500)
     assert measured.client is not None
     assert measured.client.ready == 400
     assert measured.settle_s < 15
@@ -240,27 +240,27 @@ def test_users_that_never_get_in_do_not_hold_the_run_up() -> None:
 def test_a_server_that_vanished_ends_the_step() -> None:
     world = World(rate=20_000, gone=True)
     with pytest.raises(RunError, match="gone"):
-        world.stepper().take(100)
+        world.runner().measure(100)
 
 
 def test_the_watcher_sees_phases_and_live_figures() -> None:
     world = World(rate=20_000)
-    world.stepper().take(100)
-    assert world.phases == ["bringing users on", "settling", "measuring"]
+    world.runner().measure(100)
+    assert world.phases == ["ramping up", "settling", "measuring"]
     assert len(world.lived) >= 7
 
 
-def faults_of(measured: Measured) -> int:
+def faults_of(measured: StepMeasurement) -> int:
     assert measured.client is not None
     return sum(fault.count for fault in measured.client.faults)
 
 
 def test_faults_of_the_generator_count_from_the_beginning_of_their_step_and_in_no_other() -> None:
     world = World(rate=20_000, ports=300)
-    stepper = world.stepper()
-    assert faults_of(stepper.take(200)) == 0
+    runner = world.runner()
+    assert faults_of(runner.measure(200)) == 0
     before = world.faults
-    over = stepper.take(400)
+    over = runner.measure(400)
     assert faults_of(over) == pytest.approx(world.faults - before, abs=2)  # those of bringing users on, too
-    assert faults_of(stepper.take(400)) > 0
-    assert faults_of(stepper.take(250)) == 0
+    assert faults_of(runner.measure(400)) > 0
+    assert faults_of(runner.measure(250)) == 0

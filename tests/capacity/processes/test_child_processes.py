@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from capacity.processes.child_processes import ChildProcesses
 from capacity.processes.process import ChildProcess
-from capacity.processes.process_group import Children
 from tests.capacity.processes.test_process import STUBBORN, first_line, has_ended, is_running
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ def _ctrl_c_interrupts() -> Iterator[None]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[[Children], ChildProcess]:
-    def start_one(children: Children) -> ChildProcess:
+def start(tmp_path: Path) -> Callable[[ChildProcesses], ChildProcess]:
+    def start_one(children: ChildProcesses) -> ChildProcess:
         return children.start("the child", FOREVER, output=tmp_path / "log", cwd=tmp_path, cores=())
 
     return start_one
 
 
-def test_all_end_with_the_block(start: Callable[[Children], ChildProcess]) -> None:
-    with Children() as children:
+def test_all_end_with_the_block(start: Callable[[ChildProcesses], ChildProcess]) -> None:
+    with ChildProcesses() as children:
         started = [start(children), start(children)]
         children.check()
         assert all(is_running(child.pid) for child in started)
@@ -47,7 +47,7 @@ def test_all_end_with_the_block(start: Callable[[Children], ChildProcess]) -> No
 
 
 def test_a_stop_that_comes_as_a_process_is_started_leaves_nothing_behind(
-    start: Callable[[Children], ChildProcess], monkeypatch: pytest.MonkeyPatch
+    start: Callable[[ChildProcesses], ChildProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[ChildProcess] = []
 
@@ -56,18 +56,18 @@ def test_a_stop_that_comes_as_a_process_is_started_leaves_nothing_behind(
         signal.raise_signal(signal.SIGINT)
         return started[0]
 
-    monkeypatch.setattr("capacity.processes.process_group.ChildProcess", interrupted)
+    monkeypatch.setattr("capacity.processes.child_processes.ChildProcess", interrupted)
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(KeyboardInterrupt), Children() as children:
+    with pytest.raises(KeyboardInterrupt), ChildProcesses() as children:
         start(children)
     assert has_ended(started[0].pid)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_what_a_stop_left_at_the_end_ends_with_the_next_call(
-    start: Callable[[Children], ChildProcess], monkeypatch: pytest.MonkeyPatch
+    start: Callable[[ChildProcesses], ChildProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    children = Children()
+    children = ChildProcesses()
     started = [start(children), start(children)]
     ended = ChildProcess.end
 
@@ -87,7 +87,7 @@ def test_a_stop_that_another_thread_takes_does_not_cut_an_end_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Libraries have threads of their own, and the system hands a signal to any thread that does not block it."""
-    monkeypatch.setattr("capacity.processes.process._GRACE_S", 0.2)
+    monkeypatch.setattr("capacity.processes.process._TERMINATION_TIMEOUT_S", 0.2)
     wait_procs = psutil.wait_procs
 
     def interrupted(*args: Any, **options: Any) -> Any:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from capacity.config.promise import Promise, Span, promise, read_promises
 from capacity.config.settings import read_settings
+from capacity.config.slo import RunSlo, Span, parse_slo
+from capacity.config.slo_file import read_slo_file
 from capacity.errors import UsageError
-from capacity.judge.verdict import Outcome, judge
-from tests.capacity import kit
+from capacity.judge.verdict import judge
+from capacity.record.step import Verdict
+from tests.capacity import make
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,16 +41,16 @@ direction = "above"
 
 
 @pytest.fixture
-def levels(tmp_path: Path) -> Callable[[str], tuple[Promise, ...]]:
-    def read(text: str) -> tuple[Promise, ...]:
+def levels(tmp_path: Path) -> Callable[[str], tuple[RunSlo, ...]]:
+    def read(text: str) -> tuple[RunSlo, ...]:
         path = tmp_path / "levels.toml"
         path.write_text(text)
-        return read_promises(path)
+        return read_slo_file(path)
 
     return read
 
 
-def test_a_file_gives_figures_and_expressions_with_their_seconds(levels: Callable[[str], tuple[Promise, ...]]) -> None:
+def test_a_file_gives_figures_and_expressions_with_their_seconds(levels: Callable[[str], tuple[RunSlo, ...]]) -> None:
     latency, fanout, connections = levels(EXAMPLE)
     assert [level.text for level in (latency, fanout, connections)] == [
         "deliver_p99<100ms",
@@ -61,7 +63,7 @@ def test_a_file_gives_figures_and_expressions_with_their_seconds(levels: Callabl
     assert connections.span(6.0) == Span(0.0, 6.0)
 
 
-def test_direction_says_which_side_is_good(levels: Callable[[str], tuple[Promise, ...]]) -> None:
+def test_direction_says_which_side_is_good(levels: Callable[[str], tuple[RunSlo, ...]]) -> None:
     _, fanout, connections = levels(EXAMPLE)
     assert (fanout.is_met(0.04), fanout.is_met(0.05)) == (True, False)
     assert (connections.is_met(6), connections.is_met(5)) == (True, False)
@@ -73,9 +75,9 @@ LEVEL = '[[level]]\nfigure = "deliver_p99"\nthreshold = "1s"\n'
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "no [[level]] in it"),
-        ("[[level", "no TOML"),
-        ("[level]\nx = 1", "levels stand in [[level]] tables"),
+        ("", "the file has no [[level]] table"),
+        ("[[level", "not valid TOML"),
+        ("[level]\nx = 1", "write each SLO as a [[level]] table"),
         ('[[level]]\nfigur = "loss"\nthreshold = "1%"', "unknown key 'figur'; did you mean figure? (known: "),
         ('[[level]]\nfigure = "deliver_p9"\nthreshold = "1s"', ""),
         ('[[level]]\nfigure = "losss"\nthreshold = "1%"', "level 1: unknown figure 'losss' in a service level"),
@@ -84,17 +86,17 @@ LEVEL = '[[level]]\nfigure = "deliver_p99"\nthreshold = "1s"\n'
         (LEVEL + 'promql = "up"', "either a figure or a promql"),
         ("[[level]]\nthreshold = 1", "either a figure or a promql"),
         ('[[level]]\npromql = "up"\nthreshold = 1', "needs a name"),
-        ('[[level]]\npromql = "up"\nname = "up"\nthreshold = "fast"', "'fast' is no number"),
-        (LEVEL + 'direction = "sideways"', "neither below nor above"),
+        ('[[level]]\npromql = "up"\nname = "up"\nthreshold = "fast"', "'fast' is not a number"),
+        (LEVEL + 'direction = "sideways"', "must be below or above"),
         (LEVEL + 'direction = "above"', "less is better for deliver_p99"),
-        (LEVEL + "window = 0", "window and grace are seconds"),
-        (LEVEL + "grace = -1", "window and grace are seconds"),
+        (LEVEL + "window = 0", "window and grace must be numbers of seconds"),
+        (LEVEL + "grace = -1", "window and grace must be numbers of seconds"),
         (LEVEL + 'window = "long"', "expected `float"),
-        (LEVEL + LEVEL, "stands there twice"),
+        (LEVEL + LEVEL, "is defined twice"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_in_one_line(
-    levels: Callable[[str], tuple[Promise, ...]], text: str, complaint: str
+    levels: Callable[[str], tuple[RunSlo, ...]], text: str, complaint: str
 ) -> None:
     if not complaint:
         assert levels(text)[0].figure == "deliver_p9"  # any percentile is a figure
@@ -107,37 +109,37 @@ def test_what_is_wrong_is_told_in_one_line(
 
 def test_a_file_that_is_not_there_is_told() -> None:
     with pytest.raises(UsageError, match="no such file"):
-        read_promises(Path("/nowhere/levels.toml"))
+        read_slo_file(Path("/nowhere/levels.toml"))
 
 
 def test_a_file_takes_the_place_of_the_defaults_and_flags_add_to_it(tmp_path: Path) -> None:
     path = tmp_path / "levels.toml"
     path.write_text(LEVEL)
     settings = read_settings(["--slo-file", str(path), "--slo", "loss<1%"], {})
-    assert [level.text for level in settings.levels] == ["deliver_p99<1s", "loss<1%"]
+    assert [level.text for level in settings.slos] == ["deliver_p99<1s", "loss<1%"]
 
 
 def test_an_expression_without_a_prometheus_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "levels.toml"
     path.write_text(EXAMPLE)
-    with pytest.raises(UsageError, match="name it with --prometheus"):
+    with pytest.raises(UsageError, match="add --prometheus URL"):
         read_settings(["--slo-file", str(path)], {})
 
 
 @pytest.mark.parametrize(
-    ("value", "outcome"), [(0.01, Outcome.PASS), (0.2, Outcome.FAIL), (None, Outcome.INVALID)], ids=str
+    ("value", "outcome"), [(0.01, Verdict.PASS), (0.2, Verdict.FAIL), (None, Verdict.INVALID)], ids=str
 )
 def test_an_expression_is_judged_by_its_value_and_none_never_passes(
-    levels: Callable[[str], tuple[Promise, ...]], value: float | None, outcome: Outcome
+    levels: Callable[[str], tuple[RunSlo, ...]], value: float | None, outcome: Verdict
 ) -> None:
     fanout = levels(EXAMPLE)[1]
-    found = judge(kit.client(), kit.server(), target_users=100, levels=[fanout], values={fanout.text: value})
-    assert found.outcome is outcome
+    found = judge(make.client(), make.server(), target_users=100, slos=[fanout], values={fanout.text: value})
+    assert found.verdict is outcome
     assert found.figures == {"fanout_p99<0.05": value}
 
 
 def test_a_level_of_other_seconds_is_judged_by_those() -> None:
-    level = promise("deliver_p99<250ms")
-    found = judge(kit.client(), kit.server(), target_users=100, levels=[level], values={level.text: 900.0})
-    assert found.outcome is Outcome.FAIL
+    slo = parse_slo("deliver_p99<250ms")
+    found = judge(make.client(), make.server(), target_users=100, slos=[slo], values={slo.text: 900.0})
+    assert found.verdict is Verdict.FAIL
     assert found.reasons[0].text == "missed deliver_p99<250ms: 900 ms"

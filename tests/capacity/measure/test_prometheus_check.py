@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capacity.cli.main import main
-from capacity.config.promise import Promise, promise
+from capacity.config.slo import RunSlo, parse_slo
 from capacity.errors import UsageError
 from capacity.measure.prometheus import Prometheus
-from capacity.measure.scrapes import check_prometheus, skew_note
+from capacity.measure.prometheus_check import check_prometheus, skew_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,28 +80,28 @@ def test_a_window_holds_two_scrapes(
 ) -> None:
     prometheus = Prometheus(scraping(interval_s))
     if usable:
-        assert check_prometheus(prometheus, (), window_s, as_source=True) == pytest.approx(interval_s, rel=0.2)
+        assert check_prometheus(prometheus, (), window_s, is_source=True) == pytest.approx(interval_s, rel=0.2)
     else:
         with pytest.raises(UsageError, match="--window 30"):
-            check_prometheus(prometheus, (), window_s, as_source=True)
+            check_prometheus(prometheus, (), window_s, is_source=True)
 
 
 def test_pages_of_metrics_need_no_scrapes_but_expressions_over_a_window_do(scraping: Callable[..., str]) -> None:
     prometheus = Prometheus(scraping(15.0))
-    momentary = Promise("users<5", "users", 5, promql="sum(chat_connections)")
-    check_prometheus(prometheus, (momentary, promise("loss<1%")), 6, as_source=False)
-    over = Promise("rate<5", "rate", 5, promql="sum(rate(chat_connections[$window]))")
+    momentary = RunSlo("users<5", "users", 5, promql="sum(chat_connections)")
+    check_prometheus(prometheus, (momentary, parse_slo("loss<1%")), 6, is_source=False)
+    over = RunSlo("rate<5", "rate", 5, promql="sum(rate(chat_connections[$window]))")
     with pytest.raises(UsageError, match="--window 30"):
-        check_prometheus(prometheus, (over,), 6, as_source=False)
-    own = Promise("rate<5", "rate", 5, promql="sum(rate(chat_connections[$window]))", window=10)
+        check_prometheus(prometheus, (over,), 6, is_source=False)
+    own = RunSlo("rate<5", "rate", 5, promql="sum(rate(chat_connections[$window]))", window=10)
     with pytest.raises(UsageError, match=r"window = 30 in its \[\[level\]\]"):
-        check_prometheus(prometheus, (own,), 60, as_source=False)
+        check_prometheus(prometheus, (own,), 60, is_source=False)
 
 
 @pytest.mark.parametrize(("ahead_s", "words"), [(900.0, r"\d{3} s ahead of"), (-900.0, r"\d{3} s behind")])
 def test_a_clock_that_is_off_is_named(scraping: Callable[..., str], ahead_s: float, words: str) -> None:
     prometheus = Prometheus(scraping(1.0, ahead_s))
-    check_prometheus(prometheus, (), 6, as_source=True)
+    check_prometheus(prometheus, (), 6, is_source=True)
     assert prometheus.now - time.time() == pytest.approx(ahead_s, abs=60)
     assert re.search(f"clock is {words} this machine's", skew_note(prometheus) or "")
     prometheus.skew_s = 1.9
@@ -115,7 +115,7 @@ def test_a_real_prometheus_tells_its_time_and_its_interval(
     real.wait_for_scrape()
     real.wait_for_scrape()
     prometheus = Prometheus(real.url)
-    interval_s = check_prometheus(prometheus, (), 60, as_source=True)
+    interval_s = check_prometheus(prometheus, (), 60, is_source=True)
     assert interval_s is not None
     assert 0.5 < interval_s < 30
     assert skew_note(prometheus) is None or abs(prometheus.skew_s) < 30

@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 
 from capacity.measure.window import ClientWindow, ServerWindow, WorkerWindow
-from capacity.record import Environment, Report, StepRecord
-from capacity.report.answer import Load, Question, answer_of
+from capacity.record.report import Environment, RunReport
+from capacity.record.step import StepRecord
+from capacity.report.answer import Question, UserLoad, build_answer
 from capacity.search.search import Ending, Plan
 from tests.figures import figure_fields, histogram
 
 __all__ = ["histogram"]
 
-LEVELS = ("deliver_p99<250ms", "loss<0.1%", "errors<1%")
+SLOS = ("deliver_p99<250ms", "loss<0.1%", "errors<1%")
 
 
 def worker(**figures: Any) -> WorkerWindow:
@@ -110,6 +111,7 @@ def failing(users: int, **figures: Any) -> StepRecord:
     missed = {
         "reasons": ["missed deliver_p99<250ms: 1.84 s"],
         "signals": ["deliver_p99"],
+        "causes": ["server"],
         "server_cpu": 0.99,
         "deliver_p50_ms": 700.0,
         "deliver_p99_ms": 1840.0,
@@ -123,7 +125,7 @@ def failing(users: int, **figures: Any) -> StepRecord:
 def generator_limited(users: int, **figures: Any) -> StepRecord:
     """Return a step in which the load generator had used up its core."""
     text = "the load generator used 0.99 of its core, limit 0.92"
-    used_up = {"reasons": [text], "signals": ["generator cpu"], "generator_cpu": [0.99]}
+    used_up = {"reasons": [text], "signals": ["generator cpu"], "causes": ["generator"], "generator_cpu": [0.99]}
     return step(users, "invalid", **(used_up | figures))
 
 
@@ -155,8 +157,8 @@ def server(**figures: Any) -> ServerWindow:
 def question(**figures: Any) -> Question:
     """Return the default question."""
     asked: dict[str, Any] = {
-        "load": Load({"ChattingUser": 1}, 20, None, 1.0),
-        "levels": LEVELS,
+        "load": UserLoad({"ChattingUser": 1}, 20, None, 1.0),
+        "slos": SLOS,
         "plan": Plan(),
         "subject": "One server process",
         "command": "python -m capacity",
@@ -164,7 +166,7 @@ def question(**figures: Any) -> Question:
     return Question(**(asked | figures))
 
 
-def report(steps: list[StepRecord], ending: Ending | None = Ending.CONVERGED, **figures: Any) -> Report:
+def report(steps: list[StepRecord], ending: Ending | None = Ending.CONVERGED, **figures: Any) -> RunReport:
     """Return the report of steps that followed one another."""
     placed, clock = [], 0.0
     for taken in steps:
@@ -173,16 +175,16 @@ def report(steps: list[StepRecord], ending: Ending | None = Ending.CONVERGED, **
     whole: dict[str, Any] = {
         "status": "complete",
         "status_reason": None,
-        "answer": answer_of(question(), placed, ending),
+        "answer": build_answer(question(), placed, ending),
         "steps": placed,
-        "levels": list(LEVELS),
+        "levels": list(SLOS),
         "settings": {"users_min": 100, "mix": "ChattingUser=1", "host": None},
         "environment": environment(),
         "missing": [],
         "command": "python -m capacity",
         "duration_s": 131.2,
     }
-    return Report(**(whole | figures))
+    return RunReport(**(whole | figures))
 
 
 def converged() -> list[StepRecord]:

@@ -1,22 +1,23 @@
-"""The processes of a run, ended together whatever happens, and whenever.
+"""The child processes of a run, ended together.
 
-A stop, Ctrl-C or SIGTERM, is an exception that may come between any two steps of this program: between the start of a
-process and the statement that would remember it, and just as its end begins.
+Ctrl-C and SIGTERM raise an exception that can come between any two statements: after a process was started and before
+it is recorded, or while the processes are being ended.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from capacity.processes.process import ChildProcess, stops_postponed
+from capacity.processes.process import ChildProcess
+from capacity.signals import deferred_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 
-class Children:
-    """Processes that end when the block of this is left, the latest first."""
+class ChildProcesses:
+    """Processes that end when the `with` block ends, the latest first."""
 
     __slots__ = ("_running",)
 
@@ -32,19 +33,19 @@ class Children:
     def start(
         self, name: str, command: Sequence[str], *, output: Path, cwd: Path, cores: Sequence[int]
     ) -> ChildProcess:
-        """Start a process, as `ChildProcess` does; a stop that comes meanwhile finds it here."""
-        with stops_postponed():
+        """Start a process, as `ChildProcess` does. Signals are handled once the process is recorded."""
+        with deferred_signals():
             process = ChildProcess(name, command, output=output, cwd=cwd, cores=cores)
             self._running.append(process)
         return process
 
     def check(self) -> None:
-        """Raise RunError when one of them has ended by itself."""
+        """Raise RunError if one of the processes has exited."""
         for process in self._running:
             process.check()
 
     def end(self) -> None:
-        """End all that still run; where a stop cuts in, those that are left are there for the next call."""
+        """End all processes. After an interruption, the next call ends those that are left."""
         while self._running:
             self._running[-1].end()
             self._running.pop()

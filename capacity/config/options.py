@@ -1,0 +1,153 @@
+"""How an option of a run is declared: once, as a field of `RunSettings`.
+
+The command line, the environment names, the help, the settings of a report, and the rules for `--resume`, `compare` and
+`history` are derived from these declarations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import configargparse
+
+from capacity.config.invocation import command_line
+from capacity.errors import UsageError
+from stampede.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+ENVIRONMENT_PREFIX: Final = "STAMPEDE_CAPACITY_"
+_METADATA: Final = "option"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option.
+
+    Attributes:
+        group: heading of the option in the help.
+        parse: converts the text; None for a switch without a value.
+        default: as text, as it is typed; `thorough`: the default with `--thorough`.
+        repeatable: whether each occurrence adds a value to a tuple.
+        to_locust: whether the value is passed on to Locust unchanged.
+        secret: whether commands in reports hide the value.
+        unit: of the value in a report's page: `s`, `%` or empty.
+        resume_may_change: whether `--resume` may use another value than the run that it continues.
+        compare_may_differ: whether `compare` accepts runs with different values: the option says how a run was
+            measured, not what.
+        defines_question: whether `history` shows runs with different values in different charts.
+        selects_levels: whether the option replaces the search by given levels.
+    """
+
+    help: str
+    group: str
+    parse: Callable[[str], object] | None = str
+    metavar: str | None = None
+    default: str | None = None
+    thorough: str | None = None
+    repeatable: bool = False
+    to_locust: bool = False
+    secret: bool = False
+    unit: str = ""
+    resume_may_change: bool = False
+    compare_may_differ: bool = False
+    defines_question: bool = False
+    selects_levels: bool = False
+
+
+def option(help_text: str, group: str, **attributes: Any) -> Any:
+    """Declare a field of the settings as an option."""
+    return dataclasses.field(metadata={_METADATA: Option(help_text, group, **attributes)})
+
+
+def options_of(settings: type) -> dict[str, Option]:
+    """Return the options that a settings class declares, by field name."""
+    return {
+        field.name: field.metadata[_METADATA] for field in dataclasses.fields(settings) if _METADATA in field.metadata
+    }
+
+
+def flag(name: str) -> str:
+    """Return the command-line flag of a field."""
+    return f"--{name.replace('_', '-')}"
+
+
+def environment_name(name: str) -> str:
+    """Return the environment variable of a field."""
+    return f"{ENVIRONMENT_PREFIX}{name.upper()}"
+
+
+def parse_options(
+    options: Mapping[str, Option], arguments: Sequence[str], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Parse arguments and environment into the values of all options, by field name.
+
+    Raises:
+        UsageError: an option is unknown, or a value is invalid.
+        SystemExit: `--help` was given.
+    """
+    parser = _parser(options)
+    values = vars(parser.parse_args(list(arguments), env_vars=dict(environment)))
+    if values["thorough"]:
+        parser.set_defaults(**{name: one.thorough for name, one in options.items() if one.thorough is not None})
+        values = vars(parser.parse_args(list(arguments), env_vars=dict(environment)))
+    return {name: tuple(values[name] or ()) if one.repeatable else values[name] for name, one in options.items()}
+
+
+class _Parser(configargparse.ArgumentParser):  # type: ignore[misc] # configargparse has no annotations
+    """Report errors as one line without secrets."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the error that `main` prints."""
+        raise UsageError(redact(message))
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Show defaults, except where an option has none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False):
+            return action.help
+        return super()._get_help_string(action)
+
+
+def _parser(options: Mapping[str, Option]) -> _Parser:
+    program = command_line("capacity")
+    parser = _Parser(
+        prog=program,
+        description="Find how many chat users a server holds within its SLOs, and its bottleneck.",
+        epilog=f"Other commands: {program} compare A B; {program} mix; {program} history. Each has its own --help.",
+        auto_env_var_prefix=ENVIRONMENT_PREFIX,
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    groups: dict[str, Any] = {}
+    for name, one in options.items():
+        if one.group not in groups:
+            groups[one.group] = parser.add_argument_group(one.group)
+        text = f"{one.help}{' (passed to Locust)' if one.to_locust else ''}"
+        kind: dict[str, Any] = {"action": "store_true"}
+        if one.parse is not None:
+            action = "append" if one.repeatable else "store"
+            parse = argument_type(one.parse, secret=one.secret)
+            kind = {"type": parse, "metavar": one.metavar, "default": one.default, "action": action}
+        # argparse formats help with the % operator
+        groups[one.group].add_argument(flag(name), help=text.replace("%", "%%"), **kind)
+    return parser
+
+
+def argument_type(parse: Callable[[str], object], *, secret: bool = False) -> Callable[[str], object]:
+    """Return a parser for argparse, whose errors name the value unless it is secret."""
+
+    def read(text: str) -> object:
+        try:
+            return parse(text)
+        except ValueError as error:
+            shown = "the value" if secret else repr(redact(text))
+            raise argparse.ArgumentTypeError(f"{shown} is {error}") from None
+
+    return read

@@ -1,0 +1,104 @@
+"""Whether the load generator was within its limits: its faults, CPU, users and lag. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from capacity.judge.judgement import Judgement, Reason
+from capacity.record.step import Cause, Verdict
+
+if TYPE_CHECKING:
+    from capacity.judge.limits import Limits
+    from capacity.measure.window import ClientWindow
+    from stampede.generator_faults import Fault
+
+FAULT: Final = "generator fault"
+"""Signal of a reason that is a fault on the load generator's side."""
+
+# How the bundled server divides its file limit: see `server.runtime.rlimits`.
+_RESERVED_FILES: Final = 224
+_MAX_UPLOADS: Final = 64
+
+
+def missing_health(client: ClientWindow, limits: Limits) -> list[Reason]:
+    """Return a reason for each worker whose health is unknown or out of date."""
+    if not client.workers:
+        return [Reason(Cause.MISSING, "series", "no load generator worker reports its health")]
+    reasons = []
+    for worker in client.workers:
+        if worker.age_s > limits.stale_s:
+            text = f"worker {worker.index} last reported {worker.age_s:.1f} s ago"
+            reasons.append(Reason(Cause.MISSING, "series", text))
+        if worker.loop_lag_p99_ms is None:
+            text = f"worker {worker.index} reports no loop lag"
+            reasons.append(Reason(Cause.MISSING, "series", text))
+    return reasons
+
+
+def generator_faults(client: ClientWindow) -> list[Reason]:
+    """Return a reason for each fault on the load generator's side; it invalidates every figure of the window."""
+    return [
+        Reason(Cause.GENERATOR, FAULT, f"load generator fault: {fault.kind}, {_occurrences(fault)}")
+        for fault in client.faults
+    ]
+
+
+def _occurrences(fault: Fault) -> str:
+    times = "once" if fault.count == 1 else f"{fault.count} times"
+    return f"{times} ({fault.detail})" if fault.detail else times
+
+
+def busy_workers(client: ClientWindow, limits: Limits) -> list[Reason]:
+    """Return a reason for each worker at its CPU limit."""
+    return [
+        Reason(
+            Cause.GENERATOR,
+            "generator cpu",
+            f"{_name(client, worker.index)} used {worker.cpu:.2f} of its core, limit {limits.cpu:.2f}",
+        )
+        for worker in client.workers
+        if worker.cpu >= limits.cpu
+    ]
+
+
+def missing_users(client: ClientWindow, target_users: int) -> list[Reason]:
+    """Return a reason if the load generator did not start all users."""
+    if client.users >= target_users:
+        return []
+    text = f"the load generator had started {client.users} of {target_users} users"
+    return [Reason(Cause.GENERATOR, "generator users", text)]
+
+
+def lagging_workers(client: ClientWindow, limit_ms: float) -> list[Reason]:
+    """Return a reason for each worker whose loop lag or send lag exceeds a limit."""
+    reasons = []
+    for worker in client.workers:
+        for signal, lag in (("loop lag", worker.loop_lag_p99_ms), ("send lag", worker.send_lag_p99_ms)):
+            if lag is not None and lag > limit_ms:
+                text = f"{_name(client, worker.index)}: {signal} p99 {lag:.0f} ms, limit {limit_ms:.0f} ms"
+                reasons.append(Reason(Cause.GENERATOR, f"generator {signal}", text))
+    return reasons
+
+
+def _name(client: ClientWindow, index: int) -> str:
+    return "the load generator" if len(client.workers) == 1 else f"load generator worker {index}"
+
+
+def check_file_limit(users: int, workers: int, limit: int) -> Judgement | None:
+    """Return the judgement on a level for which the bundled server may open too few files here; None if it is enough.
+
+    Args:
+        users: users of the level.
+        workers: processes of the server.
+        limit: file limit of each of them.
+    """
+    available = limit - _RESERVED_FILES
+    half = available // 2
+    capacity = workers * max(1, available - _MAX_UPLOADS if half > _MAX_UPLOADS else half)
+    if users <= capacity:
+        return None
+    text = (
+        f"load generator fault: open files, this machine lets each server process open {limit} (ulimit -n): "
+        f"enough for {capacity} users"
+    )
+    return Judgement(Verdict.INVALID, (Reason(Cause.GENERATOR, FAULT, text),))

@@ -1,0 +1,48 @@
+"""The answer of a run, as `report.json` keeps it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from capacity.formatting import show_confirmation
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer. Measured and projected figures never share a field.
+
+    Attributes:
+        supported_users: highest level that met every SLO; None if none did.
+        first_failing_users: lowest level that failed; None if none did.
+        generator_limited_at: lowest level at which the load generator, not the server, was the limit.
+        limited_by: the bottleneck; `evidence` quotes the figures.
+        confirmed: whether `supported_users` passed `confirmations` more times; it passed `passes` times in total.
+        projected_users: users at which a line through the server's CPU fills its core, with its 95 % interval.
+        confirm_with: command that would measure further, if an option helps; `confirm_needs`: what the option adds.
+        disturbance: what else used the server's core during the run; None if nothing significant did.
+        ending: why the search ended.
+    """
+
+    supported_users: int | None
+    first_failing_users: int | None
+    generator_limited_at: int | None
+    limited_by: str | None
+    evidence: list[str]
+    confirmed: bool
+    projected_users: int | None
+    projected_low: int | None
+    projected_high: int | None
+    projection_warning: str | None
+    confirm_with: str | None
+    disturbance: str | None
+    ending: str
+    sentence: str
+    headline: str
+    headline_label: str
+    confirm_needs: str | None = None
+    passes: int = 0
+    confirmations: int = 0
+
+    @property
+    def confirmation(self) -> str:
+        """How often `supported_users` was confirmed, as text."""
+        return "confirmed" if self.confirmed else show_confirmation(self.passes, self.confirmations)

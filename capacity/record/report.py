@@ -1,0 +1,97 @@
+"""The whole of `report.json`, and how to read it back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from capacity.record.answer import Answer
+from capacity.record.model import Model, Scaling, Sizing
+from capacity.record.step import Cause, StepRecord, Verdict
+from capacity.record.storm import StormAnswer, StormRecord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPORT_VERSION = 1
+
+T = TypeVar("T", StepRecord, StormRecord)
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine and the software of a run."""
+
+    started_at: str
+    host: str
+    system: str
+    cpu_model: str | None
+    cores: int
+    memory_bytes: int
+    python: str
+    libraries: dict[str, str]
+    revision: str | None
+    server_cores: list[int] | None
+    generator_cores: list[int] | None
+    generator_processes: int
+    file_limit: int
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
+    """All of `report.json`.
+
+    Attributes:
+        status: `complete` or `partial`; `status_reason` says why it is partial.
+        levels: the SLOs.
+        missing: what could not be measured at all, e.g. the server's own figures without `/metrics`.
+        notes: other remarks on the run, e.g. that server and load generator shared cores.
+        command: how to repeat the run; its secrets are redacted.
+        limits: limits of the load generator: `cpu` in cores, `lag_ms`.
+    """
+
+    version: int = REPORT_VERSION
+    status: str
+    status_reason: str | None
+    answer: Answer
+    steps: list[StepRecord]
+    levels: list[str]
+    settings: dict[str, str | int | float | bool | None]
+    environment: Environment
+    missing: list[str]
+    command: str
+    duration_s: float
+    limits: dict[str, float] = {}
+    model: Model | None = None
+    sizing: Sizing | None = None
+    scaling: Scaling | None = None
+    storm: StormAnswer | None = None
+    notes: list[str] = []
+
+
+def read_report(path: Path) -> RunReport:
+    """Read a `report.json`, including one written before steps recorded their causes.
+
+    Raises:
+        OSError: the file cannot be read.
+        msgspec.MsgspecError: the file is not a report.
+    """
+    report = msgspec.json.decode(path.read_bytes(), type=RunReport)
+    storm = report.storm
+    if storm is not None:
+        storm = msgspec.structs.replace(storm, storms=[_with_causes(one) for one in storm.storms])
+    return msgspec.structs.replace(report, steps=[_with_causes(step) for step in report.steps], storm=storm)
+
+
+def _with_causes(record: T) -> T:
+    if len(record.causes) == len(record.signals):
+        return record
+    return msgspec.structs.replace(record, causes=[_cause(signal, record.verdict) for signal in record.signals])
+
+
+def _cause(signal: str, verdict: Verdict) -> Cause:
+    """Derive the cause from a signal's name, as older reports require."""
+    if signal.startswith(("generator", "offered")):
+        return Cause.GENERATOR
+    if signal.startswith("others"):
+        return Cause.OTHERS
+    return Cause.SERVER if verdict is Verdict.FAIL else Cause.MISSING

@@ -1,0 +1,117 @@
+"""Render the report page: one HTML file without scripts or external resources."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING, Final
+
+import jinja2
+from markupsafe import Markup, escape
+
+from capacity.config.settings_table import UNITS
+from capacity.config.slo import parse_slo
+from capacity.errors import UsageError
+from capacity.formatting import VERDICT_SYMBOLS, about, count, show_estimate, show_ms
+from capacity.report.charts import charts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from capacity.config.slo import RunSlo
+    from capacity.record.model import Interval
+    from capacity.record.report import RunReport
+    from capacity.report.charts import Chart
+
+_NARROW_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
+_UNKNOWN: Final = "\N{EN DASH}"
+
+
+def report_charts(report: RunReport) -> list[Chart]:
+    """Return the charts of a report."""
+    return charts_of(report, list(_client_slos(report.levels)))
+
+
+def render_html(report: RunReport) -> str:
+    """Return the page of a report."""
+    return report_page(report, report_charts(report))
+
+
+def report_page(report: RunReport, charts: Sequence[Chart]) -> str:
+    """Return the page of a report with the given charts."""
+    drawn = [(chart, [Markup(svg) for svg in chart.svgs]) for chart in charts]  # noqa: S704 - our drawings, texts escaped
+    page = page_environment().get_template("report.html.j2")
+    return page.render(report=report, answer=report.answer, charts=drawn, symbols=VERDICT_SYMBOLS)
+
+
+def page_environment() -> jinja2.Environment:
+    """Return the environment that renders the pages of this package."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("capacity.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    filters: dict[str, Callable[..., str]] = {
+        "about": _about,
+        "count": _count,
+        "estimate": _estimate,
+        "mebibytes": _mebibytes,
+        "ms": _ms,
+        "percent": _percent,
+        "prose": _prose,
+        "sentence": _sentence,
+        "setting": _setting,
+    }
+    environment.filters.update(filters)
+    return environment
+
+
+def _client_slos(texts: Sequence[str]) -> Iterator[RunSlo]:
+    """Return the SLOs on figures of the load test; the value of a PromQL expression has no place in the charts."""
+    for text in texts:
+        with contextlib.suppress(UsageError):
+            yield parse_slo(text)
+
+
+def _about(value: int) -> str:
+    return about(value).replace(" ", _NARROW_SPACE)
+
+
+def _count(value: float | None) -> str:
+    return _UNKNOWN if value is None else count(round(value)).replace(" ", _NARROW_SPACE)
+
+
+def _estimate(value: Interval) -> str:
+    return show_estimate(value.value, value.low, value.high)
+
+
+def _mebibytes(value: int | None) -> str:
+    return _UNKNOWN if value is None else f"{_count(value / 2**20)} MiB"
+
+
+def _ms(value: float | None) -> str:
+    return _UNKNOWN if value is None else show_ms(value)
+
+
+def _percent(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value * 100:.0f} %"
+
+
+def _prose(text: str) -> Markup:
+    """Keep the groups of a number, and a number and its unit, on one line."""
+    joined = re.sub(r"(?<=\d) (?=\d{3}\b)", _NARROW_SPACE, text)
+    return escape(re.sub(r"(?<=\d) (?=(ms|s|%|users)\b|%)", "\N{NO-BREAK SPACE}", joined))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _setting(value: str | float, name: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes"
+    unit = UNITS.get(name, "")
+    if unit == "%":
+        return _percent(value)
+    return f"{value:g} s" if unit == "s" else _count(value)

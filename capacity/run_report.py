@@ -1,0 +1,87 @@
+"""Build the report of a run from its measurements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from capacity.config.settings_table import settings_table
+from capacity.config.slo import strictest_ms
+from capacity.judge.limits import DEFAULT_LIMITS
+from capacity.model.scalability import fit_model
+from capacity.model.sizing import Demand, size_for
+from capacity.record.report import RunReport
+from capacity.report.answer import Question, UserLoad, build_answer
+from capacity.storms.result import add_storms, storm_answer
+from stampede.redaction import redact
+
+if TYPE_CHECKING:
+    from capacity.config.settings import RunSettings
+    from capacity.errors import CapacityError
+    from capacity.record.storm import StormAnswer
+    from capacity.run import CapacityRun
+    from capacity.search.search import Ending
+
+
+def build_report(run: CapacityRun, command: str, ending: Ending | None, problem: CapacityError | None) -> RunReport:
+    """Return the report of a run.
+
+    Args:
+        run: the run.
+        command: how to start it again.
+        ending: why the search ended; None if it was interrupted.
+        problem: what interrupted the run; the report is then partial.
+    """
+    settings = run.settings
+    answer = build_answer(_question(run, command), run.steps, ending)
+    storms = _storm_answer(run, ending)
+    if settings.storm is not None and answer.supported_users:
+        answer = add_storms(answer, storms, settings.storm)
+    target = settings.target_users
+    return RunReport(
+        status="complete" if problem is None else "partial",
+        status_reason=None if problem is None else str(problem),
+        answer=answer,
+        steps=run.steps,
+        levels=slo_texts(settings),
+        settings=settings_table(settings),
+        environment=run.environment,
+        missing=run.missing,
+        notes=run.notes,
+        command=command,
+        duration_s=round(run.duration_s, 1),
+        limits={"cpu": DEFAULT_LIMITS.cpu, "lag_ms": DEFAULT_LIMITS.lag_ms(settings.slos)},
+        model=fit_model(run.steps, strictest_ms(settings.slos)),
+        sizing=size_for(Demand(target, settings.headroom), answer, run.steps) if target else None,
+        storm=storms,
+    )
+
+
+def slo_texts(settings: RunSettings) -> list[str]:
+    """Return the SLOs of a run as text."""
+    return [slo.text for slo in settings.slos]
+
+
+def _question(run: CapacityRun, command: str) -> Question:
+    settings = run.settings
+    subject = "One server process" if settings.workers == 1 else f"A server of {settings.workers} processes"
+    return Question(
+        load=UserLoad(settings.mix, settings.users_per_room, settings.rooms, settings.message_rate),
+        slos=tuple(slo.text for slo in run.step_slos),
+        plan=run.plan,
+        subject=f"The server at {redact(settings.host)}" if settings.host else subject,
+        command=command,
+        max_duration=settings.max_duration,
+    )
+
+
+def _storm_answer(run: CapacityRun, ending: Ending | None) -> StormAnswer | None:
+    if not run.storms:
+        return None
+    settings = run.settings
+    return storm_answer(
+        run.storms,
+        users=settings.storm or 0,
+        slos=slo_texts(settings),
+        backoff=settings.reconnect_policy,
+        ending=ending,
+    )
