@@ -29,14 +29,14 @@ DOCUMENT = (ROOT / "capacity" / "README.md").read_text()
 LINES = re.findall(r"python -m capacity ?(.*?)(?:\s+#.*|\)? \|\|.*)?$", DOCUMENT, re.MULTILINE)
 
 
-def test_the_example_of_service_levels_is_read(tmp_path: Path) -> None:
+def test_the_example_of_slos_is_valid(tmp_path: Path) -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.DOTALL)
     path = tmp_path / "levels.toml"
     path.write_text(example)
     assert [level.text for level in read_slo_file(path)] == ["deliver_p99<250ms", "fanout_p99<0.05", "connections>1"]
 
 
-def test_every_figure_of_the_table_is_known_with_its_units() -> None:
+def test_every_figure_of_the_table_is_valid_with_its_units() -> None:
     listed = rows("capacity/README.md", "## Service levels in a file")
     for figure, units, _ in listed:
         for unit in units.split(", "):
@@ -44,7 +44,7 @@ def test_every_figure_of_the_table_is_known_with_its_units() -> None:
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if "`" not in line])
-def test_every_command_shown_is_understood(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_shown_is_valid(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(line)
     if words[0] not in COMMANDS:
         read_settings(words, {})
@@ -100,7 +100,7 @@ def told(checkout: Path, script: str, environment: dict[str, str], code: int) ->
 
 
 @pytest.mark.timeout(900)
-def test_the_example_for_ci_lets_a_change_pass_and_fails_the_merge_that_costs_capacity(checkout: Path) -> None:
+def test_the_ci_example_passes_a_harmless_change_and_fails_a_costly_one(checkout: Path) -> None:
     """All of its lines but the installation, which is every verb's own; one pair of short runs in place of three."""
     environment, install, measure = ci_steps()
     assert {"PAIRS", "TOLERANCE"} <= environment.keys()
@@ -127,7 +127,7 @@ def test_the_example_for_ci_lets_a_change_pass_and_fails_the_merge_that_costs_ca
 
 
 @pytest.mark.parametrize(("change", "code"), [(1.05, 0), (1.4, 99)])
-def test_the_tolerance_of_the_example_for_ci_is_what_decides(tmp_path: Path, change: float, code: int) -> None:
+def test_the_tolerance_of_the_ci_example_is_decisive(tmp_path: Path, change: float, code: int) -> None:
     """Its own comparison, of measurements that are there already."""
     environment, _, measure = ci_steps()
     (compared,) = [line for line in measure.splitlines() if "capacity compare" in line]

@@ -51,7 +51,7 @@ def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[...
         assert (step.expected is None) == (step.window_s is None)
 
 
-def test_a_server_whose_metrics_fall_silent_in_mid_run_is_invalid(capacity: Callable[..., Run]) -> None:
+def test_metrics_that_stop_during_a_run_make_steps_invalid(capacity: Callable[..., Run]) -> None:
     with peer("--limit", "50000") as (url, process):
         run = capacity("--host", url, "--steps", ",".join(["20"] * 60), *CALM)
         run.await_first_verdict()
@@ -83,7 +83,7 @@ def press_ctrl_c(run: Run) -> None:
         (press_ctrl_c, 130, "capacity: interrupted by Ctrl-C"),
     ],
 )
-def test_a_run_that_is_cut_short_keeps_its_report_and_leaves_nothing_behind(
+def test_an_interrupted_run_keeps_its_report_and_ends_all_processes(
     capacity: Callable[..., Run], disturb: Callable[[Run], None], code: int, complaint: str
 ) -> None:
     run = capacity("--steps", ",".join(["20"] * 50), *QUICK)
@@ -97,7 +97,7 @@ def test_a_run_that_is_cut_short_keeps_its_report_and_leaves_nothing_behind(
     assert run.report.answer.ending == "cut short"
 
 
-def test_a_run_that_was_ended_goes_on_where_it_stopped(capacity: Callable[..., Run]) -> None:
+def test_an_interrupted_run_resumes_where_it_stopped(capacity: Callable[..., Run]) -> None:
     run = capacity("--users-min", "20", "--users-max", "40", *CALM)
     run.await_first_verdict()
     run.process.terminate()
@@ -126,14 +126,14 @@ def plain_pages() -> Iterator[str]:
     server.server_close()
 
 
-def test_a_host_where_nobody_listens_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
+def test_a_host_without_listener_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
     run = capacity("--host", f"ws://127.0.0.1:{free_port()}")
     assert run.wait() == 2
     assert "no server at ws://127.0.0.1:" in run.complaint
     assert not (run.folder / "report.json").exists()
 
 
-def test_a_host_that_is_no_websocket_server_is_one_line_and_exit_code_2(
+def test_a_host_without_websocket_server_is_one_line_and_exit_code_2(
     capacity: Callable[..., Run], plain_pages: str
 ) -> None:
     run = capacity("--host", plain_pages)
@@ -141,7 +141,7 @@ def test_a_host_that_is_no_websocket_server_is_one_line_and_exit_code_2(
     assert "refused the WebSocket" in run.complaint
 
 
-def test_a_host_that_speaks_another_protocol_is_one_line_and_exit_code_2(
+def test_a_host_with_another_protocol_is_one_line_and_exit_code_2(
     capacity: Callable[..., Run], server: RunningServer
 ) -> None:
     run = capacity("--host", f"{server.url}/ws/echo")
@@ -164,7 +164,7 @@ window = 4
 """
 
 
-def test_a_running_server_that_fails_a_level_asked_of_prometheus_ends_with_99_and_lives_on(
+def test_a_missed_promql_slo_exits_with_99_and_keeps_the_server_running(
     capacity: Callable[..., Run], server: RunningServer, start_prometheus: StartPrometheus, tmp_path: Path
 ) -> None:
     prometheus = start_prometheus(chat=server.url)
@@ -182,7 +182,7 @@ def test_a_running_server_that_fails_a_level_asked_of_prometheus_ends_with_99_an
     assert server.get("/health") == "OK"
 
 
-def test_a_running_server_that_vanishes_ends_the_run(capacity: Callable[..., Run], server: RunningServer) -> None:
+def test_a_running_server_that_ends_ends_the_run(capacity: Callable[..., Run], server: RunningServer) -> None:
     run = capacity("--host", server.url, "--steps", ",".join(["20"] * 50), *QUICK)
     run.await_first_verdict()
     server.kill()
@@ -203,7 +203,7 @@ def test_a_plain_peer_without_metrics_is_measured_and_the_report_says_what_is_mi
     assert last.verdict == "pass"
 
 
-def test_a_level_that_nothing_tells_is_invalid_and_ends_with_98(capacity: Callable[..., Run]) -> None:
+def test_an_slo_without_data_is_invalid_and_exits_with_98(capacity: Callable[..., Run]) -> None:
     run = capacity("--bounded", "20", "--slo", "resync_p95<5s", *CALM)
     assert run.wait() == 98
     assert [step.verdict for step in run.report.steps] == ["invalid", "invalid"]
@@ -223,13 +223,13 @@ def test_several_generator_processes_and_a_mix_of_users_are_driven(capacity: Cal
     assert step.sends_intended / step.window_s == pytest.approx(30, rel=0.2)
 
 
-def test_a_folder_that_cannot_be_written_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
+def test_a_folder_that_is_not_writable_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
     run = capacity("--report", "/dev/null/report")
     assert run.wait() == 2
     assert run.complaint.startswith("capacity: --report /dev/null/report: ")
 
 
-def test_an_option_that_the_load_test_refuses_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
+def test_an_option_that_locust_refuses_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
     run = capacity("--backoff", "sometimes", *QUICK)
     assert run.wait() == 2
     assert run.complaint.startswith("capacity: argument --backoff: invalid choice: 'sometimes'")

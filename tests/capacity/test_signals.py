@@ -24,9 +24,7 @@ def interrupts() -> Iterator[Interrupts]:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)]
 )
-def test_what_comes_while_it_is_heeded_stops_once(
-    interrupts: Interrupts, number: signal.Signals, code: ExitCode
-) -> None:
+def test_an_enabled_signal_interrupts_once(interrupts: Interrupts, number: signal.Signals, code: ExitCode) -> None:
     interrupts.enable()
     with pytest.raises(InterruptedRunError) as stopped:
         signal.raise_signal(number)
@@ -34,7 +32,7 @@ def test_what_comes_while_it_is_heeded_stops_once(
     signal.raise_signal(number)  # impatience changes nothing
 
 
-def test_what_comes_between_is_not_lost(interrupts: Interrupts) -> None:
+def test_a_deferred_signal_is_not_lost(interrupts: Interrupts) -> None:
     interrupts.defer()
     signal.raise_signal(signal.SIGINT)
     with pytest.raises(InterruptedRunError, match="Ctrl-C"):

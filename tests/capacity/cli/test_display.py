@@ -17,12 +17,12 @@ def shown(where: Console) -> str:
     return where.file.getvalue()
 
 
-def test_a_pipe_gets_plain_lines_a_terminal_the_live_display() -> None:
+def test_a_pipe_gets_plain_lines_and_a_terminal_the_live_display() -> None:
     assert isinstance(open_display(console(terminal=False), "run"), PlainDisplay)
     assert isinstance(open_display(console(terminal=True), "run"), LiveDisplay)
 
 
-def test_plain_lines_tell_each_step_and_why() -> None:
+def test_plain_lines_show_each_step_with_its_reason() -> None:
     where = console(terminal=False)
     with PlainDisplay(where, "run") as display:
         display.message("starting the server")
@@ -63,14 +63,14 @@ def test_the_live_display_shows_step_countdown_figures_and_verdicts() -> None:
         assert part in text
 
 
-def test_the_live_display_leaves_the_table_of_verdicts_behind() -> None:
+def test_the_live_display_ends_with_the_table_of_verdicts() -> None:
     where = console(terminal=True)
     with LiveDisplay(where, "Stampede") as display:
         display.done(make.step(800))
     assert "● pass" in shown(where)
 
 
-def test_what_is_not_known_is_shown_as_such() -> None:
+def test_unknown_figures_are_shown_as_unknown() -> None:
     where = console(terminal=True)
     display = LiveDisplay(where, "Stampede")
     display.step(10, "ramp", 10.0)

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("text", ["ws://user:secret@host:8080/ws", "wss://host/?access_token=secret"])
-def test_a_hidden_secret_is_recognized(text: str) -> None:
+def test_a_redacted_secret_is_recognized(text: str) -> None:
     assert not has_redaction(text)
     assert has_redaction(redact(text))
     assert redact(redact(text)) == redact(text)
 
 
-def test_the_values_of_headers_are_hidden_in_commands_and_must_be_given_again() -> None:
+def test_header_values_are_redacted_in_commands_and_must_be_given_again() -> None:
     command = ["--header", "X-Key: geheim", "--header=Cookie: a=geheim", "--window", "4"]
     shown = redact_arguments(command, secret_flags())
     assert shown == ["--header", "X-Key: ***", "--header=Cookie: ***", "--window", "4"]
@@ -110,7 +110,7 @@ def test_the_user_of_a_prometheus_url_is_sent_as_basic_authentication(
         ["--no-such", "ws://user:geheim@host"],
     ],
 )
-def test_no_complaint_shows_a_secret(arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_no_error_shows_a_secret(arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     try:
         code = main(["--report", str(tmp_path), "--runs", "", "--bounded", "5", *arguments])
     except SystemExit as ended:  # argparse refuses by itself
@@ -120,7 +120,7 @@ def test_no_complaint_shows_a_secret(arguments: list[str], capsys: pytest.Captur
     assert "geheim" not in said.out + said.err
 
 
-def test_a_run_goes_on_only_where_the_secrets_are_given_again() -> None:
+def test_a_resumed_run_needs_its_secrets_again() -> None:
     command = "python -m capacity --host 'ws://***@h' --prometheus=http://***@p --window 4"
     earlier = msgspec.structs.replace(make.report([make.step(100)]), command=command)
     with pytest.raises(UsageError, match="give --host again"):

@@ -20,18 +20,18 @@ def test_load_options_are_passed_through_to_locust() -> None:
     ]
 
 
-def test_headers_are_passed_through_apart_from_what_reports_show() -> None:
+def test_headers_are_passed_separately_from_the_reported_arguments() -> None:
     settings = read_settings(["--origin", "https://a", "--header", "Cookie: a=1", "--header", "X-Key:2"], {})
     assert settings.load_arguments()[-2:] == ["--origin", "https://a"]
     assert settings.header_arguments() == ["--header", "Cookie: a=1", "--header", "X-Key: 2"]
 
 
-def test_given_levels_replace_the_defaults() -> None:
+def test_given_slos_replace_the_defaults() -> None:
     settings = read_settings(["--slo", "deliver_p50<5ms", "--slo", "loss<1%"], {})
     assert [level.text for level in settings.slos] == ["deliver_p50<5ms", "loss<1%"]
 
 
-def test_a_service_level_may_have_blanks() -> None:
+def test_an_slo_may_contain_spaces() -> None:
     for arguments, environment in (
         (["--slo", "deliver_p99 < 250 ms"], {}),
         ([], {"STAMPEDE_CAPACITY_SLO": "deliver_p99 < 250 ms"}),
@@ -49,7 +49,7 @@ def test_steps_and_bounded_are_given_levels() -> None:
     assert (bounded.given, bounded.bounded) == ((300,), 300)
 
 
-def test_every_flag_is_also_read_from_the_environment() -> None:
+def test_every_option_is_also_read_from_the_environment() -> None:
     settings = read_settings([], {"STAMPEDE_CAPACITY_USERS_MAX": "700", "STAMPEDE_CAPACITY_STEPS": "5,6"})
     assert settings.users_max == 700
     assert settings.given == (5, 6)
@@ -105,7 +105,7 @@ def test_help_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
     assert "STAMPEDE_CAPACITY_WINDOW" in shown
 
 
-def test_thorough_takes_its_time_unless_a_flag_says_otherwise() -> None:
+def test_thorough_changes_defaults_that_options_can_override() -> None:
     settings = read_settings(["--thorough", "--window", "12"], {})
     assert (settings.thorough, settings.max_duration, settings.window) == (True, 1800.0, 12.0)
     assert settings.title == "Stampede capacity run, thorough: 12 s windows, to 5 %, confirmed 4 times"
@@ -119,7 +119,7 @@ def test_headroom_is_a_share(text: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["100%", "-1%", "much", "1"])
-def test_another_headroom_is_refused(text: str) -> None:
+def test_an_invalid_headroom_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a share such as 30%"):
         read_settings([f"--headroom={text}"], {})
 
@@ -132,6 +132,6 @@ def test_sources_are_urls() -> None:
             read_settings([flag, "chat:9090"], {})
 
 
-def test_no_folder_of_runs_keeps_none() -> None:
+def test_an_empty_folder_of_runs_saves_none() -> None:
     assert read_settings([], {}).runs == "runs"
     assert read_settings(["--runs", ""], {}).runs == ""

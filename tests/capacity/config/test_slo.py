@@ -20,14 +20,14 @@ from tests.capacity import make
         ("errors<1%", "errors", 0.01),
     ],
 )
-def test_a_level_is_read_with_its_unit(text: str, figure: str, threshold: float) -> None:
+def test_an_slo_is_parsed_with_its_unit(text: str, figure: str, threshold: float) -> None:
     level = parse_slo(text)
     assert level.figure == figure
     assert level.threshold == pytest.approx(threshold)
 
 
 @given(st.integers(1, 10**6), st.sampled_from(["us", "ms", "s"]), st.sampled_from(["<", "<="]))
-def test_what_a_level_writes_it_reads_again(number: int, unit: str, sign: str) -> None:
+def test_an_slo_is_parsed_from_its_own_text(number: int, unit: str, sign: str) -> None:
     level = parse_slo(f"deliver_p99 {sign} {number}{unit}")
     assert parse_slo(level.text) == level
 
@@ -62,12 +62,12 @@ def test_the_stricter_clock_counts() -> None:
     assert not level.is_met(value)
 
 
-def test_one_silent_clock_leaves_the_figure_unknown() -> None:
+def test_one_clock_without_samples_leaves_the_figure_unknown() -> None:
     window = make.client(latency_intended=make.histogram(3), latency_sent=make.histogram())
     assert parse_slo("deliver_p99<250ms").value(window) is None
 
 
-def test_shares_are_of_what_was_expected_and_tried() -> None:
+def test_shares_refer_to_expected_deliveries_and_operations() -> None:
     window = make.client(lost=114, failures=6)
     assert parse_slo("loss<0.1%").value(window) == pytest.approx(0.01)
     assert parse_slo("errors<1%").value(window) == pytest.approx(0.01)
@@ -78,7 +78,7 @@ def test_a_share_of_nothing_is_unknown() -> None:
     assert parse_slo("errors<1%").value(make.client(operations=0)) is None
 
 
-def test_only_an_inclusive_level_is_met_at_its_threshold() -> None:
+def test_only_an_inclusive_slo_is_met_at_its_threshold() -> None:
     assert not parse_slo("loss<1%").is_met(0.01)
     assert parse_slo("loss<=1%").is_met(0.01)
 

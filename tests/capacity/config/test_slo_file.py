@@ -50,7 +50,7 @@ def levels(tmp_path: Path) -> Callable[[str], tuple[RunSlo, ...]]:
     return read
 
 
-def test_a_file_gives_figures_and_expressions_with_their_seconds(levels: Callable[[str], tuple[RunSlo, ...]]) -> None:
+def test_a_file_defines_figures_and_expressions_with_their_spans(levels: Callable[[str], tuple[RunSlo, ...]]) -> None:
     latency, fanout, connections = levels(EXAMPLE)
     assert [level.text for level in (latency, fanout, connections)] == [
         "deliver_p99<100ms",
@@ -63,7 +63,7 @@ def test_a_file_gives_figures_and_expressions_with_their_seconds(levels: Callabl
     assert connections.span(6.0) == Span(0.0, 6.0)
 
 
-def test_direction_says_which_side_is_good(levels: Callable[[str], tuple[RunSlo, ...]]) -> None:
+def test_the_direction_decides_which_values_are_met(levels: Callable[[str], tuple[RunSlo, ...]]) -> None:
     _, fanout, connections = levels(EXAMPLE)
     assert (fanout.is_met(0.04), fanout.is_met(0.05)) == (True, False)
     assert (connections.is_met(6), connections.is_met(5)) == (True, False)
@@ -95,7 +95,7 @@ LEVEL = '[[level]]\nfigure = "deliver_p99"\nthreshold = "1s"\n'
         (LEVEL + LEVEL, "is defined twice"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_in_one_line(
+def test_a_mistake_is_reported_in_one_line(
     levels: Callable[[str], tuple[RunSlo, ...]], text: str, complaint: str
 ) -> None:
     if not complaint:
@@ -107,12 +107,12 @@ def test_what_is_wrong_is_told_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_told() -> None:
+def test_a_missing_file_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no such file"):
         read_slo_file(Path("/nowhere/levels.toml"))
 
 
-def test_a_file_takes_the_place_of_the_defaults_and_flags_add_to_it(tmp_path: Path) -> None:
+def test_a_file_replaces_the_defaults_and_options_add_to_it(tmp_path: Path) -> None:
     path = tmp_path / "levels.toml"
     path.write_text(LEVEL)
     settings = read_settings(["--slo-file", str(path), "--slo", "loss<1%"], {})
@@ -138,7 +138,7 @@ def test_an_expression_is_judged_by_its_value_and_none_never_passes(
     assert found.figures == {"fanout_p99<0.05": value}
 
 
-def test_a_level_of_other_seconds_is_judged_by_those() -> None:
+def test_an_slo_with_its_own_span_is_judged_by_that_span() -> None:
     slo = parse_slo("deliver_p99<250ms")
     found = judge(make.client(), make.server(), target_users=100, slos=[slo], values={slo.text: 900.0})
     assert found.verdict is Verdict.FAIL

@@ -21,7 +21,7 @@ from tests.capacity import make
         ({"server_cpu": None}, "delivery latency", "1.84 s"),
     ],
 )
-def test_the_cause_is_named_before_its_symptom(figures: dict[str, Any], signal: str, evidence: str) -> None:
+def test_a_cause_comes_before_its_symptom(figures: dict[str, Any], signal: str, evidence: str) -> None:
     bottleneck = find_bottleneck(make.failing(1600, **figures))
     assert bottleneck.name == signal
     assert evidence in bottleneck.evidence[0]
@@ -31,7 +31,7 @@ def test_the_cause_is_named_before_its_symptom(figures: dict[str, Any], signal: 
     ("figure", "signal"),
     [("loss", "loss"), ("errors", "errors"), ("backlog", "delivery backlog"), ("resync_p95", "resync_p95")],
 )
-def test_without_a_cause_the_missed_level_is_named(figure: str, signal: str) -> None:
+def test_without_a_cause_the_missed_slo_is_the_bottleneck(figure: str, signal: str) -> None:
     assert find_bottleneck(make.failing(10, server_cpu=0.2, signals=[figure], reasons=["missed"])).name == signal
 
 
@@ -41,5 +41,5 @@ def test_an_invalid_step_names_the_generator() -> None:
     assert "0.99 of its core" in bottleneck.evidence[0]
 
 
-def test_cpu_used_by_others_alone_is_not_the_servers_limit() -> None:
+def test_cpu_of_other_processes_is_not_the_bottleneck() -> None:
     assert find_bottleneck(make.failing(10, server_cpu=0.2, server_core_foreign=0.8)).name == "delivery latency"

@@ -30,12 +30,12 @@ def verdict(server: ServerWindow | None = None, **figures: Any) -> Judgement:
     return judge(make.client(**figures), server or make.server(), target_users=100, slos=SLOS)
 
 
-def test_a_healthy_window_within_every_level_passes() -> None:
+def test_a_healthy_window_that_meets_every_slo_passes() -> None:
     assert verdict().verdict is Verdict.PASS
     assert verdict().reasons == ()
 
 
-def test_a_missed_level_fails_and_says_which_and_by_how_much() -> None:
+def test_a_missed_slo_fails_with_its_name_and_value() -> None:
     missed = verdict(latency_intended=make.histogram(*[812.0] * 100))
     assert missed.verdict is Verdict.FAIL
     assert missed.reasons[0].text.startswith("missed deliver_p99<250ms: 8")
@@ -52,7 +52,7 @@ def test_a_missed_level_fails_and_says_which_and_by_how_much() -> None:
         ({"send_lag_p99_ms": 80.0}, 400.0),
     ],
 )
-def test_a_generator_over_its_limits_is_invalid_also_when_a_level_is_missed(
+def test_a_generator_over_its_limits_is_invalid_even_if_an_slo_is_missed(
     worker: dict[str, float], latency_ms: float
 ) -> None:
     found = verdict(
@@ -64,19 +64,19 @@ def test_a_generator_over_its_limits_is_invalid_also_when_a_level_is_missed(
     assert "worker 1" in found.reasons[0].text
 
 
-def test_lag_that_cannot_explain_the_miss_leaves_the_fail_and_is_noted() -> None:
+def test_lag_that_does_not_explain_the_miss_is_noted() -> None:
     workers = (make.worker(cpu=0.35, loop_lag_p99_ms=190.0, send_lag_p99_ms=150.0),)
     found = verdict(workers=workers, latency_intended=make.histogram(*[3250.0] * 100))
     assert found.verdict is Verdict.FAIL
     assert "loop lag p99 190 ms" in found.notes[0]
 
 
-def test_lag_cannot_explain_that_a_tenth_of_the_deliveries_is_missing_after_six_seconds() -> None:
+def test_lag_does_not_explain_a_tenth_of_missing_deliveries_after_six_seconds() -> None:
     found = verdict(workers=(make.worker(loop_lag_p99_ms=100.0),), received=9000)
     assert found.verdict is Verdict.FAIL
 
 
-def test_the_generators_lag_is_limited_by_the_strictest_latency_level() -> None:
+def test_the_lag_limit_follows_the_strictest_latency_slo() -> None:
     assert DEFAULT_LIMITS.lag_ms(SLOS) == pytest.approx(62.5)
     assert DEFAULT_LIMITS.lag_ms((parse_slo("deliver_p99<1ms"),)) == pytest.approx(10)
     assert DEFAULT_LIMITS.lag_ms((parse_slo("loss<1%"),)) == pytest.approx(100)
@@ -106,21 +106,21 @@ def test_users_that_the_generator_never_started_make_the_step_invalid() -> None:
     assert "80 of 100" in found.reasons[0].text
 
 
-def test_users_that_the_server_never_let_in_fail_it() -> None:
+def test_users_that_the_server_never_admitted_fail_the_step() -> None:
     assert verdict(ready=80).verdict is Verdict.FAIL
 
 
-def test_meeting_the_levels_under_less_than_the_intended_load_proves_nothing() -> None:
+def test_meeting_the_slos_under_less_than_the_intended_load_is_invalid() -> None:
     found = verdict(sent=500, skipped=100)
     assert found.verdict is Verdict.INVALID
     assert is_generator_limited(found)
 
 
-def test_missing_a_level_under_less_than_the_intended_load_still_fails() -> None:
+def test_missing_an_slo_under_less_than_the_intended_load_fails() -> None:
     assert verdict(sent=500, skipped=100, lost=5000).verdict is Verdict.FAIL
 
 
-def test_a_server_that_falls_behind_fails_even_when_what_came_was_quick() -> None:
+def test_a_server_that_falls_behind_fails_even_with_low_latency() -> None:
     behind = verdict(received=9000)
     assert behind.verdict is Verdict.FAIL
     assert "79 %" in behind.reasons[0].text
@@ -131,18 +131,18 @@ def test_a_server_that_delivers_nothing_fails() -> None:
     assert silent.verdict is Verdict.FAIL
 
 
-def test_what_disturbed_the_servers_core_is_noted_and_changes_nothing() -> None:
+def test_disturbances_are_noted_and_do_not_change_the_verdict() -> None:
     noted = verdict(ServerWindow(cpu=0.5, core_busy=0.8, core_stolen=0.1))
     assert noted.verdict is Verdict.PASS
     assert "0.40 of the server's core" in noted.notes[0]
     assert "hypervisor" in noted.notes[1]
 
 
-def test_a_server_of_which_nothing_is_known_can_still_pass_on_client_figures() -> None:
+def test_a_server_without_figures_can_pass_on_client_figures() -> None:
     assert verdict(ServerWindow()).verdict is Verdict.PASS
 
 
-def test_a_miss_while_others_hold_the_full_core_is_invalid_and_says_so() -> None:
+def test_a_miss_while_others_use_the_full_core_is_invalid() -> None:
     missed = {"latency_intended": make.histogram(*[900.0] * 100)}
     found = verdict(make.server(cpu=0.45, core_busy=1.0), **missed)
     assert found.verdict is Verdict.INVALID
@@ -171,7 +171,7 @@ def test_a_miss_that_others_do_not_explain_stays_a_fail(figures: dict[str, float
     ],
     ids=["silent", "still"],
 )
-def test_a_server_whose_figures_fell_silent_or_stand_still_never_passes(figures: dict[str, Any], text: str) -> None:
+def test_missing_or_unchanged_server_figures_never_pass(figures: dict[str, Any], text: str) -> None:
     found = verdict(make.server(**figures))
     assert found == replace(
         verdict(), verdict=Verdict.INVALID, reasons=(Reason(Cause.MISSING, "server metrics", text),)
@@ -277,7 +277,7 @@ def test_cpu_at_its_limit_is_over_it() -> None:
     assert verdict(workers=(make.worker(cpu=0.92),)).reasons[0].signal == "generator cpu"
 
 
-def test_a_window_that_could_not_be_taken_is_invalid() -> None:
+def test_a_window_that_could_not_be_measured_is_invalid() -> None:
     assert missing_window("no answer") == Judgement(Verdict.INVALID, (Reason(Cause.MISSING, "series", "no answer"),))
 
 
@@ -303,7 +303,7 @@ def test_disturbances_are_noted_whatever_the_outcome(
     assert (found.verdict, found.notes) == (outcome, NOTES)
 
 
-def test_disturbances_are_noted_beside_the_reason_that_others_held_the_core() -> None:
+def test_disturbances_are_noted_beside_the_reason() -> None:
     found = verdict(make.server(cpu=0.1875, core_busy=0.1875, core_stolen=0.75), **MISSED)
     assert found.reasons[0] == Reason(
         Cause.OTHERS,
@@ -320,7 +320,7 @@ def test_disturbances_are_noted_beside_the_reason_that_others_held_the_core() ->
     )
 
 
-def test_others_at_the_limits_themselves_disturb() -> None:
+def test_other_processes_disturb_at_the_limits_themselves() -> None:
     limits = Limits(disturbed=0.25, disturbing=0.25, core_full=0.75)
     found = judge(
         make.client(**MISSED),
@@ -390,7 +390,7 @@ def test_a_small_disturbance_is_not_noted(server: dict[str, float], notes: int) 
         ({"cpu": None, "core_busy": 1.0}, Verdict.FAIL),
     ],
 )
-def test_a_miss_is_excused_only_by_a_full_core_of_which_others_held_a_fifth(
+def test_a_miss_is_excused_only_by_a_full_core_with_a_fifth_used_by_others(
     server: dict[str, float | None], outcome: Verdict
 ) -> None:
     assert verdict(make.server(**server), **MISSED).verdict is outcome
@@ -414,12 +414,12 @@ def test_a_miss_counts_only_beyond_what_the_lag_can_explain(lag_ms: float, laten
         (6.0, 10_260, Verdict.INVALID),  # nine tenths came: the server kept pace
     ],
 )
-def test_deliveries_that_are_missing_count_only_beyond_the_lag(seconds: float, received: int, outcome: Verdict) -> None:
+def test_missing_deliveries_count_only_beyond_the_lag(seconds: float, received: int, outcome: Verdict) -> None:
     workers = (make.worker(loop_lag_p99_ms=100.0, send_lag_p99_ms=0.0),)
     assert verdict(workers=workers, seconds=seconds, received=received).verdict is outcome
 
 
-def test_a_verdict_carries_the_figure_of_each_level() -> None:
+def test_a_judgement_has_the_figure_of_each_slo() -> None:
     found = verdict()
     assert found.figures == {
         "deliver_p99<250ms": pytest.approx(4.0, rel=0.02),
@@ -441,7 +441,7 @@ def test_a_verdict_carries_the_figure_of_each_level() -> None:
     ],
     ids=["else healthy", "level missed", "not all in their rooms", "lag beside it"],
 )
-def test_a_fault_of_the_generators_own_side_is_invalid_whatever_else_was_measured(figures: dict[str, Any]) -> None:
+def test_a_generator_fault_always_makes_a_step_invalid(figures: dict[str, Any]) -> None:
     found = verdict(faults=(Fault(FaultKind.PORTS, "40000 to 40059", 40), Fault(FaultKind.INTERNAL, "", 1)), **figures)
     assert found.verdict is Verdict.INVALID
     assert is_generator_limited(found)

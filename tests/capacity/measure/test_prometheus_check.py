@@ -61,7 +61,7 @@ def scraping() -> Iterator[Callable[[float, float], str]]:
         server.server_close()
 
 
-def test_scrapes_each_15_s_and_a_window_of_6_s_are_refused_before_anything_starts(
+def test_a_window_shorter_than_two_scrapes_is_refused_before_the_start(
     scraping: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = scraping(15.0)
@@ -86,7 +86,7 @@ def test_a_window_holds_two_scrapes(
             check_prometheus(prometheus, (), window_s, is_source=True)
 
 
-def test_pages_of_metrics_need_no_scrapes_but_expressions_over_a_window_do(scraping: Callable[..., str]) -> None:
+def test_metrics_pages_need_no_scrapes_but_expressions_over_a_window_do(scraping: Callable[..., str]) -> None:
     prometheus = Prometheus(scraping(15.0))
     momentary = RunSlo("users<5", "users", 5, promql="sum(chat_connections)")
     check_prometheus(prometheus, (momentary, parse_slo("loss<1%")), 6, is_source=False)
@@ -99,7 +99,7 @@ def test_pages_of_metrics_need_no_scrapes_but_expressions_over_a_window_do(scrap
 
 
 @pytest.mark.parametrize(("ahead_s", "words"), [(900.0, r"\d{3} s ahead of"), (-900.0, r"\d{3} s behind")])
-def test_a_clock_that_is_off_is_named(scraping: Callable[..., str], ahead_s: float, words: str) -> None:
+def test_a_clock_difference_is_noted(scraping: Callable[..., str], ahead_s: float, words: str) -> None:
     prometheus = Prometheus(scraping(1.0, ahead_s))
     check_prometheus(prometheus, (), 6, is_source=True)
     assert prometheus.now - time.time() == pytest.approx(ahead_s, abs=60)
@@ -108,7 +108,7 @@ def test_a_clock_that_is_off_is_named(scraping: Callable[..., str], ahead_s: flo
     assert skew_note(prometheus) is None
 
 
-def test_a_real_prometheus_tells_its_time_and_its_interval(
+def test_a_real_prometheus_has_a_clock_and_an_interval(
     start: Callable[..., RunningServer], start_prometheus: StartPrometheus
 ) -> None:
     real = start_prometheus(chat=start().http.removeprefix("http://"))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 
-def test_the_processes_of_a_server_are_added_up_and_limits_are_the_tightest() -> None:
+def test_processes_are_summed_and_the_lowest_limit_counts() -> None:
     one = ServerSample(at_s=1, cpu_seconds=2, started_at=5, connections=10, fds_limit=100, lag_buckets={0.1: 1, 1.0: 2})
     two = ServerSample(at_s=3, cpu_seconds=4, started_at=6, connections=20, fds_limit=50, lag_buckets={0.1: 0, 1.0: 2})
     total = merge_samples([one, two])
@@ -33,12 +33,12 @@ def test_the_processes_of_a_server_are_added_up_and_limits_are_the_tightest() ->
     assert total.lag_buckets == {0.1: 1, 1.0: 4}
 
 
-def test_what_one_process_does_not_tell_is_not_told() -> None:
+def test_a_figure_missing_from_one_process_is_missing() -> None:
     assert merge_samples([ServerSample(at_s=1, dropped=3), ServerSample(at_s=1)]).dropped is None
     assert merge_samples([ServerSample(at_s=1, lag_buckets={1.0: 3}), ServerSample(at_s=1)]).lag_buckets is None
 
 
-def test_the_pages_of_two_servers_are_one_sample(start: Callable[..., RunningServer]) -> None:
+def test_the_pages_of_two_processes_are_one_sample(start: Callable[..., RunningServer]) -> None:
     urls = [f"{start().http}/metrics" for _ in range(2)]
     sample = MetricsPages(urls).read()
     assert sample.processes == 2
@@ -70,7 +70,7 @@ def page() -> Iterator[tuple[str, list[bytes]]]:
     server.server_close()
 
 
-def test_a_source_that_falls_silent_after_it_told_something_is_a_problem(page: tuple[str, list[bytes]]) -> None:
+def test_a_source_that_stops_after_a_sample_is_a_problem(page: tuple[str, list[bytes]]) -> None:
     url, content = page
     target = TargetServer("ws://127.0.0.1:1", process=None, processes=(), cores=(), source=MetricsPages([url]))
     assert target.probe()[0] == "the server's metrics have no event loop lag"
@@ -79,7 +79,7 @@ def test_a_source_that_falls_silent_after_it_told_something_is_a_problem(page: t
     assert "answered 503" in (target.sample().problem or "")
 
 
-def test_a_server_of_two_processes_stays_one_while_its_metrics_are_silent(page: tuple[str, list[bytes]]) -> None:
+def test_the_number_of_processes_stays_while_metrics_are_missing(page: tuple[str, list[bytes]]) -> None:
     url, content = page
     target = TargetServer("ws://127.0.0.1:1", process=None, processes=(), cores=(), source=MetricsPages([url, url]))
     target.probe()
@@ -89,7 +89,7 @@ def test_a_server_of_two_processes_stays_one_while_its_metrics_are_silent(page: 
     assert (silent.processes, silent.problem is not None) == (2, True)
 
 
-def test_a_source_that_never_told_anything_is_a_gap_and_no_problem(page: tuple[str, list[bytes]]) -> None:
+def test_a_source_that_never_worked_is_missing_and_not_a_problem(page: tuple[str, list[bytes]]) -> None:
     url, content = page
     content[0] = b""
     target = TargetServer("ws://127.0.0.1:1", process=None, processes=(), cores=(), source=MetricsPages([url]))
@@ -105,7 +105,7 @@ def scraped(start: Callable[..., RunningServer], start_prometheus: StartPromethe
     return Prometheus(f"{prometheus.url}/")
 
 
-def test_a_prometheus_tells_values_samples_and_refusals(scraped: Prometheus) -> None:
+def test_a_prometheus_returns_values_samples_and_errors(scraped: Prometheus) -> None:
     assert scraped.value("last_over_time(chat_connections[1m])") == 0
     assert scraped.value("chat_connections > 5") is None  # nothing
     assert scraped.value("chat_messages_received_total") is None  # many
@@ -122,7 +122,7 @@ def test_a_prometheus_tells_values_samples_and_refusals(scraped: Prometheus) -> 
         busiest_traffic(scraped, days=1, hours=3)
 
 
-def test_nobody_at_the_address_is_told() -> None:
+def test_a_missing_prometheus_is_reported() -> None:
     nobody = Prometheus(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(PrometheusError, match="no Prometheus at"):
         nobody.value("up")
@@ -149,7 +149,7 @@ def series(name: str, instance: str) -> dict[str, str]:
     return {"__name__": name, "job": "chat", "instance": instance}
 
 
-def test_only_processes_that_chat_count_and_old_samples_are_stale() -> None:
+def test_only_chat_processes_count_and_old_samples_are_stale() -> None:
     now = time.time()
     told = Told(
         (series("chat_connections", "a"), now, 3),
@@ -167,7 +167,7 @@ def test_only_processes_that_chat_count_and_old_samples_are_stale() -> None:
         PrometheusSource(Told()).read()  # type: ignore[arg-type]
 
 
-def test_the_age_of_samples_is_taken_by_prometheus_own_clock() -> None:
+def test_the_age_of_samples_uses_prometheus_clock() -> None:
     now = time.time()
     for skew_s in (-600.0, 600.0):
         fresh = Told((series("chat_connections", "a"), now + skew_s - 5, 3), skew_s=skew_s)
@@ -177,6 +177,6 @@ def test_the_age_of_samples_is_taken_by_prometheus_own_clock() -> None:
             PrometheusSource(old).read()  # type: ignore[arg-type]
 
 
-def test_a_sample_may_be_as_old_as_scrapes_are_apart() -> None:
+def test_a_sample_may_be_as_old_as_the_scrape_interval() -> None:
     told = Told((series("chat_connections", "a"), time.time() - 55, 3))
     assert PrometheusSource(told, interval_s=60.0).read().connections == 3  # type: ignore[arg-type]

@@ -99,7 +99,7 @@ def test_a_window_is_the_difference_of_two_snapshots() -> None:
     assert window.keeping_up == pytest.approx(392 / 400)
 
 
-def test_the_age_of_reports_moves_the_window_not_its_figures() -> None:
+def test_the_age_of_reports_shifts_the_window() -> None:
     before = snapshot(workers=[worker(age_s=1.0)])
     after = snapshot(monotonic_ns=6_000_000_000, workers=[worker(age_s=0.0, cpu_seconds=8.0)])
     window = client_window(before, after)
@@ -118,7 +118,7 @@ def test_the_age_of_reports_moves_the_window_not_its_figures() -> None:
     ],
     ids=["standing still", "counter reset", "histogram reset", "worker gone", "worker replaced"],
 )
-def test_a_reset_or_a_vanished_worker_is_missing_data(after: dict[str, Any]) -> None:
+def test_a_reset_counter_or_a_missing_worker_is_missing_data(after: dict[str, Any]) -> None:
     before = snapshot(deliveries=deliveries(10, 10), latency={"intended": sparse(5), "sent": sparse(5)})
     with pytest.raises(MissingDataError):
         client_window(before, snapshot(**after))
@@ -132,7 +132,7 @@ def test_a_worker_that_stopped_reporting_is_missing_data() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"version": 1}', b"<html>"])
-def test_another_answer_is_no_snapshot(body: bytes) -> None:
+def test_another_response_is_not_a_snapshot(body: bytes) -> None:
     with pytest.raises(RunError, match="snapshot cannot be read"):
         parse_snapshot(body)
 
@@ -160,19 +160,19 @@ chat_event_loop_lag_seconds_sum 5
 """
 
 
-def test_a_page_is_summed_over_labels_and_what_it_lacks_is_none() -> None:
+def test_a_page_is_summed_over_labels_and_missing_series_are_none() -> None:
     sample = parse_metrics(PAGE, at_s=1.0)
     assert (sample.cpu_seconds, sample.fds, sample.dropped) == (12.5, 120, 7)
     assert sample.kills is None
     assert sample.rss_bytes is None
 
 
-def test_a_page_of_something_else_tells_nothing() -> None:
+def test_a_page_of_another_program_has_no_figures() -> None:
     sample = parse_metrics("up 1\n", at_s=1.0)
     assert sample == ServerSample(at_s=1.0, page_at_s=1.0)
 
 
-def test_server_rates_are_of_the_window() -> None:
+def test_server_rates_cover_the_window() -> None:
     before = ServerSample(
         at_s=10, cpu_seconds=1, core_busy_s=1, core_steal_s=0, dropped=5, lag_buckets={0.1: 0, 1.0: 0}
     )
@@ -200,9 +200,7 @@ def test_a_quantile_beyond_the_last_bound_is_that_bound() -> None:
     ],
     ids=["no start", "no end"],
 )
-def test_without_two_instants_of_one_server_nothing_is_known(
-    before: ServerSample | None, after: ServerSample | None
-) -> None:
+def test_without_two_samples_nothing_is_known(before: ServerSample | None, after: ServerSample | None) -> None:
     assert server_window(before, after) == ServerWindow()
 
 
@@ -216,7 +214,7 @@ def test_without_two_instants_of_one_server_nothing_is_known(
         (ServerSample(at_s=1), ServerSample(at_s=2, problem="silence"), "silence"),
     ],
 )
-def test_a_gap_a_reset_and_silence_are_problems_by_name(
+def test_a_gap_a_restart_and_missing_metrics_are_named_as_problems(
     before: ServerSample, after: ServerSample, problem: str
 ) -> None:
     window = server_window(before, after)
@@ -224,7 +222,7 @@ def test_a_gap_a_reset_and_silence_are_problems_by_name(
     assert problem in (window.problem or "")
 
 
-def test_a_source_that_falls_silent_leaves_none_not_zero() -> None:
+def test_a_source_that_stops_leaves_none_not_zero() -> None:
     window = server_window(ServerSample(at_s=0, cpu_seconds=1, dropped=0), ServerSample(at_s=1))
     assert window == ServerWindow()
 
@@ -322,7 +320,7 @@ def test_each_figure_of_a_window_is_the_difference_of_its_own_counter() -> None:
 
 
 @pytest.mark.parametrize("part", ["sends.intended", "sends.sent", "deliveries.received", "deliveries.lost"])
-def test_a_counter_that_falls_is_missing_data(part: str) -> None:
+def test_a_falling_counter_is_missing_data(part: str) -> None:
     group, _, counter = part.partition(".")
     fallen = AFTER | {group: AFTER[group] | {counter: BEFORE[group][counter] - 1}}
     if counter == "intended":
@@ -335,13 +333,13 @@ def test_a_counter_that_falls_is_missing_data(part: str) -> None:
 @pytest.mark.parametrize(
     "counts", [{"count": 52, "failures": 1}, {"count": 0, "failures": 2}], ids=["failures", "count"]
 )
-def test_a_request_counter_that_falls_is_missing_data(counts: dict[str, int]) -> None:
+def test_a_falling_request_counter_is_missing_data(counts: dict[str, int]) -> None:
     still = AFTER | {"sends": BEFORE["sends"], "requests": {"WS connect": counts}}
     with pytest.raises(MissingDataError, match=r"^a counter of the load generator went down: it was restarted$"):
         client_window(snapshot(**BEFORE), snapshot(**still))
 
 
-def test_a_counter_that_stands_still_is_no_missing_data() -> None:
+def test_an_unchanged_counter_is_not_missing_data() -> None:
     window = client_window(snapshot(**BEFORE), snapshot(**(BEFORE | {"monotonic_ns": 10**9 + 5 * 10**8})))
     assert (window.seconds, window.sends, window.deliveries, window.operations) == (
         0.5,
@@ -352,7 +350,7 @@ def test_a_counter_that_stands_still_is_no_missing_data() -> None:
     assert window.workers[0].cpu == 0
 
 
-def test_missing_data_says_what_happened() -> None:
+def test_missing_data_has_a_reason() -> None:
     before = snapshot(**BEFORE)
     with pytest.raises(MissingDataError, match=r"^the load generator's figures stand still$"):
         client_window(before, before)
@@ -432,7 +430,7 @@ def test_each_figure_of_the_server_is_the_difference_of_its_own_sample() -> None
     )
 
 
-def test_with_several_processes_the_busiest_one_fills_its_core_first() -> None:
+def test_the_core_share_of_several_processes_is_that_of_the_busiest() -> None:
     window = server_window(SAMPLE_BEFORE, SAMPLE_AFTER)
     assert window.core_share == 1.0
     assert replace(window, cpu_busiest=None).core_share == pytest.approx(0.75 / 2)
@@ -448,7 +446,7 @@ def test_with_several_processes_the_busiest_one_fills_its_core_first() -> None:
     [({"page_at_s": None}, {}), ({}, {"page_at_s": None}), ({}, {"page_at_s": 9.5}), ({}, {"page_at_s": 9.0})],
     ids=["no first page", "no last page", "the same page", "an older page"],
 )
-def test_without_two_pages_nothing_is_known_of_what_pages_tell(before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_without_two_pages_page_figures_are_unknown(before: dict[str, Any], after: dict[str, Any]) -> None:
     window = server_window(replace(SAMPLE_BEFORE, **before), replace(SAMPLE_AFTER, **after))
     assert (window.sent_bytes_per_s, window.cpu_busiest) == (None, None)
     assert window.cpu == 0.75
@@ -460,7 +458,7 @@ def test_without_the_cpu_of_each_process_the_busiest_is_unknown(before: dict[str
 
 
 @pytest.mark.parametrize("counter", ["delivered", "dropped", "kills", "cpu_seconds", "sent_bytes"])
-def test_a_server_counter_that_falls_is_missing_and_one_that_stands_still_is_zero(counter: str) -> None:
+def test_a_falling_server_counter_is_missing_and_an_unchanged_one_is_zero(counter: str) -> None:
     figure = {"cpu_seconds": "cpu", "sent_bytes": "sent_bytes_per_s"}.get(counter, counter)
     start = getattr(SAMPLE_BEFORE, counter)
     fallen = server_window(SAMPLE_BEFORE, replace(SAMPLE_AFTER, **{counter: start - 1}))
@@ -469,7 +467,7 @@ def test_a_server_counter_that_falls_is_missing_and_one_that_stands_still_is_zer
     assert getattr(still, figure) == 0
 
 
-def test_problems_of_the_server_are_full_sentences() -> None:
+def test_server_problems_have_full_texts() -> None:
     before = ServerSample(at_s=1)
     assert (
         server_window(before, replace(before, processes=2, at_s=2)).problem

@@ -49,7 +49,7 @@ def made_by(*, chatting: int, typing: int, uploading: int, storming: int, rate: 
     )
 
 
-def test_the_mix_that_made_the_traffic_is_found_again() -> None:
+def test_the_mix_that_produced_the_traffic_is_derived() -> None:
     found = derive_mix(made_by(chatting=700, typing=200, uploading=40, storming=60, rate=0.05))
     assert found.weights == {"ChattingUser": 70, "FileUploadUser": 4, "TypingUser": 20, "ReconnectStormUser": 6}
     assert found.message_rate == pytest.approx(0.05)
@@ -57,18 +57,18 @@ def test_the_mix_that_made_the_traffic_is_found_again() -> None:
     assert found.upload_bytes == pytest.approx(200_000)
 
 
-def test_a_server_on_which_nobody_speaks_has_listeners() -> None:
+def test_a_server_without_messages_has_listening_users() -> None:
     found = derive_mix(traffic())
     assert found.weights == {"ListeningUser": 100}
     assert found.message_rate is None
 
 
-def test_nobody_connected_is_nothing_to_derive_from() -> None:
+def test_no_connected_user_gives_no_mix() -> None:
     with pytest.raises(UsageError, match="no user was connected"):
         derive_mix(traffic(connections=0.0))
 
 
-def test_what_a_user_does_in_a_second_is_what_the_load_test_does() -> None:
+def test_rates_of_actions_match_the_load_test() -> None:
     dues = []
     for due in composing(Random(1)):
         if due.at > 200_000 * SECOND:
@@ -86,7 +86,7 @@ def test_what_a_user_does_in_a_second_is_what_the_load_test_does() -> None:
     assert pytest.approx(float(defaults["storm-share"]) / float(defaults["storm-period"])) == DROPS_PER_STORMING_USER
 
 
-def test_the_options_are_understood_by_the_run_and_by_a_shell() -> None:
+def test_the_options_are_valid_for_the_run_and_for_a_shell() -> None:
     found = derive_mix(made_by(chatting=700, typing=200, uploading=40, storming=60, rate=0.05))
     settings = read_settings(found.capacity_options().split(), {})
     assert settings.mix == found.weights
@@ -97,7 +97,7 @@ def test_the_options_are_understood_by_the_run_and_by_a_shell() -> None:
     assert '{"user_class_name": "ChattingUser", "weight": 70}' in words
 
 
-def test_two_scrapes_of_a_real_server_make_a_mix(
+def test_two_scrapes_of_a_real_server_give_a_mix(
     server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = server.get("/metrics")
@@ -127,7 +127,7 @@ def scrape(path: Path, page: str, *, messages: int, at_ms: int | None = None) ->
     return str(path)
 
 
-def test_two_files_need_the_seconds_between_them_unless_their_samples_say_when(
+def test_two_files_need_seconds_unless_they_have_timestamps(
     server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = server.get("/metrics")
@@ -150,9 +150,7 @@ def test_two_files_need_the_seconds_between_them_unless_their_samples_say_when(
     assert "swap them" in capsys.readouterr().err
 
 
-def test_a_page_that_is_scraped_twice_counts_the_seconds_that_really_passed(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_scrapes_of_a_page_use_the_elapsed_time(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[float] = []
 
     def noted(first: str, second: str, seconds: float) -> Traffic:
@@ -176,7 +174,7 @@ def test_a_page_that_is_scraped_twice_counts_the_seconds_that_really_passed(
         (["a", "b", "--seconds", "0"], "must be more than 0"),
     ],
 )
-def test_what_is_unusable_is_one_line_and_exit_code_2(
+def test_invalid_arguments_are_one_line_and_exit_code_2(
     arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["mix", *arguments]) == 2

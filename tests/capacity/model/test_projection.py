@@ -26,7 +26,7 @@ def line(levels: list[int], idle: float, per_user: float, noise: float = 0.0, se
 
 
 @given(idle=st.floats(0, 0.2), full_at=st.integers(500, 50_000))
-def test_an_exact_line_is_prolonged_exactly(idle: float, full_at: int) -> None:
+def test_an_exact_line_is_extrapolated_exactly(idle: float, full_at: int) -> None:
     projection = project(line([100, 200, 400], idle, (1 - idle) / full_at))
     assert projection is not None
     assert projection.users == pytest.approx(full_at, rel=0.01, abs=1)
@@ -34,7 +34,7 @@ def test_an_exact_line_is_prolonged_exactly(idle: float, full_at: int) -> None:
     assert projection.r_squared == pytest.approx(1)
 
 
-def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+def test_the_interval_contains_the_truth_about_as_often_as_stated() -> None:
     held = 0
     for seed in range(200):
         rng = random.Random(seed)
@@ -47,16 +47,16 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     assert held >= 180
 
 
-def test_fewer_than_three_levels_project_nothing() -> None:
+def test_fewer_than_three_levels_give_no_projection() -> None:
     assert project(line([100, 100, 200, 200], 0.02, 1e-4)) is None
 
 
-def test_only_steps_that_passed_and_know_the_servers_cpu_count() -> None:
+def test_only_passing_steps_with_server_cpu_count() -> None:
     unknown = [make.step(400, server_cpu=None), make.failing(800), make.generator_limited(900)]
     assert project([*line([100, 200], 0.02, 1e-4), *unknown]) is None
 
 
-def test_steps_that_others_disturbed_count_only_where_there_are_too_few_without() -> None:
+def test_disturbed_steps_count_only_if_there_are_too_few_others() -> None:
     calm = line([100, 200, 400], 0.02, 1e-4)
     disturbed = [make.step(n, server_cpu=(0.02 + 1e-4 * n) * 0.8, server_core_foreign=0.5) for n in (300, 500)]
     projection = project([*calm, *disturbed])
@@ -67,18 +67,18 @@ def test_steps_that_others_disturbed_count_only_where_there_are_too_few_without(
     assert few.points == 4
 
 
-def test_a_cpu_that_does_not_grow_projects_nothing() -> None:
+def test_a_constant_cpu_gives_no_projection() -> None:
     assert project([make.step(n, server_cpu=0.3 - n / 10_000) for n in (100, 200, 400)]) is None
 
 
-def test_a_poor_fit_is_said_aloud() -> None:
+def test_a_poor_fit_has_a_warning() -> None:
     projection = project([make.step(n, server_cpu=cpu) for n, cpu in ((100, 0.1), (200, 0.5), (400, 0.3), (500, 0.6))])
     assert projection is not None
     assert projection.warning is not None
     assert "poor" in projection.warning
 
 
-def test_a_far_reach_is_said_aloud() -> None:
+def test_a_projection_far_beyond_the_measurements_has_a_warning() -> None:
     projection = project(line([100, 200, 400], 0.0, 1 / 40_000))
     assert projection is not None
     assert "100 times the highest measured level" in (projection.warning or "")
@@ -99,7 +99,7 @@ def test_cpu_per_delivery_comes_from_the_same_steps() -> None:
 
 
 @given(st.lists(st.floats(0.05, 0.9), min_size=3, max_size=6))
-def test_the_interval_has_an_end_only_where_the_band_leaves_a_full_core(cpu: list[float]) -> None:
+def test_the_interval_ends_where_the_band_leaves_a_full_core(cpu: list[float]) -> None:
     """Draper & Smith: the users at which the line's 95 % confidence band holds a full core may be unbounded."""
     users = [100.0 * (i + 1) for i in range(len(cpu))]
     projection = project([make.step(round(n), server_cpu=share) for n, share in zip(users, cpu, strict=True)])
@@ -124,7 +124,7 @@ def test_the_interval_has_an_end_only_where_the_band_leaves_a_full_core(cpu: lis
             assert not holds_a_full_core(end + side * (1 + 1e-6 * abs(end)))
 
 
-def test_a_line_that_tells_nothing_has_no_lower_bound() -> None:
+def test_a_meaningless_line_has_no_bounds() -> None:
     vague = project([make.step(n, server_cpu=cpu) for n, cpu in ((100, 0.2), (200, 0.9), (300, 0.1), (400, 0.8))])
     assert vague is not None
     assert (vague.low, vague.high) == (None, None)

@@ -32,7 +32,7 @@ def law(workers: int, sigma: float, kappa: float) -> float:
     return 20_000 * workers / (1 + sigma * (workers - 1) + kappa * workers * (workers - 1))
 
 
-def test_efficiency_is_deliveries_per_process_beside_the_first() -> None:
+def test_efficiency_is_deliveries_per_process_relative_to_the_first() -> None:
     scaling = scaling_of([point(2, 30_000), point(1, 20_000)])
     assert scaling is not None
     assert [p.workers for p in scaling.points] == [1, 2]
@@ -41,7 +41,7 @@ def test_efficiency_is_deliveries_per_process_beside_the_first() -> None:
     assert scaling.sigma is None
 
 
-def test_two_numbers_give_contention_alone_and_say_that_a_law_needs_more() -> None:
+def test_two_numbers_of_processes_give_contention_alone() -> None:
     scaling = scaling_of([point(1, 20_000), point(2, law(2, 0.25, 0))])
     assert scaling is not None
     assert "needs at least 4 numbers" in scaling.lines[1]
@@ -50,7 +50,7 @@ def test_two_numbers_give_contention_alone_and_say_that_a_law_needs_more() -> No
     )
 
 
-def test_four_numbers_give_the_law() -> None:
+def test_four_numbers_of_processes_give_the_law() -> None:
     scaling = scaling_of([point(n, law(n, 0.05, 0.01)) for n in (1, 2, 4, 8)])
     assert scaling is not None
     assert scaling.sigma == pytest.approx(0.05, abs=0.03)
@@ -58,7 +58,7 @@ def test_four_numbers_give_the_law() -> None:
     assert any("peaks at" in text for text in scaling.lines)
 
 
-def test_what_only_the_generator_limited_is_a_lower_bound_and_no_point_of_a_law() -> None:
+def test_a_generator_limit_is_a_lower_bound_and_not_a_point_of_the_law() -> None:
     scaling = scaling_of([point(1, 20_000), *[point(n, law(n, 0.05, 0.01), reached=n < 8) for n in (2, 4, 8)]])
     assert scaling is not None
     assert scaling.sigma is None
@@ -66,17 +66,17 @@ def test_what_only_the_generator_limited_is_a_lower_bound_and_no_point_of_a_law(
     assert any("with 8 the server's limit was not reached" in text for text in scaling.lines)
 
 
-def test_shared_cores_are_told() -> None:
+def test_shared_cores_are_noted() -> None:
     scaling = scaling_of([point(1, 20_000), point(2, 25_000, shared=True)])
     assert scaling is not None
     assert any("the load generator had no core of its own" in text for text in scaling.lines)
 
 
-def test_one_search_says_nothing_about_more() -> None:
+def test_a_single_search_has_no_scaling() -> None:
     assert scaling_of([point(1, 20_000)]) is None
 
 
-def test_a_search_that_was_cut_short_is_a_lower_bound_and_one_that_held_nothing_is_told() -> None:
+def test_an_interrupted_search_is_a_lower_bound_and_one_without_passes_is_reported() -> None:
     cut = msgspec.structs.replace(point(2, 30_000), cut_short=True)
     scaling = scaling_of([point(1, 20_000), cut])
     assert scaling is not None
@@ -136,7 +136,7 @@ def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capac
 EACH = ("--workers-list", "1,2", "--slo", "deliver_p99<60s", "--window", "1", "--settle", "0.5")
 
 
-def test_ctrl_c_between_two_searches_keeps_what_the_first_found(capacity: Callable[..., Run]) -> None:
+def test_ctrl_c_between_two_searches_keeps_the_first_result(capacity: Callable[..., Run]) -> None:
     run = capacity(*EACH, "--steps", "20")
     run.await_line("One server process holds")
     run.process.send_signal(signal.SIGINT)

@@ -21,7 +21,7 @@ STEPS = make.converged()
 ANSWER = build_answer(make.question(), STEPS, Ending.CONVERGED)
 
 
-def test_processes_are_those_that_carry_the_target_with_headroom_and_one_more() -> None:
+def test_processes_carry_the_target_with_headroom_and_a_spare() -> None:
     sizing = size_for(Demand(10_000, 0.3), ANSWER, STEPS)
     assert sizing is not None
     assert (sizing.users_per_process, sizing.usable_per_process) == (1400, 980)
@@ -43,13 +43,13 @@ def test_cpu_memory_and_network_come_from_the_lines_through_the_steps() -> None:
 
 
 @pytest.mark.parametrize("users", [1, 979, 980])
-def test_whoever_fits_into_one_process_needs_one_and_a_spare(users: int) -> None:
+def test_users_that_fit_one_process_need_one_and_a_spare(users: int) -> None:
     sizing = size_for(Demand(users, 0.3), ANSWER, STEPS)
     assert sizing is not None
     assert (sizing.processes, sizing.with_spare) == (1, 2)
 
 
-def test_what_was_not_measured_is_not_made_up() -> None:
+def test_unmeasured_quantities_are_none() -> None:
     bare = [make.step(100, server_cpu=None, server_rss_bytes=None, server_sent_bytes_per_s=None)]
     sizing = size_for(Demand(500, 0.0), build_answer(make.question(), bare, Ending.BUDGET), bare)
     assert sizing is not None
@@ -57,14 +57,14 @@ def test_what_was_not_measured_is_not_made_up() -> None:
     assert sizing.processes == 5
 
 
-def test_its_assumptions_are_said() -> None:
+def test_the_assumptions_are_listed() -> None:
     steps = make.generator_first()
     sizing = size_for(Demand(5000, 0.3), build_answer(make.question(), steps, Ending.GENERATOR), steps)
     assert sizing is not None
     assert "one process may hold more: its limit was not reached, so fewer processes may be enough" in sizing.caveats
 
 
-def test_a_limit_that_was_not_reached_is_said_in_the_headline() -> None:
+def test_the_headline_says_that_the_limit_was_not_reached() -> None:
     steps = [make.step(100), make.step(200)]
     sizing = size_for(Demand(5000, 0.3), build_answer(make.question(), steps, Ending.STEPS_DONE), steps)
     assert sizing is not None
@@ -77,7 +77,7 @@ def test_a_limit_that_was_not_reached_is_said_in_the_headline() -> None:
     assert reached.arithmetic[0].startswith("1 400 users")
 
 
-def test_a_step_that_lost_its_metrics_does_not_credit_one_process_with_the_users_of_all() -> None:
+def test_a_step_without_metrics_does_not_count_all_users_for_one_process() -> None:
     steps = [make.step(users, server_processes=4) for users in (400, 800, 1200)]
     answer = build_answer(make.question(), steps, Ending.BUDGET)
     silent = make.step(
@@ -89,23 +89,23 @@ def test_a_step_that_lost_its_metrics_does_not_credit_one_process_with_the_users
     assert "measured with 4 processes" in sizing.caveats[0]
 
 
-def test_only_the_steps_at_the_level_that_held_tell_how_many_processes_held_it() -> None:
+def test_the_number_of_processes_comes_from_the_level_that_held() -> None:
     steps = [make.step(400), make.step(800), make.step(1200, server_processes=4)]
     assert sized(5000, steps, 0.0, Ending.BUDGET).users_per_process == 300
 
 
-def test_without_the_steps_of_an_answer_one_process_is_taken_to_hold_it() -> None:
+def test_without_steps_one_process_is_assumed() -> None:
     sizing = size_for(Demand(10_000, 0.3), ANSWER, [])
     assert sizing is not None
     assert (sizing.users_per_process, sizing.processes, sizing.cpu_cores) == (1400, 11, None)
 
 
-def test_without_a_level_that_held_there_is_no_sizing() -> None:
+def test_without_a_passing_level_there_is_no_sizing() -> None:
     steps = [make.failing(100)]
     assert size_for(Demand(500, 0.3), build_answer(make.question(), steps, Ending.NOTHING_HOLDS), steps) is None
 
 
-def test_the_model_takes_the_steps_that_kept_pace_only() -> None:
+def test_the_model_uses_only_steps_that_kept_pace() -> None:
     model = fit_model([*STEPS, make.generator_limited(3200)], strictest_ms=250)
     assert model is not None
     assert len(model.points) == 8  # four of the ramp, four more that passed; neither fails nor invalid ones
@@ -115,7 +115,7 @@ def test_the_model_takes_the_steps_that_kept_pace_only() -> None:
     assert any("reaches 250 ms" in line for line in model.lines)
 
 
-def test_too_few_steps_are_no_model() -> None:
+def test_too_few_steps_give_no_model() -> None:
     assert fit_model(STEPS[:4]) is None
 
 
@@ -157,7 +157,7 @@ def test_large_costs_are_shown_to_the_last_digit() -> None:
     assert sizing.arithmetic[3].endswith("of WebSocket frames (3000000 Mbit/s)")
 
 
-def test_one_process_and_two_are_spelled_right() -> None:
+def test_process_is_singular_for_one_and_plural_for_two() -> None:
     assert sized(500, STEPS).arithmetic[1] == (
         "500 / 980 = 0.51, so 1 process; one more, so that one may fail (N+1): 2, a core each"
     )
@@ -185,7 +185,7 @@ def test_several_measured_processes_share_the_users_and_the_idle_cost() -> None:
     )
 
 
-def test_doubts_about_the_level_that_held_are_caveats() -> None:
+def test_doubts_about_the_capacity_are_caveats() -> None:
     answer = build_answer(make.question(), STEPS, Ending.CONVERGED)
     doubtful = msgspec.structs.replace(answer, confirmed=False, disturbance="others used the server's core")
     sizing = size_for(Demand(10_000, 0.3), doubtful, STEPS)
@@ -197,7 +197,7 @@ def test_doubts_about_the_level_that_held_are_caveats() -> None:
     ]
 
 
-def test_a_process_that_holds_one_user_is_enough_for_one() -> None:
+def test_a_process_that_holds_one_user_keeps_at_least_one() -> None:
     sizing = sized(3, [make.step(1)], 0.5, Ending.BUDGET)
     assert (sizing.users_per_process, sizing.usable_per_process) == (1, 1)
 
@@ -212,7 +212,7 @@ def test_a_line_needs_three_levels(levels: int) -> None:
         assert len(sizing.arithmetic) == 3
 
 
-def test_only_levels_that_held_tell_what_a_user_costs() -> None:
+def test_only_passing_levels_count_for_the_cost_of_a_user() -> None:
     costly = make.step(1400, "invalid", server_cpu=9.0)
     above = make.step(1600, server_cpu=9.0)
     answer = build_answer(make.question(), STEPS, Ending.CONVERGED)
@@ -222,7 +222,7 @@ def test_only_levels_that_held_tell_what_a_user_costs() -> None:
 
 
 @pytest.mark.parametrize("cpu", [0.3, None])
-def test_a_cost_that_does_not_grow_is_no_line(cpu: float | None) -> None:
+def test_a_cost_that_does_not_grow_has_no_line(cpu: float | None) -> None:
     sizing = sized(500, [make.step(users, server_cpu=cpu) for users in (100, 200, 300)], ending=Ending.BUDGET)
     assert (sizing.cpu_cores, sizing.cpu_us_per_user) == (None, None)
     assert not any(line.startswith("CPU") for line in sizing.arithmetic)

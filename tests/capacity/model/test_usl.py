@@ -60,7 +60,7 @@ def test_published_coefficients_are_reproduced(
         assert found.value == pytest.approx(published, rel=2e-3, abs=1e-7)
 
 
-def test_the_published_standard_errors_and_efficiencies_too() -> None:
+def test_published_standard_errors_and_efficiencies_are_reproduced() -> None:
     law = fitted(SPEC_SDM91)
     assert law.residual == pytest.approx(82.8, abs=0.05)
     t = 2.7764  # Student's t, 4 degrees of freedom
@@ -70,7 +70,7 @@ def test_the_published_standard_errors_and_efficiencies_too() -> None:
     assert law.peak == pytest.approx(96.5, abs=0.1)
 
 
-def test_a_kappa_that_cannot_be_told_from_zero_has_no_peak() -> None:
+def test_a_kappa_indistinguishable_from_zero_has_no_peak() -> None:
     law = fitted(RAYTRACER)
     assert law.peak is None
     assert law.ceiling == pytest.approx(21.848843 / 0.057771, rel=1e-3)
@@ -125,7 +125,7 @@ def test_points_above_linear_are_suspicious() -> None:
     assert odd.suspicious
 
 
-def test_fewer_than_six_points_or_four_sizes_are_no_model() -> None:
+def test_fewer_than_six_points_or_four_sizes_give_no_model() -> None:
     assert fit_usl(SPEC_SDM91[:5]) is None
     assert fit_usl([(1, 10), (2, 19), (3, 27)] * 3) is None
     law = fitted([(1, 10), (1, 11), (2, 19), (2, 20), (3, 27), (4, 34)])
@@ -133,7 +133,7 @@ def test_fewer_than_six_points_or_four_sizes_are_no_model() -> None:
 
 
 @pytest.mark.parametrize("point", [(0, 1), (-1, 1), (1, 0)])
-def test_what_is_not_positive_is_refused(point: tuple[float, float]) -> None:
+def test_numbers_that_are_not_positive_are_refused(point: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match=r"^the law is defined for positive N and X$"):
         fit_usl([*SPEC_SDM91, point])
 
@@ -164,7 +164,7 @@ def test_the_band_is_the_95_percent_interval_of_the_delta_method() -> None:
     assert high == pytest.approx(law.throughput(n) + margin, rel=1e-4)
 
 
-def test_a_band_never_reaches_below_zero_and_has_no_width_without_error() -> None:
+def test_a_band_is_never_below_zero_and_has_no_width_without_error() -> None:
     low, high = fitted(RAYTRACER).band(1_000)
     assert low == 0 < high
     exactly = fit_usl([(n, exact(0.01, 0.0, 0.0, n)) for n in SIZES])
@@ -174,7 +174,7 @@ def test_a_band_never_reaches_below_zero_and_has_no_width_without_error() -> Non
     assert high == pytest.approx(0.1, abs=1e-3)
 
 
-def test_intervals_of_a_law_over_noisy_sizes_hold_the_truth_about_as_often_as_the_module_says() -> None:
+def test_intervals_over_noisy_sizes_contain_the_truth_as_often_as_documented() -> None:
     """In flight is rate x latency: both are measured, so that N carries noise, too."""
     rng = random.Random(3)
     rate, sigma, kappa = 1000.0, 0.05, 0.002
@@ -224,7 +224,7 @@ def test_the_size_at_a_latency_is_the_positive_root(law: Usl, latency: float, n:
     assert law.in_flight_at(latency) == (None if n is None else pytest.approx(n, rel=1e-12))
 
 
-def test_a_throughput_that_falls_more_than_contention_can_explain_is_not_called_contention_alone() -> None:
+def test_sigma_is_at_most_one() -> None:
     law = fitted([(n, exact(100, 1.5, 0.0, n)) for n in SIZES])
     assert law.sigma.value == pytest.approx(1.0, abs=1e-6)
     assert law.sigma.value <= 1.0

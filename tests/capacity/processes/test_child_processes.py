@@ -46,7 +46,7 @@ def test_all_end_with_the_block(start: Callable[[ChildProcesses], ChildProcess])
     assert all(has_ended(child.pid) for child in started)
 
 
-def test_a_stop_that_comes_as_a_process_is_started_leaves_nothing_behind(
+def test_a_signal_during_a_start_leaves_no_process(
     start: Callable[[ChildProcesses], ChildProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[ChildProcess] = []
@@ -64,7 +64,7 @@ def test_a_stop_that_comes_as_a_process_is_started_leaves_nothing_behind(
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_what_a_stop_left_at_the_end_ends_with_the_next_call(
+def test_the_next_call_ends_what_an_interruption_left(
     start: Callable[[ChildProcesses], ChildProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     children = ChildProcesses()
@@ -83,9 +83,7 @@ def test_what_a_stop_left_at_the_end_ends_with_the_next_call(
     assert all(has_ended(child.pid) for child in started)
 
 
-def test_a_stop_that_another_thread_takes_does_not_cut_an_end_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_signal_in_another_thread_does_not_interrupt_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Libraries have threads of their own, and the system hands a signal to any thread that does not block it."""
     monkeypatch.setattr("capacity.processes.process._TERMINATION_TIMEOUT_S", 0.2)
     wait_procs = psutil.wait_procs

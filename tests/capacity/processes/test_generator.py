@@ -48,7 +48,7 @@ def commands() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
     server.server_close()
 
 
-def test_a_storm_whose_answer_is_lost_is_asked_for_again_as_the_same_storm(
+def test_a_storm_request_is_repeated_with_the_same_id(
     commands: tuple[str, list[dict[str, list[str]]]],
 ) -> None:
     address, forms = commands

@@ -76,7 +76,7 @@ def test_a_server_at_an_address_of_this_machines_interfaces_is_found() -> None:
 
 
 @pytest.mark.parametrize("url", ["ws://192.0.2.1:8080", "wss://[2001:db8::1]", "ws://no-such-name.invalid:1"])
-def test_a_server_elsewhere_is_none_of_this_machine(url: str) -> None:
+def test_a_server_on_another_machine_is_not_local(url: str) -> None:
     assert find_local_server(url) is None
 
 
@@ -94,19 +94,19 @@ def test_a_server_elsewhere_is_none_of_this_machine(url: str) -> None:
         ((2,), LocalServer(1, ()), Cores((), (2,)), True),
     ],
 )
-def test_a_server_here_keeps_its_cores_as_far_as_there_are_more(
+def test_a_local_server_keeps_its_cores_if_others_remain(
     usable: tuple[int, ...], server: LocalServer | None, cores: Cores, *, shared: bool
 ) -> None:
     assert cores_beside(usable, server) == cores
     assert are_competing(usable, cores) == shared
 
 
-def test_the_cores_that_were_left_are_named() -> None:
+def test_the_reserved_cores_are_named() -> None:
     assert reserved_cores_note((0, 1, 2), Cores((), (0,))).endswith("core 1, 2 is reserved for it")
     assert reserved_cores_note((0, 1, 2), Cores((1,), (0, 2))).endswith("core 1 is reserved for it")
 
 
-def test_a_run_against_a_server_of_this_machine_leaves_it_a_core_or_says_that_both_compete(
+def test_a_run_reserves_a_core_for_a_local_server_or_notes_that_both_compete(
     capacity: Callable[..., Run], server: RunningServer
 ) -> None:
     run = capacity(

@@ -53,7 +53,7 @@ def has_ended(pid: int) -> bool:
     return not is_running(pid)
 
 
-def test_ending_a_process_ends_its_children(start: Callable[[str], ChildProcess]) -> None:
+def test_ending_a_process_ends_its_descendants(start: Callable[[str], ChildProcess]) -> None:
     child = start(PARENT_OF_ONE.format(then=SLEEP))
     grandchild = int(first_line(child))
     child.end()
@@ -61,7 +61,7 @@ def test_ending_a_process_ends_its_children(start: Callable[[str], ChildProcess]
     assert has_ended(grandchild)
 
 
-def test_children_of_a_leader_that_died_by_itself_are_ended_too(start: Callable[[str], ChildProcess]) -> None:
+def test_descendants_of_an_exited_process_are_ended(start: Callable[[str], ChildProcess]) -> None:
     child = start(PARENT_OF_ONE.format(then="sys.exit(3)"))
     grandchild = int(first_line(child))
     with pytest.raises(RunError, match="the child ended with exit code 3"):
@@ -81,9 +81,7 @@ def test_a_process_that_ignores_sigterm_is_killed(
     assert has_ended(child.pid)
 
 
-def test_ending_twice_signals_nobody_the_second_time(
-    start: Callable[[str], ChildProcess], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_end_sends_no_signal(start: Callable[[str], ChildProcess], monkeypatch: pytest.MonkeyPatch) -> None:
     """The system may have given its number to another process since."""
     child = start(SLEEP_ALONE)
     first_line(child)
@@ -95,7 +93,7 @@ def test_ending_twice_signals_nobody_the_second_time(
     assert signalled == []
 
 
-def test_a_process_that_ended_is_named_with_its_last_words(start: Callable[[str], ChildProcess]) -> None:
+def test_the_error_of_an_exited_process_has_its_last_line(start: Callable[[str], ChildProcess]) -> None:
     child = start("import sys; sys.exit('no such room')")
     with pytest.raises(RunError, match="the child ended with exit code 1: no such room"):
         child.wait_until(lambda: None, timeout_s=30, what="start")
@@ -119,7 +117,7 @@ def test_waiting_is_bounded(start: Callable[[str], ChildProcess]) -> None:
     child.end()
 
 
-def test_a_process_is_pinned_before_it_does_anything(tmp_path: Path) -> None:
+def test_a_process_is_pinned_from_its_first_instruction(tmp_path: Path) -> None:
     core = usable_cores()[-1]
     code = "import os, sys; sys.stdin.close(); print(os.sched_getaffinity(0), flush=True); import time; time.sleep(600)"
     child = ChildProcess(
@@ -132,7 +130,7 @@ def test_a_process_is_pinned_before_it_does_anything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("usable", "server", "generator"), [((0, 1), (1,), (0,)), ((0, 1, 2, 3), (3,), (0, 1, 2)), ((2,), (), (2,))]
 )
-def test_the_server_gets_one_core_and_the_generator_all_others(
+def test_the_bundled_server_gets_one_core_and_the_generator_the_others(
     usable: tuple[int, ...], server: tuple[int, ...], generator: tuple[int, ...]
 ) -> None:
     assert Cores.for_bundled_server(usable) == Cores(server, generator)

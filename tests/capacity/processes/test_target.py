@@ -25,7 +25,7 @@ ORIGIN = "https://chat.example.org"
 CALM = ("--window", "1", "--settle", "0.5", "--slo", "deliver_p99<60s")
 
 
-def test_a_name_whose_first_address_refuses_is_measured_at_the_next(
+def test_the_next_address_is_used_if_the_first_one_refuses(
     capacity: Callable[..., Run], server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `localhost` is where it means `::1` first and the server listens on IPv4."""
@@ -46,14 +46,14 @@ def test_a_name_whose_first_address_refuses_is_measured_at_the_next(
         (closing, "/ closed the connection before any greeting (received 1013 (try again later) full"),
     ],
 )
-def test_a_server_without_our_greeting_is_refused_and_told_apart(
+def test_a_server_without_the_greeting_is_refused_with_the_difference(
     conversation: Callable[[ServerConnection], None], words: str
 ) -> None:
     with answering(conversation) as url, pytest.raises(UsageError, match=re.escape(words)):
         TargetServer.running(f"{url}/")
 
 
-def test_a_server_that_checks_the_origin_is_measured_with_one_and_no_report_keeps_a_header(
+def test_headers_reach_a_server_that_checks_them_and_stay_out_of_reports(
     capacity: Callable[..., Run], start: Callable[..., RunningServer]
 ) -> None:
     server = start("--allowed-origin", ORIGIN, "--require-origin", "yes")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from capacity.record.step import StepRecord
 
 
-def test_an_interval_names_users_levels_limit_and_evidence() -> None:
+def test_an_answer_names_users_slos_limit_and_evidence() -> None:
     answer = build_answer(make.question(), make.converged(), Ending.CONVERGED)
     assert (answer.supported_users, answer.first_failing_users, answer.confirmed) == (1400, 1500, True)
     assert answer.limited_by == "server CPU"
@@ -40,7 +40,7 @@ def test_a_limited_generator_gives_at_least_n_and_a_labelled_projection() -> Non
     assert answer.confirm_with == "python -m capacity --processes 2"
 
 
-def test_a_cap_that_passes_is_at_least_n() -> None:
+def test_a_passing_cap_gives_at_least_n() -> None:
     steps = [make.step(100), make.step(200), *[make.step(300)] * 3]
     answer = build_answer(make.question(plan=Plan(largest=300)), steps, Ending.NOT_REACHED)
     assert answer.limited_by is None
@@ -48,7 +48,7 @@ def test_a_cap_that_passes_is_at_least_n() -> None:
     assert "up to the cap (--users-max) passed" in answer.sentence
 
 
-def test_a_machine_that_was_not_quiet_is_told() -> None:
+def test_disturbances_of_the_machine_are_reported() -> None:
     disturbed = [*make.converged()[:-1], make.step(1400, server_core_foreign=0.31)]
     answer = build_answer(make.question(), disturbed, Ending.CONVERGED)
     assert answer.disturbance is not None
@@ -63,7 +63,7 @@ def test_an_unconfirmed_level_says_so() -> None:
     assert "not confirmed" in answer.headline_label
 
 
-def test_a_level_that_passed_one_of_two_confirmations_is_not_called_unconfirmed() -> None:
+def test_one_of_two_confirmations_is_not_called_unconfirmed() -> None:
     steps = [make.step(100), make.step(200), make.failing(400), make.step(200, purpose="confirm")]
     answer = build_answer(make.question(), steps, Ending.BUDGET)
     assert not answer.confirmed
@@ -94,15 +94,13 @@ LIGHT = [make.step(users, server_cpu=0.02 + users / 6000, generator_cpu=[0.32]) 
         ),
     ],
 )
-def test_what_ended_the_search_names_the_option_that_helps(
-    ending: Ending, plan: Plan, options: str, needs: str
-) -> None:
+def test_each_ending_names_the_option_that_helps(ending: Ending, plan: Plan, options: str, needs: str) -> None:
     answer = build_answer(make.question(plan=plan), LIGHT, ending)
     assert answer.confirm_with == f"python -m capacity {options}"
     assert (answer.confirm_needs or "").startswith(needs)
 
 
-def test_where_time_ran_out_and_the_generator_has_room_more_time_is_all_that_is_named() -> None:
+def test_more_time_is_the_only_remedy_if_the_generator_has_room() -> None:
     steps = [
         make.step(users, server_cpu=0.02 + users / 6000, generator_cpu=[users / 20_000]) for users in (400, 800, 1600)
     ]
@@ -114,25 +112,25 @@ def test_where_time_ran_out_and_the_generator_has_room_more_time_is_all_that_is_
     assert no_line.confirm_with == "python -m capacity --max-duration 300"
 
 
-def test_storms_of_all_users_have_no_higher_cap_and_too_little_time_has_a_remedy() -> None:
+def test_storms_have_no_higher_cap_but_a_remedy_for_too_little_time() -> None:
     storms = make.question(plan=Plan(given=(100,)))
     assert build_answer(storms, [make.step(100)], Ending.NOT_REACHED).confirm_with is None
     assert build_answer(storms, [make.step(100)], Ending.BUDGET).confirm_with == "python -m capacity --max-duration 300"
 
 
-def test_a_search_that_converged_or_was_cut_short_has_nothing_to_add() -> None:
+def test_a_converged_or_interrupted_search_has_no_remedy() -> None:
     assert build_answer(make.question(), make.converged(), Ending.CONVERGED).confirm_with is None
     assert build_answer(make.question(), LIGHT, None).confirm_with is None
 
 
-def test_a_run_cut_short_says_so_and_keeps_what_it_knows() -> None:
+def test_an_interrupted_run_says_so_and_keeps_its_measurements() -> None:
     answer = build_answer(make.question(), [make.step(100), make.step(200)], None)
     assert answer.supported_users == 200
     assert answer.ending == "cut short"
     assert answer.sentence.startswith("Interrupted; so far: One server process holds at least 200")
 
 
-def test_a_server_that_holds_nobody_has_no_supported_users() -> None:
+def test_a_server_that_holds_no_level_has_no_supported_users() -> None:
     answer = build_answer(make.question(), [make.failing(1)] * 2, Ending.NOTHING_HOLDS)
     assert answer.supported_users is None
     assert answer.headline == "< 1"
@@ -148,7 +146,7 @@ def test_nothing_measured_says_why() -> None:
     assert "no loop lag" in answer.sentence
 
 
-def test_no_steps_at_all() -> None:
+def test_an_answer_without_steps() -> None:
     answer = build_answer(make.question(), [], None)
     assert answer.sentence == "Nothing was measured."
     assert answer.headline == "?"
@@ -184,7 +182,7 @@ def test_one_bounded_level_is_answered_yes_no_or_not_measured(steps: list[StepRe
         ),
     ],
 )
-def test_the_answer_says_who_the_users_are(load: UserLoad, noun: str, details: str) -> None:
+def test_the_answer_describes_the_users(load: UserLoad, noun: str, details: str) -> None:
     assert (load.noun(), load.details()) == (noun, details)
 
 
@@ -194,7 +192,7 @@ def test_numbers_are_grouped_and_estimates_rounded() -> None:
     assert about(97) == "97"
 
 
-def test_a_level_at_which_others_held_the_core_is_told_and_is_no_limit_of_the_server() -> None:
+def test_a_level_where_others_used_the_core_is_reported_and_not_the_server_s_limit() -> None:
     why = "other processes used 55 % of the server's core, which was full; the server got 45 %"
     taken = make.step(
         800,
@@ -211,7 +209,7 @@ def test_a_level_at_which_others_held_the_core_is_told_and_is_no_limit_of_the_se
     assert "load generator" not in answer.sentence
 
 
-def test_a_level_that_wavers_is_told_beside_the_interval() -> None:
+def test_a_mixed_level_is_reported_beside_the_interval() -> None:
     wavering = [make.step(900), make.failing(900), make.step(900)]
     steps = [
         make.step(800),
@@ -226,21 +224,21 @@ def test_a_level_that_wavers_is_told_beside_the_interval() -> None:
     assert "Mixed results at 900." in answer.sentence
 
 
-def test_a_single_fail_inside_the_interval_is_told_and_bounds_nothing() -> None:
+def test_a_single_fail_inside_the_interval_is_reported_and_bounds_nothing() -> None:
     steps = [make.step(400), *[make.step(800)] * 3, make.failing(1600), make.failing(1000)]
     answer = build_answer(make.question(), steps, Ending.BUDGET)
     assert (answer.supported_users, answer.first_failing_users) == (800, 1600)
     assert "Failed once at 1 000." in answer.sentence
 
 
-def test_a_level_that_wavers_is_told_where_none_plainly_failed() -> None:
+def test_a_mixed_level_is_reported_if_no_level_failed() -> None:
     steps = [*[make.step(800)] * 3, make.step(1600), make.failing(1600)]
     answer = build_answer(make.question(), steps, Ending.BUDGET)
     assert (answer.supported_users, answer.first_failing_users) == (800, None)
     assert "Mixed results at 1 600." in answer.sentence
 
 
-def test_the_answer_is_what_was_confirmed_though_more_held_once() -> None:
+def test_the_answer_is_the_confirmed_level_even_if_a_higher_one_passed_once() -> None:
     steps = [*[make.step(800)] * 3, make.step(1000), make.failing(1200), make.failing(1200)]
     answer = build_answer(make.question(), steps, Ending.BUDGET)
     assert (answer.supported_users, answer.first_failing_users, answer.confirmed) == (800, 1200, True)

@@ -42,7 +42,7 @@ def test_a_run_is_not_worse_than_itself() -> None:
     assert found.flags[0].startswith("one pair of runs")
 
 
-def test_more_cpu_per_delivery_than_the_tolerance_decides() -> None:
+def test_more_cpu_per_delivery_than_the_tolerance_is_decisive() -> None:
     before, after = run(slower(1.0)), run(slower(1.2), revision="bbb")
     found = compare([before], [after], 0.1)
     assert row(found.rows, "server CPU per delivery").ratio == pytest.approx(1.2)
@@ -50,7 +50,7 @@ def test_more_cpu_per_delivery_than_the_tolerance_decides() -> None:
     assert compare([before], [after], 0.25).worse == ()
 
 
-def test_the_median_of_pairs_leaves_out_one_disturbed_pair() -> None:
+def test_the_median_of_pairs_ignores_one_disturbed_pair() -> None:
     before = [run(slower(1.0)), run(slower(1.4)), run(slower(1.0))]
     after = [run(slower(1.02)), run(slower(1.4)), run(slower(1.9))]
     found = compare(before, after, 0.1)
@@ -58,7 +58,7 @@ def test_the_median_of_pairs_leaves_out_one_disturbed_pair() -> None:
     assert found.worse == ()
 
 
-def test_small_differences_of_latency_are_left_out_and_large_ones_do_not_decide() -> None:
+def test_small_latency_differences_are_ignored_and_large_ones_are_not_decisive() -> None:
     before = run(slower(1.0, deliver_p50_ms=1.0, deliver_p99_ms=10.0))
     after = run(slower(1.0, deliver_p50_ms=2.9, deliver_p99_ms=80.0))
     found = compare([before], [after], 0.1)
@@ -67,14 +67,14 @@ def test_small_differences_of_latency_are_left_out_and_large_ones_do_not_decide(
     assert found.worse == ()
 
 
-def test_a_level_that_passed_and_fails_now_decides() -> None:
+def test_a_level_that_passed_and_now_fails_is_decisive() -> None:
     found = compare([run(make.step(400))], [run(make.failing(400), revision="bbb")], 0.1)
     assert any("verdict: pass before, fail after" in text for text in found.worse)
     better = compare([run(make.failing(400))], [run(make.step(400))], 0.1)
     assert row(better.rows, "verdict").change == "better"
 
 
-def test_capacity_decides_where_the_intervals_are_apart() -> None:
+def test_capacity_is_decisive_if_the_intervals_do_not_overlap() -> None:
     lower = [
         make.step(200),
         make.step(800),
@@ -103,13 +103,13 @@ def test_capacity_decides_where_the_intervals_are_apart() -> None:
         (run(make.step(200)), "no common level and no common answer"),
     ],
 )
-def test_runs_that_asked_something_else_do_not_compare(other: RunReport, complaint: str) -> None:
+def test_runs_with_other_settings_are_not_compared(other: RunReport, complaint: str) -> None:
     one = msgspec.structs.replace(run(make.step(400)), answer=make.report([make.failing(400)]).answer)
     with pytest.raises(UsageError, match=complaint):
         compare([one], [other], 0.1)
 
 
-def test_sides_of_different_length_are_no_pairs() -> None:
+def test_sides_of_different_length_are_not_pairs() -> None:
     with pytest.raises(UsageError, match="1 runs before and 2 after are not pairs"):
         compare([run(make.step(400))], [run(make.step(400))] * 2, 0.1)
 
@@ -198,7 +198,7 @@ def test_a_folder_without_a_report_is_one_line_and_exit_code_2(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_plan_of_bounded_runs_has_no_capacity_to_compare() -> None:
+def test_bounded_runs_have_no_capacity_to_compare() -> None:
     bounded = make.question(plan=Plan(given=(400,)))
     assert bounded.plan.given == (400,)
     found = compare([run(make.step(400), bounded=True)], [run(make.step(400), bounded=True)], 0.1)

@@ -77,7 +77,7 @@ def test_runs_of_given_levels_have_a_section_of_their_own_and_no_chart_of_capaci
     assert "<svg" in searched
 
 
-def test_a_report_of_several_searches_is_kept_with_all_of_them(tmp_path: Path) -> None:
+def test_a_report_of_several_searches_is_saved_with_all_of_them(tmp_path: Path) -> None:
     folder = tmp_path / "report"
     points = []
     for workers in (1, 2):
@@ -95,7 +95,7 @@ def test_a_report_of_several_searches_is_kept_with_all_of_them(tmp_path: Path) -
         assert (tmp_path / "runs" / run.name / link).is_file()
 
 
-def test_the_command_writes_the_index_anew_and_passes_over_what_is_no_report(
+def test_the_command_updates_the_index_and_skips_invalid_reports(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (runs / "index.html").unlink()
@@ -107,7 +107,7 @@ def test_the_command_writes_the_index_anew_and_passes_over_what_is_no_report(
     assert main(["history", str(runs / "nowhere")]) == 2
 
 
-def test_a_run_goes_on_with_the_options_it_was_started_with(tmp_path: Path) -> None:
+def test_a_resumed_run_uses_the_earlier_options(tmp_path: Path) -> None:
     report = msgspec.structs.replace(of("aaa", 1), command="python -m capacity --slo 'loss<1%' --window 4")
     write_report(report, tmp_path)
     earlier = earlier_report(tmp_path)
@@ -117,7 +117,7 @@ def test_a_run_goes_on_with_the_options_it_was_started_with(tmp_path: Path) -> N
     assert without_resume(["--window", "4", "--resume=x"]) == ["--window", "4"]
 
 
-def test_a_folder_without_a_report_cannot_go_on(tmp_path: Path) -> None:
+def test_a_folder_without_a_report_cannot_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read report\.json"):
         earlier_report(tmp_path)
     (tmp_path / "report.json").write_text("{")
@@ -125,7 +125,7 @@ def test_a_folder_without_a_report_cannot_go_on(tmp_path: Path) -> None:
         earlier_report(tmp_path)
 
 
-def test_steps_of_another_question_or_machine_are_not_mixed() -> None:
+def test_a_run_with_other_settings_or_machine_cannot_be_resumed() -> None:
     earlier = of("aaa", 1)
     check_same_question(earlier, earlier.settings | {"max_duration": 99.0}, earlier.levels, earlier.environment)
     elsewhere = msgspec.structs.replace(earlier.environment, host="elsewhere", revision="bbb")

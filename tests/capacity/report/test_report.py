@@ -88,14 +88,14 @@ def test_the_page_nests_and_its_ids_are_unique(name: str) -> None:
     assert len(page.ids) == len(set(page.ids))
 
 
-def test_the_page_needs_nothing_from_anywhere(name: str) -> None:
+def test_the_page_has_no_external_resources(name: str) -> None:
     html = page_of(name)
     assert not re.search(r"https?:|//[a-z]|@import|<script|<link|<img|<iframe", html)
     assert set(re.findall(r"url\(([^)]*)\)", html)) <= {f"#{name}" for name in Page(html).ids}
     assert set(re.findall(r'href="#([^"]*)"', html)) <= set(Page(html).ids)
 
 
-def test_the_answer_stands_on_top_and_every_step_in_the_table(name: str, report: RunReport) -> None:
+def test_the_answer_is_on_top_and_every_step_in_the_table(name: str, report: RunReport) -> None:
     html = page_of(name)
     page = Page(html)
     words = re.sub(r"\s+", " ", page.text)
@@ -105,7 +105,7 @@ def test_the_answer_stands_on_top_and_every_step_in_the_table(name: str, report:
     assert len(rows) == 2 * len(report.steps)
 
 
-def test_every_chart_has_both_shapes_and_words_for_those_who_do_not_see_it() -> None:
+def test_every_chart_has_both_sizes_and_a_text_alternative() -> None:
     html = page_of("interval")
     drawings = [attrs for tag, attrs in Page(html).elements if tag == "svg"]
     assert [attrs["class"] for attrs in drawings] == ["wide", "narrow"] * 5
@@ -117,7 +117,7 @@ def test_every_chart_has_both_shapes_and_words_for_those_who_do_not_see_it() -> 
     assert "1 500 users: fail" in html
 
 
-def test_a_step_far_out_of_line_leaves_its_charts_their_room() -> None:
+def test_an_outlier_does_not_squeeze_its_charts() -> None:
     """Matplotlib warns, which is an error here, when marks beyond the axes push them together to nothing."""
     lags = {"generator_loop_lag_p99_ms": 5000.0, "generator_send_lag_p99_ms": 5000.0}
     odd = make.failing(800, deliver_p99_ms=60_000.0, server_loop_lag_p99_ms=5000.0, **lags)
@@ -143,7 +143,7 @@ def test_a_projection_is_labelled_wherever_it_is_shown() -> None:
     assert "5" not in re.sub(r"<[^>]*>", "", hero)
 
 
-def test_a_thorough_run_says_what_it_did_more() -> None:
+def test_a_thorough_run_shows_its_settings() -> None:
     report = REPORTS["no window"]
     told = report.settings | {"thorough": True, "interval_width": 0.05, "confirmations": 4, "window": 30.0}
     words = Page(render_html(msgspec.structs.replace(report, settings=told))).text
@@ -175,7 +175,7 @@ def test_json_has_the_promised_fields_and_reads_back(tmp_path: Path, report: Run
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json"]
 
 
-def test_a_complete_run_leaves_its_charts_as_pictures_too(tmp_path: Path) -> None:
+def test_a_complete_run_writes_its_charts_as_png(tmp_path: Path) -> None:
     write_report(REPORTS["one step"], tmp_path, pictures=True)
     pictures = sorted((tmp_path / "charts").iterdir())
     assert [path.name for path in pictures] == [

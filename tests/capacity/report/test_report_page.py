@@ -111,7 +111,7 @@ def page(request: pytest.FixtureRequest, chromium: Browser, pages: dict[str, Pat
 
 
 @pytest.mark.parametrize("width", [380, 768, 1280])
-def test_at_every_width_nothing_is_cut_off_or_lies_upon_another(page: Page, width: int) -> None:
+def test_at_every_width_no_text_is_cut_off_or_overlaps(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate(CUT) == []
@@ -125,7 +125,7 @@ SCROLLING: Final = """() => [...document.querySelectorAll('.scroll')]
 """Tables that do not show all of their columns."""
 
 
-def test_a_desk_shows_whole_tables_and_a_phone_says_that_they_scroll(page: Page) -> None:
+def test_a_desktop_shows_whole_tables_and_a_phone_a_hint_to_scroll(page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
     assert page.evaluate(SCROLLING) == []
     assert not any(hint.is_visible() for hint in page.locator(".hint").all())
@@ -153,7 +153,7 @@ def test_no_number_has_an_exponent_and_more_received_than_due_is_explained(chrom
     assert "More received than due" not in render_html(searched())
 
 
-def test_dark_is_dark_and_paper_is_white_all_the_same(page: Page) -> None:
+def test_dark_mode_is_dark_and_print_is_white(page: Page) -> None:
     paper = "getComputedStyle(document.body).backgroundColor"
     page.emulate_media(color_scheme="light")
     light = page.evaluate(paper)
@@ -164,7 +164,7 @@ def test_dark_is_dark_and_paper_is_white_all_the_same(page: Page) -> None:
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
 
 
-def test_on_paper_no_table_is_wider_than_the_page_and_no_chart_is_torn_apart(page: Page) -> None:
+def test_print_keeps_tables_on_the_page_and_charts_whole(page: Page) -> None:
     page.set_viewport_size(PAPER)  # type: ignore[arg-type]
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") == PAPER["width"]

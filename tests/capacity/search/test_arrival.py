@@ -9,7 +9,7 @@ from capacity.search.arrival import RampGate, portions
 
 
 @given(present=st.integers(0, 20_000), users=st.integers(1, 20_000))
-def test_portions_end_at_the_users_asked_for_and_never_exceed_half_of_what_is_left(present: int, users: int) -> None:
+def test_portions_end_at_the_requested_users_and_are_at_most_half_of_the_rest(present: int, users: int) -> None:
     asked = [present, *portions(present, users)]
     assert asked[-1] == users
     assert len(asked) <= 7
@@ -17,7 +17,7 @@ def test_portions_end_at_the_users_asked_for_and_never_exceed_half_of_what_is_le
         assert after - before <= max(1, 0.05 * users, (users - before + 1) / 2)
 
 
-def test_fewer_users_are_asked_for_at_once() -> None:
+def test_a_decrease_is_one_portion() -> None:
     assert list(portions(500, 200)) == [200]
 
 
@@ -27,7 +27,7 @@ def test_a_low_latency_is_absorbed_at_once() -> None:
     assert gate.is_absorbed
 
 
-def test_a_latency_that_the_server_always_has_is_no_backlog() -> None:
+def test_a_constant_latency_is_not_a_backlog() -> None:
     gate = RampGate(50)
     for p50 in (200, 203, 199, 207, 201):
         gate.add_probe(p50)
@@ -37,7 +37,7 @@ def test_a_latency_that_the_server_always_has_is_no_backlog() -> None:
     assert not gate.is_overloaded
 
 
-def test_a_backlog_that_shrinks_is_waited_for() -> None:
+def test_the_gate_waits_for_a_shrinking_backlog() -> None:
     gate = RampGate(50)
     for p50 in (400, 300, 200, 100):
         gate.add_probe(p50)
@@ -47,7 +47,7 @@ def test_a_backlog_that_shrinks_is_waited_for() -> None:
     assert gate.is_absorbed
 
 
-def test_a_backlog_that_only_grows_is_overloaded() -> None:
+def test_a_growing_backlog_is_an_overload() -> None:
     gate = RampGate(50)
     for p50 in (100, 200, 300, 400):
         assert not gate.is_overloaded

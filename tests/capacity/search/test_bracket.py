@@ -64,7 +64,7 @@ def test_a_level_is_judged_by_the_order_and_the_majority_of_its_valid_steps(text
     assert level_states(taken((200, text))) == {200: standing}
 
 
-def test_outcomes_are_kept_by_level_in_their_order() -> None:
+def test_verdicts_are_grouped_by_level_in_order() -> None:
     assert verdicts_by_level(taken((200, "P"), (400, "FP"), (200, "F"))) == {200: outcomes("PF"), 400: outcomes("FP")}
 
 
@@ -87,7 +87,7 @@ def test_outcomes_are_kept_by_level_in_their_order() -> None:
         ),
     ],
 )
-def test_only_a_valid_step_makes_forget_what_others_caused_before_it(trials: list[Trial], left: str) -> None:
+def test_only_a_valid_step_replaces_disturbed_ones(trials: list[Trial], left: str) -> None:
     assert verdicts_by_level(trials) == {8: outcomes(left)}
 
 
@@ -115,7 +115,7 @@ def test_only_a_fail_can_be_a_disturbed_fail() -> None:
         (taken((1, "PF")), Bounds(0, 0, None, None, 1, 0)),
     ],
 )
-def test_the_bracket_is_what_holds_below_everything_that_does_not(trials: list[Trial], found: Bounds) -> None:
+def test_the_bracket_is_between_holding_and_other_levels(trials: list[Trial], found: Bounds) -> None:
     assert bounds(trials) == found
 
 
@@ -129,7 +129,7 @@ def test_the_bracket_is_what_holds_below_everything_that_does_not(trials: list[T
         (Bounds(100, 1, 400, 500, 600, 0, 300), 300),
     ],
 )
-def test_the_high_end_is_the_lowest_level_that_does_not_hold_for_whatever_reason(found: Bounds, high: int) -> None:
+def test_the_high_end_is_the_lowest_level_that_does_not_hold(found: Bounds, high: int) -> None:
     assert found.high == high
 
 
@@ -153,5 +153,5 @@ def test_the_high_end_is_the_lowest_level_that_does_not_hold_for_whatever_reason
         (taken((100, "P"), (150, "PPF"), (200, "F"), (400, "F")), Bounds(100, 1, 200, None, 150, 150)),
     ],
 )
-def test_the_answer_s_ends_are_those_that_a_second_look_confirmed(trials: list[Trial], answer: Bounds) -> None:
+def test_the_ends_of_the_answer_are_confirmed_levels(trials: list[Trial], answer: Bounds) -> None:
     assert confirmed_bounds(trials, 2) == answer

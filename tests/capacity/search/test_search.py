@@ -55,7 +55,7 @@ def once(outcome: Verdict, *, at: int, otherwise: Callable[[int], Verdict]) -> C
 
 
 @given(knee_at=st.integers(2, 19_999), grain=st.sampled_from([1, 7, 20, 50]), first=st.integers(1, 400))
-def test_a_sharp_knee_is_found_to_the_width_asked_for_and_confirmed(knee_at: int, grain: int, first: int) -> None:
+def test_a_sharp_limit_is_found_and_confirmed(knee_at: int, grain: int, first: int) -> None:
     plan = Plan(first=first, grain=grain)
     trials, ending, _ = search(plan, knee(knee_at))
     found = bounds(trials)
@@ -67,7 +67,7 @@ def test_a_sharp_knee_is_found_to_the_width_asked_for_and_confirmed(knee_at: int
 
 
 @given(knee_at=st.integers(2, 19_999), first=st.integers(1, 400), seed=st.integers(0, 2**32))
-def test_whatever_the_load_says_a_sharp_knee_is_found(knee_at: int, first: int, seed: int) -> None:
+def test_a_sharp_limit_is_found_with_any_server_cpu(knee_at: int, first: int, seed: int) -> None:
     rng = random.Random(seed)
     plan = Plan(first=first)
     trials, ending, _ = search(plan, knee(knee_at), core_share=lambda _: rng.choice([None, rng.uniform(0.01, 1.2)]))
@@ -79,7 +79,7 @@ def test_whatever_the_load_says_a_sharp_knee_is_found(knee_at: int, first: int, 
     assert found.passes == 1 + plan.confirmations
 
 
-def test_a_load_that_tells_the_knee_saves_steps() -> None:
+def test_server_cpu_that_predicts_the_limit_saves_steps() -> None:
     rng = random.Random(7)
     told = untold = 0
     for _ in range(100):
@@ -89,7 +89,7 @@ def test_a_load_that_tells_the_knee_saves_steps() -> None:
     assert told < untold - 100
 
 
-def test_the_ramp_goes_only_a_little_beyond_a_core_that_will_be_full() -> None:
+def test_the_ramp_steps_slightly_beyond_the_predicted_full_core() -> None:
     trials = [Trial(200, PASS, core_share=0.15), Trial(400, PASS, core_share=0.3), Trial(800, PASS, core_share=0.6)]
     assert next_move(Plan(grain=20), trials[:2], ENOUGH_S, STEP_S) == Step(800, Purpose.RAMP)
     assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1400, Purpose.RAMP)
@@ -103,7 +103,7 @@ def test_the_ramp_goes_only_a_little_beyond_a_core_that_will_be_full() -> None:
     seed=st.integers(0, 2**32),
     budget_s=st.floats(0, 400),
 )
-def test_with_noise_the_interval_holds_the_knee_and_the_budget_is_kept(
+def test_a_noisy_search_contains_the_limit_within_its_budget(
     knee_at: int, noise: float, seed: int, budget_s: float
 ) -> None:
     rng = random.Random(seed)
@@ -127,7 +127,7 @@ def test_with_noise_the_interval_holds_the_knee_and_the_budget_is_kept(
 
 
 @given(st.lists(st.sampled_from([PASS, FAIL, INVALID]), min_size=80, max_size=80), st.booleans())
-def test_it_ends_whatever_comes_and_never_leaves_its_range(verdicts: list[Verdict], lacks_data: bool) -> None:
+def test_every_search_ends_and_stays_in_its_range(verdicts: list[Verdict], lacks_data: bool) -> None:
     answers = iter(verdicts)
     plan = Plan(first=50, largest=3000)
     trials, _, _ = search(plan, lambda _: next(answers), budget_s=800, lacks_data=lacks_data)
@@ -165,7 +165,7 @@ def test_the_cap_that_passes_is_confirmed_and_reported_as_not_reached() -> None:
     assert bounds(trials) == Bounds(low=1000, passes=3, fails_at=None, invalid_at=None)
 
 
-def test_a_server_that_holds_nobody_ends_the_search() -> None:
+def test_a_server_that_holds_no_level_ends_the_search() -> None:
     trials, ending, _ = search(Plan(), knee(0))
     assert ending is Ending.NOTHING_HOLDS
     assert bounds(trials).low == 0
@@ -195,7 +195,7 @@ def test_missing_data_twice_in_a_row_ends_the_search_at_once() -> None:
 
 
 @pytest.mark.parametrize("missing", [(True, False), (False, True)])
-def test_two_invalid_steps_of_which_one_alone_lacked_data_do_not_make_a_server_unmeasurable(
+def test_one_of_two_invalid_steps_without_data_does_not_end_the_search(
     missing: tuple[bool, bool],
 ) -> None:
     pair = [Trial(400, INVALID, invalid_cause=Cause.MISSING if one else None) for one in missing]
@@ -222,7 +222,7 @@ def test_a_fail_under_disturbance_is_repeated_and_a_pass_overturns_it() -> None:
     assert bounds(confirmed).low == 800
 
 
-def test_what_others_spoiled_is_repeated_and_forgotten_once_they_are_gone() -> None:
+def test_a_step_invalid_by_others_is_repeated_and_dropped_once_valid() -> None:
     spoiled = Trial(400, INVALID, invalid_cause=Cause.OTHERS)
     trials = [Trial(200, PASS)]
     for _ in range(3):
@@ -236,14 +236,14 @@ def test_what_others_spoiled_is_repeated_and_forgotten_once_they_are_gone() -> N
     assert next_move(Plan(), stays, ENOUGH_S, STEP_S) == Step(300, Purpose.BISECT)
 
 
-def test_waiting_for_others_never_takes_the_time_of_a_confirmation() -> None:
+def test_waiting_for_others_never_uses_the_time_of_a_confirmation() -> None:
     spoiled = Trial(400, INVALID, invalid_cause=Cause.OTHERS)
     trials = [Trial(200, PASS), spoiled, spoiled]
     assert next_move(Plan(), trials, 4 * STEP_S, STEP_S) == Step(400, Purpose.REPEAT)
     assert next_move(Plan(), trials, 3 * STEP_S, STEP_S) == Step(200, Purpose.CONFIRM)
 
 
-def test_where_others_never_leave_the_core_a_lower_level_is_looked_for() -> None:
+def test_the_search_continues_below_if_others_never_leave_the_core() -> None:
     plan = Plan(first=800)
     trials: list[Trial] = []
     while not isinstance(move := next_move(plan, trials, (14 - len(trials)) * STEP_S, STEP_S), Finished):
@@ -289,7 +289,7 @@ def test_a_level_that_fails_its_confirmation_lowers_the_bound() -> None:
         ([Trial(200, FAIL)], (1, Step(100, Purpose.BISECT)), Finished(Ending.BUDGET)),
     ],
 )
-def test_the_steps_of_confirmations_are_kept(
+def test_time_for_confirmations_is_reserved(
     trials: list[Trial], further: tuple[int, Step], rather: Step | Finished
 ) -> None:
     steps, move = further
@@ -297,12 +297,12 @@ def test_the_steps_of_confirmations_are_kept(
     assert next_move(Plan(), trials, (steps - 1) * STEP_S, STEP_S) == rather
 
 
-def test_a_confirmation_that_cannot_come_to_its_end_is_not_begun_where_a_lower_level_is_confirmed() -> None:
+def test_a_confirmation_without_enough_time_is_not_started_if_a_lower_level_is_confirmed() -> None:
     trials = [*[Trial(200, PASS)] * 3, Trial(400, PASS)]
     assert next_move(Plan(), trials, 1 * STEP_S, STEP_S) == Finished(Ending.BUDGET)
 
 
-def test_of_several_loads_at_a_level_the_highest_tells_where_the_core_is_full() -> None:
+def test_the_highest_cpu_at_a_level_predicts_the_full_core() -> None:
     below = [Trial(200, PASS, core_share=0.15), Trial(400, PASS, core_share=0.3)]
     for loads in ((0.5, 0.8), (0.8, 0.5)):
         trials = [*below, *(Trial(800, PASS, core_share=load) for load in loads)]
@@ -329,7 +329,7 @@ def test_a_single_fail_is_the_upper_end_only_while_there_is_no_second() -> None:
     assert (found.fails_at, found.failed_once_at, found.high) == (400, 300, 300)
 
 
-def test_what_wavers_is_stepped_below_at_once() -> None:
+def test_the_next_level_is_one_width_below_a_mixed_one() -> None:
     trials = [Trial(800, PASS), Trial(1600, FAIL), Trial(1200, PASS), Trial(1200, FAIL), Trial(1200, FAIL)]
     assert next_move(Plan(grain=20), trials, ENOUGH_S, STEP_S) == Step(1100, Purpose.BISECT)
 
@@ -342,7 +342,7 @@ def test_a_run_resumes_from_its_trials() -> None:
         assert move.users == whole[cut].users
 
 
-def test_given_levels_are_taken_exactly_whatever_the_budget() -> None:
+def test_given_levels_are_measured_without_regard_to_the_budget() -> None:
     trials, ending, _ = search(Plan(given=(50, 200, 100, 100)), knee(120), budget_s=0)
     assert ending is Ending.STEPS_DONE
     assert [trial.users for trial in trials] == [50, 200, 100, 100]

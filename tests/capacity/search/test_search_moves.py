@@ -20,7 +20,7 @@ def move(trials: list[Trial], plan: Plan | None = None, *, steps: float = ENOUGH
 @pytest.mark.parametrize(
     ("plan", "users"), [(Plan(), 200), (Plan(first=500, largest=300), 300), (Plan(first=300, largest=500), 300)]
 )
-def test_the_first_step_is_the_plan_s_but_never_above_the_cap(plan: Plan, users: int) -> None:
+def test_the_first_step_is_never_above_the_cap(plan: Plan, users: int) -> None:
     assert move([], plan, steps=1) == Step(users, Purpose.RAMP)
 
 
@@ -41,7 +41,7 @@ def test_the_first_step_is_the_plan_s_but_never_above_the_cap(plan: Plan, users:
         ([Trial(1000, PASS, core_share=0.9)] * 3 + [Trial(20_000, FAIL)], Ending.BUDGET),
     ],
 )
-def test_without_time_for_a_step_the_search_ends_and_says_how_far_it_came(trials: list[Trial], ending: Ending) -> None:
+def test_without_time_for_a_step_the_search_ends_with_its_state(trials: list[Trial], ending: Ending) -> None:
     assert move(trials, steps=0.99) == Finished(ending)
 
 
@@ -107,9 +107,7 @@ def test_each_further_step_grows_the_ramp_or_halves_the_bracket(
         (taken((1000, "P"), (2000, "I"), (1100, "PFF")), Plan(), Step(1000, Purpose.CONFIRM)),
     ],
 )
-def test_above_a_level_that_wavers_the_plainly_failing_end_is_brought_nearer(
-    trials: list[Trial], plan: Plan, expected: Step
-) -> None:
+def test_the_failing_end_moves_nearer_to_a_mixed_level(trials: list[Trial], plan: Plan, expected: Step) -> None:
     assert move(trials, plan) == expected
 
 
@@ -136,9 +134,7 @@ def test_above_a_level_that_wavers_the_plainly_failing_end_is_brought_nearer(
         ([Trial(5, PASS, core_share=0.91), Trial(7, FAIL)], Plan(), 6),
     ],
 )
-def test_the_load_of_the_highest_level_that_holds_tells_where_the_core_is_full(
-    trials: list[Trial], plan: Plan, users: int
-) -> None:
+def test_cpu_at_the_highest_passing_level_predicts_the_full_core(trials: list[Trial], plan: Plan, users: int) -> None:
     found = move(trials, plan)
     assert isinstance(found, Step)
     assert found.users == users
@@ -160,7 +156,7 @@ def test_levels_are_multiples_of_the_grain_unless_that_moves_them_by_more_than_t
     assert move(taken((low, "P")), plan) == Step(users, Purpose.RAMP)
 
 
-def test_a_level_that_the_grain_would_move_out_of_the_bracket_is_taken_as_it_is() -> None:
+def test_a_level_is_not_rounded_out_of_the_bracket() -> None:
     plan = Plan(width=0.01, grain=100)
     assert move(taken((1000, "P"), (1040, "F")), plan) == Step(1020, Purpose.BISECT)
     assert move(taken((960, "P"), (1000, "F")), plan) == Step(980, Purpose.BISECT)
@@ -203,7 +199,7 @@ def test_an_invalid_step_is_repeated_or_ends_the_ramp_or_the_search(
         (taken((400, "PP")), 4, Step(400, Purpose.CONFIRM)),
     ],
 )
-def test_others_are_waited_for_while_the_steps_of_confirmations_are_left(
+def test_the_search_waits_for_others_while_confirmations_have_time(
     held: list[Trial], patient: int, rather: Step
 ) -> None:
     trials = [*held, *[Trial(800, INVALID, invalid_cause=Cause.OTHERS)] * 2]
@@ -211,7 +207,7 @@ def test_others_are_waited_for_while_the_steps_of_confirmations_are_left(
     assert move(trials, steps=patient - 1) == rather
 
 
-def test_others_are_waited_for_with_the_last_step_where_nothing_is_left_to_confirm() -> None:
+def test_the_last_step_waits_for_others_if_nothing_needs_confirmation() -> None:
     trials = [*taken((400, "PPP")), *[Trial(800, INVALID, invalid_cause=Cause.OTHERS)] * 2]
     assert move(trials, steps=1) == Step(800, Purpose.REPEAT)
 
@@ -243,5 +239,5 @@ def test_a_disturbed_fail_is_repeated_unless_it_repeats_a_fail(before: list[Tria
         ("IIII", Finished(Ending.STEPS_DONE)),
     ],
 )
-def test_given_levels_are_walked_each_repeated_once_when_invalid(text: str, expected: Step | Finished) -> None:
+def test_each_given_level_is_repeated_once_if_invalid(text: str, expected: Step | Finished) -> None:
     assert move(taken((50, text)), Plan(given=(50, 60)), steps=0) == expected

@@ -33,7 +33,7 @@ def noisy(knee_at: float, spread: float, rng: Random) -> Callable[[int], Verdict
 
 
 @pytest.mark.parametrize("spread", [0.003, 0.01, 0.02, 0.03])
-def test_in_99_of_100_noisy_searches_the_interval_holds_the_knee_give_or_take_the_noise(spread: float) -> None:
+def test_in_99_of_100_noisy_searches_the_interval_contains_the_limit(spread: float) -> None:
     rng = Random(7)
     held = 0
     for _ in range(CASES):
@@ -48,7 +48,7 @@ def test_in_99_of_100_noisy_searches_the_interval_holds_the_knee_give_or_take_th
 
 
 @pytest.mark.parametrize("spread", [0.003, 0.01, 0.02])
-def test_the_default_budget_bears_noise_without_giving_up_the_confirmation(spread: float) -> None:
+def test_the_default_budget_confirms_the_answer_despite_noise(spread: float) -> None:
     """Fourteen steps are what 150 s have room for."""
     rng = Random(7)
     held = confirmed = 0
@@ -62,7 +62,7 @@ def test_the_default_budget_bears_noise_without_giving_up_the_confirmation(sprea
     assert confirmed >= 0.95 * CASES
 
 
-def test_noise_widens_the_interval_and_a_sharp_knee_keeps_it_narrow() -> None:
+def test_noise_widens_the_interval_and_a_sharp_limit_keeps_it_narrow() -> None:
     def width(spread: float) -> float:
         rng = Random(7)
         widths = []
@@ -76,7 +76,7 @@ def test_noise_widens_the_interval_and_a_sharp_knee_keeps_it_narrow() -> None:
 
 
 @given(edge=st.integers(100, 6600), length=st.floats(1.05, 3), seed=st.integers(0, 2**32))
-def test_on_a_plateau_between_good_and_bad_the_interval_touches_it(edge: int, length: float, seed: int) -> None:
+def test_on_a_plateau_of_random_verdicts_the_interval_touches_it(edge: int, length: float, seed: int) -> None:
     """Between two edges below the cap the verdict is random: the interval must not lie outside them."""
     rng = Random(seed)
 
@@ -93,7 +93,7 @@ def test_on_a_plateau_between_good_and_bad_the_interval_touches_it(edge: int, le
 
 
 @given(edge=st.integers(100, 9000), depth=st.floats(0.3, 0.95))
-def test_a_server_that_does_not_recover_at_once_is_not_overrated(edge: int, depth: float) -> None:
+def test_a_server_that_recovers_slowly_is_not_overrated(edge: int, depth: float) -> None:
     """Hysteresis: after a fail the next step fails too, unless it is far below."""
     hurt = [False]
 
@@ -110,7 +110,7 @@ def test_a_server_that_does_not_recover_at_once_is_not_overrated(edge: int, dept
 
 
 @given(dip=st.integers(250, 2000), width=st.floats(1.02, 1.6), edge=st.integers(3000, 9000))
-def test_a_dip_below_the_limit_is_the_answer_once_it_was_seen(dip: int, width: float, edge: int) -> None:
+def test_a_measured_dip_below_the_limit_bounds_the_answer(dip: int, width: float, edge: int) -> None:
     """What fails in the middle of what passes bounds the answer: nobody can be promised to step over it."""
 
     def respond(users: int) -> Verdict:
@@ -135,7 +135,7 @@ def test_a_cliff_is_found_within_any_budget_or_bounded_from_below(edge: int, bud
     assert found.low <= edge < (found.fails_at or math.inf)
 
 
-def test_a_level_that_wavers_lies_inside_the_interval() -> None:
+def test_a_mixed_level_lies_inside_the_interval() -> None:
     seen: dict[int, int] = {}
 
     def respond(users: int) -> Verdict:

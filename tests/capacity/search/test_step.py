@@ -154,7 +154,7 @@ def test_a_steady_server_is_measured_over_exactly_the_window() -> None:
     assert p99_ms(measured) < 10
 
 
-def test_a_first_answer_that_is_slow_does_not_shorten_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_first_response_does_not_shorten_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(rate=20_000)
     settle = StepRunner.hold
 
@@ -180,7 +180,7 @@ def test_an_overloaded_level_is_measured_after_the_settling_time_and_shows_its_l
     assert p99_ms(measured) > 1000
 
 
-def test_the_backlog_of_a_failing_level_does_not_poison_the_next() -> None:
+def test_the_backlog_of_a_failing_level_does_not_affect_the_next() -> None:
     world = World(rate=6000)
     runner = world.runner()
     assert p99_ms(runner.measure(7500)) > 1000
@@ -198,7 +198,7 @@ def test_a_lower_level_after_an_overload_is_approached_from_below() -> None:
     assert world.asked[asked_before:] == [1, *portions(1, 5000)]
 
 
-def test_a_lower_level_after_a_steady_one_needs_no_rest() -> None:
+def test_a_lower_level_after_a_steady_one_needs_no_recovery() -> None:
     world = World(rate=20_000)
     runner = world.runner()
     runner.measure(5000)
@@ -206,12 +206,12 @@ def test_a_lower_level_after_a_steady_one_needs_no_rest() -> None:
     assert world.asked == [*portions(0, 5000), 4000]
 
 
-def test_a_server_that_gets_faster_after_warming_up_is_measured_warm() -> None:
+def test_a_server_is_measured_after_its_warm_up() -> None:
     measured = World(rate=20_000, cold_s=2.0).runner().measure(5000)
     assert p99_ms(measured) < 250
 
 
-def test_the_work_of_coming_is_no_latency_of_a_level_that_the_server_holds() -> None:
+def test_the_cost_of_joining_does_not_appear_as_latency() -> None:
     world = World(rate=10_000, coming=2.0)
     world.set_users(9700)  # all at once, the server has next to nothing to spare for working that off
     world.sleep(20.0)
@@ -229,7 +229,7 @@ def test_recovery_is_bounded() -> None:
     assert runner.measure(5000).settle_s <= 20
 
 
-def test_users_that_never_get_in_do_not_hold_the_run_up() -> None:
+def test_users_that_never_join_do_not_delay_the_run() -> None:
     world = World(rate=20_000, admitted=400)
     measured = world.runner().measure(500)
     assert measured.client is not None
@@ -237,13 +237,13 @@ def test_users_that_never_get_in_do_not_hold_the_run_up() -> None:
     assert measured.settle_s < 15
 
 
-def test_a_server_that_vanished_ends_the_step() -> None:
+def test_a_server_that_is_gone_ends_the_step() -> None:
     world = World(rate=20_000, gone=True)
     with pytest.raises(RunError, match="gone"):
         world.runner().measure(100)
 
 
-def test_the_watcher_sees_phases_and_live_figures() -> None:
+def test_the_observer_gets_phases_and_live_figures() -> None:
     world = World(rate=20_000)
     world.runner().measure(100)
     assert world.phases == ["ramping up", "settling", "measuring"]
@@ -255,7 +255,7 @@ def faults_of(measured: StepMeasurement) -> int:
     return sum(fault.count for fault in measured.client.faults)
 
 
-def test_faults_of_the_generator_count_from_the_beginning_of_their_step_and_in_no_other() -> None:
+def test_generator_faults_count_in_their_own_step_only() -> None:
     world = World(rate=20_000, ports=300)
     runner = world.runner()
     assert faults_of(runner.measure(200)) == 0

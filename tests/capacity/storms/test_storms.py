@@ -60,7 +60,7 @@ def record(share: int, verdict: Verdict | None = None, **figures: Any) -> StormR
     return result.storm_record(share, "ramp", seen, judge_storm(seen, LEVELS, DEFAULT_LIMITS))
 
 
-def test_a_storm_is_judged_by_those_dropped_and_by_those_who_were_not() -> None:
+def test_a_storm_is_judged_by_dropped_and_unaffected_users() -> None:
     assert judge_storm(window(), BOTH, DEFAULT_LIMITS).verdict is Verdict.PASS
     late = judge_storm(window(5200.0), BOTH, DEFAULT_LIMITS)
     assert late.verdict is Verdict.FAIL
@@ -69,13 +69,13 @@ def test_a_storm_is_judged_by_those_dropped_and_by_those_who_were_not() -> None:
     assert [reason.signal for reason in felt.reasons] == ["deliver_p99"]
 
 
-def test_who_is_not_back_in_time_fails_the_storm_though_those_who_are_were_quick() -> None:
+def test_users_that_do_not_resync_in_time_fail_the_storm() -> None:
     verdict = judge_storm(window(900.0, resynced=20, over=False), LEVELS, DEFAULT_LIMITS)
     assert verdict.verdict is Verdict.FAIL
     assert verdict.reasons[0].text == "only 20 of 40 dropped users resynced within 2 s"
 
 
-def test_a_generator_at_its_limit_makes_a_storm_invalid_and_never_a_fail() -> None:
+def test_a_generator_at_its_limit_makes_a_storm_invalid() -> None:
     verdict = judge_storm(window(9000.0, cpu=0.97), LEVELS, DEFAULT_LIMITS)
     assert verdict.verdict is Verdict.INVALID
     assert {reason.cause for reason in verdict.reasons[:1]} == {Cause.GENERATOR}
@@ -86,7 +86,7 @@ def lagging(**lags: float) -> StormWindow:
 
 
 @pytest.mark.parametrize("signal", ["loop", "send"])
-def test_lag_of_the_generator_that_would_be_a_good_part_of_a_resync_makes_a_storm_invalid(signal: str) -> None:
+def test_generator_lag_makes_a_storm_invalid_from_a_quarter_of_the_resync_threshold(signal: str) -> None:
     """A way back waits for the generator four times: 312 ms of lag could be a quarter of five seconds."""
     limit = lag_limit_ms(LEVELS, DEFAULT_LIMITS)
     assert limit == pytest.approx(5000 / 16)
@@ -96,12 +96,12 @@ def test_lag_of_the_generator_that_would_be_a_good_part_of_a_resync_makes_a_stor
     assert verdict.reasons[0].text == f"the load generator: {signal} lag p99 314 ms, limit 312 ms"
 
 
-def test_a_level_on_the_others_limits_the_lag_as_in_a_step() -> None:
+def test_an_slo_on_unaffected_users_limits_the_lag_as_in_a_step() -> None:
     assert lag_limit_ms(BOTH, DEFAULT_LIMITS) == DEFAULT_LIMITS.lag_ms(BOTH) == pytest.approx(62.5)
     assert lag_limit_ms((parse_slo("resync_p95<100ms"),), DEFAULT_LIMITS) == DEFAULT_LIMITS.lag_floor_ms
 
 
-def test_a_fault_of_the_generator_s_own_side_makes_a_storm_invalid() -> None:
+def test_a_generator_fault_makes_a_storm_invalid() -> None:
     seen = window(9000.0, resynced=20, over=False)
     seen = replace(seen, client=replace(seen.client, faults=(Fault(FaultKind.PORTS, "", 20),)))
     verdict = judge_storm(seen, LEVELS, DEFAULT_LIMITS)
@@ -109,7 +109,7 @@ def test_a_fault_of_the_generator_s_own_side_makes_a_storm_invalid() -> None:
     assert verdict.reasons[0].text == "load generator fault: local ports, 20 times"
 
 
-def test_what_the_others_felt_is_told_with_the_part_that_may_be_the_generator_s() -> None:
+def test_the_latency_of_unaffected_users_is_shown_with_the_generator_lag() -> None:
     def sentence(others_ms: float, lag_ms: float) -> str:
         others = sample(unaffected=make.histogram(*[others_ms] * 100))
         seen = replace(lagging(loop_lag_p99_ms=lag_ms), storm=others)
@@ -123,7 +123,7 @@ def test_what_the_others_felt_is_told_with_the_part_that_may_be_the_generator_s(
     )
 
 
-def test_where_all_were_dropped_nobody_has_to_be_unaffected() -> None:
+def test_a_storm_that_drops_all_users_needs_no_unaffected_ones() -> None:
     seen = window(dropped=100, resynced=100)
     alone = replace(seen, storm=replace(seen.storm, unaffected=make.histogram()))
     assert judge_storm(alone, BOTH, DEFAULT_LIMITS).verdict is Verdict.PASS
@@ -132,7 +132,7 @@ def test_where_all_were_dropped_nobody_has_to_be_unaffected() -> None:
 
 
 @pytest.mark.parametrize("truth", [7, 23, 60, 99])
-def test_shares_are_searched_like_users(truth: int) -> None:
+def test_percentages_are_searched_like_users(truth: int) -> None:
     storms: list[StormRecord] = []
     while True:
         move = next_move(result.PLAN, result.storm_trials(storms), 600 - 10 * len(storms), 10)
@@ -150,7 +150,7 @@ def test_shares_are_searched_like_users(truth: int) -> None:
     assert f"Fails at {answer.failing_share} %: missed resync_p95<5s: 8.99 s" in answer.sentence
 
 
-def test_all_of_them_and_none_of_them_are_said_plainly() -> None:
+def test_all_users_and_none_have_their_own_sentences() -> None:
     answered: dict[str, Any] = {"users": 100, "slos": ["resync_p95<5s"], "backoff": "none"}
     every = result.storm_answer([record(100)] * 3, ending=Ending.NOT_REACHED, **answered)
     assert every.sentence.startswith("All 100 users may reconnect at once (backoff none) within resync_p95<5s.")
@@ -159,7 +159,7 @@ def test_all_of_them_and_none_of_them_are_said_plainly() -> None:
     assert (none.share, none.failing_share) == (None, 1)
 
 
-def test_the_report_leads_with_the_share() -> None:
+def test_the_headline_of_storms_is_the_share() -> None:
     storms = [record(10), *[record(20)] * 3, record(40, Verdict.FAIL)]
     answer = result.storm_answer(storms, users=100, slos=["resync_p95<5s"], backoff="none", ending=Ending.CONVERGED)
     report = make.report([make.step(100)], Ending.STEPS_DONE, storm=answer, levels=["resync_p95<5s"])
@@ -172,7 +172,7 @@ def test_the_report_leads_with_the_share() -> None:
     assert "20 % dropped: 95 % resynced in 1.60 s, pass" in page
 
 
-def test_a_run_that_was_cut_short_says_so_and_claims_no_more_than_it_saw() -> None:
+def test_an_interrupted_run_claims_only_what_it_measured() -> None:
     answered: dict[str, Any] = {"users": 100, "slos": ["resync_p95<5s"], "backoff": "none", "ending": None}
     held = make.report([make.step(100)], Ending.STEPS_DONE).answer
     some = result.add_storms(held, result.storm_answer([record(10)], **answered), 100)
@@ -188,7 +188,7 @@ def test_a_run_that_was_cut_short_says_so_and_claims_no_more_than_it_saw() -> No
     assert failed.headline == "< 10 %"
 
 
-def test_storms_take_levels_on_the_way_back_and_on_the_others_only() -> None:
+def test_storms_accept_slos_on_resync_and_delivery_latency_only() -> None:
     assert [level.text for level in read_settings(["--storm", "100"], {}).slos] == ["resync_p95<5s"]
     for flags in (["--slo", "loss<0.1%"], ["--slo", "deliver_p99<1s"], ["--steps", "10"], ["--workers-list", "1,2"]):
         with pytest.raises(UsageError, match="--storm"):
@@ -223,7 +223,7 @@ def empty_snapshot() -> Any:
     return Told()
 
 
-def test_a_storm_that_the_generator_never_tells_of_ends_the_run() -> None:
+def test_a_storm_that_is_never_reported_ends_the_run() -> None:
     silent = Silent()
     runner = StormRunner(silent, silent, users=100, threshold_s=5, clock=silent.clock, sleep=lambda _: None)
     with pytest.raises(RunError, match="did not report the requested storm"):
@@ -235,7 +235,7 @@ CALM = ("--slo", "resync_p95<60s", "--slo", "deliver_p99<60s", "--backoff", "non
 LASTING = ("--storm", "20", *CALM)
 
 
-def test_storms_that_were_cut_short_keep_their_report_and_go_on_where_they_stopped(
+def test_interrupted_storms_keep_their_report_and_resume(
     capacity: Callable[..., Run],
 ) -> None:
     run = capacity(*LASTING)
@@ -257,7 +257,7 @@ def test_storms_that_were_cut_short_keep_their_report_and_go_on_where_they_stopp
     assert again.report.status == "complete"
 
 
-def test_a_server_that_ends_among_storms_ends_the_run_and_leaves_a_report(capacity: Callable[..., Run]) -> None:
+def test_a_server_that_ends_during_storms_ends_the_run_with_a_report(capacity: Callable[..., Run]) -> None:
     run = capacity(*LASTING)
     run.await_line("resynced:")
     run.child("server").kill()
@@ -268,7 +268,7 @@ def test_a_server_that_ends_among_storms_ends_the_run_and_leaves_a_report(capaci
     assert run.report.storm.storms[0].verdict == "pass"
 
 
-def test_a_real_server_and_herd_find_that_all_may_reconnect_within_a_minute(capacity: Callable[..., Run]) -> None:
+def test_a_real_run_finds_the_share_that_may_reconnect_within_a_minute(capacity: Callable[..., Run]) -> None:
     run = capacity("--storm", "40", *CALM, "--max-duration", "120")
     assert run.wait() == 0, run.errors
     answer = run.report.storm
