@@ -1,4 +1,4 @@
-"""Real capacity runs in processes of their own, and a check that nothing of them stays behind."""
+"""Start real capacity runs as processes, and check that they end all of their processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_S = 200
 
 @dataclass
 class Run:
-    """A run in progress, or done: everything that it starts carries its mark in the environment."""
+    """A run in progress or finished; its processes have its mark in their environment."""
 
     process: subprocess.Popen[str]
     folder: Path
@@ -39,32 +39,32 @@ class Run:
         self.await_verdict("")
 
     def await_verdict(self, text: str) -> None:
-        """Read the run's output up to the first step whose line holds the text."""
+        """Read the run's output up to the first step whose line contains the text."""
         self.await_line(" users ", text)
 
     def await_line(self, *texts: str) -> None:
-        """Read the run's output up to the first line that holds all of the texts."""
+        """Read the run's output up to the first line that contains all of the texts."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if all(text in line for text in texts):
                 return
-        pytest.fail(f"the run ended before such a line: {self.wait()}")
+        pytest.fail(f"the run ended before that line: {self.wait()}")
 
     def child(self, module: str) -> psutil.Process:
-        """Return the process that runs a module for it."""
+        """Return the child process that runs a module."""
         for process in psutil.Process(self.process.pid).children():
             if process.cmdline()[1:3] == ["-m", module]:
                 return process
         return pytest.fail(f"no {module} among the run's processes")
 
     def wait(self) -> int:
-        """Wait for its end and return the exit code; nothing that it started may be left."""
+        """Wait for the exit code, and check that all of its processes have ended."""
         _, self.errors = self.process.communicate(timeout=_LONGEST_S)
         assert self.left_behind() == []
         return self.process.returncode
 
     def left_behind(self) -> list[psutil.Process]:
-        """Return what the run started and what still lives, after a moment for the kernel to clear away."""
+        """Return the processes of the run that still exist after at most 30 s."""
         deadline = time.monotonic() + 30
         while (left := list(self._marked())) and time.monotonic() < deadline:
             psutil.wait_procs(left, timeout=0.1)
@@ -79,32 +79,32 @@ class Run:
                 continue
 
     @property
-    def complaint(self) -> str:
-        """What it said on stderr: one line, never a traceback."""
+    def error(self) -> str:
+        """Its output on stderr: one line, never a traceback."""
         lines = self.errors.splitlines()
         assert len(lines) == 1, self.errors
         return lines[0]
 
     @property
     def runs(self) -> list[str]:
-        """What is in its folder of kept runs."""
+        """The content of its folder of saved runs."""
         return sorted((path.name for path in (self.folder.parent.parent / "runs").iterdir()), reverse=True)
 
     @property
     def revision(self) -> str:
-        """The git revision that its report names, as far as its kept folder shows it."""
+        """The git revision of its report, abbreviated as in its saved folder."""
         return (self.report.environment.revision or "unknown")[:9]
 
     @property
     def report(self) -> RunReport:
-        """Its `report.json`, which never comes without a `report.html`."""
+        """Its `report.json`, after a check that `report.html` exists too."""
         assert (self.folder / "report.html").stat().st_size > 5000
         return read_report(self.folder / "report.json")
 
 
 @pytest.fixture
 def capacity(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    """Start `python -m capacity` with given flags, or a command that runs it."""
+    """Start `python -m capacity` with options, if given through another command."""
     runs: list[Run] = []
 
     def start(*flags: str, through: Sequence[str] = ()) -> Run:

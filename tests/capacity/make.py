@@ -1,4 +1,4 @@
-"""Synthetic windows, steps and reports; every figure that a test does not name is that of a healthy step."""
+"""Make synthetic windows, steps and reports. Figures that a test does not set are those of a healthy step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLOS = ("deliver_p99<250ms", "loss<0.1%", "errors<1%")
 
 
 def worker(**figures: Any) -> WorkerWindow:
-    """Return one healthy process of the load generator."""
+    """Return a healthy worker of the load generator."""
     healthy: dict[str, Any] = {
         "index": 0,
         "users": 100,
@@ -33,7 +33,7 @@ def worker(**figures: Any) -> WorkerWindow:
 
 
 def client(**figures: Any) -> ClientWindow:
-    """Return a healthy window of 100 users in rooms of 20 that passes the default levels."""
+    """Return a healthy window of 100 users in rooms of 20 that meets the default SLOs."""
     healthy: dict[str, Any] = {
         "seconds": 6.0,
         "users": 100,
@@ -60,7 +60,7 @@ def client(**figures: Any) -> ClientWindow:
 
 
 def step(users: int, verdict: str = "pass", **figures: Any) -> StepRecord:
-    """Return a recorded step; CPU and rates grow with the users unless given."""
+    """Return a recorded step; CPU and rates grow with the users by default."""
     grown: dict[str, Any] = {
         "users": users,
         "purpose": "ramp",
@@ -107,7 +107,7 @@ def step(users: int, verdict: str = "pass", **figures: Any) -> StepRecord:
 
 
 def failing(users: int, **figures: Any) -> StepRecord:
-    """Return a step in which the server's core was full and latency above its level."""
+    """Return a step with a full server core and a missed latency SLO."""
     missed = {
         "reasons": ["missed deliver_p99<250ms: 1.84 s"],
         "signals": ["deliver_p99"],
@@ -123,7 +123,7 @@ def failing(users: int, **figures: Any) -> StepRecord:
 
 
 def generator_limited(users: int, **figures: Any) -> StepRecord:
-    """Return a step in which the load generator had used up its core."""
+    """Return a step with the load generator at its CPU limit."""
     text = "the load generator used 0.99 of its core, limit 0.92"
     used_up = {"reasons": [text], "signals": ["generator cpu"], "causes": ["generator"], "generator_cpu": [0.99]}
     return step(users, "invalid", **(used_up | figures))
@@ -149,7 +149,7 @@ def environment() -> Environment:
 
 
 def server(**figures: Any) -> ServerWindow:
-    """Return a server that is far from its limits."""
+    """Return the window of a server far from its limits."""
     healthy: dict[str, Any] = {"cpu": 0.3, "core_busy": 0.32, "core_stolen": 0.0, "loop_lag_p99_ms": 1.0}
     return ServerWindow(**(healthy | figures))
 
@@ -167,7 +167,7 @@ def question(**figures: Any) -> Question:
 
 
 def report(steps: list[StepRecord], ending: Ending | None = Ending.CONVERGED, **figures: Any) -> RunReport:
-    """Return the report of steps that followed one another."""
+    """Return the report of consecutive steps."""
     placed, clock = [], 0.0
     for taken in steps:
         placed.append(msgspec.structs.replace(taken, started_s=clock))
@@ -194,7 +194,7 @@ def converged() -> list[StepRecord]:
 
 
 def generator_first() -> list[StepRecord]:
-    """Return the steps of a search in which the load generator gave out at 2 000 users."""
+    """Return the steps of a search with the limit of the load generator at 2 000 users."""
     light = {users: step(users, server_cpu=0.02 + users / 6000) for users in (100, 200, 400, 800, 1600, 1900)}
     over = [generator_limited(3200), generator_limited(3200), generator_limited(2000)]
     return [*(light[users] for users in (100, 200, 400, 800, 1600)), *over, *[light[1900]] * 3]

@@ -1,4 +1,4 @@
-"""This room's document tells the truth: its examples are read, its commands are understood."""
+"""The README of this package: its examples and commands are valid."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_example_of_slos_is_valid(tmp_path: Path) -> None:
 
 
 def test_every_figure_of_the_table_is_valid_with_its_units() -> None:
-    listed = rows("capacity/README.md", "## Service levels in a file")
+    listed = rows("capacity/README.md", "## SLOs in a file")
     for figure, units, _ in listed:
         for unit in units.split(", "):
             parse_slo(f"{figure.replace('pN', 'p95')}<1{unit}")
@@ -56,7 +56,7 @@ def test_every_command_shown_is_valid(line: str, capsys: pytest.CaptureFixture[s
 
 
 def ci_steps() -> tuple[dict[str, str], str, str]:
-    """Return the environment of the example for CI, and its two scripts: both sides installed, both measured."""
+    """Return the environment of the CI example, and its two scripts: installation and measurement."""
     (example,) = re.findall(r"```yaml\n(.*?)```", DOCUMENT, re.DOTALL)
     (job,) = yaml.safe_load(example)["jobs"].values()
     install, measure = [step["run"] for step in job["steps"] if "run" in step]
@@ -70,10 +70,10 @@ def in_repository(folder: Path, *command: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a checkout as CI makes it: a change upon origin/main, which is this tree."""
+    """Return a checkout as CI makes it: this tree is both the change and origin/main."""
     folder = tmp_path / "checkout"
-    for room in ("capacity", "loadtest", "metrics", "server", "stampede"):
-        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+    for package in ("capacity", "loadtest", "metrics", "server", "stampede"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     in_repository(folder, "init", "--quiet")
     in_repository(folder, "add", ".")
     in_repository(folder, "commit", "--quiet", "--message", "base")
@@ -82,7 +82,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run_example(checkout: Path, script: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a script as GitHub's runners do."""
+    """Run a script as a GitHub runner does."""
     script = script.replace("${{ github.base_ref }}", "main")
     return subprocess.run(
         ["bash", "-e", "-c", script], cwd=checkout, env=os.environ | environment,
@@ -90,8 +90,8 @@ def run_example(checkout: Path, script: str, environment: dict[str, str]) -> sub
     )  # fmt: skip
 
 
-def told(checkout: Path, script: str, environment: dict[str, str], code: int) -> str:
-    """Run the example until it ends with a code; what others do to one pair of short runs must not decide here."""
+def output_with_code(checkout: Path, script: str, environment: dict[str, str], code: int) -> str:
+    """Run the example until it exits with a code: noise must not decide about one pair of short runs."""
     for _ in range(4):
         done = run_example(checkout, script, environment)
         if done.returncode == code:
@@ -101,7 +101,7 @@ def told(checkout: Path, script: str, environment: dict[str, str], code: int) ->
 
 @pytest.mark.timeout(900)
 def test_the_ci_example_passes_a_harmless_change_and_fails_a_costly_one(checkout: Path) -> None:
-    """All of its lines but the installation, which is every verb's own; one pair of short runs in place of three."""
+    """Run all of its lines except the installation, with one pair of short runs instead of three."""
     environment, install, measure = ci_steps()
     assert {"PAIRS", "TOLERANCE"} <= environment.keys()
     beside, installed = install.strip().splitlines()
@@ -115,20 +115,20 @@ def test_the_ci_example_passes_a_harmless_change_and_fails_a_costly_one(checkout
         "STAMPEDE_CAPACITY_SETTLE": "1",
         "STAMPEDE_CAPACITY_SLO": "deliver_p99<60s",
     }
-    # A delivery costs 10 us where a busy machine lets many wait for each other, 20 us where not; then 50 us more.
+    # A delivery costs 10 us on a busy machine, which batches many, and 20 us otherwise; then 50 us more.
     quick = environment | short | {"PAIRS": "1", "TOLERANCE": "90%"}
-    assert "not worse by more than 90 %" in told(checkout, measure, quick, 0)
+    assert "not worse by more than 90 %" in output_with_code(checkout, measure, quick, 0)
     target = checkout / "capacity" / "processes" / "target.py"
     costly = target.read_text().replace("{work_per_message:g}", "{work_per_message + 0.001:g}")
     assert costly != target.read_text()
     target.write_text(costly)
-    verdict = told(checkout, measure, quick, 99).partition("worse by more than 90 %:")[2]
+    verdict = output_with_code(checkout, measure, quick, 99).partition("worse by more than 90 %:")[2]
     assert "400 users: server CPU per delivery" in verdict
 
 
 @pytest.mark.parametrize(("change", "code"), [(1.05, 0), (1.4, 99)])
 def test_the_tolerance_of_the_ci_example_is_decisive(tmp_path: Path, change: float, code: int) -> None:
-    """Its own comparison, of measurements that are there already."""
+    """Run its comparison with given measurements."""
     environment, _, measure = ci_steps()
     (compared,) = [line for line in measure.splitlines() if "capacity compare" in line]
     sides = {"base": 0.3, "head": 0.3 * change}
@@ -142,6 +142,6 @@ def test_the_tolerance_of_the_ci_example_is_decisive(tmp_path: Path, change: flo
             (folder / "report.json").write_bytes(msgspec.json.encode(report))
     (tmp_path / ".venv").symlink_to(sys.prefix)
     before, after = ("".join(f",{side}-{i}" for i in pairs) for side in sides)
-    told = environment | {"before": before, "after": after, "PYTHONPATH": str(ROOT)}
-    done = run_example(tmp_path, compared, told)
+    variables = environment | {"before": before, "after": after, "PYTHONPATH": str(ROOT)}
+    done = run_example(tmp_path, compared, variables)
     assert done.returncode == code, done.stdout

@@ -1,4 +1,4 @@
-"""Real runs: real server, real Locust. What is asserted holds on a slow machine too."""
+"""Real runs with a real server and Locust. The assertions also hold on a slow machine."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 QUICK = ("--window", "1", "--settle", "0.5")
-# Where only the machine's noise could break a level.
-CALM = (*QUICK, "--slo", "deliver_p99<60s")
+# For tests in which only noise could miss an SLO.
+TOLERANT = (*QUICK, "--slo", "deliver_p99<60s")
 
 
 def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[..., Run]) -> None:
-    with peer("--limit", "1140") as (url, _):  # sixty users in rooms of twenty
-        # A p99 of 2 s lets the generator's own lag be 500 ms.
-        calm = ("--window", "2", "--settle", "1", "--slo", "deliver_p99<2s")
-        # From above: before a level has passed no time is kept for confirmations, so that both ends are found first.
-        run = capacity("--host", url, "--users-min", "80", "--max-duration", "30", *calm, "--target-users", "1000")
+    with peer("--limit", "1140") as (url, _):  # the limit is sixty users in rooms of twenty
+        # An SLO of 2 s tolerates a generator lag of 500 ms.
+        tolerant = ("--window", "2", "--settle", "1", "--slo", "deliver_p99<2s")
+        # Start above the limit: no time is reserved for confirmations before a level passes, so both ends are found.
+        run = capacity("--host", url, "--users-min", "80", "--max-duration", "30", *tolerant, "--target-users", "1000")
         assert run.wait() == 0, run.errors
     report = run.report
     answer = report.answer
     assert report.status == "complete"
     assert answer.supported_users is not None
-    # In windows as short as these, the limit is only told roughly; `tests.capacity.proofs` takes its time.
+    # Short windows find the limit only roughly; `tests.capacity.proofs` uses longer ones.
     assert answer.supported_users <= 100
     assert answer.first_failing_users is not None
     assert answer.first_failing_users >= 45
@@ -53,7 +53,7 @@ def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[...
 
 def test_metrics_that_stop_during_a_run_make_steps_invalid(capacity: Callable[..., Run]) -> None:
     with peer("--limit", "50000") as (url, process):
-        run = capacity("--host", url, "--steps", ",".join(["20"] * 60), *CALM)
+        run = capacity("--host", url, "--steps", ",".join(["20"] * 60), *TOLERANT)
         run.await_first_verdict()
         process.send_signal(signal.SIGUSR1)
         run.await_line(" users ", " invalid ", "metrics answered 503")
@@ -76,7 +76,7 @@ def press_ctrl_c(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("disturb", "code", "complaint"),
+    ("disturb", "code", "error"),
     [
         (end_server, 98, "capacity: the server was ended by SIGKILL"),
         (end_generator, 98, "capacity: the load generator was ended by SIGKILL"),
@@ -84,25 +84,25 @@ def press_ctrl_c(run: Run) -> None:
     ],
 )
 def test_an_interrupted_run_keeps_its_report_and_ends_all_processes(
-    capacity: Callable[..., Run], disturb: Callable[[Run], None], code: int, complaint: str
+    capacity: Callable[..., Run], disturb: Callable[[Run], None], code: int, error: str
 ) -> None:
     run = capacity("--steps", ",".join(["20"] * 50), *QUICK)
     run.await_first_verdict()
     disturb(run)
     assert run.wait() == code
-    assert run.complaint == complaint
+    assert run.error == error
     assert run.report.status == "partial"
-    assert run.report.status_reason == complaint.removeprefix("capacity: ")
+    assert run.report.status_reason == error.removeprefix("capacity: ")
     assert run.report.steps[0].users == 20
     assert run.report.answer.ending == "cut short"
 
 
 def test_an_interrupted_run_resumes_where_it_stopped(capacity: Callable[..., Run]) -> None:
-    run = capacity("--users-min", "20", "--users-max", "40", *CALM)
+    run = capacity("--users-min", "20", "--users-max", "40", *TOLERANT)
     run.await_first_verdict()
     run.process.terminate()
     assert run.wait() == 143
-    assert run.complaint == "capacity: ended by SIGTERM"
+    assert run.error == "capacity: ended by SIGTERM"
     assert run.report.status == "partial"
     again = capacity("--resume", str(run.folder))
     assert again.wait() == 0, again.errors
@@ -116,7 +116,7 @@ def test_an_interrupted_run_resumes_where_it_stopped(capacity: Callable[..., Run
 
 @pytest.fixture
 def plain_pages() -> Iterator[str]:
-    """A web server that knows nothing of WebSockets."""
+    """A web server without WebSockets."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -129,7 +129,7 @@ def plain_pages() -> Iterator[str]:
 def test_a_host_without_listener_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
     run = capacity("--host", f"ws://127.0.0.1:{free_port()}")
     assert run.wait() == 2
-    assert "no server at ws://127.0.0.1:" in run.complaint
+    assert "no server at ws://127.0.0.1:" in run.error
     assert not (run.folder / "report.json").exists()
 
 
@@ -138,7 +138,7 @@ def test_a_host_without_websocket_server_is_one_line_and_exit_code_2(
 ) -> None:
     run = capacity("--host", plain_pages)
     assert run.wait() == 2
-    assert "refused the WebSocket" in run.complaint
+    assert "refused the WebSocket" in run.error
 
 
 def test_a_host_with_another_protocol_is_one_line_and_exit_code_2(
@@ -146,7 +146,7 @@ def test_a_host_with_another_protocol_is_one_line_and_exit_code_2(
 ) -> None:
     run = capacity("--host", f"{server.url}/ws/echo")
     assert run.wait() == 2
-    assert "sent no greeting within 5 s; is this a Stampede server?" in run.complaint
+    assert "sent no greeting within 5 s; is this a Stampede server?" in run.error
 
 
 LEVELS = """
@@ -158,7 +158,7 @@ grace = 0.5
 
 [[level]]
 name = "connections"
-promql = "sum(last_over_time(chat_connections[10s]))"  # one scrape may come too late
+promql = "sum(last_over_time(chat_connections[10s]))"  # one scrape may be late
 threshold = 10
 window = 4
 """
@@ -187,14 +187,14 @@ def test_a_running_server_that_ends_ends_the_run(capacity: Callable[..., Run], s
     run.await_first_verdict()
     server.kill()
     assert run.wait() == 98
-    assert run.complaint == f"capacity: the server at {server.url} is gone: connection refused"
+    assert run.error == f"capacity: the server at {server.url} is gone: connection refused"
     assert run.report.status == "partial"
 
 
 def test_a_plain_peer_without_metrics_is_measured_and_the_report_says_what_is_missing(
     capacity: Callable[..., Run], plain_peer: ServerProcess
 ) -> None:
-    run = capacity("--host", plain_peer.url, "--bounded", "30", *CALM)
+    run = capacity("--host", plain_peer.url, "--bounded", "30", *TOLERANT)
     assert run.wait() == 0, run.errors
     assert "no metrics at http://127.0.0.1:" in run.report.missing[0]
     assert run.runs == ["index.html", f"{run.report.environment.started_at[:19].replace(':', '-')}-{run.revision}"]
@@ -204,7 +204,7 @@ def test_a_plain_peer_without_metrics_is_measured_and_the_report_says_what_is_mi
 
 
 def test_an_slo_without_data_is_invalid_and_exits_with_98(capacity: Callable[..., Run]) -> None:
-    run = capacity("--bounded", "20", "--slo", "resync_p95<5s", *CALM)
+    run = capacity("--bounded", "20", "--slo", "resync_p95<5s", *TOLERANT)
     assert run.wait() == 98
     assert [step.verdict for step in run.report.steps] == ["invalid", "invalid"]
     assert "no data for resync_p95" in run.report.answer.sentence
@@ -212,12 +212,12 @@ def test_an_slo_without_data_is_invalid_and_exits_with_98(capacity: Callable[...
 
 def test_several_generator_processes_and_a_mix_of_users_are_driven(capacity: Callable[..., Run]) -> None:
     mix = ("--processes", "2", "--mix", "ChattingUser=3,ListeningUser=1")
-    run = capacity(*mix, "--steps", "40", *CALM, "--window", "6")  # several reports of both processes
+    run = capacity(*mix, "--steps", "40", *TOLERANT, "--window", "6")  # several reports of both workers
     assert run.wait() == 0, run.errors
     step = run.report.steps[-1]
     assert len(step.generator_cpu) == 2
     assert step.ready == 40
-    # Three quarters of the users talk, one message a second each.
+    # Three quarters of the users send one message a second each.
     assert step.sends_intended is not None
     assert step.window_s is not None
     assert step.sends_intended / step.window_s == pytest.approx(30, rel=0.2)
@@ -226,10 +226,10 @@ def test_several_generator_processes_and_a_mix_of_users_are_driven(capacity: Cal
 def test_a_folder_that_is_not_writable_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
     run = capacity("--report", "/dev/null/report")
     assert run.wait() == 2
-    assert run.complaint.startswith("capacity: --report /dev/null/report: ")
+    assert run.error.startswith("capacity: --report /dev/null/report: ")
 
 
 def test_an_option_that_locust_refuses_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
     run = capacity("--backoff", "sometimes", *QUICK)
     assert run.wait() == 2
-    assert run.complaint.startswith("capacity: argument --backoff: invalid choice: 'sometimes'")
+    assert run.error.startswith("capacity: argument --backoff: invalid choice: 'sometimes'")

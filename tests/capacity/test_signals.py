@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def interrupts() -> Iterator[Interrupts]:
-    """Give the signals back to the test run afterwards."""
+    """Restore the signal handlers after the test."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield Interrupts()
     for number, handler in before.items():
@@ -29,7 +29,7 @@ def test_an_enabled_signal_interrupts_once(interrupts: Interrupts, number: signa
     with pytest.raises(InterruptedRunError) as stopped:
         signal.raise_signal(number)
     assert stopped.value.exit_code is code
-    signal.raise_signal(number)  # impatience changes nothing
+    signal.raise_signal(number)  # deferred
 
 
 def test_a_deferred_signal_is_not_lost(interrupts: Interrupts) -> None:

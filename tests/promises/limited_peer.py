@@ -1,12 +1,12 @@
-"""A chat server whose limit is known, because it is made of waiting, not of work: the truth a capacity run is held to.
+"""A chat server with a known limit, enforced by delays instead of work: capacity runs are tested against it.
 
     python -m tests.promises.limited_peer --limit 3800 [--kind stalls|degrades|warms] [--silent-after SECONDS]
 
-- `stalls`: hands out at most LIMIT deliveries a second; what is more waits in line.
+- `stalls`: makes at most LIMIT deliveries a second; the others wait in a queue.
 - `degrades`: each delivery waits 50 ms / (1 - rate / LIMIT), so 250 ms are reached at four fifths of LIMIT.
-- `warms`: stalls, and is slow for some seconds whenever more users than ever before have come.
+- `warms`: stalls, and is slow for some seconds whenever the number of users reaches a new maximum.
 
-`--silent-after` makes `/metrics` fall silent that many seconds after it was first asked; so does SIGUSR1, at once.
+`--silent-after` makes `/metrics` fail that many seconds after its first request; SIGUSR1 does so at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WARM_DELAY_S = 0.8
 
 
 class Peer:
-    """Rooms, a line of deliveries, and how long each of them waits."""
+    """Rooms, and the delay of each delivery."""
 
     def __init__(self, limit: float, kind: str, silent_after: float | None) -> None:
         self.limit = limit
@@ -51,7 +51,7 @@ class Peer:
         self.asked_at: float | None = None
 
     def wait(self, now: float, deliveries: int) -> float:
-        """Return the seconds after which these deliveries go out."""
+        """Return the delay of these deliveries in seconds."""
         if self.kind == "degrades":
             return BASE_DELAY_S / max(0.01, 1 - self.rate(now, deliveries) / self.limit)
         self.free_at = max(self.free_at, now) + deliveries / self.limit
@@ -109,7 +109,7 @@ class Peer:
             )
 
     def answer(self, _connection: ServerConnection, request: Request) -> Response | None:
-        """Show the metrics; anything else is an upgrade."""
+        """Serve the metrics; other requests are upgrades."""
         if request.path != "/metrics":
             return None
         now = time.monotonic()
@@ -136,7 +136,7 @@ def main() -> None:
     given = parser.parse_args()
     peer = Peer(given.limit, given.kind, given.silent_after)
     signal.signal(signal.SIGUSR1, lambda *_: setattr(peer, "silent_after", -1.0))
-    logging.disable()  # clients that are cut off in mid-sentence are part of the test
+    logging.disable()  # tests drop clients in the middle of messages
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run(peer, lambda line: print(line, flush=True)))
 

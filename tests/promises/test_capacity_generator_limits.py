@@ -1,4 +1,4 @@
-"""A limit of the load generator's machine makes a level invalid, and is named: it is no limit of the server."""
+"""A limit of the load generator's machine makes a step invalid, with its name: it is not a limit of the server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FEW = "60"
 
 
 def reason(run: Run) -> str:
-    """Return why the last level of a run was invalid, first of all."""
+    """Return the first reason why the last step of a run was invalid."""
     assert run.wait() == 98, run.errors
     step = run.report.steps[-1]
     assert (step.verdict, step.signals[0]) == ("invalid", FAULT), step.reasons
@@ -55,7 +55,7 @@ def test_too_few_open_files_for_the_bundled_server(capacity: Callable[..., Run])
 
 
 def test_an_answer_that_a_fault_bounds_names_it_in_place_of_more_cores() -> None:
-    """The same steps with a full core of the generator in its place end with `--processes 2`."""
+    """With a full generator core instead, the same steps suggest `--processes 2`."""
     text = "load generator fault: local ports, 40 times"
     steps = [
         msgspec.structs.replace(step, reasons=[text], signals=[FAULT], causes=[Cause.GENERATOR])

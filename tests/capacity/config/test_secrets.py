@@ -1,4 +1,4 @@
-"""Secrets of URLs are sent where they belong, and never printed."""
+"""Secrets of URLs and headers are sent to their servers, and never printed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_report_holds_no_secret_in_any_text() -> None:
 
 @pytest.fixture
 def guarded() -> Iterator[tuple[str, list[str | None]]]:
-    """A web server that lets in only `ann` with `geheim:@`: its host and port, and the authorizations that came."""
+    """A web server that accepts only `ann` with `geheim:@`: its host and port, and the received authorizations."""
     came: list[str | None] = []
     right = f"Basic {base64.b64encode(b'ann:geheim:@').decode()}"
 
@@ -113,7 +113,7 @@ def test_the_user_of_a_prometheus_url_is_sent_as_basic_authentication(
 def test_no_error_shows_a_secret(arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     try:
         code = main(["--report", str(tmp_path), "--runs", "", "--bounded", "5", *arguments])
-    except SystemExit as ended:  # argparse refuses by itself
+    except SystemExit as ended:  # argparse exits by itself
         code = int(ended.code or 0)
     said = capsys.readouterr()
     assert code == 2

@@ -1,4 +1,4 @@
-"""Service levels from a file: what is written is what is judged, and what is wrong is told in one line."""
+"""SLOs from a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ figure = "deliver_p99"
 threshold = "100ms"
 window = 4
 grace = 1.5
-description = "people see an answer as immediate"
+description = "replies feel immediate"
 
 [[level]]
 name = "fanout_p99"
@@ -73,7 +73,7 @@ LEVEL = '[[level]]\nfigure = "deliver_p99"\nthreshold = "1s"\n'
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "error"),
     [
         ("", "the file has no [[level]] table"),
         ("[[level", "not valid TOML"),
@@ -96,14 +96,14 @@ LEVEL = '[[level]]\nfigure = "deliver_p99"\nthreshold = "1s"\n'
     ],
 )  # fmt: skip
 def test_a_mistake_is_reported_in_one_line(
-    levels: Callable[[str], tuple[RunSlo, ...]], text: str, complaint: str
+    levels: Callable[[str], tuple[RunSlo, ...]], text: str, error: str
 ) -> None:
-    if not complaint:
+    if not error:
         assert levels(text)[0].figure == "deliver_p9"  # any percentile is a figure
         return
     with pytest.raises(UsageError) as caught:
         levels(text)
-    assert complaint in str(caught.value)
+    assert error in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -1,8 +1,8 @@
-"""Where the factor comes from by which the generator's lag may explain a latency: a loop, simulated.
+"""Simulate the event loop of the generator, to derive the factor by which its lag can explain a latency.
 
-A turn reads everything that has arrived; a delivery waits for the rest of the turn it came in and for its place in the
-next one. The lag is what a regular timer sees of the same turns. Below three tenths of a core the timer misses rare
-bursts, and no factor helps; that is told in `capacity.judge.verdict`.
+An iteration of the loop reads everything that has arrived. A delivery waits for the rest of the iteration in which it
+arrived, and for its place in the next one. The lag is that of a regular timer in the same loop. Below three tenths of a
+core the timer misses rare bursts, and no factor is enough; see `capacity.judge.verdict`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def p99(values: list[float]) -> float:
 
 
 def loop(load: float, burst: int, service_s: float) -> tuple[float, float]:
-    """Return p99 of the wait of deliveries and of a timer's lag, in seconds, at a share of a core."""
+    """Return p99 of the waiting time of deliveries and of the timer's lag in seconds, at a CPU load."""
     rng = Random(1)
     arrivals: list[float] = []
     at = 0.0

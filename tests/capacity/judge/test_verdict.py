@@ -411,7 +411,7 @@ def test_a_miss_counts_only_beyond_what_the_lag_can_explain(lag_ms: float, laten
     [
         (6.0, 9_120, Verdict.FAIL),  # a fifth of 6 s is 1 200 ms, the lag explains 220
         (1.0, 9_120, Verdict.INVALID),  # a fifth of 1 s is 200 ms
-        (6.0, 10_260, Verdict.INVALID),  # nine tenths came: the server kept pace
+        (6.0, 10_260, Verdict.INVALID),  # nine tenths arrived: the server kept pace
     ],
 )
 def test_missing_deliveries_count_only_beyond_the_lag(seconds: float, received: int, outcome: Verdict) -> None:

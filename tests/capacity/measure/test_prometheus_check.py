@@ -1,4 +1,4 @@
-"""Whether a Prometheus can tell what is asked is found out before anything starts."""
+"""A Prometheus is checked before a run starts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def scraping() -> Iterator[Callable[[float, float], str]]:
-    """Start the HTTP API of a Prometheus that scrapes at an interval, by a clock that is ahead."""
+    """Start the HTTP API of a Prometheus with a scrape interval and a clock difference."""
     running: list[tuple[http.server.ThreadingHTTPServer, threading.Thread]] = []
 
     def start(interval_s: float, ahead_s: float = 0.0) -> str:

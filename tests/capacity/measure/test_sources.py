@@ -1,4 +1,4 @@
-"""Sources against a real server and a real Prometheus; their faults by hand."""
+"""Sources with a real server and a real Prometheus, and their failures with simulated ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_pages_of_two_processes_are_one_sample(start: Callable[..., RunningS
 
 @pytest.fixture
 def page() -> Iterator[tuple[str, list[bytes]]]:
-    """A page whose content a test sets: its URL, and the content; empty content is an error."""
+    """A page with content that a test sets: its URL and content; empty content is an error 503."""
     content = [b"chat_connections 5\nchat_messages_delivered_total 7\n"]
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -107,8 +107,8 @@ def scraped(start: Callable[..., RunningServer], start_prometheus: StartPromethe
 
 def test_a_prometheus_returns_values_samples_and_errors(scraped: Prometheus) -> None:
     assert scraped.value("last_over_time(chat_connections[1m])") == 0
-    assert scraped.value("chat_connections > 5") is None  # nothing
-    assert scraped.value("chat_messages_received_total") is None  # many
+    assert scraped.value("chat_connections > 5") is None  # no value
+    assert scraped.value("chat_messages_received_total") is None  # several values
     assert scraped.value("0 / 0") is None
     assert scraped.value("2 + 3") == 5
     sample = PrometheusSource(scraped).read()
@@ -130,11 +130,11 @@ def test_a_missing_prometheus_is_reported() -> None:
         PrometheusSource(nobody).read()
 
 
-class Told:
-    """A Prometheus that has these samples."""
+class FakePrometheus:
+    """A Prometheus with the given samples."""
 
     def __init__(self, *samples: tuple[dict[str, str], float, float], skew_s: float = 0.0) -> None:
-        self.told = list(samples)
+        self.given = list(samples)
         self.skew_s = skew_s
 
     @property
@@ -142,7 +142,7 @@ class Told:
         return time.time() + self.skew_s
 
     def samples(self, selector: str, seconds: int) -> list[tuple[dict[str, str], float, float]]:
-        return [one for one in self.told if one[0]["__name__"].startswith("chat") == ("chat" in selector)]
+        return [one for one in self.given if one[0]["__name__"].startswith("chat") == ("chat" in selector)]
 
 
 def series(name: str, instance: str) -> dict[str, str]:
@@ -151,32 +151,32 @@ def series(name: str, instance: str) -> dict[str, str]:
 
 def test_only_chat_processes_count_and_old_samples_are_stale() -> None:
     now = time.time()
-    told = Told(
+    told = FakePrometheus(
         (series("chat_connections", "a"), now, 3),
         (series("chat_connections", "b"), now, 4),
         (series("process_cpu_seconds_total", "a"), now, 1),
         (series("process_cpu_seconds_total", "b"), now, 2),
         (series("process_cpu_seconds_total", "prometheus"), now, 99),
     )
-    sample = PrometheusSource(told).read()  # type: ignore[arg-type] # its one method that is used
+    sample = PrometheusSource(told).read()  # type: ignore[arg-type] # it has the used methods
     assert (sample.processes, sample.connections, sample.cpu_seconds) == (2, 7, 3)
-    stale = Told((series("chat_connections", "a"), now - 40, 3))
+    stale = FakePrometheus((series("chat_connections", "a"), now - 40, 3))
     with pytest.raises(SourceError, match=r"is 4\d s old"):
         PrometheusSource(stale).read()  # type: ignore[arg-type]
     with pytest.raises(SourceError, match="no sample of a chat server"):
-        PrometheusSource(Told()).read()  # type: ignore[arg-type]
+        PrometheusSource(FakePrometheus()).read()  # type: ignore[arg-type]
 
 
 def test_the_age_of_samples_uses_prometheus_clock() -> None:
     now = time.time()
     for skew_s in (-600.0, 600.0):
-        fresh = Told((series("chat_connections", "a"), now + skew_s - 5, 3), skew_s=skew_s)
+        fresh = FakePrometheus((series("chat_connections", "a"), now + skew_s - 5, 3), skew_s=skew_s)
         assert PrometheusSource(fresh).read().connections == 3  # type: ignore[arg-type]
-        old = Told((series("chat_connections", "a"), now + skew_s - 40, 3), skew_s=skew_s)
+        old = FakePrometheus((series("chat_connections", "a"), now + skew_s - 40, 3), skew_s=skew_s)
         with pytest.raises(SourceError, match=r"is 4\d s old"):
             PrometheusSource(old).read()  # type: ignore[arg-type]
 
 
 def test_a_sample_may_be_as_old_as_the_scrape_interval() -> None:
-    told = Told((series("chat_connections", "a"), time.time() - 55, 3))
+    told = FakePrometheus((series("chat_connections", "a"), time.time() - 55, 3))
     assert PrometheusSource(told, interval_s=60.0).read().connections == 3  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ def traffic(**seen: float) -> Traffic:
 
 
 def made_by(*, chatting: int, typing: int, uploading: int, storming: int, rate: float) -> Traffic:
-    """Return what the load test's users would do to a server."""
+    """Return the traffic of the load test's users."""
     return traffic(
         connections=chatting + typing + uploading + storming,
         messages=chatting * rate + typing * MESSAGES_PER_TYPING_USER,
@@ -76,7 +76,7 @@ def test_rates_of_actions_match_the_load_test() -> None:
         dues.append(due.action)
     assert dues.count(Action.TYPE) / 200_000 == pytest.approx(NOTICES_PER_TYPING_USER, rel=0.03)
     assert dues.count(Action.SAY) / 200_000 == pytest.approx(MESSAGES_PER_TYPING_USER, rel=0.03)
-    # Importing that class would let gevent patch this process.
+    # Importing the class would let gevent patch this process.
     every = re.search(
         r"^UPLOAD_EVERY: Final = (\d+) \* SECOND$", (ROOT / "stampede/client/upload.py").read_text(), re.MULTILINE
     )
@@ -116,7 +116,7 @@ def test_two_scrapes_of_a_real_server_give_a_mix(
 
 
 def scrape(path: Path, page: str, *, messages: int, at_ms: int | None = None) -> str:
-    """Write a scrape of a server with 200 users into a file, with timestamps where there is a time."""
+    """Write a scrape of a server with 200 users into a file, with timestamps if `at_ms` is given."""
     page = page.replace("chat_connections 0.0", "chat_connections 200.0").replace(
         'chat_messages_received_total{type="chatMessage"} 0.0',
         f'chat_messages_received_total{{type="chatMessage"}} {messages}.0',
@@ -165,7 +165,7 @@ def test_two_scrapes_of_a_page_use_the_elapsed_time(server: RunningServer, monke
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "error"),
     [
         ([], "mix takes one of"),
         (["one"], "mix needs two scrapes for a difference, not 1"),
@@ -175,9 +175,9 @@ def test_two_scrapes_of_a_page_use_the_elapsed_time(server: RunningServer, monke
     ],
 )
 def test_invalid_arguments_are_one_line_and_exit_code_2(
-    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], error: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["mix", *arguments]) == 2
     said = capsys.readouterr().err
-    assert complaint in said
+    assert error in said
     assert said.count("\n") == 1

@@ -87,7 +87,7 @@ def test_a_projection_far_beyond_the_measurements_has_a_warning() -> None:
 def test_generator_cores_grow_with_the_projected_users() -> None:
     projection = project(line([500, 1000, 2000], 0.0, 1 / 6000))
     assert projection is not None
-    # 2 000 users took half a core of generator, so 6 000 take 1.5, with air for planning two cores.
+    # 2 000 users took half a generator core, so 6 000 take 1.5, and two cores with a margin.
     assert projection.generator_cores == 2
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def point(workers: int, rate: float, *, reached: bool = True, shared: bool = False) -> ProcessPoint:
-    """Return a number of processes that held `rate` deliveries a second, three times."""
+    """Return the result of a search with `workers` processes that held `rate` deliveries a second, three times."""
     users = round(rate / 19)
     steps = [make.step(users, delivered_per_s=rate * off) for off in (0.99, 1.0, 1.01)]
     report = make.report([*steps, *([make.failing(round(users * 1.1))] if reached else [])])
@@ -119,9 +119,9 @@ def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capac
         assert (found.server_cores is not None) == (len(usable_cores()) > 1)
     step = run.report.steps[-1]
     assert (step.server_processes, step.verdict) == (2, "pass")
-    assert step.server_core_share is not None  # the busiest process, from the pages that the server names
+    assert step.server_core_share is not None  # the busiest process, from its metrics page
     assert step.server_cpu is not None
-    assert step.server_cpu > step.server_core_share  # both, and the bus
+    assert step.server_cpu > step.server_core_share  # both processes and the bus
     assert step.server_loop_lag_p99_ms is not None
     page = (run.folder / "report.html").read_text()
     assert "More server processes" in page
@@ -130,7 +130,7 @@ def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capac
         assert (run.folder / name / "report.html").stat().st_size > 5000
     again = capacity("--resume", str(run.folder))
     assert again.wait() == 2
-    assert "workers-2" in again.complaint
+    assert "workers-2" in again.error
 
 
 EACH = ("--workers-list", "1,2", "--slo", "deliver_p99<60s", "--window", "1", "--settle", "0.5")
@@ -141,7 +141,7 @@ def test_ctrl_c_between_two_searches_keeps_the_first_result(capacity: Callable[.
     run.await_line("One server process holds")
     run.process.send_signal(signal.SIGINT)
     assert run.wait() == 130
-    assert run.complaint == "capacity: interrupted by Ctrl-C"
+    assert run.error == "capacity: interrupted by Ctrl-C"
     report = run.report
     assert (report.status, report.status_reason) == ("partial", "interrupted by Ctrl-C")
     assert report.answer.supported_users == 20
@@ -150,7 +150,7 @@ def test_ctrl_c_between_two_searches_keeps_the_first_result(capacity: Callable[.
     assert read_report(run.folder / "workers-1" / "report.json").status == "complete"
     again = capacity("--resume", str(run.folder))
     assert again.wait() == 2
-    assert again.complaint.endswith("name its folder, such as " + str(run.folder / "workers-2"))
+    assert again.error.endswith("name its folder, such as " + str(run.folder / "workers-2"))
 
 
 def test_a_server_that_ends_in_the_second_search_leaves_both_reports(capacity: Callable[..., Run]) -> None:
@@ -159,7 +159,7 @@ def test_a_server_that_ends_in_the_second_search_leaves_both_reports(capacity: C
     run.await_first_verdict()
     run.child("server").kill()
     assert run.wait() == 98
-    assert run.complaint == "capacity: the server was ended by SIGKILL"
+    assert run.error == "capacity: the server was ended by SIGKILL"
     report = run.report
     assert report.status == "partial"
     assert report.scaling is not None

@@ -33,7 +33,7 @@ def test_processes_carry_the_target_with_headroom_and_a_spare() -> None:
 def test_cpu_memory_and_network_come_from_the_lines_through_the_steps() -> None:
     sizing = size_for(Demand(10_000, 0.3), ANSWER, STEPS)
     assert sizing is not None
-    # The kit's steps: 0.02 cores + users / 2000; 60 MiB + 12 000 bytes each; 2 000 bytes a second each.
+    # The synthetic steps: 0.02 cores + users / 2000; 60 MiB + 12 000 bytes each; 2 000 bytes a second each.
     assert sizing.cpu_us_per_user == pytest.approx(500)
     assert sizing.cpu_cores == pytest.approx(12 * 0.02 + 5)
     assert sizing.bytes_per_user == pytest.approx(12_000)
@@ -108,7 +108,7 @@ def test_without_a_passing_level_there_is_no_sizing() -> None:
 def test_the_model_uses_only_steps_that_kept_pace() -> None:
     model = fit_model([*STEPS, make.generator_limited(3200)], strictest_ms=250)
     assert model is not None
-    assert len(model.points) == 8  # four of the ramp, four more that passed; neither fails nor invalid ones
+    assert len(model.points) == 8  # four of the ramp and four more that passed, without failed and invalid ones
     in_flight, rate = model.points[0]
     assert rate == pytest.approx(1900)
     assert in_flight == pytest.approx(1900 * 0.0013)

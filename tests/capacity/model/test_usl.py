@@ -1,4 +1,4 @@
-"""The law against published data sets, its own definition, and what it refuses."""
+"""The law compared with published data sets and with its definition."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_band_is_never_below_zero_and_has_no_width_without_error() -> None:
 
 
 def test_intervals_over_noisy_sizes_contain_the_truth_as_often_as_documented() -> None:
-    """In flight is rate x latency: both are measured, so that N carries noise, too."""
+    """In-flight work is rate x latency; both are measured, so N carries noise too."""
     rng = random.Random(3)
     rate, sigma, kappa = 1000.0, 0.05, 0.002
     held = [0, 0, 0]
@@ -215,9 +215,9 @@ def known_law(rate: float, sigma: float, kappa: float) -> Usl:
         (known_law(100, 0.0, 0.5), 0.02, 2.0),  # (1 + 0.5 x 2 x 1) / 100
         (known_law(100, 0.0, 0.5), 0.01375, 1.5),  # (1 + 0.5 x 1.5 x 0.5) / 100
         (known_law(100, 0.5, 0.5), 0.05, 3.0),  # (1 + 0.5 x 2 + 0.5 x 3 x 2) / 100
-        (known_law(100, 0.5, 0.0), 0.005, None),  # of no unit at all
+        (known_law(100, 0.5, 0.0), 0.005, None),  # below the latency of one unit
         (known_law(100, 0.5, 0.0), 0.0, None),
-        (known_law(100, 0.0, 0.0), 0.015, None),  # a straight line: the latency never changes
+        (known_law(100, 0.0, 0.0), 0.015, None),  # linear: the latency is constant
     ],
 )
 def test_the_size_at_a_latency_is_the_positive_root(law: Usl, latency: float, n: float | None) -> None:

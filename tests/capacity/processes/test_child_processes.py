@@ -1,4 +1,4 @@
-"""Whatever comes, and whenever: what was started ends."""
+"""All started processes end, whenever a signal arrives."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOREVER = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 @pytest.fixture(autouse=True)
 def _ctrl_c_interrupts() -> Iterator[None]:
-    """Handle SIGINT as at a terminal: a shell starts what runs in the background with SIGINT ignored."""
+    """Handle SIGINT as at a terminal: a shell starts background processes with SIGINT ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -84,7 +84,7 @@ def test_the_next_call_ends_what_an_interruption_left(
 
 
 def test_a_signal_in_another_thread_does_not_interrupt_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Libraries have threads of their own, and the system hands a signal to any thread that does not block it."""
+    """Libraries have threads of their own, and the system delivers a signal to any thread that does not block it."""
     monkeypatch.setattr("capacity.processes.process._TERMINATION_TIMEOUT_S", 0.2)
     wait_procs = psutil.wait_procs
 

@@ -1,4 +1,4 @@
-"""How the load generator is commanded over its web port."""
+"""Control of the load generator over its web port."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Alive:
-    """A process that has not ended."""
+class RunningProcess:
+    """A process that has not exited."""
 
     def check_after_silence(self) -> None: ...
 
 
 @pytest.fixture
 def commands() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
-    """A web port that receives commands and answers every second one: its address, and the forms that came."""
+    """A web port that answers every second request: its address, and the received forms."""
     forms: list[dict[str, list[str]]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,7 +31,7 @@ def commands() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             forms.append(urllib.parse.parse_qs(body.decode()))
             if len(forms) % 2:
-                self.close_connection = True  # the answer is lost, the command is not
+                self.close_connection = True  # the request arrives, but not the response
                 return
             self.send_response(200)
             self.end_headers()
@@ -52,7 +52,7 @@ def test_a_storm_request_is_repeated_with_the_same_id(
     commands: tuple[str, list[dict[str, list[str]]]],
 ) -> None:
     address, forms = commands
-    generator = LoadGenerator(Alive(), address)  # type: ignore[arg-type] # the one method that is used
+    generator = LoadGenerator(RunningProcess(), address)  # type: ignore[arg-type] # the one method that is used
     assert generator.storm(0.5) == 7
     assert len(forms) == 2
     assert forms[0] == forms[1]

@@ -1,4 +1,4 @@
-"""The load generator leaves a server on the same machine its cores, or the run says that both compete."""
+"""The load generator leaves cores to a server on the same machine, or the run notes that both compete."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ time.sleep(600)
 
 @pytest.fixture
 def listen() -> Iterator[Callable[..., int]]:
-    """Start a process that listens at an address, with so many children that share its socket; return the port."""
+    """Start a process that listens at an address, with children that share its socket; return the port."""
     started: list[psutil.Popen] = []
 
     def start(address: str, children: int = 0) -> int:
@@ -68,7 +68,7 @@ def test_a_server_on_the_loopback_is_found_with_its_processes_and_cores(listen: 
 
 
 def test_a_server_at_an_address_of_this_machines_interfaces_is_found() -> None:
-    """Also where no process is seen there, as of a container whose port is published."""
+    """Also if its process is not visible, as for a container with a published port."""
     own = [one.address for found in psutil.net_if_addrs().values() for one in found if one.family.name == "AF_INET"]
     assert own
     for address in own:

@@ -46,7 +46,7 @@ def is_running(pid: int) -> bool:
 
 
 def has_ended(pid: int) -> bool:
-    """Return whether a process ends in time: the kernel may take some."""
+    """Return whether a process ends within 30 s."""
     deadline = time.monotonic() + 30
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -82,7 +82,7 @@ def test_a_process_that_ignores_sigterm_is_killed(
 
 
 def test_a_second_end_sends_no_signal(start: Callable[[str], ChildProcess], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system may have given its number to another process since."""
+    """The system may have reused the process id."""
     child = start(SLEEP_ALONE)
     first_line(child)
     child.end()

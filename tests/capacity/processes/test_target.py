@@ -1,4 +1,4 @@
-"""The server under test, as a capacity run finds it."""
+"""The server under test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CALM = ("--window", "1", "--settle", "0.5", "--slo", "deliver_p99<60s")
 def test_the_next_address_is_used_if_the_first_one_refuses(
     capacity: Callable[..., Run], server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `localhost` is where it means `::1` first and the server listens on IPv4."""
+    """As for `localhost` with `::1` first, and a server that listens on IPv4."""
     resolve_everywhere(monkeypatch, tmp_path, "localhost", "::1", "127.0.0.1")
     run = capacity("--host", server.url.replace("127.0.0.1", "localhost"), "--bounded", "20", *CALM)
     assert run.wait() == 0, run.errors
@@ -60,7 +60,7 @@ def test_headers_reach_a_server_that_checks_them_and_stay_out_of_reports(
     flags = ("--host", server.url, "--bounded", "20", *CALM)
     refused = capacity(*flags)
     assert refused.wait() == 2
-    assert "refused the WebSocket" in refused.complaint
+    assert "refused the WebSocket" in refused.error
     run = capacity(*flags, "--origin", ORIGIN, "--header", "X-Key: geheim", "--header=Cookie: a=geheim")
     assert run.wait() == 0, run.errors
     assert "geheim" not in (run.folder / "report.json").read_text() + (run.folder / "report.html").read_text()

@@ -25,7 +25,7 @@ def run(*steps: StepRecord, revision: str = "aaa", **settings: Any) -> RunReport
 
 
 def slower(factor: float, **figures: Any) -> StepRecord:
-    """A step at 400 users in which the server took more CPU for the same deliveries."""
+    """Return a step at 400 users with more server CPU for the same deliveries."""
     return make.step(400, server_cpu=0.22 * factor, **figures)
 
 
@@ -96,16 +96,16 @@ def test_capacity_is_decisive_if_the_intervals_do_not_overlap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "complaint"),
+    ("other", "error"),
     [
         (run(make.step(400), mix="TypingUser=1"), "different mix: ChattingUser=1 and TypingUser=1"),
         (msgspec.structs.replace(run(make.step(400)), levels=["loss<1%"]), "different SLOs"),
         (run(make.step(200)), "no common level and no common answer"),
     ],
 )
-def test_runs_with_other_settings_are_not_compared(other: RunReport, complaint: str) -> None:
+def test_runs_with_other_settings_are_not_compared(other: RunReport, error: str) -> None:
     one = msgspec.structs.replace(run(make.step(400)), answer=make.report([make.failing(400)]).answer)
-    with pytest.raises(UsageError, match=complaint):
+    with pytest.raises(UsageError, match=error):
         compare([one], [other], 0.1)
 
 
@@ -142,7 +142,7 @@ def test_one_pair_of_runs_of_the_same_revision_is_not_judged(
     assert code == (99 if judged else 98)
     assert ("not judged: both runs are of revision aaa" in said) != judged
     assert ("one pair of runs: noise alone can exceed the tolerance" in " ".join(said.split())) == (pairs == 1)
-    same = main(["compare", a, a])  # nothing is worse, so there is nothing to judge
+    same = main(["compare", a, a])  # not worse, so not judged
     assert same == 0
 
 

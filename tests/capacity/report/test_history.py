@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def of(revision: str, day: int, **settings: Any) -> RunReport:
-    made = make.report([make.step(100, window_s=None)])  # nothing to draw
+    made = make.report([make.step(100, window_s=None)])  # without charts
     environment = msgspec.structs.replace(
         made.environment, revision=revision, started_at=f"2026-01-{day:02}T03:04:05+00:00"
     )

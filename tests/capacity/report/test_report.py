@@ -28,7 +28,7 @@ VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 
 class Page(HTMLParser):
-    """Checks that elements nest, and collects ids, text and elements by name."""
+    """Checks the nesting of elements, and collects ids, text and elements."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def test_every_chart_has_both_sizes_and_a_text_alternative() -> None:
 
 
 def test_an_outlier_does_not_squeeze_its_charts() -> None:
-    """Matplotlib warns, which is an error here, when marks beyond the axes push them together to nothing."""
+    """Matplotlib warns, which is an error in tests, if marks beyond the axes squeeze them."""
     lags = {"generator_loop_lag_p99_ms": 5000.0, "generator_send_lag_p99_ms": 5000.0}
     odd = make.failing(800, deliver_p99_ms=60_000.0, server_loop_lag_p99_ms=5000.0, **lags)
     steps = [make.step(200), make.step(400), make.failing(800), make.failing(800), odd]

@@ -1,4 +1,4 @@
-"""The report in a real browser: on a phone, a tablet, a desk and paper, light and dark."""
+"""The report in a real browser: on phone, tablet, desktop and paper, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from capacity.record.report import RunReport
 
 PAPER: Final = {"width": 688, "height": 1017}
-"""What A4 leaves within the page's margins, in CSS pixels."""
+"""A4 without the page's margins, in CSS pixels."""
 
 CUT: Final = """() => {
   const cut = [];
@@ -43,7 +43,7 @@ CUT: Final = """() => {
   }
   return cut;
 }"""
-"""Labels of charts that are drawn beyond their frame."""
+"""Labels of charts outside their frame."""
 
 OVERLAPPING: Final = """() => {
   const found = [];
@@ -57,16 +57,16 @@ OVERLAPPING: Final = """() => {
   }
   return found;
 }"""
-"""Pairs of labels of a chart that cannot both be read."""
+"""Pairs of overlapping labels of a chart."""
 
 HIDDEN: Final = """() => [...document.querySelectorAll('.reasons p')]
   .filter(p => p.getBoundingClientRect().right > document.documentElement.clientWidth)
   .map(p => p.textContent)"""
-"""Reasons that are only read by scrolling sideways."""
+"""Reasons that need sideways scrolling."""
 
 
 def searched() -> RunReport:
-    """Return a report with everything that a search tells."""
+    """Return a report with every section of a search."""
     long = [
         "other processes used 51 % of the server's core, which was full; the server got 49 %",
         "missed loss<0.1%: 9.93 %",
@@ -84,7 +84,7 @@ def searched() -> RunReport:
 
 
 def stormed() -> RunReport:
-    """Return a report of storms, and one of several numbers of server processes, in one."""
+    """Return a report with storms and scaling."""
     storms = [record(10), *[record(20)] * 3, record(40, Verdict.FAIL)]
     answer = storm_answer(storms, users=100, slos=["resync_p95<5s"], backoff="none", ending=Ending.CONVERGED)
     scaling = scaling_of([point(1, 20_000), point(2, 30_000, shared=True)])
@@ -122,7 +122,7 @@ def test_at_every_width_no_text_is_cut_off_or_overlaps(page: Page, width: int) -
 SCROLLING: Final = """() => [...document.querySelectorAll('.scroll')]
   .filter(one => one.scrollWidth > one.clientWidth)
   .map(one => one.ariaLabel || one.getAttribute('aria-label'))"""
-"""Tables that do not show all of their columns."""
+"""Tables with hidden columns."""
 
 
 def test_a_desktop_shows_whole_tables_and_a_phone_a_hint_to_scroll(page: Page) -> None:
@@ -133,7 +133,7 @@ def test_a_desktop_shows_whole_tables_and_a_phone_a_hint_to_scroll(page: Page) -
     wide = page.evaluate(SCROLLING)
     assert wide
     for label in wide:
-        if label != "Table of numbers of processes":  # narrow enough to see by its edge
+        if label != "Table of numbers of processes":  # so narrow that the shadow at its edge is enough
             hint = page.locator(f'.hint:has(+ [aria-label="{label}"])')
             assert hint.is_visible()
             assert "sideways" in hint.inner_text()

@@ -1,4 +1,4 @@
-"""What the outcomes of one level come to, and the bracket that all levels leave."""
+"""The state of each level, and the bracket that all levels leave."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_only_a_fail_can_be_a_disturbed_fail() -> None:
         (taken((1, "P")), Bounds(1, 1, None, None, None, 0)),
         (taken((1, "F")), Bounds(0, 0, 1, None, None, 0)),
         (taken((200, "P"), (800, "F"), (400, "P"), (1600, "F")), Bounds(400, 1, 800, None, None, 400)),
-        # What holds above a level that does not hold does not count, but bounds where it plainly fails.
+        # A passing level above a failing one does not count for the low end, but limits `below_fail`.
         (taken((200, "P"), (400, "F"), (800, "P")), Bounds(200, 1, 400, None, None, 200)),
         (taken((200, "P"), (400, "PF"), (800, "P"), (1600, "F")), Bounds(200, 1, 1600, None, 400, 800)),
         (taken((200, "P"), (400, "PFF"), (300, "PPF"), (1600, "F")), Bounds(200, 1, 1600, None, 300, 400)),
@@ -138,18 +138,18 @@ def test_the_high_end_is_the_lowest_level_that_does_not_hold(found: Bounds, high
     [
         ([], Bounds(0, 0, None, None)),
         (taken((200, "F")), Bounds(0, 0, 200, None)),
-        # Only one look at each: the ends are what they are.
+        # Each level was measured once.
         (taken((200, "P"), (400, "F")), Bounds(200, 1, 400, None, None, 200)),
         # With two confirmations the low end is the highest level that passed three times.
         (taken((100, "PPP"), (200, "PPP"), (300, "PP"), (400, "F")), Bounds(200, 3, 400, None, None, 300)),
         (taken((100, "PPP"), (200, "PPPP")), Bounds(200, 4, None, None)),
-        # It does not lie above a level that fails, however often it passed.
+        # It is never above a failing level, however often it passed.
         (taken((100, "PPP"), (200, "FF"), (400, "PPP")), Bounds(100, 3, 200, None, None, 100)),
-        # The high end is the lowest with two fails at it or below.
+        # The high end is the lowest level with two fails at or below it.
         (taken((100, "P"), (200, "F"), (400, "F"), (800, "FF")), Bounds(100, 1, 400, None, None, 100, 200)),
         (taken((100, "P"), (200, "F"), (400, "FF")), Bounds(100, 1, 400, None, None, 100, 200)),
         (taken((100, "P"), (200, "FF"), (400, "FF")), Bounds(100, 1, 200, None, None, 100)),
-        # A fail of a level that wavers speaks against those above it, too.
+        # A fail of a mixed level counts against the levels above it.
         (taken((100, "P"), (150, "PPF"), (200, "F"), (400, "F")), Bounds(100, 1, 200, None, 150, 150)),
     ],
 )

@@ -27,7 +27,7 @@ def search(
     lacks_data: bool = False,
     core_share: Callable[[int], float | None] = lambda _: None,
 ) -> tuple[list[Trial], Ending, list[Step]]:
-    """Run a search against a server that is a function of the users."""
+    """Run a search against a server whose verdict is a function of the users."""
     trials: list[Trial] = []
     steps: list[Step] = []
     while True:
@@ -49,7 +49,7 @@ def generator(limit: float, server: float = float("inf")) -> Callable[[int], Ver
 
 
 def once(outcome: Verdict, *, at: int, otherwise: Callable[[int], Verdict]) -> Callable[[int], Verdict]:
-    """Answer once with `outcome` at one level, as a disturbance does."""
+    """Return another verdict once at one level, as a disturbance does."""
     left = [outcome]
     return lambda users: left.pop() if users == at and left else otherwise(users)
 
@@ -116,7 +116,7 @@ def test_a_noisy_search_contains_the_limit_within_its_budget(
     assert len(trials) * STEP_S <= budget_s
     assert found.low <= knee_at * (1 + noise)
     assert found.fails_at is None or found.fails_at > knee_at * (1 - noise)
-    # Nor does it hold the knee by being as wide as can be.
+    # The interval must not contain the limit only because it is wide.
     assert bool(trials) == bool(found.low or found.high)
     if ending is Ending.CONVERGED:
         assert found.fails_at is not None
@@ -278,14 +278,14 @@ def test_a_level_that_fails_its_confirmation_lowers_the_bound() -> None:
     [
         # Two confirmations.
         ([Trial(200, PASS)], (3, Step(400, Purpose.RAMP)), Step(200, Purpose.CONFIRM)),
-        # And one more step, should the lower end fail its confirmation.
+        # And one more step, in case the lower end fails its confirmation.
         ([Trial(200, PASS), Trial(400, FAIL)], (4, Step(300, Purpose.BISECT)), Step(200, Purpose.CONFIRM)),
-        # One that is left, of two.
+        # One remaining of two.
         ([Trial(200, PASS)] * 2, (3, Step(400, Purpose.RAMP)), Step(200, Purpose.CONFIRM)),
-        # A level below is confirmed: only what the higher one needs is kept.
+        # A lower level is confirmed: only the steps of the higher one are reserved.
         ([*[Trial(200, PASS)] * 3, Trial(400, PASS)], (3, Step(800, Purpose.RAMP)), Step(400, Purpose.CONFIRM)),
         ([*[Trial(200, PASS)] * 3, *[Trial(400, PASS)] * 2], (2, Step(800, Purpose.RAMP)), Step(400, Purpose.CONFIRM)),
-        # Without any level that holds there is nothing to confirm.
+        # Without a passing level, no confirmation is reserved.
         ([Trial(200, FAIL)], (1, Step(100, Purpose.BISECT)), Finished(Ending.BUDGET)),
     ],
 )
@@ -319,7 +319,7 @@ def test_the_answer_is_the_highest_level_that_was_confirmed() -> None:
     trials = [Trial(users, PASS) for users in (200, 400, 400, 400, 800)]
     assert bounds(trials).low == 800
     assert confirmed_bounds(trials, 2) == Bounds(low=400, passes=3, fails_at=None, invalid_at=None)
-    assert confirmed_bounds(trials[:3], 2).low == 400  # none is confirmed: the highest that held
+    assert confirmed_bounds(trials[:3], 2).low == 400  # none is confirmed: the highest that passed
 
 
 def test_a_single_fail_is_the_upper_end_only_while_there_is_no_second() -> None:

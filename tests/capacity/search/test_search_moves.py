@@ -1,4 +1,4 @@
-"""Single moves of the search: what it does next after given trials, with exact levels."""
+"""Single moves of the search after given trials, with exact levels."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_first_step_is_never_above_the_cap(plan: Plan, users: int) -> None:
         (taken((1000, "P"), (1100, "II")), Ending.GENERATOR),
         (taken((1000, "PPP"), (1200, "II"), (1100, "F")), Ending.CONVERGED),
         (taken((1, "FFF")), Ending.BUDGET),
-        # The server's load tells nothing about whether the bracket is narrow enough.
+        # Server CPU does not decide whether the bracket is narrow enough.
         ([Trial(1000, PASS, core_share=0.9)] * 3 + [Trial(20_000, FAIL)], Ending.BUDGET),
     ],
 )
@@ -84,7 +84,7 @@ def test_a_narrow_bracket_is_confirmed_at_both_ends_before_the_search_ends(
         (taken((1000, "P"), (1101, "F")), Plan(), Step(1050, Purpose.BISECT)),
         (taken((200, "P"), (400, "PF"), (300, "PF")), Plan(), Step(300, Purpose.RECHECK)),
         (taken((200, "PFF")), Plan(), Step(100, Purpose.BISECT)),
-        # One width below a level that wavers, and not half way down to it.
+        # One width below a mixed level, instead of half way down.
         (taken((800, "P"), (1600, "F"), (1200, "PFF")), Plan(), Step(1091, Purpose.BISECT)),
     ],
 )
@@ -103,7 +103,7 @@ def test_each_further_step_grows_the_ramp_or_halves_the_bracket(
         (taken((1000, "P"), (1100, "PFF"), (1211, "F")), Plan(), Step(1156, Purpose.BISECT)),
         (taken((1000, "P"), (1100, "PFF"), (1210, "F")), Plan(), Step(1000, Purpose.CONFIRM)),
         (taken((1000, "P"), (2000, "PFF"), (2500, "F"), (1100, "PFF")), Plan(), Step(2250, Purpose.BISECT)),
-        # Where the generator was the limit, nothing above a level that wavers can be measured.
+        # If the generator was the limit, nothing above a mixed level can be measured.
         (taken((1000, "P"), (2000, "I"), (1100, "PFF")), Plan(), Step(1000, Purpose.CONFIRM)),
     ],
 )
@@ -124,13 +124,13 @@ def test_the_failing_end_moves_nearer_to_a_mixed_level(trials: list[Trial], plan
         ([Trial(800, PASS, core_share=0.7), Trial(1600, FAIL)], Plan(), 1086),
         ([Trial(800, PASS, core_share=0.8), Trial(1600, FAIL)], Plan(), 960),
         ([Trial(800, PASS, core_share=0.5), Trial(1600, FAIL)], Plan(), 1440),
-        # A full core outside the bracket tells nothing.
+        # A full core outside the bracket is ignored.
         ([Trial(800, PASS, core_share=0.45), Trial(1600, FAIL)], Plan(), 1200),
         ([Trial(800, PASS, core_share=1.0), Trial(1600, FAIL)], Plan(), 1200),
         ([Trial(950, PASS, core_share=0.95), Trial(1600, FAIL)], Plan(), 1275),
         ([Trial(1000, PASS, core_share=0.5), Trial(1900, FAIL)], Plan(), 1450),
         ([Trial(800, FAIL, core_share=0.7)], Plan(), 400),
-        # The guess rounds to the lower end, which has been measured: the next level is taken.
+        # The guess rounds to the lower end, which has been measured: take the next level.
         ([Trial(5, PASS, core_share=0.91), Trial(7, FAIL)], Plan(), 6),
     ],
 )
@@ -168,7 +168,7 @@ def test_a_level_is_not_rounded_out_of_the_bracket() -> None:
         (taken((1000, "P"), (1500, "I")), Step(1500, Purpose.REPEAT)),
         (taken((1000, "P"), (3000, "F"), (1500, "I")), Step(1500, Purpose.REPEAT)),
         (taken((1000, "P"), (1500, "II")), Step(1250, Purpose.BISECT)),
-        # Below a level given up before, one invalid step lowers the bound.
+        # Below an abandoned level, one invalid step lowers the bound.
         (taken((2000, "II"), (1000, "P"), (1500, "I")), Step(1250, Purpose.BISECT)),
         (taken((200, "I")), Step(200, Purpose.REPEAT)),
         (taken((200, "II")), Finished(Ending.GENERATOR)),
@@ -191,10 +191,10 @@ def test_an_invalid_step_is_repeated_or_ends_the_ramp_or_the_search(
 @pytest.mark.parametrize(
     ("held", "patient", "rather"),
     [
-        # A lower level is confirmed: only what the higher one needs is kept.
+        # A lower level is confirmed: only the steps of the higher one are reserved.
         (taken((200, "PPP"), (400, "P")), 3, Step(400, Purpose.CONFIRM)),
         (taken((200, "PPP"), (400, "PP")), 2, Step(400, Purpose.CONFIRM)),
-        # None is: two confirmations and a step that may fail.
+        # None is confirmed: two confirmations and a step that may fail are reserved.
         (taken((200, "PP"), (400, "P")), 4, Step(400, Purpose.CONFIRM)),
         (taken((400, "PP")), 4, Step(400, Purpose.CONFIRM)),
     ],

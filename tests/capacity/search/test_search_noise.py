@@ -1,4 +1,4 @@
-"""The search against servers that are not functions: noise, plateaus, cliffs, hysteresis, dips."""
+"""The search against servers with noise, plateaus, cliffs, hysteresis and dips."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CASES = 400
 
 
 def noisy(knee_at: float, spread: float, rng: Random) -> Callable[[int], Verdict]:
-    """Fail by chance: half of the time at the knee, seven times in ten one `spread` above it, three below."""
+    """Fail at random: with probability 0.5 at the limit, 0.7 one `spread` above it, 0.3 below."""
 
     def respond(users: int) -> Verdict:
         z = (users / knee_at - 1) / spread
@@ -49,7 +49,7 @@ def test_in_99_of_100_noisy_searches_the_interval_contains_the_limit(spread: flo
 
 @pytest.mark.parametrize("spread", [0.003, 0.01, 0.02])
 def test_the_default_budget_confirms_the_answer_despite_noise(spread: float) -> None:
-    """Fourteen steps are what 150 s have room for."""
+    """150 s are enough for fourteen steps."""
     rng = Random(7)
     held = confirmed = 0
     for _ in range(CASES):
@@ -111,7 +111,7 @@ def test_a_server_that_recovers_slowly_is_not_overrated(edge: int, depth: float)
 
 @given(dip=st.integers(250, 2000), width=st.floats(1.02, 1.6), edge=st.integers(3000, 9000))
 def test_a_measured_dip_below_the_limit_bounds_the_answer(dip: int, width: float, edge: int) -> None:
-    """What fails in the middle of what passes bounds the answer: nobody can be promised to step over it."""
+    """A failing range between passing ones bounds the answer: users may reach that level."""
 
     def respond(users: int) -> Verdict:
         return FAIL if dip <= users <= dip * width or users > edge else PASS

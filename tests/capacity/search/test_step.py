@@ -26,10 +26,14 @@ STARTING_S = 0.1
 
 @dataclass
 class World:
-    """Users who each are due one delivery a second, and a server that makes `rate` of them a second.
+    """A simulated generator and server: each user expects one delivery a second, the server makes `rate` a second.
 
-    Each newcomer is as much work as `coming` deliveries; after some have come, all deliveries take `cold_s` longer,
-    which fades within seconds. The next answer takes `slow_s`. Who has no port of `ports` tries again each second.
+    Attributes:
+        coming: cost of a joining user, in deliveries; `toil`: the remaining cost of those that joined.
+        cold_s: extra latency after users joined, which decays within seconds.
+        slow_s: duration of the next response.
+        admitted: users that the server admits.
+        ports: local ports of the generator; users without one retry each second.
     """
 
     rate: float
@@ -213,7 +217,7 @@ def test_a_server_is_measured_after_its_warm_up() -> None:
 
 def test_the_cost_of_joining_does_not_appear_as_latency() -> None:
     world = World(rate=10_000, coming=2.0)
-    world.set_users(9700)  # all at once, the server has next to nothing to spare for working that off
+    world.set_users(9700)  # at once: the server has almost no reserve for the backlog
     world.sleep(20.0)
     assert world.queue / world.rate > 1
     world = World(rate=10_000, coming=2.0)
@@ -261,6 +265,6 @@ def test_generator_faults_count_in_their_own_step_only() -> None:
     assert faults_of(runner.measure(200)) == 0
     before = world.faults
     over = runner.measure(400)
-    assert faults_of(over) == pytest.approx(world.faults - before, abs=2)  # those of bringing users on, too
+    assert faults_of(over) == pytest.approx(world.faults - before, abs=2)  # including the ramp
     assert faults_of(runner.measure(400)) > 0
     assert faults_of(runner.measure(250)) == 0
