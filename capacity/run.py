@@ -15,8 +15,8 @@ from capacity.judge.generator_health import check_file_limit
 from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.measure.prometheus import Prometheus
 from capacity.measure.prometheus_check import check_prometheus, skew_note
+from capacity.measure.server_window import ServerWindow
 from capacity.measure.sources import MetricsPages, PrometheusSource
-from capacity.measure.window import ServerWindow
 from capacity.processes.child_processes import ChildProcesses
 from capacity.processes.cores import Cores, pinned, usable_cores
 from capacity.processes.environment import describe

@@ -141,6 +141,8 @@ PURE = [
     "capacity.formatting",
     "capacity.judge",
     "capacity.measure.addresses",
+    "capacity.measure.client_window",
+    "capacity.measure.server_window",
     "capacity.model.projection",
     "capacity.model.scalability",
     "capacity.model.scaling",

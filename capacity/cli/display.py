@@ -15,12 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from capacity.formatting import VERDICT_SYMBOLS, count, show_ms
-from capacity.measure.window import quantile_ms
+from capacity.measure.client_window import quantile_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from capacity.measure.window import ClientWindow, ServerWindow
+    from capacity.measure.client_window import ClientWindow
+    from capacity.measure.server_window import ServerWindow
     from capacity.record.step import StepRecord
 
 _STYLES: Final = {"pass": "green", "fail": "red", "invalid": "yellow"}

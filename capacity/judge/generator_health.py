@@ -9,7 +9,7 @@ from capacity.record.step import Cause, Verdict
 
 if TYPE_CHECKING:
     from capacity.judge.limits import Limits
-    from capacity.measure.window import ClientWindow
+    from capacity.measure.client_window import ClientWindow
     from stampede.generator_faults import Fault
 
 FAULT: Final = "generator fault"

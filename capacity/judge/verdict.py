@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from capacity.config.slo import RunSlo
-    from capacity.measure.window import ClientWindow, ServerWindow
+    from capacity.measure.client_window import ClientWindow
+    from capacity.measure.server_window import ServerWindow
 
 
 def judge(

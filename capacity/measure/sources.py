@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from capacity.http_client import HttpError, fetch
-from capacity.measure.instant import LOOP_LAG, ServerSample, parse_metrics, sample_of
 from capacity.measure.prometheus import PrometheusError
+from capacity.measure.server_sample import LOOP_LAG, ServerSample, parse_metrics, sample_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from capacity.errors import ExitCode, RunError, UsageError
 from capacity.http_client import HttpError, fetch
 from capacity.measure.addresses import address_notes
-from capacity.measure.instant import parse_snapshot
+from capacity.measure.client_window import parse_snapshot
 from capacity.processes.process import free_port
 
 if TYPE_CHECKING:

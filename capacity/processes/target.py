@@ -17,7 +17,7 @@ import psutil
 from capacity.errors import RunError
 from capacity.formatting import error_text
 from capacity.http_client import HttpError, fetch
-from capacity.measure.instant import ServerSample, core_seconds
+from capacity.measure.server_sample import ServerSample, core_seconds
 from capacity.measure.sources import MetricsPages, SourceError
 from capacity.processes.greeting import check_greeting
 

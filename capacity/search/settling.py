@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from capacity.measure.window import ClientWindow
+    from capacity.measure.client_window import ClientWindow
 
 _PACE: Final = 0.1
 _STABLE: Final = 0.3

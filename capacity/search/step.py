@@ -16,15 +16,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from capacity.measure.window import (
-    ClientWindow,
-    MissingDataError,
-    ServerWindow,
-    client_window,
-    new_faults,
-    quantile_ms,
-    server_window,
-)
+from capacity.measure.client_window import ClientWindow, MissingDataError, client_window, new_faults, quantile_ms
+from capacity.measure.server_window import ServerWindow, server_window
 from capacity.processes.generator import RAMP_S
 from capacity.search.arrival import RampGate, portions
 from capacity.search.settling import is_draining, is_steady
@@ -33,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from capacity.config.slo import Span
-    from capacity.measure.instant import ServerSample
+    from capacity.measure.server_sample import ServerSample
     from stampede.generator_faults import Fault
     from stampede.measure.snapshot import Snapshot
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from capacity.measure.window import ClientWindow, ServerWindow, mean_ms, quantile_ms
+from capacity.measure.client_window import ClientWindow, mean_ms, quantile_ms
 from capacity.record.step import StepRecord
 
 if TYPE_CHECKING:
     from capacity.judge.judgement import Judgement
+    from capacity.measure.server_window import ServerWindow
     from capacity.search.search import Purpose
 
 

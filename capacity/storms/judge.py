@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from capacity.config.slo import RunSlo
     from capacity.judge.limits import Limits
-    from capacity.measure.window import ClientWindow, ServerWindow
+    from capacity.measure.client_window import ClientWindow
+    from capacity.measure.server_window import ServerWindow
     from stampede.measure.storm_results import StormResult
 
 _RESYNC_STEPS: Final = 4  # connect, upgrade, join, first delivery

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from capacity.formatting import count, listing, show_confirmation, show_ms
-from capacity.measure.window import quantile_ms
+from capacity.measure.client_window import quantile_ms
 from capacity.record.step import Verdict
 from capacity.record.storm import StormAnswer, StormRecord
 from capacity.search.bracket import Trial, confirmed_bounds
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from capacity.judge.judgement import Judgement
-    from capacity.measure.window import ClientWindow
+    from capacity.measure.client_window import ClientWindow
     from capacity.record.answer import Answer
     from capacity.storms.judge import StormWindow
 

@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from capacity.errors import RunError
-from capacity.measure.window import MissingDataError, client_window, server_window
+from capacity.measure.client_window import MissingDataError, client_window
+from capacity.measure.server_window import server_window
 from capacity.storms.judge import StormWindow
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from capacity.measure.window import ClientWindow, ServerWindow, WorkerWindow
+from capacity.measure.client_window import ClientWindow, WorkerWindow
+from capacity.measure.server_window import ServerWindow
 from capacity.record.report import Environment, RunReport
 from capacity.record.step import StepRecord
 from capacity.report.answer import Question, UserLoad, build_answer

@@ -95,9 +95,7 @@ LEVEL = '[[level]]\nfigure = "deliver_p99"\nthreshold = "1s"\n'
         (LEVEL + LEVEL, "is defined twice"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_reported_in_one_line(
-    levels: Callable[[str], tuple[RunSlo, ...]], text: str, error: str
-) -> None:
+def test_a_mistake_is_reported_in_one_line(levels: Callable[[str], tuple[RunSlo, ...]], text: str, error: str) -> None:
     if not error:
         assert levels(text)[0].figure == "deliver_p9"  # any percentile is a figure
         return

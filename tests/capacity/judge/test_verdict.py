@@ -11,7 +11,7 @@ from capacity.judge.generator_health import check_file_limit
 from capacity.judge.judgement import Judgement, Reason, missing_window
 from capacity.judge.limits import DEFAULT_LIMITS, Limits
 from capacity.judge.verdict import judge
-from capacity.measure.window import ServerWindow
+from capacity.measure.server_window import ServerWindow
 from capacity.record.step import Cause, Verdict, invalid_cause
 from server.runtime.rlimits import socket_budget
 from server.settings import Settings

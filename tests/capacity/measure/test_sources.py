@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capacity.errors import UsageError
-from capacity.measure.instant import ServerSample
 from capacity.measure.prometheus import Prometheus, PrometheusError
+from capacity.measure.server_sample import ServerSample
 from capacity.measure.sources import MetricsPages, PrometheusSource, SourceError, merge_samples
 from capacity.model.mix import busiest_traffic
 from capacity.processes.process import free_port

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capacity.errors import RunError
-from capacity.measure.instant import ServerSample
-from capacity.measure.window import quantile_ms
+from capacity.measure.client_window import quantile_ms
+from capacity.measure.server_sample import ServerSample
 from capacity.search.arrival import portions
 from capacity.search.step import StepMeasurement, StepRunner
 from stampede.measure.log_linear_histogram import LogLinearHistogram
@@ -18,7 +18,8 @@ from stampede.measure.serialization import from_builtins
 from stampede.measure.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from capacity.measure.window import ClientWindow, ServerWindow
+    from capacity.measure.client_window import ClientWindow
+    from capacity.measure.server_window import ServerWindow
 
 TICK_S = 0.01
 STARTING_S = 0.1

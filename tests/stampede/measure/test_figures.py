@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from capacity.measure.window import client_window
+from capacity.measure.client_window import client_window
 from stampede.ledger.counts import DeliveryCounts
 from stampede.measure.figures import (
     FIELDS,

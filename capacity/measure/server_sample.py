@@ -1,6 +1,6 @@
-"""What is read at one instant: the load generator's snapshot, the server's `/metrics`, the operating system.
+"""The server's figures at one moment, from `/metrics` pages and the operating system.
 
-Everything here is cumulative or momentary; `window.py` takes differences. What a source does not tell is None.
+Figures are cumulative or momentary; `server_window` subtracts them. A figure that no source provides is None.
 """
 
 from __future__ import annotations
@@ -8,11 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from prometheus_client.parser import text_string_to_metric_families
-
-from capacity.errors import RunError
-from stampede.measure.snapshot import VERSION, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,39 +16,24 @@ if TYPE_CHECKING:
     import psutil
 
 LOOP_LAG: Final = "chat_event_loop_lag_seconds"
-DROPPED: Final = "chat_messages_dropped_total"
-
-
-def parse_snapshot(body: bytes) -> Snapshot:
-    """Decode the answer of `/stampede/snapshot`.
-
-    Raises:
-        RunError: it is not a snapshot of a version that is understood here.
-    """
-    try:
-        snapshot = Snapshot.from_json(body)
-    except msgspec.MsgspecError as error:
-        raise RunError(f"the load generator's snapshot cannot be read: {error}") from None
-    if snapshot.version != VERSION:
-        raise RunError(f"the load generator's snapshot has version {snapshot.version}, not {VERSION}")
-    return snapshot
+_DROPPED: Final = "chat_messages_dropped_total"
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSample:
-    """The server at one instant.
+    """The server at one moment.
 
     Attributes:
-        at_s: monotonic clock of this process when it was read.
+        at_s: time of the reading on this process's monotonic clock.
         cpu_seconds: CPU time of the server process since its start.
         started_at: start of the server process, seconds since the epoch; a change means a restart.
         lag_buckets: cumulative counts of event loop lag by upper bound in seconds.
-        dropped: messages dropped for slow readers; `kills`: connections closed for slowness or silence.
+        dropped: messages dropped for slow consumers; `kills`: connections closed as slow, or by heartbeat timeout.
         core_busy_s, core_steal_s: busy and stolen seconds of the core that the server is pinned to.
-        memory_bytes: memory of the machine, where the server is local.
-        page_at_s: when the metrics were taken, on any clock of their own; only differences count.
-        processes: how many processes are added up here; `cpu_parts`: CPU time of each of them.
-        problem: why a source that should tell the metrics does not.
+        memory_bytes: memory of the machine, if the server is local.
+        page_at_s: time of the metrics, on a clock of their own; use differences only.
+        processes: number of processes that are summed; `cpu_parts`: CPU time of each.
+        problem: why a source failed that provided metrics before.
     """
 
     at_s: float
@@ -78,22 +59,22 @@ class ServerSample:
 
 @dataclass(slots=True)
 class _Exposition:
-    """Sums over all label sets of a `/metrics` page, and the buckets of the loop lag."""
+    """The sums of a `/metrics` page over all label sets, and the buckets of the loop lag."""
 
     sums: dict[str, float] = field(default_factory=dict)
     lag: dict[float, float] = field(default_factory=dict)
 
     def whole(self, *names: str) -> int | None:
-        """Return the sum of those series that exist as an int; None when none does."""
+        """Return the sum of the series that exist, as an int; None if none exists."""
         found = [self.sums[name] for name in names if name in self.sums]
         return int(sum(found)) if found else None
 
 
 def parse_metrics(text: str, at_s: float) -> ServerSample:
-    """Read the server's figures from its exposition; series that are not there stay None.
+    """Return the server's figures from a metrics page; missing series are None.
 
     Raises:
-        ValueError: the text is no Prometheus exposition.
+        ValueError: the text is not a Prometheus exposition.
     """
     families = text_string_to_metric_families(text)
     samples = ((sample.name, sample.labels, sample.value) for family in families for sample in family.samples)
@@ -101,11 +82,11 @@ def parse_metrics(text: str, at_s: float) -> ServerSample:
 
 
 def sample_of(samples: Iterable[tuple[str, Mapping[str, str], float]], at_s: float) -> ServerSample:
-    """Read one process's figures from samples (name, labels, value) taken at one moment."""
+    """Return the figures of one process from samples (name, labels, value) of one moment."""
     page = _Exposition()
     for name, labels, value in samples:
-        if name == DROPPED and labels.get("reason") == "closed":
-            continue  # its recipient was gone: nobody missed it
+        if name == _DROPPED and labels.get("reason") == "closed":
+            continue  # its recipient had disconnected
         if name == f"{LOOP_LAG}_bucket":
             bound = float(labels["le"])
             page.lag[bound] = page.lag.get(bound, 0.0) + value
@@ -120,7 +101,7 @@ def sample_of(samples: Iterable[tuple[str, Mapping[str, str], float]], at_s: flo
         fds_limit=page.whole("process_max_fds"),
         connections=page.whole("chat_connections"),
         delivered=page.whole("chat_messages_delivered_total"),
-        dropped=page.whole(DROPPED),
+        dropped=page.whole(_DROPPED),
         kills=page.whole("chat_slow_consumer_kills_total", "chat_heartbeat_kills_total"),
         sent_bytes=page.whole("chat_sent_bytes_total"),
         lag_buckets=page.lag or None,
@@ -129,6 +110,6 @@ def sample_of(samples: Iterable[tuple[str, Mapping[str, str], float]], at_s: flo
 
 
 def core_seconds(times: psutil._ntp.pcputimes | psutil._ntp.scputimes) -> tuple[float, float]:
-    """Split the times of one core into (busy, stolen) seconds; stolen time went to other virtual machines."""
+    """Return the (busy, stolen) seconds of one core; other virtual machines used the stolen time."""
     busy = sum(float(getattr(times, name, 0.0)) for name in ("user", "nice", "system", "irq", "softirq"))
     return busy, float(getattr(times, "steal", 0.0))

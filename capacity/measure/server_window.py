@@ -1,0 +1,130 @@
+"""The server during a window: the difference of two samples. Pure.
+
+Restarts are detected, and missing figures stay None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from capacity.record.step import core_share
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from capacity.measure.server_sample import ServerSample
+
+
+@dataclass(frozen=True, slots=True)
+class ServerWindow:
+    """The server during a window; a figure that no source provides is None.
+
+    Attributes:
+        cpu: cores used by the server.
+        core_busy: use of the core that the server is pinned to, by any process; `core_stolen`: by other machines.
+        processes: number of processes that are summed; `cpu_busiest`: cores used by the busiest.
+        problem: why figures are missing that were there before.
+    """
+
+    cpu: float | None = None
+    core_busy: float | None = None
+    core_stolen: float | None = None
+    loop_lag_p99_ms: float | None = None
+    rss_bytes: int | None = None
+    memory_bytes: int | None = None
+    fds: int | None = None
+    fds_limit: int | None = None
+    connections: int | None = None
+    delivered: int | None = None
+    dropped: int | None = None
+    kills: int | None = None
+    sent_bytes_per_s: float | None = None
+    processes: int = 1
+    cpu_busiest: float | None = None
+    problem: str | None = None
+
+    @property
+    def core_share(self) -> float | None:
+        """Share of its core that the busiest server process used."""
+        return core_share(self.cpu, self.cpu_busiest, self.processes)
+
+    @property
+    def core_foreign(self) -> float | None:
+        """Share of the server's cores, one for each process, that other processes or machines used."""
+        if self.cpu is None or self.core_busy is None:
+            return None
+        return (max(0.0, self.core_busy - self.cpu) + (self.core_stolen or 0.0)) / self.processes
+
+
+def server_window(before: ServerSample | None, after: ServerSample | None) -> ServerWindow:
+    """Return the server between two samples; without a valid difference, only the problem is set."""
+    if before is None or after is None:
+        return ServerWindow()
+    problem = before.problem or after.problem
+    if before.processes != after.processes or before.started_at != after.started_at:
+        return ServerWindow(problem=problem or "the server was restarted during the window")
+    if after.at_s <= before.at_s:
+        return ServerWindow(problem=problem or "the server's metrics stand still: no new sample in the window")
+    seconds = after.at_s - before.at_s
+    return ServerWindow(
+        cpu=_rate(before.cpu_seconds, after.cpu_seconds, seconds),
+        core_busy=_rate(before.core_busy_s, after.core_busy_s, seconds),
+        core_stolen=_rate(before.core_steal_s, after.core_steal_s, seconds),
+        loop_lag_p99_ms=_lag_p99_ms(before.lag_buckets, after.lag_buckets),
+        rss_bytes=after.rss_bytes,
+        memory_bytes=after.memory_bytes,
+        fds=after.fds,
+        fds_limit=after.fds_limit,
+        connections=after.connections,
+        delivered=_gain(before.delivered, after.delivered),
+        dropped=_gain(before.dropped, after.dropped),
+        kills=_gain(before.kills, after.kills),
+        sent_bytes_per_s=_page_rate(before, after),
+        processes=after.processes,
+        cpu_busiest=_busiest(before, after),
+        problem=problem,
+    )
+
+
+def _page_rate(before: ServerSample, after: ServerSample) -> float | None:
+    """Return bytes sent per second between two metrics pages, by the times of the pages."""
+    if before.page_at_s is None or after.page_at_s is None or after.page_at_s <= before.page_at_s:
+        return None
+    return _rate(before.sent_bytes, after.sent_bytes, after.page_at_s - before.page_at_s)
+
+
+def _busiest(before: ServerSample, after: ServerSample) -> float | None:
+    """Return the cores used by the busiest process, by the times of the metrics pages."""
+    if before.cpu_parts is None or after.cpu_parts is None:
+        return None
+    if before.page_at_s is None or after.page_at_s is None or after.page_at_s <= before.page_at_s:
+        return None
+    seconds = after.page_at_s - before.page_at_s
+    return max((now - then) / seconds for then, now in zip(before.cpu_parts, after.cpu_parts, strict=True))
+
+
+def _gain(before: int | None, after: int | None) -> int | None:
+    return after - before if before is not None and after is not None and after >= before else None
+
+
+def _rate(before: float | None, after: float | None, seconds: float) -> float | None:
+    return (after - before) / seconds if before is not None and after is not None and after >= before else None
+
+
+def _lag_p99_ms(before: Mapping[float, float] | None, after: Mapping[float, float] | None) -> float | None:
+    """Return p99 as Prometheus' `histogram_quantile` does: linear within the bucket, capped at the last bound."""
+    if not before or not after or set(before) != set(after):
+        return None
+    counts = [(bound, after[bound] - before[bound]) for bound in sorted(after)]
+    total = counts[-1][1]
+    if total <= 0:
+        return None
+    rank = 0.99 * total
+    for (low, below), (high, count) in pairwise([(0.0, 0.0), *counts]):
+        if count >= rank:
+            if high == float("inf"):
+                return low * 1000
+            return (low + (high - low) * (rank - below) / (count - below)) * 1000
+    return None
