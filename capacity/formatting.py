@@ -5,14 +5,22 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from stampede.measure.slo import show_ms
+from stampede.measure.formatting import format_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "VERDICT_SYMBOLS", "about", "count", "error_text", "figure", "listing", "show_bytes", "show_confirmation",
-    "show_estimate", "show_ms",
+    "VERDICT_SYMBOLS",
+    "about",
+    "count",
+    "error_text",
+    "figure",
+    "format_bytes",
+    "format_confirmation",
+    "format_estimate",
+    "format_ms",
+    "listing",
 ]  # fmt: skip
 
 VERDICT_SYMBOLS: Final = {"pass": "●", "fail": "▼", "invalid": "□"}
@@ -36,7 +44,7 @@ def figure(number: float, digits: int = 3) -> str:
     return count(round(float(text))) if abs(number) >= 1 else format(Decimal(text), "f")
 
 
-def show_bytes(value: float) -> str:
+def format_bytes(value: float) -> str:
     """Format bytes in the largest binary unit that leaves at least 1."""
     for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if value >= size:
@@ -49,12 +57,12 @@ def listing(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def show_estimate(value: float, low: float, high: float) -> str:
+def format_estimate(value: float, low: float, high: float) -> str:
     """Format a fitted value with its interval. A value that the fit left at its bound of 0 is shown as 0."""
     return f"{figure(value if value > 1e-12 else 0)} ({figure(low)} to {figure(high)})"
 
 
-def show_confirmation(passes: int, required: int) -> str:
+def format_confirmation(passes: int, required: int) -> str:
     """Describe how many of the required confirmations a level passed; `passes` includes the first pass."""
     again = passes - 1
     if again >= required:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Final
 from capacity.config.invocation import command_line
 from capacity.errors import CapacityError, ExitCode, InterruptedRunError, UsageError
 from capacity.http_client import HttpError, fetch
-from capacity.processes.process import free_port
 from capacity.processes.child_processes import ChildProcesses
+from capacity.processes.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

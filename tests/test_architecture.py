@@ -56,7 +56,7 @@ DEPENDENCIES: dict[str, str] = {
     # capacity runs
     "capacity": "",
     "capacity.errors": "",
-    "capacity.formatting": "stampede.measure.slo",
+    "capacity.formatting": "stampede.measure.formatting",
     "capacity.signals": "capacity.errors",
     "capacity.http_client": "stampede.redaction",
     "capacity.record": "capacity.formatting",

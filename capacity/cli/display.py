@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from capacity.formatting import VERDICT_SYMBOLS, count, show_ms
+from capacity.formatting import VERDICT_SYMBOLS, count, format_ms
 from capacity.measure.client_window import quantile_ms
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def sparkline(values: Iterable[float]) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return "-" if value is None else show_ms(value)
+    return "-" if value is None else format_ms(value)
 
 
 def _cores(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from capacity.formatting import show_ms
+from capacity.formatting import format_ms
 from capacity.record.step import Verdict
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _causes(step: StepRecord) -> list[tuple[str, str]]:
         found.append(("slow consumers", text))
     lag = step.server_loop_lag_p99_ms
     if lag is not None and lag >= _LAG_MS:
-        found.append(("event loop lag", f"event loop lag p99 {show_ms(lag)}"))
+        found.append(("event loop lag", f"event loop lag p99 {format_ms(lag)}"))
     return found
 
 

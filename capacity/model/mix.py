@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from capacity.errors import UsageError
-from capacity.formatting import about, figure, show_bytes
+from capacity.formatting import about, figure, format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +122,7 @@ def _weights(users: Mapping[str, float]) -> dict[str, int]:
 def describe_traffic(traffic: Traffic) -> str:
     """Return the traffic in one line of text."""
     size = traffic.upload_bytes / traffic.uploads if traffic.uploads else 0
-    files = f"{figure(traffic.uploads)} uploads/s of {show_bytes(size)}" if traffic.uploads else "no uploads"
+    files = f"{figure(traffic.uploads)} uploads/s of {format_bytes(size)}" if traffic.uploads else "no uploads"
     return (
         f"{about(traffic.connections)} connections in {about(traffic.rooms)} rooms, "
         f"{figure(traffic.messages)} messages/s, {figure(traffic.notices)} typing notices/s, {files}, "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from capacity.formatting import about, figure, show_estimate, show_ms
+from capacity.formatting import about, figure, format_estimate, format_ms
 from capacity.model.usl import Estimate, Usl, fit_usl
 from capacity.record.model import Interval, Model
 from capacity.record.step import Verdict
@@ -87,7 +87,7 @@ def _lines(law: Usl, strictest_ms: float | None) -> list[str]:
     if reached is not None and strictest_ms is not None:
         far = ", an extrapolation" if reached > most else ""
         rate = about(law.throughput(reached))
-        lines.append(f"mean latency reaches {show_ms(strictest_ms)} at {rate} deliveries/s{far}")
+        lines.append(f"mean latency reaches {format_ms(strictest_ms)} at {rate} deliveries/s{far}")
     if law.suspicious:
         lines.append("a step is above linear: check that measurement first")
     return lines
@@ -101,4 +101,4 @@ def _peak(law: Usl, most: float) -> str:
 
 
 def _shown(estimate: Estimate) -> str:
-    return show_estimate(estimate.value, estimate.low, estimate.high)
+    return format_estimate(estimate.value, estimate.low, estimate.high)

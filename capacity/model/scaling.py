@@ -9,7 +9,7 @@ from __future__ import annotations
 from statistics import mean
 from typing import TYPE_CHECKING, Final
 
-from capacity.formatting import about, count, listing, show_estimate
+from capacity.formatting import about, count, format_estimate, listing
 from capacity.model.usl import fit_usl
 from capacity.record.model import ProcessPoint, Scaling
 from capacity.record.step import Verdict
@@ -105,8 +105,8 @@ def _law(whole: Sequence[ProcessPoint], efficiency: Sequence[float], held: Seque
     law = fit_usl([(float(point.workers), rate) for point in whole for rate in point.deliveries_per_s])
     if law is not None:
         return [
-            f"contention sigma {show_estimate(law.sigma.value, law.sigma.low, law.sigma.high)}",
-            f"coherency kappa {show_estimate(law.kappa.value, law.kappa.low, law.kappa.high)}",
+            f"contention sigma {format_estimate(law.sigma.value, law.sigma.low, law.sigma.high)}",
+            f"coherency kappa {format_estimate(law.kappa.value, law.kappa.low, law.kappa.high)}",
             "no peak in range" if law.peak is None else f"throughput peaks at {about(law.peak)} processes",
         ]
     lines = [f"fitting the law needs at least {_MIN_NUMBERS} numbers of processes whose limit was reached"]

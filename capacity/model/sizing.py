@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import StatisticsError, linear_regression
 from typing import TYPE_CHECKING, Final
 
-from capacity.formatting import about, count, show_bytes
+from capacity.formatting import about, count, format_bytes
 from capacity.model.projection import per_delivery_us
 from capacity.record.model import Sizing
 from capacity.record.step import Verdict
@@ -68,14 +68,14 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
         )
     if memory is not None and taken is not None:
         lines.append(
-            f"memory: {spread} processes x ({show_bytes(memory.base)} + "
-            f"{count(round(demand.users / processes))} users x {show_bytes(memory.slope)}) = {show_bytes(taken)}, "
+            f"memory: {spread} processes x ({format_bytes(memory.base)} + "
+            f"{count(round(demand.users / processes))} users x {format_bytes(memory.slope)}) = {format_bytes(taken)}, "
             "sockets' kernel memory not counted"
         )
     if sent is not None:
         lines.append(
-            f"network: {count(demand.users)} users x {show_bytes(sent.slope)}/s = "
-            f"{show_bytes(sent.slope * demand.users)}/s of WebSocket frames "
+            f"network: {count(demand.users)} users x {format_bytes(sent.slope)}/s = "
+            f"{format_bytes(sent.slope * demand.users)}/s of WebSocket frames "
             f"({sent.slope * demand.users * 8 / 1e6:.0f} Mbit/s)"
         )
     return Sizing(
@@ -100,9 +100,7 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
 def _headline(spread: int, memory: float | None, *, unbounded: bool) -> str:
     """Return the result in one line. If no level failed, fewer processes may be enough."""
     most, doubt = ("at most ", "; limit not reached") if unbounded else ("", "")
-    return (
-        f"{most}{spread} processes on a core each{'' if memory is None else f', {show_bytes(memory)} of memory'}{doubt}"
-    )
+    return f"{most}{spread} processes on a core each{'' if memory is None else f', {format_bytes(memory)} of memory'}{doubt}"
 
 
 def _processes(demand: Demand, held: int, usable: int, processes: int, *, unbounded: bool) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from capacity.formatting import show_confirmation
+from capacity.formatting import format_confirmation
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,4 +45,4 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def confirmation(self) -> str:
         """How often `supported_users` was confirmed, as text."""
-        return "confirmed" if self.confirmed else show_confirmation(self.passes, self.confirmations)
+        return "confirmed" if self.confirmed else format_confirmation(self.passes, self.confirmations)

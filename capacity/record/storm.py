@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from capacity.formatting import show_confirmation
+from capacity.formatting import format_confirmation
 from capacity.record.step import Cause, Verdict, invalid_cause
 
 
@@ -75,4 +75,4 @@ class StormAnswer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def confirmation(self) -> str:
         """How often `share` was confirmed, as text."""
-        return "confirmed" if self.confirmed else show_confirmation(self.passes, self.confirmations)
+        return "confirmed" if self.confirmed else format_confirmation(self.passes, self.confirmations)

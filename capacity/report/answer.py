@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from capacity.formatting import about, count, listing, show_confirmation
+from capacity.formatting import about, count, format_confirmation, listing
 from capacity.judge.bottleneck import Bottleneck, find_bottleneck
 from capacity.judge.generator_health import FAULT
 from capacity.judge.limits import DEFAULT_LIMITS
@@ -117,7 +117,7 @@ def build_answer(question: Question, steps: Sequence[StepRecord], ending: Ending
     decisive = invalid if generator_first else failing
     bottleneck = find_bottleneck(decisive) if decisive else None
     projection = project(steps) if found.fails_at is None and found.low else None
-    confirmation = show_confirmation(found.passes, required)
+    confirmation = format_confirmation(found.passes, required)
     remedy = remedy_for(question.plan, steps, ending, projection, question.max_duration)
     sentences = _Sentences(question, steps, found, bottleneck, projection, generator_at)
     return Answer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
-from capacity.formatting import about, count, show_ms
+from capacity.formatting import about, count, format_ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,9 @@ def describe_latency(steps: Sequence[StepRecord]) -> str:
     """Return p50 and p99 of each level."""
     levels, p50 = medians_by_users(steps, "deliver_p50_ms")
     _, p99 = medians_by_users(steps, "deliver_p99_ms")
-    parts = [f"{count(n)} users: p50 {show_ms(a)}, p99 {show_ms(b)}" for n, a, b in zip(levels, p50, p99, strict=True)]
+    parts = [
+        f"{count(n)} users: p50 {format_ms(a)}, p99 {format_ms(b)}" for n, a, b in zip(levels, p50, p99, strict=True)
+    ]
     return f"Latency from the intended send time. {'; '.join(parts)}." if parts else "No delivery was measured."
 
 
@@ -66,7 +68,7 @@ def describe_server(steps: Sequence[StepRecord]) -> str:
         at_level = [step for step in steps if step.users == users]
         lags = medians_by_users(at_level, "server_loop_lag_p99_ms")[1]
         memory = medians_by_users(at_level, "server_rss_bytes", 1 / 2**20)[1]
-        lag = show_ms(lags[0]) if lags else "unknown"
+        lag = format_ms(lags[0]) if lags else "unknown"
         parts.append(f"{count(users)} users: loop lag p99 {lag}, {about(memory[0]) if memory else 'unknown'} MiB")
     return f"{'; '.join(parts)}."
 
@@ -76,6 +78,6 @@ def describe_generator(steps: Sequence[StepRecord]) -> str:
     parts = []
     for step in steps:
         cpu = f"{max(step.generator_cpu) * 100:.0f} % of a core" if step.generator_cpu else "unknown"
-        lag = "unknown" if step.generator_loop_lag_p99_ms is None else show_ms(step.generator_loop_lag_p99_ms)
+        lag = "unknown" if step.generator_loop_lag_p99_ms is None else format_ms(step.generator_loop_lag_p99_ms)
         parts.append(f"{count(step.users)} users: CPU {cpu}, loop lag p99 {lag}")
     return f"{'; '.join(parts)}."

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.config.settings_table import COMPARE_MAY_DIFFER
 from capacity.errors import UsageError
-from capacity.formatting import about, count, figure, show_ms
+from capacity.formatting import about, count, figure, format_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,9 +69,9 @@ class _Figure:
 
 
 _FIGURES: Final = (
-    _Figure("mean latency", "deliver_mean_ms", show_ms, min_difference=_MIN_MS),
-    _Figure("p50", "deliver_p50_ms", show_ms, min_difference=_MIN_MS),
-    _Figure("p99", "deliver_p99_ms", show_ms, min_difference=_MIN_MS),
+    _Figure("mean latency", "deliver_mean_ms", format_ms, min_difference=_MIN_MS),
+    _Figure("p50", "deliver_p50_ms", format_ms, min_difference=_MIN_MS),
+    _Figure("p99", "deliver_p99_ms", format_ms, min_difference=_MIN_MS),
     _Figure("server CPU per delivery", "", lambda us: f"{figure(us)} us", decides=True),
 )
 

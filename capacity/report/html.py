@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from capacity.config.settings_table import UNITS
 from capacity.config.slo import parse_slo
 from capacity.errors import UsageError
-from capacity.formatting import VERDICT_SYMBOLS, about, count, show_estimate, show_ms
+from capacity.formatting import VERDICT_SYMBOLS, about, count, format_estimate, format_ms
 from capacity.report.charts import charts_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _count(value: float | None) -> str:
 
 
 def _estimate(value: Interval) -> str:
-    return show_estimate(value.value, value.low, value.high)
+    return format_estimate(value.value, value.low, value.high)
 
 
 def _mebibytes(value: int | None) -> str:
@@ -89,7 +89,7 @@ def _mebibytes(value: int | None) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return _UNKNOWN if value is None else show_ms(value)
+    return _UNKNOWN if value is None else format_ms(value)
 
 
 def _percent(value: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.config.slo import parse_slo
 from capacity.errors import UsageError
-from capacity.formatting import show_ms
+from capacity.formatting import format_ms
 from capacity.report.drawing import BROKEN, DASHED, DOTTED
 
 if TYPE_CHECKING:
@@ -65,6 +65,6 @@ def describe_storms(answer: StormAnswer) -> str:
     """Return the chart's content as text."""
     parts = []
     for storm in answer.storms:
-        back = "not resynced" if storm.resync95_ms is None else f"95 % resynced in {show_ms(storm.resync95_ms)}"
+        back = "not resynced" if storm.resync95_ms is None else f"95 % resynced in {format_ms(storm.resync95_ms)}"
         parts.append(f"{storm.share} % dropped: {back}, {storm.verdict}")
     return f"{'; '.join(parts)}."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from capacity.formatting import count, listing, show_confirmation, show_ms
+from capacity.formatting import count, format_confirmation, format_ms, listing
 from capacity.measure.client_window import quantile_ms
 from capacity.record.step import Verdict
 from capacity.record.storm import StormAnswer, StormRecord
@@ -67,7 +67,7 @@ def _worst_lag_ms(client: ClientWindow) -> float | None:
 def storm_line(storm: StormRecord) -> str:
     """Return the line that the display shows for a storm."""
     times = [("half", storm.resync50_ms), ("95 %", storm.resync95_ms), ("all", storm.resync100_ms)]
-    resynced = ", ".join(f"{part} in {show_ms(ms)}" for part, ms in times if ms is not None) or "none"
+    resynced = ", ".join(f"{part} in {format_ms(ms)}" for part, ms in times if ms is not None) or "none"
     why = f" - {'; '.join(storm.reasons)}" if storm.reasons else ""
     return f"{storm.share:>7} % ({storm.dropped} of {storm.users} users) {storm.verdict:7}  resynced: {resynced}{why}"
 
@@ -104,7 +104,7 @@ def storm_answer(
     """Return the answer of the storms; `ending` is None if the run was interrupted."""
     found = confirmed_bounds(storm_trials(storms), PLAN.confirmations)
     confirmed = found.low > 0 and found.passes > PLAN.confirmations
-    doubt = "" if confirmed else show_confirmation(found.passes, PLAN.confirmations)
+    doubt = "" if confirmed else format_confirmation(found.passes, PLAN.confirmations)
     texts = _Texts(storms, users, slos, backoff, doubt)
     return StormAnswer(
         users=users,
@@ -163,5 +163,5 @@ def _unaffected(held: Sequence[StormRecord]) -> str:
     worst = max(others, key=lambda storm: storm.unaffected_p99_ms or 0.0)
     p99, lag = worst.unaffected_p99_ms or 0.0, worst.generator_lag_p99_ms
     is_significant = lag is not None and lag > _SIGNIFICANT_LAG * p99
-    own = f", of which up to {show_ms(lag or 0.0)} may be lag of the load generator" if is_significant else ""
-    return f" Latency p99 of the other users was at most {show_ms(p99)}{own}."
+    own = f", of which up to {format_ms(lag or 0.0)} may be lag of the load generator" if is_significant else ""
+    return f" Latency p99 of the other users was at most {format_ms(p99)}{own}."

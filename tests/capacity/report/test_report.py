@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from capacity.config.slo import parse_slo
-from capacity.formatting import figure, show_bytes, show_ms
+from capacity.formatting import figure, format_bytes, format_ms
 from capacity.model.scalability import fit_model
 from capacity.model.sizing import Demand, size_for
 from capacity.record.report import read_report
@@ -209,5 +209,5 @@ def test_figures_have_three_digits_and_no_exponent(number: float, text: str) -> 
 
 
 def test_milliseconds_just_below_a_second_are_a_second() -> None:
-    assert (show_ms(999.7), show_ms(999.4), show_ms(1840)) == ("1.00 s", "999 ms", "1.84 s")
-    assert show_bytes(999.9 * 2**10) == "1 000 KiB"
+    assert (format_ms(999.7), format_ms(999.4), format_ms(1840)) == ("1.00 s", "999 ms", "1.84 s")
+    assert format_bytes(999.9 * 2**10) == "1 000 KiB"

@@ -10,9 +10,11 @@ from capacity.config.settings import read_settings
 from capacity.config.slo import parse_slo
 from capacity.errors import RunError, UsageError
 from capacity.judge.limits import DEFAULT_LIMITS
+from capacity.measure.server_sample import ServerSample
 from capacity.record.step import Cause, Verdict
 from capacity.report.html import render_html
 from capacity.search.search import Ending, Finished, next_move
+from capacity.search.step import Reading
 from capacity.storms import result
 from capacity.storms.judge import StormWindow, judge_storm, lag_limit_ms
 from capacity.storms.runner import StormRunner
@@ -203,8 +205,8 @@ class UnreportedStorm:
     def hold(self, users: int) -> bool:
         return True
 
-    def read(self) -> Any:
-        return empty_snapshot(), None
+    def read(self) -> Reading:
+        return Reading(self.now, empty_snapshot(), ServerSample(at_s=self.now))
 
     def storm(self, share: float) -> int:
         return 1
