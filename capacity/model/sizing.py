@@ -100,7 +100,8 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
 def _headline(spread: int, memory: float | None, *, unbounded: bool) -> str:
     """Return the result in one line. If no level failed, fewer processes may be enough."""
     most, doubt = ("at most ", "; limit not reached") if unbounded else ("", "")
-    return f"{most}{spread} processes on a core each{'' if memory is None else f', {format_bytes(memory)} of memory'}{doubt}"
+    of_memory = "" if memory is None else f", {format_bytes(memory)} of memory"
+    return f"{most}{spread} processes on a core each{of_memory}{doubt}"
 
 
 def _processes(demand: Demand, held: int, usable: int, processes: int, *, unbounded: bool) -> list[str]:
