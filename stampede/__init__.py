@@ -1,1 +1,1 @@
-"""The load generator: virtual users, ledger, measurement."""
+"""The load generator: virtual users, the ledger of deliveries, and what is measured."""

@@ -1,1 +1,1 @@
-"""One client of the chat protocol."""
+"""A client of the chat protocol."""

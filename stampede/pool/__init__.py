@@ -1,1 +1,1 @@
-"""All virtual users of one process."""
+"""The virtual users of one process."""
