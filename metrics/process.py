@@ -67,5 +67,5 @@ def _stat_fields() -> list[bytes]:
 
 def _open_files() -> int:
     folder = _PROC / "self" / "fd"
-    # Older kernels say 0; there the entries are counted, less the one that the listing itself opens.
+    # Older kernels report 0; there the entries are counted, without the one that the listing opens.
     return folder.stat().st_size or sum(1 for _ in folder.iterdir()) - 1

@@ -1,4 +1,4 @@
-"""A real Prometheus for tests; pulled in by tests/conftest.py through `pytest_plugins`."""
+"""Fixtures that start a real Prometheus; loaded by tests/conftest.py."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MISSING = (
 
 
 class Prometheus:
-    """A running Prometheus, asked through its HTTP API.
+    """A running Prometheus, queried through its HTTP API.
 
     Attributes:
         url: its base URL.
@@ -71,7 +71,7 @@ class Prometheus:
         return max(scraped)
 
     def expect(self, samples: Mapping[str, float]) -> None:
-        """Compare each expression's value, exactly, after the next scrape; what is counted must have come to rest."""
+        """Compare the exact value of each expression after the next scrape; the counters must no longer change."""
         moment = self.wait_for_scrape()  # a scrape after it may fail, and leave nothing to be found now
         found = {expr: self.query(expr, moment) for expr in samples}
         assert {expr: list(values.values()) for expr, values in found.items()} == {
@@ -111,7 +111,7 @@ def start_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start
 
 @pytest.fixture
 def promtool() -> str:
-    """Path of promtool; skips where it is missing."""
+    """Return the path of promtool; skip the test without it."""
     path = shutil.which("promtool")
     if path is None:
         skip_or_fail(MISSING)
@@ -151,7 +151,7 @@ def _prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus
 
 @contextmanager
 def configured(config_file: Path, data: Path, *flags: str, port: int = 0) -> Iterator[str]:
-    """Run a Prometheus with a given configuration; it is ready, and answers at the URL."""
+    """Run a Prometheus with a configuration, and yield its URL once it is ready."""
     command = [
         "prometheus",
         f"--config.file={config_file}",
@@ -174,7 +174,7 @@ def _address(target: str) -> str:
 
 
 def _listening_port(process: subprocess.Popen[bytes]) -> int:
-    """Ask the system: Prometheus 2.42 does not say which port it was given."""
+    """Find the port in the process's sockets, because Prometheus 2.42 does not print it."""
     ports: list[int] = []
 
     def listens() -> bool:

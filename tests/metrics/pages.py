@@ -1,4 +1,4 @@
-"""Read an exposition page in tests."""
+"""Parse an exposition page in tests."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def series(page: bytes) -> dict[str, float]:
 
 
 def sample_key(name: str, labels: dict[str, str]) -> str:
-    """Write a series as PromQL does."""
+    """Return a series in PromQL notation."""
     inside = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
     return f"{name}{{{inside}}}" if inside else name

@@ -1,4 +1,4 @@
-"""Hold PromQL against the catalog: names, labels, label values, bucket bounds, counters, label matching, units.
+"""Check PromQL against the catalog: names, labels, label values, bucket bounds, counters, label matching, units.
 
 What Prometheus itself takes for an empty answer - a name that nobody exports, a label that nobody sets, two sides whose
 labels never match - is a problem here. Every expression has a shape: the labels that its series carry, the unit of its
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from metrics.catalog import Label, Metric
 
 SCRAPED: Final = frozenset({"job", "instance"})
-"""Labels that Prometheus itself gives to whatever it scrapes."""
+"""Labels that Prometheus adds to every scraped series."""
 
 RATIO: Final = "ratio"
 _RATES: Final = {"rate", "irate", "increase"}
@@ -31,7 +31,7 @@ _SETS: Final = {"and", "or", "unless"}
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What an expression gives: labels (None for a number), units of values and of quantiles, whether it only grows."""
+    """The result type of an expression: labels (None for a number), units of values and quantiles, cumulative or not."""
 
     labels: frozenset[str] | None
     unit: str = ""

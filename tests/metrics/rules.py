@@ -1,4 +1,4 @@
-"""Read the rule files, and say what is wrong with them: beside what `promtool check rules` finds."""
+"""Read the rule files and find problems that `promtool check rules` does not find."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 PROMETHEUS: Final = ROOT / "metrics" / "prometheus"
 PROFILES: Final = {"loadtest": ("recording", "loadtest"), "production": ("recording", "production")}
-"""Which rule files each of the two ready configurations loads."""
+"""The rule files of the two configurations."""
 
 SEVERITIES: Final = {"critical", "warning", "info"}
 _RECORDED: Final = re.compile(r"instance:([a-z_]+):[a-z0-9_]+")
 _WITHIN: Final = re.compile(r"within (\d+[smhd])")
 _SHOWN: Final = {"seconds": "humanizeDuration", RATIO: "humanizePercentage"}
-"""How a value of a unit is to be written for a person."""
+"""The template function for values of each unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One recording rule, or one alert; what it lacks is empty."""
+    """A recording rule or an alert; missing parts are empty."""
 
     name: str
     expr: str

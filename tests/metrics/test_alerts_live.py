@@ -1,4 +1,4 @@
-"""Alerts provoked for real: real servers, a real generator, and a real Prometheus with our load-test configuration.
+"""Real servers, a real load generator and a real Prometheus with the load-test configuration cause alerts.
 
 Each server is made to suffer from one thing. That an alert was pending, then fired, then was resolved is read from
 Prometheus' own record of alerts, the series ALERTS, so nothing depends on how fast this test looks.
@@ -47,13 +47,13 @@ def series(alert: str, instance: str, state: str) -> str:
 
 @dataclass
 class Watch:
-    """A Prometheus with our configuration, and the alerts that it is to have seen by name and instance."""
+    """A Prometheus with our configuration, and the expected alerts by name and instance."""
 
     prometheus: Prometheus
     expected: list[tuple[str, str]] = field(default_factory=list)
 
     def expect(self, alert: str, url: str) -> None:
-        """Wait until an alert has fired for a target; it may be over again."""
+        """Wait until an alert has fired for a target; it may have ended since."""
         self.expected.append((alert, address(url)))
         fired = f"count_over_time({series(alert, address(url), 'firing')}[10m])"
         wait_until(lambda: bool(self.prometheus.query(fired)), f"{alert} to fire")
@@ -95,7 +95,7 @@ class Watch:
 
 @contextmanager
 def watching(folder: Path, chat: list[str], loadtest: str) -> Iterator[Watch]:
-    """Run Prometheus with the files as they are committed; only what is scraped is this test's own."""
+    """Run Prometheus with the committed files and the targets of this test."""
     copy = folder / "prometheus"
     shutil.copytree(PROMETHEUS, copy)
     half = len(chat) // 2
@@ -111,7 +111,7 @@ def watching(folder: Path, chat: list[str], loadtest: str) -> Iterator[Watch]:
 
 
 def fall_behind(pool: RawClientPool, server: RunningServer) -> None:
-    """Let three members of a room stop reading, and talk until the server notices."""
+    """Let three members of a room stop reading, and send until the server notices."""
     members = pool.open(4, receive_buffer=4096)
     pool.join_rooms(members, ["room"])
     talker, *silent = members
@@ -130,7 +130,7 @@ def fall_behind(pool: RawClientPool, server: RunningServer) -> None:
 
 
 def stutter(locust: Generator) -> None:
-    """Stop the generator's process for moments, as a machine does that is too busy."""
+    """Stop the generator's process briefly, as on an overloaded machine."""
     assert locust.process is not None
     for _ in range(4):
         locust.process.send_signal(signal.SIGSTOP)

@@ -37,7 +37,7 @@ def test_names_follow_the_rules_of_prometheus(metric: Metric) -> None:
     assert "\n" not in metric.help
 
 
-def test_no_name_is_given_twice() -> None:
+def test_names_are_unique() -> None:
     assert len(CATALOG) == len(ALL) == len({metric.family for metric in ALL})
 
 

@@ -23,7 +23,7 @@ def test_gauges_show_the_state_at_the_scrape() -> None:
     assert busy["chat_uploads_active"] == 3
 
 
-def test_every_counter_arrives_under_its_own_name() -> None:
+def test_every_counter_is_exported_under_its_own_name() -> None:
     stats = busy_stats()
     page = series(exposition(stats, {}).render().body)
     assert page["chat_connections_opened_total"] == stats.connections_opened
@@ -75,7 +75,7 @@ def cost_ns(connections: int) -> tuple[float, int]:
 
 
 def test_ten_thousand_connections_cost_a_scrape_no_more_than_a_hundred() -> None:
-    """By ratio, the best of a few: the machine may be busy, a hundredfold cost would show through anything."""
+    """Compare the best of a few scrapes; a cost that grows with connections shows even on a busy machine."""
     ratios = []
     for _ in range(5):
         few, few_series = cost_ns(100)

@@ -29,7 +29,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
-def test_docker_compose_finds_it_good() -> None:
+def test_docker_compose_accepts_the_file() -> None:
     compose = shutil.which("docker-compose")
     if compose is None:
         skip_or_fail("docker-compose not found: install it (Debian: docker-compose)")
@@ -39,14 +39,14 @@ def test_docker_compose_finds_it_good() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_there_is_what_a_load_test_needs() -> None:
+def test_all_services_of_a_load_test_exist() -> None:
     load = {"locust-master", "locust-worker"}
     assert set(SERVICES) == {"balancer", "nats", "server", "prometheus", "grafana", *load}
     assert [SERVICES[name]["deploy"]["replicas"] for name in ("server", "locust-worker")] == [2, 2]
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_is_pinned_watched_and_waits_for_what_it_needs(name: str) -> None:
+def test_every_service_is_pinned_checked_and_ordered(name: str) -> None:
     service = SERVICES[name]
     assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+(-alpine)?", service["image"])
     assert service["healthcheck"]["test"][0] == "CMD"
@@ -55,7 +55,7 @@ def test_every_service_is_pinned_watched_and_waits_for_what_it_needs(name: str) 
         assert how == {"condition": "service_healthy"}
 
 
-def test_images_of_others_are_pinned_in_the_dockerfile_too() -> None:
+def test_base_images_are_pinned_in_the_dockerfile() -> None:
     assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == re.findall(
         r"^FROM (python:\d+\.\d+\.\d+-slim-\w+)", DOCKERFILE, re.MULTILINE
     )
@@ -64,7 +64,7 @@ def test_images_of_others_are_pinned_in_the_dockerfile_too() -> None:
     assert "--uid {} --gid {} stampede".format(*user.split(":")) in DOCKERFILE
 
 
-def test_no_password_is_left_open_and_only_the_chat_is_open_to_others() -> None:
+def test_no_default_password_is_exposed_and_only_the_chat_port_is_public() -> None:
     grafana = SERVICES["grafana"]["environment"]
     assert grafana["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
     assert grafana["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
@@ -76,12 +76,12 @@ def test_no_password_is_left_open_and_only_the_chat_is_open_to_others() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_what_is_mounted_from_the_checkout_is_there(name: str) -> None:
+def test_mounted_files_exist_in_the_checkout(name: str) -> None:
     for source in (volume.partition(":")[0] for volume in SERVICES[name].get("volumes", ())):
         assert (ROOT / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], source
 
 
-def test_prometheus_finds_the_containers_of_a_service_where_they_listen() -> None:
+def test_prometheus_scrapes_containers_on_their_ports() -> None:
     found = {}
     for job in yaml.safe_load((PROMETHEUS / "compose.yml").read_text())["scrape_configs"]:
         (discovery,) = job["dns_sd_configs"]
@@ -91,14 +91,14 @@ def test_prometheus_finds_the_containers_of_a_service_where_they_listen() -> Non
     assert "--prometheus-port 9646" in SERVICES["locust-master"]["command"]
 
 
-def test_prometheus_is_configured_as_for_load_tests_but_for_its_targets() -> None:
+def test_prometheus_differs_from_the_load_test_configuration_only_in_targets() -> None:
     ours, theirs = (yaml.safe_load((PROMETHEUS / name).read_text()) for name in ("compose.yml", "loadtest.yml"))
     for job in (*ours["scrape_configs"], *theirs["scrape_configs"]):
         job.pop("dns_sd_configs", job.pop("file_sd_configs", None))
     assert ours == theirs
 
 
-def test_the_servers_share_a_bus_and_believe_the_balancer() -> None:
+def test_the_servers_share_a_bus_and_trust_the_balancer() -> None:
     settings = parse(SERVICES["server"]["command"].removeprefix("python -m server ").split(), {})
     assert all(network.is_private for network in settings.trusted_proxy)
     for balancer in ("172.17.0.5", "172.31.255.9", "192.168.240.3", "10.1.2.3"):  # what engines choose
@@ -109,14 +109,14 @@ def test_the_servers_share_a_bus_and_believe_the_balancer() -> None:
     assert "ws://balancer:8080" in SERVICES["locust-master"]["command"]
 
 
-def test_projects_of_two_checkouts_have_no_network_or_name_in_common() -> None:
+def test_two_checkouts_share_no_network_or_name() -> None:
     assert "networks" not in COMPOSE, "a fixed subnet can be had once"
     assert "name" not in COMPOSE
     assert not [name for name, service in SERVICES.items() if {"container_name", "networks"} & set(service)]
 
 
 @pytest.mark.parametrize("name", ["server", "locust-master"])
-def test_a_health_check_does_not_go_through_a_proxy(name: str, server: RunningServer) -> None:
+def test_a_health_check_uses_no_proxy(name: str, server: RunningServer) -> None:
     command, *arguments = SERVICES[name]["healthcheck"]["test"][1:]
     assert command == "python"
     port = server.url.rsplit(":", 1)[1]
@@ -135,14 +135,14 @@ def test_a_health_check_does_not_go_through_a_proxy(name: str, server: RunningSe
     assert check(here) == 1
 
 
-def test_health_checks_by_wget_go_through_no_proxy_either() -> None:
+def test_health_checks_with_wget_use_no_proxy() -> None:
     checks = [service["healthcheck"]["test"] for service in SERVICES.values()]
     by_wget = [check for check in checks if "wget" in check]
     assert len(by_wget) == 4
     assert all(check[1:4] == ["wget", "-Y", "off"] for check in by_wget)  # as BusyBox calls it
 
 
-def test_prometheus_is_given_the_configuration_that_is_mounted() -> None:
+def test_prometheus_uses_the_mounted_configuration() -> None:
     mounts = dict(volume.split(":")[1::-1] for volume in SERVICES["prometheus"]["volumes"])
     flags = dict(flag.split("=") for flag in SERVICES["prometheus"]["command"])
     inside = flags["--config.file"].removeprefix("/etc/stampede/")
@@ -162,8 +162,8 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if SERVICES[name].get("build")])
-def test_the_image_holds_all_that_its_commands_need(name: str, tmp_path: Path) -> None:
-    """Copy what the Dockerfile copies, and ask each command there for its help: what is missing cannot be imported."""
+def test_the_image_contains_all_packages_of_its_commands(name: str, tmp_path: Path) -> None:
+    """Copy what the Dockerfile copies and run each command there with --help, which imports all its packages."""
     for sources in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE):
         for source in sources.split():
             copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy2
@@ -182,7 +182,7 @@ def test_the_image_holds_all_that_its_commands_need(name: str, tmp_path: Path) -
         assert flag in done.stdout
 
 
-def test_the_context_of_the_image_has_what_the_dockerfile_copies_and_no_more() -> None:
+def test_the_build_context_contains_exactly_what_the_dockerfile_copies() -> None:
     allowed = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     copied = [word for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.MULTILINE) for word in line.split()]
     assert allowed == copied

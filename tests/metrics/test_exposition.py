@@ -25,7 +25,7 @@ ROOMS = {"a": [1, 2], "b": [1, 2, 3]}
 
 
 def test_the_page_of_a_fixed_state_is_the_golden_file() -> None:
-    """After a wanted change: `STAMPEDE_UPDATE_GOLDEN=1 pytest tests/metrics/test_exposition.py`, and read the diff."""
+    """To update the file: `STAMPEDE_UPDATE_GOLDEN=1 pytest tests/metrics/test_exposition.py`; check the diff."""
     page = exposition(busy_stats(), ROOMS).render().body
     if os.environ.get("STAMPEDE_UPDATE_GOLDEN"):
         GOLDEN.write_bytes(page)
@@ -38,7 +38,7 @@ def test_text_is_the_default() -> None:
     assert page.content_encoding is None
 
 
-def test_openmetrics_is_given_to_who_asks_for_it_and_says_the_same() -> None:
+def test_openmetrics_is_negotiated_and_has_the_same_values() -> None:
     page = exposition(busy_stats(), ROOMS, process=True).render(accept=OPENMETRICS)
     text = exposition(busy_stats(), ROOMS, process=True).render()
     assert page.content_type.startswith("application/openmetrics-text; version=1.0.0")
@@ -54,7 +54,7 @@ def test_openmetrics_is_given_to_who_asks_for_it_and_says_the_same() -> None:
 
 
 @pytest.mark.parametrize("accept", [*PLAIN, *(f"{form};escaping={how}" for form in PLAIN[1:] for how in ESCAPINGS)])
-def test_every_form_is_to_the_byte_what_the_library_makes_of_it(accept: str) -> None:
+def test_every_format_equals_the_library_s_output(accept: str) -> None:
     metrics = exposition(busy_stats(), ROOMS)
     encode, content_type = choose_encoder(accept)
     page = metrics.render(accept)
@@ -63,7 +63,7 @@ def test_every_form_is_to_the_byte_what_the_library_makes_of_it(accept: str) -> 
 
 
 @pytest.mark.parametrize("encodings", ["gzip", "deflate, GZIP;q=0.8", "br,gzip"])
-def test_gzip_is_given_to_who_asks_for_it(encodings: str) -> None:
+def test_gzip_is_negotiated(encodings: str) -> None:
     page = exposition(busy_stats(), ROOMS).render(accept_encoding=encodings)
     plain = exposition(busy_stats(), ROOMS).render()
     assert page.content_encoding == "gzip"
@@ -71,7 +71,7 @@ def test_gzip_is_given_to_who_asks_for_it(encodings: str) -> None:
     assert len(page.body) < len(plain.body) / 4
 
 
-def test_every_page_says_that_it_has_several_forms() -> None:
+def test_every_page_has_a_vary_header() -> None:
     metrics = exposition(ServerStats(), {})
     assert metrics.render().headers == {"Vary": "Accept, Accept-Encoding"}
     assert metrics.render("", "gzip").headers == {"Vary": "Accept, Accept-Encoding", "Content-Encoding": "gzip"}
@@ -98,11 +98,11 @@ def test_the_same_state_gives_the_same_bytes() -> None:
 @pytest.mark.parametrize(
     "accept", ["*/*", "text/html", ";;,,", "text/plain; version=abc", "application/openmetrics-text; version=x"]
 )
-def test_an_accept_header_that_makes_no_sense_gets_text(accept: str) -> None:
+def test_an_invalid_accept_header_gets_text(accept: str) -> None:
     assert exposition(ServerStats(), {}).render(accept=accept).content_type.startswith("text/plain; version=0.0.4")
 
 
-def test_created_series_are_off_and_the_process_is_there() -> None:
+def test_the_page_has_process_metrics_and_no_created_series() -> None:
     page = series(exposition(ServerStats(), {}, process=True).render().body)
     assert not [key for key in page if "_created" in key and not key.startswith("chat_rooms_created_total")]
     assert page["process_resident_memory_bytes"] > 0
@@ -110,7 +110,7 @@ def test_created_series_are_off_and_the_process_is_there() -> None:
     assert [key for key in page if key.startswith("python_info{")]
 
 
-def test_promtool_has_nothing_to_say(promtool: str) -> None:
+def test_promtool_accepts_the_page(promtool: str) -> None:
     page = exposition(busy_stats(), ROOMS, process=True).render().body
     checked = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

@@ -42,7 +42,7 @@ def test_labels_are_given_alone_or_as_a_tuple_in_the_catalogs_order() -> None:
     ) == {'chat_uploads_total{outcome="saved"}': 2, 'chat_http_requests_total{code="200",path="/health"}': 3}
 
 
-def test_a_histogram_is_cumulated_and_its_bounds_are_inclusive() -> None:
+def test_a_histogram_is_cumulative_with_inclusive_bounds() -> None:
     state = Histogram(CATALOG["chat_upload_duration_seconds"].buckets)
     for value in (0.01, 0.011, 0.05, 1000.0):
         state.observe(value)
@@ -71,7 +71,7 @@ def test_a_log_linear_histogram_is_exported_in_seconds() -> None:
     assert samples[f'{name}_count{{clock="intended"}}'] == 0
 
 
-def test_what_the_catalog_does_not_describe_cannot_be_exported() -> None:
+def test_metrics_outside_of_the_catalog_cannot_be_exported() -> None:
     with pytest.raises(KeyError, match="chat_nonsense"):
         scalar("chat_nonsense", 1)
     with pytest.raises(KeyError, match="histogram"):

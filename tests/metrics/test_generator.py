@@ -1,4 +1,4 @@
-"""Server and load generator in one Prometheus: the same run, seen from both sides, in the same numbers."""
+"""The metrics of server and load generator agree in one Prometheus."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Generator:
 
 @contextmanager
 def generator(host: str, *flags: str) -> Iterator[Generator]:
-    """Run chatting users in two rooms, one a worker, on command; ends cleanly, or the test fails."""
+    """Run chatting users in two rooms, one per worker; Locust must end without an error."""
     web, metrics, master = free_ports(3)
     command = [
         *(sys.executable, "-m", "locust", "-f", "loadtest", "ChattingUser", "--host", host, "--loglevel", "WARNING"),

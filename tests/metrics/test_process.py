@@ -48,7 +48,7 @@ def test_open_files_are_counted_one_by_one() -> None:
 
 
 def test_thousands_of_open_files_do_not_slow_a_scrape() -> None:
-    """Against prometheus-client's collector over the same files, which lists them; by ratio, best of a few."""
+    """Compare with prometheus-client's collector, which lists the same files; the best of a few."""
     spare = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - psutil.Process().num_fds()
     files = [os.dup(0) for _ in range(min(5000, spare - 100))]
     try:

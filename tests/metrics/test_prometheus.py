@@ -1,4 +1,4 @@
-"""What a real Prometheus makes of a real server's page; the exact script of many clients is in tests/server."""
+"""A real Prometheus scrapes a real server's page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_HEARTBEAT = ("--heartbeat-interval", "0", "--heartbeat-timeout", "0")
 
 
 def upgraded(server: RunningServer) -> socket.socket:
-    """Open a chat connection by hand, read the start of the answer, and never read or write again."""
+    """Open a raw chat connection, read the start of the response, and then neither read nor write."""
     host, _, port = server.url.removeprefix("ws://").partition(":")
     client = socket.create_connection((host, int(port)))
     client.sendall(
@@ -59,7 +59,7 @@ def test_heartbeat_kills_are_counted_once_each_and_nothing_stays_open(
                 prometheus.expect(wrong)
 
 
-def test_two_thousand_connections_leave_the_page_as_it_is(start: Callable[..., RunningServer]) -> None:
+def test_two_thousand_connections_do_not_change_the_size_of_the_page(start: Callable[..., RunningServer]) -> None:
     server = start(*NO_HEARTBEAT)
     empty = server.samples().keys()
     with ExitStack() as sockets:
@@ -70,13 +70,13 @@ def test_two_thousand_connections_leave_the_page_as_it_is(start: Callable[..., R
         assert server.samples()["process_open_fds"] > 2000
 
 
-def test_promtool_has_nothing_to_say_about_the_servers_page(server: RunningServer, promtool: str) -> None:
+def test_promtool_accepts_the_servers_page(server: RunningServer, promtool: str) -> None:
     page = server.get("/metrics").encode()
     checked = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
-def test_the_server_says_that_its_page_has_several_forms_and_how_long_the_last_ones_took(server: RunningServer) -> None:
+def test_the_servers_page_has_a_vary_header_and_scrape_durations(server: RunningServer) -> None:
     with urllib.request.urlopen(f"{server.http}/metrics", timeout=60) as answer:  # noqa: S310 - our own server
         assert answer.headers["Vary"] == "Accept, Accept-Encoding"
     page = server.samples()

@@ -1,4 +1,4 @@
-"""The checks of the rules can fail: whatever is broken in a rule, or in the catalog behind it, is found."""
+"""The checks find every break of a rule, or of the catalog behind it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FAMILY_PART = re.compile("_(bucket|sum|count)$")
 
 
 def rule_mutants(rules: Sequence[Rule]) -> Iterator[tuple[str, list[Rule]]]:
-    """Break one thing in one rule at a time."""
+    """Yield a description and the rules with one break."""
     for index, rule in enumerate(rules):
         for what, broken in _broken(rule):
             assert broken != rule, what
@@ -67,7 +67,7 @@ def _with(text: str, found: re.Match[str], instead: str) -> str:
 
 
 def catalog_mutants(rules: Sequence[Rule]) -> Iterator[tuple[str, dict[str, Metric]]]:
-    """Break one thing at a time of the metrics that the rules use."""
+    """Yield a description and the catalog with one break of a metric that the rules use."""
     asked = "\n".join(rule.expr for rule in rules)
     for name in sorted({_FAMILY_PART.sub("", found) for found in _METRIC.findall(asked)} & CATALOG.keys()):
         metric = CATALOG[name]

@@ -1,4 +1,4 @@
-"""Rules, alerts and configurations: clean by the tools of their makers, and true to the catalog."""
+"""Rules, alerts and configurations pass promtool and amtool, and match the catalog."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ ALERTS = [(name, rule.name) for name in PROFILES for rule in alerts(name)]
 
 
 def said(*command: str) -> str:
-    """Run a check that must succeed; return what it says."""
+    """Run a check that must succeed, and return its output."""
     done = subprocess.run(command, cwd=PROMETHEUS, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_promtool_finds_the_configuration_good(promtool: str, name: str) -> None:
+def test_promtool_accepts_the_configuration(promtool: str, name: str) -> None:
     checked = said(promtool, "check", "config", "--lint=all", "--lint-fatal", f"{name}.yml")
     assert "WARNING" not in checked
     assert checked.count("SUCCESS") == 2 + len(PROFILES[name])
 
 
 @pytest.mark.parametrize("file", ["recording", "loadtest", "production"])
-def test_promtool_finds_the_rules_good(promtool: str, file: str) -> None:
+def test_promtool_accepts_the_rules(promtool: str, file: str) -> None:
     said(promtool, "check", "rules", "--lint=all", "--lint-fatal", f"rules/{file}.yml")
 
 
 @pytest.mark.parametrize("file", TESTS)
-def test_the_rules_do_what_their_tests_say(promtool: str, file: str) -> None:
+def test_the_rules_pass_their_promtool_tests(promtool: str, file: str) -> None:
     assert "SUCCESS" in said(promtool, "test", "rules", f"tests/{file}")
 
 
 @pytest.mark.parametrize(("name", "alert"), ALERTS)
-def test_every_alert_is_seen_to_fire_and_to_be_silent(name: str, alert: str) -> None:
+def test_every_alert_has_a_firing_and_a_silent_case(name: str, alert: str) -> None:
     seen = set()
     for file in TESTS:
         content = yaml.safe_load((PROMETHEUS / "tests" / file).read_text())
@@ -54,26 +54,26 @@ def test_every_alert_is_seen_to_fire_and_to_be_silent(name: str, alert: str) -> 
     assert seen == {True, False}
 
 
-def test_every_recorded_series_is_looked_at() -> None:
+def test_every_recorded_series_is_used() -> None:
     looked_at = "".join((PROMETHEUS / "tests" / file).read_text() for file in TESTS)
     recorded = [rule.name for rule in profile("production") if not rule.is_alert]
     assert [name for name in recorded if name not in looked_at and ":slow_ratio_rate" not in name] == []
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_the_rules_are_true_to_the_catalog(name: str) -> None:
+def test_the_rules_match_the_catalog(name: str) -> None:
     assert problems(profile(name), CATALOG) == []
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_a_scrape_ends_before_the_next_one_begins(name: str) -> None:
+def test_the_scrape_timeout_is_below_the_interval(name: str) -> None:
     config = yaml.safe_load((PROMETHEUS / f"{name}.yml").read_text())["global"]
     milliseconds = {key: _milliseconds(value) for key, value in config.items()}
     assert milliseconds["scrape_timeout"] < milliseconds["scrape_interval"] == milliseconds["evaluation_interval"]
 
 
 @pytest.mark.parametrize("name", PROFILES)
-def test_what_is_scraped_stands_in_files_that_are_read_again_and_the_jobs_are_those_of_the_rules(name: str) -> None:
+def test_targets_are_in_files_and_jobs_match_the_rules(name: str) -> None:
     jobs = yaml.safe_load((PROMETHEUS / f"{name}.yml").read_text())["scrape_configs"]
     assert {job["job_name"] for job in jobs} == {"chat", "loadtest"}
     asked = set(re.findall(r'job="(\w+)"', "".join(rule.expr for rule in profile(name))))
@@ -84,7 +84,7 @@ def test_what_is_scraped_stands_in_files_that_are_read_again_and_the_jobs_are_th
         assert (PROMETHEUS / "targets" / f"{job['job_name']}.yml").exists()
 
 
-def test_an_alert_of_both_configurations_says_the_same_in_both() -> None:
+def test_an_alert_of_both_configurations_has_the_same_text() -> None:
     load, production = ({rule.name: rule for rule in alerts(name)} for name in PROFILES)
     for name in load.keys() & production.keys():
         assert load[name].severity == production[name].severity
@@ -92,7 +92,7 @@ def test_an_alert_of_both_configurations_says_the_same_in_both() -> None:
     assert len(load.keys() & production.keys()) >= 11
 
 
-def test_amtool_finds_the_configuration_of_alertmanager_good_and_severities_go_their_ways() -> None:
+def test_amtool_accepts_the_configuration_and_routes_by_severity() -> None:
     amtool = shutil.which("amtool")
     if amtool is None:
         skip_or_fail("amtool not found: install Alertmanager (Debian: prometheus-alertmanager)")
@@ -104,7 +104,7 @@ def test_amtool_finds_the_configuration_of_alertmanager_good_and_severities_go_t
         )
 
 
-def test_alertmanager_speaks_of_alerts_that_there_are() -> None:
+def test_alertmanager_names_only_existing_alerts() -> None:
     named = set(re.findall(r"Chat[A-Za-z]+", (PROMETHEUS / "alertmanager.yml").read_text()))
     assert named <= {alert for _, alert in ALERTS}
 

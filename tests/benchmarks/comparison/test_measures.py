@@ -131,7 +131,18 @@ def test_invalid_options_are_reported_in_one_line_with_exit_code_2(
 
 
 def test_sigterm_stops_the_servers_first(tmp_path: Path) -> None:
-    flags = ["--workloads", "pairs", "--servers", "websockets", "--rounds", "50", "--results", str(tmp_path)]
+    flags = [
+        "--workloads",
+        "pairs",
+        "--servers",
+        "websockets",
+        "--rounds",
+        "50",
+        "--seconds",
+        "0.2",
+        "--results",
+        str(tmp_path),
+    ]
     command = [sys.executable, "-m", "benchmarks", *flags]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as run:
         assert run.stderr is not None
