@@ -31,7 +31,7 @@ _SETS: Final = {"and", "or", "unless"}
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The result type of an expression: labels (None for a number), units of values and quantiles, cumulative or not."""
+    """The result of an expression: labels (None for a number), units of values and quantiles, cumulative or not."""
 
     labels: frozenset[str] | None
     unit: str = ""
