@@ -91,7 +91,7 @@ class Authenticator:
             TypeError,
             OverflowError,
             RecursionError,
-        ):  # JSON of a form that the library does not expect
+        ):  # unexpected JSON
             raise TokenError(TokenFault.INVALID) from None
         if not (1 <= len(name) <= _MAX_NAME_LENGTH and name_error(name) is None):
             raise TokenError(TokenFault.NAME)

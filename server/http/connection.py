@@ -58,7 +58,7 @@ class HttpConnection(asyncio.Protocol):
         """Collect the head of the request; handle the request once the head is complete."""
         if self._has_responded:
             if not self._transport.can_write_eof():
-                self._transport.close()  # TLS cannot half-close; the client has read the response and sends more
+                self._transport.close()  # TLS cannot half-close; a client that sends more has read the response
             return
         self._head += data
         head = self._head

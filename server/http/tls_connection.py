@@ -40,7 +40,7 @@ class TlsHttpConnection(HttpConnection):
         self._has_started = True
         self._transport = cast("asyncio.Transport", transport)
         self._listener.add(self)
-        if self._listener.is_full:  # no response: the handshake that it takes is what a full server cannot afford
+        if self._listener.is_full:  # without a response, which would require the TLS handshake
             self._transport.abort()
             return
         loop = self._listener.context.loop

@@ -1,4 +1,4 @@
-"""Two thousand who lose their connections at one moment come back, are all in their rooms again, and leave no trace."""
+"""Two thousand clients that lose their connections at once reconnect and rejoin their rooms; nothing leaks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ STORMS = 10
 JITTER_SECONDS = 0.25
 
 
-def come_back(pool: RawClientPool, rng: random.Random) -> list[Client]:
-    """Connect at moments of one's own choice; whoever is refused tries again."""
+def reconnect(pool: RawClientPool, rng: random.Random) -> list[Client]:
+    """Reconnect all clients at random times; repeat refused connections."""
     due = sorted(rng.uniform(0, JITTER_SECONDS) for _ in range(CLIENTS))
     clients: list[Client] = []
 
@@ -51,29 +51,29 @@ def check(server: ServerProcess, pool: RawClientPool, clients: list[Client], sto
     assert samples["chat_connections_opened_total"] == CLIENTS * (storm + 1)
     assert server.closed() == ({"vanished": CLIENTS * storm} if storm else {})
     assert samples["chat_room_joins_total"] - samples["chat_room_leaves_total"] == CLIENTS
-    heard = [0]
+    received = [0]
 
-    def hear(_client: Client, payload: bytes) -> None:
-        heard[0] += b'"chatMessage"' in payload
+    def count_message(_client: Client, payload: bytes) -> None:
+        received[0] += b'"chatMessage"' in payload
 
     for client in clients:
-        client.on_text = hear
-    for client in clients[: len(ROOMS)]:  # one of each room
-        pool.send(client, message("chatMessage", text="back again"))
-    owed = CLIENTS - len(ROOMS)
-    pool.wait_until(lambda: heard[0] >= owed, "everyone to hear the one of the own room")
-    assert heard[0] == owed
+        client.on_text = count_message
+    for client in clients[: len(ROOMS)]:  # one in each room
+        pool.send(client, message("chatMessage", text="reconnected"))
+    expected = CLIENTS - len(ROOMS)
+    pool.wait_until(lambda: received[0] >= expected, "a message in each room")
+    assert received[0] == expected
 
 
-def test_everyone_is_in_again_after_each_of_ten_storms_and_memory_stays() -> None:
+def test_all_clients_rejoin_after_each_of_ten_storms_and_memory_does_not_grow() -> None:
     rng = random.Random(1)
     memory = []
     with launch() as server, RawClientPool(server.url) as pool:
         for storm in range(STORMS + 1):
-            clients = come_back(pool, rng)
+            clients = reconnect(pool, rng)
             check(server, pool, clients, storm)
             memory.append(server.rss)
             pool.abort(clients)
-            server.wait_until(lambda: server.samples()["chat_connections"] == 0, "everyone to be gone")
+            server.wait_until(lambda: server.samples()["chat_connections"] == 0, "all connections to end")
             assert server.samples()["chat_rooms"] == 0
     assert max(memory) <= 1.05 * memory[0], [size // 2**20 for size in memory]
