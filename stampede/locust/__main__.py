@@ -8,6 +8,7 @@ adds. All other arguments have the same effect as with `locust`.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from locust import events
@@ -19,6 +20,7 @@ from stampede.locust.options import add_arguments
 def run(on: Any) -> None:
     """Add the options to Locust's parser and run Locust."""
     on.init_command_line_parser.add_listener(lambda parser, **_: add_arguments(parser))
+    sys.argv[0] = "locust"  # the name in error messages
     main()  # type: ignore[no-untyped-call] # Locust does not annotate it
 
 
