@@ -180,3 +180,26 @@ def test_joins_and_chats_wait_for_the_end_of_the_iteration_only_in_a_batch(*, in
         assert [m["type"] for m in harness.received(0)] == ([] if in_batch else [kind])
         harness.end_iteration()
         assert [m["type"] for m in harness.received(0)] == [kind]
+
+
+@pytest.mark.parametrize("in_batch", [False, True])
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        (wire.SendTyping(), "userTyping"),
+        (wire.SendChatMessage(text="hi"), "chatMessage"),
+        (wire.LeaveRoom(), "userLeft"),
+    ],
+)
+def test_a_message_to_a_small_room_waits_only_in_a_batch(
+    message: wire.HubMessage, kind: str, *, in_batch: bool
+) -> None:
+    harness = Harness(2)
+    for index in range(2):
+        harness.do(index, wire.JoinRoom(room="r"))
+    harness.end_iteration()
+    harness.clear_received()
+    harness.hub.handle(harness.clients[0], message, 0.5, in_batch)
+    assert [m["type"] for m in harness.received(1)] == ([] if in_batch else [kind])
+    harness.end_iteration()
+    assert [m["type"] for m in harness.received(1)] == [kind]

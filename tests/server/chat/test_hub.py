@@ -172,3 +172,23 @@ def test_watchers_are_told_of_remote_rooms_without_local_members() -> None:
         {"type": "notification", "event": "roomOpened", "room": "far"},
         {"type": "notification", "event": "roomClosed", "room": "far"},
     ]
+
+
+def test_a_reply_reaches_one_client() -> None:
+    harness = Harness(2)
+    harness.clear_received()
+    harness.hub.reply(harness.clients[0], wire.UsernameSet(username="ann"))
+    assert harness.received(0) == [{"type": "usernameSet", "username": "ann"}]
+    assert harness.received(1) == []
+
+
+def test_a_removed_watcher_gets_no_more_notifications() -> None:
+    harness = Harness(0)
+    watchers = {name: FakeConnection() for name in ("leaving", "staying")}
+    clients = {name: Client(name, connection) for name, connection in watchers.items()}
+    for client in clients.values():
+        harness.hub.watch(client)
+    harness.hub.unwatch(clients["leaving"])
+    harness.hub.announce_drain()
+    assert watchers["leaving"].written == b""
+    assert decode_frames(watchers["staying"].written) == [{"type": "notification", "event": "draining"}]

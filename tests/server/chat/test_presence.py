@@ -191,3 +191,20 @@ def test_a_room_that_empties_before_its_presence_message_gets_none() -> None:
     harness.end_iteration()
     assert harness.registry.rooms == {}
     assert all(m["type"] != "roomPresence" for index in range(3) for m in harness.received(index))
+
+
+def test_a_join_while_a_presence_message_waits_is_reported_in_it() -> None:
+    harness = Harness(3, presence_threshold=2)
+    for index in range(3):
+        harness.do(index, wire.JoinRoom(room="r"))
+    harness.do(2, wire.LeaveRoom())
+    harness.do(1, wire.LeaveRoom())
+    harness.end_iteration()
+    harness.clear_received()
+    harness.do(1, wire.JoinRoom(room="r"))  # the room is no longer large
+    harness.end_iteration()
+    assert harness.received(0) == []
+    [publish_presence] = harness.later
+    publish_presence()
+    harness.end_iteration()
+    assert harness.received(0) == [{"type": "roomPresence", "room": "r", "userCount": 2, "joined": 2, "left": 2}]

@@ -74,3 +74,10 @@ def test_the_delay_is_that_of_the_last_probe_or_of_the_overdue_one() -> None:
     liveness.record_inbound(START + 1.0, sent_at=START + 0.75)
     assert liveness.delay(START + 1.0) == 0.25
     assert liveness.delay(START + 1.0 + HEARTBEAT_SECONDS + 2.0) == 2.0
+
+
+def test_one_check_per_heartbeat_interval_is_no_suspend() -> None:
+    liveness = Liveness(START)
+    for number in range(1, 4):
+        liveness.detect_suspend(START + number * HEARTBEAT_SECONDS)
+    assert liveness.is_silent(START + 3 * HEARTBEAT_SECONDS)
