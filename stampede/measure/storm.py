@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stampede.ledger.room import Membership
 
 BIN_NS: Final = 100_000_000
-_MOST_BINS: Final = 6000  # ten minutes; later reconnects count in the last bin
+_MAX_BINS: Final = 6000  # ten minutes; later reconnects count in the last bin
 
 SETTLE_NS: Final = 1_000_000_000
 """How long after the last resync the missed messages are counted again, since some may still arrive."""
@@ -116,7 +116,7 @@ class Storm:
 
     def reconnect(self, now: int) -> None:
         """Count a dropped user that has reconnected."""
-        index = min((now - self._began) // BIN_NS, _MOST_BINS - 1)
+        index = min((now - self._began) // BIN_NS, _MAX_BINS - 1)
         self._reconnects.extend([0] * (index + 1 - len(self._reconnects)))
         self._reconnects[index] += 1
 
