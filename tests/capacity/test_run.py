@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.metrics.fixtures import StartPrometheus
     from tests.processes import RunningServer
 
-QUICK = ("--window", "1", "--settle", "0.5")
+QUICK = ("--window", "2", "--settle", "1")
 # For tests in which only noise could miss an SLO.
 TOLERANT = (*QUICK, "--slo", "deliver_p99<60s")
 

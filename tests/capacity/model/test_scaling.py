@@ -108,7 +108,7 @@ def test_each_process_has_a_core_while_one_is_left_for_the_generator(
 
 @pytest.mark.timeout(300)
 def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capacity: Callable[..., Run]) -> None:
-    calm: dict[str, Any] = {"--slo": "deliver_p99<60s", "--window": "1", "--settle": "0.5"}
+    calm: dict[str, Any] = {"--slo": "deliver_p99<60s", "--window": "2", "--settle": "1"}
     run = capacity("--workers-list", "1,2", "--steps", "40", *(part for flag in calm.items() for part in flag))
     assert run.wait() == 0, run.errors
     scaling = run.report.scaling
@@ -133,7 +133,7 @@ def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capac
     assert "workers-2" in again.error
 
 
-EACH = ("--workers-list", "1,2", "--slo", "deliver_p99<60s", "--window", "1", "--settle", "0.5")
+EACH = ("--workers-list", "1,2", "--slo", "deliver_p99<60s", "--window", "2", "--settle", "1")
 
 
 def test_ctrl_c_between_two_searches_keeps_the_first_result(capacity: Callable[..., Run]) -> None:

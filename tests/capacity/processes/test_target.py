@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 ORIGIN = "https://chat.example.org"
-CALM = ("--window", "1", "--settle", "0.5", "--slo", "deliver_p99<60s")
+CALM = ("--window", "2", "--settle", "1", "--slo", "deliver_p99<60s")
 
 
 def test_the_next_address_is_used_if_the_first_one_refuses(
