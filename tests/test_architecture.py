@@ -84,7 +84,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.__main__": "capacity.cli",
     # deployment and benchmarks
     "deploy": "capacity",
-    "benchmarks": "capacity.processes server stampede",
+    "benchmarks": "capacity server stampede",
 }
 PACKAGES = ("server", "stampede", "loadtest", "metrics", "grafana", "capacity", "deploy", "benchmarks")
 

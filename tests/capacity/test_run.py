@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.accuracy.limited_server import start_limited_server
 from capacity.processes.process import free_port
-from tests.capacity.proofs import peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ TOLERANT = (*QUICK, "--slo", "deliver_p99<60s")
 
 
 def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[..., Run]) -> None:
-    with peer("--limit", "1140") as (url, _):  # the limit is sixty users in rooms of twenty
+    with start_limited_server("--limit", "1140") as (url, _):  # the limit is sixty users in rooms of twenty
         # An SLO of 2 s tolerates a generator lag of 500 ms.
         tolerant = ("--window", "2", "--settle", "1", "--slo", "deliver_p99<2s")
         # Start above the limit: no time is reserved for confirmations before a level passes, so both ends are found.
@@ -37,7 +37,7 @@ def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[...
     answer = report.answer
     assert report.status == "complete"
     assert answer.supported_users is not None
-    # Short windows find the limit only roughly; `tests.capacity.proofs` uses longer ones.
+    # Short windows find the limit only roughly; `benchmarks.accuracy` uses longer ones.
     assert answer.supported_users <= 100
     assert answer.first_failing_users is not None
     assert answer.first_failing_users >= 45
@@ -52,7 +52,7 @@ def test_a_server_with_a_known_limit_gets_a_real_interval(capacity: Callable[...
 
 
 def test_metrics_that_stop_during_a_run_make_steps_invalid(capacity: Callable[..., Run]) -> None:
-    with peer("--limit", "50000") as (url, process):
+    with start_limited_server("--limit", "50000") as (url, process):
         run = capacity("--host", url, "--steps", ",".join(["20"] * 60), *TOLERANT)
         run.await_first_verdict()
         process.send_signal(signal.SIGUSR1)

@@ -1,6 +1,6 @@
 """A chat server with a known limit, enforced by delays instead of work: capacity runs are tested against it.
 
-    python -m tests.promises.limited_peer --limit 3800 [--kind stalls|degrades|warms] [--silent-after SECONDS]
+    python -m benchmarks.accuracy.limited_server --limit 3800 [--kind stalls|degrades|warms] [--silent-after SECONDS]
 
 - `stalls`: makes at most LIMIT deliveries a second; the others wait in a queue.
 - `degrades`: each delivery waits 50 ms / (1 - rate / LIMIT), so 250 ms are reached at four fifths of LIMIT.
@@ -17,7 +17,10 @@ import contextlib
 import json
 import logging
 import math
+import re
 import signal
+import subprocess
+import sys
 import time
 from collections import deque
 from http import HTTPStatus
@@ -28,14 +31,34 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 BASE_DELAY_S = 0.05
 WARM_S = 1.0
 WARM_DELAY_S = 0.8
 
 
-class Peer:
+@contextlib.contextmanager
+def start_limited_server(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run the server in a process of its own; yield its URL and its process.
+
+    Raises:
+        RuntimeError: the server did not start.
+    """
+    command = [sys.executable, "-m", "benchmarks.accuracy.limited_server", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - this module
+    try:
+        first_line = process.stdout.readline() if process.stdout is not None else ""
+        found = re.search(r"ws://\S+", first_line)
+        if found is None:
+            raise RuntimeError("the limited server did not start")
+        yield found[0], process
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+class LimitedServer:
     """Rooms, and the delay of each delivery."""
 
     def __init__(self, limit: float, kind: str, silent_after: float | None) -> None:
@@ -65,7 +88,7 @@ class Peer:
             self.recent.popleft()
         return sum(count for _, count in self.recent) / max(0.5, now - self.recent[0][0])
 
-    def say(self, sender: ServerConnection, room: str, name: str, text: str) -> None:
+    def publish(self, sender: ServerConnection, room: str, name: str, text: str) -> None:
         members = self.rooms[room] - {sender}
         loop = asyncio.get_running_loop()
         stamped = {"type": "chatMessage", "user": name, "text": text, "timestamp": int(time.time() * 1000)}
@@ -79,17 +102,17 @@ class Peer:
         self.connected += 1
         if self.connected > self.most:
             self.most, self.grew_at = self.connected, asyncio.get_running_loop().time()
-        room, name = "", "somebody"
+        room, name = "", "user"
         await connection.send(json.dumps({"type": "connected", "clientId": str(connection.id)}))
         try:
             async for message in connection:
-                said: dict[str, Any] = json.loads(message)
-                match said["type"]:
+                received: dict[str, Any] = json.loads(message)
+                match received["type"]:
                     case "setUsername":
-                        name = said["username"]
+                        name = received["username"]
                         await connection.send(json.dumps({"type": "usernameSet", "username": name}))
                     case "joinRoom":
-                        room = said["room"]
+                        room = received["room"]
                         members = self.rooms.setdefault(room, set())
                         broadcast(
                             members,
@@ -99,7 +122,7 @@ class Peer:
                         joined = {"type": "roomJoined", "room": room, "userCount": len(members)}
                         await connection.send(json.dumps(joined))
                     case "chatMessage":
-                        self.say(connection, room, name, said["text"])
+                        self.publish(connection, room, name, received["text"])
         finally:
             self.connected -= 1
             self.rooms.get(room, set()).discard(connection)
@@ -120,12 +143,12 @@ class Peer:
         return Response(HTTPStatus.OK, "OK", Headers({"Content-Type": "text/plain"}), page.encode())
 
 
-async def run(peer: Peer, told: Callable[[str], None]) -> None:
+async def run(server: LimitedServer, announce: Callable[[str], None]) -> None:
     async with serve(
-        peer.handle, "127.0.0.1", 0, process_request=peer.answer, compression=None, ping_interval=None
-    ) as server:
-        told(f"listening on ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}")
-        await server.serve_forever()
+        server.handle, "127.0.0.1", 0, process_request=server.answer, compression=None, ping_interval=None
+    ) as listener:
+        announce(f"listening on ws://127.0.0.1:{next(iter(listener.sockets)).getsockname()[1]}")
+        await listener.serve_forever()
 
 
 def main() -> None:
@@ -134,11 +157,11 @@ def main() -> None:
     parser.add_argument("--kind", choices=["stalls", "degrades", "warms"], default="stalls")
     parser.add_argument("--silent-after", type=float)
     given = parser.parse_args()
-    peer = Peer(given.limit, given.kind, given.silent_after)
-    signal.signal(signal.SIGUSR1, lambda *_: setattr(peer, "silent_after", -1.0))
+    server = LimitedServer(given.limit, given.kind, given.silent_after)
+    signal.signal(signal.SIGUSR1, lambda *_: setattr(server, "silent_after", -1.0))
     logging.disable()  # tests drop clients in the middle of messages
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(run(peer, lambda line: print(line, flush=True)))
+        asyncio.run(run(server, lambda line: print(line, flush=True)))
 
 
 if __name__ == "__main__":

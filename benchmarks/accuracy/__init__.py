@@ -1,0 +1,1 @@
+"""Whole capacity runs compared with known limits."""
