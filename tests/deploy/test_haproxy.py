@@ -59,7 +59,7 @@ def enter(url: str, name: str) -> ChatClient:
     return client
 
 
-def hear(client: ChatClient, kind: str) -> dict[str, object]:
+def receive(client: ChatClient, kind: str) -> dict[str, object]:
     while (message := client.receive())["type"] != kind:
         pass
     return message
@@ -110,14 +110,14 @@ def test_clients_are_distributed_and_chat_across_servers(front: Balancer, server
     with enter(front.url, "ann") as ann, enter(front.url, "bob") as bob:
         assert [connections(server) for server in servers] == [1, 1]
         ann.send("chatMessage", text="hello")
-        assert hear(bob, "chatMessage")["text"] == "hello"
+        assert receive(bob, "chatMessage")["text"] == "hello"
         ann.send("fileStart", name="n", size=len(data))
-        hear(ann, "fileReady")
+        receive(ann, "fileReady")
         for index, start in enumerate(range(0, len(data), CHUNK)):
             ann.send_raw(index.to_bytes(4) + data[start : start + CHUNK])
         ann.send("fileEnd")
-        assert hear(ann, "fileSaved")["sha256"] == hashlib.sha256(data).hexdigest()
-        assert hear(bob, "fileShared")["size"] == len(data)
+        assert receive(ann, "fileSaved")["sha256"] == hashlib.sha256(data).hexdigest()
+        assert receive(bob, "fileShared")["size"] == len(data)
     paths = {"/": 200, "/health": 200, "/metrics": 404, "/metrics?x=1": 404, "/ws/echo": 404, "/nothing": 404}
     assert {path: status(front.http + path) for path in paths} == paths
     assert handshake(front.url, "/ws/echo").status == 404
@@ -150,10 +150,10 @@ def test_a_draining_server_closes_its_own_clients_only(front: Balancer, servers:
             for number in range(NEWCOMERS):  # before a health check can notice: none is refused
                 with enter(front.url, f"new {number}") as newcomer:
                     newcomer.send("chatMessage", text=f"from {number}")
-                    assert hear(ann, "chatMessage")["text"] == f"from {number}"
+                    assert receive(ann, "chatMessage")["text"] == f"from {number}"
             assert stays.samples()[OPENED] == opened + NEWCOMERS
             with pytest.raises(ConnectionClosedError) as closed:
-                hear(bob, "nothing")
+                receive(bob, "nothing")
             assert closed.value.rcvd is not None
             assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1012, "restart retry_ms=500")
         goes.finish()
@@ -225,7 +225,7 @@ def test_a_slow_consumer_behind_the_balancer_is_detected() -> None:
         closing(RawClient(front.url)) as lazy,
     ):
         lazy.send(JOIN)
-        hear(ann, "userJoined")
+        receive(ann, "userJoined")
         sent = 0
         while server.samples()["chat_slow_consumers"] == 0:
             ann.send("chatMessage", text="x" * 16_000)

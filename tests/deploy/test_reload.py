@@ -14,7 +14,7 @@ import pytest
 
 from tests.deploy.closed_connections import ClosedConnections
 from tests.deploy.conftest import CONFIGURATION, Balancer, balancer
-from tests.deploy.test_haproxy import address, enter, hear
+from tests.deploy.test_haproxy import address, enter, receive
 from tests.metrics.fixtures import wait_until
 from tests.promises.server_process import ServerProcess, launch
 from tests.tables import ROOT
@@ -125,7 +125,7 @@ def test_draining_the_servers_after_a_reload_ends_the_old_worker(server: ServerP
                 one.process.send_signal(signal.SIGTERM)
             for client in (ann, bob):
                 with pytest.raises(Exception, match="1012"):
-                    hear(client, "nothing")
+                    receive(client, "nothing")
             server.finish()
             other.finish()
         wait_until(lambda: has_gone(old), "the old worker to end")

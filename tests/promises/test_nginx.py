@@ -58,7 +58,7 @@ def through(port: int, authority: Authority, **headers: str) -> ClientConnection
     )
 
 
-def hear(client: ClientConnection, kind: str) -> dict[str, object]:
+def receive(client: ClientConnection, kind: str) -> dict[str, object]:
     while True:
         message: dict[str, object] = json.loads(client.recv(timeout=SECONDS))
         if message["type"] == kind:
@@ -81,16 +81,16 @@ def test_chat_uploads_and_pages_are_forwarded(port: int, authority: Authority) -
     with through(port, authority) as ann, through(port, authority) as bob:
         for client in (ann, bob):
             client.send('{"type":"joinRoom","room":"r"}')
-            hear(client, "roomJoined")
+            receive(client, "roomJoined")
         ann.send('{"type":"chatMessage","text":"hello"}')
-        assert hear(bob, "chatMessage")["text"] == "hello"
+        assert receive(bob, "chatMessage")["text"] == "hello"
         ann.send(json.dumps({"type": "fileStart", "name": "n", "size": len(data)}))
-        hear(ann, "fileReady")
+        receive(ann, "fileReady")
         for index, start in enumerate(range(0, len(data), CHUNK)):
             ann.send(index.to_bytes(4) + data[start : start + CHUNK])
         ann.send('{"type":"fileEnd"}')
-        assert hear(ann, "fileSaved")["sha256"] == hashlib.sha256(data).hexdigest()
-        assert hear(bob, "fileShared")["size"] == len(data)
+        assert receive(ann, "fileSaved")["sha256"] == hashlib.sha256(data).hexdigest()
+        assert receive(bob, "fileShared")["size"] == len(data)
     paths = {"/": 200, "/health": 200, "/metrics": 404, "/ws/echo": 404, "/nothing": 404}
     assert {path: status(port, authority, path) for path in paths} == paths
 
@@ -105,7 +105,7 @@ def test_limits_apply_to_the_client_s_own_address_which_it_cannot_choose(port: i
 
 def test_the_close_frame_of_a_drain_is_forwarded(port: int, authority: Authority, server: ServerProcess) -> None:
     with through(port, authority) as client:
-        hear(client, "connected")
+        receive(client, "connected")
         server.process.send_signal(signal.SIGTERM)
         with pytest.raises(ConnectionClosedError) as caught:
             client.recv(timeout=SECONDS)
@@ -121,7 +121,7 @@ def test_no_log_contains_a_token(authority: Authority, server: ServerProcess, *,
     with nginx(folder, backend) as running:
         url = f"127.0.0.1:{running.port}/ws/chat?token=SECRET"
         with suppress(InvalidStatus), connect(f"wss://{url}", ssl=authority.trust, open_timeout=SECONDS) as client:
-            hear(client, "connected")
+            receive(client, "connected")
         request = urllib.request.Request(f"https://{url}", headers={"Referer": f"https://{url}"})
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(request, context=authority.trust, timeout=SECONDS)  # noqa: S310

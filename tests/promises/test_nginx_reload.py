@@ -14,7 +14,7 @@ from tests.metrics.fixtures import wait_until
 from tests.promises.certificates import Authority
 from tests.promises.nginx_process import CONFIGURATION, Nginx, nginx
 from tests.promises.server_process import ServerProcess, launch
-from tests.promises.test_nginx import hear, through
+from tests.promises.test_nginx import receive, through
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def test_the_commands_of_the_readme_end_old_workers_one_by_one(
         clients.connect(f"127.0.0.1:{running.port}", CLIENTS, authority.trust)
         old = running.reload()
         with through(running.port, authority) as newcomer:
-            hear(newcomer, "connected")
+            receive(newcomer, "connected")
             clients.poll()
             assert clients.at == [], "a reload closes no connection"
             with subprocess.Popen(["bash", "-euc", commands]) as loop:
@@ -61,7 +61,7 @@ def test_the_commands_of_the_readme_end_old_workers_one_by_one(
                 assert loop.wait() == 0
             wait_until_ended(running, old)
             newcomer.send('{"type":"ping"}')
-            hear(newcomer, "pong")
+            receive(newcomer, "pong")
         assert clients.at[-1] - clients.at[0] > 2, "they were closed in steps"
         assert clients.busiest_second() < CLIENTS
 

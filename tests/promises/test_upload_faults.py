@@ -243,8 +243,8 @@ def test_stored_files_expire_and_their_disk_space_is_available_again(
 ) -> None:
     folder = tmp_path / "uploads"
     folder.mkdir()
-    (folder / "somebody else's").write_text("precious")
-    (folder / "theirs.part").write_text("precious")
+    (folder / "other.txt").write_text("precious")
+    (folder / "report.part").write_text("precious")
     server = start("--upload-keep", "1", "--upload-budget", str(MIB))
     with ChatClient(server.url) as client:
         client.expect("connected")
@@ -252,7 +252,7 @@ def test_stored_files_expire_and_their_disk_space_is_available_again(
             assert upload(client, "f", b"x" * (MIB - 8192))["type"] == "fileSaved"
             wait_until(lambda: len(files(folder)) == 2, "the file to expire")
             wait_until(lambda: _has_room(client, MIB - 8192), "its disk space")
-    assert files(folder) == {"somebody else's", "theirs.part"}
+    assert files(folder) == {"other.txt", "report.part"}
     assert server.samples()["chat_uploads_expired_total"] == 2
     assert 'event="uploads expired" files=1' in server.stop()
 

@@ -4,35 +4,35 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { DEFAULTS } from "./web/chat-util.js";
-import { chatter, inRoom, scripted, stampede, texts, until } from "./kit.mjs";
+import { recordingClient, inRoom, scripted, stampede, texts, until } from "./kit.mjs";
 
 test("handlers and listeners receive the same events", async (t) => {
   const { url } = await stampede(t);
   const [ann, bob] = [await inRoom(t, url, "ann", "red"), await inRoom(t, url, "bob", "red")];
-  const heard = [];
-  bob.onMessage = (detail) => heard.push(detail);
-  bob.onTyping = (detail) => heard.push(detail);
+  const received = [];
+  bob.onMessage = (detail) => received.push(detail);
+  bob.onTyping = (detail) => received.push(detail);
   assert.equal(ann.sendTyping(), true);
-  assert.equal(ann.sendTyping(), false, "told again too soon");
+  assert.equal(ann.sendTyping(), false, "repeated too soon");
   const id = ann.sendMessage("hello");
-  await until(() => heard.length === 2, "both");
-  assert.deepEqual(heard, [...bob.of("typing"), ...bob.of("message")]);
-  assert.equal(heard[1].text, "hello");
+  await until(() => received.length === 2, "both");
+  assert.deepEqual(received, [...bob.of("typing"), ...bob.of("message")]);
+  assert.equal(received[1].text, "hello");
   await until(() => ann.of("delivery").length === 2, "the confirmation");
   assert.deepEqual(ann.of("delivery"), [{ id, status: "sent" }, { id, status: "confirmed" }]);
   assert.ok(ann.latency > 0);
   ann.leaveRoom();
-  await until(() => bob.of("userLeft").length, "the goodbye");
+  await until(() => bob.of("userLeft").length, "the close");
 });
 
 test("texts sent without a connection are queued", async (t) => {
   const { url } = await stampede(t);
   const bob = await inRoom(t, url, "bob", "red");
-  const ann = chatter(t, url);
+  const ann = recordingClient(t, url);
   ann.setUsername("ann");
   ann.joinRoom("red");
   for (const text of ["one", "two", "three"]) assert.ok(ann.sendMessage(text) > 0);
-  assert.equal(ann.sendTyping(), false, "old news is none");
+  assert.equal(ann.sendTyping(), false, "typing is not queued");
   assert.equal(ann.queued, 3);
   ann.connect();
   await until(() => texts(bob).length === 3, "the texts");
@@ -43,7 +43,7 @@ test("texts sent without a connection are queued", async (t) => {
 test("a queued text is sent to the room for which it was sent", async (t) => {
   const { url } = await stampede(t);
   const [red, blue] = [await inRoom(t, url, "r", "red"), await inRoom(t, url, "b", "blue")];
-  const ann = chatter(t, url);
+  const ann = recordingClient(t, url);
   ann.joinRoom("red");
   ann.sendMessage("for red");
   ann.joinRoom("blue");
@@ -61,7 +61,7 @@ test("the default rate stays below the server's limit", () => {
 
 test("a burst is slowed to the server's rate: nothing is dropped or reordered", async (t) => {
   const { url } = await stampede(t);
-  // The server counts when it reads: half of its burst is left for what a busy machine makes it read at once.
+  // The server counts when it reads. On a busy machine it reads more at once, so half of its burst is left free.
   const ann = await inRoom(t, url, "ann", "red", { burst: 40 });
   const bob = await inRoom(t, url, "bob", "red");
   const said = Array.from({ length: 160 }, (_, number) => `message ${number}`);
@@ -74,18 +74,18 @@ test("a burst is slowed to the server's rate: nothing is dropped or reordered", 
 });
 
 test("the queue is bounded, and a full queue is reported", (t) => {
-  const ann = chatter(t, "ws://127.0.0.1:1", { maxQueued: 2 });
+  const ann = recordingClient(t, "ws://127.0.0.1:1", { maxQueued: 2 });
   ann.joinRoom("red");
   assert.deepEqual([ann.sendMessage("a") > 0, ann.sendMessage("b") > 0, ann.sendMessage("c")], [true, true, 0]);
   assert.equal(ann.queued, 2);
 });
 
-const DECEIVING = ["   ", "\u3000", "\u200b", "\u3164", "\u202e", "\u2800", "ann\u200b", "\u202eann", "a\u200enn", "ann\ufe0f", "ann\ue000"];
+const DECEPTIVE = ["   ", "\u3000", "\u200b", "\u3164", "\u202e", "\u2800", "ann\u200b", "\u202eann", "a\u200enn", "ann\ufe0f", "ann\ue000"];
 const REAL = ["ann", "Amber Bison", "José", "Jose\u0301", "محمد", "\u0645\u06cc\u200c\u062e", "👩\u200d💻", "❤\ufe0f", "1\ufe0f\u20e3", "\u845b\u{e0100}"];
 
 test("names and texts that the server would refuse are errors", (t) => {
-  const ann = chatter(t, "ws://127.0.0.1:1");
-  for (const name of ["", "x".repeat(65), "a\nb", "\ud800", undefined, ...DECEIVING]) {
+  const ann = recordingClient(t, "ws://127.0.0.1:1");
+  for (const name of ["", "x".repeat(65), "a\nb", "\ud800", undefined, ...DECEPTIVE]) {
     assert.throws(() => ann.setUsername(name), RangeError, JSON.stringify(name));
   }
   ann.setUsername("🐃".repeat(64));
@@ -98,12 +98,12 @@ test("names and texts that the server would refuse are errors", (t) => {
 });
 
 test("messages outside the protocol are ignored", async (t) => {
-  const { url } = await scripted(t, ({ socket, say }) => {
+  const { url } = await scripted(t, ({ socket, send }) => {
     for (const odd of ["{", "null", "[]", '"x"', '{"type":"toString"}', '{"type":"someday"}']) socket.send(odd);
     socket.send(Buffer.from([1, 2, 3]));
-    say({ type: "chatMessage", user: "bob", text: "after all that", timestamp: 1 });
+    send({ type: "chatMessage", user: "bob", text: "after all that", timestamp: 1 });
   });
-  const ann = chatter(t, url);
+  const ann = recordingClient(t, url);
   ann.connect();
   await until(() => texts(ann).length, "the message");
   assert.equal(ann.state, "open");
@@ -111,13 +111,13 @@ test("messages outside the protocol are ignored", async (t) => {
 
 test("a dropped message is uncertain, and the room is joined again", async (t) => {
   const joins = [];
-  const { url } = await scripted(t, ({ socket, say }) => {
-    socket.on("said", (message) => {
+  const { url } = await scripted(t, ({ socket, send }) => {
+    socket.on("request", (message) => {
       if (message.type === "joinRoom") joins.push(message.room);
-      if (message.type === "chatMessage") say({ type: "error", message: "dropped", code: "rate_limited", about: null });
+      if (message.type === "chatMessage") send({ type: "error", message: "dropped", code: "rate_limited", about: null });
     });
   });
-  const ann = chatter(t, url, { confirmMs: 5_000 });
+  const ann = recordingClient(t, url, { confirmMs: 5_000 });
   ann.joinRoom("red");
   ann.connect();
   const id = ann.sendMessage("too much");
@@ -138,14 +138,14 @@ test("disconnect() is final until connect()", async (t) => {
 test("after a dropped message the name is sent again, and texts are still confirmed", async (t) => {
   const names = [];
   let drops = 1;
-  const { url } = await scripted(t, ({ socket, say }) => {
-    socket.on("said", ({ type, username }) => {
+  const { url } = await scripted(t, ({ socket, send }) => {
+    socket.on("request", ({ type, username }) => {
       if (type !== "setUsername") return;
       names.push(username);
-      if (drops-- > 0) say({ type: "error", message: "dropped", code: "rate_limited", about: null });
+      if (drops-- > 0) send({ type: "error", message: "dropped", code: "rate_limited", about: null });
     });
   });
-  const ann = chatter(t, url);
+  const ann = recordingClient(t, url);
   ann.setUsername("ann");
   ann.joinRoom("red");
   ann.connect();

@@ -9,11 +9,11 @@ import { stampede, steadyPort, until } from "./kit.mjs";
 
 const TYPES = ["connected", "usernameSet", "userJoined", "roomJoined", "userLeft", "chatMessage", "userTyping", "chat"];
 
-function person(t, url) {
+function guideClient(t, url) {
   const client = new GuideClient(url);
-  client.heard = [];
-  for (const type of [...TYPES, "pong", "error"]) client.on(type, (message) => client.heard.push(message));
-  client.types = () => client.heard.map(({ type }) => type);
+  client.received = [];
+  for (const type of [...TYPES, "pong", "error"]) client.on(type, (message) => client.received.push(message));
+  client.types = () => client.received.map(({ type }) => type);
   client.connect();
   t.after(() => {
     client.maxReconnectAttempts = 0; // else it would go on after the test
@@ -25,40 +25,40 @@ function person(t, url) {
 test("a conversation", async (t) => {
   const server = await stampede(t);
   const base = server.url.replace("/ws/chat", "");
-  const ann = person(t, base);
+  const ann = guideClient(t, base);
   ann.setUsername("ann"); // still connecting: the guide's client queues it
   ann.joinRoom("red");
   await until(() => ann.types().includes("roomJoined"), "ann's room");
   assert.deepEqual(ann.types(), ["connected", "usernameSet", "userJoined", "roomJoined"]);
-  assert.ok(ann.heard[0].clientId);
-  assert.deepEqual(ann.heard[2], { type: "userJoined", user: "ann", room: "red", userCount: 1 });
-  const bob = person(t, `${base}/chat`);
+  assert.ok(ann.received[0].clientId);
+  assert.deepEqual(ann.received[2], { type: "userJoined", user: "ann", room: "red", userCount: 1 });
+  const bob = guideClient(t, `${base}/chat`);
   bob.setUsername("bob");
   bob.joinRoom("red");
-  await until(() => bob.types().includes("roomJoined") && ann.heard.length === 5, "bob");
+  await until(() => bob.types().includes("roomJoined") && ann.received.length === 5, "bob");
   bob.sendTyping();
   bob.sendMessage("hello");
-  await until(() => ann.heard.length === 7, "what bob does");
-  assert.deepEqual(ann.heard[5], { type: "userTyping", user: "bob" });
-  const { timestamp, ...said } = ann.heard[6];
+  await until(() => ann.received.length === 7, "what bob does");
+  assert.deepEqual(ann.received[5], { type: "userTyping", user: "bob" });
+  const { timestamp, ...said } = ann.received[6];
   assert.deepEqual(said, { type: "chatMessage", user: "bob", text: "hello" });
   assert.ok(Number.isInteger(timestamp));
   bob.send({ type: "ping", timestamp: 42 });
   bob.send({ type: "chat", user: "bob", text: "to all" });
   bob.send({ type: "nonsense" });
   await until(() => bob.types().includes("error"), "the answers");
-  assert.equal(bob.heard.find(({ type }) => type === "pong").timestamp, 42);
-  assert.equal(bob.heard.find(({ type }) => type === "error").message, "Invalid message format");
+  assert.equal(bob.received.find(({ type }) => type === "pong").timestamp, 42);
+  assert.equal(bob.received.find(({ type }) => type === "error").message, "Invalid message format");
   assert.ok(bob.types().includes("chat"));
   bob.leaveRoom();
-  await until(() => ann.types().includes("userLeft"), "the goodbye");
-  const left = ann.heard.find(({ type }) => type === "userLeft");
+  await until(() => ann.types().includes("userLeft"), "the close");
+  const left = ann.received.find(({ type }) => type === "userLeft");
   assert.deepEqual([left.user, left.userCount], ["bob", 1]);
 });
 
 test("it reconnects after a restart", async (t) => {
   const server = await stampede(t, { port: await steadyPort() });
-  const ann = person(t, server.url);
+  const ann = guideClient(t, server.url);
   ann.maxReconnectAttempts = 20; // a busy machine may take longer to start a server than five attempts last
   await until(() => ann.types().includes("connected"), "the connection");
   await server.stop("SIGTERM");
@@ -68,7 +68,7 @@ test("it reconnects after a restart", async (t) => {
 
 test("the upload function, which waits for no answer", async (t) => {
   const server = await stampede(t);
-  const ann = person(t, server.url);
+  const ann = guideClient(t, server.url);
   await until(() => ann.types().includes("connected"), "the connection");
   const saved = [];
   ann.on("fileSaved", (message) => saved.push(message));

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { DEAD } from "./web/chat-client.js";
 import { Heartbeat, repeat } from "./web/chat-heartbeat.js";
-import { badLink, chatter, closed, inRoom, scripted, stampede, until } from "./kit.mjs";
+import { faultyLink, recordingClient, closed, inRoom, scripted, stampede, until } from "./kit.mjs";
 
 const TIMES = { pingMs: 10_000, deadMs: 20_000, probeMs: 5_000 };
 
@@ -142,7 +142,7 @@ for (const [place, name] of [["window", "online"], ["window", "pageshow"], ["doc
   test(`${name}: a dead connection is detected at once and replaced`, async (t) => {
     const targets = windowEvents(t);
     const server = await stampede(t);
-    const link = await badLink(t, server.port);
+    const link = await faultyLink(t, server.port);
     const ann = await inRoom(t, link.url, "ann", "red", { pingMs: 600_000, deadMs: 1_200_000, probeMs: 1_000 });
     link.silent = true;
     if (place === "document") {
@@ -164,7 +164,7 @@ test("a page that comes back reconnects at once, but not before the server's ret
   const reasons = ["", "restart retry_ms=600000"];
   const script = ({ socket, number }) => number <= 2 && socket.close(1012, reasons[number - 1]);
   const { url, count } = await scripted(t, script);
-  const ann = chatter(t, url, { random: () => 1, firstRetryMs: 600_000, longestRetryMs: 600_000 });
+  const ann = recordingClient(t, url, { random: () => 1, firstRetryMs: 600_000, longestRetryMs: 600_000 });
   ann.connect();
   await until(() => closed(ann).length === 1, "the first end");
   window.dispatchEvent(new Event("online"));
@@ -179,7 +179,7 @@ test("a page that comes back reconnects at once, but not before the server's ret
 test("after disconnect() no event reconnects", async (t) => {
   const { window, document } = windowEvents(t);
   const { url, count } = await scripted(t);
-  const ann = chatter(t, url);
+  const ann = recordingClient(t, url);
   ann.connect();
   await until(() => ann.state === "open", "the connection");
   ann.disconnect();

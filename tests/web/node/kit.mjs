@@ -67,14 +67,14 @@ export async function scripted(test, script, greeting = {}) {
   let connections = 0;
   server.on("connection", (socket, request) => {
     connections += 1;
-    const say = (message) => socket.send(JSON.stringify(message));
+    const send = (message) => socket.send(JSON.stringify(message));
     socket.on("message", (data, isBinary) => {
       const message = isBinary ? { type: "binary" } : JSON.parse(data);
-      if (message.type === "ping") say({ type: "pong", timestamp: message.timestamp, serverTime: Date.now() });
-      socket.emit("said", message);
+      if (message.type === "ping") send({ type: "pong", timestamp: message.timestamp, serverTime: Date.now() });
+      socket.emit("request", message);
     });
-    if (greeting) say({ type: "connected", clientId: String(connections), ...greeting });
-    script?.({ socket, say, number: connections, target: request.url });
+    if (greeting) send({ type: "connected", clientId: String(connections), ...greeting });
+    script?.({ socket, send, number: connections, target: request.url });
   });
   test.after(() => {
     for (const socket of server.clients) socket.terminate();
@@ -84,7 +84,7 @@ export async function scripted(test, script, greeting = {}) {
 }
 
 /** Start a proxy to a server that can stop forwarding without closing, or limit the bytes per second to the server. */
-export async function badLink(test, port) {
+export async function faultyLink(test, port) {
   const pairs = new Set();
   const link = { silent: false, bytesPerSecond: Infinity };
   const proxy = net.createServer((near) => {
@@ -116,7 +116,7 @@ export async function badLink(test, port) {
 }
 
 /** Return a client that records its events in `seen`; `of(type)` returns the details of one type. */
-export function chatter(test, url, options = {}) {
+export function recordingClient(test, url, options = {}) {
   const client = new ChatClient(url, { WebSocket, firstRetryMs: 20, longestRetryMs: 200, settleMs: 2000, ...options });
   const seen = [];
   const kinds = ["state", "connected", "disconnected", "latency", "delivery", "usernameSet", "roomJoined", "roomLeft"];
@@ -129,7 +129,7 @@ export function chatter(test, url, options = {}) {
 
 /** Return a connected client with a name, in a room. */
 export async function inRoom(test, url, name, room, options) {
-  const client = chatter(test, url, options);
+  const client = recordingClient(test, url, options);
   client.setUsername(name);
   client.joinRoom(room);
   client.connect();

@@ -4,17 +4,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { NO_ADDRESS, tokenRefusal } from "./web/chat-client.js";
-import { chatter, closed, scripted, until } from "./kit.mjs";
+import { recordingClient, closed, scripted, until } from "./kit.mjs";
 
-/** A server that greets those whose token is `good`, and refuses others as the real one does. */
-async function guarded(t, good = "good") {
+/** Start a server that accepts the token `good` and refuses others like the real server. */
+async function tokenServer(t, good = "good") {
   const asked = [];
   const { url } = await scripted(
     t,
-    ({ socket, say, target }) => {
+    ({ socket, send, target }) => {
       const token = new URL(target, "ws://x").searchParams.get("token");
       asked.push(token);
-      if (token === good) say({ type: "connected", clientId: "1" });
+      if (token === good) send({ type: "connected", clientId: "1" });
       else socket.close(1008, "token_expired: The token has expired");
     },
     null,
@@ -23,8 +23,8 @@ async function guarded(t, good = "good") {
 }
 
 test("a token is added to the query of the URL", async (t) => {
-  const { url, asked } = await guarded(t, "a b&c=d");
-  const ann = chatter(t, `${url}/ws/chat?x=1`, { token: "a b&c=d" });
+  const { url, asked } = await tokenServer(t, "a b&c=d");
+  const ann = recordingClient(t, `${url}/ws/chat?x=1`, { token: "a b&c=d" });
   ann.connect();
   await until(() => ann.state === "open", "the connection");
   assert.deepEqual(asked, ["a b&c=d"]);
@@ -37,9 +37,9 @@ for (const [form, make] of Object.entries({
   "a promise of the URL": (url, next) => [async () => new URL(`${url}?token=${next()}`), {}],
 })) {
   test(`a function returns ${form} for each attempt, and a newer one after a refusal`, async (t) => {
-    const { url, asked } = await guarded(t);
+    const { url, asked } = await tokenServer(t);
     const tokens = ["old", "good"];
-    const ann = chatter(t, ...make(url, () => tokens.shift()));
+    const ann = recordingClient(t, ...make(url, () => tokens.shift()));
     ann.connect();
     await until(() => ann.state === "open", "the connection");
     assert.deepEqual(asked, ["old", "good"]);
@@ -49,19 +49,19 @@ for (const [form, make] of Object.entries({
 }
 
 test("a function's token that stays refused is tried twice only", async (t) => {
-  const { url, asked } = await guarded(t);
-  const ann = chatter(t, url, { token: () => "old" });
+  const { url, asked } = await tokenServer(t);
+  const ann = recordingClient(t, url, { token: () => "old" });
   ann.connect();
   await until(() => ann.state === "closed", "the end");
   assert.deepEqual(asked, ["old", "old"]);
   assert.equal(ann.of("disconnected").at(-1).retryMs, null);
-  ann.connect(); // by hand, as often as one likes
+  ann.connect(); // an explicit connect() always tries again
   await until(() => asked.length === 4 && ann.state === "closed", "another try");
 });
 
 test("a refused fixed token closes the client with the reason", async (t) => {
-  const { url, asked } = await guarded(t);
-  const ann = chatter(t, url, { token: "old" });
+  const { url, asked } = await tokenServer(t);
+  const ann = recordingClient(t, url, { token: "old" });
   ann.connect();
   await until(() => ann.state === "closed", "the end");
   assert.deepEqual(asked, ["old"]);
@@ -85,7 +85,7 @@ for (const [how, fail] of Object.entries({
   test(`a function that ${how} fails the attempt and is called again`, async (t) => {
     const { url } = await scripted(t);
     let calls = 0;
-    const ann = chatter(t, () => (++calls < 3 ? fail() : url), { connectMs: 300 });
+    const ann = recordingClient(t, () => (++calls < 3 ? fail() : url), { connectMs: 300 });
     ann.connect();
     await until(() => ann.state === "open", "the connection");
     assert.equal(calls, 3);
@@ -97,7 +97,7 @@ for (const [how, fail] of Object.entries({
 test("a token that arrives after disconnect() opens no connection", async (t) => {
   const { url, count } = await scripted(t);
   let answer;
-  const ann = chatter(t, () => new Promise((resolve) => (answer = resolve)));
+  const ann = recordingClient(t, () => new Promise((resolve) => (answer = resolve)));
   ann.connect();
   ann.disconnect();
   answer(url);

@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { UploadError } from "./web/chat-client.js";
 import { Uploads } from "./web/chat-upload.js";
-import { badLink, chatter, closed, inRoom, scripted, stampede, until } from "./kit.mjs";
+import { faultyLink, recordingClient, closed, inRoom, scripted, stampede, until } from "./kit.mjs";
 
 const named = (bytes, name) => Object.assign(new Blob([bytes], { type: "text/plain" }), { name });
 
@@ -27,7 +27,7 @@ test("files of all sizes are stored unchanged, one after the other", async (t) =
 
 test("an upload can be cancelled at any time, and the next one starts", async (t) => {
   const server = await stampede(t);
-  const link = await badLink(t, server.port);
+  const link = await faultyLink(t, server.port);
   link.bytesPerSecond = 2_000_000;
   const ann = await inRoom(t, link.url, "ann", "red");
   const big = named(new Uint8Array(3_000_000), "big");
@@ -54,7 +54,7 @@ test("a refusal and a lost connection reject with the reason", async (t) => {
   await assert.rejects(ann.sendFile(named(new Uint8Array(25_000_000), "f")), { name: "UploadError", code: "upload_budget" });
   await assert.rejects(ann.sendFile({ name: "f", size: 26_214_401 }), { name: "UploadError", code: "upload_too_large" });
   assert.equal((await ann.sendFile(named("fits", "f"))).size, 4);
-  const link = await badLink(t, server.port);
+  const link = await faultyLink(t, server.port);
   const bob = await inRoom(t, link.url, "bob", "red");
   link.bytesPerSecond = 100_000;
   const cut = bob.sendFile(named(new Uint8Array(90_000), "f"), { onProgress: () => server.stop("SIGKILL") });
@@ -64,8 +64,8 @@ test("a refusal and a lost connection reject with the reason", async (t) => {
 
 test("a server that does not answer upload messages receives the file too", async (t) => {
   const said = [];
-  const { url } = await scripted(t, ({ socket }) => socket.on("said", ({ type }) => said.push(type)));
-  const ann = chatter(t, url);
+  const { url } = await scripted(t, ({ socket }) => socket.on("request", ({ type }) => said.push(type)));
+  const ann = recordingClient(t, url);
   ann.connect();
   await until(() => ann.state === "open", "the connection");
   const saved = await ann.sendFile(named(new Uint8Array(100_000), "f"));
@@ -108,7 +108,7 @@ for (const [count, flags] of [[150, []], [25, ["--message-rate", "10"]]]) {
 }
 
 test("texts and uploads share one rate limit, and neither starves the other", async (t) => {
-  const { url } = await stampede(t, { flags: ["--message-rate", "0"] }); // the pace is the client's own
+  const { url } = await stampede(t, { flags: ["--message-rate", "0"] }); // only the client limits the rate
   const ann = await inRoom(t, url, "ann", "red", { burst: 40 });
   const bob = await inRoom(t, url, "bob", "red");
   const texts = Array.from({ length: 100 }, (_, number) => `text ${number}`);
@@ -119,21 +119,21 @@ test("texts and uploads share one rate limit, and neither starves the other", as
   assert.equal(saved.length, 20);
   await until(() => bob.of("message").length === texts.length, "the texts");
   assert.deepEqual(bob.of("message").map(({ text }) => text), texts);
-  const messages = texts.length + 3 * saved.length - 40; // beside those that went at once
-  assert.ok(performance.now() - began > 1000 * (messages / 40) * 0.9, "no faster than the pace");
+  const messages = texts.length + 3 * saved.length - 40; // without the burst
+  assert.ok(performance.now() - began > 1000 * (messages / 40) * 0.9, "not above the rate limit");
 });
 
-/** A scripted server that takes files, but drops the first `dropped` messages of each type that it is given. */
-async function forgetful(t, dropped) {
+/** Start a server that accepts uploads but drops the first `dropped[type]` messages of each type. */
+async function droppingServer(t, dropped) {
   const seen = [];
   const { url } = await scripted(
     t,
-    ({ socket, say }) => {
-      socket.on("said", ({ type }) => {
+    ({ socket, send }) => {
+      socket.on("request", ({ type }) => {
         const times = seen.push(type) && seen.filter((one) => one === type).length;
         if (times <= (dropped[type] ?? 0)) return;
-        if (type === "fileStart") say({ type: "fileReady", uploadId: "1" });
-        if (type === "fileEnd") say({ type: "fileSaved", uploadId: "1", name: "f", size: 1, sha256: "" });
+        if (type === "fileStart") send({ type: "fileReady", uploadId: "1" });
+        if (type === "fileEnd") send({ type: "fileSaved", uploadId: "1", name: "f", size: 1, sha256: "" });
       });
     },
     { maxUploadBytes: 1000 },
@@ -142,8 +142,8 @@ async function forgetful(t, dropped) {
 }
 
 test("messages that the server dropped are repeated", async (t) => {
-  const { url, seen } = await forgetful(t, { fileStart: 1, fileEnd: 1 });
-  const ann = chatter(t, url);
+  const { url, seen } = await droppingServer(t, { fileStart: 1, fileEnd: 1 });
+  const ann = recordingClient(t, url);
   ann.connect();
   await until(() => ann.state === "open", "the connection");
   assert.equal((await ann.sendFile(named("x", "f"))).name, "f");
@@ -152,20 +152,20 @@ test("messages that the server dropped are repeated", async (t) => {
 
 for (const step of ["fileStart", "fileEnd"]) {
   test(`an upload without an answer to ${step} fails, and the next one starts`, async (t) => {
-    const { url, seen } = await forgetful(t, { [step]: 1 });
-    const ann = chatter(t, url, { answerMs: 200 });
+    const { url, seen } = await droppingServer(t, { [step]: 1 });
+    const ann = recordingClient(t, url, { answerMs: 200 });
     ann.connect();
     await until(() => ann.state === "open", "the connection");
     const [first, second] = [ann.sendFile(named("x", "first")), ann.sendFile(named("x", "second"))];
     await assert.rejects(first, { name: "UploadError", message: "the server does not answer" });
     assert.ok(await second);
-    assert.ok(seen.includes("fileCancel"), "the server is told");
+    assert.ok(seen.includes("fileCancel"), "the upload is cancelled at the server");
   });
 }
 
 test("an upload that waits for others is cancelled at once", async (t) => {
-  const { url } = await scripted(t, undefined, { maxUploadBytes: 1000 }); // answers no file
-  const ann = chatter(t, url);
+  const { url } = await scripted(t, undefined, { maxUploadBytes: 1000 }); // never answers uploads
+  const ann = recordingClient(t, url);
   ann.connect();
   await until(() => ann.state === "open", "the connection");
   const first = ann.sendFile(named("x", "first"));
