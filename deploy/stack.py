@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from capacity.config.invocation import command_line
+from capacity.config.invocation import CHECKOUT, command_line
 from capacity.errors import CapacityError, ExitCode, InterruptedRunError, UsageError
 from capacity.http_client import HttpError, fetch
 from capacity.processes.child_processes import ChildProcesses
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import FrameType
 
-CHECKOUT: Final = Path(__file__).resolve().parent.parent
 PROMETHEUS: Final = CHECKOUT / "metrics" / "prometheus"
 PROVISIONING: Final = CHECKOUT / "grafana" / "provisioning"
 GRAFANA_HOME: Final = Path("/usr/share/grafana")

@@ -99,7 +99,7 @@ class StepRunner:
     __slots__ = (
         "_clock",
         "_generator",
-        "_has_told_connections",
+        "_has_reported_connections",
         "_last",
         "_low_ms",
         "_observer",
@@ -150,7 +150,7 @@ class StepRunner:
         self._requested = 0  # users requested last
         self._last: Reading | None = None
         self._unsteady_at: int | None = None  # users of the latest step if it never got steady
-        self._has_told_connections = False
+        self._has_reported_connections = False
 
     def measure(self, users: int) -> StepMeasurement:
         """Ramp to `users`, settle, and measure.
@@ -226,7 +226,7 @@ class StepRunner:
             reading = self.read()
             snapshot, connections = reading.snapshot, reading.sample.connections
             # A server that reported its connections before and does not answer now has not recovered.
-            closed = not self._has_told_connections if connections is None else connections <= 2 * _RECOVERY_USERS
+            closed = not self._has_reported_connections if connections is None else connections <= 2 * _RECOVERY_USERS
             if snapshot.users == _RECOVERY_USERS and snapshot.connections <= _RECOVERY_USERS and closed:
                 return
             self._wait(_POLL_S)
@@ -297,7 +297,7 @@ class StepRunner:
         self._generator.check()
         now = self._clock()
         snapshot, sample = self._generator.snapshot(), self._server.sample()
-        self._has_told_connections |= sample.connections is not None
+        self._has_reported_connections |= sample.connections is not None
         if snapshot.users and not snapshot.connections:
             self._server.check_listening()
         last, reading = self._last, Reading(now, snapshot, sample)

@@ -1,0 +1,42 @@
+"""Every option is declared once; the help, the environment and the README follow."""
+
+from __future__ import annotations
+
+import pytest
+
+from capacity.config.options import environment_name, flag
+from capacity.config.settings import OPTIONS, read_settings
+from capacity.errors import UsageError
+from tests.tables import rows
+
+
+def test_the_readme_lists_every_option_with_its_default_and_help() -> None:
+    listed = rows("README.md", "### Options of the capacity run")
+    declared = [
+        [flag(name), option.default or "", f"{option.help}{' (passed to Locust)' if option.to_locust else ''}"]
+        for name, option in OPTIONS.items()
+    ]
+    assert listed == declared
+
+
+def test_the_help_names_every_option_and_its_environment_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(["--help"], {})
+    words = capsys.readouterr().out.replace("\n", " ")
+    compact = "".join(words.split())  # argparse breaks lines inside names
+    for name in OPTIONS:
+        assert f"{flag(name)} " in words
+        assert f"[envvar:{environment_name(name)}]" in compact
+
+
+def test_every_default_is_a_valid_value() -> None:
+    for name, option in OPTIONS.items():
+        for text in (option.default, option.thorough):
+            if text is not None and option.parse is not None:
+                assert option.parse(text) is not None, name
+
+
+def test_an_invalid_value_of_a_secret_option_is_not_shown() -> None:
+    with pytest.raises(UsageError, match="argument --header: the value is not a header") as refused:
+        read_settings(["--header", "geheim"], {})
+    assert "geheim" not in str(refused.value)
