@@ -102,6 +102,7 @@ PURE = [
     "server.cluster.outbox",
     "server.http.parser",
     "server.http.upgrade",
+    "server.supervisor.startup_report",
     "server.websocket.heartbeat",
     "server.websocket.outbound",
     "server.websocket.rate_limit",
