@@ -88,11 +88,16 @@ def test_a_drain_loses_no_message_and_spreads_the_reconnects() -> None:
         begin = time.perf_counter()
         pool.run(1.0, check.chat)
 
+        drain_started = time.perf_counter()
         server.process.send_signal(signal.SIGTERM)
         _until_refused(pool, [*clients, uploader])
+        upload_seconds = 0.0  # from the start of the drain to the uploader's close frame
 
         def gone(count: int) -> bool:
+            nonlocal upload_seconds
             check.chat(time.perf_counter() - begin)
+            if uploader.code and not upload_seconds:
+                upload_seconds = time.perf_counter() - drain_started
             return len(check.closed_at) >= count
 
         pool.wait_until(lambda: gone(CLIENTS // 2), "half of the close frames")
@@ -105,8 +110,9 @@ def test_a_drain_loses_no_message_and_spreads_the_reconnects() -> None:
         assert list(closed) == ['chat_connections_closed_total{reason="drain"}']
         assert sum(closed.values()) + samples["chat_connections"] == CLIENTS + 1
         pool.wait_until(lambda: gone(CLIENTS), "all close frames")
-        pool.wait_until(lambda: not pool.clients, "all connections to end")
-        assert "fileSaved" in answers
+        pool.wait_until(lambda: gone(CLIENTS) and not pool.clients, "all connections to end")
+        # On a slow machine the upload may last until the deadline, at which its connection is closed.
+        assert "fileSaved" in answers or upload_seconds >= DRAIN_SECONDS
         server.finish()
 
     assert {client.code for client in (*clients, uploader)} == {1012}
