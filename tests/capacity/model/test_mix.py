@@ -77,11 +77,11 @@ def test_rates_of_actions_match_the_load_test() -> None:
     assert dues.count(Action.TYPE) / 200_000 == pytest.approx(NOTICES_PER_TYPING_USER, rel=0.03)
     assert dues.count(Action.SAY) / 200_000 == pytest.approx(MESSAGES_PER_TYPING_USER, rel=0.03)
     # Importing the class would let gevent patch this process.
-    every = re.search(
-        r"^UPLOAD_EVERY: Final = (\d+) \* SECOND$", (ROOT / "stampede/client/upload.py").read_text(), re.MULTILINE
+    interval = re.search(
+        r"^UPLOAD_INTERVAL: Final = (\d+) \* SECOND$", (ROOT / "stampede/client/upload.py").read_text(), re.MULTILINE
     )
-    assert every is not None
-    assert pytest.approx(1 / int(every[1])) == UPLOADS_PER_UPLOADING_USER
+    assert interval is not None
+    assert pytest.approx(1 / int(interval[1])) == UPLOADS_PER_UPLOADING_USER
     defaults = {option.name: option.default for option in OPTIONS}
     assert pytest.approx(float(defaults["storm-share"]) / float(defaults["storm-period"])) == DROPS_PER_STORMING_USER
 
