@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytest_plugins = [
     "tests.metrics.fixtures",
     "tests.benchmarks.fixtures",
+    "tests.capacity.fixtures",
     "tests.server.cluster.fixtures",
     "tests.server.fixtures",
     "tests.stampede.fixtures",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.processes import ServerProcess
-    from tests.capacity.conftest import Run
+    from tests.capacity.fixtures import Run
     from tests.metrics.fixtures import StartPrometheus
     from tests.processes import RunningServer
 
@@ -170,7 +170,7 @@ def test_a_missed_promql_slo_exits_with_99_and_keeps_the_server_running(
     prometheus = start_prometheus(chat=server.url)
     (tmp_path / "levels.toml").write_text(LEVELS)
     flags = ("--prometheus", prometheus.url, "--slo-file", str(tmp_path / "levels.toml"))
-    run = capacity("--host", server.url, "--bounded", "30", *flags, *QUICK)
+    run = capacity("--host", server.url, "--bounded", "30", *flags, *QUICK, "--window", "2")  # two scrapes
     assert run.wait() == 99, run.errors
     report = run.report
     assert f"The server at {server.url} does not hold 30 chatting users" in report.answer.sentence

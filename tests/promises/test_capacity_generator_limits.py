@@ -18,7 +18,7 @@ from tests.promises.hosts import inside, problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.capacity.conftest import Run
+    from tests.capacity.fixtures import Run
     from tests.processes import RunningServer
 
 QUICK = ("--bounded", "100", "--window", "2", "--settle", "1")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from capacity.record.model import ProcessPoint
-    from tests.capacity.conftest import Run
+    from tests.capacity.fixtures import Run
 
 
 def point(workers: int, rate: float, *, reached: bool = True, shared: bool = False) -> ProcessPoint:

@@ -23,7 +23,7 @@ from capacity.processes.process import free_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.capacity.conftest import Run
+    from tests.capacity.fixtures import Run
     from tests.processes import RunningServer
 
 LISTEN = """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from websockets.sync.server import ServerConnection
 
-    from tests.capacity.conftest import Run
+    from tests.capacity.fixtures import Run
     from tests.processes import RunningServer
 
 ORIGIN = "https://chat.example.org"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from capacity.record.storm import StormRecord
-    from tests.capacity.conftest import Run
+    from tests.capacity.fixtures import Run
 
 LEVELS = (parse_slo("resync_p95<5s"),)
 BOTH = (*LEVELS, parse_slo("deliver_p99<250ms"))
