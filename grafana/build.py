@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from grafana import (
+from grafana.layout import LOADTEST_UID, PROCESS_UID, Row, build
+from grafana.sections import (
     bus,
     connections,
     durations,
@@ -22,7 +23,6 @@ from grafana import (
     traffic,
     uploads,
 )
-from grafana.layout import LOADTEST_UID, PROCESS_UID, Row, build
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.models.dashboard import Dashboard

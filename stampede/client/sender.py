@@ -7,13 +7,12 @@ or lost for a while.
 from __future__ import annotations
 
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from stampede.client.outbox import MAX_AGE, Outbox
 from stampede.ledger import stamp
 
 if TYPE_CHECKING:
-    from stampede.client.client import ChatClient
     from stampede.client.context import ClientContext
     from stampede.ledger.room import Membership
     from stampede.websocket.connection import Connection
@@ -28,12 +27,25 @@ _OFFLINE_TOO_LONG: Final = "skipped: not in a room"
 _CONGESTED_TOO_LONG: Final = "skipped: held back too long"
 
 
+class SendingClient(Protocol):
+    """The state of a chat client that decides whether a message can be sent now."""
+
+    @property
+    def connection(self) -> Connection | None: ...
+    @property
+    def membership(self) -> Membership | None: ...
+    @property
+    def is_offline(self) -> bool: ...
+    @property
+    def is_ready(self) -> bool: ...
+
+
 class Sender:
     """Sends the chat messages of one client over its current connection."""
 
     __slots__ = ("_client", "_context", "_measures", "_outbox")
 
-    def __init__(self, client: ChatClient, context: ClientContext) -> None:
+    def __init__(self, client: SendingClient, context: ClientContext) -> None:
         self._client = client
         self._context = context
         self._measures = context.measures

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gevent.event import Event
+    from gevent.lock import BoundedSemaphore
 
+    from stampede.client.context import ClientContext
+    from stampede.generator_faults import FaultKind
     from stampede.ledger.room import Room
+    from stampede.measure.measures import Measures
     from stampede.measure.storm import Storm
-    from stampede.pool.user_pool import UserPool
+    from stampede.websocket.reactor import Reactor
+    from stampede.websocket.target import Target
     from stampede.workload.schedule import ScheduledAction
-    from stampede.workload.scheduler import ScheduleHandle
+    from stampede.workload.scheduler import ScheduleHandle, Scheduler
 
 CONNECT_TIMEOUT: Final = 10.0
 JOIN_TIMEOUT: Final = 10.0
@@ -44,6 +49,29 @@ class Owner(Protocol):
 
     wake: Event
     session: Session | None
+
+
+class Pool(Protocol):
+    """What a session needs of the pool that it belongs to."""
+
+    client_context: ClientContext
+    connect_slots: BoundedSemaphore
+    measures: Measures
+    reactor: Reactor
+    scheduler: Scheduler
+    target: Target
+
+    def token(self, session: Session) -> str | None:
+        """Return the token that a user connects with."""
+
+    def user_name(self, session: Session) -> str:
+        """Return the name that a user sets."""
+
+    def room_name(self, room: Room) -> str:
+        """Return the name of a room on the server."""
+
+    def count_fault(self, kind: FaultKind, value: str) -> None:
+        """Count a fault of the load generator."""
 
 
 def swap_owners(one: Session, other: Session) -> None:
@@ -79,7 +107,7 @@ class Session:
         "place",
     )
 
-    def __init__(self, pool: UserPool, place: int, owner: Owner, room: Room) -> None:
+    def __init__(self, pool: Pool, place: int, owner: Owner, room: Room) -> None:
         self._pool = pool
         self._room = room
         self._schedules: list[ScheduleHandle] = []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from grafana.durations import fanout, fanout_heatmap
 from grafana.panels import BLUE, COUNT, EVENTS, GREEN, MESSAGES, ORANGE, Description, Panel, Series, heatmap, timeseries
 from grafana.promql import buckets, gauge, mean, rate
+from grafana.sections.durations import fanout, fanout_heatmap
 
 
 def panels() -> tuple[Panel, ...]:

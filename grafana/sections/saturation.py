@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from grafana.health import FULLNESS
 from grafana.panels import BYTES, COUNT, SHARE, Description, Panel, Series, Thresholds, timeseries
 from grafana.promql import SERVER, gauge, rate, restricted_to
+from grafana.sections.health import FULLNESS
 
 
 def panels() -> tuple[Panel, ...]:

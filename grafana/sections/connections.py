@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from grafana.durations import round_trip, round_trip_heatmap
 from grafana.panels import (
     EVENTS,
     GREEN,
@@ -17,6 +16,7 @@ from grafana.panels import (
     timeseries,
 )
 from grafana.promql import buckets, rate
+from grafana.sections.durations import round_trip, round_trip_heatmap
 
 
 def panels() -> tuple[Panel, ...]:

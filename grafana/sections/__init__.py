@@ -1,0 +1,1 @@
+"""The rows of the dashboards, one module for each subject."""
