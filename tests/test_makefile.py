@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -38,9 +39,10 @@ def programs(tmp_path: Path) -> Path:
 
 
 def make(programs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make with the stand-ins, and without installing anything."""
+    """Run make with the stand-ins, without installing anything and without the variables of a make above."""
     command = ["make", "--old-file=install", "--no-print-directory", f"BIN={programs}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    variables = {name: value for name, value in os.environ.items() if name not in {"ARGS", "HOST", "MAKEFLAGS"}}
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_a_host_reaches_the_capacity_run_as_it_was_given(programs: Path) -> None:

@@ -91,7 +91,7 @@ export function conversation(net, threshold) {
   }
 
   return {
-    come(client, clientId) {
+    connect(client, clientId) {
       net.send(client, { type: 'connected', clientId });
     },
     handle(client, message) {
@@ -127,6 +127,6 @@ export function conversation(net, threshold) {
           break;
       }
     },
-    go: leave,
+    disconnect: leave,
   };
 }
