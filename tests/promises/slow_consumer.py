@@ -11,6 +11,7 @@ three seconds, so that many short windows measure the same and separate it from 
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Final
@@ -109,9 +110,19 @@ def _window_without(pool: RawClientPool, load: ChatLoad, count: int, seconds: fl
     for reader in readers:
         reader.discards_data = True
     load.run(0.5)
-    p99 = load.p99(seconds)
-    for reader in readers:
-        pool.send(reader, frame(b"\x03\xe8", 0x88))
+    leave_at: float | None = None
+
+    def watch(now: float) -> None:
+        """Let the readers leave in mid-window: the stopped members are closed in theirs, and both are announced."""
+        nonlocal leave_at
+        if leave_at is None:
+            leave_at = now + seconds / 2
+        elif now >= leave_at:
+            leave_at = math.inf
+            for reader in readers:
+                pool.send(reader, frame(b"\x03\xe8", 0x88))
+
+    p99 = load.p99(seconds, watch)
 
     def gone() -> bool:
         load.run(0.05)
