@@ -8,7 +8,6 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import gevent
-import pytest
 
 from stampede.client.upload import upload
 from stampede.measure import request_names
@@ -22,22 +21,16 @@ from tests.stampede.connections import TIMEOUT, until
 from tests.stampede.pool.fake_owner import FakeOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
     from stampede.measure.measures import Request
     from tests.processes import RunningServer
     from tests.stampede.fixtures import Locust
 
 LATE = 3 * SECOND
-
-
-@pytest.fixture
-def group(server: RunningServer) -> Iterator[ClientGroup]:
-    made = ClientGroup(server.url)
-    yield made
-    made.reactor.close()
-    assert made.faults == []
 
 
 def shortest(request: Request) -> float:

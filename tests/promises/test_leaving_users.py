@@ -6,23 +6,13 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import gevent
-import pytest
 
-from tests.stampede.client.client_group import ClientGroup
 from tests.stampede.connections import TIMEOUT, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from stampede.client.client import ChatClient
     from tests.processes import RunningServer
-
-
-@pytest.fixture
-def group(server: RunningServer) -> Iterator[ClientGroup]:
-    made = ClientGroup(server.url)
-    yield made
-    made.reactor.close()
+    from tests.stampede.client.client_group import ClientGroup
 
 
 def counts(group: ClientGroup) -> tuple[int, int, int, int]:

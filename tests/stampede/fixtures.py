@@ -1,4 +1,4 @@
-"""Fixtures that run real Locust processes, and helpers to read what they print."""
+"""Fixtures that run real Locust processes or groups of chat clients, and helpers to read what they print."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ import pytest
 
 from stampede.websocket.reactor import Reactor
 from tests.ports import free_port
+from tests.stampede.client.client_group import ClientGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from benchmarks.processes import ServerProcess
+    from tests.processes import RunningServer
 
 TIMEOUT = 100
 
@@ -234,3 +238,22 @@ def reactor(faults: list[Exception]) -> Iterator[Reactor]:
     made = Reactor(Random(1), faults.append)
     yield made
     made.close()
+
+
+@pytest.fixture
+def group(server: RunningServer) -> Iterator[ClientGroup]:
+    """Return a group of clients for the bundled server; it must end without an internal error."""
+    yield from _group(server.url)
+
+
+@pytest.fixture
+def plain_group(plain_peer: ServerProcess) -> Iterator[ClientGroup]:
+    """Return a group of clients for the plain Node server; it must end without an internal error."""
+    yield from _group(plain_peer.url)
+
+
+def _group(url: str) -> Iterator[ClientGroup]:
+    made = ClientGroup(url)
+    yield made
+    made.reactor.close()
+    assert made.faults == []

@@ -16,26 +16,7 @@ from tests.stampede.client.client_group import ClientGroup
 from tests.stampede.connections import TIMEOUT, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmarks.processes import ServerProcess
     from tests.processes import RunningServer
-
-
-@pytest.fixture
-def group(server: RunningServer) -> Iterator[ClientGroup]:
-    made = ClientGroup(server.url)
-    yield made
-    made.reactor.close()
-    assert made.faults == []
-
-
-@pytest.fixture
-def plain_group(plain_peer: ServerProcess) -> Iterator[ClientGroup]:
-    made = ClientGroup(plain_peer.url)
-    yield made
-    made.reactor.close()
-    assert made.faults == []
 
 
 def exchange_messages(group: ClientGroup) -> None:

@@ -10,30 +10,10 @@ import pytest
 
 from stampede.client.upload import upload
 from stampede.measure.request_names import UPLOAD
-from tests.stampede.client.client_group import ClientGroup
 from tests.stampede.connections import TIMEOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from benchmarks.processes import ServerProcess
-    from tests.processes import RunningServer
-
-
-@pytest.fixture
-def group(server: RunningServer) -> Iterator[ClientGroup]:
-    made = ClientGroup(server.url)
-    yield made
-    made.reactor.close()
-    assert made.faults == []
-
-
-@pytest.fixture
-def plain_group(plain_peer: ServerProcess) -> Iterator[ClientGroup]:
-    made = ClientGroup(plain_peer.url)
-    yield made
-    made.reactor.close()
-    assert made.faults == []
+    from tests.stampede.client.client_group import ClientGroup
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 1_000_000])
