@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from server.errors import CloseReason
+from server.histogram_buckets import LATENCY_BOUNDS, RECIPIENT_BOUNDS, SESSION_BOUNDS, UPLOAD_BOUNDS
 from server.protocol.messages import CLIENT_TYPES, FILE_CHUNK, SERVER_TYPES
 from server.stats import (
     BUS_DIRECTIONS,
@@ -19,13 +20,9 @@ from server.stats import (
     HTTP_CODES,
     HTTP_PATHS,
     INVALID_REASONS,
-    LATENCY_BOUNDS,
     RATE_LIMITS,
-    RECIPIENT_BOUNDS,
     REJECTIONS,
-    SESSION_BOUNDS,
     TASKS,
-    UPLOAD_BOUNDS,
     UPLOAD_OUTCOMES,
 )
 from stampede.measure.drop_causes import DROP_CAUSES
@@ -34,7 +31,7 @@ from stampede.measure.storm_results import SHARES
 _UNITS: Final = ("seconds", "bytes")
 
 RESYNC_BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
-"""Bucket bounds in seconds; those of the server's histograms are in `server.stats`."""
+"""Bucket bounds in seconds; all others are in `server/histogram_buckets.py`."""
 
 Kind = Literal["gauge", "counter", "histogram"]
 

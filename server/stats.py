@@ -1,7 +1,8 @@
 """The counters of the server, as plain integers and bucket lists.
 
 The hot path increments attributes and pre-filled dictionaries, which costs 0.05 us. The counters of prometheus-client
-cost 0.3 to 2.2 us each. `metrics/` exports these counters and names them.
+cost 0.3 to 2.2 us each. `metrics/` exports these counters and names them. The bounds of the buckets are in
+`histogram_buckets.py`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from server.errors import CloseReason, ErrorCode
+from server.histogram_buckets import LATENCY_BOUNDS, RECIPIENT_BOUNDS, SESSION_BOUNDS, UPLOAD_BOUNDS
 from server.protocol.messages import CLIENT_TYPES, FILE_CHUNK, SERVER_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-LATENCY_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-RECIPIENT_BOUNDS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
-SESSION_BOUNDS: Final = (1, 5, 15, 60, 300, 900, 3600, 14400, 43200, 86400)
-UPLOAD_BOUNDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 INVALID_REASONS: Final = tuple(
     error.code

@@ -1,4 +1,4 @@
-"""The map of the repository: which package may import which, open_handshake against every import."""
+"""The map of the repository: which package may import which, checked against every import."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ DEPENDENCIES: dict[str, str] = {
     # the server
     "server": "",
     "server.errors": "",
+    "server.histogram_buckets": "",
     "server.setting_types": "",
     "server.token_bucket": "",
     "server.protocol": "server.errors",
     "server.settings": "server.setting_types stampede.redaction",
-    "server.stats": "server.errors server.protocol",
+    "server.stats": "server.errors server.histogram_buckets server.protocol",
     "server.runtime": "server.errors server.stats server.token_bucket",
     "server.chat": "server.errors server.protocol server.stats server.token_bucket",
     "server.uploads": "server.chat server.errors server.protocol server.runtime server.stats",
@@ -51,7 +52,8 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.pool stampede.redaction stampede.websocket stampede.workload",
     "loadtest": "stampede",
     # metrics and dashboards
-    "metrics": "server.errors server.protocol server.stats stampede.measure stampede.redaction",
+    "metrics": "server.errors server.histogram_buckets server.protocol server.stats stampede.measure "
+    "stampede.redaction",
     "grafana": "metrics.catalog",
     # capacity runs
     "capacity": "",
@@ -91,6 +93,7 @@ PACKAGES = ("server", "stampede", "loadtest", "metrics", "grafana", "capacity", 
 # Pure packages and modules: no socket, no file, no clock, no randomness, no thread of their own.
 PURE = [
     "server.errors",
+    "server.histogram_buckets",
     "server.token_bucket",
     "server.protocol",
     "server.stats",
