@@ -25,8 +25,8 @@ def panels() -> tuple[Panel, ...]:
         timeseries(
             "Bus messages",
             Description(
-                "Messages on the bus, heartbeats and presence included; chat messages of one room in one tick "
-                "share a message.",
+                "Messages on the bus, heartbeats and presence included; chat messages of one room in one event loop "
+                "iteration share a message.",
                 "`received` at 0 while other nodes publish: the process receives nothing.",
                 "The rate grows with messages times nodes, not with members: fewer, larger processes send less.",
             ),

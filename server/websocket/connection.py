@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
     # --- callbacks of the event loop ---
 
     def data_received(self, data: bytes) -> None:
-        """Handle bytes of frames, in a later tick if this one's time is used up."""
+        """Handle bytes of frames, in a later event loop iteration if the time of this one is used up."""
         context = self._context
         now = context.clock()
         size = len(data)
@@ -296,7 +296,7 @@ class Connection(asyncio.Protocol):
             self._fail(CloseReason.INTERNAL, "internal error")
 
     def _defer(self, data: bytes, now: float) -> None:
-        """Handle bytes in a later tick; no later bytes are read before."""
+        """Handle bytes in a later event loop iteration; no later bytes are read before."""
         self.pause_reading()
         self._context.scheduler.defer(lambda: self._handle_deferred(data, now))
 

@@ -67,7 +67,7 @@ class Endpoint(Protocol):
         """Count a frame of `size` bytes that is not a whole text message: a control frame, a fragment, a chunk."""
 
     def flush(self) -> None:
-        """Send the messages that wait for this client until the end of the tick."""
+        """Send the messages that wait for this client until the end of the event loop iteration."""
 
     def closed(self, now: float) -> None:
         """Release what the connection holds; called once."""
@@ -141,7 +141,7 @@ class ChatEndpoint:
         self._limiter.count_frame(size, received_at)
 
     def flush(self) -> None:
-        """Send the messages that wait for this client until the end of the tick."""
+        """Send the messages that wait for this client until the end of the event loop iteration."""
         self._context.hub.flush_to(self._client)
 
     def closed(self, now: float) -> None:
@@ -204,7 +204,7 @@ class NotificationsEndpoint:
         self._limiter.count_frame(size, received_at)
 
     def flush(self) -> None:
-        """Send the notifications that wait for this client until the end of the tick."""
+        """Send the notifications that wait for this client until the end of the event loop iteration."""
         self._context.hub.registry.watchers.flush_to(self._client)
 
     def closed(self, _now: float) -> None:

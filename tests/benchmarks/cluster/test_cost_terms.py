@@ -36,8 +36,8 @@ def test_what_two_nodes_do_is_counted_where_it_is_done() -> None:
     one, two, bus = typical(count(Scenario("test", 2, groups), 3, 0.3))
     assert float(str(one["message"])) > 0
     assert one["received"] == two["message"] == 0
-    # Each message is written to nine room mates here, goes out once, and is written to ten there; what comes in one
-    # tick goes out together.
+    # Each message is written to nine members on the first node, sent to the bus once, and written to ten on the second
+    # node. Messages that arrive in one event loop iteration are written together.
     assert float(str(one["write"])) == pytest.approx(9 * float(str(one["message"])), rel=0.2)
     assert float(str(two["write"])) >= 0.8 * 10 * float(str(two["received"])) > 0
     assert all(float(str(row["cpu"])) > 0 for row in (one, two, bus))

@@ -23,7 +23,7 @@ def test_the_bus_carries_a_message_once_however_many_members_it_has(
     assert cluster.main(["--turns", "2", "--seconds", "0.5", "--json", str(file)]) == 0
     figures = json.loads(file.read_text())
     for room in figures["traffic"]:
-        # Messages of one tick share a bus message, so a slow machine sends fewer, never more.
+        # Messages of one event loop iteration share a bus message, so a slow machine sends fewer, never more.
         assert 0 < room["on_the_bus"] <= room["sent"]
     (cost,) = figures["costs"]
     assert all(figure > 0 for turn in cost["turns"] for figure in turn.values())
