@@ -133,7 +133,7 @@ class Settings:
     workers: int = _setting(
         1,
         types.count,
-        "server processes that share the port; they form one cluster over --nats, or over a private NATS server",
+        "server processes that share the port; they form one cluster over --nats, or over an embedded NATS server",
     )
     reuse_port: bool = _setting(False, types.yes_or_no, "let other processes listen on the same port: yes or no")
     nats: str | None = _setting(
