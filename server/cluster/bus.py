@@ -118,7 +118,6 @@ class Bus:
     @property
     def is_connected(self) -> bool:
         """Whether probes have arrived lately in both directions, or none could because this process was suspended."""
-        self.detect_suspend()
         return (
             bool(self._main.is_connected)
             and self._failed_subscription is None
@@ -206,6 +205,7 @@ class Bus:
     async def probe(self) -> None:
         """Send a probe in both directions, and replace silent connections; call this once per heartbeat interval."""
         await self._send_probes()
+        self.detect_suspend()
         self._update_state()
         for client in (self._main, self._prober):
             client.resume_reconnecting()

@@ -47,19 +47,23 @@ class Liveness:
         A process is taken as suspended when the last call was longer ago than a heartbeat interval. The time-out is not
         extended again until probes have arrived.
         """
-        if now - self._checked_at > HEARTBEAT_SECONDS and self._resumed_at <= min(self._inbound_at, self._outbound_at):
-            self._resumed_at = now
+        self._resumed_at = self._last_resume(now)
         self._checked_at = now
 
     def is_silent(self, now: float) -> bool:
-        """Return whether probes have not arrived in both directions for too long."""
-        return now - self._confirmed_at >= SILENT_SECONDS
+        """Return whether probes have not arrived in both directions for too long, apart from an undetected suspend."""
+        return now - self._confirmed_at(now) >= SILENT_SECONDS
 
     def is_dead(self, now: float, connected_at: float) -> bool:
         """Return whether a connection made at `connected_at` should be replaced."""
-        return now - max(self._confirmed_at, connected_at) >= ABANDON_SECONDS
+        return now - max(self._confirmed_at(now), connected_at) >= ABANDON_SECONDS
 
-    @property
-    def _confirmed_at(self) -> float:
-        """When both directions were last confirmed, or this process resumed after a suspend."""
-        return max(min(self._inbound_at, self._outbound_at), self._resumed_at)
+    def _confirmed_at(self, now: float) -> float:
+        """Return when both directions were last confirmed, or this process resumed after a suspend."""
+        return max(min(self._inbound_at, self._outbound_at), self._last_resume(now))
+
+    def _last_resume(self, now: float) -> float:
+        """Return when this process last resumed after a suspend: now, if `detect_suspend` would detect one."""
+        was_suspended = now - self._checked_at > HEARTBEAT_SECONDS
+        may_extend = self._resumed_at <= min(self._inbound_at, self._outbound_at)
+        return now if was_suspended and may_extend else self._resumed_at

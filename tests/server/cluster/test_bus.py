@@ -148,6 +148,7 @@ def test_a_suspend_of_this_process_extends_the_probe_timeout_once(nats: Nats) ->
             states = [node.bus.is_connected]
             clock.now += 600  # the machine was suspended
             states.append(node.bus.is_connected)
+            node.bus.detect_suspend()
             for _ in range(MISSED_HEARTBEATS * 4):
                 clock.now += HEARTBEAT_SECONDS / 4
                 node.bus.detect_suspend()
@@ -159,6 +160,17 @@ def test_a_suspend_of_this_process_extends_the_probe_timeout_once(nats: Nats) ->
             await until(lambda: node.bus.is_connected)
             clock.now += 600
             assert node.bus.is_connected
+
+    asyncio.run(scenario())
+
+
+def test_asking_whether_the_bus_is_connected_changes_nothing(nats: Nats) -> None:
+    async def scenario() -> None:
+        clock = Clock()
+        async with started(nats.url, clock=clock) as node:
+            for _ in range(4):
+                clock.now += 0.75 * HEARTBEAT_SECONDS
+                assert node.bus.is_connected, "the suspend is not detected yet, and only `detect_suspend` detects it"
 
     asyncio.run(scenario())
 

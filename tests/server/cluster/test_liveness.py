@@ -18,6 +18,7 @@ def check_until(liveness: Liveness, end: float) -> None:
 
 def test_the_bus_is_silent_after_the_timeout() -> None:
     liveness = Liveness(START)
+    check_until(liveness, START + SILENT_SECONDS)
     assert not liveness.is_silent(START + SILENT_SECONDS - 0.01)
     assert liveness.is_silent(START + SILENT_SECONDS)
 
@@ -25,6 +26,7 @@ def test_the_bus_is_silent_after_the_timeout() -> None:
 @pytest.mark.parametrize("direction", ["inbound", "outbound"])
 def test_one_direction_alone_does_not_keep_the_bus_alive(direction: str) -> None:
     liveness, later = Liveness(START), START + SILENT_SECONDS
+    check_until(liveness, later)
     if direction == "inbound":
         liveness.record_inbound(later, later)
     else:
@@ -37,6 +39,8 @@ def test_one_direction_alone_does_not_keep_the_bus_alive(direction: str) -> None
 
 def test_connecting_starts_the_timeouts_again() -> None:
     liveness = Liveness(START)
+    check_until(liveness, START + 60.0)
+    assert liveness.is_silent(START + 60.0)
     liveness.restart(START + 60.0)
     assert not liveness.is_silent(START + 60.0)
 
@@ -55,6 +59,18 @@ def test_a_suspend_extends_the_timeout_once_until_probes_arrive() -> None:
     assert not liveness.is_silent(now)
 
 
+def test_a_suspend_extends_the_timeouts_before_it_is_detected_and_asking_changes_nothing() -> None:
+    liveness, now = Liveness(START), START + 600.0
+    for _ in range(2):
+        assert not liveness.is_silent(now)
+        assert not liveness.is_dead(now, START)
+    later = now + SILENT_SECONDS
+    assert not liveness.is_silent(later), "the time-out starts when the suspend is detected"
+    liveness.detect_suspend(later)
+    assert not liveness.is_silent(later)
+    assert liveness.is_silent(later + SILENT_SECONDS + 0.01)
+
+
 def test_regular_checks_are_no_suspend() -> None:
     liveness = Liveness(START)
     check_until(liveness, START + SILENT_SECONDS)
@@ -64,6 +80,7 @@ def test_regular_checks_are_no_suspend() -> None:
 def test_a_connection_is_replaced_after_a_longer_time_without_probes() -> None:
     liveness = Liveness(START)
     end = START + ABANDON_SECONDS
+    check_until(liveness, end)
     assert [liveness.is_dead(now, START) for now in (end - 0.01, end)] == [False, True]
     assert not liveness.is_dead(end, connected_at=START + 1.0), "a new connection gets its full time"
 
