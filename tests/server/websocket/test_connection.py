@@ -118,7 +118,11 @@ def test_a_ping_is_timed_only_if_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/ws/chat", "/ws/echo", "/ws/notifications"])
-@pytest.mark.parametrize("data", [b"", message("ping"), PING, frame(b"\x03\xe8", 0x88)], ids=str)
+@pytest.mark.parametrize(
+    "data",
+    [b"", message("ping"), PING, frame(b"\x03\xe8", 0x88)],
+    ids=["no data", "ping message", "ping frame", "close frame"],
+)
 def test_a_closed_connection_is_freed_without_the_cycle_collector(tmp_path: Path, path: str, data: bytes) -> None:
     def connections() -> int:
         return sum(isinstance(each, Connection | OutboundBuffer) for each in gc.get_objects())
