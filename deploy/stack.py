@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import json
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -20,14 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from capacity.config.invocation import CHECKOUT, command_line
-from capacity.errors import CapacityError, ExitCode, InterruptedRunError, UsageError
+from capacity.errors import CapacityError, InterruptedRunError, UsageError
 from capacity.http_client import HttpError, fetch
 from capacity.processes.child_processes import ChildProcesses
 from capacity.processes.process import free_port
+from capacity.signals import Interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import FrameType
 
 PROMETHEUS: Final = CHECKOUT / "metrics" / "prometheus"
 PROVISIONING: Final = CHECKOUT / "grafana" / "provisioning"
@@ -39,7 +38,6 @@ _PORTS: Final = {"server": 8080, "locust": 8089, "generator": 9646, "prometheus"
 _START_SECONDS: Final = 60.0
 _REQUEST_SECONDS: Final = 5.0
 _WATCH_SECONDS: Final = 0.5
-_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(slots=True)
@@ -177,15 +175,15 @@ def _is_free(port: int) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the stack until a signal ends it; return the exit code: 0, 2 for a usage error, 98 for a failed process."""
     options = _parser().parse_args(arguments)
-    for number in _STOP_SIGNALS:
-        signal.signal(number, _on_stop)
+    interrupts = Interrupts()
+    interrupts.enable()
     try:
         if shutil.which("prometheus") is None:
             raise UsageError("prometheus not found: install it (Debian: apt-get install prometheus)")
         with tempfile.TemporaryDirectory(prefix="stampede-") as folder:
             ports = {name: getattr(options, f"{name}_port") or free_port() for name in _PORTS}
             check_ports({name: port for name, port in ports.items() if name != "grafana" or shutil.which("grafana")})
-            _run_until_stopped(Stack(Path(folder), ports, options.grafana_home))
+            _run_until_stopped(Stack(Path(folder), ports, options.grafana_home), interrupts)
     except InterruptedRunError:
         return 0
     except CapacityError as error:
@@ -194,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run_until_stopped(stack: Stack) -> None:
+def _run_until_stopped(stack: Stack, interrupts: Interrupts) -> None:
     try:
         pages = stack.start()
         for name, url in pages:
@@ -205,16 +203,9 @@ def _run_until_stopped(stack: Stack) -> None:
         stack.watch()
     finally:
         try:
-            stack.end()
+            interrupts.defer()  # a signal before this is raised here once, and defers later ones
         finally:
-            stack.end()  # a signal may have interrupted the first call; it is raised once only
-
-
-def _on_stop(_number: int, _frame: FrameType | None) -> None:
-    """Raise InterruptedRunError once; ignore later signals, so that they cannot interrupt the clean-up."""
-    for number in _STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    raise InterruptedRunError("ended", ExitCode.INTERRUPTED)
+            stack.end()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -60,7 +60,7 @@ def targets(prometheus: str) -> dict[str, str]:
     return {target["labels"]["job"]: target["health"] for target in active}
 
 
-def test_all_of_it_is_wired_and_ends_together() -> None:
+def test_all_processes_are_connected_and_end_together_after_signals() -> None:
     with stack(*ANY_PORTS) as process:
         shown = pages(process)
         assert {"Chat", "Locust", "Prometheus"} <= shown.keys()
@@ -72,6 +72,7 @@ def test_all_of_it_is_wired_and_ends_together() -> None:
             assert b"## ChatServerDown" in answer.read()
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)  # the clean-up continues
         _, complaints = process.communicate(timeout=60)
         assert (process.returncode, complaints) == (0, "")
         assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
@@ -90,8 +91,8 @@ http.server.HTTPServer(address, Page).serve_forever()
 """
 
 
-def test_grafana_is_wired_where_it_is_installed(tmp_path: Path) -> None:
-    """A stand-in says how it was started: Grafana itself comes from nowhere but its makers."""
+def test_grafana_is_connected_where_it_is_installed(tmp_path: Path) -> None:
+    """Start a stand-in that reports its arguments and environment: no package index has Grafana."""
     program = tmp_path / "grafana"
     program.write_text(GRAFANA.format(python=sys.executable))
     program.chmod(0o755)
