@@ -61,14 +61,14 @@ def check_recording(recorded: RecordedQueries) -> None:
 
 
 def variable_values(recorded: RecordedQueries) -> dict[str, dict[str, list[str]]]:
-    """Return what each dashboard's variable_values offer: what is there, and nothing else."""
+    """Return the values that each variable offers, by dashboard and variable."""
     choices = {}
     for name, board in boards().items():
         _, *asked = board["templating"]["list"]
         choices[name] = {one["name"]: recorded.values(one["query"]["query"]) for one in asked}
         jobs = ["chat", "loadtest"] if name == "loadtest" else ["chat"]
         assert choices[name]["job"] == jobs
-        # One server; on the dashboards of those the generator, and the parent of two others.
+        # One server, and on two dashboards also the generator or the parent of two other servers.
         assert len(choices[name]["instance"]) == (2 if name in {"loadtest", "process"} else 1)
     return choices
 

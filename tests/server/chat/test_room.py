@@ -1,4 +1,4 @@
-"""A room's outbox: one write per member and loop iteration, indexle messages in one order, exact counters."""
+"""A room's outbox: one write per member and loop iteration, whole messages in one order, exact counters."""
 
 from __future__ import annotations
 
