@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("plain_peer_command")
 
 
-# A delivery costs Node the same at any rate, so Node gets a rate that it can sustain. Our server joins the messages of an
-# event loop iteration, so it gets a high rate. The floors are about a sixth, and two thirds, of the usual ratios.
+# A delivery costs Node the same at any rate, so Node gets a rate that it can sustain. Our server joins the messages of
+# an event loop iteration, so it gets a high rate. The floors are about a sixth, and two thirds, of the usual ratios.
 @pytest.mark.parametrize(
     ("ours", "theirs", "floor"),
     [
