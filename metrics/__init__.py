@@ -1,1 +1,1 @@
-"""What is measured: the catalog of metrics, histogram buckets and collectors over live state."""
+"""What is measured: the catalog of all metrics, and the collectors over the server's live state."""

@@ -6,16 +6,21 @@ only the size of the largest room, so the cost of a scrape does not depend on th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client.registry import Collector
 
-from metrics.families import Distribution, histogram, labelled, scalar
+from metrics.catalog import CATALOG
+from stampede.metrics.families import Families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence, Sized
 
     from prometheus_client.core import Metric as Family
+
+    from stampede.metrics.families import Distribution
+
+_families: Final = Families(CATALOG)
 
 
 class ConnectionState(Protocol):
@@ -115,21 +120,21 @@ class ConnectionCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         state = self._state
-        yield scalar("chat_connections", state.connections)
-        yield scalar("chat_connections_opened_total", state.connections_opened)
-        yield labelled("chat_connections_closed_total", state.connections_closed)
-        yield labelled("chat_handshakes_rejected_total", state.handshakes_rejected)
-        yield labelled("chat_http_requests_total", state.http_requests)
-        yield scalar("chat_received_bytes_total", state.received_bytes)
-        yield scalar("chat_sent_bytes_total", state.sent_bytes)
-        yield scalar("chat_slow_consumers", state.slow_consumers)
-        yield scalar("chat_slow_consumer_kills_total", state.slow_consumer_kills)
-        yield labelled("chat_rate_limited_total", state.rate_limited)
-        yield scalar("chat_heartbeat_pings_total", state.heartbeat_pings)
-        yield scalar("chat_heartbeat_kills_total", state.heartbeat_kills)
-        yield histogram("chat_ping_rtt_seconds", {(): state.ping_rtt})
-        yield histogram("chat_session_duration_seconds", {(): state.session_duration})
-        yield histogram("chat_event_loop_lag_seconds", {(): state.event_loop_lag})
+        yield _families.scalar("chat_connections", state.connections)
+        yield _families.scalar("chat_connections_opened_total", state.connections_opened)
+        yield _families.labelled("chat_connections_closed_total", state.connections_closed)
+        yield _families.labelled("chat_handshakes_rejected_total", state.handshakes_rejected)
+        yield _families.labelled("chat_http_requests_total", state.http_requests)
+        yield _families.scalar("chat_received_bytes_total", state.received_bytes)
+        yield _families.scalar("chat_sent_bytes_total", state.sent_bytes)
+        yield _families.scalar("chat_slow_consumers", state.slow_consumers)
+        yield _families.scalar("chat_slow_consumer_kills_total", state.slow_consumer_kills)
+        yield _families.labelled("chat_rate_limited_total", state.rate_limited)
+        yield _families.scalar("chat_heartbeat_pings_total", state.heartbeat_pings)
+        yield _families.scalar("chat_heartbeat_kills_total", state.heartbeat_kills)
+        yield _families.histogram("chat_ping_rtt_seconds", {(): state.ping_rtt})
+        yield _families.histogram("chat_session_duration_seconds", {(): state.session_duration})
+        yield _families.histogram("chat_event_loop_lag_seconds", {(): state.event_loop_lag})
 
 
 class MessageCollector(Collector):
@@ -140,12 +145,12 @@ class MessageCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         state = self._state
-        yield labelled("chat_messages_received_total", state.messages_received)
-        yield labelled("chat_messages_delivered_total", state.messages_delivered)
-        yield labelled("chat_messages_dropped_total", state.messages_dropped)
-        yield labelled("chat_invalid_messages_total", state.invalid_messages)
-        yield histogram("chat_fanout_recipients", {(): state.fanout_recipients})
-        yield histogram("chat_fanout_duration_seconds", {(): state.fanout_duration})
+        yield _families.labelled("chat_messages_received_total", state.messages_received)
+        yield _families.labelled("chat_messages_delivered_total", state.messages_delivered)
+        yield _families.labelled("chat_messages_dropped_total", state.messages_dropped)
+        yield _families.labelled("chat_invalid_messages_total", state.invalid_messages)
+        yield _families.histogram("chat_fanout_recipients", {(): state.fanout_recipients})
+        yield _families.histogram("chat_fanout_duration_seconds", {(): state.fanout_duration})
 
 
 class RoomCollector(Collector):
@@ -157,11 +162,11 @@ class RoomCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         state = self._state
-        yield scalar("chat_rooms", len(self._rooms))
-        yield scalar("chat_room_members_max", max(map(len, self._rooms.values()), default=0))
-        yield scalar("chat_room_joins_total", state.room_joins)
-        yield scalar("chat_room_leaves_total", state.room_leaves)
-        yield scalar("chat_rooms_created_total", state.rooms_created)
+        yield _families.scalar("chat_rooms", len(self._rooms))
+        yield _families.scalar("chat_room_members_max", max(map(len, self._rooms.values()), default=0))
+        yield _families.scalar("chat_room_joins_total", state.room_joins)
+        yield _families.scalar("chat_room_leaves_total", state.room_leaves)
+        yield _families.scalar("chat_rooms_created_total", state.rooms_created)
 
 
 class TaskCollector(Collector):
@@ -171,7 +176,7 @@ class TaskCollector(Collector):
         self._state = state
 
     def collect(self) -> Iterator[Family]:
-        yield labelled("chat_task_failures_total", self._state.task_failures)
+        yield _families.labelled("chat_task_failures_total", self._state.task_failures)
 
 
 class UploadCollector(Collector):
@@ -183,11 +188,11 @@ class UploadCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         state = self._state
-        yield scalar("chat_uploads_active", self._uploads.active)
-        yield labelled("chat_uploads_total", state.uploads)
-        yield scalar("chat_upload_bytes_total", state.upload_bytes)
-        yield scalar("chat_uploads_expired_total", state.uploads_expired)
-        yield histogram("chat_upload_duration_seconds", {(): state.upload_duration})
+        yield _families.scalar("chat_uploads_active", self._uploads.active)
+        yield _families.labelled("chat_uploads_total", state.uploads)
+        yield _families.scalar("chat_upload_bytes_total", state.upload_bytes)
+        yield _families.scalar("chat_uploads_expired_total", state.uploads_expired)
+        yield _families.histogram("chat_upload_duration_seconds", {(): state.upload_duration})
 
 
 class AdmissionCollector(Collector):
@@ -197,8 +202,8 @@ class AdmissionCollector(Collector):
         self._admission = admission
 
     def collect(self) -> Iterator[Family]:
-        yield scalar("chat_connection_limit", self._admission.max_connections)
-        yield scalar("chat_draining", int(self._admission.draining))
+        yield _families.scalar("chat_connection_limit", self._admission.max_connections)
+        yield _families.scalar("chat_draining", int(self._admission.draining))
 
 
 class BusState(Protocol):
@@ -229,11 +234,11 @@ class BusCollector(Collector):
         self._others = others
 
     def collect(self) -> Iterator[Family]:
-        yield scalar("chat_bus_connected", int(self._others.is_connected))
-        yield scalar("chat_bus_nodes", self._others.nodes + 1)
-        yield labelled("chat_bus_messages_total", self._state.bus_messages)
-        yield labelled("chat_bus_dropped_total", self._state.bus_dropped)
-        yield histogram("chat_bus_lag_seconds", {(): self._state.bus_lag})
+        yield _families.scalar("chat_bus_connected", int(self._others.is_connected))
+        yield _families.scalar("chat_bus_nodes", self._others.nodes + 1)
+        yield _families.labelled("chat_bus_messages_total", self._state.bus_messages)
+        yield _families.labelled("chat_bus_dropped_total", self._state.bus_dropped)
+        yield _families.histogram("chat_bus_lag_seconds", {(): self._state.bus_lag})
 
 
 class WorkerState(Protocol):
@@ -250,8 +255,8 @@ class WorkersCollector(Collector):
         self._workers = workers
 
     def collect(self) -> Iterator[Family]:
-        yield scalar("chat_workers", sum(worker.is_ready for worker in self._workers))
-        yield scalar("chat_worker_restarts_total", sum(worker.restarts for worker in self._workers))
+        yield _families.scalar("chat_workers", sum(worker.is_ready for worker in self._workers))
+        yield _families.scalar("chat_worker_restarts_total", sum(worker.restarts for worker in self._workers))
 
 
 class BuildCollector(Collector):
@@ -261,7 +266,7 @@ class BuildCollector(Collector):
         self._releases = (version, python, uvloop, websockets)
 
     def collect(self) -> Iterator[Family]:
-        yield labelled("chat_build_info", {self._releases: 1})
+        yield _families.labelled("chat_build_info", {self._releases: 1})
 
 
 def server_collectors(

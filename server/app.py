@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 import uvloop
 
+from metrics.catalog import CATALOG
 from metrics.collectors import BuildCollector, BusCollector, WorkersCollector, server_collectors
-from metrics.exposition import Exposition
 from server import __version__
 from server.chat.batching import BatchScheduler
 from server.chat.broker import NullBroker
@@ -56,6 +56,7 @@ from server.websocket.connection import Connection
 from server.websocket.context import ServerContext
 from server.websocket.heartbeat import HeartbeatWheel
 from server.websocket.routes import enabled_routes
+from stampede.metrics.exposition import Exposition
 
 if TYPE_CHECKING:
     import ssl
@@ -184,7 +185,7 @@ class ChatServer:
                 *([BusCollector(self.stats, self._cluster)] if self._cluster is not None else ()),
                 BuildCollector(__version__, platform.python_version(), version("uvloop"), version("websockets")),
             ),
-            duration="chat_scrape_duration_seconds",
+            duration=CATALOG["chat_scrape_duration_seconds"],
         ).render
         status = Status(
             self.stats, self._hub, self.admission, self._message_rate, self._clock, self._clock(), self._cluster

@@ -1,14 +1,12 @@
-"""Bucket bounds of the server's histograms: inclusive upper bounds, ascending, without +Inf.
+"""Bucket bounds of histograms that only the server has: inclusive upper bounds, ascending, without +Inf.
 
 `server/stats.py` counts in these buckets, and `metrics/catalog.py` assigns them to metrics.
+`stampede/metrics/histogram_buckets.py` has the bounds of latencies.
 """
 
 from __future__ import annotations
 
 from typing import Final
-
-LATENCY_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Seconds; for all latencies, those of the load generator included."""
 
 RECIPIENT_BOUNDS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 """Recipients of one room message."""

@@ -2,7 +2,7 @@
 
 The hot path increments attributes and pre-filled dictionaries, which costs 0.05 us. The counters of prometheus-client
 cost 0.3 to 2.2 us each. `metrics/` exports these counters and names them. The bounds of the buckets are in
-`histogram_buckets.py`.
+`server/histogram_buckets.py` and `stampede/metrics/histogram_buckets.py`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from server.errors import CloseReason, ErrorCode
-from server.histogram_buckets import LATENCY_BOUNDS, RECIPIENT_BOUNDS, SESSION_BOUNDS, UPLOAD_BOUNDS
+from server.histogram_buckets import RECIPIENT_BOUNDS, SESSION_BOUNDS, UPLOAD_BOUNDS
 from server.protocol.messages import CLIENT_TYPES, FILE_CHUNK, SERVER_TYPES
+from stampede.metrics.histogram_buckets import LATENCY_BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

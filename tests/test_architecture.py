@@ -14,8 +14,14 @@ ROOT = Path(__file__).parent.parent
 # The packages that each package may import beside itself. A module outside of a subpackage has a row of its own;
 # `server.http` covers all modules below it.
 DEPENDENCIES: dict[str, str] = {
-    # shared by server and load generator
+    # the parts of the load generator that the server shares
     "stampede.redaction": "",
+    "stampede.websocket.frames": "",
+    "stampede.metrics.histogram_buckets": "",
+    "stampede.metrics.metric": "",
+    "stampede.metrics.families": "stampede.measure.log_linear_histogram stampede.metrics.metric",
+    "stampede.metrics.exposition": "stampede.metrics.metric stampede.metrics.process",
+    "stampede.metrics.process": "",
     # the server
     "server": "",
     "server.errors": "",
@@ -24,36 +30,37 @@ DEPENDENCIES: dict[str, str] = {
     "server.token_bucket": "",
     "server.protocol": "server.errors",
     "server.settings": "server.setting_types stampede.redaction",
-    "server.stats": "server.errors server.histogram_buckets server.protocol",
+    "server.stats": "server.errors server.histogram_buckets server.protocol stampede.metrics.histogram_buckets",
     "server.runtime": "server.errors server.stats server.token_bucket",
-    "server.chat": "server.errors server.protocol server.stats server.token_bucket",
+    "server.chat": "server.errors server.protocol server.stats server.token_bucket stampede.websocket.frames",
     "server.uploads": "server.chat server.errors server.protocol server.runtime server.stats",
     "server.cluster": "server.chat server.errors server.runtime server.stats",
     "server.websocket": "server.chat server.errors server.protocol server.runtime server.settings server.stats "
-    "server.token_bucket server.uploads",
+    "server.token_bucket server.uploads stampede.websocket.frames",
     "server.http": "server.chat server.errors server.protocol server.stats server.token_bucket server.websocket",
     "server.drain": "server.errors server.websocket",
     "server.supervisor": "server.errors server.runtime server.settings",
     "server.app": "metrics server.chat server.cluster server.drain server.errors server.http "
-    "server.runtime server.settings server.stats server.supervisor server.uploads server.websocket",
+    "server.runtime server.settings server.stats server.supervisor server.uploads server.websocket "
+    "stampede.metrics.exposition",
     "server.__main__": "server.app server.settings",
     # the load generator
     "stampede": "",
     "stampede.generator_faults": "",
     "stampede.ledger": "",
     "stampede.workload": "",
-    "stampede.websocket": "server.protocol.frames stampede.generator_faults stampede.redaction",
+    "stampede.websocket": "stampede.generator_faults stampede.redaction",
     "stampede.measure": "stampede.generator_faults stampede.ledger stampede.websocket.addresses",
     "stampede.health": "stampede.generator_faults stampede.measure",
-    "stampede.client": "server.protocol.messages stampede.ledger stampede.measure stampede.websocket stampede.workload",
+    "stampede.client": "stampede.ledger stampede.measure stampede.websocket stampede.workload",
     "stampede.pool": "stampede.client stampede.generator_faults stampede.health stampede.ledger stampede.measure "
     "stampede.websocket stampede.workload",
-    "stampede.locust": "metrics stampede.generator_faults stampede.health stampede.ledger stampede.measure "
+    "stampede.metrics": "stampede.measure",
+    "stampede.locust": "stampede.generator_faults stampede.health stampede.ledger stampede.measure stampede.metrics "
     "stampede.pool stampede.redaction stampede.websocket stampede.workload",
     "loadtest": "stampede",
     # metrics and dashboards
-    "metrics": "server.errors server.histogram_buckets server.protocol server.stats stampede.measure "
-    "stampede.redaction",
+    "metrics": "server.errors server.histogram_buckets server.protocol server.stats stampede.metrics",
     "grafana": "metrics.catalog",
     # capacity runs
     "capacity": "",
@@ -137,6 +144,11 @@ PURE = [
     "stampede.measure.storm_results",
     "stampede.measure.summary",
     "stampede.measure.thresholds",
+    "stampede.metrics.catalog",
+    "stampede.metrics.families",
+    "stampede.metrics.histogram_buckets",
+    "stampede.metrics.metric",
+    "stampede.websocket.frames",
     "metrics.catalog",
     "grafana.promql",
     "capacity.config.option_types",
@@ -261,6 +273,29 @@ def test_pure_modules_use_no_socket_clock_or_randomness(module: str) -> None:
 )
 def test_only_listed_packages_import_locust(module: str) -> None:
     assert "locust" not in {name.split(".")[0] for name in imports(module)}
+
+
+def reached(start: str) -> set[str]:
+    """Return everything that importing a package imports, directly or through our modules, as dotted names."""
+    found: set[str] = set()
+    todo = {name for name in modules() if covers(start, name)}
+    while todo:
+        name = todo.pop()
+        found.add(name)
+        if name in modules():
+            parents = {name.rsplit(".", n)[0] for n in range(1, name.count(".") + 1)}
+            todo |= (imports(name, types=False) | parents) - found
+    return found
+
+
+def test_the_server_runs_without_gevent_and_locust() -> None:
+    assert {"uvloop", "stampede.websocket.frames"} <= reached("server"), "imports are followed"
+    assert not {"gevent", "locust"} & {name.partition(".")[0] for name in reached("server")}
+
+
+def test_the_load_generator_runs_without_the_other_packages() -> None:
+    assert {"gevent", "locust"} <= {name.partition(".")[0] for name in reached("stampede")}, "imports are followed"
+    assert {name.partition(".")[0] for name in reached("stampede")} & set(PACKAGES) == {"stampede"}
 
 
 def test_no_module_is_longer_than_400_lines() -> None:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from server.protocol.frames import masked_text_frame
+from stampede.websocket.frames import masked_text_frame
 
 TEXT_BYTES: Final = 32
 

@@ -22,7 +22,7 @@ from server.chat.commands import Commands
 from server.chat.presence import Presence
 from server.chat.publisher import Publisher
 from server.protocol import messages as wire
-from server.protocol.frames import text_frame
+from stampede.websocket.frames import text_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from server.chat.member import SENT, SLOW
 from server.protocol import messages as wire
-from server.protocol.frames import text_frame
+from stampede.websocket.frames import text_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,9 +23,9 @@ from websockets.speedups import apply_mask
 from server.chat.member import SENT
 from server.errors import REASON_BY_SENT_CODE, CloseReason
 from server.protocol.assembler import MessageAssembler, is_utf8
-from server.protocol.frames import FrameSplitter
 from server.runtime.exception_fields import exception_fields
 from server.websocket.outbound import OutboundBuffer
+from stampede.websocket.frames import FrameSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

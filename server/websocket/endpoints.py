@@ -13,12 +13,12 @@ from server.chat.client import Client
 from server.chat.member import SENT, SLOW, Member
 from server.errors import CloseReason, ErrorCode, InvalidMessageError, RequestError
 from server.protocol import messages as wire
-from server.protocol.frames import binary_frame, text_frame
 from server.stats import ECHO
 from server.token_bucket import TokenBucket
 from server.uploads.session import UploadSession
 from server.uploads.uploads import MAX_UPLOAD_BYTES
 from server.websocket.rate_limit import BURST_SECONDS, RateLimiter
+from stampede.websocket.frames import binary_frame, text_frame
 
 if TYPE_CHECKING:
     from server.websocket.context import ServerContext

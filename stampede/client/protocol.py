@@ -12,6 +12,9 @@ from stampede.measure import request_names
 MAX_RETRY_SECONDS: Final = 120.0
 """Longest wait that a server may request before a reconnect."""
 
+CHUNK_BYTES: Final = 64 * 1024
+"""Bytes of file content in each chunk but the last."""
+
 TYPING: Final = b'{"type":"typing"}'
 
 SYNC_TIMESTAMP: Final = 0

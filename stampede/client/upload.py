@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from server.protocol.messages import CHUNK_BYTES
-from stampede.client.protocol import label_of
+from stampede.client.protocol import CHUNK_BYTES, label_of
 from stampede.measure.request_names import UPLOAD
 from stampede.websocket.errors import LostError
 from stampede.workload.schedule import SECOND

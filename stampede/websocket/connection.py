@@ -1,6 +1,6 @@
 """A WebSocket client connection for thousands in one gevent process; knows neither Locust nor the chat.
 
-websockets' Sans-I/O protocol does the handshake, control frames and the close handshake. `server.protocol.frames`
+websockets' Sans-I/O protocol does the handshake, control frames and the close handshake. `stampede.websocket.frames`
 splits the received bytes, so text messages do not go through the library's parser. The reactor watches all sockets and
 calls `on_readable` and `on_writable` in gevent's hub. Nothing in these callbacks may block or switch greenlets.
 
@@ -24,9 +24,9 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from server.protocol.frames import FrameSplitter, masked_text_frame
 from stampede.generator_faults import kind_of
 from stampede.websocket.errors import ConnectError, LostError, TlsError, UnreachableError
+from stampede.websocket.frames import FrameSplitter, masked_text_frame
 from stampede.websocket.handshake import Handshake
 from stampede.websocket.sockets import open_socket
 from stampede.websocket.tls import TlsSession

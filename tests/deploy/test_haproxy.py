@@ -16,8 +16,8 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 
-from server.protocol.frames import masked_text_frame
 from server.settings import Settings
+from stampede.websocket.frames import masked_text_frame
 from tests.clients import SECONDS, ChatClient, RawClient, handshake, open_handshake
 from tests.deploy.conftest import CONFIGURATION, Balancer, balancer, fetch, haproxy
 from tests.metrics.fixtures import wait_until

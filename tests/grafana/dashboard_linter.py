@@ -7,7 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from grafana.promql import EXTERNAL_METRICS
-from metrics.catalog import CATALOG, Label, Metric
+from metrics.catalog import CATALOG
+from stampede.metrics.metric import Label, Metric
 from tests.grafana.committed_dashboards import marks, panels, substitute
 from tests.grafana.query_units import unit_of
 from tests.grafana.recorded_queries import ALL_SERVERS

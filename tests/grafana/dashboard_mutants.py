@@ -7,7 +7,8 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from metrics.catalog import CATALOG, Label, Metric
+from metrics.catalog import CATALOG
+from stampede.metrics.metric import Label, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

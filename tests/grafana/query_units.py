@@ -10,7 +10,7 @@ import promql_parser as promql
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from metrics.catalog import Metric
+    from stampede.metrics.metric import Metric
 
 Dimension = tuple[str, bool]  # what is counted, and whether it is that much a second
 RATIO: Final[Dimension] = ("ratio", False)

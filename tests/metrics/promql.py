@@ -17,7 +17,7 @@ import promql_parser as promql
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from metrics.catalog import Label, Metric
+    from stampede.metrics.metric import Label, Metric
 
 SCRAPED: Final = frozenset({"job", "instance"})
 """Labels that Prometheus adds to every scraped series."""

@@ -14,7 +14,7 @@ from tests.tables import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from metrics.catalog import Metric
+    from stampede.metrics.metric import Metric
 
 PROMETHEUS: Final = ROOT / "metrics" / "prometheus"
 PROFILES: Final = {"loadtest": ("recording", "loadtest"), "production": ("recording", "production")}

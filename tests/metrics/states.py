@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import count, repeat
 
+from metrics.catalog import CATALOG
 from metrics.collectors import BuildCollector, server_collectors
-from metrics.exposition import Exposition
 from server.stats import Histogram, IntegerHistogram, ServerStats
+from stampede.metrics.exposition import Exposition
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,6 @@ def exposition(stats: ServerStats, rooms: dict[str, list[int]], *, process: bool
     return Exposition(
         (*server_collectors(stats, rooms, Uploads(active=3), FixedAdmission()), build),
         process=process,
-        duration="chat_scrape_duration_seconds",
+        duration=CATALOG["chat_scrape_duration_seconds"],
         clock=repeat(0.0).__next__,
     )

@@ -2,16 +2,21 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 
-from metrics.catalog import BUS, CATALOG, GENERATOR, PARENT, SERVER, Metric
+from metrics.catalog import BUS, CATALOG, PARENT, SERVER
 from metrics.collectors import BuildCollector, server_collectors
-from metrics.exposition import Exposition
-from server.stats import ServerStats
+from server.stats import Histogram, IntegerHistogram, ServerStats
 from server.uploads.uploads import UploadStore
+from stampede.metrics.catalog import GENERATOR
+from stampede.metrics.exposition import Exposition
 from tests.metrics.pages import series
 from tests.metrics.states import FixedAdmission
+
+if TYPE_CHECKING:
+    from stampede.metrics.metric import Metric
 
 ALL = (*SERVER, *BUS, *PARENT, *GENERATOR)
 IDENTIFYING = {"room", "user", "username", "client", "client_id", "address", "ip", "host", "file"}
@@ -22,7 +27,7 @@ def fresh_page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     stats = ServerStats()
     uploads = UploadStore(tmp_path_factory.mktemp("uploads"), stats)
     collectors = (*server_collectors(stats, {}, uploads, FixedAdmission()), BuildCollector("1", "2", "3", "4"))
-    return series(Exposition(collectors, process=False, duration="chat_scrape_duration_seconds").render().body)
+    return series(Exposition(collectors, process=False, duration=CATALOG["chat_scrape_duration_seconds"]).render().body)
 
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
@@ -69,3 +74,17 @@ def test_every_known_label_value_exists_from_the_start(fresh_page: dict[str, flo
             assert len(present) == 1
     if metric.name != "chat_build_info":
         assert set(samples.values()) == {0.0}
+
+
+def test_the_server_counts_in_the_buckets_of_the_catalog() -> None:
+    stats = ServerStats()
+    counted: dict[str, Histogram | IntegerHistogram] = {
+        "chat_fanout_recipients": stats.fanout_recipients,
+        "chat_fanout_duration_seconds": stats.fanout_duration,
+        "chat_ping_rtt_seconds": stats.ping_rtt,
+        "chat_event_loop_lag_seconds": stats.event_loop_lag,
+        "chat_session_duration_seconds": stats.session_duration,
+        "chat_upload_duration_seconds": stats.upload_duration,
+    }
+    for name, state in counted.items():
+        assert tuple(state.bounds) == CATALOG[name].buckets, name

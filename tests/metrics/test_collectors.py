@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from statistics import median
 from time import perf_counter_ns
 
@@ -7,6 +9,17 @@ from server.errors import CloseReason
 from server.stats import ServerStats
 from tests.metrics.pages import series
 from tests.metrics.states import busy_stats, exposition
+
+GOLDEN = Path(__file__).with_name("exposition.golden.txt")
+ROOMS = {"a": [1, 2], "b": [1, 2, 3]}
+
+
+def test_the_page_of_a_fixed_state_is_the_golden_file() -> None:
+    """To update the file: `STAMPEDE_UPDATE_GOLDEN=1 pytest tests/metrics/test_collectors.py`; check the diff."""
+    page = exposition(busy_stats(), ROOMS).render().body
+    if os.environ.get("STAMPEDE_UPDATE_GOLDEN"):
+        GOLDEN.write_bytes(page)
+    assert page.decode() == GOLDEN.read_text()
 
 
 def test_gauges_show_the_state_at_the_scrape() -> None:

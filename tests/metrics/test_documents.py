@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
-from metrics.catalog import BUS, CATALOG, GENERATOR, PARENT, SERVER, Metric
+from metrics.catalog import BUS, CATALOG, PARENT, SERVER
 from server.settings import table
+from stampede.metrics.catalog import GENERATOR
 from tests.metrics.promql import Checker
 from tests.metrics.rules import PROFILES, alerts, profile
 from tests.tables import ROOT, rows
+
+if TYPE_CHECKING:
+    from stampede.metrics.metric import Metric
 
 README = "metrics/README.md"
 RUNBOOK = (ROOT / "metrics" / "runbook.md").read_text()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from metrics.catalog import GENERATOR, SERVER
+from metrics.catalog import SERVER
+from stampede.metrics.catalog import GENERATOR
 from tests.metrics.fixtures import wait_until
 from tests.ports import free_ports
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from metrics.catalog import CATALOG, Metric
+from metrics.catalog import CATALOG
 from tests.metrics.rules import PROFILES, Rule, problems, profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from stampede.metrics.metric import Metric
 
 _METRIC = re.compile(r"\b(?:chat|loadtest)_[a-z_]+(?![a-z_]*:)")
 _FAMILY_PART = re.compile("_(bucket|sum|count)$")

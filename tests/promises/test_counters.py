@@ -9,8 +9,8 @@ import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 
 from metrics.collectors import server_collectors
-from metrics.exposition import Exposition
 from server.chat import room as rooms
+from stampede.metrics.exposition import Exposition
 from tests.promises.in_process import in_process_server
 from tests.promises.raw_clients import message
 

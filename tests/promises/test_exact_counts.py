@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from server.protocol.frames import masked_text_frame
 from server.uploads.session import PROGRESS_SECONDS
+from stampede.websocket.frames import masked_text_frame
 from tests.clients import ChatClient, RawClient
 from tests.metrics.fixtures import wait_until
 

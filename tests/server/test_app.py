@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from server.protocol.frames import masked_text_frame
+from stampede.websocket.frames import masked_text_frame
 from tests.clients import ChatClient, RawClient
 from tests.metrics.pages import series
 from tests.processes import run_server, start_server

@@ -14,12 +14,13 @@ from locust import runners
 from locust.runners import MasterRunner
 from prometheus_client.registry import Collector
 
-from metrics.catalog import CATALOG
-from metrics.exposition import Exposition
-from metrics.families import histogram, labelled, loglinear_histogram, scalar
 from stampede.measure import request_names
 from stampede.measure.storm_results import SHARES
 from stampede.measure.summary import RunResult
+from stampede.metrics.catalog import CATALOG
+from stampede.metrics.exposition import Exposition
+from stampede.metrics.families import Families
+from stampede.metrics.histogram_buckets import LATENCY_BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -41,8 +42,8 @@ WORKER_STATES: Final = (
     runners.STATE_STOPPED,
     runners.STATE_MISSING,
 )
-LATENCY_BOUNDS: Final = CATALOG["locust_request_duration_seconds"].buckets
 _RUNNING: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
+_families: Final = Families(CATALOG)
 
 
 class _LatencyBuckets:
@@ -64,18 +65,20 @@ class LocustCollector(Collector):
     def collect(self) -> Iterator[Family]:
         """Read Locust's state."""
         runner = self._runner
-        yield scalar("locust_test_running", int(runner.state in _RUNNING))
-        yield scalar("locust_users", runner.user_count)
-        yield scalar("locust_users_target", runner.target_user_count if runner.state in _RUNNING else 0)
+        yield _families.scalar("locust_test_running", int(runner.state in _RUNNING))
+        yield _families.scalar("locust_users", runner.user_count)
+        yield _families.scalar("locust_users_target", runner.target_user_count if runner.state in _RUNNING else 0)
         workers = [client.state for client in runner.clients.all] if isinstance(runner, MasterRunner) else []
-        yield labelled("locust_workers", {state: workers.count(state) for state in WORKER_STATES})
+        yield _families.labelled("locust_workers", {state: workers.count(state) for state in WORKER_STATES})
         entries = {
             (request_names.METHOD, name): runner.stats.get(name, request_names.METHOD) for name in request_names.NAMES
         }
         entries |= {(entry.method, entry.name): entry for entry in list(runner.stats.entries.values())}
-        yield labelled("locust_requests_total", {key: entry.num_requests for key, entry in entries.items()})
-        yield labelled("locust_request_failures_total", {key: entry.num_failures for key, entry in entries.items()})
-        yield histogram(
+        yield _families.labelled("locust_requests_total", {key: entry.num_requests for key, entry in entries.items()})
+        yield _families.labelled(
+            "locust_request_failures_total", {key: entry.num_failures for key, entry in entries.items()}
+        )
+        yield _families.histogram(
             "locust_request_duration_seconds", {key: _LatencyBuckets(entry) for key, entry in entries.items()}
         )
 
@@ -98,44 +101,48 @@ class LoadTestCollector(Collector):
             self._expected = 0
         figures = everything.figures  # counters include workers that died, gauges do not
         deliveries = figures.deliveries
-        yield scalar("loadtest_connections", totals.figures.connections)
-        yield scalar("loadtest_messages_due_total", figures.sends.intended)
-        yield scalar("loadtest_messages_sent_total", figures.sends.sent)
-        yield scalar("loadtest_messages_skipped_total", figures.sends.skipped)
+        yield _families.scalar("loadtest_connections", totals.figures.connections)
+        yield _families.scalar("loadtest_messages_due_total", figures.sends.intended)
+        yield _families.scalar("loadtest_messages_sent_total", figures.sends.sent)
+        yield _families.scalar("loadtest_messages_skipped_total", figures.sends.skipped)
         # Deliveries in flight to a user that leaves are no longer expected, but a counter must not decrease.
         self._expected = max(self._expected, deliveries.expected)
-        yield scalar("loadtest_deliveries_expected_total", self._expected)
-        yield scalar("loadtest_deliveries_total", deliveries.received)
-        yield scalar("loadtest_deliveries_lost_total", deliveries.lost)
-        yield scalar("loadtest_deliveries_duplicated_total", deliveries.duplicated)
-        yield scalar("loadtest_deliveries_reordered_total", deliveries.reordered)
+        yield _families.scalar("loadtest_deliveries_expected_total", self._expected)
+        yield _families.scalar("loadtest_deliveries_total", deliveries.received)
+        yield _families.scalar("loadtest_deliveries_lost_total", deliveries.lost)
+        yield _families.scalar("loadtest_deliveries_duplicated_total", deliveries.duplicated)
+        yield _families.scalar("loadtest_deliveries_reordered_total", deliveries.reordered)
         yield from _durations(figures)
-        yield labelled("loadtest_drops_total", figures.drops)
+        yield _families.labelled("loadtest_drops_total", figures.drops)
         yield from _last_storm(self._master.storms())
-        yield scalar("loadtest_invalid", int(bool(RunResult(totals, faults=self._master.user_faults()).problems)))
-        yield scalar("loadtest_thresholds_failed", self._master.failed_thresholds)
+        yield _families.scalar(
+            "loadtest_invalid", int(bool(RunResult(totals, faults=self._master.user_faults()).problems))
+        )
+        yield _families.scalar("loadtest_thresholds_failed", self._master.failed_thresholds)
         yield from _workers(totals, self._master.ages())
 
 
 def _durations(figures: Figures) -> Iterator[Family]:
-    yield loglinear_histogram(
+    yield _families.loglinear_histogram(
         "loadtest_delivery_duration_seconds", {"intended": figures.latency.intended, "sent": figures.latency.sent}
     )
-    yield loglinear_histogram("loadtest_send_lag_seconds", {(): figures.send_lag})
-    yield loglinear_histogram("loadtest_loop_lag_seconds", {(): figures.loop_lag})
-    yield loglinear_histogram("loadtest_resync_duration_seconds", {(): figures.resync})
+    yield _families.loglinear_histogram("loadtest_send_lag_seconds", {(): figures.send_lag})
+    yield _families.loglinear_histogram("loadtest_loop_lag_seconds", {(): figures.loop_lag})
+    yield _families.loglinear_histogram("loadtest_resync_duration_seconds", {(): figures.resync})
 
 
 def _last_storm(storms: list[StormResult]) -> Iterator[Family]:
-    yield scalar("loadtest_storms_total", len(storms))
+    yield _families.scalar("loadtest_storms_total", len(storms))
     last = storms[-1] if storms else None
-    yield scalar("loadtest_storm_dropped", last.dropped if last else 0)
-    yield scalar("loadtest_storm_resynced", last.resynced if last else 0)
+    yield _families.scalar("loadtest_storm_dropped", last.dropped if last else 0)
+    yield _families.scalar("loadtest_storm_resynced", last.resynced if last else 0)
     shares = {f"{share:g}": _seconds(last.until(share) if last else None) for share in SHARES}
-    yield labelled("loadtest_storm_resync_seconds", shares)
-    yield scalar("loadtest_storm_peak_accepts", last.peak_accepts_per_second if last else 0)
-    yield scalar("loadtest_storm_unaffected_seconds", _seconds(last.unaffected.quantile(0.99) if last else None))
-    yield scalar("loadtest_storm_missed_messages", last.missed if last else 0)
+    yield _families.labelled("loadtest_storm_resync_seconds", shares)
+    yield _families.scalar("loadtest_storm_peak_accepts", last.peak_accepts_per_second if last else 0)
+    yield _families.scalar(
+        "loadtest_storm_unaffected_seconds", _seconds(last.unaffected.quantile(0.99) if last else None)
+    )
+    yield _families.scalar("loadtest_storm_missed_messages", last.missed if last else 0)
 
 
 def _seconds(ns: float | None) -> float:
@@ -144,14 +151,20 @@ def _seconds(ns: float | None) -> float:
 
 def _workers(totals: Totals, ages: dict[str, float]) -> Iterator[Family]:
     reports = totals.reports
-    yield labelled("loadtest_worker_users", {report.index: report.figures.users for report in reports})
-    yield labelled("loadtest_worker_cpu_seconds_total", {report.index: report.cpu_seconds for report in reports})
-    yield labelled("loadtest_worker_resident_memory_bytes", {report.index: report.rss_bytes for report in reports})
-    yield labelled("loadtest_worker_report_age_seconds", {report.index: ages.get(report.id, 0.0) for report in reports})
+    yield _families.labelled("loadtest_worker_users", {report.index: report.figures.users for report in reports})
+    yield _families.labelled(
+        "loadtest_worker_cpu_seconds_total", {report.index: report.cpu_seconds for report in reports}
+    )
+    yield _families.labelled(
+        "loadtest_worker_resident_memory_bytes", {report.index: report.rss_bytes for report in reports}
+    )
+    yield _families.labelled(
+        "loadtest_worker_report_age_seconds", {report.index: ages.get(report.id, 0.0) for report in reports}
+    )
     lags = {report.index: report.figures.loop_lag for report in reports}
-    yield loglinear_histogram("loadtest_worker_loop_lag_seconds", lags)
+    yield _families.loglinear_histogram("loadtest_worker_loop_lag_seconds", lags)
     lags = {report.index: report.figures.send_lag for report in reports}
-    yield loglinear_histogram("loadtest_worker_send_lag_seconds", lags)
+    yield _families.loglinear_histogram("loadtest_worker_send_lag_seconds", lags)
 
 
 def serve(runner: LocalRunner | MasterRunner, master: MasterAgent, address: tuple[str, int]) -> WSGIServer:

@@ -16,8 +16,8 @@ from server.chat.member import CLOSED, SENT
 from server.chat.registry import Registry
 from server.errors import ErrorCode, RequestError
 from server.protocol import messages as wire
-from server.protocol.frames import FrameSplitter
 from server.stats import ServerStats
+from stampede.websocket.frames import FrameSplitter
 
 NOW_MS = 1_700_000_000_000
 

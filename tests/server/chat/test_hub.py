@@ -9,7 +9,7 @@ from server.chat.client import Client
 from server.chat.hub import LOAD_HISTORY
 from server.chat.room import DIRECT_MEMBERS
 from server.protocol import messages as wire
-from server.protocol.frames import text_frame
+from stampede.websocket.frames import text_frame
 from tests.server.chat.hub_helpers import (
     NOW_MS,
     FakeConnection,

@@ -14,8 +14,8 @@ from server.chat.registry import Registry
 from server.cluster.messages import slot_of, slot_subject
 from server.cluster.node import Node
 from server.protocol import messages as wire
-from server.protocol.frames import FrameSplitter
 from server.stats import ServerStats
+from stampede.websocket.frames import FrameSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

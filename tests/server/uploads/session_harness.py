@@ -14,10 +14,10 @@ from server.chat.hub import Hub
 from server.chat.member import SENT
 from server.chat.registry import Registry
 from server.protocol import messages as wire
-from server.protocol.frames import FrameSplitter
 from server.stats import ServerStats
 from server.uploads.session import UploadSession
 from server.uploads.uploads import UploadStore
+from stampede.websocket.frames import FrameSplitter
 from tests.server.uploads.uploading import CHUNK
 from tests.server.uploads.virtual_time import settle
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from server.protocol import messages
 from stampede.client import protocol
 from stampede.measure.request_names import JOIN, SEND, UPLOAD
 
@@ -56,3 +57,7 @@ def test_messages_are_json_with_the_names_escaped() -> None:
     assert msgspec.json.decode(protocol.set_username('a"b')) == {"type": "setUsername", "username": 'a"b'}
     assert msgspec.json.decode(protocol.join_room("room 7")) == {"type": "joinRoom", "room": "room 7"}
     assert msgspec.json.decode(protocol.ping(3)) == {"type": "ping", "timestamp": 3}
+
+
+def test_chunks_are_as_large_as_the_server_prescribes() -> None:
+    assert protocol.CHUNK_BYTES == messages.CHUNK_BYTES

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from server.protocol.frames import text_frame
 from stampede.websocket.errors import UnreachableError
+from stampede.websocket.frames import text_frame
 from tests.stampede.connections import TIMEOUT, RecordingReceiver, open_at, until
 
 if TYPE_CHECKING:

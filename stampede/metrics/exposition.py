@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, GCCollector, Histogram, PlatformCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
-from metrics.catalog import CATALOG
-from metrics.process import ProcessCollector
+from stampede.metrics.process import ProcessCollector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from prometheus_client.registry import Collector
+
+    from stampede.metrics.metric import Metric
 
 _VARY: Final = "Accept, Accept-Encoding"  # the page depends on both headers (RFC 9110, section 12.5.5)
 
@@ -46,7 +47,7 @@ class Exposition:
     Args:
         collectors: the collectors to export.
         process: whether to export process, platform and garbage collection metrics as well.
-        duration: name of the histogram of rendering times; a page contains the scrapes before it.
+        duration: the histogram of rendering times, or None; a page contains the scrapes before it.
         clock: returns monotonic seconds.
     """
 
@@ -55,7 +56,7 @@ class Exposition:
         collectors: Iterable[Collector],
         *,
         process: bool = True,
-        duration: str | None = None,
+        duration: Metric | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         # Otherwise prometheus-client's own metrics export an additional `_created` series each.
@@ -83,8 +84,7 @@ class Exposition:
             self._duration.observe(self._clock() - start)
         return page
 
-    def _own_histogram(self, name: str) -> Histogram:
-        metric = CATALOG[name]
+    def _own_histogram(self, metric: Metric) -> Histogram:
         return Histogram(metric.family, metric.help, unit=metric.unit, buckets=metric.buckets, registry=self._registry)
 
     def _render(self, accept: str, accept_encoding: str) -> Page:

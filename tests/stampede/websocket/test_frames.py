@@ -13,7 +13,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from server.protocol.frames import FrameSplitter, RawFrame, binary_frame, masked_text_frame, text_frame
+from stampede.websocket.frames import FrameSplitter, RawFrame, binary_frame, masked_text_frame, text_frame
 
 MAX_SIZE = 300
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from prometheus_client import ProcessCollector as LibraryCollector
 
-from metrics.process import ProcessCollector
+from stampede.metrics.process import ProcessCollector
 
 
 def collected(collector: ProcessCollector | LibraryCollector) -> dict[str, tuple[str, str, float]]:

@@ -1,0 +1,1 @@
+"""Prometheus metrics: the load generator's catalog, and what server and load generator share to export theirs."""
