@@ -84,14 +84,17 @@ MiB that the server cannot see, and a slow consumer is detected late."""
 _RATE_SAMPLE_SECONDS: Final = 1.0
 _DISK_THREADS: Final = 4
 _GC_OBJECTS: Final = 50_000
-"""New objects until the cycle collector runs. The server makes almost no cycles, but each connection is some dozens of
-objects: at Python's default, thousands of new connections would trigger many useless collections."""
+"""Number of new objects after which the cycle collector runs.
+
+The server makes almost no cycles, but each connection consists of dozens of objects. At Python's default, thousands of
+new connections would trigger many useless collections.
+"""
 
 
 class ChatServer:
     """One server process.
 
-    `serve` runs all of it: `startup`, wait for a signal, `shutdown`.
+    `serve` runs its whole life cycle: `startup`, wait for a signal, `shutdown`.
 
     Attributes:
         context: the state that all connections share.
@@ -281,7 +284,7 @@ class ChatServer:
         await _wait(self._uploads.wait_until_idle(), force_exit, CLEANUP_SECONDS)
 
     def reload_files(self) -> None:
-        """Read certificate and token keys again. Open connections stay; unusable files change nothing."""
+        """Read certificate and token keys again. Open connections stay open; unusable files change nothing."""
         for files, reloaded, not_reloaded in (
             (self._tls, "certificate reloaded", "certificate not reloaded"),
             (self._authenticator, "token keys reloaded", "token keys not reloaded"),

@@ -24,7 +24,7 @@ def seconds(text: str) -> float:
 
 
 def rate(text: str) -> float:
-    """Parse a number of events a second: finite, not negative."""
+    """Parse a number of events per second: finite, not negative."""
     return _number(text, "not a rate (a number of 0 or more)")
 
 

@@ -34,7 +34,7 @@ def _setting(default: object, read: Callable[[str], object], text: str, *, repea
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings of one server process. Durations are in seconds; 0 turns a limit off."""
+    """The settings of one server process. Durations are in seconds; 0 disables a limit."""
 
     host: str = _setting("127.0.0.1", str, "host name or address to listen on; :: means every address, IPv4 included")
     port: int = _setting(8080, types.port, "port to listen on; 0: any free port, which the first line of output names")
@@ -68,20 +68,20 @@ class Settings:
         0, types.size, "limit on connections from one address, or from one /64 of IPv6; 0: no limit"
     )
     handshake_rate: float = _setting(
-        2000.0, types.rate, "limit on upgrades a second, and on as many at once; 0: no limit"
+        2000.0, types.rate, "limit on upgrades per second, with a burst of the same number; 0: no limit"
     )
     message_rate: float = _setting(
-        50.0, types.rate, "limit on messages a second from one client, and on twice as many at once; 0: no limit"
+        50.0, types.rate, "limit on messages per second from one client, with a burst of twice that number; 0: no limit"
     )
     chat_rate: float = _setting(
         5.0,
         types.rate,
-        "limit on messages of type chat (to all clients) a second from one client, twice as many at once; 0: no limit",
+        "limit on messages of type chat (to all clients) per second from one client; burst: twice that; 0: no limit",
     )
     chat_rate_total: float = _setting(
         50.0,
         types.rate,
-        "limit on messages of type chat (to all clients) a second from all clients, twice as many at once; 0: no limit",
+        "limit on messages of type chat (to all clients) per second from all clients; burst: twice that; 0: no limit",
     )
     allowed_origin: tuple[str, ...] = _setting(
         (),
@@ -110,7 +110,7 @@ class Settings:
     echo_rate: float = _setting(
         1000.0,
         types.rate,
-        "limit on messages (each 64 KiB counts as one) a second from one client of /ws/echo; 0: no limit",
+        "limit on messages (each 64 KiB counts as one) per second from one client of /ws/echo; 0: no limit",
     )
     tls_cert: Path | None = _setting(
         None, Path, "file with the certificate chain in PEM; the server then speaks wss and https"
@@ -128,7 +128,7 @@ class Settings:
     presence_threshold: int = _setting(
         200,
         types.size,
-        "members above which a room gets coalesced presence, four times a second; 0: never",
+        "members above which a room gets coalesced presence, four times per second; 0: never",
     )
     workers: int = _setting(
         1,

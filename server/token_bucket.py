@@ -9,7 +9,7 @@ class TokenBucket:
     """A token bucket with a single state variable: the generic cell rate algorithm (ITU-T I.371, annex A).
 
     Args:
-        rate: events allowed a second in the long run; 0: no limit.
+        rate: events allowed per second in the long run; 0: no limit.
         burst: events allowed at once.
     """
 

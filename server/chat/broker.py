@@ -35,16 +35,16 @@ class PresenceChange(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Broker(Protocol):
-    """Publish what local clients do to the other nodes, at the end of the loop iteration and in order."""
+    """Publish the events of local clients to the other nodes, in order, at the end of the loop iteration."""
 
     def publish(self, room: str, kind: str, frame: bytes) -> None:
-        """Send a message to a room's members on other nodes; EVERYONE: to all their chat clients."""
+        """Send a message to a room's members on other nodes; with EVERYONE, to all their chat clients."""
 
     def member_joined(self, room: str, user: str | None, *, coalesced: bool) -> None:
-        """Report that a client joined on this node; coalesced: without its name."""
+        """Report that a client joined on this node; if `coalesced`, without its name."""
 
     def member_left(self, room: str, user: str | None, *, coalesced: bool) -> None:
-        """Report that a client left on this node; coalesced: without its name."""
+        """Report that a client left on this node; if `coalesced`, without its name."""
 
     def subscribe(self, room: str) -> None:
         """Subscribe to the messages that other nodes send to a room."""

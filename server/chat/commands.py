@@ -1,4 +1,4 @@
-"""What each client message does."""
+"""The effect of each client message."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Commands:
         presence: joins and leaves rooms.
         stats: counts rate-limited messages.
         wall_ms: wall clock in milliseconds.
-        chat_rate: `chat` messages a second from one client; 0: no limit.
-        chat_rate_total: `chat` messages a second from all clients together; 0: no limit.
+        chat_rate: `chat` messages per second from one client; 0: no limit.
+        chat_rate_total: `chat` messages per second from all clients together; 0: no limit.
     """
 
     def __init__(

@@ -48,8 +48,8 @@ class Hub:
         wall_ms: wall clock in milliseconds, for timestamps in messages.
         call_later: calls back after some seconds (`loop.call_later`).
         presence_threshold: members above which a room's presence is coalesced; 0: never.
-        chat_rate: `chat` messages a second from one client; 0: no limit.
-        chat_rate_total: `chat` messages a second from all clients together; 0: no limit.
+        chat_rate: `chat` messages per second from one client; 0: no limit.
+        chat_rate_total: `chat` messages per second from all clients together; 0: no limit.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Hub:
         self._publisher.reply(client, wire.Error(message=fault.message, code=fault.code, about=error.about))
 
     def flush_to(self, client: Client) -> None:
-        """Send a client now what waits for the end of the loop iteration."""
+        """Send a client now the messages that wait for the end of the loop iteration."""
         self.registry.everyone.flush_to(client)
         if client.room is not None:
             client.room.flush_to(client)

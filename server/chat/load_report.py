@@ -1,4 +1,4 @@
-"""The load reports for watchers: counters turned into rates once a second."""
+"""The load reports for watchers: counters converted to rates once per second."""
 
 from __future__ import annotations
 

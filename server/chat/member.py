@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 
 class WriteResult(Enum):
-    """What became of a write; the values of SLOW and CLOSED are also the `reason` labels of dropped messages."""
+    """The result of a write; the values of SLOW and CLOSED are also the `reason` labels of dropped messages."""
 
     SENT = "sent"
     SLOW = "slow"

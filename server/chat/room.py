@@ -1,7 +1,7 @@
 """A room: its members, and an outbox that joins the messages of one loop iteration.
 
 A message is framed once. The frames of one loop iteration are joined once, and every member gets them in one write.
-A write is a system call: joining raises the throughput from 0.1 to 4 million deliveries a second. Only members that
+A write is a system call: joining raises the throughput from 0.1 to 4 million deliveries per second. Only members that
 sent a message in this iteration need a join of their own, without their own frames.
 
 Rules:

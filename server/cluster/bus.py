@@ -6,8 +6,8 @@ in a queue for one task, and messages published meanwhile wait behind them.
 A NATS client can stay connected, and report itself healthy, without receiving anything. So a second connection tests
 the main connection in both directions once per heartbeat interval: it sends a probe that the main connection receives,
 and receives a probe that the main connection sends. The bus counts as connected only while both probes arrive. After
-too long without probes the connections are replaced, because TCP waits about as long as a network outage lasted before
-it retransmits.
+too long without probes the connections are replaced, because after an outage TCP waits about as long as the outage
+lasted before it retransmits.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class Bus:
         self._enqueue(_Operation(_Action.UNSUBSCRIBE, subject))
 
     def detect_suspend(self) -> None:
-        """Extend the probe time-out if this process was suspended; call this several times per heartbeat interval."""
+        """Extend the probe timeout if this process was suspended; call this several times per heartbeat interval."""
         self._liveness.detect_suspend(self._clock())
 
     async def probe(self) -> None:
@@ -237,7 +237,7 @@ class Bus:
         if urlsplit(self._url).scheme == "tls":
             options["tls"] = ssl.create_default_context()
         try:
-            # The first connection succeeds or fails within this time; reconnecting has no time limit.
+            # The first connection succeeds or fails within this time; a reconnection has no time limit.
             async with asyncio.timeout(2 * _CONNECT_SECONDS):
                 await client.connect(
                     self._url,

@@ -1,4 +1,4 @@
-"""Makes a server process a node of a cluster: its bus connections, its node, and its heartbeats."""
+"""One server process as a node of a cluster: its bus connections, its node, and its heartbeats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from server.stats import ServerStats
 
 _CHECKS_PER_HEARTBEAT: Final = 4
-"""How often silent nodes are looked for: a node is removed soon after its time-out."""
+"""Interval of the checks for silent nodes: a node is removed soon after its timeout."""
 
 
 class Cluster:
@@ -82,7 +82,7 @@ class Cluster:
 
     @property
     def messages_per_second(self) -> float:
-        """Messages a second that the other nodes receive from their clients."""
+        """Messages per second that the other nodes receive from their clients."""
         return self.node.remote.messages_per_second
 
     @property
@@ -99,7 +99,7 @@ class Cluster:
         """Connect to the bus and join the other nodes.
 
         Args:
-            receiver: gets what happens on other nodes (the hub).
+            receiver: receives the events of other nodes (the hub).
 
         Raises:
             SettingsError: the bus cannot be reached.

@@ -1,4 +1,4 @@
-"""Whether the bus works in both directions, as its probes tell; without a clock and without connections."""
+"""Decide from the arrival times of probes whether the bus works in both directions. Pure; times are arguments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from server.cluster.membership import HEARTBEAT_SECONDS, MISSED_HEARTBEATS
 
 SILENT_SECONDS: Final = (MISSED_HEARTBEATS - 0.2) * HEARTBEAT_SECONDS
-"""Probe time-out after which the bus counts as silent, shorter than the time-out of a node."""
+"""Probe timeout after which the bus counts as silent, shorter than the timeout of a node."""
 
 ABANDON_SECONDS: Final = 2 * MISSED_HEARTBEATS * HEARTBEAT_SECONDS
 """Time without probes after which connections are replaced. TCP retries after 0.2 s and doubles the delay each time, so
@@ -25,7 +25,7 @@ class Liveness:
         self._delay = 0.0
 
     def restart(self, now: float) -> None:
-        """Start both time-outs again, after connecting."""
+        """Start both timeouts again, after connecting."""
         self._inbound_at = self._outbound_at = now
 
     def record_inbound(self, now: float, sent_at: float) -> None:
@@ -42,9 +42,9 @@ class Liveness:
         return max(self._delay, now - self._inbound_at - HEARTBEAT_SECONDS)
 
     def detect_suspend(self, now: float) -> None:
-        """Extend the time-out once after this process was suspended; call this several times per heartbeat interval.
+        """Extend the timeout once after this process was suspended; call this several times per heartbeat interval.
 
-        A process is taken as suspended when the last call was longer ago than a heartbeat interval. The time-out is not
+        A process is taken as suspended when the last call was longer ago than a heartbeat interval. The timeout is not
         extended again until probes have arrived.
         """
         self._resumed_at = self._last_resume(now)

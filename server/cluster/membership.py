@@ -1,4 +1,4 @@
-"""The rooms' members on other nodes, as far as their messages tell.
+"""The rooms' members on other nodes, derived from the messages of those nodes.
 
 The object has no bus and no clock: messages are applied to it, and it returns what changed. Every node numbers its
 presence messages. A node that missed one requests a snapshot, and uses the counts it has until the snapshot arrives.
@@ -28,7 +28,7 @@ _TIMEOUT_SECONDS: Final = MISSED_HEARTBEATS * HEARTBEAT_SECONDS
 
 @dataclass(slots=True)
 class _RemoteNode:
-    """The state of one other node, as its messages tell."""
+    """The state of one other node, derived from its messages."""
 
     last_seen: float
     number: int = 0
@@ -70,7 +70,7 @@ class RemoteMembership:
 
     @property
     def messages_per_second(self) -> float:
-        """Messages a second that all other nodes receive, as of their last heartbeats."""
+        """Messages per second that all other nodes receive, as of their last heartbeats."""
         return sum(node.messages_per_second for node in self._nodes.values())
 
     @property
@@ -96,7 +96,7 @@ class RemoteMembership:
         return node is not None and message.number <= node.number
 
     def apply_presence(self, message: Presence, now: float) -> bool:
-        """Apply changes; return whether none before them was missed. If one was, a snapshot is needed."""
+        """Apply changes; return False if an earlier message was missed, so that a snapshot is needed."""
         node = self._seen(message.node, now)
         in_sequence = node.is_complete and message.number == node.number + 1
         node.is_complete = in_sequence
@@ -138,7 +138,7 @@ class RemoteMembership:
         """Remove the nodes that missed their heartbeats; return the resulting changes by node and room.
 
         Call this several times per heartbeat interval. If the last call was longer ago than one interval, this process
-        was suspended and could not receive heartbeats; the time-outs then start again.
+        was suspended and could not receive heartbeats; the timeouts then start again.
         """
         if now - self._checked_at > HEARTBEAT_SECONDS:
             for node in self._nodes.values():

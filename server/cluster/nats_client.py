@@ -1,10 +1,10 @@
 """nats-py's client with a fast path for messages, and a way to replace a dead connection.
 
 nats-py passes received bytes to a parser task, each message to a queue and a task of its subscription, and each
-publication to a task that sends it. These turns of the event loop, and the parser's regular expressions, cost more than
-everything else that a node does with a message. The library offers no alternative, so this module uses private parts
-of nats-py 2.16; `pyproject.toml` excludes later minor versions, and `tests/server/cluster/test_nats_client.py` checks
-that these parts exist. The library still connects, authenticates, and handles everything that is not a plain message.
+publication to a task that sends it. These iterations of the event loop, and the parser's regular expressions, cost more
+than all other work of a node for a message. The library offers no alternative, so this module uses private parts of
+nats-py 2.16; `pyproject.toml` excludes later minor versions, and `tests/server/cluster/test_nats_client.py` checks that
+these parts exist. The library still connects, authenticates, and handles everything that is not a plain message.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class NatsClient(Client):
         transport = self._bare_transport
         if transport.get_write_buffer_size() > _UNSENT_BYTES:
             return False
-        if not transport.is_closing():  # else they are lost, which shows as a gap in their numbering
+        if not transport.is_closing():  # otherwise they are lost, which leaves a gap in their numbering
             transport.write(b"".join([pub_cmd(subject, "", payload) for subject, payload in messages]))
         return True
 

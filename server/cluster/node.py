@@ -1,4 +1,4 @@
-"""One node of a cluster: publishes what its clients do on the bus, and receives what clients of other nodes do.
+"""One node of a cluster: publish the events of local clients on the bus, and receive those of other nodes.
 
 Local members are served at once, without the bus. On the bus, the frames that a room gets in one loop iteration are
 one message. Nodes with members in rooms of the same slot receive it. The bus delivers at most once, and each node's
@@ -32,7 +32,7 @@ _REMOVED_NODES: Final = 64
 
 
 class Receiver(Protocol):
-    """Receives what happens on other nodes; the hub."""
+    """Receives the events of other nodes; the hub."""
 
     def receive_messages(self, key: str, entries: list[Entry]) -> None:
         """Deliver messages to the local members of a room."""
@@ -130,7 +130,7 @@ class Node:
         """Subscribe to the subjects of all nodes, and exchange snapshots.
 
         Args:
-            receiver: gets what happens on other nodes.
+            receiver: receives the events of other nodes.
         """
         self._receiver = receiver
         for subject in (NODES, node_subject(self._id), EVERYONE_SUBJECT, WATCHERS_SUBJECT):
@@ -157,7 +157,7 @@ class Node:
                 del self._received[id_]
 
     def stop(self) -> None:
-        """Tell the other nodes that this one leaves."""
+        """Tell the other nodes that this node leaves the cluster."""
         self._outbox.send(NODES, bus.Leave(self._id))
 
     # --- inbound messages ---

@@ -1,4 +1,4 @@
-"""The outbound messages of a node: what its clients did in one loop iteration, in as few messages as possible.
+"""The outbound messages of a node: the events of its clients in one loop iteration, in as few messages as possible.
 
 When the bus is congested, ephemeral messages are dropped first, then all. Every drop is counted.
 """
@@ -115,13 +115,13 @@ class Outbox:
         self._schedule_flush()
 
     def add_join(self, room: str, user: str | None, *, coalesced: bool) -> None:
-        """Add a local join; coalesced: without its name."""
+        """Add a local join; if `coalesced`, without its name."""
         change = self._change(room)
         names = [] if coalesced else [*change.joined_names, user]
         self._changes[room] = msgspec.structs.replace(change, joined=change.joined + 1, joined_names=names)
 
     def add_leave(self, room: str, user: str | None, *, coalesced: bool) -> None:
-        """Add a local leave; coalesced: without its name."""
+        """Add a local leave; if `coalesced`, without its name."""
         change = self._change(room)
         names = [] if coalesced else [*change.left_names, user]
         self._changes[room] = msgspec.structs.replace(change, left=change.left + 1, left_names=names)

@@ -1,4 +1,4 @@
-"""Limits on connections: in all, from one address, and handshakes a second. Pure; time is an argument."""
+"""Limits on connections in total and from one address, and on handshakes per second. Pure; time is an argument."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Admission:
     """Count connections, and admit those within the limits.
 
     Args:
-        max_connections: connections in all; 0: any number.
+        max_connections: connections in total; 0: any number.
         max_per_address: connections from one address, IPv6 by /64; 0: any number.
-        handshake_rate: upgrades a second; 0: any number.
+        handshake_rate: upgrades per second; 0: any number.
 
     Attributes:
         draining: set to refuse all connections from now on.
@@ -68,7 +68,7 @@ class Admission:
         self.draining = False
 
     def admit(self, address: str, now: float) -> Refusal | None:
-        """Count a connection; or return why it is refused."""
+        """Count a connection and return None, or return the refusal."""
         if self.draining:
             return DRAINING
         if self.max_connections and self._connections >= self.max_connections:

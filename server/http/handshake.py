@@ -1,4 +1,4 @@
-"""Decide on requests: a page, an upgrade, or a refusal that is counted and explained."""
+"""Decide how to answer a request: with a page, an upgrade, or a refusal that is counted and gives its reason."""
 
 from __future__ import annotations
 
@@ -132,6 +132,6 @@ def _reject_token(request: Request, fault: TokenFault) -> HttpResponse | Rejecte
 
 
 def _wants_upgrade(request: Request) -> bool:
-    """Tell whether a request asks for a WebSocket (RFC 6455, section 4.1; RFC 9110, section 7.8)."""
+    """Return whether a request asks for a WebSocket (RFC 6455, section 4.1; RFC 9110, section 7.8)."""
     is_able = request.method == "GET" and request.protocol == "HTTP/1.1"
     return is_able and any("websocket" in value.lower() for value in request.headers.get_all("Upgrade"))

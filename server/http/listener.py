@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class OpenConnection(Protocol):
-    """A connection in whatever protocol it speaks at the moment: TLS handshake, HTTP or WebSocket."""
+    """A connection in any of its phases: TLS handshake, HTTP or WebSocket."""
 
     def abort(self) -> None:
         """Close the transport at once."""
@@ -24,8 +24,9 @@ class Listener:
     """The connections of one listening address.
 
     Attributes:
-        soft_limit: connections of any kind; each one above is answered with 503.
-        hard_limit: connections for which there are file descriptors; each one above is aborted without an answer.
+        soft_limit: connections of any kind; each one above this limit is answered with 503.
+        hard_limit: connections for which there are file descriptors; each one above this limit is aborted without an
+            answer.
     """
 
     context: ServerContext

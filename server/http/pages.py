@@ -72,7 +72,7 @@ class MessageRate:
         self._samples: deque[tuple[float, int]] = deque([(clock(), self._received)])
 
     def sample(self) -> None:
-        """Remember the count of messages at this moment; call about once a second."""
+        """Store the current count of messages; call this about once per second."""
         now = self._clock()
         self._samples.append((now, self._received))
         while now - self._samples[0][0] > _RATE_SECONDS:
@@ -90,7 +90,7 @@ class MessageRate:
 
 
 class ClusterView(Protocol):
-    """The other nodes of a cluster, added up."""
+    """The sums over the other nodes of a cluster."""
 
     @property
     def is_connected(self) -> bool: ...
@@ -110,11 +110,11 @@ class Draining(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What /health and /api/status show.
+    """The state that /health and /api/status show.
 
     Attributes:
         started_at: when the server started, on its monotonic clock.
-        cluster: the other nodes; None for a process on its own.
+        cluster: the other nodes; None for a single process.
     """
 
     stats: ServerStats

@@ -59,6 +59,6 @@ class TlsHttpConnection(HttpConnection):
         protocol.connection_made(transport)
 
     def _handshake_done(self, done: asyncio.Future[None]) -> None:
-        done.exception()  # marks the error as seen: a failed handshake is the client's, and not logged
+        done.exception()  # retrieves it, so that asyncio does not log the client's fault
         if not self._is_secure:
             self._listener.discard(self)

@@ -1,7 +1,7 @@
 """Parse and accept the upgrade request that all browsers and libraries send. Pure.
 
-This takes a fifth of the time of the general way. Any other request (a repeated header, a character that is not ASCII,
-an absolute target, another version, a malformed key) is parsed by `server.http.parser`, and websockets' Sans-I/O
+This takes a fifth of the time of the general parser. Any other request (a repeated header, a character that is not
+ASCII, an absolute target, another version, a malformed key) is parsed by `server.http.parser`, and websockets' Sans-I/O
 protocol decides whether it is a valid handshake.
 """
 
@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.utils import accept_key
 
-_quiet = logging.getLogger("stampede.websockets")  # the response says what the library would log
+_quiet = logging.getLogger("stampede.websockets")  # the response contains the reason that the library would log
 
 MAX_BYTES: Final = 8000
 MAX_LINES: Final = 100

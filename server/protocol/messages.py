@@ -230,7 +230,7 @@ class RoomSize(Struct, frozen=True, rename="camel", gc=False):
 
 
 class Load(Message, frozen=True, tag="load", rename="camel"):
-    """Report the server's load once a second: rates and the maximum loop lag since the last report.
+    """Report the server's load once per second: rates and the maximum loop lag since the last report.
 
     Uptime and lag in seconds; heartbeat kills since the start; the largest rooms first.
     """

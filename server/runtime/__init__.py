@@ -1,1 +1,1 @@
-"""What a server process needs beside the chat: logging, limits, TLS, listening sockets, background tasks."""
+"""Services of a server process beside the chat: logging, limits, TLS, listening sockets, background tasks."""

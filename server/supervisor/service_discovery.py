@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _TEXT: Final = "text/plain; charset=utf-8"
 _WILDCARD_HOSTS: Final = ("0.0.0.0", "[::]")  # noqa: S104 - compared, not bound
 _REQUEST_SECONDS: Final = 10
-"""Time-out for receiving a request."""
+"""Timeout for receiving a request."""
 
 _MAX_REQUESTS: Final = 32
 """Concurrent requests; each needs a thread and a file descriptor."""

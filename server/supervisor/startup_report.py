@@ -1,4 +1,4 @@
-"""What a server process prints once it listens: lines for people, or one line of JSON for its supervisor."""
+"""The output of a server process once it listens: lines for people, or one line of JSON for its supervisor."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ export interface ChatClientOptions {
   deadMs?: number;
   /** The same after a sleep. */
   probeMs?: number;
-  /** Time-out for the server's answers to an upload. */
+  /** Timeout for the server's answers to an upload. */
   answerMs?: number;
   connectMs?: number;
   firstRetryMs?: number;

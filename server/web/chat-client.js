@@ -55,7 +55,7 @@ export class ChatClient extends EventTarget {
   #failures = 0;
   #wasOpen = false; // since `connect`
   #wasRefused = false; // whether the last attempt failed because of its token
-  #timer; // connect time-out, then stability timer, then reconnect timer
+  #timer; // connect timeout, then stability timer, then reconnect timer
   #retryNotBefore = 0; // wall clock; set by the server's `retry_ms`
   #attempts = 0;
   #heartbeat = null; // of the open connection
@@ -131,7 +131,7 @@ export class ChatClient extends EventTarget {
 
   disconnect() {
     if (this.#state === "closed") return;
-    this.#disconnect(1000, "goodbye", null);
+    this.#disconnect(1000, "disconnect", null);
   }
 
   setUsername(username) {

@@ -84,13 +84,13 @@ export class Heartbeat {
     this.#number += 1;
     this.#pingSentAt = performance.now();
     this.#pings.push({ number: this.#number, at: this.#pingSentAt, covers: this.#link.covers(), isProbe });
-    if (this.#pings.length > MAX_PINGS) this.#pings.splice(1, 1); // keep the oldest: it decides about the time-out
+    if (this.#pings.length > MAX_PINGS) this.#pings.splice(1, 1); // keep the oldest: it decides about the timeout
     this.#link.send(this.#number);
   }
 
   /** Check the connection after a sleep: without an answer it is dead after `probeMs`. */
   probe() {
-    this.#pings = []; // their time-outs ran while no answer could be handled
+    this.#pings = []; // their timeouts ran while no answer could be handled
     this.received();
     this.ping(!this.#link.isUploading());
   }

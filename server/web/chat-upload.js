@@ -4,7 +4,7 @@ export const CHUNK_BYTES = 64 * 1024;
 
 const CHUNK_HEADER_BYTES = 4;
 const POLL_MS = 10; // there is no event for a drained socket buffer
-const REPEAT_MS = 3_000; // time-out until a message is repeated; doubles
+const REPEAT_MS = 3_000; // timeout until a message is repeated; doubles
 
 /** An upload that failed; `code` is that of the server's `error`, or null. */
 export class UploadError extends Error {

@@ -7,8 +7,8 @@ export const DEFAULTS = {
   pingMs: 10_000, // interval between pings
   deadMs: 20_000, // silence until a connection counts as dead
   probeMs: 5_000, // the same after a sleep
-  answerMs: 60_000, // time-out for the server's answers to an upload
-  connectMs: 10_000, // time-out of an attempt to connect
+  answerMs: 60_000, // timeout for the server's answers to an upload
+  connectMs: 10_000, // timeout of an attempt to connect
   firstRetryMs: 500, // bound of the first random delay; doubles with each failure
   longestRetryMs: 15_000,
   maxRetries: Infinity,

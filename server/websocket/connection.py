@@ -57,7 +57,7 @@ _quiet.setLevel(logging.ERROR)
 
 
 class ConnectionState(Enum):
-    """What becomes of the messages in either direction."""
+    """The state of a connection, which decides how messages in each direction are handled."""
 
     OPEN = auto()  # messages are exchanged
     CLOSING = auto()  # a close frame was sent; messages that the peer sent before its answer are still handled
@@ -296,7 +296,7 @@ class Connection(asyncio.Protocol):
             self._fail(CloseReason.INTERNAL, "internal error")
 
     def _defer(self, data: bytes, now: float) -> None:
-        """Handle bytes in a later event loop iteration; no later bytes are read before."""
+        """Handle bytes in a later event loop iteration; until then no further bytes are read."""
         self.pause_reading()
         self._context.scheduler.defer(lambda: self._handle_deferred(data, now))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
-    """What a connection and its endpoint use beside themselves.
+    """The shared objects that a connection and its endpoint use.
 
     Attributes:
         clock: monotonic seconds.

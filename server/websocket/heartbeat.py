@@ -2,7 +2,7 @@
 
 The keepalive of a library costs a task and a timer for each connection. In the wheel, a connection is in the slot of
 the time at which a ping or the timeout may be due, and is checked only then. Received data costs one assignment, and
-ten thousand idle connections cost a few slots a second. The first ping has a random phase, so that pings spread.
+ten thousand idle connections cost a few slots per second. The first ping has a random phase, so that pings spread.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class OutboundState(Enum):
-    """What happens to the frames that are written to a connection."""
+    """How the frames that are written to a connection are handled."""
 
     CORKED = auto()
     """Frames wait in the backlog until `uncork`."""
@@ -129,12 +129,12 @@ class OutboundBuffer:
     # --- state ---
 
     def cork(self, data: bytes) -> None:
-        """Hold frames back, to be written in one piece after `data`; `data` is not counted."""
+        """Queue frames until `uncork` writes them in one piece after `data`; `data` is not counted."""
         self._state = OutboundState.CORKED
         self._backlog = bytearray(data)
 
     def uncork(self) -> None:
-        """Write what was held back since `cork`."""
+        """Write the frames queued since `cork`."""
         if self._state is OutboundState.CORKED:
             self._state = _WRITABLE
         self.flush()

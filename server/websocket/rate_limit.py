@@ -27,12 +27,12 @@ class Throttled(Protocol):
 
 
 class RateLimiter:
-    """Slow down a client that sends above its rate, and close it when it goes on.
+    """Slow down a client that sends above its rate, and close its connection if it continues.
 
     Args:
         peer: the client's connection.
         stats: each message and frame above the limit is counted here.
-        rate: messages a second; 0: any number.
+        rate: messages per second; 0: any number.
 
     Attributes:
         bucket: counts the client's messages.

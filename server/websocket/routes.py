@@ -20,7 +20,7 @@ MAX_ECHO_BYTES: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What is served on a path.
+    """The endpoint of a path, and its size limit.
 
     Attributes:
         endpoint: makes the endpoint from the connection, the context and the username that a token proves.

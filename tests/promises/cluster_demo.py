@@ -125,7 +125,7 @@ class Demo:
         return {names[one["metric"]["instance"].partition(":")[0]]: float(one["value"][1]) for one in found}
 
     def figures(self, received: float, delivered: float) -> dict[str, dict[str, float]]:
-        """Return the figures to print, once Prometheus has scraped that many messages, or after a time-out."""
+        """Return the figures to print, once Prometheus has scraped that many messages, or after a timeout."""
         deadline = time.monotonic() + START_SECONDS
         while True:
             figures = {what: self.query(query) for what, query in _FIGURES}

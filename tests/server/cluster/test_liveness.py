@@ -1,4 +1,4 @@
-"""The probe time-outs of the bus."""
+"""The probe timeouts of the bus."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ test("disconnect() is final until connect()", async (t) => {
   const ann = await inRoom(t, url, "ann", "red");
   ann.disconnect();
   assert.equal(ann.state, "closed");
-  assert.deepEqual(ann.of("disconnected"), [{ code: 1000, reason: "goodbye", retryMs: null }]);
+  assert.deepEqual(ann.of("disconnected"), [{ code: 1000, reason: "disconnect", retryMs: null }]);
   ann.connect();
   await until(() => ann.of("roomJoined").length === 2, "the room");
 });

@@ -61,7 +61,7 @@ test("an answer after a sleep keeps the connection", (t) => {
   assert.equal(beat.deaths, 0);
 });
 
-test("during an upload the probe after a sleep has the normal time-out", (t) => {
+test("during an upload the probe after a sleep has the normal timeout", (t) => {
   const beat = heartbeatOf(t, { isUploading: () => true });
   beat.at(0, true);
   beat.at(TIMES.probeMs);
@@ -85,7 +85,7 @@ test("a connection that only sends is not dead; an answer covers all earlier pin
   assert.equal(beat.heartbeat.answered(11), null);
 });
 
-test("frequent pings do not postpone the time-out", (t) => {
+test("frequent pings do not postpone the timeout", (t) => {
   const beat = heartbeatOf(t);
   for (let ms = 0; ms < TIMES.deadMs; ms += 1000) {
     beat.at(ms);
