@@ -1,4 +1,4 @@
-"""Faults of the load generator's own side: limits of its machine, and errors in its code; pure.
+"""Faults of the load generator: limits of its machine, and errors in its code; pure.
 
 A fault says nothing about the server, so a run with one is invalid. Each process counts its faults by kind and reports
 the counts to the master. The verdict has one line for each kind and detail, with the sum over all processes.
@@ -86,7 +86,7 @@ _ADVICE: Final = {
 
 
 def kind_of(error: OSError) -> FaultKind | None:
-    """Return the limit of this machine behind a connect error; None if the network or the server is the cause."""
+    """Return the limit of this machine that caused a connect error; None if the network or the server is the cause."""
     if isinstance(error, gaierror):
         return FaultKind.NAMES
     if isinstance(error, ssl.SSLError):
@@ -109,7 +109,7 @@ class Fault(msgspec.Struct, frozen=True):
 
     @property
     def advice(self) -> str | None:
-        """What to do about the fault, if anything helps."""
+        """The remedy for the fault; empty if there is none."""
         return _ADVICE.get(self.kind)
 
 

@@ -1,7 +1,7 @@
 """A client of the chat protocol: one user name, one room, one connection at a time.
 
-The client works with any server of the protocol. It waits only for answers that it cannot do without: `roomJoined`, and
-`pong` where a ping is timed.
+The client works with any server of the protocol. It waits only for the answers that it needs: `roomJoined`, and `pong`
+if a ping is timed.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class ChatClient:
         on_delivery: called with the arrival time of each delivery, if set.
         on_pong: called once with the arrival time of the pong that `request_pong` asked for.
         retry_after: seconds to wait before a reconnect, if the server asked for that when it closed the connection.
-        was_dropped: whether `drop` ended the last connection, which is no failure of the server.
-        is_offline: whether the user is disconnected on purpose, so that its skipped messages are no failures.
+        was_dropped: whether `drop` ended the last connection; then the end is not a failure of the server.
+        is_offline: whether the user is disconnected on purpose; then its skipped messages are not failures.
         storm: the last storm that dropped this user.
     """
 
@@ -195,7 +195,7 @@ class ChatClient:
         return self.connection is not None and self.connection.send_text(payload)
 
     def send_binary(self, payload: bytes, timeout: float) -> bool:
-        """Send a binary message and wait until the kernel has taken it; return False after `timeout` seconds."""
+        """Send a binary message and wait until the kernel has accepted it; return False after `timeout` seconds."""
         if self.connection is None:
             return False
         self.connection.send_binary(payload)
@@ -230,7 +230,7 @@ class ChatClient:
         ):
             request.done(monotonic_ns() - intended)
         elif not self.is_offline:
-            request.failed("dropped: held back" if self.is_ready else "dropped: not in a room")
+            request.failed("dropped: connection congested" if self.is_ready else "dropped: not in a room")
 
     def ping(self, intended: int) -> None:
         """Send a `ping` that was due at `intended`, from which its `pong` is timed.
@@ -243,7 +243,7 @@ class ChatClient:
         self._pings += 1
         self._ping_due = intended if self.send(protocol.ping(self._pings)) else 0
         if not self._ping_due and not self.is_offline:
-            request.failed("dropped: held back" if self.connection is not None else "dropped: not connected")
+            request.failed("dropped: connection congested" if self.connection is not None else "dropped: not connected")
 
     def request_pong(self, on_pong: Callable[[int], None]) -> None:
         """Send a `ping` that is not timed; call `on_pong` when its pong arrives over this connection."""

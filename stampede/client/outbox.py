@@ -1,8 +1,8 @@
 """The chat messages of one user that cannot be sent yet; pure, times are arguments.
 
 A message that is due while its connection is congested or lost waits here with its intended send time. It is stamped
-when it is sent. So latency from the sent time begins when the bytes leave, latency from the intended time when they
-should have left. The difference is caused by the server, not by the load generator.
+when it is sent. So latency from the sent time begins when the bytes leave, and latency from the intended time begins
+when they should have left. The server causes the difference, not the load generator.
 """
 
 from __future__ import annotations

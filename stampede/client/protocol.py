@@ -57,7 +57,7 @@ def ping(timestamp: int) -> bytes:
 
 
 def is_name_fixed(message: dict[str, Any]) -> bool:
-    """Return whether an `error` only says that the token sets the user's name; the load test accepts that name."""
+    """Return whether an `error` only reports that the token sets the user's name; the load test accepts that name."""
     return message.get("type") == "error" and message.get("code") == _NAME_FIXED
 
 

@@ -21,10 +21,10 @@ _CHAT_MESSAGE: Final = b'{"type":"chatMessage","text":"%b%b"}'
 
 # Labels of skipped messages in Locust's table of failures.
 TOO_LATE: Final = "skipped: too late"
-_NOT_TAKEN: Final = "skipped: not taken"
-_OUTBOX_FULL: Final = "skipped: too many held back"
+_BUFFER_FULL: Final = "skipped: write buffer full"
+_OUTBOX_FULL: Final = "skipped: queue full"
 _OFFLINE_TOO_LONG: Final = "skipped: not in a room"
-_CONGESTED_TOO_LONG: Final = "skipped: held back too long"
+_CONGESTED_TOO_LONG: Final = "skipped: queued too long"
 
 
 class SendingClient(Protocol):
@@ -70,7 +70,7 @@ class Sender:
         elif self._send(connection, membership, intended, now):
             self._measures.sent_after(now - intended)
         else:
-            self._measures.skip(_NOT_TAKEN)
+            self._measures.skip(_BUFFER_FULL)
 
     def _send(self, connection: Connection, membership: Membership, intended: int, now: int) -> bool:
         room, slot, context = membership.room, membership.slot, self._context
@@ -100,7 +100,7 @@ class Sender:
                 if self._send(connection, membership, intended, now):
                     measures.sent_held(lag, now - intended)
                 else:
-                    measures.skip_held(_NOT_TAKEN, 1)
+                    measures.skip_held(_BUFFER_FULL, 1)
 
     def discard_queued(self, reason: str | None = None) -> None:
         """Skip the queued messages; they count as failures of this reason, if there is one."""

@@ -1,7 +1,8 @@
 """One upload: announce the file, send it in chunks, complete it, compare it with what the server stored.
 
-The answers `fileReady` and `fileSaved` are extensions that a server may not have. An answer that has never arrived is
-waited for once. Later uploads without `fileSaved` are timed until the kernel has taken the last byte.
+The answers `fileReady` and `fileSaved` are extensions that a server may not have. The first upload waits for each of
+them. If an answer does not arrive, later uploads do not wait for it. Without `fileSaved`, they are timed until the
+kernel has accepted the last byte.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def _send(client: ChatClient, size: int, rng: Random) -> str:
         data = rng.randbytes(min(CHUNK_BYTES, size - start))
         digest.update(data)
         if not client.send_binary(struct.pack(">I", index) + data, _CHUNK_SECONDS):
-            raise _FailedError("chunk not taken")
+            raise _FailedError("chunk not sent in time")
     return digest.hexdigest()
 
 
@@ -87,7 +88,7 @@ def _request(
 
     Args:
         client: that uploads.
-        measures: of this process, which know what answers the server has.
+        measures: of this process; they record which answers the server has.
         message: to send.
         kind: type of the answer.
         timeout: seconds.
@@ -96,7 +97,7 @@ def _request(
     if not expected:
         client.expect((kind, "error"))
     if not client.send(message):
-        raise _FailedError("message not taken")
+        raise _FailedError("write buffer full")
     if measures.lacks(kind):
         return None  # a refusal that arrives later is counted then
     if not measures.has(kind):

@@ -62,7 +62,7 @@ class CpuUse:
 
 
 def cause_of(use: CpuUse) -> str:
-    """Return why the generator falls behind, and what helps. More processes help only where a core is free."""
+    """Return why the generator falls behind, and the remedy. More processes help only if a core is free."""
     if use.quota is not None and use.throttled >= _THROTTLED:
         return (
             f"The CPU quota of the control group ({use.quota:.2f} cores) stopped the process for "
@@ -123,7 +123,7 @@ class Health:
     """The health of one process, in windows of `WINDOW_SECONDS` and over its whole run.
 
     Attributes:
-        causes: what is behind the problems, and what helps; each once.
+        causes: the causes of the problems and their remedies; each once.
         reached: limits of the machine that were reached in the last window, with their values.
     """
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class PairLedger:
-    """The deliveries from one sender to one receiver, where they are not simply everything up to one number.
+    """The deliveries from one sender to one receiver, if a single number cannot describe them.
 
     Attributes:
         base: the first sequence number that is owed.

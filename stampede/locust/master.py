@@ -107,7 +107,7 @@ class MasterAgent:
             self._threshold_task = gevent.spawn(self._update_thresholds)
 
     def reset(self) -> None:
-        """Count from 0 again, together with Locust's statistics. What makes the run invalid is kept."""
+        """Count from 0 again, together with Locust's statistics. The reasons why the run is invalid are kept."""
         if self._agent is not None:
             self._agent.update_stats()
         self._environment.stats.reset_all()  # includes what `update_stats` has just added
@@ -306,7 +306,7 @@ class MasterAgent:
                 if not getattr(user_class, "drops_periodically", False):
                     continue
                 yield (
-                    f"no storm struck: {user_class.__name__}s drop every {settings.storm_period:g} s (--storm-period), "
+                    f"no storm: {user_class.__name__}s drop every {settings.storm_period:g} s (--storm-period), "
                     f"the test took {self.seconds:.0f} s"
                 )
 

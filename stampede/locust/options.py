@@ -143,7 +143,7 @@ OPTIONS: Final = (
         "churn-per-minute",
         0.0,
         _number(0, 60),
-        "Fraction of all users that drop and reconnect each minute, one by one; 0.1 is a tenth.",
+        "Fraction of all users that drop and reconnect each minute, one after the other; 0.1 is a tenth.",
     ),
     Option("path", "/", _path, "Path of the chat endpoint, unless --host contains one."),
     Option("ca-file", None, str, "CA certificates (PEM) to verify a wss:// server with, in place of the system's."),

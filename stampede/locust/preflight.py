@@ -69,7 +69,7 @@ class _GreetingReceiver:
 
     @property
     def problem(self) -> str:
-        """What happened in place of a greeting; empty if the greeting arrived."""
+        """The event that took the place of the greeting; empty if the greeting arrived."""
         if self._first is not None:
             if _is_greeting(self._first):
                 return ""
@@ -89,7 +89,7 @@ def _is_greeting(payload: bytes) -> bool:
 
 
 def _check_greeting(target: Target, settings: LoadTestSettings) -> str:
-    """Connect once and wait for the greeting; return what happened in its place, or an empty text.
+    """Connect once and wait for the greeting; return the event that took its place, or an empty text.
 
     Raises:
         ConnectError: the connection failed.

@@ -79,7 +79,7 @@ def _check_web_port(options: argparse.Namespace) -> None:
 def _stop_forked_workers(runner: Runner, processes: int) -> None:
     """Stop the workers that `--processes` has forked, and wait until they have exited.
 
-    Left alone, they would try to reach the master for a minute. In Locust 2.47 a worker that receives `quit` before its
+    Otherwise they would try to reach the master for a minute. In Locust 2.47 a worker that receives `quit` before its
     runner is set up never exits. So `quit` is sent after each worker's first heartbeat.
     """
     if not isinstance(runner, MasterRunner) or not processes:

@@ -95,7 +95,7 @@ class WorkerAgent:
         return assigned
 
     def await_assignment(self, seconds: float) -> None:
-        """Wait for the assignment of the running test, asking again each second; report a fault after `seconds`."""
+        """Wait for the assignment of the running test, and request it each second; report a fault after `seconds`."""
         deadline = time.monotonic() + seconds
         while self.waiting:
             now = time.monotonic()

@@ -1,1 +1,1 @@
-"""What a run measures, and how it is judged: figures, reports, thresholds and summary."""
+"""The measurements of a run and its verdict: figures, reports, thresholds and summary."""

@@ -1,4 +1,4 @@
-"""Why the load generator drops a connection on purpose."""
+"""The reasons for which the load generator drops a connection on purpose."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class SendCounts:
-    """Chat messages that were due, and what became of them.
+    """Chat messages that were due, by outcome.
 
     Attributes:
         intended: messages due so far; each was `sent` or `skipped`.

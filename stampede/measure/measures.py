@@ -1,4 +1,4 @@
-"""What one process has counted and timed since the test began.
+"""The counts and durations of one process since the test began.
 
 The hot path updates these fields directly. Locust's table, the snapshot and the exporter read them, so they agree.
 """
@@ -52,7 +52,7 @@ class Measures:
         latency: delivery latency from the intended and from the actual send.
         send_lag: from the moment a message was due until the generator was ready to send it: the generator's own delay.
         loop_lag: lateness of a regular timer.
-        waiting: messages that are due and held back now, because the connection is congested or lost.
+        waiting: messages that are due and queued now, because the connection is congested or lost.
         requests: requests by name.
         drops: connections dropped on purpose, by cause.
         resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
@@ -132,7 +132,7 @@ class Measures:
         self.send_lag.record(lag)
 
     def sent_held(self, lag: int, late_by: int) -> None:
-        """Count a held message: the generator was ready after `lag` nanoseconds, and sent it after `late_by`."""
+        """Count a message that was queued first: ready after `lag` nanoseconds, and sent after `late_by`."""
         self.sends.intended += 1
         self.sends.sent += 1
         self.sends.held += 1
@@ -149,7 +149,7 @@ class Measures:
             self.requests[SEND].failed(why, n)
 
     def skip_held(self, why: str | None, n: int) -> None:
-        """Count `n` held messages that were given up."""
+        """Count `n` queued messages that are skipped."""
         self.waiting -= n
         self.skip(why, n)
 

@@ -1,4 +1,4 @@
-"""What a process reports about itself, and the sum of the reports of all processes; pure."""
+"""The report of one process, and the sum of the reports of all processes; pure."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class WorkerReport:
         id: Locust's id of the worker; `index` is its number in this test.
         final: whether this is the last report.
         cpu_seconds: CPU time of the process; `cpu_share` is its mean use of one core since the test began.
-        figures: what the users did and received.
+        figures: the counts and durations of its users.
         storms: the process's parts of the latest storms on command.
         lacking: optional answers that the server does not send.
         problems: why the process makes the run invalid.
-        causes: what is behind the problems, and what helps.
+        causes: the causes of the problems and their remedies; each once.
         faults: limits and errors of the generator's own machine, which make the run invalid, too.
         addresses: the server's addresses, and how often each was used.
         joined_before: users that joined before the figures begin, see `since`.

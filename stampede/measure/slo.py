@@ -113,7 +113,7 @@ class Slo:
 def split_slos(text: str) -> list[str]:
     """Return the SLOs in a text, which spaces or commas separate.
 
-    Spaces within an SLO, as in `deliver_p99 < 250 ms`, are removed.
+    Spaces within an SLO are removed, as in `deliver_p99 < 250 ms`.
     """
     return _BLANKS.sub(lambda found: found[1] or "", text).replace(",", " ").split()
 

@@ -30,7 +30,7 @@ class Manner(Enum):
 
 @dataclass(slots=True, kw_only=True)
 class StormPart:
-    """What one process counted of one storm.
+    """The figures of one storm in one process.
 
     Attributes:
         id: number of the storm in its run.

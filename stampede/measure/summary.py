@@ -89,7 +89,7 @@ class RunResult:
 
     @property
     def advice(self) -> list[str]:
-        """What is behind the problems, and what helps; each once."""
+        """The causes of the problems and their remedies; each once."""
         causes = [cause for report in self.totals.reports for cause in report.causes]
         sends = self.totals.figures.sends
         if causes and sends.held > _HELD * sends.intended:
@@ -146,7 +146,8 @@ def summary(result: RunResult) -> list[str]:
 
 def _held(sends: SendCounts) -> Iterator[str]:
     if sends.held:
-        yield f"              {sends.held} sent messages were held back: congested connection, or reconnecting user"
+        why = "congested connection, or reconnecting user"
+        yield f"              {sends.held} sent messages waited in the queue: {why}"
 
 
 def _ledger(totals: Totals) -> Iterator[str]:

@@ -52,7 +52,7 @@ class Owner(Protocol):
 
 
 class Pool(Protocol):
-    """What a session needs of the pool that it belongs to."""
+    """The part of the pool that a session uses."""
 
     client_context: ClientContext
     connect_slots: BoundedSemaphore

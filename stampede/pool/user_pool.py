@@ -256,7 +256,7 @@ class UserPool:
                 break
         self._sweeper.kill()
         for session in self._sessions.values():
-            session.client.discard_queued("skipped: held back until the end")
+            session.client.discard_queued("skipped: still queued at the end")
         for room in self._rooms.values():
             room.close_accounts()
 

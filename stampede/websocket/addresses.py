@@ -4,8 +4,8 @@ The order is that of RFC 8305, section 4: address families alternate, each in th
 distributed over all addresses: each one begins at the next address, and tries the following ones if that is
 unreachable.
 
-An address that has never answered, while another one has, is tried last. Such is an IPv6 address of a server that
-listens on IPv4 only.
+An address that has never answered, while another one has, is tried last. An example is the IPv6 address of a server
+that listens on IPv4 only.
 """
 
 from __future__ import annotations

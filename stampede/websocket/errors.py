@@ -1,4 +1,4 @@
-"""What can go wrong with a connection.
+"""The exceptions of a connection.
 
 ClientError                root; `label` is the few words under which failures are counted
 +-- ConnectError           no connection was opened
@@ -7,7 +7,7 @@ ClientError                root; `label` is the few words under which failures a
 |   +-- RefusedError       the server answered the upgrade request with another HTTP status
 |   +-- NotWebSocketError  the peer does not speak WebSocket
 +-- LostError              the peer or the network ended an open connection
-+-- TargetError            the address is invalid; one line for the person who gave it
++-- TargetError            the address is invalid; the text is one line for the user
 """
 
 from __future__ import annotations

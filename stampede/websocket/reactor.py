@@ -11,8 +11,9 @@ split frames. CPU per delivery, lowest to highest of several runs; epoll and wat
 
 The epoll is edge-triggered: level-triggered, the kernel polls each socket twice, a tenth of the cost of a read. Parsing
 a lone frame inline, without the splitter, saves another fifth (`Connection.on_readable`). Fewer wake-ups of the
-scheduler (30 to 50 us each on a virtual machine) save more than less work in each. Without benefit were smaller reads,
-`recv` or `recv_into` in place of `os.read`, and a timer of 2 or 3 ms: it delays sends, and saves a tenth of a message.
+scheduler (30 to 50 us each on a virtual machine) save more than less work in each of them. These changes had no
+benefit: smaller reads, `recv` or `recv_into` in place of `os.read`, and a timer of 2 or 3 ms, which delays sends and
+saves a tenth of the cost of a message.
 
 A whole run against the bundled server, with sending and statistics (`benchmarks.costs.engine`, idle machine), takes
 22.4 us a delivery at 19 000/s over 2 000 users, 14.1 us at 49 500/s and 5.0 us at 197 000/s over 200 users. A busy

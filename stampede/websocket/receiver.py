@@ -15,7 +15,7 @@ class Receiver(Protocol):
         """Handle the payload of a text message, received at `now` (monotonic nanoseconds)."""
 
     def resume_writing(self) -> None:
-        """Handle that the connection, which was congested, takes messages again."""
+        """Resume sending: the connection is no longer congested."""
 
     def connection_lost(self, error: LostError) -> None:
-        """Handle that the peer or the network ended the connection."""
+        """Handle the end of the connection by the peer or the network."""

@@ -1,9 +1,9 @@
-"""Which user goes into which room, and which process runs it; pure.
+"""The assignment of users to rooms and processes; pure.
 
 A room belongs to one process. Its ledger is therefore exact without any exchange between processes: members, messages
-sent and messages received are known in one place, on one clock. The server cannot tell the difference. The price is
-that one process must be able to take all deliveries of a room, that each process needs at least one room, and that the
-last room of each process may be only partly full.
+sent and messages received are known in one place, on one clock. The server sees no difference. The disadvantages are
+that one process must be able to receive all deliveries of a room, that each process needs at least one room, and that
+the last room of each process may be only partly full.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """When a user acts: schedules of an open model; pure, times in nanoseconds, the random generator is an argument.
 
-The times are drawn without regard to what the server or the load generator can take. A stall therefore makes messages
+The times are drawn without regard to the capacity of the server or the load generator. A stall therefore makes messages
 late. It never reduces their number.
 """
 
@@ -28,7 +28,7 @@ class Arrivals(Enum):
 
 
 class Action(Enum):
-    """What a user does."""
+    """The kinds of action of a user."""
 
     SAY = "say"
     TYPE = "type"

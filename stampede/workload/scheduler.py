@@ -1,7 +1,7 @@
 """One scheduler for all users of a process: a heap of due times and one timer of the gevent hub.
 
 A sleeping greenlet per user would cost a switch and a timer per message. The scheduler costs one heap operation.
-Waking a process is dear (30 us on a virtual machine), more than most actions take. The timer is therefore set at least
+Waking a process costs 30 us on a virtual machine, more than most actions. The timer is therefore set at least
 one tick ahead, and actions that are due within one tick share a wake-up.
 """
 

@@ -117,4 +117,4 @@ def test_the_summary_says_when_a_run_was_too_short_for_a_storm(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
     ended = locust("--headless", "--host", server.url, "-u", "4", "-r", "4", "-t", "2s", "ReconnectStormUser").wait()
-    assert "no storm struck: ReconnectStormUsers drop every 30 s (--storm-period)" in ended.out
+    assert "no storm: ReconnectStormUsers drop every 30 s (--storm-period)" in ended.out

@@ -58,7 +58,7 @@ class FinishedRun:
     @property
     def _skipped(self) -> bool:
         """Whether messages were skipped because they could not be sent in time."""
-        return bool(re.search(r"skipped: (held back|too late|too many)", self.log))
+        return bool(re.search(r"skipped: (queue full|queued too long|still queued|too late)", self.log))
 
     def failed(self) -> list[str]:
         """Return the names of failed requests, except messages that this slow machine skipped."""

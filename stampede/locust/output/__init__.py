@@ -1,1 +1,1 @@
-"""What a run puts out besides the summary: Locust's statistics, files and log, and Prometheus metrics."""
+"""The output of a run besides the summary: Locust's statistics, files and log, and Prometheus metrics."""

@@ -85,7 +85,7 @@ def test_messages_that_are_due_before_the_join_are_sent_after_it(
 def test_messages_without_a_room_are_skipped_and_are_no_failure_if_that_was_on_purpose(group: ClientGroup) -> None:
     client = group.client()
     client.say(time.monotonic_ns())
-    client.discard_queued("skipped: held back until the end")
+    client.discard_queued("skipped: still queued at the end")
     client.say(time.monotonic_ns())
     client.discard_queued()
     client.is_offline = True
@@ -93,7 +93,7 @@ def test_messages_without_a_room_are_skipped_and_are_no_failure_if_that_was_on_p
     client.type(time.monotonic_ns())
     measures = group.measures
     assert (measures.waiting, measures.sends.intended, measures.sends.sent, measures.sends.skipped) == (0, 3, 0, 3)
-    assert group.failures(SEND) == {"skipped: held back until the end": 1}
+    assert group.failures(SEND) == {"skipped: still queued at the end": 1}
     assert group.failures(TYPING) == {}
 
 
