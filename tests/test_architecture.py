@@ -51,13 +51,14 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.workload": "",
     "stampede.websocket": "stampede.generator_faults stampede.redaction",
     "stampede.measure": "stampede.generator_faults stampede.ledger stampede.websocket.addresses",
+    "stampede.verdict": "stampede.generator_faults stampede.measure stampede.websocket.addresses",
     "stampede.health": "stampede.generator_faults stampede.measure",
     "stampede.client": "stampede.ledger stampede.measure stampede.websocket stampede.workload",
     "stampede.pool": "stampede.client stampede.generator_faults stampede.health stampede.ledger stampede.measure "
     "stampede.websocket stampede.workload",
     "stampede.metrics": "stampede.measure",
     "stampede.locust": "stampede.generator_faults stampede.health stampede.ledger stampede.measure stampede.metrics "
-    "stampede.pool stampede.redaction stampede.websocket stampede.workload",
+    "stampede.pool stampede.redaction stampede.verdict stampede.websocket stampede.workload",
     "loadtest": "stampede",
     # metrics and dashboards
     "metrics": "server.errors server.histogram_buckets server.protocol server.stats stampede.metrics",
@@ -69,7 +70,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.signals": "capacity.errors",
     "capacity.http_client": "stampede.redaction",
     "capacity.record": "capacity.formatting",
-    "capacity.config": "capacity.errors capacity.formatting stampede.measure stampede.redaction",
+    "capacity.config": "capacity.errors capacity.formatting stampede.measure stampede.redaction stampede.verdict.slo",
     "capacity.measure": "capacity.config capacity.errors capacity.http_client capacity.record "
     "stampede.generator_faults stampede.measure stampede.redaction stampede.websocket.addresses",
     "capacity.processes": "capacity.errors capacity.formatting capacity.http_client capacity.measure capacity.record "
@@ -118,7 +119,7 @@ PURE = [
     "server.websocket.rate_limit",
     "stampede.redaction",
     "stampede.ledger",
-    "stampede.locust.assignment",
+    "stampede.locust.agents.assignment",
     "stampede.client.outbox",
     "stampede.client.protocol",
     "stampede.websocket.addresses",
@@ -138,17 +139,15 @@ PURE = [
     "stampede.measure.report",
     "stampede.measure.request_names",
     "stampede.measure.serialization",
-    "stampede.measure.slo",
     "stampede.measure.snapshot",
     "stampede.measure.storm",
     "stampede.measure.storm_results",
-    "stampede.measure.summary",
-    "stampede.measure.thresholds",
     "stampede.metrics.catalog",
     "stampede.metrics.families",
     "stampede.metrics.histogram_buckets",
     "stampede.metrics.metric",
     "stampede.websocket.frames",
+    "stampede.verdict",
     "metrics.catalog",
     "grafana.promql",
     "capacity.config.option_types",
@@ -184,7 +183,7 @@ IMPURE = {
 LOCUST = ("stampede.locust", "loadtest", "benchmarks")
 # But these run without it: `import locust` replaces sockets and threads of the whole process.
 WITHOUT_LOCUST = (
-    "stampede.locust.assignment",
+    "stampede.locust.agents.assignment",
     "stampede.locust.options",
     "stampede.locust.preflight",
     "stampede.locust.settings",

@@ -11,7 +11,7 @@ import pytest
 from capacity.config.settings import read_settings
 from capacity.errors import ExitCode
 from stampede.locust.options import HEADER_HELP, INSECURE_HELP, OPTIONS, THRESHOLD_HELP
-from stampede.measure.summary import EXIT_CODES
+from stampede.verdict.summary import EXIT_CODES
 from stampede.workload.shapes import DESCRIPTIONS
 from tests.tables import ROOT, rows
 

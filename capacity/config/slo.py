@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.errors import UsageError
 from capacity.formatting import figure
-from stampede.measure.slo import DEFAULT_SLOS, SloError
-from stampede.measure.slo import parse_slo as parse_client_slo
+from stampede.verdict.slo import DEFAULT_SLOS, SloError
+from stampede.verdict.slo import parse_slo as parse_client_slo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from stampede.measure.figures import Figures
-    from stampede.measure.slo import Slo
+    from stampede.verdict.slo import Slo
 
 __all__ = ["DEFAULT_SLOS", "DEFAULT_STORM_SLOS", "RunSlo", "Span", "check_storm_slos", "parse_slo", "strictest_ms"]
 

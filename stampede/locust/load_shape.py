@@ -12,7 +12,7 @@ from stampede.workload.shapes import Shape, ShapePlan
 if TYPE_CHECKING:
     from locust.env import Environment
 
-    from stampede.locust.master import MasterAgent
+    from stampede.locust.agents.master import MasterAgent
 
 _DEFAULT_SPAWN_RATE = 100.0
 

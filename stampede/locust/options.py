@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stampede.ledger.stamp import SIZE
-from stampede.measure.slo import SloError, parse_slo, split_slos
 from stampede.measure.storm import Manner
-from stampede.measure.thresholds import WINDOW_SECONDS
+from stampede.verdict.slo import SloError, parse_slo, split_slos
+from stampede.verdict.thresholds import WINDOW_SECONDS
 from stampede.websocket.headers import parse_header
 from stampede.workload.backoff import Policy
 from stampede.workload.schedule import Arrivals

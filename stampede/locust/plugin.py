@@ -15,12 +15,12 @@ import gevent
 from locust import events
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
+from stampede.locust.agents.runners import AGENT_KEY, set_up_local, set_up_master, set_up_worker
 from stampede.locust.load_shape import load_shape
 from stampede.locust.options import add_arguments
 from stampede.locust.output.exporter import serve
 from stampede.locust.output.output_files import complete_csv_files, hide_secrets_in_html, write_html_report
 from stampede.locust.output.repeated_tracebacks import log_each_exception_once
-from stampede.locust.runners import AGENT_KEY, set_up_local, set_up_master, set_up_worker
 from stampede.locust.startup import check_or_exit, exit_with_usage_error
 from stampede.locust.web.page import extend
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from locust.runners import Runner
     from locust.web import WebUI
 
-    from stampede.locust.master import MasterAgent
+    from stampede.locust.agents.master import MasterAgent
+    from stampede.locust.agents.worker import WorkerAgent
     from stampede.locust.settings import LoadTestSettings
-    from stampede.locust.worker import WorkerAgent
     from stampede.pool.user_pool import UserPool
 
 _ASSIGNMENT_SECONDS: Final = 10.0

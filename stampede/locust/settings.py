@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stampede.locust.options import DEFAULT_ROOM_SIZE, NO_SHAPE, OPTIONS, TOKEN
-from stampede.measure.slo import SloError, parse_slo, split_slos
 from stampede.measure.storm import Manner
+from stampede.verdict.slo import SloError, parse_slo, split_slos
 from stampede.websocket.headers import Header, all_headers
 from stampede.workload.backoff import Backoff, Policy
 from stampede.workload.placement import RoomPlan
@@ -19,7 +19,7 @@ from stampede.workload.sizes import Sizes
 
 if TYPE_CHECKING:
     from stampede.locust.options import Option
-    from stampede.measure.slo import Slo
+    from stampede.verdict.slo import Slo
 
 
 class OptionError(Exception):

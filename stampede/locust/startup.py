@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import psutil
 from locust.runners import LocalRunner, MasterRunner
 
-from stampede.locust.master import wait_until
+from stampede.locust.agents.master import wait_until
 from stampede.locust.preflight import check_server
 from stampede.locust.settings import OptionError, check_processes, check_shape, read_settings
 from stampede.websocket.errors import ClientError

@@ -1,1 +1,1 @@
-"""The measurements of a run and its verdict: figures, reports, thresholds and summary."""
+"""The measurements of a run: histograms, figures, reports, storms and the snapshot."""

@@ -35,7 +35,7 @@ class FailingUser(ChatUser):
 
 # Discards the first MANY assignments in every worker.
 LOST_ASSIGNMENTS = """
-from stampede.locust.worker import WorkerAgent
+from stampede.locust.agents.worker import WorkerAgent
 
 assign_original, discarded = WorkerAgent.assign, 0
 

@@ -11,7 +11,7 @@ import pytest
 
 from stampede.generator_faults import Fault, FaultKind, Faults, kind_of, merge_faults
 from stampede.measure.report import Totals, WorkerReport
-from stampede.measure.summary import INVALID, RunResult, summary
+from stampede.verdict.summary import INVALID, RunResult, summary
 from stampede.websocket.errors import UnreachableError
 from tests.stampede.measure.reports import report
 

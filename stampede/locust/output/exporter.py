@@ -16,11 +16,11 @@ from prometheus_client.registry import Collector
 
 from stampede.measure import request_names
 from stampede.measure.storm_results import SHARES
-from stampede.measure.summary import RunResult
 from stampede.metrics.catalog import CATALOG
 from stampede.metrics.exposition import Exposition
 from stampede.metrics.families import Families
 from stampede.metrics.histogram_buckets import LATENCY_BOUNDS
+from stampede.verdict.summary import RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from locust.stats import StatsEntry
     from prometheus_client.core import Metric as Family
 
-    from stampede.locust.master import MasterAgent
+    from stampede.locust.agents.master import MasterAgent
     from stampede.measure.figures import Figures
     from stampede.measure.report import Totals
     from stampede.measure.storm_results import StormResult

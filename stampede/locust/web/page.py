@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from locust.web import WebUI
     from werkzeug.datastructures import MultiDict
 
-    from stampede.locust.master import MasterAgent
+    from stampede.locust.agents.master import MasterAgent
 
 _STORM_FORM: Final = Path(__file__).with_name("storm_form.js")
 _TABLE_KEY: Final = "storms"

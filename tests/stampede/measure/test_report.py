@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from stampede.measure.report import Totals, WorkerReport
 from stampede.measure.request_names import CONNECT
-from stampede.measure.summary import RunResult
+from stampede.verdict.summary import RunResult
 from tests.stampede.measure.reports import measured, report
 
 

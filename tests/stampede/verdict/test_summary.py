@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stampede.measure.report import Totals
-from stampede.measure.summary import RunResult, summary
+from stampede.verdict.summary import RunResult, summary
 from tests.stampede.measure.reports import report
 
 

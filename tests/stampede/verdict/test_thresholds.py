@@ -10,9 +10,9 @@ from stampede.generator_faults import Fault, FaultKind
 from stampede.measure.figures import Figures, Latency
 from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.report import Totals
-from stampede.measure.slo import SloError, parse_slo
-from stampede.measure.summary import FAILED, INVALID, MET, RunResult, summary
-from stampede.measure.thresholds import Threshold, describe
+from stampede.verdict.slo import SloError, parse_slo
+from stampede.verdict.summary import FAILED, INVALID, MET, RunResult, summary
+from stampede.verdict.thresholds import Threshold, describe
 from tests.figures import figures
 from tests.stampede.measure.reports import report
 

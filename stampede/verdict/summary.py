@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from stampede.generator_faults import Fault, merge_faults
 from stampede.measure.request_names import CONNECT, JOIN
 from stampede.measure.storm_results import COLUMNS, table
-from stampede.measure.thresholds import describe
+from stampede.verdict.thresholds import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stampede.measure.log_linear_histogram import LogLinearHistogram
     from stampede.measure.report import Totals
     from stampede.measure.storm_results import StormResult
-    from stampede.measure.thresholds import Threshold
+    from stampede.verdict.thresholds import Threshold
     from stampede.websocket.addresses import AddressUse
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampede.locust.assignment import Assigner, UserClass, worker_order
+from stampede.locust.agents.assignment import Assigner, UserClass, worker_order
 from stampede.workload.placement import Partition
 
 CLASSES = [UserClass("ChattingUser", 10, 0), UserClass("FileUploadUser", 1, 2)]

@@ -12,11 +12,11 @@ import msgspec
 from locust import argument_parser, runners
 
 from stampede.generator_faults import FaultKind
-from stampede.locust.assignment import Assigner, Assignment
-from stampede.locust.master import STORM, MasterAgent, wait_until
+from stampede.locust.agents.assignment import Assigner, Assignment
+from stampede.locust.agents.master import STORM, MasterAgent, wait_until
+from stampede.locust.agents.spawn_order import user_classes_of
+from stampede.locust.agents.worker import WorkerAgent
 from stampede.locust.settings import OptionError, read_settings
-from stampede.locust.spawn_order import user_classes_of
-from stampede.locust.worker import WorkerAgent
 from stampede.measure.report import WorkerReport
 from stampede.measure.storm import Manner
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS

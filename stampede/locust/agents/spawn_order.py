@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from locust.dispatch import _kl_generator
 
-from stampede.locust.assignment import UserClass
+from stampede.locust.agents.assignment import UserClass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

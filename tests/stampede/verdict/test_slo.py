@@ -6,7 +6,7 @@ import pytest
 
 from stampede.measure.figures import Figures  # noqa: TC001
 from stampede.measure.formatting import format_ms
-from stampede.measure.slo import Slo, SloError, parse_slo, split_slos
+from stampede.verdict.slo import Slo, SloError, parse_slo, split_slos
 from tests.figures import figures, histogram
 
 

@@ -17,8 +17,8 @@ from stampede.health.machine import usage
 from stampede.measure.report import UNASSIGNED, Totals
 from stampede.measure.snapshot import snapshot
 from stampede.measure.storm_results import results
-from stampede.measure.summary import RunResult, summary
-from stampede.measure.thresholds import Threshold
+from stampede.verdict.summary import RunResult, summary
+from stampede.verdict.thresholds import Threshold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import LocalRunner
 
+    from stampede.locust.agents.worker import WorkerAgent
     from stampede.locust.settings import LoadTestSettings
-    from stampede.locust.worker import WorkerAgent
     from stampede.measure.report import WorkerReport
     from stampede.measure.snapshot import Snapshot
     from stampede.measure.storm import Manner, StormPart

@@ -14,7 +14,7 @@ from stampede.measure.formatting import format_clock
 
 if TYPE_CHECKING:
     from stampede.measure.figures import Figures
-    from stampede.measure.slo import Slo
+    from stampede.verdict.slo import Slo
 
 WINDOW_SECONDS: Final = 10.0
 

@@ -20,9 +20,9 @@ from stampede.generator_faults import Fault, FaultKind
 from stampede.health.health import WINDOW_SECONDS, Health
 from stampede.health.loop_lag_probe import LoopLagProbe
 from stampede.health.machine import Usage, usage
+from stampede.locust.agents.spawn_order import spawn_order, user_classes_of
 from stampede.locust.output.locust_stats import StatsUpdater
 from stampede.locust.settings import check_processes, read_settings
-from stampede.locust.spawn_order import spawn_order, user_classes_of
 from stampede.measure.measures import Measures
 from stampede.measure.report import UNASSIGNED, WorkerReport
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, PoolSettings, UserPool
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import LocalRunner
 
-    from stampede.locust.assignment import Assignment, UserClass
+    from stampede.locust.agents.assignment import Assignment, UserClass
     from stampede.locust.settings import LoadTestSettings
     from stampede.measure.storm import Manner, StormPart
 
