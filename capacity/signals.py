@@ -74,6 +74,8 @@ def deferred_signals() -> Iterator[None]:
         for arrived in received[:1]:
             handler = handlers[signal.Signals(arrived)]
             if callable(handler):
-                handler(arrived, None)  # called directly: when Python runs it after `raise_signal` differs by version
+                handler(
+                    arrived, None
+                )  # called directly: Python versions run it at different times after `raise_signal`
             else:
                 signal.raise_signal(arrived)

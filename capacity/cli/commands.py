@@ -40,10 +40,16 @@ def compare_command(arguments: Sequence[str]) -> int:
         epilog="Exit code 0: not worse; 99: worse beyond the tolerance; 98: worse, but a single pair of runs of the "
         "same revision, which shows only noise; 2: the runs cannot be compared.",
     )
-    parser.add_argument("before", metavar="A", help="folder of a report, or several separated by commas")
-    parser.add_argument("after", metavar="B", help="the same number of folders, of the later side")
     parser.add_argument(
-        "--tolerance", metavar="SHARE", default="10%", type=argument_type(fraction), help="how much worse B may be"
+        "before", metavar="A", help="folder of a report, or several separated by commas, measured before the change"
+    )
+    parser.add_argument("after", metavar="B", help="the same number of folders, measured after the change")
+    parser.add_argument(
+        "--tolerance",
+        metavar="SHARE",
+        default="10%",
+        type=argument_type(fraction),
+        help="by how much B may be worse",
     )
     given = parser.parse_args(list(arguments))
     found = compare(_read_reports(given.before), _read_reports(given.after), given.tolerance)

@@ -104,7 +104,7 @@ def _run_several(console: Console, settings: RunSettings, arguments: Sequence[st
             break
         console.print(f"{report.answer.sentence}\n", highlight=False, soft_wrap=True)
     whole = msgspec.structs.replace(
-        # A search that was interrupted before its first step must not hide the result of the one before it.
+        # If the last search was interrupted before its first step, show the result of the search before it.
         next((one for one in reversed(reports) if one.steps), report),
         status=report.status,
         status_reason=report.status_reason,

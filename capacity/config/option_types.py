@@ -1,6 +1,6 @@
 """Parse one value of an option.
 
-A parser raises ValueError with a text that completes "'...' is": what the value is not.
+A parser raises ValueError with a text that completes the sentence "'...' is", such as "not a number".
 """
 
 from __future__ import annotations

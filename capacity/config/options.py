@@ -37,8 +37,8 @@ class Option:
         secret: whether commands in reports hide the value.
         unit: of the value in a report's page: `s`, `%` or empty.
         resume_may_change: whether `--resume` may use another value than the run that it continues.
-        compare_may_differ: whether `compare` accepts runs with different values: the option says how a run was
-            measured, not what.
+        compare_may_differ: whether `compare` accepts runs with different values: the option changes how a run is
+            measured, not its question.
         defines_question: whether `history` shows runs with different values in different charts.
         selects_levels: whether the option replaces the search by given levels.
     """

@@ -30,7 +30,7 @@ _DEFAULT_BACKOFF: Final = "full-jitter"  # the load test's own
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """What a run is to do.
+    """The settings of one run.
 
     Attributes:
         header: (name, value) pairs.
@@ -152,11 +152,11 @@ class RunSettings:
         "continue the run whose report is in this folder, with its options", _REPORT, metavar="DIR"
     )
     target_users: int | None = option(
-        "size a deployment for this many users",
+        "also compute the deployment for this many users",
         _REPORT, metavar="USERS", parse=types.positive_int, compare_may_differ=True, resume_may_change=True,
     )  # fmt: skip
     headroom: float = option(
-        "share of each process that sizing leaves free",
+        "share of each process that the computed deployment leaves free",
         _REPORT, metavar="SHARE", parse=types.fraction, default="30%", unit="%", compare_may_differ=True,
         resume_may_change=True,
     )  # fmt: skip

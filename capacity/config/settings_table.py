@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Shown: TypeAlias = str | int | float | bool | None
 
-# Options that the report shows elsewhere, or not at all.
+# Options that the report shows in other sections, or not at all.
 _OMITTED: Final = frozenset(
     {"metrics", "slo", "slo_file", "unbounded", "report", "runs", "resume", "rooms", "room_size", "message_rate"}
 )  # fmt: skip
@@ -62,10 +62,10 @@ UNITS: Final = {_NAMES.get(name, name): one.unit for name, one in _shown_options
 """Unit of each setting: `s`, `%` or empty."""
 
 RESUME_MAY_CHANGE: Final = _names_where(lambda one: one.resume_may_change)
-"""Settings that `--resume` may change: how long the run lasts, and what its report adds."""
+"""Settings that `--resume` may change: the duration of the run, and the additions to its report."""
 
 COMPARE_MAY_DIFFER: Final = _names_where(lambda one: one.compare_may_differ) | {"interval_width", "confirmations"}
-"""Settings that say how a run was measured, not what: `compare` accepts differences."""
+"""Settings of how a run was measured, not of its question: `compare` accepts differences."""
 
 QUESTION: Final = (*sorted(_names_where(lambda one: one.defines_question)), "load")
 """Settings that define the question of a run: `history` draws one chart for each question."""

@@ -5,7 +5,7 @@ The file has one table for each SLO:
     [[level]]
     figure = "deliver_p99"      # a figure of the load test; the threshold has its unit
     threshold = "250ms"
-    description = "replies feel immediate"
+    description = "replies are immediate"
 
     [[level]]
     name = "fanout_p99"         # or a PromQL expression with one value; $window is the judged time

@@ -21,15 +21,15 @@ class Limits:
     Attributes:
         cpu: cores used by one worker of the load generator; a worker can use one core.
         lag_share: loop lag or send lag (p99) of a worker, as a share of the strictest latency SLO. A longer lag cannot
-            be told from latency.
+            be distinguished from latency.
         lag_floor_ms, lag_default_ms: minimum of that limit, and the limit if no SLO bounds latency.
         stale_s: age of a worker's last report.
         offered: share of the intended messages that must have been sent.
         ready: share of the users that must be in their rooms.
         keeping_up: share of the expected deliveries that must have arrived in the window.
-        disturbed: cores' worth of the server's core used by other processes from which a note says so.
-        disturbing: from which a failed step is repeated. On a core of which more than `core_full` is used, the step is
-            invalid, unless the server itself used `own`.
+        disturbed: use of the server's core by other processes, in cores, above which a note reports it.
+        disturbing: the same use above which a failed step is repeated. If also more than `core_full` of the core was
+            used, and the server used less than `own`, the step is invalid.
         lag_factor: delivery latency (p99) that the lag (p99) can explain, as a multiple: a delivery waits for the rest
             of one loop iteration and for its place in the next. Simulated: 1.2 to 2.15.
     """

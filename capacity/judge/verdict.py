@@ -8,7 +8,7 @@ Rules:
    `lag_factor`, cannot explain by how much an SLO was missed, the server failed. (Below three tenths of a core the lag
    of a timer understates rare bursts; the factor is simulated above that.) A fault on the generator's side, such as a
    lack of local ports or an internal error, always makes the step invalid.
-2. Missing data never passes. Server figures that stop, stand still or were reset are missing data.
+2. Missing data never passes. Server figures that stop, do not change or were reset are missing data.
 3. A server that misses an SLO under less than the intended load would miss it under the full load: fail. Meeting every
    SLO under less than the intended load proves nothing: invalid.
 4. A server that misses an SLO while other processes use a good part of its full core might have met it alone: invalid.
@@ -122,7 +122,7 @@ def _exceeds_lag(
 
 
 def _implicit_slos(client: ClientWindow, limits: Limits) -> list[Reason]:
-    """Return what every server must do, whatever the SLOs are: admit the users and keep pace with the messages."""
+    """Return a reason for each duty that a server fails under any SLOs: to admit the users, and to keep pace."""
     reasons = []
     if client.ready < limits.ready * client.users:
         text = f"only {client.ready} of {client.users} users joined their rooms"
@@ -143,10 +143,10 @@ def _unsent(client: ClientWindow, limits: Limits) -> list[Reason]:
 
 
 def _missing_metrics(client: ClientWindow, server: ServerWindow) -> list[Reason]:
-    """Return why the server's own figures are missing, if they should be there."""
+    """Return a reason if the server's own figures are missing although they are expected."""
     text = server.problem
     if text is None and server.delivered == 0 and client.deliveries.received:
-        text = f"the server's metrics stand still: no delivery counted, {client.deliveries.received} received"
+        text = f"the server's metrics do not change: no delivery counted, {client.deliveries.received} received"
     return [Reason(Cause.MISSING, "server metrics", text)] if text else []
 
 

@@ -1,1 +1,1 @@
-"""What a run reads: snapshots, metrics pages, Prometheus; and windows between two readings."""
+"""The data that a run reads: snapshots, metrics pages, Prometheus; and windows between two readings."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class MissingDataError(CapacityError):
-    """Two readings have no valid difference: something restarted, ended, or stood still."""
+    """Two readings have no valid difference: a process restarted or ended, or the figures did not change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def client_window(before: Snapshot, after: Snapshot) -> ClientWindow:
     """
     seconds = after.instant_s - before.instant_s
     if seconds <= 0:
-        raise MissingDataError("the load generator's figures stand still")
+        raise MissingDataError("the load generator's figures do not change")
     earlier = {worker.id: worker for worker in before.workers}
     if {worker.id for worker in after.workers} != set(earlier):
         raise MissingDataError("the load generator's processes changed during the window")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from capacity.measure.prometheus import Prometheus
 
 _LOOKBACK_S: Final = 300
-_SCRAPES_PER_WINDOW: Final = 2  # a difference needs two samples, and most of the window between them
+_SCRAPES_PER_WINDOW: Final = 2  # a difference needs two samples that span most of the window
 _JITTER: Final = 0.95  # scrapes come slightly early and late
 _SKEW_S: Final = 2.0
 

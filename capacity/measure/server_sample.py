@@ -31,7 +31,7 @@ class ServerSample:
         dropped: messages dropped for slow consumers; `kills`: connections closed as slow, or by heartbeat timeout.
         core_busy_s, core_steal_s: busy and stolen seconds of the core that the server is pinned to.
         memory_bytes: memory of the machine, if the server is local.
-        page_at_s: time of the metrics, on a clock of their own; use differences only.
+        page_at_s: time of the metrics, on the clock of their source; use differences only.
         processes: number of processes that are summed; `cpu_parts`: CPU time of each.
         problem: why a source failed that provided metrics before.
     """

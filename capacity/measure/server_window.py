@@ -25,7 +25,7 @@ class ServerWindow:
         cpu: cores used by the server.
         core_busy: use of the core that the server is pinned to, by any process; `core_stolen`: by other machines.
         processes: number of processes that are summed; `cpu_busiest`: cores used by the busiest.
-        problem: why figures are missing that were there before.
+        problem: why figures are missing that were available before.
     """
 
     cpu: float | None = None
@@ -66,7 +66,7 @@ def server_window(before: ServerSample | None, after: ServerSample | None) -> Se
     if before.processes != after.processes or before.started_at != after.started_at:
         return ServerWindow(problem=problem or "the server was restarted during the window")
     if after.at_s <= before.at_s:
-        return ServerWindow(problem=problem or "the server's metrics stand still: no new sample in the window")
+        return ServerWindow(problem=problem or "the server's metrics do not change: no new sample in the window")
     seconds = after.at_s - before.at_s
     return ServerWindow(
         cpu=_rate(before.cpu_seconds, after.cpu_seconds, seconds),

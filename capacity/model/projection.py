@@ -6,7 +6,7 @@ Analysis, 3.2). A projection is labelled as such everywhere and never replaces a
 
 A busier server joins more writes and wakes up less often, so the line tends to be low: with 0.5 ms of work per message
 by 9 % in the median of 17 runs (from 20 % low to 5 % high). A model of that effect, cost per user over the server's
-idle share, was up to 60 % high. Projecting too few users is the better error.
+idle share, was up to 60 % high. A projection that is too low is the safer error.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _GOOD_FIT: Final = 0.98
 _FAR: Final = 5.0
 _WIDE: Final = 0.5
 _FLAT: Final = 1e-12
-# A worker is trusted up to about nine tenths of its core; planning leaves a margin below that.
+# A worker is valid up to about nine tenths of its core; planning leaves a margin below that.
 _PLANNED_GENERATOR_CPU: Final = 0.75
 
 

@@ -1,4 +1,4 @@
-"""Which cores the server and the load generator run on."""
+"""The assignment of cores to the server and the load generator."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _ATTEMPTS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class GeneratorOptions:
-    """What to start.
+    """The options of the load generator.
 
     Attributes:
         host: WebSocket URL of the server.

@@ -1,4 +1,4 @@
-"""Find a server at `--host` on this machine, and choose the cores that the load generator leaves to it."""
+"""Find a server at `--host` on this machine, and reserve cores for it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _resolve(host: str, port: int) -> set[str]:
 
 
 def _serving_processes(addresses: set[str], port: int) -> list[psutil.Process]:
-    """Return the processes that serve at the port; without a parent that only shares its socket with children."""
+    """Return the processes that serve the port, without a parent that only shares its socket with its children."""
     holders: dict[int, psutil.Process] = {}
     with contextlib.suppress(psutil.Error):
         for one in psutil.net_connections("tcp"):  # names only one of the processes that share a socket
@@ -96,8 +96,8 @@ def _listens(process: psutil.Process, port: int) -> bool:
 def cores_beside(usable: Sequence[int], server: LocalServer | None) -> Cores:
     """Return the cores of the load generator: all usable ones, without those of a server on this machine.
 
-    A pinned server keeps its cores. A server that may run anywhere is left the last usable cores, one for each
-    process, and the system moves it there. If no core remains, both sides use all of them.
+    A pinned server keeps its cores. For a server that is not pinned, the last usable cores are reserved, one for each
+    process; the system moves it there. If no core remains, both sides use all of them.
     """
     if server is None:
         return Cores((), tuple(usable))
@@ -110,11 +110,11 @@ def cores_beside(usable: Sequence[int], server: LocalServer | None) -> Cores:
 
 
 def are_competing(usable: Sequence[int], cores: Cores) -> bool:
-    """Return whether a server on this machine and the load generator have to share all cores."""
+    """Return whether a server on this machine and the load generator share all cores."""
     return not cores.server and set(cores.generator) == set(usable)
 
 
 def reserved_cores_note(usable: Sequence[int], cores: Cores) -> str:
-    """Say which cores are reserved for a server on this machine."""
+    """Return a note that names the cores reserved for a server on this machine."""
     reserved = cores.server or [core for core in usable if core not in cores.generator]
     return f"the server runs on this machine: core {', '.join(map(str, reserved))} is reserved for it"

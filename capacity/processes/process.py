@@ -1,7 +1,7 @@
 """A child process with all of its descendants, its output in a file.
 
-It runs in a process group of its own, and only that group is signalled. `end()` leaves nothing behind: not after a
-failure, not after Ctrl-C, and not if the child exited and left descendants.
+It runs in a process group of its own, and only that group is signalled. `end()` ends all of its processes: also after a
+failure, after Ctrl-C, and if the child exited before its descendants.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ChildProcess:
         raise RunError(f"{self._name} {how}{f': {last}' if last and code > 0 else ''}", code)
 
     def check_after_silence(self) -> None:
-        """Raise RunError if the process exits within a second, as one that no longer answers may be about to."""
+        """Raise RunError if the process exits within a second: a process that stopped responding may be exiting."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_EXIT_DELAY_S)
         self.check()

@@ -131,7 +131,7 @@ class TargetServer:
         return cls(url, process=None, processes=processes, cores=_pinned_core(processes), source=source)
 
     def probe(self) -> list[str]:
-        """Find out which figures the server provides; return what is missing, as text."""
+        """Check which figures the server provides; return the missing ones as text."""
         known: ServerSample | None = None
         why = ""
         try:
@@ -161,10 +161,11 @@ class TargetServer:
         return self._with_system_figures(sample)
 
     def _with_system_figures(self, sample: ServerSample) -> ServerSample:
-        """Add what the operating system knows of a local server; its CPU time is more precise than a metrics page.
+        """Add the operating system's figures of a local server.
 
-        For a bundled server with several processes, that includes the supervisor and the bus between them. For a
-        running server with several processes, the system's figures of one process would be wrong.
+        Its CPU time is more precise than that of a metrics page. For a bundled server with several processes, that
+        includes the supervisor and the bus between them. For a running server with several processes, the system's
+        figures of one process would be wrong.
         """
         if not self._processes or (sample.processes > 1 and self._process is None):
             return sample
@@ -195,7 +196,7 @@ class TargetServer:
             self._process.check()
 
     def check_listening(self) -> None:
-        """Raise RunError if nothing listens at the server's address any more."""
+        """Raise RunError if no process listens at the server's address any more."""
         parts = urlsplit(self.url)
         port = parts.port or (443 if parts.scheme == "wss" else 80)
         try:
@@ -203,7 +204,7 @@ class TargetServer:
         except OSError as error:
             if self._process is not None:
                 self._process.check_after_silence()
-            raise RunError(f"the server at {self.url} is gone: {error_text(error)}") from None
+            raise RunError(f"the server at {self.url} no longer listens: {error_text(error)}") from None
 
 
 def metrics_url(url: str) -> str:

@@ -17,8 +17,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         limited_by: the bottleneck; `evidence` quotes the figures.
         confirmed: whether `supported_users` passed `confirmations` more times; it passed `passes` times in total.
         projected_users: users at which a line through the server's CPU fills its core, with its 95 % interval.
-        confirm_with: command that would measure further, if an option helps; `confirm_needs`: what the option adds.
-        disturbance: what else used the server's core during the run; None if nothing significant did.
+        confirm_with: command that would measure further, if an option helps; `confirm_needs`: the addition that it
+            makes.
+        disturbance: other use of the server's core during the run; None if it was insignificant.
         ending: why the search ended.
     """
 

@@ -43,7 +43,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         status: `complete` or `partial`; `status_reason` says why it is partial.
         levels: the SLOs.
-        missing: what could not be measured at all, e.g. the server's own figures without `/metrics`.
+        missing: figures that could not be measured at all, e.g. the server's own figures without `/metrics`.
         notes: other remarks on the run, e.g. that server and load generator shared cores.
         command: how to repeat the run; its secrets are redacted.
         limits: limits of the load generator: `cpu` in cores, `lag_ms`.

@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 
 
 class Cause(StrEnum):
-    """What a reason of a verdict blames: server, load generator, other processes on the server's core, missing data."""
+    """The cause that a reason names: server, load generator, other processes on the server's core, missing data."""
 
     SERVER = "server"
     GENERATOR = "generator"
@@ -53,13 +53,13 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One step: its level of users, its measurements and its verdict.
 
     Attributes:
-        reasons: one sentence each. `signals` names the figure and `causes` what is to blame, in the same order.
+        reasons: one sentence each. `signals` names the figure and `causes` the cause of each, in the same order.
         started_s: seconds since the start of the search; `settle_s` and `window_s` follow.
         offered_per_s: expected deliveries per second; `delivered_per_s`: received ones.
         deliver_*: latency from the intended send time; `deliver_sent_*`: from the actual one.
         figures: the value that each SLO was compared with, by the SLO's text; None if unknown.
         server_cpu: cores used by all server processes and the bus between them; `server_cpu_busiest`: by the busiest
-            of several processes; `server_core_foreign`: cores' worth of the server's core used by other processes.
+            of several processes; `server_core_foreign`: use of the server's core by other processes, in cores.
         generator_cpu: cores used by each worker of the load generator.
     """
 

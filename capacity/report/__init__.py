@@ -1,1 +1,1 @@
-"""What a run reports: the answer, charts, the report page, comparison and history."""
+"""The report of a run: the answer, charts, the report page, comparison and history."""

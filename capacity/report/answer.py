@@ -88,7 +88,7 @@ def _step_at(steps: Sequence[StepRecord], users: int | None, verdict: Verdict) -
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a run asks.
+    """The question of a run.
 
     Attributes:
         subject: the server, as the sentence names it.

@@ -1,4 +1,4 @@
-"""Compare runs before and after a change: what got worse, what got better, and whether it decides. Pure.
+"""Compare runs before and after a change: which figures are worse or better, and which are decisive. Pure.
 
 Several runs of each side are paired in order (before 1 with after 1, ...). The runs of a pair are made close in time
 on one machine, so that a disturbance affects both; the median of the pairs' ratios counts.

@@ -1,8 +1,8 @@
 """Ramp users up in portions of half of the missing users, each once the server has absorbed the last one. Pure.
 
-Joining costs a server more than staying: a handshake, and messages that only new users send. If all users joined at
-once, the backlog would keep a server near its limit busy for a long time, and it would fail at a level that it holds.
-In portions, the backlog stays as small as the server's reserve.
+A joining user costs a server more than a connected one: a handshake, and messages that only new users send. If all
+users joined at once, the backlog would keep a server near its limit busy for a long time, and it would fail at a level
+that it holds. With portions, the backlog stays as small as the server's reserve.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def portions(present: int, users: int) -> Iterator[int]:
 
 
 class RampGate:
-    """Decides from the latency (p50) of probes whether the server has absorbed a portion, or never will.
+    """Decides from the latency (p50) of probes whether the server has absorbed a portion or is overloaded.
 
     Attributes:
         is_absorbed: the latency is low, or stayed the same for so many probes that it is not a backlog.

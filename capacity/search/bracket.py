@@ -1,4 +1,4 @@
-"""What the trials of a search show: which levels hold, which fail, and the bracket between them. Pure."""
+"""The result of a search's trials: the levels that hold, those that fail, and the bracket between them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which option would let a search measure further: more time, a higher cap, more generator processes. Pure."""
+"""Find the option with which a search could measure further: more time, a higher cap, more processes. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MARGIN: Final = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """Options to add to the command, and what they add to the search, e.g. 'with more time'."""
+    """Options to add to the command, and their effect on the search as text, e.g. 'with more time'."""
 
     options: str
     needs: str

@@ -1,4 +1,4 @@
-"""Whether deliveries have settled, judged by two probes. Pure."""
+"""Decide from two probes whether deliveries have settled. Pure."""
 
 from __future__ import annotations
 

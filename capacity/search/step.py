@@ -1,7 +1,7 @@
 """Run one step: request users, settle until rates are steady, measure a fixed window.
 
 Settling lasts until all users are in their rooms and deliveries keep pace, at most `settle` seconds: a level that never
-gets steady is measured as it is, and fails. While a backlog shrinks, settling continues for up to `_RECOVERY_S`.
+becomes steady is measured nevertheless, and fails. While a backlog shrinks, settling continues for up to `_RECOVERY_S`.
 
 A level that is not above an earlier unsteady one starts with a recovery, almost without users, until the server has
 closed the other connections. So every level is approached from below, and the backlog of one level never appears as the
@@ -39,7 +39,7 @@ _RECOVERY_USERS: Final = 1
 
 
 class Generator(Protocol):
-    """What a step needs of the load generator."""
+    """The part of the load generator that a step uses."""
 
     def set_users(self, users: int) -> None: ...
 
@@ -49,7 +49,7 @@ class Generator(Protocol):
 
 
 class Server(Protocol):
-    """What a step needs of the server under test."""
+    """The part of the server under test that a step uses."""
 
     def sample(self) -> ServerSample: ...
 
@@ -149,14 +149,14 @@ class StepRunner:
         self._sleep = sleep
         self._requested = 0  # users requested last
         self._last: Reading | None = None
-        self._unsteady_at: int | None = None  # users of the latest step if it never got steady
+        self._unsteady_at: int | None = None  # users of the latest step if it never became steady
         self._has_reported_connections = False
 
     def measure(self, users: int) -> StepMeasurement:
         """Ramp to `users`, settle, and measure.
 
         Raises:
-            RunError: the generator or the server is gone.
+            RunError: the generator or the server has ended.
         """
         began = self._clock()
         if self._unsteady_at is not None and users <= self._unsteady_at:
@@ -164,7 +164,7 @@ class StepRunner:
         known = self._faults() if users >= self._requested else None
         self._unsteady_at = None if self.hold(users) else users
         first = self.read()
-        if known is None:  # until they left, surplus users may have met the limit of the previous level
+        if known is None:  # until they have left, surplus users may cause errors at the limit of the previous level
             known = self._faults()
         settled_at = self._clock()  # after the reading: a slow response must not shorten the window
         readings = self._read_window(settled_at, replace(first, at=settled_at))
@@ -185,10 +185,10 @@ class StepRunner:
         return self._last.snapshot.faults if self._last is not None else ()
 
     def hold(self, users: int) -> bool:
-        """Ramp to `users` and settle, without measuring; return whether deliveries got steady.
+        """Ramp to `users` and settle, without measuring; return whether deliveries became steady.
 
         Raises:
-            RunError: the generator or the server is gone.
+            RunError: the generator or the server has ended.
         """
         began = self._clock()
         p99 = self._ramp(users)
@@ -291,7 +291,7 @@ class StepRunner:
         """Read both sides, check that both are running, and report the time since the last reading to the observer.
 
         Raises:
-            RunError: the generator or the server is gone.
+            RunError: the generator or the server has ended.
         """
         self._server.check()
         self._generator.check()

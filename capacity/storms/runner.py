@@ -32,7 +32,7 @@ class HeldUsers(Protocol):
 
 
 class StormGenerator(Protocol):
-    """What a storm needs of the load generator."""
+    """The part of the load generator that a storm uses."""
 
     def storm(self, fraction: float) -> int: ...
 
@@ -64,7 +64,7 @@ class StormRunner:
         """Drop a percentage of the users at once; return the measurements until they have resynced.
 
         Raises:
-            RunError: the generator or the server is gone, or the generator does not report the storm.
+            RunError: the generator or the server has ended, or the generator does not report the storm.
         """
         self._held.hold(self._users)
         first = self._held.read()

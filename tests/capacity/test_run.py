@@ -187,7 +187,7 @@ def test_a_running_server_that_ends_ends_the_run(capacity: Callable[..., Run], s
     run.await_first_verdict()
     server.kill()
     assert run.wait() == 98
-    assert run.error == f"capacity: the server at {server.url} is gone: connection refused"
+    assert run.error == f"capacity: the server at {server.url} no longer listens: connection refused"
     assert run.report.status == "partial"
 
 

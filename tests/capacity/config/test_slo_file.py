@@ -24,7 +24,7 @@ figure = "deliver_p99"
 threshold = "100ms"
 window = 4
 grace = 1.5
-description = "replies feel immediate"
+description = "replies are immediate"
 
 [[level]]
 name = "fanout_p99"

@@ -81,7 +81,7 @@ def test_a_server_without_figures_can_pass_on_client_figures() -> None:
             {"problem": "no metrics at http://server/metrics: timed out"},
             "no metrics at http://server/metrics: timed out",
         ),
-        ({"delivered": 0}, "the server's metrics stand still: no delivery counted, 11400 received"),
+        ({"delivered": 0}, "the server's metrics do not change: no delivery counted, 11400 received"),
     ],
     ids=["silent", "still"],
 )

@@ -114,7 +114,7 @@ def test_the_age_of_reports_shifts_the_window() -> None:
         {"monotonic_ns": 10**9, "workers": []},
         {"monotonic_ns": 10**9, "workers": [worker(id="another")]},
     ],
-    ids=["standing still", "counter reset", "histogram reset", "worker gone", "worker replaced"],
+    ids=["unchanged", "counter reset", "histogram reset", "worker gone", "worker replaced"],
 )
 def test_a_reset_counter_or_a_missing_worker_is_missing_data(after: dict[str, Any]) -> None:
     before = snapshot(deliveries=deliveries(10, 10), latency={"intended": sparse(5), "sent": sparse(5)})
@@ -265,7 +265,7 @@ def test_an_unchanged_counter_is_not_missing_data() -> None:
 
 def test_missing_data_has_a_reason() -> None:
     before = snapshot(**BEFORE)
-    with pytest.raises(MissingDataError, match=r"^the load generator's figures stand still$"):
+    with pytest.raises(MissingDataError, match=r"^the load generator's figures do not change$"):
         client_window(before, before)
     with pytest.raises(MissingDataError, match=r"^the load generator's processes changed during the window$"):
         client_window(before, snapshot(**(AFTER | {"workers": []})))

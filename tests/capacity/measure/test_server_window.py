@@ -44,7 +44,7 @@ def test_without_two_samples_nothing_is_known(before: ServerSample | None, after
 @pytest.mark.parametrize(
     ("before", "after", "problem"),
     [
-        (ServerSample(at_s=1), ServerSample(at_s=1), "stand still"),
+        (ServerSample(at_s=1), ServerSample(at_s=1), "do not change"),
         (ServerSample(at_s=1, started_at=5), ServerSample(at_s=2, started_at=6), "restarted"),
         (ServerSample(at_s=1, processes=2), ServerSample(at_s=2), "restarted"),
         (ServerSample(at_s=1, problem="silence"), ServerSample(at_s=2), "silence"),
@@ -163,7 +163,7 @@ def test_server_problems_have_full_texts() -> None:
         server_window(before, replace(before, processes=2, at_s=2)).problem
         == "the server was restarted during the window"
     )
-    assert server_window(before, before).problem == "the server's metrics stand still: no new sample in the window"
+    assert server_window(before, before).problem == "the server's metrics do not change: no new sample in the window"
 
 
 INF = float("inf")
