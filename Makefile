@@ -18,7 +18,7 @@ install: .venv/installed ## create .venv with all dependencies
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'stampede needs Python 3.11 or later; name one with PYTHON=' >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.platform != "linux")' || { echo 'stampede runs on Linux; elsewhere use a Linux container or a virtual machine' >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.platform != "linux")' || { echo 'stampede runs only on Linux; on other systems use a Linux container or a virtual machine' >&2; exit 2; }
 	@.ci/system-packages python3-venv
 	@echo 'installing into .venv (once)'
 	@$(PYTHON) -m venv .venv

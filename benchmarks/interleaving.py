@@ -18,7 +18,7 @@ WARM_UP_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 0.1
 
 _TRIES: Final = 20
-"""Turns without a delivery before a server is given up: one turn without any CPU proves nothing."""
+"""Turns without a delivery until a measurement fails: in a single one the server may have had no CPU."""
 
 
 def interleave(measures: Sequence[Callable[[float], T]], seconds: float, turns: int) -> list[list[T]]:

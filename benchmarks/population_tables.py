@@ -111,7 +111,7 @@ def _sized(users: int, needed: int | None, terms: CostTerms, design: Design) -> 
 
 
 def _floor(population: Population, terms: CostTerms) -> float:
-    """Return the fraction of a core that messages of other nodes use on each of very many nodes."""
+    """Return the fraction of a core that messages of other nodes use on each node, as their number grows."""
     cpu = node_load(population, 1000).cpu(terms)
     return (cpu["received"] + cpu["discarded"] + cpu["presence"]) / CORE
 

@@ -159,7 +159,7 @@ def check_ports(ports: Mapping[str, int]) -> None:
     """
     used = [f"{port} (--{name}-port)" for name, port in ports.items() if not _is_free(port)]
     if used:
-        raise UsageError(f"in use: port {', '.join(used)}: stop what listens there, or choose another port (0: any)")
+        raise UsageError(f"in use: port {', '.join(used)}: stop the program there, or choose another port (0: any)")
 
 
 def _is_free(port: int) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 
-# Classic dashboards are the only form that Grafana's file provisioning takes (11 to 13); importing their modules, here
-# for the first time, warns of their age (grafana-foundation-sdk 0.0.21).
+# Classic dashboards are the only form that Grafana's file provisioning takes (11 to 13); the first import of their
+# modules, here, raises a deprecation warning (grafana-foundation-sdk 0.0.21).
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import grafana_foundation_sdk.builders.dashboard

@@ -1,1 +1,1 @@
-"""What is measured: the catalog of all metrics, and the collectors over the server's live state."""
+"""Metrics: the catalog of all of them, and the collectors that read the server's live state."""

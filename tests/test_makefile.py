@@ -76,5 +76,8 @@ def test_an_installation_outside_linux_is_refused_in_one_line(programs: Path) ->
     other.chmod(0o755)
     done = make(programs, "--always-make", ".venv/installed", f"PYTHON={other}")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == "stampede runs on Linux; elsewhere use a Linux container or a virtual machine"
+    assert (
+        done.stderr.splitlines()[0]
+        == "stampede runs only on Linux; on other systems use a Linux container or a virtual machine"
+    )
     assert done.stdout == ""

@@ -6,7 +6,7 @@
     python -m benchmarks.accuracy repeat                     three runs of the bundled server, which must overlap
     python -m benchmarks.accuracy neighbour                  a busy process on the server's core during a run
 
-`make` runs none of them. Use a quiet machine. With STAMPEDE_PROOFS=DIR the report of every run is kept there.
+`make` runs none of them. Use a quiet machine. With STAMPEDE_PROOFS=DIR the report of every run is kept in DIR.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Loads that differ in one respect run against one, two and three nodes. The CPU of each process is a sum of terms, fitted
 by non-negative least squares. The runs with three nodes are not fitted, but predicted from the terms.
-`python -m benchmarks.population_tables` computes what the terms mean for many users.
+`python -m benchmarks.population_tables` applies the terms to large numbers of users.
 """
 
 from __future__ import annotations

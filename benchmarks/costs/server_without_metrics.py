@@ -1,7 +1,7 @@
 """Run the server without its counters: `python -m benchmarks.costs.server_without_metrics`, with the server's options.
 
 An import hook removes every statement that only counts from the server's modules. The rest is the same server, so that
-the two can be compared. Its metrics stay 0.
+the two can be compared. Its metrics remain 0.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The clients during a window: the difference of two snapshots of the load generator. Pure.
 
-Restarts are detected, and missing figures stay None.
+Restarts are detected, and missing figures are None.
 """
 
 from __future__ import annotations

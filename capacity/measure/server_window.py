@@ -1,6 +1,6 @@
 """The server during a window: the difference of two samples. Pure.
 
-Restarts are detected, and missing figures stay None.
+Restarts are detected, and missing figures are None.
 """
 
 from __future__ import annotations

@@ -163,5 +163,5 @@ def _unaffected(held: Sequence[StormRecord]) -> str:
     worst = max(others, key=lambda storm: storm.unaffected_p99_ms or 0.0)
     p99, lag = worst.unaffected_p99_ms or 0.0, worst.generator_lag_p99_ms
     is_significant = lag is not None and lag > _SIGNIFICANT_LAG * p99
-    own = f", of which up to {format_ms(lag or 0.0)} may be lag of the load generator" if is_significant else ""
+    own = f"; up to {format_ms(lag or 0.0)} of it may be lag of the load generator" if is_significant else ""
     return f" Latency p99 of the other users was at most {format_ms(p99)}{own}."

@@ -12,7 +12,7 @@ def panels() -> tuple[Panel, ...]:
         timeseries(
             "Nodes",
             Description(
-                "Server processes from which each node receives heartbeats, itself included.",
+                "Nodes from which each node receives heartbeats, itself included.",
                 "Lines that differ or fall: some nodes do not receive each other's messages, and count too few "
                 "members.",
                 "Check `chat_bus_connected` of the node that is low, then NATS and the network between them.",

@@ -27,7 +27,7 @@ def panels() -> tuple[Panel, ...]:
             Description(
                 "WebSocket connections accepted and ended each second.",
                 "Both high at once: clients reconnect repeatedly. Ended far above opened: a reconnect storm begins.",
-                "In a storm watch how fast *opened* recovers; `--handshake-rate` bounds it.",
+                "In a storm check how fast *opened* recovers; `--handshake-rate` bounds it.",
             ),
             EVENTS,
             Series(rate("chat_connections_opened_total"), "opened", color=GREEN),
@@ -38,7 +38,7 @@ def panels() -> tuple[Panel, ...]:
             "Sessions",
             Description(
                 "Ended connections per second, by their duration.",
-                "Many short ones: clients that cannot stay connected.",
+                "Many short connections: clients lose their connections soon after they connect.",
                 "See *Connections ended* for the cause.",
             ),
             SECONDS,
@@ -78,7 +78,7 @@ def heartbeats() -> tuple[Panel, ...]:
             Description(
                 "Pings sent to clients per second, and clients disconnected after a heartbeat timeout.",
                 "A burst of disconnects: a network, a proxy or a data centre failed.",
-                "A steady low rate is phones that lost their network; for a burst see *Connections ended*.",
+                "A steady low rate is normal for phones that lose their network; for a burst see *Connections ended*.",
             ),
             EVENTS,
             Series(rate("chat_heartbeat_pings_total"), "pings", color=GREEN),

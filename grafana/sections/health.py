@@ -41,7 +41,7 @@ def panels() -> tuple[Panel, ...]:
             Description(
                 "Servers in graceful shutdown, which close their connections one by one.",
                 "A server that drains without a deployment.",
-                "Find out what sent SIGTERM; the balancer must already send new clients to other servers.",
+                "Find the sender of SIGTERM; the balancer must already send new clients to other servers.",
             ),
             COUNT,
             f"sum({gauge('chat_draining')})",

@@ -131,8 +131,8 @@ def load() -> tuple[Panel, ...]:
             "Users and connections",
             Description(
                 "Requested and running users, and open connections as both sides count them.",
-                "The two counts differ: one side has closed connections that the other has not. A notch is a storm.",
-                "In a storm watch how fast the notch fills; otherwise see *Connections ended*.",
+                "The two counts differ: one side counts connections that the other has closed. A short dip: a storm.",
+                "In a storm check how fast the connections return; otherwise see *Connections ended*.",
             ),
             COUNT,
             Series(f"sum({gauge('chat_connections')})", "connections (server)", color=GREEN),
@@ -157,7 +157,7 @@ def load() -> tuple[Panel, ...]:
         timeseries(
             "Deliveries",
             Description(
-                "Deliveries that room members should receive, did receive, and that the server wrote.",
+                "Deliveries expected by room members, received by them, and written by the server.",
                 "Received below expected; written far above received: messages wait in buffers.",
                 "Deliveries that never arrive are lost: see *Ledger*.",
             ),
@@ -205,7 +205,7 @@ def latency() -> tuple[Panel, ...]:
             "Delivery times",
             Description(
                 "Deliveries per second, by the time from the intended send.",
-                "A high column: all deliveries were slow at that time. A second band: some are always slow.",
+                "A high column: all deliveries at that time were slow. A second band: some deliveries are always slow.",
                 "Compare with the loop lag of both sides at the same time.",
             ),
             SECONDS,

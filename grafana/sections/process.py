@@ -27,7 +27,7 @@ def releases() -> tuple[Panel, ...]:
             "Uptime",
             Description(
                 "Time since each server process started.",
-                "A line that falls to 0 repeatedly: a process that does not stay up.",
+                "A line that falls to 0 repeatedly: a process that ends and is restarted again and again.",
                 "Check the last lines of its log, and its memory before the restart.",
             ),
             SECONDS,
@@ -55,7 +55,7 @@ def workers() -> tuple[Panel, ...]:
             "Worker restarts",
             Description(
                 "Workers that died and were restarted, per second.",
-                "Anything but 0. Repeated restarts are delayed, up to 30 s, until the worker stays up.",
+                "Anything but 0. The delay between repeated restarts grows up to 30 s, until the worker keeps running.",
                 "The log has the exit code. -9 is SIGKILL, usually from the OOM killer: check memory before "
                 "the restart.",
             ),
@@ -131,7 +131,7 @@ def garbage() -> tuple[Panel, ...]:
             Description(
                 "Plain HTTP requests per second, by path.",
                 "No `/health`: no health check runs. Many `other`: a scanner probes the server.",
-                "Put `/metrics` on its own port with `--metrics-port`, so that it is not public.",
+                "Serve `/metrics` on its own port with `--metrics-port`, so that it is not public.",
             ),
             REQUESTS,
             Series(rate("chat_http_requests_total", by=("path",)), "{{path}}"),

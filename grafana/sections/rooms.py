@@ -15,7 +15,7 @@ def panels() -> tuple[Panel, ...]:
             Description(
                 "Rooms with at least one member, of all selected servers.",
                 "Rooms that only increase: clients join new ones and never leave.",
-                "A room closes with its last member; find clients that stay connected without use.",
+                "A room closes with its last member; find clients that never leave their rooms.",
             ),
             COUNT,
             Series(f"sum({gauge('chat_rooms')})", "rooms"),

@@ -25,7 +25,7 @@ def panels() -> tuple[Panel, ...]:
             "Drops",
             Description(
                 "Connections that the load test dropped per second, by cause, and storms on command.",
-                "Drops that you did not configure: another person commands storms.",
+                "Drops that you did not configure: someone else started a storm.",
                 "Connections that the server ended are in its panel *Connections ended*.",
             ),
             EVENTS,
@@ -38,7 +38,7 @@ def panels() -> tuple[Panel, ...]:
             Description(
                 "Users that the last storm on command dropped, those that receive in their room again, and the most "
                 "reconnects within one second.",
-                "The two lines stay apart: some users do not reconnect.",
+                "The two lines do not meet: some users do not reconnect.",
                 "See *Handshakes refused* and the policy of `--backoff`.",
             ),
             COUNT,

@@ -76,11 +76,10 @@ def errors() -> tuple[Panel, ...]:
             "Messages refused or dropped",
             Description(
                 "Messages that were malformed, over the sender's limit, or not written to a recipient.",
-                "*Dropped*: recipients read too slowly. *Recipient disconnected* is no loss: its connection "
-                "had just "
-                "ended.",
-                "Malformed messages come from a client of another version. Over the limit: the limit is too "
-                "low, or a client floods.",
+                "*Dropped*: recipients read too slowly. *Recipient disconnected* is not a loss: "
+                "the connection had just ended.",
+                "Malformed messages come from a client of another version. Over the limit: "
+                "the limit is too low, or a client sends too much.",
             ),
             MESSAGES,
             Series(rate("chat_invalid_messages_total", by=("reason",)), "malformed: {{reason}}"),

@@ -47,7 +47,7 @@ def socket_budget(wanted: int | None, max_uploads: int) -> SocketBudget:
 
     Args:
         wanted: limit on connections; 0 or None: as many as possible.
-        max_uploads: limit on uploads in progress, each of which needs a descriptor; 0: one per connection.
+        max_uploads: limit on uploads in progress, which need one descriptor each; 0: one per connection.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     left = soft if soft != resource.RLIM_INFINITY else _UNLIMITED

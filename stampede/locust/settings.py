@@ -113,7 +113,7 @@ def check_processes(settings: LoadTestSettings, processes: int) -> None:
     rooms = settings.plan.rooms
     if rooms is not None and rooms < processes:
         raise OptionError(
-            f"--rooms {rooms} is less than the {processes} processes, each of which needs a room of its own"
+            f"--rooms {rooms} is less than the {processes} processes: each of them needs a room of its own"
         )
 
 

@@ -123,7 +123,7 @@ def test_a_port_in_use_is_reported_before_anything_starts() -> None:
             shown, complaints = process.communicate(timeout=60)
     assert (process.returncode, shown) == (2, "")
     numbers = f"{ports[0]} (--locust-port), {ports[1]} (--prometheus-port)"
-    assert complaints == f"stack: in use: port {numbers}: stop what listens there, or choose another port (0: any)\n"
+    assert complaints == f"stack: in use: port {numbers}: stop the program there, or choose another port (0: any)\n"
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_the_latency_of_unaffected_users_is_shown_with_the_generator_lag() -> No
 
     assert sentence(200.0, 15.0).endswith("Latency p99 of the other users was at most 199 ms.")
     assert sentence(200.0, 180.0).endswith(
-        "Latency p99 of the other users was at most 199 ms, of which up to 180 ms may be lag of the load generator."
+        "Latency p99 of the other users was at most 199 ms; up to 180 ms of it may be lag of the load generator."
     )
 
 
