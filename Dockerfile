@@ -1,19 +1,34 @@
-# One image for the server and for Locust; compose.yaml sets the commands.
-FROM python:3.13.5-slim-bookworm
-
-RUN groupadd --gid 10001 stampede && useradd --create-home --uid 10001 --gid 10001 stampede && install --directory --owner=stampede /srv/stampede/uploads
+# The images of the server (the last stage) and of Locust; compose.yaml builds both and sets the commands:
+#
+#   docker build --target server --tag stampede-server:0.1.0 .
+#   docker build --target locust --tag stampede-locust:0.1.0 .
+FROM python:3.13.5-slim-bookworm AS base
+RUN groupadd --gid 10001 stampede && useradd --create-home --uid 10001 --gid 10001 stampede
 WORKDIR /srv/stampede
+COPY pyproject.toml constraints.txt ./
 
-COPY pyproject.toml constraints.txt README.md LICENSE ./
-COPY server server
-COPY metrics metrics
+FROM base AS wheel
+COPY README.md LICENSE ./
 COPY stampede stampede
-COPY loadtest loadtest
-COPY capacity capacity
-COPY benchmarks benchmarks
-RUN pip install --no-cache-dir --constraint constraints.txt --editable .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
+# The load generator and its locustfiles.
+FROM base AS locust
+COPY --from=wheel /wheels /wheels
+RUN pip install --no-cache-dir --constraint constraints.txt /wheels/*.whl
+COPY loadtest loadtest
 # Numeric: Kubernetes cannot verify runAsNonRoot for a user name.
 USER 10001:10001
-EXPOSE 8080 8089 5557 9646
+EXPOSE 8089 5557 9646
+CMD ["locust", "-f", "loadtest"]
+
+# The server and the modules that it shares with the load generator, without the load generator's dependencies.
+FROM base AS server
+RUN pip install --no-cache-dir --constraint constraints.txt --group server-image
+COPY stampede stampede
+COPY metrics metrics
+COPY server server
+RUN install --directory --owner=stampede uploads
+USER 10001:10001
+EXPOSE 8080
 CMD ["python", "-m", "server", "--host", "0.0.0.0"]

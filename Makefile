@@ -23,7 +23,7 @@ install: .venv/installed ## create .venv with all dependencies
 	@echo 'installing into .venv (once)'
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[server,capacity]' --group dev
 	@touch $@
 
 serve: install ## run the chat server: http://127.0.0.1:8080

@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.metrics.fixtures",
     "tests.benchmarks.fixtures",
     "tests.capacity.fixtures",
+    "tests.deploy.fixtures",
     "tests.server.cluster.fixtures",
     "tests.server.fixtures",
     "tests.stampede.fixtures",

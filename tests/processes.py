@@ -14,6 +14,7 @@ from tests.metrics.pages import series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 STOP_SECONDS = 60
 
@@ -68,10 +69,16 @@ class RunningServer:
         self.process.communicate(timeout=STOP_SECONDS)
 
 
-def start_server(*flags: str, program: Sequence[str] = ("-m", "server")) -> RunningServer:
+def start_server(
+    *flags: str,
+    program: Sequence[str] = ("-m", "server"),
+    python: str | Path = sys.executable,
+    folder: Path | None = None,
+) -> RunningServer:
     """Start `python -m server`, or a program that runs it, on a free port; wait for its first line."""
     process = subprocess.Popen(
-        [sys.executable, *program, "--port", "0", *flags],
+        [python, *program, "--port", "0", *flags],
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -17,6 +17,7 @@ from benchmarks.population_tables import HEADROOM, read_terms
 from metrics.catalog import CATALOG
 from server.app import CLEANUP_SECONDS, CLOSE_SECONDS
 from server.settings import Settings, parse
+from tests.deploy.dockerfile import stage
 from tests.server.cluster.fixtures import BINARY
 from tests.tables import ROOT, rows
 
@@ -127,7 +128,8 @@ def test_the_upload_budget_fits_its_volume(chat: dict[str, Any]) -> None:
 
 
 def test_the_user_is_that_of_the_image(chat: dict[str, Any]) -> None:
-    ((uid, gid),) = re.findall(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    (user,) = (argument for name, argument in stage("server") if name == "USER")
+    uid, gid = user.split(":")
     context = chat["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"]) == (int(uid), int(gid))
 

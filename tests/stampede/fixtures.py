@@ -21,6 +21,8 @@ import pytest
 from stampede.websocket.reactor import Reactor
 from tests.ports import free_port
 from tests.stampede.client.client_group import ClientGroup
+from tests.tables import ROOT
+from tests.virtual_environments import VirtualEnvironment, build_wheel, shared_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -215,6 +217,23 @@ def latency(summary: str, clock: str, quantile: str) -> float:
     """Return a percentile of a summary in milliseconds."""
     row = next(line for line in summary.splitlines() if clock in line)
     return float(re.findall(rf"{re.escape(quantile)} ([\d.]+) ms", row)[0])
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of the library, as `pip wheel .` builds it."""
+    (built,) = shared_folder(tmp_path_factory, "wheel", lambda folder: build_wheel(ROOT, folder)).glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def wheel_venv(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> VirtualEnvironment:
+    """Return a virtual environment with nothing but the wheel and its dependencies."""
+
+    def build(folder: Path) -> None:
+        VirtualEnvironment.create(folder).install("--constraint", "constraints.txt", str(wheel))
+
+    return VirtualEnvironment(shared_folder(tmp_path_factory, "wheel-venv", build))
 
 
 @pytest.fixture(scope="session")
