@@ -1,1 +1,1 @@
-"""How a run is judged: service-level objectives, thresholds in windows, and the summary with the verdict."""
+"""The verdict of a run: service-level objectives, thresholds in windows, and the summary."""

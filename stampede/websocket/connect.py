@@ -46,8 +46,6 @@ def connect(
         try:
             connection.open(address, left, left if address is order[-1] else min(left, ATTEMPT_SECONDS))
         except UnreachableError as error:
-            if connection.tcp_connected:
-                raise
             addresses.failed(address, error.label)
             has_answered = addresses.has_answered(address)
             only_own_fault = error.fault is not None and failure is not None and failure.fault is None

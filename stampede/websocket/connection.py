@@ -10,6 +10,7 @@ sends the upgrade request, `_receive_tls` does the TLS handshake, `_receive_resp
 
 from __future__ import annotations
 
+import enum
 import errno
 import os
 import socket
@@ -22,10 +23,9 @@ from typing import TYPE_CHECKING, Final
 from gevent.event import Event
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
-from websockets.protocol import State
 
 from stampede.generator_faults import kind_of
-from stampede.websocket.errors import ConnectError, LostError, TlsError, UnreachableError
+from stampede.websocket.errors import ConnectError, HandshakeError, LostError, TlsError, UnreachableError
 from stampede.websocket.frames import FrameSplitter, masked_text_frame
 from stampede.websocket.handshake import Handshake
 from stampede.websocket.sockets import open_socket
@@ -52,16 +52,28 @@ _MAX_HEADER: Final = 4
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
+class ConnectionState(enum.Enum):
+    """The states of a connection, in their order. Each may be followed by CLOSED."""
+
+    CONNECTING = enum.auto()  # waits for the TCP connect
+    HANDSHAKE = enum.auto()  # does the handshakes of TLS and WebSocket
+    OPEN = enum.auto()  # exchanges messages
+    CLOSING = enum.auto()  # has sent its close frame, and still receives messages
+    CLOSED = enum.auto()  # has closed its socket
+
+
+# Globals, since Python 3.11 takes three times as long to read a member of an enum.
+CONNECTING, HANDSHAKE, OPEN, CLOSING, CLOSED = ConnectionState
+
+
 class Connection:
     """One WebSocket connection, created by `stampede.websocket.connect`.
 
     Attributes:
         receiver: the owner, which gets the messages.
-        tcp_connected: whether the TCP connection was opened.
     """
 
     __slots__ = (
-        "_closed",
         "_failure",
         "_fd",
         "_fragments",
@@ -71,26 +83,27 @@ class Connection:
         "_reactor",
         "_socket",
         "_splitter",
+        "_state",
         "_tls",
         "_whole_frames",
         "_write_buffer",
         "receiver",
-        "tcp_connected",
     )
 
     def __init__(
         self, reactor: Reactor, target: Target, address: Address, receiver: Receiver, headers: Sequence[Header]
     ) -> None:
         self.receiver = receiver
-        self.tcp_connected = False
+        self._state = CONNECTING
         self._reactor = reactor
         self._protocol = ClientProtocol(target.uri, max_size=MAX_MESSAGE_BYTES)
         self._splitter = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES)
-        self._whole_frames = False  # whether the next bytes begin an unencrypted frame, outside a fragmented message
+        # Whether the next bytes begin an unencrypted frame, outside a fragmented message. This is a position in the
+        # stream, not a state of the connection. Each read checks it, and asking the splitter would cost more.
+        self._whole_frames = False
         self._handshake: Handshake | None = Handshake(self._protocol, headers)  # until it has succeeded
         self._fragments: list[bytes] | None = None  # of a fragmented text message
         self._failure: ConnectError | None = None  # why the connection could not be opened
-        self._closed = False
         self._progress: Event | None = None  # set when a waiting greenlet must check its condition
         self._tls = TlsSession(target.tls, target.uri.host) if target.tls else None
         self._socket: socket.socket = open_socket(address.family)
@@ -112,29 +125,30 @@ class Connection:
         """
         code = self._socket.connect_ex(address.sockaddr)
         if code not in (0, errno.EINPROGRESS):
-            self._socket.close()
+            self.abort()
             raise UnreachableError.from_os(OSError(code, os.strerror(code)))
         try:
             self._reactor.add(self._fd, self, EPOLLIN | EPOLLOUT)
         except OSError as error:
-            self._socket.close()
+            self.abort()
             raise UnreachableError.from_os(error) from error
         deadline = monotonic() + timeout
         try:
             ended = self._wait(self._opening_ended, attempt_timeout)
-            if not ended and self.tcp_connected:
+            if not ended and self._state is HANDSHAKE:
                 ended = self._wait(self._opening_ended, deadline - monotonic())
         except BaseException:
             self.abort()
             raise
         if self._failure is None and not ended:
-            self._failure = UnreachableError("connect timed out")
+            kind = UnreachableError if self._state is CONNECTING else HandshakeError
+            self._failure = kind("connect timed out")
         if self._failure is not None:
             self.abort()
             raise self._failure
 
     def _opening_ended(self) -> bool:
-        return self._failure is not None or self._handshake is None
+        return self._failure is not None or self._handshake is None  # an opened connection may be CLOSED already
 
     def _tcp_connected(self) -> None:
         """Handle the result of the TCP connect, then start the TLS handshake or send the upgrade request."""
@@ -142,7 +156,7 @@ class Connection:
         if code:
             self._fail(UnreachableError.from_os(OSError(code, os.strerror(code))))
             return
-        self.tcp_connected = True
+        self._state = HANDSHAKE
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 1)
         self._reactor.change(self._fd, EPOLLIN)
@@ -187,6 +201,7 @@ class Connection:
             return b""
         if handshake.succeeded:
             self._handshake = None
+            self._state = OPEN
             self._wake()
         return data
 
@@ -217,31 +232,32 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
-        return not self._closed and self._protocol.state is State.OPEN
+        return self._state is OPEN
 
     def close(self, timeout: float) -> bool:
         """Do the close handshake, `timeout` seconds at most; return whether the server's close frame arrived.
 
         If it did, the server has handled everything sent before, and everything that it sent has been received.
         """
-        if self.is_open:
+        if self._state is OPEN:
+            self._state = CLOSING
             self._protocol.send_close(1000)
             self._send_protocol_data()
-            self._wait(lambda: self._closed, timeout)
+            self._wait(lambda: self._state is CLOSED, timeout)
         self.abort()
         return self._protocol.close_rcvd is not None
 
     def abort(self) -> None:
         """Close the socket without a close handshake."""
-        if not self._closed:
-            self._closed = True
+        if self._state is not CLOSED:
+            self._state = CLOSED
             self._reactor.remove(self._fd)
             self._socket.close()
             self._wake()
 
     def reset(self) -> None:
         """Close the socket with a TCP reset, as when the network is cut."""
-        if not self._closed:
+        if self._state is not CLOSED:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self.abort()
 
@@ -250,7 +266,7 @@ class Connection:
         if self._handshake is None:
             self._finish()
         elif error is not None:
-            self._fail(UnreachableError.from_os(error))
+            self._fail(HandshakeError.from_os(error))
         else:
             try:
                 self._handshake.receive_eof()
@@ -277,21 +293,21 @@ class Connection:
 
     def send_text(self, payload: bytes) -> bool:
         """Send a text message without blocking; return False when the write buffer is full."""
-        if len(self._write_buffer) > MAX_BUFFERED_BYTES or not self.is_open:
+        if len(self._write_buffer) > MAX_BUFFERED_BYTES or self._state is not OPEN:
             return False
         self._write(masked_text_frame(payload, self._reactor.rng.randbytes(4)))
         return True
 
     def send_binary(self, payload: bytes) -> None:
         """Send a binary message, even if the write buffer is full. Call `drain` between large messages."""
-        if self.is_open:
+        if self._state is OPEN:
             self._protocol.send_binary(payload)
             self._send_protocol_data()
 
     def drain(self, timeout: float) -> bool:
         """Wait until the write buffer is empty, `timeout` seconds at most; return whether it is."""
-        self._wait(lambda: not self._write_buffer or self._closed, timeout)
-        return not self._write_buffer and not self._closed
+        self._wait(lambda: not self._write_buffer or self._state is CLOSED, timeout)
+        return not self._write_buffer and self._state is not CLOSED
 
     def _send_protocol_data(self) -> None:
         for data in self._protocol.data_to_send():
@@ -303,7 +319,7 @@ class Connection:
 
     def on_writable(self) -> None:
         """Go on with opening or writing; called by the reactor."""
-        if not self.tcp_connected:
+        if self._state is CONNECTING:
             self._tcp_connected()
         elif self._write_buffer and self._write_buffer.flush():
             self._wake()
@@ -353,7 +369,7 @@ class Connection:
                 message_received(item, now)
             else:
                 self._receive_frame(item, now)
-            if self._closed:
+            if self._state is CLOSED:
                 return
         self._whole_frames = self._tls is None and self._splitter.is_idle
 

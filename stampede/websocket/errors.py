@@ -3,6 +3,7 @@
 ClientError                root; `label` is the few words under which failures are counted
 +-- ConnectError           no connection was opened
 |   +-- UnreachableError   no TCP connection: refused, no route, unknown host, timeout
+|   +-- HandshakeError     the connection was lost during the handshake, or no answer came in time
 |   +-- TlsError           the TLS handshake failed
 |   +-- RefusedError       the server answered the upgrade request with another HTTP status
 |   +-- NotWebSocketError  the peer does not speak WebSocket
@@ -13,7 +14,7 @@ ClientError                root; `label` is the few words under which failures a
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from stampede.generator_faults import kind_of
 
@@ -39,16 +40,20 @@ class ClientError(Exception):
 class ConnectError(ClientError):
     """No connection was opened."""
 
-
-class UnreachableError(ConnectError):
-    """No TCP connection was opened."""
-
     @classmethod
-    def from_os(cls, error: OSError) -> UnreachableError:
+    def from_os(cls, error: OSError) -> Self:
         """Return the error for one of the operating system, and note whether this machine is its cause."""
         words = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error.args[-1]).lower()
         fault = kind_of(error)
         return cls(words) if fault is None else cls(f"load generator: {fault}", words, fault)
+
+
+class UnreachableError(ConnectError):
+    """No TCP connection was opened."""
+
+
+class HandshakeError(ConnectError):
+    """The connection was lost during the handshake of TLS or WebSocket, or no answer came in time."""
 
 
 class TlsError(ConnectError):

@@ -12,7 +12,7 @@ import pytest
 
 from stampede.websocket.connect import connect
 from stampede.websocket.connection import Connection
-from stampede.websocket.errors import RefusedError, UnreachableError
+from stampede.websocket.errors import HandshakeError, RefusedError, UnreachableError
 from stampede.websocket.target import resolve
 from tests.ports import free_port
 from tests.stampede.connections import TIMEOUT, RecordingReceiver
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stampede.websocket.reactor import Reactor
     from tests.processes import RunningServer
     from tests.stampede.fixtures import Locust
+    from tests.stampede.websocket.scripted_server import ScriptedServer
 
 FLAGS = ("ChattingUser", "-u", "20", "-r", "20", "-t", "3s", "--room-size", "10")
 
@@ -149,6 +150,17 @@ def test_a_refused_upgrade_is_not_retried_at_the_next_address(
     with pytest.raises(RefusedError, match="HTTP 404"):
         connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT)
     assert [use.failures for use in target.addresses.uses()] == [0, 0]
+
+
+def test_a_timeout_in_the_handshake_is_not_retried_at_the_next_address(
+    reactor: Reactor, scripted: Callable[..., ScriptedServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
+    target = resolve(scripted(hold=True).url.replace("127.0.0.1", "several.test"))
+    with pytest.raises(HandshakeError, match=r"^connect timed out$"):
+        connect(reactor, target, RecordingReceiver(), timeout=0.05)
+    assert [use.failures for use in target.addresses.uses()] == [0, 0]
+    assert len(reactor) == 0
 
 
 # --- whole runs ---

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stampede.websocket.errors import UnreachableError
+from stampede.websocket.errors import HandshakeError, UnreachableError
 from stampede.websocket.frames import text_frame
 from tests.stampede.connections import TIMEOUT, RecordingReceiver, open_at, until
 
@@ -48,6 +48,19 @@ def test_a_close_handshake_ends_after_all_earlier_messages(reactor: Reactor, ser
     assert not connection.send_text(b"too late")
 
 
+def test_no_message_is_sent_after_the_close_frame(reactor: Reactor, server: RunningServer) -> None:
+    class Replying(RecordingReceiver):
+        def message_received(self, payload: bytes, now: int) -> None:
+            super().message_received(payload, now)
+            assert not connection.send_text(b"reply")
+
+    receiver = Replying()
+    connection = open_at(reactor, f"{server.url}/ws/echo", receiver)
+    assert connection.send_text(b"last")
+    assert connection.close(TIMEOUT)
+    assert receiver.messages == [b"last"]
+
+
 def test_the_close_code_of_a_server_that_stops_is_reported(reactor: Reactor, server: RunningServer) -> None:
     receiver = RecordingReceiver()
     open_at(reactor, f"{server.url}/ws/echo", receiver)
@@ -83,7 +96,7 @@ def test_a_port_without_a_listener_refuses_the_connection(reactor: Reactor) -> N
 
 
 def test_a_server_that_never_answers_times_out(reactor: Reactor, scripted: Callable[..., ScriptedServer]) -> None:
-    with pytest.raises(UnreachableError, match="timed out"):
+    with pytest.raises(HandshakeError, match=r"^connect timed out$"):
         open_at(reactor, scripted(hold=True).url, timeout=0.05)
     assert len(reactor) == 0
 
