@@ -51,19 +51,19 @@ def test_a_host_reaches_the_capacity_run_as_it_was_given(programs: Path) -> None
     assert make(programs, "capacity").stderr.splitlines()[0] == f"python {['-m', 'capacity']}"
 
 
-def test_the_load_test_s_page_is_for_this_machine_unless_asked_otherwise(programs: Path) -> None:
+def test_the_load_test_s_page_listens_on_loopback_by_default(programs: Path) -> None:
     done = make(programs, "loadtest", f"HOST={URL}", "ARGS=--web-host ::")
     flags = ["-f", "loadtest", "--web-host", "127.0.0.1", "--host", URL, "--web-host", "::"]  # the last one wins
     assert done.stderr.splitlines()[0] == f"locust {flags}"
 
 
-def test_the_server_that_the_load_test_starts_logs_no_line_a_user(programs: Path) -> None:
+def test_the_server_that_the_load_test_starts_logs_no_line_per_user(programs: Path) -> None:
     done = make(programs, "loadtest")
     assert f"python {['-m', 'server', '--port', '0', '--log-level', 'warning']}" in done.stderr.splitlines()
     assert "'--host', 'ws://127.0.0.1:1'" in done.stderr
 
 
-def test_no_document_promises_an_exit_code_of_make_which_has_only_one(programs: Path) -> None:
+def test_no_document_promises_other_exit_codes_of_make(programs: Path) -> None:
     assert make(programs, "capacity").returncode == 2  # of 99
     for document in ("README.md", "capacity/README.md"):
         commands = re.findall(r"^make .*$", (ROOT / document).read_text(), re.MULTILINE)

@@ -56,7 +56,7 @@ def test_the_capacity_run_accepts_the_arguments_of_the_examples(arguments: str) 
     read_settings([part.strip("'") for part in arguments.split()], {})
 
 
-def test_the_options_of_the_capacity_run() -> None:
+def test_the_readme_lists_the_options_of_the_capacity_run() -> None:
     shown = help_of("capacity")
     listed = rows("README.md", "### Options of the capacity run")
     assert [flag for flag, _, _ in listed] == re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE)
@@ -64,12 +64,12 @@ def test_the_options_of_the_capacity_run() -> None:
     assert [text for _, _, text in listed if text not in words] == []
 
 
-def test_the_exit_codes_of_the_capacity_run() -> None:
+def test_the_readme_lists_the_exit_codes_of_the_capacity_run() -> None:
     codes = [int(code) for code, _ in rows("README.md", "### Exit codes of the capacity run")]
     assert codes == sorted(code.value for code in ExitCode)
 
 
-def test_the_options_of_the_load_test() -> None:
+def test_the_readme_lists_the_options_of_the_load_test() -> None:
     expected = [
         [f"--{option.name}", "" if option.default in (None, "") else str(option.default), option.help]
         for option in OPTIONS
@@ -78,17 +78,17 @@ def test_the_options_of_the_load_test() -> None:
     assert rows("README.md", "### Options of the load test") == [*expected, *others]
 
 
-def test_the_exit_codes_of_the_load_test() -> None:
+def test_the_readme_lists_the_exit_codes_of_the_load_test() -> None:
     listed = {int(code): text.replace("`", "") for code, text in rows("README.md", "### Exit codes of the load test")}
     assert listed == {code: text.replace("`", "") for code, text in EXIT_CODES.items()}
 
 
-def test_the_shapes_of_the_load_test() -> None:
+def test_the_readme_lists_the_shapes_of_the_load_test() -> None:
     listed = {name: text.replace("`", "") for name, text in rows("README.md", "### Shapes")}
     assert listed == {shape.value: text.replace("`", "") for shape, text in DESCRIPTIONS.items()}
 
 
-def test_the_classes_of_the_load_test_and_their_weights() -> None:
+def test_the_readme_lists_the_user_classes_and_their_weights() -> None:
     listed = {name: int(weight) for name, weight, _ in rows("README.md", "## The load test")}
     found = {}
     for path in (ROOT / "loadtest").glob("[!_]*.py"):
@@ -104,7 +104,7 @@ def test_every_image_exists_and_is_small() -> None:
         assert 0 < (ROOT / image).stat().st_size < 300_000
 
 
-def test_every_link_to_a_file_or_heading_leads_somewhere() -> None:
+def test_every_link_to_a_file_or_heading_has_a_target() -> None:
     titles = re.findall("^#+ (.+)$", README, re.MULTILINE)
     headings = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
     for path, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", README):

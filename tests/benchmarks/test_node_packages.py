@@ -22,7 +22,9 @@ def test_a_second_install_only_refreshes_the_copy() -> None:
     assert not (server.parent / "package-lock.json").exists()
 
 
-def test_a_missing_tool_is_reported_with_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_tool_is_reported_with_the_package_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     problem = missing_tools()
     assert problem is not None

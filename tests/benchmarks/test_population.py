@@ -110,7 +110,7 @@ def test_more_users_never_need_fewer_nodes_and_routing_by_interest_never_needs_m
     assert by_room <= first
 
 
-def test_slots_are_simulate_evenly() -> None:
+def test_rooms_are_spread_evenly_over_slots() -> None:
     counts = [0] * SLOTS
     for number in range(12_800):
         counts[slot_of(f"room{number}")] += 1

@@ -101,7 +101,9 @@ def test_a_missing_master_socket_is_reported(tmp_path: Path) -> None:
     assert done.stderr == f"{path}: No such file or directory; is haproxy started with -W -S {path}?\n"
 
 
-def test_an_old_worker_ends_at_its_limit_although_its_clients_stay(server: ServerProcess, tmp_path: Path) -> None:
+def test_an_old_worker_ends_at_its_limit_although_its_clients_are_connected(
+    server: ServerProcess, tmp_path: Path
+) -> None:
     master = tmp_path / "master.sock"
     with (
         balancer(address(server), flags=("-S", str(master)), BALANCER_HARD_STOP="3s") as front,

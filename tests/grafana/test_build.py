@@ -29,7 +29,7 @@ def test_the_committed_file_is_what_the_code_builds(name: str) -> None:
     assert (FOLDER / f"{name}.json").read_bytes() == encode(dashboards()[name])
 
 
-def test_nothing_else_is_committed_beside_them() -> None:
+def test_no_other_file_is_committed_beside_the_dashboards() -> None:
     assert sorted(path.name for path in FOLDER.iterdir()) == [f"{name}.json" for name in NAMES]
 
 

@@ -66,6 +66,6 @@ def test_every_break_of_the_catalog_is_found() -> None:
         ("annotations", {"list": []}), ("__inputs", []),
     ],
 )  # fmt: skip
-def test_every_break_of_the_board_is_found(key: str, value: object) -> None:
+def test_every_break_of_a_dashboard_is_found(key: str, value: object) -> None:
     for name, board in boards().items():
         assert problems(name, board | {key: value})

@@ -34,7 +34,7 @@ def reason(run: Run) -> str:
     return step.reasons[0]
 
 
-def test_local_ports_that_run_out(capacity: Callable[..., Run]) -> None:
+def test_exhausted_local_ports_make_a_step_invalid(capacity: Callable[..., Run]) -> None:
     if why := problem():
         skip_or_fail(why)
     through = inside(sys.executable, "-m", "tests.promises.few_ports", FEW)
@@ -43,18 +43,20 @@ def test_local_ports_that_run_out(capacity: Callable[..., Run]) -> None:
     assert text.endswith(" times (net.ipv4.ip_local_port_range is 40000 to 40059)")
 
 
-def test_too_few_open_files_for_the_load_generator(capacity: Callable[..., Run], server: RunningServer) -> None:
+def test_too_few_open_files_for_the_load_generator_make_a_step_invalid(
+    capacity: Callable[..., Run], server: RunningServer
+) -> None:
     text = reason(capacity("--host", server.url, *QUICK, "--processes", "1", through=("prlimit", "--nofile=120:120")))
     assert text.startswith("load generator fault: open files, ")
     assert text.endswith(" times (ulimit -n is 120)")
 
 
-def test_too_few_open_files_for_the_bundled_server(capacity: Callable[..., Run]) -> None:
+def test_too_few_open_files_for_the_bundled_server_make_a_step_invalid(capacity: Callable[..., Run]) -> None:
     text = reason(capacity(*QUICK, through=("prlimit", "--nofile=300:300")))
     assert "open files, this machine lets each server process open 300 (ulimit -n): enough for 38 users" in text
 
 
-def test_an_answer_that_a_fault_bounds_names_it_in_place_of_more_cores() -> None:
+def test_an_answer_limited_by_a_fault_names_the_fault_and_not_more_cores() -> None:
     """With a full generator core instead, the same steps suggest `--processes 2`."""
     text = "load generator fault: local ports, 40 times"
     steps = [

@@ -40,7 +40,7 @@ def test_servers_nats_haproxy_prometheus_and_locust_run_on_hosts_of_their_own() 
 
 
 @pytest.mark.usefixtures("_hosts")
-def test_nothing_is_left_after_a_demo_is_terminated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminated_demo_leaves_no_process_and_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None

@@ -87,7 +87,7 @@ CASES = [(kind, with_tokens) for kind in KINDS for with_tokens in (False, True) 
     CASES,
     ids=[f"{kind.name}-{'tokens' if with_tokens else 'open'}" for kind, with_tokens in CASES],
 )
-def test_malformed_input_costs_only_its_sender(
+def test_malformed_input_affects_only_its_sender(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, with_tokens: bool
 ) -> None:
     monkeypatch.setattr("server.uploads.session.IDLE_SECONDS", IDLE_SECONDS)

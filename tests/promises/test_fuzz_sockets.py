@@ -44,7 +44,7 @@ class OtherClients:
         self.delivered += b'"are you there?"' in payload
 
 
-def test_malformed_input_over_the_wire_costs_only_its_sender() -> None:
+def test_malformed_input_over_sockets_affects_only_its_sender() -> None:
     rng = random.Random(6455)
     flags = ("--handshake-rate", "0", "--message-rate", "0", "--heartbeat-interval", "0", "--heartbeat-timeout", "0")
     with launch(*flags) as server:

@@ -149,7 +149,7 @@ def test_a_refused_upgrade_is_reported_with_its_status(server: RunningServer) ->
     assert f"cannot connect to {server.url}/nowhere: HTTP 404" in done.stderr
 
 
-def test_another_protocol_is_reported(server: RunningServer) -> None:
+def test_a_server_of_another_protocol_is_reported(server: RunningServer) -> None:
     done = run_to_end("--headless", "-t", "1s", "--host", server.url, "--path", "/ws/echo")
     assert done.returncode == 2
     assert f"{server.url}/ws/echo sent no greeting within 5 s; is this a Stampede server?" in done.stderr

@@ -66,7 +66,7 @@ def test_the_commands_of_the_readme_end_old_workers_one_by_one(
         assert clients.busiest_second() < CLIENTS
 
 
-def test_an_old_worker_ends_at_its_limit_although_its_clients_stay(
+def test_an_old_worker_ends_at_its_limit_although_its_clients_are_connected(
     server: ServerProcess, authority: Authority, tmp_path: Path
 ) -> None:
     assert ADVICE is not None

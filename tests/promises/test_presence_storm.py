@@ -42,7 +42,7 @@ def test_the_bytes_per_join_do_not_grow_with_the_room() -> None:
     assert costs[5000] < costs[1250] + PRESENCE_BYTES, costs
 
 
-def test_without_coalescing_they_do() -> None:
+def test_without_coalescing_the_bytes_per_join_grow_with_the_room() -> None:
     small, large = (bytes_per_member(size, "--presence-threshold", "0") for size in (100, 400))
     assert large > 2.5 * small
     assert large > PRESENCE_BYTES

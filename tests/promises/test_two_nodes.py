@@ -102,9 +102,7 @@ def test_a_killed_node_is_removed_and_its_members_are_reported_as_left(
     assert two[0].get("/health") == "OK"
 
 
-def test_a_suspended_node_does_not_take_its_suspend_for_a_silent_bus(
-    two: Two, pair: tuple[ChatClient, ChatClient]
-) -> None:
+def test_a_resumed_node_does_not_treat_the_bus_as_silent(two: Two, pair: tuple[ChatClient, ChatClient]) -> None:
     ann, bob = pair
     two[1].process.send_signal(signal.SIGSTOP)
     # The other node removes it after three heartbeat intervals; its own last probe is then as old.

@@ -14,12 +14,12 @@ from tests.tables import ROOT, rows
 DOCUMENT = "server/README.md"
 
 
-def test_upgrade_paths() -> None:
+def test_the_readme_lists_the_upgrade_paths() -> None:
     assert [path for path, _ in rows(DOCUMENT, "## Upgrade paths")] == list(ROUTES)
 
 
 @pytest.mark.parametrize("heading", ["## Client to server", "## Server to client"])
-def test_message_types_and_their_fields(heading: str) -> None:
+def test_the_readme_lists_the_message_types_and_their_fields(heading: str) -> None:
     types = wire.CLIENT_TYPES if heading.startswith("## Client") else wire.SERVER_TYPES
     by_type = {wire.TYPE_OF[t]: t for t in wire.TYPE_OF if wire.TYPE_OF[t] in types and _goes(t, heading)}
     documented = {row[0]: {_field(cell) for cell in row[1].split(",") if cell} for row in rows(DOCUMENT, heading)}
@@ -38,22 +38,22 @@ def _field(cell: str) -> str:
     return cell.replace("+", "").replace("`", "").split("(")[0].strip()
 
 
-def test_errors() -> None:
+def test_the_readme_lists_the_errors() -> None:
     assert [(code, text) for code, text in rows(DOCUMENT, "## Errors")] == [(e.code, e.message) for e in ErrorCode]
 
 
-def test_refused_tokens() -> None:
+def test_the_readme_lists_the_refused_tokens() -> None:
     assert [(code, text) for code, text in rows(DOCUMENT, "## Tokens")] == [(f.code, f.message) for f in TokenFault]
 
 
-def test_close_reasons() -> None:
+def test_the_readme_lists_the_close_reasons() -> None:
     assert rows(DOCUMENT, "## How connections end") == [
         [reason.label, str(reason.code), "yes" if reason.value.may_reconnect else "no", reason.value.meaning]
         for reason in CloseReason
     ]
 
 
-def test_settings() -> None:
+def test_the_readme_lists_the_settings() -> None:
     assert rows("README.md", "### Settings of the server") == [
         [row.flag, row.environment, row.default or "none", row.help] for row in table()
     ]

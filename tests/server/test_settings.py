@@ -109,7 +109,7 @@ def test_an_error_names_the_option_or_the_variable(
     assert error_line(flags, environment, capsys) == error
 
 
-def test_the_error_for_a_variable_that_kubernetes_sets_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_for_a_variable_that_kubernetes_sets_names_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     error = error_line([], {"STAMPEDE_METRICS_PORT": "tcp://10.0.0.7:9100"}, capsys)
     assert error.startswith("STAMPEDE_METRICS_PORT: 'tcp://10.0.0.7:9100' is not a port")
     assert "Kubernetes" in error

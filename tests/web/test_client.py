@@ -36,7 +36,7 @@ def copied_client(node_home: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("subject", ["client", "faults", "guide", "health", "token", "upload"])
-def test_under_node(node_home: Path, tmp_path: Path, subject: str) -> None:
+def test_the_client_passes_its_tests_under_node(node_home: Path, tmp_path: Path, subject: str) -> None:
     environment = {
         "STAMPEDE_PYTHON": sys.executable,
         "STAMPEDE_ROOT": str(ROOT),

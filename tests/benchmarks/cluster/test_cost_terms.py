@@ -23,7 +23,7 @@ def test_the_fit_finds_the_terms_that_made_the_rows() -> None:
     assert fit(rows, NODE_TERMS) == pytest.approx(COSTS, abs=0.01)
 
 
-def test_windows_that_something_else_made_dear_or_cheap_do_not_count() -> None:
+def test_windows_disturbed_by_other_work_do_not_count() -> None:
     def window(cpu: float, bus_cpu: float) -> list[dict[str, object]]:
         return [{"node": 0, "cpu": cpu, "message": 100}, {"node": "nats", "cpu": bus_cpu, "in": 100}]
 
@@ -31,7 +31,7 @@ def test_windows_that_something_else_made_dear_or_cheap_do_not_count() -> None:
     assert (one["cpu"], bus["cpu"]) == (1.1, 1.1)
 
 
-def test_what_two_nodes_do_is_counted_where_it_is_done() -> None:
+def test_the_events_of_two_nodes_are_counted_at_the_right_node() -> None:
     groups = (Clients(0, ChatLoad(20, 2, 200)), Clients(1, ChatLoad(20, 2, 0)))
     one, two, bus = typical(count(Scenario("test", 2, groups), 3, 0.3))
     assert float(str(one["message"])) > 0
@@ -44,11 +44,11 @@ def test_what_two_nodes_do_is_counted_where_it_is_done() -> None:
     assert float(str(bus["in_bytes"])) > 100 * float(str(bus["in"])) > 0
 
 
-def test_a_bus_is_told_apart_by_its_address_and_gone_with_the_block() -> None:
+def test_a_bus_has_an_address_and_ends_with_the_block() -> None:
     with nats(max(os.sched_getaffinity(0))) as running:
         assert running.url.startswith("nats://127.0.0.1:")
     assert not os.path.exists(f"/proc/{running.pid}")  # noqa: PTH110 - one word
 
 
-def test_what_a_node_remembers_of_a_room_elsewhere_is_small() -> None:
+def test_a_room_on_another_node_takes_little_memory() -> None:
     assert 40 < entry_bytes() < 200

@@ -49,7 +49,7 @@ def test_a_refused_client_is_reported_in_one_line() -> None:
             answering.join()
 
 
-def test_the_cost_of_a_connect_storm() -> None:
+def test_the_cost_of_a_connect_storm_is_measured() -> None:
     figures, problem = connect_storm(200)(SERVERS[OURS], 0.1, separate_cpus())
     assert problem is None or "driver" in problem
     assert figures["connects_per_s"] > 0
@@ -57,7 +57,7 @@ def test_the_cost_of_a_connect_storm() -> None:
     assert 0 < figures["rss_bytes_each"] < 100_000
 
 
-def test_the_rate_of_uploads() -> None:
+def test_the_rate_of_uploads_is_measured() -> None:
     figures, problem = uploads(2)(SERVERS[OURS], 3, separate_cpus())
     assert problem is None
     assert figures["files_per_s"] > 0
@@ -91,7 +91,7 @@ def test_complete_results_update_the_documents(tmp_path: Path) -> None:
     assert (tmp_path / "benchmarks" / "comparison.png").stat().st_size > 0
 
 
-def test_a_server_that_does_not_start_is_left_out_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_does_not_start_is_left_out_and_reported(capsys: pytest.CaptureFixture[str]) -> None:
     def missing(_folder: Path) -> list[str]:
         raise BenchmarkError("node not found")
 

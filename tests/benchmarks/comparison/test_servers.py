@@ -201,7 +201,7 @@ def test_our_server_comes_first_and_titles_are_unique() -> None:
     assert [key for key, server in SERVERS.items() if server.dialect is not PLAIN] == ["socketio"]
 
 
-def test_a_python_peer_without_its_library_says_what_to_install(
+def test_a_missing_library_is_reported_with_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)

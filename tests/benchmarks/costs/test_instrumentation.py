@@ -24,7 +24,7 @@ DELIVERED = 'chat_messages_delivered_total{type="chatMessage"}'
 
 
 @pytest.mark.parametrize("module", ["server", "benchmarks.costs.server_without_metrics"])
-def test_both_deliver_and_only_one_counts(module: str, tmp_path: Path) -> None:
+def test_both_servers_deliver_and_only_one_counts(module: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", module, "--port", "0", "--upload-dir", str(tmp_path), "--drain-seconds", "0"]
     with running(command) as server, ClientPool(server.url, LOAD) as pool:
         window = pool.run(0.2, 1.5, lambda: None)

@@ -72,7 +72,7 @@ def test_the_table_shows_the_ratios_of_deliveries_per_core() -> None:
     assert "Artillery" not in shown
 
 
-def test_a_generator_that_is_not_installed_is_left_out_with_a_line(
+def test_a_generator_that_is_not_installed_is_left_out_and_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def missing(*_: object) -> None:

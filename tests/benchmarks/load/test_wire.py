@@ -24,7 +24,7 @@ def test_a_stream_gives_the_same_frames_however_it_is_split(messages: list[bytes
     assert read == [(TEXT, len(frame), message) for frame, message in zip(frames, messages, strict=True)]
 
 
-def test_a_refused_upgrade_says_so() -> None:
+def test_a_refused_upgrade_is_reported() -> None:
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as refusing:
         answering = threading.Thread(target=refusing.handle_request)
         answering.start()

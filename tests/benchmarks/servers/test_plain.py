@@ -114,7 +114,9 @@ def test_only_health_answers_plain_requests(plain_peer: ServerProcess) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly_with_clients_connected(plain_peer: ServerProcess, number: signal.Signals) -> None:
+def test_a_signal_ends_the_server_cleanly_with_clients_connected(
+    plain_peer: ServerProcess, number: signal.Signals
+) -> None:
     with connect(plain_peer.url) as client:
         receive(client)
         plain_peer.process.send_signal(number)

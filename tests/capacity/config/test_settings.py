@@ -96,7 +96,7 @@ def test_an_invalid_value_is_one_line_and_exit_code_2(arguments: list[str]) -> N
     assert refused.value.exit_code == 2
 
 
-def test_help_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         read_settings(["--help"], {})
     assert done.value.code == 0
@@ -124,7 +124,7 @@ def test_an_invalid_headroom_is_refused(text: str) -> None:
         read_settings([f"--headroom={text}"], {})
 
 
-def test_sources_are_urls() -> None:
+def test_sources_must_be_urls() -> None:
     settings = read_settings(["--metrics", "http://a:1/metrics", "--metrics", "http://b:1/metrics"], {})
     assert settings.metrics == ("http://a:1/metrics", "http://b:1/metrics")
     for flag in ("--metrics", "--prometheus"):

@@ -89,5 +89,5 @@ def test_the_strictest_latency_is_the_smallest_delivery_threshold() -> None:
     assert strictest_ms((parse_slo("loss<1%"),)) is None
 
 
-def test_the_defaults_are_readable() -> None:
+def test_the_default_slos_are_valid() -> None:
     assert [parse_slo(text).text for text in DEFAULT_SLOS] == list(DEFAULT_SLOS)

@@ -191,7 +191,7 @@ def test_a_window_that_could_not_be_measured_is_invalid() -> None:
     assert missing_window("no answer") == Judgement(Verdict.INVALID, (Reason(Cause.MISSING, "series", "no answer"),))
 
 
-def test_as_many_skipped_messages_as_may_be_missing_are_allowed() -> None:
+def test_skipped_messages_are_allowed_up_to_the_offered_limit() -> None:
     client = make.client(sent=450, skipped=150)
     found = judge(client, make.server(), target_users=100, slos=SLOS, limits=Limits(offered=0.75))
     assert found.verdict is Verdict.PASS

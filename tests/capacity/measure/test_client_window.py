@@ -130,12 +130,12 @@ def test_a_worker_that_stopped_reporting_is_missing_data() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"version": 1}', b"<html>"])
-def test_another_response_is_not_a_snapshot(body: bytes) -> None:
+def test_a_response_of_another_form_is_not_a_snapshot(body: bytes) -> None:
     with pytest.raises(RunError, match="snapshot cannot be read"):
         parse_snapshot(body)
 
 
-def test_another_version_is_refused() -> None:
+def test_a_snapshot_of_another_version_is_refused() -> None:
     with pytest.raises(RunError, match="version 2"):
         snapshot(version=2)
 

@@ -37,7 +37,7 @@ def test_a_quantile_beyond_the_last_bound_is_that_bound() -> None:
     ],
     ids=["no start", "no end"],
 )
-def test_without_two_samples_nothing_is_known(before: ServerSample | None, after: ServerSample | None) -> None:
+def test_without_two_samples_all_figures_are_unknown(before: ServerSample | None, after: ServerSample | None) -> None:
     assert server_window(before, after) == ServerWindow()
 
 

@@ -63,7 +63,7 @@ def test_a_server_without_messages_has_listening_users() -> None:
     assert found.message_rate is None
 
 
-def test_no_connected_user_gives_no_mix() -> None:
+def test_without_connected_users_there_is_no_mix() -> None:
     with pytest.raises(UsageError, match="no user was connected"):
         derive_mix(traffic(connections=0.0))
 

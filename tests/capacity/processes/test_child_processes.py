@@ -38,7 +38,7 @@ def start(tmp_path: Path) -> Callable[[ChildProcesses], ChildProcess]:
     return start_one
 
 
-def test_all_end_with_the_block(start: Callable[[ChildProcesses], ChildProcess]) -> None:
+def test_all_processes_end_with_the_block(start: Callable[[ChildProcesses], ChildProcess]) -> None:
     with ChildProcesses() as children:
         started = [start(children), start(children)]
         children.check()

@@ -56,7 +56,7 @@ def test_disturbances_of_the_machine_are_reported() -> None:
     assert build_answer(make.question(), make.converged(), Ending.CONVERGED).disturbance is None
 
 
-def test_an_unconfirmed_level_says_so() -> None:
+def test_an_unconfirmed_level_is_labelled() -> None:
     answer = build_answer(make.question(), [make.step(100), make.step(200), make.failing(400)], Ending.BUDGET)
     assert not answer.confirmed
     assert "not confirmed" in answer.sentence
@@ -123,7 +123,7 @@ def test_a_converged_or_interrupted_search_has_no_remedy() -> None:
     assert build_answer(make.question(), LIGHT, None).confirm_with is None
 
 
-def test_an_interrupted_run_says_so_and_keeps_its_measurements() -> None:
+def test_an_interrupted_run_is_labelled_and_keeps_its_measurements() -> None:
     answer = build_answer(make.question(), [make.step(100), make.step(200)], None)
     assert answer.supported_users == 200
     assert answer.ending == "cut short"
@@ -137,7 +137,7 @@ def test_a_server_that_holds_no_level_has_no_supported_users() -> None:
     assert "does not hold 1 chatting user (" in answer.sentence
 
 
-def test_nothing_measured_says_why() -> None:
+def test_a_run_without_measurements_gives_the_reason() -> None:
     steps = [make.step(100, "invalid", reasons=["worker 0 reports no loop lag"], signals=["series"])] * 2
     answer = build_answer(make.question(), steps, Ending.UNMEASURABLE)
     assert answer.supported_users is None
@@ -146,7 +146,7 @@ def test_nothing_measured_says_why() -> None:
     assert "no loop lag" in answer.sentence
 
 
-def test_an_answer_without_steps() -> None:
+def test_a_run_without_steps_has_an_answer() -> None:
     answer = build_answer(make.question(), [], None)
     assert answer.sentence == "Nothing was measured."
     assert answer.headline == "?"

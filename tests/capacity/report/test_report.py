@@ -82,7 +82,7 @@ def page_of(name: str) -> str:
     return render_html(REPORTS[name])
 
 
-def test_the_page_nests_and_its_ids_are_unique(name: str) -> None:
+def test_the_page_is_well_formed_and_its_ids_are_unique(name: str) -> None:
     page = Page(page_of(name))
     assert page.open == []
     assert len(page.ids) == len(set(page.ids))
@@ -152,7 +152,7 @@ def test_a_thorough_run_shows_its_settings() -> None:
         assert line in words
 
 
-def test_a_partial_report_says_so_first() -> None:
+def test_a_partial_report_begins_with_a_note() -> None:
     assert "Partial report" in page_of("nothing")
 
 

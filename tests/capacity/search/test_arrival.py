@@ -37,7 +37,7 @@ def test_a_constant_latency_is_not_a_backlog() -> None:
     assert not gate.is_overloaded
 
 
-def test_the_gate_waits_for_a_shrinking_backlog() -> None:
+def test_the_ramp_waits_for_a_shrinking_backlog() -> None:
     gate = RampGate(50)
     for p50 in (400, 300, 200, 100):
         gate.add_probe(p50)

@@ -242,7 +242,7 @@ def test_users_that_never_join_do_not_delay_the_run() -> None:
     assert measured.settle_s < 15
 
 
-def test_a_server_that_is_gone_ends_the_step() -> None:
+def test_a_server_that_has_ended_ends_the_step() -> None:
     world = World(rate=20_000, gone=True)
     with pytest.raises(RunError, match="gone"):
         world.runner().measure(100)

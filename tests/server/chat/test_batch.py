@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     st.lists(st.none() | st.integers(0, 3), min_size=1, max_size=8),
     st.dictionaries(st.integers(0, 3), st.integers(0, 8), max_size=4),
 )
-def test_a_member_receives_what_it_has_not_received_and_not_written(
+def test_a_member_receives_the_frames_that_it_has_neither_received_nor_sent(
     authors: list[int | None], already_sent: dict[int, int]
 ) -> None:
     members = [FakeMember() for _ in range(4)]

@@ -117,7 +117,7 @@ def test_each_message_is_timed_from_receipt_to_the_last_write() -> None:
 
 
 @pytest.mark.parametrize("members", [2, DIRECT_MEMBERS + 1])
-def test_a_slow_member_gets_indexle_messages_without_ephemeral_ones(members: int) -> None:
+def test_a_slow_member_gets_whole_messages_without_ephemeral_ones(members: int) -> None:
     room, (ann, bob, *others), scheduler, stats = make_room(members)
     bob.result = SLOW
     room.publish("userTyping", b"t", 0.5, author=ann)

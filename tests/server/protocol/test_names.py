@@ -112,7 +112,7 @@ def test_names_with_the_same_normal_form_are_equal(one: str, other: str) -> None
 
 
 @pytest.mark.parametrize(("one", "other"), [("red", "Red"), ("red", "read"), ("red room", "redroom"), ("ä", "a")])
-def test_other_names_are_different(one: str, other: str) -> None:
+def test_names_with_different_normal_forms_are_different(one: str, other: str) -> None:
     assert normal_form(one) != normal_form(other)
 
 

@@ -58,7 +58,7 @@ def test_a_closed_connection_is_logged_in_one_line_with_its_counts(start: Callab
     }
 
 
-def test_texts_and_tokens_are_logged_at_no_level(start: Callable[..., RunningServer]) -> None:
+def test_no_log_level_logs_texts_or_tokens(start: Callable[..., RunningServer]) -> None:
     server = start("--log-level", "debug")
     RawClient(server.url, f"/ws/echo?token={SECRET}").close()
     with ChatClient(server.url, f"/chat?token={SECRET}") as client, ChatClient(server.url) as other:

@@ -84,7 +84,7 @@ def test_uploads_above_a_limit_are_refused_and_counted(tmp_path: Path) -> None:
     assert store.admit("3", too_much, 3.0).footprint == 4 * BLOCK_BYTES
 
 
-def test_stored_files_use_the_budget_until_a_sweep_finds_them_gone(tmp_path: Path) -> None:
+def test_stored_files_use_the_budget_until_a_sweep_finds_them_removed(tmp_path: Path) -> None:
     stats = ServerStats()
     store = UploadStore(tmp_path, stats, budget=3 * BLOCK_BYTES)
     small = FileStart(name="n", size=1)

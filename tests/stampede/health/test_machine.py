@@ -90,7 +90,7 @@ def test_a_machine_without_these_files_has_no_limits(tmp_path: Path) -> None:
     assert usage(tmp_path) == Usage(cores=len(os.sched_getaffinity(0)))
 
 
-def test_this_machine_can_be_read() -> None:
+def test_the_limits_of_this_machine_can_be_read() -> None:
     read = usage()
     assert read.idle is not None
     assert read.idle > 0

@@ -57,6 +57,6 @@ def test_other_texts_have_no_stamp(text: str) -> None:
 
 
 @given(st.binary())
-def test_no_payload_raises(data: bytes) -> None:
+def test_no_payload_raises_an_exception(data: bytes) -> None:
     from_payload(data)
     from_payload(b'{"type":"chatMessage","text":"~' + data)

@@ -31,7 +31,7 @@ def unconfirmed_client(model: ServerModel, *handled: bool) -> Client:
     return joiner
 
 
-def test_what_a_joining_client_missed_of_a_member_that_left_is_lost() -> None:
+def test_messages_of_a_member_that_left_are_lost_if_a_joining_client_missed_them() -> None:
     model = model_with(2)
     unconfirmed_client(model, True, False, True)
     assert counts(model) == (3 + 3, 3 + 2, 0, 0, 1)
@@ -40,7 +40,7 @@ def test_what_a_joining_client_missed_of_a_member_that_left_is_lost() -> None:
     assert counts(model) == (6, 5, 1, 0, 0)
 
 
-def test_what_a_joining_client_missed_of_a_member_that_disconnected_is_lost() -> None:
+def test_messages_of_a_disconnected_member_are_lost_if_a_joining_client_missed_them() -> None:
     model = model_with(2)
     unconfirmed_client(model, True, False, True)
     model.disconnect(model.members[0])
@@ -48,7 +48,7 @@ def test_what_a_joining_client_missed_of_a_member_that_disconnected_is_lost() ->
     assert counts(model) == (6, 5, 1, 0, 0)
 
 
-def test_what_a_joining_client_missed_is_lost_when_it_disconnects() -> None:
+def test_messages_that_a_joining_client_missed_are_lost_when_it_disconnects() -> None:
     model = model_with(2)
     joiner = unconfirmed_client(model, True, False, True)
     model.disconnect(joiner)
@@ -64,7 +64,7 @@ def test_a_message_that_a_joining_client_missed_is_lost_after_two_sweeps_and_lat
     assert (model.counts.late, model.counts.lost, model.counts.received) == (1, 1, 5)
 
 
-def test_a_delivery_to_a_member_that_left_makes_it_lost_for_the_others() -> None:
+def test_a_delivery_to_a_member_that_left_makes_the_message_lost_for_the_others() -> None:
     """The delivery proves that the server handled the message of a disconnected sender."""
     model = model_with(3)
     sender, third, _ = model.members
@@ -151,7 +151,7 @@ def test_a_message_from_before_a_join_that_arrives_after_a_sweep_leaves_nothing_
     assert counts(model) == (8, 5, 3, 0, 0)
 
 
-def test_after_a_message_from_before_a_join_those_between_are_awaited() -> None:
+def test_after_a_message_from_before_a_join_the_messages_between_are_awaited() -> None:
     model = model_with(2)
     sender = model.members[0]
     for _ in range(3):

@@ -18,7 +18,7 @@ def test_a_structure_with_histograms_is_read_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"intended": 5}', b'{"intended": {"total": "x", "buckets": {}}}', b"[]", b"{"])
-def test_another_text_is_refused(body: bytes) -> None:
+def test_a_text_of_another_form_is_refused(body: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         decode_json(body, Latency)
 

@@ -83,7 +83,7 @@ def test_a_percentile_is_a_rank_of_its_duration(text: str, rank: float) -> None:
         ("deliver_p99.9999<1s", 10_000),
     ],
 )
-def test_a_window_needs_so_many_samples_that_a_single_one_does_not_decide(text: str, samples: int) -> None:
+def test_a_window_needs_enough_samples_that_a_single_one_is_not_decisive(text: str, samples: int) -> None:
     assert parse_slo(text).min_samples == samples
 
 

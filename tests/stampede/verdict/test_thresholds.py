@@ -114,7 +114,9 @@ def test_the_larger_of_both_latencies_counts() -> None:
         ((), 0, None, "verdict     valid"),
     ],
 )
-def test_the_exit_code_and_the_verdict(texts: tuple[str, ...], exceptions: int, code: int | None, words: str) -> None:
+def test_thresholds_decide_the_exit_code_and_the_verdict(
+    texts: tuple[str, ...], exceptions: int, code: int | None, words: str
+) -> None:
     thresholds = [Threshold(parse_slo(text)) for text in texts]
     for threshold in thresholds:
         threshold.conclude(5, figures(expected=100, operations=100, failures=50))

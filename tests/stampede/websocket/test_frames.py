@@ -102,7 +102,7 @@ def test_a_client_receives_what_the_library_receives(chunks: list[bytes]) -> Non
 
 
 @given(st.lists(st.binary(max_size=40), max_size=10), st.booleans())
-def test_random_bytes_have_the_same_result_as_in_the_library(chunks: list[bytes], masked: bool) -> None:
+def test_random_bytes_give_the_same_result_as_the_library(chunks: list[bytes], masked: bool) -> None:
     chunks = [chunk for chunk in chunks if chunk]
     assert by_splitter(chunks, masked=masked) == by_library(chunks, masked=masked)
 

@@ -21,7 +21,7 @@ def test_every_shape_stays_within_its_peak_and_ends(shape: Shape) -> None:
     assert shape in DESCRIPTIONS
 
 
-def test_the_users_of_each_shape_over_time() -> None:
+def test_each_shape_has_its_users_over_time() -> None:
     assert users(Shape.RAMP, 0, 120, 239) == [1, 50, 100]
     assert users(Shape.STEPS, 0, 47, 48, 239) == [20, 20, 40, 100]
     assert users(Shape.SPIKE, 0, 95, 96, 143, 144) == [20, 20, 100, 100, 20]

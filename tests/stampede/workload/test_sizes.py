@@ -30,6 +30,6 @@ def test_every_order_of_magnitude_of_a_range_is_equally_likely() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "big", "-5", "5-", "2m-1k", "1-2-3", "1.5k", "1kk", "²"])
-def test_any_other_text_is_refused_with_one_line(text: str) -> None:
+def test_an_invalid_size_is_refused_with_one_line(text: str) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         Sizes.parse(text)
