@@ -23,7 +23,7 @@ SECONDS = 60
 
 
 class RawClient:
-    """A connection that sends any bytes of a test, and nothing by itself."""
+    """A connection that sends only the bytes that a test gives it."""
 
     def __init__(self, url: str, path: str = "/ws/chat", early: bytes = b"") -> None:
         host, port = url.removeprefix("ws://").rsplit(":", 1)

@@ -1,4 +1,4 @@
-"""Figures of a run from flat names, for tests of what reads them."""
+"""Figures of a run from flat names, for tests of their readers."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ sys.exit({code})
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """Return a folder of programs that say how they were started, and end with 99."""
+    """Return a folder of programs that print their arguments and exit with 99."""
     for name in ("python", "locust"):
         program = tmp_path / name
         program.write_text(STAND_IN.format(python=sys.executable, code=99))

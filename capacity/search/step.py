@@ -248,10 +248,10 @@ class StepRunner:
 
     def _absorb(self, users: int, deadline: float) -> tuple[bool, float | None]:
         """Wait until `users` are in their rooms without a backlog; return whether they are, and the latest p99 (ms)."""
-        gate = RampGate(self._low_ms)
+        ramp = RampGate(self._low_ms)
         p99 = None
         before = (self._last or self.read()).snapshot
-        while self._clock() < deadline and not gate.is_overloaded:
+        while self._clock() < deadline and not ramp.is_overloaded:
             self._wait(_POLL_S)
             after = self.read().snapshot
             probe = _probe(before, after)
@@ -264,8 +264,8 @@ class StepRunner:
             p99 = quantile_ms(probe.latency.intended, 0.99)
             if probe.deliveries.expected:
                 p50 = quantile_ms(probe.latency.intended, 0.5)
-                gate.add_probe(math.inf if p50 is None else p50)
-            if after.users == users and after.ready == users and (gate.is_absorbed or not probe.deliveries.expected):
+                ramp.add_probe(math.inf if p50 is None else p50)
+            if after.users == users and after.ready == users and (ramp.is_absorbed or not probe.deliveries.expected):
                 return True, p99
         return False, p99
 

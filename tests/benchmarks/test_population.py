@@ -76,7 +76,7 @@ def test_expected_counts_match_a_simulation_with_random_nodes(nodes: int, design
 
 
 def _simulate(population: Population, nodes: int, design: Design, dice: random.Random) -> dict[str, float]:
-    """Assign every user to a random node; return what node 0 receives in a second."""
+    """Assign every user to a random node; return the messages that node 0 receives per second."""
     members: dict[int, list[int]] = defaultdict(list)
     for user in range(population.users):
         members[user // population.room_size].append(dice.randrange(nodes))

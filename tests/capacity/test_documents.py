@@ -91,7 +91,7 @@ def run_example(checkout: Path, script: str, environment: dict[str, str]) -> sub
 
 
 def output_with_code(checkout: Path, script: str, environment: dict[str, str], code: int) -> str:
-    """Run the example until it exits with a code: noise must not decide about one pair of short runs."""
+    """Run the example until it exits with a code: noise can decide a single pair of short runs."""
     for _ in range(4):
         done = run_example(checkout, script, environment)
         if done.returncode == code:

@@ -78,7 +78,7 @@ def test_haproxy_accepts_the_configuration(environment: dict[str, str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("is_there", [True, False], ids=["server up", "server gone"])
+@pytest.mark.parametrize("is_there", [True, False], ids=["server up", "server down"])
 def test_the_log_contains_no_token(tmp_path: Path, *, is_there: bool) -> None:
     text = CONFIGURATION.read_text().replace("local0 notice", "local0 debug").replace("option dontlog-normal", "")
     (tmp_path / "haproxy.cfg").write_text(text)

@@ -54,25 +54,25 @@ def problems(name: str, board: Mapping[str, Any], catalog: Mapping[str, Metric] 
 
 def _board(board: Mapping[str, Any]) -> Iterator[str]:
     if board.get("editable") is not False:
-        yield "can be edited, and would not keep what is"
+        yield "is editable in Grafana, where a change would be lost"
     if not 36 <= board.get("schemaVersion", 0) <= 42 or "__inputs" in board:
-        yield "is not in the form that file provisioning takes"
+        yield "is not in the format of file provisioning"
     if not re.fullmatch(r"stampede-[a-z]+", board.get("uid", "")) or not board.get("description"):
         yield "has no uid or no description"
     if set(board.get("tags", ())) not in TAGS:
-        yield "has other tags than its siblings: no link leads to it"
+        yield "has other tags than the other dashboards, so their links omit it"
     for count in (
         Counter(panel["id"] for panel in board["panels"]),
         Counter(panel.get("title") for panel in panels(board)),
     ):
-        yield from (f"{twice} is there more than once" for twice, times in count.items() if times > 1)
+        yield from (f"{twice} occurs more than once" for twice, times in count.items() if times > 1)
     yield from _grid(board)
     yield from _variables(board)
     if [mark["datasource"] for mark in board["annotations"]["list"]] != [SOURCE] * 2:
-        yield "lacks the annotations of test runs and alerts"
+        yield "has no annotations of test runs and alerts"
     kept = [(link["type"], link["keepTime"], link["includeVars"]) for link in board["links"]]
     if kept != [("dashboards", True, True), ("link", True, False)]:
-        yield "does not link to its siblings, with time and variables kept"
+        yield "does not link to the other dashboards with time range and variables"
 
 
 def _grid(board: Mapping[str, Any]) -> Iterator[str]:
@@ -81,17 +81,17 @@ def _grid(board: Mapping[str, Any]) -> Iterator[str]:
         at = panel["gridPos"]
         cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
         if cells & taken or at["x"] + at["w"] > 24:
-            yield f"{panel['title']} overlaps another or the edge"
+            yield f"{panel['title']} overlaps another panel or exceeds the width"
         taken |= cells
     height = max(y for _, y in taken) + 1
     if len(taken) != 24 * height:
-        yield "leaves holes in its grid"
+        yield "has gaps in its grid"
 
 
 def _variables(board: Mapping[str, Any]) -> Iterator[str]:
     source, *rest = board["templating"]["list"]
     if (source["type"], source["name"], source["label"]) != ("datasource", "datasource", "Data source"):
-        yield "does not begin with the variable of the data source"
+        yield "does not have the data source as its first variable"
     if source["query"] != "prometheus" or [one["name"] for one in rest] != ["job", "instance"]:
         yield "has other variables than the data source, job and instance"
     for one in rest:
@@ -111,19 +111,19 @@ def panel_problems(panel: Mapping[str, Any], catalog: Mapping[str, Metric]) -> I
     if not panel.get("title"):
         yield "has no title"
     if not re.fullmatch(r"\S.+\n\n\*\*Bad:\*\* .+\n\n\*\*Do:\*\* .+\.", panel.get("description", "")):
-        yield "does not say what it shows, what is bad and what to do"
+        yield "has a description without its three parts"
     if any(one.get("datasource") != SOURCE for one in (panel, *panel["targets"])):
-        yield "has another data source than the one selection"
+        yield "does not use the selected data source"
     if panel["type"] == "timeseries":
         legend = panel["options"]["legend"]
         if not legend.get("showLegend") or not legend.get("calcs"):
             yield "has no legend with calculations"
     if panel["type"] == "stat" and not panel["options"]["reduceOptions"]["calcs"]:
-        yield "does not say which value it shows"
+        yield "selects no value to show"
     if any((target.get("format") == "heatmap") != (panel["type"] == "heatmap") for target in panel["targets"]):
-        yield "takes buckets for series, or series for buckets"
+        yield "has a target in the wrong format: heatmaps show buckets, other panels show series"
     if not panel["targets"]:
-        yield "asks nothing"
+        yield "has no query"
     for target in panel["targets"]:
         yield from _target(panel, target, catalog)
 
@@ -132,7 +132,7 @@ def _target(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mappin
     expr = target["expr"]
     for selector in _SELECTOR.finditer(expr):
         if not selector[2].startswith('job=~"$job", instance=~"$instance"'):
-            yield f"{selector[1]} is not narrowed to job and instance"
+            yield f"{selector[1]} is not restricted to job and instance"
     for call in _RANGE.finditer(expr):
         if call[2] not in _RANGES.get(call[1], ()):
             yield f"{call[1]} over {call[2]}"
@@ -140,9 +140,9 @@ def _target(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mappin
     shape = checker.check(substitute(expr, ALL_SERVERS))
     yield from checker.problems
     strays = set(re.findall(r"{{(\w+)}}", target["legendFormat"])) - (shape.labels or set())
-    yield from (f"the legend names {label}, which the series do not have" for label in sorted(strays))
+    yield from (f"the legend uses the label {label}, which the series do not have" for label in sorted(strays))
     if not target["legendFormat"]:
-        yield "a series has no name"
+        yield "a series has no legend"
     if not checker.problems:
         yield from _unit(panel, target, catalog)
 
@@ -161,10 +161,10 @@ def _unit(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mapping[
         unit = columns.get(target["legendFormat"], unit)
     if panel["type"] == "heatmap":
         if panel["options"]["cellValues"]["unit"] != wanted:
-            yield f"its cells are not in {wanted}"
+            yield f"the unit of its cells is not {wanted}"
         (name,) = re.findall(r"(\w+)_bucket", target["expr"])
         wanted = {"seconds": "s", "bytes": "bytes", "": "short"}[catalog[name].unit]
-        unit = unit if panel["options"]["yAxis"]["unit"] == unit else "another on its axis"
+        unit = unit if panel["options"]["yAxis"]["unit"] == unit else "of its axis differs"
     mixed = {unit, wanted} <= {"mps", "eps"} and len(panel["targets"]) > 1
     if unit != wanted and not mixed:
         yield f"unit {unit}, but {target['refId']} is in {wanted}"

@@ -1,4 +1,4 @@
-"""Break one thing at a time: in the queries and panels of a dashboard, or in the catalog behind it."""
+"""Make single changes that break a query or a panel of a dashboard, or the catalog that it uses."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def panel_mutants(panel: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def catalog_mutants() -> Iterator[tuple[str, str, dict[str, Metric]]]:
-    """Yield a metric, what was broken about it, and the catalog with that break."""
+    """Yield a metric, a description of the change, and the changed catalog."""
     for name, metric in CATALOG.items():
         rest = {other: one for other, one in CATALOG.items() if other != name}
         yield name, f"{name} is gone", rest

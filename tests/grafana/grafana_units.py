@@ -13,7 +13,7 @@ def written(value: float, unit: str) -> str:
     """Return a value in its unit, three digits at most.
 
     Raises:
-        KeyError: the unit is not one of ours.
+        KeyError: our dashboards do not use the unit.
     """
     if unit == "s":
         return _time(value)

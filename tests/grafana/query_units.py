@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from stampede.metrics.metric import Metric
 
-Dimension = tuple[str, bool]  # what is counted, and whether it is that much a second
+Dimension = tuple[str, bool]  # what is counted, and whether it is a rate per second
 RATIO: Final[Dimension] = ("ratio", False)
 COUNT: Final[Dimension] = ("count", False)
 _PLAIN: Final = {
     ("seconds", False): "s",
-    ("seconds", True): "percentunit",  # CPU seconds a second: the share of a core
+    ("seconds", True): "percentunit",  # CPU seconds per second: the share of a core
     ("bytes", False): "bytes",
     ("bytes", True): "binBps",
     COUNT: "short",
@@ -42,7 +42,7 @@ def unit_of(expr: str, catalog: Mapping[str, Metric]) -> str:
 
 
 def _rate_unit(expr: str) -> str:
-    """Return messages, requests or, when it is about both or other things, events a second."""
+    """Return messages or requests per second, or events per second for both or other events."""
     names = re.findall(r"\b(?:chat|locust|loadtest|python|process)_\w+(?={)", expr)
     names = [name for name in names if not name.endswith(("_info", "_running"))]
     if names and all(map(_MESSAGES.search, names)):

@@ -47,7 +47,7 @@ class RecordedQueries:
         return math.ceil(self.end - self.start)
 
     def lines(self, query: Query, selection: Mapping[str, str] = ALL_SERVERS) -> list[Line]:
-        """Return the finite series of a query, a point a second, or one for an instant query.
+        """Return the finite series of a query: one point per second, or one point for an instant query.
 
         Raises:
             InvalidQueryError: the query is not valid.

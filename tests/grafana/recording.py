@@ -153,7 +153,7 @@ def _configuration(folder: Path, servers: Sequence[str], locust: Generator) -> P
 
 
 class _FaultyClients:
-    """Clients beside the pool, each kind with a fault of its own."""
+    """Clients in addition to the pool, each kind with its own fault."""
 
     def __init__(self, server: RunningServer, pool: RawClientPool, prometheus: Prometheus, locust: Generator) -> None:
         self._server = server
@@ -162,7 +162,7 @@ class _FaultyClients:
         self._locust = locust
 
     def run(self, pause_seconds: float) -> None:
-        """Return when everything has happened, and Prometheus has seen it."""
+        """Run all faults; return once Prometheus has scraped their effects."""
         pool = self._pool
         self._until("chat_connections", USERS * 0.9)
         pool.run(pause_seconds)
@@ -185,10 +185,10 @@ class _FaultyClients:
         pool.add(b"GET /nowhere HTTP/1.1\r\nHost: stampede.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")  # fmt: skip
         self._server.get("/health")
-        odd, flooding, stalling = self._connect(3)
+        invalid, flooding, stalling = self._connect(3)
         pool.join_rooms([flooding, stalling], ["the flooded room"])
         pool.send(stalling, message("fileStart", name="never finished", size=1_000_000))
-        pool.send(odd, frame(b"nonsense") + message("noSuchType"))
+        pool.send(invalid, frame(b"nonsense") + message("noSuchType"))
         pool.send(flooding, b"".join(message("chatMessage", text=str(number)) for number in range(200)))
 
     def _connect(self, count: int, *, receive_buffer: int = 0) -> list[Client]:
@@ -206,7 +206,7 @@ class _FaultyClients:
         return inside
 
     def _cause_slow_consumers(self) -> None:
-        """Let slow consumers be disconnected, and repeat until a scrape has seen them."""
+        """Make clients slow consumers until the server disconnects them; repeat until a scrape has counted them."""
         for tries in range(1, 6):
             self._stop_reading_until_dropped(tries * SLOW_CONSUMERS)
             if self._value("max_over_time(chat_slow_consumers[5m])") >= SLOW_CONSUMERS:
@@ -229,7 +229,7 @@ class _FaultyClients:
 
         deadline = time.monotonic() + 90
         while self._value("chat_slow_consumer_kills_total") < kills:
-            assert time.monotonic() < deadline, "sleepers were not dropped"
+            assert time.monotonic() < deadline, "silent clients were not disconnected"
             due = 0.0
             pool.run(0.5, send_large)
         pool.abort(senders)

@@ -1,4 +1,4 @@
-"""The committed dashboards keep every rule, and show every metric of the catalog."""
+"""The committed dashboards follow every rule, and show every metric of the catalog."""
 
 from __future__ import annotations
 

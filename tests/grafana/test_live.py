@@ -74,7 +74,7 @@ def variable_values(recorded: RecordedQueries) -> dict[str, dict[str, list[str]]
 
 
 def has_answer(recorded: RecordedQueries, query: Query, values: Mapping[str, str] | None = None) -> bool:
-    """Tell whether a query has a finite series; an invalid one has none."""
+    """Return whether a query has a finite series; an invalid query has none."""
     try:
         return bool(recorded.lines(query, values) if values else recorded.lines(query))
     except InvalidQueryError:

@@ -1,4 +1,4 @@
-"""The linter finds every break of a dashboard, or of the catalog behind it."""
+"""The linter finds every mutation of a dashboard, or of the catalog that it uses."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Check PromQL against the catalog: names, labels, label values, bucket bounds, counters, label matching, units.
 
-What Prometheus itself takes for an empty answer - a name that nobody exports, a label that nobody sets, two sides whose
-labels never match - is a problem here. Every expression has a shape: the labels that its series carry, the unit of its
-values, and whether they
-only make sense as a rate.
+Prometheus returns an empty answer for a metric that is not exported, a label that is not set, or two sides whose labels
+never match. Here each of these is a problem. Every expression has a shape: the labels that its series carry, the unit
+of its values, and whether they only make sense as a rate.
 """
 
 from __future__ import annotations

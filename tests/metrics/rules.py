@@ -98,9 +98,9 @@ def _name_problems(rule: Rule, catalog: Mapping[str, Metric]) -> Iterable[str]:
     if found is None:
         yield "is not named level:metric:operations"
     elif found[1] not in {metric.family for metric in catalog.values()}:
-        yield f"{found[1]} is no metric"
+        yield f"{found[1]} is not a metric"
     elif found[1] not in rule.expr:
-        yield f"does not look at {found[1]}"
+        yield f"does not use {found[1]}"
 
 
 def _alert_problems(rule: Rule, unit: str, exprs: str) -> Iterable[str]:
@@ -109,7 +109,7 @@ def _alert_problems(rule: Rule, unit: str, exprs: str) -> Iterable[str]:
     if rule.severity not in SEVERITIES:
         yield f"severity {rule.severity}"
     if not rule.wait:
-        yield "fires at the first look"
+        yield "fires without a waiting time (for)"
     for name in ("summary", "description"):
         if not rule.annotation(name):
             yield f"has no {name}"
@@ -117,11 +117,15 @@ def _alert_problems(rule: Rule, unit: str, exprs: str) -> Iterable[str]:
         yield "links to no section of the runbook"
     description = rule.annotation("description")
     if (shown := _SHOWN.get(unit)) and "$value" in description and f"$value | {shown}" not in description:
-        yield f"shows {unit} otherwise than by {shown}"
+        yield f"shows {unit} without {shown}"
     if not shown and re.search(r"humanize(Duration|Percentage)", description):
-        yield "shows a plain number as a duration or a part"
-    yield from (f"speaks of {window}" for window in _WITHIN.findall(description) if f"[{window}]" not in rule.expr)
+        yield "shows a plain number as a duration or a percentage"
+    yield from (
+        f"its text names a window of {window}, the query does not"
+        for window in _WITHIN.findall(description)
+        if f"[{window}]" not in rule.expr
+    )
     limits = {float(limit) * 1000 for limit in re.findall(r'le="([0-9.]+)"', exprs)}
     said = {float(ms) for ms in re.findall(r"(\d+) ms", description)}
     if limits and said != limits:
-        yield f"speaks of {said} ms, and asks for {limits}"
+        yield f"its text names {said} ms, the query {limits}"

@@ -1,7 +1,7 @@
 """Real servers, a real load generator and a real Prometheus with the load-test configuration cause alerts.
 
-Each server is made to suffer from one thing. That an alert was pending, then fired, then was resolved is read from
-Prometheus' own record of alerts, the series ALERTS, so nothing depends on how fast this test looks.
+Each server gets one fault. The test reads from Prometheus' series ALERTS that an alert was pending, fired, and was
+resolved, so the result does not depend on the speed of the test.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def watching(folder: Path, chat: list[str], loadtest: str) -> Iterator[Watch]:
 
 
 def fall_behind(pool: RawClientPool, server: RunningServer) -> None:
-    """Let three members of a room stop reading, and send until the server notices."""
+    """Let three members of a room stop reading, and send until the server counts them as slow consumers."""
     members = pool.open(4, receive_buffer=4096)
     pool.join_rooms(members, ["room"])
     talker, *silent = members

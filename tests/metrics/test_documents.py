@@ -39,7 +39,7 @@ def test_every_metric_is_described_as_the_catalog_has_it(heading: str, metrics: 
         [metric.name, metric.kind, "`, `".join(label.name for label in metric.labels), metric.help]
         for metric in metrics
     ]
-    assert all(row[4] for row in listed), "every metric says what to do with it"
+    assert all(row[4] for row in listed), "every metric has a use"
 
 
 def test_every_alert_is_listed_with_its_severity_and_wait() -> None:

@@ -1,4 +1,4 @@
-"""The checks find every break of a rule, or of the catalog behind it."""
+"""The checks find every mutation of a rule, or of the catalog that it uses."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class ClusterLoad:
         urls: of the nodes.
         rooms: number of rooms.
         members: members of each room on each node.
-        rate: messages a second of all clients together.
+        rate: messages per second of all clients together.
         text_bytes: minimum length of a message's text.
         typing: whether to send `typing` before each message.
 

@@ -1,4 +1,4 @@
-"""A chat server of the guide's messages with known faults, for tests of what the load test reports about them.
+"""A chat server of the basic protocol with known faults, for tests of the load test's report about them.
 
 Start it as `python faulty_server.py '{"drop": 100, ...}'`. Its first line of output is its URL. On SIGTERM it prints a
 JSON object: the deliveries made and withheld, the median and least delay in ms (`delayed`, `least`), and the requested

@@ -15,7 +15,7 @@ _UNSHARE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc
 
 
 def problem() -> str:
-    """Return why this machine cannot run hosts, in one line, or an empty string."""
+    """Return the reason why this machine cannot run hosts, in one line, or an empty string."""
     for tool, package in (("unshare", "util-linux"), ("ip", "iproute2")):
         if shutil.which(tool) is None:
             return f"{tool} not found: install {package}"

@@ -82,7 +82,7 @@ _JSON_BITS: Final = (
 
 
 def mutate(rng: Random, data: bytes, pool: tuple[bytes, ...]) -> bytes:
-    """Mutate bytes in one to four places; `pool` has other inputs, of which parts are inserted."""
+    """Mutate bytes in one to four places, or insert parts of the other inputs in `pool`."""
     for _ in range(rng.randint(1, 4)):
         a, b = sorted((rng.randrange(len(data) + 1), rng.randrange(len(data) + 1)))
         b = min(b, a + 64)
@@ -141,7 +141,7 @@ def bad_json(rng: Random) -> bytes:
 
 
 def bad_frames(rng: Random) -> bytes:
-    """Return some frames, of which one is malformed."""
+    """Return some frames; one of them is malformed."""
     frames = [rng.choice(FRAMES) for _ in range(rng.randint(1, 5))]
     at = rng.randrange(len(frames))
     frames[at] = mutate(rng, frames[at], FRAMES)

@@ -34,7 +34,7 @@ _CHAT_MESSAGE: Final = message("chatMessage", text="a text of thirty-two bytes, 
 
 
 class Soak:
-    """A mixed load at a given number of messages a second."""
+    """A mixed load at a given number of messages per second."""
 
     def __init__(self, pool: RawClientPool, rate: float, seed: int) -> None:
         self._pool = pool
@@ -134,7 +134,7 @@ def main() -> int:
         prog=f"{sys.orig_argv[0]} -m tests.promises.soak", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--rate", type=float, default=4000.0, help="messages a second (%(default)s)")
+    parser.add_argument("--rate", type=float, default=4000.0, help="messages per second (%(default)s)")
     options = parser.parse_args()
     with launch("--handshake-rate", "0", "--heartbeat-interval", "5", "--heartbeat-timeout", "30") as server:
         before = server.descriptors

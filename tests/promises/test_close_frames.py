@@ -1,4 +1,4 @@
-"""A closed connection has a limited time to read its close frame, whatever it sends meanwhile."""
+"""A closed connection has a limited time to read its close frame, also if it keeps sending."""
 
 from __future__ import annotations
 

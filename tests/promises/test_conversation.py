@@ -132,7 +132,7 @@ def test_three_clients_see_exactly_what_the_protocol_defines(server: RunningServ
         ann=[{"type": "chatMessage", "user": "eve", "text": "so it was me"}],
     )
 
-    # The guide's first server: `chat` reaches every client, the sender included, in any room.
+    # `chat` reaches every client, the sender included, in any room.
     bob.send("chat", user="b", text="all")
     settle(bob=bob, ann=ann, eve=eve)
     everyone = [{"type": "chat", "user": "b", "text": "all"}]

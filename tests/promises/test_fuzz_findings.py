@@ -46,15 +46,15 @@ def test_very_deep_nesting_is_rejected_like_other_invalid_json(payload: bytes) -
 def test_header_fields_may_be_repeated(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with in_process_server(tmp_path) as server:
-            visitor = server.connect()
-            visitor.feed(
+            client = server.connect()
+            client.feed(
                 b"GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: text/html\r\nAccept: */*\r\n"
                 b"Accept-Encoding: br\r\nAccept-Encoding: gzip\r\n\r\n"
             )
-            answer = visitor.take_written()
+            answer = client.take_written()
             assert answer.startswith(b"HTTP/1.1 200")
             assert b"Content-Encoding: gzip" in answer
-            visitor.lose_connection()
+            client.lose_connection()
 
     run(scenario())
 

@@ -67,7 +67,7 @@ def test_malformed_input_over_sockets_affects_only_its_sender() -> None:
                 if not number % (INPUTS // 10):
                     server.wait_until(lambda: server.samples()["chat_connections"] == 20, "senders to be disconnected")
                     memory.append(server.rss)
-            server.wait_until(lambda: server.descriptors == descriptors, "sockets to be given back")
+            server.wait_until(lambda: server.descriptors == descriptors, "sockets to be released")
             assert server.samples()["chat_connections"] == len(others.clients)
             assert "internal_error" not in server.closed()
             assert memory[-1] <= 1.1 * memory[2], memory

@@ -1,4 +1,4 @@
-"""`locust -f loadtest` as people run it, against our server and a plain one that knows only the guide's messages."""
+"""`locust -f loadtest` as users run it, against our server and a plain one with only the basic protocol."""
 
 from __future__ import annotations
 

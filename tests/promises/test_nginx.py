@@ -114,7 +114,7 @@ def test_the_close_frame_of_a_drain_is_forwarded(port: int, authority: Authority
     server.finish()
 
 
-@pytest.mark.parametrize("is_there", [True, False], ids=["server up", "server gone"])
+@pytest.mark.parametrize("is_there", [True, False], ids=["server up", "server down"])
 def test_no_log_contains_a_token(authority: Authority, server: ServerProcess, *, is_there: bool) -> None:
     folder = authority.certificate.parent
     backend = server.url.removeprefix("ws://") if is_there else f"127.0.0.1:{free_port()}"

@@ -27,7 +27,7 @@ MESSAGES_PER_SECOND = 200
 
 
 class Chat:
-    """A hundred clients that chat in rooms of ten, whatever other connections do; every delivery is checked."""
+    """A hundred clients that chat in rooms of ten beside other connections; every delivery is checked."""
 
     def __init__(self, pool: RawClientPool) -> None:
         self._pool = pool

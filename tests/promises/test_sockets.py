@@ -68,11 +68,11 @@ def test_idle_sockets_never_take_the_last_descriptors(authority: Authority, *, i
     flags = authority.flags if is_secure else ()
     with launch(*flags, prefix=("prlimit", f"--nofile={FILES}"), constants=SLOW) as server:
         with idle(address_of(server.url), OPENED) as sockets:
-            server.wait_until(lambda: ended(sockets) > OPENED - FILES, "those too many to be ended")
+            server.wait_until(lambda: ended(sockets) > OPENED - FILES, "the excess connections to be closed")
             assert ended(sockets) < OPENED
             assert server.descriptors <= FILES - 64  # kept for uploads, logs and the bus
         # All of them are released.
-        server.wait_until(lambda: server.descriptors < 64, "descriptors to be given back")
+        server.wait_until(lambda: server.descriptors < 64, "descriptors to be released")
         assert health(server, authority) == "OK"
 
 
@@ -81,7 +81,7 @@ def test_idle_sockets_on_the_metrics_port_have_a_limit_of_their_own() -> None:
         assert server.process.stdout is not None
         url = server.process.stdout.readline().split()[2]
         with idle(address_of(url.removesuffix("/metrics")), OPENED) as sockets:
-            server.wait_until(lambda: ended(sockets) >= OPENED - 32, "those too many to be ended")
+            server.wait_until(lambda: ended(sockets) >= OPENED - 32, "the excess connections to be closed")
             assert server.get("/health") == "OK"
 
 

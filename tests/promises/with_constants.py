@@ -1,4 +1,4 @@
-"""The server with other values of module constants, such as shorter timeouts.
+"""Run the server with other values of module constants, such as shorter timeouts.
 
 python -m tests.promises.with_constants server.http.connection.HANDSHAKE_SECONDS=2 -- [settings]
 """

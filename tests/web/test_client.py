@@ -35,7 +35,7 @@ def copied_client(node_home: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("subject", ["client", "faults", "guide", "health", "token", "upload"])
+@pytest.mark.parametrize("subject", ["client", "faults", "minimal", "health", "token", "upload"])
 def test_the_client_passes_its_tests_under_node(node_home: Path, tmp_path: Path, subject: str) -> None:
     environment = {
         "STAMPEDE_PYTHON": sys.executable,

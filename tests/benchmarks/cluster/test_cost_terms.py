@@ -1,4 +1,4 @@
-"""The terms of a cluster's cost: the fit finds what is there, and what is counted is what was done."""
+"""The cost terms of a cluster: the fit finds known terms, and the counts are those of the load."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOAD = ChatLoad(clients=12, rooms=3, rate=400)
 WAITED = 0.25
-"""Seconds that stand in for the time in which a server waited for its CPU."""
+"""A simulated time in which a server waited for its CPU, in seconds."""
 
 
 def deliveries_are_counted(url: str) -> None:

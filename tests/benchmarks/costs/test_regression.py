@@ -1,4 +1,4 @@
-"""What the server may never lose again: its lead over Node `ws` in CPU per delivery, in one run, by a wide margin."""
+"""Regression test: the server uses much less CPU per delivery than Node `ws`, measured in one run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.usefixtures("plain_peer_command")
 @pytest.mark.parametrize(
     ("ours", "theirs", "floor"),
     [
-        pytest.param(ChatLoad(200, 2, 8000), ChatLoad(200, 2, 300), 7.0, id="big rooms, 40 is usual"),
-        pytest.param(ChatLoad(200, 100, 4000), ChatLoad(200, 100, 4000), 0.8, id="rooms of two, 1.2 is usual"),
+        pytest.param(ChatLoad(200, 2, 8000), ChatLoad(200, 2, 300), 7.0, id="big rooms, usually 40"),
+        pytest.param(ChatLoad(200, 100, 4000), ChatLoad(200, 100, 4000), 0.8, id="rooms of two, usually 1.2"),
     ],
 )
 def test_a_delivery_costs_less_than_on_node(

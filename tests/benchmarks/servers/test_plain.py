@@ -1,4 +1,4 @@
-"""The plain server implements the basic protocol without our extensions, so it stands for any other server."""
+"""The plain server implements the basic protocol without our extensions, like any other server."""
 
 from __future__ import annotations
 

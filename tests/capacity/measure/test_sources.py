@@ -123,11 +123,11 @@ def test_a_prometheus_returns_values_samples_and_errors(scraped: Prometheus) -> 
 
 
 def test_a_missing_prometheus_is_reported() -> None:
-    nobody = Prometheus(f"http://127.0.0.1:{free_port()}")
+    missing = Prometheus(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(PrometheusError, match="no Prometheus at"):
-        nobody.value("up")
+        missing.value("up")
     with pytest.raises(SourceError, match="no Prometheus at"):
-        PrometheusSource(nobody).read()
+        PrometheusSource(missing).read()
 
 
 class FakePrometheus:

@@ -57,12 +57,12 @@ def test_only_passing_steps_with_server_cpu_count() -> None:
 
 
 def test_disturbed_steps_count_only_if_there_are_too_few_others() -> None:
-    calm = line([100, 200, 400], 0.02, 1e-4)
+    quiet = line([100, 200, 400], 0.02, 1e-4)
     disturbed = [make.step(n, server_cpu=(0.02 + 1e-4 * n) * 0.8, server_core_foreign=0.5) for n in (300, 500)]
-    projection = project([*calm, *disturbed])
+    projection = project([*quiet, *disturbed])
     assert projection is not None
     assert (projection.users, projection.points) == (9800, 3)
-    few = project([*calm[:2], *disturbed])
+    few = project([*quiet[:2], *disturbed])
     assert few is not None
     assert few.points == 4
 

@@ -108,8 +108,8 @@ def test_each_process_has_a_core_while_one_is_left_for_the_generator(
 
 @pytest.mark.timeout(300)
 def test_servers_of_one_and_two_processes_are_measured_one_after_the_other(capacity: Callable[..., Run]) -> None:
-    calm: dict[str, Any] = {"--slo": "deliver_p99<60s", "--window": "2", "--settle": "1"}
-    run = capacity("--workers-list", "1,2", "--steps", "40", *(part for flag in calm.items() for part in flag))
+    generous: dict[str, Any] = {"--slo": "deliver_p99<60s", "--window": "2", "--settle": "1"}
+    run = capacity("--workers-list", "1,2", "--steps", "40", *(part for flag in generous.items() for part in flag))
     assert run.wait() == 0, run.errors
     scaling = run.report.scaling
     assert scaling is not None

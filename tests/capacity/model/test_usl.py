@@ -120,9 +120,9 @@ def test_the_band_holds_the_law_and_widens_beyond_the_points() -> None:
 
 def test_points_above_linear_are_suspicious() -> None:
     assert not fitted(SPEC_SDM91).suspicious
-    odd = fit_usl([(1, 100), (2, 200), (3, 400), (8, 790), (16, 1580), (32, 3100)])
-    assert odd is not None
-    assert odd.suspicious
+    superlinear = fit_usl([(1, 100), (2, 200), (3, 400), (8, 790), (16, 1580), (32, 3100)])
+    assert superlinear is not None
+    assert superlinear.suspicious
 
 
 def test_fewer_than_six_points_or_four_sizes_give_no_model() -> None:

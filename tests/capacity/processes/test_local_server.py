@@ -1,4 +1,4 @@
-"""The load generator leaves cores to a server on the same machine, or the run notes that both compete."""
+"""Cores are reserved for a server on the same machine, or the run notes that both sides compete."""
 
 from __future__ import annotations
 

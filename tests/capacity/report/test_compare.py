@@ -116,7 +116,7 @@ def test_sides_of_different_length_are_not_pairs() -> None:
 
 def test_other_machines_and_noise_are_flagged() -> None:
     one = run(make.step(400))
-    there = msgspec.structs.replace(one, environment=msgspec.structs.replace(one.environment, host="elsewhere"))
+    there = msgspec.structs.replace(one, environment=msgspec.structs.replace(one.environment, host="another"))
     noisy = run(make.step(400, server_core_foreign=0.4))
     flags = compare([one, one], [there, noisy], 0.1).flags
     assert "different machines: the difference may be theirs" in flags

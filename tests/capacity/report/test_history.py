@@ -99,8 +99,8 @@ def test_the_command_updates_the_index_and_skips_invalid_reports(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (runs / "index.html").unlink()
-    (runs / "odd").mkdir()
-    (runs / "odd" / "report.json").write_text("{}")
+    (runs / "invalid").mkdir()
+    (runs / "invalid" / "report.json").write_text("{}")
     assert main(["history", str(runs)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert (runs / "index.html").is_file()
@@ -128,6 +128,6 @@ def test_a_folder_without_a_report_cannot_be_resumed(tmp_path: Path) -> None:
 def test_a_run_with_other_settings_or_machine_cannot_be_resumed() -> None:
     earlier = of("aaa", 1)
     check_same_question(earlier, earlier.settings | {"max_duration": 99.0}, earlier.levels, earlier.environment)
-    elsewhere = msgspec.structs.replace(earlier.environment, host="elsewhere", revision="bbb")
+    other = msgspec.structs.replace(earlier.environment, host="another", revision="bbb")
     with pytest.raises(UsageError, match="different mix, SLOs, machine, revision"):
-        check_same_question(earlier, earlier.settings | {"mix": "TypingUser=1"}, ["loss<1%"], elsewhere)
+        check_same_question(earlier, earlier.settings | {"mix": "TypingUser=1"}, ["loss<1%"], other)

@@ -118,10 +118,10 @@ def test_every_chart_has_both_sizes_and_a_text_alternative() -> None:
 
 
 def test_an_outlier_does_not_squeeze_its_charts() -> None:
-    """Matplotlib warns, which is an error in tests, if marks beyond the axes squeeze them."""
+    """Matplotlib warns if marks beyond the axes compress them; in tests a warning is an error."""
     lags = {"generator_loop_lag_p99_ms": 5000.0, "generator_send_lag_p99_ms": 5000.0}
-    odd = make.failing(800, deliver_p99_ms=60_000.0, server_loop_lag_p99_ms=5000.0, **lags)
-    steps = [make.step(200), make.step(400), make.failing(800), make.failing(800), odd]
+    outlier = make.failing(800, deliver_p99_ms=60_000.0, server_loop_lag_p99_ms=5000.0, **lags)
+    steps = [make.step(200), make.step(400), make.failing(800), make.failing(800), outlier]
     page = render_html(make.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5}))
     assert page.count("<figure>") >= 5
 

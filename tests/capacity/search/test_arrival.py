@@ -22,34 +22,34 @@ def test_a_decrease_is_one_portion() -> None:
 
 
 def test_a_low_latency_is_absorbed_at_once() -> None:
-    gate = RampGate(50)
-    gate.add_probe(12)
-    assert gate.is_absorbed
+    ramp = RampGate(50)
+    ramp.add_probe(12)
+    assert ramp.is_absorbed
 
 
 def test_a_constant_latency_is_not_a_backlog() -> None:
-    gate = RampGate(50)
+    ramp = RampGate(50)
     for p50 in (200, 203, 199, 207, 201):
-        gate.add_probe(p50)
-        assert not gate.is_absorbed
-    gate.add_probe(203)
-    assert gate.is_absorbed
-    assert not gate.is_overloaded
+        ramp.add_probe(p50)
+        assert not ramp.is_absorbed
+    ramp.add_probe(203)
+    assert ramp.is_absorbed
+    assert not ramp.is_overloaded
 
 
 def test_the_ramp_waits_for_a_shrinking_backlog() -> None:
-    gate = RampGate(50)
+    ramp = RampGate(50)
     for p50 in (400, 300, 200, 100):
-        gate.add_probe(p50)
-        assert not gate.is_absorbed
-        assert not gate.is_overloaded
-    gate.add_probe(30)
-    assert gate.is_absorbed
+        ramp.add_probe(p50)
+        assert not ramp.is_absorbed
+        assert not ramp.is_overloaded
+    ramp.add_probe(30)
+    assert ramp.is_absorbed
 
 
 def test_a_growing_backlog_is_an_overload() -> None:
-    gate = RampGate(50)
+    ramp = RampGate(50)
     for p50 in (100, 200, 300, 400):
-        assert not gate.is_overloaded
-        gate.add_probe(p50)
-    assert gate.is_overloaded
+        assert not ramp.is_overloaded
+        ramp.add_probe(p50)
+    assert ramp.is_overloaded

@@ -1,4 +1,4 @@
-"""The state of each level, and the bracket that all levels leave."""
+"""The state of each level, and the bracket that follows from all levels."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_noise_widens_the_interval_and_a_sharp_limit_keeps_it_narrow() -> None:
 
 @given(edge=st.integers(100, 6600), length=st.floats(1.05, 3), seed=st.integers(0, 2**32))
 def test_on_a_plateau_of_random_verdicts_the_interval_touches_it(edge: int, length: float, seed: int) -> None:
-    """Between two edges below the cap the verdict is random: the interval must not lie outside them."""
+    """Between two levels below the cap the verdict is random: the interval must not lie outside of them."""
     rng = Random(seed)
 
     def respond(users: int) -> Verdict:

@@ -33,7 +33,7 @@ BOTH = (*LEVELS, parse_slo("deliver_p99<250ms"))
 
 
 def sample(**figures: Any) -> StormResult:
-    """Return a storm of 40 of 100 users that was over within two seconds."""
+    """Return a storm of 40 of 100 users that ended within two seconds."""
     over: dict[str, Any] = {
         "id": 1,
         "users": 100,

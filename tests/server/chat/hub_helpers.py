@@ -56,7 +56,7 @@ class FakeConnection:
 
 
 class ManualBroker(NullBroker):
-    """A broker whose subscriptions become active when a test says so."""
+    """A broker whose subscriptions a test activates."""
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] = []
@@ -102,7 +102,7 @@ class RecordingBroker(NullBroker):
 
 
 class Harness:
-    """A hub and its clients; the loop iteration ends when a test says so."""
+    """A hub and its clients; a test ends the loop iterations."""
 
     def __init__(
         self, clients: int, presence_threshold: int = 0, broker: Broker | None = None, **limits: float

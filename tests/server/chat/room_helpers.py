@@ -50,7 +50,7 @@ class FakeMember:
 
 
 class ManualScheduler(BatchScheduler):
-    """A scheduler whose iterations end when a test says so."""
+    """A scheduler whose iterations a test ends."""
 
     def __init__(self) -> None:
         super().__init__(lambda _callback: None, lambda: 0.0)

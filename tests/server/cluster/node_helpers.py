@@ -1,4 +1,4 @@
-"""Helpers for tests of nodes: processes as plain objects, and a bus that delivers when a test says so."""
+"""Helpers for tests of nodes: processes as plain objects, and a bus whose deliveries a test triggers."""
 
 from __future__ import annotations
 

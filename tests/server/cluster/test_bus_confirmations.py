@@ -1,4 +1,4 @@
-"""Confirmation of subscriptions, on a NATS client that answers when a test says so."""
+"""Confirmation of subscriptions, on a NATS client whose answers a test triggers."""
 
 from __future__ import annotations
 

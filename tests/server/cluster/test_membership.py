@@ -25,7 +25,7 @@ def with_snapshot(node: str = "a", **members: int) -> RemoteMembership:
 
 
 def each_heartbeat(until: float) -> list[float]:
-    """Return the latest times at which silent nodes may be looked for."""
+    """Return the latest times of the checks for silent nodes."""
     return [HEARTBEAT_SECONDS * number for number in range(1, 1 + int(until / HEARTBEAT_SECONDS))]
 
 

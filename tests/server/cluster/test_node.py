@@ -1,4 +1,4 @@
-"""Two nodes as plain objects, over a bus that loses, delays and repeats messages as a test says."""
+"""Two nodes as plain objects, over a bus that loses, delays and repeats messages as a test specifies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses a host is bound to, on which port, and when the port counts as in use."""
+"""The addresses and the port that a host is bound to, and the conditions under which the port is in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child process is started again after it died, failed to start, or was not understood."""
+"""A child process is started again after it died, failed to start, or reported an invalid line."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ STEPS = ["start", "start", "chunk", "chunk", "chunk", "end", "cancel", "wrong", 
 
 
 class Model:
-    """Which answer each request gets, as if the disk took no time."""
+    """The answer to each request, as if the disk took no time."""
 
     def __init__(self) -> None:
         self.size = self.done = -1  # chunks; -1: no upload is open

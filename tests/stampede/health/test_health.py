@@ -265,8 +265,8 @@ def test_a_few_stalls_of_a_long_run_are_not_its_p99() -> None:
     assert watched.health.conclude(watched.at, 1.0, watched.measures) != []
     for _ in range(60):
         watched.window()
-    calm = Health(0.0, 0.0)
-    assert calm.conclude(watched.at, 1.0, watched.measures) == []
+    idle = Health(0.0, 0.0)
+    assert idle.conclude(watched.at, 1.0, watched.measures) == []
 
 
 def test_a_cause_appears_once_for_all_its_signals() -> None:

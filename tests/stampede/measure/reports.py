@@ -1,4 +1,4 @@
-"""Reports of processes, for tests of what merges and judges them."""
+"""Reports of processes, for tests of merging and judging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process counts and times."""
+"""The counts and durations of a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections to real servers: the bundled one, and scripted ones that misbehave."""
+"""Connections to real servers: the bundled one, and scripted ones that violate the protocol."""
 
 from __future__ import annotations
 

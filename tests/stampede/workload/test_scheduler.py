@@ -116,7 +116,7 @@ def test_a_backlog_is_performed_in_parts_between_which_the_hub_runs(scheduler: S
 
 
 class Clock:
-    """A clock that stands still, and the delays of all timers that were set."""
+    """A stopped clock, and the delays of all timers that were set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000 * MS

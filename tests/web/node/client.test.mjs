@@ -99,7 +99,7 @@ test("names and texts that the server would refuse are errors", (t) => {
 
 test("messages outside the protocol are ignored", async (t) => {
   const { url } = await scripted(t, ({ socket, send }) => {
-    for (const odd of ["{", "null", "[]", '"x"', '{"type":"toString"}', '{"type":"someday"}']) socket.send(odd);
+    for (const data of ["{", "null", "[]", '"x"', '{"type":"toString"}', '{"type":"someday"}']) socket.send(data);
     socket.send(Buffer.from([1, 2, 3]));
     send({ type: "chatMessage", user: "bob", text: "after all that", timestamp: 1 });
   });

@@ -1,4 +1,4 @@
-// Whoever writes TypeScript: what should compile compiles, and what should not does not.
+// Types of the chat client: valid programs compile, and invalid ones do not.
 
 import { ChatClient, DEAD, NO_ADDRESS, UploadError, tokenRefusal, type ChatClientOptions, type ConnectionState, type FileSaved } from "./web/chat-client.js";
 

@@ -4,13 +4,13 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
 
-import { GuideClient, uploadFile } from "./guide-client.mjs";
+import { MinimalClient, uploadFile } from "./minimal-client.mjs";
 import { stampede, steadyPort, until } from "./kit.mjs";
 
 const TYPES = ["connected", "usernameSet", "userJoined", "roomJoined", "userLeft", "chatMessage", "userTyping", "chat"];
 
-function guideClient(t, url) {
-  const client = new GuideClient(url);
+function minimalClient(t, url) {
+  const client = new MinimalClient(url);
   client.received = [];
   for (const type of [...TYPES, "pong", "error"]) client.on(type, (message) => client.received.push(message));
   client.types = () => client.received.map(({ type }) => type);
@@ -22,17 +22,17 @@ function guideClient(t, url) {
   return client;
 }
 
-test("a conversation", async (t) => {
+test("a minimal client takes part in a conversation", async (t) => {
   const server = await stampede(t);
   const base = server.url.replace("/ws/chat", "");
-  const ann = guideClient(t, base);
-  ann.setUsername("ann"); // still connecting: the guide's client queues it
+  const ann = minimalClient(t, base);
+  ann.setUsername("ann"); // still connecting: the client queues it
   ann.joinRoom("red");
   await until(() => ann.types().includes("roomJoined"), "ann's room");
   assert.deepEqual(ann.types(), ["connected", "usernameSet", "userJoined", "roomJoined"]);
   assert.ok(ann.received[0].clientId);
   assert.deepEqual(ann.received[2], { type: "userJoined", user: "ann", room: "red", userCount: 1 });
-  const bob = guideClient(t, `${base}/chat`);
+  const bob = minimalClient(t, `${base}/chat`);
   bob.setUsername("bob");
   bob.joinRoom("red");
   await until(() => bob.types().includes("roomJoined") && ann.received.length === 5, "bob");
@@ -56,9 +56,9 @@ test("a conversation", async (t) => {
   assert.deepEqual([left.user, left.userCount], ["bob", 1]);
 });
 
-test("it reconnects after a restart", async (t) => {
+test("a minimal client reconnects after a restart", async (t) => {
   const server = await stampede(t, { port: await steadyPort() });
-  const ann = guideClient(t, server.url);
+  const ann = minimalClient(t, server.url);
   ann.maxReconnectAttempts = 20; // a busy machine may take longer to start a server than five attempts last
   await until(() => ann.types().includes("connected"), "the connection");
   await server.stop("SIGTERM");
@@ -66,9 +66,9 @@ test("it reconnects after a restart", async (t) => {
   await until(() => ann.types().filter((type) => type === "connected").length === 2, "the second connection");
 });
 
-test("the upload function, which waits for no answer", async (t) => {
+test("an upload function that waits for no answer stores the file", async (t) => {
   const server = await stampede(t);
-  const ann = guideClient(t, server.url);
+  const ann = minimalClient(t, server.url);
   await until(() => ann.types().includes("connected"), "the connection");
   const saved = [];
   ann.on("fileSaved", (message) => saved.push(message));

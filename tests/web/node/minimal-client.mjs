@@ -3,7 +3,7 @@
 
 import { WebSocket } from "ws";
 
-export class GuideClient {
+export class MinimalClient {
   constructor(url) {
     this.url = url;
     this.messageQueue = [];
