@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from benchmarks.node_packages import packages
 from benchmarks.processes import BenchmarkError
@@ -49,6 +49,7 @@ def chromium() -> Iterator[Browser]:
     found = shutil.which("chromium") or CHROMIUM
     if not Path(found).exists():
         skip_or_fail("chromium not found: install it (Debian: apt-get install --no-install-recommends chromium)")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         yield browser

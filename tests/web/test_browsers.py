@@ -10,8 +10,8 @@ import jwt
 import pytest
 from playwright.sync_api import expect
 
+from tests.web.chat_page import enter, received, say
 from tests.web.silent_link import SilentLink
-from tests.web.test_page import enter, received, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.promises.certificates import Authority
 from tests.promises.nginx_process import nginx
-from tests.web.test_page import enter, received, say
+from tests.web.chat_page import enter, received, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
