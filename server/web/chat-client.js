@@ -1,6 +1,7 @@
 // A chat client for browsers and other runtimes with WebSocket, with automatic reconnection.
 //
-// It is an ES module without dependencies: this file, chat-heartbeat.js, chat-util.js and chat-upload.js.
+// It is an ES module without dependencies: this file, chat-reconnect.js, chat-heartbeat.js, chat-upload.js and
+// chat-util.js.
 // chat-client.d.ts has the types for TypeScript.
 //
 //     const client = new ChatClient("wss://chat.example.org/ws/chat");
@@ -18,18 +19,14 @@
 // 4. The client reconnects until it is told otherwise, with full jitter, or after `retry_ms` if the server sends it.
 
 import { Heartbeat, onWake } from "./chat-heartbeat.js";
-import { DEFAULTS, SlidingMaximum, TokenBucket, byteLength, checkName, connectUrl, fullJitter } from "./chat-util.js";
-import { retryDelay, tokenRefusal, wellFormed } from "./chat-util.js";
+import { Reconnection, tokenRefusal } from "./chat-reconnect.js";
 import { UploadError, Uploads } from "./chat-upload.js";
+import { DEFAULTS, SlidingMaximum, TokenBucket, byteLength, checkName, connectUrl, wellFormed } from "./chat-util.js";
 
 export { UploadError, tokenRefusal };
 export const MAX_TEXT_BYTES = 16 * 1024;
 export const DEAD = 4000; // close code of the client: the heartbeat timed out
 export const NO_ADDRESS = 4001; // close code of the client: the function for the URL or the token failed
-
-const FINAL_CODES = new Set([1000, 1002, 1007, 1008, 1009]); // an error of this client, or a normal close
-const BUSY = 1013; // overloaded, or this client was a slow consumer: wait longer than after other closes
-const BUSY_EXTRA_FAILURES = 3; // added to the number of failed attempts
 
 const EVENT_OF = { chatMessage: "message", userTyping: "typing" }; // other events are named after the message type
 const FORWARDED = new Set([
@@ -52,11 +49,9 @@ export class ChatClient extends EventTarget {
   #state = "closed";
   #socket = null;
   #greeting = null;
-  #failures = 0;
+  #reconnection;
   #wasOpen = false; // since `connect`
-  #wasRefused = false; // whether the last attempt failed because of its token
   #timer; // connect timeout, then stability timer, then reconnect timer
-  #retryNotBefore = 0; // wall clock; set by the server's `retry_ms`
   #attempts = 0;
   #heartbeat = null; // of the open connection
   #latency = null;
@@ -80,6 +75,8 @@ export class ChatClient extends EventTarget {
     super();
     this.#url = typeof url === "function" ? url : String(url);
     this.#options = { ...DEFAULTS, ...options };
+    const hasFunction = [this.#url, this.#options.token].some((value) => typeof value === "function");
+    this.#reconnection = new Reconnection(this.#options, hasFunction);
     this.#uploads = new Uploads({
       isOpen: () => this.#state === "open",
       maxBytes: () => this.limits.maxUploadBytes,
@@ -120,11 +117,11 @@ export class ChatClient extends EventTarget {
   connect() {
     if (this.#state === "closed") {
       this.#stopWakeEvents = onWake(() => this.#handleWake());
-      this.#failures = 0;
-      this.#wasOpen = this.#wasRefused = false;
+      this.#reconnection.reset();
+      this.#wasOpen = false;
       this.#open();
     } else {
-      this.#retryNotBefore = 0; // the caller overrides the server's `retry_ms`
+      this.#reconnection.allowNow();
       this.#handleWake();
     }
   }
@@ -211,7 +208,7 @@ export class ChatClient extends EventTarget {
     const { stableMs, settleMs, messagesPerSecond, burst } = this.#options;
     const now = performance.now();
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => (this.#failures = 0), stableMs);
+    this.#timer = setTimeout(() => this.#reconnection.lasted(), stableMs);
     this.#heartbeat = new Heartbeat(this.#options, {
       send: (number) => this.#write({ type: "ping", timestamp: number }, { force: true }),
       covers: () => this.#inFlight.at(-1) ?? 0,
@@ -225,7 +222,7 @@ export class ChatClient extends EventTarget {
     // The server keeps no history, so a text to an empty room is lost: after a restart, wait for the other members.
     this.#holdUntil = this.#wasOpen && this.#queue.length ? now + settleMs : 0;
     this.#wasOpen = true;
-    this.#wasRefused = false;
+    this.#reconnection.accepted();
     this.#heartbeat.ping();
     this.#setState("open");
     this.#emit("connected", greeting);
@@ -233,18 +230,7 @@ export class ChatClient extends EventTarget {
   }
 
   #handleClose(code, reason) {
-    if (code === BUSY) this.#failures += BUSY_EXTRA_FAILURES;
-    const requested = retryDelay(reason);
-    const retryMs = requested ?? fullJitter(this.#failures, this.#options);
-    this.#retryNotBefore = requested === undefined ? 0 : Date.now() + requested;
-    this.#failures += 1;
-    // A function may return a newer token, so it is called once more. A fixed token would be refused again.
-    const isRefused = tokenRefusal(code, reason) !== null;
-    const hasFunction = [this.#url, this.#options.token].some((value) => typeof value === "function");
-    const mayRetry = isRefused && hasFunction && !this.#wasRefused;
-    this.#wasRefused = isRefused;
-    const isOver = (FINAL_CODES.has(code) && !mayRetry) || this.#failures > this.#options.maxRetries;
-    this.#disconnect(code, reason, isOver ? null : retryMs);
+    this.#disconnect(code, reason, this.#reconnection.delayAfter(code, reason));
   }
 
   /** Close the connection and schedule the next attempt, unless `retryMs` is null. */
@@ -271,7 +257,7 @@ export class ChatClient extends EventTarget {
   /** Reconnect at once, or check that an open connection still works: the network or the page is back. */
   #handleWake() {
     if (this.#state === "open") this.#heartbeat.probe();
-    else if (this.#state === "waiting" && Date.now() >= this.#retryNotBefore) this.#open();
+    else if (this.#state === "waiting" && this.#reconnection.isAllowed) this.#open();
   }
 
   #setState(state) {

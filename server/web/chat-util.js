@@ -22,23 +22,6 @@ export const DEFAULTS = {
   burst: 80, // ... with a burst of 100
 };
 
-/** Return a random delay before the next attempt, in milliseconds; its bound doubles with each failure. */
-export function fullJitter(failures, { random, firstRetryMs, longestRetryMs }) {
-  return random() * Math.min(longestRetryMs, firstRetryMs * 2 ** failures);
-}
-
-/** Return the delay that a server requests in the reason of its close frame (`retry_ms`), or undefined. */
-export function retryDelay(reason) {
-  const match = /\bretry_ms=(\d{1,7})\b/.exec(reason);
-  return match ? Number(match[1]) : undefined;
-}
-
-/** Return {code, message} when a close frame refuses the token, or null for any other close frame. */
-export function tokenRefusal(code, reason) {
-  const [, name, message] = (code === 1008 && /^(token_\w+): (.+)$/s.exec(reason)) || [];
-  return name ? { code: name, message } : null;
-}
-
 const evaluate = (value) => (typeof value === "function" ? value() : value);
 
 /** Return the URL to connect to, with the token; a promise of it if a function returns a promise. */

@@ -1,7 +1,8 @@
 // Show the server's load, once a second, in all elements with `data-metric`, `data-herd` or `data-feed`.
 
 import { onWake, repeat } from "./chat-heartbeat.js";
-import { DEFAULTS, fullJitter, relativeWebSocketUrl, retryDelay, tokenRefusal } from "./chat-util.js";
+import { fullJitter, retryDelay, tokenRefusal } from "./chat-reconnect.js";
+import { DEFAULTS, relativeWebSocketUrl } from "./chat-util.js";
 import { Chart } from "./chart.js";
 import { HerdAnimation } from "./herd-animation.js";
 
