@@ -36,20 +36,20 @@ def compare_command(arguments: Sequence[str]) -> int:
     """Compare runs before and after; exit code 99 if the later ones are worse beyond the tolerance."""
     parser = argparse.ArgumentParser(
         prog=command_line("capacity", "compare"),
-        description="Compare two reports, or several pairs of reports: DIR,DIR,... before and after.",
+        description="Compare the capacity before and after a change, from two reports or several pairs of reports.",
         epilog="Exit code 0: not worse; 99: worse beyond the tolerance; 98: worse, but a single pair of runs of the "
         "same revision, which shows only noise; 2: the runs cannot be compared.",
     )
     parser.add_argument(
-        "before", metavar="A", help="folder of a report, or several separated by commas, measured before the change"
+        "before", metavar="A", help="folder of the report before the change, or several folders separated by commas"
     )
-    parser.add_argument("after", metavar="B", help="the same number of folders, measured after the change")
+    parser.add_argument("after", metavar="B", help="folder of the report after the change, or as many folders as in A")
     parser.add_argument(
         "--tolerance",
         metavar="SHARE",
         default="10%",
         type=argument_type(fraction),
-        help="by how much B may be worse",
+        help="share by which B may be worse than A (default: 10%%)",
     )
     given = parser.parse_args(list(arguments))
     found = compare(_read_reports(given.before), _read_reports(given.after), given.tolerance)
@@ -123,17 +123,29 @@ def mix_command(arguments: Sequence[str]) -> int:
         prog=command_line("capacity", "mix"),
         description="Derive the mix of users from a production server's counters, as options of the load test.",
     )
-    parser.add_argument("scrapes", metavar="FILE", nargs="*", help="two scrapes of /metrics, --seconds apart")
-    parser.add_argument("--prometheus", metavar="URL", help="use the busiest hours of a Prometheus instead")
-    parser.add_argument("--metrics", metavar="URL", help="scrape this page now, and again after --seconds, instead")
+    parser.add_argument(
+        "scrapes", metavar="FILE", nargs="*", help="two saved scrapes of /metrics, taken --seconds apart"
+    )
+    parser.add_argument(
+        "--prometheus", metavar="URL", help="in place of files: read the busiest hours from this Prometheus"
+    )
+    parser.add_argument("--metrics", metavar="URL", help="in place of files: scrape this page twice, --seconds apart")
     parser.add_argument(
         "--seconds",
         metavar="SECONDS",
         type=float,
         help="time between the scrapes (required for files without timestamps; default with --metrics: 60)",
     )
-    parser.add_argument("--days", metavar="N", type=int, default=7, help="days to consider (default: 7)")
-    parser.add_argument("--hours", metavar="N", type=int, default=3, help="number of busiest hours (default: 3)")
+    parser.add_argument(
+        "--days", metavar="N", type=int, default=7, help="days of data to consider with --prometheus (default: 7)"
+    )
+    parser.add_argument(
+        "--hours",
+        metavar="N",
+        type=int,
+        default=3,
+        help="number of busiest hours to use with --prometheus (default: 3)",
+    )
     given = parser.parse_args(list(arguments))
     if sum((bool(given.scrapes), bool(given.prometheus), bool(given.metrics))) != 1:
         raise UsageError("mix takes one of: two files, --metrics URL, --prometheus URL")
@@ -193,7 +205,9 @@ def history_command(arguments: Sequence[str]) -> int:
         prog=command_line("capacity", "history"),
         description="Chart the capacity over the git revisions of all saved runs.",
     )
-    parser.add_argument("runs", metavar="DIR", nargs="?", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument(
+        "runs", metavar="DIR", nargs="?", default="runs", help="folder of the saved runs (default: runs)"
+    )
     folder = Path(parser.parse_args(list(arguments)).runs)
     if not folder.is_dir():
         raise UsageError(f"no runs in {folder}")

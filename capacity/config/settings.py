@@ -38,54 +38,58 @@ class RunSettings:
     """
 
     host: str | None = option(
-        "URL (ws or wss) of a running server; without it the bundled server is started",
+        "URL (ws:// or wss://) of the server under test (default: the bundled server is started)",
         _SERVER, metavar="URL", parse=types.websocket_url, compare_may_differ=True, defines_question=True,
     )  # fmt: skip
     metrics: tuple[str, ...] = option(
-        "metrics page of a server process, repeatable (default: /metrics at --host)",
+        "URL of the metrics page of one server process, repeatable (default: /metrics at --host)",
         _SERVER, metavar="URL", parse=types.http_url, repeatable=True,
     )  # fmt: skip
     prometheus: str | None = option(
-        "Prometheus that scrapes the server, for its figures and for SLOs in PromQL",
+        "URL of a Prometheus that scrapes the server; source of the server's metrics and of SLOs in PromQL",
         _SERVER, metavar="URL", parse=types.http_url, compare_may_differ=True,
     )  # fmt: skip
     work_per_message: float = option(
-        "CPU time that the bundled server uses for each message, in place of an application's own work",
+        "CPU time that the bundled server spends on each message, to simulate the work of an application",
         _SERVER, metavar="SECONDS", parse=types.seconds, default="0", unit="s", defines_question=True,
     )  # fmt: skip
     workers_list: tuple[int, ...] | None = option(
-        "numbers of processes of the bundled server: one search for each, and how capacity scales",
+        "process counts of the bundled server; runs one search for each and reports how capacity scales",
         _SERVER, metavar="N,N,...", parse=types.numbers, defines_question=True,
     )  # fmt: skip
 
     slo: tuple[str, ...] = option(
-        f"SLO on a figure of the load test, repeatable (default: {' '.join(DEFAULT_SLOS)})",
+        f"service-level objective (SLO) on a figure of the load test, repeatable (default: {' '.join(DEFAULT_SLOS)})",
         _SLOS, metavar="SLO", repeatable=True,
     )  # fmt: skip
     slo_file: str | None = option(
-        "TOML file of SLOs: figures or PromQL, with window, grace and direction", _SLOS, metavar="FILE"
+        "TOML file of SLOs on figures or PromQL queries, each with window, grace period and direction",
+        _SLOS,
+        metavar="FILE",
     )
 
     users_min: int = option(
-        "first level of the search",
+        "number of users of the first step",
         _LEVELS, metavar="USERS", parse=types.positive_int, default="200", compare_may_differ=True,
     )  # fmt: skip
     users_max: int = option(
-        "highest level of the search",
+        "highest number of users that the search tries",
         _LEVELS, metavar="USERS", parse=types.positive_int, default="20000", compare_may_differ=True,
         resume_may_change=True,
     )  # fmt: skip
-    unbounded: bool = option("search for the limit; this is the default", _LEVELS, parse=None)
+    unbounded: bool = option(
+        "search for the highest number of users that meets the SLOs; this is the default", _LEVELS, parse=None
+    )
     bounded: int | None = option(
-        "measure one level; exit code 99 if it fails",
+        "measure only this number of users; exit code 99 if an SLO is not met",
         _LEVELS, metavar="USERS", parse=types.positive_int, compare_may_differ=True, selects_levels=True,
     )  # fmt: skip
     steps: tuple[int, ...] | None = option(
-        "measure exactly these levels",
+        "measure these numbers of users instead of searching",
         _LEVELS, metavar="N,N,...", parse=types.numbers, compare_may_differ=True, selects_levels=True,
     )  # fmt: skip
     storm: int | None = option(
-        "hold this many users and find the largest share of them that may reconnect at once "
+        "keep this many users connected and find the largest share that can reconnect at once "
         f"(default SLO: {' '.join(DEFAULT_STORM_SLOS)})",
         _LEVELS, metavar="USERS", parse=types.positive_int, selects_levels=True,
     )  # fmt: skip
@@ -96,67 +100,92 @@ class RunSettings:
         compare_may_differ=True, resume_may_change=True,
     )  # fmt: skip
     settle: float = option(
-        "longest wait for a steady rate",
+        "maximum wait before each measurement window for deliveries to become steady",
         _DURATION, metavar="SECONDS", parse=types.positive_float, default="3", thorough="10", unit="s",
     )  # fmt: skip
     window: float = option(
-        "measurement window of a step",
+        "length of the measurement window of each step",
         _DURATION, metavar="SECONDS", parse=types.positive_float, default="6", thorough="30", unit="s",
     )  # fmt: skip
     thorough: bool = option(
-        "longer windows and more confirmations, in up to half an hour: for purchasing decisions",
+        "longer windows and more confirmations, up to half an hour; recommended for purchasing decisions",
         _DURATION, parse=None, compare_may_differ=True,
     )  # fmt: skip
 
     mix: dict[str, int] = option(
-        "user classes and their weights",
+        "user classes of the load test and their weights",
         _USERS, metavar="CLASS=N,...", parse=types.user_mix, default="ChattingUser=1", defines_question=True,
     )  # fmt: skip
-    rooms: int | None = option("number of rooms, instead of their size", _USERS, metavar="N", parse=types.positive_int)
+    rooms: int | None = option(
+        "number of rooms, in place of --room-size", _USERS, metavar="N", parse=types.positive_int
+    )
     room_size: int | None = option(
         f"users per room (default: {_DEFAULT_ROOM_SIZE})", _USERS, metavar="USERS", parse=types.positive_int
     )
     message_rate: float = option(
-        "chat messages per user and second", _USERS, metavar="N", parse=types.positive_float, default="1"
+        "chat messages per second of each user", _USERS, metavar="N", parse=types.positive_float, default="1"
     )
     message_bytes: int | None = option(
-        "size of a chat message in bytes", _USERS, metavar="N", parse=types.whole_number, to_locust=True
+        "length of a chat message's text in bytes", _USERS, metavar="N", parse=types.whole_number, to_locust=True
     )
-    upload_bytes: str | None = option("sizes of uploads, as in the load test", _USERS, metavar="SIZES", to_locust=True)
+    upload_bytes: str | None = option(
+        "size of uploaded files: 64k, one of 1k,64k,1m, or any from 1k-1m", _USERS, metavar="SIZES", to_locust=True
+    )
     storm_share: float | None = option(
-        "share of the storming users that drops at once", _USERS, metavar="SHARE", parse=types.number, to_locust=True
+        "fraction of the ReconnectStormUsers that drop at the same moment",
+        _USERS,
+        metavar="SHARE",
+        parse=types.number,
+        to_locust=True,
     )
     storm_period: float | None = option(
-        "seconds between storms", _USERS, metavar="SECONDS", parse=types.number, to_locust=True
+        "time between two drops of ReconnectStormUsers", _USERS, metavar="SECONDS", parse=types.number, to_locust=True
     )
-    backoff: str | None = option("reconnect policy of storming users", _USERS, metavar="POLICY", to_locust=True)
-    seed: int | None = option("seed of every schedule", _USERS, metavar="N", parse=types.whole_number, to_locust=True)
-    origin: str | None = option("Origin header of the upgrade requests", _USERS, metavar="ORIGIN", to_locust=True)
+    backoff: str | None = option(
+        "policy for the wait before users reconnect after a drop", _USERS, metavar="POLICY", to_locust=True
+    )
+    seed: int | None = option(
+        "seed of all schedules; the same seed gives the same schedules",
+        _USERS,
+        metavar="N",
+        parse=types.whole_number,
+        to_locust=True,
+    )
+    origin: str | None = option("Origin header of each upgrade request", _USERS, metavar="ORIGIN", to_locust=True)
     header: tuple[tuple[str, str], ...] = option(
-        "header of each upgrade request, repeatable; reports show only its name (passed to Locust)",
+        "header of each upgrade request, repeatable; reports hide its value (passed to Locust)",
         _USERS, metavar="HEADER", parse=types.header, repeatable=True, secret=True,
     )  # fmt: skip
     processes: int | None = option(
-        "worker processes of the load generator (default: one for each remaining core)",
+        "worker processes of the load generator (default: one per CPU core that the server does not use)",
         _USERS, metavar="N", parse=types.positive_int, compare_may_differ=True,
     )  # fmt: skip
     prometheus_port: int | None = option(
-        "port for the load generator's own metrics", _USERS, metavar="PORT", parse=types.whole_number, to_locust=True
+        "port of the load generator's Prometheus metrics",
+        _USERS,
+        metavar="PORT",
+        parse=types.whole_number,
+        to_locust=True,
     )
 
-    report: str = option("folder for report.json and report.html", _REPORT, metavar="DIR", default="report")
+    report: str = option(
+        "folder in which report.json and report.html are written", _REPORT, metavar="DIR", default="report"
+    )
     runs: str = option(
-        "folder that keeps the report of every run and their index; empty: none", _REPORT, metavar="DIR", default="runs"
+        "folder that keeps the reports of all runs and their index; an empty value keeps none",
+        _REPORT,
+        metavar="DIR",
+        default="runs",
     )
     resume: str | None = option(
-        "continue the run whose report is in this folder, with its options", _REPORT, metavar="DIR"
+        "continue the interrupted run whose report is in this folder, with the same options", _REPORT, metavar="DIR"
     )
     target_users: int | None = option(
-        "also compute the deployment for this many users",
+        "also compute the processes and machines that this many users need",
         _REPORT, metavar="USERS", parse=types.positive_int, compare_may_differ=True, resume_may_change=True,
     )  # fmt: skip
     headroom: float = option(
-        "share of each process that the computed deployment leaves free",
+        "share of each process's capacity that the computed deployment keeps in reserve",
         _REPORT, metavar="SHARE", parse=types.fraction, default="30%", unit="%", compare_may_differ=True,
         resume_may_change=True,
     )  # fmt: skip

@@ -124,21 +124,33 @@ _MANNERS: Final = tuple(manner.value for manner in Manner)
 _POLICIES: Final = tuple(policy.value for policy in Policy)
 
 OPTIONS: Final = (
-    Option("rooms", None, _COUNT, "Number of rooms; users are spread over them evenly."),
-    Option("room-size", None, _COUNT, f"In place of --rooms: users per room (default: {DEFAULT_ROOM_SIZE})."),
+    Option("rooms", None, _COUNT, "Number of rooms; users are distributed evenly over them."),
+    Option("room-size", None, _COUNT, f"Users per room, in place of --rooms (default: {DEFAULT_ROOM_SIZE})."),
     Option("message-rate", 1.0, _number(0.001, 1000), "Chat messages per second of each ChattingUser."),
-    Option("arrivals", "constant", str, "Spacing of one user's messages.", tuple(a.value for a in Arrivals)),
+    Option(
+        "arrivals",
+        "constant",
+        str,
+        "Distribution of the times between one user's messages.",
+        tuple(a.value for a in Arrivals),
+    ),
     Option(
         "message-bytes",
         64,
         _number(SIZE, _MAX_TEXT_BYTES, whole=True),
-        f"Length of a chat message's text; at least {SIZE}, the length of the stamp that measures it.",
+        f"Length of a chat message's text in bytes; at least {SIZE}, the length of its time stamp.",
     ),
     Option("upload-bytes", "1k-1m", _sizes, "Size of uploaded files: 64k, one of 1k,64k,1m, or any from 1k-1m."),
-    Option("storm-share", 0.5, _number(0, 1), "Fraction of the users that a storm drops at the same moment."),
+    Option("storm-share", 0.5, _number(0, 1), "Fraction of the users that drop at the same moment in a storm."),
     Option("storm-period", 30.0, _number(1), "Seconds between two drops of ReconnectStormUsers."),
-    Option("storm-manner", "abrupt", str, "How users drop: without or with a close handshake.", _MANNERS),
-    Option("backoff", "full-jitter", str, "How long users wait before they reconnect after a drop.", _POLICIES),
+    Option(
+        "storm-manner",
+        "abrupt",
+        str,
+        "How users drop: by a TCP reset (abrupt) or by a close handshake (polite).",
+        _MANNERS,
+    ),
+    Option("backoff", "full-jitter", str, "Policy for the wait before users reconnect after a drop.", _POLICIES),
     Option(
         "churn-per-minute",
         0.0,
@@ -146,14 +158,32 @@ OPTIONS: Final = (
         "Fraction of all users that drop and reconnect each minute, one after the other; 0.1 is a tenth.",
     ),
     Option("path", "/", _path, "Path of the chat endpoint, unless --host contains one."),
-    Option("ca-file", None, str, "CA certificates (PEM) to verify a wss:// server with, in place of the system's."),
+    Option(
+        "ca-file", None, str, "File of CA certificates (PEM) that verify a wss:// server, in place of the system's."
+    ),
     Option("origin", None, _origin, "Origin header of each upgrade request, for servers that check it."),
     Option("token", None, _token, "Bearer token that every user sends in the Authorization header."),
-    Option("token-file", None, str, "In place of --token: a file with one token per line, assigned to users in turn."),
-    Option("threshold-window", WINDOW_SECONDS, _number(1), "Seconds of each window in which a --threshold must hold."),
-    Option("shape", NO_SHAPE, str, "Number of users over time, with the peak of -u and the length of -t.", _SHAPES),
+    Option("token-file", None, str, "File with one token per line, assigned to users in turn, in place of --token."),
+    Option(
+        "threshold-window",
+        WINDOW_SECONDS,
+        _number(1),
+        "Length in seconds of the windows in which each --threshold is checked.",
+    ),
+    Option(
+        "shape",
+        NO_SHAPE,
+        str,
+        "Load shape: how the number of users changes over time. -u sets its peak, -t its duration.",
+        _SHAPES,
+    ),
     Option("seed", 1, _number(0, whole=True), "Seed of all schedules; the same seed gives the same schedules."),
-    Option("prometheus-port", None, _number(0, 65535, whole=True), "Port of the Prometheus metrics; none by default."),
+    Option(
+        "prometheus-port",
+        None,
+        _number(0, 65535, whole=True),
+        "Port on which Prometheus metrics are served; none by default.",
+    ),
 )
 """The options that take one value. `--threshold` and `--header` are repeatable, `--insecure` takes no value."""
 
@@ -166,10 +196,10 @@ ON_PAGE: Final = frozenset(
 """Attributes of the options in the web page's start form."""
 
 THRESHOLD_HELP: Final = (
-    "Threshold such as deliver_p99<250ms or resync_p95<5s; a failed one gives exit code 99. Repeatable; see the README."
+    "Threshold such as deliver_p99<250ms or resync_p95<5s, repeatable; exit code 99 if one fails. See the README."
 )
-HEADER_HELP: Final = "Header of each upgrade request, such as 'Cookie: id=7'; repeatable."
-INSECURE_HELP: Final = "Accept any certificate of a wss:// server."
+HEADER_HELP: Final = "Header of each upgrade request, such as 'Cookie: id=7', repeatable."
+INSECURE_HELP: Final = "Accept any certificate of a wss:// server, without verification."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
