@@ -35,7 +35,7 @@ _INSTALL: Final = [
 
 
 def missing_tools() -> str | None:
-    """Return one line that says what to install before a Node server can run, or None when nothing is missing."""
+    """Return one line that names the programs to install before a Node server can run, or None if all are installed."""
     missing = [tool for tool in ("node", "npm") if shutil.which(tool) is None]
     if not missing:
         return None

@@ -48,7 +48,7 @@ class Design:
     """How messages reach other nodes.
 
     Attributes:
-        slots: number of subjects that rooms are hashed onto; 0 gives each room a subject of its own.
+        slots: number of subjects that rooms are hashed onto; 0 gives each room its own subject.
         presence_to_all: whether every node receives every presence change, or only nodes with members in the room.
         by_room: whether all users of a room connect to the same node.
     """
@@ -88,7 +88,7 @@ def node_load(population: Population, nodes: int, design: Design = TODAY) -> Nod
     """Return the expected load of each of so many nodes, for users on random nodes."""
     users, size = population.users, population.room_size
     sent = users * population.message_rate
-    arrivals = users / population.session_seconds  # departures are as many
+    arrivals = users / population.session_seconds  # the number of departures is the same
     pings = users / HEARTBEAT_SECONDS
     on_bus = nodes > 1 and not design.by_room
     # Probability that a node has at least one room mate of a given user, who is on another node.

@@ -235,7 +235,7 @@ class CapacityRun:
             self.observer.done(record)
 
     def _step_estimate_s(self) -> float:
-        """Return the expected duration of a step: that of the latest three, or what the settings suggest."""
+        """Return the expected duration of a step: that of the latest three, or an estimate from the settings."""
         latest = [step.settle_s + self.settings.window for step in self.steps[-3:]]
         return mean(latest) if latest else _RAMP_ESTIMATE_S + self.settings.settle + self.settings.window
 

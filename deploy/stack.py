@@ -1,7 +1,7 @@
 """The development stack: server, Prometheus, Locust's web UI and, if it is installed, Grafana, connected to each other.
 
 All processes listen on loopback only and write to a temporary directory. They end with this process: after Ctrl-C or
-SIGTERM, or when one of them ends by itself.
+SIGTERM, or when one of them exits.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Stack:
         """Wait while all processes run.
 
         Raises:
-            RunError: a process ended by itself.
+            RunError: a process exited.
         """
         while True:
             self.children.check()

@@ -18,7 +18,7 @@ TAG: Final = "stampede"
 SERVER_TAG: Final = "stampede-server"
 LOADTEST_UID: Final = "stampede-loadtest"
 PROCESS_UID: Final = "stampede-process"
-# Not restricted to job or instance: a load test matters on the dashboards of the server under test.
+# Not restricted to job or instance, so that the dashboards of the server under test also show load tests.
 TEST_RUNS: Final = f"max({GENERATOR})"
 FIRING: Final = 'ALERTS{alertname=~"Chat.+", alertstate="firing"}'
 

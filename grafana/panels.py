@@ -31,7 +31,7 @@ _P = TypeVar("_P", timeseries_sdk.Panel, stat_sdk.Panel, heatmap_sdk.Panel, tabl
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """The three parts of a panel's description: what it shows, what is bad, and what to do then."""
+    """The three parts of a panel's description: its content, a bad state, and the remedy."""
 
     shows: str
     bad: str

@@ -15,7 +15,7 @@ class ReconnectStormUser(ChatUser):
     """Drops its connection together with others, reconnects by `--backoff`, and times its resync.
 
     Every `--storm-period` seconds, `--storm-share` of these users drop at the same moment. A user is resynced when it
-    has rejoined its room and received its first delivery. In a room without other senders a pong stands in for the
+    has rejoined its room and received its first delivery. In a room without other senders a pong takes the place of the
     delivery.
     """
 

@@ -101,7 +101,7 @@ BUS: Final = (  # exported only by a server with NATS; rules on these metrics re
     ),
 )
 
-PARENT: Final = (  # exported by the parent of several server processes, on its own address
+PARENT: Final = (  # exported by the parent of several server processes, on a separate address
     gauge("chat_workers", "Running server processes."),
     counter("chat_worker_restarts_total", "Restarts of server processes that died."),
 )

@@ -1,1 +1,1 @@
-"""The load generator: virtual users, the ledger of deliveries, and what is measured."""
+"""The load generator: virtual users, the ledger of deliveries, and the measurements."""

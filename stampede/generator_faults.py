@@ -1,7 +1,7 @@
 """Faults of the load generator: limits of its machine, and errors in its code; pure.
 
-A fault says nothing about the server, so a run with one is invalid. Each process counts its faults by kind and reports
-the counts to the master. The verdict has one line for each kind and detail, with the sum over all processes.
+A fault is not caused by the server, so a run with a fault is invalid. Each process counts its faults by kind and
+reports the counts to the master. The verdict has one line for each kind and detail, with the sum over all processes.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ WARM_DELAY_S = 0.8
 
 @contextlib.contextmanager
 def start_limited_server(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run the server in a process of its own; yield its URL and its process.
+    """Run the server in a separate process; yield its URL and its process.
 
     Raises:
         RuntimeError: the server did not start.

@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.cluster
 
-Both servers run all the time and are loaded in short alternating turns, below saturation, so that other work on the
-machine affects both alike. The CPU of a delivery includes all processes that serve clients; NATS is shown separately.
+Both servers run all the time and are loaded in short alternating turns, below saturation. So other work on the machine
+affects both alike. The CPU of a delivery includes all processes that serve clients; NATS is shown separately.
 """
 
 from __future__ import annotations

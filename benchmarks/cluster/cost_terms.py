@@ -156,7 +156,7 @@ def _start_window(
 ) -> Callable[[], tuple[float, float, dict[str, int]]]:
     """Start a window of one process; the returned function ends it and returns CPU, seconds and counts.
 
-    Each process has a window of its own, because a scrape takes time; the CPU of the scrape is excluded.
+    Each process has a separate window, because a scrape takes time; the CPU of the scrape is excluded.
     """
     before = counters()
     cpu, start = cpu_seconds(pid), time.perf_counter()
@@ -210,7 +210,7 @@ def message_bytes(rows: Sequence[Row]) -> float:
 
 @contextmanager
 def _run_clients(url: str, group: Clients) -> Iterator[None]:
-    """Run a group of clients in a process of its own until the block ends."""
+    """Run a group of clients in a separate process until the block ends."""
     context = multiprocessing.get_context("fork")
     ready, ended = context.Event(), context.Event()
     process = context.Process(target=_chat, args=(url, group, ready, ended), daemon=True)

@@ -73,7 +73,7 @@ def method(results: Mapping[str, Results]) -> str:
 
 
 def missing(results: Mapping[str, Results]) -> str | None:
-    """Return what is missing before the documents can be updated from these results; None if nothing is."""
+    """Return the first missing measurement, without which the documents cannot be updated; None if none is missing."""
     for key, workload in WORKLOADS.items():
         if key not in results:
             return f"{key} is not measured yet"

@@ -57,8 +57,8 @@ class Scrapes:
 def cost_of_counting(load: ChatLoad, seconds: float, turns: int) -> list[float]:
     """Return the fraction that counting adds to the CPU of a delivery, for each turn, ascending.
 
-    Both servers run all the time on one core and are loaded in alternating turns of a fraction of a second, so that
-    other work on the machine affects both alike.
+    Both servers run all the time on one core and are loaded in alternating turns of a fraction of a second. So other
+    work on the machine affects both alike.
 
     Raises:
         BenchmarkError: a server did not start, or delivered nothing.

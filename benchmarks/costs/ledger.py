@@ -1,4 +1,4 @@
-"""Measure what the delivery ledger and the statistics add to the CPU of the load generator.
+"""Measure the CPU that the delivery ledger and the statistics add to the load generator.
 
     .venv/bin/python -m benchmarks.costs.ledger --turns 40
 

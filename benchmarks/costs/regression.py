@@ -1,7 +1,7 @@
 """A cheap regression check: the CPU per delivery of several servers, loaded in alternating turns in one run.
 
-All servers run all the time on one core, and each turn is a fraction of a second, so that other work on the machine
-affects them alike. CPU seconds are compared, not rates: on a busy machine they stay the same.
+All servers run all the time on one core, and each turn is a fraction of a second. So other work on the machine affects
+them alike. CPU seconds are compared, not rates: on a busy machine they stay the same.
 """
 
 from __future__ import annotations

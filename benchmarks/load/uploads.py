@@ -24,7 +24,7 @@ _TIMEOUT_SECONDS: Final = 20
 
 
 class UploadLoad:
-    """Uploads files from several threads, each with a connection of its own."""
+    """Uploads files from several threads, each with its own connection."""
 
     def __init__(self, url: str, clients: int) -> None:
         self._host, _, port = url.removeprefix("ws://").rpartition(":")

@@ -146,7 +146,7 @@ def _run(
             interrupts.enable()
             ending = run.execute()
         except UsageError:
-            raise  # nothing was measured: keep an older report in the folder
+            raise  # without measurements, keep an older report in the folder
         except CapacityError as error:
             problem = error
     interrupts.defer()

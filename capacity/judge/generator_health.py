@@ -1,4 +1,4 @@
-"""Whether the load generator was within its limits: its faults, CPU, users and lag. Pure."""
+"""Check that the load generator was within its limits: its faults, CPU, users and lag. Pure."""
 
 from __future__ import annotations
 

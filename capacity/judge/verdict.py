@@ -53,7 +53,7 @@ def judge(
         client: measurements of the clients.
         server: measurements of the server.
         target_users: requested users.
-        slos: what the window must meet.
+        slos: the SLOs that the window must meet.
         values: figures that the window does not contain, by the text of their SLO: of another span or from Prometheus.
         limits: limits of the measurement.
     """

@@ -23,7 +23,7 @@ def check_greeting(url: str, headers: Sequence[tuple[str, str]]) -> None:
     """Connect to a WebSocket URL and read the first message, which must be `connected`.
 
     Raises:
-        UsageError: nothing listens there, the upgrade is refused, or the first message is another one.
+        UsageError: no server listens there, the upgrade is refused, or the first message is another one.
     """
     kind, first = None, ""
     try:

@@ -1,7 +1,7 @@
 """A child process with all of its descendants, its output in a file.
 
-It runs in a process group of its own, and only that group is signalled. `end()` ends all of its processes: also after a
-failure, after Ctrl-C, and if the child exited before its descendants.
+The child runs in its own process group, and only that group receives signals. `end()` ends all of its processes: also
+after a failure, after Ctrl-C, and if the child exited before its descendants.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ChildProcess:
         self._name = name
         self._output = output
         with output.open("wb") as sink, pinned(cores):
-            # A session of its own: Ctrl-C at the terminal reaches only this program, which ends its children in order.
+            # A separate session: Ctrl-C at the terminal reaches only this program, which ends its children in order.
             self._process = subprocess.Popen(  # noqa: S603 - our own modules, arguments never pass a shell
                 command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=cwd, start_new_session=True
             )

@@ -124,7 +124,7 @@ class TargetServer:
             headers: headers of each upgrade request.
 
         Raises:
-            UsageError: nothing listens there, the upgrade is refused, or the protocol is another one.
+            UsageError: no server listens there, the upgrade is refused, or the protocol is another one.
         """
         check_greeting(url, headers)
         processes = _listening_processes(url)

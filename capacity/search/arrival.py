@@ -1,8 +1,8 @@
 """Ramp users up in portions of half of the missing users, each once the server has absorbed the last one. Pure.
 
 A joining user costs a server more than a connected one: a handshake, and messages that only new users send. If all
-users joined at once, the backlog would keep a server near its limit busy for a long time, and it would fail at a level
-that it holds. With portions, the backlog stays as small as the server's reserve.
+users joined at once, a server near its limit would work on the backlog for a long time, and fail at a level that it
+holds. With portions, the backlog stays as small as the server's reserve.
 """
 
 from __future__ import annotations

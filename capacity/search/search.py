@@ -165,7 +165,7 @@ def _invalid_in_a_row(trials: Sequence[Trial]) -> int:
 
 
 def _after_invalid(trials: Sequence[Trial], *, may_wait: bool) -> Step | Finished | None:
-    """Repeat the first invalid step, or end if nothing can be measured. None: the bracket decides.
+    """Repeat the first invalid step, or end if no level can be measured. None: the bracket decides.
 
     Args:
         trials: all steps so far.

@@ -4,8 +4,8 @@ Settling lasts until all users are in their rooms and deliveries keep pace, at m
 becomes steady is measured nevertheless, and fails. While a backlog shrinks, settling continues for up to `_RECOVERY_S`.
 
 A level that is not above an earlier unsteady one starts with a recovery, almost without users, until the server has
-closed the other connections. So every level is approached from below, and the backlog of one level never appears as the
-latency of another, nor of the same level when it is measured again.
+closed the other connections. So every level is approached from below. The backlog of one level never appears as the
+latency of another level, or of the same level in a later step.
 """
 
 from __future__ import annotations

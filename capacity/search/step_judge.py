@@ -33,7 +33,7 @@ class StepJudge:
         """Create a judge.
 
         Args:
-            slos: what each step must meet.
+            slos: the SLOs that each step must meet.
             window_s: measurement window of a step.
             prometheus: evaluates PromQL expressions.
             clock: the monotonic clock of the measurements.

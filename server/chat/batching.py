@@ -1,10 +1,11 @@
 """Batching of work by loop iterations, with a limit to how long one iteration may take.
 
 libuv serves up to 48 rounds of 1 024 ready sockets in one iteration (`uv__io_poll`). Only then do the callbacks of
-`call_soon` run. With more than a thousand clients that send faster than the server handles, nothing would be flushed,
-no connection accepted and no timer run for seconds. So the reads of an iteration have a time budget. Data read after
-the budget is spent is deferred to the next iterations, in order, one budget at a time. Flushing rooms at the end of an
-iteration has a limit as well: what is left continues at the end of the next iterations, with reads in between.
+`call_soon` run. Suppose that more than a thousand clients send faster than the server can handle. For seconds the
+server would then flush no room, accept no connection and run no timer. So the reads of an iteration have a time budget.
+Data read after the budget is spent is deferred to the next iterations, in order, one budget at a time. Flushing rooms
+at the end of an iteration has a limit as well: the remaining rooms are flushed at the end of the next iterations, with
+reads in between.
 
 A callback at the end of an iteration costs as much as a small message. So an iteration without such a callback is not
 timed until one budget after the end of the last timed one. Therefore no iteration lasts longer than two budgets.

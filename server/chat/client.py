@@ -14,7 +14,7 @@ class Client:
     """A chat client and its connection.
 
     Args:
-        client_id: the id that the client is told in `connected`.
+        client_id: the id that `connected` sends to the client.
         connection: receives the client's frames.
 
     Attributes:

@@ -97,7 +97,7 @@ class Hub:
         self._publisher.reply(client, greeting)
 
     def disconnect(self, client: Client, received_at: float) -> None:
-        """Remove a client; its room is told as if the client had left it."""
+        """Remove a client; its room receives the same messages as when the client leaves it."""
         self._presence.leave(client, received_at)
         self.registry.everyone.remove(client)
 

@@ -1,7 +1,7 @@
 """Joining and leaving rooms, and telling the other members.
 
-A small room is told of every join and leave. In a large room the cost of that would grow with the square of its size.
-So the joins and leaves of a quarter of a second are coalesced into one `roomPresence` message.
+Members of a small room receive every join and leave. In a large room the cost of that would grow with the square of its
+size. So the joins and leaves of a quarter of a second are coalesced into one `roomPresence` message.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Room:
     """The members of a room in the order in which they joined, and the messages to deliver.
 
     Args:
-        name: the name that members are told.
+        name: the name in messages to members.
         key: the name in normal form, which identifies the room in this process and on other nodes.
         stats: counts deliveries, drops and fan-out histograms.
         scheduler: flushes the outbox at the end of the loop iteration.
@@ -222,7 +222,7 @@ class Room:
             batch.missed += self._handle_unsent(batch.entries_for(member), data, member, result)
 
     def _handle_unsent(self, entries: list[Entry], data: bytes, member: Member, result: WriteResult) -> list[str]:
-        """Queue what a slow member must receive, and count what is dropped.
+        """Queue the messages that a slow member must receive, and count the dropped ones.
 
         Args:
             entries: the messages that the member did not take.

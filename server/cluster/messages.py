@@ -141,7 +141,7 @@ def change_bytes(change: PresenceChange) -> int:
 
 
 def divide(items: Iterable[T], size: Callable[[T], int], max_bytes: int) -> list[list[T]]:
-    """Divide items, in order, into lists of at most `max_bytes`; a larger item gets a list of its own."""
+    """Divide items, in order, into lists of at most `max_bytes`; a larger item is alone in its list."""
     parts: list[list[T]] = []
     bytes_left = 0
     for item in items:

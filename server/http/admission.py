@@ -100,7 +100,8 @@ def accountable_address(peer: str, forwarded: Iterable[str], trusted: Iterable[N
         trusted: networks of those proxies.
 
     Returns:
-        The nearest address that is not a trusted proxy's. Of an IPv6 address its /64: one customer has a whole /64.
+        The nearest address that is not a trusted proxy's. For an IPv6 address its /64, because one customer has a whole
+        /64.
     """
     networks = tuple(trusted)
     address = peer

@@ -51,7 +51,7 @@ class Listener:
         self.connections.add(connection)
 
     def replace(self, connection: OpenConnection, by: OpenConnection) -> None:
-        """Exchange the object that stands for a connection, as an upgrade does."""
+        """Replace the object that represents a connection, as an upgrade does."""
         self.connections.discard(connection)
         self.connections.add(by)
 

@@ -1,8 +1,8 @@
 """Parse and accept the upgrade request that all browsers and libraries send. Pure.
 
-This takes a fifth of the time of the general parser. Any other request (a repeated header, a character that is not
-ASCII, an absolute target, another version, a malformed key) is parsed by `server.http.parser`, and websockets' Sans-I/O
-protocol decides whether it is a valid handshake.
+This takes a fifth of the time of the general parser. `server.http.parser` parses any other request, and websockets'
+Sans-I/O protocol decides whether it is a valid handshake. Such a request has a repeated header, a character that is not
+ASCII, an absolute target, another version, or a malformed key.
 """
 
 from __future__ import annotations

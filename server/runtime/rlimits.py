@@ -43,7 +43,7 @@ def raise_file_limit() -> None:
 
 
 def socket_budget(wanted: int | None, max_uploads: int) -> SocketBudget:
-    """Return the limits on connections and sockets, reduced to what the limit on open files allows.
+    """Return the limits on connections and sockets that the limit on open files allows.
 
     Args:
         wanted: limit on connections; 0 or None: as many as possible.

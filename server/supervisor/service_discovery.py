@@ -105,7 +105,7 @@ class ServiceDiscovery:
                     self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Log nothing: Prometheus sends requests all the time."""
+                """Log nothing: Prometheus sends requests continuously."""
 
         sockets = bind(host, port)
         self._servers = [_Server(each, Handler) for each in sockets]

@@ -234,7 +234,7 @@ class Connection(asyncio.Protocol):
         self._stop_sending()
 
     def pause_reading_for(self, seconds: float) -> None:
-        """Pause reading for some seconds: what the peer sends fills its own buffers."""
+        """Pause reading for some seconds, so that the peer's own buffers fill."""
         self.pause_reading()
         self._context.loop.call_later(seconds, self.resume_reading)
 

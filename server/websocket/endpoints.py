@@ -70,7 +70,7 @@ class Endpoint(Protocol):
         """Send the messages that wait for this client until the end of the event loop iteration."""
 
     def closed(self, now: float) -> None:
-        """Release what the connection holds; called once."""
+        """Release the resources of the connection; called once."""
 
 
 class ChatEndpoint:
@@ -252,7 +252,7 @@ class EchoEndpoint:
         """Do nothing: there is nothing to release."""
 
     def _charge(self, label: str, size: int, now: float) -> None:
-        """Count what was received, and pause reading until the rate allows the next message."""
+        """Charge received messages, and pause reading until the rate allows the next one."""
         self._bucket.charge(now, 1 + size // ECHO_BYTES)
         wait = self._bucket.wait(now)
         if wait:

@@ -97,7 +97,7 @@ class OutboundBuffer:
         if self._exceeds_hard_limit(size):
             self._close_soon()
             return SLOW
-        # Not into the transport, which allocates some hundred bytes for each write whatever its size.
+        # Not into the transport, which allocates some hundred bytes for each write of any size.
         if not self._backlog:
             self._backlog = bytearray()
         self._backlog += data
@@ -154,7 +154,7 @@ class OutboundBuffer:
         if self._state is _SLOW:
             self._state = _WRITABLE
             self._stats.slow_consumers -= 1
-        self.flush()  # may call `pause_writing`; then the timer goes on
+        self.flush()  # may call `pause_writing`; then the timer continues
         if self._state is _WRITABLE:
             self._cancel_timer()
 

@@ -1,4 +1,4 @@
-"""One upload: announce the file, send it in chunks, complete it, compare it with what the server stored.
+"""One upload: announce the file, send it in chunks, complete it, and compare it with the stored file.
 
 The answers `fileReady` and `fileSaved` are extensions that a server may not have. The first upload waits for each of
 them. If an answer does not arrive, later uploads do not wait for it. Without `fileSaved`, they are timed until the

@@ -1,1 +1,1 @@
-"""Whether the load generator and its machine keep up."""
+"""Health checks of the load generator and its machine."""

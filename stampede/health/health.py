@@ -1,8 +1,8 @@
-"""Whether the load generator keeps up; pure, times and figures are arguments.
+"""Decide whether the load generator keeps up; pure, times and figures are arguments.
 
 A run in which the generator does not keep up is *invalid*: its latencies include the generator's own delay. CPU and lag
-are judged in windows, where two in a row must exceed a limit, so that one short stall of a busy machine does not count.
-They are also judged over the whole run, so that a run of a few seconds is judged, too.
+are judged in windows. Two windows in a row must exceed a limit, so that one short stall of a busy machine does not
+count. They are also judged over the whole run, which covers runs of a few seconds.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class DeliveryCounts:
         reordered: received deliveries that a later message of the same sender had overtaken.
         late: lost deliveries that arrived after all.
         churned: deliveries no longer owed, because sender or receiver left while they were in flight.
-        foreign_clock: stamped deliveries of another run, whose clock and sequence numbers mean nothing here.
+        foreign_clock: stamped deliveries of another run, which has another clock and other sequence numbers.
     """
 
     expected: int = 0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from stampede.ledger.counts import DeliveryCounts
 
-_OWN: Final = 1 << 62  # a slot owes nothing to itself: no sequence number reaches this
+_OWN: Final = 1 << 62  # a slot owes itself no message: no sequence number reaches this
 _IRREGULAR: Final = -1  # matches no sequence number: the slot has a `PairLedger`
 
 
@@ -195,7 +195,7 @@ class Membership:
         """End the membership.
 
         Args:
-            waited_for: a `Room.mark` up to which the client waited: what is missing before it is lost, not churned.
+            waited_for: a `Room.mark` up to which the client waited: messages missing before it are lost, not churned.
             closed_cleanly: whether the server has certainly handled everything that the client sent.
         """
         if waited_for is not None:
@@ -207,7 +207,7 @@ class Membership:
         self.room.remove(self, closed_cleanly=closed_cleanly)
 
     def _release(self) -> None:
-        """Take back what is in flight to this client (rule 3). Messages overtaken before it left are lost."""
+        """Cancel the deliveries in flight to this client (rule 3). Messages overtaken before it left are lost."""
         self._counts.lost += sum(len(pair.missing) for pair in self._pairs.values())
         if not self.joined:
             return

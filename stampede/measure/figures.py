@@ -1,7 +1,7 @@
 """The figures of a run: one type, which a process fills, the master merges and a window subtracts; pure.
 
-Everything but the gauges is cumulative since the test began. A lost report therefore costs nothing, merging is adding,
-and a window is the difference of two moments. Durations are in nanoseconds.
+Everything but the gauges is cumulative since the test began. A lost report therefore loses no counts, reports are
+merged by addition, and a window is the difference of two moments. Durations are in nanoseconds.
 """
 
 from __future__ import annotations

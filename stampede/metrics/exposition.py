@@ -42,7 +42,7 @@ class Page:
 
 
 class Exposition:
-    """The metrics of one process, in a registry of its own that contains no metrics of imported libraries.
+    """The metrics of one process, in a separate registry without the metrics of imported libraries.
 
     Args:
         collectors: the collectors to export.

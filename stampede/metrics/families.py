@@ -1,8 +1,8 @@
 """Make Prometheus metric families from plain numbers, with name, help, labels and buckets from a catalog.
 
 Collectors call, for example, `Families(CATALOG).scalar("chat_rooms", 3)`. A name that is not in the catalog raises
-KeyError, and a wrong number of label values or buckets raises ValueError. Therefore only what the catalog describes can
-be exported.
+KeyError, and a wrong number of label values or buckets raises ValueError. Therefore only metrics of the catalog can be
+exported.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _RESIDENT_PAGES: Final = 21
 
 
 class ProcessCollector(Collector):
-    """Exports CPU, memory and open files of this process; without /proc only what is portable."""
+    """Exports CPU, memory and open files of this process; without /proc only the portable figures."""
 
     def __init__(self) -> None:
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")

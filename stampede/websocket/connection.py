@@ -99,7 +99,7 @@ class Connection:
         self._protocol = ClientProtocol(target.uri, max_size=MAX_MESSAGE_BYTES)
         self._splitter = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES)
         # Whether the next bytes begin an unencrypted frame, outside a fragmented message. This is a position in the
-        # stream, not a state of the connection. Each read checks it, and asking the splitter would cost more.
+        # stream, not a state of the connection. Each read checks it, and a call of the splitter would cost more.
         self._whole_frames = False
         self._handshake: Handshake | None = Handshake(self._protocol, headers)  # until it has succeeded
         self._fragments: list[bytes] | None = None  # of a fragmented text message
@@ -171,7 +171,7 @@ class Connection:
             self._send_protocol_data()
 
     def _receive_tls(self, tls: TlsSession, data: bytes) -> bytes:
-        """Handle encrypted bytes; return what they decrypt to."""
+        """Handle encrypted bytes; return their plain text."""
         was_established = tls.established
         try:
             plain = tls.decrypt(data)
@@ -288,7 +288,7 @@ class Connection:
 
     @property
     def congested(self) -> bool:
-        """Whether bytes wait in the write buffer, because the kernel takes no more at the moment."""
+        """Whether bytes wait in the write buffer, because the kernel accepts no more at the moment."""
         return bool(self._write_buffer)
 
     def send_text(self, payload: bytes) -> bool:
@@ -328,7 +328,7 @@ class Connection:
     # --- receiving ---
 
     def on_readable(self) -> bool:
-        """Read once and handle what is complete; return whether there may be more. Called by the reactor."""
+        """Read once and handle the complete messages; return whether there may be more. Called by the reactor."""
         try:
             data = os.read(self._fd, _READ_BYTES)
         except BlockingIOError:

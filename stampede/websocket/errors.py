@@ -27,8 +27,8 @@ class ClientError(Exception):
 
     Attributes:
         label: few and fixed words for statistics; the text of the exception says more.
-        fault: the limit of the generator's own machine that caused the error, if one did. Then the error says nothing
-            about the server.
+        fault: the limit of the generator's own machine that caused the error, if one did. Then the server is not the
+            cause.
     """
 
     def __init__(self, label: str, text: str | None = None, fault: FaultKind | None = None) -> None:

@@ -57,7 +57,7 @@ class Reactor:
 
     Args:
         rng: source of masking keys.
-        on_fault: called with an exception of a connection, which is then aborted. The others go on.
+        on_fault: called with an exception of a connection, which is then aborted. The others continue.
     """
 
     def __init__(self, rng: Random, on_fault: Callable[[Exception], None]) -> None:

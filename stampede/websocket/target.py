@@ -41,7 +41,7 @@ class Target:
 
 
 def join_url(host: str, path: str) -> str:
-    """Return the URL to connect to: `host` with `path`, unless `host` has a path of its own.
+    """Return the URL to connect to: `host` with `path`, unless `host` has a path.
 
     Raises:
         TargetError: `host` is not a ws:// or wss:// URL.

@@ -24,7 +24,7 @@ class TlsSession:
         self.established = False
 
     def decrypt(self, data: bytes) -> bytes:
-        """Return what received bytes decrypt to. The bytes to answer with are in `data_to_send`.
+        """Decrypt received bytes and return them. The bytes to send in response are in `data_to_send`.
 
         Raises:
             ssl.SSLError: the handshake failed, or the stream was tampered with.

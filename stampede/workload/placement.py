@@ -1,8 +1,8 @@
 """The assignment of users to rooms and processes; pure.
 
 A room belongs to one process. Its ledger is therefore exact without any exchange between processes: members, messages
-sent and messages received are known in one place, on one clock. The server sees no difference. The disadvantages are
-that one process must be able to receive all deliveries of a room, that each process needs at least one room, and that
+sent and messages received are known in one place, on one clock. The server sees no difference. There are three
+disadvantages: one process must be able to receive all deliveries of a room, each process needs at least one room, and
 the last room of each process may be only partly full.
 """
 

@@ -1,7 +1,7 @@
 """Real servers, a real load generator and a real Prometheus with the load-test configuration cause alerts.
 
-Each server gets one fault. The test reads from Prometheus' series ALERTS that an alert was pending, fired, and was
-resolved, so the result does not depend on the speed of the test.
+Each server gets one fault. The test reads the states of each alert (pending, firing, resolved) from Prometheus' series
+ALERTS. So the result does not depend on the speed of the test.
 """
 
 from __future__ import annotations

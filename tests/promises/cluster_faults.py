@@ -1,7 +1,8 @@
 """Faults between nodes, made to happen to real processes under load: `python -m tests.promises.cluster_faults`.
 
-For each fault this measures how long it takes until /health reports it, until unreachable members are reported as left,
-and, after its end, until both are correct again. It also compares the deliveries lost with those counted as lost.
+For each fault this measures the time until /health reports it, and until unreachable members are reported as left.
+After the end of the fault it measures the time until both are correct again. It also compares the deliveries lost with
+those counted as lost.
 """
 
 from __future__ import annotations

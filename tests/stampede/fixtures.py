@@ -45,8 +45,8 @@ class FinishedRun:
     def ended_with(self, code: int) -> bool:
         """Return whether the run ended with this code, or with another one only because this machine was too slow.
 
-        On a slow machine the run may be invalid because of the generator's lag or CPU alone, or messages that could not
-        be sent in time may be the only failures of a run without failures.
+        On a slow machine a run may be invalid only because of the generator's lag or CPU. Messages that could not be
+        sent in time may then be its only failures.
         """
         if self.code == 98 and self.invalid:
             return code == 98 or all(re.match(r"(worker \d+: )?(CPU|send lag|loop lag): ", why) for why in self.invalid)

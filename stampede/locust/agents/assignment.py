@@ -1,7 +1,7 @@
 """Divides the users of a test among the worker processes; pure.
 
-A worker that is started on its own knows neither its part of the users nor the user classes that were chosen on the
-master, so the master sends both to each worker when a test starts.
+A worker that is started separately has neither its part of the users nor the user classes chosen on the master. So the
+master sends both to each worker when a test starts.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class WorkerAgent:
             OptionError: the options are unusable.
             ClientError: the address is unusable.
         """
-        self._stats = None  # the last test must add nothing to the statistics of this one
+        self._stats = None  # the last test must not change the statistics of this one
         self.close()
         self.pool = self._final_report = self._failure = None
         self.settings = settings = read_settings(self._environment.parsed_options or argparse.Namespace())

@@ -1,8 +1,8 @@
 """Locust's CSV files and HTML report, written once more when the numbers are final.
 
-Locust 2.47 writes its CSV files once per second and does not write them again before it closes them, so they lack the
-last second of a run. It writes the HTML report before its `quitting` event, so after Ctrl-C the last deliveries are
-missing. After SIGTERM it writes no HTML report.
+Locust 2.47 writes its CSV files once per second, but not before it closes them, so they lack the last second of a run.
+It writes the HTML report before its `quitting` event, so after Ctrl-C the last deliveries are missing. After SIGTERM it
+writes no HTML report.
 """
 
 from __future__ import annotations
