@@ -65,7 +65,7 @@ def test_a_suspend_extends_the_timeouts_before_it_is_detected_and_asking_changes
         assert not liveness.is_silent(now)
         assert not liveness.is_dead(now, START)
     later = now + SILENT_SECONDS
-    assert not liveness.is_silent(later), "the time-out starts when the suspend is detected"
+    assert not liveness.is_silent(later), "the timeout starts when the suspend is detected"
     liveness.detect_suspend(later)
     assert not liveness.is_silent(later)
     assert liveness.is_silent(later + SILENT_SECONDS + 0.01)
