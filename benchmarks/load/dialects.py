@@ -35,12 +35,6 @@ class Dialect:
         """Return the text of a frame that carries a message."""
         return self.prefix + text + self.suffix
 
-    def unwrap(self, text: bytes) -> bytes | None:
-        """Return the message in a frame's text, or None for a message of the wrapping protocol."""
-        if not (text.startswith(self.prefix) and text.endswith(self.suffix)):
-            return None
-        return text[len(self.prefix) : len(text) - len(self.suffix)]
-
 
 PLAIN: Final = Dialect()
 SOCKET_IO: Final = Dialect("/socket.io/?EIO=4&transport=websocket", b"40", b'42["message",', b"]")

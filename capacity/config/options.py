@@ -76,11 +76,6 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def environment_name(name: str) -> str:
-    """Return the environment variable of a field."""
-    return f"{ENVIRONMENT_PREFIX}{name.upper()}"
-
-
 def parse_options(
     options: Mapping[str, Option], arguments: Sequence[str], environment: Mapping[str, str]
 ) -> dict[str, Any]:

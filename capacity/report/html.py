@@ -32,11 +32,6 @@ def report_charts(report: RunReport) -> list[Chart]:
     return charts_of(report, list(_client_slos(report.levels)))
 
 
-def render_html(report: RunReport) -> str:
-    """Return the page of a report."""
-    return report_page(report, report_charts(report))
-
-
 def report_page(report: RunReport, charts: Sequence[Chart]) -> str:
     """Return the page of a report with the given charts."""
     drawn = [(chart, [Markup(svg) for svg in chart.svgs]) for chart in charts]  # noqa: S704 - our drawings, texts escaped

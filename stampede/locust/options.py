@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stampede.ledger.stamp import SIZE
 from stampede.measure.storm import Manner
 from stampede.verdict.slo import SloError, parse_slo, split_slos
+from stampede.verdict.summary import EXIT_CODES
 from stampede.verdict.thresholds import WINDOW_SECONDS
 from stampede.websocket.headers import parse_header
 from stampede.workload.backoff import Policy
 from stampede.workload.schedule import Arrivals
-from stampede.workload.shapes import Shape
+from stampede.workload.shapes import DESCRIPTIONS, Shape
 from stampede.workload.sizes import Sizes
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ DEFAULT_ROOM_SIZE: Final = 20
 NO_SHAPE: Final = "none"
 
 _MAX_TEXT_BYTES: Final = 16 * 1024
+_HELP_WIDTH: Final = 78
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to Locust's parser, and thereby to its web page; a second call for a parser has no effect."""
     if parser.get_default("message_rate") is not None:
         return
-    group = parser.add_argument_group("Chat load test")
+    group = parser.add_argument_group("Chat load test", _description())
     for option in OPTIONS:
         text = option.help
         if option.default is not None:
@@ -237,6 +240,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     action = group.add_argument("--insecure", action="store_true", env_var="LOCUST_INSECURE", help=INSECURE_HELP)
     _show_on_page(action)
+
+
+def _description() -> str:
+    """Return the meaning of the load shapes and of the exit codes, a paragraph each, for `--help`."""
+    lines = ["Load shapes:", *(f"  {shape.value}: {text}" for shape, text in DESCRIPTIONS.items())]
+    lines += ["Exit codes:", *(f"  {code}: {text}" for code, text in EXIT_CODES.items())]
+    wrapped = (textwrap.fill(line.replace("`", ""), _HELP_WIDTH, subsequent_indent=" " * 6) for line in lines)
+    return "\n".join(wrapped)
 
 
 def _show_on_page(action: argparse.Action, *, is_secret: bool = False) -> None:

@@ -14,6 +14,8 @@ import jwt
 import pytest
 
 from stampede.locust.options import OPTIONS
+from stampede.verdict.summary import EXIT_CODES
+from stampede.workload.shapes import DESCRIPTIONS
 from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
 from tests.ports import free_port
@@ -90,6 +92,8 @@ def test_the_help_of_the_load_test_shows_its_options_beside_those_of_locust() ->
     for option in OPTIONS:
         assert f"--{option.name} " in shown
     assert "--insecure" in shown
+    for name in (*(f"{shape.value}:" for shape in DESCRIPTIONS), *(f"{code}:" for code in EXIT_CODES)):
+        assert f"\n    {name} " in shown
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,9 @@ class Client:
             while not self._frames:
                 self._frames = self._reader.read(self.sock)
             opcode, _, payload = self._frames.pop(0)
-            text = self._dialect.unwrap(payload) if opcode == TEXT else None
-            if text is not None:
-                message = json.loads(text)
+            prefix, suffix = self._dialect.prefix, self._dialect.suffix
+            if opcode == TEXT and payload.startswith(prefix) and payload.endswith(suffix):
+                message = json.loads(payload.removeprefix(prefix).removesuffix(suffix))
                 assert isinstance(message, dict)
                 return message
 

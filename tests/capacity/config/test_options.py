@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capacity.config.options import environment_name, flag
+from capacity.config.options import ENVIRONMENT_PREFIX, flag
 from capacity.config.settings import OPTIONS, read_settings
 from capacity.errors import UsageError
 from tests.tables import rows
@@ -26,7 +26,7 @@ def test_the_help_names_every_option_and_its_environment_variable(capsys: pytest
     compact = "".join(words.split())  # argparse breaks lines inside names
     for name in OPTIONS:
         assert f"{flag(name)} " in words
-        assert f"[envvar:{environment_name(name)}]" in compact
+        assert f"[envvar:{ENVIRONMENT_PREFIX}{name.upper()}]" in compact
 
 
 def test_every_default_is_a_valid_value() -> None:

@@ -17,9 +17,9 @@ from capacity.config.secrets import has_redaction, redact_arguments, redact_repo
 from capacity.config.settings import read_settings, secret_flags
 from capacity.errors import UsageError
 from capacity.measure.prometheus import Prometheus
-from capacity.report.html import render_html
 from stampede.redaction import redact
 from tests.capacity import make
+from tests.capacity.pages import render_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from scipy.special import stdtrit
 
 from capacity.model.projection import project
 from capacity.report.answer import build_answer
-from capacity.report.html import render_html
 from capacity.search.search import Ending
 from tests.capacity import make
+from tests.capacity.pages import render_html
 
 if TYPE_CHECKING:
     from capacity.record.step import StepRecord

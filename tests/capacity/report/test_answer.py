@@ -6,9 +6,9 @@ import pytest
 
 from capacity.formatting import about, count
 from capacity.report.answer import UserLoad, build_answer
-from capacity.report.html import render_html
 from capacity.search.search import Ending, Plan
 from tests.capacity import make
+from tests.capacity.pages import render_html
 
 if TYPE_CHECKING:
     from capacity.record.step import StepRecord

@@ -14,10 +14,11 @@ from capacity.model.scalability import fit_model
 from capacity.model.sizing import Demand, size_for
 from capacity.record.report import read_report
 from capacity.report.charts import charts_of
-from capacity.report.html import render_html, report_page
+from capacity.report.html import report_page
 from capacity.report.writer import write_json, write_report
 from capacity.search.search import Ending
 from tests.capacity import make
+from tests.capacity.pages import render_html
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,11 @@ from capacity.model.scalability import fit_model
 from capacity.model.scaling import scaling_of
 from capacity.model.sizing import Demand, size_for
 from capacity.record.step import Verdict
-from capacity.report.html import render_html
 from capacity.search.search import Ending
 from capacity.storms.result import storm_answer
 from tests.capacity import make
 from tests.capacity.model.test_scaling import point
+from tests.capacity.pages import render_html
 from tests.capacity.storms.test_storms import record
 
 if TYPE_CHECKING:

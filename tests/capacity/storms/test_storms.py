@@ -12,7 +12,6 @@ from capacity.errors import RunError, UsageError
 from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.measure.server_sample import ServerSample
 from capacity.record.step import Cause, Verdict
-from capacity.report.html import render_html
 from capacity.search.search import Ending, Finished, next_move
 from capacity.search.step import Reading
 from capacity.storms import result
@@ -21,6 +20,7 @@ from capacity.storms.runner import StormRunner
 from stampede.generator_faults import Fault, FaultKind
 from stampede.measure.storm_results import StormResult
 from tests.capacity import make
+from tests.capacity.pages import render_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable
