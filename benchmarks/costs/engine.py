@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.costs.engine --rounds 3
 
-Both figures belong to a whole `locust -f loadtest` process in its steady state. On a machine with several CPUs it has a
-separate one. Deliveries are those that the generator counts in the window.
+Both figures belong to a whole `locust -f loadtest` process in its steady state. On a machine with several CPUs
+the process has its own CPU. Deliveries are those that the generator counts in the window.
 """
 
 from __future__ import annotations

@@ -73,12 +73,12 @@ def test_equivalent_spellings_of_a_name_mean_the_same_room(server: RunningServer
             expect(ann.locator("#rooms li")).to_have_count(1)  # the lobby is empty
 
 
-def flood(ann: Page, herd: ChatClient, burst: str) -> tuple[float, float, int]:
+def flood(ann: Page, sender: ChatClient, burst: str) -> tuple[float, float, int]:
     """Send 2000 messages; return the time until the page showed them, its longest frame (both ms) and its frames."""
     ann.evaluate("() => { window.began = window.last = performance.now(); window.longest = window.frames_seen = 0; }")
     for number in range(2000):
-        herd.send("chatMessage", text=f"{burst}: message {number}")
-    herd.until_pong()
+        sender.send("chatMessage", text=f"{burst}: message {number}")
+    sender.until_pong()
     say(ann, f"{burst}: still here")
     received(ann, f"{burst}: message 1999")
     settled, longest, frames = ann.evaluate(
@@ -87,7 +87,7 @@ def flood(ann: Page, herd: ChatClient, burst: str) -> tuple[float, float, int]:
             return [now - window.began, Math.max(window.longest, now - window.last), window.frames_seen];
         }"""
     )
-    while (message := herd.receive())["type"] != "chatMessage":
+    while (message := sender.receive())["type"] != "chatMessage":
         pass
     assert message["text"] == f"{burst}: still here"
     assert ann.locator("#messages li").count() <= 300
@@ -111,13 +111,13 @@ def test_two_thousand_messages_leave_the_page_responsive_and_its_list_short(
             requestAnimationFrame(frame);
         }"""
     )
-    with ChatClient(server.url) as herd:
-        herd.send("setUsername", username="herd")
-        herd.send("joinRoom", room="lobby")
+    with ChatClient(server.url) as sender:
+        sender.send("setUsername", username="sender")
+        sender.send("joinRoom", room="lobby")
         # The page is responsive if no frame takes the larger part of a burst. Other load on the machine may delay one
         # burst; three bursts in a row are the fault of the page.
         for number in range(3):
-            settled, longest, frames = flood(ann, herd, f"burst {number}")
+            settled, longest, frames = flood(ann, sender, f"burst {number}")
             if frames > 5 and longest < max(500, settled / 2):
                 break
         else:
@@ -172,10 +172,10 @@ def test_hostile_names_and_texts_are_shown_as_text_only(server: RunningServer, o
 
 def test_a_text_of_sixteen_kibibytes_is_shown_completely(server: RunningServer, open_tab: OpenTab) -> None:
     ann, bob = enter(open_tab(server), "ann"), enter(open_tab(server, width=380), "bob")
-    herd = "🐃" * 4096
-    say(ann, herd)
-    expect(bob.locator("#messages .words")).to_have_text(herd)
-    say(ann, herd + "!")
+    longest = "🐃" * 4096
+    say(ann, longest)
+    expect(bob.locator("#messages .words")).to_have_text(longest)
+    say(ann, longest + "!")
     expect(ann.locator("#error")).to_have_text("A message has at most 16.4 kB.")
     say(bob, "x" * 16_384)
     received(ann, "x" * 16_384)

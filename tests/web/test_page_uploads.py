@@ -21,7 +21,7 @@ def test_a_file_of_five_megabytes_is_stored_unchanged_and_shows_its_progress(
     server: RunningServer, open_tab: OpenTab, tmp_path: Path
 ) -> None:
     content = os.urandom(5_000_000)
-    (tmp_path / "herd.bin").write_bytes(content)
+    (tmp_path / "large.bin").write_bytes(content)
     ann, bob = enter(open_tab(server), "ann"), enter(open_tab(server), "bob")
     ann.evaluate(
         """() => {
@@ -32,8 +32,8 @@ def test_a_file_of_five_megabytes_is_stored_unchanged_and_shows_its_progress(
             }).observe(document.querySelector("#uploads"), {subtree: true, childList: true, attributes: true});
         }"""
     )
-    ann.set_input_files("#file", tmp_path / "herd.bin")
-    expect(bob.locator("#messages .notice").last).to_have_text("ann shared herd.bin (5.0 MB)")
+    ann.set_input_files("#file", tmp_path / "large.bin")
+    expect(bob.locator("#messages .notice").last).to_have_text("ann shared large.bin (5.0 MB)")
     digest = hashlib.sha256(content).hexdigest()
     expect(ann.locator("#messages .notice", has_text=digest[:12])).to_have_count(1)
     expect(ann.locator("#uploads li")).to_have_count(0)

@@ -11,102 +11,102 @@ const TIMES = { pingMs: 10_000, deadMs: 20_000, probeMs: 5_000 };
 
 /** Return a heartbeat with a clock that the test moves. */
 function heartbeatOf(t, link = {}) {
-  const beat = { now: 1_000_000, sent: [], deaths: 0 };
-  t.mock.method(performance, "now", () => beat.now);
-  beat.heartbeat = new Heartbeat(TIMES, {
-    send: (number) => beat.sent.push(number),
-    covers: () => beat.sent.length,
+  const monitor = { now: 1_000_000, sent: [], deaths: 0 };
+  t.mock.method(performance, "now", () => monitor.now);
+  monitor.heartbeat = new Heartbeat(TIMES, {
+    send: (number) => monitor.sent.push(number),
+    covers: () => monitor.sent.length,
     buffered: () => 0,
     isUploading: () => false,
-    onDead: () => (beat.deaths += 1),
+    onDead: () => (monitor.deaths += 1),
     ...link,
   });
-  t.after(() => beat.heartbeat.stop());
-  beat.at = (ms, hasSlept = false) => {
-    beat.now = 1_000_000 + ms;
-    beat.heartbeat.check(hasSlept);
+  t.after(() => monitor.heartbeat.stop());
+  monitor.at = (ms, hasSlept = false) => {
+    monitor.now = 1_000_000 + ms;
+    monitor.heartbeat.check(hasSlept);
   };
-  return beat;
+  return monitor;
 }
 
 test("a connection is not dead as long as no ping is unanswered", (t) => {
-  const beat = heartbeatOf(t);
-  beat.at(3_600_000);
-  assert.deepEqual([beat.sent, beat.deaths], [[1], 0], "a ping is sent first");
-  beat.at(3_601_000);
-  assert.equal(beat.deaths, 0, "the ping has time to be answered");
-  beat.at(3_600_000 + TIMES.deadMs - TIMES.pingMs);
-  assert.equal(beat.deaths, 1);
+  const monitor = heartbeatOf(t);
+  monitor.at(3_600_000);
+  assert.deepEqual([monitor.sent, monitor.deaths], [[1], 0], "a ping is sent first");
+  monitor.at(3_601_000);
+  assert.equal(monitor.deaths, 0, "the ping has time to be answered");
+  monitor.at(3_600_000 + TIMES.deadMs - TIMES.pingMs);
+  assert.equal(monitor.deaths, 1);
 });
 
 test("a ping before a sleep does not count; the probe after it decides within probeMs", (t) => {
-  const beat = heartbeatOf(t);
-  beat.at(0);
-  beat.at(3_600_000, true);
-  assert.deepEqual([beat.sent, beat.deaths], [[1, 2], 0]);
-  beat.at(3_600_000 + TIMES.probeMs - 1);
-  assert.equal(beat.deaths, 0);
-  beat.at(3_600_000 + TIMES.probeMs);
-  assert.equal(beat.deaths, 1);
+  const monitor = heartbeatOf(t);
+  monitor.at(0);
+  monitor.at(3_600_000, true);
+  assert.deepEqual([monitor.sent, monitor.deaths], [[1, 2], 0]);
+  monitor.at(3_600_000 + TIMES.probeMs - 1);
+  assert.equal(monitor.deaths, 0);
+  monitor.at(3_600_000 + TIMES.probeMs);
+  assert.equal(monitor.deaths, 1);
 });
 
 test("an answer after a sleep keeps the connection", (t) => {
-  const beat = heartbeatOf(t);
-  beat.at(0);
-  beat.at(3_600_000, true);
-  beat.heartbeat.received();
-  assert.deepEqual(beat.heartbeat.answered(1), null, "the ping before the sleep is forgotten");
-  assert.deepEqual(beat.heartbeat.answered(2), { ms: 0, covers: 1 });
-  beat.at(3_600_000 + TIMES.probeMs);
-  assert.equal(beat.deaths, 0);
+  const monitor = heartbeatOf(t);
+  monitor.at(0);
+  monitor.at(3_600_000, true);
+  monitor.heartbeat.received();
+  assert.deepEqual(monitor.heartbeat.answered(1), null, "the ping before the sleep is forgotten");
+  assert.deepEqual(monitor.heartbeat.answered(2), { ms: 0, covers: 1 });
+  monitor.at(3_600_000 + TIMES.probeMs);
+  assert.equal(monitor.deaths, 0);
 });
 
 test("during an upload the probe after a sleep has the normal timeout", (t) => {
-  const beat = heartbeatOf(t, { isUploading: () => true });
-  beat.at(0, true);
-  beat.at(TIMES.probeMs);
-  assert.equal(beat.deaths, 0);
-  beat.at(TIMES.deadMs);
-  assert.equal(beat.deaths, 1);
+  const monitor = heartbeatOf(t, { isUploading: () => true });
+  monitor.at(0, true);
+  monitor.at(TIMES.probeMs);
+  assert.equal(monitor.deaths, 0);
+  monitor.at(TIMES.deadMs);
+  assert.equal(monitor.deaths, 1);
 });
 
 test("a connection that only sends is not dead; an answer covers all earlier pings", (t) => {
-  const beat = heartbeatOf(t);
+  const monitor = heartbeatOf(t);
   for (let ms = 0; ms <= 120_000; ms += 1000) {
-    beat.now = 1_000_000 + ms;
-    beat.heartbeat.received();
-    beat.at(ms);
+    monitor.now = 1_000_000 + ms;
+    monitor.heartbeat.received();
+    monitor.at(ms);
   }
-  assert.equal(beat.deaths, 0);
-  assert.equal(beat.sent.length, 13, "one every ten seconds");
-  assert.equal(beat.heartbeat.isWaiting, true);
-  assert.equal(beat.heartbeat.answered(12).covers, 11);
-  assert.equal(beat.heartbeat.isWaiting, true, "the last ping is unanswered");
-  assert.equal(beat.heartbeat.answered(11), null);
+  assert.equal(monitor.deaths, 0);
+  assert.equal(monitor.sent.length, 13, "one every ten seconds");
+  assert.equal(monitor.heartbeat.isWaiting, true);
+  assert.equal(monitor.heartbeat.answered(12).covers, 11);
+  assert.equal(monitor.heartbeat.isWaiting, true, "the last ping is unanswered");
+  assert.equal(monitor.heartbeat.answered(11), null);
 });
 
 test("frequent pings do not postpone the timeout", (t) => {
-  const beat = heartbeatOf(t);
+  const monitor = heartbeatOf(t);
   for (let ms = 0; ms < TIMES.deadMs; ms += 1000) {
-    beat.at(ms);
-    beat.heartbeat.ping();
+    monitor.at(ms);
+    monitor.heartbeat.ping();
   }
-  assert.equal(beat.deaths, 0);
-  beat.at(TIMES.deadMs);
-  assert.equal(beat.deaths, 1);
+  assert.equal(monitor.deaths, 0);
+  monitor.at(TIMES.deadMs);
+  assert.equal(monitor.deaths, 1);
 });
 
 test("bytes that leave the socket's buffer show a working connection; bytes that stay do not", (t) => {
   let buffered = 1_000_000;
-  const beat = heartbeatOf(t, { buffered: () => buffered });
-  beat.heartbeat.sent(1_000_000);
+  const monitor = heartbeatOf(t, { buffered: () => buffered });
+  monitor.heartbeat.sent(1_000_000);
   for (let ms = 0; ms <= 60_000; ms += 1000) {
     buffered -= 1000;
-    beat.at(ms);
+    monitor.at(ms);
   }
-  assert.equal(beat.deaths, 0);
-  for (let ms = 61_000; ms <= 60_000 + TIMES.deadMs; ms += 1000) beat.at(ms);
-  assert.equal(beat.deaths, 1);
+  assert.equal(monitor.deaths, 0);
+  for (let ms = 61_000; ms <= 60_000 + TIMES.deadMs; ms += 1000) monitor.at(ms);
+  assert.equal(monitor.deaths, 1);
 });
 
 test("only the first late call reports a sleep: in a background tab every timer is late", (t) => {
