@@ -297,9 +297,13 @@ def test_the_load_generator_runs_without_the_other_packages() -> None:
     assert {name.partition(".")[0] for name in reached("stampede")} & set(PACKAGES) == {"stampede"}
 
 
-def test_no_module_is_longer_than_400_lines() -> None:
-    lengths = {module: len(path.read_text().splitlines()) for module, path in modules().items()}
-    assert {module: length for module, length in lengths.items() if length > 400} == {}
+def test_no_file_of_code_is_longer_than_400_lines() -> None:
+    scripts = [path for kind in ("*.js", "*.mjs", "*.css") for path in (ROOT / "server" / "web").rglob(kind)]
+    tests = [path for kind in ("*.py", "*.mjs") for path in (ROOT / "tests").rglob(kind)]
+    lengths = {path: len(path.read_text().splitlines()) for path in (*modules().values(), *scripts, *tests)}
+    assert scripts
+    assert tests
+    assert {path: length for path, length in lengths.items() if length > 400} == {}
 
 
 def test_no_test_imports_locust_which_replaces_the_threads_of_the_process() -> None:
