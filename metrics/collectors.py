@@ -1,6 +1,6 @@
 """Collectors that read the server's state during a scrape, one per subject, with no cost on the hot path.
 
-Collectors see the state through protocols, so the server does not import them. They read existing counters and compute
+Collectors read the state through protocols, so the server does not import them. They read existing counters and compute
 only the size of the largest room, so the cost of a scrape does not depend on the number of connections.
 """
 

@@ -80,7 +80,7 @@ log = structlog.get_logger()
 _BACKLOG: Final = 4096
 _UNSENT_IN_KERNEL: Final = 128 * 1024
 """Unsent bytes that the kernel buffers for one client (tcp(7), TCP_NOTSENT_LOWAT). Without a limit it buffers several
-MiB that the server cannot see, and a slow consumer is detected late."""
+MiB that the server does not count, and a slow consumer is detected late."""
 _RATE_SAMPLE_SECONDS: Final = 1.0
 _DISK_THREADS: Final = 4
 _GC_OBJECTS: Final = 50_000

@@ -36,7 +36,7 @@ class CloseReason(Enum):
 
     CLIENT = CloseRow("client", 1000, True, "the client sent a close frame")
     VANISHED = CloseRow("vanished", 1006, True, "the transport was lost without a close frame")
-    DRAIN = CloseRow("drain", 1012, True, "the server shuts down; the reason tells when to reconnect: retry_ms=...")
+    DRAIN = CloseRow("drain", 1012, True, "the server shuts down; the reason has the reconnect delay: retry_ms=...")
     POLICY = CloseRow("policy", 1008, False, "the client kept exceeding its rate limit")
     PROTOCOL = CloseRow("protocol_error", 1002, False, "the client violated RFC 6455")
     INVALID_DATA = CloseRow("invalid_data", 1007, False, "a text message that is not UTF-8")
@@ -132,7 +132,7 @@ class StampedeError(Exception):
 
 
 class SettingsError(StampedeError):
-    """A setting is unusable; the text is one line that tells the user what to change."""
+    """A setting is unusable; the text is one line that names the change to make."""
 
 
 class TokenError(StampedeError):

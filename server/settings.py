@@ -113,7 +113,7 @@ class Settings:
         "limit on messages (each 64 KiB counts as one) per second from one client of /ws/echo; 0: no limit",
     )
     tls_cert: Path | None = _setting(
-        None, Path, "file with the certificate chain in PEM; the server then speaks wss and https"
+        None, Path, "file with the certificate chain in PEM; the server then uses wss and https"
     )
     tls_key: Path | None = _setting(None, Path, "file with the private key in PEM; SIGHUP reloads both files")
     buffer_soft_limit: int = _setting(

@@ -106,7 +106,7 @@ class IntegerHistogram:
 
 
 def _zeros(labels: Iterable[str]) -> dict[str, int]:
-    """Return a counter of 0 for each label, so that Prometheus sees every series from the start."""
+    """Return a counter of 0 for each label, so that every series exists from the start."""
     return dict.fromkeys(labels, 0)
 
 

@@ -1,4 +1,4 @@
-"""Removing secrets from text that people see; pure."""
+"""Removal of secrets from displayed text; pure."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ MEMBERS: Final = (10, 100, 1000)
 """Sizes of the room in which bus messages are counted."""
 
 MESSAGES_PER_SECOND: Final = 50
-"""Rate in that room: low enough that each message has an event loop iteration of its own."""
+"""Rate in that room: low enough that each message has its own event loop iteration."""
 
 _POLL_SECONDS: Final = 0.1
 _NATS: Final = "nats-server"

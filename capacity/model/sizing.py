@@ -45,7 +45,7 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
     if answer.supported_users is None:
         return None
     passed = [step for step in steps if step.verdict is Verdict.PASS and step.users <= answer.supported_users]
-    # A step without metrics reports 1 process; the steps that passed at that level know the number.
+    # A step without metrics reports 1 process; the steps that passed at that level have the number.
     measured = max((step.server_processes for step in passed if step.users == answer.supported_users), default=1)
     held = max(1, answer.supported_users // measured)
     usable = max(1, math.floor(held * (1 - demand.headroom) + 1e-9))

@@ -1,9 +1,9 @@
 """The Universal Scalability Law, fitted: X(N) = lambda N / (1 + sigma (N - 1) + kappa N (N - 1)).
 
 Neil Gunther, Guerrilla Capacity Planning (2007), with the rate at N = 1 as a third coefficient. N is the work in flight
-(deliveries, by Little's law: rate x mean latency) or the number of server processes. It is never users with think time:
-their throughput is a straight line until saturation. The fit is bounded least squares; intervals are those of the
-linearised fit (Student's t), cut at the bounds.
+(deliveries, by Little's law: rate x mean latency) or the number of server processes. N is never the number of users
+with think time: their throughput is a straight line until saturation. The fit is bounded least squares; intervals are
+those of the linearised fit (Student's t), cut at the bounds.
 
 The intervals treat N as exact. That holds for processes. In-flight deliveries are computed from a measured rate and
 latency, so both axes carry noise. Simulated with 8 to 10 points, 2 % of noise on the rate and 10 % on the latency, the

@@ -1,4 +1,4 @@
-"""Check with one handshake that a server speaks the chat protocol."""
+"""Check with one handshake that a server implements the chat protocol."""
 
 from __future__ import annotations
 

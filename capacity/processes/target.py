@@ -226,7 +226,7 @@ def discover_metrics_pages(url: str) -> list[str]:
 
 
 def _pinned_core(processes: Sequence[psutil.Process]) -> tuple[int, ...]:
-    """Return the one core that the processes are pinned to; none if there are several, or the system cannot tell."""
+    """Return the one core that the processes are pinned to; none if there are several, or it is unknown."""
     with contextlib.suppress(psutil.Error, AttributeError):
         cores = tuple(core for process in processes for core in process.cpu_affinity() or ())
         return cores if len(cores) == 1 else ()

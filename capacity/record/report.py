@@ -41,7 +41,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """All of `report.json`.
 
     Attributes:
-        status: `complete` or `partial`; `status_reason` says why it is partial.
+        status: `complete` or `partial`; `status_reason` is the reason why it is partial.
         levels: the SLOs.
         missing: figures that could not be measured at all, e.g. the server's own figures without `/metrics`.
         notes: other remarks on the run, e.g. that server and load generator shared cores.

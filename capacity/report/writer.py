@@ -33,7 +33,7 @@ def write_json(report: RunReport, folder: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, then rename it: readers never see a part of it."""
+    """Write a file under a temporary name, then rename it: readers never read an incomplete file."""
     partial = path.with_suffix(path.suffix + ".part")
     partial.write_bytes(content)
     partial.replace(path)

@@ -80,7 +80,7 @@ class StepMeasurement:
     """The measurement of a step.
 
     Attributes:
-        client: the window of the clients; None if there is none, and `problem` says why.
+        client: the window of the clients; None if there is none; then `problem` is the reason.
         settled_at: clock at the end of settling.
         spans: windows of the clients over the other spans that SLOs cover, if known.
     """

@@ -21,7 +21,7 @@ class Client:
         username: None until the client sets one.
         room: the room that the client is in, or None.
         room_name: that room's name as this client spelled it.
-        joins: number of joins so far; tells one membership from an earlier one.
+        joins: number of joins so far; distinguishes one membership from an earlier one.
         chat_bucket: limits `chat` messages; made when the first one arrives.
     """
 

@@ -6,8 +6,8 @@ call, and the batch scheduler ends the loop iterations.
 Guarantees of the protocol:
 
 - A client's messages take effect in the order in which they were received.
-- All members of a room see the room's messages in one order.
-- A client that joins sees its own `userJoined` before its `roomJoined`.
+- All members of a room receive the room's messages in one order.
+- A client that joins receives its own `userJoined` before its `roomJoined`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Joining and leaving rooms, and telling the other members.
+"""Joining and leaving rooms, and the notices to the other members.
 
 Members of a small room receive every join and leave. In a large room the cost of that would grow with the square of its
 size. So the joins and leaves of a quarter of a second are coalesced into one `roomPresence` message.
@@ -40,7 +40,7 @@ class Presence:
     Args:
         registry: the rooms of this process.
         publisher: sends presence messages.
-        broker: subscribes to rooms, and tells other nodes of joins and leaves.
+        broker: subscribes to rooms, and reports joins and leaves to other nodes.
         stats: counts joins and leaves.
         clock: monotonic seconds.
         call_later: calls back after some seconds.
@@ -72,7 +72,7 @@ class Presence:
         return len(room) + self._broker.remote_members(room.key)
 
     def join(self, client: Client, name: str, received_at: float, in_batch: bool) -> None:
-        """Move a client to a room, tell the members, and confirm the join once the node is subscribed to the room."""
+        """Move a client to a room, notify the members, and confirm the join once the node is subscribed to the room."""
         self.leave(client, received_at, in_batch)
         key = normal_form(name)
         room = self._registry.rooms.get(key)
@@ -95,7 +95,7 @@ class Presence:
         self._broker.when_subscribed(key, lambda: self._confirm_join(client, join))
 
     def leave(self, client: Client, received_at: float, in_batch: bool = False) -> None:
-        """Remove a client from its room, if it is in one, and tell the other members."""
+        """Remove a client from its room, if it is in one, and notify the other members."""
         room = client.room
         if room is None:
             return

@@ -6,7 +6,7 @@ sent a message in this iteration need a join of their own, without their own fra
 
 Rules:
 
-1. All members see the room's messages in one order, and only messages sent while they were members.
+1. All members receive the room's messages in one order, and only messages sent while they were members.
 2. A member receives whole messages or none. A slow member does not receive ephemeral messages.
 3. A slow or closed member does not stop the delivery to the others.
 4. A fan-out to a large room is sent in slices, so that it does not block the loop.
@@ -41,7 +41,7 @@ SLICE_SECONDS: Final = 0.004
 """How long one slice may block the loop."""
 
 _MEMBERS_PER_CLOCK_READ: Final = 32
-"""Deliveries of a slice between two looks at the clock, which costs a fraction of a write."""
+"""Deliveries of a slice between two readings of the clock, which costs a fraction of a write."""
 
 EPHEMERAL: Final = frozenset({"userTyping", "userJoined", "userLeft", "roomPresence"})
 """Message types that are not queued for slow members."""
@@ -225,7 +225,7 @@ class Room:
         """Queue the messages that a slow member must receive, and count the dropped ones.
 
         Args:
-            entries: the messages that the member did not take.
+            entries: the messages that the member did not accept.
             data: their frames.
             member: the slow or closed member.
             result: SLOW or CLOSED.

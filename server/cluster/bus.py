@@ -50,7 +50,7 @@ _PROBE: Final = struct.Struct("d")
 """Payload of a probe: the time of sending on the sender's own clock."""
 
 _CONFIRM_TOGETHER: Final = 64
-"""Subscriptions after which the server is asked to confirm them, while more wait."""
+"""Number of subscriptions after which the server must confirm them, while more wait."""
 
 
 class _Action(Enum):

@@ -26,7 +26,7 @@ _CHECKS_PER_HEARTBEAT: Final = 4
 
 
 class Cluster:
-    """The other server processes, as this one sees them.
+    """The connection of this process to the other server processes.
 
     Args:
         url: address of the NATS server.

@@ -1,4 +1,4 @@
-"""The messages between server processes: MessagePack arrays, told apart by their first element.
+"""The messages between server processes: MessagePack arrays, distinguished by their first element.
 
 A node is one server process from its start to its end. Its id is new at each start, so that messages of an earlier
 process are never taken for its own. All nodes of a cluster must run the same version.

@@ -167,7 +167,7 @@ class Outbox:
     def _presence_messages(self, changes: dict[str, PresenceChange]) -> list[tuple[str, bytes]]:
         """Return an iteration's changes in as few messages as their size allows, each with its own number."""
         if not self._link.is_connected:
-            self.presence_number += 1  # the other nodes notice the gap
+            self.presence_number += 1  # the other nodes detect the gap
             return []
         max_bytes = self._max_items_bytes
         rooms = [(room, self._complete(room, change, max_bytes)) for room, change in changes.items()]

@@ -122,7 +122,7 @@ def _matches(pattern: str, origin: str) -> bool:
 
 
 def _reject_token(request: Request, fault: TokenFault) -> HttpResponse | RejectedToken:
-    """Return a rejection that the client can read: a close frame for a page, else as RFC 6750, section 3 says."""
+    """Return a rejection that the client can read: for a page a close frame, else as in RFC 6750, section 3."""
     if "Origin" in request.headers and "Authorization" not in request.headers:  # a page cannot set that header
         return RejectedToken(fault)
     challenge = "Bearer"

@@ -45,7 +45,7 @@ class Router:
         self._stats = stats
 
     def respond(self, request: Request, path: str, *, is_websocket: bool = False) -> HttpResponse:
-        """Return the response to a request that asks for no upgrade.
+        """Return the response to a request without an upgrade.
 
         Args:
             request: its method is one of `ALLOW`.

@@ -73,7 +73,7 @@ class Ping(Message, frozen=True, tag="ping"):
 
 
 class UploadMessage(Message, frozen=True):
-    """Base of the upload messages: one `isinstance` check tells them from the others."""
+    """Base of the upload messages: one `isinstance` check distinguishes them from the others."""
 
 
 class FileStart(UploadMessage, frozen=True, tag="fileStart"):

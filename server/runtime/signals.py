@@ -20,7 +20,7 @@ def write_line(line: str) -> None:
 
 
 class ExitSignals:
-    """SIGINT and SIGTERM: the first asks for a graceful shutdown, the second one ends it at once.
+    """SIGINT and SIGTERM: the first one requests a graceful shutdown, the second one ends it at once.
 
     Attributes:
         should_exit: set by the first signal.

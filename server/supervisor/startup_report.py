@@ -25,7 +25,7 @@ class StartupReport(msgspec.Struct, frozen=True, rename="camel"):
     metrics_address: str | None = None
 
     def render(self, environment: Mapping[str, str]) -> str:
-        """Return the report in the format that the environment asks for, without the last newline."""
+        """Return the report in the format that the environment variable selects, without the last newline."""
         if environment.get(FORMAT_VARIABLE) == "json":
             return msgspec.json.encode(self).decode()
         if self.metrics_address is None:

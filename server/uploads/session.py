@@ -1,8 +1,8 @@
 """The uploads of one connection: a task that handles the client's upload requests one after the other.
 
 The task starts with `fileStart` and ends when no upload is open and no request is queued. It awaits each disk access
-before it handles the next request. Answers therefore come in the order of the requests, and an answer that says that
-an upload was dropped comes after its partial file was removed.
+before it handles the next request. Answers therefore come in the order of the requests, and the answer about a dropped
+upload comes after the removal of its partial file.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class UploadSession:
             await self._discard(upload)
             self._store.settle(upload, dropped.outcome, self._clock())
             if dropped.outcome == "failed":
-                self._queue.skip_upload()  # sent before the client could know; one answer is enough
+                self._queue.skip_upload()  # sent before the client received the first answer; one answer is enough
             if dropped.error is not None:
                 self._hub.refuse(self._client, dropped.error)
         else:

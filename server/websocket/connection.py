@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
         return self._state is not _CLOSED and self._endpoint.is_busy
 
     def ping(self, now: float) -> None:
-        """Send a ping frame, whose pong tells the round-trip time."""
+        """Send a ping frame, whose pong measures the round-trip time."""
         if self.write(_PING_FRAME) is SENT:
             self._ping_sent_at = now
 
@@ -367,7 +367,7 @@ class Connection(asyncio.Protocol):
         self._leave(reason)
 
     def _send_library_output(self) -> None:
-        """Send the library's frames after the backlog; end the stream where the library asks for that."""
+        """Send the library's frames after the backlog; end the stream where the library requires it."""
         outbound = self._outbound
         outbound.flush()
         for data in self._protocol.data_to_send():

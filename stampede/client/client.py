@@ -48,7 +48,7 @@ class ChatClient:
         connection: the open connection; None while there is none.
         membership: membership of the room in the ledger, from the join request on; None before and after.
         on_delivery: called with the arrival time of each delivery, if set.
-        on_pong: called once with the arrival time of the pong that `request_pong` asked for.
+        on_pong: called once with the arrival time of the pong that `request_pong` requested.
         retry_after: seconds to wait before a reconnect, if the server requested that when it closed the connection.
         was_dropped: whether `drop` ended the last connection; then the end is not a failure of the server.
         is_offline: whether the user is disconnected on purpose; then its skipped messages are not failures.

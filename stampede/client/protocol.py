@@ -1,4 +1,4 @@
-"""The chat protocol as a client sees it: messages to send, messages to ignore, labels for errors; pure."""
+"""The client's side of the chat protocol: messages to send, messages to ignore, labels for errors; pure."""
 
 from __future__ import annotations
 
@@ -73,6 +73,6 @@ def label_of(error: dict[str, Any]) -> str:
 
 
 def retry_after(close_reason: str) -> float | None:
-    """Return the seconds that a close reason asks the client to wait before it reconnects; None without one."""
+    """Return the delay before a reconnect that a close reason requests, in seconds; None without one."""
     found = _RETRY_MS.search(close_reason)
     return min(int(found[1]) / 1000, MAX_RETRY_SECONDS) if found else None

@@ -57,7 +57,7 @@ class Sender:
         return bool(self._outbox)
 
     def say(self, intended: int) -> None:
-        """Send a message that was due at `intended`, queue it while it cannot be sent, or count why it is skipped."""
+        """Send a message that was due at `intended`, queue it while it cannot be sent, or count it as skipped."""
         client = self._client
         connection, membership = client.connection, client.membership
         now = monotonic_ns()

@@ -1,6 +1,6 @@
 """The limits of the load generator: beyond one of them a result is invalid; pure.
 
-A generator that is short of CPU reads deliveries late, and its own delay then looks like the server's latency.
+A generator that is short of CPU reads deliveries late, and its own delay is then measured as the server's latency.
 
 | limit | Locust run | step of a capacity run | reason for the difference |
 |---|---|---|---|

@@ -1,7 +1,7 @@
 """The ledger of one room: which deliveries are owed, received and lost; pure.
 
 A *membership* is one client in one room over one connection. It has a *slot* in its room; a slot numbers the messages
-that its holder sends. All memberships of a room live in one process, so the ledger knows every member:
+that its holder sends. All memberships of a room are in one process, so the ledger contains every member:
 
 1. A receiver whose `roomJoined` arrived before a message was sent is owed that message. It is *expected* at the send.
 2. A receiver that was joining meanwhile may be owed the message: the server's order decides. If the message arrives, it

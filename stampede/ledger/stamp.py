@@ -1,4 +1,4 @@
-"""The sender's stamp: a short ASCII prefix of a message's text that says who sent it and when; pure.
+"""The sender's stamp: a short ASCII prefix of a message's text with its sender and its send times; pure.
 
 The stamp is part of the message text, so it works with any server that delivers the text unchanged. It is 36 bytes in
 base64: the characters need no escape in JSON, and one C call decodes them. A slice that contains anything else, such as

@@ -33,7 +33,7 @@ def check_server(host: str, settings: LoadTestSettings, *, connects: bool) -> No
     """Check an address and, with `connects`, that a server of the chat protocol greets there.
 
     Raises:
-        ClientError: the address is unusable or the server speaks another protocol; the message is one line.
+        ClientError: the address is unusable or the server uses another protocol; the message is one line.
     """
     url = join_url(host, settings.path)
     try:

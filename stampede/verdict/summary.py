@@ -35,7 +35,7 @@ EXIT_CODES: Final = {
     FAILED: "a threshold was not met",
 }
 
-_HELD: Final = 0.1  # share of held messages from which the advice says that the server does not read
+_HELD: Final = 0.1  # share of queued messages above which the advice reports that the server does not read
 
 _QUANTILES: Final = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"))
 

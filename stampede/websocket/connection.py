@@ -1,4 +1,4 @@
-"""A WebSocket client connection for thousands in one gevent process; knows neither Locust nor the chat.
+"""A WebSocket client connection for thousands in one gevent process, independent of Locust and the chat.
 
 websockets' Sans-I/O protocol does the handshake, control frames and the close handshake. `stampede.websocket.frames`
 splits the received bytes, so text messages do not go through the library's parser. The reactor watches all sockets and
@@ -121,7 +121,7 @@ class Connection:
             attempt_timeout: seconds for the TCP connect.
 
         Raises:
-            ConnectError: the connection was not opened; the subclass says why.
+            ConnectError: the connection was not opened; the subclass names the reason.
         """
         code = self._socket.connect_ex(address.sockaddr)
         if code not in (0, errno.EINPROGRESS):
@@ -274,7 +274,7 @@ class Connection:
                 self._fail(problem)
 
     def _finish(self) -> None:
-        """Close the socket, and tell the receiver unless this is the end of our own close handshake."""
+        """Close the socket, and notify the receiver unless this is the end of our own close handshake."""
         protocol = self._protocol
         self.abort()
         if protocol.parser_exc is not None:

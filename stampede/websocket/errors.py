@@ -3,7 +3,7 @@
 ClientError                root; `label` is the few words under which failures are counted
 +-- ConnectError           no connection was opened
 |   +-- UnreachableError   no TCP connection: refused, no route, unknown host, timeout
-|   +-- HandshakeError     the connection was lost during the handshake, or no answer came in time
+|   +-- HandshakeError     the connection was lost during the handshake, or no answer arrived in time
 |   +-- TlsError           the TLS handshake failed
 |   +-- RefusedError       the server answered the upgrade request with another HTTP status
 |   +-- NotWebSocketError  the peer does not speak WebSocket
@@ -26,7 +26,7 @@ class ClientError(Exception):
     """Root of the errors of a client.
 
     Attributes:
-        label: few and fixed words for statistics; the text of the exception says more.
+        label: few and fixed words for statistics; the text of the exception has the details.
         fault: the limit of the generator's own machine that caused the error, if one did. Then the server is not the
             cause.
     """
@@ -53,7 +53,7 @@ class UnreachableError(ConnectError):
 
 
 class HandshakeError(ConnectError):
-    """The connection was lost during the handshake of TLS or WebSocket, or no answer came in time."""
+    """The connection was lost during the handshake of TLS or WebSocket, or no answer arrived in time."""
 
 
 class TlsError(ConnectError):

@@ -1,4 +1,4 @@
-"""The opening handshake of a connection: the upgrade request, and the server's HTTP response; knows no socket."""
+"""The opening handshake of a connection: the upgrade request, and the server's HTTP response; without a socket."""
 
 from __future__ import annotations
 

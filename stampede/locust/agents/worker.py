@@ -56,7 +56,7 @@ class WorkerAgent:
         run: number of the test; the master ignores reports of other tests.
         partition: the part of all users that this process runs.
         waiting: whether a test has started and its assignment has not arrived.
-        request_assignment: asks the master to send the assignment again; None without a master.
+        request_assignment: requests the assignment from the master again; None without a master.
     """
 
     def __init__(self, environment: Environment, runner: LocalRunner | WorkerRunner) -> None:
@@ -219,7 +219,7 @@ class WorkerAgent:
         )
 
     def _failure_report(self, failure: Fault) -> WorkerReport:
-        """Return a report that says why the users of this process cannot run."""
+        """Return a report with the reason why the users of this process cannot run."""
         return self._new_report(
             run=UNASSIGNED if failure.kind is FaultKind.ASSIGNMENT else self.run,
             final=True,

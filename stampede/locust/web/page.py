@@ -92,7 +92,7 @@ def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> 
 
 
 def start_storm(master: MasterAgent, share: str, manner: str, request_id: str = "") -> int:
-    """Start a storm as a form asks for it; empty fields mean the options' values.
+    """Start the storm that a form describes; empty fields mean the options' values.
 
     Args:
         master: that commands the workers.
