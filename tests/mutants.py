@@ -31,7 +31,7 @@ KILLED = {
 
 
 class Change(NamedTuple):
-    """One mutant: the lines of a module that it replaces, and what it puts in their place, stripped of indentation."""
+    """One mutant: the replaced lines of a module, and the lines in their place, stripped of indentation."""
 
     module: str
     before: str

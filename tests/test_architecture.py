@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# The packages that each package may import beside itself. A module outside of a subpackage has a row of its own;
+# The packages that each package may import beside itself. A module outside of a subpackage has its own row;
 # `server.http` covers all modules below it.
 DEPENDENCIES: dict[str, str] = {
     # the parts of the load generator that the server shares
@@ -203,7 +203,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports(module: str, *, types: bool = True) -> frozenset[str]:
-    """Return what a module imports at run time, and for its types, as dotted names."""
+    """Return the imports of a module at run time, and those for its types, as dotted names."""
     tree = ast.parse(modules()[module].read_text())
     if not types:
         tree.body = [

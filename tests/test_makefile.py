@@ -39,7 +39,7 @@ def programs(tmp_path: Path) -> Path:
 
 
 def make(programs: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make with the stand-ins, without installing anything and without the variables of a make above."""
+    """Run make with the stand-ins, without an installation and without the variables of a parent make."""
     command = ["make", "--old-file=install", "--no-print-directory", f"BIN={programs}", *arguments]
     variables = {name: value for name, value in os.environ.items() if name not in {"ARGS", "HOST", "MAKEFLAGS"}}
     return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=False)

@@ -25,13 +25,13 @@ OUTSIDE_PYTEST = ("server", "metrics", "loadtest", "capacity", "grafana", "bench
 THROUGH_PROXIES = re.compile(
     r"urllib\.request\.urlopen|from urllib\.request import .*urlopen|import requests|import httpx"
 )
-# Each of websockets' clients takes a proxy from the environment unless told not to.
+# Each client of websockets uses a proxy from the environment unless `proxy=None` is given.
 CONNECTS = re.compile(r"from websockets\.(sync|asyncio)\.client import .*\bconnect\b")
 
 
 @pytest.fixture
 def behind_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set proxy variables to an address where nothing listens."""
+    """Set proxy variables to an address without a listener."""
     for name, value in PROXIES.items():
         monkeypatch.setenv(name, value)
     for name in ("no_proxy", "NO_PROXY"):

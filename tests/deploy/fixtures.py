@@ -36,7 +36,7 @@ class Image:
 
 
 def copy_files(name: str, folder: Path) -> None:
-    """Copy what a stage copies."""
+    """Copy the files that a stage copies."""
     for source in copied(name):
         if (ROOT / source).is_dir():
             shutil.copytree(ROOT / source, folder / source, ignore=shutil.ignore_patterns("__pycache__"))

@@ -149,7 +149,7 @@ def test_a_draining_server_closes_its_own_clients_only(front: Balancer, servers:
             opened = stays.samples()[OPENED]
             goes.process.send_signal(signal.SIGTERM)
             wait_until(lambda: drains(goes), "the drain to begin")
-            for number in range(NEWCOMERS):  # before a health check can notice: none is refused
+            for number in range(NEWCOMERS):  # before a health check can detect it: none is refused
                 with enter(front.url, f"new {number}") as newcomer:
                     newcomer.send("chatMessage", text=f"from {number}")
                     assert receive(ann, "chatMessage")["text"] == f"from {number}"

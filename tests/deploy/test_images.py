@@ -1,4 +1,4 @@
-"""The images of the Dockerfile contain what the server or Locust needs, and nothing else."""
+"""The images of the Dockerfile contain only the files that the server or Locust needs."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class RecordedQueries:
         return [line for line in lines if line.points]
 
     def values(self, query: str, selection: Mapping[str, str] = ALL_SERVERS) -> list[str]:
-        """Return what a variable's query, `label_values(selector, label)`, offers."""
+        """Return the values that a variable's query, `label_values(selector, label)`, offers."""
         match = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
         assert match is not None, query
         path = f"label/{match[2]}/values"

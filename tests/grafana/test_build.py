@@ -1,4 +1,4 @@
-"""The committed JSON is what the code builds, and fits the types of Grafana's SDK."""
+"""The committed JSON equals the output of the code, and fits the types of Grafana's SDK."""
 
 from __future__ import annotations
 

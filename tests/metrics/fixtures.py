@@ -34,7 +34,7 @@ class Prometheus:
 
     Attributes:
         url: its base URL.
-        jobs: names of what it scrapes, each a job with one target.
+        jobs: names of the scraped jobs, each with one target.
     """
 
     def __init__(self, url: str, jobs: tuple[str, ...]) -> None:
@@ -57,8 +57,7 @@ class Prometheus:
     def wait_for_scrape(self) -> float:
         """Wait until every target was scraped successfully, by a scrape that began after this call.
 
-        Returns:
-            When the last of them was: at that moment every target's samples are there, whatever came after it.
+        Returns: The time of the last of them, when the samples of every target were stored.
         """
         fresh = f"timestamp(up) > {time.time()} and up == 1"
         scraped: list[float] = []
@@ -72,7 +71,7 @@ class Prometheus:
 
     def expect(self, samples: Mapping[str, float]) -> None:
         """Compare the exact value of each expression after the next scrape; the counters must no longer change."""
-        moment = self.wait_for_scrape()  # a scrape after it may fail, and leave nothing to be found now
+        moment = self.wait_for_scrape()  # a later scrape may fail, and the latest value may then be missing
         found = {expr: self.query(expr, moment) for expr in samples}
         assert {expr: list(values.values()) for expr, values in found.items()} == {
             expr: [float(value)] for expr, value in samples.items()

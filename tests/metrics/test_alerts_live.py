@@ -72,7 +72,7 @@ class Watch:
         return [state for _, state in states] + ["resolved"] * over
 
     def unhealthy_rules(self) -> list[str]:
-        """Return the rules that could not be evaluated, and the recording rules that gave nothing."""
+        """Return the rules that could not be evaluated, and the recording rules without a result."""
         with urllib.request.urlopen(f"{self.prometheus.url}/api/v1/rules", timeout=60) as answer:  # noqa: S310 - loopback
             rules = [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
         assert {rule["name"] for rule in rules} == {rule.name for rule in profile("loadtest")}
@@ -134,7 +134,7 @@ def stutter(locust: Generator) -> None:
     assert locust.process is not None
     for _ in range(4):
         locust.process.send_signal(signal.SIGSTOP)
-        time.sleep(0.6)  # this is the fault itself, not a wait for something
+        time.sleep(0.6)  # this pause is the fault, not a wait for an event
         locust.process.send_signal(signal.SIGCONT)
         time.sleep(0.4)
 

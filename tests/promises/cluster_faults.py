@@ -59,7 +59,7 @@ def _without_nats(
 
 
 def node_killed(seconds: float) -> Outcome:
-    """A node is killed; the others continue and are told which members left."""
+    """A node is killed; the others continue and report its members as left."""
     with running_cluster() as cluster:
 
         def kill() -> None:

@@ -93,7 +93,7 @@ class ClusterLoad:
             time.sleep(SWEEP_SECONDS)
 
     def drain(self, quiet_seconds: float = 1.0) -> None:
-        """Send nothing more, and receive until nothing has arrived for some seconds."""
+        """Stop sending, and receive until no message has arrived for some seconds."""
         count, since = -1, time.monotonic()
         while time.monotonic() - since < quiet_seconds:
             for pool in self._pools:
@@ -107,11 +107,11 @@ class ClusterLoad:
         self._senders = [sender for sender in self._senders if sender[0] != node]
 
     def agree(self, group: Sequence[int]) -> bool:
-        """Return whether the clients of these nodes know exactly the members on these nodes."""
+        """Return whether the clients of these nodes were last sent exactly the members on these nodes."""
         return self.agreed_at(group) is not None
 
     def agreed_at(self, group: Sequence[int]) -> float | None:
-        """Return since when they do, or None if they do not."""
+        """Return the time since which `agree` is true, or None if it is not."""
         counts = [count for node in group for count in self.user_counts[node].values()]
         if len(counts) < len(group) * self.rooms or any(count != self.members * len(group) for count, _ in counts):
             return None

@@ -15,9 +15,9 @@ class Outcome:
 
     Attributes:
         unhealthy: until /health of every affected node returned 503.
-        isolated: until the clients of each node were told only of members that the node can reach.
+        isolated: until the member counts of each node's clients contained only members that the node can reach.
         healthy: from the fault's end until every node returned 200.
-        reunited: from the fault's end until all clients were told of all members.
+        reunited: from the fault's end until the member counts of all clients contained all members.
         sent: messages sent.
         missing: deliveries between nodes that did not happen.
         typing: the same for `typing`, which is dropped first.

@@ -17,7 +17,7 @@ and actual wait in ms of each client that reconnected after a restart (`returned
 | `upload_delay` | seconds until an upload is confirmed |
 
 The first delivery of a sender to a receiver is never dropped, duplicated or reordered: before it arrives, a receiver
-that is still joining cannot know what it is owed. A reordered delivery is made after its sender's next one.
+that is still joining cannot tell which deliveries it is owed. A reordered delivery is made after its sender's next one.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ class InProcessServer:
         self.loop.set_exception_handler(lambda _loop, context: self.errors.append(context))
 
     def connect(self, *, can_half_close: bool = True) -> FakeTransport:
-        """Return the transport of a new connection, which has sent nothing."""
+        """Return the transport of a new connection without any data."""
         transport = FakeTransport(can_half_close=can_half_close)
         transport.protocol = HttpConnection(self.listener)
         transport.protocol.connection_made(transport)

@@ -45,7 +45,7 @@ def head(path: str = "/ws/chat", **headers: str) -> bytes:
 
 
 def frame(payload: bytes, first: int = 0x81) -> bytes:
-    """Return a client's frame, masked with zeros: they cost the server as much as any mask, and the test nothing."""
+    """Return a client's frame, masked with zeros: for the server any mask costs the same."""
     size = len(payload)
     if size < 126:
         return bytes((first, 0x80 | size)) + bytes(4) + payload
@@ -223,7 +223,7 @@ class RawClientPool:
     # --- time ---
 
     def poll(self, timeout: float = 0.0) -> None:
-        """Send and receive what is possible now."""
+        """Send and receive as much as possible without waiting."""
         for fd, events in self._epoll.poll(timeout, 8192):
             client = self.clients.get(fd)
             if client is None:

@@ -88,7 +88,7 @@ class ServerProcess(RunningServer):
 
 
 def launch(*flags: str, prefix: Sequence[str] = (), constants: Mapping[str, float] | None = None) -> ServerProcess:
-    """Start a server on a free port, by default without a drain and with an upload folder of its own.
+    """Start a server on a free port, by default without a drain and with a separate upload folder.
 
     Args:
         flags: settings.

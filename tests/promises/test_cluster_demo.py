@@ -1,4 +1,4 @@
-"""The cluster demonstration: each part on a host of its own, and nothing left running at the end."""
+"""The cluster demonstration: each part runs on a separate host, and no process remains at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of real processes under load: nothing hangs, health and presence are correct, losses are counted.
+"""Faults of real processes under load: no process hangs, health and presence are correct, losses are counted.
 
 The limits are generous for a busy machine; `python -m tests.promises.cluster_faults` prints the figures.
 """

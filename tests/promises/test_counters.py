@@ -66,7 +66,7 @@ def act(rng: random.Random, server: InProcessServer, transports: list[FakeTransp
         case "unblock" if not transport.closed:
             transport.read_all()
         case "disconnect":
-            transport.closed = True  # the transport is closed, and the server does not know yet
+            transport.closed = True  # the transport is closed, and the server has not handled that yet
         case "move":
             transport.feed(message("joinRoom", room=rng.choice("ab")))
     if transport.closed and rng.random() < 0.5:

@@ -1,4 +1,4 @@
-"""A shutdown closes connections one by one, loses no message, and tells each client when to reconnect."""
+"""A shutdown closes connections one by one, loses no message, and sends each client its reconnect delay."""
 
 from __future__ import annotations
 

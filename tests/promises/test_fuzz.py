@@ -1,4 +1,4 @@
-"""Two hundred thousand malformed inputs cause no exception, affect no other client and leave nothing behind."""
+"""Two hundred thousand malformed inputs cause no exception, affect no other client and leak no resource."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def other_client(server: InProcessServer, room: str) -> FakeTransport:
 
 
 def attack(server: InProcessServer, kind: Kind, rng: random.Random, inputs: int) -> None:
-    """Send malformed input, split at random places, over a connection of its own."""
+    """Send malformed input, split at random places, over a separate connection."""
     can_half_close = rng.random() < 0.8
     if kind.is_head:
         transport = server.connect(can_half_close=can_half_close)

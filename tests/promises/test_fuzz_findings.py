@@ -1,4 +1,4 @@
-"""Regressions: malformed and hostile input that once broke the server."""
+"""Regression tests: malformed and malicious input that once broke the server."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ events.test_start.add_listener(lambda **_: gevent.spawn(block))
 
 
 def count_in(ended: FinishedRun, kind: str, reason: str) -> int:
-    """Return how often a fault happened, from its one line; users may retry after the table was printed."""
+    """Return how often a fault occurred, from its one line; users may retry after the table was printed."""
     (line,) = [why for why in ended.invalid if why.startswith(kind)]
     match = re.fullmatch(reason, line)
     assert match is not None, line

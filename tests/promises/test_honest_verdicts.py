@@ -29,7 +29,7 @@ def test_dropped_duplicated_and_reordered_deliveries_are_counted_exactly(
     locust: Callable[..., Locust], faults: dict[str, float]
 ) -> None:
     with faulty_server(**faults) as server:
-        # The rarer a fault, the longer it takes until it has happened.
+        # The rarer a fault, the longer it takes until it has occurred.
         ended = locust("--headless", "--host", server.url, *FLAGS, *(("-t", "8s") if "delay" in faults else ())).wait()
         server.stop()
     ledger, truth = ended.ledger(), server.counts

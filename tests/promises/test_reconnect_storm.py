@@ -1,4 +1,4 @@
-"""Two thousand clients that lose their connections at once reconnect and rejoin their rooms; nothing leaks."""
+"""Two thousand clients that lose their connections at once reconnect and rejoin their rooms; no resource leaks."""
 
 from __future__ import annotations
 

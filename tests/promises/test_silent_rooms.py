@@ -1,4 +1,4 @@
-"""Resync in silent rooms: a pong stands in for the delivery that never arrives, and the summary says so."""
+"""Resync in silent rooms: a pong takes the place of the missing delivery, and the summary reports it."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def connect(server: RunningServer, name: str, room: str | None = None) -> ChatCl
 def pair(two: Two) -> Iterator[tuple[ChatClient, ChatClient]]:
     """Ann on one node and Bob on the other, in one room; Ann has received Bob's join."""
     with connect(two[0], "ann", "x") as ann:
-        # Otherwise Bob could be told of Ann after his own join.
+        # Otherwise Bob could receive Ann's join after his own.
         wait_until(lambda: json.loads(two[1].get("/api/status"))["rooms"] == 1, "the other node to know Ann")
         with connect(two[1], "bob", "x") as bob:
             assert ann.expect("userJoined") == {"type": "userJoined", "user": "bob", "room": "x", "userCount": 2}

@@ -1,4 +1,4 @@
-"""With disk faults and lost connections, an upload is stored completely or nothing of it is left."""
+"""With disk faults and lost connections, an upload is stored completely or removed completely."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def workers(running: Workers, metric: str) -> float:
 
 
 def members(url: str) -> list[int]:
-    """Return the number of members that a new client is told for each room."""
+    """Return the number of members in each room, as `roomJoined` reports it to a new client."""
     counts = []
     with ChatClient(url) as client:
         for room in range(ROOMS):

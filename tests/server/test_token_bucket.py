@@ -38,7 +38,7 @@ def test_charged_events_delay_the_next_event() -> None:
     assert bucket.wait(100.0) == pytest.approx(1.1)
     assert not bucket.take(101.0)
     assert bucket.take(101.2)
-    bucket.charge(200.0, 4)  # the rest of the past counts for nothing
+    bucket.charge(200.0, 4)  # earlier time has no effect
     assert bucket.wait(200.0) == 0
 
 

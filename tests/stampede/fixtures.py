@@ -1,4 +1,4 @@
-"""Fixtures that run real Locust processes or groups of chat clients, and helpers to read what they print."""
+"""Fixtures that run real Locust processes or groups of chat clients, and helpers to parse their output."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def wheel_venv(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> VirtualEnvironment:
-    """Return a virtual environment with nothing but the wheel and its dependencies."""
+    """Return a virtual environment with only the wheel and its dependencies."""
 
     def build(folder: Path) -> None:
         VirtualEnvironment.create(folder).install("--constraint", "constraints.txt", str(wheel))

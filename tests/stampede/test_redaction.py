@@ -1,4 +1,4 @@
-"""Text that people see contains no secrets."""
+"""Displayed text contains no secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Helpers for tests of the chat page: enter a room, send, and wait for what the page shows."""
+"""Helpers for tests of the chat page: enter a room, send, and wait for the page's content."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def test_every_message_of_a_load_reaches_every_other_member(server: Server, peer
 
 
 def test_above_the_presence_threshold_joins_are_not_announced_one_by_one(server: Server, peer: ServerProcess) -> None:
-    """Ours sends coalesced presence, so that presence in a room of thousands is not a load of its own."""
+    """Our server sends coalesced presence, so that presence in a room of thousands costs little."""
     members = 210
     with ClientPool(peer.url, ChatLoad(clients=members, rooms=1, rate=1), dialect=server.dialect):
         late = Client(peer.url, server)

@@ -17,7 +17,7 @@ def test_a_steady_state_is_measured() -> None:
 
 
 def test_the_cost_of_the_ledger_is_measured_against_a_client_without_it() -> None:
-    """Runs in a process of its own, because importing Locust patches the threads of the process."""
+    """Runs in a separate process, because importing Locust patches the threads of the process."""
     command = [sys.executable, "-m", "benchmarks.costs.ledger", "--turns", "2", "--users", "20"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr

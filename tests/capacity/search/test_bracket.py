@@ -143,7 +143,7 @@ def test_the_high_end_is_the_lowest_level_that_does_not_hold(found: Bounds, high
         # With two confirmations the low end is the highest level that passed three times.
         (taken((100, "PPP"), (200, "PPP"), (300, "PP"), (400, "F")), Bounds(200, 3, 400, None, None, 300)),
         (taken((100, "PPP"), (200, "PPPP")), Bounds(200, 4, None, None)),
-        # It is never above a failing level, however often it passed.
+        # The low end is never above a failing level, even if the higher level passed several times.
         (taken((100, "PPP"), (200, "FF"), (400, "PPP")), Bounds(100, 3, 200, None, None, 100)),
         # The high end is the lowest level with two fails at or below it.
         (taken((100, "P"), (200, "F"), (400, "F"), (800, "FF")), Bounds(100, 1, 400, None, None, 100, 200)),

@@ -103,7 +103,7 @@ def test_each_further_step_grows_the_ramp_or_halves_the_bracket(
         (taken((1000, "P"), (1100, "PFF"), (1211, "F")), Plan(), Step(1156, Purpose.BISECT)),
         (taken((1000, "P"), (1100, "PFF"), (1210, "F")), Plan(), Step(1000, Purpose.CONFIRM)),
         (taken((1000, "P"), (2000, "PFF"), (2500, "F"), (1100, "PFF")), Plan(), Step(2250, Purpose.BISECT)),
-        # If the generator was the limit, nothing above a mixed level can be measured.
+        # If the generator was the limit, no level above a mixed level can be measured.
         (taken((1000, "P"), (2000, "I"), (1100, "PFF")), Plan(), Step(1000, Purpose.CONFIRM)),
     ],
 )

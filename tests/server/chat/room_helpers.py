@@ -20,7 +20,7 @@ LARGE = SLICE_MEMBERS + 100
 
 
 class FakeMember:
-    """A member that records what it is sent.
+    """A member that records the frames that it receives.
 
     Attributes:
         result: what `write` returns; frames are recorded only while it is SENT.

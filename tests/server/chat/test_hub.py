@@ -122,7 +122,7 @@ def test_a_file_stored_outside_a_room_is_announced_only_to_the_watchers_of_all_n
 
 
 def entry(text: str) -> tuple[str, bytes]:
-    """Return one entry of what a room is told by another node."""
+    """Return one entry of a message of another node to a room."""
     return "chatMessage", text_frame(wire.encode(wire.ChatMessage("eve", text, 7)))
 
 

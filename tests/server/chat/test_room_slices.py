@@ -200,7 +200,7 @@ def test_flushing_to_a_slow_or_closed_member_counts_like_a_flush(
     ann.result, ann.accepts_queued = result, accepts_queued
     for kind, frame in [(KIND, b"<1>"), ("userTyping", b"<t>"), (KIND, b"<2>")]:
         room.publish(kind, frame, 0.5, author=bob)
-    for _ in range(2):  # the second has nothing to do
+    for _ in range(2):  # the second one sends no frame
         room.flush_to(ann)
         assert ann.writes == written
         assert {key: count for key, count in stats.messages_dropped.items() if count} == dropped

@@ -1,4 +1,4 @@
-"""Nodes over a real NATS server, without clients: what each node knows of the others."""
+"""Nodes over a real NATS server, without clients: each node's state of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fast path parses what the library would parse, for every division into chunks; private parts of nats-py."""
+"""The fast path parses like the library, for every division into chunks; the private parts of nats-py exist."""
 
 from __future__ import annotations
 

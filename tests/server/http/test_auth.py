@@ -1,4 +1,4 @@
-"""Upgrades with tokens: which tokens are accepted, and how the client learns why its token is not."""
+"""Upgrades with tokens: the accepted tokens, and the reason that a client receives for a refused one."""
 
 from __future__ import annotations
 

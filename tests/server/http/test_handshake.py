@@ -1,4 +1,4 @@
-"""Conditions for an upgrade: origins, addresses, limits. A refusal says why and when to try again, and is counted."""
+"""Conditions for an upgrade: origins, addresses, limits. Refusals have a reason and are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Helpers for tests of upload sessions: a session on a real folder, whose disk access ends when the test says so."""
+"""Helpers for tests of upload sessions: a session on a real folder, whose disk accesses the test completes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Disk:
-    """Runs one function each time it is told to."""
+    """Runs one function for each call of `work`."""
 
     def __init__(self) -> None:
         self.error: OSError | None = None  # for the functions that run from now on
@@ -62,7 +62,7 @@ class Disk:
 
 
 class Connection:
-    """Collects what is written, and counts the pauses that were not ended."""
+    """Collects the written frames, and counts the pauses that were not ended."""
 
     def __init__(self) -> None:
         self.written = b""

@@ -24,7 +24,7 @@ class _Selector(selectors.SelectSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop that skips the time in which nothing happens."""
+    """An event loop that skips idle time."""
 
     def __init__(self) -> None:
         self._virtual = _Selector()

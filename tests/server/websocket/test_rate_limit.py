@@ -1,4 +1,4 @@
-"""A client that sends too much is slowed down and told once; it is closed only if it goes on."""
+"""A client that sends too much is slowed down and notified once; it is closed only if it continues."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def limiter(connection: FakeConnection) -> RateLimiter:
 
 
 def send(limiter: RateLimiter, number: int, now: float) -> list[bool]:
-    """Send messages at once; return for each dropped one whether the client is told."""
+    """Send messages at once; return for each dropped one whether the client is notified."""
     return [limiter.throttle("messages", now) for _ in range(number) if not limiter.bucket.take(now)]
 
 

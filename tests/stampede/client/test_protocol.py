@@ -1,4 +1,4 @@
-"""The chat protocol as a client sees it: labels of errors, and the wait that a close reason asks for."""
+"""The client's side of the chat protocol: labels of errors, and the delay that a close reason requests."""
 
 from __future__ import annotations
 

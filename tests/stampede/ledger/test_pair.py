@@ -1,4 +1,4 @@
-"""Accounts of the ledger: what one membership records about one sender, and what remains when one of them leaves."""
+"""Accounts of the ledger: the record of one membership about one sender, and its end when one of them leaves."""
 
 from __future__ import annotations
 

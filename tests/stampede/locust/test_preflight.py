@@ -45,7 +45,7 @@ def socket_io(connection: ServerConnection) -> None:
 
 
 def silent_until_a_message(connection: ServerConnection) -> None:
-    """Send nothing, and close when a message arrives, as a broker of another protocol does."""
+    """Send no greeting, and close when a message arrives, as a broker of another protocol does."""
     _close_on_message(connection)
 
 

@@ -13,7 +13,7 @@ from stampede.websocket.sockets import RESERVED_FILES, open_socket
 
 
 def test_connections_leave_descriptors_for_reports() -> None:
-    """The system assigns the lowest free descriptor, so a descriptor at the limit looks as if all below were open."""
+    """The system assigns the lowest free descriptor: one at the limit means that all lower ones are open."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     with open_socket(socket.AF_INET) as made:
         number = made.fileno()

@@ -1,4 +1,4 @@
-"""The write buffer is bounded, and the receiver learns when it is empty."""
+"""The write buffer is bounded, and the receiver is notified when it is empty."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_a_server_that_stops_reading_fills_a_bounded_write_buffer(reactor: Reactor, server: RunningServer) -> None:
-    """The echo server stops reading when its echoes are not read; then sends are refused, and nothing blocks."""
+    """The echo server stops reading when its echoes are not read; then sends are refused, and no call blocks."""
     receiver = RecordingReceiver()
     connection = open_at(reactor, f"{server.url}/ws/echo", receiver)
     reactor._epoll.modify(connection._fd, 0)  # never readable again

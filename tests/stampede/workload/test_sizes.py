@@ -1,4 +1,4 @@
-"""Upload sizes: what `--upload-bytes` accepts and draws."""
+"""Upload sizes: the values that `--upload-bytes` accepts, and the drawn sizes."""
 
 from __future__ import annotations
 

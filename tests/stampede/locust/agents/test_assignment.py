@@ -1,4 +1,4 @@
-"""Each worker gets a part of the test of its own, in Locust's order, also when it joins late."""
+"""Each worker gets a different part of the test, in Locust's order, also when it joins late."""
 
 from __future__ import annotations
 
