@@ -162,6 +162,7 @@ PURE = [
     "capacity.model.scalability",
     "capacity.model.scaling",
     "capacity.model.sizing",
+    "capacity.model.student_t",
     "capacity.model.usl",
     "capacity.report.answer",
     "capacity.report.chart_texts",

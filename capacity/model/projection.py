@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from statistics import correlation, linear_regression
 from typing import TYPE_CHECKING, Final
 
-from scipy.special import stdtrit
-
 from capacity.judge.limits import DEFAULT_LIMITS
+from capacity.model.student_t import t_quantile
 from capacity.record.step import Verdict
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def _fieller(
     mean = sum(users) / n
     spread = sum((x - mean) ** 2 for x in users)
     residual = sum((y - intercept - slope * x) ** 2 for x, y in zip(users, cpu, strict=True)) / (n - 2)
-    t_squared = float(stdtrit(n - 2, 0.975)) ** 2
+    t_squared = t_quantile(n - 2) ** 2
     gap = intercept + slope * mean - FULL_CORE
     # (gap + slope d)^2 <= t^2 s^2 (1/n + d^2/spread), which is a d^2 + 2 b d + c <= 0 for the distance d from the mean.
     a = slope**2 - t_squared * residual / spread

@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from scipy.optimize import least_squares
-from scipy.special import stdtrit
+from capacity.model.student_t import t_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,16 +79,16 @@ class Usl:
 
     def throughput(self, n: float) -> float:
         """Return X(N)."""
-        return float(_law(np.array([n]), self._coefficients)[0])
+        return float(_law(n, self._coefficients))
 
     def band(self, n: float) -> tuple[float, float]:
         """Return the 95 % confidence band of X at N, by the delta method."""
-        at = np.array([n])
-        gradient = _gradient(at, self._coefficients)[0]
-        spread = math.sqrt(max(0.0, float(gradient @ np.array(self._covariance) @ gradient)))
-        t = float(stdtrit(len(self.points) - 3, 0.975))
+        gradient = _gradient(n, self._coefficients)
+        rows = zip(gradient, self._covariance, strict=True)
+        variance = sum(a * b * cell for a, row in rows for b, cell in zip(gradient, row, strict=True))
+        margin = t_quantile(len(self.points) - 3) * math.sqrt(max(0.0, variance))
         middle = self.throughput(n)
-        return max(0.0, middle - t * spread), middle + t * spread
+        return max(0.0, middle - margin), middle + margin
 
     def in_flight_at(self, latency: float) -> float | None:
         """Return the N at which the latency N / X(N) reaches a value in seconds; None if it never or always does.
@@ -106,8 +104,8 @@ class Usl:
         return float(2 * excess / below) if excess > 0 and below > 0 else None
 
     @property
-    def _coefficients(self) -> NDArray[np.float64]:
-        return np.array([self.rate.value, self.sigma.value, self.kappa.value])
+    def _coefficients(self) -> tuple[float, float, float]:
+        return self.rate.value, self.sigma.value, self.kappa.value
 
 
 def fit_usl(points: Sequence[tuple[float, float]]) -> Usl | None:
@@ -120,6 +118,10 @@ def fit_usl(points: Sequence[tuple[float, float]]) -> Usl | None:
         raise ValueError("the law is defined for positive N and X")
     if len(points) < MIN_POINTS or len({n for n, _ in points}) < _MIN_LEVELS:
         return None
+    # NumPy and SciPy take half a second of CPU to load: only processes that fit the law load them.
+    import numpy as np  # noqa: PLC0415 - see above
+    from scipy.optimize import least_squares  # noqa: PLC0415 - see above
+
     n, x = (np.array(column, dtype=float) for column in zip(*points, strict=True))
     scale = float(x.max())
 
@@ -127,7 +129,7 @@ def fit_usl(points: Sequence[tuple[float, float]]) -> Usl | None:
         return np.asarray(_law(n, c) - x / scale)
 
     def jacobian_of(c: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _gradient(n, c)
+        return np.column_stack(_gradient(n, c))
 
     found = least_squares(
         residuals,
@@ -143,12 +145,12 @@ def fit_usl(points: Sequence[tuple[float, float]]) -> Usl | None:
     coefficients = np.array([found.x[0] * scale, found.x[1], found.x[2]])
     freedom = len(points) - 3
     variance = float(np.sum((_law(n, coefficients) - x) ** 2)) / freedom
-    jacobian = _gradient(n, coefficients)
+    jacobian = jacobian_of(coefficients)
     # Scale the columns: they differ by many powers of ten, and the inversion would ignore the small ones.
     lengths = np.linalg.norm(jacobian, axis=0)
     scaled = jacobian / lengths
     covariance = variance * np.linalg.pinv(scaled.T @ scaled) / np.outer(lengths, lengths)
-    margins = float(stdtrit(freedom, 0.975)) * np.sqrt(np.clip(np.diag(covariance), 0.0, None))
+    margins = t_quantile(freedom) * np.sqrt(np.clip(np.diag(covariance), 0.0, None))
     rate, sigma, kappa = (
         Estimate(float(value), max(0.0, float(value - margin)), float(value + margin))
         for value, margin in zip(coefficients, margins, strict=True)
@@ -157,14 +159,15 @@ def fit_usl(points: Sequence[tuple[float, float]]) -> Usl | None:
     return Usl(rate, sigma, kappa, math.sqrt(variance), tuple((float(a), float(b)) for a, b in points), rows)
 
 
-def _law(n: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+def _law(n: Any, coefficients: Any) -> Any:
+    """Return X(N), for one N or an array of them."""
     rate, sigma, kappa = coefficients
-    return np.asarray(rate * n / (1 + sigma * (n - 1) + kappa * n * (n - 1)))
+    return rate * n / (1 + sigma * (n - 1) + kappa * n * (n - 1))
 
 
-def _gradient(n: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the partial derivatives by lambda, sigma and kappa, one row for each N."""
+def _gradient(n: Any, coefficients: Any) -> tuple[Any, Any, Any]:
+    """Return the partial derivatives by lambda, sigma and kappa, for one N or an array of them."""
     rate, sigma, kappa = coefficients
     cost = 1 + sigma * (n - 1) + kappa * n * (n - 1)
     slope = -rate * n / cost**2
-    return np.column_stack([n / cost, slope * (n - 1), slope * n * (n - 1)])
+    return n / cost, slope * (n - 1), slope * n * (n - 1)
