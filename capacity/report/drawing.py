@@ -14,7 +14,9 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from capacity.formatting import count
@@ -161,6 +163,8 @@ def svgs(draw: Callable[[Figure, Pen], None], key: str, title: str, description:
         with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key, "font.size": size.text}):
             page = io.StringIO()
             figure = _drawn(draw, Pen(size, _PLACEHOLDERS))
+            FigureCanvasSVG(figure)  # measures the texts for the layout
+            ConstrainedLayoutEngine().execute(figure)  # as the figure's own engine it would cost a second drawing
             figure.savefig(page, format="svg", transparent=True, metadata={"Date": None})
         found.append(_inline(page.getvalue(), f"{key}-{size.name}", title, description))
     return tuple(found)
@@ -170,6 +174,7 @@ def png(draw: Callable[[Figure, Pen], None], title: str) -> bytes:
     """Return a drawing as PNG: wide, on white, with its title."""
     with mpl.rc_context({"font.size": WIDE.text}):
         figure = _drawn(draw, Pen(WIDE, _PRINTED))
+        figure.set_layout_engine("constrained")
         figure.suptitle(title, x=0.01, ha="left", color=_PRINTED.ink, fontsize=WIDE.text * 1.2, fontweight="bold")
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=_PNG_DPI, facecolor=_PRINTED.paper, metadata={"Title": title})
@@ -178,7 +183,7 @@ def png(draw: Callable[[Figure, Pen], None], title: str) -> bytes:
 
 def _drawn(draw: Callable[[Figure, Pen], None], pen: Pen) -> Figure:
     inches = (pen.size.width / _POINTS_PER_INCH, pen.size.height / _POINTS_PER_INCH)
-    figure = Figure(figsize=inches, layout="constrained")
+    figure = Figure(figsize=inches)
     draw(figure, pen)
     return figure
 

@@ -13,7 +13,6 @@ from markupsafe import Markup
 from capacity.config.settings_table import QUESTION, SELECT_LEVELS
 from capacity.formatting import count
 from capacity.record.report import RunReport, read_report
-from capacity.report.drawing import Pen, svgs
 from capacity.report.html import page_environment
 from capacity.report.writer import replace_file
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.figure import Figure
+
+    from capacity.report.drawing import Pen
 
 _CHARTED_RUNS: Final = 30
 _REVISION_LENGTH: Final = 9
@@ -124,6 +125,8 @@ def _chart(key: str, members: Sequence[SavedRun]) -> tuple[str, ...]:
     shown = shown[-_CHARTED_RUNS:]
     if not shown:
         return ()
+    from capacity.report.drawing import svgs  # noqa: PLC0415 - Matplotlib takes time to load
+
     return svgs(partial(_draw, shown), key, "Capacity over revisions", _description(shown))
 
 

@@ -13,7 +13,6 @@ from capacity.config.settings_table import UNITS
 from capacity.config.slo import parse_slo
 from capacity.errors import UsageError
 from capacity.formatting import VERDICT_SYMBOLS, about, count, format_estimate, format_ms
-from capacity.report.charts import charts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +27,12 @@ _UNKNOWN: Final = "\N{EN DASH}"
 
 
 def report_charts(report: RunReport) -> list[Chart]:
-    """Return the charts of a report."""
+    """Return the charts of a report; none for a single level, which leaves nothing to compare, unless it has storms."""
+    levels = {step.users for step in report.steps if step.window_s is not None}
+    if len(levels) < 2 and report.storm is None:
+        return []
+    from capacity.report.charts import charts_of  # noqa: PLC0415 - Matplotlib takes time to load
+
     return charts_of(report, list(_client_slos(report.levels)))
 
 

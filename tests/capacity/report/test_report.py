@@ -14,7 +14,7 @@ from capacity.model.scalability import fit_model
 from capacity.model.sizing import Demand, size_for
 from capacity.record.report import read_report
 from capacity.report.charts import charts_of
-from capacity.report.html import report_page
+from capacity.report.html import report_charts, report_page
 from capacity.report.writer import write_json, write_report
 from capacity.search.search import Ending
 from tests.capacity import make
@@ -118,6 +118,13 @@ def test_every_chart_has_both_sizes_and_a_text_alternative() -> None:
     assert "1 500 users: fail" in html
 
 
+def test_a_single_level_has_no_charts_because_there_is_nothing_to_compare() -> None:
+    assert report_charts(make.report([make.step(100), make.failing(200)]))
+    assert report_charts(make.report([make.step(100), make.failing(100)])) == []
+    assert "<figure>" in page_of("interval")
+    assert "<figure>" not in page_of("one step")
+
+
 def test_an_outlier_does_not_squeeze_its_charts() -> None:
     """Matplotlib warns if marks beyond the axes compress them; in tests a warning is an error."""
     lags = {"generator_loop_lag_p99_ms": 5000.0, "generator_send_lag_p99_ms": 5000.0}
@@ -177,7 +184,7 @@ def test_json_has_the_promised_fields_and_reads_back(tmp_path: Path, report: Run
 
 
 def test_a_complete_run_writes_its_charts_as_png(tmp_path: Path) -> None:
-    write_report(REPORTS["one step"], tmp_path, pictures=True)
+    write_report(REPORTS["interval"], tmp_path, pictures=True)
     pictures = sorted((tmp_path / "charts").iterdir())
     assert [path.name for path in pictures] == [
         f"{key}.png" for key in ("generator", "latency", "load", "server", "verdicts")
