@@ -109,9 +109,7 @@ def test_the_reserved_cores_are_named() -> None:
 def test_a_run_reserves_a_core_for_a_local_server_or_notes_that_both_compete(
     capacity: Callable[..., Run], server: RunningServer
 ) -> None:
-    run = capacity(
-        "--host", server.url, "--bounded", "10", "--window", "2", "--settle", "1", "--slo", "deliver_p99<60s"
-    )
+    run = capacity("--host", server.url, "--bounded", "2", "--window", "1", "--settle", "1", "--slo", "deliver_p99<60s")
     run.wait()
     report, usable = run.report, usable_cores()
     generator = report.environment.generator_cores or []
