@@ -15,7 +15,7 @@ const MAX_TEXT_BYTES = 16 * 1024;
 export const MAX_FRAME_BYTES = 6 * MAX_TEXT_BYTES + 1024; // every byte of a full text may be escaped as \u00XX
 export const MAX_UNSENT_BYTES = 1024 * 1024;
 export const HEARTBEAT_SECONDS = 30;
-export const IDLE_SECONDS = 120; // where the server itself pings before that time is up: its default
+export const IDLE_SECONDS = 120; // if the server itself pings before that; its default
 const PATHS = new Set(['/', '/chat', '/ws/chat']);
 const INVALID = { type: 'error', message: 'Invalid message format' };
 

@@ -29,7 +29,7 @@ FLAGS = (
     "--disable-quic",
     "--disable-background-networking",
 )
-PATIENCE_MS = 60_000
+TIMEOUT_MS = 60_000
 LOST = re.compile(r"WebSocket connection to 'ws://\S+' failed")
 """Logged by the browser for a failed connection; a page cannot prevent it."""
 
@@ -49,7 +49,7 @@ def chromium() -> Iterator[Browser]:
     found = shutil.which("chromium") or CHROMIUM
     if not Path(found).exists():
         skip_or_fail("chromium not found: install it (Debian: apt-get install --no-install-recommends chromium)")
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         yield browser
@@ -120,7 +120,7 @@ def open_tab(chromium: Browser) -> Iterator[OpenTab]:
                     ignore_https_errors=True,  # the tests use their own certificates
                 )
             )
-            context.set_default_timeout(PATIENCE_MS)
+            context.set_default_timeout(TIMEOUT_MS)
             if script:
                 context.add_init_script(script)
             if refused:

@@ -2,7 +2,7 @@
 "use strict";
 
 module.exports = {
-  // Listen to what the others say.
+  // Listen to the messages of the others.
   listen(context, events, done) {
     context.ws.on("message", (data) => {
       const message = JSON.parse(data);
@@ -13,7 +13,7 @@ module.exports = {
     done();
   },
 
-  // Note the time, for the message that is said next.
+  // Store the time for the next message.
   stamp(context, events, done) {
     context.vars.text = String(Date.now()).padEnd(64, ".");
     done();

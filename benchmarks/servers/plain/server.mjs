@@ -1,5 +1,5 @@
 // A typical chat server on `ws`: one JSON.stringify per broadcast, one `send` per member. It supports the basic protocol
-// without Stampede's extensions, so it stands for any other server of the protocol.
+// without Stampede's extensions, like any other server of the protocol.
 //
 //     node server.mjs [--host 127.0.0.1] [--port 0] [--presence-threshold 0]
 

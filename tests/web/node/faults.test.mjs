@@ -114,8 +114,8 @@ test("delays are random up to a bound that doubles, and attempts never end", asy
   unused.close();
   await once(unused, "close");
   const draws = [1, 0.5, 0.25, 1, 1, 1, 1, 0];
-  const asked = [...draws];
-  const ann = recordingClient(t, `ws://127.0.0.1:${port}`, { random: () => asked.shift() ?? 0, firstRetryMs: 4, longestRetryMs: 64 });
+  const values = [...draws];
+  const ann = recordingClient(t, `ws://127.0.0.1:${port}`, { random: () => values.shift() ?? 0, firstRetryMs: 4, longestRetryMs: 64 });
   ann.connect();
   await until(() => ann.of("disconnected").length >= 12, "a dozen attempts");
   const delays = ann.of("disconnected").map(({ retryMs }) => retryMs);

@@ -10,11 +10,11 @@ import { WebSocket, WebSocketServer } from "ws";
 
 import { ChatClient } from "./web/chat-client.js";
 
-const PATIENCE_MS = 60_000; // for a busy machine
+const TIMEOUT_MS = 60_000; // for a busy machine
 
 /** Wait until a condition is true. */
 export async function until(condition, what) {
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + TIMEOUT_MS;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`waited too long for ${what}`);
     await sleep(5);

@@ -16,7 +16,7 @@ function minimalClient(t, url) {
   client.types = () => client.received.map(({ type }) => type);
   client.connect();
   t.after(() => {
-    client.maxReconnectAttempts = 0; // else it would go on after the test
+    client.maxReconnectAttempts = 0; // otherwise it would continue after the test
     client.disconnect();
   });
   return client;

@@ -1,4 +1,4 @@
-// Tokens: where they come from, and what happens when one is refused.
+// Tokens: their sources, and the reaction to a refused one.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,26 +8,26 @@ import { recordingClient, closed, scripted, until } from "./kit.mjs";
 
 /** Start a server that accepts the token `good` and refuses others like the real server. */
 async function tokenServer(t, good = "good") {
-  const asked = [];
+  const received = [];
   const { url } = await scripted(
     t,
     ({ socket, send, target }) => {
       const token = new URL(target, "ws://x").searchParams.get("token");
-      asked.push(token);
+      received.push(token);
       if (token === good) send({ type: "connected", clientId: "1" });
       else socket.close(1008, "token_expired: The token has expired");
     },
     null,
   );
-  return { url, asked };
+  return { url, received };
 }
 
 test("a token is added to the query of the URL", async (t) => {
-  const { url, asked } = await tokenServer(t, "a b&c=d");
+  const { url, received } = await tokenServer(t, "a b&c=d");
   const ann = recordingClient(t, `${url}/ws/chat?x=1`, { token: "a b&c=d" });
   ann.connect();
   await until(() => ann.state === "open", "the connection");
-  assert.deepEqual(asked, ["a b&c=d"]);
+  assert.deepEqual(received, ["a b&c=d"]);
 });
 
 for (const [form, make] of Object.entries({
@@ -37,34 +37,34 @@ for (const [form, make] of Object.entries({
   "a promise of the URL": (url, next) => [async () => new URL(`${url}?token=${next()}`), {}],
 })) {
   test(`a function returns ${form} for each attempt, and a newer one after a refusal`, async (t) => {
-    const { url, asked } = await tokenServer(t);
+    const { url, received } = await tokenServer(t);
     const tokens = ["old", "good"];
     const ann = recordingClient(t, ...make(url, () => tokens.shift()));
     ann.connect();
     await until(() => ann.state === "open", "the connection");
-    assert.deepEqual(asked, ["old", "good"]);
+    assert.deepEqual(received, ["old", "good"]);
     const [{ code, reason, retryMs }] = ann.of("disconnected");
     assert.deepEqual([code, reason, retryMs !== null], [1008, "token_expired: The token has expired", true]);
   });
 }
 
 test("a function's token that stays refused is tried twice only", async (t) => {
-  const { url, asked } = await tokenServer(t);
+  const { url, received } = await tokenServer(t);
   const ann = recordingClient(t, url, { token: () => "old" });
   ann.connect();
   await until(() => ann.state === "closed", "the end");
-  assert.deepEqual(asked, ["old", "old"]);
+  assert.deepEqual(received, ["old", "old"]);
   assert.equal(ann.of("disconnected").at(-1).retryMs, null);
   ann.connect(); // an explicit connect() always tries again
-  await until(() => asked.length === 4 && ann.state === "closed", "another try");
+  await until(() => received.length === 4 && ann.state === "closed", "another try");
 });
 
 test("a refused fixed token closes the client with the reason", async (t) => {
-  const { url, asked } = await tokenServer(t);
+  const { url, received } = await tokenServer(t);
   const ann = recordingClient(t, url, { token: "old" });
   ann.connect();
   await until(() => ann.state === "closed", "the end");
-  assert.deepEqual(asked, ["old"]);
+  assert.deepEqual(received, ["old"]);
   const [{ code, reason, retryMs }] = ann.of("disconnected");
   assert.equal(retryMs, null);
   assert.deepEqual(tokenRefusal(code, reason), { code: "token_expired", message: "The token has expired" });

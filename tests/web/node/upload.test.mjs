@@ -75,7 +75,7 @@ test("a server that does not answer upload messages receives the file too", asyn
 });
 
 test("progress never decreases, although the socket's buffer includes chunk headers", async () => {
-  let waiting = -60_000; // what the socket takes at first
+  let waiting = -60_000; // bytes that the socket accepts at first
   const uploads = new Uploads({
     isOpen: () => true,
     maxBytes: () => null,
@@ -89,7 +89,7 @@ test("progress never decreases, although the socket's buffer includes chunk head
   const seen = [];
   const onProgress = ({ loaded }) => {
     seen.push(loaded);
-    if (seen.length === 6) setTimeout(() => (waiting = 0)); // all are put
+    if (seen.length === 6) setTimeout(() => (waiting = 0)); // all are buffered
   };
   await uploads.send(named(new Uint8Array(6 * 65_536), "f"), { onProgress });
   assert.deepEqual(seen, seen.toSorted((a, b) => a - b));

@@ -4,8 +4,8 @@ import { ChatClient, DEAD, NO_ADDRESS, UploadError, tokenRefusal, type ChatClien
 
 const options: ChatClientOptions = { pingMs: 1000, maxRetries: Infinity };
 const client = new ChatClient(new URL("ws://127.0.0.1:1/ws/chat"), options);
-const asked = new ChatClient(async () => "ws://127.0.0.1:1", { token: () => Promise.resolve("secret"), probeMs: NO_ADDRESS });
-asked.onDisconnected = ({ code, reason }) => tokenRefusal(code, reason)?.message.toUpperCase();
+const withFunctions = new ChatClient(async () => "ws://127.0.0.1:1", { token: () => Promise.resolve("secret"), probeMs: NO_ADDRESS });
+withFunctions.onDisconnected = ({ code, reason }) => tokenRefusal(code, reason)?.message.toUpperCase();
 const state: ConnectionState = client.state;
 client.onMessage = ({ user, text, timestamp }) => [user?.length, text.length, timestamp.toFixed(), state];
 client.addEventListener("disconnected", ({ detail }) => detail.retryMs === null && detail.code === DEAD);
@@ -19,9 +19,9 @@ saved.catch((error) => error instanceof UploadError && error.code);
 client.leaveRoom();
 client.disconnect();
 
-// @ts-expect-error: texts are texts
+// @ts-expect-error: a text must be a string
 client.sendMessage(1);
 // @ts-expect-error: there is no such event
 client.addEventListener("noSuchEvent", () => told);
-// @ts-expect-error: the state is the client's to change
+// @ts-expect-error: the state is read-only
 client.state = "open";
