@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stampede.locust.users import ChatUser
-from stampede.workload.schedule import messages
+from stampede import ScheduledUser, poisson, rate
 
 if TYPE_CHECKING:
-    from stampede.pool.session import Session
+    from collections.abc import Iterator
 
 
-class ChattingUser(ChatUser):
+class ChattingUser(ScheduledUser):
     """Sends `--message-rate` chat messages per second to its room and times every delivery that it receives.
 
     The send times are fixed when the user starts (an open model): a slow server delays messages, but never reduces
@@ -20,6 +19,7 @@ class ChattingUser(ChatUser):
 
     weight = 10
 
-    def on_first_join(self, session: Session) -> None:
-        """Start to send."""
-        session.follow(messages(self.settings.message_rate, self.settings.arrivals, self.rng("messages")))
+    def schedule(self) -> Iterator[float]:
+        """Return the due times of the messages."""
+        spacing = {"constant": rate, "poisson": poisson}[self.settings.arrivals.value]
+        return spacing(self.settings.message_rate)(self)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stampede.locust.users import ChatUser
+from stampede import ScheduledUser
 
 if TYPE_CHECKING:
-    from stampede.pool.session import Session
-    from stampede.workload.backoff import Backoff
+    from stampede import Backoff
 
 
-class ReconnectStormUser(ChatUser):
+class ReconnectStormUser(ScheduledUser):
     """Drops its connection together with others, reconnects by `--backoff`, and times its resync.
 
     Every `--storm-period` seconds, `--storm-share` of these users drop at the same moment. A user is resynced when it
@@ -21,11 +20,6 @@ class ReconnectStormUser(ChatUser):
 
     weight = 2
     drops_periodically = True
-
-    def on_first_join(self, session: Session) -> None:
-        """Start the periodic drops of this class, unless another user has started them."""
-        settings = self.settings
-        self.pool.start_periodic_drops(type(self), settings.storm_share, settings.storm_period, settings.storm_manner)
 
     def reconnect_backoff(self) -> Backoff:
         """Return the policy of every reconnect, after a drop on purpose or not."""

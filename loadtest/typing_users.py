@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from stampede.locust.users import ChatUser
-from stampede.workload.schedule import composing
+from stampede import ScheduledUser
 
 if TYPE_CHECKING:
-    from stampede.pool.session import Session
+    from collections.abc import Callable, Iterator
 
 
-class TypingUser(ChatUser):
+class TypingUser(ScheduledUser):
     """Sends one to four `typing` notices three seconds apart, then a chat message, then pauses six seconds on average.
 
     A notice that cannot be sent at its due time is dropped, because a late one is wrong.
@@ -19,6 +18,15 @@ class TypingUser(ChatUser):
 
     weight = 5
 
-    def on_first_join(self, session: Session) -> None:
-        """Start to compose."""
-        session.follow(composing(self.rng("composing")))
+    def schedule(self) -> Iterator[tuple[float, Callable[[], Any]]]:
+        """Yield the due times of notices and messages; the first cycle is cut off at random."""
+        rng = self.rng("composing")
+        at = -rng.uniform(0, 14)
+        while True:
+            for _ in range(rng.randint(1, 4)):
+                if at >= 0:
+                    yield at, self.chat.typing
+                at += 3
+            if at >= 0:
+                yield at, self.chat.say
+            at += rng.expovariate(1 / 6)

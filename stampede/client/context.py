@@ -1,28 +1,37 @@
-"""The objects that all clients of one process share during one test."""
+"""What the clients of one process share during one test."""
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stampede.measure.measures import Measures
     from stampede.measure.storm import Storm
 
 
 class ClientContext:
-    """The objects that all clients of one process share during one test.
+    """What the clients of one process share during one test.
 
     Attributes:
         measures: the counters and histograms of the process.
         origin: random number of this process and test, below 2**32; part of every stamp.
-        padding: text of a chat message after its stamp.
+        padding: text of a chat message after its stamp, unless the sender gives one.
+        on_error: called with an exception that a callback of a scenario raised.
         storm: the storm in progress, which times the deliveries to unaffected users; None when there is none.
+        rng: for the content of uploaded files.
     """
 
-    __slots__ = ("measures", "origin", "padding", "storm")
+    __slots__ = ("measures", "on_error", "origin", "padding", "rng", "storm")
 
-    def __init__(self, measures: Measures, origin: int, padding: bytes = b"") -> None:
+    def __init__(
+        self, measures: Measures, origin: int, padding: bytes, on_error: Callable[[Exception], None]
+    ) -> None:
         self.measures = measures
         self.origin = origin
         self.padding = padding
+        self.on_error = on_error
         self.storm: Storm | None = None
+        self.rng = Random(origin)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from stampede.measure import request_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_RETRY_SECONDS: Final = 120.0
 """Longest wait that a server may request before a reconnect."""
@@ -21,10 +24,8 @@ SYNC_TIMESTAMP: Final = 0
 """Timestamp of a ping that is not timed; timed pings count from 1."""
 
 # Notices that the server sends unasked. They are recognised by their first bytes: decoding every join would be costly.
-NOTICE_PREFIXES: Final = tuple(
-    b'{"type":"%b"' % name
-    for name in (b"userJoined", b"userLeft", b"userTyping", b"roomPresence", b"fileShared", b"fileProgress")
-)
+NOTICES: Final = ("userJoined", "userLeft", "userTyping", "roomPresence", "fileShared", "fileProgress")
+NOTICE_PREFIXES: Final = tuple(f'{{"type":"{name}"'.encode() for name in NOTICES)
 
 _NAME_FIXED: Final = "name_fixed"
 _RETRY_MS: Final = re.compile(r"\bretry_ms=(\d{1,9})\b")
@@ -51,6 +52,21 @@ def join_room(room: str) -> bytes:
     return _encode({"type": "joinRoom", "room": room})
 
 
+LEAVE_ROOM: Final = b'{"type":"leaveRoom"}'
+
+
+def encode(message: Mapping[str, Any] | str | bytes) -> bytes:
+    """Return a message as it is sent: a mapping as JSON, a text in UTF-8, bytes unchanged."""
+    if isinstance(message, bytes):
+        return message
+    return message.encode() if isinstance(message, str) else _encode(message)
+
+
+def escape(text: str) -> bytes:
+    """Return a text escaped for a JSON string, without the quotes."""
+    return _encode(text)[1:-1]
+
+
 def ping(timestamp: int) -> bytes:
     """Return a `ping`; the server repeats its timestamp in the `pong`."""
     return b'{"type":"ping","timestamp":%d}' % timestamp
@@ -64,6 +80,18 @@ def is_name_fixed(message: dict[str, Any]) -> bool:
 def request_of(error: dict[str, Any]) -> str:
     """Return the name of the request that an `error` message is about."""
     return _REQUEST_OF.get(str(error.get("about")), request_names.SEND)
+
+
+def answers(message: dict[str, Any], kind: str, request: str) -> bool:
+    """Return whether a message answers a request: by its type, or as an `error` that does not name another request."""
+    if message["type"] == "error":
+        return "about" not in message or request_of(message) == request
+    return bool(message["type"] == kind)
+
+
+def is_error_about(message: dict[str, Any], kind: str) -> bool:
+    """Return whether a message is an `error` about a message of this type."""
+    return bool(message["type"] == "error" and message.get("about") == kind)
 
 
 def label_of(error: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
-from stampede.client.outbox import MAX_AGE, Outbox
+from stampede.client.outbox import MAX_AGE, Outbox, QueuedMessage
 from stampede.ledger import stamp
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ class SendingClient(Protocol):
     @property
     def connection(self) -> Connection | None: ...
     @property
-    def membership(self) -> Membership | None: ...
-    @property
     def is_offline(self) -> bool: ...
     @property
     def is_ready(self) -> bool: ...
+
+    def membership_in(self, room: str | None) -> Membership | None:
+        """Return the membership of a room, or of the first room; None while the client is not in it."""
 
 
 class Sender:
@@ -56,51 +57,60 @@ class Sender:
         """Whether messages are queued."""
         return bool(self._outbox)
 
-    def say(self, intended: int) -> None:
-        """Send a message that was due at `intended`, queue it while it cannot be sent, or count it as skipped."""
+    def say(self, intended: int, body: bytes, room: str | None) -> None:
+        """Send a message that was due at `intended`, queue it while it cannot be sent, or count why it is skipped.
+
+        Args:
+            intended: due time, in monotonic nanoseconds.
+            body: the text after its stamp, escaped for JSON.
+            room: name of the room; None for the client's first room.
+        """
         client = self._client
-        connection, membership = client.connection, client.membership
+        connection, membership = client.connection, client.membership_in(room)
         now = monotonic_ns()
         if now - intended > MAX_AGE:
             self._measures.skip(TOO_LATE)
         elif client.is_offline:
             self._measures.skip(None)
         elif connection is None or membership is None or not membership.joined or connection.congested:
-            self._queue(intended, now, in_room=client.is_ready)
-        elif self._send(connection, membership, intended, now):
+            self._queue(QueuedMessage(intended, now - intended, body, room), now, in_room=client.is_ready)
+        elif self._send(connection, membership, intended, now, body):
             self._measures.sent_after(now - intended)
         else:
             self._measures.skip(_BUFFER_FULL)
 
-    def _send(self, connection: Connection, membership: Membership, intended: int, now: int) -> bool:
+    def _send(self, connection: Connection, membership: Membership, intended: int, now: int, body: bytes) -> bool:
         room, slot, context = membership.room, membership.slot, self._context
         prefix = stamp.make(intended, now, context.origin, room.number, slot, room.next_seq[slot])
-        if not connection.send_text(_CHAT_MESSAGE % (prefix, context.padding)):
+        if not connection.send_text(_CHAT_MESSAGE % (prefix, body)):
             return False
         room.send(membership)
         return True
 
-    def _queue(self, intended: int, now: int, *, in_room: bool) -> None:
+    def _queue(self, message: QueuedMessage, now: int, *, in_room: bool) -> None:
         measures = self._measures
         measures.skip_held(_CONGESTED_TOO_LONG if in_room else _OFFLINE_TOO_LONG, self._outbox.expire(now))
-        if self._outbox.push(intended, now - intended):
+        if self._outbox.push(message):
             measures.waiting += 1
         else:
             measures.skip(_OUTBOX_FULL)
 
-    def send_queued(self, connection: Connection, membership: Membership) -> None:
-        """Send the queued messages, oldest first, until the connection is congested; the join must be confirmed."""
+    def send_queued(self, connection: Connection) -> None:
+        """Send the queued messages, oldest first, until the connection is congested; all joins must be confirmed."""
         measures = self._measures
         while self._outbox and not connection.congested:
             now = monotonic_ns()
             measures.skip_held(_CONGESTED_TOO_LONG, self._outbox.expire(now))
-            oldest = self._outbox.pop()
-            if oldest is not None:
-                intended, lag = oldest
-                if self._send(connection, membership, intended, now):
-                    measures.sent_held(lag, now - intended)
-                else:
-                    measures.skip_held(_BUFFER_FULL, 1)
+            message = self._outbox.pop()
+            if message is None:
+                return
+            membership = self._client.membership_in(message.room)
+            if membership is None:
+                measures.skip_held(_OFFLINE_TOO_LONG, 1)
+            elif self._send(connection, membership, message.intended, now, message.body):
+                measures.sent_held(message.lag, now - message.intended)
+            else:
+                measures.skip_held(_BUFFER_FULL, 1)
 
     def discard_queued(self, reason: str | None = None) -> None:
         """Skip the queued messages; they count as failures of this reason, if there is one."""

@@ -9,24 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from stampede.client.protocol import CHUNK_BYTES, label_of
+from stampede.client.protocol import CHUNK_BYTES, answers, label_of
 from stampede.measure.request_names import UPLOAD
-from stampede.websocket.errors import LostError
-from stampede.workload.schedule import SECOND
 
 if TYPE_CHECKING:
-    from random import Random
-
-    from stampede.client.client import ChatClient
-    from stampede.measure.measures import Measures
-
-UPLOAD_INTERVAL: Final = 10 * SECOND
-"""Nanoseconds between two uploads of one user; an upload that is later than this is skipped."""
+    from stampede.client.chat_connection import ChatConnection
+    from stampede.client.context import ClientContext
+    from stampede.client.replies import Reply
 
 _READY_SECONDS: Final = 5.0
 _SAVED_SECONDS: Final = 30.0
@@ -36,79 +29,77 @@ _encode: Final = msgspec.json.Encoder().encode
 _END: Final = b'{"type":"fileEnd"}'
 
 
-class _FailedError(Exception):
+class UploadError(Exception):
     """The upload failed; the text is the label under which the failure is counted."""
 
 
-def upload(client: ChatClient, measures: Measures, size: int, rng: Random, intended: int) -> None:
-    """Upload `size` random bytes; count the result, timed from `intended`, when the upload was due."""
-    request = measures.requests[UPLOAD]
-    try:
-        _announce(client, measures, size)
-        digest = _send(client, size, rng)
-        _complete(client, measures, size, digest)
-    except _FailedError as error:
-        if not client.was_dropped:
-            request.failed(str(error))
-    except LostError:
-        if not client.was_dropped:
-            request.failed("connection lost")
-    else:
-        request.done(monotonic_ns() - intended)
-
-
-def _announce(client: ChatClient, measures: Measures, size: int) -> None:
-    start = {"type": "fileStart", "name": "load-test.bin", "size": size, "mimeType": "application/octet-stream"}
-    _request(client, measures, _encode(start), "fileReady", _READY_SECONDS)
-    # The server may refuse at any time from here on; `_complete` handles what has arrived.
-    client.expect(("fileSaved", "error"))
-
-
-def _send(client: ChatClient, size: int, rng: Random) -> str:
-    """Send the content; return its sha256 in hex."""
-    digest = hashlib.sha256()
-    for index, start in enumerate(range(0, size, CHUNK_BYTES)):
-        data = rng.randbytes(min(CHUNK_BYTES, size - start))
-        digest.update(data)
-        if not client.send_binary(struct.pack(">I", index) + data, _CHUNK_SECONDS):
-            raise _FailedError("chunk not sent in time")
-    return digest.hexdigest()
-
-
-def _complete(client: ChatClient, measures: Measures, size: int, digest: str) -> None:
-    saved = _request(client, measures, _END, "fileSaved", _SAVED_SECONDS, expected=True)
-    if saved is not None and (saved.get("size"), saved.get("sha256")) != (size, digest):
-        raise _FailedError("stored file differs")
-
-
-def _request(
-    client: ChatClient, measures: Measures, message: bytes, kind: str, timeout: float, *, expected: bool = False
-) -> dict[str, Any] | None:
-    """Send a message and return its answer; None when this server has no such answer.
+class Upload:
+    """One upload of random bytes.
 
     Args:
-        client: that uploads.
-        measures: of this process; they record which answers the server has.
-        message: to send.
-        kind: type of the answer.
-        timeout: seconds.
-        expected: whether `client.expect` has been called already.
+        connection: that uploads.
+        context: of its client.
+        size: of the file, in bytes.
+        name: of the file.
     """
-    if not expected:
-        client.expect((kind, "error"))
-    if not client.send(message):
-        raise _FailedError("write buffer full")
-    if measures.lacks(kind):
-        return None  # a refusal that arrives later is counted then
-    if not measures.has(kind):
-        timeout = min(timeout, _READY_SECONDS)
-    answer = client.wait_for_answer(timeout)
-    if answer is None:
-        if measures.has(kind):
-            raise _FailedError(f"no {kind}")
-        measures.optional[kind] = False
-        return None
-    if answer["type"] == "error":
-        raise _FailedError(label_of(answer))
-    measures.optional[kind] = True
-    return answer
+
+    __slots__ = ("_connection", "_context", "_name", "_size")
+
+    def __init__(self, connection: ChatConnection, context: ClientContext, size: int, name: str) -> None:
+        self._connection = connection
+        self._context = context
+        self._size = size
+        self._name = name
+
+    def run(self) -> None:
+        """Upload the file, and compare what the server stored.
+
+        Raises:
+            UploadError: the upload failed.
+            LostError: the connection ended.
+        """
+        start = {"type": "fileStart", "name": self._name, "size": self._size, "mimeType": "application/octet-stream"}
+        self._exchange(_encode(start), self._expect("fileReady"), "fileReady", _READY_SECONDS)
+        # The server may refuse at any time from here on; the last step handles what has arrived.
+        saved = self._expect("fileSaved")
+        try:
+            digest = self._send_content()
+            answer = self._exchange(_END, saved, "fileSaved", _SAVED_SECONDS)
+        finally:
+            self._connection.handler.replies.cancel(saved)
+        if answer is not None and (answer.get("size"), answer.get("sha256")) != (self._size, digest):
+            raise UploadError("stored file differs")
+
+    def _expect(self, kind: str) -> Reply:
+        return self._connection.handler.replies.expect(lambda message: answers(message, kind, UPLOAD))
+
+    def _send_content(self) -> str:
+        """Send the content; return its sha256 in hex."""
+        digest = hashlib.sha256()
+        for index, start in enumerate(range(0, self._size, CHUNK_BYTES)):
+            data = self._context.rng.randbytes(min(CHUNK_BYTES, self._size - start))
+            digest.update(data)
+            if not self._connection.send_binary(struct.pack(">I", index) + data, _CHUNK_SECONDS):
+                raise UploadError("chunk not sent in time")
+        return digest.hexdigest()
+
+    def _exchange(self, message: bytes, reply: Reply, kind: str, timeout: float) -> dict[str, Any] | None:
+        """Send a message and return its answer; None when this server has no such answer."""
+        measures, replies = self._context.measures, self._connection.handler.replies
+        if not self._connection.send(message):
+            raise UploadError("write buffer full")
+        if measures.lacks(kind):
+            replies.cancel(reply)
+            return None  # a refusal that arrives later is counted then
+        if not measures.has(kind):
+            timeout = min(timeout, _READY_SECONDS)
+        answer = replies.wait(reply, timeout)
+        if answer is None:
+            if measures.has(kind):
+                raise UploadError(f"no {kind}")
+            measures.optional[kind] = False
+            return None
+        if answer["type"] == "error":
+            raise UploadError(label_of(answer))
+        measures.optional[kind] = True
+        return answer

@@ -224,6 +224,7 @@ class Room:
 
     Attributes:
         number: number of the room in the run, as in the stamps.
+        name: name of the room on the server.
         next_seq: number of the next message of each slot.
         joined_count: how many joins are confirmed.
         senders: places of the users that send messages here, whether they are in the room at the moment or not.
@@ -239,13 +240,15 @@ class Room:
         "_vacant",
         "dropped",
         "joined_count",
+        "name",
         "next_seq",
         "number",
         "senders",
     )
 
-    def __init__(self, number: int, counts: DeliveryCounts) -> None:
+    def __init__(self, number: int, name: str, counts: DeliveryCounts) -> None:
         self.number = number
+        self.name = name
         self.next_seq: list[int] = []
         self.joined_count = 0
         self.senders: set[int] = set()

@@ -1,133 +1,232 @@
-"""The base class of the Locust users: a session in the pool, and a greenlet that keeps it connected."""
+"""Base classes for users: `ChatUser` runs tasks as any Locust user does, `ScheduledUser` acts at due times.
+
+    from locust import between, task
+    from stampede import ChatUser
+
+    class SupportAgent(ChatUser):
+        wait_time = between(1, 5)
+
+        @task
+        def answer(self):
+            self.client.say("Have you tried turning it off and on again?")
+"""
 
 from __future__ import annotations
 
+import logging
+import traceback
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import gevent
-from gevent.event import Event
 from locust import User, task
 from locust.exception import StopUser
 
 from stampede.locust.plugin import running_test
-from stampede.websocket.errors import ClientError
 from stampede.websocket.target import DEFAULT_HOST
 from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
-from stampede.workload.schedule import SECOND
+from stampede.workload.schedule import SECOND, ScheduledAction
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from random import Random
 
     from locust.env import Environment
 
+    from stampede.client.client import ChatClient
     from stampede.locust.settings import LoadTestSettings
     from stampede.pool.session import Session
     from stampede.pool.user_pool import UserPool
 
+    Schedule = Iterable[float | tuple[float, Callable[[], Any]]]
+
+_NOTHING_DUE_SECONDS: Final = 3600.0
+
+_log = logging.getLogger(__name__)
+
 
 class ChatUser(User):
-    """Base class of the user classes: connects, joins a room, and reconnects when the connection ends.
+    """A user of the chat. It has no tasks of its own.
 
-    Subclasses start their schedule in `on_first_join`.
-
-    Locust removes a user for good when its `on_start` raises. Connecting is therefore part of the user's only task.
+    `on_start` connects the user and joins its room, and retries until that succeeds. From then on the client stays
+    connected by itself. A storm may drop the user at any moment, also while a task waits for a reply.
 
     Attributes:
-        pool: all users of this process; set when the task starts.
-        settings: the settings of the test; set when the task starts.
-        session: the virtual user that this greenlet runs at the moment.
-        wake: set when the session needs this greenlet.
-        dropped_on_purpose: whether the load test itself caused the last disconnect.
+        client: what the user does in the chat. A mixed-in class such as `HttpUser` may take this name for a client of
+            its own; `chat` is always the chat client.
+        drops_periodically: whether `--storm-share` of the users of this class drop together every `--storm-period`.
     """
 
     abstract: bool = True
-    drops_periodically: bool = False
-    """Whether users of this class drop their connections every `--storm-period`."""
     host: str | None = DEFAULT_HOST
-
-    pool: UserPool
-    settings: LoadTestSettings
+    drops_periodically: bool = False
 
     def __init__(self, environment: Environment) -> None:
+        self._mixed_in_client: Any = None
+        self._session: Session | None = None
+        self._pool: UserPool | None = None
+        self._settings: LoadTestSettings | None = None
         super().__init__(environment)
-        self.session: Session | None = None
-        self.wake = Event()
-        self.dropped_on_purpose = False
 
-    def on_first_join(self, session: Session) -> None:
-        """Start the user's schedule. Called once, after the first join."""
+    # --- what scenarios use ---
+
+    @property
+    def chat(self) -> ChatClient:
+        """The chat client. The first use connects a user whose class overrides `on_start`."""
+        return self._start().client
+
+    @property
+    def client(self) -> Any:
+        """The chat client, or the client of a mixed-in class."""
+        return self._mixed_in_client or self.chat
+
+    @client.setter
+    def client(self, value: Any) -> None:
+        self._mixed_in_client = value
+
+    @property
+    def settings(self) -> LoadTestSettings:
+        """The options of the load test, converted and checked."""
+        self._start()
+        assert self._settings is not None  # noqa: S101 # set by `_start`
+        return self._settings
 
     def rng(self, purpose: str) -> Random:
-        """Return a random generator of this user; it depends on `--seed`, the purpose and the user's place."""
-        assert self.session is not None  # noqa: S101 # set before any hook is called
-        return self.pool.rng(purpose, self.session.place)
+        """Return a random generator of this user; it depends on `--seed`, the purpose and the user's number."""
+        session = self._start()
+        assert self._pool is not None  # noqa: S101 # set by `_start`
+        return self._pool.rng(purpose, session.place)
 
     def reconnect_backoff(self) -> Backoff:
         """Return the policy of the next reconnect: `--backoff` after a drop on purpose, otherwise the default."""
-        return self.settings.backoff if self.session is not None and self.session.dropped_at else DEFAULT_BACKOFF
+        dropped = self._session is not None and self._session.dropped_at
+        return self._settings.backoff if dropped and self._settings is not None else DEFAULT_BACKOFF
 
-    @task
-    def stay_connected(self) -> None:
-        """Connect, join and reconnect until Locust stops the user."""
-        test = running_test(self.environment)
-        if test is None:
-            raise StopUser
-        self.pool, self.settings = test
-        if self.session is None:  # after an exception Locust runs the task again
-            self.session = self.pool.add_user(self)
-            self._connect(self.session, waits_first=False)
-            self.on_first_join(self.session)
-        while True:
-            self.while_connected()
-            self.session.is_idle = False
-            self.session.drop_if_requested()
-            self.dropped_on_purpose = self.session.client.is_offline
-            self._connect(self.session, waits_first=True)
+    @property
+    def place(self) -> int | None:
+        """Number of the user in this process; None before its start."""
+        return self._session.place if self._session is not None else None
 
-    def while_connected(self) -> None:
-        """Run until the session must reconnect."""
-        self.wait_until(None)
+    # --- life cycle ---
 
-    def wait_until(self, due: int | None) -> bool:
-        """Wait for a time or, with None, for the end of the connection.
-
-        Args:
-            due: in monotonic nanoseconds.
-
-        Returns:
-            True at the due time, False when the session must reconnect.
-        """
-        # `pool.remove_user` may replace the session while this greenlet waits.
-        while self.session is not None and self.session.client.is_ready and not self.session.drop_request:
-            delay = None if due is None else (due - monotonic_ns()) / SECOND
-            if delay is not None and delay <= 0:
-                self.session.is_idle = False
-                return True
-            self.session.is_idle = True
-            self.wake.wait(delay)
-            self.wake.clear()
-        return False
-
-    def _connect(self, session: Session, *, waits_first: bool) -> None:
-        """Connect and join; retry until that succeeds."""
-        backoff, rng = self.reconnect_backoff(), self.pool.backoff_rng
-        failures = 0
-        while True:
-            intended = monotonic_ns()
-            if failures or waits_first:
-                requested = session.client.retry_after
-                delay = requested if requested is not None and not failures else backoff.delay(failures, rng)
-                intended += round(delay * SECOND)
-                gevent.sleep(delay)
-            try:
-                session.connect(intended)
-            except ClientError:
-                failures += 1
-            else:
-                return
+    def on_start(self) -> None:
+        """Connect and join the room. Other users run meanwhile."""
+        self._start()
 
     def on_stop(self) -> None:
-        """Leave the room and close the connection; called by Locust."""
-        if self.session is not None:
-            self.pool.remove_user(self.session)
+        """Leave the room and close the connection."""
+        self._end()
+
+    def _start(self) -> Session:
+        if self._session is None:
+            test = running_test(self.environment)
+            if test is None:
+                raise StopUser
+            pool, settings = self._pool, self._settings = test
+            self._session = pool.add_user(self)
+            if self.greenlet is not None:
+                self.greenlet.link(lambda _: gevent.spawn(self._end))  # for classes that override `on_stop`
+            self._session.connect()
+            if self.drops_periodically:
+                pool.start_periodic_drops(
+                    type(self), settings.storm_share, settings.storm_period, settings.storm_manner
+                )
+        return self._session
+
+    def _end(self) -> None:
+        if self._session is not None and self._pool is not None:
+            self._pool.remove_user(self._session)
+
+    def _count_exception(self, error: Exception) -> None:
+        """Count an exception outside of a task as Locust counts those of tasks."""
+        hook: Any = self.environment.events.user_error
+        hook.fire(user_instance=self, exception=error, tb=error.__traceback__)
+        _log.error("%s\n%s", error, "".join(traceback.format_exception(error)))
+
+
+class ScheduledUser(ChatUser):
+    """A user that acts at due times, which do not depend on how fast the server is (an open model).
+
+    An action that begins late keeps its due time: latencies are measured from there.
+
+        class Reporter(ScheduledUser):
+            schedule = rate(0.2)
+            blocking = True
+
+            def act(self):
+                self.client.upload(size=64_000)
+
+    Attributes:
+        schedule: when the user acts: `rate(...)`, `poisson(...)`, or an iterable of due times in seconds from the
+            start of the user, in ascending order. It may be a method that returns one. An item may also be a due time
+            and the function to call in place of `act`.
+        blocking: whether an action may wait, as `upload`, `request` and HTTP requests do. Actions that only call `say`,
+            `typing`, `ping` or `send` need not. They then run in the event loop, which saves a greenlet switch each.
+    """
+
+    abstract: bool = True
+    schedule: Schedule | Callable[[], Schedule] = ()
+    blocking: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = [one for one in cls.tasks if one is not ScheduledUser.follow_schedule]
+        if own:
+            raise TypeError(
+                f"{cls.__name__} is a ScheduledUser and cannot have tasks: override `act`, or derive it from ChatUser"
+            )
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        self._actions: Iterator[ScheduledAction] | None = None
+        self._next: ScheduledAction | None = None  # of a blocking user
+        self._began = 0
+
+    def act(self) -> None:
+        """Do what is due: send a chat message."""
+        self.chat.say()
+
+    @task
+    def follow_schedule(self) -> None:
+        """Perform the next action if it is due. Locust then waits for the one after it."""
+        if self._actions is None:
+            session = self._start()
+            self._began = monotonic_ns()
+            self._actions = self._scheduled_actions()
+            if self.blocking:
+                self._next = next(self._actions, None)
+            else:
+                session.follow(self, self._actions)
+        due = self._next
+        if due is not None and self._began + due.at <= monotonic_ns():
+            self._next = next(self._actions, None)
+            try:
+                self.chat.due = self._began + due.at
+                due.action()
+            finally:
+                self.chat.due = 0
+
+    def wait_time(self) -> float:
+        """Return the seconds until the next action of a blocking user is due."""
+        if self._next is None:
+            return _NOTHING_DUE_SECONDS
+        return max(0.0, (self._began + self._next.at - monotonic_ns()) / SECOND)
+
+    def _scheduled_actions(self) -> Iterator[ScheduledAction]:
+        try:
+            for item in self.schedule() if callable(self.schedule) else self.schedule:
+                at, action = item if isinstance(item, tuple) else (item, self.act)
+                yield ScheduledAction(round(at * SECOND), action)
+        except Exception as error:  # noqa: BLE001 # the schedule is code of the scenario
+            self._count_exception(error)
+
+    def perform(self, action: Callable[[], Any], intended: int) -> None:
+        """Perform an action that was due at `intended` (monotonic nanoseconds); called by the scheduler in the hub."""
+        chat = self.chat
+        chat.due = intended
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 # an action is code of the scenario
+            self._count_exception(error)
+        finally:
+            chat.due = 0

@@ -83,6 +83,7 @@ class Figures:
         requests: rows of Locust's table by `WS name`.
         drops: connections dropped on purpose, by cause.
         resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
+        cut_off: requests that waited for a reply when the load test dropped their connection on purpose.
     """
 
     users: int
@@ -98,6 +99,7 @@ class Figures:
     requests: dict[str, RequestCounts]
     drops: dict[str, int]
     resynced_by_pong: int
+    cut_off: int = 0
 
     def since(self, earlier: Figures) -> Figures:
         """Return what was counted after `earlier`; the gauges keep their present values.

@@ -12,7 +12,16 @@ from stampede.ledger.counts import DeliveryCounts
 from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.figures import Figures, Latency, RequestCounts, SendCounts
 from stampede.measure.log_linear_histogram import BUCKETS, LogLinearHistogram, bucket_bounds
-from stampede.measure.request_names import DELIVER, NAMES, RESYNC, SEND, row_of
+from stampede.measure.request_names import (
+    DELIVER,
+    LEDGER_NAMES,
+    MAX_OWN_NAMES,
+    NAMES,
+    OTHER,
+    RESYNC,
+    SEND,
+    row_of,
+)
 
 LATE_NS: Final = 100_000_000
 """A message sent later than this after it was due counts as late."""
@@ -56,10 +65,12 @@ class Measures:
         requests: requests by name.
         drops: connections dropped on purpose, by cause.
         resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
+        cut_off: requests that waited for a reply when the load test dropped their connection on purpose.
         optional: optional answers, and whether the server sends them; unknown until one was waited for.
     """
 
     __slots__ = (
+        "cut_off",
         "deliveries",
         "drops",
         "latency",
@@ -80,7 +91,7 @@ class Measures:
         self.loop_lag = LogLinearHistogram()
         self.waiting = 0
         self.drops = dict.fromkeys(DROP_CAUSES, 0)
-        self.resynced_by_pong = 0
+        self.resynced_by_pong = self.cut_off = 0
         self.optional: dict[str, bool] = {}
         self.requests = {name: Request() for name in NAMES}
         # Deliveries and sends are timed once; their rows of the table are views of these histograms.
@@ -104,7 +115,23 @@ class Measures:
             requests={row_of(name): request.counts() for name, request in self.requests.items()},
             drops=dict(self.drops),
             resynced_by_pong=self.resynced_by_pong,
+            cut_off=self.cut_off,
         )
+
+    def request(self, name: str) -> Request:
+        """Return the request of a name. Beyond `MAX_OWN_NAMES` names of scenarios, new ones count as `other`.
+
+        Raises:
+            ValueError: the name is of a figure that the ledger and the storms fill.
+        """
+        found = self.requests.get(name)
+        if found is None:
+            if len(self.requests) >= len(NAMES) + MAX_OWN_NAMES:
+                name = OTHER
+            found = self.requests.setdefault(name, Request())
+        elif name in LEDGER_NAMES:
+            raise ValueError(f"{name!r} is the name of a figure of the ledger: give the request another name")
+        return found
 
     def delivered(self, by_intended: int, by_sent: int) -> None:
         """Record the latency of one delivery, from the intended and from the actual send, in nanoseconds."""

@@ -15,6 +15,13 @@ RESYNC: Final = "resync"
 
 NAMES: Final = (CONNECT, JOIN, SEND, DELIVER, PING, TYPING, UPLOAD, RESYNC)
 
+LEDGER_NAMES: Final = frozenset({SEND, DELIVER, RESYNC})
+"""Rows that the ledger and the storms fill; a scenario cannot count requests under these names."""
+
+MAX_OWN_NAMES: Final = 100
+OTHER: Final = "other"
+"""Requests of scenarios beyond the first `MAX_OWN_NAMES` names."""
+
 METHOD: Final = "WS"
 """Locust's request type of all of them."""
 

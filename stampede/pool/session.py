@@ -1,8 +1,7 @@
-"""A virtual user's state, kept across reconnects.
+"""A virtual user: connects its client, keeps it connected, and takes part in storms.
 
-A session runs in the greenlet of a Locust user, its *owner*. Locust stops arbitrary users of a class. The pool then
-ends the session at the highest place of that class instead, and gives the stopped session to the remaining owner. So
-rooms become empty one after the other instead of all thinning out together.
+A user may be dropped at any moment, also while a task waits for a reply. A lost or dropped connection is opened again
+by a greenlet of the session, which exists only as long as that takes.
 """
 
 from __future__ import annotations
@@ -10,17 +9,20 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
+import gevent
+
+from stampede.client.chat_connection import ChatConnection
 from stampede.client.client import ChatClient
 from stampede.health.machine import limit_of
 from stampede.measure import request_names
 from stampede.measure.storm import Manner
 from stampede.websocket.errors import ClientError, LostError
-from stampede.workload.schedule import Action
+from stampede.workload.schedule import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from random import Random
 
-    from gevent.event import Event
     from gevent.lock import BoundedSemaphore
 
     from stampede.client.context import ClientContext
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from stampede.measure.storm import Storm
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.target import Target
+    from stampede.workload.backoff import Backoff
     from stampede.workload.schedule import ScheduledAction
-    from stampede.workload.scheduler import ScheduleHandle, Scheduler
+    from stampede.workload.scheduler import Performer, ScheduleHandle, Scheduler
 
 CONNECT_TIMEOUT: Final = 10.0
 JOIN_TIMEOUT: Final = 10.0
@@ -39,21 +42,17 @@ LEAVE_GRACE: Final = 2.0
 CLOSE_TIMEOUT: Final = 2.0
 
 
-class Owner(Protocol):
-    """The Locust user whose greenlet runs a session.
+class User(Protocol):
+    """The user that a session belongs to."""
 
-    Attributes:
-        wake: set when the session needs the greenlet, for example to reconnect.
-        session: the session that the greenlet runs.
-    """
-
-    wake: Event
-    session: Session | None
+    def reconnect_backoff(self) -> Backoff:
+        """Return the policy of the next reconnect."""
 
 
 class Pool(Protocol):
-    """The part of the pool that a session uses."""
+    """What a session needs of the pool that it belongs to."""
 
+    backoff_rng: Random
     client_context: ClientContext
     connect_slots: BoundedSemaphore
     measures: Measures
@@ -64,21 +63,14 @@ class Pool(Protocol):
     def token(self, session: Session) -> str | None:
         """Return the token that a user connects with."""
 
-    def user_name(self, session: Session) -> str:
-        """Return the name that a user sets."""
-
-    def room_name(self, room: Room) -> str:
-        """Return the name of a room on the server."""
+    def room(self, name: str) -> Room:
+        """Return the ledger of a room."""
 
     def count_fault(self, kind: FaultKind, value: str) -> None:
         """Count a fault of the load generator."""
 
-
-def swap_owners(one: Session, other: Session) -> None:
-    """Exchange the greenlets of two sessions."""
-    one.owner, other.owner = other.owner, one.owner
-    one.owner.session, other.owner.session = one, other
-    one.is_idle, other.is_idle = other.is_idle, one.is_idle
+    def spawn(self, run: Callable[[], None]) -> gevent.Greenlet[..., None]:
+        """Run a function in a greenlet; an exception is an internal fault of the load generator."""
 
 
 class Session:
@@ -86,69 +78,110 @@ class Session:
 
     Attributes:
         place: number of the user in this process.
-        client: its chat client.
-        owner: the Locust user whose greenlet runs the session.
-        is_idle: whether that greenlet only waits for `owner.wake`.
-        drop_request: how to drop the connection, and for which storm, if that has been requested.
+        user: what the session belongs to.
+        username: name of the user in the chat, unique in the run.
+        connection: its connection.
+        client: what the user does with it.
         dropped_at: when the connection was dropped on purpose (monotonic nanoseconds), until the resync; else 0.
     """
 
     __slots__ = (
+        "_connecting",
+        "_ended",
+        "_keeper",
         "_pool",
         "_room",
         "_schedules",
         "_sent_before_drop",
         "_storm",
         "client",
-        "drop_request",
+        "connection",
         "dropped_at",
-        "is_idle",
-        "owner",
         "place",
+        "user",
+        "username",
     )
 
-    def __init__(self, pool: Pool, place: int, owner: Owner, room: Room) -> None:
+    def __init__(self, pool: Pool, place: int, user: User, username: str, room: Room) -> None:
         self._pool = pool
         self._room = room
         self._schedules: list[ScheduleHandle] = []
         self._storm: Storm | None = None
         self._sent_before_drop = 0
+        self._keeper: gevent.Greenlet[..., None] | None = None  # replaces a lost connection
+        self._connecting = self._ended = False
         self.place = place
-        self.owner = owner
-        self.is_idle = False
-        self.drop_request: tuple[Manner, Storm | None] | None = None
+        self.user = user
+        self.username = username
         self.dropped_at = 0
-        self.client = ChatClient(pool.client_context, self._on_lost)
-
-    def _on_lost(self) -> None:
-        self.owner.wake.set()
+        self.connection = ChatConnection(pool.client_context, self)
+        self.client = ChatClient(self.connection, pool.client_context, self)
 
     # --- schedule ---
 
-    def follow(self, schedule: Iterator[ScheduledAction], *, sends_messages: bool = True) -> None:
-        """Perform the actions of a schedule that starts now and continues over all connections.
+    def follow(self, performer: Performer, schedule: Iterator[ScheduledAction]) -> None:
+        """Perform the actions of a schedule that starts now and continues over all connections."""
+        self._schedules.append(self._pool.scheduler.add(performer, schedule, monotonic_ns()))
 
-        Args:
-            schedule: the actions.
-            sends_messages: whether chat messages are among them.
-        """
-        if sends_messages:
-            self._room.senders.add(self.place)
-        self._schedules.append(self._pool.scheduler.add(self, schedule, monotonic_ns()))
-
-    def perform(self, action: Action, intended: int) -> None:
-        """Perform an action that was due at `intended`; called by the scheduler."""
-        if action is Action.SAY:
-            self.client.say(intended)
-        elif action is Action.TYPE:
-            self.client.type(intended)
-        else:
-            self.client.ping(intended)
+    def sends_messages(self) -> None:
+        """Note that this user sends chat messages to its room, so that its room mates need no pong to resync."""
+        self._room.senders.add(self.place)
 
     # --- connection ---
 
-    def connect(self, intended: int | None = None) -> None:
-        """Connect and join the room; a limited number of users of a process do so at a time.
+    def connect(self) -> None:
+        """Connect and join the room; retry until that succeeds. Other users run meanwhile."""
+        if self._keeper is not None:
+            self._keeper.join()
+        if not self._ended:
+            self._connect(waits_first=False)
+
+    def connection_lost(self) -> None:
+        """Replace a lost connection; called by the connection."""
+        self._replace_connection()
+
+    def _replace_connection(self, drop: Callable[[], None] | None = None) -> None:
+        """Call `drop`, then connect again after the backoff, unless a greenlet connects already."""
+
+        def run() -> None:
+            try:
+                if drop is not None:
+                    drop()
+                self._connect(waits_first=True)
+            finally:
+                self._keeper = None
+
+        if not (self._keeper or self._connecting or self._ended):
+            self._keeper = self._pool.spawn(run)
+
+    def _connect(self, *, waits_first: bool) -> None:
+        """Connect and join; retry until that succeeds."""
+        failures = 0
+        self._connecting = True
+        try:
+            while not self.connection.is_ready:
+                intended = monotonic_ns()
+                if failures or waits_first:
+                    delay = self._delay(failures)
+                    intended += round(delay * SECOND)
+                    gevent.sleep(delay)
+                try:
+                    self.try_connect(intended)
+                except ClientError:
+                    failures += 1
+                waits_first = True
+        finally:
+            self._connecting = False
+
+    def _delay(self, failures: int) -> float:
+        """Return the seconds to wait before the next attempt: as the server asked, or by the user's backoff."""
+        requested = self.connection.retry_after
+        if requested is not None and not failures:
+            return requested
+        return self.user.reconnect_backoff().delay(failures, self._pool.backoff_rng)
+
+    def try_connect(self, intended: int | None = None) -> None:
+        """Connect and join the room once; a limited number of users of a process do so at a time.
 
         Args:
             intended: when the user wanted to connect, in monotonic nanoseconds; now if omitted. The time spent waiting
@@ -157,12 +190,12 @@ class Session:
         Raises:
             ClientError: the attempt failed and has been counted.
         """
-        pool = self._pool
+        pool, connection = self._pool, self.connection
         requests = pool.measures.requests
         wanted = monotonic_ns() if intended is None else intended
         with pool.connect_slots:
             try:
-                self.client.connect(pool.reactor, pool.target, CONNECT_TIMEOUT, pool.token(self))
+                connection.open(pool.reactor, pool.target, CONNECT_TIMEOUT, pool.token(self))
             except ClientError as error:
                 requests[request_names.CONNECT].failed(error.label)
                 if error.fault is not None:
@@ -173,18 +206,18 @@ class Session:
             if self._storm is not None:
                 self._storm.reconnect(connected)
             if self.dropped_at:
-                self.client.on_delivery = self._on_resync
+                connection.handler.on_delivery = self._on_resync
             try:
-                self.client.join(pool.user_name(self), pool.room_name(self._room), self._room, JOIN_TIMEOUT)
+                connection.enter(self.username, self._room, JOIN_TIMEOUT)
             except LostError:
                 raise
             except ClientError as error:
                 requests[request_names.JOIN].failed(error.label)
-                self.client.drop()
+                connection.drop()
                 raise
             requests[request_names.JOIN].done(monotonic_ns() - connected)
             if self.dropped_at and self._room_is_silent:
-                self.client.request_pong(self._on_pong)
+                connection.request_pong(self._on_pong)
 
     @property
     def _room_is_silent(self) -> bool:
@@ -201,40 +234,84 @@ class Session:
         duration = now - self.dropped_at
         self._pool.measures.requests[request_names.RESYNC].done(duration)
         self.dropped_at = 0
-        self.client.on_delivery = None
+        self.connection.handler.on_delivery = None
         storm, self._storm = self._storm, None
-        if storm is not None and self.client.membership is not None:
-            storm.resync(now, duration, self.client.membership, self._sent_before_drop)
+        if storm is not None and self.connection.membership is not None:
+            storm.resync(now, duration, self.connection.membership, self._sent_before_drop)
+
+    def disconnect(self) -> None:
+        """Close the connection and stay disconnected until `connect`."""
+        self.connection.is_offline = True
+        self._stop_keeper()
+        self._leave_storm()
+        self.connection.close(0, CLOSE_TIMEOUT)
+
+    def _stop_keeper(self) -> None:
+        if self._keeper is not None:
+            self._keeper.kill()
+
+    # --- rooms ---
+
+    def join(self, room: str) -> bool:
+        """Move to a room and stay connected; return whether the server has confirmed the join, which is counted."""
+        sends = self.place in self._room.senders
+        self._room.senders.discard(self.place)
+        self._room = self._pool.room(room)
+        if sends:
+            self.sends_messages()
+        request = self._pool.measures.requests[request_names.JOIN]
+        began = monotonic_ns()
+        try:
+            self.connection.leave(JOIN_TIMEOUT)
+            self.connection.join(self._room, JOIN_TIMEOUT)
+        except LostError:
+            return False
+        except ClientError as error:
+            request.failed(error.label)
+            return False
+        request.done(monotonic_ns() - began)
+        return True
+
+    def leave(self) -> bool:
+        """Leave the room and stay connected; return whether the server has confirmed that."""
+        try:
+            return self.connection.leave(JOIN_TIMEOUT)
+        except LostError:
+            return False
 
     # --- drops ---
 
-    def request_drop(self, manner: Manner, storm: Storm | None = None) -> None:
-        """Let the owner's greenlet drop the connection and reconnect."""
-        self.drop_request = (manner, storm)
-        self.owner.wake.set()
+    def drop(self, manner: Manner, storm: Storm | None = None) -> None:
+        """Drop the connection and connect again by the policy of the user.
 
-    def drop_if_requested(self) -> None:
-        """Drop the connection if that has been requested; called by the owner's greenlet."""
-        request, self.drop_request = self.drop_request, None
-        if request is not None and self.client.is_ready:
-            self.drop(*request)
-
-    def drop(self, manner: Manner, storm: Storm | None) -> None:
-        """Drop the connection now; the owner's greenlet reconnects by the policy of `--backoff`.
-
-        An abrupt drop does not block. A polite one waits for the server's close frame.
+        An abrupt drop happens at once and does not block. A polite one waits for the server's close frame in a greenlet
+        of its own.
         """
-        self.leave_storm()
-        self.client.is_offline = True
+        if manner is Manner.POLITE:
+            self._replace_connection(lambda: self._drop_politely(storm))
+        else:
+            self._begin_drop(storm)
+            self._count_sent(self.connection.drop())
+            self._replace_connection()
+
+    def _drop_politely(self, storm: Storm | None) -> None:
+        if self.connection.is_ready:
+            self._begin_drop(storm)
+            self._count_sent(self.connection.close(0, CLOSE_TIMEOUT))
+
+    def _begin_drop(self, storm: Storm | None) -> None:
+        self._leave_storm()
+        self.connection.is_offline = True
         self.dropped_at = monotonic_ns()
         if storm is not None:
             self._storm = storm
             storm.drop(self.dropped_at)
-        in_flight = self.client.leave(0, CLOSE_TIMEOUT) if manner is Manner.POLITE else self.client.drop()
-        self._sent_before_drop = sum(self._room.next_seq) - in_flight
-        self.owner.wake.set()
 
-    def leave_storm(self) -> None:
+    def _count_sent(self, in_flight: int) -> None:
+        """Note how many messages the room had sent up to the drop, without those in flight to this user."""
+        self._sent_before_drop = sum(self._room.next_seq) - in_flight
+
+    def _leave_storm(self) -> None:
         """Tell the storm that dropped this user not to wait for its resync."""
         storm, self._storm = self._storm, None
         if storm is not None:
@@ -244,9 +321,11 @@ class Session:
 
     def end(self) -> None:
         """Stop all schedules, wait shortly for deliveries in flight, and close the connection."""
+        self._ended = True
         for handle in self._schedules:
             handle.cancel()
+        self._stop_keeper()
         self._room.senders.discard(self.place)
-        self.leave_storm()
-        self.client.discard_queued()
-        self.client.leave(LEAVE_GRACE, CLOSE_TIMEOUT)
+        self._leave_storm()
+        self.connection.sender.discard_queued()
+        self.connection.close(LEAVE_GRACE, CLOSE_TIMEOUT)

@@ -23,7 +23,7 @@ from stampede.ledger.stamp import SIZE
 from stampede.measure import drop_causes
 from stampede.measure.measures import Measures
 from stampede.measure.storm import Manner, Storm
-from stampede.pool.session import Session, swap_owners
+from stampede.pool.session import Session
 from stampede.websocket.reactor import Reactor
 from stampede.workload.placement import Partition, Placement, RoomPlan
 from stampede.workload.scheduler import Scheduler
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from stampede.measure.storm import StormPart
-    from stampede.pool.session import Owner
+    from stampede.pool.session import User
     from stampede.websocket.target import Target
 
 CONCURRENT_CONNECTS: Final = 32
@@ -48,6 +48,9 @@ QUIET_SECONDS: Final = 3.0
 """The drain ends when no delivery has arrived for so long; what is then in flight is lost."""
 
 MAX_DRAIN_SECONDS: Final = 20.0
+
+_FIRST_OWN_ROOM: Final = 1 << 31
+"""Number of the first room that a scenario names; numbers of planned rooms are smaller."""
 
 REPORTED_STORMS: Final = 16
 """The latest storms are in each report of the process; the master keeps the results of earlier ones."""
@@ -81,6 +84,7 @@ class UserPool:
         settings: of the pool.
         target: the server.
         order: names of the user classes that this process will run, in Locust's order.
+        on_error: called with an exception of a scenario's callback.
 
     Attributes:
         measures: the counters and histograms of the process.
@@ -90,17 +94,25 @@ class UserPool:
         draining: whether the end of the test has begun.
     """
 
-    def __init__(self, settings: PoolSettings, target: Target, order: Iterator[str]) -> None:
+    def __init__(
+        self,
+        settings: PoolSettings,
+        target: Target,
+        order: Iterator[str],
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.target = target
         self.measures = Measures()
-        self.client_context = ClientContext(self.measures, secrets.randbits(32), b"." * (settings.message_bytes - SIZE))
+        self.client_context = ClientContext(
+            self.measures, secrets.randbits(32), b"." * (settings.message_bytes - SIZE), on_error or self._on_fault
+        )
         self.connect_slots = BoundedSemaphore(CONCURRENT_CONNECTS)
         self.faults = Faults()
         self.backoff_rng = self.rng("backoff")
         self.reactor = Reactor(self.rng("masks"), self._on_fault)
         self.scheduler = Scheduler(self._on_fault)
-        self._rooms: dict[int, Room] = {}
+        self._rooms: dict[str, Room] = {}
         self._placement = Placement(order)
         self._sessions: dict[int, Session] = {}
         self._sweeper = gevent.spawn(self._sweep)
@@ -116,47 +128,44 @@ class UserPool:
 
     # --- users ---
 
-    def add_user(self, owner: Owner) -> Session:
+    def add_user(self, user: User) -> Session:
         """Return a session for a new user, at the lowest free place of its class."""
-        place = self._placement.allocate(type(owner).__name__)
+        place = self._placement.allocate(type(user).__name__)
         number = self.settings.plan.room_of(place, self.settings.partition)
-        room = self._rooms.get(number)
-        if room is None:
-            room = self._rooms[number] = Room(number, self.measures.deliveries)
-        session = self._sessions[place] = Session(self, place, owner, room)
+        room = self._room(f"room-{number}", number)
+        session = self._sessions[place] = Session(self, place, user, f"user-{self._number(place):06d}", room)
         return session
 
     def remove_user(self, session: Session) -> None:
         """End the session of a user that Locust stops; blocks until its connection is closed."""
-        if session.is_idle and not self.draining:
-            last = max(self._idle_sessions(type(session.owner)), key=lambda s: s.place)
-            swap_owners(session, last)
-            session = last
-        del self._sessions[session.place]
-        session.end()
-        self._placement.release(session.place, type(session.owner).__name__)
+        if self._sessions.pop(session.place, None) is not None:
+            session.end()
+            self._placement.release(session.place, type(session.user).__name__)
 
-    def _idle_sessions(self, user_class: type) -> list[Session]:
-        return [s for s in self._sessions.values() if type(s.owner) is user_class and s.is_idle]
-
-    def _ready_sessions(self) -> list[Session]:
-        return sorted((s for s in self._sessions.values() if s.client.is_ready), key=lambda session: session.place)
-
-    def user_name(self, session: Session) -> str:
-        """Return the user name, which is unique in the run."""
-        return f"user-{self._number(session):06d}"
+    def _ready_sessions(self, user_class: type = object) -> list[Session]:
+        """Return the sessions of a user class that are in their room, by place."""
+        ready = (s for s in self._sessions.values() if s.connection.is_ready and isinstance(s.user, user_class))
+        return sorted(ready, key=lambda session: session.place)
 
     def token(self, session: Session) -> str | None:
         """Return the token of a user, or None without tokens; if there are more users than tokens, users share them."""
         tokens = self.settings.tokens
-        return tokens[self._number(session) % len(tokens)] if tokens else None
+        return tokens[self._number(session.place) % len(tokens)] if tokens else None
 
-    def _number(self, session: Session) -> int:
-        return self.settings.partition.number(session.place)
+    def _number(self, place: int) -> int:
+        return self.settings.partition.number(place)
 
-    def room_name(self, room: Room) -> str:
-        """Return the name of a room on the server."""
-        return f"room-{room.number}"
+    # --- rooms ---
+
+    def room(self, name: str) -> Room:
+        """Return the ledger of a room that a scenario names. Its members in other processes are not part of it."""
+        return self._room(name, _FIRST_OWN_ROOM + len(self._rooms))
+
+    def _room(self, name: str, number: int) -> Room:
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = Room(number, name, self.measures.deliveries)
+        return room
 
     @property
     def ready(self) -> int:
@@ -190,10 +199,10 @@ class UserPool:
         rng = self.rng("storms")
         while True:
             gevent.sleep(period - (monotonic_ns() - self._began) / 1e9 % period)
-            cohort = sorted(self._idle_sessions(user_class), key=lambda session: session.place)
+            cohort = self._ready_sessions(user_class)
             for session in rng.sample(cohort, math.ceil(share * len(cohort))):
                 self.measures.drops[drop_causes.STORM_USER] += 1
-                session.request_drop(manner)
+                session.drop(manner)
 
     def _drop_one_by_one(self, share_per_second: float, manner: Manner) -> None:
         rng = self.rng("churn")
@@ -202,10 +211,10 @@ class UserPool:
             rate = share_per_second * self.ready
             gap = rng.expovariate(rate) if rate else 1.0
             gevent.sleep(min(gap, 1.0))
-            ready = [session for session in self._sessions.values() if session.is_idle and session.client.is_ready]
+            ready = [session for session in self._sessions.values() if session.connection.is_ready]
             if gap <= 1.0 and ready:
                 self.measures.drops[drop_causes.CHURN] += 1
-                rng.choice(ready).request_drop(manner)
+                rng.choice(ready).drop(manner)
 
     def storm(self, number: int, share: float, manner: Manner) -> None:
         """Drop a share of all users now and measure their resync.
@@ -223,11 +232,8 @@ class UserPool:
         self.measures.drops[drop_causes.STORM] += len(chosen)
         for session in ready:
             if session in chosen:
-                session.client.storm = storm
-                if manner is Manner.POLITE:
-                    session.request_drop(manner, storm)
-                else:
-                    session.drop(manner, storm)
+                session.connection.handler.storm = storm
+                session.drop(manner, storm)
 
     def storm_parts(self, *, final: bool = False) -> list[StormPart]:
         """Return what this process has counted of the latest storms."""
@@ -246,7 +252,7 @@ class UserPool:
         deliveries = self.measures.deliveries
         began = last_change = monotonic_ns()
         received = deliveries.received
-        while deliveries.in_flight > 0 or any(session.client.has_queued for session in self._sessions.values()):
+        while deliveries.in_flight > 0 or any(session.connection.has_queued for session in self._sessions.values()):
             now = monotonic_ns()
             gevent.sleep(0.02)
             gevent.sleep(0)  # after a stall of this process, the first sleep ends before the sockets have been read
@@ -256,7 +262,7 @@ class UserPool:
                 break
         self._sweeper.kill()
         for session in self._sessions.values():
-            session.client.discard_queued("skipped: still queued at the end")
+            session.connection.sender.discard_queued("skipped: still queued at the end")
         for room in self._rooms.values():
             room.close_accounts()
 
@@ -285,6 +291,17 @@ class UserPool:
                     if monotonic_ns() - began > SWEEP_SLICE_NS:
                         gevent.sleep(0)
                         began = monotonic_ns()
+
+    def spawn(self, run: Callable[[], None]) -> gevent.Greenlet[..., None]:
+        """Run a function in a greenlet; an exception is an internal fault of the load generator."""
+
+        def run_safely() -> None:
+            try:
+                run()
+            except Exception as error:  # noqa: BLE001 # a fault in one session must not stop the others
+                self._on_fault(error)
+
+        return gevent.spawn(run_safely)
 
     def _on_fault(self, error: Exception) -> None:
         """Count an internal error and log the first of its kind; other users are not affected."""

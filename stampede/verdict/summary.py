@@ -133,6 +133,7 @@ def summary(result: RunResult) -> list[str]:
         *_ledger(totals),
         _row("latency", "from intended send", figures.latency.intended),
         _row("", "from actual send", figures.latency.sent),
+        *_cut_off(figures),
         *_resync(figures),
         *_storms(result.storms),
         *_server(totals),
@@ -173,6 +174,11 @@ def _last_figures(figures: Figures) -> str:
         f"{figures.users} users, {figures.sends.sent} sent, {ledger.expected} expected, {ledger.received} received, "
         f"{ledger.lost} lost, {ledger.in_flight} unknown"
     )
+
+
+def _cut_off(figures: Figures) -> Iterator[str]:
+    if figures.cut_off:
+        yield f"  requests    {figures.cut_off} cut off while they waited, by drops on purpose: counted nowhere else"
 
 
 def _resync(figures: Figures) -> Iterator[str]:

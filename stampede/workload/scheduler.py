@@ -17,7 +17,7 @@ from gevent import get_hub
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stampede.workload.schedule import Action, ScheduledAction
+    from stampede.workload.schedule import ScheduledAction
 
 _TICK: Final = 1_000_000
 _NEVER: Final = 1 << 63
@@ -27,7 +27,7 @@ _MAX_ACTIONS_PER_RUN: Final = 500  # then the hub reads from the sockets
 class Performer(Protocol):
     """Performs the actions of a schedule."""
 
-    def perform(self, action: Action, intended: int) -> None:
+    def perform(self, action: Callable[[], Any], intended: int) -> None:
         """Perform one action now; runs in the hub, so it must not block.
 
         Args:
@@ -61,7 +61,7 @@ class Scheduler:
 
     def __init__(self, on_fault: Callable[[Exception], None]) -> None:
         self._on_fault = on_fault
-        self._heap: list[tuple[int, int, Action, ScheduleHandle]] = []
+        self._heap: list[tuple[int, int, Callable[[], Any], ScheduleHandle]] = []
         self._order = count()  # breaks ties: handles cannot be compared
         self._new_timer = get_hub().loop.timer
         self._timer: Any = None
@@ -71,9 +71,11 @@ class Scheduler:
     def add(self, performer: Performer, schedule: Iterator[ScheduledAction], start: int) -> ScheduleHandle:
         """Run a schedule that starts at `start` (monotonic nanoseconds)."""
         handle = ScheduleHandle(performer, schedule, start)
-        self._push(handle)
-        if self._heap[0][0] < self._wakes_at:
-            self._wake_at(self._heap[0][0])
+        first = next(schedule, None)
+        if first is not None:
+            heappush(self._heap, (start + first.at, next(self._order), first.action, handle))
+            if self._heap[0][0] < self._wakes_at:
+                self._wake_at(self._heap[0][0])
         return handle
 
     def close(self) -> None:
@@ -95,10 +97,6 @@ class Scheduler:
             self._timer = self._new_timer(max(at - monotonic_ns(), 0) / 1e9)
             self._timer.start(self._run)
 
-    def _push(self, handle: ScheduleHandle) -> None:
-        scheduled = next(handle.schedule)
-        heappush(self._heap, (handle.start + scheduled.at, next(self._order), scheduled.action, handle))
-
     def _run(self) -> None:
         now = monotonic_ns()
         self._wakes_at = _NEVER
@@ -117,8 +115,11 @@ class Scheduler:
                 heappop(heap)
                 continue
             try:
-                scheduled = next(handle.schedule)
-                heapreplace(heap, (handle.start + scheduled.at, next(self._order), scheduled.action, handle))
+                scheduled = next(handle.schedule, None)
+                if scheduled is None:
+                    heappop(heap)
+                else:
+                    heapreplace(heap, (handle.start + scheduled.at, next(self._order), scheduled.action, handle))
                 handle.performer.perform(action, at)
             except Exception as error:  # noqa: BLE001 # one failing schedule must not stop the others
                 handle.cancelled = True

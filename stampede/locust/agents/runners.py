@@ -17,6 +17,7 @@ from stampede.locust.agents.master import STORM, MasterAgent, wait_until
 from stampede.locust.agents.spawn_order import user_classes_of
 from stampede.locust.agents.worker import WorkerAgent
 from stampede.locust.settings import OptionError, read_settings
+from stampede.locust.user_group import UserGroup
 from stampede.measure.report import WorkerReport
 from stampede.measure.storm import Manner
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS
@@ -43,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 def set_up_local(environment: Environment, runner: LocalRunner) -> MasterAgent:
     """Set up a process that runs all users itself."""
-    agent = vars(environment)[AGENT_KEY] = WorkerAgent(environment, runner)
+    agent = _new_agent(environment, runner)
     master = MasterAgent(environment, runner, agent)
 
     def on_start(**_: Any) -> None:
@@ -66,9 +67,15 @@ def set_up_local(environment: Environment, runner: LocalRunner) -> MasterAgent:
     return master
 
 
+def _new_agent(environment: Environment, runner: LocalRunner | WorkerRunner) -> WorkerAgent:
+    agent = vars(environment)[AGENT_KEY] = WorkerAgent(environment, runner)
+    runner.user_greenlets = UserGroup()
+    return agent
+
+
 def set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     """Set up a worker: it runs the users that the master assigns, and reports to it."""
-    agent = vars(environment)[AGENT_KEY] = WorkerAgent(environment, runner)
+    agent = _new_agent(environment, runner)
     runners.WORKER_REPORT_INTERVAL = REPORT_SECONDS
     # Locust 2.47 computes its default options once per option of each spawn message, and parses its whole command line
     # each time. That takes 200 ms in which this process serves no connection.

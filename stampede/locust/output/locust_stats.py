@@ -7,12 +7,13 @@ last update becomes one `StatsEntry`. It is added with `extend`, as Locust adds 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from locust.stats import RequestStats, StatsEntry, StatsError, bucket_response_time
 
 from stampede.measure.log_linear_histogram import LogLinearHistogram, bucket_bounds
-from stampede.measure.request_names import METHOD, NAMES
+from stampede.measure.request_names import METHOD
 
 if TYPE_CHECKING:
     from stampede.measure.measures import Measures, Request
@@ -29,12 +30,12 @@ class StatsUpdater:
 
     def __init__(self, measures: Measures) -> None:
         self._measures = measures
-        self._times = {name: LogLinearHistogram() for name in NAMES}
-        self._failures: dict[str, dict[str, int]] = {name: {} for name in NAMES}
+        self._times: defaultdict[str, LogLinearHistogram] = defaultdict(LogLinearHistogram)
+        self._failures: defaultdict[str, dict[str, int]] = defaultdict(dict)
 
     def update(self, stats: RequestStats) -> None:
         """Add what was measured since the last call."""
-        for name, request in self._measures.requests.items():
+        for name, request in list(self._measures.requests.items()):
             self._add_failures(stats, name, request)
             self._add_times(stats, name, request)
 

@@ -1,0 +1,57 @@
+"""The pings of one client: timed ones, and one that shows a resync where nobody else sends; pure, times are arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stampede.client import protocol
+from stampede.measure.request_names import PING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stampede.measure.measures import Measures
+
+
+class Pings:
+    """Counts the pings of one client and times their pongs.
+
+    Attributes:
+        on_pong: called once with the arrival time of the pong to a ping that is not timed.
+    """
+
+    __slots__ = ("_due", "_measures", "_number", "on_pong")
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures = measures
+        self._number = 0
+        self._due = 0  # due time of the ping without an answer; 0 when there is none
+        self.on_pong: Callable[[int], None] | None = None
+
+    def begin(self) -> bytes:
+        """Return the next timed ping. If the last one has no pong yet, it counts as a failure."""
+        if self._due:
+            self._measures.requests[PING].failed("no pong")
+            self._due = 0
+        self._number += 1
+        return protocol.ping(self._number)
+
+    def sent(self, intended: int) -> None:
+        """Time the pong of the ping that was sent from `intended` (monotonic nanoseconds)."""
+        self._due = intended
+
+    def receive(self, pong: dict[str, Any], now: int) -> None:
+        """Handle a `pong`."""
+        if self._due and pong.get("timestamp") == self._number:
+            self._measures.requests[PING].done(now - self._due)
+            self._due = 0
+        elif self.on_pong is not None and pong.get("timestamp") == protocol.SYNC_TIMESTAMP:
+            on_pong, self.on_pong = self.on_pong, None
+            on_pong(now)
+
+    def end(self, failure: str | None = None) -> None:
+        """Expect no pong any more; a ping without an answer counts as this failure, if there is one."""
+        if self._due and failure is not None:
+            self._measures.requests[PING].failed(failure)
+        self._due = 0
+        self.on_pong = None
