@@ -22,8 +22,9 @@ import gevent
 from locust.stats import RequestStats
 
 from benchmarks.processes import BenchmarkError, running, stampede_command
-from stampede.client.client import ChatClient
+from stampede.client.chat_connection import ChatConnection, ConnectionOwner
 from stampede.client.context import ClientContext
+from stampede.ledger import stamp
 from stampede.ledger.room import Room
 from stampede.locust.output.locust_stats import StatsUpdater
 from stampede.measure.measures import Measures
@@ -42,6 +43,7 @@ LOADS: Final = ((200, 100, 50_000), (2000, 20, 19_000))
 _TIMEOUT: Final = 60.0
 _TURN_SECONDS: Final = 1.0
 _TICK: Final = 0.001
+_PADDING: Final = b"." * 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +68,36 @@ class LedgerCost:
         )
 
 
-class _DiscardingClient(ChatClient):
-    """A client that decodes the stamp of a delivery and does nothing more."""
+class _DiscardingConnection(ChatConnection):
+    """A connection that decodes the stamp of a delivery and does nothing more."""
 
-    __slots__ = ()
+    def __init__(self, context: ClientContext, owner: ConnectionOwner) -> None:
+        super().__init__(context, owner)
+        self.message_received = self._discard
 
-    def _deliver(self, fields: tuple[int, int, int, int, int, int], now: int) -> None:
-        """Discard the delivery."""
+    def _discard(self, payload: bytes, now: int) -> None:
+        if stamp.from_payload(payload) is None:
+            self.handler.message_received(payload, now)
 
 
 class _UserGroup:
     """Users of one process in rooms of one size."""
 
-    def __init__(self, kind: type[ChatClient], target: Target, users: int, room_size: int, first_room: int) -> None:
+    def __init__(self, kind: type[ChatConnection], target: Target, users: int, room_size: int, first_room: int) -> None:
         self.measures = Measures()
         self.table = StatsUpdater(self.measures)
         self.stats = RequestStats()
         self._faults: list[Exception] = []
         self._reactor = Reactor(Random(1), self._faults.append)
-        context = ClientContext(self.measures, first_room, b"." * 15)
+        context = ClientContext(self.measures, first_room, _PADDING, self._faults.append)
         self._rng = Random(first_room)
-        self._clients: list[ChatClient] = []
-        rooms = [Room(first_room + n, self.measures.deliveries) for n in range(-(-users // room_size))]
+        self._clients: list[ChatConnection] = []
+        numbers = range(first_room, first_room - (-users // room_size))
+        rooms = [Room(number, f"room-{number}", self.measures.deliveries) for number in numbers]
         for number in range(users):
-            client = kind(context, _lost)
-            client.connect(self._reactor, target, _TIMEOUT)
-            room = rooms[number // room_size]
-            client.join(f"user-{first_room + number:06d}", f"room-{room.number}", room, _TIMEOUT)
+            client = kind(context, self)
+            client.open(self._reactor, target, _TIMEOUT)
+            client.enter(f"user-{first_room + number:06d}", rooms[number // room_size], _TIMEOUT)
             self._clients.append(client)
 
     def chat(self, messages_per_s: float) -> float:
@@ -101,21 +106,21 @@ class _UserGroup:
         cpu = time.process_time()
         while (now := time.monotonic()) < began + _TURN_SECONDS:
             while sent < (now - began) * messages_per_s:
-                self._rng.choice(self._clients).say(time.monotonic_ns())
+                self._rng.choice(self._clients).sender.say(time.monotonic_ns(), _PADDING, None)
                 sent += 1
             gevent.sleep(_TICK)
         self.table.update(self.stats)
         gevent.sleep(0.1)  # for the last deliveries
         return time.process_time() - cpu
 
+    def connection_lost(self) -> None:
+        """Fail: the server dropped a user."""
+        raise BenchmarkError("the server dropped a user")
+
     def close(self) -> None:
         self._reactor.close()
         if self._faults:
             raise BenchmarkError(f"the engine failed: {self._faults[0]}")
-
-
-def _lost() -> None:
-    raise BenchmarkError("the server dropped a user")
 
 
 def cost_of_ledger(users: int, room_size: int, deliveries_per_s: int, turns: int) -> LedgerCost:
@@ -133,7 +138,7 @@ def cost_of_ledger(users: int, room_size: int, deliveries_per_s: int, turns: int
             target = resolve(f"{server.url}/")
             groups = [
                 _UserGroup(kind, target, users, room_size, n * 100_000)
-                for n, kind in enumerate((ChatClient, _DiscardingClient))
+                for n, kind in enumerate((ChatConnection, _DiscardingConnection))
             ]
             try:
                 costs = list(_take_turns(groups, messages_per_s, turns))

@@ -109,10 +109,13 @@ class ChatConnection:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
             LostError: the connection ended meanwhile.
         """
+        if self.connection is None:
+            raise LostError(1006)
         membership = self.membership = self.handler.memberships[room.number] = room.enter()
         reply = self.handler.replies.expect(
-            lambda message: protocol.answers(message, "roomJoined", request_names.JOIN)
-            and not protocol.is_name_fixed(message)
+            lambda message: (
+                protocol.answers(message, "roomJoined", request_names.JOIN) and not protocol.is_name_fixed(message)
+            )
         )
         for message in (*before, protocol.join_room(room.name)):
             self.send(message)

@@ -26,9 +26,7 @@ class ClientContext:
 
     __slots__ = ("measures", "on_error", "origin", "padding", "rng", "storm")
 
-    def __init__(
-        self, measures: Measures, origin: int, padding: bytes, on_error: Callable[[Exception], None]
-    ) -> None:
+    def __init__(self, measures: Measures, origin: int, padding: bytes, on_error: Callable[[Exception], None]) -> None:
         self.measures = measures
         self.origin = origin
         self.padding = padding

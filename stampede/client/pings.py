@@ -1,4 +1,4 @@
-"""The pings of one client: timed ones, and one that shows a resync where nobody else sends; pure, times are arguments."""
+"""The pings of one client, and their pongs; pure, times are arguments."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """Base classes for users: `ChatUser` runs tasks as any Locust user does, `ScheduledUser` acts at due times.
 
-    from locust import between, task
-    from stampede import ChatUser
+from locust import between, task
+from stampede import ChatUser
 
-    class SupportAgent(ChatUser):
-        wait_time = between(1, 5)
+class SupportAgent(ChatUser):
+    wait_time = between(1, 5)
 
-        @task
-        def answer(self):
-            self.client.say("Have you tried turning it off and on again?")
+    @task
+    def answer(self):
+        self.client.say("Have you tried turning it off and on again?")
 """
 
 from __future__ import annotations

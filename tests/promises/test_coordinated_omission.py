@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from random import Random
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import gevent
 
-from stampede.client.upload import upload
 from stampede.measure import request_names
 from stampede.pool.user_pool import CONCURRENT_CONNECTS, PoolSettings, UserPool
 from stampede.websocket.target import resolve
@@ -18,7 +16,7 @@ from stampede.workload.schedule import SECOND
 from tests.promises.faulty_server import faulty_server
 from tests.stampede.client.client_group import ClientGroup
 from tests.stampede.connections import TIMEOUT, until
-from tests.stampede.pool.fake_owner import FakeOwner
+from tests.stampede.pool.fake_user import FakeUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,36 +40,36 @@ def shortest(request: Request) -> float:
 
 def test_a_ping_is_timed_from_its_due_time(group: ClientGroup) -> None:
     request = group.measures.requests[request_names.PING]
-    group.member("late").ping(monotonic_ns() - LATE)
+    group.member("late").ping_at(monotonic_ns() - LATE)
     until(lambda: request.times.count == 1)
     assert shortest(request) >= LATE
 
 
 def test_a_ping_that_could_not_be_sent_counts_as_one_failure(group: ClientGroup) -> None:
     client = group.client()
-    client.drop()
-    client.was_dropped = False
-    client.ping(monotonic_ns())
-    client.ping(monotonic_ns())
+    client.chat.drop()
+    client.chat.was_dropped = False
+    client.ping()
+    client.ping()
     assert group.failures(request_names.PING) == {"dropped: not connected": 2}
-    client.connect(group.reactor, group.target, TIMEOUT)
-    client.ping(monotonic_ns())
+    client.chat.open(group.reactor, group.target, TIMEOUT)
+    client.ping()
     until(lambda: group.measures.requests[request_names.PING].times.count == 1)
     assert group.failures(request_names.PING) == {"dropped: not connected": 2}
 
 
 def test_a_ping_while_disconnected_on_purpose_is_no_failure(group: ClientGroup) -> None:
     client = group.client()
-    client.is_offline = True
-    client.drop()
-    client.ping(monotonic_ns())
+    client.chat.is_offline = True
+    client.chat.drop()
+    client.ping()
     assert group.failures(request_names.PING) == {}
 
 
 def test_a_ping_without_a_pong_before_the_next_ping_is_a_failure(group: ClientGroup) -> None:
     client = group.client()
-    client.ping(monotonic_ns())
-    client.ping(monotonic_ns())  # nothing has been read in between
+    client.ping()
+    client.ping()  # nothing has been read in between
     until(lambda: group.measures.requests[request_names.PING].times.count == 1)
     assert group.failures(request_names.PING) == {"no pong": 1}
 
@@ -79,7 +77,7 @@ def test_a_ping_without_a_pong_before_the_next_ping_is_a_failure(group: ClientGr
 def test_a_ping_without_a_pong_when_the_connection_is_lost_is_a_failure() -> None:
     with faulty_server(no_pong=True) as server:
         group = ClientGroup(server.url)
-        group.member("one").ping(monotonic_ns())
+        group.member("one").ping()
         server.process.kill()
         until(lambda: group.lost == 1)
         server.process.communicate(timeout=TIMEOUT)
@@ -89,19 +87,21 @@ def test_a_ping_without_a_pong_when_the_connection_is_lost_is_a_failure() -> Non
 
 def test_a_ping_without_a_pong_when_its_user_drops_on_purpose_is_no_failure(group: ClientGroup) -> None:
     client = group.member("one")
-    client.ping(monotonic_ns())
-    client.drop()
+    client.ping()
+    client.chat.drop()
     assert group.failures(request_names.PING) == {}
 
 
 def test_an_upload_is_timed_from_its_due_time(group: ClientGroup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stampede.client.upload._READY_SECONDS", TIMEOUT)
-    upload(group.member("late"), group.measures, 1000, Random(1), monotonic_ns() - LATE)
+    late = group.member("late")
+    late.due = monotonic_ns() - LATE
+    assert late.upload(1000)
     assert shortest(group.measures.requests[request_names.UPLOAD]) >= LATE
 
 
 def test_a_typing_notice_is_timed_from_its_due_time(group: ClientGroup) -> None:
-    group.member("late").type(monotonic_ns() - LATE)
+    group.member("late").typing_at(monotonic_ns() - LATE)
     assert shortest(group.measures.requests[request_names.TYPING]) >= LATE
 
 
@@ -111,12 +111,12 @@ def test_a_connect_that_waits_for_others_is_timed_from_its_due_time(server: Runn
     pool = UserPool(settings, resolve(f"{server.url}/"), iter(()))
     for _ in range(CONCURRENT_CONNECTS):
         pool.connect_slots.acquire()
-    waits = gevent.spawn(pool.add_user(FakeOwner()).connect)
+    waits = gevent.spawn(pool.add_user(FakeUser()).try_connect)
     gevent.sleep(0.3)
     for _ in range(CONCURRENT_CONNECTS):
         pool.connect_slots.release()
     waits.get(timeout=TIMEOUT)
-    pool.add_user(FakeOwner()).connect(monotonic_ns() - LATE)
+    pool.add_user(FakeUser()).try_connect(monotonic_ns() - LATE)
     request = pool.measures.requests[request_names.CONNECT]
     assert shortest(request) >= 0.3 * SECOND
     assert (request.times.quantile(1) or 0) * 1.04 >= LATE
@@ -125,8 +125,12 @@ def test_a_connect_that_waits_for_others_is_timed_from_its_due_time(server: Runn
 
 
 SHORT_INTERVAL = """
-from stampede.client import upload
-upload.UPLOAD_INTERVAL = 500_000_000
+from loadtest.uploading import FileUploadUser
+from stampede import rate
+from stampede.client import client
+
+client.UPLOAD_MAX_DELAY = 500_000_000
+FileUploadUser.schedule = rate(2)
 """
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import time
 from contextlib import suppress
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import gevent
@@ -15,7 +14,7 @@ from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
 from tests.stampede.connections import TIMEOUT
-from tests.stampede.pool.fake_owner import FakeOwner
+from tests.stampede.pool.fake_user import FakeUser
 
 if TYPE_CHECKING:
     import pytest
@@ -47,12 +46,12 @@ def test_messages_that_arrive_during_a_stall_of_this_process_are_not_lost(
     monkeypatch.setattr("stampede.websocket.reactor._ROUNDS", 1)
     settings = PoolSettings(RoomPlan(rooms=1, size=None), Partition(0, 1), message_bytes=100, seed=1)
     pool = UserPool(settings, resolve(f"{server.url}/"), iter(()))
-    sender, *_, last = sessions = [pool.add_user(FakeOwner()) for _ in range(USERS)]
+    sender, *_, last = sessions = [pool.add_user(FakeUser()) for _ in range(USERS)]
     for session in sessions:
         session.connect()
-    connection = last.client.connection
+    connection = last.connection.connection
     assert connection is not None
-    sender.client.say(monotonic_ns())
+    sender.client.say()
     gevent.spawn(stall, connection, b"chatMessage", 2 * QUIET)
     pool.drain()
     deliveries = pool.measures.deliveries

@@ -24,13 +24,16 @@ FILES = 140
 
 # A user class that raises in every process.
 FAILING_USER = """
-from stampede.locust.users import ChatUser
+from locust import constant, task
+from stampede import ChatUser
 
 class FailingUser(ChatUser):
     fixed_count = 3
+    wait_time = constant(60)
 
-    def on_first_join(self, session):
-        raise ZeroDivisionError(f"raised by the user at place {session.place}")
+    @task
+    def fail(self):
+        raise ZeroDivisionError(f"raised by the user at place {self.place}")
 """
 
 # Discards the first MANY assignments in every worker.
@@ -119,7 +122,7 @@ def test_an_exception_of_user_code_makes_the_run_invalid_and_is_logged_once(
     assert len([why for why in ended.invalid if why.startswith("user code: ")]) == 1
     (why,) = [why for why in ended.invalid if why.startswith("user code: ")]
     assert re.match(r"user code: exception in user code, 3 times \(raised by the user at place \d+, File ", why)
-    assert "in on_first_join" in why
+    assert "in fail" in why
     assert ended.log.count("ERROR/locust.user.task") == 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import gevent
@@ -10,9 +9,8 @@ import gevent
 from tests.stampede.connections import TIMEOUT, until
 
 if TYPE_CHECKING:
-    from stampede.client.client import ChatClient
     from tests.processes import RunningServer
-    from tests.stampede.client.client_group import ClientGroup
+    from tests.stampede.client.client_group import ClientGroup, GroupClient
 
 
 def counts(group: ClientGroup) -> tuple[int, int, int, int]:
@@ -21,12 +19,12 @@ def counts(group: ClientGroup) -> tuple[int, int, int, int]:
     return deliveries.expected, deliveries.received, deliveries.lost, deliveries.churned
 
 
-def start_leaving(group: ClientGroup) -> tuple[ChatClient, gevent.Greenlet[..., int]]:
+def start_leaving(group: ClientGroup) -> tuple[GroupClient, gevent.Greenlet[..., int]]:
     """Let a client leave with a grace period while it is owed a message that never arrives."""
     sender, leaver = group.member("sender"), group.member("leaver")
-    assert sender.membership is not None
-    sender.membership.room.send(sender.membership)  # counted in the ledger, but not sent
-    leaving = gevent.spawn(leaver.leave, TIMEOUT, TIMEOUT)
+    assert sender.chat.membership is not None
+    sender.chat.membership.room.send(sender.chat.membership)  # counted in the ledger, but not sent
+    leaving = gevent.spawn(leaver.chat.close, TIMEOUT, TIMEOUT)
     gevent.sleep(0.05)
     assert counts(group) == (1, 0, 0, 0)
     return leaver, leaving
@@ -34,9 +32,9 @@ def start_leaving(group: ClientGroup) -> tuple[ChatClient, gevent.Greenlet[..., 
 
 def test_a_delivery_that_does_not_arrive_within_the_grace_period_is_lost(group: ClientGroup) -> None:
     sender, leaver = group.member("sender"), group.member("leaver")
-    assert sender.membership is not None
-    sender.membership.room.send(sender.membership)
-    assert leaver.leave(0.05, TIMEOUT) == 0
+    assert sender.chat.membership is not None
+    sender.chat.membership.room.send(sender.chat.membership)
+    assert leaver.chat.close(0.05, TIMEOUT) == 0
     assert counts(group) == (1, 0, 1, 0)
 
 
@@ -53,7 +51,7 @@ def test_deliveries_to_a_connection_that_the_server_closes_in_the_grace_period_a
 def test_deliveries_to_a_connection_that_is_aborted_in_the_grace_period_are_churn(group: ClientGroup) -> None:
     """The reactor aborts a connection whose receiver raised, and does not call `lost`."""
     leaver, leaving = start_leaving(group)
-    connection = leaver.connection
+    connection = leaver.chat.connection
     assert connection is not None
     connection.abort()
     assert leaving.get(timeout=TIMEOUT) == 1
@@ -62,7 +60,7 @@ def test_deliveries_to_a_connection_that_is_aborted_in_the_grace_period_are_chur
 
 def test_a_delivery_within_the_grace_period_is_received(group: ClientGroup) -> None:
     sender, leaver = group.member("sender"), group.member("leaver")
-    sender.say(monotonic_ns())
-    assert leaver.leave(TIMEOUT, TIMEOUT) == 0
+    sender.say()
+    assert leaver.chat.close(TIMEOUT, TIMEOUT) == 0
     assert counts(group) == (1, 1, 0, 0)
     until(lambda: group.room.joined_count == 1)

@@ -32,12 +32,15 @@ CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
 OPENED = "chat_connections_opened_total"
 
 FAILING_USER = """
-from stampede.locust.users import ChatUser
+from locust import constant, task
+from stampede import ChatUser
 
 class FailingUser(ChatUser):
     fixed_count = 1
+    wait_time = constant(60)
 
-    def on_first_join(self, session):
+    @task
+    def fail(self):
         raise ZeroDivisionError("raised on purpose")
 """
 

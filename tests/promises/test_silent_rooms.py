@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +12,9 @@ from stampede.measure.storm import Manner
 from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
 from stampede.workload.placement import Partition, RoomPlan
-from stampede.workload.schedule import Action, regular
 from tests.promises.faulty_server import faulty_server
 from tests.stampede.connections import until
-from tests.stampede.pool.fake_owner import FakeOwner
+from tests.stampede.pool.fake_user import FakeUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from stampede.pool.session import Session
     from tests.processes import RunningServer
     from tests.stampede.fixtures import Locust
-
-NEVER = 3_600_000_000_000  # nanoseconds
 
 
 @pytest.fixture
@@ -38,13 +34,13 @@ def pool(server: RunningServer) -> Iterator[UserPool]:
 
 
 def add_connected(pool: UserPool) -> Session:
-    session = pool.add_user(FakeOwner())
+    session = pool.add_user(FakeUser())
     session.connect()
     return session
 
 
 def drop_and_reconnect(session: Session) -> None:
-    session.drop(Manner.ABRUPT, None)
+    session.drop(Manner.ABRUPT)
     session.connect()
 
 
@@ -55,35 +51,36 @@ def resyncs(pool: UserPool) -> tuple[int, int]:
 
 def test_in_a_room_without_senders_a_pong_shows_the_resync(pool: UserPool) -> None:
     session, listener = add_connected(pool), add_connected(pool)
-    listener.follow(regular(NEVER, pool.rng("pings"), Action.PING), sends_messages=False)
+    listener.client.ping()
+    until(lambda: pool.measures.requests[request_names.PING].times.count == 1)
     drop_and_reconnect(session)
     until(lambda: resyncs(pool) == (1, 1))
     assert session.dropped_at == 0
     assert pool.measures.requests[request_names.PING].failures == {}
-    assert pool.measures.requests[request_names.PING].times.count == 0  # that pong is not timed as a ping
+    assert pool.measures.requests[request_names.PING].times.count == 1  # that pong is not timed as a ping
 
 
 def test_the_only_sender_of_a_room_is_resynced_by_a_pong(pool: UserPool) -> None:
     session = add_connected(pool)
-    session.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
+    session.sends_messages()
     drop_and_reconnect(session)
     until(lambda: resyncs(pool) == (1, 1))
 
 
 def test_in_a_room_with_another_sender_only_a_delivery_shows_the_resync(pool: UserPool) -> None:
     session, sender = add_connected(pool), add_connected(pool)
-    sender.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
+    sender.sends_messages()
     drop_and_reconnect(session)
-    session.client.ping(monotonic_ns())
+    session.client.ping()
     until(lambda: pool.measures.requests[request_names.PING].times.count == 1)  # a pong has arrived, but no delivery
     assert resyncs(pool) == (0, 0)
-    sender.perform(Action.SAY, monotonic_ns())
+    sender.client.say()
     until(lambda: resyncs(pool) == (1, 0))
 
 
 def test_a_room_whose_only_sender_has_stopped_is_silent(pool: UserPool) -> None:
     session, sender = add_connected(pool), add_connected(pool)
-    sender.follow(regular(NEVER, pool.rng("messages"), Action.SAY))
+    sender.sends_messages()
     pool.remove_user(sender)
     drop_and_reconnect(session)
     until(lambda: resyncs(pool) == (1, 1))

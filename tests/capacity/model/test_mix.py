@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 import time
-from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,8 +21,7 @@ from capacity.model.mix import (
     traffic_between,
 )
 from stampede.locust.options import OPTIONS
-from stampede.workload.schedule import SECOND, Action, composing
-from tests.tables import ROOT
+from tests.loadtest.locustfiles import scheduled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,19 +66,12 @@ def test_without_connected_users_there_is_no_mix() -> None:
 
 
 def test_rates_of_actions_match_the_load_test() -> None:
-    dues = []
-    for due in composing(Random(1)):
-        if due.at > 200_000 * SECOND:
-            break
-        dues.append(due.action)
-    assert dues.count(Action.TYPE) / 200_000 == pytest.approx(NOTICES_PER_TYPING_USER, rel=0.03)
-    assert dues.count(Action.SAY) / 200_000 == pytest.approx(MESSAGES_PER_TYPING_USER, rel=0.03)
-    # Importing the class would let gevent patch this process.
-    interval = re.search(
-        r"^UPLOAD_INTERVAL: Final = (\d+) \* SECOND$", (ROOT / "stampede/client/upload.py").read_text(), re.MULTILINE
-    )
-    assert interval is not None
-    assert pytest.approx(1 / int(interval[1])) == UPLOADS_PER_UPLOADING_USER
+    seconds = 200_000
+    typing = [action for _, action in scheduled("loadtest.typing_users", "TypingUser", seconds)]
+    assert typing.count("typing") / seconds == pytest.approx(NOTICES_PER_TYPING_USER, rel=0.03)
+    assert typing.count("say") / seconds == pytest.approx(MESSAGES_PER_TYPING_USER, rel=0.03)
+    uploads = scheduled("loadtest.uploading", "FileUploadUser", seconds)
+    assert len(uploads) / seconds == pytest.approx(UPLOADS_PER_UPLOADING_USER, rel=0.01)
     defaults = {option.name: option.default for option in OPTIONS}
     assert pytest.approx(float(defaults["storm-share"]) / float(defaults["storm-period"])) == DROPS_PER_STORMING_USER
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stampede.client.client import AnswerError
+from stampede.client.chat_connection import AnswerError
 from stampede.measure.request_names import CONNECT, PING, SEND, TYPING
 from stampede.measure.storm import Storm
 from stampede.measure.storm_results import results
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 def exchange_messages(group: ClientGroup) -> None:
     clients = [group.member(f"user-{number}") for number in range(4)]
     for number in range(20):
-        clients[number % 4].say(time.monotonic_ns())
+        clients[number % 4].say()
     until(lambda: group.deliveries.in_flight == 0)
     assert (group.deliveries.expected, group.deliveries.received, group.deliveries.lost) == (60, 60, 0)
     assert group.measures.latency.sent.count == group.measures.latency.intended.count == 60
     assert group.measures.sends.sent == 20
-    clients[0].ping(time.monotonic_ns())
+    clients[0].ping()
     until(lambda: group.measures.requests[PING].times.count == 1)
     for client in clients:
-        client.leave(TIMEOUT, TIMEOUT)
+        client.chat.close(TIMEOUT, TIMEOUT)
     assert group.room.joined_count == 0
     assert group.lost == 0
 
@@ -45,8 +45,8 @@ def test_the_plain_server_gives_the_same_numbers(plain_group: ClientGroup) -> No
 
 def test_a_message_that_is_too_late_is_skipped_and_counted(group: ClientGroup) -> None:
     client = group.member("late")
-    client.say(time.monotonic_ns() - 6_000_000_000)
-    client.say(time.monotonic_ns() - 200_000_000)
+    client.say_at(time.monotonic_ns() - 6_000_000_000)
+    client.say_at(time.monotonic_ns() - 200_000_000)
     sends = group.measures.sends
     assert (sends.intended, sends.sent, sends.late, sends.skipped) == (2, 1, 1, 1)
     assert group.failures(SEND) == {"skipped: too late": 1}
@@ -61,12 +61,12 @@ def test_messages_that_are_due_before_the_join_are_sent_after_it(
     client = group.client()
     stale, due = time.monotonic_ns() - 6_000_000_000, time.monotonic_ns() - 4_000_000_000
     for intended in (due, due + 1):
-        client.say(intended)
-    client.type(due)
-    client.say(stale)
+        client.say_at(intended)
+    client.typing_at(due)
+    client.say_at(stale)
     measures = group.measures
     assert (measures.waiting, measures.sends.sent, measures.sends.skipped) == (2, 0, 1)
-    client.join("late", "room-7", group.room, TIMEOUT)
+    client.chat.enter("late", group.room, TIMEOUT)
     until(lambda: group.deliveries.received == 2)
     assert (
         measures.waiting,
@@ -84,13 +84,13 @@ def test_messages_that_are_due_before_the_join_are_sent_after_it(
 
 def test_messages_without_a_room_are_skipped_and_are_no_failure_if_that_was_on_purpose(group: ClientGroup) -> None:
     client = group.client()
-    client.say(time.monotonic_ns())
-    client.discard_queued("skipped: still queued at the end")
-    client.say(time.monotonic_ns())
-    client.discard_queued()
-    client.is_offline = True
-    client.say(time.monotonic_ns())
-    client.type(time.monotonic_ns())
+    client.say()
+    client.chat.sender.discard_queued("skipped: still queued at the end")
+    client.say()
+    client.chat.sender.discard_queued()
+    client.chat.is_offline = True
+    client.say()
+    client.typing()
     measures = group.measures
     assert (measures.waiting, measures.sends.intended, measures.sends.sent, measures.sends.skipped) == (0, 3, 0, 3)
     assert group.failures(SEND) == {"skipped: still queued at the end": 1}
@@ -99,7 +99,7 @@ def test_messages_without_a_room_are_skipped_and_are_no_failure_if_that_was_on_p
 
 def test_a_refused_name_fails_the_join(group: ClientGroup) -> None:
     with pytest.raises(AnswerError, match=r"^error: invalid_field$"):
-        group.client().join("", "room-7", group.room, TIMEOUT)
+        group.client().chat.enter("", group.room, TIMEOUT)
 
 
 def test_a_lost_connection_calls_on_lost_and_ends_the_membership(group: ClientGroup, server: RunningServer) -> None:
@@ -107,18 +107,18 @@ def test_a_lost_connection_calls_on_lost_and_ends_the_membership(group: ClientGr
     server.kill()
     until(lambda: group.lost == 2)
     assert group.failures(CONNECT) == {"connection lost: 1006": 2}
-    assert not one.is_ready
-    assert not two.is_ready
+    assert not one.is_connected
+    assert not two.is_connected
     assert group.room.joined_count == 0
     with pytest.raises(LostError):
-        one.wait_for_answer(TIMEOUT)
+        one.chat.join(group.room, TIMEOUT)
 
 
 def test_messages_of_another_run_are_counted_separately(group: ClientGroup, server: RunningServer) -> None:
     other = ClientGroup(server.url, origin=99)
     group.member("ours")
     theirs = other.member("theirs")
-    theirs.say(time.monotonic_ns())
+    theirs.say()
     until(lambda: group.measures.deliveries.foreign_clock == 1)
     assert (group.deliveries.received, group.deliveries.duplicated) == (0, 0)
     other.reactor.close()
@@ -126,11 +126,11 @@ def test_messages_of_another_run_are_counted_separately(group: ClientGroup, serv
 
 def test_a_storm_records_the_deliveries_to_the_users_that_it_did_not_drop(group: ClientGroup) -> None:
     sender, dropped, unaffected = (group.member(name) for name in ("sender", "dropped", "unaffected"))
-    group.context.storm = dropped.storm = Storm(1, time.monotonic_ns(), 0.0, 3)
-    sender.say(time.monotonic_ns())
+    group.context.storm = dropped.chat.handler.storm = Storm(1, time.monotonic_ns(), 0.0, 3)
+    sender.say()
     until(lambda: group.deliveries.received == 2)
     (result,) = results([group.context.storm.part(time.monotonic_ns())])
     assert result.unaffected.count == 1
     latency = group.measures.latency
     assert (latency.intended.count, latency.sent.count) == (2, 2)  # each delivery counts once
-    unaffected.leave(0, TIMEOUT)
+    unaffected.chat.close(0, TIMEOUT)

@@ -29,7 +29,7 @@ class ServerModel:
     duplicated: int = 0
 
     def __post_init__(self) -> None:
-        self.room = Room(1, self.counts)
+        self.room = Room(1, "room-1", self.counts)
 
     def join(self) -> Client:
         member = Client(self.room.enter())

@@ -78,7 +78,7 @@ def test_an_echo_to_the_sender_and_a_number_never_sent_count_as_duplicated() -> 
 
 
 def test_a_new_room_has_its_number_and_no_member() -> None:
-    room = Room(7, DeliveryCounts())
+    room = Room(7, "room-7", DeliveryCounts())
     assert (room.number, room.next_seq, room.joined_count, room.senders, room.dropped) == (7, [], 0, set(), {})
 
 

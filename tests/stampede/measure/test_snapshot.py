@@ -16,7 +16,17 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
     made = json.loads(snapshot(Totals([report(0)]), state="running", now=5, ages={"w0": 0.25}).to_json())
     assert set(made) == {
         *("version", "state", "monotonic_ns", "users", "connections", "ready", "rooms", "sends", "deliveries"),
-        *("latency", "requests", "resync", "resynced_by_pong", "send_lag", "loop_lag", "room_size", "workers"),
+        *(
+            "latency",
+            "requests",
+            "resync",
+            "resynced_by_pong",
+            "cut_off",
+            "send_lag",
+            "loop_lag",
+            "room_size",
+            "workers",
+        ),
         *("dead_workers", "drops", "storms", "addresses", "faults"),
     }
     assert set(made["sends"]) == {"intended", "sent", "late", "skipped", "held"}

@@ -10,7 +10,7 @@ import gevent
 import pytest
 
 from stampede.workload import scheduler as module
-from stampede.workload.schedule import Action, ScheduledAction
+from stampede.workload.schedule import ScheduledAction
 from stampede.workload.scheduler import _MAX_ACTIONS_PER_RUN as MAX_ACTIONS
 from stampede.workload.scheduler import Scheduler
 
@@ -21,6 +21,10 @@ MS = 1_000_000
 TIMEOUT = 30.0
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 class Recorder:
     """Records the due time of each action and how late it was performed."""
 
@@ -28,20 +32,20 @@ class Recorder:
         self.intended: list[int] = []
         self.late: list[int] = []
 
-    def perform(self, action: Action, intended: int) -> None:
+    def perform(self, action: Callable[[], object], intended: int) -> None:
         self.late.append(time.monotonic_ns() - intended)
         self.intended.append(intended)
 
 
 class Faulty:
-    def perform(self, action: Action, intended: int) -> None:
+    def perform(self, action: Callable[[], object], intended: int) -> None:
         raise ZeroDivisionError
 
 
 def every(ms: float, first: float = 0) -> Iterator[ScheduledAction]:
     at = first
     while True:
-        yield ScheduledAction(round(at * MS), Action.SAY)
+        yield ScheduledAction(round(at * MS), nothing)
         at += ms
 
 
@@ -98,10 +102,19 @@ def test_a_cancelled_schedule_performs_nothing_more(scheduler: Scheduler) -> Non
 def test_a_fault_ends_its_own_schedule_and_no_other(scheduler: Scheduler, faults: list[Exception]) -> None:
     recorder, start = Recorder(), time.monotonic_ns()
     scheduler.add(Faulty(), every(1), start)
-    scheduler.add(Recorder(), iter([ScheduledAction(0, Action.SAY)]), start)  # a schedule that ends, which is a fault
     scheduler.add(recorder, every(1), start)
     until_recorded(recorder, 10)
-    assert [type(fault) for fault in faults] == [ZeroDivisionError, StopIteration]
+    assert [type(fault) for fault in faults] == [ZeroDivisionError]
+
+
+def test_a_schedule_may_end(scheduler: Scheduler, faults: list[Exception]) -> None:
+    ended, recorder, start = Recorder(), Recorder(), time.monotonic_ns()
+    scheduler.add(Recorder(), iter(()), start)
+    scheduler.add(ended, iter([ScheduledAction(0, nothing), ScheduledAction(MS, nothing)]), start)
+    scheduler.add(recorder, every(1), start)
+    until_recorded(recorder, 10)
+    assert ended.intended == [start, start + MS]
+    assert faults == []
 
 
 def test_a_backlog_is_performed_in_parts_between_which_the_hub_runs(scheduler: Scheduler) -> None:
