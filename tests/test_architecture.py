@@ -57,8 +57,8 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.pool": "stampede.client stampede.generator_faults stampede.health stampede.ledger stampede.measure "
     "stampede.websocket stampede.workload",
     "stampede.metrics": "stampede.measure",
-    "stampede.locust": "stampede.client stampede.generator_faults stampede.health stampede.ledger stampede.measure stampede.metrics "
-    "stampede.pool stampede.redaction stampede.verdict stampede.websocket stampede.workload",
+    "stampede.locust": "stampede.client stampede.generator_faults stampede.health stampede.ledger stampede.measure "
+    "stampede.metrics stampede.pool stampede.redaction stampede.verdict stampede.websocket stampede.workload",
     "loadtest": "stampede",
     # metrics and dashboards
     "metrics": "server.errors server.histogram_buckets server.protocol server.stats stampede.metrics",

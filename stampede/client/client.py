@@ -123,7 +123,7 @@ class ChatClient:
         ):
             request.done(monotonic_ns() - intended)
         elif not chat.is_offline:
-            request.failed("dropped: held back" if chat.is_ready else "dropped: not in a room")
+            request.failed("dropped: connection congested" if chat.is_ready else "dropped: not in a room")
 
     def ping(self) -> None:
         """Send a `ping`, and time its `pong` as `WS ping`; does not wait. No pong before the next ping is a failure."""
@@ -132,7 +132,7 @@ class ChatClient:
         if chat.send(pings.begin()):
             pings.sent(intended)
         elif not chat.is_offline:
-            label = "dropped: held back" if chat.connection is not None else "dropped: not connected"
+            label = "dropped: connection congested" if chat.connection is not None else "dropped: not connected"
             self._measures.requests[request_names.PING].failed(label)
 
     def upload(self, size: int, name: str = "load-test.bin") -> bool:

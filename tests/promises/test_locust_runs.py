@@ -357,17 +357,18 @@ GREENLET_WATCHER = """
 import gc
 from pathlib import Path
 from greenlet import greenlet
+import locust.user
 from locust import events
 import stampede
 
-HOME = str(Path(stampede.__file__).parent)
+HOMES = tuple(str(Path(package.__file__).parent) for package in (stampede, locust.user))
 
 def ours():
     found = []
     for one in gc.get_objects():
         frame = one.gr_frame if isinstance(one, greenlet) and not one.dead else None
         while frame is not None:
-            if frame.f_code.co_filename.startswith(HOME):
+            if frame.f_code.co_filename.startswith(HOMES):
                 found.append(f"{frame.f_code.co_filename}:{frame.f_lineno}")
                 break
             frame = frame.f_back
