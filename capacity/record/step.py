@@ -57,6 +57,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         started_s: seconds since the start of the search; `settle_s` and `window_s` follow.
         offered_per_s: expected deliveries per second; `delivered_per_s`: received ones.
         deliver_*: latency from the intended send time; `deliver_sent_*`: from the actual one.
+        late: lost deliveries that arrived after all; `churned`: no longer owed, since sender or receiver left.
         figures: the value that each SLO was compared with, by the SLO's text; None if unknown.
         server_cpu: cores used by all server processes and the bus between them; `server_cpu_busiest`: by the busiest
             of several processes; `server_core_foreign`: use of the server's core by other processes, in cores.
@@ -94,6 +95,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     lost: int | None = None
     duplicated: int | None = None
     reordered: int | None = None
+    late: int | None = None
+    churned: int | None = None
     errors: int | None = None
     resync_p95_ms: float | None = None
     figures: dict[str, float | None] = {}

@@ -70,6 +70,8 @@ def _client_figures(client: ClientWindow) -> dict[str, object]:
         "lost": client.deliveries.lost,
         "duplicated": client.deliveries.duplicated,
         "reordered": client.deliveries.reordered,
+        "late": client.deliveries.late,
+        "churned": client.deliveries.churned,
         "errors": client.failures,
         "generator_cpu": [round(worker.cpu, 3) for worker in client.workers],
         "generator_loop_lag_p99_ms": max(loop_lags, default=None),

@@ -1,4 +1,4 @@
-"""Reports of earlier versions, which have no causes, are read with them."""
+"""Reports of earlier versions are read, although they lack some fields."""
 
 from __future__ import annotations
 
@@ -40,6 +40,19 @@ def test_the_causes_of_an_older_report_follow_from_its_signals(
     (read,) = read_report(path).steps
     assert read.invalid_cause is cause
     assert len(read.causes) == len(signals)
+
+
+def test_counts_that_an_older_report_lacks_are_unknown(tmp_path: Path) -> None:
+    content: dict[str, Any] = msgspec.to_builtins(make.report([make.step(100, "pass", late=2, churned=3)]))
+    path = tmp_path / "report.json"
+    path.write_bytes(msgspec.json.encode(content))
+    (new,) = read_report(path).steps
+    assert (new.late, new.churned) == (2, 3)
+    for old in content["steps"]:
+        del old["late"], old["churned"]
+    path.write_bytes(msgspec.json.encode(content))
+    (read,) = read_report(path).steps
+    assert (read.late, read.churned) == (None, None)
 
 
 def test_the_generator_comes_before_others_and_missing_data() -> None:
