@@ -92,6 +92,7 @@ class ChatClient:
                 close_timeout=SECONDS,
                 ping_interval=None,
                 max_size=None,
+                max_queue=None,  # with a limit, closing would wait for unread messages until the timeout
             )
         )
         self.received_bytes = 0
