@@ -2,7 +2,8 @@
 
 Start it as `python faulty_server.py '{"drop": 100, ...}'`. Its first line of output is its URL. On SIGTERM it prints a
 JSON object: the deliveries made and withheld, the median and least delay in ms (`delayed`, `least`), and the requested
-and actual wait in ms of each client that reconnected after a restart (`returned`).
+and actual wait in ms of each client that reconnected after a restart (`returned`). `GET /counts` returns the first part
+of it at any time.
 
 | key | fault |
 |---|---|
@@ -31,7 +32,9 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from itertools import count, cycle
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -41,6 +44,8 @@ from websockets.exceptions import ConnectionClosed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from websockets.http11 import Request, Response
 
 ROOM = dict[ServerConnection, None]
 
@@ -113,6 +118,10 @@ class FaultyServer:
             task = asyncio.ensure_future(client.close(1012, f"restart, retry_ms={retry_ms}"))
             task.add_done_callback(lambda done: done.exception())
 
+    def answer_page(self, client: ServerConnection, request: Request) -> Response | None:
+        """Answer a request for the counts; None lets the handshake continue."""
+        return client.respond(HTTPStatus.OK, json.dumps(self.counts)) if request.path == "/counts" else None
+
     async def serve(self, client: ServerConnection) -> None:
         with suppress(ConnectionClosed):
             await self.handle_messages(client)
@@ -183,7 +192,8 @@ async def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     if "receive_buffer" in server.faults:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, server.faults["receive_buffer"])
-    async with serve(server.serve, sock=listener, compression=None, ssl=tls) as listening:
+    options: dict[str, Any] = {"process_request": server.answer_page, "compression": None, "ssl": tls}
+    async with serve(server.serve, sock=listener, **options) as listening:
         print(f"ws{'s' if tls else ''}://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
         await stopped.wait()
         server.counts["dropped"] += len(server.held_back)  # their senders sent nothing more
@@ -202,6 +212,14 @@ class RunningFaultyServer:
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
         self.counts: dict[str, Any] = {}
+
+    def has(self, **least: int) -> bool:
+        """Return whether each of the named counts has reached a number."""
+        url = f"{self.url.replace('ws', 'http', 1)}/counts"
+        trusting = ssl._create_unverified_context()  # noqa: S323 - a server on loopback
+        with urllib.request.urlopen(url, timeout=60, context=trusting) as answer:  # noqa: S310 - our own server
+            counts = json.load(answer)
+        return all(counts[name] >= number for name, number in least.items())
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)

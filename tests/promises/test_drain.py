@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CLIENTS = 2000
 ROOMS = 200
-DRAIN_SECONDS = 15
+DRAIN_SECONDS = 8
 LONG_TIMEOUTS = {"server.app.CLOSE_SECONDS": 60, "server.websocket.connection.CLOSE_SECONDS": 60}
 """Longer timeouts, because this test may be slow to answer close frames; an aborted client may lose a message."""
 

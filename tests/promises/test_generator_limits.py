@@ -10,6 +10,7 @@ import pytest
 
 from tests.metrics.fixtures import skip_or_fail
 from tests.promises.hosts import inside, problem
+from tests.stampede.fixtures import has_delivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tests.stampede.fixtures import FinishedRun, Locust
 
 TALK = ("ChattingUser", "--room-size", "10", "--message-rate", "5")
+QUIET_TALK = (*TALK[:-1], "0.2")
 PORTS = 60
 FILES = 140
 
@@ -38,8 +40,10 @@ class FailingUser(ChatUser):
 
 # Discards the first MANY assignments in every worker.
 LOST_ASSIGNMENTS = """
+from stampede.locust import plugin
 from stampede.locust.agents.worker import WorkerAgent
 
+plugin._ASSIGNMENT_SECONDS = PATIENCE
 assign_original, discarded = WorkerAgent.assign, 0
 
 def assign(self, assignment):
@@ -87,7 +91,7 @@ def few_ports() -> list[str]:
 def test_exhausted_local_ports_make_the_run_invalid_and_are_reported_once(
     locust: Callable[..., Locust], few_ports: list[str], processes: list[str]
 ) -> None:
-    flags = ("--headless", "--host", "{url}", *TALK, "-u", "100", "-r", "100", "-t", "5s", *processes)
+    flags = ("--headless", "--host", "{url}", *QUIET_TALK, "-u", "100", "-r", "100", "-t", "5s", *processes)
     ended = locust(*flags, through=few_ports).wait()
     assert ended.code == 98, ended.out + ended.log
     reason = (
@@ -102,7 +106,7 @@ def test_exhausted_local_ports_make_the_run_invalid_and_are_reported_once(
 def test_too_few_open_files_make_the_run_invalid_without_a_traceback(
     locust: Callable[..., Locust], server: RunningServer, processes: list[str]
 ) -> None:
-    flags = ("--headless", "--host", server.url, *TALK, "-u", "300", "-r", "300", "-t", "5s", *processes)
+    flags = ("--headless", "--host", server.url, *QUIET_TALK, "-u", "300", "-r", "300", "-t", "5s", *processes)
     ended = locust(*flags, through=("prlimit", f"--nofile={FILES}:{FILES}")).wait()
     assert ended.code == 98, ended.out + ended.log
     reason = rf"open files: (\d+) connections exceeded the limit of open files \(ulimit -n is {FILES}\)"
@@ -130,9 +134,10 @@ def test_a_lost_assignment_is_requested_again(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
 ) -> None:
     locustfile = tmp_path / "locustfile.py"
-    locustfile.write_text(LOST_ASSIGNMENTS.replace("MANY", "1"))
-    flags = ("-u", "20", "-r", "20", "-t", "6s", "--processes", "2", "-f", f"loadtest,{locustfile}")
-    ended = locust("--headless", "--host", server.url, *flags, *TALK).wait()
+    locustfile.write_text(LOST_ASSIGNMENTS.replace("MANY", "1").replace("PATIENCE", "10.0"))
+    flags = ("-u", "20", "-r", "20", "--processes", "2", "-f", f"loadtest,{locustfile}")
+    running = locust("--headless", "--host", server.url, *flags, *TALK)
+    ended = running.stop_once(has_delivered(server, 500, joins=20))
     assert ended.ended_with(0), ended.out + ended.log
     assert ended.requests()["join"] == (20, 0)
     assert ended.ledger()["received"] == ended.ledger()["expected"] > 0
@@ -142,13 +147,13 @@ def test_an_assignment_that_never_arrives_makes_the_run_invalid(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
 ) -> None:
     locustfile = tmp_path / "locustfile.py"
-    locustfile.write_text(LOST_ASSIGNMENTS.replace("MANY", "1_000_000"))
-    flags = ("-u", "20", "-r", "20", "-t", "14s", "--processes", "2", "-f", f"loadtest,{locustfile}")
+    locustfile.write_text(LOST_ASSIGNMENTS.replace("MANY", "1_000_000").replace("PATIENCE", "3.0"))
+    flags = ("-u", "20", "-r", "20", "-t", "6s", "--processes", "2", "-f", f"loadtest,{locustfile}")
     ended = locust("--headless", "--host", server.url, *flags, *TALK).wait()
     assert ended.code == 98, ended.out + ended.log
     (reason,) = [why for why in ended.invalid if why.startswith("assignment: ")]
     assert reason == (
-        "assignment: a worker never received its assignment, so its users did not run (none arrived within 10 s)"
+        "assignment: a worker never received its assignment, so its users did not run (none arrived within 3 s)"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.stampede.fixtures import Locust, WebLocust
 
-FLAGS = ("ChattingUser", "-u", "40", "-r", "40", "-t", "5s", "--room-size", "10", "--message-rate", "5")
+FLAGS = ("ChattingUser", "-u", "40", "-r", "40", "--room-size", "10", "--message-rate", "5")
 
 
 @pytest.mark.parametrize(
@@ -29,8 +30,9 @@ def test_dropped_duplicated_and_reordered_deliveries_are_counted_exactly(
     locust: Callable[..., Locust], faults: dict[str, float]
 ) -> None:
     with faulty_server(**faults) as server:
-        # The rarer a fault, the longer it takes until it has occurred.
-        ended = locust("--headless", "--host", server.url, *FLAGS, *(("-t", "8s") if "delay" in faults else ())).wait()
+        each = 2 if "delay" in faults else 20
+        happened = partial(server.has, dropped=each, duplicated=each, reordered=each)
+        ended = locust("--headless", "--host", server.url, *FLAGS).stop_once(happened)
         server.stop()
     ledger, truth = ended.ledger(), server.counts
     assert ledger["lost"] == truth["dropped"] > 0
@@ -65,7 +67,7 @@ def test_a_known_delay_is_measured_to_the_millisecond_and_never_too_short(locust
 @pytest.mark.parametrize("style", ["spaced", "reversed", "escaped"])
 def test_json_of_any_style_is_understood(locust: Callable[..., Locust], style: str) -> None:
     with faulty_server(style=style) as server:
-        ended = locust("--headless", "--host", server.url, *FLAGS).wait()
+        ended = locust("--headless", "--host", server.url, *FLAGS).stop_once(partial(server.has, delivered=2000))
         server.stop()
     ledger = ended.ledger()
     assert ledger["received"] == ledger["expected"] == server.counts["delivered"] > 0
@@ -78,7 +80,7 @@ def test_a_stall_shows_in_full_on_both_clocks_if_all_messages_could_be_sent(
 ) -> None:
     """Short messages fit into the receive buffer of the server's kernel: they are sent, but not read."""
     with faulty_server(stall=2) as server:
-        ended = locust("--headless", "--host", server.url, *FLAGS).wait()
+        ended = locust("--headless", "--host", server.url, *FLAGS).stop_once(partial(server.has, messages=700))
     intended, sent = (latency(ended.out, f"from {clock} send", "p99") for clock in ("intended", "actual"))
     assert intended >= sent > 1500
     assert ended.ledger()["lost"] == 0
@@ -90,9 +92,10 @@ def test_a_stall_that_delays_sends_shows_less_from_the_actual_send(locust: Calla
 
     One message of each connection was sent before the stall. It waits in full on both clocks.
     """
-    flags = ("ChattingUser", "-u", "4", "-r", "4", "-t", "14s", "--room-size", "4", "--message-rate", "20")
+    flags = ("ChattingUser", "-u", "4", "-r", "4", "--room-size", "4", "--message-rate", "20")
     with faulty_server(stall=2, receive_buffer=2048) as server:
-        ended = locust("--headless", "--host", server.url, *flags, "--message-bytes", "8192").wait()
+        running = locust("--headless", "--host", server.url, *flags, "--message-bytes", "8192")
+        ended = running.stop_once(partial(server.has, messages=650))
     assert latency(ended.out, "from intended send", "p99") > 1500
     # p90 and not p99: two short stalls of a busy machine would already determine p99 of the sent clock.
     intended, sent = (latency(ended.out, f"from {clock} send", "p90") for clock in ("intended", "actual"))
@@ -106,9 +109,10 @@ def test_a_stall_that_delays_sends_shows_less_from_the_actual_send(locust: Calla
 
 def test_a_server_with_tls_is_measured_in_the_same_way(locust: Callable[..., Locust], certificate: Path) -> None:
     with faulty_server(certificate=str(certificate)) as server:
-        ended = locust("--headless", "--host", server.url, "--insecure", *FLAGS).wait()
+        running = locust("--headless", "--host", server.url, "--insecure", *FLAGS)
+        ended = running.stop_once(partial(server.has, delivered=2000))
         own = ("--ca-file", f"{certificate}.crt")
-        trusted = locust("--headless", "--host", server.url, *own, *FLAGS[:-6], "-t", "1s").wait()
+        trusted = locust("--headless", "--host", server.url, *own, *FLAGS, "-t", "1s").wait()
         refused = locust("--headless", "--host", server.url, *FLAGS).wait()
         server.stop()
     ledger = ended.ledger()

@@ -115,7 +115,7 @@ def storms_of(summary: str) -> list[dict[str, str]]:
 
 
 def test_a_polite_storm_and_churn_are_no_failures(locust: Callable[..., Locust], server: RunningServer) -> None:
-    flags = ("-u", "60", "-r", "60", "-t", "8s", "--room-size", "10", "--message-rate", "5", "ChattingUser")
+    flags = ("-u", "60", "-r", "60", "-t", "8s", "--room-size", "10", "--message-rate", "2", "ChattingUser")
     disturbed = ("--shape", "double-storm", "--storm-manner", "polite", "--churn-per-minute", "6")
     levels = ("--threshold", "loss<0.1%", "--threshold", "resync_p50<60s")
     ended = locust("--headless", "--host", server.url, *flags, *disturbed, *levels).wait()

@@ -19,7 +19,7 @@ from stampede.workload.shapes import DESCRIPTIONS
 from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
 from tests.ports import free_port
-from tests.stampede.fixtures import latency, with_master_port
+from tests.stampede.fixtures import has_delivered, latency, with_master_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,14 +32,24 @@ if TYPE_CHECKING:
 CLASSES = ["ChattingUser", "FileUploadUser", "ListeningUser", "ReconnectStormUser", "TypingUser"]
 CHAT = 'chat_messages_{}_total{{type="chatMessage"}}'
 
-# With this seed each of the nine upload users uploads once, within 3 s of its join. An upload that has no answer at the
-# end of the run would be counted by the server only.
+# With this seed each upload user uploads once within 3 s of its join, and not again for seven seconds. An upload that
+# has no answer at the end of the run would be counted by the server only.
 EARLY_UPLOADS = ("--seed", "85002")
+UPLOAD_USERS = 9  # of 200 users
+
+# The plain server never sends fileReady: the first upload waits for it.
+SHORT_WAIT = """
+from stampede.client import upload
+upload._READY_SECONDS = 1.0
+"""
 
 
 BLOCKING = """
 import time, gevent
 from locust import events
+from stampede.locust.agents import worker
+
+worker.WINDOW_SECONDS = 2.0  # two in a row make the run invalid
 
 def block():
     while True:
@@ -166,21 +176,8 @@ def test_users_authenticate_with_tokens_and_an_invalid_token_is_reported(
     secret.write_text("s" * 32)
     tokens.write_text("\n".join(jwt.encode({"sub": f"user-{n}"}, "s" * 32, "HS256") for n in range(6)))
     server = start("--jwt-secret-file", str(secret))
-    flags = (
-        "--headless",
-        "--host",
-        server.url,
-        "ChattingUser",
-        "-u",
-        "6",
-        "-r",
-        "6",
-        "-t",
-        "5s",
-        "--message-rate",
-        "5",
-    )
-    ended = locust(*flags, "--token-file", str(tokens)).wait()
+    flags = ("--headless", "--host", server.url, "ChattingUser", "-u", "6", "-r", "6", "--message-rate", "5")
+    ended = locust(*flags, "--token-file", str(tokens)).stop_once(has_delivered(server, 100))
     assert ended.ended_with(0), ended.out + ended.log
     assert ended.ledger()["received"] == ended.ledger()["expected"] > 0
     refused = locust(*flags, "--token", "guessed").wait()
@@ -189,10 +186,13 @@ def test_users_authenticate_with_tokens_and_an_invalid_token_is_reported(
 
 
 def test_200_users_of_all_classes_lose_nothing_and_agree_with_the_server(
-    locust: Callable[..., Locust], server: RunningServer
+    web_locust: Callable[..., WebLocust], server: RunningServer
 ) -> None:
-    flags = ("-u", "200", "-r", "100", "-t", "9s", "--storm-period", "3", "--upload-bytes", "1k-200k", *EARLY_UPLOADS)
-    ended = locust("--headless", "--host", server.url, *flags).wait()
+    web = web_locust("--host", server.url, "--storm-period", "3", "--upload-bytes", "1k-200k", *EARLY_UPLOADS)
+    web.post("/swarm", user_count=200, spawn_rate=200)
+    web.until(has_done_everything)
+    web.locust.process.send_signal(signal.SIGTERM)
+    ended = web.locust.wait()
     ledger, table, counted = ended.ledger(), ended.requests(), server.samples()
     assert ended.ended_with(0), ended.out + ended.log
     assert ended.failed() == []
@@ -208,11 +208,21 @@ def test_200_users_of_all_classes_lose_nothing_and_agree_with_the_server(
     assert "  verdict     " in ended.out
 
 
+def has_done_everything(now: Any) -> bool:
+    counts = {name.removeprefix("WS "): row["count"] for name, row in now["requests"].items()}
+    return bool(
+        counts["upload"] >= UPLOAD_USERS
+        and all(counts[name] for name in ("deliver", "resync", "ping", "typing"))
+        and now["ready"] == 200
+    )
+
+
 def test_two_processes_count_exactly_what_the_server_counts(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
-    flags = ("ChattingUser", "-u", "120", "-r", "120", "-t", "9s", "--processes", "2", "--room-size", "10")
-    ended = locust("--headless", "--host", server.url, *flags).wait()
+    flags = ("ChattingUser", "-u", "120", "-r", "120", "--processes", "2", "--room-size", "10")
+    running = locust("--headless", "--host", server.url, *flags)
+    ended = running.stop_once(has_delivered(server, 1000, joins=120))
     ledger, table, counted = ended.ledger(), ended.requests(), server.samples()
     assert ended.ended_with(0), ended.out + ended.log
     assert ledger["expected"] == ledger["received"] == counted[CHAT.format("delivered")] == table["deliver"][0] > 0
@@ -221,11 +231,13 @@ def test_two_processes_count_exactly_what_the_server_counts(
 
 
 def test_a_plain_server_works_and_the_summary_names_the_answers_that_it_lacks(
-    locust: Callable[..., Locust], plain_peer: ServerProcess
+    locust: Callable[..., Locust], plain_peer: ServerProcess, tmp_path: Path
 ) -> None:
-    # Long enough for one upload of each user (every ten seconds) and the five seconds of waiting for its answer.
-    flags = ("-u", "100", "-r", "50", "-t", "20s", "--storm-period", "3", "--upload-bytes", "1k-200k")
-    ended = locust("--headless", "--host", plain_peer.url, *flags).wait()
+    patch = tmp_path / "short_wait.py"
+    patch.write_text(SHORT_WAIT)
+    # Long enough for one upload of each user, for its wait for an answer, and for the first storm.
+    flags = ("-u", "60", "-r", "60", "-t", "9s", "--storm-period", "3", "--upload-bytes", "1k-200k", *EARLY_UPLOADS)
+    ended = locust("--headless", "--host", plain_peer.url, *flags, "-f", f"loadtest,{patch}").wait()
     ledger, table = ended.ledger(), ended.requests()
     assert ended.ended_with(0), ended.out + ended.log
     assert ended.failed() == []
@@ -262,8 +274,7 @@ def test_ctrl_c_while_sockets_are_read_loses_no_message(
 
 
 def wait_for_deliveries(server: RunningServer) -> None:
-    while not server.samples()[CHAT.format("delivered")]:
-        pass
+    wait_until(has_delivered(server, 1), "the first delivery")
 
 
 def test_a_dead_server_is_counted_and_does_not_flood_the_log(
@@ -344,7 +355,7 @@ def test_the_exporter_agrees_with_the_snapshot(web_locust: Callable[..., WebLocu
 def test_a_busy_load_generator_makes_the_run_invalid_and_exits_with_98(server: RunningServer, tmp_path: Path) -> None:
     locustfile = tmp_path / "blocking.py"
     locustfile.write_text(BLOCKING)
-    flags = ("ChattingUser", "-u", "10", "-r", "10", "-t", "20s")
+    flags = ("ChattingUser", "-u", "10", "-r", "10", "-t", "6s")
     done = run_to_end("--headless", "--host", server.url, *flags, locustfile=f"loadtest,{locustfile}")
     assert done.returncode == 98, done.stdout + done.stderr
     assert "INVALID" in done.stdout

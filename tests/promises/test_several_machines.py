@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.metrics.pages import series
 from tests.ports import free_port
+from tests.stampede.fixtures import has_delivered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +24,10 @@ def test_a_master_and_two_workers_count_exactly_what_the_server_counts(
     locust: Callable[..., Locust], server: RunningServer
 ) -> None:
     port = str(free_port())
-    flags = ("ChattingUser", "-u", "120", "-r", "120", "-t", "9s", "--room-size", "10", "--host", server.url)
+    flags = ("ChattingUser", "-u", "120", "-r", "120", "--room-size", "10", "--host", server.url)
     master = locust("--headless", "--master", "--master-bind-port", port, "--expect-workers", "2", *flags)
     workers = [locust("--worker", "--master-port", port) for _ in range(2)]
-    ended = master.wait()
+    ended = master.stop_once(has_delivered(server, 1000, joins=120))
     assert [worker.wait().code for worker in workers] == [0, 0]
     ledger, table, counted = ended.ledger(), ended.requests(), server.samples()
     assert ended.ended_with(0), ended.out + ended.log

@@ -101,9 +101,11 @@ def test_failed_tls_handshakes_do_not_count_as_connections(authority: Authority)
                 broken.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 while broken.recv(4096):
                     pass
+        untrusting = ssl.create_default_context()
         for _ in range(200):
-            with socket.create_connection(address_of(server.url), timeout=SECONDS) as plain:
-                untrusting = ssl.create_default_context()
-                with pytest.raises(ssl.SSLError):
-                    untrusting.wrap_socket(plain, server_hostname="127.0.0.1")
+            with (
+                socket.create_connection(address_of(server.url), timeout=SECONDS) as plain,
+                pytest.raises(ssl.SSLError),
+            ):
+                untrusting.wrap_socket(plain, server_hostname="127.0.0.1")
         assert health(server, authority) == "OK"

@@ -121,6 +121,15 @@ class Locust:
             time.sleep(0.05)
         return FinishedRun(self.process.returncode, out, log)
 
+    def stop_once(self, condition: Callable[[], bool], *, traceback: bool = False) -> FinishedRun:
+        """Send SIGTERM to the first process as soon as a condition holds; wait for the end."""
+        deadline = time.monotonic() + self.timeout
+        while not condition() and self.process.poll() is None:
+            assert time.monotonic() < deadline, "timed out waiting for the condition"
+            time.sleep(0.05)
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(traceback=traceback)
+
     def _has_processes(self) -> bool:
         try:
             os.killpg(self.process.pid, 0)
@@ -153,6 +162,17 @@ def locust() -> Iterator[Callable[..., Locust]]:
     yield start
     for process in running:
         process.kill()
+
+
+def has_delivered(server: RunningServer, number: int, *, joins: int = 0) -> Callable[[], bool]:
+    """Return a function that tells whether a server has delivered that many messages and had that many joins."""
+
+    def check() -> bool:
+        samples = server.samples()
+        delivered = samples['chat_messages_delivered_total{type="chatMessage"}']
+        return delivered >= number and samples["chat_room_joins_total"] >= joins
+
+    return check
 
 
 class WebLocust:

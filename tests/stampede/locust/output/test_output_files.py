@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
     from tests.stampede.fixtures import FinishedRun, Locust, WebLocust
 
+# A delivery that has not arrived after one to two sweeps is lost.
+OFTEN_SWEEPING = """
+from stampede.pool import user_pool
+user_pool.SWEEP_SECONDS = 1.0
+"""
+
 PROCESSES = pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
 TALK = ("--room-size", "10", "--message-rate", "5", "ChattingUser")
 
@@ -174,15 +180,19 @@ def test_reset_stats_after_the_ramp_resets_the_summary(
     locust: Callable[..., Locust], server: RunningServer, processes: list[str]
 ) -> None:
     ended = locust(
-        "--headless", "--host", server.url, "-u", "40", "-r", "20", "-t", "6s", "--reset-stats", *TALK, *processes
+        "--headless", "--host", server.url, "-u", "40", "-r", "40", "-t", "5s", "--reset-stats", *TALK, *processes
     ).wait()
     assert ended.requests()["deliver"] == deliveries(ended) > (0, 0)
     assert "statistics were reset" in ended.out
 
 
-def test_a_lost_delivery_is_counted_by_page_and_snapshot_at_the_same_time(web_locust: Callable[..., WebLocust]) -> None:
+def test_a_lost_delivery_is_counted_by_page_and_snapshot_at_the_same_time(
+    web_locust: Callable[..., WebLocust], tmp_path: Path
+) -> None:
+    patch = tmp_path / "often_sweeping.py"
+    patch.write_text(OFTEN_SWEEPING)
     with faulty_server(drop=50) as faulty:
-        web = web_locust("--host", faulty.url, *TALK)
+        web = web_locust("--host", faulty.url, "-f", f"loadtest,{patch}", *TALK)
         web.post("/swarm", user_count=20, spawn_rate=20)
         web.until(lambda now: now["deliveries"]["lost"] > 10)  # found by a sweep during the test
         web.post("/stats/reset")
