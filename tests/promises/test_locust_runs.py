@@ -91,8 +91,7 @@ def run_to_end(*args: str, locustfile: str = "loadtest") -> subprocess.Completed
 
 
 def test_the_list_shows_exactly_the_five_user_classes() -> None:
-    listed = run_to_end("--list").stdout.split()
-    assert sorted(listed[2:]) == CLASSES
+    assert sorted(run_to_end("--list").stdout.split()[2:]) == CLASSES
 
 
 def test_the_help_of_the_load_test_shows_its_options_beside_those_of_locust() -> None:
@@ -210,11 +209,8 @@ def test_200_users_of_all_classes_lose_nothing_and_agree_with_the_server(
 
 def has_done_everything(now: Any) -> bool:
     counts = {name.removeprefix("WS "): row["count"] for name, row in now["requests"].items()}
-    return bool(
-        counts["upload"] >= UPLOAD_USERS
-        and all(counts[name] for name in ("deliver", "resync", "ping", "typing"))
-        and now["ready"] == 200
-    )
+    happened = all(counts[name] for name in ("deliver", "resync", "ping", "typing"))
+    return bool(happened and counts["upload"] >= UPLOAD_USERS and now["ready"] == 200)
 
 
 def test_two_processes_count_exactly_what_the_server_counts(
