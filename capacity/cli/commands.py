@@ -210,7 +210,7 @@ def history_command(arguments: Sequence[str]) -> int:
     )
     folder = Path(parser.parse_args(list(arguments)).runs)
     if not folder.is_dir():
-        raise UsageError(f"no runs in {folder}")
+        raise UsageError(f"no saved runs in {folder}: name their folder")
     # Matplotlib takes a second to load; a wrong argument is reported first.
     from capacity.report.history import write_index  # noqa: PLC0415 - see above
 

@@ -107,4 +107,4 @@ def check_same_question(
         changed.append("revision")
     if changed:
         names = ", ".join(name.replace("_", " ") for name in changed)
-        raise UsageError(f"--resume: the earlier run had different {names}")
+        raise UsageError(f"--resume: the earlier run had different {names}: start a new run instead")

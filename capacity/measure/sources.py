@@ -100,7 +100,9 @@ class PrometheusSource:
             if key in by_process:
                 by_process[key].append((labels.get("__name__", ""), labels, value))
         if not by_process:
-            raise SourceError(f"Prometheus has no sample of a chat server in the last {lookback_s} s")
+            raise SourceError(
+                f"Prometheus has no sample of a chat server in the last {lookback_s} s: does it scrape the server?"
+            )
         age = self._prometheus.now - min(scraped_at.values())  # samples have the time of Prometheus' clock
         if age > max(_STALE_S, 1 + 1.1 * self._interval_s):
             raise SourceError(f"Prometheus' latest sample of a server process is {age:.0f} s old")

@@ -185,7 +185,7 @@ def busiest_traffic(prometheus: Prometheus, *, days: int, hours: int) -> tuple[T
     by_hour = prometheus.over(f"sum(increase(chat_messages_received_total[1h]))[{days}d:1h]")
     ranked = sorted(by_hour, key=lambda point: point[1], reverse=True)[:hours]
     if not ranked or ranked[0][1] <= 0:
-        raise UsageError(f"Prometheus has no message in the last {days} days")
+        raise UsageError(f"Prometheus has no chat message in the last {days} days: choose more --days")
     ends = sorted(at for at, _ in ranked)
     return Traffic(
         **{field: _mean(prometheus, f"sum(avg_over_time({name}[1h]))", ends) for field, name in _GAUGES.items()},

@@ -83,14 +83,14 @@ def compare(before: Sequence[RunReport], after: Sequence[RunReport], tolerance: 
         UsageError: the runs have different settings, or are not pairs.
     """
     if len(before) != len(after):
-        raise UsageError(f"{len(before)} runs before and {len(after)} after are not pairs")
+        raise UsageError(f"{len(before)} runs before and {len(after)} after are not pairs: give the same number")
     runs = [*before, *after]
     _check_comparable(runs)
     rows = list(_capacity(before, after, tolerance))
     for users in _common_levels(runs):
         rows.extend(_level(users, before, after, tolerance))
     if not rows:
-        raise UsageError("the runs have no common level and no common answer")
+        raise UsageError("the runs have no common level and no common answer: use the same --bounded or --steps")
     worse = tuple(f"{row.name}: {row.before} before, {row.after} after" for row in rows if row.decides)
     return Comparison(tuple(rows), tuple(_flags(runs)), worse, _unjudged(runs))
 

@@ -125,7 +125,7 @@ def _read(file: Path) -> VerificationKeys:
             raise SettingsError(f"{file} has no RSA key")
         return VerificationKeys(public=public)
     if len(content) < _MIN_SECRET_BYTES:
-        raise SettingsError(f"the secret in {file} is shorter than {_MIN_SECRET_BYTES} bytes")
+        raise SettingsError(f"the secret in {file} is shorter than {_MIN_SECRET_BYTES} bytes: use a longer one")
     return VerificationKeys(secret=content)
 
 

@@ -112,6 +112,8 @@ def _accepts_ipv4(bound: socket.socket) -> bool:
 
 def error_text(error: OSError | UnicodeError) -> str:
     """Return the operating system's message; errors of name resolution have negative numbers and carry theirs."""
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"{os.strerror(error.errno).lower()}; choose another port"
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno).lower() if error.errno > 0 else str(error.strerror)
     return str(error)

@@ -100,7 +100,7 @@ def test_a_port_in_use_ends_in_one_clear_line() -> None:
         port = str(taken.getsockname()[1])
         done = run_server("--port", port)
     assert done.returncode == 1
-    assert done.stderr == f"stampede: cannot listen on 127.0.0.1:{port}: address already in use\n"
+    assert done.stderr == f"stampede: cannot listen on 127.0.0.1:{port}: address already in use; choose another port\n"
     assert done.stdout == ""
 
 

@@ -118,7 +118,7 @@ def test_a_prometheus_returns_values_samples_and_errors(scraped: Prometheus) -> 
     scraped.check(["chat_connections"])
     with pytest.raises(PrometheusError, match=r"refuses 'sum\(': .*parse error"):
         scraped.check(["sum("])
-    with pytest.raises(UsageError, match="has no message"):
+    with pytest.raises(UsageError, match="has no chat message"):
         busiest_traffic(scraped, days=1, hours=3)
 
 

@@ -152,7 +152,10 @@ def test_a_port_in_use_is_reported_in_one_line_with_exit_code_1() -> None:
         port = running.discovery.partition("//")[2].partition("/")[0].rpartition(":")[2]
         done = run_server("--workers", "2", "--metrics-port", port)
         assert done.returncode == 1
-        assert done.stderr.strip() == f"stampede: cannot listen on 127.0.0.1:{port}: address already in use"
+        assert (
+            done.stderr.strip()
+            == f"stampede: cannot listen on 127.0.0.1:{port}: address already in use; choose another port"
+        )
     finally:
         running.stop()
 
