@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.command import command_parser
 from benchmarks.comparison import report
 from benchmarks.comparison.chart import draw
 from benchmarks.comparison.results import Outcome, Results, load
@@ -145,7 +146,7 @@ def _publish(results: Mapping[str, Results], folder: Path, documents: Path) -> N
 
 def parser() -> argparse.ArgumentParser:
     """Return the command-line parser."""
-    flags = argparse.ArgumentParser(prog=f"{sys.orig_argv[0]} -m benchmarks", description=__doc__.partition("\n")[0])
+    flags = command_parser("benchmarks", __doc__)
     flags.add_argument(
         "--workloads", type=_some(WORKLOADS), default=list(WORKLOADS), metavar="A,B", help=f"of {','.join(WORKLOADS)}"
     )

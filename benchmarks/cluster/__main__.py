@@ -8,7 +8,6 @@ affects both alike. The CPU of a delivery includes all processes that serve clie
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.command import command_parser, with_exit_code
 from benchmarks.costs.instrumentation import interval
 from benchmarks.http_client import urlopen
 from benchmarks.interleaving import interleave, used_per_delivery
@@ -190,11 +190,10 @@ def _read(page: str, metric: str) -> float:
         return sum(sample.value for family in families for sample in family.samples if sample.name == metric)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print both measurements; return 0, or 2 after one line on stderr for invalid input or results."""
-    parser = argparse.ArgumentParser(
-        prog=f"{sys.orig_argv[0]} -m benchmarks.cluster", description=__doc__.partition("\n")[0]
-    )
+@with_exit_code
+def main(arguments: Sequence[str] | None) -> None:
+    """Print both measurements."""
+    parser = command_parser("benchmarks.cluster", __doc__)
     parser.add_argument("--turns", type=int, default=20, help="turns of each server, at least two (%(default)s)")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
@@ -202,21 +201,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.turns < 2:
         parser.error("--turns must be at least 2")
     costs, traffics = [], []
-    try:
-        for members in MEMBERS:
-            traffics.append(traffic(members, options.seconds))
-            print(traffics[-1], flush=True)
-        for load in LOADS:
-            costs.append(cost(load, options.seconds, options.turns))
-            print(costs[-1], flush=True)
-        if options.json:
-            report = {"traffic": [asdict(one) for one in traffics], "costs": [asdict(one) for one in costs]}
-            options.json.write_text(json.dumps(report, indent=2) + "\n")
-    except (BenchmarkError, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    return 0
+    for members in MEMBERS:
+        traffics.append(traffic(members, options.seconds))
+        print(traffics[-1], flush=True)
+    for load in LOADS:
+        costs.append(cost(load, options.seconds, options.turns))
+        print(costs[-1], flush=True)
+    if options.json:
+        report = {"traffic": [asdict(one) for one in traffics], "costs": [asdict(one) for one in costs]}
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))

@@ -9,7 +9,6 @@ by non-negative least squares. The runs with three nodes are not fitted, but pre
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -27,6 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scipy.optimize import nnls
 
 from benchmarks.cluster.nats import Nats, cpu_per_message, entry_bytes, nats
+from benchmarks.command import command_parser, with_exit_code
 from benchmarks.http_client import urlopen
 from benchmarks.load.driver import ChatLoad, ClientPool
 from benchmarks.load.wire import DisconnectedError
@@ -259,23 +259,18 @@ def _nats_counts(bus: Nats) -> dict[str, int]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print rows and terms; return 0, or 2 after one line on stderr for invalid input or results."""
-    parser = argparse.ArgumentParser(
-        prog=f"{sys.orig_argv[0]} -m benchmarks.cluster.cost_terms", description=__doc__.partition("\n")[0]
-    )
+@with_exit_code
+def main(arguments: Sequence[str] | None) -> None:
+    """Print rows and terms."""
+    parser = command_parser("benchmarks.cluster.cost_terms", __doc__)
     parser.add_argument("--seconds", type=float, default=0.6, help="length of each window (%(default)s)")
     parser.add_argument("--windows", type=int, default=3, help="windows of each load in a round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds over all loads (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     options = parser.parse_args(arguments)
-    try:
-        rounds = [[count(each, options.windows, options.seconds) for each in SCENARIOS] for _ in range(options.rounds)]
-        rows = [row for each in zip(*rounds, strict=True) for row in typical(list(chain.from_iterable(each)))]
-        bus_terms = cpu_per_message()
-    except (BenchmarkError, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 2
+    rounds = [[count(each, options.windows, options.seconds) for each in SCENARIOS] for _ in range(options.rounds)]
+    rows = [row for each in zip(*rounds, strict=True) for row in typical(list(chain.from_iterable(each)))]
+    bus_terms = cpu_per_message()
     nodes = [row for row in rows if row["node"] != "nats"]
     node_terms = fit([row for row in nodes if int(str(row["nodes"])) < PREDICTED], NODE_TERMS)
     for row in rows:
@@ -299,8 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         report["rows"] = rows
         options.json.write_text(json.dumps(report, indent=1) + "\n")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))

@@ -8,7 +8,6 @@ the process has its own CPU. Deliveries are those that the generator counts in t
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.command import command_parser, with_exit_code
 from benchmarks.http_client import urlopen
 from benchmarks.processes import ROOT, BenchmarkError, cpu_seconds, pinned, running, stampede_command
 from capacity.processes.process import free_port
@@ -150,36 +150,29 @@ def table(found: Sequence[tuple[UserLoad, Sequence[Cost]]]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print all costs; return 0, or 2 after one line on stderr for invalid input or results."""
-    parser = argparse.ArgumentParser(
-        prog=f"{sys.orig_argv[0]} -m benchmarks.costs.engine", description=__doc__.partition("\n")[0]
-    )
+@with_exit_code
+def main(arguments: Sequence[str] | None) -> None:
+    """Print all costs."""
+    parser = command_parser("benchmarks.costs.engine", __doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each load (%(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="window of a round (%(default)s)")
     parser.add_argument("--only", choices=("cpu", "memory"), help="measure only one of the two")
     options = parser.parse_args(arguments)
     if options.rounds < 1 or options.seconds <= 0:
-        print("--rounds must be at least 1 and --seconds above 0", file=sys.stderr)
-        return 2
-    try:
-        if options.only in (None, "cpu"):
-            found: dict[UserLoad, list[Cost]] = {load: [] for load in LOADS}
-            for _ in range(options.rounds):
-                for load in LOADS:
-                    found[load].append(measure(load, options.seconds))
-            print(table(list(found.items())))
-        if options.only in (None, "memory"):
-            cost = measure(MANY_USERS, 1.0)
-            print(
-                f"\n{MANY_USERS.users:,} connected users in one process: {cost.memory_mib:.0f} MiB "
-                f"(goal {MANY_USERS_GOAL_MIB})"
-            )
-    except (BenchmarkError, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    return 0
+        raise BenchmarkError("--rounds must be at least 1 and --seconds above 0")
+    if options.only in (None, "cpu"):
+        found: dict[UserLoad, list[Cost]] = {load: [] for load in LOADS}
+        for _ in range(options.rounds):
+            for load in LOADS:
+                found[load].append(measure(load, options.seconds))
+        print(table(list(found.items())))
+    if options.only in (None, "memory"):
+        cost = measure(MANY_USERS, 1.0)
+        print(
+            f"\n{MANY_USERS.users:,} connected users in one process: {cost.memory_mib:.0f} MiB "
+            f"(goal {MANY_USERS_GOAL_MIB})"
+        )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))

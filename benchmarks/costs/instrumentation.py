@@ -7,7 +7,6 @@ of a scrape, with many connections in many rooms and the headers that Prometheus
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import tempfile
@@ -20,11 +19,12 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.command import command_parser, with_exit_code
 from benchmarks.http_client import urlopen
 from benchmarks.interleaving import cpu_per_delivery, interleave
 from benchmarks.load.connect_storm import raise_open_file_limit
 from benchmarks.load.driver import ChatLoad, ClientPool
-from benchmarks.processes import BenchmarkError, pinned, running, separate_cpus, stampede_command
+from benchmarks.processes import pinned, running, separate_cpus, stampede_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,34 +127,28 @@ def _read(url: str) -> tuple[float, float, float]:
     return values[f"{_NAME}_count"], values[f"{_NAME}_sum"], values[f"{_NAME}_bucket{GOAL_SECONDS}"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print both costs; return 0, or 2 after one line on stderr for invalid input or results."""
-    parser = argparse.ArgumentParser(
-        prog=f"{sys.orig_argv[0]} -m benchmarks.costs.instrumentation", description=__doc__.partition("\n")[0]
-    )
+@with_exit_code
+def main(arguments: Sequence[str] | None) -> None:
+    """Print both costs."""
+    parser = command_parser("benchmarks.costs.instrumentation", __doc__)
     parser.add_argument("--turns", type=int, default=100, help="turns of each server (%(default)s)")
     parser.add_argument("--seconds", type=float, default=0.25, help="length of a turn (%(default)s)")
     options = parser.parse_args(arguments)
-    try:
-        for done in cost_of_scrapes(SCRAPED_LOAD, SCRAPES):
-            print(
-                f"{SCRAPED_LOAD.clients:,} connections, {SCRAPED_LOAD.rooms:,} rooms: a scrape ({done.format}, gzip) "
-                f"holds the event loop for {1000 * done.mean:.2f} ms on average; "
-                f"{done.over_goal} of {done.count} for more than {1000 * GOAL_SECONDS:g} ms"
-            )
-        for load in LOADS:
-            costs = cost_of_counting(load, options.seconds, options.turns)
-            deliveries = load.rate * (load.clients // load.rooms - 1)
-            low, high = interval(costs)
-            print(
-                f"{deliveries:,} deliveries/s in {load.rooms} rooms: counting adds {median(costs):.1%} to the CPU of a "
-                f"delivery (95 % interval {low:.1%} to {high:.1%}, {len(costs)} turns)"
-            )
-    except (BenchmarkError, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    return 0
+    for done in cost_of_scrapes(SCRAPED_LOAD, SCRAPES):
+        print(
+            f"{SCRAPED_LOAD.clients:,} connections, {SCRAPED_LOAD.rooms:,} rooms: a scrape ({done.format}, gzip) "
+            f"holds the event loop for {1000 * done.mean:.2f} ms on average; "
+            f"{done.over_goal} of {done.count} for more than {1000 * GOAL_SECONDS:g} ms"
+        )
+    for load in LOADS:
+        costs = cost_of_counting(load, options.seconds, options.turns)
+        deliveries = load.rate * (load.clients // load.rooms - 1)
+        low, high = interval(costs)
+        print(
+            f"{deliveries:,} deliveries/s in {load.rooms} rooms: counting adds {median(costs):.1%} to the CPU of a "
+            f"delivery (95 % interval {low:.1%} to {high:.1%}, {len(costs)} turns)"
+        )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))

@@ -8,7 +8,6 @@ delivery; the other reads it, decodes its stamp and discards it. Other work on t
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import gevent
 from locust.stats import RequestStats
 
+from benchmarks.command import command_parser, with_exit_code
 from benchmarks.processes import BenchmarkError, running, stampede_command
 from stampede.client.chat_connection import ChatConnection, ConnectionOwner
 from stampede.client.context import ClientContext
@@ -163,26 +163,19 @@ def _take_turns(groups: list[_UserGroup], messages_per_s: float, turns: int) -> 
             yield costs[0], costs[1]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the cost at each load; return 0, or 2 after one line on stderr for invalid input or results."""
-    parser = argparse.ArgumentParser(
-        prog=f"{sys.orig_argv[0]} -m benchmarks.costs.ledger", description=__doc__.partition("\n")[0]
-    )
+@with_exit_code
+def main(arguments: Sequence[str] | None) -> None:
+    """Print the cost at each load."""
+    parser = command_parser("benchmarks.costs.ledger", __doc__)
     parser.add_argument("--turns", type=int, default=40, help="turns of one second for each group (%(default)s)")
     parser.add_argument("--users", type=int, help="number of users, in rooms of 10, five messages per second each")
     options = parser.parse_args(arguments)
     if options.turns < 1 or (options.users is not None and options.users < 2):
-        print("--turns must be at least 1 and --users at least 2", file=sys.stderr)
-        return 2
+        raise BenchmarkError("--turns must be at least 1 and --users at least 2")
     loads = LOADS if options.users is None else ((options.users, 10, 45 * options.users),)
-    try:
-        for users, room_size, deliveries_per_s in loads:
-            print(cost_of_ledger(users, room_size, deliveries_per_s, options.turns), flush=True)
-    except (BenchmarkError, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    return 0
+    for users, room_size, deliveries_per_s in loads:
+        print(cost_of_ledger(users, room_size, deliveries_per_s, options.turns), flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))

@@ -6,12 +6,12 @@ medians of the rounds are compared.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.command import command_parser, with_exit_code
 from benchmarks.comparison.fanout import run_rounds
 from benchmarks.load.driver import ChatLoad
 from benchmarks.processes import BenchmarkError, stampede_command
@@ -64,27 +64,21 @@ def compare(load: ChatLoad, seconds: float, rounds: int) -> tuple[float, list[Ro
     return median(costs[BARE]) / median(costs[PROTECTED]), measured
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the comparison; return 0, or 2 after one line on stderr for invalid input or results."""
-    parser = argparse.ArgumentParser(
-        prog=f"{sys.orig_argv[0]} -m benchmarks.costs.protections", description=__doc__.partition("\n")[0]
-    )
+@with_exit_code
+def main(arguments: Sequence[str] | None) -> None:
+    """Print the comparison."""
+    parser = command_parser("benchmarks.costs.protections", __doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each server (%(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0, help="window of a round (%(default)s)")
     options = parser.parse_args(arguments)
-    try:
-        for load in LOADS:
-            ratio, measured = compare(load, options.seconds, options.rounds)
-            valid = sum(done.problem is None for done in measured)
-            print(
-                f"{load.clients} clients in {load.rooms} rooms, {load.rate:,} messages/s: with all limits "
-                f"{ratio:.1%} of the deliveries per CPU second ({valid} of {len(measured)} rounds valid)"
-            )
-    except (BenchmarkError, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    return 0
+    for load in LOADS:
+        ratio, measured = compare(load, options.seconds, options.rounds)
+        valid = sum(done.problem is None for done in measured)
+        print(
+            f"{load.clients} clients in {load.rooms} rooms, {load.rate:,} messages/s: with all limits "
+            f"{ratio:.1%} of the deliveries per CPU second ({valid} of {len(measured)} rounds valid)"
+        )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))

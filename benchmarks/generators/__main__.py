@@ -9,7 +9,6 @@ Artillery from npm. A generator that cannot be started is left out, with a line 
 
 from __future__ import annotations
 
-import argparse
 import os
 import resource
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.command import command_parser, with_exit_code
 from benchmarks.generators import commands
 from benchmarks.generators.commands import GeneratorLoad
 from benchmarks.processes import ROOT, BenchmarkError, pinned, running, stampede_command
@@ -168,11 +168,10 @@ def ratios(measured: Sequence[Measurement], other: str) -> list[float]:
     return sorted(mine / other_rate for mine, other_rate in zip(ours, theirs, strict=False) if other_rate)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the comparison; return 0, or 2 after one line on stderr for invalid input or results."""
-    parser = argparse.ArgumentParser(
-        prog=f"{sys.orig_argv[0]} -m benchmarks.generators", description=__doc__.partition("\n")[0]
-    )
+@with_exit_code
+def main(arguments: Sequence[str] | None) -> None:
+    """Run the comparison."""
+    parser = command_parser("benchmarks.generators", __doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each generator (%(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="length of a round (%(default)s)")
     parser.add_argument("--clients", type=int, default=200, help="(%(default)s)")
@@ -182,20 +181,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     load = GeneratorLoad(options.clients, options.rooms, options.rate, options.seconds)
     if min(load.rooms, options.rounds) < 1 or min(load.rate, load.seconds) <= 0 or load.clients < 2 * load.rooms:
-        print(
-            "--rate and --seconds must be above 0, --rounds at least 1, --clients at least twice --rooms",
-            file=sys.stderr,
+        raise BenchmarkError(
+            "--rate and --seconds must be above 0, --rounds at least 1, --clients at least twice --rooms"
         )
-        return 2
-    try:
-        measured = compare(load, options.rounds, options.only or list(GENERATORS))
-    except BenchmarkError as problem:
-        print(problem, file=sys.stderr)
-        return 2
+    measured = compare(load, options.rounds, options.only or list(GENERATORS))
     print(f"{load.clients} clients in {load.rooms} rooms, {load.deliveries_per_s:,.0f} deliveries/s offered\n")
     print(table(measured, load))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(None))
