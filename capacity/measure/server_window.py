@@ -90,19 +90,23 @@ def server_window(before: ServerSample | None, after: ServerSample | None) -> Se
 
 def _page_rate(before: ServerSample, after: ServerSample) -> float | None:
     """Return bytes sent per second between two metrics pages, by the times of the pages."""
-    if before.page_at_s is None or after.page_at_s is None or after.page_at_s <= before.page_at_s:
-        return None
-    return _rate(before.sent_bytes, after.sent_bytes, after.page_at_s - before.page_at_s)
+    seconds = _page_seconds(before, after)
+    return None if seconds is None else _rate(before.sent_bytes, after.sent_bytes, seconds)
 
 
 def _busiest(before: ServerSample, after: ServerSample) -> float | None:
     """Return the cores used by the busiest process, by the times of the metrics pages."""
-    if before.cpu_parts is None or after.cpu_parts is None:
+    seconds = _page_seconds(before, after)
+    if seconds is None or before.cpu_parts is None or after.cpu_parts is None:
         return None
+    return max((now - then) / seconds for then, now in zip(before.cpu_parts, after.cpu_parts, strict=True))
+
+
+def _page_seconds(before: ServerSample, after: ServerSample) -> float | None:
+    """Return the seconds between two metrics pages; None without two pages of different times."""
     if before.page_at_s is None or after.page_at_s is None or after.page_at_s <= before.page_at_s:
         return None
-    seconds = after.page_at_s - before.page_at_s
-    return max((now - then) / seconds for then, now in zip(before.cpu_parts, after.cpu_parts, strict=True))
+    return after.page_at_s - before.page_at_s
 
 
 def _gain(before: int | None, after: int | None) -> int | None:
