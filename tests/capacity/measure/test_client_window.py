@@ -162,7 +162,7 @@ BEFORE: dict[str, Any] = {
         {"kind": "local ports", "detail": "60 of them", "count": 47},
         {"kind": "open files", "detail": "", "count": 3},
     ],
-    "workers": [worker(cpu_seconds=2.0, age_s=0.25, loop_lag=sparse(1), send_lag=sparse(1))],
+    "workers": [worker(cpu_seconds=2.0, age_s=0.25, loop_lag=sparse(500), send_lag=sparse(600))],
 }
 AFTER: dict[str, Any] = {
     "monotonic_ns": 5 * 10**9,
@@ -197,8 +197,8 @@ AFTER: dict[str, Any] = {
             users=31,
             cpu_seconds=4.0,
             age_s=0.75,
-            loop_lag=sparse(1, 20),
-            send_lag=sparse(1, 30),
+            loop_lag=sparse(500, 20),
+            send_lag=sparse(600, 30),
             rss_bytes=77,
         )
     ],
@@ -261,6 +261,13 @@ def test_an_unchanged_counter_is_not_missing_data() -> None:
         0,
     )
     assert window.workers[0].cpu == 0
+
+
+@pytest.mark.parametrize("lag", ["loop_lag", "send_lag"])
+def test_a_falling_lag_histogram_is_missing_data(lag: str) -> None:
+    fallen = AFTER | {"workers": [AFTER["workers"][0] | {lag: EMPTY}]}
+    with pytest.raises(MissingDataError, match=r"^a histogram count went down: the process behind it was restarted$"):
+        client_window(snapshot(**BEFORE), snapshot(**fallen))
 
 
 def test_missing_data_has_a_reason() -> None:
