@@ -19,7 +19,7 @@ class TypingUser(ScheduledUser):
     weight = 5
 
     def schedule(self) -> Iterator[tuple[float, Callable[[], Any]]]:
-        """Yield the due times of notices and messages; the first cycle is cut off at random."""
+        """Yield the due times of notices and messages; the first cycle begins at a random point."""
         rng = self.rng("composing")
         at = -rng.uniform(0, 14)
         while True:

@@ -27,7 +27,7 @@ _UNKNOWN: Final = "\N{EN DASH}"
 
 
 def report_charts(report: RunReport) -> list[Chart]:
-    """Return the charts of a report; none for a single level, which leaves nothing to compare, unless it has storms."""
+    """Return the charts of a report; none for a single level without storms, which has no second level to compare."""
     levels = {step.users for step in report.steps if step.window_s is not None}
     if len(levels) < 2 and report.storm is None:
         return []

@@ -1,6 +1,6 @@
 """A user's connection to the chat: opened, joined to a room, closed or dropped, and opened again.
 
-It works with any server of the protocol. The only answer that it cannot do without is `roomJoined`.
+It works with any server of the protocol. The only answer that it requires is `roomJoined`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class AnswerError(ClientError):
 
 
 class ConnectionOwner(Protocol):
-    """What a chat connection tells its owner; called in the hub, so it must not block."""
+    """The callbacks of a chat connection to its owner; called in the hub, so they must not block."""
 
     def connection_lost(self) -> None:
         """Handle the end of a connection that this client did not end."""
@@ -41,16 +41,16 @@ class ChatConnection:
 
     Args:
         context: shared by all clients of this process.
-        owner: what the connection belongs to.
+        owner: receives the end of the connection.
 
     Attributes:
         connection: the open connection; None while there is none.
         membership: membership of the room in the ledger, from the join request on; None before and after.
-        handler: handles what the server sends.
+        handler: handles the messages of the server.
         sender: sends the chat messages.
-        retry_after: seconds to wait before a reconnect, if the server asked for that when it closed the connection.
-        was_dropped: whether `drop` ended the last connection, which is no failure of the server.
-        is_offline: whether the user is disconnected on purpose, so that its skipped messages are no failures.
+        retry_after: seconds to wait before a reconnect, if the server requested that when it closed the connection.
+        was_dropped: whether `drop` ended the last connection; then the end is not a failure of the server.
+        is_offline: whether the user is disconnected on purpose; then its skipped messages are not failures.
         message_received: handles one message; called by the connection.
     """
 

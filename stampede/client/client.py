@@ -46,15 +46,15 @@ class Lifecycle(Protocol):
         """Leave the room and stay connected; return whether the server has confirmed that."""
 
     def sends_messages(self) -> None:
-        """Note that the user sends chat messages."""
+        """Record that the user sends chat messages."""
 
 
 class ChatClient:
-    """What a user does in the chat.
+    """The chat client of a user.
 
-    The client stays connected by itself: a lost connection is opened again with the user's backoff, and the room is
-    joined again. A method that is called meanwhile does not raise. It queues the message, skips it, or counts a failed
-    request, as its description says. The table of requests and the ledger show what happened.
+    The client reconnects by itself: it opens a lost connection again with the user's backoff, and joins the room again.
+    A method that is called meanwhile does not raise. It queues the message, skips it, or counts a failed request, as
+    described for each method. The table of requests and the ledger show the outcome.
 
     Times are measured from the moment of the call. During an action of a `ScheduledUser` they are measured from the
     action's due time.
@@ -138,8 +138,8 @@ class ChatClient:
     def upload(self, size: int, name: str = "load-test.bin") -> bool:
         """Upload random bytes and wait until the server has stored them; count one `WS upload`.
 
-        If the server tells the size and sha256 of what it stored, they are compared. An upload that cannot begin within
-        ten seconds is skipped and counts as a failure.
+        If the server returns the size and sha256 of the stored file, they are compared. An upload that cannot begin
+        within ten seconds is skipped and counts as a failure.
 
         Args:
             size: of the file, in bytes.
@@ -243,7 +243,7 @@ class ChatClient:
     def on(self, kind: str, callback: Callable[[dict[str, Any]], None]) -> None:
         """Call a function with each message of a type, such as `userJoined` or `chatMessage`.
 
-        It runs in the event loop, so it must not wait. An exception counts as one of a task.
+        The function runs in the event loop, so it must not wait. Its exceptions count like those of a task.
         """
         self._connection.handler.callbacks.setdefault(kind, []).append(callback)
 

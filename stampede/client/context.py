@@ -1,4 +1,4 @@
-"""What the clients of one process share during one test."""
+"""The objects that all clients of one process share during one test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ClientContext:
-    """What the clients of one process share during one test.
+    """The objects that all clients of one process share during one test.
 
     Attributes:
         measures: the counters and histograms of the process.

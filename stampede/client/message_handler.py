@@ -1,4 +1,4 @@
-"""Handles what one client receives: deliveries to the ledger, replies to who waits for them, the rest to callbacks."""
+"""Handles the messages of one client: deliveries for the ledger, replies for waiting tasks, others for callbacks."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class MessageHandler:
 
     Attributes:
         memberships: the client's memberships by the number of their room, from the join request on.
-        replies: what tasks wait for.
-        pings: what times pongs.
+        replies: the replies that tasks wait for.
+        pings: times the pongs.
         callbacks: functions to call with each message of a type.
         on_delivery: called with the arrival time of each delivery, if set.
         on_joined: called when the server has confirmed a join.

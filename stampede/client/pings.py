@@ -50,7 +50,7 @@ class Pings:
             on_pong(now)
 
     def end(self, failure: str | None = None) -> None:
-        """Expect no pong any more; a ping without an answer counts as this failure, if there is one."""
+        """Stop expecting a pong; if a failure is given, a ping without an answer counts as that failure."""
         if self._due and failure is not None:
             self._measures.requests[PING].failed(failure)
         self._due = 0

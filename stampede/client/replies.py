@@ -1,4 +1,4 @@
-"""The messages that the tasks of one client wait for."""
+"""The replies for which the tasks of one client wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Reply:
     """A message that a task waits for; created by `Replies.expect`.
 
     Attributes:
-        matches: returns whether a decoded message is the one.
+        matches: returns whether a decoded message is the reply.
         may_be_notice: whether it may be a notice, which is otherwise not decoded.
         message: the message; None until it has arrived.
         ended: whether the connection ended before.
@@ -33,7 +33,7 @@ class Reply:
 
 
 class Replies:
-    """The messages that are waited for, in the order of the requests. A message goes to the first that it matches.
+    """The expected messages, in the order of the requests. A message goes to the first that it matches.
 
     Attributes:
         want_notices: whether one of them may be a notice.
@@ -62,7 +62,7 @@ class Replies:
         return False
 
     def end(self) -> None:
-        """Tell all that wait that the connection has ended."""
+        """Wake all waiting tasks: the connection has ended."""
         for reply in self._pending[:]:
             reply.ended = True
             self._settle(reply)
@@ -89,7 +89,7 @@ class Replies:
         return reply.message
 
     def cancel(self, reply: Reply) -> None:
-        """Wait for a message no longer."""
+        """Stop expecting a message."""
         if reply in self._pending:
             self._pending.remove(reply)
             self.want_notices = any(other.may_be_notice for other in self._pending)

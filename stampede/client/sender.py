@@ -58,7 +58,7 @@ class Sender:
         return bool(self._outbox)
 
     def say(self, intended: int, body: bytes, room: str | None) -> None:
-        """Send a message that was due at `intended`, queue it while it cannot be sent, or count why it is skipped.
+        """Send a message that was due at `intended`, queue it while it cannot be sent, or count it as skipped.
 
         Args:
             intended: due time, in monotonic nanoseconds.

@@ -52,7 +52,7 @@ class Upload:
         self._name = name
 
     def run(self) -> None:
-        """Upload the file, and compare what the server stored.
+        """Upload the file, and compare it with the stored one.
 
         Raises:
             UploadError: the upload failed.

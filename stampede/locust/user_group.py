@@ -18,7 +18,7 @@ class UserGroup(Group):
     """The greenlets of the users, highest place first; a user without a place comes before all others."""
 
     def __iter__(self) -> Iterator[Any]:
-        """Return the greenlets in the order in which Locust shall stop them."""
+        """Return the greenlets in the order in which Locust must stop them."""
         return iter(sorted(self.greenlets, key=_place, reverse=True))
 
 

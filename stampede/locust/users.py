@@ -48,12 +48,12 @@ _log = logging.getLogger(__name__)
 class ChatUser(User):
     """A user of the chat. It has no tasks of its own.
 
-    `on_start` connects the user and joins its room, and retries until that succeeds. From then on the client stays
-    connected by itself. A storm may drop the user at any moment, also while a task waits for a reply.
+    `on_start` connects the user and joins its room, and retries until that succeeds. From then on the client reconnects
+    by itself. A storm may drop the user at any moment, also while a task waits for a reply.
 
     Attributes:
-        client: what the user does in the chat. A mixed-in class such as `HttpUser` may take this name for a client of
-            its own; `chat` is always the chat client.
+        client: the chat client of the user. A mixed-in class such as `HttpUser` may use this name for its own client;
+            `chat` is always the chat client.
         drops_periodically: whether `--storm-share` of the users of this class drop together every `--storm-period`.
     """
 
@@ -68,7 +68,7 @@ class ChatUser(User):
         self._settings: LoadTestSettings | None = None
         super().__init__(environment)
 
-    # --- what scenarios use ---
+    # --- the interface for scenarios ---
 
     @property
     def chat(self) -> ChatClient:
@@ -145,9 +145,9 @@ class ChatUser(User):
 
 
 class ScheduledUser(ChatUser):
-    """A user that acts at due times, which do not depend on how fast the server is (an open model).
+    """A user that acts at due times, which do not depend on the speed of the server (an open model).
 
-    An action that begins late keeps its due time: latencies are measured from there.
+    An action that begins late keeps its due time, from which latencies are measured.
 
         class Reporter(ScheduledUser):
             schedule = rate(0.2)
@@ -183,7 +183,7 @@ class ScheduledUser(ChatUser):
         self._began = 0
 
     def act(self) -> None:
-        """Do what is due: send a chat message."""
+        """Perform the due action: by default, send a chat message."""
         self.chat.say()
 
     @task

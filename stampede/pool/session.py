@@ -1,7 +1,7 @@
 """A virtual user: connects its client, keeps it connected, and takes part in storms.
 
-A user may be dropped at any moment, also while a task waits for a reply. A lost or dropped connection is opened again
-by a greenlet of the session, which exists only as long as that takes.
+A user may be dropped at any moment, also while a task waits for a reply. A temporary greenlet of the session opens a
+lost or dropped connection again.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ class Session:
 
     Attributes:
         place: number of the user in this process.
-        user: what the session belongs to.
+        user: the user of the session.
         username: name of the user in the chat, unique in the run.
         connection: its connection.
-        client: what the user does with it.
+        client: the chat client of the user.
         dropped_at: when the connection was dropped on purpose (monotonic nanoseconds), until the resync; else 0.
     """
 
@@ -124,7 +124,7 @@ class Session:
         self._schedules.append(self._pool.scheduler.add(performer, schedule, monotonic_ns()))
 
     def sends_messages(self) -> None:
-        """Note that this user sends chat messages to its room, so that its room mates need no pong to resync."""
+        """Record that this user sends chat messages to its room, so that its room mates need no pong to resync."""
         self._room.senders.add(self.place)
 
     # --- connection ---
@@ -174,7 +174,7 @@ class Session:
             self._connecting = False
 
     def _delay(self, failures: int) -> float:
-        """Return the seconds to wait before the next attempt: as the server asked, or by the user's backoff."""
+        """Return the seconds to wait before the next attempt: as the server requested, or by the user's backoff."""
         requested = self.connection.retry_after
         if requested is not None and not failures:
             return requested
@@ -284,8 +284,8 @@ class Session:
     def drop(self, manner: Manner, storm: Storm | None = None) -> None:
         """Drop the connection and connect again by the policy of the user.
 
-        An abrupt drop happens at once and does not block. A polite one waits for the server's close frame in a greenlet
-        of its own.
+        An abrupt drop happens at once and does not block. A polite one waits for the server's close frame in a separate
+        greenlet.
         """
         if manner is Manner.POLITE:
             self._replace_connection(lambda: self._drop_politely(storm))
@@ -308,11 +308,11 @@ class Session:
             storm.drop(self.dropped_at)
 
     def _count_sent(self, in_flight: int) -> None:
-        """Note how many messages the room had sent up to the drop, without those in flight to this user."""
+        """Record how many messages the room had sent up to the drop, without those in flight to this user."""
         self._sent_before_drop = sum(self._room.next_seq) - in_flight
 
     def _leave_storm(self) -> None:
-        """Tell the storm that dropped this user not to wait for its resync."""
+        """Remove this user from the storm that dropped it, which then does not wait for its resync."""
         storm, self._storm = self._storm, None
         if storm is not None:
             storm.abandon(monotonic_ns())

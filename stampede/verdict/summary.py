@@ -178,7 +178,7 @@ def _last_figures(figures: Figures) -> str:
 
 def _cut_off(figures: Figures) -> Iterator[str]:
     if figures.cut_off:
-        yield f"  requests    {figures.cut_off} cut off while they waited, by drops on purpose: counted nowhere else"
+        yield f"  requests    {figures.cut_off} cut off by drops on purpose, not counted as failures"
 
 
 def _resync(figures: Figures) -> Iterator[str]:

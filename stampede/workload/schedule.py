@@ -1,6 +1,6 @@
 """When a user acts: schedules of an open model; pure, the random generator is an argument.
 
-The times are drawn without regard to what the server or the load generator can take. A stall therefore makes messages
+The times are drawn without regard to the capacity of the server or the load generator. A stall therefore makes messages
 late. It never reduces their number.
 """
 
@@ -34,7 +34,7 @@ class ScheduledAction:
 
 
 class HasRng(Protocol):
-    """A user with random generators of its own."""
+    """A user with its own random generators."""
 
     def rng(self, purpose: str) -> Random:
         """Return a random generator for one purpose."""

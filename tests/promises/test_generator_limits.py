@@ -43,7 +43,7 @@ LOST_ASSIGNMENTS = """
 from stampede.locust import plugin
 from stampede.locust.agents.worker import WorkerAgent
 
-plugin._ASSIGNMENT_SECONDS = PATIENCE
+plugin._ASSIGNMENT_SECONDS = TIMEOUT
 assign_original, discarded = WorkerAgent.assign, 0
 
 def assign(self, assignment):
@@ -134,7 +134,7 @@ def test_a_lost_assignment_is_requested_again(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
 ) -> None:
     locustfile = tmp_path / "locustfile.py"
-    locustfile.write_text(LOST_ASSIGNMENTS.replace("MANY", "1").replace("PATIENCE", "10.0"))
+    locustfile.write_text(LOST_ASSIGNMENTS.replace("MANY", "1").replace("TIMEOUT", "10.0"))
     flags = ("-u", "20", "-r", "20", "--processes", "2", "-f", f"loadtest,{locustfile}")
     running = locust("--headless", "--host", server.url, *flags, *TALK)
     ended = running.stop_once(has_delivered(server, 500, joins=20))
@@ -147,7 +147,7 @@ def test_an_assignment_that_never_arrives_makes_the_run_invalid(
     locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
 ) -> None:
     locustfile = tmp_path / "locustfile.py"
-    locustfile.write_text(LOST_ASSIGNMENTS.replace("MANY", "1_000_000").replace("PATIENCE", "3.0"))
+    locustfile.write_text(LOST_ASSIGNMENTS.replace("MANY", "1_000_000").replace("TIMEOUT", "3.0"))
     flags = ("-u", "20", "-r", "20", "-t", "6s", "--processes", "2", "-f", f"loadtest,{locustfile}")
     ended = locust("--headless", "--host", server.url, *flags, *TALK).wait()
     assert ended.code == 98, ended.out + ended.log

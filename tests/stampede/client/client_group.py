@@ -81,7 +81,7 @@ class ClientGroup:
         self.room = Room(7, "room-7", self.measures.deliveries)
         self.lost = 0
 
-    def client(self, name: str = "somebody") -> GroupClient:
+    def client(self, name: str = "dan") -> GroupClient:
         client = GroupClient(self, name)
         client.chat.open(self.reactor, self.target, TIMEOUT)
         return client
