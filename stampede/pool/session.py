@@ -50,7 +50,7 @@ class User(Protocol):
 
 
 class Pool(Protocol):
-    """What a session needs of the pool that it belongs to."""
+    """The part of the pool that a session uses."""
 
     backoff_rng: Random
     client_context: ClientContext
