@@ -83,13 +83,13 @@ SCENARIOS: Final = (
     Scenario(
         "others' rooms",
         2,
-        (Clients(0, ChatLoad(200, 200, 4000)), Clients(1, ChatLoad(1000, 1000, 0), "other")),
+        (Clients(0, ChatLoad(200, 200, 4000)), _LISTENERS),
         "discarded",
     ),
     Scenario(
         "joins",
         2,
-        (Clients(0, ChatLoad(400, 400, 1000), joins=True), Clients(1, ChatLoad(1000, 1000, 0), "other")),
+        (Clients(0, ChatLoad(400, 400, 1000), joins=True), _LISTENERS),
         "presence",
     ),
     Scenario("rooms of 30, over three", 3, tuple(Clients(node, ChatLoad(200, 20, 500)) for node in range(3))),

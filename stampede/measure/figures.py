@@ -136,13 +136,8 @@ class Figures:
         return self.ready / self.rooms if self.rooms else None
 
     @property
-    def failing(self) -> dict[str, int]:
-        """Failed requests by name. Deliveries have a ledger of their own and are no requests here."""
-        return {name: counts.failures for name, counts in self._operations() if counts.failures}
-
-    @property
     def failures(self) -> int:
-        """Failed requests of all names but deliveries."""
+        """Failed requests of all names but deliveries, which have a ledger of their own."""
         return sum(counts.failures for _, counts in self._operations())
 
     @property
