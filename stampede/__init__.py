@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from stampede.client.client import ChatClient as ChatClient
+    from stampede.client.credentials import Credentials as Credentials
+    from stampede.dialects.base import Dialect as Dialect
     from stampede.locust.users import ChatUser as ChatUser
     from stampede.locust.users import ScheduledUser as ScheduledUser
     from stampede.workload.backoff import Backoff as Backoff
@@ -25,13 +27,15 @@ _MODULES: Final = {
     "Backoff": "stampede.workload.backoff",
     "ChatClient": "stampede.client.client",
     "ChatUser": "stampede.locust.users",
+    "Credentials": "stampede.client.credentials",
+    "Dialect": "stampede.dialects.base",
     "Policy": "stampede.workload.backoff",
     "ScheduledUser": "stampede.locust.users",
     "poisson": "stampede.workload.schedule",
     "rate": "stampede.workload.schedule",
 }
 
-__all__ = ["Backoff", "ChatClient", "ChatUser", "Policy", "ScheduledUser", "poisson", "rate"]
+__all__ = ["Backoff", "ChatClient", "ChatUser", "Credentials", "Dialect", "Policy", "ScheduledUser", "poisson", "rate"]
 
 
 def __getattr__(name: str) -> Any:

@@ -53,12 +53,14 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.measure": "stampede.generator_faults stampede.ledger stampede.websocket.addresses",
     "stampede.verdict": "stampede.generator_faults stampede.measure stampede.websocket.addresses",
     "stampede.health": "stampede.generator_faults stampede.measure",
-    "stampede.client": "stampede.ledger stampede.measure stampede.websocket stampede.workload",
-    "stampede.pool": "stampede.client stampede.generator_faults stampede.health stampede.ledger stampede.measure "
-    "stampede.websocket stampede.workload",
+    "stampede.dialects": "stampede.ledger stampede.measure.request_names",
+    "stampede.client": "stampede.dialects stampede.ledger stampede.measure stampede.websocket stampede.workload",
+    "stampede.pool": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
+    "stampede.measure stampede.websocket stampede.workload",
     "stampede.metrics": "stampede.measure",
-    "stampede.locust": "stampede.client stampede.generator_faults stampede.health stampede.ledger stampede.measure "
-    "stampede.metrics stampede.pool stampede.redaction stampede.verdict stampede.websocket stampede.workload",
+    "stampede.locust": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
+    "stampede.measure stampede.metrics stampede.pool stampede.redaction stampede.verdict stampede.websocket "
+    "stampede.workload",
     "loadtest": "stampede",
     # metrics and dashboards
     "metrics": "server.errors server.histogram_buckets server.protocol server.stats stampede.metrics",
@@ -121,7 +123,9 @@ PURE = [
     "stampede.ledger",
     "stampede.locust.agents.assignment",
     "stampede.client.outbox",
-    "stampede.client.protocol",
+    "stampede.client.credentials",
+    "stampede.client.pings",
+    "stampede.dialects",
     "stampede.websocket.addresses",
     "stampede.websocket.headers",
     "stampede.workload.backoff",

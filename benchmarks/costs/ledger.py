@@ -24,6 +24,7 @@ from benchmarks.command import command_parser, with_exit_code
 from benchmarks.processes import BenchmarkError, running, stampede_command
 from stampede.client.chat_connection import ChatConnection, ConnectionOwner
 from stampede.client.context import ClientContext
+from stampede.dialects.stampede import StampedeDialect
 from stampede.ledger import stamp
 from stampede.ledger.room import Room
 from stampede.locust.output.locust_stats import StatsUpdater
@@ -43,7 +44,7 @@ LOADS: Final = ((200, 100, 50_000), (2000, 20, 19_000))
 _TIMEOUT: Final = 60.0
 _TURN_SECONDS: Final = 1.0
 _TICK: Final = 0.001
-_PADDING: Final = b"." * 15
+_PADDING: Final = "." * 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +90,15 @@ class _UserGroup:
         self.stats = RequestStats()
         self._faults: list[Exception] = []
         self._reactor = Reactor(Random(1), self._faults.append)
-        context = ClientContext(self.measures, first_room, _PADDING, self._faults.append)
+        context = ClientContext(self.measures, StampedeDialect(), first_room, _PADDING, self._faults.append)
         self._rng = Random(first_room)
         self._clients: list[ChatConnection] = []
         numbers = range(first_room, first_room - (-users // room_size))
         rooms = [Room(number, f"room-{number}", self.measures.deliveries) for number in numbers]
         for number in range(users):
             client = kind(context, self)
-            client.open(self._reactor, target, _TIMEOUT)
-            client.enter(f"user-{first_room + number:06d}", rooms[number // room_size], _TIMEOUT)
+            client.open(self._reactor, target, f"user-{first_room + number:06d}", _TIMEOUT)
+            client.enter([rooms[number // room_size]], _TIMEOUT)
             self._clients.append(client)
 
     def chat(self, messages_per_s: float) -> float:
@@ -106,7 +107,7 @@ class _UserGroup:
         cpu = time.process_time()
         while (now := time.monotonic()) < began + _TURN_SECONDS:
             while sent < (now - began) * messages_per_s:
-                self._rng.choice(self._clients).sender.say(time.monotonic_ns(), _PADDING, None)
+                self._rng.choice(self._clients).sender.say(time.monotonic_ns(), _PADDING.encode(), None)
                 sent += 1
             gevent.sleep(_TICK)
         self.table.update(self.stats)

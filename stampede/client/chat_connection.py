@@ -1,6 +1,6 @@
-"""A user's connection to the chat: opened, joined to a room, closed or dropped, and opened again.
+"""A user's connection to the chat: opened, joined to rooms, closed or dropped, and opened again.
 
-It works with any server of the protocol. The only answer that it requires is `roomJoined`.
+It works with any server whose wire protocol a dialect describes.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent import sleep
 
-from stampede.client import protocol
 from stampede.client.message_handler import MessageHandler
+from stampede.client.pings import UNTIMED
+from stampede.client.replies import is_refusal
 from stampede.client.sender import Sender
 from stampede.measure import request_names
 from stampede.websocket.connect import connect
 from stampede.websocket.errors import ClientError, LostError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stampede.client.context import ClientContext
     from stampede.ledger.room import Membership, Room
     from stampede.websocket.connection import Connection
@@ -37,7 +40,7 @@ class ConnectionOwner(Protocol):
 
 
 class ChatConnection:
-    """The connection of one user, which is in one room, or will be.
+    """The connection of one user.
 
     Args:
         context: shared by all clients of this process.
@@ -45,7 +48,7 @@ class ChatConnection:
 
     Attributes:
         connection: the open connection; None while there is none.
-        membership: membership of the room in the ledger, from the join request on; None before and after.
+        membership: membership of the first room in the ledger, from the join request on; None before and after.
         handler: handles the messages of the server.
         sender: sends the chat messages.
         retry_after: seconds to wait before a reconnect, if the server requested that when it closed the connection.
@@ -55,8 +58,10 @@ class ChatConnection:
     """
 
     __slots__ = (
+        "_dialect",
         "_measures",
         "_owner",
+        "_unconfirmed",
         "connection",
         "handler",
         "is_offline",
@@ -68,9 +73,11 @@ class ChatConnection:
     )
 
     def __init__(self, context: ClientContext, owner: ConnectionOwner) -> None:
+        self._dialect = context.dialect
         self._measures = context.measures
         self._owner = owner
-        self.handler = MessageHandler(context, self._joined)
+        self._unconfirmed = 0  # joins that the server has not confirmed yet
+        self.handler = MessageHandler(context)
         self.message_received = self.handler.message_received  # saves a call per delivery
         self.sender = Sender(self, context)
         self.connection: Connection | None = None
@@ -80,30 +87,31 @@ class ChatConnection:
 
     # --- opening ---
 
-    def open(self, reactor: Reactor, target: Target, timeout: float, token: str | None = None) -> None:
-        """Open the connection, with a token if the server requires one.
+    def open(self, reactor: Reactor, target: Target, username: str, timeout: float) -> None:
+        """Open the connection and send the dialect's hello.
 
         Raises:
             ConnectError: the attempt failed.
         """
-        self.connection = connect(reactor, target, self, timeout=timeout, token=token)
+        self.connection = connect(reactor, target, self, timeout=timeout)
         self.retry_after = None
         self.was_dropped = False
+        for message in self._dialect.hello(username):
+            self.send(message)
 
-    def enter(self, user: str, room: Room, timeout: float) -> None:
-        """Set the user name and join a room.
-
-        Both messages are sent without waiting in between: a server handles the messages of one client in order.
+    def enter(self, rooms: list[Room], timeout: float) -> None:
+        """Join rooms after `open`. A server handles the messages of one client in order, so `hello` needs no answer.
 
         Raises:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
             LostError: the connection ended meanwhile.
         """
-        self.join(room, timeout, protocol.set_username(user))
+        for room in rooms:
+            self.join(room, timeout)
         self.is_offline = False
 
-    def join(self, room: Room, timeout: float, *before: bytes) -> None:
-        """Join a room, after sending some messages.
+    def join(self, room: Room, timeout: float) -> None:
+        """Join a room.
 
         Raises:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
@@ -111,57 +119,79 @@ class ChatConnection:
         """
         if self.connection is None:
             raise LostError(1006)
-        membership = self.membership = self.handler.memberships[room.number] = room.enter()
+        dialect, membership = self._dialect, room.enter()
+        self.handler.memberships[room.number] = membership
+        if self.membership is None:
+            self.membership = membership
+        self._unconfirmed += 1
+
+        def on_answer(message: dict[str, Any]) -> None:
+            if not dialect.is_error(message):
+                self._confirm(membership)
+
         reply = self.handler.replies.expect(
             lambda message: (
-                protocol.answers(message, "roomJoined", request_names.JOIN) and not protocol.is_name_fixed(message)
-            )
+                dialect.confirms_join(message, room.name) or is_refusal(dialect, message, request_names.JOIN)
+            ),
+            on_answer,
         )
-        for message in (*before, protocol.join_room(room.name)):
+        for message in dialect.join(room.name):
             self.send(message)
+        if not dialect.acknowledges_joins:
+            self.handler.replies.cancel(reply)
+            self._confirm(membership)
+            return
         answer = self.handler.replies.wait(reply, timeout)
         if answer is None:
-            raise AnswerError("no roomJoined")
-        if answer["type"] == "error":
-            raise AnswerError(protocol.label_of(answer))
-        if self.membership is not membership:  # dropped in the meantime
+            raise AnswerError("join not confirmed")
+        if dialect.is_error(answer):
+            raise AnswerError(dialect.label_of(answer))
+        if self.handler.memberships.get(room.number) is not membership:  # dropped in the meantime
             raise LostError(1006)
 
-    def _joined(self) -> None:
-        if self.membership is not None:
-            self.membership.confirm_join()
+    def _confirm(self, membership: Membership) -> None:
+        """Record a confirmed join, at the moment at which the confirmation arrives."""
+        if self.handler.memberships.get(membership.room.number) is membership and not membership.joined:
+            self._unconfirmed -= 1
+            membership.confirm_join()
             self.resume_writing()
 
     @property
     def is_ready(self) -> bool:
-        """Whether the client is in its room."""
-        return self.membership is not None and self.membership.joined
+        """Whether the client is in all of its rooms."""
+        return self.membership is not None and not self._unconfirmed
 
     def membership_in(self, room: str | None) -> Membership | None:
         """Return the membership of a room, or of the first room; None while the client is not in it."""
-        membership = self.membership
-        return membership if room is None or membership is None or membership.room.name == room else None
+        if room is None:
+            return self.membership
+        return next((one for one in self.handler.memberships.values() if one.room.name == room), None)
 
     # --- closing ---
 
-    def leave(self, timeout: float) -> bool:
-        """Leave the room and stay connected; return whether the server has confirmed that within `timeout` seconds.
+    def leave(self, room: str, timeout: float) -> bool:
+        """Leave a room and stay connected; return whether the server has confirmed that within `timeout` seconds.
 
         Raises:
             LostError: the connection ended meanwhile.
         """
-        membership = self.membership
+        membership, dialect = self.membership_in(room), self._dialect
         if membership is None:
             return True
-        reply = self.handler.replies.expect(lambda message: protocol.answers(message, "roomLeft", request_names.JOIN))
-        self.send(protocol.LEAVE_ROOM)
-        self.membership = None
-        answer = None
+        reply = self.handler.replies.expect(
+            lambda message: dialect.confirms_leave(message, room) or is_refusal(dialect, message, request_names.JOIN)
+        )
+        for message in dialect.leave(room):
+            self.send(message)
+        confirmed = False
         try:
-            answer = self.handler.replies.wait(reply, timeout)
+            answer = self.handler.replies.wait(reply, timeout) if dialect.acknowledges_joins else None
+            confirmed = answer is not None and dialect.confirms_leave(answer, room)
         finally:
-            self._end_membership(membership, closed_cleanly=answer is not None and answer["type"] == "roomLeft")
-        return answer is not None
+            if self.handler.memberships.get(membership.room.number) is membership:
+                self._end_membership(membership, closed_cleanly=confirmed)
+                self.membership = next(iter(self.handler.memberships.values()), None)
+        return confirmed
 
     def close(self, grace: float, timeout: float) -> int:
         """Close the connection with a close handshake.
@@ -173,19 +203,23 @@ class ChatConnection:
         Returns:
             How many messages were in flight to this client and are no longer owed.
         """
-        connection, membership = self.connection, self.membership
+        connection = self.connection
         if connection is None:
             return 0
-        mark = None
-        if grace and membership is not None and membership.joined:
-            mark = membership.room.mark()
+        marks: dict[int, list[int]] = {}
+        if grace:
+            marks = {number: one.room.mark() for number, one in self.handler.memberships.items() if one.joined}
             deadline = monotonic() + grace
-            while not membership.arrived(mark) and connection.is_open and monotonic() < deadline:
+            while connection.is_open and monotonic() < deadline and not self._have_arrived(marks):
                 sleep(0.01)
             if not connection.is_open:
-                mark = None
+                marks = {}
         closed_cleanly = connection.close(timeout)
-        return self._end(waited_for=mark, closed_cleanly=closed_cleanly)
+        return self._end(waited_for=marks, closed_cleanly=closed_cleanly)
+
+    def _have_arrived(self, marks: dict[int, list[int]]) -> bool:
+        memberships = self.handler.memberships
+        return all(memberships[number].arrived(mark) for number, mark in marks.items() if number in memberships)
 
     def drop(self) -> int:
         """Reset the connection without a close frame.
@@ -198,11 +232,12 @@ class ChatConnection:
             self.connection.reset()
         return self._end(closed_cleanly=False)
 
-    def _end(self, *, waited_for: list[int] | None = None, closed_cleanly: bool) -> int:
-        membership, self.membership, self.connection = self.membership, None, None
+    def _end(self, *, waited_for: dict[int, list[int]] | None = None, closed_cleanly: bool) -> int:
+        self.membership = self.connection = None
         before = self._measures.deliveries.churned
-        if membership is not None:
-            self._end_membership(membership, waited_for=waited_for, closed_cleanly=closed_cleanly)
+        for number, membership in list(self.handler.memberships.items()):
+            mark = (waited_for or {}).get(number)
+            self._end_membership(membership, waited_for=mark, closed_cleanly=closed_cleanly)
         self.handler.pings.end()
         self.handler.replies.end()
         return self._measures.deliveries.churned - before
@@ -211,12 +246,13 @@ class ChatConnection:
         self, membership: Membership, *, waited_for: list[int] | None = None, closed_cleanly: bool
     ) -> None:
         del self.handler.memberships[membership.room.number]
+        self._unconfirmed -= not membership.joined
         membership.leave(waited_for=waited_for, closed_cleanly=closed_cleanly)
 
     def connection_lost(self, error: LostError) -> None:
         """Handle the end of a connection that the client did not end; called by the connection."""
         self._measures.requests[request_names.CONNECT].failed(error.label)
-        self.retry_after = protocol.retry_after(error.reason)
+        self.retry_after = self._dialect.retry_after(error.reason)
         self.handler.pings.end("connection lost")
         self._end(closed_cleanly=False)
         self._owner.connection_lost()
@@ -244,7 +280,8 @@ class ChatConnection:
         """Whether there are queued chat messages that can still be sent."""
         return self.sender.has_queued and self.is_ready
 
-    def request_pong(self, on_pong: Any) -> None:
+    def request_pong(self, on_pong: Callable[[int], None]) -> None:
         """Send a `ping` that is not timed; call `on_pong` when its pong arrives over this connection."""
-        self.handler.pings.on_pong = on_pong
-        self.send(protocol.ping(protocol.SYNC_TIMESTAMP))
+        if self._dialect.has_ping:
+            self.handler.pings.on_pong = on_pong
+            self.send(self._dialect.ping(UNTIMED))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gevent import sleep
 
-from stampede.client import protocol
 from stampede.client.sender import TOO_LATE
 from stampede.client.upload import Upload, UploadError
 from stampede.measure import request_names
@@ -16,10 +15,12 @@ from stampede.websocket.errors import LostError
 from stampede.workload.schedule import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from stampede.client.chat_connection import ChatConnection
     from stampede.client.context import ClientContext
+    from stampede.client.poster import Poster
+    from stampede.dialects.base import Message
     from stampede.ledger.counts import DeliveryCounts
 
 UPLOAD_MAX_DELAY: Final = 10 * SECOND
@@ -33,6 +34,10 @@ class Lifecycle(Protocol):
 
     username: str
 
+    @property
+    def rooms(self) -> list[str]:
+        """Names of the user's rooms, the first one first."""
+
     def connect(self) -> None:
         """Connect and join; retry until that succeeds."""
 
@@ -40,10 +45,10 @@ class Lifecycle(Protocol):
         """Close the connection and stay disconnected until `connect`."""
 
     def join(self, room: str) -> bool:
-        """Move to a room; return whether the server has confirmed that."""
+        """Join a room; return whether the server has confirmed that."""
 
-    def leave(self) -> bool:
-        """Leave the room and stay connected; return whether the server has confirmed that."""
+    def leave(self, room: str | None) -> bool:
+        """Leave a room and stay connected; return whether the server has confirmed that."""
 
     def sends_messages(self) -> None:
         """Record that the user sends chat messages."""
@@ -60,13 +65,17 @@ class ChatClient:
     action's due time.
     """
 
-    __slots__ = ("_connection", "_context", "_has_spoken", "_lifecycle", "_measures", "due")
+    __slots__ = ("_connection", "_context", "_dialect", "_has_spoken", "_lifecycle", "_measures", "_poster", "due")
 
-    def __init__(self, connection: ChatConnection, context: ClientContext, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, connection: ChatConnection, context: ClientContext, lifecycle: Lifecycle, poster: Poster | None = None
+    ) -> None:
         self._connection = connection
         self._context = context
         self._measures = context.measures
+        self._dialect = context.dialect
         self._lifecycle = lifecycle
+        self._poster = poster
         self._has_spoken = False
         self.due = 0  # due time of the scheduled action in progress, in monotonic nanoseconds; 0 without one
 
@@ -74,7 +83,7 @@ class ChatClient:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the client is in its room, so that messages are sent at once."""
+        """Whether the client is in its rooms, so that messages are sent at once."""
         return self._connection.is_ready
 
     @property
@@ -84,9 +93,13 @@ class ChatClient:
 
     @property
     def room(self) -> str | None:
-        """Name of the room that the client is in; None while it is in none."""
-        membership = self._connection.membership
-        return membership.room.name if membership is not None and membership.joined else None
+        """Name of the first of the user's rooms; None if it has none."""
+        return next(iter(self._lifecycle.rooms), None)
+
+    @property
+    def rooms(self) -> list[str]:
+        """Names of all rooms of the user. While `is_connected`, the user is in all of them."""
+        return self._lifecycle.rooms
 
     @property
     def ledger(self) -> DeliveryCounts:
@@ -95,7 +108,7 @@ class ChatClient:
 
     # --- chat ---
 
-    def say(self, text: str = "") -> None:
+    def say(self, text: str = "", *, room: str | None = None) -> None:
         """Send a chat message with a stamp, which the ledger follows to every receiver.
 
         While the client is not in a room, or the connection is congested, the message waits up to five seconds. It is
@@ -103,23 +116,36 @@ class ChatClient:
 
         Args:
             text: follows the stamp; if empty, the message is padded to `--message-bytes`.
+            room: name of one of the user's rooms; by default the first one.
+
+        Raises:
+            ValueError: the user has not joined this room.
         """
+        if room is not None and room not in self._lifecycle.rooms:
+            raise ValueError(f"{self.username} is not in room {room!r}: join it first")
         if not self._has_spoken:
             self._has_spoken = True
             self._lifecycle.sends_messages()
-        body = protocol.escape(text) if text else self._context.padding
-        self._connection.sender.say(self.due or monotonic_ns(), body, None)
+        intended = self.due or monotonic_ns()
+        if self._poster is not None:
+            self._poster.say(intended, text or self._context.padding, room)
+            return
+        body = self._dialect.escape(text) if text else self._context.escaped_padding
+        self._connection.sender.say(intended, body, room)
 
     def typing(self) -> None:
         """Send a `typing` notice. Notices are dropped, not queued: a late one is wrong."""
         intended = self.due or monotonic_ns()
         chat, request = self._connection, self._measures.requests[request_names.TYPING]
+        if not self._dialect.has_typing:
+            request.failed(self._lacking("typing notices"))
+            return
         connection = chat.connection
         if (
             connection is not None
             and chat.is_ready
             and not connection.congested
-            and connection.send_text(protocol.TYPING)
+            and connection.send_text(self._dialect.typing(self._lifecycle.rooms[0]))
         ):
             request.done(monotonic_ns() - intended)
         elif not chat.is_offline:
@@ -129,7 +155,9 @@ class ChatClient:
         """Send a `ping`, and time its `pong` as `WS ping`; does not wait. No pong before the next ping is a failure."""
         intended = self.due or monotonic_ns()
         pings, chat = self._connection.handler.pings, self._connection
-        if chat.send(pings.begin()):
+        if not self._dialect.has_ping:
+            self._measures.requests[request_names.PING].failed(self._lacking("pings"))
+        elif chat.send(self._dialect.ping(pings.begin())):
             pings.sent(intended)
         elif not chat.is_offline:
             label = "dropped: connection congested" if chat.connection is not None else "dropped: not connected"
@@ -150,6 +178,9 @@ class ChatClient:
         """
         intended = self.due or monotonic_ns()
         request = self._measures.requests[request_names.UPLOAD]
+        if not self._dialect.has_upload:
+            request.failed(self._lacking("uploads"))
+            return False
         if self._connection.is_offline:
             return False
         if not self._wait_until_ready(intended + UPLOAD_MAX_DELAY):
@@ -164,6 +195,9 @@ class ChatClient:
         request.done(monotonic_ns() - intended)
         return True
 
+    def _lacking(self, what: str) -> str:
+        return f"the dialect {self._dialect.name} has no {what}"
+
     def _wait_until_ready(self, deadline: int) -> bool:
         while not self._connection.is_ready and not self._connection.is_offline and monotonic_ns() < deadline:
             sleep(_POLL_SECONDS)
@@ -171,17 +205,17 @@ class ChatClient:
 
     # --- own messages ---
 
-    def send(self, message: Mapping[str, Any] | str | bytes) -> bool:
+    def send(self, message: Message) -> bool:
         """Send a message as a text frame; return False when it could not be sent.
 
         Args:
             message: a mapping is sent as JSON, a text or bytes unchanged.
         """
-        return self._connection.send(protocol.encode(message))
+        return self._connection.send(self._dialect.encode(message))
 
     def request(
         self,
-        message: Mapping[str, Any] | str | bytes,
+        message: Message,
         *,
         reply: str | Callable[[dict[str, Any]], bool],
         name: str | None = None,
@@ -210,10 +244,10 @@ class ChatClient:
             return None
         expected = replies.expect(
             lambda received: (
-                protocol.is_error_about(received, kind)
+                self._dialect.is_error_about(received, kind)
                 or (received["type"] == reply if isinstance(reply, str) else bool(reply(received)))
             ),
-            may_be_notice=not isinstance(reply, str) or reply in protocol.NOTICES,
+            may_be_notice=True,
         )
         if not self.send(message):
             replies.cancel(expected)
@@ -227,8 +261,8 @@ class ChatClient:
         if answer is None:
             request.failed("no reply")
             return None
-        if protocol.is_error_about(answer, kind):
-            request.failed(protocol.label_of(answer))
+        if self._dialect.is_error_about(answer, kind):
+            request.failed(self._dialect.label_of(answer))
             return None
         request.done(monotonic_ns() - intended)
         return answer
@@ -262,7 +296,7 @@ class ChatClient:
     # --- connection and room ---
 
     def connect(self) -> None:
-        """Connect and join the room, with retries until that succeeds; does nothing while connected."""
+        """Connect and join the rooms, with retries until that succeeds; does nothing while connected."""
         self._lifecycle.connect()
 
     def disconnect(self) -> None:
@@ -270,13 +304,15 @@ class ChatClient:
         self._lifecycle.disconnect()
 
     def join(self, room: str) -> bool:
-        """Leave the room and join another one; count one `WS join`. Later reconnects join the new room.
+        """Join a room; count one `WS join`. Later reconnects join it, too.
+
+        A server that allows one room per connection, as the bundled one, moves the user: it leaves its room first.
 
         Returns:
             Whether the server has confirmed the join.
         """
         return self._lifecycle.join(room)
 
-    def leave(self) -> bool:
-        """Leave the room and stay connected; return whether the server has confirmed that."""
-        return self._lifecycle.leave()
+    def leave(self, room: str | None = None) -> bool:
+        """Leave a room, by default the first one, and stay connected; return whether the server has confirmed that."""
+        return self._lifecycle.leave(room)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stampede.dialects.base import Dialect
     from stampede.measure.measures import Measures
     from stampede.measure.storm import Storm
 
@@ -15,21 +16,34 @@ if TYPE_CHECKING:
 class ClientContext:
     """The objects that all clients of one process share during one test.
 
+    Args:
+        padding: text of a chat message after its stamp, unless the sender gives one.
+
     Attributes:
         measures: the counters and histograms of the process.
+        dialect: the wire protocol of the server.
         origin: random number of this process and test, below 2**32; part of every stamp.
-        padding: text of a chat message after its stamp, unless the sender gives one.
+        padding: the padding; `escaped_padding` is the same as the dialect sends it.
         on_error: called with an exception that a callback of a scenario raised.
         storm: the storm in progress, which times the deliveries to unaffected users; None when there is none.
         rng: for the content of uploaded files.
     """
 
-    __slots__ = ("measures", "on_error", "origin", "padding", "rng", "storm")
+    __slots__ = ("dialect", "escaped_padding", "measures", "on_error", "origin", "padding", "rng", "storm")
 
-    def __init__(self, measures: Measures, origin: int, padding: bytes, on_error: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        measures: Measures,
+        dialect: Dialect,
+        origin: int,
+        padding: str,
+        on_error: Callable[[Exception], None],
+    ) -> None:
         self.measures = measures
+        self.dialect = dialect
         self.origin = origin
         self.padding = padding
+        self.escaped_padding = dialect.escape(padding)
         self.on_error = on_error
         self.storm: Storm | None = None
         self.rng = Random(origin)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from stampede.client import protocol
 from stampede.client.pings import Pings
 from stampede.client.replies import Replies
-from stampede.ledger import stamp
 from stampede.measure import request_names
 
 if TYPE_CHECKING:
@@ -17,9 +13,8 @@ if TYPE_CHECKING:
 
     from stampede.client.context import ClientContext
     from stampede.ledger.room import Membership
+    from stampede.ledger.stamp import Fields
     from stampede.measure.storm import Storm
-
-_decode: Final = msgspec.json.Decoder().decode
 
 
 class MessageHandler:
@@ -31,44 +26,47 @@ class MessageHandler:
         pings: times the pongs.
         callbacks: functions to call with each message of a type.
         on_delivery: called with the arrival time of each delivery, if set.
-        on_joined: called when the server has confirmed a join.
         storm: the last storm that dropped this user.
     """
 
     __slots__ = (
         "_context",
+        "_dialect",
+        "_find_stamp",
         "_measures",
+        "_notices",
         "callbacks",
         "memberships",
         "on_delivery",
-        "on_joined",
         "pings",
         "replies",
         "storm",
     )
 
-    def __init__(self, context: ClientContext, on_joined: Callable[[], None]) -> None:
+    def __init__(self, context: ClientContext) -> None:
         self._context = context
+        self._dialect = context.dialect
+        self._find_stamp = context.dialect.find_stamp
+        self._notices = context.dialect.notices
         self._measures = context.measures
         self.memberships: dict[int, Membership] = {}
         self.replies = Replies()
         self.pings = Pings(context.measures)
         self.callbacks: dict[str, list[Callable[[dict[str, Any]], None]]] = {}
         self.on_delivery: Callable[[int], None] | None = None
-        self.on_joined = on_joined
         self.storm: Storm | None = None
 
     def message_received(self, payload: bytes, now: int) -> None:
         """Handle one message, received at `now` (monotonic nanoseconds)."""
-        fields = stamp.from_payload(payload)
+        fields = self._find_stamp(payload)
         if fields is not None:
             self._deliver(fields, now)
             if self.callbacks:
-                self._call_back(_decode(payload))
-        elif self.callbacks or self.replies.want_notices or not payload.startswith(protocol.NOTICE_PREFIXES):
+                self._call_back(self._dialect.decode(payload))
+        elif self.callbacks or self.replies.want_notices or not payload.startswith(self._notices):
             self._handle_decoded(payload, now)
 
-    def _deliver(self, fields: tuple[int, int, int, int, int, int], now: int) -> None:
+    def _deliver(self, fields: Fields, now: int) -> None:
         """Count and time one delivery, given the fields of its stamp."""
         intended, sent, origin, room, slot, seq = fields
         context = self._context
@@ -87,28 +85,28 @@ class MessageHandler:
                 self.on_delivery(now)
 
     def _handle_decoded(self, payload: bytes, now: int) -> None:
+        dialect = self._dialect
         try:
-            message = _decode(payload)
-            kind = message["type"]
-        except (msgspec.DecodeError, TypeError, KeyError):
-            self._measures.requests[request_names.CONNECT].failed("not a chat server: no JSON object with a type")
+            message = dialect.decode(payload)
+        except ValueError as error:
+            self._measures.requests[request_names.CONNECT].failed(str(error))
             return
-        if kind == "chatMessage":
-            text = message.get("text")
-            found = stamp.from_text(text) if isinstance(text, str) else None
-            if found is not None:
-                self._deliver(found, now)
-        elif kind == "pong":
-            self.pings.receive(message, now)
-        elif kind == "roomJoined":
-            self.on_joined()
-        self._call_back(message)
-        if protocol.is_name_fixed(message):
+        if message is None:
             return
-        if not self.replies.offer(message) and kind == "error":
-            self._measures.requests[protocol.request_of(message)].failed(protocol.label_of(message))
+        fields = dialect.stamp_in(message)
+        if fields is not None:
+            self._deliver(fields, now)
+        pong = dialect.pong(message)
+        if pong is not None:
+            self.pings.receive(pong, now)
+        if self.callbacks:
+            self._call_back(message)
+        if not self.replies.offer(message) and dialect.is_error(message):
+            self._measures.requests[dialect.request_of(message) or request_names.SEND].failed(dialect.label_of(message))
 
-    def _call_back(self, message: dict[str, Any]) -> None:
+    def _call_back(self, message: dict[str, Any] | None) -> None:
+        if message is None:
+            return
         for callback in self.callbacks.get(message["type"], ()):
             try:
                 callback(message)

@@ -23,7 +23,7 @@ class QueuedMessage(NamedTuple):
     Attributes:
         intended: due time, in monotonic nanoseconds.
         lag: nanoseconds after the due time at which the load generator was ready to send it.
-        body: the text after its stamp, escaped for JSON.
+        body: the text after its stamp, escaped by the dialect.
         room: name of the room; None for the client's first room.
     """
 

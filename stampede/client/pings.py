@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
-from stampede.client import protocol
 from stampede.measure.request_names import PING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stampede.measure.measures import Measures
+
+
+UNTIMED: Final = 0
+"""Number of a ping that is not timed; timed pings count from 1."""
 
 
 class Pings:
@@ -28,24 +31,24 @@ class Pings:
         self._due = 0  # due time of the ping without an answer; 0 when there is none
         self.on_pong: Callable[[int], None] | None = None
 
-    def begin(self) -> bytes:
-        """Return the next timed ping. If the last one has no pong yet, it counts as a failure."""
+    def begin(self) -> int:
+        """Return the number of the next timed ping. If the last one has no pong yet, it counts as a failure."""
         if self._due:
             self._measures.requests[PING].failed("no pong")
             self._due = 0
         self._number += 1
-        return protocol.ping(self._number)
+        return self._number
 
     def sent(self, intended: int) -> None:
         """Time the pong of the ping that was sent from `intended` (monotonic nanoseconds)."""
         self._due = intended
 
-    def receive(self, pong: dict[str, Any], now: int) -> None:
-        """Handle a `pong`."""
-        if self._due and pong.get("timestamp") == self._number:
+    def receive(self, number: int, now: int) -> None:
+        """Handle the pong to the ping of this number."""
+        if self._due and number == self._number:
             self._measures.requests[PING].done(now - self._due)
             self._due = 0
-        elif self.on_pong is not None and pong.get("timestamp") == protocol.SYNC_TIMESTAMP:
+        elif self.on_pong is not None and number == UNTIMED:
             on_pong, self.on_pong = self.on_pong, None
             on_pong(now)
 

@@ -11,21 +11,31 @@ from stampede.websocket.errors import LostError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stampede.dialects.base import Dialect
+
 
 class Reply:
     """A message that a task waits for; created by `Replies.expect`.
 
     Attributes:
-        matches: returns whether a decoded message is the reply.
+        matches: returns whether a decoded message is the one.
+        then: called with the message at its arrival, before the task that waits runs.
         may_be_notice: whether it may be a notice, which is otherwise not decoded.
         message: the message; None until it has arrived.
         ended: whether the connection ended before.
     """
 
-    __slots__ = ("arrived", "ended", "matches", "may_be_notice", "message")
+    __slots__ = ("arrived", "ended", "matches", "may_be_notice", "message", "then")
 
-    def __init__(self, matches: Callable[[dict[str, Any]], bool], *, may_be_notice: bool) -> None:
+    def __init__(
+        self,
+        matches: Callable[[dict[str, Any]], bool],
+        then: Callable[[dict[str, Any]], None] | None,
+        *,
+        may_be_notice: bool,
+    ) -> None:
         self.matches = matches
+        self.then = then
         self.may_be_notice = may_be_notice
         self.message: dict[str, Any] | None = None
         self.ended = False
@@ -45,9 +55,15 @@ class Replies:
         self._pending: list[Reply] = []
         self.want_notices = False
 
-    def expect(self, matches: Callable[[dict[str, Any]], bool], *, may_be_notice: bool = False) -> Reply:
+    def expect(
+        self,
+        matches: Callable[[dict[str, Any]], bool],
+        then: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        may_be_notice: bool = False,
+    ) -> Reply:
         """Keep the first matching message that arrives from now on, for `wait`."""
-        reply = Reply(matches, may_be_notice=may_be_notice)
+        reply = Reply(matches, then, may_be_notice=may_be_notice)
         self._pending.append(reply)
         self.want_notices = self.want_notices or may_be_notice
         return reply
@@ -57,6 +73,8 @@ class Replies:
         for reply in self._pending:
             if reply.matches(message):
                 reply.message = message
+                if reply.then is not None:
+                    reply.then(message)
                 self._settle(reply)
                 return True
         return False
@@ -93,3 +111,8 @@ class Replies:
         if reply in self._pending:
             self._pending.remove(reply)
             self.want_notices = any(other.may_be_notice for other in self._pending)
+
+
+def is_refusal(dialect: Dialect, message: dict[str, Any], request: str) -> bool:
+    """Return whether a message is an error about a request, or one that does not say which request it is about."""
+    return dialect.is_error(message) and dialect.request_of(message) in (request, None)

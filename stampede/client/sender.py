@@ -17,13 +17,11 @@ if TYPE_CHECKING:
     from stampede.ledger.room import Membership
     from stampede.websocket.connection import Connection
 
-_CHAT_MESSAGE: Final = b'{"type":"chatMessage","text":"%b%b"}'
-
 # Labels of skipped messages in Locust's table of failures.
 TOO_LATE: Final = "skipped: too late"
 _BUFFER_FULL: Final = "skipped: write buffer full"
 _OUTBOX_FULL: Final = "skipped: queue full"
-_OFFLINE_TOO_LONG: Final = "skipped: not in a room"
+OFFLINE_TOO_LONG: Final = "skipped: not in a room"
 _CONGESTED_TOO_LONG: Final = "skipped: queued too long"
 
 
@@ -62,7 +60,7 @@ class Sender:
 
         Args:
             intended: due time, in monotonic nanoseconds.
-            body: the text after its stamp, escaped for JSON.
+            body: the text after its stamp, escaped by the dialect.
             room: name of the room; None for the client's first room.
         """
         client = self._client
@@ -82,14 +80,14 @@ class Sender:
     def _send(self, connection: Connection, membership: Membership, intended: int, now: int, body: bytes) -> bool:
         room, slot, context = membership.room, membership.slot, self._context
         prefix = stamp.make(intended, now, context.origin, room.number, slot, room.next_seq[slot])
-        if not connection.send_text(_CHAT_MESSAGE % (prefix, body)):
+        if not connection.send_text(context.dialect.say_stamped(room.name, prefix, body)):
             return False
         room.send(membership)
         return True
 
     def _queue(self, message: QueuedMessage, now: int, *, in_room: bool) -> None:
         measures = self._measures
-        measures.skip_held(_CONGESTED_TOO_LONG if in_room else _OFFLINE_TOO_LONG, self._outbox.expire(now))
+        measures.skip_held(_CONGESTED_TOO_LONG if in_room else OFFLINE_TOO_LONG, self._outbox.expire(now))
         if self._outbox.push(message):
             measures.waiting += 1
         else:
@@ -106,7 +104,7 @@ class Sender:
                 return
             membership = self._client.membership_in(message.room)
             if membership is None:
-                measures.skip_held(_OFFLINE_TOO_LONG, 1)
+                measures.skip_held(OFFLINE_TOO_LONG, 1)
             elif self._send(connection, membership, message.intended, now, message.body):
                 measures.sent_held(message.lag, now - message.intended)
             else:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from stampede.client.protocol import CHUNK_BYTES, answers, label_of
+from stampede.client.replies import is_refusal
+from stampede.dialects.stampede import CHUNK_BYTES
 from stampede.measure.request_names import UPLOAD
 
 if TYPE_CHECKING:
@@ -71,7 +72,10 @@ class Upload:
             raise UploadError("stored file differs")
 
     def _expect(self, kind: str) -> Reply:
-        return self._connection.handler.replies.expect(lambda message: answers(message, kind, UPLOAD))
+        dialect = self._context.dialect
+        return self._connection.handler.replies.expect(
+            lambda message: message["type"] == kind or is_refusal(dialect, message, UPLOAD)
+        )
 
     def _send_content(self) -> str:
         """Send the content; return its sha256 in hex."""
@@ -99,7 +103,7 @@ class Upload:
                 raise UploadError(f"no {kind}")
             measures.optional[kind] = False
             return None
-        if answer["type"] == "error":
-            raise UploadError(label_of(answer))
+        if self._context.dialect.is_error(answer):
+            raise UploadError(self._context.dialect.label_of(answer))
         measures.optional[kind] = True
         return answer

@@ -139,6 +139,16 @@ class Membership:
             if due < limit and (due != _IRREGULAR or pairs[slot].awaits(limit))
         ]
 
+    def renew_slot(self) -> None:
+        """Continue with a new slot, because the server may not have taken the last message (rule 4)."""
+        old = self.slot
+        self._add_new_slots()
+        self._base[old] = self._next[old] = self.room.next_seq[old]
+        self.slot = self.room.replace_slot(self)
+        self._add_new_slots()
+        self._base[self.slot] = self.room.next_seq[self.slot]
+        self._next[self.slot] = _OWN
+
     def give_up(self, mark: list[int]) -> None:
         """Count everything sent before `mark` that has not arrived as lost."""
         if self.joined:
@@ -261,13 +271,23 @@ class Room:
 
     def enter(self) -> Membership:
         """Start a membership. Call this before the server can have handled the join."""
-        if self._free:
-            slot = self._free.pop()
-        else:
-            slot = len(self.next_seq)
-            self.next_seq.append(0)
+        slot = self._new_slot()
         membership = self._memberships[slot] = Membership(self, slot, self._counts)
         return membership
+
+    def _new_slot(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self.next_seq.append(0)
+        return len(self.next_seq) - 1
+
+    def replace_slot(self, membership: Membership) -> int:
+        """Vacate the slot of a member that stays, and return its new one; called by `Membership.renew_slot`."""
+        del self._memberships[membership.slot]
+        self._vacant[membership.slot] = self.dropped[membership.slot] = 0
+        slot = self._new_slot()
+        self._memberships[slot] = membership
+        return slot
 
     def send(self, membership: Membership) -> int:
         """Count a message of a joined member as it is written; return its number."""

@@ -129,6 +129,7 @@ _POLICIES: Final = tuple(policy.value for policy in Policy)
 OPTIONS: Final = (
     Option("rooms", None, _COUNT, "Number of rooms; users are distributed evenly over them."),
     Option("room-size", None, _COUNT, f"Users per room, in place of --rooms (default: {DEFAULT_ROOM_SIZE})."),
+    Option("rooms-per-user", 1, _COUNT, "Rooms that each user is in, on its one connection."),
     Option("message-rate", 1.0, _number(0.001, 1000), "Chat messages per second of each ChattingUser."),
     Option(
         "arrivals",
@@ -168,6 +169,13 @@ OPTIONS: Final = (
     Option("token", None, _token, "Bearer token that every user sends in the Authorization header."),
     Option("token-file", None, str, "File with one token per line, assigned to users in turn, in place of --token."),
     Option(
+        "credentials",
+        None,
+        str,
+        "CSV file of accounts, assigned to users in turn, in place of --token. The first line names the columns, such "
+        "as user,password,token.",
+    ),
+    Option(
         "threshold-window",
         WINDOW_SECONDS,
         _number(1),
@@ -199,7 +207,7 @@ ON_PAGE: Final = frozenset(
 """Attributes of the options in the web page's start form."""
 
 THRESHOLD_HELP: Final = (
-    "Threshold such as deliver_p99<250ms or search:p95<1s, repeatable; exit code 99 if one fails. See the README."
+    "Threshold such as deliver_p99<250ms or resync_p95<5s, repeatable; exit code 99 if one fails. See the README."
 )
 HEADER_HELP: Final = "Header of each upgrade request, such as 'Cookie: id=7', repeatable."
 INSECURE_HELP: Final = "Accept any certificate of a wss:// server, without verification."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from gevent.event import Event
 
+from stampede.client.credentials import Credentials
 from stampede.redaction import redact
 from stampede.websocket.connect import connect
 from stampede.websocket.errors import ClientError, ConnectError
@@ -94,11 +95,11 @@ def _check_greeting(target: Target, settings: LoadTestSettings) -> str:
     Raises:
         ConnectError: the connection failed.
     """
-    token = settings.tokens[0] if settings.tokens else None
+    token = next((account.get("token") for account in settings.accounts), None)
     receiver = _GreetingReceiver()
     reactor = Reactor(Random(), _ignore_fault)
     try:
-        connection = connect(reactor, target, receiver, timeout=_CONNECT_SECONDS, token=token)
+        connection = connect(reactor, Credentials(token or None).apply(target), receiver, timeout=_CONNECT_SECONDS)
         receiver.decided.wait(GREETING_SECONDS)
         problem = receiver.problem
         connection.close(_CLOSE_SECONDS)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stampede.dialects.stampede import StampedeDialect
+from stampede.locust.credentials_file import read_accounts
 from stampede.locust.options import DEFAULT_ROOM_SIZE, NO_SHAPE, OPTIONS, TOKEN
 from stampede.measure.storm import Manner
 from stampede.verdict.slo import SloError, parse_slo, split_slos
@@ -18,6 +20,9 @@ from stampede.workload.shapes import Shape
 from stampede.workload.sizes import Sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from stampede.dialects.base import Dialect
     from stampede.locust.options import Option
     from stampede.verdict.slo import Slo
 
@@ -35,7 +40,7 @@ class LoadTestSettings:
         message_rate: chat messages per user and second.
         storm_share: fraction of the users that a storm drops, 0 to 1.
         storm_period: seconds between two drops.
-        tokens: from `--token` or `--token-file`.
+        accounts: rows of `--credentials`, or those of `--token` or `--token-file`, which have a `token` only.
         headers: from `--origin` and `--header`.
         churn_per_minute: fraction of all users that drop each minute.
         thresholds: each must hold in every window of `threshold_window` seconds.
@@ -55,7 +60,7 @@ class LoadTestSettings:
     path: str
     verify_tls: bool
     ca_file: str | None
-    tokens: tuple[str, ...]
+    accounts: tuple[Mapping[str, str], ...]
     headers: tuple[Header, ...]
     seed: int
     thresholds: tuple[Slo, ...]
@@ -79,9 +84,9 @@ def read_settings(options: argparse.Namespace) -> LoadTestSettings:
     rooms, size = values["rooms"], values["room_size"]
     if rooms and size:
         raise OptionError("--rooms and --room-size contradict each other: give one of them")
-    tokens = _tokens(values["token"], values["token_file"])
+    accounts = _accounts(values["token"], values["token_file"], values["credentials"])
     return LoadTestSettings(
-        plan=RoomPlan(rooms, None if rooms else size or DEFAULT_ROOM_SIZE),
+        plan=RoomPlan(rooms, None if rooms else size or DEFAULT_ROOM_SIZE, values["rooms_per_user"]),
         message_rate=values["message_rate"],
         arrivals=Arrivals(values["arrivals"]),
         message_bytes=values["message_bytes"],
@@ -93,8 +98,12 @@ def read_settings(options: argparse.Namespace) -> LoadTestSettings:
         backoff=Backoff(Policy(values["backoff"])),
         path=values["path"],
         ca_file=values["ca_file"],
-        tokens=tokens,
-        headers=_headers(getattr(options, "header", None), values["origin"], has_token=bool(tokens)),
+        accounts=accounts,
+        headers=_headers(
+            getattr(options, "header", None),
+            values["origin"],
+            has_token=any("token" in account for account in accounts),
+        ),
         verify_tls=not getattr(options, "insecure", False),
         seed=values["seed"],
         thresholds=_thresholds(getattr(options, "threshold", None)),
@@ -105,16 +114,46 @@ def read_settings(options: argparse.Namespace) -> LoadTestSettings:
 
 
 def check_processes(settings: LoadTestSettings, processes: int) -> None:
-    """Check that every process gets a room.
+    """Check that every process has enough rooms.
 
     Raises:
-        OptionError: there are fewer rooms than processes.
+        OptionError: there are too few.
     """
-    rooms = settings.plan.rooms
+    rooms, per_user = settings.plan.rooms, settings.plan.per_user
     if rooms is not None and rooms < processes:
         raise OptionError(
             f"--rooms {rooms} is less than the {processes} processes: each of them needs a room of its own"
         )
+    if rooms is not None and rooms // processes < per_user:
+        each = f" in each of the {processes} processes" if processes > 1 else ""
+        raise OptionError(f"--rooms-per-user {per_user} needs at least {per_user} rooms{each}: --rooms is {rooms}")
+
+
+def check_rooms_per_user(settings: LoadTestSettings, dialect: Dialect) -> None:
+    """Check that a connection can be in as many rooms as a user.
+
+    Raises:
+        OptionError: it cannot.
+    """
+    per_user, limit = settings.plan.per_user, dialect.rooms_per_connection
+    if limit is not None and per_user > limit:
+        raise OptionError(
+            f"--rooms-per-user {per_user}: a connection of the {dialect.name} dialect can be in {limit} only"
+        )
+
+
+def dialect_of(user_classes: Iterable[type]) -> Dialect:
+    """Return the dialect of the user classes of a run.
+
+    Raises:
+        OptionError: they have several.
+    """
+    given = (getattr(user_class, "dialect", None) for user_class in user_classes)
+    dialects: set[Dialect] = {dialect for dialect in given if dialect is not None}
+    if len(dialects) > 1:
+        names = ", ".join(sorted(dialect.name for dialect in dialects))
+        raise OptionError(f"the user classes have several dialects, but a run has one: {names}")
+    return dialects.pop() if dialects else StampedeDialect()
 
 
 def check_shape(settings: LoadTestSettings, run_time: object) -> None:
@@ -149,9 +188,23 @@ def _headers(given: list[str] | None, origin: str | None, *, has_token: bool) ->
         raise OptionError(f"--header: {error}") from None
 
 
+def _accounts(token: str | None, token_file: str | None, credentials: str | None) -> tuple[Mapping[str, str], ...]:
+    given = [
+        name
+        for name, value in (("--token", token), ("--token-file", token_file), ("--credentials", credentials))
+        if value
+    ]
+    if len(given) > 1:
+        raise OptionError(f"{' and '.join(given)} contradict each other: give one of them")
+    if credentials:
+        try:
+            return read_accounts(credentials)
+        except ValueError as error:
+            raise OptionError(f"--credentials {credentials}: {error}") from None
+    return tuple({"token": one} for one in _tokens(token, token_file))
+
+
 def _tokens(token: str | None, file: str | None) -> tuple[str, ...]:
-    if token and file:
-        raise OptionError("--token and --token-file contradict each other: give one of them")
     if not file:
         return (token,) if token else ()
     try:

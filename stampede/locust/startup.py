@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import psutil
 from locust.runners import LocalRunner, MasterRunner
 
+from stampede.dialects.stampede import StampedeDialect
 from stampede.locust.agents.master import wait_until
+from stampede.locust.hooks import ServerHooks
 from stampede.locust.preflight import check_server
-from stampede.locust.settings import OptionError, check_processes, check_shape, read_settings
+from stampede.locust.settings import (
+    OptionError,
+    check_processes,
+    check_rooms_per_user,
+    check_shape,
+    dialect_of,
+    read_settings,
+)
 from stampede.websocket.errors import ClientError
 from stampede.websocket.target import DEFAULT_HOST
 
@@ -35,14 +44,26 @@ def check_or_exit(environment: Environment, runner: Runner) -> None:
         _check_web_port(options)
         settings = read_settings(options)
         check_processes(settings, options.processes or 1)
+        dialect = dialect_of(environment.user_classes)
+        check_rooms_per_user(settings, dialect)
         if options.headless or options.autostart:
             check_shape(settings, options.run_time)
         if environment.host or options.headless:
             # Remote workers may reach a server that their master cannot reach.
+            greets = isinstance(dialect, StampedeDialect) and not any(map(_logs_in, environment.user_classes))
             users_run_here = isinstance(runner, LocalRunner) or options.processes
-            check_server(environment.host or DEFAULT_HOST, settings, connects=bool(options.headless and users_run_here))
+            check_server(
+                environment.host or DEFAULT_HOST,
+                settings,
+                connects=bool(options.headless and users_run_here and greets),
+            )
     except (OptionError, ClientError) as error:
         exit_with_usage_error(runner, options, str(error))
+
+
+def _logs_in(user_class: type) -> bool:
+    """Return whether users of a class log in by code of the scenario, which the check of the server cannot do."""
+    return issubclass(user_class, ServerHooks) and user_class.login is not ServerHooks.login
 
 
 def exit_with_usage_error(runner: Runner, options: argparse.Namespace, message: str) -> NoReturn:

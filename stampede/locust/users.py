@@ -20,20 +20,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 from locust import User, task
-from locust.exception import StopUser
+from locust.contrib.fasthttp import FastHttpSession
 
+from stampede.locust.hooks import ServerHooks
 from stampede.locust.plugin import running_test
-from stampede.websocket.target import DEFAULT_HOST
+from stampede.websocket.errors import ClientError
+from stampede.websocket.target import DEFAULT_HOST, http_url
 from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
 from stampede.workload.schedule import SECOND, ScheduledAction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from random import Random
 
     from locust.env import Environment
 
     from stampede.client.client import ChatClient
+    from stampede.client.credentials import Credentials
+    from stampede.dialects.base import Dialect
     from stampede.locust.settings import LoadTestSettings
     from stampede.pool.session import Session
     from stampede.pool.user_pool import UserPool
@@ -45,7 +49,7 @@ _NOTHING_DUE_SECONDS: Final = 3600.0
 _log = logging.getLogger(__name__)
 
 
-class ChatUser(User):
+class ChatUser(ServerHooks, User):
     """A user of the chat. It has no tasks of its own.
 
     `on_start` connects the user and joins its room, and retries until that succeeds. From then on the client reconnects
@@ -54,11 +58,15 @@ class ChatUser(User):
     Attributes:
         client: the chat client of the user. A mixed-in class such as `HttpUser` may use this name for its own client;
             `chat` is always the chat client.
+        dialect: the wire protocol of the server; by default that of the bundled server.
+        http_host: base URL of `http`; by default `host` with http for ws and https for wss.
         drops_periodically: whether `--storm-share` of the users of this class drop together every `--storm-period`.
     """
 
     abstract: bool = True
     host: str | None = DEFAULT_HOST
+    dialect: Dialect | None = None
+    http_host: str | None = None
     drops_periodically: bool = False
 
     def __init__(self, environment: Environment) -> None:
@@ -66,6 +74,8 @@ class ChatUser(User):
         self._session: Session | None = None
         self._pool: UserPool | None = None
         self._settings: LoadTestSettings | None = None
+        self._http: FastHttpSession | None = None
+        self._started = False
         super().__init__(environment)
 
     # --- the interface for scenarios ---
@@ -87,14 +97,27 @@ class ChatUser(User):
     @property
     def settings(self) -> LoadTestSettings:
         """The options of the load test, converted and checked."""
-        self._start()
-        assert self._settings is not None  # noqa: S101 # set by `_start`
+        self._begin()
+        assert self._settings is not None  # noqa: S101 # set by `_begin`
         return self._settings
+
+    @property
+    def account(self) -> Mapping[str, str]:
+        """The user's name as `user`, and its `token` or the columns of `--credentials`."""
+        return self._begin().account
+
+    @property
+    def http(self) -> FastHttpSession:
+        """An HTTP client of this user, with cookies of its own, for `http_host`."""
+        if self._http is None:
+            base_url = self.http_host or http_url(self.host or DEFAULT_HOST)
+            self._http = FastHttpSession(base_url, self.environment.events.request, self)
+        return self._http
 
     def rng(self, purpose: str) -> Random:
         """Return a random generator of this user; it depends on `--seed`, the purpose and the user's number."""
-        session = self._start()
-        assert self._pool is not None  # noqa: S101 # set by `_start`
+        session = self._begin()
+        assert self._pool is not None  # noqa: S101 # set by `_begin`
         return self._pool.rng(purpose, session.place)
 
     def reconnect_backoff(self) -> Backoff:
@@ -117,20 +140,45 @@ class ChatUser(User):
         """Leave the room and close the connection."""
         self._end()
 
+    def credentials(self) -> Credentials | None:
+        """Log in; called by the session before each connection attempt.
+
+        Raises:
+            ClientError: the login raised an exception, which is counted.
+        """
+        try:
+            return self.login()
+        except Exception as error:
+            self._count_exception(error)
+            raise ClientError("login failed") from error
+
+    @property
+    def post(self) -> Callable[[str, str], bool] | None:
+        """`send_message`, if the class overrides it."""
+        return self.send_message if type(self).send_message is not ServerHooks.send_message else None
+
     def _start(self) -> Session:
+        session = self._begin()
+        if not self._started:
+            self._started = True
+            session.connect()
+            if self.drops_periodically and self._pool is not None and self._settings is not None:
+                settings = self._settings
+                self._pool.start_periodic_drops(
+                    type(self), settings.storm_share, settings.storm_period, settings.storm_manner
+                )
+        return session
+
+    def _begin(self) -> Session:
+        """Return the user's session, which a running test gives it."""
         if self._session is None:
             test = running_test(self.environment)
             if test is None:
-                raise StopUser
-            pool, settings = self._pool, self._settings = test
-            self._session = pool.add_user(self)
+                raise gevent.GreenletExit  # in `on_start`, Locust 2.47 logs StopUser with a traceback
+            self._pool, self._settings = test
+            self._session = self._pool.add_user(self)
             if self.greenlet is not None:
                 self.greenlet.link(lambda _: gevent.spawn(self._end))  # for classes that override `on_stop`
-            self._session.connect()
-            if self.drops_periodically:
-                pool.start_periodic_drops(
-                    type(self), settings.storm_share, settings.storm_period, settings.storm_manner
-                )
         return self._session
 
     def _end(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from stampede.ledger.counts import DeliveryCounts
 from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.log_linear_histogram import LogLinearHistogram
-from stampede.measure.request_names import DELIVER, NAMES, RESYNC, SEND, row_of
+from stampede.measure.request_names import DELIVER, NAMES, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,13 +47,11 @@ class RequestCounts:
         count: requests, failed ones included.
         failures: failed requests.
         reasons: failed requests by label.
-        times: durations of successful requests; empty in the rows of `LEDGER_NAMES`, whose durations are figures.
     """
 
     count: int = 0
     failures: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
-    times: LogLinearHistogram = field(default_factory=LogLinearHistogram)
 
     @property
     def successes(self) -> int:
@@ -75,14 +73,14 @@ class Figures:
 
     Attributes:
         users: running users; `connections` of them are open, `ready` ones are in their room.
-        rooms: rooms with at least one ready user.
+        rooms: rooms with at least one member, and `members` is the number of members of all rooms.
         sends: chat messages.
         deliveries: the ledger.
         latency: delivery latency.
         send_lag: from the moment a message was due until the generator was ready to send it.
         loop_lag: lateness of a regular timer in the generator.
         resync: from a dropped connection to the first delivery after it.
-        requests: rows of Locust's table by method and name, such as `WS connect`.
+        requests: rows of Locust's table by `WS name`.
         drops: connections dropped on purpose, by cause.
         resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
         cut_off: requests that waited for a reply when the load test dropped their connection on purpose.
@@ -102,6 +100,7 @@ class Figures:
     drops: dict[str, int]
     resynced_by_pong: int
     cut_off: int = 0
+    members: int = 0
 
     def since(self, earlier: Figures) -> Figures:
         """Return what was counted after `earlier`; the gauges keep their present values.
@@ -132,21 +131,10 @@ class Figures:
         """Return the row of a request, without Locust's request type in its name."""
         return self.requests[row_of(name)]
 
-    def find_request(self, name: str) -> RequestCounts | None:
-        """Return the row of a request by its name; for a request of another client, by its method and name."""
-        return self.requests.get(row_of(name)) or self.requests.get(name)
-
-    def times_of(self, name: str) -> LogLinearHistogram | None:
-        """Return the durations of the successful requests with a name, as `find_request` finds them."""
-        if name in (DELIVER, SEND, RESYNC):
-            return {DELIVER: self.latency.intended, SEND: self.send_lag, RESYNC: self.resync}[name]
-        found = self.find_request(name)
-        return found.times if found is not None else None
-
     @property
     def mean_room_size(self) -> float | None:
-        """Mean number of ready users in the rooms that have any."""
-        return self.ready / self.rooms if self.rooms else None
+        """Mean number of members of the rooms that have any."""
+        return self.members / self.rooms if self.rooms else None
 
     @property
     def failures(self) -> int:
@@ -164,7 +152,7 @@ class Figures:
 
 FIELDS: Final = tuple(field.name for field in fields(Figures))
 
-GAUGES: Final = frozenset({"users", "connections", "ready", "rooms"})
+GAUGES: Final = frozenset({"users", "connections", "ready", "rooms", "members"})
 """Fields that describe the present moment. All others count, and are subtracted."""
 
 
@@ -195,11 +183,6 @@ def figures_in(figures: Figures) -> dict[str, Any]:
 def merge_figures(parts: Iterable[Figures]) -> Figures:
     """Add up the figures of several processes."""
     return reduce(lambda one, other: Figures(**_add(figures_in(one), figures_in(other))), parts, no_figures())
-
-
-def merge_counts(one: RequestCounts, other: RequestCounts) -> RequestCounts:
-    """Add up two rows."""
-    return _add(one, other)
 
 
 def _add(one: T, other: T) -> T:

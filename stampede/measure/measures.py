@@ -49,7 +49,7 @@ class Request:
     def counts(self) -> RequestCounts:
         """Return a copy of the counts."""
         failures = sum(self.failures.values())
-        return RequestCounts(self.times.count + failures, failures, dict(self.failures), self.times.copy())
+        return RequestCounts(self.times.count + failures, failures, dict(self.failures))
 
 
 class Measures:
@@ -98,7 +98,9 @@ class Measures:
         self.requests[DELIVER].times = self.latency.intended
         self.requests[SEND].times = self.send_lag
 
-    def figures(self, *, users: int = 0, connections: int = 0, ready: int = 0, rooms: int = 0) -> Figures:
+    def figures(
+        self, *, users: int = 0, connections: int = 0, ready: int = 0, rooms: int = 0, members: int = 0
+    ) -> Figures:
         """Return a copy of what has been counted so far, with these gauges."""
         self.count_losses()
         return Figures(
@@ -106,24 +108,18 @@ class Measures:
             connections=connections,
             ready=ready,
             rooms=rooms,
+            members=members,
             sends=replace(self.sends),
             deliveries=replace(self.deliveries),
             latency=Latency(self.latency.intended.copy(), self.latency.sent.copy()),
             send_lag=self.send_lag.copy(),
             loop_lag=self.loop_lag.copy(),
             resync=self.requests[RESYNC].times.copy(),
-            requests=self._rows(),
+            requests={row_of(name): request.counts() for name, request in self.requests.items()},
             drops=dict(self.drops),
             resynced_by_pong=self.resynced_by_pong,
             cut_off=self.cut_off,
         )
-
-    def _rows(self) -> dict[str, RequestCounts]:
-        """Return a copy of the rows of Locust's table."""
-        rows = {row_of(name): request.counts() for name, request in self.requests.items()}
-        for name in LEDGER_NAMES:
-            rows[row_of(name)].times = LogLinearHistogram()  # these durations are figures already
-        return rows
 
     def request(self, name: str) -> Request:
         """Return the request of a name. Beyond `MAX_OWN_NAMES` names of scenarios, new ones count as `other`.

@@ -55,7 +55,7 @@ class Snapshot(Figures):
         version: version of this form.
         state: Locust's state of the run.
         monotonic_ns: when the snapshot was made.
-        room_size: mean number of ready users in a room.
+        room_size: mean number of members of a room.
         workers: the living processes; `dead_workers`: processes that died, as they last reported.
         storms: storms on command.
         addresses: the server's addresses, and how often each was used.

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from stampede.measure.log_linear_histogram import LogLinearHistogram
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stampede.ledger.room import Membership
 
 BIN_NS: Final = 100_000_000
@@ -98,7 +100,7 @@ class Storm:
         self._resync = LogLinearHistogram()
         self._unaffected = LogLinearHistogram()
         self._reconnects: list[int] = []
-        self._absences: list[tuple[Membership, int]] = []
+        self._absences: list[tuple[Sequence[Membership], int]] = []
         self._missed = self._slowest = 0
         self.dropped = self.resynced = self.abandoned = 0
         self.drop_ns = 0
@@ -120,20 +122,20 @@ class Storm:
         self._reconnects.extend([0] * (index + 1 - len(self._reconnects)))
         self._reconnects[index] += 1
 
-    def resync(self, now: int, ns: int, membership: Membership, before: int) -> None:
+    def resync(self, now: int, ns: int, memberships: Sequence[Membership], before: int) -> None:
         """Count a dropped user that has received a delivery, `ns` after its drop.
 
         Args:
             now: monotonic nanoseconds.
             ns: time since its drop.
-            membership: its new membership.
-            before: messages of the room up to the drop; `membership.messages_before()` minus these were missed.
+            memberships: its new memberships.
+            before: messages of the rooms up to the drop. Those between the drop and the new memberships were missed.
         """
         self.resynced += 1
         self._resync.record(ns)
         self._slowest = max(self._slowest, ns)
-        self._absences.append((membership, before))
-        self._missed += membership.messages_before() - before
+        self._absences.append((memberships, before))
+        self._missed += _messages_before(memberships) - before
         self._end_if_complete(now)
 
     def abandon(self, now: int) -> None:
@@ -149,7 +151,7 @@ class Storm:
         """Return what has been counted so far. A `final` part counts the missed messages for the last time."""
         if self._absences and (final or (self.over_at and now - self.over_at > SETTLE_NS)):
             # A message sent before a join may arrive after the first delivery: then it was not missed.
-            self._missed = sum(membership.messages_before() - before for membership, before in self._absences)
+            self._missed = sum(_messages_before(memberships) - before for memberships, before in self._absences)
             self._absences.clear()
         return StormPart(
             id=self._number,
@@ -164,3 +166,7 @@ class Storm:
             unaffected=self._unaffected.copy(),
             missed=self._missed,
         )
+
+
+def _messages_before(memberships: Sequence[Membership]) -> int:
+    return sum(membership.messages_before() for membership in memberships)

@@ -13,6 +13,8 @@ import gevent
 
 from stampede.client.chat_connection import ChatConnection
 from stampede.client.client import ChatClient
+from stampede.client.credentials import Credentials
+from stampede.client.poster import Poster
 from stampede.health.machine import limit_of
 from stampede.measure import request_names
 from stampede.measure.storm import Manner
@@ -20,7 +22,7 @@ from stampede.websocket.errors import ClientError, LostError
 from stampede.workload.schedule import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from random import Random
 
     from gevent.lock import BoundedSemaphore
@@ -45,8 +47,26 @@ CLOSE_TIMEOUT: Final = 2.0
 class User(Protocol):
     """The user that a session belongs to."""
 
+    @property
+    def post(self) -> Callable[[str, str], bool] | None:
+        """Sends a text to a room in place of the connection, if the server takes messages over HTTP; else None."""
+
     def reconnect_backoff(self) -> Backoff:
         """Return the policy of the next reconnect."""
+
+    def credentials(self) -> Credentials | None:
+        """Log in before a connection attempt; return what to connect with, or None for the token of its account.
+
+        Raises:
+            ClientError: the login failed.
+        """
+
+    def join_room(self, room: str) -> None:
+        """Prepare the join of a room, for example by an HTTP request.
+
+        Raises:
+            ClientError: the room cannot be joined.
+        """
 
 
 class Pool(Protocol):
@@ -59,9 +79,6 @@ class Pool(Protocol):
     reactor: Reactor
     scheduler: Scheduler
     target: Target
-
-    def token(self, session: Session) -> str | None:
-        """Return the token that a user connects with."""
 
     def room(self, name: str) -> Room:
         """Return the ledger of a room."""
@@ -79,7 +96,8 @@ class Session:
     Attributes:
         place: number of the user in this process.
         user: the user of the session.
-        username: name of the user in the chat, unique in the run.
+        username: name of the user in the chat, unique in the run unless users share accounts.
+        account: its name as `user`, and what it logs in with: a `token`, or the columns of `--credentials`.
         connection: its connection.
         client: the chat client of the user.
         dropped_at: when the connection was dropped on purpose (monotonic nanoseconds), until the resync; else 0.
@@ -88,12 +106,14 @@ class Session:
     __slots__ = (
         "_connecting",
         "_ended",
+        "_is_sender",
         "_keeper",
         "_pool",
-        "_room",
+        "_rooms",
         "_schedules",
         "_sent_before_drop",
         "_storm",
+        "account",
         "client",
         "connection",
         "dropped_at",
@@ -102,20 +122,27 @@ class Session:
         "username",
     )
 
-    def __init__(self, pool: Pool, place: int, user: User, username: str, room: Room) -> None:
+    def __init__(self, pool: Pool, place: int, user: User, account: Mapping[str, str], rooms: list[Room]) -> None:
         self._pool = pool
-        self._room = room
+        self._rooms = rooms
         self._schedules: list[ScheduleHandle] = []
         self._storm: Storm | None = None
         self._sent_before_drop = 0
         self._keeper: gevent.Greenlet[..., None] | None = None  # replaces a lost connection
-        self._connecting = self._ended = False
+        self._connecting = self._ended = self._is_sender = False
         self.place = place
         self.user = user
-        self.username = username
+        self.account = account
+        self.username = account["user"]
         self.dropped_at = 0
         self.connection = ChatConnection(pool.client_context, self)
-        self.client = ChatClient(self.connection, pool.client_context, self)
+        poster = Poster(self.connection, pool.client_context, user.post) if user.post is not None else None
+        self.client = ChatClient(self.connection, pool.client_context, self, poster)
+
+    @property
+    def rooms(self) -> list[str]:
+        """Names of the user's rooms, the first one first."""
+        return [room.name for room in self._rooms]
 
     # --- schedule ---
 
@@ -124,8 +151,10 @@ class Session:
         self._schedules.append(self._pool.scheduler.add(performer, schedule, monotonic_ns()))
 
     def sends_messages(self) -> None:
-        """Record that this user sends chat messages to its room, so that its room mates need no pong to resync."""
-        self._room.senders.add(self.place)
+        """Record that this user sends chat messages, so that its room mates need no pong to resync."""
+        self._is_sender = True
+        for room in self._rooms:
+            room.senders.add(self.place)
 
     # --- connection ---
 
@@ -193,9 +222,12 @@ class Session:
         pool, connection = self._pool, self.connection
         requests = pool.measures.requests
         wanted = monotonic_ns() if intended is None else intended
+        began = monotonic_ns()
+        target = (self.user.credentials() or Credentials(self.account.get("token") or None)).apply(pool.target)
+        wanted += monotonic_ns() - began  # a login is no part of the connect
         with pool.connect_slots:
             try:
-                connection.open(pool.reactor, pool.target, CONNECT_TIMEOUT, pool.token(self))
+                connection.open(pool.reactor, target, self.username, CONNECT_TIMEOUT)
             except ClientError as error:
                 requests[request_names.CONNECT].failed(error.label)
                 if error.fault is not None:
@@ -208,7 +240,9 @@ class Session:
             if self.dropped_at:
                 connection.handler.on_delivery = self._on_resync
             try:
-                connection.enter(self.username, self._room, JOIN_TIMEOUT)
+                for room in self._rooms:
+                    self.user.join_room(room.name)
+                connection.enter(self._rooms, JOIN_TIMEOUT)
             except LostError:
                 raise
             except ClientError as error:
@@ -216,17 +250,17 @@ class Session:
                 connection.drop()
                 raise
             requests[request_names.JOIN].done(monotonic_ns() - connected)
-            if self.dropped_at and self._room_is_silent:
+            if self.dropped_at and self._rooms_are_silent:
                 connection.request_pong(self._on_pong)
 
     @property
-    def _room_is_silent(self) -> bool:
-        """Whether no other user sends messages to the room, so that no delivery can show the resync."""
-        return not self._room.senders - {self.place}
+    def _rooms_are_silent(self) -> bool:
+        """Whether no other user sends messages to the rooms, so that no delivery can show the resync."""
+        return not any(room.senders - {self.place} for room in self._rooms)
 
     def _on_pong(self, now: int) -> None:
         """Count the resync in a silent room, unless a delivery has shown it already."""
-        if self.dropped_at and self._room_is_silent:
+        if self.dropped_at and self._rooms_are_silent:
             self._pool.measures.resynced_by_pong += 1
             self._on_resync(now)
 
@@ -236,8 +270,9 @@ class Session:
         self.dropped_at = 0
         self.connection.handler.on_delivery = None
         storm, self._storm = self._storm, None
-        if storm is not None and self.connection.membership is not None:
-            storm.resync(now, duration, self.connection.membership, self._sent_before_drop)
+        if storm is not None:
+            memberships = list(self.connection.handler.memberships.values())
+            storm.resync(now, duration, memberships, self._sent_before_drop)
 
     def disconnect(self) -> None:
         """Close the connection and stay disconnected until `connect`."""
@@ -253,17 +288,24 @@ class Session:
     # --- rooms ---
 
     def join(self, room: str) -> bool:
-        """Move to a room and stay connected; return whether the server has confirmed the join, which is counted."""
-        sends = self.place in self._room.senders
-        self._room.senders.discard(self.place)
-        self._room = self._pool.room(room)
-        if sends:
-            self.sends_messages()
+        """Join a room and stay connected; return whether the server has confirmed the join, which is counted.
+
+        Beyond the number of rooms that the dialect allows, the user leaves its first rooms.
+        """
+        if room in self.rooms:
+            return self.connection.is_ready
+        limit = self._pool.client_context.dialect.rooms_per_connection
+        while limit is not None and len(self._rooms) >= limit:
+            self.leave(self._rooms[0].name)
+        joined = self._pool.room(room)
+        self._rooms.append(joined)
+        if self._is_sender:
+            joined.senders.add(self.place)
         request = self._pool.measures.requests[request_names.JOIN]
         began = monotonic_ns()
         try:
-            self.connection.leave(JOIN_TIMEOUT)
-            self.connection.join(self._room, JOIN_TIMEOUT)
+            self.user.join_room(room)
+            self.connection.join(joined, JOIN_TIMEOUT)
         except LostError:
             return False
         except ClientError as error:
@@ -272,10 +314,15 @@ class Session:
         request.done(monotonic_ns() - began)
         return True
 
-    def leave(self) -> bool:
-        """Leave the room and stay connected; return whether the server has confirmed that."""
+    def leave(self, room: str | None) -> bool:
+        """Leave a room, or the first one, and stay connected; return whether the server has confirmed that."""
+        left = next((one for one in self._rooms if room in (None, one.name)), None)
+        if left is None:
+            return False
+        self._rooms.remove(left)
+        left.senders.discard(self.place)
         try:
-            return self.connection.leave(JOIN_TIMEOUT)
+            return self.connection.leave(left.name, JOIN_TIMEOUT)
         except LostError:
             return False
 
@@ -308,8 +355,8 @@ class Session:
             storm.drop(self.dropped_at)
 
     def _count_sent(self, in_flight: int) -> None:
-        """Record how many messages the room had sent up to the drop, without those in flight to this user."""
-        self._sent_before_drop = sum(self._room.next_seq) - in_flight
+        """Record how many messages the rooms had sent up to the drop, without those in flight to this user."""
+        self._sent_before_drop = sum(sum(room.next_seq) for room in self._rooms) - in_flight
 
     def _leave_storm(self) -> None:
         """Remove this user from the storm that dropped it, which then does not wait for its resync."""
@@ -325,7 +372,8 @@ class Session:
         for handle in self._schedules:
             handle.cancel()
         self._stop_keeper()
-        self._room.senders.discard(self.place)
+        for room in self._rooms:
+            room.senders.discard(self.place)
         self._leave_storm()
         self.connection.sender.discard_queued()
         self.connection.close(LEAVE_GRACE, CLOSE_TIMEOUT)

@@ -17,6 +17,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from stampede.client.context import ClientContext
+from stampede.dialects.stampede import StampedeDialect
 from stampede.generator_faults import FaultKind, Faults
 from stampede.ledger.room import Room
 from stampede.ledger.stamp import SIZE
@@ -29,8 +30,9 @@ from stampede.workload.placement import Partition, Placement, RoomPlan
 from stampede.workload.scheduler import Scheduler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from stampede.dialects.base import Dialect
     from stampede.measure.storm import StormPart
     from stampede.pool.session import User
     from stampede.websocket.target import Target
@@ -67,14 +69,14 @@ class PoolSettings:
         partition: the part of all users that this process runs.
         message_bytes: length of a chat message's text.
         seed: of all schedules; each place of each process derives its own stream.
-        tokens: bearer tokens, assigned to the users in turn; empty for a server without tokens.
+        accounts: what the users log in with, assigned to them in turn; empty for a server without accounts.
     """
 
     plan: RoomPlan
     partition: Partition
     message_bytes: int
     seed: int
-    tokens: tuple[str, ...] = ()
+    accounts: tuple[Mapping[str, str], ...] = ()
 
 
 class UserPool:
@@ -84,6 +86,7 @@ class UserPool:
         settings: of the pool.
         target: the server.
         order: names of the user classes that this process will run, in Locust's order.
+        dialect: the wire protocol of the server; by default that of the bundled one.
         on_error: called with an exception of a scenario's callback.
 
     Attributes:
@@ -99,13 +102,18 @@ class UserPool:
         settings: PoolSettings,
         target: Target,
         order: Iterator[str],
+        dialect: Dialect | None = None,
         on_error: Callable[[Exception], None] | None = None,
     ) -> None:
         self.settings = settings
         self.target = target
         self.measures = Measures()
         self.client_context = ClientContext(
-            self.measures, secrets.randbits(32), b"." * (settings.message_bytes - SIZE), on_error or self._on_fault
+            self.measures,
+            dialect or StampedeDialect(),
+            secrets.randbits(32),
+            "." * (settings.message_bytes - SIZE),
+            on_error or self._on_fault,
         )
         self.connect_slots = BoundedSemaphore(CONCURRENT_CONNECTS)
         self.faults = Faults()
@@ -131,9 +139,10 @@ class UserPool:
     def add_user(self, user: User) -> Session:
         """Return a session for a new user, at the lowest free place of its class."""
         place = self._placement.allocate(type(user).__name__)
-        number = self.settings.plan.room_of(place, self.settings.partition)
-        room = self._room(f"room-{number}", number)
-        session = self._sessions[place] = Session(self, place, user, f"user-{self._number(place):06d}", room)
+        numbers = self.settings.plan.rooms_of_user(place, self.settings.partition)
+        rooms = [self._room(f"room-{number}", number) for number in numbers]
+        number = self.settings.partition.number(place)
+        session = self._sessions[place] = Session(self, place, user, self._account(number), rooms)
         return session
 
     def remove_user(self, session: Session) -> None:
@@ -147,13 +156,11 @@ class UserPool:
         ready = (s for s in self._sessions.values() if s.connection.is_ready and isinstance(s.user, user_class))
         return sorted(ready, key=lambda session: session.place)
 
-    def token(self, session: Session) -> str | None:
-        """Return the token of a user, or None without tokens; if there are more users than tokens, users share them."""
-        tokens = self.settings.tokens
-        return tokens[self._number(session.place) % len(tokens)] if tokens else None
-
-    def _number(self, place: int) -> int:
-        return self.settings.partition.number(place)
+    def _account(self, number: int) -> Mapping[str, str]:
+        """Return the account of a user; if there are more users than accounts, users share them."""
+        accounts = self.settings.accounts
+        account = accounts[number % len(accounts)] if accounts else {}
+        return {**account, "user": account.get("user") or f"user-{number:06d}"}
 
     # --- rooms ---
 
@@ -170,7 +177,7 @@ class UserPool:
     @property
     def ready(self) -> int:
         """Number of users in their rooms."""
-        return sum(room.joined_count for room in self._rooms.values())
+        return sum(session.connection.is_ready for session in self._sessions.values())
 
     @property
     def room_sizes(self) -> list[int]:

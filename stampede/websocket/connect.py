@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from stampede.websocket.target import Target
 
 
-def connect(
-    reactor: Reactor, target: Target, receiver: Receiver, *, timeout: float, token: str | None = None
-) -> Connection:
+def connect(reactor: Reactor, target: Target, receiver: Receiver, *, timeout: float) -> Connection:
     """Open a connection. Other greenlets run meanwhile.
 
     If an address is unreachable, the next one is tried while there is time. An error after the TCP connect ends the
@@ -28,21 +26,19 @@ def connect(
         target: the server.
         receiver: the owner of the connection, which gets the messages.
         timeout: seconds for all addresses together.
-        token: bearer token (RFC 6750), if any.
 
     Raises:
         ConnectError: the error of the last address that was tried. The error of an address that has answered before is
             preferred: other addresses may be of a family that this machine or the server does not use.
     """
     deadline = monotonic() + timeout
-    headers = target.headers if token is None else (*target.headers, ("Authorization", f"Bearer {token}"))
     addresses = target.addresses
     order = addresses.order()
     failure: ConnectError | None = None
     known_to_answer = False  # whether `failure` is of an address that has answered before
     for address in order:
         left = deadline - monotonic()
-        connection = Connection(reactor, target, address, receiver, headers)
+        connection = Connection(reactor, target, address, receiver)
         try:
             connection.open(address, left, left if address is order[-1] else min(left, ATTEMPT_SECONDS))
         except UnreachableError as error:

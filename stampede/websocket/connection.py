@@ -33,10 +33,9 @@ from stampede.websocket.tls import TlsSession
 from stampede.websocket.write_buffer import WriteBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from stampede.websocket.addresses import Address
-    from stampede.websocket.headers import Header
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.receiver import Receiver
     from stampede.websocket.target import Target
@@ -90,9 +89,7 @@ class Connection:
         "receiver",
     )
 
-    def __init__(
-        self, reactor: Reactor, target: Target, address: Address, receiver: Receiver, headers: Sequence[Header]
-    ) -> None:
+    def __init__(self, reactor: Reactor, target: Target, address: Address, receiver: Receiver) -> None:
         self.receiver = receiver
         self._state = CONNECTING
         self._reactor = reactor
@@ -101,7 +98,7 @@ class Connection:
         # Whether the next bytes begin an unencrypted frame, outside a fragmented message. This is a position in the
         # stream, not a state of the connection. Each read checks it, and a call of the splitter would cost more.
         self._whole_frames = False
-        self._handshake: Handshake | None = Handshake(self._protocol, headers)  # until it has succeeded
+        self._handshake: Handshake | None = Handshake(self._protocol, target.headers)  # until it has succeeded
         self._fragments: list[bytes] | None = None  # of a fragmented text message
         self._failure: ConnectError | None = None  # why the connection could not be opened
         self._progress: Event | None = None  # set when a waiting greenlet must check its condition

@@ -57,6 +57,13 @@ def join_url(host: str, path: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, own or path, parts.query, ""))
 
 
+def http_url(host: str) -> str:
+    """Return the base URL for HTTP requests to a WebSocket host: http for ws, https for wss, without a path."""
+    parts = urlsplit(host)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    return urlunsplit((scheme, parts.netloc, "", "", ""))
+
+
 def resolve(
     url: str, *, verify: bool = True, ca_file: str | None = None, first: int = 0, headers: tuple[Header, ...] = ()
 ) -> Target:

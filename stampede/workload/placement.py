@@ -48,10 +48,14 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class RoomPlan:
-    """How users are spread over rooms: a fixed number of rooms, or rooms of a fixed size; the other one is None."""
+    """How users are spread over rooms: a fixed number of rooms, or rooms of a fixed size; the other one is None.
+
+    Each user is in `per_user` rooms.
+    """
 
     rooms: int | None
     size: int | None
+    per_user: int = 1
 
     def rooms_of(self, partition: Partition) -> int | None:
         """Return how many rooms of a fixed number a process has; a late process gets as many additional ones."""
@@ -61,14 +65,18 @@ class RoomPlan:
             return max(1, self.rooms // partition.of)
         return len(range(partition.position, self.rooms, partition.of))
 
-    def room_of(self, place: int, partition: Partition) -> int:
-        """Return the global number of the room of the `place`-th user of a process.
+    def rooms_of_user(self, place: int, partition: Partition) -> list[int]:
+        """Return the global numbers of the rooms of the `place`-th user of a process.
 
-        Rooms of a fixed size are filled one after the other. A fixed number of rooms is filled in turn.
+        Rooms of a fixed size are filled one after the other: as many users as fit into a room share their rooms. A
+        fixed number of rooms is filled in turn.
         """
-        rooms = self.rooms_of(partition)
-        local = place // self.size if self.size is not None else place % (rooms or 1)
-        return partition.number(local)
+        group = place // self.size if self.size is not None else place
+        local = range(group * self.per_user, (group + 1) * self.per_user)
+        if self.size is None:
+            rooms = self.rooms_of(partition) or 1
+            return [partition.number(room % rooms) for room in local]
+        return [partition.number(room) for room in local]
 
 
 class Placement:

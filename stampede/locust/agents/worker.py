@@ -22,7 +22,7 @@ from stampede.health.loop_lag_probe import LoopLagProbe
 from stampede.health.machine import Usage, usage
 from stampede.locust.agents.spawn_order import spawn_order, user_classes_of
 from stampede.locust.output.locust_stats import StatsUpdater
-from stampede.locust.settings import check_processes, read_settings
+from stampede.locust.settings import check_processes, check_rooms_per_user, dialect_of, read_settings
 from stampede.measure.measures import Measures
 from stampede.measure.report import UNASSIGNED, WorkerReport
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, PoolSettings, UserPool
@@ -117,7 +117,9 @@ class WorkerAgent:
         self.close()
         self.pool = self._final_report = self._failure = None
         self.settings = settings = read_settings(self._environment.parsed_options or argparse.Namespace())
+        dialect = dialect_of(self._runner.user_classes)
         check_processes(settings, self.partition.of)
+        check_rooms_per_user(settings, dialect)
         url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
         target = resolve(
             url,
@@ -129,10 +131,10 @@ class WorkerAgent:
         self._final = False
         self._drained.clear()
         pool_settings = PoolSettings(
-            settings.plan, self.partition, settings.message_bytes, settings.seed, settings.tokens
+            settings.plan, self.partition, settings.message_bytes, settings.seed, settings.accounts
         )
         user_classes = user_classes_of(self._runner.user_classes) if self._user_classes is None else self._user_classes
-        self.pool = UserPool(pool_settings, target, self.partition.select(spawn_order(user_classes)))
+        self.pool = UserPool(pool_settings, target, self.partition.select(spawn_order(user_classes)), dialect)
         self._stats = StatsUpdater(self.pool.measures)
         self._began, self._cpu_before = time.monotonic(), time.process_time()
         self._health = Health(self._began, self._cpu_before, usage())
@@ -207,8 +209,9 @@ class WorkerAgent:
             figures=pool.measures.figures(
                 users=self._runner.user_count,
                 connections=len(pool.reactor),
-                ready=sum(sizes),
+                ready=pool.ready,
                 rooms=len(sizes),
+                members=sum(sizes),
             ),
             storms=self.storm_parts(),
             lacking=[answer for answer, given in pool.measures.optional.items() if not given],

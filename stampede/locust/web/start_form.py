@@ -56,7 +56,11 @@ def check(
 
 def _flag(attribute: str) -> str:
     """Return the option that sets an attribute of the settings."""
-    names = {"plan": "--rooms or --room-size", "tokens": "--token or --token-file", "verify_tls": "--insecure"}
+    names = {
+        "plan": "--rooms or --room-size",
+        "accounts": "--token, --token-file or --credentials",
+        "verify_tls": "--insecure",
+    }
     return names.get(attribute) or "--" + attribute.removesuffix("s" if attribute == "thresholds" else "").replace(
         "_", "-"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from stampede.client.chat_connection import ChatConnection
 from stampede.client.client import ChatClient
 from stampede.client.context import ClientContext
+from stampede.dialects.stampede import StampedeDialect
 from stampede.ledger.room import Room
 from stampede.measure.measures import Measures
 from stampede.websocket.reactor import Reactor
@@ -58,10 +59,14 @@ class FakeLifecycle:
     def disconnect(self) -> None:
         raise NotImplementedError
 
+    @property
+    def rooms(self) -> list[str]:
+        return ["room-7"]
+
     def join(self, room: str) -> bool:
         raise NotImplementedError
 
-    def leave(self) -> bool:
+    def leave(self, room: str | None) -> bool:
         raise NotImplementedError
 
     def sends_messages(self) -> None:
@@ -77,18 +82,18 @@ class ClientGroup:
         self.reactor = Reactor(Random(1), self.faults.append)
         self.target = resolve(f"{url}/")
         self.measures = Measures()
-        self.context = ClientContext(self.measures, origin, b"." * 15, self.errors.append)
+        self.context = ClientContext(self.measures, StampedeDialect(), origin, "." * 15, self.errors.append)
         self.room = Room(7, "room-7", self.measures.deliveries)
         self.lost = 0
 
     def client(self, name: str = "dan") -> GroupClient:
         client = GroupClient(self, name)
-        client.chat.open(self.reactor, self.target, TIMEOUT)
+        client.chat.open(self.reactor, self.target, name, TIMEOUT)
         return client
 
     def member(self, name: str) -> GroupClient:
         client = self.client(name)
-        client.chat.enter(name, self.room, TIMEOUT)
+        client.chat.enter([self.room], TIMEOUT)
         return client
 
     def connection_lost(self) -> None:

@@ -35,7 +35,7 @@ def report(index: int, *, problems: list[str] | None = None) -> WorkerReport:
         cpu_seconds=1.5,
         cpu_share=0.25,
         rss_bytes=1000,
-        figures=measured(index).figures(users=4, connections=3, ready=2 + index, rooms=1),
+        figures=measured(index).figures(users=4, connections=3, ready=2 + index, members=2 + index, rooms=1),
         lacking=["fileReady"],
         problems=problems or [],
     )

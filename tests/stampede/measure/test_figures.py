@@ -139,7 +139,7 @@ def test_deliveries_are_no_operations() -> None:
 
 def test_without_rooms_there_is_no_mean_room_size() -> None:
     assert figures().mean_room_size is None
-    assert figures(ready=5, rooms=2).mean_room_size == 2.5
+    assert figures(members=5, rooms=2).mean_room_size == 2.5
 
 
 def test_the_sum_of_no_figures_is_zero() -> None:

@@ -22,6 +22,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
             "resync",
             "resynced_by_pong",
             "cut_off",
+            "members",
             "send_lag",
             "loop_lag",
             "room_size",
@@ -33,12 +34,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
     assert set(made["deliveries"]) == {
         *("expected", "received", "lost", "duplicated", "reordered", "foreign_clock", "late", "churned"),
     }
-    assert made["requests"]["WS connect"] == {
-        "count": 4,
-        "failures": 3,
-        "reasons": {"connection refused": 3},
-        "times": {"total": 7, "buckets": {"7": 1}},
-    }
+    assert made["requests"]["WS connect"] == {"count": 4, "failures": 3, "reasons": {"connection refused": 3}}
     assert set(made["requests"]) == {f"WS {name}" for name in NAMES}
     assert LogLinearHistogram.from_sparse(made["latency"]["intended"]).count == 8
     (worker,) = made["workers"]

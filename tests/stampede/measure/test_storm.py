@@ -29,7 +29,7 @@ def come_back(one: Storm, room: Room, *after: float) -> None:
     for seconds in after:
         now = 10 * SECOND + round(seconds * SECOND)
         one.reconnect(now)
-        one.resync(now, now - 10 * SECOND, joined(room), 0)
+        one.resync(now, now - 10 * SECOND, [joined(room)], 0)
 
 
 def test_shares_refer_to_all_dropped_users_not_to_those_resynced_so_far() -> None:
@@ -94,7 +94,7 @@ def test_messages_sent_while_a_user_was_away_are_missed_unless_they_arrive() -> 
     room.send(sender)
     back.receive(sender.slot, 7)
     one = storm(1)
-    one.resync(11 * SECOND, SECOND, back, before)
+    one.resync(11 * SECOND, SECOND, [back], before)
     assert one.part(11 * SECOND).missed == 2 + 4
     back.receive(sender.slot, 6)  # sent before the join was confirmed, handled after it
     assert one.part(11 * SECOND + 2 * SETTLE_NS).missed == 2 + 3

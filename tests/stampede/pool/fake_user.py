@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from stampede.workload.backoff import Backoff, Policy
+
+if TYPE_CHECKING:
+    from stampede.client.credentials import Credentials
 
 
 class FakeUser:
     """A user without a greenlet, which reconnects at once."""
+
+    post = None
+
+    def credentials(self) -> Credentials | None:
+        return None
+
+    def join_room(self, room: str) -> None:
+        """Do nothing: the server needs no preparation."""
 
     def reconnect_backoff(self) -> Backoff:
         return Backoff(Policy.NONE)

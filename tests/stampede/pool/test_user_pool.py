@@ -1,4 +1,4 @@
-"""The users of one process: their places, rooms, names and tokens."""
+"""The users of one process: their places, rooms, names and accounts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def make_pool() -> Iterator[Callable[..., UserPool]]:
     """Return a function that makes a pool without a server."""
     pools: list[UserPool] = []
 
-    def make(partition: Partition | None = None, tokens: tuple[str, ...] = (), seed: int = 1) -> UserPool:
-        settings = PoolSettings(RoomPlan(None, 2), partition or Partition(0, 1), 100, seed, tokens)
+    def make(partition: Partition | None = None, accounts: tuple[dict[str, str], ...] = (), seed: int = 1) -> UserPool:
+        settings = PoolSettings(RoomPlan(None, 2), partition or Partition(0, 1), 100, seed, accounts)
         pools.append(UserPool(settings, resolve("ws://127.0.0.1:1/"), iter(())))
         return pools[-1]
 
@@ -39,10 +39,13 @@ def test_users_get_consecutive_places_and_unique_names(make_pool: Callable[..., 
     assert [session.username for session in sessions[::3]] == ["user-000000", "user-000001"]
 
 
-def test_tokens_are_assigned_in_turn(make_pool: Callable[..., UserPool]) -> None:
-    pool = make_pool(tokens=("a", "b"))
-    assert [pool.token(pool.add_user(FakeUser())) for _ in range(3)] == ["a", "b", "a"]
-    assert make_pool().token(pool.add_user(FakeUser())) is None
+def test_accounts_are_assigned_in_turn(make_pool: Callable[..., UserPool]) -> None:
+    accounts = ({"user": "ann", "token": "a"}, {"user": "", "token": "b"})
+    pool = make_pool(accounts=accounts)
+    sessions = [pool.add_user(FakeUser()) for _ in range(3)]
+    assert [session.account["token"] for session in sessions] == ["a", "b", "a"]
+    assert [session.username for session in sessions] == ["ann", "user-000001", "ann"]
+    assert make_pool().add_user(FakeUser()).account == {"user": "user-000000"}
 
 
 def test_the_lowest_place_that_became_free_is_used_again(make_pool: Callable[..., UserPool]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from stampede.client.credentials import Credentials
 from stampede.locust.settings import OptionError, read_settings
 from stampede.websocket.connect import connect
 from stampede.websocket.headers import all_headers, parse_header
@@ -72,9 +73,8 @@ def test_every_header_arrives_as_often_as_it_is_given(reactor: Reactor) -> None:
 
     headers = all_headers(["Cookie: a=1", "Cookie: b=2", "X-Key: k"], ORIGIN, has_token=True)
     with answering(note) as url:
-        connect(reactor, resolve(f"{url}/", headers=headers), RecordingReceiver(), timeout=TIMEOUT, token="t").close(
-            TIMEOUT
-        )
+        target = Credentials("t").apply(resolve(f"{url}/", headers=headers))
+        connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT).close(TIMEOUT)
     expected = [*headers, ("Authorization", "Bearer t")]
     assert [header for header in came if header in expected] == expected
 

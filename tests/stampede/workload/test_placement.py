@@ -17,7 +17,7 @@ processes = st.integers(1, 8)
 def test_rooms_of_fixed_size_are_full_except_the_last_of_each_process(of: int, size: int, users: int) -> None:
     plan = RoomPlan(None, size)
     for position in range(of):
-        rooms = Counter(plan.room_of(place, Partition(position, of)) for place in range(users))
+        rooms = Counter(plan.rooms_of_user(place, Partition(position, of))[0] for place in range(users))
         assert sorted(rooms.values(), reverse=True)[:-1] == [size] * (len(rooms) - 1)
         assert sum(rooms.values()) == users
 
@@ -28,7 +28,7 @@ def test_a_fixed_number_of_rooms_is_never_exceeded_and_is_filled_evenly(of: int,
     plan = RoomPlan(rooms, None)
     used: Counter[int] = Counter()
     for position in range(of):
-        own = Counter(plan.room_of(place, Partition(position, of)) for place in range(users))
+        own = Counter(plan.rooms_of_user(place, Partition(position, of))[0] for place in range(users))
         assert max(own.values(), default=0) - min(own.values(), default=0) <= 1
         used += own
     assert set(used) <= set(range(rooms))
@@ -44,8 +44,23 @@ def test_no_two_processes_have_the_same_room_or_user_number(of: int, number: int
     ]
     for partition in partitions:
         for place in range(100):
-            assert owners.setdefault(plan.room_of(place, partition), partition.position) == partition.position
+            (room,) = plan.rooms_of_user(place, partition)
+            assert owners.setdefault(room, partition.position) == partition.position
     assert len({partition.number(place) for partition in partitions for place in range(100)}) == 100 * len(partitions)
+
+
+@given(processes, st.integers(1, 20), st.integers(1, 5), st.integers(1, 6))
+def test_users_in_several_rooms_are_in_different_ones_and_fill_them(
+    of: int, size: int, per_user: int, sets: int
+) -> None:
+    fixed, filled = RoomPlan(None, size, per_user), RoomPlan(of * per_user * sets, None, per_user)
+    for position in range(of):
+        partition = Partition(position, of)
+        for plan, users in ((fixed, size * sets), (filled, sets * 3)):
+            rooms = [plan.rooms_of_user(place, partition) for place in range(users)]
+            assert all(len(set(own)) == per_user for own in rooms)
+            counts = Counter(room for own in rooms for room in own)
+            assert set(counts.values()) == {size if plan is fixed else 3}
 
 
 def test_a_late_process_has_as_many_rooms_as_the_others_and_all_user_classes() -> None:
@@ -61,7 +76,8 @@ def test_users_spawned_class_by_class_are_mixed_in_every_room() -> None:
     plan = RoomPlan(None, 20)
     rooms: dict[int, Counter[str]] = {}
     for user_class in user_classes:
-        rooms.setdefault(plan.room_of(places.allocate(user_class), Partition(0, 1)), Counter())[user_class] += 1
+        (room,) = plan.rooms_of_user(places.allocate(user_class), Partition(0, 1))
+        rooms.setdefault(room, Counter())[user_class] += 1
     assert list(rooms.values()) == [Counter(sender=10, listener=5, storm=5)] * 5
 
 

@@ -1,0 +1,42 @@
+"""What a user connects with: the result of its login."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stampede.websocket.headers import Header
+    from stampede.websocket.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a user adds to its upgrade request.
+
+    Attributes:
+        token: bearer token (RFC 6750), for the Authorization header.
+        headers: further headers.
+        cookies: values of the Cookie header by name.
+        query: parameters that are added to the query of the address.
+    """
+
+    token: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def apply(self, target: Target) -> Target:
+        """Return the target of this user; its addresses are those of the given one."""
+        headers: list[Header] = [*target.headers, *self.headers.items()]
+        if self.token is not None:
+            headers.append(("Authorization", f"Bearer {self.token}"))
+        if self.cookies:
+            headers.append(("Cookie", "; ".join(f"{name}={value}" for name, value in self.cookies.items())))
+        uri = target.uri
+        if self.query:
+            uri = replace(uri, query="&".join(filter(None, (uri.query, urlencode(self.query)))))
+        return replace(target, headers=tuple(headers), uri=uri)

@@ -1,0 +1,34 @@
+"""What a scenario may override, beside its tasks, to fit a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stampede.client.credentials import Credentials
+
+
+class ServerHooks:
+    """Steps that a server may need before a connection, before a join, or in place of a chat message."""
+
+    def login(self) -> Credentials | None:
+        """Log in before each connection attempt, for example with `self.http`; by default use the account's token.
+
+        An HTTP request is counted under its own name. An exception counts as one of a task, and the attempt is repeated
+        after the backoff.
+
+        Returns:
+            What to add to the upgrade request; None to add the token of `--token`, `--token-file` or `--credentials`.
+        """
+        return None
+
+    def join_room(self, room: str) -> None:
+        """Prepare the join of a room, for example by an HTTP request. An exception fails the join."""
+
+    def send_message(self, room: str, text: str) -> bool:
+        """Send a chat message over HTTP, if the server takes them there; return whether it has accepted the text.
+
+        The text must arrive unchanged at the other members, since it contains the stamp. Override this only for such a
+        server: by default, messages go over the connection as the dialect says.
+        """
+        raise NotImplementedError
