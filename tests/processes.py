@@ -10,6 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests import preloaded
 from tests.metrics.pages import series
 
 if TYPE_CHECKING:
@@ -76,13 +77,8 @@ def start_server(
     folder: Path | None = None,
 ) -> RunningServer:
     """Start `python -m server`, or a program that runs it, on a free port; wait for its first line."""
-    process = subprocess.Popen(
-        [python, *program, "--port", "0", *flags],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = [str(python), *program, "--port", "0", *flags]
+    process = preloaded.popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     lines = [process.stdout.readline()]
     if "--metrics-port" in flags:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
+from tests import preloaded
 from tests.processes import STOP_SECONDS, RunningServer
 
 if TYPE_CHECKING:
@@ -102,9 +103,8 @@ def launch(*flags: str, prefix: Sequence[str] = (), constants: Mapping[str, floa
         program = ["tests.promises.with_constants", *(f"{name}={value}" for name, value in constants.items()), "--"]
     settings = ["--port", "0", "--drain-seconds", "0", "--upload-dir", str(folder / "up"), *flags]
     with log_path.open("w") as log:
-        process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", *program, *settings], stdout=subprocess.PIPE, stderr=log, text=True
-        )
+        command = [*prefix, sys.executable, "-m", *program, *settings]
+        process = preloaded.popen(command, stdout=subprocess.PIPE, stderr=log)
     assert process.stdout is not None
     line = process.stdout.readline()
     match = re.search(r"wss?://\S+", line)

@@ -16,6 +16,7 @@ import pytest
 from stampede.locust.options import OPTIONS
 from stampede.verdict.summary import EXIT_CODES
 from stampede.workload.shapes import DESCRIPTIONS
+from tests import preloaded
 from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
 from tests.ports import free_port
@@ -81,17 +82,16 @@ Connection.on_readable = interrupted
 
 
 def run_to_end(*args: str, locustfile: str = "loadtest") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "locust", "-f", locustfile, *with_master_port(args)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    command = [sys.executable, "-m", "locust", "-f", locustfile, *with_master_port(args)]
+    with preloaded.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        out, log = process.communicate(timeout=100)
+    return subprocess.CompletedProcess(command, process.returncode, out, log)
 
 
 def test_the_list_shows_exactly_the_five_user_classes() -> None:
-    assert sorted(run_to_end("--list").stdout.split()[2:]) == CLASSES
+    command = [sys.executable, "-m", "locust", "-f", "loadtest", "--list"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert sorted(shown.split()[2:]) == CLASSES
 
 
 def test_the_help_of_the_load_test_shows_its_options_beside_those_of_locust() -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stampede.websocket.reactor import Reactor
+from tests import preloaded
 from tests.ports import free_port
 from tests.stampede.client.client_group import ClientGroup
 from tests.tables import ROOT
@@ -102,12 +103,11 @@ class Locust:
 
     def __init__(self, *args: str, through: Sequence[str] = ()) -> None:
         self.timeout = TIMEOUT
-        self.process = subprocess.Popen(
+        self.process = preloaded.popen(
             [*through, sys.executable, "-m", "locust", "-f", "loadtest", *with_master_port(args)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
             start_new_session=True,
         )
 
