@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import preloaded
 from tests.processes import RunningServer, start_server
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ os.environ |= {"no_proxy": EXCEPTED, "NO_PROXY": EXCEPTED}
 
 # Hundreds of processes under test would otherwise compile the code again, 0.1 s of CPU each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Processes with this environment may be forks of a template.
+preloaded.usual_environment()
 
 # A test never fails because the machine is slow.
 settings.register_profile(

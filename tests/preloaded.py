@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _SERVER: Final = ("server.app", "server.settings", "uvloop")
 IMPORTS: Final = {
     "locust": ("locust.main", "stampede.locust.users"),
     "server": _SERVER,
+    "tests.promises.faulty_server": ("websockets.asyncio.server", "websockets.exceptions", "statistics"),
     "tests.promises.with_constants": _SERVER,
 }
 """What a template imports, by the module that its forks run."""
@@ -38,46 +40,51 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 _REQUEST_BYTES: Final = 1 << 17
 # Locust's import replaces these functions by gevent's, which need its event loop.
 _fork, _waitpid, _close = os.fork, os.waitpid, os.close
+_lock = threading.Lock()
 
 
 def popen(command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
     """Start a command as `subprocess.Popen` does, with text streams; fork a template if possible."""
     python, option, module = command[:3]
-    if (python, option) != (sys.executable, "-m") or module not in IMPORTS or options.get("cwd") is not None:
-        return subprocess.Popen(command, text=True, **options)
-    template = _template(IMPORTS[module])
-    if template.environment != _environment():
-        return subprocess.Popen(command, text=True, **options)
-    return _Fork(command, template=template, text=True, **options)
+    is_known = (python, option) == (sys.executable, "-m") and module in IMPORTS
+    if is_known and options.get("cwd") is None and _environment() == usual_environment():
+        return Fork(command, text=True, **options)
+    return subprocess.Popen(command, text=True, **options)
 
 
-def _environment() -> tuple[str, dict[str, str]]:
-    """Return the folder and the environment variables, except the one that pytest sets for each test."""
-    return os.getcwd(), {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}  # noqa: PTH109 - compared only
+@cache
+def usual_environment() -> dict[str, str]:
+    """Return the environment of the templates: that of the first call."""
+    return _environment()
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment variables and the folder; pytest sets one variable for each test."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return variables | {"PWD": str(Path.cwd())}
 
 
 class _Template:
     """A process that has imported a program and forks on request."""
 
     def __init__(self, modules: Sequence[str]) -> None:
-        self.environment = _environment()
-        self._lock = threading.Lock()
         self._channel, remote = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with remote:
             command = [sys.executable, "-m", "tests.preloaded", str(remote.fileno()), *modules]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[remote.fileno()])
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, env=usual_environment(), pass_fds=[remote.fileno()]
+            )
 
     def fork(self, command: Sequence[str], streams: Sequence[int], *, new_session: bool) -> int:
         """Return the process ID of a new process that runs the command; it is a child of this process."""
         request = json.dumps({"command": command, "new_session": new_session}).encode()
-        with self._lock:
-            # The fork's parent ends at once. This process then becomes its parent, and can wait for it.
-            _adopt_orphans(enabled=True)
-            try:
-                socket.send_fds(self._channel, [request], streams)
-                return int(self._channel.recv(64))
-            finally:
-                _adopt_orphans(enabled=False)
+        # The fork's parent ends at once. This process then becomes its parent, and can wait for it.
+        _adopt_orphans(enabled=True)
+        try:
+            socket.send_fds(self._channel, [request], streams)
+            return int(self._channel.recv(64))
+        finally:
+            _adopt_orphans(enabled=False)
 
     def end(self) -> None:
         self._channel.close()
@@ -96,18 +103,16 @@ def _adopt_orphans(*, enabled: bool) -> None:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-class _Fork(subprocess.Popen[str]):
+class Fork(subprocess.Popen[str]):
     """A process that a template has forked; everything but its start is as with any other process."""
-
-    def __init__(self, command: Sequence[str], *, template: _Template, **options: Any) -> None:
-        self._template = template
-        super().__init__(command, **options)
 
     def _execute_child(self, *arguments: Any) -> None:
         """Replace fork and exec; the parameters are those of CPython 3.11 to 3.14."""
         command, pipes, new_session = arguments[0], arguments[10:16], arguments[21]
         inherited = (number if pipe == -1 else pipe for number, pipe in enumerate((pipes[0], pipes[3], pipes[5])))
-        self.pid = self._template.fork(command, list(inherited), new_session=bool(new_session))
+        with _lock:  # tests start servers in threads, too
+            template = _template(IMPORTS[command[2]])
+            self.pid = template.fork(command, list(inherited), new_session=bool(new_session))
         self._child_created = True
         super()._close_pipe_fds(*pipes)  # type: ignore[misc] # private, as is the method that this one replaces
 

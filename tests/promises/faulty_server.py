@@ -1,9 +1,9 @@
 """A chat server of the basic protocol with known faults, for tests of the load test's report about them.
 
-Start it as `python faulty_server.py '{"drop": 100, ...}'`. Its first line of output is its URL. On SIGTERM it prints a
-JSON object: the deliveries made and withheld, the median and least delay in ms (`delayed`, `least`), and the requested
-and actual wait in ms of each client that reconnected after a restart (`returned`). `GET /counts` returns the first part
-of it at any time.
+Start it as `python -m tests.promises.faulty_server '{"drop": 100, ...}'`. Its first line of output is its URL. On
+SIGTERM it prints a JSON object: the deliveries made and withheld, the median and least delay in ms (`delayed`,
+`least`), and the requested and actual wait in ms of each client that reconnected after a restart (`returned`).
+`GET /counts` returns the first part of it at any time.
 
 | key | fault |
 |---|---|
@@ -41,6 +41,8 @@ from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+
+from tests import preloaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,18 +208,19 @@ class RunningFaultyServer:
     """A running faulty server; `counts` is its output after it has stopped."""
 
     def __init__(self, faults: dict[str, Any]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, json.dumps(faults)], stdout=subprocess.PIPE, text=True
-        )
+        command = [sys.executable, "-m", "tests.promises.faulty_server", json.dumps(faults)]
+        self.process = preloaded.popen(command, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
         self.counts: dict[str, Any] = {}
 
     def has(self, **least: int) -> bool:
         """Return whether each of the named counts has reached a number."""
-        url = f"{self.url.replace('ws', 'http', 1)}/counts"
-        trusting = ssl._create_unverified_context()  # noqa: S323 - a server on loopback
-        with urllib.request.urlopen(url, timeout=60, context=trusting) as answer:  # noqa: S310 - our own server
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=ssl._create_unverified_context()),  # noqa: S323 - a server on loopback
+        )
+        with opener.open(f"{self.url.replace('ws', 'http', 1)}/counts", timeout=60) as answer:
             counts = json.load(answer)
         return all(counts[name] >= number for name, number in least.items())
 
