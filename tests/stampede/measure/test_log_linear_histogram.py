@@ -105,6 +105,12 @@ def test_count_at_most_counts_whole_buckets_up_to_the_bound(values: list[int], b
     assert recorded(values).count_at_most(bound) == sum(value < high for value in values)
 
 
+@pytest.mark.parametrize("bound", [0, 63, 64, 1000, 10**9])
+def test_count_at_most_includes_the_bucket_of_the_bound_and_none_above(bound: int) -> None:
+    low, high = bucket_bounds(bucket_of(bound))
+    assert recorded([low, high - 1, high, LARGEST]).count_at_most(bound) == 2
+
+
 @given(samples)
 def test_the_sparse_form_survives_json(values: list[int]) -> None:
     histogram = recorded(values)
