@@ -207,7 +207,7 @@ ON_PAGE: Final = frozenset(
 """Attributes of the options in the web page's start form."""
 
 THRESHOLD_HELP: Final = (
-    "Threshold such as deliver_p99<250ms or resync_p95<5s, repeatable; exit code 99 if one fails. See the README."
+    "Threshold such as deliver_p99<250ms or search:p95<1s, repeatable; exit code 99 if one fails. See the README."
 )
 HEADER_HELP: Final = "Header of each upgrade request, such as 'Cookie: id=7', repeatable."
 INSECURE_HELP: Final = "Accept any certificate of a wss:// server, without verification."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from stampede.ledger.counts import DeliveryCounts
 from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.log_linear_histogram import LogLinearHistogram
-from stampede.measure.request_names import DELIVER, NAMES, row_of
+from stampede.measure.request_names import DELIVER, NAMES, RESYNC, SEND, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,11 +47,13 @@ class RequestCounts:
         count: requests, failed ones included.
         failures: failed requests.
         reasons: failed requests by label.
+        times: durations of successful requests; empty in the rows of `LEDGER_NAMES`, whose durations are figures.
     """
 
     count: int = 0
     failures: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    times: LogLinearHistogram = field(default_factory=LogLinearHistogram)
 
     @property
     def successes(self) -> int:
@@ -80,7 +82,7 @@ class Figures:
         send_lag: from the moment a message was due until the generator was ready to send it.
         loop_lag: lateness of a regular timer in the generator.
         resync: from a dropped connection to the first delivery after it.
-        requests: rows of Locust's table by `WS name`.
+        requests: rows of Locust's table by method and name, such as `WS connect`.
         drops: connections dropped on purpose, by cause.
         resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
         cut_off: requests that waited for a reply when the load test dropped their connection on purpose.
@@ -130,6 +132,17 @@ class Figures:
     def request(self, name: str) -> RequestCounts:
         """Return the row of a request, without Locust's request type in its name."""
         return self.requests[row_of(name)]
+
+    def find_request(self, name: str) -> RequestCounts | None:
+        """Return the row of a request by its name; for a request of another client, by its method and name."""
+        return self.requests.get(row_of(name)) or self.requests.get(name)
+
+    def times_of(self, name: str) -> LogLinearHistogram | None:
+        """Return the durations of the successful requests with a name, as `find_request` finds them."""
+        if name in (DELIVER, SEND, RESYNC):
+            return {DELIVER: self.latency.intended, SEND: self.send_lag, RESYNC: self.resync}[name]
+        found = self.find_request(name)
+        return found.times if found is not None else None
 
     @property
     def mean_room_size(self) -> float | None:
@@ -183,6 +196,11 @@ def figures_in(figures: Figures) -> dict[str, Any]:
 def merge_figures(parts: Iterable[Figures]) -> Figures:
     """Add up the figures of several processes."""
     return reduce(lambda one, other: Figures(**_add(figures_in(one), figures_in(other))), parts, no_figures())
+
+
+def merge_counts(one: RequestCounts, other: RequestCounts) -> RequestCounts:
+    """Add up two rows."""
+    return _add(one, other)
 
 
 def _add(one: T, other: T) -> T:

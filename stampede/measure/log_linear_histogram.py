@@ -7,6 +7,7 @@ every power of two is divided into 32 equal buckets. A bucket is at most 1/32 of
 
 from __future__ import annotations
 
+from operator import add, sub
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -90,10 +91,18 @@ class LogLinearHistogram:
         copied.total = self.total
         return copied
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether both have the same counts and total."""
+        if not isinstance(other, LogLinearHistogram):
+            return NotImplemented
+        return self.total == other.total and self.counts == other.counts
+
+    __hash__ = None  # type: ignore[assignment] # histograms change
+
     def __add__(self, other: LogLinearHistogram) -> LogLinearHistogram:
         """Return both histograms' counts together; exact, since all histograms share one layout."""
         merged = LogLinearHistogram()
-        merged.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        merged.counts = list(map(add, self.counts, other.counts))
         merged.total = self.total + other.total
         return merged
 
@@ -104,9 +113,9 @@ class LogLinearHistogram:
             ValueError: a count went down, so `earlier` is not an older state (a process restarted).
         """
         window = LogLinearHistogram()
-        window.counts = [a - b for a, b in zip(self.counts, earlier.counts, strict=True)]
+        window.counts = list(map(sub, self.counts, earlier.counts))
         window.total = self.total - earlier.total
-        if any(n < 0 for n in window.counts):
+        if min(window.counts) < 0:
             raise ValueError("a histogram count went down: the process behind it was restarted")
         return window
 

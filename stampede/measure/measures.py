@@ -49,7 +49,7 @@ class Request:
     def counts(self) -> RequestCounts:
         """Return a copy of the counts."""
         failures = sum(self.failures.values())
-        return RequestCounts(self.times.count + failures, failures, dict(self.failures))
+        return RequestCounts(self.times.count + failures, failures, dict(self.failures), self.times.copy())
 
 
 class Measures:
@@ -115,11 +115,18 @@ class Measures:
             send_lag=self.send_lag.copy(),
             loop_lag=self.loop_lag.copy(),
             resync=self.requests[RESYNC].times.copy(),
-            requests={row_of(name): request.counts() for name, request in self.requests.items()},
+            requests=self._rows(),
             drops=dict(self.drops),
             resynced_by_pong=self.resynced_by_pong,
             cut_off=self.cut_off,
         )
+
+    def _rows(self) -> dict[str, RequestCounts]:
+        """Return a copy of the rows of Locust's table."""
+        rows = {row_of(name): request.counts() for name, request in self.requests.items()}
+        for name in LEDGER_NAMES:
+            rows[row_of(name)].times = LogLinearHistogram()  # these durations are figures already
+        return rows
 
     def request(self, name: str) -> Request:
         """Return the request of a name. Beyond `MAX_OWN_NAMES` names of scenarios, new ones count as `other`.

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from stampede.generator_faults import Fault, merge_faults
+from stampede.measure.formatting import precise_ms
 from stampede.measure.request_names import CONNECT, JOIN
 from stampede.measure.storm_results import COLUMNS, table
+from stampede.verdict.request_lines import request_lines, why_unmeasured
 from stampede.verdict.thresholds import describe
 
 if TYPE_CHECKING:
@@ -133,13 +135,13 @@ def summary(result: RunResult) -> list[str]:
         *_ledger(totals),
         _row("latency", "from intended send", figures.latency.intended),
         _row("", "from actual send", figures.latency.sent),
-        *_cut_off(figures),
+        *_requests(figures),
         *_resync(figures),
         *_storms(result.storms),
         *_server(totals),
         *_generator(totals),
         *(f"  {head:<11} {note}" for head, note in _headed("note", result.notes)),
-        *(f"  {head:<11} {describe(one)}" for head, one in _headed("thresholds", result.thresholds)),
+        *_thresholds(result),
         *_verdict(result),
         "",
     ]
@@ -176,9 +178,11 @@ def _last_figures(figures: Figures) -> str:
     )
 
 
-def _cut_off(figures: Figures) -> Iterator[str]:
+def _requests(figures: Figures) -> Iterator[str]:
+    lines = request_lines(figures)
     if figures.cut_off:
-        yield f"  requests    {figures.cut_off} cut off by drops on purpose, not counted as failures"
+        lines.append(f"{figures.cut_off} cut off by drops on purpose, not counted as failures")
+    yield from (f"  {head:<11} {line}" for head, line in _headed("requests", lines))
 
 
 def _resync(figures: Figures) -> Iterator[str]:
@@ -228,6 +232,12 @@ def _generator(totals: Totals) -> Iterator[str]:
         )
 
 
+def _thresholds(result: RunResult) -> Iterator[str]:
+    figures = result.totals.figures
+    for head, threshold in _headed("thresholds", result.thresholds):
+        yield f"  {head:<11} {describe(threshold, why_unmeasured(threshold.slo, figures))}"
+
+
 def _verdict(result: RunResult) -> Iterator[str]:
     problems = result.problems
     for problem in problems:
@@ -269,11 +279,5 @@ def _headed(head: str, items: Sequence[T]) -> Iterator[tuple[str, T]]:
 
 
 def _row(head: str, what: str, histogram: LogLinearHistogram) -> str:
-    values = "  ".join(f"{name} {_ms(histogram.quantile(q))}" for q, name in _QUANTILES)
+    values = "  ".join(f"{name} {precise_ms(histogram.quantile(q))}" for q, name in _QUANTILES)
     return f"  {head:<11} {what:<19} {values}"
-
-
-def _ms(ns: float | None) -> str:
-    if ns is None:
-        return "-"
-    return f"{ns / 1e6:.3f} ms" if ns < 1e7 else f"{ns / 1e6:.1f} ms"

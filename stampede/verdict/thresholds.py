@@ -92,11 +92,11 @@ class Threshold:
             self.worst = window
 
 
-def describe(threshold: Threshold) -> str:
+def describe(threshold: Threshold, why_unmeasured: str = "no samples") -> str:
     """Return the result of a threshold in one line."""
     slo, worst = threshold.slo, threshold.worst
     if worst is None:
-        return f"{slo.text:<20} unmeasured: no samples"
+        return f"{slo.text:<20} unmeasured: {why_unmeasured}"
     where = f"{format_clock(worst.start)}-{format_clock(worst.end)}"
     if threshold.is_met:
         return f"{slo.text:<20} met: worst {slo.show(worst.value)} ({where})"

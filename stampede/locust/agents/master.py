@@ -15,6 +15,7 @@ from stampede.generator_faults import Fault, FaultKind, merge_faults
 from stampede.health.health import limits_reached
 from stampede.health.machine import usage
 from stampede.measure.report import UNASSIGNED, Totals
+from stampede.measure.row_limit import RowLimit
 from stampede.measure.snapshot import snapshot
 from stampede.measure.storm_results import results
 from stampede.verdict.summary import RunResult, summary
@@ -60,6 +61,7 @@ class MasterAgent:
         self._agent = agent
         self._reports: dict[str, WorkerReport] = {}
         self._reported_at: dict[str, float] = {}
+        self._row_limit = RowLimit()
         self._storm_parts: dict[tuple[str, int], StormPart] = {}
         self._expected: set[str] = set()
         self._storms = 0
@@ -90,6 +92,7 @@ class MasterAgent:
         self.run += 1
         self._reports.clear()
         self._reported_at.clear()
+        self._row_limit = RowLimit()
         self._storm_parts.clear()
         self._expected.clear()
         self._storms = 0
@@ -168,6 +171,7 @@ class MasterAgent:
     def receive_report(self, report: WorkerReport) -> None:
         """Store a report, unless it belongs to an earlier test."""
         if report.run in (self.run, UNASSIGNED):
+            report.figures.requests = self._row_limit.apply(report.figures.requests)
             self._reports[report.id] = report
             self._reported_at[report.id] = time.monotonic()
             self._store_storms(report.id, report.storms)

@@ -72,6 +72,22 @@ def test_thresholds_may_contain_spaces_and_be_given_in_one_text_or_several(given
     ]
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["look around:p99<200ms", "loss<1%"],
+        "look around:p99<200ms, loss<1%",
+        "look around:p99 < 200 ms loss < 1 %",
+    ],
+)
+def test_a_threshold_may_be_about_requests_whose_name_has_spaces(given: list[str] | str) -> None:
+    read = read_settings(Namespace(threshold=given)).thresholds
+    assert [(level.text, level.request) for level in read] == [
+        ("look around:p99<200ms", "look around"),
+        ("loss<1%", None),
+    ]
+
+
 @pytest.mark.parametrize("given", ["deliver_p99 < 250 m s", "deliver_p99 250ms", "loss < 0.1 % errors"])
 def test_an_invalid_threshold_is_quoted_in_the_error(given: str) -> None:
     with pytest.raises(OptionError, match=r"^--threshold: .*(deliver_p99|errors)"):

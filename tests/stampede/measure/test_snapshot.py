@@ -34,7 +34,12 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
     assert set(made["deliveries"]) == {
         *("expected", "received", "lost", "duplicated", "reordered", "foreign_clock", "late", "churned"),
     }
-    assert made["requests"]["WS connect"] == {"count": 4, "failures": 3, "reasons": {"connection refused": 3}}
+    assert made["requests"]["WS connect"] == {
+        "count": 4,
+        "failures": 3,
+        "reasons": {"connection refused": 3},
+        "times": {"total": 7, "buckets": {"7": 1}},
+    }
     assert set(made["requests"]) == {f"WS {name}" for name in NAMES}
     assert LogLinearHistogram.from_sparse(made["latency"]["intended"]).count == 8
     (worker,) = made["workers"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stampede.measure.figures import Figures  # noqa: TC001
+from stampede.measure.figures import Figures, RequestCounts
 from stampede.measure.formatting import format_ms
 from stampede.verdict.slo import Slo, SloError, parse_slo, split_slos
 from tests.figures import figures, histogram
@@ -147,3 +149,119 @@ def test_slos_in_one_text_are_split_at_spaces_and_commas() -> None:
         "errors<1%",
         "deliver_p99<=250ms",
     ]
+
+
+def with_requests() -> Figures:
+    """Return a window with requests of a scenario, of another client and of a built-in name."""
+    made = window()
+    made.requests |= {
+        "WS look around": RequestCounts(5, 1, {"no reply": 1}, histogram(10, 10, 10, 90)),
+        "GET /login": RequestCounts(4, 2, {"HTTPError": 2}, histogram(30, 30)),
+        "WS join": RequestCounts(1, 0, {}, histogram(7)),
+    }
+    made.send_lag = histogram(3)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "samples"),
+    [
+        ("look around:p50<1s", pytest.approx(10, rel=0.02), 4),
+        ("look around:p99<1s", pytest.approx(90, rel=0.02), 4),
+        ("look around:max<1s", pytest.approx(90, rel=0.02), 4),
+        ("look around:errors<1%", 0.2, 5),
+        ("GET /login:p99<1s", pytest.approx(30, rel=0.02), 2),
+        ("GET /login:errors<1%", 0.5, 4),
+        ("join:p99<1s", pytest.approx(7, rel=0.02), 1),
+        ("WS join:p99<1s", pytest.approx(7, rel=0.02), 1),
+        ("send:p99<1s", pytest.approx(3, rel=0.02), 1),
+        ("deliver:p99<1s", pytest.approx(400, rel=0.02), 2),
+        ("deliver:max<1s", pytest.approx(400, rel=0.02), 2),
+        ("resync:p95<1s", pytest.approx(3000, rel=0.02), 3),
+        ("never used:p99<1s", None, 0),
+        ("never used:errors<1%", None, 0),
+    ],
+)
+def test_requests_of_every_name_have_percentiles_a_maximum_and_errors(text: str, value: object, samples: int) -> None:
+    level = parse_slo(text)
+    assert level.value(with_requests()) == value
+    assert level.samples(with_requests()) == samples
+
+
+def test_deliveries_are_judged_alike_in_both_forms() -> None:
+    assert parse_slo("deliver:p99<1s").is_delivery_latency
+    assert (parse_slo("resync:p95<1s").base, parse_slo("resync_p95<1s").base) == ("resync", "resync")
+
+
+@pytest.mark.parametrize(
+    ("text", "request_name", "compact"),
+    [
+        ("look around:p99<200ms", "look around", "look around:p99<200ms"),
+        (" look  around : p99 <= 200 ms ", "look  around", "look  around:p99<=200ms"),
+        ("GET http://127.0.0.1:80/a:p99.9<1s", "GET http://127.0.0.1:80/a", "GET http://127.0.0.1:80/a:p99.9<1s"),
+        ("a:b:errors<1%", "a:b", "a:b:errors<1%"),
+        ("loss:errors<1%", "loss", "loss:errors<1%"),
+        ("deliver_p99:max<1s", "deliver_p99", "deliver_p99:max<1s"),
+    ],
+)
+def test_the_last_colon_ends_the_name_of_a_request(text: str, request_name: str, compact: str) -> None:
+    level = parse_slo(text)
+    assert (level.request, level.text, level.figure) == (request_name, compact, compact.partition("<")[0])
+    assert parse_slo(level.text) == level
+
+
+def test_one_sample_decides_about_a_maximum() -> None:
+    assert parse_slo("look around:max<1s").min_samples == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "look around:p0<1s",
+            "unknown figure 'p0' of 'look around' in a threshold (known: p50, p95, p99, p99.9, max, errors)",
+        ),
+        (
+            "look around:loss<1%",
+            "unknown figure 'loss' of 'look around' in a threshold (known: p50, p95, p99, p99.9, max, errors)",
+        ),
+        (
+            "look:p99<5%",
+            "threshold 'look:p99<5%': look:p99 is a duration, give it in us, ms or s, e.g. look:p99<250ms",
+        ),
+        (
+            "x:errors<5ms",
+            "threshold 'x:errors<5ms': x:errors is a share, give it in %, e.g. x:errors<0.1%",
+        ),
+        (":p99<1s", f"unknown figure ':p99' in a threshold (known: {KNOWN})"),
+        ("look around<1s", f"unknown figure 'look around' in a threshold (known: {KNOWN})"),
+    ],
+)
+def test_an_invalid_figure_of_a_request_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SloError) as caught:
+        parse_slo(text, "threshold")
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "look around:p99<200ms,top 5 ms page:max<1s,GET /a b:errors<1%,loss<1%",
+        "look around:p99<200ms top 5 ms page:max<1s GET /a b:errors<1% loss<1%",
+        "look around:p99 < 200 ms top 5 ms page:max <1 s,  GET /a b:errors< 1 %\nloss<1%,",
+    ],
+)
+def test_a_name_with_spaces_stays_whole_among_several_slos(text: str) -> None:
+    assert split_slos(text) == ["look around:p99<200ms", "top 5 ms page:max<1s", "GET /a b:errors<1%", "loss<1%"]
+
+
+@given(
+    names=st.lists(st.text(st.characters(codec="ascii", exclude_characters="<,"), min_size=1), min_size=1),
+    separators=st.lists(st.sampled_from([",", " ", ", ", "\n"]), min_size=1),
+)
+def test_slos_on_any_names_are_the_same_after_they_were_joined_and_split(
+    names: list[str], separators: list[str]
+) -> None:
+    slos = [f"{name.strip() or 'x'}:p99<{number}ms" for number, name in enumerate(names)]
+    joined = "".join(slo + separators[number % len(separators)] for number, slo in enumerate(slos))
+    assert split_slos(joined) == slos
