@@ -4,7 +4,8 @@
     from stampede import ChatUser
 
 Names are imported on first use. `import stampede` alone therefore neither imports Locust nor patches the standard
-library; the first use of `ChatUser` or `ScheduledUser` does both, as `import locust` does.
+library; the first use of `ChatUser` or `ScheduledUser` does both, as `import locust` does. `LoadGenerator` does
+neither.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from stampede.client.client import ChatClient as ChatClient
     from stampede.client.credentials import Credentials as Credentials
     from stampede.dialects.base import Dialect as Dialect
+    from stampede.errors import JoinError as JoinError
+    from stampede.errors import LoadGeneratorWarning as LoadGeneratorWarning
+    from stampede.errors import StampedeError as StampedeError
+    from stampede.generator.load_generator import LoadGenerator as LoadGenerator
     from stampede.locust.users import ChatUser as ChatUser
     from stampede.locust.users import ScheduledUser as ScheduledUser
     from stampede.workload.backoff import Backoff as Backoff
@@ -29,13 +34,31 @@ _MODULES: Final = {
     "ChatUser": "stampede.locust.users",
     "Credentials": "stampede.client.credentials",
     "Dialect": "stampede.dialects.base",
+    "JoinError": "stampede.errors",
+    "LoadGenerator": "stampede.generator.load_generator",
+    "LoadGeneratorWarning": "stampede.errors",
     "Policy": "stampede.workload.backoff",
     "ScheduledUser": "stampede.locust.users",
+    "StampedeError": "stampede.errors",
     "poisson": "stampede.workload.schedule",
     "rate": "stampede.workload.schedule",
 }
 
-__all__ = ["Backoff", "ChatClient", "ChatUser", "Credentials", "Dialect", "Policy", "ScheduledUser", "poisson", "rate"]
+__all__ = [
+    "Backoff",
+    "ChatClient",
+    "ChatUser",
+    "Credentials",
+    "Dialect",
+    "JoinError",
+    "LoadGenerator",
+    "LoadGeneratorWarning",
+    "Policy",
+    "ScheduledUser",
+    "StampedeError",
+    "poisson",
+    "rate",
+]
 
 
 def __getattr__(name: str) -> Any:

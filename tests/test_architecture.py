@@ -46,17 +46,21 @@ DEPENDENCIES: dict[str, str] = {
     "server.__main__": "server.app server.settings",
     # the load generator
     "stampede": "",
+    "stampede.errors": "",
     "stampede.generator_faults": "",
     "stampede.ledger": "",
     "stampede.workload": "",
-    "stampede.websocket": "stampede.generator_faults stampede.redaction",
+    "stampede.websocket": "stampede.errors stampede.generator_faults stampede.redaction",
     "stampede.measure": "stampede.generator_faults stampede.ledger stampede.websocket.addresses",
-    "stampede.verdict": "stampede.generator_faults stampede.measure stampede.websocket.addresses",
+    "stampede.verdict": "stampede.errors stampede.generator_faults stampede.measure stampede.websocket.addresses",
     "stampede.health": "stampede.generator_faults stampede.measure",
     "stampede.dialects": "stampede.ledger stampede.measure.request_names",
     "stampede.client": "stampede.dialects stampede.ledger stampede.measure stampede.websocket stampede.workload",
     "stampede.pool": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
     "stampede.measure stampede.websocket stampede.workload",
+    "stampede.generator": "stampede.client stampede.dialects stampede.errors stampede.generator_faults "
+    "stampede.health stampede.ledger stampede.measure stampede.pool stampede.redaction stampede.websocket "
+    "stampede.workload",
     "stampede.metrics": "stampede.measure",
     "stampede.locust": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
     "stampede.measure stampede.metrics stampede.pool stampede.redaction stampede.verdict stampede.websocket "
@@ -119,6 +123,8 @@ PURE = [
     "server.websocket.heartbeat",
     "server.websocket.outbound",
     "server.websocket.rate_limit",
+    "stampede.errors",
+    "stampede.generator.results",
     "stampede.redaction",
     "stampede.ledger",
     "stampede.locust.agents.assignment",

@@ -232,14 +232,20 @@ class ChatConnection:
             self.connection.reset()
         return self._end(closed_cleanly=False)
 
-    def _end(self, *, waited_for: dict[int, list[int]] | None = None, closed_cleanly: bool) -> int:
+    def _end(
+        self,
+        *,
+        waited_for: dict[int, list[int]] | None = None,
+        closed_cleanly: bool,
+        error: LostError | None = None,
+    ) -> int:
         self.membership = self.connection = None
         before = self._measures.deliveries.churned
         for number, membership in list(self.handler.memberships.items()):
             mark = (waited_for or {}).get(number)
             self._end_membership(membership, waited_for=mark, closed_cleanly=closed_cleanly)
         self.handler.pings.end()
-        self.handler.replies.end()
+        self.handler.replies.end(error)
         return self._measures.deliveries.churned - before
 
     def _end_membership(
@@ -254,7 +260,7 @@ class ChatConnection:
         self._measures.requests[request_names.CONNECT].failed(error.label)
         self.retry_after = self._dialect.retry_after(error.reason)
         self.handler.pings.end("connection lost")
-        self._end(closed_cleanly=False)
+        self._end(closed_cleanly=False, error=error)
         self._owner.connection_lost()
 
     # --- sending ---

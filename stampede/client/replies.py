@@ -22,7 +22,7 @@ class Reply:
         then: called with the message at its arrival, before the task that waits runs.
         may_be_notice: whether it may be a notice, which is otherwise not decoded.
         message: the message; None until it has arrived.
-        ended: whether the connection ended before.
+        ended: why the connection ended before; None while it has not.
     """
 
     __slots__ = ("arrived", "ended", "matches", "may_be_notice", "message", "then")
@@ -38,7 +38,7 @@ class Reply:
         self.then = then
         self.may_be_notice = may_be_notice
         self.message: dict[str, Any] | None = None
-        self.ended = False
+        self.ended: LostError | None = None
         self.arrived: Event | None = None
 
 
@@ -79,10 +79,10 @@ class Replies:
                 return True
         return False
 
-    def end(self) -> None:
-        """Wake all waiting tasks: the connection has ended."""
+    def end(self, error: LostError | None = None) -> None:
+        """Wake all waiting tasks: the connection has ended, with an error if the client did not end it."""
         for reply in self._pending[:]:
-            reply.ended = True
+            reply.ended = error or LostError(1006)
             self._settle(reply)
 
     def _settle(self, reply: Reply) -> None:
@@ -97,13 +97,13 @@ class Replies:
             LostError: the connection ended meanwhile.
         """
         try:
-            if reply.message is None and not reply.ended:
+            if reply.message is None and reply.ended is None:
                 reply.arrived = Event()
                 reply.arrived.wait(timeout)
         finally:
             self.cancel(reply)
-        if reply.message is None and reply.ended:
-            raise LostError(1006)
+        if reply.message is None and reply.ended is not None:
+            raise reply.ended
         return reply.message
 
     def cancel(self, reply: Reply) -> None:

@@ -73,6 +73,7 @@ class Pool(Protocol):
     """The part of the pool that a session uses."""
 
     backoff_rng: Random
+    reconnects: bool
     client_context: ClientContext
     connect_slots: BoundedSemaphore
     measures: Measures
@@ -170,13 +171,14 @@ class Session:
         self._replace_connection()
 
     def _replace_connection(self, drop: Callable[[], None] | None = None) -> None:
-        """Call `drop`, then connect again after the backoff, unless a greenlet connects already."""
+        """Call `drop`, then connect again after the backoff, unless a greenlet connects already or users stay away."""
 
         def run() -> None:
             try:
                 if drop is not None:
                     drop()
-                self._connect(waits_first=True)
+                if self._pool.reconnects:
+                    self._connect(waits_first=True)
             finally:
                 self._keeper = None
 

@@ -70,6 +70,7 @@ class PoolSettings:
         message_bytes: length of a chat message's text.
         seed: of all schedules; each place of each process derives its own stream.
         accounts: what the users log in with, assigned to them in turn; empty for a server without accounts.
+        reconnect: whether users replace a lost or dropped connection.
     """
 
     plan: RoomPlan
@@ -77,6 +78,7 @@ class PoolSettings:
     message_bytes: int
     seed: int
     accounts: tuple[Mapping[str, str], ...] = ()
+    reconnect: bool = True
 
 
 class UserPool:
@@ -95,6 +97,7 @@ class UserPool:
         connect_slots: semaphore to hold while connecting.
         faults: faults of this machine and of the load generator.
         draining: whether the end of the test has begun.
+        reconnects: whether users replace a lost or dropped connection.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class UserPool:
         )
         self.connect_slots = BoundedSemaphore(CONCURRENT_CONNECTS)
         self.faults = Faults()
+        self.reconnects = settings.reconnect
         self.backoff_rng = self.rng("backoff")
         self.reactor = Reactor(self.rng("masks"), self._on_fault)
         self.scheduler = Scheduler(self._on_fault)
@@ -136,11 +140,19 @@ class UserPool:
 
     # --- users ---
 
-    def add_user(self, user: User) -> Session:
-        """Return a session for a new user, at the lowest free place of its class."""
+    def add_user(self, user: User, room_name: str | None = None) -> Session:
+        """Return a session for a new user, at the lowest free place of its class.
+
+        Args:
+            user: what the session belongs to.
+            room_name: name of the room; None for the one that the plan assigns.
+        """
         place = self._placement.allocate(type(user).__name__)
-        numbers = self.settings.plan.rooms_of_user(place, self.settings.partition)
-        rooms = [self._room(f"room-{number}", number) for number in numbers]
+        if room_name is None:
+            numbers = self.settings.plan.rooms_of_user(place, self.settings.partition)
+            rooms = [self._room(f"room-{number}", number) for number in numbers]
+        else:
+            rooms = [self.room(room_name)]
         number = self.settings.partition.number(place)
         session = self._sessions[place] = Session(self, place, user, self._account(number), rooms)
         return session
@@ -251,8 +263,12 @@ class UserPool:
 
     # --- end of the test ---
 
-    def drain(self) -> None:
-        """Stop sending, wait for deliveries in flight, and finalise the ledger; later calls have no effect."""
+    def drain(self, quiet: float = QUIET_SECONDS) -> None:
+        """Stop sending, wait for deliveries in flight, and finalise the ledger; later calls have no effect.
+
+        Args:
+            quiet: seconds without a delivery after which what is in flight is lost; 0 for no wait.
+        """
         if self.draining:
             return
         self._stop_activity()
@@ -265,7 +281,7 @@ class UserPool:
             gevent.sleep(0)  # after a stall of this process, the first sleep ends before the sockets have been read
             if deliveries.received != received:
                 received, last_change = deliveries.received, monotonic_ns()
-            if now - last_change > QUIET_SECONDS * 1e9 or now - began > MAX_DRAIN_SECONDS * 1e9:
+            if now - last_change > quiet * 1e9 or now - began > MAX_DRAIN_SECONDS * 1e9:
                 break
         self._sweeper.kill()
         for session in self._sessions.values():

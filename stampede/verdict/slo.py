@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from stampede.errors import StampedeError
 from stampede.measure.formatting import format_ms
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _EXAMPLES: Final = ("deliver_p50", "deliver_p90", "deliver_p99", "deliver_p99.9"
 _MAX_SAMPLES: Final = 10_000
 
 
-class SloError(ValueError):
+class SloError(StampedeError, ValueError):
     """A text is not an SLO. The message is one line that shows the expected form."""
 
 

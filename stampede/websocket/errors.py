@@ -1,4 +1,4 @@
-"""The exceptions of a connection.
+"""The exceptions of a connection. All are `StampedeError`s.
 
 ClientError                root; `label` is the few words under which failures are counted
 +-- ConnectError           no connection was opened
@@ -16,13 +16,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Self
 
+from stampede.errors import StampedeError
 from stampede.generator_faults import kind_of
 
 if TYPE_CHECKING:
     from stampede.generator_faults import FaultKind
 
 
-class ClientError(Exception):
+class ClientError(StampedeError):
     """Root of the errors of a client.
 
     Attributes:

@@ -40,8 +40,13 @@ class Target:
     headers: tuple[Header, ...] = ()
 
 
-def join_url(host: str, path: str) -> str:
+def join_url(host: str, path: str, what: str = "--host") -> str:
     """Return the URL to connect to: `host` with `path`, unless `host` has a path.
+
+    Args:
+        host: the URL.
+        path: path of the chat endpoint.
+        what: name of the URL in error messages.
 
     Raises:
         TargetError: `host` is not a ws:// or wss:// URL.
@@ -50,9 +55,9 @@ def join_url(host: str, path: str) -> str:
         parts = urlsplit(host)
         port = parts.port
     except ValueError as error:
-        raise TargetError(f"--host {redact(host)}: {redact(str(error))}") from error
+        raise TargetError(f"{what} {redact(host)}: {redact(str(error))}") from error
     if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
-        raise TargetError(f"--host {redact(host)}: not a WebSocket address; it must look like {DEFAULT_HOST}")
+        raise TargetError(f"{what} {redact(host)}: not a WebSocket address; it must look like {DEFAULT_HOST}")
     own = parts.path if parts.path != "/" else ""
     return urlunsplit((parts.scheme, parts.netloc, own or path, parts.query, ""))
 
