@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from gevent import sleep
+from gevent import GreenletExit, get_hub, getcurrent, sleep
 
 from stampede.client.sender import TOO_LATE
 from stampede.client.upload import Upload, UploadError
@@ -27,6 +27,7 @@ UPLOAD_MAX_DELAY: Final = 10 * SECOND
 """Nanoseconds after its due time at which an upload that could not begin is skipped."""
 
 _POLL_SECONDS: Final = 0.02
+_PAUSE_AT_END: Final = 0.5
 
 
 class Lifecycle(Protocol):
@@ -106,6 +107,14 @@ class ChatClient:
         """The ledger of all users of this process."""
         return self._measures.deliveries
 
+    def _has_ended(self) -> bool:
+        """Return whether the test is ending, so that nothing more is sent; a task that calls in a loop is paused."""
+        if not self._context.is_draining:
+            return False
+        if getcurrent() is not get_hub():
+            sleep(_PAUSE_AT_END)
+        return True
+
     # --- chat ---
 
     def say(self, text: str = "", *, room: str | None = None) -> None:
@@ -121,6 +130,8 @@ class ChatClient:
         Raises:
             ValueError: the user has not joined this room.
         """
+        if self._has_ended():
+            return
         if room is not None and room not in self._lifecycle.rooms:
             raise ValueError(f"{self.username} is not in room {room!r}: join it first")
         if not self._has_spoken:
@@ -135,6 +146,8 @@ class ChatClient:
 
     def typing(self) -> None:
         """Send a `typing` notice. Notices are dropped, not queued: a late one is wrong."""
+        if self._has_ended():
+            return
         intended = self.due or monotonic_ns()
         chat, request = self._connection, self._measures.requests[request_names.TYPING]
         if not self._dialect.has_typing:
@@ -153,6 +166,8 @@ class ChatClient:
 
     def ping(self) -> None:
         """Send a `ping`, and time its `pong` as `WS ping`; does not wait. No pong before the next ping is a failure."""
+        if self._has_ended():
+            return
         intended = self.due or monotonic_ns()
         pings, chat = self._connection.handler.pings, self._connection
         if not self._dialect.has_ping:
@@ -181,14 +196,15 @@ class ChatClient:
         if not self._dialect.has_upload:
             request.failed(self._lacking("uploads"))
             return False
-        if self._connection.is_offline:
+        if self._has_ended() or self._connection.is_offline:
             return False
         if not self._wait_until_ready(intended + UPLOAD_MAX_DELAY):
-            if not self._connection.is_offline:
+            if not (self._context.is_draining or self._connection.is_offline):
                 request.failed(TOO_LATE)
             return False
         try:
-            Upload(self._connection, self._context, size, name).run()
+            with self._in_progress():
+                Upload(self._connection, self._context, size, name).run()
         except (UploadError, LostError) as error:
             self._failed(request_names.UPLOAD, "connection lost" if isinstance(error, LostError) else str(error))
             return False
@@ -199,9 +215,22 @@ class ChatClient:
         return f"the dialect {self._dialect.name} has no {what}"
 
     def _wait_until_ready(self, deadline: int) -> bool:
-        while not self._connection.is_ready and not self._connection.is_offline and monotonic_ns() < deadline:
+        chat, context = self._connection, self._context
+        while not chat.is_ready and not chat.is_offline and not context.is_draining and monotonic_ns() < deadline:
             sleep(_POLL_SECONDS)
-        return self._connection.is_ready and monotonic_ns() <= deadline
+        return self.is_connected and not context.is_draining and monotonic_ns() <= deadline
+
+    @contextmanager
+    def _in_progress(self) -> Iterator[None]:
+        """Mark a request as in progress. If the user is stopped meanwhile, the request counts as cut off."""
+        self._context.in_progress += 1
+        try:
+            yield
+        except GreenletExit:
+            self._measures.cut_off += 1
+            raise
+        finally:
+            self._context.in_progress -= 1
 
     # --- own messages ---
 
@@ -211,7 +240,7 @@ class ChatClient:
         Args:
             message: a mapping is sent as JSON, a text or bytes unchanged.
         """
-        return self._connection.send(self._dialect.encode(message))
+        return not self._has_ended() and self._connection.send(self._dialect.encode(message))
 
     def request(
         self,
@@ -239,6 +268,8 @@ class ChatClient:
         name = name or kind
         intended = self.due or monotonic_ns()
         request, replies = self._measures.request(name), self._connection.handler.replies
+        if self._has_ended():
+            return None
         if self._connection.connection is None:
             self._failed(name, "not connected")
             return None
@@ -254,7 +285,8 @@ class ChatClient:
             self._failed(name, "not sent: write buffer full")
             return None
         try:
-            answer = replies.wait(expected, timeout)
+            with self._in_progress():
+                answer = replies.wait(expected, timeout)
         except LostError:
             self._failed(name, "connection lost")
             return None

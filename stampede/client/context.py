@@ -25,11 +25,24 @@ class ClientContext:
         origin: random number of this process and test, below 2**32; part of every stamp.
         padding: the padding; `escaped_padding` is the same as the dialect sends it.
         on_error: called with an exception that a callback of a scenario raised.
+        is_draining: whether the end of the test has begun: clients begin nothing more, and count nothing as failed.
+        in_progress: requests and uploads that wait for the server.
         storm: the storm in progress, which times the deliveries to unaffected users; None when there is none.
         rng: for the content of uploaded files.
     """
 
-    __slots__ = ("dialect", "escaped_padding", "measures", "on_error", "origin", "padding", "rng", "storm")
+    __slots__ = (
+        "dialect",
+        "escaped_padding",
+        "in_progress",
+        "is_draining",
+        "measures",
+        "on_error",
+        "origin",
+        "padding",
+        "rng",
+        "storm",
+    )
 
     def __init__(
         self,
@@ -45,5 +58,7 @@ class ClientContext:
         self.padding = padding
         self.escaped_padding = dialect.escape(padding)
         self.on_error = on_error
+        self.is_draining = False
+        self.in_progress = 0
         self.storm: Storm | None = None
         self.rng = Random(origin)

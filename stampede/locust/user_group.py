@@ -1,4 +1,4 @@
-"""The order in which Locust stops users: those at the highest places first.
+"""The users of a process, as Locust stops them: tasks are finished first, and the highest places stop first.
 
 Rooms then become empty one after the other, instead of all thinning out together. Locust 2.47 stops the users of a
 class in the order in which it finds them in `runner.user_greenlets`, which is a set.
@@ -6,12 +6,19 @@ class in the order in which it finds them in `runner.user_greenlets`, which is a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
+import gevent
 from gevent.pool import Group
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from locust import User
+
+_POLL_SECONDS: Final = 0.02
 
 
 class UserGroup(Group):
@@ -20,6 +27,29 @@ class UserGroup(Group):
     def __iter__(self) -> Iterator[Any]:
         """Return the greenlets in the order in which Locust must stop them."""
         return iter(sorted(self.greenlets, key=_place, reverse=True))
+
+    def finish_tasks(self, seconds: float) -> None:
+        """Stop the users that are in a task, each after its task; kill those that take longer than `seconds`.
+
+        Users that wait between two tasks stay. The greenlet that calls this may be a task, which is not waited for.
+        """
+        deadline = monotonic() + seconds
+        while busy := list(self._users_in_a_task()):
+            if monotonic() > deadline:
+                gevent.joinall([gevent.spawn(user.stop, force=True) for user in busy])
+                return
+            for user in busy:
+                if user._state == LOCUST_STATE_RUNNING:  # noqa: SLF001 # Locust has no public name for it
+                    user.stop()
+            gevent.sleep(_POLL_SECONDS)
+
+    def _users_in_a_task(self) -> Iterator[User]:
+        caller = gevent.getcurrent()
+        for greenlet in self:
+            if greenlet.args and greenlet is not caller:
+                user: User = greenlet.args[0]
+                if user._state in (LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING):  # noqa: SLF001
+                    yield user
 
 
 def _place(greenlet: Any) -> float:

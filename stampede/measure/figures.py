@@ -85,7 +85,7 @@ class Figures:
         requests: rows of Locust's table by method and name, such as `WS connect`.
         drops: connections dropped on purpose, by cause.
         resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
-        cut_off: requests that waited for a reply when the load test dropped their connection on purpose.
+        cut_off: requests that waited for the server when the load test dropped their connection or stopped their user.
     """
 
     users: int

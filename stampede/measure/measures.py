@@ -65,7 +65,7 @@ class Measures:
         requests: requests by name.
         drops: connections dropped on purpose, by cause.
         resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
-        cut_off: requests that waited for a reply when the load test dropped their connection on purpose.
+        cut_off: requests that waited for the server when the load test dropped their connection or stopped their user.
         optional: optional answers, and whether the server sends them; unknown until one was waited for.
     """
 

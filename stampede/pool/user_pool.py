@@ -1,6 +1,7 @@
 """All virtual users of one process during one test: their connections, rooms, schedules and measurements.
 
-A test ends in this order: stop sending, drain in-flight deliveries, finalise the ledger, close the connections.
+A test ends in this order: stop sending, drain in-flight deliveries and requests, finalise the ledger, close the
+connections.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ SWEEP_SLICE_NS: Final = 300_000
 """Nanoseconds of sweeping after which other greenlets run."""
 
 QUIET_SECONDS: Final = 3.0
-"""The drain ends when no delivery has arrived for so long; what is then in flight is lost."""
+"""The drain ends when nothing has arrived for so long; deliveries in flight are then lost, requests cut off."""
 
 MAX_DRAIN_SECONDS: Final = 20.0
 
@@ -264,23 +265,32 @@ class UserPool:
     # --- end of the test ---
 
     def drain(self, quiet: float = QUIET_SECONDS) -> None:
-        """Stop sending, wait for deliveries in flight, and finalise the ledger; later calls have no effect.
+        """Stop sending, wait for deliveries and requests in flight, and finalise the ledger.
+
+        Later calls have no effect.
 
         Args:
-            quiet: seconds without a delivery after which what is in flight is lost; 0 for no wait.
+            quiet: seconds without a delivery after which deliveries in flight are lost and requests are cut off; 0 for
+                no wait.
         """
-        if self.draining:
+        context = self.client_context
+        if context.is_draining:
             return
-        self._stop_activity()
+        self.stop_schedules()
+        context.is_draining = True
         deliveries = self.measures.deliveries
         began = last_change = monotonic_ns()
-        received = deliveries.received
-        while deliveries.in_flight > 0 or any(session.connection.has_queued for session in self._sessions.values()):
+        progress = (deliveries.received, context.in_progress)
+        while (
+            deliveries.in_flight > 0
+            or context.in_progress
+            or any(session.connection.has_queued for session in self._sessions.values())
+        ):
             now = monotonic_ns()
             gevent.sleep(0.02)
             gevent.sleep(0)  # after a stall of this process, the first sleep ends before the sockets have been read
-            if deliveries.received != received:
-                received, last_change = deliveries.received, monotonic_ns()
+            if progress != (deliveries.received, context.in_progress):
+                progress, last_change = (deliveries.received, context.in_progress), monotonic_ns()
             if now - last_change > quiet * 1e9 or now - began > MAX_DRAIN_SECONDS * 1e9:
                 break
         self._sweeper.kill()
@@ -288,16 +298,19 @@ class UserPool:
             session.connection.sender.discard_queued("skipped: still queued at the end")
         for room in self._rooms.values():
             room.close_accounts()
+        self.measures.cut_off += context.in_progress
 
     def close(self) -> None:
         """Close all timers, greenlets and sockets."""
-        self._stop_activity()
+        self.stop_schedules()
+        self.client_context.is_draining = True
         self._sweeper.kill()
         if not self._closed:
             self._closed = True
             self.reactor.close()
 
-    def _stop_activity(self) -> None:
+    def stop_schedules(self) -> None:
+        """Perform no further scheduled action and drop no further user. Tasks may go on."""
         if not self.draining:
             self.draining = True
             self.scheduler.close()

@@ -181,7 +181,7 @@ def _last_figures(figures: Figures) -> str:
 def _requests(figures: Figures) -> Iterator[str]:
     lines = request_lines(figures)
     if figures.cut_off:
-        lines.append(f"{figures.cut_off} cut off by drops on purpose, not counted as failures")
+        lines.append(f"{figures.cut_off} cut off by drops on purpose or stops, not counted as failures")
     yield from (f"  {head:<11} {line}" for head, line in _headed("requests", lines))
 
 

@@ -78,7 +78,7 @@ class FinishedRun:
 
     def requests(self) -> dict[str, tuple[int, int]]:
         """Return the number of requests and failures by name, from Locust's own table."""
-        rows = re.findall(r"^WS +(\w+) +(\d+) +(\d+)\(", self.log, re.MULTILINE)
+        rows = re.findall(r"^WS +(\S.*?) +(\d+) +(\d+)\(", self.log, re.MULTILINE)
         return {name: (int(count), int(failures)) for name, count, failures in rows}
 
 

@@ -163,7 +163,8 @@ def set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent
     def drain(**_: Any) -> None:
         ids = {client.id for client in runner.clients.running + runner.clients.spawning}
         runner.send_message(_DRAIN)
-        if not wait_until(lambda: master.all_final(ids), MAX_DRAIN_SECONDS + 5):
+        seconds = (environment.stop_timeout or 0.0) + MAX_DRAIN_SECONDS + 5
+        if not wait_until(lambda: master.all_final(ids), seconds):
             _log.warning("Not all workers sent their final report: the latest report of the others is used.")
         master.end()
 

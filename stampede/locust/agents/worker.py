@@ -23,6 +23,7 @@ from stampede.health.machine import Usage, usage
 from stampede.locust.agents.spawn_order import spawn_order, user_classes_of
 from stampede.locust.output.locust_stats import StatsUpdater
 from stampede.locust.settings import check_processes, check_rooms_per_user, dialect_of, read_settings
+from stampede.locust.user_group import UserGroup
 from stampede.measure.measures import Measures
 from stampede.measure.report import UNASSIGNED, WorkerReport
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, PoolSettings, UserPool
@@ -145,13 +146,19 @@ class WorkerAgent:
             self._tasks.append(gevent.spawn(self._keep_stats))
 
     def drain(self) -> None:
-        """Stop sending, wait for deliveries in flight, and make the numbers final."""
-        pool = self.pool
+        """Stop sending, wait for deliveries in flight, and make the numbers final.
+
+        With `--stop-timeout`, users that are in a task finish it first.
+        """
+        pool, stop_timeout = self.pool, self._environment.stop_timeout or 0.0
         if pool is None or self._final:
             return
         if pool.draining:
-            self._drained.wait(MAX_DRAIN_SECONDS)  # another greenlet drains
+            self._drained.wait(stop_timeout + MAX_DRAIN_SECONDS)  # another greenlet drains
             return
+        pool.stop_schedules()
+        if stop_timeout and isinstance(self._runner.user_greenlets, UserGroup):
+            self._runner.user_greenlets.finish_tasks(stop_timeout)
         pool.drain()
         self._check_health(self._health.conclude, pool)
         self.update_stats()
