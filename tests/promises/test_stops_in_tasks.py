@@ -41,7 +41,7 @@ PROCESSES = pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids
 
 def cut_off(out: str) -> int:
     """Return how many requests the summary counts as cut off."""
-    found = re.findall(r"^  requests    (\d+) cut off", out, re.MULTILINE)
+    found = re.findall(r"^  .{11} (\d+) cut off", out, re.MULTILINE)
     return int(found[0]) if found else 0
 
 
