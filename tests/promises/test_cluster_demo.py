@@ -18,7 +18,7 @@ from tests.promises.hosts import problem
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMAND = [sys.executable, "-m", "tests.promises.cluster_demo", "--users", "60", "--seconds", "5"]
+COMMAND = [sys.executable, "-m", "tests.promises.cluster_demo", "--users", "30", "--seconds", "5"]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Two thousand clients that lose their connections at once reconnect and rejoin their rooms; no resource leaks."""
+"""A thousand clients that lose their connections at once reconnect and rejoin their rooms; no resource leaks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from tests.promises.raw_clients import Client
     from tests.promises.server_process import ServerProcess
 
-CLIENTS = 2000
-ROOMS = [f"room-{number}" for number in range(100)]
+CLIENTS = 1000
+ROOMS = [f"room-{number}" for number in range(50)]
 STORMS = 10
 JITTER_SECONDS = 0.25
 

@@ -20,6 +20,7 @@ import psutil
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests import preloaded
 from tests.clients import ChatClient
 from tests.metrics.fixtures import wait_until
 from tests.metrics.pages import series
@@ -43,7 +44,7 @@ class Workers:
     def __init__(self, *flags: str, port: int = 0, drain_seconds: int = 0) -> None:
         command = [sys.executable, "-m", "server", "--port", str(port), "--log-level", "warning"]
         command += ["--drain-seconds", str(drain_seconds)]
-        self.process = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
+        self.process = preloaded.popen([*command, *flags], stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         self.url = self._address(r"ws://\S+")
         self.discovery = self._address(r"http://\S+")
