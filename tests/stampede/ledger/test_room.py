@@ -77,9 +77,10 @@ def test_an_echo_to_the_sender_and_a_number_never_sent_count_as_duplicated() -> 
     assert (model.counts.duplicated, model.counts.received) == (5, 1)
 
 
-def test_a_new_room_has_its_number_and_no_member() -> None:
+def test_a_new_room_has_its_number_its_name_and_no_member() -> None:
     room = Room(7, "room-7", DeliveryCounts())
-    assert (room.number, room.next_seq, room.joined_count, room.senders, room.dropped) == (7, [], 0, set(), {})
+    assert (room.number, room.name, room.next_seq, room.joined_count) == (7, "room-7", [], 0)
+    assert (room.senders, room.dropped) == (set(), {})
 
 
 def test_closing_the_accounts_makes_everything_in_flight_lost() -> None:
