@@ -10,7 +10,7 @@ from typing import Final
 
 from stampede.ledger.counts import DeliveryCounts
 from stampede.measure.drop_causes import DROP_CAUSES
-from stampede.measure.figures import Figures, Latency, RequestCounts, SendCounts
+from stampede.measure.figures import Figures, Latency, RequestCounts, SendCounts, merge_counts
 from stampede.measure.log_linear_histogram import BUCKETS, LogLinearHistogram, bucket_bounds
 from stampede.measure.request_names import (
     DELIVER,
@@ -30,17 +30,25 @@ _HISTOGRAM_END: Final = bucket_bounds(BUCKETS - 1)[1]
 
 
 class Request:
-    """One kind of request: the durations of those that succeeded, and the failures by label."""
+    """One kind of request: the durations of those that succeeded, and the failures by label.
 
-    __slots__ = ("failures", "times")
+    Attributes:
+        untimed: requests that succeeded, without a duration.
+    """
+
+    __slots__ = ("failures", "times", "untimed")
 
     def __init__(self) -> None:
         self.times = LogLinearHistogram()
+        self.untimed = 0
         self.failures: dict[str, int] = {}
 
-    def done(self, ns: int) -> None:
-        """Count a request that succeeded after `ns` nanoseconds."""
-        self.times.record(ns)
+    def done(self, ns: int | None) -> None:
+        """Count a request that succeeded after `ns` nanoseconds; None counts it without a duration."""
+        if ns is None:
+            self.untimed += 1
+        else:
+            self.times.record(ns)
 
     def failed(self, label: str, n: int = 1) -> None:
         """Count `n` failed requests. Use few and fixed labels: each is a row of Locust's table of failures."""
@@ -49,7 +57,8 @@ class Request:
     def counts(self) -> RequestCounts:
         """Return a copy of the counts."""
         failures = sum(self.failures.values())
-        return RequestCounts(self.times.count + failures, failures, dict(self.failures), self.times.copy())
+        count = self.times.count + self.untimed + failures
+        return RequestCounts(count, failures, dict(self.failures), self.times.copy())
 
 
 class Measures:
@@ -62,7 +71,8 @@ class Measures:
         send_lag: from the moment a message was due until the generator was ready to send it: the generator's own delay.
         loop_lag: lateness of a regular timer.
         waiting: messages that are due and queued now, because the connection is congested or lost.
-        requests: requests by name.
+        requests: requests of the load test by name; Locust's table is updated from them.
+        others: requests of other clients in the scenario, by method and name; Locust counts them in its table itself.
         drops: connections dropped on purpose, by cause.
         resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
         cut_off: requests that waited for the server when the load test dropped their connection or stopped their user.
@@ -70,12 +80,14 @@ class Measures:
     """
 
     __slots__ = (
+        "_final_rows",
         "cut_off",
         "deliveries",
         "drops",
         "latency",
         "loop_lag",
         "optional",
+        "others",
         "requests",
         "resynced_by_pong",
         "send_lag",
@@ -94,6 +106,8 @@ class Measures:
         self.resynced_by_pong = self.cut_off = 0
         self.optional: dict[str, bool] = {}
         self.requests = {name: Request() for name in NAMES}
+        self.others: dict[str, Request] = {}
+        self._final_rows: dict[str, RequestCounts] | None = None
         # Deliveries and sends are timed once; their rows of the table are views of these histograms.
         self.requests[DELIVER].times = self.latency.intended
         self.requests[SEND].times = self.send_lag
@@ -115,17 +129,29 @@ class Measures:
             send_lag=self.send_lag.copy(),
             loop_lag=self.loop_lag.copy(),
             resync=self.requests[RESYNC].times.copy(),
-            requests=self._rows(),
+            requests=self._all_rows(),
             drops=dict(self.drops),
             resynced_by_pong=self.resynced_by_pong,
             cut_off=self.cut_off,
         )
 
+    def finish(self) -> None:
+        """Fix the rows of the load test. Those of other clients still grow: their users run a little longer."""
+        self._final_rows = self._rows()
+
     def _rows(self) -> dict[str, RequestCounts]:
-        """Return a copy of the rows of Locust's table."""
+        """Return a copy of the rows of the load test."""
         rows = {row_of(name): request.counts() for name, request in self.requests.items()}
         for name in LEDGER_NAMES:
             rows[row_of(name)].times = LogLinearHistogram()  # these durations are figures already
+        return rows
+
+    def _all_rows(self) -> dict[str, RequestCounts]:
+        """Return a copy of the rows of Locust's table."""
+        rows = dict(self._final_rows or self._rows())
+        for row, request in self.others.items():
+            counts = request.counts()
+            rows[row] = merge_counts(rows[row], counts) if row in rows else counts
         return rows
 
     def request(self, name: str) -> Request:
@@ -136,12 +162,24 @@ class Measures:
         """
         found = self.requests.get(name)
         if found is None:
-            if len(self.requests) >= len(NAMES) + MAX_OWN_NAMES:
-                name = OTHER
+            name = OTHER if self._has_all_names else name
             found = self.requests.setdefault(name, Request())
         elif name in LEDGER_NAMES:
             raise ValueError(f"{name!r} is the name of a figure of the ledger: give the request another name")
         return found
+
+    def request_of_other_client(self, method: str, name: str) -> Request:
+        """Return the request that another client counts under Locust's method and name; the limit is the same."""
+        row = f"{method} {name}"
+        found = self.others.get(row)
+        if found is None:
+            row = row_of(OTHER) if self._has_all_names else row
+            found = self.others.setdefault(row, Request())
+        return found
+
+    @property
+    def _has_all_names(self) -> bool:
+        return len(self.requests) + len(self.others) >= len(NAMES) + MAX_OWN_NAMES
 
     def delivered(self, by_intended: int, by_sent: int) -> None:
         """Record the latency of one delivery, from the intended and from the actual send, in nanoseconds."""

@@ -68,8 +68,11 @@ class WorkerReport:
         )
 
     def with_counts_of(self, final: WorkerReport) -> WorkerReport:
-        """Return the report with the counts of a final one. Its gauges keep their present values."""
-        counts = {name: getattr(final.figures, name) for name in FIELDS if name not in GAUGES}
+        """Return the report with the counts of a final one.
+
+        Its gauges keep their present values, and so do its requests, of which those of other clients still grow.
+        """
+        counts = {name: getattr(final.figures, name) for name in FIELDS if name not in {*GAUGES, "requests"}}
         return replace(self, figures=replace(self.figures, **counts))
 
     def to_message(self) -> Any:

@@ -1,4 +1,4 @@
-"""The requests in Locust's table: their names, and the type that they share."""
+"""The requests in Locust's table: their names, and the type that those of the load test share."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ LEDGER_NAMES: Final = frozenset({SEND, DELIVER, RESYNC})
 """Rows that the ledger and the storms fill; a scenario cannot count requests under these names."""
 
 MAX_OWN_NAMES: Final = 100
+"""Most names of requests that are not built in: those of scenarios and of other clients together."""
+
 OTHER: Final = "other"
-"""Requests of scenarios beyond the first `MAX_OWN_NAMES` names."""
+"""Name of all requests beyond the first `MAX_OWN_NAMES` names."""
 
 METHOD: Final = "WS"
-"""Locust's request type of all of them."""
+"""Locust's request type of all requests of the load test."""
 
 
 def row_of(name: str) -> str:

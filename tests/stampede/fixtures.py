@@ -76,9 +76,14 @@ class FinishedRun:
         counts["sent"] = int(re.findall(r"(\d+) sent", offered)[0])
         return counts
 
-    def requests(self) -> dict[str, tuple[int, int]]:
+    def requests(self, method: str = "WS") -> dict[str, tuple[int, int]]:
         """Return the number of requests and failures by name, from Locust's own table."""
-        rows = re.findall(r"^WS +(\S.*?) +(\d+) +(\d+)\(", self.log, re.MULTILINE)
+        rows = re.findall(rf"^{method} +(\S.*?) +(\d+) +(\d+)\(", self.log, re.MULTILINE)
+        return {name: (int(count), int(failures)) for name, count, failures in rows}
+
+    def own_requests(self) -> dict[str, tuple[int, int]]:
+        """Return the number of requests and failures by name, from the summary's lines about own names."""
+        rows = re.findall(r"^  (?:requests)? +(\S.*?) +(\d+) requests, (\d+) failed  p50 ", self.out, re.MULTILINE)
         return {name: (int(count), int(failures)) for name, count, failures in rows}
 
 
@@ -190,6 +195,11 @@ class WebLocust:
         data = urllib.parse.urlencode(form).encode()
         with urllib.request.urlopen(self._url + path, data, timeout=self.locust.timeout) as answer:  # noqa: S310 - loopback
             assert answer.status == 200
+            return bytes(answer.read())
+
+    def metrics(self, port: int) -> bytes:
+        """Return the page of Prometheus metrics at `--prometheus-port`."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=self.locust.timeout) as answer:
             return bytes(answer.read())
 
     def snapshot(self) -> Any:

@@ -70,6 +70,8 @@ def set_up_local(environment: Environment, runner: LocalRunner) -> MasterAgent:
 def _new_agent(environment: Environment, runner: LocalRunner | WorkerRunner) -> WorkerAgent:
     agent = vars(environment)[AGENT_KEY] = WorkerAgent(environment, runner)
     runner.user_greenlets = UserGroup()
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.request.add_listener(agent.count_request)
     return agent
 
 

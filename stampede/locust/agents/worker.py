@@ -162,6 +162,7 @@ class WorkerAgent:
         pool.drain()
         self._check_health(self._health.conclude, pool)
         self.update_stats()
+        pool.measures.finish()
         self._final_report = self.report()
         self._final = True
         self._drained.set()
@@ -191,6 +192,19 @@ class WorkerAgent:
         if self._stats is not None and self.pool is not None and not self._final:
             self.pool.measures.count_losses()
             self._stats.update(self._runner.stats)
+
+    def count_request(
+        self, request_type: str, name: str, response_time: float | None, exception: object = None, **_: Any
+    ) -> None:
+        """Count a request of another client, such as Locust's HTTP client; a listener of Locust's `request` event."""
+        if self.pool is None:
+            return
+        request = self.pool.measures.request_of_other_client(request_type, name)
+        if exception:
+            # Texts of exceptions contain addresses, so there may be any number of them.
+            request.failed("error" if isinstance(exception, str) else type(exception).__name__)
+        else:
+            request.done(None if response_time is None else round(response_time * 1e6))
 
     def report(self) -> WorkerReport | None:
         """Return a report on the current or last test; None when there was none.

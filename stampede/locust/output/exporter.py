@@ -14,7 +14,7 @@ from locust import runners
 from locust.runners import MasterRunner
 from prometheus_client.registry import Collector
 
-from stampede.measure import request_names
+from stampede.measure.request_names import MAX_OWN_NAMES, METHOD, NAMES, OTHER
 from stampede.measure.storm_results import SHARES
 from stampede.metrics.catalog import CATALOG
 from stampede.metrics.exposition import Exposition
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from locust.runners import LocalRunner
-    from locust.stats import StatsEntry
+    from locust.stats import RequestStats, StatsEntry
     from prometheus_client.core import Metric as Family
 
     from stampede.locust.agents.master import MasterAgent
@@ -47,13 +47,33 @@ _families: Final = Families(CATALOG)
 
 
 class _LatencyBuckets:
-    """Locust's response times in the buckets of the catalog."""
+    """Locust's response times of some rows in the buckets of the catalog."""
 
-    def __init__(self, entry: StatsEntry) -> None:
+    def __init__(self, entries: Iterable[StatsEntry]) -> None:
         self.counts = [0] * (len(LATENCY_BOUNDS) + 1)
-        self.total = entry.total_response_time / 1000
-        for ms, n in entry.response_times.items():
-            self.counts[bisect_left(LATENCY_BOUNDS, ms / 1000)] += n
+        self.total = 0.0
+        for entry in entries:
+            self.total += entry.total_response_time / 1000
+            for ms, n in entry.response_times.items():
+                self.counts[bisect_left(LATENCY_BOUNDS, ms / 1000)] += n
+
+
+def _bounded_rows(stats: RequestStats) -> dict[tuple[str, str], list[StatsEntry]]:
+    """Return the rows of Locust's table by method and name; those beyond `MAX_OWN_NAMES` together, as `other`.
+
+    Locust keeps its rows in the order of their first request, so a row is either always or never in `other`.
+    """
+    rows = {(METHOD, name): [stats.get(name, METHOD)] for name in NAMES}
+    other: list[StatsEntry] = []
+    for entry in list(stats.entries.values()):
+        key = (str(entry.method), str(entry.name))
+        if key in rows:
+            continue
+        if key == (METHOD, OTHER) or len(rows) >= len(NAMES) + MAX_OWN_NAMES:
+            other.append(entry)
+        else:
+            rows[key] = [entry]
+    return rows | ({(METHOD, OTHER): other} if other else {})
 
 
 class LocustCollector(Collector):
@@ -70,17 +90,16 @@ class LocustCollector(Collector):
         yield _families.scalar("locust_users_target", runner.target_user_count if runner.state in _RUNNING else 0)
         workers = [client.state for client in runner.clients.all] if isinstance(runner, MasterRunner) else []
         yield _families.labelled("locust_workers", {state: workers.count(state) for state in WORKER_STATES})
-        entries = {
-            (request_names.METHOD, name): runner.stats.get(name, request_names.METHOD) for name in request_names.NAMES
-        }
-        entries |= {(entry.method, entry.name): entry for entry in list(runner.stats.entries.values())}
-        yield _families.labelled("locust_requests_total", {key: entry.num_requests for key, entry in entries.items()})
-        yield _families.labelled(
-            "locust_request_failures_total", {key: entry.num_failures for key, entry in entries.items()}
-        )
+        rows = _bounded_rows(runner.stats)
+        yield _families.labelled("locust_requests_total", _sums(rows, "num_requests"))
+        yield _families.labelled("locust_request_failures_total", _sums(rows, "num_failures"))
         yield _families.histogram(
-            "locust_request_duration_seconds", {key: _LatencyBuckets(entry) for key, entry in entries.items()}
+            "locust_request_duration_seconds", {key: _LatencyBuckets(entries) for key, entries in rows.items()}
         )
+
+
+def _sums(rows: dict[tuple[str, str], list[StatsEntry]], count: str) -> dict[tuple[str, str], int]:
+    return {key: sum(getattr(entry, count) for entry in entries) for key, entries in rows.items()}
 
 
 class LoadTestCollector(Collector):

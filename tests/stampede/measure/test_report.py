@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from stampede.measure.figures import RequestCounts
 from stampede.measure.report import Totals, WorkerReport
 from stampede.measure.request_names import CONNECT
 from stampede.verdict.summary import RunResult
@@ -51,3 +52,9 @@ def test_a_drained_process_keeps_its_counts_and_updates_its_gauges() -> None:
     assert kept.figures.deliveries == final.figures.deliveries
     assert kept.figures.ready == now.figures.ready
     assert kept.index == 1
+
+
+def test_a_drained_process_still_counts_requests_of_other_clients() -> None:
+    final, now = report(0), report(1)
+    now.figures.requests["GET /login"] = RequestCounts(3)
+    assert now.with_counts_of(final).figures.requests["GET /login"].count == 3
