@@ -32,6 +32,10 @@ class AnswerError(ClientError):
     """The server refused a request or did not answer it."""
 
 
+def _do_nothing(room: str) -> None:
+    """Prepare nothing: the dialect's messages suffice to join a room."""
+
+
 class ConnectionOwner(Protocol):
     """The callbacks of a chat connection to its owner; called in the hub, so they must not block."""
 
@@ -99,7 +103,7 @@ class ChatConnection:
         for message in self._dialect.hello(username):
             self.send(message)
 
-    def enter(self, rooms: list[Room], timeout: float) -> None:
+    def enter(self, rooms: list[Room], timeout: float, prepare: Callable[[str], None] = _do_nothing) -> None:
         """Join rooms after `open`. A server handles the messages of one client in order, so `hello` needs no answer.
 
         Raises:
@@ -107,11 +111,17 @@ class ChatConnection:
             LostError: the connection ended meanwhile.
         """
         for room in rooms:
-            self.join(room, timeout)
+            self.join(room, timeout, prepare)
         self.is_offline = False
 
-    def join(self, room: Room, timeout: float) -> None:
+    def join(self, room: Room, timeout: float, prepare: Callable[[str], None] = _do_nothing) -> None:
         """Join a room.
+
+        Args:
+            room: the ledger of the room.
+            timeout: seconds to wait for the server's confirmation.
+            prepare: called with the name of the room before the dialect's messages are sent; it may wait and raise a
+                `ClientError`. The server may begin to deliver messages of the room meanwhile.
 
         Raises:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
@@ -135,6 +145,7 @@ class ChatConnection:
             ),
             on_answer,
         )
+        prepare(room.name)
         for message in dialect.join(room.name):
             self.send(message)
         if not dialect.acknowledges_joins:

@@ -26,7 +26,7 @@ class ClientContext:
         padding: the padding; `escaped_padding` is the same as the dialect sends it.
         on_error: called with an exception that a callback of a scenario raised.
         is_draining: whether the end of the test has begun: clients begin nothing more, and count nothing as failed.
-        in_progress: requests and uploads that wait for the server.
+        in_progress: requests, uploads and messages over HTTP that wait for the server.
         storm: the storm in progress, which times the deliveries to unaffected users; None when there is none.
         rng: for the content of uploaded files.
     """

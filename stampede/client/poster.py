@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from stampede.client.chat_connection import ChatConnection
     from stampede.client.context import ClientContext
+    from stampede.ledger.room import Membership
 
 _POLL_SECONDS: Final = 0.02
-_NOT_ACCEPTED: Final = "not accepted"
+_NOT_ACCEPTED: Final = "skipped: not accepted"
 
 
 class Poster:
@@ -52,14 +53,24 @@ class Poster:
         else:
             room, slot = membership.room, membership.slot
             prefix = stamp.make(intended, now, self._context.origin, room.number, slot, room.send(membership))
-            accepted = False
+            self._context.in_progress += 1
             try:
                 accepted = self._post(room.name, prefix.decode() + text)
+            except Exception:
+                self._give_up(membership, _NOT_ACCEPTED)
+                raise
+            except BaseException:  # Locust has stopped the user
+                self._give_up(membership, None)
+                raise
             finally:
-                if accepted:
-                    measures.sent_after(now - intended)
-                else:
-                    # The server may have taken it all the same: then the other members are owed it.
-                    measures.skip(_NOT_ACCEPTED)
-                    if chat.membership_in(room.name) is membership:
-                        membership.renew_slot()
+                self._context.in_progress -= 1
+            if accepted:
+                measures.sent_after(now - intended)
+            else:
+                self._give_up(membership, _NOT_ACCEPTED)
+
+    def _give_up(self, membership: Membership, why: str | None) -> None:
+        """Count a message as skipped. The server may have taken it all the same: then the other members are owed it."""
+        self._context.measures.skip(why)
+        if self._connection.membership_in(membership.room.name) is membership:
+            membership.renew_slot()

@@ -36,6 +36,7 @@ class Dialect:
         name: of the dialect.
         rooms_per_connection: how many rooms one connection can be in; None for any number.
         acknowledges_joins: whether the server confirms a join, see `confirms_join`.
+        echoes: whether the server sends a chat message to its sender, too.
         notices: first bytes of messages that need not be decoded. Decoding each would be costly.
         has_typing: whether there are typing notices.
         has_ping: whether there is a ping of the application, see `ping`.
@@ -45,6 +46,7 @@ class Dialect:
     name: str = "plain"
     rooms_per_connection: int | None = None
     acknowledges_joins: bool = False
+    echoes: bool = False
     notices: tuple[bytes, ...] = ()
     has_typing: bool = False
     has_ping: bool = False

@@ -60,7 +60,8 @@ class Membership:
             return
         self._base = self.room.next_seq[:]
         self._next = self._base[:]
-        self._next[self.slot] = _OWN
+        if not self.room.echoes:
+            self._next[self.slot] = _OWN
         for slot, pair in self._pairs.items():
             self._counts.expected += self._next[slot] - pair.next
             self._next[slot] = _IRREGULAR
@@ -82,7 +83,8 @@ class Membership:
 
     def _receive_irregular(self, slot: int, seq: int) -> bool:
         sent = self.room.next_seq
-        if slot == self.slot or slot >= len(sent) or seq >= sent[slot]:
+        is_echo = slot == self.slot and not self.room.echoes
+        if is_echo or slot >= len(sent) or seq >= sent[slot]:
             self._counts.duplicated += 1
             return False
         pair = self._pairs.get(slot)
@@ -147,7 +149,7 @@ class Membership:
         self.slot = self.room.replace_slot(self)
         self._add_new_slots()
         self._base[self.slot] = self.room.next_seq[self.slot]
-        self._next[self.slot] = _OWN
+        self._next[self.slot] = self._base[self.slot] if self.room.echoes else _OWN
 
     def give_up(self, mark: list[int]) -> None:
         """Count everything sent before `mark` that has not arrived as lost."""
@@ -235,6 +237,7 @@ class Room:
     Attributes:
         number: number of the room in the run, as in the stamps.
         name: name of the room on the server.
+        echoes: whether the server sends a message to its sender, too.
         next_seq: number of the next message of each slot.
         joined_count: how many joins are confirmed.
         senders: places of the users that send messages here, whether they are in the room at the moment or not.
@@ -249,6 +252,7 @@ class Room:
         "_memberships",
         "_vacant",
         "dropped",
+        "echoes",
         "joined_count",
         "name",
         "next_seq",
@@ -256,8 +260,9 @@ class Room:
         "senders",
     )
 
-    def __init__(self, number: int, name: str, counts: DeliveryCounts) -> None:
+    def __init__(self, number: int, name: str, counts: DeliveryCounts, *, echoes: bool = False) -> None:
         self.number = number
+        self.echoes = echoes
         self.name = name
         self.next_seq: list[int] = []
         self.joined_count = 0
@@ -293,7 +298,7 @@ class Room:
         """Count a message of a joined member as it is written; return its number."""
         seq = self.next_seq[membership.slot]
         self.next_seq[membership.slot] = seq + 1
-        self._counts.expected += self.joined_count - 1
+        self._counts.expected += self.joined_count if self.echoes else self.joined_count - 1
         return seq
 
     def mark(self) -> list[int]:

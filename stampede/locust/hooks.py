@@ -22,8 +22,9 @@ class ServerHooks:
         """
         return None
 
-    def join_room(self, room: str) -> None:
-        """Prepare the join of a room, for example by an HTTP request. An exception fails the join."""
+    def join_room(self, room: str) -> bool:
+        """Prepare the join of a room, for example by an HTTP request; return whether the user may join it."""
+        return True
 
     def send_message(self, room: str, text: str) -> bool:
         """Send a chat message over HTTP, if the server takes them there; return whether it has accepted the text.

@@ -152,6 +152,20 @@ class ChatUser(ServerHooks, User):
             self._count_exception(error)
             raise ClientError("login failed") from error
 
+    def prepare_join(self, room: str) -> None:
+        """Call `join_room`; called by the session before each join.
+
+        Raises:
+            ClientError: the server refused the user, or `join_room` raised an exception, which is counted.
+        """
+        try:
+            joined = self.join_room(room)
+        except Exception as error:
+            self._count_exception(error)
+            raise ClientError("join failed") from error
+        if not joined:
+            raise ClientError("join refused")
+
     @property
     def post(self) -> Callable[[str, str], bool] | None:
         """`send_message`, if the class overrides it."""

@@ -61,7 +61,7 @@ class User(Protocol):
             ClientError: the login failed.
         """
 
-    def join_room(self, room: str) -> None:
+    def prepare_join(self, room: str) -> None:
         """Prepare the join of a room, for example by an HTTP request.
 
         Raises:
@@ -221,39 +221,56 @@ class Session:
         Raises:
             ClientError: the attempt failed and has been counted.
         """
-        pool, connection = self._pool, self.connection
-        requests = pool.measures.requests
         wanted = monotonic_ns() if intended is None else intended
         began = monotonic_ns()
-        target = (self.user.credentials() or Credentials(self.account.get("token") or None)).apply(pool.target)
+        target = self._log_in()
         wanted += monotonic_ns() - began  # a login is no part of the connect
-        with pool.connect_slots:
-            try:
-                connection.open(pool.reactor, target, self.username, CONNECT_TIMEOUT)
-            except ClientError as error:
-                requests[request_names.CONNECT].failed(error.label)
-                if error.fault is not None:
-                    pool.count_fault(error.fault, limit_of(error.fault))
-                raise
-            connected = monotonic_ns()
-            requests[request_names.CONNECT].done(connected - wanted)
-            if self._storm is not None:
-                self._storm.reconnect(connected)
-            if self.dropped_at:
-                connection.handler.on_delivery = self._on_resync
-            try:
-                for room in self._rooms:
-                    self.user.join_room(room.name)
-                connection.enter(self._rooms, JOIN_TIMEOUT)
-            except LostError:
-                raise
-            except ClientError as error:
-                requests[request_names.JOIN].failed(error.label)
-                connection.drop()
-                raise
-            requests[request_names.JOIN].done(monotonic_ns() - connected)
-            if self.dropped_at and self._rooms_are_silent:
-                connection.request_pong(self._on_pong)
+        with self._pool.connect_slots:
+            self._open(target, wanted)
+            self._enter()
+
+    def _log_in(self) -> Target:
+        """Return the server with what the user's login adds to the upgrade request."""
+        try:
+            credentials = self.user.credentials() or Credentials(self.account.get("token") or None)
+        except ClientError as error:
+            self._pool.measures.requests[request_names.CONNECT].failed(error.label)
+            raise
+        return credentials.apply(self._pool.target)
+
+    def _open(self, target: Target, wanted: int) -> None:
+        """Open the connection; count and time that from `wanted`."""
+        pool = self._pool
+        request = pool.measures.requests[request_names.CONNECT]
+        try:
+            self.connection.open(pool.reactor, target, self.username, CONNECT_TIMEOUT)
+        except ClientError as error:
+            request.failed(error.label)
+            if error.fault is not None:
+                pool.count_fault(error.fault, limit_of(error.fault))
+            raise
+        connected = monotonic_ns()
+        request.done(connected - wanted)
+        if self._storm is not None:
+            self._storm.reconnect(connected)
+
+    def _enter(self) -> None:
+        """Join the rooms; count and time that."""
+        connection, request = self.connection, self._pool.measures.requests[request_names.JOIN]
+        began = monotonic_ns()
+        if self.dropped_at:
+            connection.handler.on_delivery = self._on_resync
+        try:
+            connection.enter(self._rooms, JOIN_TIMEOUT, self.user.prepare_join)
+        except LostError:
+            raise
+        except ClientError as error:
+            request.failed(error.label)
+            connection.drop()
+            raise
+        request.done(monotonic_ns() - began)
+        if self.dropped_at and self._rooms_are_silent:
+            connection.request_pong(self._on_pong)
 
     @property
     def _rooms_are_silent(self) -> bool:
@@ -306,8 +323,7 @@ class Session:
         request = self._pool.measures.requests[request_names.JOIN]
         began = monotonic_ns()
         try:
-            self.user.join_room(room)
-            self.connection.join(joined, JOIN_TIMEOUT)
+            self.connection.join(joined, JOIN_TIMEOUT, self.user.prepare_join)
         except LostError:
             return False
         except ClientError as error:

@@ -184,7 +184,9 @@ class UserPool:
     def _room(self, name: str, number: int) -> Room:
         room = self._rooms.get(name)
         if room is None:
-            room = self._rooms[name] = Room(number, name, self.measures.deliveries)
+            room = self._rooms[name] = Room(
+                number, name, self.measures.deliveries, echoes=self.client_context.dialect.echoes
+            )
         return room
 
     @property
@@ -281,11 +283,7 @@ class UserPool:
         deliveries = self.measures.deliveries
         began = last_change = monotonic_ns()
         progress = (deliveries.received, context.in_progress)
-        while (
-            deliveries.in_flight > 0
-            or context.in_progress
-            or any(session.connection.has_queued for session in self._sessions.values())
-        ):
+        while self._has_in_flight():
             now = monotonic_ns()
             gevent.sleep(0.02)
             gevent.sleep(0)  # after a stall of this process, the first sleep ends before the sockets have been read
@@ -299,6 +297,12 @@ class UserPool:
         for room in self._rooms.values():
             room.close_accounts()
         self.measures.cut_off += context.in_progress
+
+    def _has_in_flight(self) -> bool:
+        """Return whether a delivery or a reply may still arrive, or a message may still be sent."""
+        if self.measures.deliveries.in_flight > 0 or self.client_context.in_progress:
+            return True
+        return any(session.connection.has_queued for session in self._sessions.values())
 
     def close(self) -> None:
         """Close all timers, greenlets and sockets."""

@@ -18,7 +18,7 @@ class FakeUser:
     def credentials(self) -> Credentials | None:
         return None
 
-    def join_room(self, room: str) -> None:
+    def prepare_join(self, room: str) -> None:
         """Do nothing: the server needs no preparation."""
 
     def reconnect_backoff(self) -> Backoff:
