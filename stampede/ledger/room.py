@@ -143,13 +143,14 @@ class Membership:
 
     def renew_slot(self) -> None:
         """Continue with a new slot, because the server may not have taken the last message (rule 4)."""
-        old = self.slot
+        old, echoes = self.slot, self.room.echoes
         self._add_new_slots()
-        self._base[old] = self._next[old] = self.room.next_seq[old]
+        if not echoes:  # otherwise the account of the old slot goes on until it is closed
+            self._base[old] = self._next[old] = self.room.next_seq[old]
         self.slot = self.room.replace_slot(self)
         self._add_new_slots()
         self._base[self.slot] = self.room.next_seq[self.slot]
-        self._next[self.slot] = self._base[self.slot] if self.room.echoes else _OWN
+        self._next[self.slot] = self._base[self.slot] if echoes else _OWN
 
     def give_up(self, mark: list[int]) -> None:
         """Count everything sent before `mark` that has not arrived as lost."""

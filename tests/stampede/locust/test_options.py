@@ -6,8 +6,16 @@ from argparse import Namespace
 
 import pytest
 
+from stampede.dialects.base import Dialect
+from stampede.dialects.stampede import StampedeDialect
 from stampede.locust.options import OPTIONS
-from stampede.locust.settings import OptionError, check_processes, read_settings
+from stampede.locust.settings import (
+    OptionError,
+    check_processes,
+    check_rooms_per_user,
+    dialect_of,
+    read_settings,
+)
 from stampede.workload.placement import RoomPlan
 from stampede.workload.schedule import Arrivals
 
@@ -52,6 +60,30 @@ def test_every_process_needs_a_room() -> None:
     check_processes(read_settings(Namespace(room_size=100)), 8)
     with pytest.raises(OptionError, match="--rooms 2 is less than the 3 processes"):
         check_processes(read_settings(Namespace(rooms=2)), 3)
+    check_processes(read_settings(Namespace(rooms=10, rooms_per_user=5)), 2)
+    with pytest.raises(OptionError, match=r"--rooms-per-user 5 needs at least 5 rooms in each of the 2 processes"):
+        check_processes(read_settings(Namespace(rooms=9, rooms_per_user=5)), 2)
+
+
+def test_a_user_is_in_no_more_rooms_than_a_connection_of_the_dialect() -> None:
+    settings = read_settings(Namespace(rooms_per_user=2))
+    check_rooms_per_user(settings, Dialect())
+    with pytest.raises(OptionError, match="--rooms-per-user 2: a connection of the stampede dialect can be in 1 only"):
+        check_rooms_per_user(settings, StampedeDialect())
+
+
+def test_the_user_classes_of_a_run_have_one_dialect() -> None:
+    class Plain(Dialect):
+        name = "mine"
+
+    def user(dialect: Dialect | None) -> type:
+        return type("User", (), {"dialect": dialect})
+
+    one = Plain()
+    assert dialect_of([user(None), user(one), user(one), object]) is one
+    assert dialect_of([user(None)]).name == "stampede"
+    with pytest.raises(OptionError, match="several dialects, but a run has one: mine, plain"):
+        dialect_of([user(one), user(Dialect())])
 
 
 @pytest.mark.parametrize(
