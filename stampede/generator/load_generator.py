@@ -56,7 +56,7 @@ class _TestUser:
         """Return None: the user connects with the token of the load generator."""
         return None
 
-    def join_room(self, room: str) -> None:
+    def prepare_join(self, room: str) -> None:
         """Do nothing: the join needs no preparation."""
 
 
