@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.stampede.fixtures import Locust, WebLocust
 
-USER_FILE = "tests/promises/rest_user.py"
+USER_FILE = "tests/locustfiles/rest_user.py"
 USERS, ROOMS, ROOMS_PER_USER = 20, 10, 5
 ROOM_FLAGS = ("--rooms", str(ROOMS), "--rooms-per-user", str(ROOMS_PER_USER))
 

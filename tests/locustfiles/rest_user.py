@@ -1,4 +1,4 @@
-"""A locustfile for `rest_service.py`: users log in, join and send over HTTP, and receive over a WebSocket."""
+"""Users of `tests/promises/rest_service.py`: they log in, join and send over HTTP, and receive over a WebSocket."""
 
 from __future__ import annotations
 
