@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from mutmut.mutation.diff_apply import get_diff_for_mutant
-
 ROOT = Path(__file__).parent.parent
 EQUIVALENT = Path(__file__).parent / "equivalent_mutants.toml"
 MUTMUT = Path(sys.executable).with_name("mutmut")
@@ -75,6 +73,8 @@ def main() -> int:
     ran = subprocess.run([MUTMUT, "run", *sys.argv[1:]], check=False)
     if ran.returncode:
         return ran.returncode
+    from mutmut.mutation.diff_apply import get_diff_for_mutant  # noqa: PLC0415 - slow to load, and only needed here
+
     results = subprocess.run([MUTMUT, "results", "--all", "true"], check=True, capture_output=True, text=True)
     equivalent = equivalent_mutants()
     scores: defaultdict[str, Score] = defaultdict(Score)
