@@ -2,6 +2,7 @@
 
 Settling lasts until all users are in their rooms and deliveries keep pace, at most `settle` seconds: a level that never
 becomes steady is measured nevertheless, and fails. While a backlog shrinks, settling continues for up to `_RECOVERY_S`.
+A fault of the load generator ends the ramp: it makes the level invalid in any case.
 
 A level that is not above an earlier unsteady one starts with a recovery, almost without users, until the server has
 closed the other connections. So every level is approached from below. The backlog of one level never appears as the
@@ -161,10 +162,10 @@ class StepRunner:
         began = self._clock()
         if self._unsteady_at is not None and users <= self._unsteady_at:
             self._recover()
-        known = self._faults() if users >= self._requested else None
+        known = self._known_faults(users)
         self._unsteady_at = None if self.hold(users) else users
         first = self.read()
-        if known is None:  # until they have left, surplus users may cause errors at the limit of the previous level
+        if known is None:
             known = self._faults()
         settled_at = self._clock()  # after the reading: a slow response must not shorten the window
         readings = self._read_window(settled_at, replace(first, at=settled_at))
@@ -179,6 +180,13 @@ class StepRunner:
         # Faults during the ramp count too.
         client = replace(client, faults=new_faults(known, last.snapshot.faults))
         return StepMeasurement(settle_s, client, server, None, settled_at, self._span_windows(readings, settled_at))
+
+    def _known_faults(self, users: int) -> Sequence[Fault] | None:
+        """Return the faults so far if all later ones count for a ramp to `users`; None if some may not.
+
+        Until they leave, surplus users may meet the limit of the previous level.
+        """
+        return self._faults() if users >= self._requested else None
 
     def _faults(self) -> Sequence[Fault]:
         """Return the generator's faults up to the latest reading."""
@@ -235,25 +243,31 @@ class StepRunner:
         """Ramp to `users` in portions until all are in their rooms, or a timeout passes; return the latest p99 (ms)."""
         self._observer.phase("ramping up", RAMP_S)
         deadline = self._clock() + _ARRIVAL_S
+        known = self._known_faults(users)
         p99 = None
         for portion in portions(self._requested, users):
             self._generator.set_users(portion)
-            absorbed, p99 = self._absorb(portion, deadline)
+            absorbed, p99 = self._absorb(portion, deadline, known)
             if not absorbed and portion != users:
                 self._generator.set_users(users)
-                self._absorb(users, deadline)
+                self._absorb(users, deadline, known)
                 break
         self._requested = users
         return p99
 
-    def _absorb(self, users: int, deadline: float) -> tuple[bool, float | None]:
-        """Wait until `users` are in their rooms without a backlog; return whether they are, and the latest p99 (ms)."""
+    def _absorb(self, users: int, deadline: float, known: Sequence[Fault] | None) -> tuple[bool, float | None]:
+        """Wait until `users` are in their rooms without a backlog; return whether they are, and the latest p99 (ms).
+
+        A fault of the generator that is not among the `known` ones ends the wait.
+        """
         ramp = RampGate(self._low_ms)
         p99 = None
         before = (self._last or self.read()).snapshot
         while self._clock() < deadline and not ramp.is_overloaded:
             self._wait(_POLL_S)
             after = self.read().snapshot
+            if known is not None and new_faults(known, after.faults):
+                break
             probe = _probe(before, after)
             if probe is None:
                 before = after  # the generator's workers have just connected

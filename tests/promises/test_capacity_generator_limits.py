@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.capacity.fixtures import Run
     from tests.processes import RunningServer
 
-QUICK = ("--bounded", "100", "--window", "2", "--settle", "1")
+QUICK = ("--bounded", "100", "--window", "1", "--settle", "1")
 FEW = "60"
 
 

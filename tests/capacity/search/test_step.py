@@ -260,6 +260,18 @@ def faults_of(measured: StepMeasurement) -> int:
     return sum(fault.count for fault in measured.client.faults)
 
 
+def test_a_generator_fault_ends_the_ramp_because_the_level_is_invalid_already() -> None:
+    world = World(rate=10_000, ports=300)
+    runner = world.runner()
+    runner.measure(200)
+    began = world.now
+    over = runner.measure(400)
+    assert faults_of(over) > 0
+    assert over.client is not None
+    assert over.client.users == world.asked[-1] == 400
+    assert world.now - began < 10  # the timeout of a ramp is 11 s
+
+
 def test_generator_faults_count_in_their_own_step_only() -> None:
     world = World(rate=20_000, ports=300)
     runner = world.runner()
