@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
 from grafana.panels import DATASOURCE, Panel
-from grafana.promql import GENERATOR, PARENT, SERVER
+from grafana.promql import GENERATOR, PARENT, REQUESTS, SELECTED, SERVER
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.cog.builder import Builder
@@ -32,14 +32,20 @@ class Row:
 
 
 def build(uid: str, title: str, description: str, *rows: Row) -> model.Dashboard:
-    """Return a classic dashboard; those of load tests and processes also select generators and parent processes."""
+    """Return a classic dashboard; those of load tests and processes also select generators and parent processes.
+
+    That of load tests also selects request names.
+    """
     loadtest = uid == LOADTEST_UID
     made = dashboard.Dashboard(title).uid(uid).description(description).tags([TAG] if loadtest else [TAG, SERVER_TAG])
     made.readonly().timezone("browser").tooltip(model.DashboardCursorSync.CROSSHAIR)
     made.refresh("5s").time("now-15m", "now")
     others = {LOADTEST_UID: GENERATOR, PROCESS_UID: PARENT}
     identifying = f'{{__name__=~"{SERVER}|{others[uid]}"}}' if uid in others else SERVER
-    made.variables(_variables(identifying)).annotations(_annotations()).links(_links())
+    variables = _variables(identifying)
+    if uid == LOADTEST_UID:
+        variables.append(_variable("request", "Request", f"label_values({REQUESTS}{{{SELECTED}}}, name)"))
+    made.variables(variables).annotations(_annotations()).links(_links())
     ids = iter(range(1, 1000))
     for row in rows:
         made.with_row(dashboard.Row(row.title).id(next(ids)))

@@ -149,12 +149,11 @@ def table(
     unit: str,
     *series: Series,
     width: int = 24,
-    hidden: tuple[str, ...] = (),
     units: dict[str, str] | None = None,
 ) -> table_sdk.Panel:
     """Return a table of instant queries, joined by their labels; each query is a column named by its legend."""
     panel = table_sdk.Panel().height(9).span(width)
-    names, out = {}, dict.fromkeys(("Time", *hidden), True)
+    names, out = {}, {"Time": True}
     for ref, one in zip("ABCDEFGH", series, strict=False):
         panel.with_target(_target(ref, one).instant().format(PromQueryFormat.TABLE))
         names[f"Value #{ref}" if len(series) > 1 else "Value"] = one.legend

@@ -1,4 +1,4 @@
-"""Build PromQL queries from names in the catalog, restricted to the job and instance selected in the dashboard.
+"""Build PromQL queries from names in the catalog, restricted to the job, instance and request names in the dashboard.
 
 A name that is not in the catalog raises KeyError. A label that the metric does not have, or a function that does not
 fit the metric's type, raises ValueError.
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SELECTED: Final = 'job=~"$job", instance=~"$instance"'
+SELECTED_REQUESTS: Final = 'name=~"$request"'
 TARGET: Final = ("job", "instance")
 # Metrics that Prometheus and prometheus-client add: type and labels.
 EXTERNAL_METRICS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -27,6 +28,8 @@ EXTERNAL_METRICS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "python_gc_objects_collected_total": ("counter", ("generation",)),
     "python_gc_objects_uncollectable_total": ("counter", ("generation",)),
 }
+# The metric whose label `name` lists the requests.
+REQUESTS: Final = "locust_requests_total"
 # The metrics that identify a server, a load generator, and the parent of several workers.
 SERVER: Final = "chat_build_info"
 GENERATOR: Final = "locust_test_running"
@@ -89,8 +92,10 @@ def _selector(name: str, kind: str, by: Iterable[str], values: dict[str, str], s
     unknown = {*by, *values} - {*labels, *TARGET}
     if unknown:
         raise ValueError(f"{name} has no label {', '.join(sorted(unknown))}")
-    matchers = "".join(f', {label}="{value}"' for label, value in values.items())
-    return f"{name}{suffix}{{{SELECTED}{matchers}}}"
+    matchers = [SELECTED, *(f'{label}="{value}"' for label, value in values.items())]
+    if "name" in labels:
+        matchers.append(SELECTED_REQUESTS)
+    return f"{name}{suffix}{{{', '.join(matchers)}}}"
 
 
 def _known(name: str) -> tuple[str, tuple[str, ...]]:

@@ -1,7 +1,8 @@
 """The catalog of all metrics: those of the server, with the prefix `chat_`, and those of the load generator.
 
-Collectors, documents, rules and dashboards take their names from here. No label identifies a room, a user or an
-address, so the number of series is bounded. Series with known label values exist from the start with 0.
+Collectors, documents, rules and dashboards take their names from here. The number of series is bounded: no label
+identifies a room, a user or an address. Of the request names that come from scenarios, the load generator exports the
+first 100 and adds the others up as `other`. Series with known label values exist from the start with 0.
 """
 
 from __future__ import annotations

@@ -258,19 +258,28 @@ def requests() -> tuple[Panel, ...]:
             Series(quantile_of_all(0.5, "locust_request_duration_seconds", by=_REQUEST), "p50"),
             Series(quantile_of_all(0.99, "locust_request_duration_seconds", by=_REQUEST), "p99"),
             units={"share failed": SHARE, "p50": SECONDS, "p99": SECONDS},
-            width=14,
-            hidden=("method",),
         ),
         timeseries(
             "Requests and failures",
             Description(
                 "Locust's requests per second, by name, and all failures.",
                 "Failures, or a name that falls to 0.",
-                "The table *Requests* shows which failed.",
+                "The table *Requests* shows which failed. Select names with *Request* above.",
             ),
             REQUESTS,
-            Series(rate("locust_requests_total", by=("name",)), "{{name}}"),
+            Series(rate("locust_requests_total", by=_REQUEST), "{{method}} {{name}}"),
             Series(rate("locust_request_failures_total"), "failures", color=RED),
-            width=10,
+            width=12,
+        ),
+        timeseries(
+            "Response time p99",
+            Description(
+                "99th percentile of the response time of each name, failures of other clients included.",
+                "A name that rises while the load is constant.",
+                "Select it with *Request* above, and compare with the server's loop lag and CPU.",
+            ),
+            SECONDS,
+            Series(quantile(0.99, "locust_request_duration_seconds", by=_REQUEST), "{{method}} {{name}}"),
+            width=12,
         ),
     )

@@ -1,4 +1,8 @@
-"""The catalog of the load generator's metrics: Locust's own with the prefix `locust_`, all others with `loadtest_`."""
+"""The catalog of the load generator's metrics: Locust's own with the prefix `locust_`, all others with `loadtest_`.
+
+The label `name` has the names of requests: the built-in ones, the first `MAX_OWN_NAMES` of scenarios and other clients,
+and `other` for all further ones.
+"""
 
 from __future__ import annotations
 

@@ -6,12 +6,13 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from grafana.layout import LOADTEST_UID
 from grafana.promql import EXTERNAL_METRICS
 from metrics.catalog import CATALOG
 from stampede.metrics.metric import Label, Metric
 from tests.grafana.committed_dashboards import marks, panels, substitute
 from tests.grafana.query_units import unit_of
-from tests.grafana.recorded_queries import ALL_SERVERS
+from tests.grafana.recorded_queries import ALL_SELECTED
 from tests.metrics.promql import SCRAPED, Checker, Shape
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ _RANGES: Final = {
     "increase": {"$__range", "$__rate_interval"},
     "last_over_time": {"$__range"},
 }
+_BY_REQUEST: Final = tuple(
+    name for name, metric in CATALOG.items() if "name" in {label.name for label in metric.labels}
+)
 _ALERTS: Final = Shape(SCRAPED | {"alertname", "alertstate", "severity"})
 
 
@@ -92,8 +96,9 @@ def _variables(board: Mapping[str, Any]) -> Iterator[str]:
     source, *rest = board["templating"]["list"]
     if (source["type"], source["name"], source["label"]) != ("datasource", "datasource", "Data source"):
         yield "does not have the data source as its first variable"
-    if source["query"] != "prometheus" or [one["name"] for one in rest] != ["job", "instance"]:
-        yield "has other variables than the data source, job and instance"
+    names = ["job", "instance", *(["request"] if board.get("uid") == LOADTEST_UID else [])]
+    if source["query"] != "prometheus" or [one["name"] for one in rest] != names:
+        yield f"has other variables than the data source, {', '.join(names)}"
     for one in rest:
         wanted = {
             "type": "query", "label": one["name"].capitalize(), "multi": True, "includeAll": True, "allValue": ".+",
@@ -133,11 +138,13 @@ def _target(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mappin
     for selector in _SELECTOR.finditer(expr):
         if not selector[2].startswith('job=~"$job", instance=~"$instance"'):
             yield f"{selector[1]} is not restricted to job and instance"
+        if selector[1].startswith(_BY_REQUEST) != ('name=~"$request"' in selector[2]):
+            yield f"{selector[1]} is not restricted to the selected requests, or has none"
     for call in _RANGE.finditer(expr):
         if call[2] not in _RANGES.get(call[1], ()):
             yield f"{call[1]} over {call[2]}"
     checker = Checker(catalog)
-    shape = checker.check(substitute(expr, ALL_SERVERS))
+    shape = checker.check(substitute(expr, ALL_SELECTED))
     yield from checker.problems
     strays = set(re.findall(r"{{(\w+)}}", target["legendFormat"])) - (shape.labels or set())
     yield from (f"the legend uses the label {label}, which the series do not have" for label in sorted(strays))
@@ -150,7 +157,7 @@ def _target(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mappin
 def _unit(panel: Mapping[str, Any], target: Mapping[str, Any], catalog: Mapping[str, Metric]) -> Iterator[str]:
     unit = panel["fieldConfig"]["defaults"].get("unit")
     try:
-        wanted = unit_of(substitute(target["expr"], ALL_SERVERS), catalog)
+        wanted = unit_of(substitute(target["expr"], ALL_SELECTED), catalog)
     except ValueError as problem:
         yield str(problem)
         return

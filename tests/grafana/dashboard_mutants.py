@@ -20,6 +20,7 @@ _IN_QUERIES: Final = (
     ("label summed by", re.compile(r"(?<=by \()\w+"), "{}x"),
     ("range", re.compile(r"\$__\w+"), "5m"),
     ("rate", re.compile(r"\brate\("), "abs("),
+    ("selected requests", re.compile(r', name=~"\$request"'), ""),
 )
 _UNITS: Final = {"s": "ms", "bytes": "decbytes", "binBps": "bytes", "percentunit": "percent", "short": "s",
                  "mps": "s", "eps": "short", "reqps": "short"}  # fmt: skip

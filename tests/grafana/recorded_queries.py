@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.grafana.committed_dashboards import Query
     from tests.grafana.recording import Recording
 
-ALL_SERVERS: Final = {"job": ALL, "instance": ALL}
+ALL_SELECTED: Final = {"job": ALL, "instance": ALL, "request": ALL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class RecordedQueries:
     def seconds(self) -> int:
         return math.ceil(self.end - self.start)
 
-    def lines(self, query: Query, selection: Mapping[str, str] = ALL_SERVERS) -> list[Line]:
+    def lines(self, query: Query, selection: Mapping[str, str] = ALL_SELECTED) -> list[Line]:
         """Return the finite series of a query: one point per second, or one point for an instant query.
 
         Raises:
@@ -65,7 +65,7 @@ class RecordedQueries:
         ]
         return [line for line in lines if line.points]
 
-    def values(self, query: str, selection: Mapping[str, str] = ALL_SERVERS) -> list[str]:
+    def values(self, query: str, selection: Mapping[str, str] = ALL_SELECTED) -> list[str]:
         """Return the values that a variable's query, `label_values(selector, label)`, offers."""
         match = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
         assert match is not None, query

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Mutants that still have an answer; the linter finds them.
-_NOT_SEEN_LIVE = ("label summed by", "range", "rate")
+_NOT_SEEN_LIVE = ("label summed by", "range", "rate", "selected requests")
 
 
 def test_every_query_of_every_panel_has_an_answer(

@@ -69,3 +69,10 @@ def test_every_break_of_the_catalog_is_found() -> None:
 def test_every_break_of_a_dashboard_is_found(key: str, value: object) -> None:
     for name, board in boards().items():
         assert problems(name, board | {key: value})
+
+
+def test_a_missing_or_additional_variable_is_found() -> None:
+    for name, board in boards().items():
+        variables = board["templating"]["list"]
+        for other in (variables[:-1], [*variables, variables[-1] | {"name": "other", "label": "Other"}]):
+            assert problems(name, board | {"templating": {"list": other}})
