@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import mul
 from typing import TYPE_CHECKING, Any, Final
 
 from capacity.model.student_t import t_quantile
@@ -84,8 +85,7 @@ class Usl:
     def band(self, n: float) -> tuple[float, float]:
         """Return the 95 % confidence band of X at N, by the delta method."""
         gradient = _gradient(n, self._coefficients)
-        rows = zip(gradient, self._covariance, strict=True)
-        variance = sum(a * b * cell for a, row in rows for b, cell in zip(gradient, row, strict=True))
+        variance = sum(map(mul, gradient, (sum(map(mul, gradient, row)) for row in self._covariance)))
         margin = t_quantile(len(self.points) - 3) * math.sqrt(max(0.0, variance))
         middle = self.throughput(n)
         return max(0.0, middle - margin), middle + margin
@@ -140,7 +140,6 @@ def fit_usl(points: Sequence[tuple[float, float]]) -> Usl | None:
         xtol=1e-12,
         ftol=1e-12,
         gtol=1e-12,
-        max_nfev=2000,
     )
     coefficients = np.array([found.x[0] * scale, found.x[1], found.x[2]])
     freedom = len(points) - 3

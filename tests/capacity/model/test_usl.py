@@ -60,6 +60,16 @@ def test_published_coefficients_are_reproduced(
         assert found.value == pytest.approx(published, rel=2e-3, abs=1e-7)
 
 
+def test_the_fit_is_as_exact_as_one_by_another_method() -> None:
+    law = fitted(SPEC_SDM91)
+    reference = (
+        89.99523314932,
+        0.0277284756474805,
+        0.000104365483821,
+    )  # Levenberg-Marquardt in MINPACK, tolerance 1e-15
+    assert (law.rate.value, law.sigma.value, law.kappa.value) == pytest.approx(reference, rel=2e-8)
+
+
 def test_published_standard_errors_and_efficiencies_are_reproduced() -> None:
     law = fitted(SPEC_SDM91)
     assert law.residual == pytest.approx(82.8, abs=0.05)
