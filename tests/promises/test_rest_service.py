@@ -15,6 +15,7 @@ import pytest
 
 from tests.metrics.fixtures import wait_until
 from tests.ports import free_port
+from tests.scenarios_page import locustfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -173,3 +174,18 @@ def test_users_log_in_with_the_rows_of_a_credentials_file(
         assert re.search("user code: exception in user code, [0-9]+ times", done.out)
         assert "no user joined a room; most often: login failed" in done.out
         assert done.log.count("Traceback") == 1
+
+
+def test_the_example_of_the_documentation_runs(
+    locust: Callable[..., Locust], service: Callable[..., RestService], tmp_path: Path
+) -> None:
+    running, file = service(), tmp_path / "accounts.csv"
+    file.write_text("user,password\n" + "".join(f"user {n},secret of user {n}\n" for n in range(6)))
+    rooms = ("--rooms", "10", "--rooms-per-user", "5", "--credentials", str(file))
+    flags = ("-f", locustfile(tmp_path, "Member"), "-u", "6", "-r", "6", "-t", "60s", *rooms)
+    run = locust("--headless", "--host", running.host, *flags)
+    done = run.stop_once(lambda: running.counts().get("delivered", 0) > 100)
+    assert done.ended_with(0), done.out + done.log
+    ledger, truth = done.ledger(), running.counts()
+    assert ledger["received"] == ledger["expected"] == truth["delivered"]
+    assert (ledger["lost"], ledger["sent"]) == (0, truth["messages"])
