@@ -48,6 +48,11 @@ class _TestUser:
 
     post = None
 
+    @property
+    def user_class(self) -> type:
+        """The class of all users."""
+        return type(self)
+
     def reconnect_backoff(self) -> Backoff:
         """Return the policy of the next reconnect."""
         return DEFAULT_BACKOFF

@@ -140,37 +140,6 @@ class ChatUser(ServerHooks, User):
         """Leave the room and close the connection."""
         self._end()
 
-    def credentials(self) -> Credentials | None:
-        """Log in; called by the session before each connection attempt.
-
-        Raises:
-            ClientError: the login raised an exception, which is counted.
-        """
-        try:
-            return self.login()
-        except Exception as error:
-            self._count_exception(error)
-            raise ClientError("login failed") from error
-
-    def prepare_join(self, room: str) -> None:
-        """Call `join_room`; called by the session before each join.
-
-        Raises:
-            ClientError: the server refused the user, or `join_room` raised an exception, which is counted.
-        """
-        try:
-            joined = self.join_room(room)
-        except Exception as error:
-            self._count_exception(error)
-            raise ClientError("join failed") from error
-        if not joined:
-            raise ClientError("join refused")
-
-    @property
-    def post(self) -> Callable[[str, str], bool] | None:
-        """`send_message`, if the class overrides it."""
-        return self.send_message if type(self).send_message is not ServerHooks.send_message else None
-
     def _start(self) -> Session:
         session = self._begin()
         if not self._started:
@@ -190,7 +159,7 @@ class ChatUser(ServerHooks, User):
             if test is None:
                 raise gevent.GreenletExit  # in `on_start`, Locust 2.47 logs StopUser with a traceback
             self._pool, self._settings = test
-            self._session = self._pool.add_user(self)
+            self._session = self._pool.add_user(_SessionUser(self, self._count_exception))
             if self.greenlet is not None:
                 self.greenlet.link(lambda _: gevent.spawn(self._end))  # for classes that override `on_stop`
         return self._session
@@ -204,6 +173,36 @@ class ChatUser(ServerHooks, User):
         hook: Any = self.environment.events.user_error
         hook.fire(user_instance=self, exception=error, tb=error.__traceback__)
         _log.error("%s\n%s", error, "".join(traceback.format_exception(error)))
+
+
+class _SessionUser:
+    """A user as its session uses it. Exceptions of the scenario are counted and become `ClientError`s."""
+
+    def __init__(self, user: ChatUser, count_exception: Callable[[Exception], None]) -> None:
+        self._user = user
+        self._count_exception = count_exception
+        self.user_class = type(user)
+        overrides = self.user_class.send_message is not ServerHooks.send_message
+        self.post = user.send_message if overrides else None
+
+    def reconnect_backoff(self) -> Backoff:
+        return self._user.reconnect_backoff()
+
+    def credentials(self) -> Credentials | None:
+        try:
+            return self._user.login()
+        except Exception as error:
+            self._count_exception(error)
+            raise ClientError("login failed") from error
+
+    def prepare_join(self, room: str) -> None:
+        try:
+            joined = self._user.join_room(room)
+        except Exception as error:
+            self._count_exception(error)
+            raise ClientError("join failed") from error
+        if not joined:
+            raise ClientError("join refused")
 
 
 class ScheduledUser(ChatUser):

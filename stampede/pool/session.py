@@ -48,6 +48,10 @@ class User(Protocol):
     """The user that a session belongs to."""
 
     @property
+    def user_class(self) -> type:
+        """The class whose places the user takes."""
+
+    @property
     def post(self) -> Callable[[str, str], bool] | None:
         """Sends a text to a room in place of the connection, if the server takes messages over HTTP; else None."""
 

@@ -148,7 +148,7 @@ class UserPool:
             user: what the session belongs to.
             room_name: name of the room; None for the one that the plan assigns.
         """
-        place = self._placement.allocate(type(user).__name__)
+        place = self._placement.allocate(user.user_class.__name__)
         if room_name is None:
             numbers = self.settings.plan.rooms_of_user(place, self.settings.partition)
             rooms = [self._room(f"room-{number}", number) for number in numbers]
@@ -162,11 +162,13 @@ class UserPool:
         """End the session of a user that Locust stops; blocks until its connection is closed."""
         if self._sessions.pop(session.place, None) is not None:
             session.end()
-            self._placement.release(session.place, type(session.user).__name__)
+            self._placement.release(session.place, session.user.user_class.__name__)
 
     def _ready_sessions(self, user_class: type = object) -> list[Session]:
         """Return the sessions of a user class that are in their room, by place."""
-        ready = (s for s in self._sessions.values() if s.connection.is_ready and isinstance(s.user, user_class))
+        ready = (
+            s for s in self._sessions.values() if s.connection.is_ready and issubclass(s.user.user_class, user_class)
+        )
         return sorted(ready, key=lambda session: session.place)
 
     def _account(self, number: int) -> Mapping[str, str]:

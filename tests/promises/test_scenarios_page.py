@@ -1,4 +1,4 @@
-"""The examples of `docs/scenarios.md` run as they are written there; the service's example is in test_rest_service.py."""
+"""The examples of `docs/scenarios.md` run as they are written there; `test_rest_service.py` has that of the service."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def notices(server: RunningServer) -> float:
 
 
 def test_the_table_lists_the_methods_of_the_client() -> None:
-    cells = [row[0] for row in rows("docs/scenarios.md", "## A user with tasks")]
+    cells = [row[0] for row in rows("docs/scenarios.md", "### The chat client")]
     listed = {name.strip("` ") for cell in cells for name in re.sub(r"\([^)]*\)", "", cell).split(",")}
     public = {name for name in dir(ChatClient) if not name.startswith("_")} - {"due"}
     assert listed == public

@@ -15,6 +15,10 @@ class FakeUser:
 
     post = None
 
+    @property
+    def user_class(self) -> type:
+        return type(self)
+
     def credentials(self) -> Credentials | None:
         return None
 
