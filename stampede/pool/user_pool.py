@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from stampede.dialects.base import Dialect
     from stampede.measure.storm import StormPart
-    from stampede.pool.session import User
+    from stampede.pool.interfaces import User
     from stampede.websocket.target import Target
 
 CONCURRENT_CONNECTS: Final = 32
