@@ -19,5 +19,9 @@ class JoinError(StampedeError):
         self.label = label
 
 
+class ThresholdError(StampedeError, AssertionError):
+    """A threshold of a test is not met or unmeasured, or the load generator was the limit."""
+
+
 class LoadGeneratorWarning(UserWarning):
     """The load generator or its machine was at a limit, so the measured latencies include its own delay."""

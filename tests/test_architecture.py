@@ -59,8 +59,9 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.pool": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
     "stampede.measure stampede.websocket stampede.workload",
     "stampede.generator": "stampede.client stampede.dialects stampede.errors stampede.generator_faults "
-    "stampede.health stampede.ledger stampede.measure stampede.pool stampede.redaction stampede.websocket "
-    "stampede.workload",
+    "stampede.health stampede.ledger stampede.measure stampede.pool stampede.redaction stampede.verdict "
+    "stampede.websocket stampede.workload",
+    "stampede.pytest_plugin": "stampede.errors stampede.generator stampede.verdict",
     "stampede.metrics": "stampede.measure",
     "stampede.locust": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
     "stampede.measure stampede.metrics stampede.pool stampede.redaction stampede.verdict stampede.websocket "
@@ -125,6 +126,7 @@ PURE = [
     "server.websocket.rate_limit",
     "stampede.errors",
     "stampede.generator.results",
+    "stampede.generator.threshold_check",
     "stampede.redaction",
     "stampede.ledger",
     "stampede.locust.agents.assignment",

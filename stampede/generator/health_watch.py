@@ -22,7 +22,7 @@ _RAISED_BY_JOIN: Final = (FaultKind.CERTIFICATE, FaultKind.NAMES)
 
 
 class HealthWatch:
-    """The health of the current thread, in which the users of a pool run; ends with `conclude`.
+    """The health of the current thread, in which the users of a pool run.
 
     The CPU time is that of this thread alone: a test that computes does not use up the load generator's limit. A test
     that keeps this thread from running shows as lag.
@@ -47,13 +47,16 @@ class HealthWatch:
         for kind, value in self._health.reached:
             self._pool.count_fault(kind, value)
 
-    def conclude(self) -> None:
-        """Judge the whole run, and end the watch."""
-        self._windows.kill()
-        self._probe.close()
+    def judge(self) -> None:
+        """Judge the whole run up to now."""
         if monotonic() - self._began >= MIN_SECONDS:
             self._health.conclude(monotonic(), thread_time(), self._pool.measures, usage())
             self._count_faults()
+
+    def close(self) -> None:
+        """End the watch."""
+        self._windows.kill()
+        self._probe.close()
 
     @property
     def problems(self) -> list[str]:

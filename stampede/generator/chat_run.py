@@ -1,0 +1,194 @@
+"""The users of one load generator; all of it runs in the load generator's thread."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+import gevent
+
+from stampede.errors import JoinError
+from stampede.generator.health_watch import HealthWatch
+from stampede.generator.results import StormOutcome
+from stampede.measure.storm import Manner
+from stampede.measure.storm_results import results
+from stampede.pool.user_pool import MAX_DRAIN_SECONDS, QUIET_SECONDS, UserPool
+from stampede.redaction import redact
+from stampede.websocket.errors import ClientError
+from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stampede.client.credentials import Credentials
+    from stampede.dialects.base import Dialect
+    from stampede.measure.figures import Figures
+    from stampede.pool.session import Session
+    from stampede.pool.user_pool import PoolSettings
+    from stampede.websocket.target import Target
+
+_POLL_SECONDS: Final = 0.005
+
+
+class _TestUser:
+    """A user without tasks: the test acts for it."""
+
+    post = None
+
+    @property
+    def user_class(self) -> type:
+        """The class of all users."""
+        return type(self)
+
+    def reconnect_backoff(self) -> Backoff:
+        """Return the policy of the next reconnect."""
+        return DEFAULT_BACKOFF
+
+    def credentials(self) -> Credentials | None:
+        """Return None: the user connects with the token of the load generator."""
+        return None
+
+    def prepare_join(self, room: str) -> None:
+        """Do nothing: the join needs no preparation."""
+
+
+class ChatRun:
+    """The users of one load generator, their ledger and latencies.
+
+    Args:
+        settings: of the pool.
+        target: the server.
+        dialect: its wire protocol; None for that of the bundled server.
+
+    Attributes:
+        callback_errors: exceptions of callbacks.
+    """
+
+    def __init__(self, settings: PoolSettings, target: Target, dialect: Dialect | None) -> None:
+        self.callback_errors: list[Exception] = []
+        self._pool = UserPool(settings, target, iter(()), dialect, self.callback_errors.append)
+        self._user = _TestUser()
+        self._sessions: list[Session] = []
+        self._watch = HealthWatch(self._pool)
+        self._storms = 0
+        self._drained_at = -1  # messages that had been due when `drain` ended
+
+    # --- users ---
+
+    def join(self, room: str, users: int) -> list[Session]:
+        """Connect users and join a room.
+
+        Raises:
+            JoinError: a user could not join. Then none of these users stays.
+        """
+        sessions = [self._pool.add_user(self._user, room) for _ in range(users)]
+        self._sessions += sessions
+        attempts = [gevent.spawn(_try_connect, session) for session in sessions]
+        gevent.joinall(attempts)
+        errors = [attempt.value for attempt in attempts if attempt.value is not None]
+        if errors:
+            self._remove(sessions)
+            error, url = errors[0], redact(self._pool.target.url)
+            others = f" ({len(errors)} of {users} users failed)" if users > 1 else ""
+            raise JoinError(error.label, f"cannot join {room!r} at {url}: {error}{others}") from error
+        return sessions
+
+    def _remove(self, sessions: list[Session]) -> None:
+        gevent.joinall([self._pool.spawn(partial(self._pool.remove_user, session)) for session in sessions])
+        self._sessions = [session for session in self._sessions if session not in sessions]
+
+    def storm(self, share: float, timeout: float) -> StormOutcome:
+        """Drop a share of all users, and wait until they have resynced, `timeout` seconds at most."""
+        pool = self._pool
+        self._storms += 1
+        pool.storm(self._storms, share, Manner.ABRUPT)
+        wait_until(lambda: results(pool.storm_parts())[-1].over, timeout)
+        return StormOutcome.of(results(pool.storm_parts(final=True))[-1])
+
+    # --- the end ---
+
+    @property
+    def _has_arrived(self) -> bool:
+        """Whether no message is queued or in flight."""
+        measures = self._pool.measures
+        return not measures.deliveries.in_flight and not measures.waiting
+
+    def drain(self, timeout: float) -> bool:
+        """Wait until no message is queued or in flight, `timeout` seconds at most; return whether none is lost."""
+        ended = wait_until(lambda: self._has_arrived, timeout)
+        self._drained_at = self._pool.measures.sends.intended
+        return ended and not self._pool.measures.deliveries.lost
+
+    @property
+    def _quiet_seconds(self) -> float:
+        """How long to wait for a further delivery; not at all if `drain` has waited for all messages."""
+        return QUIET_SECONDS if self._pool.measures.sends.intended != self._drained_at else 0
+
+    def judge(self) -> Figures:
+        """Wait as at the end; return the figures as if the run ended now."""
+        deliveries, deadline = self._pool.measures.deliveries, monotonic() + MAX_DRAIN_SECONDS
+        received, quiet = -1, self._quiet_seconds
+        while deliveries.received != received and monotonic() < deadline:
+            received = deliveries.received
+            self._await_delivery(received, quiet)
+        self._watch.judge()
+        figures = self.figures()
+        counts = figures.deliveries
+        return replace(figures, deliveries=replace(counts, lost=counts.lost + counts.in_flight))
+
+    def _await_delivery(self, received: int, timeout: float) -> None:
+        """Wait until there are more deliveries than `received`, or until none is awaited."""
+        deliveries = self._pool.measures.deliveries
+        wait_until(lambda: self._has_arrived or deliveries.received != received, timeout)
+
+    def close(self, *, waits: bool) -> Figures:
+        """End the run; return its figures.
+
+        Args:
+            waits: whether to wait for deliveries in flight.
+        """
+        try:
+            self._pool.drain(self._quiet_seconds if waits else 0)
+            self._watch.judge()
+            self._remove(self._sessions)
+            return self.figures()  # second copies may arrive until the connections are closed
+        finally:
+            self._watch.close()
+            self._pool.close()
+
+    # --- results ---
+
+    def figures(self) -> Figures:
+        """Return a copy of the figures."""
+        sizes = self._pool.room_sizes
+        return self._pool.measures.figures(
+            users=len(self._sessions),
+            connections=len(self._pool.reactor),
+            ready=self._pool.ready,
+            members=sum(sizes),
+            rooms=len(sizes),
+        )
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the results are not usable."""
+        return self._watch.problems
+
+
+def _try_connect(session: Session) -> ClientError | None:
+    """Connect and join once; return why that failed."""
+    try:
+        session.try_connect()
+    except ClientError as error:
+        return error
+    return None
+
+
+def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
+    """Let other greenlets run until a condition holds, `timeout` seconds at most; return whether it holds."""
+    deadline = monotonic() + timeout
+    while not condition() and monotonic() < deadline:
+        gevent.sleep(_POLL_SECONDS)
+    return condition()
