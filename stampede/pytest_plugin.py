@@ -108,13 +108,15 @@ def _thresholds(mark: pytest.Mark) -> tuple[str, ...]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Check the thresholds of a test that has passed; a failure is one of the test, not of its teardown."""
+    """Check the generator of a test that has passed; a failure is one of the test, not of its teardown."""
     __tracebackhide__ = True
     try:
         result = yield
         mark, generator = item.get_closest_marker(_MARK), getattr(item, "funcargs", {}).get(_FIXTURE)
-        if mark is not None and generator is not None:
-            _check(generator, _thresholds(mark))
+        if generator is not None:
+            generator.raise_callback_error()
+            if mark is not None:
+                _check(generator, _thresholds(mark))
     except BaseException as error:
         item.stash[_failure] = error
         raise

@@ -61,14 +61,13 @@ class ChatRun:
         settings: of the pool.
         target: the server.
         dialect: its wire protocol; None for that of the bundled server.
-
-    Attributes:
-        callback_errors: exceptions of callbacks.
+        on_error: called with an exception of a callback.
     """
 
-    def __init__(self, settings: PoolSettings, target: Target, dialect: Dialect | None) -> None:
-        self.callback_errors: list[Exception] = []
-        self._pool = UserPool(settings, target, iter(()), dialect, self.callback_errors.append)
+    def __init__(
+        self, settings: PoolSettings, target: Target, dialect: Dialect | None, on_error: Callable[[Exception], None]
+    ) -> None:
+        self._pool = UserPool(settings, target, iter(()), dialect, on_error)
         self._user = _TestUser()
         self._sessions: list[Session] = []
         self._watch = HealthWatch(self._pool)

@@ -51,8 +51,7 @@ class LoadGenerator:
     Locust does, works too.
 
     If the load generator itself was at a limit, leaving the block issues a `LoadGeneratorWarning` for each problem.
-    Runs shorter than a second are not judged. The end of the block raises the first exception of a callback
-    (`client.on`).
+    Runs shorter than a second are not judged.
 
     Args:
         url: of the chat endpoint, such as ws://127.0.0.1:8080.
@@ -64,6 +63,9 @@ class LoadGenerator:
         message_bytes: length of a message's text when `say` is called without one.
         reconnect: whether users replace a lost connection, as in a load test.
         dialect: the wire protocol of the server; by default that of the bundled one.
+
+    Attributes:
+        callback_errors: exceptions of callbacks; the end of the block raises the first one.
 
     Raises:
         StampedeError: an option is unusable, or, at the begin of the block, the host is unknown.
@@ -90,6 +92,7 @@ class LoadGenerator:
         accounts = () if token is None else ({"token": token},)
         self._settings = PoolSettings(RoomPlan(None, 1), Partition(0, 1), message_bytes, seed, accounts, reconnect)
         self._dialect = dialect
+        self.callback_errors: list[Exception] = []
         self._thread: HubThread | None = None
         self._run: ChatRun | None = None
         self._final: Figures | None = None
@@ -115,7 +118,7 @@ class LoadGenerator:
             target = resolve(self.url, verify=self._verify, ca_file=self._ca_file, headers=self._headers)
         except ClientError as error:
             raise StampedeError(f"cannot connect to {redact(self.url)}: {error}") from error
-        return ChatRun(self._settings, target, self._dialect)
+        return ChatRun(self._settings, target, self._dialect, self.callback_errors.append)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -130,8 +133,12 @@ class LoadGenerator:
             return
         for problem in () if self._has_reported else run.problems:
             warnings.warn(f"The load generator was the limit: {problem}", LoadGeneratorWarning, stacklevel=2)
-        if run.callback_errors:
-            raise run.callback_errors[0]
+        self.raise_callback_error()
+
+    def raise_callback_error(self) -> None:
+        """Raise the first exception of a callback (`client.on`) that has not been raised yet, if there is one."""
+        if self.callback_errors:
+            raise self.callback_errors.pop(0)
 
     @property
     def _started(self) -> tuple[HubThread, ChatRun]:

@@ -100,6 +100,19 @@ def test_a_test_that_fails_is_one_failure_and_closes_its_connections(server: Run
     assert server.samples()["chat_connections"] == 0
 
 
+def test_an_exception_of_a_callback_fails_the_test(server: RunningServer, tmp_path: Path) -> None:
+    test = """
+def test_callback(load_generator):
+    ann, bob = load_generator.join("room", users=2)
+    bob.on("chatMessage", lambda message: 1 / 0)
+    ann.say()
+    assert load_generator.drain(timeout=60)
+"""
+    run = run_pytest(tmp_path, "--stampede-url", server.url, test_one=test)
+    assert (run.code, run.outcomes) == (1, {"failed": 1}), run.out
+    assert "ZeroDivisionError" in run.out
+
+
 def test_the_example_of_the_documentation_runs_as_written(server: RunningServer, tmp_path: Path) -> None:
     conftest = f"import pytest\n@pytest.fixture\ndef server_url():\n    return {server.url!r}\n"
     run = run_pytest(tmp_path, conftest=conftest, test_one=EXAMPLE.replace("0.250", "60"))  # machines of tests are slow

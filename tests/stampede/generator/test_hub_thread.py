@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -61,6 +63,25 @@ def test_a_call_from_the_thread_itself_runs_at_once(thread: HubThread) -> None:
 def test_calls_from_many_threads_all_return(thread: HubThread) -> None:
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(lambda n: thread.call(lambda: n), range(500))) == list(range(500))
+
+
+def test_a_signal_may_interrupt_a_call(thread: HubThread) -> None:
+    """As Ctrl-C and time limits of tests do."""
+
+    def interrupt(*_: object) -> None:
+        raise InterruptedError
+
+    def kill_and_sleep() -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        gevent.sleep(3600)
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with pytest.raises(InterruptedError):
+            thread.call(kill_and_sleep)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert thread.call(lambda: 1) == 1
 
 
 def test_a_call_in_progress_at_the_end_raises_in_its_thread() -> None:
