@@ -111,6 +111,16 @@ def test_count_at_most_includes_the_bucket_of_the_bound_and_none_above(bound: in
     assert recorded([low, high - 1, high, LARGEST]).count_at_most(bound) == 2
 
 
+def test_histograms_are_equal_with_the_same_counts_and_total() -> None:
+    one, other = recorded([5]), recorded([6])
+    assert one == recorded([5])
+    assert one != other  # other counts
+    other.counts = list(one.counts)
+    other.total += 1
+    assert one != other  # another total
+    assert one != "a histogram"
+
+
 @given(samples)
 def test_the_sparse_form_survives_json(values: list[int]) -> None:
     histogram = recorded(values)
