@@ -1,0 +1,363 @@
+"""What Locust's documentation says about user classes holds for `ChatUser`: one small locustfile for each statement."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from tests.metrics.fixtures import wait_until
+from tests.promises.own_scenarios import MESSAGES, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.processes import RunningServer
+    from tests.stampede.fixtures import FinishedRun, Locust
+
+    Run = Callable[..., FinishedRun]
+
+PRELUDE = """
+import time
+import gevent
+from locust import (
+    SequentialTaskSet, TaskSet, between, constant, constant_pacing, constant_throughput, events, tag, task,
+)
+from locust.exception import StopUser
+from stampede import *
+
+def saw(*words):
+    print("saw:", *words, flush=True)
+
+class Numbered(ChatUser):
+    abstract = True
+    wait_time = constant(0.05)
+    limit = 3
+    ended = set()
+
+    def __init__(self, environment):
+        super().__init__(environment)
+        self.count = 0
+
+    def counted(self, *words):
+        self.count += 1
+        saw(type(self).__name__, *words)
+        if self.count >= self.limit:
+            Numbered.ended.add(type(self))
+            if len(Numbered.ended) >= len(self.environment.user_classes):
+                gevent.spawn(self.environment.runner.quit)
+"""
+
+WAIT_TIMES = """
+class Timed(Numbered):
+    abstract = True
+    limit = 4
+
+    @task
+    def act(self):
+        now = time.monotonic()
+        # Locust counts the first interval of a pace from the creation of the user.
+        self.counted(now - self.began if self.count > 1 else "first")
+        self.began = now
+        self.client.say()
+        gevent.sleep(0.1)
+
+class Between(Timed):
+    wait_time = between(0.4, 0.6)
+
+class Constant(Timed):
+    wait_time = constant(0.4)
+
+class Paced(Timed):
+    wait_time = constant_pacing(0.5)
+
+class Throughput(Timed):
+    wait_time = constant_throughput(2)
+
+class Own(Timed):
+    def wait_time(self):
+        return 0.4
+"""
+
+TASKS = """
+def first(user):
+    user.client.say()
+    user.counted("first")
+
+def second(user):
+    user.client.say()
+    user.counted("second")
+
+class Listed(Numbered):
+    limit = 60
+    tasks = [first, second]
+
+class Weighted(Numbered):
+    limit = 60
+    tasks = {first: 9, second: 1}
+
+class Decorated(Numbered):
+    limit = 60
+    tasks = [first]
+
+    @task(4)
+    def third(self):
+        self.counted("third")
+"""
+
+TASK_SETS = """
+class Steps(SequentialTaskSet):
+    def on_start(self):
+        saw("steps start")
+
+    @task
+    def one(self):
+        self.client.say("one")
+        saw("one", self.client is self.user.client is self.user.chat, self.parent is not self.user)
+
+    @task
+    def two(self):
+        saw("two")
+
+    @task
+    def three(self):
+        saw("three")
+        self.interrupt()
+
+    def on_stop(self):
+        saw("steps stop")
+
+class Outer(TaskSet):
+    tasks = [Steps]
+    wait_time = constant(0.01)
+
+    @task
+    def leave(self):
+        self.client.request({"type": "ping", "timestamp": 1}, reply="pong", name="leave")
+        self.user.counted("left")
+        self.interrupt(reschedule=False)
+
+class Nested(Numbered):
+    limit = 8
+    tasks = [Outer]
+"""
+
+TAGS = """
+class Tagged(Numbered):
+    wait_time = constant(0.01)
+    limit = 30
+
+    @tag("slow")
+    @task
+    def slow(self):
+        self.client.say()
+        self.counted("slow")
+
+    @tag("slow", "big")
+    @task
+    def big(self):
+        self.counted("big")
+
+    @task
+    def plain(self):
+        self.counted("plain")
+"""
+
+CLASSES = """
+class Base(Numbered):
+    abstract = True
+    limit = 2
+    wait_time = constant(0.1)
+
+    def on_start(self):
+        super().on_start()
+        saw("start", type(self).__name__, self.client.is_connected)
+
+    @task
+    def act(self):
+        self.counted()
+
+class Three(Base):
+    weight = 3
+
+class One(Base):
+    weight = 1
+
+class Two(Base):
+    fixed_count = 2
+
+class Heir(One):
+    weight = 4
+
+    @task
+    def more(self):
+        self.counted("more")
+"""
+
+HOOKS = """
+class Both(Numbered):
+    def on_start(self):
+        saw("before", self.place)
+        super().on_start()
+        saw("after", self.client.is_connected)
+
+    @task
+    def act(self):
+        self.client.say()
+        self.counted()
+
+    def on_stop(self):
+        saw("stopping", self.client.is_connected)
+        super().on_stop()
+        saw("stopped", self.client.is_connected)
+
+class Neither(Numbered):
+    wait_time = constant(0.1)
+
+    def on_start(self):
+        saw("nothing")
+
+    @task
+    def act(self):
+        self.client.say()
+        self.counted(self.client.is_connected)
+
+    def on_stop(self):
+        saw("left to the library", self.client.is_connected)
+"""
+
+EVENTS = """
+events.test_start.add_listener(lambda environment, **_: saw("test_start", environment.host.startswith("ws://")))
+events.test_stop.add_listener(lambda environment, **_: saw("test_stop"))
+events.user_error.add_listener(lambda user_instance, exception, **_: saw("user_error", exception))
+
+@events.init_command_line_parser.add_listener
+def _(parser):
+    parser.add_argument("--greeting", default="hello")
+
+class Failing(Numbered):
+    wait_time = constant(0.01)
+
+    @task
+    def act(self):
+        options = self.environment.parsed_options
+        saw("options", options.greeting, options.rooms, options.message_rate)
+        self.counted()
+        raise ValueError("raised on purpose")
+"""
+
+STOPS = """
+class Stopping(Numbered):
+    @task
+    def act(self):
+        self.client.say()
+        self.counted()
+        raise StopUser
+
+    limit = 1
+
+class Rest(Numbered):
+    wait_time = constant(0.1)
+    limit = 30
+
+    @task
+    def act(self):
+        self.counted(sorted(type(greenlet.args[0]).__name__ for greenlet in self.environment.runner.user_greenlets))
+"""
+
+
+def run(locust: Callable[..., Locust], server: RunningServer, folder: Path, text: str, *flags: str) -> FinishedRun:
+    """Run a locustfile to its end, which it decides itself."""
+    file = write(folder, PRELUDE + text)
+    return locust("--headless", "-f", file, "--host", server.url, *flags).wait(traceback="on purpose" in text)
+
+
+def seen(ended: FinishedRun) -> list[str]:
+    """Return what the locustfile saw, in order."""
+    return re.findall(r"^saw: (.*)", ended.out, re.MULTILINE)
+
+
+def test_wait_times(locust: Callable[..., Locust], server: RunningServer, tmp_path: Path) -> None:
+    ended = run(locust, server, tmp_path, WAIT_TIMES, "-u", "5", "-r", "5")
+    gaps = [line.split() for line in seen(ended) if "first" not in line]
+    shortest = {name: min(float(gap) for other, gap in gaps if other == name) for name, _ in gaps}
+    # A task takes 0.1 s. Only a pace and a throughput include it.
+    least = {"Between": 0.5, "Constant": 0.5, "Own": 0.5, "Paced": 0.5, "Throughput": 0.5}
+    assert set(shortest) == set(least)
+    assert all(shortest[name] > seconds - 0.01 for name, seconds in least.items()), shortest
+    assert ended.ended_with(0), ended.out + ended.log
+
+
+def test_tasks_as_a_list_a_dict_and_methods(locust: Callable[..., Locust], server: RunningServer, tmp_path: Path) -> None:
+    ended = run(locust, server, tmp_path, TASKS, "-u", "3", "-r", "3")
+    counts = Counter(seen(ended))
+    assert counts["Listed first"] > 5 < counts["Listed second"]
+    assert counts["Weighted first"] > 3 * counts["Weighted second"]
+    assert counts["Decorated third"] > counts["Decorated first"]
+    said = sum(number for line, number in counts.items() if "third" not in line)
+    # The test ends in the middle of tasks: what is said after that is not sent.
+    assert 0 < server.samples()[MESSAGES.format("received", "chatMessage")] == ended.ledger()["sent"] <= said
+    assert ended.ended_with(0), ended.out + ended.log
+
+
+def test_nested_and_sequential_task_sets(locust: Callable[..., Locust], server: RunningServer, tmp_path: Path) -> None:
+    ended = run(locust, server, tmp_path, TASK_SETS, "-u", "1")
+    lines = " ".join(seen(ended))
+    steps = "steps start one True True two three steps stop"
+    assert lines.count(steps) >= 1
+    assert lines.replace(steps, "").replace("Nested left", "").strip() in ("", "steps start", "steps start one True True")
+    assert ended.requests()["leave"][0] >= 8
+    assert ended.ended_with(0), ended.out + ended.log
+
+
+def test_tags(locust: Callable[..., Locust], server: RunningServer, tmp_path: Path) -> None:
+    def kinds(*flags: str) -> set[str]:
+        return {line.split()[1] for line in seen(run(locust, server, tmp_path, TAGS, *flags))}
+
+    assert kinds("--tags", "slow") == {"slow", "big"}
+    assert kinds("--exclude-tags", "big") == {"slow", "plain"}
+
+
+def test_several_classes_with_weights_and_inheritance(
+    locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
+) -> None:
+    ended = run(locust, server, tmp_path, CLASSES, "-u", "18", "-r", "18")
+    started = Counter(line.removeprefix("start ") for line in seen(ended) if line.startswith("start"))
+    assert started == {"Two True": 2, "Three True": 6, "One True": 2, "Heir True": 8}
+    assert ended.ended_with(0), ended.out + ended.log
+    listed = locust("-f", str(tmp_path / "mychat.py"), "--list").wait()
+    assert {"Heir", "One", "Three", "Two"} < set(listed.out.split())
+    assert "Base" not in listed.out
+
+
+def test_hooks_with_and_without_super(locust: Callable[..., Locust], server: RunningServer, tmp_path: Path) -> None:
+    ended = run(locust, server, tmp_path, HOOKS, "-u", "2", "-r", "2")
+    lines = seen(ended)
+    assert lines.index("before None") < lines.index("after True") < lines.index("stopping True") < lines.index("stopped False")
+    assert lines.index("nothing") < lines.index("Neither True") < lines.index("left to the library True")
+    assert ended.ended_with(0), ended.out + ended.log
+    ledger = ended.ledger()
+    assert ledger["received"] == ledger["expected"]
+    wait_until(lambda: server.samples()["chat_connections"] == 0, "the server to read every end")
+    assert set(server.closed()) == {"client"}, "every user says that it leaves"
+
+
+def test_events_and_options(locust: Callable[..., Locust], server: RunningServer, tmp_path: Path) -> None:
+    flags = ("--greeting", "good morning", "--rooms", "7")
+    ended = run(locust, server, tmp_path, EVENTS, "-u", "1", *flags)
+    lines = seen(ended)
+    assert (lines[0], lines[-1]) == ("test_start True", "test_stop")
+    assert lines.count("options good morning 7 1.0") >= 3
+    errors = lines.count("user_error raised on purpose")
+    assert errors >= 3
+    assert f"exception in user code, {errors} times (raised on purpose, " in ended.out
+    assert ended.code == 98
+
+
+def test_a_task_may_stop_its_user(locust: Callable[..., Locust], server: RunningServer, tmp_path: Path) -> None:
+    ended = run(locust, server, tmp_path, STOPS, "-u", "2", "-r", "2")
+    lines = seen(ended)
+    assert lines.count("Stopping") == 1
+    assert "Rest ['Rest']" in lines
+    assert ended.ended_with(0), ended.out + ended.log
