@@ -11,8 +11,10 @@ from stampede.dialects.stampede import StampedeDialect
 from stampede.locust.credentials_file import read_accounts
 from stampede.locust.options import DEFAULT_ROOM_SIZE, NO_SHAPE, OPTIONS, TOKEN
 from stampede.measure.storm import Manner
+from stampede.redaction import redact
 from stampede.verdict.slo import SloError, parse_slo, split_slos
 from stampede.websocket.headers import Header, all_headers
+from stampede.websocket.target import DEFAULT_HOST
 from stampede.workload.backoff import Backoff, Policy
 from stampede.workload.placement import RoomPlan
 from stampede.workload.schedule import Arrivals
@@ -154,6 +156,23 @@ def dialect_of(user_classes: Iterable[type]) -> Dialect:
         names = ", ".join(sorted(dialect.name for dialect in dialects))
         raise OptionError(f"the user classes have several dialects, but a run has one: {names}")
     return dialects.pop() if dialects else StampedeDialect()
+
+
+def host_of(user_classes: Iterable[type], given: str | None) -> str:
+    """Return the address of the server: the option's, or that of the chat users' classes, or the default.
+
+    Raises:
+        OptionError: the classes have several.
+    """
+    if given:
+        return given
+    chat_users = (user_class for user_class in user_classes if hasattr(user_class, "dialect"))
+    hosts = {user_class.__name__: getattr(user_class, "host", None) or DEFAULT_HOST for user_class in chat_users}
+    own = {name: host for name, host in hosts.items() if host != DEFAULT_HOST}
+    if len(set(own.values())) > 1:
+        listed = ", ".join(f"{name}: {redact(host)}" for name, host in sorted(own.items()))
+        raise OptionError(f"user classes with different hosts ({listed}): give --host")
+    return next(iter(own.values()), DEFAULT_HOST)
 
 
 def check_shape(settings: LoadTestSettings, run_time: object) -> None:

@@ -20,10 +20,10 @@ from stampede.locust.settings import (
     check_rooms_per_user,
     check_shape,
     dialect_of,
+    host_of,
     read_settings,
 )
 from stampede.websocket.errors import ClientError
-from stampede.websocket.target import DEFAULT_HOST
 
 if TYPE_CHECKING:
     import argparse
@@ -53,7 +53,7 @@ def check_or_exit(environment: Environment, runner: Runner) -> None:
             greets = isinstance(dialect, StampedeDialect) and not any(map(_logs_in, environment.user_classes))
             users_run_here = isinstance(runner, LocalRunner) or options.processes
             check_server(
-                environment.host or DEFAULT_HOST,
+                host_of(environment.user_classes, environment.host),
                 settings,
                 connects=bool(options.headless and users_run_here and greets),
             )

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 from gevent.pool import Group
+from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from locust import User
+    from locust.runners import LocalRunner, WorkerRunner
 
 _POLL_SECONDS: Final = 0.02
 
@@ -50,6 +52,24 @@ class UserGroup(Group):
                 user: User = greenlet.args[0]
                 if user._state in (LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING):  # noqa: SLF001
                     yield user
+
+
+def quit_from_tasks(runner: LocalRunner | WorkerRunner) -> None:
+    """Let tasks call `runner.quit()`: their own user stops, and another greenlet ends the test.
+
+    Locust 2.47 kills the calling user in the middle of `quit`, and then runs forever if there are other users.
+    """
+    quit_runner = runner.quit
+
+    def quit_in_another_greenlet() -> None:
+        caller: Any = gevent.getcurrent()
+        if caller not in runner.user_greenlets:
+            quit_runner()
+            return
+        gevent.spawn(quit_runner)
+        raise StopUser
+
+    runner.quit = quit_in_another_greenlet  # type: ignore[method-assign]
 
 
 def _place(greenlet: Any) -> float:

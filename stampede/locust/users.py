@@ -56,10 +56,10 @@ class ChatUser(ServerHooks, User):
     by itself. A storm may drop the user at any moment, also while a task waits for a reply.
 
     Attributes:
-        client: the chat client of the user. A mixed-in class such as `HttpUser` may use this name for its own client;
-            `chat` is always the chat client.
+        client: the chat client of the user. In `class Agent(HttpUser, ChatUser)` it is the HTTP client, whose base URL
+            is `http_host`; `chat` is always the chat client.
         dialect: the wire protocol of the server; by default that of the bundled server.
-        http_host: base URL of `http`; by default `host` with http for ws and https for wss.
+        http_host: base URL of the HTTP clients; by default `host` with http for ws and https for wss.
         drops_periodically: whether `--storm-share` of the users of this class drop together every `--storm-period`.
     """
 
@@ -88,10 +88,13 @@ class ChatUser(ServerHooks, User):
     @property
     def client(self) -> Any:
         """The chat client, or the client of a mixed-in class."""
-        return self._mixed_in_client or self.chat
+        return self.chat if self._mixed_in_client is None else self._mixed_in_client
 
     @client.setter
     def client(self, value: Any) -> None:
+        # Locust's HTTP users have given it `host`, which is the address of the chat.
+        if isinstance(getattr(value, "base_url", None), str):
+            value.base_url = self._http_url
         self._mixed_in_client = value
 
     @property
@@ -110,9 +113,12 @@ class ChatUser(ServerHooks, User):
     def http(self) -> FastHttpSession:
         """An HTTP client of this user, with cookies of its own, for `http_host`."""
         if self._http is None:
-            base_url = self.http_host or http_url(self.host or DEFAULT_HOST)
-            self._http = FastHttpSession(base_url, self.environment.events.request, self)
+            self._http = FastHttpSession(self._http_url, self.environment.events.request, self)
         return self._http
+
+    @property
+    def _http_url(self) -> str:
+        return self.http_host or http_url(self.host or DEFAULT_HOST)
 
     def rng(self, purpose: str) -> Random:
         """Return a random generator of this user; it depends on `--seed`, the purpose and the user's number."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections import Counter
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.metrics.fixtures import wait_until
 from tests.promises.own_scenarios import MESSAGES, write
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.processes import RunningServer
-    from tests.stampede.fixtures import FinishedRun, Locust
+    from tests.stampede.fixtures import FinishedRun, Locust, WebLocust
 
     Run = Callable[..., FinishedRun]
 
@@ -266,6 +269,22 @@ class Rest(Numbered):
         self.counted(sorted(type(greenlet.args[0]).__name__ for greenlet in self.environment.runner.user_greenlets))
 """
 
+QUITS = """
+class Quitting(Numbered):
+    wait_time = constant(0.1)
+
+    @task
+    def act(self):
+        self.client.say()
+        self.count += 1
+        if self.place == 2 and self.count == 5:
+            self.environment.runner.quit()
+
+    def on_stop(self):
+        super().on_stop()
+        saw("stopped", self.client.is_connected)
+"""
+
 
 def run(locust: Callable[..., Locust], server: RunningServer, folder: Path, text: str, *flags: str) -> FinishedRun:
     """Run a locustfile to its end, which it decides itself."""
@@ -289,7 +308,9 @@ def test_wait_times(locust: Callable[..., Locust], server: RunningServer, tmp_pa
     assert ended.ended_with(0), ended.out + ended.log
 
 
-def test_tasks_as_a_list_a_dict_and_methods(locust: Callable[..., Locust], server: RunningServer, tmp_path: Path) -> None:
+def test_tasks_as_a_list_a_dict_and_methods(
+    locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
+) -> None:
     ended = run(locust, server, tmp_path, TASKS, "-u", "3", "-r", "3")
     counts = Counter(seen(ended))
     assert counts["Listed first"] > 5 < counts["Listed second"]
@@ -306,7 +327,11 @@ def test_nested_and_sequential_task_sets(locust: Callable[..., Locust], server: 
     lines = " ".join(seen(ended))
     steps = "steps start one True True two three steps stop"
     assert lines.count(steps) >= 1
-    assert lines.replace(steps, "").replace("Nested left", "").strip() in ("", "steps start", "steps start one True True")
+    assert lines.replace(steps, "").replace("Nested left", "").strip() in (
+        "",
+        "steps start",
+        "steps start one True True",
+    )
     assert ended.requests()["leave"][0] >= 8
     assert ended.ended_with(0), ended.out + ended.log
 
@@ -334,7 +359,12 @@ def test_several_classes_with_weights_and_inheritance(
 def test_hooks_with_and_without_super(locust: Callable[..., Locust], server: RunningServer, tmp_path: Path) -> None:
     ended = run(locust, server, tmp_path, HOOKS, "-u", "2", "-r", "2")
     lines = seen(ended)
-    assert lines.index("before None") < lines.index("after True") < lines.index("stopping True") < lines.index("stopped False")
+    assert (
+        lines.index("before None")
+        < lines.index("after True")
+        < lines.index("stopping True")
+        < lines.index("stopped False")
+    )
     assert lines.index("nothing") < lines.index("Neither True") < lines.index("left to the library True")
     assert ended.ended_with(0), ended.out + ended.log
     ledger = ended.ledger()
@@ -361,3 +391,30 @@ def test_a_task_may_stop_its_user(locust: Callable[..., Locust], server: Running
     assert lines.count("Stopping") == 1
     assert "Rest ['Rest']" in lines
     assert ended.ended_with(0), ended.out + ended.log
+
+
+@pytest.mark.parametrize("flags", [(), ("--stop-timeout", "60")], ids=["at once", "with a stop timeout"])
+def test_a_task_may_end_the_test(
+    locust: Callable[..., Locust], server: RunningServer, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    ended = run(locust, server, tmp_path, QUITS, "-u", "4", "-r", "4", *flags)
+    assert ended.ended_with(0), ended.out + ended.log
+    ledger, counted = ended.ledger(), server.samples()
+    assert ledger["sent"] == counted[MESSAGES.format("received", "chatMessage")] > 4
+    assert ledger["received"] == ledger["expected"] == counted[MESSAGES.format("delivered", "chatMessage")]
+    assert Counter(seen(ended)) == {"stopped False": 4}
+    assert set(server.closed()) == {"client"}
+
+
+def test_the_class_picker(web_locust: Callable[..., WebLocust], server: RunningServer, tmp_path: Path) -> None:
+    web = web_locust("-f", write(tmp_path, PRELUDE + CLASSES), "--class-picker", "--host", server.url)
+    for classes in (["Three"], ["One", "Heir"]):
+        web.post("/swarm", user_count=6, spawn_rate=6, user_classes=classes)
+        web.until(lambda now: now["ready"] == now["users"] == 6)
+        web.post("/stop")
+        web.until(lambda now: now["connections"] == 0)
+    web.locust.process.send_signal(signal.SIGTERM)
+    ended = web.locust.wait()
+    started = [line.split()[1] for line in seen(ended) if line.startswith("start")]
+    assert set(started[:6]) == {"Three"}
+    assert set(started[6:]) == {"One", "Heir"}

@@ -192,7 +192,7 @@ class WebLocust:
             return bytes(answer.read())
 
     def post(self, path: str, **form: object) -> bytes:
-        data = urllib.parse.urlencode(form).encode()
+        data = urllib.parse.urlencode(form, doseq=True).encode()
         with urllib.request.urlopen(self._url + path, data, timeout=self.locust.timeout) as answer:  # noqa: S310 - loopback
             assert answer.status == 200
             return bytes(answer.read())

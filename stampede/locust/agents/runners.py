@@ -17,7 +17,7 @@ from stampede.locust.agents.master import STORM, MasterAgent, wait_until
 from stampede.locust.agents.spawn_order import user_classes_of
 from stampede.locust.agents.worker import WorkerAgent
 from stampede.locust.settings import OptionError, read_settings
-from stampede.locust.user_group import UserGroup
+from stampede.locust.user_group import UserGroup, quit_from_tasks
 from stampede.measure.report import WorkerReport
 from stampede.measure.storm import Manner
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS
@@ -70,6 +70,7 @@ def set_up_local(environment: Environment, runner: LocalRunner) -> MasterAgent:
 def _new_agent(environment: Environment, runner: LocalRunner | WorkerRunner) -> WorkerAgent:
     agent = vars(environment)[AGENT_KEY] = WorkerAgent(environment, runner)
     runner.user_greenlets = UserGroup()
+    quit_from_tasks(runner)
     on: Any = environment.events  # Locust does not annotate its hooks
     on.request.add_listener(agent.count_request)
     return agent

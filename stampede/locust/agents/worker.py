@@ -22,12 +22,12 @@ from stampede.health.loop_lag_probe import LoopLagProbe
 from stampede.health.machine import Usage, usage
 from stampede.locust.agents.spawn_order import spawn_order, user_classes_of
 from stampede.locust.output.locust_stats import StatsUpdater
-from stampede.locust.settings import check_processes, check_rooms_per_user, dialect_of, read_settings
+from stampede.locust.settings import check_processes, check_rooms_per_user, dialect_of, host_of, read_settings
 from stampede.locust.user_group import UserGroup
 from stampede.measure.measures import Measures
 from stampede.measure.report import UNASSIGNED, WorkerReport
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, PoolSettings, UserPool
-from stampede.websocket.target import DEFAULT_HOST, join_url, resolve
+from stampede.websocket.target import join_url, resolve
 from stampede.workload.placement import Partition
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class WorkerAgent:
         dialect = dialect_of(self._runner.user_classes)
         check_processes(settings, self.partition.of)
         check_rooms_per_user(settings, dialect)
-        url = join_url(self._environment.host or DEFAULT_HOST, settings.path)
+        url = join_url(host_of(self._runner.user_classes, self._environment.host), settings.path)
         target = resolve(
             url,
             verify=settings.verify_tls,
