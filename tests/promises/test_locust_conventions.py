@@ -77,11 +77,8 @@ def test_nested_and_sequential_task_sets(locust: Callable[..., Locust], server: 
     lines = " ".join(seen(ended))
     steps = "steps start one True True two three steps stop"
     assert lines.count(steps) >= 1
-    assert lines.replace(steps, "").replace("Nested left", "").strip() in (
-        "",
-        "steps start",
-        "steps start one True True",
-    )
+    rest = " ".join(lines.replace(steps, "").replace("Nested left", "").split())
+    assert re.fullmatch(r"(steps start( one True True( two)?)?( steps stop)?)?", rest), "the end cuts off at most one"
     assert ended.requests()["leave"][0] >= 8
     assert ended.ended_with(0), ended.out + ended.log
 
