@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_SIGNAL_SECONDS: Final = 0.5
 _CLOSED: Final = "the load generator is closed"
 
 _start_new_thread: Final = get_original("_thread", "start_new_thread")
@@ -56,7 +57,9 @@ class _ThreadSignal:
         self._lock.release()
 
     def wait(self) -> None:
-        self._lock.acquire()
+        # Python handles a signal that arrives just before the lock blocks only when `acquire` returns.
+        while not self._lock.acquire(timeout=_SIGNAL_SECONDS):
+            pass
 
 
 class _GreenletSignal:
