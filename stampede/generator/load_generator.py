@@ -170,7 +170,7 @@ class LoadGenerator:
         """Drop a share of all users at once by a TCP reset; return when they have resynced, or after `timeout` seconds.
 
         A dropped user reconnects after a random part of half a second, and has resynced with its first delivery, or
-        with a pong if nobody else writes to its room.
+        with a pong if no other user writes to its room.
         """
         return self._call(lambda run: run.storm(share, timeout))
 

@@ -89,7 +89,7 @@ class StormOutcome:
 
     Attributes:
         users: users in their rooms when it began; `dropped` of them were dropped.
-        resynced: dropped users that have received a delivery again, or a pong if nobody else writes to their room.
+        resynced: dropped users that have received a delivery again, or a pong if no other user writes to their room.
         missed: messages of room mates that the dropped users did not get.
         slowest: longest time from a drop to the resync, in seconds; NaN if a user has not resynced.
     """

@@ -70,7 +70,7 @@ class WorkerReport:
     def with_counts_of(self, final: WorkerReport) -> WorkerReport:
         """Return the report with the counts of a final one.
 
-        Its gauges keep their present values, and so do its requests, of which those of other clients still grow.
+        Its gauges keep their present values, and so do its requests: those of other clients still grow.
         """
         counts = {name: getattr(final.figures, name) for name in FIELDS if name not in {*GAUGES, "requests"}}
         return replace(self, figures=replace(self.figures, **counts))

@@ -102,3 +102,13 @@ def test_a_server_that_echoes_owes_the_sender_its_own_message() -> None:
     assert all(member.receive(sender.slot, seq) for member in others)
     room.close_accounts()
     assert (counts.received, counts.lost) == (2, 1)
+
+
+def test_an_echo_that_overtakes_another_is_received_and_reordered() -> None:
+    room, counts = members(1, echoes=True)
+    (sender,) = room._memberships.values()
+    first, second = room.send(sender), room.send(sender)
+    assert sender.receive(sender.slot, second)
+    assert sender.receive(sender.slot, first)
+    assert not sender.receive(sender.slot, first)
+    assert (counts.expected, counts.received, counts.reordered, counts.duplicated) == (2, 2, 1, 1)
