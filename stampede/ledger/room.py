@@ -83,8 +83,7 @@ class Membership:
 
     def _receive_irregular(self, slot: int, seq: int) -> bool:
         sent = self.room.next_seq
-        is_echo = slot == self.slot and not self.room.echoes
-        if is_echo or slot >= len(sent) or seq >= sent[slot]:
+        if slot >= len(sent) or seq >= sent[slot]:
             self._counts.duplicated += 1
             return False
         pair = self._pairs.get(slot)
