@@ -208,6 +208,30 @@ def test_two_generators_count_only_their_own_messages(server: RunningServer) -> 
     assert not other.ledger.lost
 
 
+def test_thresholds_are_checked_during_the_block_and_after_it(server: RunningServer) -> None:
+    with LoadGenerator(server.url) as generator:
+        ann, _ = generator.join("room", users=2)
+        ann.request({"type": "ping", "timestamp": 1}, reply="pong", name="look around", timeout=TIMEOUT)
+        ann.say()
+        generator.check("loss<1%", "look around:p99<60s")  # waits for the delivery
+        with pytest.raises(StampedeError, match="did you mean loss"):
+            generator.check("los<1%")
+    generator.check("loss<1%", "deliver_p99<60s errors<1%")
+    with pytest.raises(AssertionError, match="1 of 2 thresholds not met") as failed:
+        generator.check("loss<1%", "resync_p95<5s")
+    assert isinstance(failed.value, StampedeError)
+
+
+def test_deliveries_in_flight_count_as_lost_in_a_check() -> None:
+    with faulty_server(drop=2) as faulty, LoadGenerator(faulty.url) as generator:
+        ann, _ = generator.join("room", users=2)
+        send(ann, 5)
+        assert generator.wait_until(lambda: generator.ledger.in_flight == 2, TIMEOUT)
+        generator.drain(timeout=0)
+        with pytest.raises(AssertionError, match=r"worst 40 %"):
+            generator.check("loss<1%")
+
+
 # --- errors ---
 
 
