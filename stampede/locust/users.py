@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Iterator
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
 import gevent
+from gevent.exceptions import BlockingSwitchOutError
 from locust import User, task
 from locust.contrib.fasthttp import FastHttpSession
+from locust.exception import StopTest, StopUser
 
 from stampede.locust.hooks import ServerHooks
 from stampede.locust.plugin import running_test
@@ -30,7 +33,7 @@ from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
 from stampede.workload.schedule import SECOND, ScheduledAction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from random import Random
 
     from locust.env import Environment
@@ -211,6 +214,10 @@ class _SessionUser:
             raise ClientError("join refused")
 
 
+class BlockingActionError(Exception):
+    """An action waits, but its class is not `blocking`."""
+
+
 class ScheduledUser(ChatUser):
     """A user that acts at due times, which do not depend on the speed of the server (an open model).
 
@@ -237,10 +244,19 @@ class ScheduledUser(ChatUser):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = [one for one in cls.tasks if one is not ScheduledUser.follow_schedule]
-        if own:
+        if any(one is not ScheduledUser.follow_schedule for one in cls.tasks):
             raise TypeError(
                 f"{cls.__name__} is a ScheduledUser and cannot have tasks: override `act`, or derive it from ChatUser"
+            )
+        if cls.wait_time is not ScheduledUser.wait_time:
+            raise TypeError(
+                f"{cls.__name__} is a ScheduledUser, whose `schedule` sets the times: remove `wait_time`, or derive it "
+                "from ChatUser"
+            )
+        if isinstance(cls.schedule, Iterator):
+            raise TypeError(
+                f"{cls.__name__} has an iterator as `schedule`, which would end after its first user: give a list, or "
+                "a method that returns it"
             )
 
     def __init__(self, environment: Environment) -> None:
@@ -248,6 +264,7 @@ class ScheduledUser(ChatUser):
         self._actions: Iterator[ScheduledAction] | None = None
         self._next: ScheduledAction | None = None  # of a blocking user
         self._began = 0
+        self._has_stopped = False  # by an action
 
     def act(self) -> None:
         """Perform the due action: by default, send a chat message."""
@@ -285,15 +302,32 @@ class ScheduledUser(ChatUser):
                 at, action = item if isinstance(item, tuple) else (item, self.act)
                 yield ScheduledAction(round(at * SECOND), action)
         except Exception as error:  # noqa: BLE001 # the schedule is code of the scenario
-            self._count_exception(error)
+            self._handle_exception(error)
 
     def perform(self, action: Callable[[], Any], intended: int) -> None:
         """Perform an action that was due at `intended` (monotonic nanoseconds); called by the scheduler in the hub."""
+        if self._has_stopped:
+            return
         chat = self.chat
         chat.due = intended
         try:
             action()
         except Exception as error:  # noqa: BLE001 # an action is code of the scenario
-            self._count_exception(error)
+            self._handle_exception(error)
         finally:
             chat.due = 0
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Handle an exception of an action or a schedule as Locust does for tasks; may run in the hub."""
+        if isinstance(error, StopUser | StopTest):
+            self._has_stopped = True
+            gevent.spawn(self.stop, force=True)
+        elif isinstance(error, BlockingSwitchOutError):
+            name = type(self).__name__
+            self._count_exception(
+                BlockingActionError(f"an action of {name} waits: set `blocking = True` in its class").with_traceback(
+                    error.__traceback__
+                )
+            )
+        else:
+            self._count_exception(error)
