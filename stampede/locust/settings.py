@@ -70,6 +70,11 @@ class LoadTestSettings:
     shape: Shape | None
     prometheus_port: int | None
 
+    @property
+    def threshold_requests(self) -> tuple[str, ...]:
+        """Names of the requests that thresholds are about."""
+        return tuple(slo.request for slo in self.thresholds if slo.request is not None)
+
 
 def read_settings(options: argparse.Namespace) -> LoadTestSettings:
     """Return the settings that the options give; values from the web page are still text, an empty one is not given.

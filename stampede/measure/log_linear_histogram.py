@@ -7,6 +7,7 @@ every power of two is divided into 32 equal buckets. A bucket is at most 1/32 of
 
 from __future__ import annotations
 
+from itertools import compress
 from operator import add, sub
 from typing import TYPE_CHECKING, Self
 
@@ -121,7 +122,7 @@ class LogLinearHistogram:
 
     def to_sparse(self) -> dict[str, object]:
         """Return the histogram as JSON values: `{"total": ns, "buckets": {"index": count}}` without empty buckets."""
-        return {"total": self.total, "buckets": {str(i): n for i, n in enumerate(self.counts) if n}}
+        return {"total": self.total, "buckets": {str(i): self.counts[i] for i in compress(range(BUCKETS), self.counts)}}
 
     @classmethod
     def from_sparse(cls, sparse: Mapping[str, object]) -> Self:

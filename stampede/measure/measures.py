@@ -6,7 +6,7 @@ The hot path updates these fields directly. Locust's table, the snapshot and the
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stampede.ledger.counts import DeliveryCounts
 from stampede.measure.drop_causes import DROP_CAUSES
@@ -21,7 +21,11 @@ from stampede.measure.request_names import (
     RESYNC,
     SEND,
     row_of,
+    rows_named,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LATE_NS: Final = 100_000_000
 """A message sent later than this after it was due counts as late."""
@@ -64,6 +68,9 @@ class Request:
 class Measures:
     """Everything that one process measures.
 
+    Args:
+        kept_names: names of requests that are kept also beyond the limit of names, in the form of `find_request`.
+
     Attributes:
         sends: chat messages that were due.
         deliveries: the counts of the ledger.
@@ -81,6 +88,7 @@ class Measures:
 
     __slots__ = (
         "_final_rows",
+        "_kept_rows",
         "cut_off",
         "deliveries",
         "drops",
@@ -95,7 +103,8 @@ class Measures:
         "waiting",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, kept_names: Iterable[str] = ()) -> None:
+        self._kept_rows = rows_named(kept_names)
         self.sends = SendCounts()
         self.deliveries = DeliveryCounts()
         self.latency = Latency()
@@ -162,7 +171,7 @@ class Measures:
         """
         found = self.requests.get(name)
         if found is None:
-            name = OTHER if self._has_all_names else name
+            name = name if self._keeps(row_of(name)) else OTHER
             found = self.requests.setdefault(name, Request())
         elif name in LEDGER_NAMES:
             raise ValueError(f"{name!r} is the name of a figure of the ledger: give the request another name")
@@ -173,13 +182,12 @@ class Measures:
         row = f"{method} {name}"
         found = self.others.get(row)
         if found is None:
-            row = row_of(OTHER) if self._has_all_names else row
+            row = row if self._keeps(row) else row_of(OTHER)
             found = self.others.setdefault(row, Request())
         return found
 
-    @property
-    def _has_all_names(self) -> bool:
-        return len(self.requests) + len(self.others) >= len(NAMES) + MAX_OWN_NAMES
+    def _keeps(self, new_row: str) -> bool:
+        return new_row in self._kept_rows or len(self.requests) + len(self.others) < len(NAMES) + MAX_OWN_NAMES
 
     def delivered(self, by_intended: int, by_sent: int) -> None:
         """Record the latency of one delivery, from the intended and from the actual send, in nanoseconds."""

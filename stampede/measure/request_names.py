@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CONNECT: Final = "connect"
 JOIN: Final = "join"
@@ -19,7 +22,10 @@ LEDGER_NAMES: Final = frozenset({SEND, DELIVER, RESYNC})
 """Rows that the ledger and the storms fill; a scenario cannot count requests under these names."""
 
 MAX_OWN_NAMES: Final = 100
-"""Most names of requests that are not built in: those of scenarios and of other clients together."""
+"""Most names of requests that are not built in: those of scenarios and of other clients together.
+
+Names in thresholds are kept beyond it.
+"""
 
 OTHER: Final = "other"
 """Name of all requests beyond the first `MAX_OWN_NAMES` names."""
@@ -31,3 +37,8 @@ METHOD: Final = "WS"
 def row_of(name: str) -> str:
     """Return the key of a request in the snapshot, e.g. `WS connect`."""
     return f"{METHOD} {name}"
+
+
+def rows_named(names: Iterable[str]) -> frozenset[str]:
+    """Return the keys that the rows with these names may have: those of the load test, and those of other clients."""
+    return frozenset(row for name in names for row in (row_of(name), name))

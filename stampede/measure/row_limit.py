@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stampede.measure.figures import merge_counts
-from stampede.measure.request_names import MAX_OWN_NAMES, NAMES, OTHER, row_of
+from stampede.measure.request_names import MAX_OWN_NAMES, NAMES, OTHER, row_of, rows_named
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from stampede.measure.figures import RequestCounts
 
 BUILT_IN: Final = frozenset(row_of(name) for name in (*NAMES, OTHER))
@@ -18,18 +20,22 @@ class RowLimit:
 
     Each worker keeps to the limit by itself, but their names may differ. A row stays what it was at first: a kept one
     or a part of `other`. So counts never decrease.
+
+    Args:
+        kept_names: names that are kept also beyond the limit.
     """
 
-    __slots__ = ("_kept",)
+    __slots__ = ("_kept", "_most")
 
-    def __init__(self) -> None:
-        self._kept = set(BUILT_IN)
+    def __init__(self, kept_names: Iterable[str] = ()) -> None:
+        self._kept = set(BUILT_IN | rows_named(kept_names))
+        self._most = len(self._kept) + MAX_OWN_NAMES
 
     def apply(self, rows: dict[str, RequestCounts]) -> dict[str, RequestCounts]:
         """Return the rows of one worker within the limit."""
         bounded: dict[str, RequestCounts] = {}
         for row, counts in rows.items():
-            if row not in self._kept and len(self._kept) < len(BUILT_IN) + MAX_OWN_NAMES:
+            if len(self._kept) < self._most:
                 self._kept.add(row)
             key = row if row in self._kept else row_of(OTHER)
             bounded[key] = merge_counts(bounded[key], counts) if key in bounded else counts

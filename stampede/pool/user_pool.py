@@ -72,6 +72,7 @@ class PoolSettings:
         seed: of all schedules; each place of each process derives its own stream.
         accounts: what the users log in with, assigned to them in turn; empty for a server without accounts.
         reconnect: whether users replace a lost or dropped connection.
+        kept_names: names of requests that are kept also beyond the limit of names.
     """
 
     plan: RoomPlan
@@ -80,6 +81,7 @@ class PoolSettings:
     seed: int
     accounts: tuple[Mapping[str, str], ...] = ()
     reconnect: bool = True
+    kept_names: tuple[str, ...] = ()
 
 
 class UserPool:
@@ -111,7 +113,7 @@ class UserPool:
     ) -> None:
         self.settings = settings
         self.target = target
-        self.measures = Measures()
+        self.measures = Measures(settings.kept_names)
         self.client_context = ClientContext(
             self.measures,
             dialect or StampedeDialect(),

@@ -52,6 +52,7 @@ class RunResult:
         thresholds: the thresholds, all of them concluded.
         notes: further lines for the summary.
         faults: faults that no process reported: exceptions in user code, workers that never took part.
+        has_chat_users: whether there were users that should have joined a room.
     """
 
     totals: Totals
@@ -59,6 +60,7 @@ class RunResult:
     thresholds: Sequence[Threshold] = ()
     notes: Sequence[str] = ()
     faults: Sequence[Fault] = ()
+    has_chat_users: bool = True
 
     @property
     def problems(self) -> list[str]:
@@ -72,7 +74,7 @@ class RunResult:
         ]
         found += [fault.text for fault in self.all_faults]
         found += [f"worker {report.index} died with {report.figures.users} users" for report in totals.dead]
-        return [*found, *_no_user_joined(totals)]
+        return [*found, *(_no_user_joined(totals) if self.has_chat_users else ())]
 
     @property
     def failed(self) -> int:

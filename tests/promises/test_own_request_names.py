@@ -19,7 +19,7 @@ from tests.metrics.pages import series
 from tests.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tests.processes import RunningServer
     from tests.stampede.fixtures import FinishedRun, Locust, WebLocust
@@ -87,7 +87,8 @@ class Agent(ChatUser):
     @task
     def search(self):
         for _ in range(5):
-            with self.client.measure(f"page {next(numbers)} of {os.getpid()}"):
+            number = next(numbers)
+            with self.client.measure("late name" if number == 500 else f"page {number} of {os.getpid()}"):
                 pass
 
 class Other(User):
@@ -102,9 +103,9 @@ class Other(User):
 """
 
 SERVED = {
-    'chat_messages_received_total{type="ping"}': 300,
-    'chat_http_requests_total{code="200",path="/health"}': 5,
-    'chat_http_requests_total{code="404",path="other"}': 5,
+    "ping": ('chat_messages_received_total{type="ping"}', 300),
+    "/health": ('chat_http_requests_total{code="200",path="/health"}', 5),
+    "/nothing": ('chat_http_requests_total{code="404",path="other"}', 5),
 }
 
 
@@ -120,10 +121,10 @@ class Scenario:
     def headless(self) -> tuple[str, ...]:
         return ("-f", str(self.file), "--headless", "-u", "12", "-r", "12")
 
-    def is_served(self) -> bool:
-        """Return whether the server has answered so many requests that all of the scenario have occurred."""
+    def is_served(self, requests: Iterable[str] = tuple(SERVED)) -> bool:
+        """Return whether the server has answered so many of these requests that all of their kinds have occurred."""
         now = self.server.samples()
-        return all(now[name] - self.before[name] >= number for name, number in SERVED.items())
+        return all(now[name] - self.before[name] >= number for name, number in (SERVED[one] for one in requests))
 
 
 @pytest.fixture
@@ -316,12 +317,23 @@ def test_thresholds_on_names_with_spaces_may_come_from_the_start_form(
 
 
 @PROCESSES
+def test_a_run_with_users_of_another_client_only_is_valid(
+    locust: Callable[..., Locust], scenario: Scenario, processes: list[str]
+) -> None:
+    flags = ("--threshold", "GET /health:errors<1%", *processes, "Browser")
+    ended = locust(*scenario.headless, *flags).stop_once(partial(scenario.is_served, ["/health"]))
+    assert ended.ended_with(0), ended.out
+    assert set(ended.own_requests()) == {"GET /health"}
+
+
+@PROCESSES
 def test_the_number_of_names_is_bounded_and_no_request_is_lost(
     web_locust: Callable[..., WebLocust], server: RunningServer, tmp_path: Path, processes: list[str]
 ) -> None:
     file, port = tmp_path / "many_names.py", free_port()
     file.write_text(MANY_NAMES)
-    web = web_locust("-f", str(file), "--host", server.url, "--prometheus-port", str(port), *processes)
+    flags = ("--prometheus-port", str(port), "--threshold", "late name:max<100s")
+    web = web_locust("-f", str(file), "--host", server.url, *flags, *processes)
     web.post("/swarm", user_count=10, spawn_rate=10)
     web.until(lambda now: now["requests"].get("WS other", {"count": 0})["count"] > 1000)
     web.post("/stop")
@@ -335,10 +347,12 @@ def test_the_number_of_names_is_bounded_and_no_request_is_lost(
     while len(set(totals())) > 1:
         assert time.monotonic() < deadline, totals()
         time.sleep(0.2)
-    assert len(own(of_snapshot(web.snapshot()))) == MAX_OWN_NAMES + 1
+    assert set(own(of_snapshot(web.snapshot()))) > {"late name", "other"}
+    assert len(own(of_snapshot(web.snapshot()))) <= MAX_OWN_NAMES + 2
     names = re.findall(r"^locust_requests_total\{", web.metrics(port).decode(), re.MULTILINE)
     assert len(names) == len(NAMES) + MAX_OWN_NAMES + 1
     web.locust.process.send_signal(signal.SIGTERM)
     ended = web.locust.wait()
+    assert re.search("late name:max<100s +met", ended.out)
     other = ended.own_requests()["other"][0]
     assert f"{other} requests had names beyond the first {MAX_OWN_NAMES}: counted as `other`" in ended.out

@@ -92,7 +92,7 @@ class MasterAgent:
         self.run += 1
         self._reports.clear()
         self._reported_at.clear()
-        self._row_limit = RowLimit()
+        self._row_limit = RowLimit(settings.threshold_requests)
         self._storm_parts.clear()
         self._expected.clear()
         self._storms = 0
@@ -275,6 +275,11 @@ class MasterAgent:
     # --- the verdict ---
 
     @property
+    def has_chat_users(self) -> bool:
+        """Whether any user of the test is a `ChatUser`; a locustfile may also have users of other clients only."""
+        return any(hasattr(user_class, "drops_periodically") for user_class in self._runner.user_classes)
+
+    @property
     def failed_thresholds(self) -> int:
         """Number of thresholds that failed in at least one window."""
         return sum(threshold.missed > 0 for threshold in self._thresholds)
@@ -294,6 +299,7 @@ class MasterAgent:
             self._thresholds,
             notes=list(self._notes()),
             faults=faults,
+            has_chat_users=self.has_chat_users,
         )
         options = self._environment.parsed_options
         # With --json, stdout belongs to Locust's JSON.

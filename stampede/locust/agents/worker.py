@@ -132,7 +132,12 @@ class WorkerAgent:
         self._final = False
         self._drained.clear()
         pool_settings = PoolSettings(
-            settings.plan, self.partition, settings.message_bytes, settings.seed, settings.accounts
+            settings.plan,
+            self.partition,
+            settings.message_bytes,
+            settings.seed,
+            settings.accounts,
+            kept_names=settings.threshold_requests,
         )
         user_classes = user_classes_of(self._runner.user_classes) if self._user_classes is None else self._user_classes
         self.pool = UserPool(pool_settings, target, self.partition.select(spawn_order(user_classes)), dialect)

@@ -134,9 +134,8 @@ class LoadTestCollector(Collector):
         yield from _durations(figures)
         yield _families.labelled("loadtest_drops_total", figures.drops)
         yield from _last_storm(self._master.storms())
-        yield _families.scalar(
-            "loadtest_invalid", int(bool(RunResult(totals, faults=self._master.user_faults()).problems))
-        )
+        result = RunResult(totals, faults=self._master.user_faults(), has_chat_users=self._master.has_chat_users)
+        yield _families.scalar("loadtest_invalid", int(bool(result.problems)))
         yield _families.scalar("loadtest_thresholds_failed", self._master.failed_thresholds)
         yield from _workers(totals, self._master.ages())
 

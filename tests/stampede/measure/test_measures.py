@@ -48,6 +48,16 @@ def test_names_of_scenarios_and_of_other_clients_share_one_limit() -> None:
     assert sum(row.count for row in rows.values()) == 2 * MAX_OWN_NAMES
 
 
+def test_names_of_thresholds_are_kept_beyond_the_limit() -> None:
+    measures = Measures(["late", "GET /late"])
+    for number in range(2 * MAX_OWN_NAMES):
+        measures.request(f"page {number}").done(1)
+    measures.request("late").done(1)
+    measures.request_of_other_client("GET", "/late").done(1)
+    rows = measures.figures().requests
+    assert (rows["WS late"].count, rows["GET /late"].count, rows["WS other"].count) == (1, 1, MAX_OWN_NAMES)
+
+
 def test_after_the_end_only_requests_of_other_clients_are_counted() -> None:
     measures = Measures()
     measures.request("search").done(1)

@@ -28,6 +28,13 @@ def test_built_in_rows_are_kept_beyond_the_limit() -> None:
     assert set(no_figures().requests) <= set(limit.apply(no_figures().requests))
 
 
+def test_names_of_thresholds_are_kept_beyond_the_limit() -> None:
+    limit = RowLimit(["page 499", "GET /login"])
+    limit.apply(rows(range(400)))
+    kept = limit.apply(rows(range(400, 500)) | {"GET /login": RequestCounts(1)})
+    assert {"WS page 499", "WS other", "GET /login"} == set(kept) - set(no_figures().requests)
+
+
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 300)), max_size=400))
 def test_no_row_of_a_worker_ever_decreases(seen: list[tuple[int, int]]) -> None:
     limit = RowLimit()

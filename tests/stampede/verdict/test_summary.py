@@ -31,6 +31,12 @@ def test_a_run_without_a_join_is_invalid_and_says_why() -> None:
     assert RunResult(Totals([alone])).problems == ["no user joined a room; most often: connection refused"]
 
 
+def test_a_run_without_users_of_the_chat_needs_no_join() -> None:
+    alone = report(0)
+    alone.figures.requests["WS join"].count = 0
+    assert RunResult(Totals([alone]), has_chat_users=False).problems == []
+
+
 def test_late_and_churned_deliveries_are_shown_beside_the_ledger() -> None:
     one = report(0)
     one.figures.deliveries.late, one.figures.deliveries.churned, one.figures.deliveries.foreign_clock = 3, 4, 5
