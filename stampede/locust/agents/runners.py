@@ -39,6 +39,8 @@ _JOIN: Final = "stampede_join"
 _ASSIGN: Final = "stampede_assign"
 _DRAIN: Final = "stampede_drain"
 
+_RUNNING: Final = (runners.STATE_SPAWNING, runners.STATE_RUNNING)
+
 _log = logging.getLogger(__name__)
 
 
@@ -56,6 +58,8 @@ def set_up_local(environment: Environment, runner: LocalRunner) -> MasterAgent:
         master.end()
 
     def on_quitting(**_: Any) -> None:
+        if runner.state in _RUNNING:
+            runner.stop()  # so that no user counts a request after the summary
         agent.drain()
         master.conclude()
 
@@ -172,8 +176,8 @@ def set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent
         master.end()
 
     def on_quitting(**_: Any) -> None:
-        if runner.state in (runners.STATE_SPAWNING, runners.STATE_RUNNING):
-            drain()
+        if runner.state in _RUNNING:
+            runner.stop()  # so that no user counts a request after the summary
         master.conclude()
 
     runner.register_message(_JOIN, on_join)

@@ -117,6 +117,16 @@ def test_a_file_replaces_the_defaults_and_options_add_to_it(tmp_path: Path) -> N
     assert [level.text for level in settings.slos] == ["deliver_p99<1s", "loss<1%"]
 
 
+def test_an_slo_may_be_about_requests_whose_name_has_spaces(tmp_path: Path) -> None:
+    path = tmp_path / "levels.toml"
+    path.write_text('[[level]]\nfigure = "look around:p99"\nthreshold = "200ms"\n')
+    settings = read_settings(["--slo-file", str(path), "--slo", "GET /login:errors<1%"], {})
+    assert [(level.text, level.figure) for level in settings.slos] == [
+        ("look around:p99<200ms", "look around:p99"),
+        ("GET /login:errors<1%", "GET /login:errors"),
+    ]
+
+
 def test_an_expression_without_a_prometheus_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "levels.toml"
     path.write_text(EXAMPLE)

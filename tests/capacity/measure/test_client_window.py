@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from capacity.config.slo import parse_slo
 from capacity.errors import RunError
 from capacity.measure.client_window import (
     ClientWindow,
@@ -96,6 +97,22 @@ def test_a_window_is_the_difference_of_two_snapshots() -> None:
     assert window.workers[0].cpu == pytest.approx(0.5)
     assert window.workers[0].loop_lag_p99_ms == pytest.approx(20, rel=0.02)
     assert window.keeping_up == pytest.approx(392 / 400)
+
+
+def test_requests_that_scenarios_name_may_appear_during_a_window_and_slos_may_bound_them() -> None:
+    old, new = {"count": 3, "failures": 1, "times": sparse(9, 9)}, {"count": 5, "failures": 1, "times": sparse(40)}
+    before = snapshot(requests={"WS look around": old})
+    after = snapshot(
+        monotonic_ns=4_000_000_000,
+        requests={"WS look around": {"count": 4, "failures": 1, "times": sparse(9, 9, 70)}, "GET /login": new},
+    )
+    window = client_window(before, after)
+    assert parse_slo("look around:p99<1s").value(window) == pytest.approx(70, rel=0.02)
+    assert parse_slo("look around:errors<1%").value(window) == 0
+    assert parse_slo("GET /login:max<1s").value(window) == pytest.approx(40, rel=0.02)
+    assert parse_slo("GET /login:errors<1%").value(window) == pytest.approx(0.2)
+    assert parse_slo("never used:p99<1s").value(window) is None
+    assert (window.operations, window.failures) == (6, 1)
 
 
 def test_the_age_of_reports_shifts_the_window() -> None:
