@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stampede.generator.results import DeliveryLatency, Durations, Ledger
+from stampede.verdict.request_lines import request_lines, why_unmeasured
 from stampede.verdict.thresholds import Threshold, describe
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def problem_in(figures: Figures, slos: Sequence[Slo], seconds: float, problems: 
         return None
     lines = [
         *problems,
-        *(describe(threshold) for threshold in thresholds),
+        *(describe(threshold, why_unmeasured(threshold.slo, figures)) for threshold in thresholds),
+        *request_lines(figures),
         repr(Ledger.of(figures.deliveries)),
         f"latency: {DeliveryLatency(figures.latency)!r}",
         f"loop lag of the load generator: {Durations(figures.loop_lag)!r}",
