@@ -55,7 +55,7 @@ class Poster:
             prefix = stamp.make(intended, now, self._context.origin, room.number, slot, room.send(membership))
             self._context.in_progress += 1
             try:
-                accepted = self._post(room.name, prefix.decode() + text)
+                accepted = self._post(room.name, stamp.for_any_server(prefix).decode() + text)
             except Exception:
                 self._give_up(membership, _NOT_ACCEPTED)
                 raise

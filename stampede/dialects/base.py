@@ -82,7 +82,7 @@ class Dialect:
 
     def say_stamped(self, room: str, prefix: bytes, text: bytes) -> bytes:
         """Return a chat message whose text is a stamp and an escaped text; override it where `say` is too slow."""
-        return self.say(room, (prefix + text).decode())
+        return self.say(room, (stamp.for_any_server(prefix) + text).decode())
 
     def typing(self, room: str) -> bytes:
         """Return a typing notice."""

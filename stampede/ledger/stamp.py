@@ -1,9 +1,10 @@
 """The sender's stamp: a short ASCII prefix of a message's text with its sender and its send times; pure.
 
 The stamp is part of the message text, so it works with any server that delivers the text unchanged. It is 36 bytes in
-base64 with the alphabet for URLs (RFC 4648, section 5): JSON, XML, HTML and URLs need no escape for its characters, and
-no serializer of any language escapes them. A slice that contains anything else fails to decode or comes out too short.
-A slice that unpacks is exactly what was sent.
+base64: the characters need no escape in JSON, and one C call decodes them. A slice that contains anything else, such as
+an escaped character, fails to decode or comes out too short. A slice that unpacks is exactly what was sent.
+
+Some servers escape `+` or `/` all the same. `for_any_server` avoids both; that costs 0.05 us a delivery.
 """
 
 from __future__ import annotations
@@ -59,8 +60,12 @@ def make(  # noqa: PLR0917 # in the order of `Stamp`, and in the hot path
     intended: int, sent: int, origin: int, room: int, slot: int, seq: int
 ) -> bytes:
     """Return a stamp of `SIZE` bytes. The arguments are those of `Stamp`: times below 2**64, numbers below 2**32."""
-    code = _encode(_pack(intended, sent, origin, room, slot, seq), newline=False)
-    return _MARK + code.translate(_TO_URL)
+    return _MARK + _encode(_pack(intended, sent, origin, room, slot, seq), newline=False)
+
+
+def for_any_server(prefix: bytes) -> bytes:
+    """Return a stamp in the alphabet for URLs (RFC 4648, section 5), which no serializer of any language escapes."""
+    return prefix.translate(_TO_URL)
 
 
 def from_payload(payload: bytes) -> Fields | None:
@@ -75,7 +80,7 @@ def from_payload(payload: bytes) -> Fields | None:
     if start < _TEXT_SKIP:
         return None
     try:
-        return _unpack(_decode(payload[start : start + _CODE_SIZE].translate(_FROM_URL)))
+        return _unpack(_decode(payload[start : start + _CODE_SIZE]))
     except (binascii.Error, struct.error):
         return None
 
