@@ -42,6 +42,9 @@ class Lifecycle(Protocol):
     def connect(self) -> None:
         """Connect and join; retry until that succeeds."""
 
+    def await_connection(self, timeout: float) -> None:
+        """Wait until a lost or dropped connection has been replaced, `timeout` seconds at most."""
+
     def disconnect(self) -> None:
         """Close the connection and stay disconnected until `connect`."""
 
@@ -196,7 +199,12 @@ class ChatClient:
         if not self._dialect.has_upload:
             request.failed(self._lacking("uploads"))
             return False
-        if self._has_ended() or self._connection.is_offline:
+        if self._has_ended():
+            return False
+        if self._connection.is_offline and not self.due:
+            self._lifecycle.await_connection(UPLOAD_MAX_DELAY / SECOND)
+            intended = monotonic_ns()  # the load test itself has delayed it
+        if self._connection.is_offline:
             return False
         if not self._wait_until_ready(intended + UPLOAD_MAX_DELAY):
             if not (self._context.is_draining or self._connection.is_offline):
@@ -253,7 +261,8 @@ class ChatClient:
         """Send a message and wait for the reply; count one request.
 
         Several requests may wait at the same time. A message from the server goes to the oldest one that it matches.
-        An `error` about this message fails the request.
+        An `error` about this message fails the request. While the client reconnects, the request waits; without a
+        connection after `timeout` seconds it fails.
 
         Args:
             message: a mapping is sent as JSON, a text or bytes unchanged.
@@ -263,6 +272,9 @@ class ChatClient:
 
         Returns:
             The reply; None when there was none.
+
+        Raises:
+            Exception: `reply` raised it.
         """
         kind = str(message.get("type", "request")) if not isinstance(message, str | bytes) else "request"
         name = name or kind
@@ -270,13 +282,28 @@ class ChatClient:
         request, replies = self._measures.request(name), self._connection.handler.replies
         if self._has_ended():
             return None
-        if self._connection.connection is None:
-            self._failed(name, "not connected")
+        if not self._is_open:
+            was_offline = self._connection.is_offline
+            self._lifecycle.await_connection(timeout)
+            if was_offline and not self.due:
+                intended = monotonic_ns()  # the load test itself has delayed it
+        if not self._is_open:
+            if not (self._context.is_draining or self._connection.is_offline):
+                request.failed("not connected")
             return None
+        errors: list[Exception] = []
+
+        def matches(received: dict[str, Any]) -> bool:
+            try:
+                return not isinstance(reply, str) and bool(reply(received))
+            except Exception as error:  # noqa: BLE001 # code of the scenario, which runs in the event loop
+                errors.append(error)
+                return True
+
         expected = replies.expect(
             lambda received: (
                 self._dialect.is_error_about(received, kind)
-                or (received["type"] == reply if isinstance(reply, str) else bool(reply(received)))
+                or (received["type"] == reply if isinstance(reply, str) else matches(received))
             ),
             may_be_notice=True,
         )
@@ -290,6 +317,9 @@ class ChatClient:
         except LostError:
             self._failed(name, "connection lost")
             return None
+        if errors:
+            request.failed(type(errors[0]).__name__)
+            raise errors[0]
         if answer is None:
             request.failed("no reply")
             return None
@@ -298,6 +328,11 @@ class ChatClient:
             return None
         request.done(monotonic_ns() - intended)
         return answer
+
+    @property
+    def _is_open(self) -> bool:
+        connection = self._connection.connection
+        return connection is not None and connection.is_open
 
     def _failed(self, name: str, label: str) -> None:
         """Count a failed request, or one that the load test itself has cut off by a drop."""

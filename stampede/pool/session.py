@@ -112,6 +112,11 @@ class Session:
         if not self._ended:
             self._connect(waits_first=False)
 
+    def await_connection(self, timeout: float) -> None:
+        """Wait until a lost or dropped connection has been replaced, `timeout` seconds at most."""
+        if self._keeper is not None:
+            self._keeper.join(timeout)
+
     def connection_lost(self) -> None:
         """Replace a lost connection; called by the connection."""
         self._replace_connection()

@@ -84,7 +84,7 @@ class Careless(ChatUser):
     def ask(self):
         self.client.say()
         self.client.request(
-            {"type": "ping", "timestamp": 1}, reply=lambda message: message["timestamp"] == 1, name="ask", timeout=20
+            {"type": "ping", "timestamp": 1}, reply=lambda message: message["missing"] == 1, name="ask", timeout=20
         )
 """
 
@@ -111,9 +111,9 @@ def test_planted_faults_of_deliveries_are_counted_exactly(
 
 
 @pytest.mark.parametrize("manner", ["abrupt", "polite"])
-@pytest.mark.parametrize(("call", "row", "result"), [(ASKS, "ask", "None"), (UPLOADS, "upload", "False")])
+@pytest.mark.parametrize(("call", "row"), [(ASKS, "ask"), (UPLOADS, "upload")])
 def test_a_storm_cuts_off_what_tasks_wait_for(
-    web_locust: Callable[..., WebLocust], tmp_path: Path, call: str, row: str, result: str, manner: str
+    web_locust: Callable[..., WebLocust], tmp_path: Path, call: str, row: str, manner: str
 ) -> None:
     def all_wait(now: Any) -> bool:
         return bool(now["ready"] == 12)
@@ -130,15 +130,17 @@ def test_a_storm_cuts_off_what_tasks_wait_for(
             web.until(all_wait)
         web.locust.process.send_signal(signal.SIGTERM)
         ended = web.locust.wait()
+        server.process.kill()  # its uploads are still in progress
+        server.process.communicate()
     assert ended.ended_with(0), ended.out + ended.log
     assert "raised" not in ended.log
-    assert ended.log.count(f"returned {result}") >= 24
-    assert re.search(r" (\d+) cut off", ended.out)
+    assert ended.log.count(f"returned {None if call is ASKS else False}") == 24
+    assert re.findall(r" (\d+) cut off", ended.out) == ["36"], "two storms and the end"
 
 
 def has_cut_off(number: int, now: Any) -> bool:
     """Return whether so many requests were cut off, and all users are back."""
-    return bool(now["cut_off"] >= number and now["ready"] == 12)
+    return bool(now["cut_off"] == number and now["ready"] == 12)
 
 
 def test_churn_and_storms_in_the_middle_of_tasks_are_no_failures(
@@ -180,7 +182,7 @@ def test_a_server_that_is_killed_and_comes_back_is_reported(
     web.locust.process.send_signal(signal.SIGTERM)
     ended = web.locust.wait()
     assert ended.ended_with(1), ended.out + ended.log
-    assert {"connect", "ask"} <= set(ended.failed())
+    assert "connect" in ended.failed()
     assert len(ended.log.splitlines()) < 70, "a line for each kind of failure, not for each failure"
     ledger = ended.ledger()
     assert ledger["expected"] == ledger["received"] + ledger["lost"]
@@ -193,8 +195,10 @@ def test_a_reply_function_that_raises_is_counted_as_code_of_the_scenario(
     flags = ("-u", "4", "-r", "4", "-t", "4s", "--room-size", "4", "--host", server.url)
     ended = locust("--headless", "-f", write(tmp_path, MATCHER), *flags).wait(traceback=True)
     assert ended.code == 98
-    assert re.search(r"exception in user code, \d+ times \('timestamp', ", ended.out)
+    assert re.search(r"exception in user code, \d+ times \('missing', ", ended.out)
     assert "internal" not in ended.out.lower()
     ledger = ended.ledger()
     assert ledger["received"] == ledger["expected"] > 0
-    assert ended.requests()["connect"] == (4, 0)
+    table = ended.requests()
+    assert table["connect"] == (4, 0)
+    assert table["ask"][0] == table["ask"][1] >= 4

@@ -56,6 +56,9 @@ class FakeLifecycle:
     def connect(self) -> None:
         raise NotImplementedError
 
+    def await_connection(self, timeout: float) -> None:
+        """Do nothing: nothing reconnects the clients of the group."""
+
     def disconnect(self) -> None:
         raise NotImplementedError
 
