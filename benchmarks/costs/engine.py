@@ -35,6 +35,9 @@ _SETTLE: Final = 3.0
 _DELIVERIES: Final = "loadtest_deliveries_total"
 _MIB: Final = 1 << 20
 
+BUILT_IN: Final = ("loadtest", "ChattingUser")
+OWN: Final = ("benchmarks/costs/own_user.py", "OwnUser")
+
 
 @dataclass(frozen=True, slots=True)
 class UserLoad:
@@ -52,6 +55,10 @@ class UserLoad:
 
 
 LOADS: Final = (UserLoad(200, 100, 10.0, 6), UserLoad(200, 100, 2.5, 10), UserLoad(2000, 20, 0.5, 15))
+OWN_LOAD: Final = UserLoad(400, 50, 1.0, 0)
+"""Users of an own scenario send at this rate, see `own_user.py`."""
+
+OWN_GOAL: Final = 1.2
 MANY_USERS: Final = UserLoad(10_000, 20, 0.02, 0)
 MANY_USERS_GOAL_MIB: Final = 400
 
@@ -65,8 +72,13 @@ class Cost:
     memory_mib: float
 
 
-def measure(load: UserLoad, seconds: float) -> Cost:
+def measure(load: UserLoad, seconds: float, users: Sequence[str] = BUILT_IN) -> Cost:
     """Run a load in one Locust process against our own server, and measure a window of its steady state.
+
+    Args:
+        load: to run.
+        seconds: length of the window.
+        users: the locustfile and the user class.
 
     Raises:
         BenchmarkError: a process did not start, or ended; or the users did not join their rooms.
@@ -74,7 +86,7 @@ def measure(load: UserLoad, seconds: float) -> Cost:
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         command = stampede_command("--upload-dir", folder, "--log-level", "error", "--handshake-rate", "0")
-        with running(command, cores[-1]) as server, _locust(server.url, load, cores[0]) as (process, port):
+        with running(command, cores[-1]) as server, _locust(server.url, load, cores[0], users) as (process, port):
             deadline = time.monotonic() + _TIMEOUT
             while not (_page(port).get("loadtest_connections", 0) >= load.users and _members(server.url) >= load.users):
                 if process.poll() is not None or time.monotonic() > deadline:
@@ -90,11 +102,11 @@ def measure(load: UserLoad, seconds: float) -> Cost:
 
 
 @contextmanager
-def _locust(url: str, load: UserLoad, core: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def _locust(url: str, load: UserLoad, core: int, users: Sequence[str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run Locust with its Prometheus exporter on one core; yield the process and the exporter's port."""
     port = free_port()
     command = [
-        *(sys.executable, "-m", "locust", "-f", "loadtest", "ChattingUser", "--headless", "--only-summary"),
+        *(sys.executable, "-m", "locust", "-f", *users, "--headless", "--only-summary"),
         *("--host", url, "-u", str(load.users), "-r", str(load.users), "--loglevel", "ERROR"),
         *("--room-size", str(load.room_size), "--message-rate", str(load.rate), "--prometheus-port", str(port)),
     ]
@@ -150,13 +162,24 @@ def table(found: Sequence[tuple[UserLoad, Sequence[Cost]]]) -> str:
     return "\n".join(lines)
 
 
+def own_line(pairs: Sequence[Sequence[float]]) -> str:
+    """Return what a delivery costs in an own scenario, given the CPU of both kinds of users in each round, in us."""
+    built_in, own = (median(costs) for costs in zip(*pairs, strict=True))
+    ratios = sorted(second / first for first, second in pairs)
+    return (
+        f"\n{OWN_LOAD.users} users in rooms of {OWN_LOAD.room_size}, a message per second: ChattingUser "
+        f"{built_in:.1f} us of CPU per delivery, own tasks {own:.1f} us, {median(ratios):.2f} times "
+        f"({ratios[0]:.2f}-{ratios[-1]:.2f}, goal {OWN_GOAL:g})"
+    )
+
+
 @with_exit_code
 def main(arguments: Sequence[str] | None) -> None:
     """Print all costs."""
     parser = command_parser("benchmarks.costs.engine", __doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each load (%(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="window of a round (%(default)s)")
-    parser.add_argument("--only", choices=("cpu", "memory"), help="measure only one of the two")
+    parser.add_argument("--only", choices=("cpu", "memory", "own"), help="measure only one of the three")
     options = parser.parse_args(arguments)
     if options.rounds < 1 or options.seconds <= 0:
         raise BenchmarkError("--rounds must be at least 1 and --seconds above 0")
@@ -166,6 +189,12 @@ def main(arguments: Sequence[str] | None) -> None:
             for load in LOADS:
                 found[load].append(measure(load, options.seconds))
         print(table(list(found.items())))
+    if options.only in (None, "own"):
+        pairs = [
+            tuple(measure(OWN_LOAD, options.seconds, users).cpu_us for users in (BUILT_IN, OWN))
+            for _ in range(options.rounds)
+        ]
+        print(own_line(pairs))
     if options.only in (None, "memory"):
         cost = measure(MANY_USERS, 1.0)
         print(

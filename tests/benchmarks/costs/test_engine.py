@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-from benchmarks.costs.engine import Cost, UserLoad, main, measure, table
+from benchmarks.costs.engine import BUILT_IN, OWN, Cost, UserLoad, main, measure, own_line, table
 
 
-def test_a_steady_state_is_measured() -> None:
-    load = UserLoad(users=20, room_size=10, rate=5, goal_us=0)
-    cost = measure(load, 4.0)
+@pytest.mark.parametrize(("users", "rate"), [(BUILT_IN, 5), (OWN, 1)])
+def test_a_steady_state_is_measured(users: tuple[str, str], rate: int) -> None:
+    load = UserLoad(users=20, room_size=10, rate=rate, goal_us=0)
+    cost = measure(load, 4.0, users)
     assert 0 < cost.deliveries_per_s <= 1.8 * load.deliveries_per_s
     assert cost.cpu_us > 0
     assert cost.memory_mib > 10
@@ -35,3 +36,10 @@ def test_the_table_shows_medians_and_goals() -> None:
 def test_invalid_options_are_reported_in_one_line(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(flags) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_line_about_own_scenarios_shows_the_median_ratio() -> None:
+    assert own_line([(8.0, 8.8), (10.0, 9.0), (9.0, 10.8)]).strip() == (
+        "400 users in rooms of 50, a message per second: ChattingUser 9.0 us of CPU per delivery, own tasks 9.0 us, "
+        "1.10 times (0.90-1.20, goal 1.2)"
+    )
