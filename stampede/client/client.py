@@ -346,7 +346,15 @@ class ChatClient:
 
         The function runs in the event loop, so it must not wait. Its exceptions count like those of a task.
         """
-        self._connection.handler.callbacks.setdefault(kind, []).append(callback)
+
+        def call(message: dict[str, Any]) -> None:
+            due, self.due = self.due, 0  # of the action in progress, which the callback is no part of
+            try:
+                callback(message)
+            finally:
+                self.due = due
+
+        self._connection.handler.callbacks.setdefault(kind, []).append(call)
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:

@@ -13,8 +13,6 @@ class SupportAgent(ChatUser):
 
 from __future__ import annotations
 
-import logging
-import traceback
 from collections.abc import Iterator
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +23,7 @@ from locust import User, task
 from locust.contrib.fasthttp import FastHttpSession
 from locust.exception import StopTest, StopUser
 
+from stampede.locust.exceptions import count_exception
 from stampede.locust.hooks import ServerHooks
 from stampede.locust.plugin import running_test
 from stampede.websocket.errors import ClientError
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
     Schedule = Iterable[float | tuple[float, Callable[[], Any]]]
 
 _NOTHING_DUE_SECONDS: Final = 3600.0
-
-_log = logging.getLogger(__name__)
 
 
 class ChatUser(ServerHooks, User):
@@ -179,9 +176,7 @@ class ChatUser(ServerHooks, User):
 
     def _count_exception(self, error: Exception) -> None:
         """Count an exception outside of a task as Locust counts those of tasks."""
-        hook: Any = self.environment.events.user_error
-        hook.fire(user_instance=self, exception=error, tb=error.__traceback__)
-        _log.error("%s\n%s", error, "".join(traceback.format_exception(error)))
+        count_exception(self.environment, self, error)
 
 
 class _SessionUser:

@@ -21,6 +21,7 @@ from stampede.health.health import WINDOW_SECONDS, Health
 from stampede.health.loop_lag_probe import LoopLagProbe
 from stampede.health.machine import Usage, usage
 from stampede.locust.agents.spawn_order import spawn_order, user_classes_of
+from stampede.locust.exceptions import count_exception
 from stampede.locust.output.locust_stats import StatsUpdater
 from stampede.locust.settings import check_processes, check_rooms_per_user, dialect_of, host_of, read_settings
 from stampede.locust.user_group import UserGroup
@@ -140,7 +141,9 @@ class WorkerAgent:
             kept_names=settings.threshold_requests,
         )
         user_classes = user_classes_of(self._runner.user_classes) if self._user_classes is None else self._user_classes
-        self.pool = UserPool(pool_settings, target, self.partition.select(spawn_order(user_classes)), dialect)
+        self.pool = UserPool(
+            pool_settings, target, self.partition.select(spawn_order(user_classes)), dialect, self._count_exception
+        )
         self._stats = StatsUpdater(self.pool.measures)
         self._began, self._cpu_before = time.monotonic(), time.process_time()
         self._health = Health(self._began, self._cpu_before, usage())
@@ -149,6 +152,10 @@ class WorkerAgent:
         self._tasks = [gevent.spawn(self._keep_health, self.pool)]
         if not isinstance(self._runner, WorkerRunner):  # a worker updates them when it sends them
             self._tasks.append(gevent.spawn(self._keep_stats))
+
+    def _count_exception(self, error: Exception) -> None:
+        """Count an exception of a scenario's callback as Locust counts those of tasks."""
+        count_exception(self._environment, None, error)
 
     def drain(self) -> None:
         """Stop sending, wait for deliveries in flight, and make the numbers final.

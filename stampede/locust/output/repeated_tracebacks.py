@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-_LOGGERS: Final = ("locust.user.task", "locust.user.users", "stampede.locust.users")
+_LOGGERS: Final = ("locust.user.task", "locust.user.users", "stampede.locust.exceptions")
 
 
 class _FirstTracebackFilter(logging.Filter):
