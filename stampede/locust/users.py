@@ -55,6 +55,9 @@ class ChatUser(ServerHooks, User):
     `on_start` connects the user and joins its room, and retries until that succeeds. From then on the client reconnects
     by itself. A storm may drop the user at any moment, also while a task waits for a reply.
 
+    Requests of the chat client are counted in Locust's table without its `request` event, which would cost more than a
+    delivery. HTTP requests, and those that a scenario fires itself, have the event.
+
     Attributes:
         client: the chat client of the user. In `class Agent(HttpUser, ChatUser)` it is the HTTP client, whose base URL
             is `http_host`; `chat` is always the chat client.

@@ -262,3 +262,19 @@ class Quitting(Numbered):
         super().on_stop()
         saw("stopped", self.client.is_connected)
 """
+
+REQUEST_EVENTS = """
+@events.request.add_listener
+def _(request_type, name, **_):
+    saw(request_type, name)
+
+class Firing(Numbered):
+    @task
+    def act(self):
+        self.client.request({"type": "ping", "timestamp": 1}, reply="pong", name="silent")
+        self.http.get("/health", name="health")
+        self.environment.events.request.fire(
+            request_type="OWN", name="fired", response_time=5, response_length=0, exception=None, context={}
+        )
+        self.counted()
+"""

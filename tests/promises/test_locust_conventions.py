@@ -16,6 +16,7 @@ from tests.promises.convention_locustfiles import (
     HOOKS,
     PRELUDE,
     QUITS,
+    REQUEST_EVENTS,
     STOPS,
     TAGS,
     TASK_SETS,
@@ -165,3 +166,12 @@ def test_the_class_picker(web_locust: Callable[..., WebLocust], server: RunningS
     started = [line.split()[1] for line in seen(ended) if line.startswith("start")]
     assert set(started[:6]) == {"Three"}
     assert set(started[6:]) == {"One", "Heir"}
+
+
+def test_request_events(locust: Callable[..., Locust], server: RunningServer, tmp_path: Path) -> None:
+    ended = run(locust, server, tmp_path, REQUEST_EVENTS, "-u", "1")
+    counts = Counter(seen(ended))
+    assert set(counts) == {"GET health", "OWN fired", "Firing"}, "requests of the chat client are only counted"
+    assert ended.requests()["silent"][0] >= 3
+    assert re.search(rf"^OWN +fired +{counts['OWN fired']} ", ended.log, re.MULTILINE)
+    assert ended.ended_with(0), ended.out + ended.log
