@@ -24,6 +24,7 @@ from benchmarks.command import command_parser, with_exit_code
 from benchmarks.processes import BenchmarkError, running, stampede_command
 from stampede.client.chat_connection import ChatConnection, ConnectionOwner
 from stampede.client.context import ClientContext
+from stampede.client.message_handler import MessageHandler
 from stampede.dialects.stampede import StampedeDialect
 from stampede.ledger import stamp
 from stampede.ledger.room import Room
@@ -69,16 +70,20 @@ class LedgerCost:
         )
 
 
+class _DiscardingHandler(MessageHandler):
+    """A handler that decodes the stamp of a delivery and does nothing more."""
+
+    def message_received(self, payload: bytes, now: int) -> None:
+        if stamp.from_payload(payload) is None:
+            super().message_received(payload, now)
+
+
 class _DiscardingConnection(ChatConnection):
-    """A connection that decodes the stamp of a delivery and does nothing more."""
+    """A connection with such a handler."""
 
     def __init__(self, context: ClientContext, owner: ConnectionOwner) -> None:
         super().__init__(context, owner)
-        self.message_received = self._discard
-
-    def _discard(self, payload: bytes, now: int) -> None:
-        if stamp.from_payload(payload) is None:
-            self.handler.message_received(payload, now)
+        self.handler = _DiscardingHandler(context, self)
 
 
 class _UserGroup:

@@ -52,13 +52,11 @@ class ChatConnection:
 
     Attributes:
         connection: the open connection; None while there is none.
-        membership: membership of the first room in the ledger, from the join request on; None before and after.
         handler: handles the messages of the server.
         sender: sends the chat messages.
         retry_after: seconds to wait before a reconnect, if the server requested that when it closed the connection.
         was_dropped: whether `drop` ended the last connection; then the end is not a failure of the server.
         is_offline: whether the user is disconnected on purpose; then its skipped messages are not failures.
-        message_received: handles one message; called by the connection.
     """
 
     __slots__ = (
@@ -69,8 +67,6 @@ class ChatConnection:
         "connection",
         "handler",
         "is_offline",
-        "membership",
-        "message_received",
         "retry_after",
         "sender",
         "was_dropped",
@@ -81,11 +77,9 @@ class ChatConnection:
         self._measures = context.measures
         self._owner = owner
         self._unconfirmed = 0  # joins that the server has not confirmed yet
-        self.handler = MessageHandler(context)
-        self.message_received = self.handler.message_received  # saves a call per delivery
+        self.handler = MessageHandler(context, self)
         self.sender = Sender(self, context)
         self.connection: Connection | None = None
-        self.membership: Membership | None = None
         self.retry_after: float | None = None
         self.was_dropped = self.is_offline = False
 
@@ -97,7 +91,7 @@ class ChatConnection:
         Raises:
             ConnectError: the attempt failed.
         """
-        self.connection = connect(reactor, target, self, timeout=timeout)
+        self.connection = connect(reactor, target, self.handler, timeout=timeout)
         self.retry_after = None
         self.was_dropped = False
         for message in self._dialect.hello(username):
@@ -131,8 +125,8 @@ class ChatConnection:
             raise LostError(1006)
         dialect, membership = self._dialect, room.enter()
         self.handler.memberships[room.number] = membership
-        if self.membership is None:
-            self.membership = membership
+        if self.handler.membership is None:
+            self.handler.membership = membership
         self._unconfirmed += 1
 
         def on_answer(message: dict[str, Any]) -> None:
@@ -168,14 +162,19 @@ class ChatConnection:
             self.resume_writing()
 
     @property
+    def membership(self) -> Membership | None:
+        """Membership of the first room in the ledger, from the join request on; None before and after."""
+        return self.handler.membership
+
+    @property
     def is_ready(self) -> bool:
         """Whether the client is in all of its rooms."""
-        return self.membership is not None and not self._unconfirmed
+        return self.handler.membership is not None and not self._unconfirmed
 
     def membership_in(self, room: str | None) -> Membership | None:
         """Return the membership of a room, or of the first room; None while the client is not in it."""
         if room is None:
-            return self.membership
+            return self.handler.membership
         return next((one for one in self.handler.memberships.values() if one.room.name == room), None)
 
     # --- closing ---
@@ -201,7 +200,7 @@ class ChatConnection:
         finally:
             if self.handler.memberships.get(membership.room.number) is membership:
                 self._end_membership(membership, closed_cleanly=confirmed)
-                self.membership = next(iter(self.handler.memberships.values()), None)
+                self.handler.membership = next(iter(self.handler.memberships.values()), None)
         return confirmed
 
     def close(self, grace: float, timeout: float) -> int:
@@ -250,7 +249,7 @@ class ChatConnection:
         closed_cleanly: bool,
         error: LostError | None = None,
     ) -> int:
-        self.membership = self.connection = None
+        self.handler.membership = self.connection = None
         before = self._measures.deliveries.churned
         for number, membership in list(self.handler.memberships.items()):
             mark = (waited_for or {}).get(number)
@@ -267,7 +266,7 @@ class ChatConnection:
         membership.leave(waited_for=waited_for, closed_cleanly=closed_cleanly)
 
     def connection_lost(self, error: LostError) -> None:
-        """Handle the end of a connection that the client did not end; called by the connection."""
+        """Handle the end of a connection that the client did not end; called by the handler."""
         self._measures.requests[request_names.CONNECT].failed(error.label)
         self.retry_after = self._dialect.retry_after(error.reason)
         self.handler.pings.end("connection lost")
@@ -288,7 +287,7 @@ class ChatConnection:
         return self.connection.drain(timeout)
 
     def resume_writing(self) -> None:
-        """Send the queued chat messages; called by the connection when it is no longer congested."""
+        """Send the queued chat messages; called by the handler when the connection is no longer congested."""
         if self.connection is not None and self.is_ready:
             self.sender.send_queued(self.connection)
 

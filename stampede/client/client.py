@@ -354,7 +354,7 @@ class ChatClient:
             finally:
                 self.due = due
 
-        self._connection.handler.callbacks.setdefault(kind, []).append(call)
+        self._connection.handler.add_callback(kind, call)
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:

@@ -79,6 +79,7 @@ class ChatUser(ServerHooks, User):
         self._settings: LoadTestSettings | None = None
         self._http: FastHttpSession | None = None
         self._started = False
+        self._chat: ChatClient | None = None  # from the start on; each action asks for it
         super().__init__(environment)
 
     # --- the interface for scenarios ---
@@ -86,7 +87,7 @@ class ChatUser(ServerHooks, User):
     @property
     def chat(self) -> ChatClient:
         """The chat client. The first use connects a user whose class overrides `on_start`."""
-        return self._start().client
+        return self._chat if self._chat is not None else self._start().client
 
     @property
     def client(self) -> Any:
@@ -153,6 +154,7 @@ class ChatUser(ServerHooks, User):
         session = self._begin()
         if not self._started:
             self._started = True
+            self._chat = session.client
             session.connect()
             if self.drops_periodically and self._pool is not None and self._settings is not None:
                 settings = self._settings
