@@ -85,19 +85,26 @@ class Own(Base):
         {wait}  # waits in the event loop
 """
 
+# The first action with both users in the room keeps the process busy.
 LATE = """
 class Own(Base):
     blocking = {blocking}
-    schedule = [0.0, 0.2, 0.4]
+    schedule = rate(5)
+    joined = []
+
+    def on_start(self):
+        super().on_start()
+        self.joined.append(self)
 
     def act(self):
-        self.acted("act", self.chat.due)
-        if len(self.acts) == 1:
-            end = time.monotonic() + 1.2
-            while time.monotonic() < end:
-                pass
+        if len(self.joined) == 2:
+            self.acted("act", self.chat.due)
+            if len(self.acts) == 1:
+                end = time.monotonic() + 1.2
+                while time.monotonic() < end:
+                    pass
+            quit_at(self, 5)
         self.client.say()
-        quit_at(self, 3)
 """
 
 STOPPING = """
