@@ -59,9 +59,10 @@ def test_an_option_of_the_load_test_applies_to_own_users(
 ) -> None:
     flags = ("-f", write(tmp_path, SUPPORT_AGENT), "-u", "12", "-r", "12", "-t", "6s")
     ended = locust("--headless", *flags, "--host", server.url, "--rooms", "3", "--threshold", "deliver_p50<=0us").wait()
-    assert server.samples()["chat_room_joins_total"] == 12
-    ledger = ended.ledger()
-    assert ledger["expected"] == ledger["received"] == 3 * ledger["sent"], "three others are in each of three rooms"
+    samples, ledger = server.samples(), ended.ledger()
+    assert (samples["chat_room_joins_total"], samples["chat_rooms_created_total"]) == (12, 3)
+    # The first messages may be sent before all users are in their rooms.
+    assert 0 < ledger["expected"] == ledger["received"] <= 3 * ledger["sent"]
     assert ended.ended_with(99), ended.out + ended.log
 
 
