@@ -111,7 +111,7 @@ def make_app(service: Service) -> FastAPI:  # noqa: C901 # a function for each r
             if is_lost:
                 service.counts["withheld"] += 1
                 continue
-            with suppress(WebSocketDisconnect):
+            with suppress(WebSocketDisconnect, RuntimeError):  # the connection is lost, or closed by `expire`
                 await socket.send_json(body)
                 service.counts["delivered"] += 1
         return {"id": number}
