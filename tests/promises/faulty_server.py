@@ -216,13 +216,17 @@ class RunningFaultyServer:
 
     def has(self, **least: int) -> bool:
         """Return whether each of the named counts has reached a number."""
+        counts = self.read_counts()
+        return all(counts[name] >= number for name, number in least.items())
+
+    def read_counts(self) -> dict[str, int]:
+        """Return the counts of the running server."""
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),
             urllib.request.HTTPSHandler(context=ssl._create_unverified_context()),  # noqa: S323 - a server on loopback
         )
         with opener.open(f"{self.url.replace('ws', 'http', 1)}/counts", timeout=60) as answer:
-            counts = json.load(answer)
-        return all(counts[name] >= number for name, number in least.items())
+            return dict(json.load(answer))
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)

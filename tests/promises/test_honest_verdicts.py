@@ -112,7 +112,9 @@ def test_a_server_with_tls_is_measured_in_the_same_way(locust: Callable[..., Loc
         running = locust("--headless", "--host", server.url, "--insecure", *FLAGS)
         ended = running.stop_once(partial(server.has, delivered=2000))
         own = ("--ca-file", f"{certificate}.crt")
-        trusted = locust("--headless", "--host", server.url, *own, *FLAGS, "-t", "1s").wait()
+        more = server.read_counts()["delivered"] + 200
+        running = locust("--headless", "--host", server.url, *own, *FLAGS)
+        trusted = running.stop_once(partial(server.has, delivered=more))
         refused = locust("--headless", "--host", server.url, *FLAGS).wait()
         server.stop()
     ledger = ended.ledger()

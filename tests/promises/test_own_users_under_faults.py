@@ -136,7 +136,8 @@ def test_a_storm_cuts_off_what_tasks_wait_for(
     assert "raised" not in ended.log
     # A task may also begin a call while its user is dropped; that one returns without a request.
     assert ended.log.count(f"returned {None if call is ASKS else False}") >= 24
-    assert re.findall(r" (\d+) cut off", ended.out) == ["36"], "two storms and the end"
+    (cut_off,) = re.findall(r" (\d+) cut off", ended.out)
+    assert 24 < int(cut_off) <= 36, "two storms, and the end for each user that waits again"
 
 
 def has_cut_off(number: int, now: Any) -> bool:
@@ -158,9 +159,11 @@ def test_churn_and_storms_in_the_middle_of_tasks_are_no_failures(
     ended = web.locust.wait()
     assert ended.ended_with(0), ended.out + ended.log
     assert ended.failed() == []
-    ledger, table = ended.ledger(), ended.requests()
+    ledger, table, samples = ended.ledger(), ended.requests(), server.samples()
     assert ledger["received"] == ledger["expected"] > 0
-    assert server.samples()[MESSAGES.format("received", "chatMessage")] == ledger["sent"]
+    # A reset may overtake the last message of its user.
+    unread = ledger["sent"] - samples[MESSAGES.format("received", "chatMessage")]
+    assert 0 <= unread <= samples['chat_connections_closed_total{reason="vanished"}']
     assert table["ask"][0] > 0 < table["upload"][0]
 
 
