@@ -55,7 +55,7 @@ preview: install ## draw the dashboards from a recorded run, without Grafana
 
 test: install ## run all tests
 	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy dnsmasq ip chromium
-	@$(BIN)/python -m pytest --numprocesses 8 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 6 --dist worksteal $(ARGS)
 
 mutants: install ## run mutation tests of the pure modules, about an hour; a part: ARGS="server.chat.room*"
 	@$(BIN)/python -m tests.mutants $(ARGS)
