@@ -104,8 +104,9 @@ class ChatConnection:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
             LostError: the connection ended meanwhile.
         """
+        self._unconfirmed = len(rooms)  # no room alone makes the client ready
         for room in rooms:
-            self.join(room, timeout, prepare)
+            self._join(room, timeout, prepare)
         self.is_offline = False
 
     def join(self, room: Room, timeout: float, prepare: Callable[[str], None] = _do_nothing) -> None:
@@ -123,11 +124,22 @@ class ChatConnection:
         """
         if self.connection is None:
             raise LostError(1006)
+        self._unconfirmed += 1
+        try:
+            self._join(room, timeout, prepare)
+        except LostError:
+            raise
+        except ClientError:
+            membership = self.handler.memberships.get(room.number)
+            if membership is not None:
+                self._leave_ledger(membership, closed_cleanly=True)
+            raise
+
+    def _join(self, room: Room, timeout: float, prepare: Callable[[str], None]) -> None:
         dialect, membership = self._dialect, room.enter()
         self.handler.memberships[room.number] = membership
         if self.handler.membership is None:
             self.handler.membership = membership
-        self._unconfirmed += 1
 
         def on_answer(message: dict[str, Any]) -> None:
             if not dialect.is_error(message):
@@ -139,14 +151,16 @@ class ChatConnection:
             ),
             on_answer,
         )
-        prepare(room.name)
-        for message in dialect.join(room.name):
-            self.send(message)
-        if not dialect.acknowledges_joins:
+        try:
+            prepare(room.name)
+            for message in dialect.join(room.name):
+                self.send(message)
+            if not dialect.acknowledges_joins:
+                self._confirm(membership)
+                return
+            answer = self.handler.replies.wait(reply, timeout)
+        finally:
             self.handler.replies.cancel(reply)
-            self._confirm(membership)
-            return
-        answer = self.handler.replies.wait(reply, timeout)
         if answer is None:
             raise AnswerError("join not confirmed")
         if dialect.is_error(answer):
@@ -198,10 +212,15 @@ class ChatConnection:
             answer = self.handler.replies.wait(reply, timeout) if dialect.acknowledges_joins else None
             confirmed = answer is not None and dialect.confirms_leave(answer, room)
         finally:
+            self.handler.replies.cancel(reply)
             if self.handler.memberships.get(membership.room.number) is membership:
-                self._end_membership(membership, closed_cleanly=confirmed)
-                self.handler.membership = next(iter(self.handler.memberships.values()), None)
+                self._leave_ledger(membership, closed_cleanly=confirmed)
         return confirmed
+
+    def _leave_ledger(self, membership: Membership, *, closed_cleanly: bool) -> None:
+        """End one membership of a connection that stays open."""
+        self._end_membership(membership, closed_cleanly=closed_cleanly)
+        self.handler.membership = next(iter(self.handler.memberships.values()), None)
 
     def close(self, grace: float, timeout: float) -> int:
         """Close the connection with a close handshake.
@@ -254,6 +273,7 @@ class ChatConnection:
         for number, membership in list(self.handler.memberships.items()):
             mark = (waited_for or {}).get(number)
             self._end_membership(membership, waited_for=mark, closed_cleanly=closed_cleanly)
+        self._unconfirmed = 0
         self.handler.pings.end()
         self.handler.replies.end(error)
         return self._measures.deliveries.churned - before

@@ -1,4 +1,4 @@
-"""A virtual user: connects its client, keeps it connected, and takes part in storms.
+"""A virtual user. A session connects its client, keeps it connected, and takes part in storms.
 
 A user may be dropped at any moment, also while a task waits for a reply. A temporary greenlet of the session opens a
 lost or dropped connection again.
@@ -141,7 +141,7 @@ class Session:
         failures = 0
         self._connecting = True
         try:
-            while not self.connection.is_ready:
+            while self.connection.connection is None:
                 intended = monotonic_ns()
                 if failures or waits_first:
                     delay = self._delay(failures)
@@ -278,6 +278,8 @@ class Session:
         except LostError:
             return False
         except ClientError as error:
+            self._rooms.remove(joined)
+            joined.senders.discard(self.place)
             request.failed(error.label)
             return False
         request.done(monotonic_ns() - began)
