@@ -69,7 +69,7 @@ class ClusterLoad:
             pool.join_rooms(clients, [f"room-{number}" for number in range(rooms)])
             self._clients.append(clients)
         self._senders = [(node, place) for place in range(rooms * members) for node in range(self.nodes)]
-        self.until(lambda: self.agree(range(self.nodes)), "all clients to be told of all members")
+        self.until(lambda: self.agree(range(self.nodes)), "all clients to know all members")
 
     def close(self) -> None:
         """Abort all connections."""

@@ -154,7 +154,7 @@ class ClusterUnderTest:
         ended = time.monotonic()
         end()
         load.until(lambda: all(health.since(ended, 200) is not None for health in self.health), "health")
-        load.until(lambda: load.agree(all_nodes), "all clients to be told of all members")
+        load.until(lambda: load.agree(all_nodes), "all clients to know all members")
         agreed = load.agreed_at(all_nodes)
         assert agreed is not None
         return max(health.since(ended, 200) or 0.0 for health in self.health), max(agreed - ended, 0.0)

@@ -45,9 +45,11 @@ from websockets.exceptions import ConnectionClosed
 from tests import preloaded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from websockets.http11 import Request, Response
+
+    from tests.stampede.fixtures import FinishedRun
 
 ROOM = dict[ServerConnection, None]
 
@@ -243,6 +245,18 @@ def faulty_server(**faults: Any) -> Iterator[RunningFaultyServer]:
     finally:
         if server.process.poll() is None:
             server.stop()
+
+
+def assert_faults_are_counted(ended: FinishedRun, truth: Mapping[str, int]) -> None:
+    """Assert that a run found exactly the faults that the server planted, of each kind at least one."""
+    ledger = ended.ledger()
+    assert ledger["lost"] == truth["dropped"] > 0
+    assert ledger["received"] == truth["delivered"]
+    assert ledger["expected"] == truth["delivered"] + truth["dropped"]
+    assert ledger["duplicated"] == truth["duplicated"] > 0
+    assert ledger["reordered"] == truth["reordered"] > 0
+    assert ended.requests()["deliver"] == (ledger["expected"], ledger["lost"])
+    assert ended.ended_with(1)
 
 
 if __name__ == "__main__":

@@ -209,7 +209,7 @@ def test_every_output_of_a_run_has_the_same_requests(
 
 
 def until_equal(read: Callable[[], list[Rows]], seconds: float) -> Rows:
-    """Wait until several tables, some of which may be seconds old, are equal; return them."""
+    """Wait until several tables are equal, and return them. Some may be seconds old."""
     deadline = time.monotonic() + seconds
     while True:
         first, *others = read()

@@ -113,7 +113,7 @@ def send(client: ChatClient, number: int) -> None:
 def test_planted_losses_duplicates_and_overtakings_are_counted_exactly() -> None:
     with faulty_server(drop=10, duplicate=7, reorder=9) as faulty, LoadGenerator(faulty.url) as generator:
         ann, _ = generator.join("room", users=2)
-        send(ann, 102)  # of which the first one has no fault
+        send(ann, 102)  # the faulty server spares the first one
         lost, duplicated = 10, 12
         assert generator.wait_until(lambda: generator.ledger.duplicated == duplicated, TIMEOUT)
         assert generator.wait_until(lambda: generator.ledger.in_flight == lost, TIMEOUT)
