@@ -210,6 +210,7 @@ def test_a_generator_that_was_the_limit_is_a_warning_and_fails_a_marked_test(
         tmp_path,
         "--stampede-url",
         server.url,
+        tolerant=False,
         test_one=BLOCKED.format(mark=""),
         test_two=BLOCKED.format(mark=mark),
     )
