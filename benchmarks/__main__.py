@@ -78,7 +78,7 @@ def _try(workload: Workload, server: Server, number: int, seconds: float) -> Out
 
 
 def _print_outcome(workload: Workload, outcome: Outcome, rounds: int) -> None:
-    parts = [f"{report.shown(outcome.figures[row.figure], row)} {row.unit}" for row in workload.rows if outcome.figures]
+    parts = [report.measured(outcome.figures, row) for row in workload.rows if outcome.figures]
     if outcome.problem:
         parts.append(f"invalid: {outcome.problem}")
     title = SERVERS[outcome.server].title

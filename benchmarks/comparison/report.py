@@ -89,13 +89,21 @@ def _head(*columns: str) -> list[str]:
     return [f"| {' | '.join(columns)} |", "|---|" + "---:|" * (len(columns) - 1)]
 
 
-def shown(value: float, row: Row) -> str:
-    """Return a figure in the unit of its row."""
+def measured(figures: Mapping[str, float], row: Row) -> str:
+    """Return the figure of a row and its unit.
+
+    Figures may lack it: the server may have used less CPU time than the system's resolution, or delivered nothing.
+    """
+    value = figures.get(row.figure)
+    return f"not measured ({row.unit})" if value is None else f"{_shown(value, row)} {row.unit}"
+
+
+def _shown(value: float, row: Row) -> str:
     return f"{value * row.scale:{row.form}}"
 
 
 def _figure(found: Spread | None, row: Row) -> str:
-    return shown(found.middle, row) if found else "-"
+    return _shown(found.middle, row) if found else "-"
 
 
 def _goal(row: Row, ours: Spread | None, ratios: Mapping[str, Spread | None]) -> str:

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-from benchmarks.__main__ import available, main
+from benchmarks.__main__ import available, main, measure, parser
 from benchmarks.comparison import report
 from benchmarks.comparison.measures import chat, connect_storm, uploads
 from benchmarks.comparison.results import load
@@ -77,6 +78,28 @@ def test_a_partial_comparison_is_printed_and_does_not_change_the_documents(
     assert [outcome.server for outcome in found["pairs"].outcomes] == [OURS, "websockets", OURS]
     assert all(outcome.figures["offered_per_s"] > 0 for outcome in found["pairs"].outcomes)
     assert (tmp_path / "comparison.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("figures", "problem", "line"),
+    [
+        ({"granted_per_s": 1234.0}, None, "1,234 deliveries/s, not measured (deliveries per CPU second)"),
+        (
+            {"granted_per_s": 0.0},
+            "nothing was delivered",
+            "0 deliveries/s, not measured (deliveries per CPU second), invalid: nothing was delivered",
+        ),
+        ({}, "refused", "invalid: refused"),
+    ],
+    ids=["less CPU than its resolution", "no delivery", "no measurement"],
+)
+def test_the_line_of_a_measurement_names_the_figures_that_were_not_measured(
+    figures: dict[str, float], problem: str | None, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workload = replace(WORKLOADS["big"], measure=lambda *_: (figures, problem))
+    measure(workload, [SERVERS[OURS]], parser().parse_args(["--rounds", "1", "--results", str(tmp_path)]))
+    assert capsys.readouterr().err == f"big 1/1 {SERVERS[OURS].title}: {line}\n"
+    assert load(tmp_path, WORKLOADS)["big"].outcomes[0].figures == figures
 
 
 def test_complete_results_update_the_documents(tmp_path: Path) -> None:
