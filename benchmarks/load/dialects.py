@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
+from time import monotonic_ns
 from typing import Final
 
 from stampede.websocket.frames import masked_text_frame
@@ -13,6 +13,12 @@ TEXT_BYTES: Final = 32
 
 _MASK: Final = bytes.fromhex("37fa213d")  # the example of RFC 6455; a server unmasks with any key
 _STAMP_DIGITS: Final = TEXT_BYTES - 1
+_FIRST_TIMESTAMP: Final = 10**15
+"""Timestamp of a ping at the beginning, in ns.
+
+All timestamps of the next 92 days have as many digits, so that all pongs have the same size. They are exact in servers
+that parse them as floating-point numbers.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +49,18 @@ SOCKET_IO: Final = Dialect("/socket.io/?EIO=4&transport=websocket", b"40", b'42[
 
 
 class MessageEncoder:
-    """Encodes the load as frames: chat messages or pings, with or without a send time."""
+    """Encodes the load as frames: chat messages or pings, with or without a send time.
 
-    def __init__(self, dialect: Dialect, *, pings: bool) -> None:
+    Args:
+        dialect: the protocol that the clients use.
+        pings: whether the load consists of pings.
+        begin: time of the clock `monotonic_ns` before the first message; now if omitted.
+    """
+
+    def __init__(self, dialect: Dialect, *, pings: bool, begin: int | None = None) -> None:
         self._dialect = dialect
         self._pings = pings
+        self._shift = _FIRST_TIMESTAMP - (monotonic_ns() if begin is None else begin) if pings else 0
         self.delivery_mark = b'"type":"pong"' if pings else b'"type":"chatMessage"'
         self._stamp = b'"timestamp":' if pings else b'"text":"@'
 
@@ -67,15 +80,15 @@ class MessageEncoder:
     def stamped(self) -> bytes:
         """Return a message that carries its send time."""
         if self._pings:
-            return self.frame(type="ping", timestamp=time.monotonic_ns())
-        return self.frame(type="chatMessage", text=f"@{time.monotonic_ns():0{_STAMP_DIGITS}d}")
+            return self.frame(type="ping", timestamp=monotonic_ns() + self._shift)
+        return self.frame(type="chatMessage", text=f"@{monotonic_ns():0{_STAMP_DIGITS}d}")
 
     def sent_at(self, payload: bytes) -> int | None:
-        """Return the send time in a received message, in ns; None without one."""
+        """Return the send time in a received message, in ns of `monotonic_ns`; None without one."""
         place = payload.find(self._stamp)
         if place < 0:
             return None
         start = end = place + len(self._stamp)
         while payload[end : end + 1].isdigit():
             end += 1
-        return int(payload[start:end])
+        return int(payload[start:end]) - self._shift
