@@ -65,8 +65,10 @@ def packages(source: Path) -> Path:
     return home
 
 
-def install(source: Path = PLAIN) -> Path:
-    """Install a Node server into the cache and return its `server.mjs` there; a second call only refreshes the copy.
+def install(source: Path = PLAIN, program: str = "server.mjs") -> Path:
+    """Install a folder of Node programs into the cache; a second call only refreshes the copies.
+
+    Returns: The path of the program there.
 
     Raises:
         BenchmarkError: as `packages` does.
@@ -74,13 +76,13 @@ def install(source: Path = PLAIN) -> Path:
     home = packages(source)
     with (home / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for module in (source / "server.mjs", source.parent / SHARED):
+        for module in (*source.glob("*.mjs"), source.parent / SHARED):
             copy = CACHE / module.relative_to(source.parent)
             if module.exists() and not (copy.exists() and copy.read_bytes() == module.read_bytes()):
                 fresh = copy.with_name(f"{copy.name}.{os.getpid()}")
                 fresh.write_bytes(module.read_bytes())
                 fresh.replace(copy)  # atomic: another server may be reading the shared module
-    return home / "server.mjs"
+    return home / program
 
 
 def _npm_install(home: Path) -> None:

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 STOP_SECONDS = 60
 
 
+def get_page(url: str, headers: Mapping[str, str] | None = None) -> str:
+    """Return the text of a page of a server under test."""
+    request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - our own server
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return str(answer.read().decode())
+
+
 @dataclass
 class RunningServer:
     """A server process: `url` for WebSockets, `http` for pages."""
@@ -34,9 +41,7 @@ class RunningServer:
         return self.url.replace("ws://", "http://")
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> str:
-        request = urllib.request.Request(self.http + path, headers=dict(headers or {}))  # noqa: S310 - our own server
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return str(answer.read().decode())
+        return get_page(self.http + path, headers)
 
     def samples(self) -> dict[str, float]:
         """Return the metrics: values by `name{label="value",...}` with sorted labels."""

@@ -1,0 +1,59 @@
+// A chat on Socket.IO: a client joins rooms with one event and sends to a room with another.
+
+import { Server } from 'socket.io';
+
+import { countingServer, flags, listen, newCounts } from './serving.mjs';
+
+const options = flags({
+  echo: { type: 'boolean', default: false }, // send a message to its sender, too
+  'ping-seconds': { type: 'string', default: '25' },
+  'join-event': { type: 'string', default: 'join' },
+  'leave-event': { type: 'string', default: 'leave' },
+  'say-event': { type: 'string', default: 'message' },
+  'receive-event': { type: 'string', default: 'message' },
+});
+
+const counts = newCounts();
+const http = countingServer(() => ({ ...counts, clients: io.of('/').sockets.size, members: members() }));
+const io = new Server(http, { pingInterval: Number(options['ping-seconds']) * 1000, serveClient: false });
+
+function members() {
+  let sum = 0;
+  for (const [room, sockets] of io.of('/').adapter.rooms) if (!io.of('/').sockets.has(room)) sum += sockets.size;
+  return sum;
+}
+
+function answer(acknowledge, value) {
+  if (typeof acknowledge === 'function' && !options['never-acknowledge']) acknowledge(value);
+}
+
+if (options.token !== undefined) {
+  io.use((socket, next) => next(socket.handshake.auth.token === options.token ? undefined : new Error('invalid token')));
+}
+
+io.on('connection', (socket) => {
+  socket.on(options['join-event'], (room, acknowledge) => {
+    if (room === options['refuse-room']) {
+      answer(acknowledge, { error: 'forbidden' });
+      return;
+    }
+    socket.join(room);
+    answer(acknowledge, { joined: room });
+  });
+  socket.on(options['leave-event'], (room, acknowledge) => {
+    socket.leave(room);
+    answer(acknowledge, { left: room });
+  });
+  socket.on(options['say-event'], ({ room, text }, acknowledge) => {
+    if (!socket.rooms.has(room)) {
+      answer(acknowledge, { error: 'not a member' });
+      return;
+    }
+    counts.messages += 1;
+    counts.deliveries += io.of('/').adapter.rooms.get(room).size - (options.echo ? 0 : 1);
+    (options.echo ? io : socket).to(room).emit(options['receive-event'], { room, text });
+    answer(acknowledge, { sent: true });
+  });
+});
+
+listen(http, options.port);

@@ -1,0 +1,74 @@
+"""The commands of the real servers, and of clients that do without our code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.node_packages import install
+from tests.tables import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.dialects.real_server import RealServer
+
+FOLDER = Path(__file__).parent
+JAVASCRIPT = FOLDER / "javascript"
+CLIENT_SECONDS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A real server and its independent clients.
+
+    Attributes:
+        server: returns the command that starts the server; `--port` and other flags are appended. Raises
+            BenchmarkError if something is not installed.
+        clients: commands of clients, by the name of their library.
+        echoes: whether senders receive their own messages unless a flag says otherwise.
+    """
+
+    server: Callable[[], list[str]]
+    clients: dict[str, Callable[[], list[str]]]
+    echoes: bool = True
+
+
+def _node(program: str) -> Callable[[], list[str]]:
+    return lambda: ["node", str(install(JAVASCRIPT, program))]
+
+
+def _python(module: str) -> Callable[[], list[str]]:
+    return lambda: [sys.executable, "-m", f"tests.dialects.{module}"]
+
+
+_SOCKETIO_CLIENTS = {
+    "socket.io-client": _node("socketio_client.mjs"),
+    "python-socketio": _python("clients.socketio_client"),
+}
+
+PROGRAMS = {
+    "socket.io": Program(_node("socketio_server.mjs"), _SOCKETIO_CLIENTS, echoes=False),
+    "python-socketio": Program(_python("servers.socketio_chat"), _SOCKETIO_CLIENTS, echoes=False),
+}
+
+
+def measure_latencies(server: RealServer, client: Callable[[], list[str]], *flags: str) -> dict[str, Any]:
+    """Run an independent client and return what it measured: `sent`, `received`, `median_ms` and `p95_ms`."""
+    done = subprocess.run(
+        [*client(), "--url", server.url, *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=CLIENT_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, done.stderr
+    result = json.loads(done.stdout)
+    assert isinstance(result, dict)
+    return result
