@@ -25,7 +25,7 @@ from benchmarks.processes import BenchmarkError, running, stampede_command
 from stampede.client.chat_connection import ChatConnection, ConnectionOwner
 from stampede.client.context import ClientContext
 from stampede.client.message_handler import MessageHandler
-from stampede.dialects.stampede import StampedeDialect
+from stampede.dialects.stampede import StampedeConversation, StampedeDialect
 from stampede.ledger import stamp
 from stampede.ledger.room import Room
 from stampede.locust.output.locust_stats import StatsUpdater
@@ -102,7 +102,8 @@ class _UserGroup:
         rooms = [Room(number, f"room-{number}", self.measures.deliveries) for number in numbers]
         for number in range(users):
             client = kind(context, self)
-            client.open(self._reactor, target, f"user-{first_room + number:06d}", _TIMEOUT)
+            username = f"user-{first_room + number:06d}"
+            client.open(self._reactor, target, StampedeConversation(username), _TIMEOUT)
             client.enter([rooms[number // room_size]], _TIMEOUT)
             self._clients.append(client)
 

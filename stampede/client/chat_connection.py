@@ -6,14 +6,17 @@ It works with any server whose wire protocol a dialect describes.
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+import gevent
 from gevent import sleep
 
-from stampede.client.message_handler import MessageHandler
+from stampede.client.message_handler import MessageHandler, SplittingHandler
 from stampede.client.pings import UNTIMED
 from stampede.client.replies import is_refusal
 from stampede.client.sender import Sender
+from stampede.dialects.base import Feature
+from stampede.dialects.events import Joined, Left, Opened, Refused
 from stampede.measure import request_names
 from stampede.websocket.connect import connect
 from stampede.websocket.errors import ClientError, LostError
@@ -22,18 +25,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stampede.client.context import ClientContext
+    from stampede.dialects.base import Conversation
+    from stampede.dialects.events import Event
     from stampede.ledger.room import Membership, Room
     from stampede.websocket.connection import Connection
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.target import Target
 
 
+_NORMAL_CLOSURE: Final = 1000
+
+
 class AnswerError(ClientError):
     """The server refused a request or did not answer it."""
 
 
-def _do_nothing(room: str) -> None:
+def _do_nothing(_: str) -> bool:
     """Prepare nothing: the dialect's messages suffice to join a room."""
+    return False
 
 
 class ConnectionOwner(Protocol):
@@ -60,6 +69,7 @@ class ChatConnection:
     """
 
     __slots__ = (
+        "_context",
         "_dialect",
         "_measures",
         "_owner",
@@ -73,11 +83,12 @@ class ChatConnection:
     )
 
     def __init__(self, context: ClientContext, owner: ConnectionOwner) -> None:
+        self._context = context
         self._dialect = context.dialect
         self._measures = context.measures
         self._owner = owner
         self._unconfirmed = 0  # joins that the server has not confirmed yet
-        self.handler = MessageHandler(context, self)
+        self.handler = (SplittingHandler if context.dialect.splits_frames else MessageHandler)(context, self)
         self.sender = Sender(self, context)
         self.connection: Connection | None = None
         self.retry_after: float | None = None
@@ -85,38 +96,59 @@ class ChatConnection:
 
     # --- opening ---
 
-    def open(self, reactor: Reactor, target: Target, username: str, timeout: float) -> None:
-        """Open the connection and send the dialect's hello.
+    @property
+    def conversation(self) -> Conversation:
+        """The state of the protocol on the current connection, or on the last one."""
+        return self.handler.conversation
+
+    def open(self, reactor: Reactor, target: Target, conversation: Conversation, timeout: float) -> None:
+        """Open the connection, and wait until the server has accepted it if the dialect says so.
 
         Raises:
             ConnectError: the attempt failed.
+            AnswerError: the server refused, or did not answer within `timeout` seconds.
+            LostError: the connection ended meanwhile.
         """
-        self.connection = connect(reactor, target, self.handler, timeout=timeout)
-        self.retry_after = None
-        self.was_dropped = False
-        for message in self._dialect.hello(username):
-            self.send(message)
+        self.handler.conversation = conversation
+        replies = self.handler.replies
+        opened = replies.expect(lambda event: isinstance(event, Opened) or is_refusal(event, request_names.CONNECT))
+        try:
+            self.connection = connect(reactor, target, self.handler, timeout=timeout)
+            self.retry_after = None
+            self.was_dropped = False
+            for message in conversation.open():
+                self.send(message)
+            answer = replies.wait(opened, timeout) if self._dialect.confirms_opening else None
+        finally:
+            replies.cancel(opened)
+        if isinstance(answer, Refused):
+            raise AnswerError(answer.label)
+        if answer is None and self._dialect.confirms_opening:
+            raise AnswerError(f"no answer: expected {conversation.awaited}")
 
-    def enter(self, rooms: list[Room], timeout: float, prepare: Callable[[str], None] = _do_nothing) -> None:
-        """Join rooms after `open`. A server handles the messages of one client in order, so `hello` needs no answer.
+    def enter(self, rooms: list[Room], timeout: float, prepare: Callable[[str], bool] = _do_nothing) -> bool:
+        """Join rooms after `open`; return whether the server has confirmed all joins.
+
+        A server that does not confirm joins has `join_grace` seconds for each.
 
         Raises:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
             LostError: the connection ended meanwhile.
         """
         self._unconfirmed = len(rooms)  # no room alone makes the client ready
-        for room in rooms:
-            self._join(room, timeout, prepare)
+        confirmed = [self._join(room, timeout, prepare) for room in rooms]
         self.is_offline = False
+        return all(confirmed)
 
-    def join(self, room: Room, timeout: float, prepare: Callable[[str], None] = _do_nothing) -> None:
-        """Join a room.
+    def join(self, room: Room, timeout: float, prepare: Callable[[str], bool] = _do_nothing) -> bool:
+        """Join a room; return whether the server has confirmed that.
 
         Args:
             room: the ledger of the room.
             timeout: seconds to wait for the server's confirmation.
-            prepare: called with the name of the room before the dialect's messages are sent; it may wait and raise a
-                `ClientError`. The server may begin to deliver messages of the room meanwhile.
+            prepare: called with the name of the room before the dialect's messages are sent; returns whether the server
+                has confirmed the join already. It may wait and raise a `ClientError`. The server may begin to deliver
+                messages of the room meanwhile.
 
         Raises:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
@@ -126,7 +158,7 @@ class ChatConnection:
             raise LostError(1006)
         self._unconfirmed += 1
         try:
-            self._join(room, timeout, prepare)
+            return self._join(room, timeout, prepare)
         except LostError:
             raise
         except ClientError:
@@ -135,38 +167,42 @@ class ChatConnection:
                 self._leave_ledger(membership, closed_cleanly=True)
             raise
 
-    def _join(self, room: Room, timeout: float, prepare: Callable[[str], None]) -> None:
-        dialect, membership = self._dialect, room.enter()
+    def _join(self, room: Room, timeout: float, prepare: Callable[[str], bool]) -> bool:
+        membership = room.enter()
         self.handler.memberships[room.number] = membership
         if self.handler.membership is None:
             self.handler.membership = membership
 
-        def on_answer(message: dict[str, Any]) -> None:
-            if not dialect.is_error(message):
+        def is_answer(event: Event) -> bool:
+            if isinstance(event, Joined):
+                return event.room in (room.name, None)
+            return is_refusal(event, request_names.JOIN, room.name)
+
+        def on_answer(event: Event) -> None:
+            if isinstance(event, Joined):
                 self._confirm(membership)
 
-        reply = self.handler.replies.expect(
-            lambda message: (
-                dialect.confirms_join(message, room.name) or is_refusal(dialect, message, request_names.JOIN)
-            ),
-            on_answer,
-        )
+        reply = self.handler.replies.expect(is_answer, on_answer)
         try:
-            prepare(room.name)
-            for message in dialect.join(room.name):
+            confirmed = prepare(room.name)
+            for message in self.conversation.join(room.name):
                 self.send(message)
-            if not dialect.acknowledges_joins:
+            if confirmed:
                 self._confirm(membership)
-                return
+                return True
+            if not self._dialect.acknowledges_joins:
+                gevent.spawn_later(self._context.join_grace, self._confirm, membership)
+                return False
             answer = self.handler.replies.wait(reply, timeout)
         finally:
             self.handler.replies.cancel(reply)
         if answer is None:
             raise AnswerError("join not confirmed")
-        if dialect.is_error(answer):
-            raise AnswerError(dialect.label_of(answer))
+        if isinstance(answer, Refused):
+            raise AnswerError(answer.label)
         if self.handler.memberships.get(room.number) is not membership:  # dropped in the meantime
             raise LostError(1006)
+        return True
 
     def _confirm(self, membership: Membership) -> None:
         """Record a confirmed join, at the moment at which the confirmation arrives."""
@@ -199,18 +235,22 @@ class ChatConnection:
         Raises:
             LostError: the connection ended meanwhile.
         """
-        membership, dialect = self.membership_in(room), self._dialect
+        membership = self.membership_in(room)
         if membership is None:
             return True
-        reply = self.handler.replies.expect(
-            lambda message: dialect.confirms_leave(message, room) or is_refusal(dialect, message, request_names.JOIN)
-        )
-        for message in dialect.leave(room):
+
+        def is_answer(event: Event) -> bool:
+            if isinstance(event, Left):
+                return event.room in (room, None)
+            return is_refusal(event, request_names.JOIN, room)
+
+        reply = self.handler.replies.expect(is_answer)
+        for message in self.conversation.leave(room):
             self.send(message)
         confirmed = False
         try:
-            answer = self.handler.replies.wait(reply, timeout) if dialect.acknowledges_joins else None
-            confirmed = answer is not None and dialect.confirms_leave(answer, room)
+            answer = self.handler.replies.wait(reply, timeout) if self._dialect.acknowledges_leaves else None
+            confirmed = isinstance(answer, Left)
         finally:
             self.handler.replies.cancel(reply)
             if self.handler.memberships.get(membership.room.number) is membership:
@@ -243,6 +283,8 @@ class ChatConnection:
                 sleep(0.01)
             if not connection.is_open:
                 marks = {}
+        for message in self.conversation.close():
+            connection.send_message(message)
         closed_cleanly = connection.close(timeout)
         return self._end(waited_for=marks, closed_cleanly=closed_cleanly)
 
@@ -275,6 +317,8 @@ class ChatConnection:
             self._end_membership(membership, waited_for=mark, closed_cleanly=closed_cleanly)
         self._unconfirmed = 0
         self.handler.pings.end()
+        if self.sender.acknowledgements is not None:
+            self.sender.acknowledgements.end("connection lost" if error is not None else None)
         self.handler.replies.end(error)
         return self._measures.deliveries.churned - before
 
@@ -288,16 +332,39 @@ class ChatConnection:
     def connection_lost(self, error: LostError) -> None:
         """Handle the end of a connection that the client did not end; called by the handler."""
         self._measures.requests[request_names.CONNECT].failed(error.label)
-        self.retry_after = self._dialect.retry_after(error.reason)
+        self.retry_after = self._dialect.retry_after(error.code, error.reason)
         self.handler.pings.end("connection lost")
         self._end(closed_cleanly=False, error=error)
         self._owner.connection_lost()
 
+    def closed_by_server(self, reason: str) -> None:
+        """Handle the end of the conversation before a close frame; called by the handler."""
+        if self.connection is not None:
+            self.connection.abort()
+            self.connection_lost(LostError(_NORMAL_CLOSURE, reason))
+
     # --- sending ---
 
     def send(self, payload: bytes) -> bool:
-        """Send a text message; return False when the write buffer is full or there is no connection."""
-        return self.connection is not None and self.connection.send_text(payload)
+        """Send a message; return False when the write buffer is full or there is no connection."""
+        return self.connection is not None and self.connection.send_message(payload)
+
+    def send_ping(self, number: int) -> bool:
+        """Send a ping of the dialect or, if it has none, of WebSocket; return False when it could not be sent."""
+        if Feature.PING in self._dialect.features:
+            return self.send(self.conversation.ping(number))
+        return self.connection is not None and self.connection.send_ping(str(number).encode())
+
+    def keep_alive(self) -> None:
+        """Send what the dialect sends from time to time to keep a connection open."""
+        if self.connection is not None:
+            for message in self.conversation.keepalive():
+                self.send(message)
+
+    def acknowledged(self, number: int | None, now: int) -> None:
+        """Handle the acknowledgement of a chat message; called by the handler."""
+        if self.sender.acknowledgements is not None:
+            self.sender.acknowledgements.receive(number, now)
 
     def send_binary(self, payload: bytes, timeout: float) -> bool:
         """Send a binary message and wait until the kernel has taken it; return False after `timeout` seconds."""
@@ -318,6 +385,5 @@ class ChatConnection:
 
     def request_pong(self, on_pong: Callable[[int], None]) -> None:
         """Send a `ping` that is not timed; call `on_pong` when its pong arrives over this connection."""
-        if self._dialect.has_ping:
-            self.handler.pings.on_pong = on_pong
-            self.send(self._dialect.ping(UNTIMED))
+        self.handler.pings.on_pong = on_pong
+        self.send_ping(UNTIMED)

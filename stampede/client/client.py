@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gevent import GreenletExit, get_hub, getcurrent, sleep
 
+from stampede.client.replies import reply_matcher
 from stampede.client.sender import TOO_LATE
 from stampede.client.upload import Upload, UploadError
+from stampede.dialects.base import Feature
+from stampede.dialects.events import Refused
 from stampede.measure import request_names
 from stampede.websocket.errors import LostError
 from stampede.workload.schedule import SECOND
@@ -153,29 +156,30 @@ class ChatClient:
             return
         intended = self.due or monotonic_ns()
         chat, request = self._connection, self._measures.requests[request_names.TYPING]
-        if not self._dialect.has_typing:
-            request.failed(self._lacking("typing notices"))
+        if Feature.TYPING not in self._dialect.features:
+            request.failed(self._lacking(Feature.TYPING))
             return
         connection = chat.connection
         if (
             connection is not None
             and chat.is_ready
             and not connection.congested
-            and connection.send_text(self._dialect.typing(self._lifecycle.rooms[0]))
+            and connection.send_message(chat.conversation.typing(self._lifecycle.rooms[0]))
         ):
             request.done(monotonic_ns() - intended)
         elif not chat.is_offline:
             request.failed("dropped: connection congested" if chat.is_ready else "dropped: not in a room")
 
     def ping(self) -> None:
-        """Send a `ping`, and time its `pong` as `WS ping`; does not wait. No pong before the next ping is a failure."""
+        """Send a ping, and time its pong as `WS ping`; does not wait. No pong before the next ping is a failure.
+
+        A dialect without pings of its own has those of WebSocket (RFC 6455, section 5.5.2).
+        """
         if self._has_ended():
             return
         intended = self.due or monotonic_ns()
         pings, chat = self._connection.handler.pings, self._connection
-        if not self._dialect.has_ping:
-            self._measures.requests[request_names.PING].failed(self._lacking("pings"))
-        elif chat.send(self._dialect.ping(pings.begin())):
+        if chat.send_ping(pings.begin()):
             pings.sent(intended)
         elif not chat.is_offline:
             label = "dropped: connection congested" if chat.connection is not None else "dropped: not connected"
@@ -196,8 +200,8 @@ class ChatClient:
         """
         intended = self.due or monotonic_ns()
         request = self._measures.requests[request_names.UPLOAD]
-        if not self._dialect.has_upload:
-            request.failed(self._lacking("uploads"))
+        if Feature.UPLOAD not in self._dialect.features:
+            request.failed(self._lacking(Feature.UPLOAD))
             return False
         if self._has_ended():
             return False
@@ -219,8 +223,8 @@ class ChatClient:
         request.done(monotonic_ns() - intended)
         return True
 
-    def _lacking(self, what: str) -> str:
-        return f"the dialect {self._dialect.name} has no {what}"
+    def _lacking(self, feature: Feature) -> str:
+        return f"the dialect {self._dialect.name} has no {feature.value}"
 
     def _wait_until_ready(self, deadline: int) -> bool:
         chat, context = self._connection, self._context
@@ -292,21 +296,7 @@ class ChatClient:
                 request.failed("not connected")
             return None
         errors: list[Exception] = []
-
-        def matches(received: dict[str, Any]) -> bool:
-            try:
-                return not isinstance(reply, str) and bool(reply(received))
-            except Exception as error:  # noqa: BLE001 # code of the scenario, which runs in the event loop
-                errors.append(error)
-                return True
-
-        expected = replies.expect(
-            lambda received: (
-                self._dialect.is_error_about(received, kind)
-                or (received["type"] == reply if isinstance(reply, str) else matches(received))
-            ),
-            may_be_notice=True,
-        )
+        expected = replies.expect(reply_matcher(kind, reply, errors), may_be_notice=True)
         if not self.send(message):
             replies.cancel(expected)
             self._failed(name, "not sent: write buffer full")
@@ -323,11 +313,11 @@ class ChatClient:
         if answer is None:
             request.failed("no reply")
             return None
-        if self._dialect.is_error_about(answer, kind):
-            request.failed(self._dialect.label_of(answer))
+        if isinstance(answer, Refused) and answer.about == kind:
+            request.failed(answer.label)
             return None
         request.done(monotonic_ns() - intended)
-        return answer
+        return answer.message
 
     @property
     def _is_open(self) -> bool:

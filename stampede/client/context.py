@@ -18,6 +18,7 @@ class ClientContext:
 
     Args:
         padding: text of a chat message after its stamp, unless the sender gives one.
+        join_grace: seconds after which a user counts as joined, if the server does not confirm joins.
 
     Attributes:
         measures: the counters and histograms of the process.
@@ -36,6 +37,7 @@ class ClientContext:
         "escaped_padding",
         "in_progress",
         "is_draining",
+        "join_grace",
         "measures",
         "on_error",
         "origin",
@@ -51,6 +53,8 @@ class ClientContext:
         origin: int,
         padding: str,
         on_error: Callable[[Exception], None],
+        *,
+        join_grace: float = 0.0,
     ) -> None:
         self.measures = measures
         self.dialect = dialect
@@ -58,6 +62,7 @@ class ClientContext:
         self.padding = padding
         self.escaped_padding = dialect.escape(padding)
         self.on_error = on_error
+        self.join_grace = join_grace
         self.is_draining = False
         self.in_progress = 0
         self.storm: Storm | None = None

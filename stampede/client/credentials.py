@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
+
+from stampede.dialects.base import UpgradeRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stampede.dialects.base import Dialect
     from stampede.websocket.headers import Header
     from stampede.websocket.target import Target
+
+_NOTHING: Final = UpgradeRequest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +27,14 @@ class Credentials:
         headers: further headers.
         cookies: values of the Cookie header by name.
         query: parameters that are added to the query of the address.
+        values: for the placeholders of a dialect, beside the columns of the account.
     """
 
     token: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def apply(self, target: Target) -> Target:
         """Return the target of this user; its addresses are those of the given one."""
@@ -40,3 +47,23 @@ class Credentials:
         if self.query:
             uri = replace(uri, query="&".join(filter(None, (uri.query, urlencode(self.query)))))
         return replace(target, headers=tuple(headers), uri=uri)
+
+
+def for_dialect(target: Target, dialect: Dialect) -> Target:
+    """Return the target with what all connections of a dialect have in common."""
+    return replace(
+        target,
+        subprotocols=dialect.subprotocols,
+        sends_binary=dialect.sends_binary,
+        receives_binary=dialect.receives_binary,
+    )
+
+
+def with_request(target: Target, request: UpgradeRequest) -> Target:
+    """Return the target with what a dialect needs in the upgrade request of a user."""
+    if request == _NOTHING:
+        return target
+    uri = target.uri
+    query = "&".join(filter(None, (uri.query, request.query)))
+    uri = replace(uri, path=uri.path if request.path is None else request.path, query=query)
+    return replace(target, headers=(*target.headers, *request.headers.items()), uri=uri)

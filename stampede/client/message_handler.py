@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from stampede.client.pings import Pings
 from stampede.client.replies import Replies
+from stampede.dialects.events import Acknowledged, Answer, Closed, Delivery, Pong, Refused
 from stampede.measure import request_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stampede.client.context import ClientContext
+    from stampede.dialects.base import Conversation
+    from stampede.dialects.events import Event
     from stampede.ledger.room import Membership
     from stampede.ledger.stamp import Fields
     from stampede.measure.storm import Storm
@@ -27,6 +30,15 @@ class Chat(Protocol):
     def connection_lost(self, error: LostError) -> None:
         """Handle the end of the connection."""
 
+    def send(self, payload: bytes) -> bool:
+        """Send a message."""
+
+    def closed_by_server(self, reason: str) -> None:
+        """Handle the end of the conversation: the server serves this connection no more."""
+
+    def acknowledged(self, number: int | None, now: int) -> None:
+        """Handle the acknowledgement of a chat message."""
+
 
 class MessageHandler:
     """Handles the messages of one client; runs in the hub, so nothing in it may block.
@@ -41,17 +53,18 @@ class MessageHandler:
         pings: times the pongs.
         on_delivery: called with the arrival time of each delivery, if set.
         storm: the last storm that dropped this user.
+        conversation: the state of the protocol on the current connection, or on the last one.
     """
 
     __slots__ = (
         "_callbacks",
         "_chat",
         "_context",
-        "_dialect",
         "_find_stamp",
         "_measures",
         "_notices",
         "_origin",
+        "conversation",
         "membership",
         "memberships",
         "on_delivery",
@@ -63,12 +76,12 @@ class MessageHandler:
     def __init__(self, context: ClientContext, chat: Chat) -> None:
         self._context = context
         self._chat = chat
-        self._dialect = context.dialect
         self._find_stamp = context.dialect.find_stamp
         self._notices = context.dialect.notices
         self._origin = context.origin
         self._measures = context.measures
         self._callbacks: dict[str, list[Callable[[dict[str, Any]], None]]] | None = None
+        self.conversation: Conversation = context.dialect
         self.membership: Membership | None = None
         self.memberships: dict[int, Membership] = {}
         self.replies = Replies()
@@ -84,6 +97,11 @@ class MessageHandler:
         """Handle the end of a connection that the client did not end; called by the connection."""
         self._chat.connection_lost(error)
 
+    def pong_received(self, payload: bytes, now: int) -> None:
+        """Handle a pong frame, the answer to a WebSocket ping; called by the connection."""
+        if payload.isdigit():
+            self.pings.receive(int(payload), now)
+
     def add_callback(self, kind: str, callback: Callable[[dict[str, Any]], None]) -> None:
         """Call a function with each message of a type."""
         if self._callbacks is None:
@@ -98,7 +116,8 @@ class MessageHandler:
             if fields is None:
                 return
         elif self._callbacks:
-            self._call_back(self._dialect.decode(payload))
+            for event in self.conversation.receive(payload):
+                self._call_back(event)
         # The rest is not a method of its own: a call would cost a tenth of this one.
         intended, sent, origin, room, slot, seq = fields
         membership = self.membership
@@ -124,31 +143,51 @@ class MessageHandler:
             self._measures.deliveries.duplicated += 1
 
     def _handle_other(self, payload: bytes, now: int) -> Fields | None:
-        """Handle a message in which no stamp was found; return the stamp if it is in the decoded message."""
-        dialect = self._dialect
+        """Handle a message in which no stamp was found; return the stamp if it is a delivery all the same."""
         if payload.startswith(self._notices) and not (self._callbacks or self.replies.want_notices):
             return None
+        fields = None
         try:
-            message = dialect.decode(payload)
+            events = self.conversation.receive(payload)
         except ValueError as error:
             self._measures.requests[request_names.CONNECT].failed(str(error))
             return None
-        if message is None:
-            return None
-        pong = dialect.pong(message)
-        if pong is not None:
-            self.pings.receive(pong, now)
-        if self._callbacks:
-            self._call_back(message)
-        if not self.replies.offer(message) and dialect.is_error(message):
-            self._measures.requests[dialect.request_of(message) or request_names.SEND].failed(dialect.label_of(message))
-        return dialect.stamp_in(message)
+        for event in events:
+            if isinstance(event, Delivery):
+                fields = event.fields  # a message has one at most
+            else:
+                self._handle_event(event, now)
+            self._call_back(event)
+            if not self.replies.offer(event) and isinstance(event, Refused):
+                self._measures.requests[event.request or request_names.SEND].failed(event.label)
+        return fields
 
-    def _call_back(self, message: dict[str, Any] | None) -> None:
-        if message is None or self._callbacks is None:
+    def _handle_event(self, event: Event, now: int) -> None:
+        if isinstance(event, Answer):
+            self._chat.send(event.payload)
+        elif isinstance(event, Pong):
+            self.pings.receive(event.number, now)
+        elif isinstance(event, Acknowledged):
+            self._chat.acknowledged(event.number, now)
+        elif isinstance(event, Closed):
+            self._chat.closed_by_server(event.reason)
+
+    def _call_back(self, event: Event) -> None:
+        if event.message is None or not self._callbacks:
             return
-        for callback in self._callbacks.get(message["type"], ()):
+        for callback in self._callbacks.get(event.message["type"], ()):
             try:
-                callback(message)
+                callback(event.message)
             except Exception as error:  # noqa: BLE001 # a callback of a scenario must not stop the connection
                 self._context.on_error(error)
+
+
+class SplittingHandler(MessageHandler):
+    """Handles the messages of a dialect whose frames contain several messages, or a part of one."""
+
+    __slots__ = ()
+
+    def message_received(self, payload: bytes, now: int) -> None:
+        """Handle the messages that a frame completes."""
+        for message in self.conversation.split(payload):
+            super().message_received(message, now)

@@ -4,46 +4,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gevent.event import Event
+import gevent.event
 
+from stampede.dialects.events import Refused
 from stampede.websocket.errors import LostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stampede.dialects.base import Dialect
+    from stampede.dialects.events import Event
 
 
 class Reply:
-    """A message that a task waits for; created by `Replies.expect`.
+    """An event that a task waits for; created by `Replies.expect`.
 
     Attributes:
-        matches: returns whether a decoded message is the one.
-        then: called with the message at its arrival, before the task that waits runs.
+        matches: returns whether an event is the one.
+        then: called with the event at its arrival, before the task that waits runs.
         may_be_notice: whether it may be a notice, which is otherwise not decoded.
-        message: the message; None until it has arrived.
+        event: the event; None until it has arrived.
         ended: why the connection ended before; None while it has not.
     """
 
-    __slots__ = ("arrived", "ended", "matches", "may_be_notice", "message", "then")
+    __slots__ = ("arrived", "ended", "event", "matches", "may_be_notice", "then")
 
     def __init__(
         self,
-        matches: Callable[[dict[str, Any]], bool],
-        then: Callable[[dict[str, Any]], None] | None,
+        matches: Callable[[Event], bool],
+        then: Callable[[Event], None] | None,
         *,
         may_be_notice: bool,
     ) -> None:
         self.matches = matches
         self.then = then
         self.may_be_notice = may_be_notice
-        self.message: dict[str, Any] | None = None
+        self.event: Event | None = None
         self.ended: LostError | None = None
-        self.arrived: Event | None = None
+        self.arrived: gevent.event.Event | None = None
 
 
 class Replies:
-    """The expected messages, in the order of the requests. A message goes to the first that it matches.
+    """The expected events, in the order of the requests. An event goes to the first that it matches.
 
     Attributes:
         want_notices: whether one of them may be a notice.
@@ -57,24 +58,24 @@ class Replies:
 
     def expect(
         self,
-        matches: Callable[[dict[str, Any]], bool],
-        then: Callable[[dict[str, Any]], None] | None = None,
+        matches: Callable[[Event], bool],
+        then: Callable[[Event], None] | None = None,
         *,
         may_be_notice: bool = False,
     ) -> Reply:
-        """Keep the first matching message that arrives from now on, for `wait`."""
+        """Keep the first matching event that arrives from now on, for `wait`."""
         reply = Reply(matches, then, may_be_notice=may_be_notice)
         self._pending.append(reply)
         self.want_notices = self.want_notices or may_be_notice
         return reply
 
-    def offer(self, message: dict[str, Any]) -> bool:
-        """Give a message to the first reply that it matches; return whether there is one."""
+    def offer(self, event: Event) -> bool:
+        """Give an event to the first reply that it matches; return whether there is one."""
         for reply in self._pending:
-            if reply.matches(message):
-                reply.message = message
+            if reply.matches(event):
+                reply.event = event
                 if reply.then is not None:
-                    reply.then(message)
+                    reply.then(event)
                 self._settle(reply)
                 return True
         return False
@@ -90,29 +91,53 @@ class Replies:
         if reply.arrived is not None:
             reply.arrived.set()
 
-    def wait(self, reply: Reply, timeout: float) -> dict[str, Any] | None:
-        """Return the expected message; None when it has not arrived after `timeout` seconds.
+    def wait(self, reply: Reply, timeout: float) -> Event | None:
+        """Return the expected event; None when it has not arrived after `timeout` seconds.
 
         Raises:
             LostError: the connection ended meanwhile.
         """
         try:
-            if reply.message is None and reply.ended is None:
-                reply.arrived = Event()
+            if reply.event is None and reply.ended is None:
+                reply.arrived = gevent.event.Event()
                 reply.arrived.wait(timeout)
         finally:
             self.cancel(reply)
-        if reply.message is None and reply.ended is not None:
+        if reply.event is None and reply.ended is not None:
             raise reply.ended
-        return reply.message
+        return reply.event
 
     def cancel(self, reply: Reply) -> None:
-        """Stop expecting a message."""
+        """Stop expecting an event."""
         if reply in self._pending:
             self._pending.remove(reply)
             self.want_notices = any(other.may_be_notice for other in self._pending)
 
 
-def is_refusal(dialect: Dialect, message: dict[str, Any], request: str) -> bool:
-    """Return whether a message is an error about a request, or one that does not say which request it is about."""
-    return dialect.is_error(message) and dialect.request_of(message) in (request, None)
+def is_refusal(event: Event, request: str, room: str | None = None) -> bool:
+    """Return whether the server refuses a request, of a room if one is given; it may not say what it refuses."""
+    return isinstance(event, Refused) and event.request in (request, None) and event.room in (room, None)
+
+
+def reply_matcher(
+    kind: str, reply: str | Callable[[dict[str, Any]], bool], errors: list[Exception]
+) -> Callable[[Event], bool]:
+    """Return a function that tells whether an event is the reply, or an error of a message of this kind.
+
+    An exception of `reply` is added to `errors`, and the event then counts as the reply.
+    """
+
+    def matches(event: Event) -> bool:
+        if isinstance(event, Refused) and event.about == kind:
+            return True
+        if event.message is None:
+            return False
+        if isinstance(reply, str):
+            return bool(event.message["type"] == reply)
+        try:
+            return bool(reply(event.message))
+        except Exception as error:  # noqa: BLE001 # code of the scenario, which runs in the event loop
+            errors.append(error)
+            return True
+
+    return matches

@@ -9,11 +9,13 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
+from stampede.client.acknowledgements import Acknowledgements
 from stampede.client.outbox import MAX_AGE, Outbox, QueuedMessage
 from stampede.ledger import stamp
 
 if TYPE_CHECKING:
     from stampede.client.context import ClientContext
+    from stampede.dialects.base import Conversation
     from stampede.ledger.room import Membership
     from stampede.websocket.connection import Connection
 
@@ -31,6 +33,8 @@ class SendingClient(Protocol):
     @property
     def connection(self) -> Connection | None: ...
     @property
+    def conversation(self) -> Conversation: ...
+    @property
     def is_offline(self) -> bool: ...
     @property
     def is_ready(self) -> bool: ...
@@ -40,15 +44,21 @@ class SendingClient(Protocol):
 
 
 class Sender:
-    """Sends the chat messages of one client over its current connection."""
+    """Sends the chat messages of one client over its current connection.
 
-    __slots__ = ("_client", "_context", "_measures", "_outbox")
+    Attributes:
+        acknowledgements: of the messages; None if the server does not acknowledge them.
+    """
+
+    __slots__ = ("_client", "_context", "_measures", "_outbox", "acknowledgements")
 
     def __init__(self, client: SendingClient, context: ClientContext) -> None:
         self._client = client
         self._context = context
         self._measures = context.measures
         self._outbox = Outbox()
+        acknowledges = context.dialect.acknowledges_messages
+        self.acknowledgements = Acknowledgements(context.measures) if acknowledges else None
 
     @property
     def has_queued(self) -> bool:
@@ -80,9 +90,15 @@ class Sender:
     def _send(self, connection: Connection, membership: Membership, intended: int, now: int, body: bytes) -> bool:
         room, slot, context = membership.room, membership.slot, self._context
         prefix = stamp.make(intended, now, context.origin, room.number, slot, room.next_seq[slot])
-        if not connection.send_text(context.dialect.say_stamped(room.name, prefix, body)):
+        payload = self._client.conversation.say_stamped(room.name, prefix, body)
+        acknowledgements = self.acknowledgements
+        if acknowledgements is not None:
+            acknowledgements.begin()
+        if not connection.send_message(payload):
             return False
         room.send(membership)
+        if acknowledgements is not None:
+            acknowledgements.sent(intended)
         return True
 
     def _queue(self, message: QueuedMessage, now: int, *, in_room: bool) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from stampede.client.replies import is_refusal
+from stampede.dialects.events import Refused
 from stampede.dialects.stampede import CHUNK_BYTES
 from stampede.measure.request_names import UPLOAD
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from stampede.client.chat_connection import ChatConnection
     from stampede.client.context import ClientContext
     from stampede.client.replies import Reply
+    from stampede.dialects.events import Event
 
 _READY_SECONDS: Final = 5.0
 _SAVED_SECONDS: Final = 30.0
@@ -72,10 +74,10 @@ class Upload:
             raise UploadError("stored file differs")
 
     def _expect(self, kind: str) -> Reply:
-        dialect = self._context.dialect
-        return self._connection.handler.replies.expect(
-            lambda message: message["type"] == kind or is_refusal(dialect, message, UPLOAD)
-        )
+        def matches(event: Event) -> bool:
+            return (event.message or {}).get("type") == kind or is_refusal(event, UPLOAD)
+
+        return self._connection.handler.replies.expect(matches)
 
     def _send_content(self) -> str:
         """Send the content; return its sha256 in hex."""
@@ -103,7 +105,7 @@ class Upload:
                 raise UploadError(f"no {kind}")
             measures.optional[kind] = False
             return None
-        if self._context.dialect.is_error(answer):
-            raise UploadError(self._context.dialect.label_of(answer))
+        if isinstance(answer, Refused):
+            raise UploadError(answer.label)
         measures.optional[kind] = True
-        return answer
+        return answer.message

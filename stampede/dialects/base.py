@@ -1,16 +1,22 @@
 """What the load generator must know about the wire protocol of a server; pure.
 
-A dialect says which messages to send and what received messages mean. It knows no socket and no clock. One object
-serves all connections of a process, so it keeps no state of a connection.
+A `Dialect` describes a protocol. A `Conversation` is the state of the protocol on one connection: it returns the
+messages to send, and the events that received messages mean. Neither knows a socket or a clock.
+
+Every received message goes to `Dialect.find_stamp` first. It must be fast, since nearly every message is a delivery.
+Only a message in which it finds no stamp goes to `Conversation.receive`.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
+from stampede.dialects.events import Event
 from stampede.ledger import stamp
 
 Message = Mapping[str, Any] | str | bytes
@@ -20,49 +26,46 @@ _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
 
-class Dialect:
-    """A server whose rooms are joined without a message: by the address, or over HTTP.
+class Feature(enum.Enum):
+    """What a protocol may have beside rooms and chat messages."""
 
-    Every received message that contains a stamp is a delivery, wherever the stamp stands in it. Subclasses describe
-    what their server needs beyond that.
+    TYPING = "typing notices"
+    PING = "pings"
+    UPLOAD = "uploads"
 
-        class Acme(Dialect):
-            name = "acme"
 
-            def say(self, room, text):
-                return self.encode({"op": "publish", "channel": room, "data": text})
+@dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """What a dialect adds to the upgrade request of a connection.
 
     Attributes:
-        name: of the dialect.
-        rooms_per_connection: how many rooms one connection can be in; None for any number.
-        acknowledges_joins: whether the server confirms a join, see `confirms_join`.
-        echoes: whether the server sends a chat message to its sender, too.
-        notices: first bytes of messages that need not be decoded. Decoding each would be costly.
-        has_typing: whether there are typing notices.
-        has_ping: whether there is a ping of the application, see `ping`.
-        has_upload: whether users can upload files as the stampede dialect does.
+        path: in place of the path of the address; None to keep that.
+        query: text that is added to the query of the address.
+        headers: further headers.
     """
 
-    name: str = "plain"
-    rooms_per_connection: int | None = None
-    acknowledges_joins: bool = False
-    echoes: bool = False
-    notices: tuple[bytes, ...] = ()
-    has_typing: bool = False
-    has_ping: bool = False
-    has_upload: bool = False
+    path: str | None = None
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
-    # --- messages to send ---
 
-    def encode(self, message: Message) -> bytes:
-        """Return a message as it is sent: a mapping as JSON, a text in UTF-8, bytes unchanged."""
-        if isinstance(message, bytes):
-            return message
-        return message.encode() if isinstance(message, str) else _encode(message)
+class Conversation:
+    """The state of a protocol on one connection.
 
-    def hello(self, username: str) -> Sequence[bytes]:
+    Each method returns the messages to send. The defaults are those of a server whose rooms are joined without a
+    message: by the address, or over HTTP.
+    """
+
+    __slots__ = ()
+
+    def open(self) -> Sequence[bytes]:
         """Return the messages to send after the handshake."""
         return ()
+
+    @property
+    def awaited(self) -> str:
+        """What the client waits for until the conversation is open, for error messages."""
+        return "the server's greeting"
 
     def join(self, room: str) -> Sequence[bytes]:
         """Return the messages that join a room."""
@@ -74,14 +77,10 @@ class Dialect:
 
     def say(self, room: str, text: str) -> bytes:
         """Return a chat message. The text must arrive unchanged at the other members, since it contains the stamp."""
-        raise NotImplementedError(f"the dialect {self.name!r} does not say how to send a chat message: override `say`")
-
-    def escape(self, text: str) -> bytes:
-        """Return a text as `say_stamped` takes it."""
-        return text.encode()
+        raise NotImplementedError(f"{type(self).__name__} does not say how to send a chat message: override `say`")
 
     def say_stamped(self, room: str, prefix: bytes, text: bytes) -> bytes:
-        """Return a chat message whose text is a stamp and an escaped text; override it where `say` is too slow."""
+        """Return a chat message of a stamp and a text from `Dialect.escape`; override it where `say` is too slow."""
         return self.say(room, (stamp.for_any_server(prefix) + text).decode())
 
     def typing(self, room: str) -> bytes:
@@ -92,56 +91,115 @@ class Dialect:
         """Return a ping of the application; its pong must contain the number."""
         raise NotImplementedError
 
-    # --- received messages ---
+    def keepalive(self) -> Sequence[bytes]:
+        """Return the messages to send every `Dialect.keepalive_seconds`."""
+        return ()
 
-    def find_stamp(self, payload: bytes) -> stamp.Fields | None:
-        """Return the fields of the stamp in a message, or None. It is called with each message, so it must be fast."""
-        return stamp.search(payload)
+    def close(self) -> Sequence[bytes]:
+        """Return the messages to send before the close frame."""
+        return ()
 
-    def decode(self, payload: bytes) -> dict[str, Any] | None:
-        """Return a message without a stamp as a mapping with a `type`; None to ignore it.
+    def split(self, payload: bytes) -> Sequence[bytes]:
+        """Return the complete messages that a frame ends; called only if `Dialect.splits_frames`."""
+        return (payload,)
+
+    def receive(self, payload: bytes) -> Sequence[Event]:
+        """Return what a message means in which `Dialect.find_stamp` found no stamp.
 
         Raises:
-            ValueError: no such server sends this message; the text says why.
+            ValueError: no such server sends this message; the text says why, in a few fixed words.
         """
         try:
             message = _decode(payload)
         except msgspec.DecodeError:
-            return None
-        return {"type": "", **message} if isinstance(message, dict) else None
+            return ()
+        return (Event(message={"type": "", **message}),) if isinstance(message, dict) else ()
 
-    def stamp_in(self, message: dict[str, Any]) -> stamp.Fields | None:
-        """Return the fields of the stamp in a decoded message in which `find_stamp` found none, or None."""
-        return None
 
-    def confirms_join(self, message: dict[str, Any], room: str) -> bool:
-        """Return whether a message confirms the join of a room."""
-        return False
+class Dialect(Conversation):
+    """The wire protocol of a server.
 
-    def confirms_leave(self, message: dict[str, Any], room: str) -> bool:
-        """Return whether a message confirms that a room was left."""
-        return False
+    One object serves all connections of a process. A protocol without any state of a connection is its own
+    conversation, as this class: rooms are joined without a message, and every message that contains a stamp is a
+    delivery. Subclasses describe what their server needs beyond that.
 
-    def pong(self, message: dict[str, Any]) -> int | None:
-        """Return the number in a pong; None if the message is none."""
-        return None
+        class Acme(Dialect):
+            name = "acme"
 
-    def is_error(self, message: dict[str, Any]) -> bool:
-        """Return whether a message reports an error of an earlier request."""
-        return False
+            def say(self, room, text):
+                return self.encode({"op": "publish", "channel": room, "data": text})
 
-    def request_of(self, error: dict[str, Any]) -> str | None:
-        """Return the request that an error is about, as in Locust's table; None if it does not say so."""
-        return None
+    Attributes:
+        name: of the dialect.
+        path: path of the chat endpoint, unless the address contains one.
+        subprotocols: subprotocols to offer in the handshake.
+        rooms_per_connection: how many rooms one connection can be in; None for any number.
+        room_is_in_request: whether the upgrade request names the room, so that another room needs another connection.
+        confirms_opening: whether the client must wait for `Opened` before it joins.
+        acknowledges_joins: whether `Joined` follows a join. Otherwise a user counts as joined after `--join-grace`.
+        acknowledges_leaves: whether `Left` follows a leave.
+        acknowledges_messages: whether `Acknowledged` follows a chat message.
+        echoes: whether the server sends a chat message to its sender, too; None if that must be discovered.
+        keeps_order: whether the server promises that all members see the messages of a room in the same order.
+        features: what else the protocol has.
+        keepalive_seconds: interval of `Conversation.keepalive`; None for none.
+        max_message_bytes: longest text of a chat message; None for no limit.
+        sends_binary: whether messages are sent in binary frames.
+        receives_binary: whether binary frames are messages; otherwise they are ignored.
+        splits_frames: whether a frame may contain several messages, or a part of one; see `Conversation.split`.
+        notices: first bytes of messages that need not be decoded. Decoding each would be costly.
+        metrics: names of the server's own Prometheus series, by what they count.
+    """
 
-    def label_of(self, error: dict[str, Any]) -> str:
-        """Return the few words under which an error is counted."""
-        return "error"
+    __slots__ = ()
 
-    def is_error_about(self, message: dict[str, Any], kind: str) -> bool:
-        """Return whether a message reports an error of a message of this type."""
-        return False
+    name: str = "plain"
+    path: str = "/"
+    subprotocols: tuple[str, ...] = ()
+    rooms_per_connection: int | None = None
+    room_is_in_request: bool = False
+    confirms_opening: bool = False
+    acknowledges_joins: bool = False
+    acknowledges_leaves: bool = False
+    acknowledges_messages: bool = False
+    echoes: bool | None = False
+    keeps_order: bool = False
+    features: frozenset[Feature] = frozenset()
+    keepalive_seconds: float | None = None
+    max_message_bytes: int | None = None
+    sends_binary: bool = False
+    receives_binary: bool = True
+    splits_frames: bool = False
+    notices: tuple[bytes, ...] = ()
+    metrics: Mapping[str, str] = {}
 
-    def retry_after(self, close_reason: str) -> float | None:
-        """Return the seconds that a close reason asks the client to wait before it reconnects; None without one."""
+    def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
+        """Return what the upgrade request of a user needs.
+
+        Args:
+            values: the user's account, with its name as `user`, and what its login has saved.
+            rooms: names of the user's rooms.
+        """
+        return UpgradeRequest()
+
+    def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
+        """Return the conversation of a new connection; the arguments are those of `request`."""
+        return self
+
+    def encode(self, message: Message) -> bytes:
+        """Return a scenario's message as it is sent: a mapping as JSON, a text in UTF-8, bytes unchanged."""
+        if isinstance(message, bytes):
+            return message
+        return message.encode() if isinstance(message, str) else _encode(message)
+
+    def escape(self, text: str) -> bytes:
+        """Return a text as `say_stamped` takes it."""
+        return text.encode()
+
+    def find_stamp(self, payload: bytes) -> stamp.Fields | None:
+        """Return the fields of the stamp in a delivery; None for any other message. It must be fast."""
+        return stamp.search(payload)
+
+    def retry_after(self, close_code: int, close_reason: str) -> float | None:
+        """Return the seconds that a close frame asks the client to wait before it reconnects; None without a hint."""
         return None

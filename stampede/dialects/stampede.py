@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from stampede.dialects.base import Dialect
+from stampede.dialects.base import Conversation, Dialect, Feature
+from stampede.dialects.events import Delivery, Event, Joined, Left, Pong, Refused
 from stampede.ledger import stamp
 from stampede.measure import request_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MAX_RETRY_SECONDS: Final = 120.0
 """Longest wait that a server may request before a reconnect."""
@@ -45,18 +46,42 @@ class StampedeDialect(Dialect):
 
     name = "stampede"
     rooms_per_connection = 1
-    acknowledges_joins = True
+    acknowledges_joins = acknowledges_leaves = True
+    keeps_order = True
+    receives_binary = False
     notices = tuple(
         f'{{"type":"{name}"'.encode()
         for name in ("userJoined", "userLeft", "userTyping", "roomPresence", "fileShared", "fileProgress")
     )
-    has_typing = has_ping = has_upload = True
+    features = frozenset(Feature)
 
     find_stamp = staticmethod(stamp.from_payload)
 
-    def hello(self, username: str) -> Sequence[bytes]:
+    def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
+        """Return the conversation of a user with a name."""
+        return StampedeConversation(values["user"])
+
+    def escape(self, text: str) -> bytes:
+        """Return a text escaped for a JSON string, without the quotes."""
+        return _encode(text)[1:-1]
+
+    def retry_after(self, close_code: int, close_reason: str) -> float | None:
+        """Return the seconds of a `retry_ms` in a close reason; None without one."""
+        found = _RETRY_MS.search(close_reason)
+        return min(int(found[1]) / 1000, MAX_RETRY_SECONDS) if found else None
+
+
+class StampedeConversation(Conversation):
+    """The messages of one user; only its name is needed, which sets the name in the chat."""
+
+    __slots__ = ("_username",)
+
+    def __init__(self, username: str) -> None:
+        self._username = username
+
+    def open(self) -> Sequence[bytes]:
         """Return the message that sets the user's name."""
-        return (_encode({"type": "setUsername", "username": username}),)
+        return (_encode({"type": "setUsername", "username": self._username}),)
 
     def join(self, room: str) -> Sequence[bytes]:
         """Return the message that joins a room."""
@@ -70,10 +95,6 @@ class StampedeDialect(Dialect):
         """Return a chat message."""
         return _encode({"type": "chatMessage", "text": text})
 
-    def escape(self, text: str) -> bytes:
-        """Return a text escaped for a JSON string, without the quotes."""
-        return _encode(text)[1:-1]
-
     def say_stamped(self, room: str, prefix: bytes, text: bytes) -> bytes:
         """Return a chat message; a stamp needs no escape in JSON."""
         return b'{"type":"chatMessage","text":"%b%b"}' % (prefix, text)
@@ -86,55 +107,34 @@ class StampedeDialect(Dialect):
         """Return a `ping`; the server repeats its timestamp in the `pong`."""
         return b'{"type":"ping","timestamp":%d}' % number
 
-    def decode(self, payload: bytes) -> dict[str, Any]:
-        """Return a message.
+    def receive(self, payload: bytes) -> Sequence[Event]:
+        """Return what a message means.
 
         Raises:
             ValueError: it is no JSON object with a `type`.
         """
         try:
             message: dict[str, Any] = _decode(payload)
-            message["type"]
+            kind = message["type"]
         except (msgspec.DecodeError, TypeError, KeyError):
             raise ValueError("not a chat server: no JSON object with a type") from None
-        return message
+        if kind == "chatMessage":
+            text = message.get("text")
+            fields = stamp.from_text(text) if isinstance(text, str) else None
+            return (Event(message=message) if fields is None else Delivery(fields, message=message),)
+        if kind == "roomJoined":
+            return (Joined(message=message),)
+        if kind == "roomLeft":
+            return (Left(message=message),)
+        if kind == "pong" and isinstance(message.get("timestamp"), int):
+            return (Pong(message["timestamp"], message=message),)
+        if kind == "error" and message.get("code") != _NAME_FIXED:
+            return (_refusal(message),)
+        return (Event(message=message),)
 
-    def stamp_in(self, message: dict[str, Any]) -> stamp.Fields | None:
-        """Return the stamp at the start of a chat message's text, or None."""
-        text = message.get("text") if message["type"] == "chatMessage" else None
-        return stamp.from_text(text) if isinstance(text, str) else None
 
-    def confirms_join(self, message: dict[str, Any], room: str) -> bool:
-        """Return whether the message is a `roomJoined`."""
-        return bool(message["type"] == "roomJoined")
-
-    def confirms_leave(self, message: dict[str, Any], room: str) -> bool:
-        """Return whether the message is a `roomLeft`."""
-        return bool(message["type"] == "roomLeft")
-
-    def pong(self, message: dict[str, Any]) -> int | None:
-        """Return the timestamp of a `pong`."""
-        timestamp = message.get("timestamp") if message["type"] == "pong" else None
-        return timestamp if isinstance(timestamp, int) else None
-
-    def is_error(self, message: dict[str, Any]) -> bool:
-        """Return whether the message is an `error`, except one that says that the token sets the user's name."""
-        return bool(message["type"] == "error" and message.get("code") != _NAME_FIXED)
-
-    def request_of(self, error: dict[str, Any]) -> str | None:
-        """Return the request that an `error` is about."""
-        return _REQUEST_OF.get(str(error.get("about")))
-
-    def label_of(self, error: dict[str, Any]) -> str:
-        """Return the code of an `error`, or its message."""
-        code = error.get("code")
-        return f"error: {code}" if isinstance(code, str) else f"error: {str(error.get('message'))[:100]}"
-
-    def is_error_about(self, message: dict[str, Any], kind: str) -> bool:
-        """Return whether the message is an `error` about a message of this type."""
-        return bool(message["type"] == "error" and message.get("about") == kind)
-
-    def retry_after(self, close_reason: str) -> float | None:
-        """Return the seconds of a `retry_ms` in a close reason; None without one."""
-        found = _RETRY_MS.search(close_reason)
-        return min(int(found[1]) / 1000, MAX_RETRY_SECONDS) if found else None
+def _refusal(error: dict[str, Any]) -> Refused:
+    """Return what an `error` means. One that says that the token sets the user's name is none."""
+    code, about = error.get("code"), str(error.get("about"))
+    label = f"error: {code}" if isinstance(code, str) else f"error: {str(error.get('message'))[:100]}"
+    return Refused(label, _REQUEST_OF.get(about), about, message=error)

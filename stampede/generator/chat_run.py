@@ -14,6 +14,7 @@ from stampede.generator.health_watch import HealthWatch
 from stampede.generator.results import StormOutcome
 from stampede.measure.storm import Manner
 from stampede.measure.storm_results import results
+from stampede.pool.session import JOIN_TIMEOUT
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, QUIET_SECONDS, UserPool
 from stampede.redaction import redact
 from stampede.websocket.errors import ClientError
@@ -50,8 +51,9 @@ class _TestUser:
         """Return None: the user connects with the token of the load generator."""
         return None
 
-    def prepare_join(self, room: str) -> None:
+    def prepare_join(self, room: str) -> bool:
         """Do nothing: the join needs no preparation."""
+        return False
 
 
 class ChatRun:
@@ -92,6 +94,8 @@ class ChatRun:
             error, url = errors[0], redact(self._pool.target.url)
             others = f" ({len(errors)} of {users} users failed)" if users > 1 else ""
             raise JoinError(error.label, f"cannot join {room!r} at {url}: {error}{others}") from error
+        if not self._pool.client_context.dialect.acknowledges_joins:
+            wait_until(lambda: all(session.connection.is_ready for session in sessions), JOIN_TIMEOUT)
         return sessions
 
     def _remove(self, sessions: list[Session]) -> None:

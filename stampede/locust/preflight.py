@@ -60,6 +60,9 @@ class _GreetingReceiver:
             self._first = payload
             self.decided.set()
 
+    def pong_received(self, payload: bytes, now: int) -> None:
+        """Do nothing: this receiver sends no pings."""
+
     def resume_writing(self) -> None:
         """Do nothing: this receiver sends no messages."""
 

@@ -204,7 +204,7 @@ class _SessionUser:
             self._count_exception(error)
             raise ClientError("login failed") from error
 
-    def prepare_join(self, room: str) -> None:
+    def prepare_join(self, room: str) -> bool:
         try:
             joined = self._user.join_room(room)
         except Exception as error:
@@ -212,6 +212,7 @@ class _SessionUser:
             raise ClientError("join failed") from error
         if not joined:
             raise ClientError("join refused")
+        return self.user_class.join_room is not ServerHooks.join_room
 
 
 class BlockingActionError(Exception):

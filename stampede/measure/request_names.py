@@ -27,6 +27,9 @@ MAX_OWN_NAMES: Final = 100
 Names in thresholds are kept beyond it.
 """
 
+ACK: Final = "ack"
+"""Name of the acknowledgements of chat messages, which only some servers send; counted like a scenario's own name."""
+
 OTHER: Final = "other"
 """Name of all requests beyond the first `MAX_OWN_NAMES` names."""
 

@@ -43,8 +43,8 @@ class User(Protocol):
             ClientError: the login failed.
         """
 
-    def prepare_join(self, room: str) -> None:
-        """Prepare the join of a room, for example by an HTTP request.
+    def prepare_join(self, room: str) -> bool:
+        """Prepare the join of a room, for example by an HTTP request; return whether the server has confirmed it.
 
         Raises:
             ClientError: the room cannot be joined.

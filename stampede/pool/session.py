@@ -6,29 +6,30 @@ lost or dropped connection again.
 
 from __future__ import annotations
 
+from itertools import count
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 
 from stampede.client.chat_connection import ChatConnection
 from stampede.client.client import ChatClient
-from stampede.client.credentials import Credentials
+from stampede.client.credentials import Credentials, with_request
 from stampede.client.poster import Poster
 from stampede.health.machine import limit_of
 from stampede.measure import request_names
 from stampede.measure.storm import Manner
 from stampede.websocket.errors import ClientError, LostError
-from stampede.workload.schedule import SECOND
+from stampede.workload.schedule import SECOND, ScheduledAction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from stampede.dialects.base import Conversation
     from stampede.ledger.room import Room
     from stampede.measure.storm import Storm
     from stampede.pool.interfaces import Pool, User
     from stampede.websocket.target import Target
-    from stampede.workload.schedule import ScheduledAction
     from stampede.workload.scheduler import Performer, ScheduleHandle
 
 CONNECT_TIMEOUT: Final = 10.0
@@ -55,6 +56,7 @@ class Session:
         "_ended",
         "_is_sender",
         "_keeper",
+        "_keeps_alive",
         "_pool",
         "_rooms",
         "_schedules",
@@ -76,7 +78,7 @@ class Session:
         self._storm: Storm | None = None
         self._sent_before_drop = 0
         self._keeper: gevent.Greenlet[..., None] | None = None  # replaces a lost connection
-        self._connecting = self._ended = self._is_sender = False
+        self._connecting = self._ended = self._is_sender = self._keeps_alive = False
         self.place = place
         self.user = user
         self.account = account
@@ -174,36 +176,56 @@ class Session:
         """
         wanted = monotonic_ns() if intended is None else intended
         began = monotonic_ns()
-        target = self._log_in()
+        target, conversation = self._log_in()
         wanted += monotonic_ns() - began  # a login is no part of the connect
         with self._pool.connect_slots:
-            self._open(target, wanted)
+            self._open(target, conversation, wanted)
             self._enter()
 
-    def _log_in(self) -> Target:
-        """Return the server with what the user's login adds to the upgrade request."""
+    def _log_in(self) -> tuple[Target, Conversation]:
+        """Return what the dialect and the user's login add to the server, and the conversation to begin there."""
+        dialect = self._pool.client_context.dialect
         try:
             credentials = self.user.credentials() or Credentials(self.account.get("token") or None)
         except ClientError as error:
             self._pool.measures.requests[request_names.CONNECT].failed(error.label)
             raise
-        return credentials.apply(self._pool.target)
+        values = {**self.account, "user": self.username, **credentials.values}
+        target = credentials.apply(with_request(self._pool.target, dialect.request(values, self.rooms)))
+        return target, dialect.converse(values, self.rooms)
 
-    def _open(self, target: Target, wanted: int) -> None:
+    def _open(self, target: Target, conversation: Conversation, wanted: int) -> None:
         """Open the connection; count and time that from `wanted`."""
         pool = self._pool
         request = pool.measures.requests[request_names.CONNECT]
         try:
-            self.connection.open(pool.reactor, target, self.username, CONNECT_TIMEOUT)
+            self.connection.open(pool.reactor, target, conversation, CONNECT_TIMEOUT)
+        except LostError:
+            raise
         except ClientError as error:
             request.failed(error.label)
+            if self.connection.connection is not None:  # refused after the handshake
+                self.connection.drop()
             if error.fault is not None:
                 pool.count_fault(error.fault, limit_of(error.fault))
             raise
         connected = monotonic_ns()
         request.done(connected - wanted)
+        self._keep_alive()
         if self._storm is not None:
             self._storm.reconnect(connected)
+
+    def _keep_alive(self) -> None:
+        """Send the dialect's keepalive messages from now on; later calls have no effect."""
+        interval = self._pool.client_context.dialect.keepalive_seconds
+        if interval is not None and not self._keeps_alive:
+            self._keeps_alive = True
+            times = (round(number * interval * SECOND) for number in count(1))
+            self.follow(self, (ScheduledAction(at, self.connection.keep_alive) for at in times))
+
+    def perform(self, action: Callable[[], Any], intended: int) -> None:
+        """Perform an action of the session's own schedule; called by the scheduler in the hub."""
+        action()
 
     def _enter(self) -> None:
         """Join the rooms; count and time that."""
@@ -212,14 +234,15 @@ class Session:
         if self.dropped_at:
             connection.handler.on_delivery = self._on_resync
         try:
-            connection.enter(self._rooms, JOIN_TIMEOUT, self.user.prepare_join)
+            confirmed = connection.enter(self._rooms, JOIN_TIMEOUT, self.user.prepare_join)
         except LostError:
             raise
         except ClientError as error:
             request.failed(error.label)
             connection.drop()
             raise
-        request.done(monotonic_ns() - began)
+        if confirmed:
+            request.done(monotonic_ns() - began)
         if self.dropped_at and self._rooms_are_silent:
             connection.request_pong(self._on_pong)
 
@@ -264,6 +287,8 @@ class Session:
         """
         if room in self.rooms:
             return self.connection.is_ready
+        if self._pool.client_context.dialect.room_is_in_request:
+            return self._reconnect_to(room)
         limit = self._pool.client_context.dialect.rooms_per_connection
         while limit is not None and len(self._rooms) >= limit:
             self.leave(self._rooms[0].name)
@@ -274,7 +299,7 @@ class Session:
         request = self._pool.measures.requests[request_names.JOIN]
         began = monotonic_ns()
         try:
-            self.connection.join(joined, JOIN_TIMEOUT, self.user.prepare_join)
+            confirmed = self.connection.join(joined, JOIN_TIMEOUT, self.user.prepare_join)
         except LostError:
             return False
         except ClientError as error:
@@ -282,7 +307,25 @@ class Session:
             joined.senders.discard(self.place)
             request.failed(error.label)
             return False
-        request.done(monotonic_ns() - began)
+        if confirmed:
+            request.done(monotonic_ns() - began)
+        return confirmed
+
+    def _reconnect_to(self, room: str) -> bool:
+        """Move to a room that needs a connection of its own; return whether the user is in it."""
+        self.connection.is_offline = True
+        self._stop_keeper()
+        self.connection.close(0, CLOSE_TIMEOUT)
+        for left in self._rooms:
+            left.senders.discard(self.place)
+        self._rooms = [self._pool.room(room)]
+        if self._is_sender:
+            self._rooms[0].senders.add(self.place)
+        try:
+            self.try_connect()
+        except ClientError:
+            self._replace_connection()
+            return False
         return True
 
     def leave(self, room: str | None) -> bool:

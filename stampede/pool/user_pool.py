@@ -18,6 +18,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from stampede.client.context import ClientContext
+from stampede.client.credentials import for_dialect
 from stampede.dialects.stampede import StampedeDialect
 from stampede.generator_faults import FaultKind, Faults
 from stampede.ledger.room import Room
@@ -52,6 +53,9 @@ QUIET_SECONDS: Final = 3.0
 
 MAX_DRAIN_SECONDS: Final = 20.0
 
+DEFAULT_JOIN_GRACE: Final = 1.0
+"""Seconds after which a user counts as joined, if the server does not confirm joins."""
+
 _FIRST_OWN_ROOM: Final = 1 << 31
 """Number of the first room that a scenario names; numbers of planned rooms are smaller."""
 
@@ -73,6 +77,7 @@ class PoolSettings:
         accounts: what the users log in with, assigned to them in turn; empty for a server without accounts.
         reconnect: whether users replace a lost or dropped connection.
         kept_names: names of requests that are kept also beyond the limit of names.
+        join_grace: seconds after which a user counts as joined, if the server does not confirm joins.
     """
 
     plan: RoomPlan
@@ -82,6 +87,7 @@ class PoolSettings:
     accounts: tuple[Mapping[str, str], ...] = ()
     reconnect: bool = True
     kept_names: tuple[str, ...] = ()
+    join_grace: float = DEFAULT_JOIN_GRACE
 
 
 class UserPool:
@@ -101,6 +107,7 @@ class UserPool:
         faults: faults of this machine and of the load generator.
         draining: whether the end of the test has begun.
         reconnects: whether users replace a lost or dropped connection.
+        echoes: whether the server sends a chat message to its sender, too.
     """
 
     def __init__(
@@ -111,19 +118,22 @@ class UserPool:
         dialect: Dialect | None = None,
         on_error: Callable[[Exception], None] | None = None,
     ) -> None:
+        dialect = dialect or StampedeDialect()
         self.settings = settings
-        self.target = target
+        self.target = for_dialect(target, dialect)
         self.measures = Measures(settings.kept_names)
         self.client_context = ClientContext(
             self.measures,
-            dialect or StampedeDialect(),
+            dialect,
             secrets.randbits(32),
             "." * (settings.message_bytes - SIZE),
             on_error or self._on_fault,
+            join_grace=settings.join_grace,
         )
         self.connect_slots = BoundedSemaphore(CONCURRENT_CONNECTS)
         self.faults = Faults()
         self.reconnects = settings.reconnect
+        self.echoes = bool(dialect.echoes)
         self.backoff_rng = self.rng("backoff")
         self.reactor = Reactor(self.rng("masks"), self._on_fault)
         self.scheduler = Scheduler(self._on_fault)
@@ -188,9 +198,7 @@ class UserPool:
     def _room(self, name: str, number: int) -> Room:
         room = self._rooms.get(name)
         if room is None:
-            room = self._rooms[name] = Room(
-                number, name, self.measures.deliveries, echoes=self.client_context.dialect.echoes
-            )
+            room = self._rooms[name] = Room(number, name, self.measures.deliveries, echoes=self.echoes)
         return room
 
     @property

@@ -10,7 +10,6 @@ sends the upgrade request, `_receive_tls` does the TLS handshake, `_receive_resp
 
 from __future__ import annotations
 
-import enum
 import errno
 import os
 import socket
@@ -23,12 +22,14 @@ from typing import TYPE_CHECKING, Final
 from gevent.event import Event
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
+from websockets.typing import Subprotocol
 
 from stampede.generator_faults import kind_of
 from stampede.websocket.errors import ConnectError, HandshakeError, LostError, TlsError, UnreachableError
-from stampede.websocket.frames import FrameSplitter, masked_text_frame
+from stampede.websocket.frames import FrameSplitter, masked_binary_frame, masked_text_frame
 from stampede.websocket.handshake import Handshake
 from stampede.websocket.sockets import open_socket
+from stampede.websocket.state import CLOSED, CLOSING, CONNECTING, HANDSHAKE, OPEN
 from stampede.websocket.tls import TlsSession
 from stampede.websocket.write_buffer import WriteBuffer
 
@@ -42,27 +43,13 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
 MAX_BUFFERED_BYTES: Final = 64 * 1024
-"""Bytes in the write buffer above which `send_text` refuses a message."""
+"""Bytes in the write buffer above which `send_message` refuses a message."""
 
 _READ_BYTES: Final = 64 * 1024
 _FINAL_TEXT: Final = 0x81  # first byte of a text frame that is a whole message
 _LENGTH_16: Final = 126  # the length is in the next two bytes; RFC 6455, section 5.2
 _MAX_HEADER: Final = 4
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-
-
-class ConnectionState(enum.Enum):
-    """The states of a connection, in their order. Each may be followed by CLOSED."""
-
-    CONNECTING = enum.auto()  # waits for the TCP connect
-    HANDSHAKE = enum.auto()  # does the handshakes of TLS and WebSocket
-    OPEN = enum.auto()  # exchanges messages
-    CLOSING = enum.auto()  # has sent its close frame, and still receives messages
-    CLOSED = enum.auto()  # has closed its socket
-
-
-# Globals, since Python 3.11 takes three times as long to read a member of an enum.
-CONNECTING, HANDSHAKE, OPEN, CLOSING, CLOSED = ConnectionState
 
 
 class Connection:
@@ -73,6 +60,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_encode_frame",
         "_failure",
         "_fd",
         "_fragments",
@@ -80,6 +68,7 @@ class Connection:
         "_progress",
         "_protocol",
         "_reactor",
+        "_receives_binary",
         "_socket",
         "_splitter",
         "_state",
@@ -93,13 +82,16 @@ class Connection:
         self.receiver = receiver
         self._state = CONNECTING
         self._reactor = reactor
-        self._protocol = ClientProtocol(target.uri, max_size=MAX_MESSAGE_BYTES)
-        self._splitter = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES)
+        offered = [Subprotocol(name) for name in target.subprotocols]
+        self._protocol = ClientProtocol(target.uri, subprotocols=offered or None, max_size=MAX_MESSAGE_BYTES)
+        self._receives_binary = target.receives_binary
+        self._splitter = FrameSplitter(masked=False, max_size=MAX_MESSAGE_BYTES, binary=target.receives_binary)
+        self._encode_frame = masked_binary_frame if target.sends_binary else masked_text_frame
         # Whether the next bytes begin an unencrypted frame, outside a fragmented message. This is a position in the
         # stream, not a state of the connection. Each read checks it, and a call of the splitter would cost more.
         self._whole_frames = False
         self._handshake: Handshake | None = Handshake(self._protocol, target.headers)  # until it has succeeded
-        self._fragments: list[bytes] | None = None  # of a fragmented text message
+        self._fragments: list[bytes] | None = None  # of a fragmented message
         self._failure: ConnectError | None = None  # why the connection could not be opened
         self._progress: Event | None = None  # set when a waiting greenlet must check its condition
         self._tls = TlsSession(target.tls, target.uri.host) if target.tls else None
@@ -288,11 +280,19 @@ class Connection:
         """Whether bytes wait in the write buffer, because the kernel accepts no more at the moment."""
         return bool(self._write_buffer)
 
-    def send_text(self, payload: bytes) -> bool:
-        """Send a text message without blocking; return False when the write buffer is full."""
+    def send_message(self, payload: bytes) -> bool:
+        """Send a message without blocking; return False when the write buffer is full."""
         if len(self._write_buffer) > MAX_BUFFERED_BYTES or self._state is not OPEN:
             return False
-        self._write(masked_text_frame(payload, self._reactor.rng.randbytes(4)))
+        self._write(self._encode_frame(payload, self._reactor.rng.randbytes(4)))
+        return True
+
+    def send_ping(self, payload: bytes) -> bool:
+        """Send a ping frame without blocking; return False when the write buffer is full."""
+        if len(self._write_buffer) > MAX_BUFFERED_BYTES or self._state is not OPEN:
+            return False
+        self._protocol.send_ping(payload)
+        self._send_protocol_data()
         return True
 
     def send_binary(self, payload: bytes) -> None:
@@ -371,21 +371,24 @@ class Connection:
         self._whole_frames = self._tls is None and self._splitter.is_idle
 
     def _receive_frame(self, frame: bytes, now: int) -> None:
-        """Let the protocol handle a frame that is not a whole text message."""
+        """Let the protocol handle a frame that is not a whole message."""
         protocol = self._protocol
         protocol.receive_data(frame)
         for event in protocol.events_received():
             if isinstance(event, Frame):
-                self._reassemble(event, now)
+                if event.opcode is Opcode.PONG:
+                    self.receiver.pong_received(bytes(event.data), now)
+                else:
+                    self._reassemble(event, now)
         self._send_protocol_data()
         if protocol.close_rcvd is not None or protocol.parser_exc is not None:
             self._finish()
 
     def _reassemble(self, frame: Frame, now: int) -> None:
-        """Add a fragment to its text message. Binary messages are ignored."""
-        if frame.opcode is Opcode.TEXT:
+        """Add a fragment to its message. Binary messages are ignored, unless the target sends its messages so."""
+        if frame.opcode is Opcode.TEXT or (frame.opcode is Opcode.BINARY and self._receives_binary):
             self._fragments = []
-        if frame.opcode not in (Opcode.TEXT, Opcode.CONT) or self._fragments is None:
+        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) or self._fragments is None:
             return
         self._fragments.append(bytes(frame.data))
         if frame.fin:

@@ -3,7 +3,8 @@
 The parser of websockets is a generator that costs 4 to 5 us a frame, as much as the system call that reads it. This
 splitter parses plain text frames itself and leaves all other frames to the library. Rules:
 
-1. A complete, unfragmented text frame without reserved bits is returned as its unmasked payload (`bytes`).
+1. A complete, unfragmented text frame without reserved bits is returned as its unmasked payload (`bytes`). So is such
+   a binary frame, if the owner makes no difference between the two.
 2. Every other frame is returned unchanged and in order (`RawFrame`), for the library's Sans-I/O protocol to check.
    The library remains the authority on RFC 6455.
 3. The protocol never gets a partial frame, except after an invalid header (invalid opcode, wrong masking, too long).
@@ -44,11 +45,23 @@ class FrameSplitter:
         masked: whether frames must be masked, that is, whether this end is the server (RFC 6455, section 5.1).
         max_size: size limit of a message in bytes, all fragments together; must equal the protocol's `max_size`.
         max_frames: limit of the frames that one call returns; `split(b"")` then returns the next ones.
+        binary: whether whole binary frames are returned as text frames are.
     """
 
-    __slots__ = ("_fragments", "_is_invalid", "_masked", "_max_frames", "_max_size", "_need", "_rest", "_short")
+    __slots__ = (
+        "_binary",
+        "_fragments",
+        "_is_invalid",
+        "_masked",
+        "_max_frames",
+        "_max_size",
+        "_need",
+        "_rest",
+        "_short",
+    )
 
-    def __init__(self, *, masked: bool, max_size: int, max_frames: int = sys.maxsize) -> None:
+    def __init__(self, *, masked: bool, max_size: int, max_frames: int = sys.maxsize, binary: bool = False) -> None:
+        self._binary = binary
         self._masked = masked
         self._max_size = max_size
         self._max_frames = max_frames
@@ -99,7 +112,7 @@ class FrameSplitter:
             if stop > end:
                 self._keep(data[start:], stop - start)
                 return items
-            if first == _FINAL_TEXT and self._fragments is None:
+            if (first == _FINAL_TEXT or (self._binary and first == _FINAL_BINARY)) and self._fragments is None:
                 payload = data[body:stop]
                 items.append(apply_mask(payload, data[body - 4 : body]) if masked else payload)
             else:
@@ -159,6 +172,11 @@ def binary_frame(payload: bytes) -> bytes:
 def masked_text_frame(payload: bytes, key: bytes) -> bytes:
     """Return a text frame masked with the four bytes of `key`, as a client sends it."""
     return _header(_FINAL_TEXT, 0x80, len(payload)) + key + apply_mask(payload, key)
+
+
+def masked_binary_frame(payload: bytes, key: bytes) -> bytes:
+    """Return a binary frame masked with the four bytes of `key`, as a client sends it."""
+    return _header(_FINAL_BINARY, 0x80, len(payload)) + key + apply_mask(payload, key)
 
 
 def _header(first: int, mask_bit: int, length: int) -> bytes:

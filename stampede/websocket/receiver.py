@@ -12,7 +12,10 @@ class Receiver(Protocol):
     """The owner of a connection. The hub calls these methods, so they must neither block nor raise."""
 
     def message_received(self, payload: bytes, now: int) -> None:
-        """Handle the payload of a text message, received at `now` (monotonic nanoseconds)."""
+        """Handle the payload of a message, received at `now` (monotonic nanoseconds)."""
+
+    def pong_received(self, payload: bytes, now: int) -> None:
+        """Handle the payload of a pong frame, received at `now`."""
 
     def resume_writing(self) -> None:
         """Resume sending: the connection is no longer congested."""

@@ -31,6 +31,9 @@ class Target:
         addresses: the server's addresses, as this process uses them.
         tls: TLS context for a wss URL, or None.
         headers: headers of each upgrade request, beside those of the handshake.
+        subprotocols: subprotocols to offer in the handshake.
+        sends_binary: whether messages are sent in binary frames.
+        receives_binary: whether binary frames are messages, too; otherwise they are ignored.
     """
 
     url: str
@@ -38,6 +41,9 @@ class Target:
     addresses: Addresses
     tls: ssl.SSLContext | None
     headers: tuple[Header, ...] = ()
+    subprotocols: tuple[str, ...] = ()
+    sends_binary: bool = False
+    receives_binary: bool = False
 
 
 def join_url(host: str, path: str, what: str = "--host") -> str:

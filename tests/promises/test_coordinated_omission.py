@@ -52,7 +52,7 @@ def test_a_ping_that_could_not_be_sent_counts_as_one_failure(group: ClientGroup)
     client.ping()
     client.ping()
     assert group.failures(request_names.PING) == {"dropped: not connected": 2}
-    client.chat.open(group.reactor, group.target, client.username, TIMEOUT)
+    client.chat.open(group.reactor, group.target, client.chat.conversation, TIMEOUT)
     client.ping()
     until(lambda: group.measures.requests[request_names.PING].times.count == 1)
     assert group.failures(request_names.PING) == {"dropped: not connected": 2}

@@ -28,10 +28,14 @@ class RecordingReceiver:
         self.times: list[int] = []
         self.error: LostError | None = None
         self.resumes = 0
+        self.pongs: list[bytes] = []
 
     def message_received(self, payload: bytes, now: int) -> None:
         self.messages.append(payload)
         self.times.append(now)
+
+    def pong_received(self, payload: bytes, now: int) -> None:
+        self.pongs.append(payload)
 
     def resume_writing(self) -> None:
         self.resumes += 1

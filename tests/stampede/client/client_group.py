@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from stampede.client.chat_connection import ChatConnection
 from stampede.client.client import ChatClient
 from stampede.client.context import ClientContext
-from stampede.dialects.stampede import StampedeDialect
+from stampede.dialects.stampede import StampedeConversation, StampedeDialect
 from stampede.ledger.room import Room
 from stampede.measure.measures import Measures
 from stampede.websocket.reactor import Reactor
@@ -91,7 +91,7 @@ class ClientGroup:
 
     def client(self, name: str = "dan") -> GroupClient:
         client = GroupClient(self, name)
-        client.chat.open(self.reactor, self.target, name, TIMEOUT)
+        client.chat.open(self.reactor, self.target, StampedeConversation(name), TIMEOUT)
         return client
 
     def member(self, name: str) -> GroupClient:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampede.dialects.base import Dialect
+from stampede.dialects.base import Dialect, UpgradeRequest
+from stampede.dialects.events import Event
 from stampede.ledger.stamp import for_any_server, make
 
 if TYPE_CHECKING:
@@ -44,16 +45,16 @@ def test_other_messages_have_no_stamp(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "message"),
+    ("payload", "events"),
     [
-        (b'{"type":"a","b":1}', {"type": "a", "b": 1}),
-        (b'{"b":1}', {"type": "", "b": 1}),
-        (b"[1]", None),
-        (b"not JSON", None),
+        (b'{"type":"a","b":1}', (Event(message={"type": "a", "b": 1}),)),
+        (b'{"b":1}', (Event(message={"type": "", "b": 1}),)),
+        (b"[1]", ()),
+        (b"not JSON", ()),
     ],
 )
-def test_messages_that_are_no_json_objects_are_ignored(payload: bytes, message: Mapping[str, object] | None) -> None:
-    assert Dialect().decode(payload) == message
+def test_messages_that_are_no_json_objects_are_ignored(payload: bytes, events: Sequence[Event]) -> None:
+    assert Dialect().receive(payload) == events
 
 
 @pytest.mark.parametrize("message", [{"a": 1}, '{"a":1}', b'{"a":1}'])
@@ -62,7 +63,14 @@ def test_a_message_may_be_a_mapping_a_text_or_bytes(message: Mapping[str, int] |
 
 
 def test_nothing_is_sent_to_join_and_how_to_send_a_message_must_be_said() -> None:
-    messages: Sequence[bytes] = (*Dialect().hello("ann"), *Dialect().join("red"), *Dialect().leave("red"))
+    messages: Sequence[bytes] = (*Dialect().open(), *Dialect().join("red"), *Dialect().leave("red"))
     assert messages == ()
     with pytest.raises(NotImplementedError, match="override `say`"):
         Dialect().say("red", "hello")
+
+
+def test_a_dialect_without_state_is_its_own_conversation_and_needs_nothing_in_the_upgrade_request() -> None:
+    dialect = Acme()
+    assert dialect.converse({"user": "ann"}, ["red"]) is dialect
+    assert dialect.request({"user": "ann"}, ["red"]) == UpgradeRequest()
+    assert list(dialect.split(b"one")) == [b"one"]

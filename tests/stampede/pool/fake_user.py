@@ -22,8 +22,9 @@ class FakeUser:
     def credentials(self) -> Credentials | None:
         return None
 
-    def prepare_join(self, room: str) -> None:
+    def prepare_join(self, room: str) -> bool:
         """Do nothing: the server needs no preparation."""
+        return False
 
     def reconnect_backoff(self) -> Backoff:
         return Backoff(Policy.NONE)

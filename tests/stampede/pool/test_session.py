@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 
 class SelectiveUser(FakeUser):
-    """A user that may not join some rooms."""
+    """A user that joins over HTTP, and may not join some rooms."""
 
-    def prepare_join(self, room: str) -> None:
+    def prepare_join(self, room: str) -> bool:
         if room == "private":
             raise ClientError("join refused")
+        return True
 
 
 @pytest.fixture

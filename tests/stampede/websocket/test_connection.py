@@ -30,7 +30,7 @@ def test_an_echo_returns_messages_of_every_length_encoding(reactor: Reactor, ser
     connection = open_at(reactor, f"{server.url}/ws/echo", receiver)
     sent = [b"x" * size for size in (0, 1, 125, 126, 65535, 65536, 200_000)]
     for message in sent:
-        until(partial(connection.send_text, message))
+        until(partial(connection.send_message, message))
     until(lambda: len(receiver.messages) == len(sent))
     assert receiver.messages == sent
     assert receiver.times == sorted(receiver.times)
@@ -40,23 +40,23 @@ def test_a_close_handshake_ends_after_all_earlier_messages(reactor: Reactor, ser
     receiver = RecordingReceiver()
     connection = open_at(reactor, f"{server.url}/ws/echo", receiver)
     for number in range(100):
-        assert connection.send_text(str(number).encode())
+        assert connection.send_message(str(number).encode())
     assert connection.close(TIMEOUT)
     assert receiver.messages == [str(number).encode() for number in range(100)]
     assert receiver.error is None
     assert len(reactor) == 0
-    assert not connection.send_text(b"too late")
+    assert not connection.send_message(b"too late")
 
 
 def test_no_message_is_sent_after_the_close_frame(reactor: Reactor, server: RunningServer) -> None:
     class Replying(RecordingReceiver):
         def message_received(self, payload: bytes, now: int) -> None:
             super().message_received(payload, now)
-            assert not connection.send_text(b"reply")
+            assert not connection.send_message(b"reply")
 
     receiver = Replying()
     connection = open_at(reactor, f"{server.url}/ws/echo", receiver)
-    assert connection.send_text(b"last")
+    assert connection.send_message(b"last")
     assert connection.close(TIMEOUT)
     assert receiver.messages == [b"last"]
 
@@ -80,7 +80,7 @@ def test_a_reset_ends_the_connection_without_a_close_frame(reactor: Reactor, ser
 def test_the_handshake_works_with_another_server(reactor: Reactor, plain_peer: ServerProcess) -> None:
     receiver = RecordingReceiver()
     connection = open_at(reactor, f"{plain_peer.url}/", receiver)
-    connection.send_text(b'{"type":"setUsername","username":"one"}')
+    connection.send_message(b'{"type":"setUsername","username":"one"}')
     until(lambda: any(b"usernameSet" in message for message in receiver.messages))
     assert connection.close(TIMEOUT)
 

@@ -21,9 +21,9 @@ def test_a_receiver_that_raises_ends_only_its_own_connection(
     good = RecordingReceiver()
     healthy = open_at(reactor, f"{server.url}/ws/echo", good)
     broken = open_at(reactor, f"{server.url}/ws/echo", Broken())
-    broken.send_text(b"boom")
+    broken.send_message(b"boom")
     until(lambda: faults)
-    healthy.send_text(b"fine")
+    healthy.send_message(b"fine")
     until(lambda: good.messages)
     assert isinstance(faults[0], ZeroDivisionError)
     assert len(reactor) == 1

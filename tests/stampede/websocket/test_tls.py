@@ -56,7 +56,7 @@ def test_encrypted_connections_work_without_verification(reactor: Reactor, tls_e
     connection = connect(reactor, resolve(tls_echo, verify=False), receiver, timeout=TIMEOUT)
     sent = [b"short", b"x" * 300_000, b"end"]
     for message in sent:
-        until(partial(connection.send_text, message))
+        until(partial(connection.send_message, message))
     until(lambda: len(receiver.messages) == len(sent))
     assert receiver.messages == sent
     assert connection.close(TIMEOUT)

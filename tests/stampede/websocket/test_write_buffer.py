@@ -25,7 +25,7 @@ def test_a_server_that_stops_reading_fills_a_bounded_write_buffer(reactor: React
     connection = open_at(reactor, f"{server.url}/ws/echo", receiver)
     reactor._epoll.modify(connection._fd, 0)  # never readable again
     sent = 0
-    while connection.send_text(b"x" * 60_000):
+    while connection.send_message(b"x" * 60_000):
         sent += 60_000
         assert sent < 1 << 30
     assert connection.congested
@@ -55,7 +55,7 @@ def test_messages_to_a_server_that_does_not_read_wait_in_the_write_buffer_not_in
         with taken[0] as client:
             sent = 0
             while not connection.congested:
-                assert connection.send_text(b"x" * 1000)
+                assert connection.send_message(b"x" * 1000)
                 sent += 1008
             window = client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
             assert sent < 2 * window

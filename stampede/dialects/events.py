@@ -1,0 +1,131 @@
+"""What a received message means to the load generator, whatever protocol it came in; pure.
+
+Event             any message that a scenario may wait for; the others are subclasses
++-- Opened        the server has accepted the connection
++-- Joined        the server has confirmed a join
++-- Left          the server has confirmed that a room was left
++-- Acknowledged  the server has accepted a chat message
++-- Delivery      a chat message with a stamp, which `Dialect.find_stamp` does not find
++-- Pong          the answer to a ping of the application
++-- Refused       the server reports an error
++-- Closed        the server ends the conversation, before or in place of a close frame
++-- Answer        bytes that the client must send at once, such as the answer to a server's ping
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stampede.ledger.stamp import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A received message.
+
+    Attributes:
+        message: the decoded message, with its kind as `type`; None if no scenario can wait for it.
+    """
+
+    message: dict[str, Any] | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Event):
+    """The server has accepted the connection, so that the client may join rooms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined(Event):
+    """The server has confirmed a join.
+
+    Attributes:
+        room: name of the room; None for the only room of the connection.
+    """
+
+    room: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Left(Event):
+    """The server has confirmed that a room was left.
+
+    Attributes:
+        room: name of the room; None for the only room of the connection.
+    """
+
+    room: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged(Event):
+    """The server has accepted a chat message.
+
+    Attributes:
+        number: of the message, counted from 1 on each connection; None for the oldest one without acknowledgement.
+    """
+
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(Event):
+    """A chat message with a stamp.
+
+    Attributes:
+        fields: the fields of the stamp.
+    """
+
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Pong(Event):
+    """The answer to a ping of the application.
+
+    Attributes:
+        number: of the ping.
+    """
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Event):
+    """The server reports an error.
+
+    Attributes:
+        label: the few words under which the error is counted.
+        request: name of the request that the error is about, as in Locust's table; None if the server does not say.
+        about: kind of the message that the error is about; None if the server does not say.
+        room: name of the room that the error is about; None if the server does not say.
+    """
+
+    label: str
+    request: str | None = None
+    about: str | None = None
+    room: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Event):
+    """The server ends the conversation, before or in place of a close frame.
+
+    Attributes:
+        reason: of the server, as a few fixed words.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Event):
+    """Bytes that the client must send at once, such as the answer to a server's ping.
+
+    Attributes:
+        payload: a whole message.
+    """
+
+    payload: bytes
