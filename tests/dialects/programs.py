@@ -42,8 +42,12 @@ def _node(program: str) -> Callable[[], list[str]]:
     return lambda: ["node", str(install(JAVASCRIPT, program))]
 
 
-def _python(module: str) -> Callable[[], list[str]]:
-    return lambda: [sys.executable, "-m", f"tests.dialects.{module}"]
+def _python(module: str, *arguments: str) -> Callable[[], list[str]]:
+    return lambda: [sys.executable, "-m", f"tests.dialects.{module}", *arguments]
+
+
+def _websockets(protocol: str) -> dict[str, Callable[[], list[str]]]:
+    return {"websockets": _python("clients.websockets_client", protocol)}
 
 
 _SOCKETIO_CLIENTS = {
@@ -54,6 +58,8 @@ _SOCKETIO_CLIENTS = {
 PROGRAMS = {
     "socket.io": Program(_node("socketio_server.mjs"), _SOCKETIO_CLIENTS, echoes=False),
     "python-socketio": Program(_python("servers.socketio_chat"), _SOCKETIO_CLIENTS, echoes=False),
+    "fastapi": Program(_python("servers.fastapi_chat"), _websockets("fastapi")),
+    "django-channels": Program(_python("servers.django_chat"), _websockets("django")),
 }
 
 

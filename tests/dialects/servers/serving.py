@@ -1,4 +1,4 @@
-"""What the chat servers in Python share: flags, counts, a socket that listens, and uvicorn."""
+"""What the chat servers in Python share: flags, counts, a log of warnings, and uvicorn."""
 
 from __future__ import annotations
 
@@ -40,15 +40,25 @@ def flags() -> argparse.ArgumentParser:
     return parser
 
 
-def listening_socket(port: int) -> socket.socket:
-    """Return a socket that accepts connections, and print its URL; warnings of all loggers are printed from now on."""
+def print_warnings() -> None:
+    """Print the warnings and errors of all loggers from now on."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+def print_url(port: int) -> None:
+    """Print the line that tells that the server accepts connections."""
+    print(f"listening on ws://127.0.0.1:{port}", flush=True)
+
+
+def listening_socket(port: int) -> socket.socket:
+    """Return a socket that accepts connections, and print its URL."""
     listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
-    print(f"listening on ws://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    print_url(listener.getsockname()[1])
     return listener
 
 
 def serve(app: Any, port: int) -> None:
     """Serve an ASGI application until a signal."""
+    print_warnings()
     config = uvicorn.Config(app, ws="websockets-sansio", log_level="warning", backlog=BACKLOG)
     uvicorn.Server(config).run(sockets=[listening_socket(port)])
