@@ -25,7 +25,7 @@ from benchmarks.comparison.chart import draw
 from benchmarks.comparison.results import Outcome, Results, load
 from benchmarks.comparison.servers import OURS, SERVERS
 from benchmarks.comparison.workloads import WORKLOADS
-from benchmarks.node_packages import CACHE
+from benchmarks.package_cache import CACHE
 from benchmarks.processes import ROOT, BenchmarkError, running, separate_cpus
 
 if TYPE_CHECKING:

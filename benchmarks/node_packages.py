@@ -5,20 +5,18 @@ The packages are installed once into `.cache/peers/NAME`, so that the checkout s
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.package_cache import CACHE, install_once, locked
 from benchmarks.processes import LOOPBACK, ROOT, BenchmarkError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PLAIN: Final = ROOT / "benchmarks" / "servers" / "plain"
-CACHE: Final = ROOT / ".cache" / "peers"
 SHARED: Final = "chat.mjs"
 """The module that the Node servers share; it is copied beside their folders."""
 
@@ -51,18 +49,13 @@ def packages(source: Path) -> Path:
     problem = missing_tools()
     if problem:
         raise BenchmarkError(problem)
-    home = CACHE / source.name
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs may start at once
-        manifest = (source / "package.json").read_bytes()
-        installed = home / "node_modules" / ".installed"
-        if not installed.exists() or installed.read_bytes() != manifest:
-            print(f"installing the npm packages of {source.name} (once)", file=sys.stderr)
-            (home / "package.json").write_bytes(manifest)
-            _npm_install(home)
-            installed.write_bytes(manifest)
-    return home
+    manifest = (source / "package.json").read_bytes()
+
+    def install_into(home: Path) -> None:
+        (home / "package.json").write_bytes(manifest)
+        _npm_install(home)
+
+    return install_once(source.name, manifest, install_into)
 
 
 def install(source: Path = PLAIN, program: str = "server.mjs") -> Path:
@@ -74,8 +67,7 @@ def install(source: Path = PLAIN, program: str = "server.mjs") -> Path:
         BenchmarkError: as `packages` does.
     """
     home = packages(source)
-    with (home / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(home):
         for module in (*source.glob("*.mjs"), source.parent / SHARED):
             copy = CACHE / module.relative_to(source.parent)
             if module.exists() and not (copy.exists() and copy.read_bytes() == module.read_bytes()):

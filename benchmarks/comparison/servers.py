@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.load.dialects import PLAIN, SOCKET_IO
-from benchmarks.node_packages import CACHE, install, plain_command
+from benchmarks.node_packages import install, plain_command
+from benchmarks.package_cache import CACHE
 from benchmarks.processes import LOOPBACK, ROOT, BenchmarkError, stampede_command
 
 if TYPE_CHECKING:

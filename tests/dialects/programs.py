@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.node_packages import install
+from tests.dialects.environments import python_with
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ def _python(module: str, *arguments: str) -> Callable[[], list[str]]:
     return lambda: [sys.executable, "-m", f"tests.dialects.{module}", *arguments]
 
 
+def _signalr(module: str, *arguments: str) -> Callable[[], list[str]]:
+    # aiosignalr requires an older release of the websockets library than the project uses.
+    return lambda: [str(python_with(FOLDER / "signalr")), "-m", f"tests.dialects.{module}", *arguments]
+
+
 def _websockets(protocol: str) -> dict[str, Callable[[], list[str]]]:
     return {"websockets": _python("clients.websockets_client", protocol)}
 
@@ -60,6 +66,12 @@ PROGRAMS = {
     "python-socketio": Program(_python("servers.socketio_chat"), _SOCKETIO_CLIENTS, echoes=False),
     "fastapi": Program(_python("servers.fastapi_chat"), _websockets("fastapi")),
     "django-channels": Program(_python("servers.django_chat"), _websockets("django")),
+    "graphql-ws": Program(_node("graphql_server.mjs"), {"graphql-ws": _node("graphql_client.mjs")}),
+    "signalr": Program(_signalr("servers.signalr_chat"), {"aiosignalr": _signalr("clients.signalr_client")}),
+    "signalr-text": Program(
+        _signalr("servers.signalr_chat", "--text-frames"),
+        {"@microsoft/signalr": _node("signalr_client.mjs"), "aiosignalr": _signalr("clients.signalr_client")},
+    ),
 }
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.node_packages import CACHE
+from benchmarks.package_cache import CACHE
 from tests.stampede.fixtures import latency
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, Query, WebSocket, WebSocketDisconnect, WebSocketException, status
 
-from tests.dialects.servers.serving import Counts, flags, serve
+from tests.dialects.servers.asgi import serve
+from tests.dialects.servers.serving import Counts, flags
 
 if TYPE_CHECKING:
     import argparse

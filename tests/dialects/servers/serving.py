@@ -1,4 +1,4 @@
-"""What the chat servers in Python share: flags, counts, a log of warnings, and uvicorn."""
+"""What the chat servers in Python share: flags, counts, a log of warnings, and a socket."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import argparse
 import logging
 import socket
 from dataclasses import dataclass
-from typing import Any
-
-import uvicorn
 
 BACKLOG = 2048
 
@@ -55,10 +52,3 @@ def listening_socket(port: int) -> socket.socket:
     listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
     print_url(listener.getsockname()[1])
     return listener
-
-
-def serve(app: Any, port: int) -> None:
-    """Serve an ASGI application until a signal."""
-    print_warnings()
-    config = uvicorn.Config(app, ws="websockets-sansio", log_level="warning", backlog=BACKLOG)
-    uvicorn.Server(config).run(sockets=[listening_socket(port)])

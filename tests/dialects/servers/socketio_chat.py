@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from tests.dialects.servers.serving import Counts, flags, serve
+from tests.dialects.servers.asgi import serve
+from tests.dialects.servers.serving import Counts, flags
 
 if TYPE_CHECKING:
     import argparse
