@@ -42,14 +42,14 @@ _log = logging.getLogger(__name__)
 
 
 def running_test(environment: Environment) -> tuple[UserPool, LoadTestSettings] | None:
-    """Return this process's users and the settings of the running test; None if the test could not start.
+    """Return this process's users and the settings of the running test; None if none has started, or its end has begun.
 
     Blocks while a worker that has just joined waits for its assignment.
     """
     agent: WorkerAgent | None = vars(environment).get(AGENT_KEY)
     if agent is not None:
         agent.await_assignment(_ASSIGNMENT_SECONDS)
-    if agent is None or agent.failed or agent.pool is None or agent.settings is None:
+    if agent is None or agent.failed or not agent.may_start_users or agent.pool is None or agent.settings is None:
         return None
     return agent.pool, agent.settings
 

@@ -55,6 +55,7 @@ class Pool(Protocol):
     """The part of the pool that a session uses."""
 
     backoff_rng: Random
+    is_closed: bool
     reconnects: bool
     client_context: ClientContext
     connect_slots: BoundedSemaphore

@@ -197,6 +197,8 @@ class Session:
     def _open(self, target: Target, conversation: Conversation, wanted: int) -> None:
         """Open the connection; count and time that from `wanted`."""
         pool = self._pool
+        if pool.is_closed:
+            raise gevent.GreenletExit  # ends the greenlet of the user or the session without a traceback
         request = pool.measures.requests[request_names.CONNECT]
         try:
             self.connection.open(pool.reactor, target, conversation, CONNECT_TIMEOUT)

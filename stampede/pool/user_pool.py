@@ -106,6 +106,7 @@ class UserPool:
         connect_slots: semaphore to hold while connecting.
         faults: faults of this machine and of the load generator.
         draining: whether the end of the test has begun.
+        is_closed: whether `close` has been called; then no user connects.
         reconnects: whether users replace a lost or dropped connection.
         echoes: whether the server sends a chat message to its sender, too.
     """
@@ -145,7 +146,7 @@ class UserPool:
         self._storms: list[Storm] = []
         self._began = monotonic_ns()
         self.draining = False
-        self._closed = False
+        self.is_closed = False
 
     def rng(self, *stream: object) -> Random:
         """Return the random generator of one purpose in this process; the same seed gives the same numbers."""
@@ -321,8 +322,8 @@ class UserPool:
         self.stop_schedules()
         self.client_context.is_draining = True
         self._sweeper.kill()
-        if not self._closed:
-            self._closed = True
+        if not self.is_closed:
+            self.is_closed = True
             self.reactor.close()
 
     def stop_schedules(self) -> None:

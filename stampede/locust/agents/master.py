@@ -75,6 +75,7 @@ class MasterAgent:
         self._ended: float | None = None
         self._thresholds: list[Threshold] = []
         self._threshold_task: gevent.Greenlet[..., None] | None = None
+        self._concluded = False
         self.run = 0
         self.resets = 0
         self.settings: LoadTestSettings | None = None
@@ -285,7 +286,10 @@ class MasterAgent:
         return sum(threshold.missed > 0 for threshold in self._thresholds)
 
     def conclude(self) -> None:
-        """Print the summary and set the exit code."""
+        """Print the summary and set the exit code, once: after SIGTERM, Locust 2.47 shuts a master down twice."""
+        if self._concluded:
+            return
+        self._concluded = True
         self.end()
         everything, totals = self.everything(), self.totals()
         for threshold in self._thresholds:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import gevent
 import msgspec
+from gevent.event import Event
 from locust import argument_parser, runners
 
 from stampede.generator_faults import FaultKind
@@ -60,6 +61,7 @@ def set_up_local(environment: Environment, runner: LocalRunner) -> MasterAgent:
     def on_quitting(**_: Any) -> None:
         if runner.state in _RUNNING:
             runner.stop()  # so that no user counts a request after the summary
+        agent.exits = True
         agent.drain()
         master.conclude()
 
@@ -75,9 +77,20 @@ def _new_agent(environment: Environment, runner: LocalRunner | WorkerRunner) -> 
     agent = vars(environment)[AGENT_KEY] = WorkerAgent(environment, runner)
     runner.user_greenlets = UserGroup()
     quit_from_tasks(runner)
+    _start_no_users_after_the_end(runner, agent)
     on: Any = environment.events  # Locust does not annotate its hooks
     on.request.add_listener(agent.count_request)
     return agent
+
+
+def _start_no_users_after_the_end(runner: LocalRunner | WorkerRunner, agent: WorkerAgent) -> None:
+    """Ignore orders to start users once the end of the test has begun: a ramp may go on, a master may send users."""
+    spawn_users = runner.spawn_users
+
+    def spawn_users_of_running_test(user_classes_spawn_count: dict[str, int], wait: bool = False) -> Any:
+        return spawn_users(user_classes_spawn_count, wait) if agent.may_start_users else []
+
+    runner.spawn_users = spawn_users_of_running_test  # type: ignore[method-assign]
 
 
 def set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
@@ -89,7 +102,7 @@ def set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     argument_parser.default_args_dict = cache(argument_parser.default_args_dict)
 
     def start(**_: Any) -> None:
-        if agent.consume_assignment():
+        if not agent.exits and agent.consume_assignment():
             _start_users(environment, agent)
             agent.waiting = False
 
@@ -109,6 +122,10 @@ def set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
         agent.drain()
         if runner.connected:
             send_all()  # the final numbers, before the master stops listening
+
+    def on_quitting(**_: Any) -> None:
+        agent.exits = True
+        drain()
 
     def close(**_: Any) -> None:
         agent.close()
@@ -132,7 +149,7 @@ def set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     on.test_start.add_listener(start)
     on.test_stopping.add_listener(drain)
     on.test_stop.add_listener(close)
-    on.quitting.add_listener(drain)
+    on.quitting.add_listener(on_quitting)
     # A test may be running already. Its first messages may have arrived before these listeners were registered.
     agent.waiting = runner.worker_state != runners.STATE_INIT
     agent.request_assignment = lambda: runner.send_message(_JOIN)
@@ -180,6 +197,7 @@ def set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent
             runner.stop()  # so that no user counts a request after the summary
         master.conclude()
 
+    _start_no_users_while_stopping(environment, runner)
     runner.register_message(_JOIN, on_join)
     on: Any = environment.events  # Locust does not annotate its hooks
     on.test_start.add_listener(on_start)
@@ -188,6 +206,26 @@ def set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent
     on.test_stopping.add_listener(drain)
     on.quitting.add_listener(on_quitting)
     return master
+
+
+def _start_no_users_while_stopping(environment: Environment, runner: MasterRunner) -> None:
+    """Ignore orders to start or move users while the test ends: Locust moves users when a worker comes or goes.
+
+    Call this before `test_stopping` gets a listener that waits.
+    """
+    start = runner.start
+    stopping = Event()
+
+    def start_unless_stopping(*args: Any, **kwargs: Any) -> None:
+        if stopping.is_set():
+            _log.info("The test is stopping: no users are started or moved to other workers.")
+        else:
+            start(*args, **kwargs)
+
+    runner.start = start_unless_stopping  # type: ignore[method-assign]
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.test_stopping.add_listener(lambda **_: stopping.set())
+    on.test_stop.add_listener(lambda **_: stopping.clear())
 
 
 def _start_test(environment: Environment, master: MasterAgent) -> bool:

@@ -58,6 +58,7 @@ class WorkerAgent:
         run: number of the test; the master ignores reports of other tests.
         partition: the part of all users that this process runs.
         waiting: whether a test has started and its assignment has not arrived.
+        exits: whether this process exits; then neither a test nor users start.
         request_assignment: requests the assignment from the master again; None without a master.
     """
 
@@ -79,6 +80,7 @@ class WorkerAgent:
         self.run = 0
         self.partition = Partition(0, 1)
         self.waiting = False
+        self.exits = False
         self.request_assignment: Callable[[], None] | None = None
         self._requested_at = 0.0
         self._user_classes: list[UserClass] | None = None
@@ -178,6 +180,17 @@ class WorkerAgent:
         self._final_report = self.report()
         self._final = True
         self._drained.set()
+
+    @property
+    def may_start_users(self) -> bool:
+        """Whether users may start: not from the beginning of a test's end until the start of the next test.
+
+        Other processes may not know yet that the test of this one ends: a master still sends users to a worker that
+        exits.
+        """
+        if self.exits:
+            return False
+        return self.waiting or self.pool is None or not self.pool.draining
 
     def close(self) -> None:
         """Stop everything of the test; its numbers are kept."""

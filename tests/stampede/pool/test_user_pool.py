@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import gevent
 import pytest
 
+from stampede.measure import request_names
 from stampede.measure.storm import Manner
 from stampede.pool.user_pool import PoolSettings, UserPool
 from stampede.websocket.target import resolve
@@ -87,3 +89,13 @@ def test_no_storm_starts_during_the_drain(make_pool: Callable[..., UserPool]) ->
     pool.drain()
     pool.storm(1, 1.0, Manner.ABRUPT)
     assert pool.storm_parts() == []
+
+
+def test_a_user_of_a_closed_pool_ends_silently_and_is_not_counted(make_pool: Callable[..., UserPool]) -> None:
+    pool = make_pool()
+    pool.close()
+    user = gevent.spawn(pool.add_user(FakeUser()).connect)
+    user.join()
+    assert user.successful()  # so gevent logs no traceback
+    request = pool.measures.requests[request_names.CONNECT]
+    assert (request.times.count, request.failures) == (0, {})
