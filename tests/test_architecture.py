@@ -55,17 +55,18 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.verdict": "stampede.errors stampede.generator_faults stampede.measure stampede.websocket.addresses",
     "stampede.health": "stampede.generator_faults stampede.measure",
     "stampede.dialects": "stampede.ledger stampede.measure.request_names",
+    "stampede.dialect_registry": "stampede.dialects stampede.errors",
     "stampede.client": "stampede.dialects stampede.ledger stampede.measure stampede.websocket stampede.workload",
     "stampede.pool": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
     "stampede.measure stampede.websocket stampede.workload",
-    "stampede.generator": "stampede.client stampede.dialects stampede.errors stampede.generator_faults "
-    "stampede.health stampede.ledger stampede.measure stampede.pool stampede.redaction stampede.verdict "
-    "stampede.websocket stampede.workload",
+    "stampede.generator": "stampede.client stampede.dialect_registry stampede.dialects stampede.errors "
+    "stampede.generator_faults stampede.health stampede.ledger stampede.measure stampede.pool stampede.redaction "
+    "stampede.verdict stampede.websocket stampede.workload",
     "stampede.pytest_plugin": "stampede.errors stampede.generator stampede.verdict",
     "stampede.metrics": "stampede.measure",
-    "stampede.locust": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
-    "stampede.measure stampede.metrics stampede.pool stampede.redaction stampede.verdict stampede.websocket "
-    "stampede.workload",
+    "stampede.locust": "stampede.client stampede.dialect_registry stampede.dialects stampede.generator_faults "
+    "stampede.health stampede.ledger stampede.measure stampede.metrics stampede.pool stampede.redaction "
+    "stampede.verdict stampede.websocket stampede.workload",
     "loadtest": "stampede",
     # metrics and dashboards
     "metrics": "server.errors server.histogram_buckets server.protocol server.stats stampede.metrics",

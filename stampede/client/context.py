@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from stampede.dialects.base import Dialect
     from stampede.measure.measures import Measures
     from stampede.measure.storm import Storm
+
+DEFAULT_JOIN_GRACE: Final = 1.0
+"""Seconds after which a user counts as joined, if the server does not confirm joins."""
 
 
 class ClientContext:
@@ -54,7 +57,7 @@ class ClientContext:
         padding: str,
         on_error: Callable[[Exception], None],
         *,
-        join_grace: float = 0.0,
+        join_grace: float = DEFAULT_JOIN_GRACE,
     ) -> None:
         self.measures = measures
         self.dialect = dialect

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from stampede.client.context import DEFAULT_JOIN_GRACE
+from stampede.dialect_registry import DEFAULT, load_dialect
 from stampede.errors import LoadGeneratorWarning, StampedeError, ThresholdError
 from stampede.generator.chat_run import ChatRun, wait_until
 from stampede.generator.client_proxy import for_other_threads
@@ -62,7 +64,8 @@ class LoadGenerator:
         seed: of all random choices, such as who is dropped in a storm.
         message_bytes: length of a message's text when `say` is called without one.
         reconnect: whether users replace a lost connection, as in a load test.
-        dialect: the wire protocol of the server; by default that of the bundled one.
+        dialect: the wire protocol of the server, or its name; by default that of the bundled one.
+        join_grace: seconds after which a user counts as joined, if the server does not confirm joins.
 
     Attributes:
         callback_errors: exceptions of callbacks; the end of the block raises the first one.
@@ -82,16 +85,25 @@ class LoadGenerator:
         seed: int = 1,
         message_bytes: int = 64,
         reconnect: bool = True,
-        dialect: Dialect | None = None,
+        dialect: Dialect | str = DEFAULT,
+        join_grace: float = DEFAULT_JOIN_GRACE,
     ) -> None:
         if message_bytes < SIZE:
             raise StampedeError(f"message_bytes {message_bytes}: at least {SIZE}, the length of a message's time stamp")
-        self.url = join_url(url, "/", "url")
+        self._dialect = load_dialect(dialect)
+        self.url = join_url(url, self._dialect.path, "url")
         self._headers = _checked_headers(headers, token)
         self._verify, self._ca_file = verify, ca_file
         accounts = () if token is None else ({"token": token},)
-        self._settings = PoolSettings(RoomPlan(None, 1), Partition(0, 1), message_bytes, seed, accounts, reconnect)
-        self._dialect = dialect
+        self._settings = PoolSettings(
+            RoomPlan(None, 1),
+            Partition(0, 1),
+            message_bytes,
+            seed,
+            accounts,
+            reconnect,
+            join_grace=join_grace,
+        )
         self.callback_errors: list[Exception] = []
         self._thread: HubThread | None = None
         self._run: ChatRun | None = None

@@ -9,6 +9,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from stampede.client.context import DEFAULT_JOIN_GRACE
+from stampede.dialect_registry import DEFAULT
 from stampede.ledger.stamp import SIZE
 from stampede.measure.storm import Manner
 from stampede.verdict.slo import SloError, parse_slo, split_slos
@@ -161,7 +163,25 @@ OPTIONS: Final = (
         _number(0, 60),
         "Fraction of all users that drop and reconnect each minute, one after the other; 0.1 is a tenth.",
     ),
-    Option("path", "/", _path, "Path of the chat endpoint, unless --host contains one."),
+    Option(
+        "dialect",
+        None,
+        str,
+        "Protocol of the server: the name of a built-in one, or module:Class "
+        f"(default: that of the user classes, otherwise {DEFAULT}).",
+    ),
+    Option(
+        "join-grace",
+        DEFAULT_JOIN_GRACE,
+        _number(0, 60),
+        "Seconds after which a user counts as joined, if the server does not confirm joins.",
+    ),
+    Option(
+        "path",
+        None,
+        _path,
+        "Path of the chat endpoint, unless --host contains one (default: that of the dialect, otherwise /).",
+    ),
     Option(
         "ca-file", None, str, "File of CA certificates (PEM) that verify a wss:// server, in place of the system's."
     ),

@@ -30,13 +30,13 @@ _SHOWN_BYTES: Final = 60
 _decode: Final = msgspec.json.Decoder().decode
 
 
-def check_server(host: str, settings: LoadTestSettings, *, connects: bool) -> None:
+def check_server(host: str, settings: LoadTestSettings, path: str, *, connects: bool) -> None:
     """Check an address and, with `connects`, that a server of the chat protocol greets there.
 
     Raises:
         ClientError: the address is unusable or the server uses another protocol; the message is one line.
     """
-    url = join_url(host, settings.path)
+    url = join_url(host, path)
     try:
         target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file, headers=settings.headers)
         problem = _check_greeting(target, settings) if connects else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stampede.dialects.stampede import StampedeDialect
+from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
 from stampede.locust.credentials_file import read_accounts
 from stampede.locust.options import DEFAULT_ROOM_SIZE, NO_SHAPE, OPTIONS, TOKEN
 from stampede.measure.storm import Manner
@@ -42,6 +42,9 @@ class LoadTestSettings:
         message_rate: chat messages per user and second.
         storm_share: fraction of the users that a storm drops, 0 to 1.
         storm_period: seconds between two drops.
+        dialect: name of the dialect; None for that of the user classes.
+        join_grace: seconds after which a user counts as joined, if the server does not confirm joins.
+        path: None for that of the dialect.
         accounts: rows of `--credentials`, or those of `--token` or `--token-file`, which have a `token` only.
         headers: from `--origin` and `--header`.
         churn_per_minute: fraction of all users that drop each minute.
@@ -59,7 +62,9 @@ class LoadTestSettings:
     storm_manner: Manner
     churn_per_minute: float
     backoff: Backoff
-    path: str
+    dialect: str | None
+    join_grace: float
+    path: str | None
     verify_tls: bool
     ca_file: str | None
     accounts: tuple[Mapping[str, str], ...]
@@ -103,6 +108,8 @@ def read_settings(options: argparse.Namespace) -> LoadTestSettings:
         storm_manner=Manner(values["storm_manner"]),
         churn_per_minute=values["churn_per_minute"],
         backoff=Backoff(Policy(values["backoff"])),
+        dialect=values["dialect"],
+        join_grace=values["join_grace"],
         path=values["path"],
         ca_file=values["ca_file"],
         accounts=accounts,
@@ -149,18 +156,20 @@ def check_rooms_per_user(settings: LoadTestSettings, dialect: Dialect) -> None:
         )
 
 
-def dialect_of(user_classes: Iterable[type]) -> Dialect:
-    """Return the dialect of the user classes of a run.
+def dialect_of(user_classes: Iterable[type], given: str | None) -> Dialect:
+    """Return the dialect of a run: the option's, or that of the user classes, or the default.
 
     Raises:
-        OptionError: they have several.
+        OptionError: the classes have several, or there is no such dialect.
     """
-    given = (getattr(user_class, "dialect", None) for user_class in user_classes)
-    dialects: set[Dialect] = {dialect for dialect in given if dialect is not None}
-    if len(dialects) > 1:
-        names = ", ".join(sorted(dialect.name for dialect in dialects))
+    dialects: set[Dialect | str] = {getattr(user_class, "dialect", None) or DEFAULT for user_class in user_classes}
+    if len(dialects) > 1 and len(dialects := dialects - {DEFAULT}) > 1:
+        names = ", ".join(sorted(one if isinstance(one, str) else one.name for one in dialects))
         raise OptionError(f"the user classes have several dialects, but a run has one: {names}")
-    return dialects.pop() if dialects else StampedeDialect()
+    try:
+        return load_dialect(given or next(iter(dialects), DEFAULT))
+    except DialectError as error:
+        raise OptionError(f"{'--dialect' if given else 'dialect'}: {error}") from error
 
 
 def host_of(user_classes: Iterable[type], given: str | None) -> str:

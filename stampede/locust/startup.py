@@ -44,7 +44,7 @@ def check_or_exit(environment: Environment, runner: Runner) -> None:
         _check_web_port(options)
         settings = read_settings(options)
         check_processes(settings, options.processes or 1)
-        dialect = dialect_of(environment.user_classes)
+        dialect = dialect_of(environment.user_classes, settings.dialect)
         check_rooms_per_user(settings, dialect)
         if options.headless or options.autostart:
             check_shape(settings, options.run_time)
@@ -55,6 +55,7 @@ def check_or_exit(environment: Environment, runner: Runner) -> None:
             check_server(
                 host_of(environment.user_classes, environment.host),
                 settings,
+                settings.path or dialect.path,
                 connects=bool(options.headless and users_run_here and greets),
             )
     except (OptionError, ClientError) as error:

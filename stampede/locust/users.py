@@ -61,14 +61,15 @@ class ChatUser(ServerHooks, User):
     Attributes:
         client: the chat client of the user. In `class Agent(HttpUser, ChatUser)` it is the HTTP client, whose base URL
             is `http_host`; `chat` is always the chat client.
-        dialect: the wire protocol of the server; by default that of the bundled server.
+        dialect: the wire protocol of the server, or its name as in `--dialect`, which overrides it; by default that
+            of the bundled server.
         http_host: base URL of the HTTP clients; by default `host` with http for ws and https for wss.
         drops_periodically: whether `--storm-share` of the users of this class drop together every `--storm-period`.
     """
 
     abstract: bool = True
     host: str | None = DEFAULT_HOST
-    dialect: Dialect | None = None
+    dialect: Dialect | str | None = None
     http_host: str | None = None
     drops_periodically: bool = False
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from stampede.client.context import ClientContext
+from stampede.client.context import DEFAULT_JOIN_GRACE, ClientContext
 from stampede.client.credentials import for_dialect
 from stampede.dialects.stampede import StampedeDialect
 from stampede.generator_faults import FaultKind, Faults
@@ -52,9 +52,6 @@ QUIET_SECONDS: Final = 3.0
 """The drain ends when nothing has arrived for so long; deliveries in flight are then lost, requests cut off."""
 
 MAX_DRAIN_SECONDS: Final = 20.0
-
-DEFAULT_JOIN_GRACE: Final = 1.0
-"""Seconds after which a user counts as joined, if the server does not confirm joins."""
 
 _FIRST_OWN_ROOM: Final = 1 << 31
 """Number of the first room that a scenario names; numbers of planned rooms are smaller."""

@@ -121,10 +121,11 @@ class WorkerAgent:
         self.close()
         self.pool = self._final_report = self._failure = None
         self.settings = settings = read_settings(self._environment.parsed_options or argparse.Namespace())
-        dialect = dialect_of(self._runner.user_classes)
+        dialect = dialect_of(self._runner.user_classes, settings.dialect)
         check_processes(settings, self.partition.of)
         check_rooms_per_user(settings, dialect)
-        url = join_url(host_of(self._runner.user_classes, self._environment.host), settings.path)
+        host = host_of(self._runner.user_classes, self._environment.host)
+        url = join_url(host, settings.path or dialect.path)
         target = resolve(
             url,
             verify=settings.verify_tls,
@@ -141,6 +142,7 @@ class WorkerAgent:
             settings.seed,
             settings.accounts,
             kept_names=settings.threshold_requests,
+            join_grace=settings.join_grace,
         )
         user_classes = user_classes_of(self._runner.user_classes) if self._user_classes is None else self._user_classes
         self.pool = UserPool(

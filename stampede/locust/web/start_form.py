@@ -48,10 +48,10 @@ def check(
     check_shape(settings, form.get("run_time", getattr(given, "run_time", None)))
     host = form.get("host") or getattr(given, "host", None) or DEFAULT_HOST
     if processes is None:
-        join_url(host, settings.path)  # only the remote workers need to be able to resolve the name
+        join_url(host, settings.path or "/")  # only the remote workers need to be able to resolve the name
     else:
         check_processes(settings, processes)
-        check_server(host, settings, connects=False)
+        check_server(host, settings, settings.path or "/", connects=False)
 
 
 def _flag(attribute: str) -> str:

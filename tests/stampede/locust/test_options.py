@@ -24,7 +24,7 @@ def test_the_defaults_are_rooms_of_twenty_and_one_message_per_second() -> None:
     settings = read_settings(Namespace())
     assert settings.plan == RoomPlan(None, 20)
     assert (settings.message_rate, settings.arrivals, settings.message_bytes) == (1.0, Arrivals.CONSTANT, 64)
-    assert (settings.path, settings.verify_tls, settings.prometheus_port) == ("/", True, None)
+    assert (settings.path, settings.verify_tls, settings.prometheus_port) == (None, True, None)
 
 
 def test_text_and_empty_fields_of_the_web_page_are_accepted() -> None:
@@ -76,14 +76,17 @@ def test_the_user_classes_of_a_run_have_one_dialect() -> None:
     class Plain(Dialect):
         name = "mine"
 
-    def user(dialect: Dialect | None) -> type:
+    def user(dialect: Dialect | str | None) -> type:
         return type("User", (), {"dialect": dialect})
 
     one = Plain()
-    assert dialect_of([user(None), user(one), user(one), object]) is one
-    assert dialect_of([user(None)]).name == "stampede"
+    assert dialect_of([user(None), user(one), user(one), object], None) is one
+    assert dialect_of([user(None)], None).name == "stampede"
+    assert dialect_of([user(one), user("stampede")], "plain").name == "plain"
     with pytest.raises(OptionError, match="several dialects, but a run has one: mine, plain"):
-        dialect_of([user(one), user(Dialect())])
+        dialect_of([user(one), user(Dialect())], None)
+    with pytest.raises(OptionError, match="--dialect: 'nothing' is not a dialect: give one of stampede, plain"):
+        dialect_of([user(one)], "nothing")
 
 
 @pytest.mark.parametrize(

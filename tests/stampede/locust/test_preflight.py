@@ -67,7 +67,7 @@ def _close_on_message(connection: ServerConnection) -> None:
 
 
 def check(url: str) -> None:
-    check_server(url, read_settings(argparse.Namespace()), connects=True)
+    check_server(url, read_settings(argparse.Namespace()), "/", connects=True)
 
 
 def test_our_server_and_a_plain_one_pass(server: RunningServer, plain_peer: ServerProcess) -> None:

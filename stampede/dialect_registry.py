@@ -1,0 +1,60 @@
+"""Finds the dialect that an option, a class attribute or an argument names."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Final
+
+from stampede.dialects.base import Dialect
+from stampede.errors import StampedeError
+
+DEFAULT: Final = "stampede"
+
+BUILT_IN: Final = {
+    "stampede": "stampede.dialects.stampede:StampedeDialect",
+    "plain": "stampede.dialects.base:Dialect",
+}
+"""Names of the built-in dialects, and their classes."""
+
+ENTRY_POINTS: Final = "stampede.dialects"
+"""Group of the entry points by which installed packages add dialects."""
+
+
+class DialectError(StampedeError):
+    """No usable dialect was found; the text is one line for the user."""
+
+
+def names() -> list[str]:
+    """Return the names of all dialects: the built-in ones, then those of installed packages."""
+    return [*BUILT_IN, *sorted(entry_points(group=ENTRY_POINTS).names - BUILT_IN.keys())]
+
+
+def load_dialect(given: str | Dialect) -> Dialect:
+    """Return a dialect by its name, or by `module:Class`.
+
+    Raises:
+        DialectError: there is no such dialect.
+    """
+    if isinstance(given, Dialect):
+        return given
+    if given in BUILT_IN:
+        return _create(given, BUILT_IN[given])
+    for entry in entry_points(group=ENTRY_POINTS, name=given):
+        return _create(given, entry.value)
+    if ":" in given:
+        return _create(given, given)
+    raise DialectError(f"{given!r} is not a dialect: give one of {', '.join(names())}, or module:Class")
+
+
+def _create(name: str, place: str) -> Dialect:
+    module, _, attribute = place.partition(":")
+    try:
+        dialect = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise DialectError(f"{name!r} is not a dialect: {error}") from error
+    if isinstance(dialect, type) and issubclass(dialect, Dialect):
+        return dialect()
+    if isinstance(dialect, Dialect):
+        return dialect
+    raise DialectError(f"{name!r} is not a dialect: {place} is no subclass of stampede.Dialect")
