@@ -54,7 +54,7 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.measure": "stampede.generator_faults stampede.ledger stampede.websocket.addresses",
     "stampede.verdict": "stampede.errors stampede.generator_faults stampede.measure stampede.websocket.addresses",
     "stampede.health": "stampede.generator_faults stampede.measure",
-    "stampede.dialects": "stampede.ledger stampede.measure.request_names",
+    "stampede.dialects": "stampede.errors stampede.ledger stampede.measure.request_names",
     "stampede.dialect_registry": "stampede.dialects stampede.errors",
     "stampede.client": "stampede.dialects stampede.ledger stampede.measure stampede.websocket stampede.workload",
     "stampede.pool": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
