@@ -40,6 +40,12 @@ class Chat(Protocol):
         """Handle the acknowledgement of a chat message."""
 
 
+class OnDelivery(Protocol):
+    """A function that handles a delivery: its arrival time, its receiver, and the message's slot and number."""
+
+    def __call__(self, now: int, membership: Membership, slot: int, seq: int, /) -> None: ...
+
+
 class MessageHandler:
     """Handles the messages of one client; runs in the hub, so nothing in it may block.
 
@@ -51,7 +57,7 @@ class MessageHandler:
         memberships: the client's memberships by the number of their room, from the join request on.
         replies: the replies that tasks wait for.
         pings: times the pongs.
-        on_delivery: called with the arrival time of each delivery, if set.
+        on_delivery: called with each delivery that was owed and in time, if set.
         storm: the last storm that dropped this user.
         conversation: the state of the protocol on the current connection, or on the last one.
     """
@@ -86,7 +92,7 @@ class MessageHandler:
         self.memberships: dict[int, Membership] = {}
         self.replies = Replies()
         self.pings = Pings(context.measures)
-        self.on_delivery: Callable[[int], None] | None = None
+        self.on_delivery: OnDelivery | None = None
         self.storm: Storm | None = None
 
     def resume_writing(self) -> None:
@@ -131,7 +137,7 @@ class MessageHandler:
             if storm is not None and storm is not self.storm:
                 storm.record_unaffected(now - intended)
             if self.on_delivery is not None:
-                self.on_delivery(now)
+                self.on_delivery(now, membership, slot, seq)
 
     def _count_unowed(self, origin: int) -> None:
         """Count a delivery of another run, or to a room that the client is not in; it may come after the last leave."""

@@ -33,3 +33,27 @@ class DeliveryCounts:
     def in_flight(self) -> int:
         """Deliveries that may still arrive."""
         return self.expected - self.received - self.lost
+
+
+@dataclass(slots=True)
+class OrderCounts:
+    """Samples of the order in which members of a room receive messages of different senders, since the test began.
+
+    Attributes:
+        samples: samples in which members were compared; each is of one room over a few seconds.
+        members: members compared, once for each sample that they are in.
+        messages: messages compared.
+        divergent: compared members whose order was not the usual one of their room; see `stampede.ledger.order`.
+    """
+
+    samples: int = 0
+    members: int = 0
+    messages: int = 0
+    divergent: int = 0
+
+    def add(self, other: OrderCounts) -> None:
+        """Add the counts of another sample."""
+        self.samples += other.samples
+        self.members += other.members
+        self.messages += other.messages
+        self.divergent += other.divergent

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from stampede.ledger.counts import DeliveryCounts
+from stampede.ledger.counts import DeliveryCounts, OrderCounts
 from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.request_names import DELIVER, NAMES, RESYNC, SEND, row_of
@@ -78,6 +78,7 @@ class Figures:
         rooms: rooms with at least one member, and `members` is the number of members of all rooms.
         sends: chat messages.
         deliveries: the ledger.
+        order: whether members of a room received messages in the same order, sampled.
         latency: delivery latency.
         send_lag: from the moment a message was due until the generator was ready to send it.
         loop_lag: lateness of a regular timer in the generator.
@@ -103,6 +104,7 @@ class Figures:
     resynced_by_pong: int
     cut_off: int = 0
     members: int = 0
+    order: OrderCounts = field(default_factory=OrderCounts)
 
     def since(self, earlier: Figures) -> Figures:
         """Return what was counted after `earlier`; the gauges keep their present values.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from stampede.ledger.counts import DeliveryCounts
+from stampede.ledger.counts import DeliveryCounts, OrderCounts
 from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.figures import Figures, Latency, RequestCounts, SendCounts, merge_counts
 from stampede.measure.log_linear_histogram import BUCKETS, LogLinearHistogram, bucket_bounds
@@ -74,6 +74,7 @@ class Measures:
     Attributes:
         sends: chat messages that were due.
         deliveries: the counts of the ledger.
+        order: whether members of a room received messages in the same order, sampled.
         latency: delivery latency from the intended and from the actual send.
         send_lag: from the moment a message was due until the generator was ready to send it: the generator's own delay.
         loop_lag: lateness of a regular timer.
@@ -95,6 +96,7 @@ class Measures:
         "latency",
         "loop_lag",
         "optional",
+        "order",
         "others",
         "requests",
         "resynced_by_pong",
@@ -107,6 +109,7 @@ class Measures:
         self._kept_rows = rows_named(kept_names)
         self.sends = SendCounts()
         self.deliveries = DeliveryCounts()
+        self.order = OrderCounts()
         self.latency = Latency()
         self.send_lag = LogLinearHistogram()
         self.loop_lag = LogLinearHistogram()
@@ -134,6 +137,7 @@ class Measures:
             members=members,
             sends=replace(self.sends),
             deliveries=replace(self.deliveries),
+            order=replace(self.order),
             latency=Latency(self.latency.intended.copy(), self.latency.sent.copy()),
             send_lag=self.send_lag.copy(),
             loop_lag=self.loop_lag.copy(),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from stampede.dialects.base import Conversation
-    from stampede.ledger.room import Room
+    from stampede.ledger.room import Membership, Room
     from stampede.measure.storm import Storm
     from stampede.pool.interfaces import Pool, User
     from stampede.websocket.target import Target
@@ -234,7 +234,7 @@ class Session:
         connection, request = self.connection, self._pool.measures.requests[request_names.JOIN]
         began = monotonic_ns()
         if self.dropped_at:
-            connection.handler.on_delivery = self._on_resync
+            connection.handler.on_delivery = self._on_resyncing_delivery
         try:
             confirmed = connection.enter(self._rooms, JOIN_TIMEOUT, self.user.prepare_join)
         except LostError:
@@ -258,6 +258,9 @@ class Session:
         if self.dropped_at and self._rooms_are_silent:
             self._pool.measures.resynced_by_pong += 1
             self._on_resync(now)
+
+    def _on_resyncing_delivery(self, now: int, _membership: Membership, _slot: int, _seq: int) -> None:
+        self._on_resync(now)
 
     def _on_resync(self, now: int) -> None:
         duration = now - self.dropped_at

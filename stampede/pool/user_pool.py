@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+from collections import deque
 from dataclasses import dataclass
 from random import Random
 from time import monotonic_ns
@@ -26,6 +27,7 @@ from stampede.ledger.stamp import SIZE
 from stampede.measure import drop_causes
 from stampede.measure.measures import Measures
 from stampede.measure.storm import Manner, Storm
+from stampede.pool.order_sampler import OrderSampler
 from stampede.pool.session import Session
 from stampede.websocket.reactor import Reactor
 from stampede.workload.placement import Partition, Placement, RoomPlan
@@ -138,6 +140,7 @@ class UserPool:
         self._rooms: dict[str, Room] = {}
         self._placement = Placement(order)
         self._sessions: dict[int, Session] = {}
+        self._order_sampler = OrderSampler(self.measures.order)
         self._sweeper = gevent.spawn(self._sweep)
         self._droppers: dict[str, gevent.Greenlet[..., None]] = {}
         self._storms: list[Storm] = []
@@ -306,6 +309,7 @@ class UserPool:
             session.connection.sender.discard_queued("skipped: still queued at the end")
         for room in self._rooms.values():
             room.close_accounts()
+        deque(self._order_sampler.compare(), maxlen=0)
         self.measures.cut_off += context.in_progress
 
     def _has_in_flight(self) -> bool:
@@ -336,11 +340,18 @@ class UserPool:
         while True:
             gevent.sleep(SWEEP_SECONDS)
             began = monotonic_ns()
-            for room in list(self._rooms.values()):
-                for _ in room.sweep():
-                    if monotonic_ns() - began > SWEEP_SLICE_NS:
-                        gevent.sleep(0)
-                        began = monotonic_ns()
+            for _ in self._upkeep():
+                if monotonic_ns() - began > SWEEP_SLICE_NS:
+                    gevent.sleep(0)
+                    began = monotonic_ns()
+
+    def _upkeep(self) -> Iterator[None]:
+        """Sweep the rooms, and start the next sample of their order; yields after each member."""
+        rooms = list(self._rooms.values())
+        for room in rooms:
+            yield from room.sweep()
+        handlers = [session.connection.handler for session in self._sessions.values()]
+        yield from self._order_sampler.next_sample(rooms, handlers)
 
     def spawn(self, run: Callable[[], None]) -> gevent.Greenlet[..., None]:
         """Run a function in a greenlet; an exception is an internal fault of the load generator."""

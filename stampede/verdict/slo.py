@@ -31,6 +31,7 @@ _SHARES: Final = {
     "loss": "deliveries lost, of those expected",
     "duplicates": "deliveries duplicated, of those expected",
     "reordered": "deliveries out of order, of those expected",
+    "divergent": "sampled members with another order of messages, of those compared",
     "errors": "failed operations, of all operations",
 }
 _LEDGER_FIELDS: Final = {"loss": "lost", "duplicates": "duplicated", "reordered": "reordered"}
@@ -99,7 +100,9 @@ class Slo:
         if self.request is not None:
             found = window.find_request(self.request)
             return found.count if found is not None else 0
-        return window.operations if self.base == "errors" else window.deliveries.expected
+        if self.base == "errors":
+            return window.operations
+        return window.order.members if self.base == "divergent" else window.deliveries.expected
 
     def _durations(self, window: Figures) -> tuple[LogLinearHistogram, ...]:
         """Return the histograms of a duration."""
@@ -115,6 +118,8 @@ class Slo:
             return found.failures if found is not None else 0
         if self.base == "errors":
             return window.failures
+        if self.base == "divergent":
+            return window.order.divergent
         count: int = getattr(window.deliveries, _LEDGER_FIELDS[self.base])
         return count
 

@@ -135,6 +135,7 @@ def summary(result: RunResult) -> list[str]:
         f"  offered     {sends.intended} messages due: {sends.sent} sent ({sends.late} late), {sends.skipped} skipped",
         *_held(sends),
         *_ledger(totals),
+        _order(totals.figures),
         _row("latency", "from intended send", figures.latency.intended),
         _row("", "from actual send", figures.latency.sent),
         *_requests(figures),
@@ -177,6 +178,17 @@ def _last_figures(figures: Figures) -> str:
     return (
         f"{figures.users} users, {figures.sends.sent} sent, {ledger.expected} expected, {ledger.received} received, "
         f"{ledger.lost} lost, {ledger.in_flight} unknown"
+    )
+
+
+def _order(figures: Figures) -> str:
+    """Return how much was compared: without a comparison, no order is known to be the same."""
+    order = figures.order
+    if not order.members:
+        return "  order       not compared: no sample has two members that received messages of the same two senders"
+    return (
+        f"  order       {order.members} members compared over {order.messages} messages in {order.samples} samples "
+        f"of a room: {order.divergent} divergent"
     )
 
 

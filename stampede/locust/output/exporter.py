@@ -131,6 +131,8 @@ class LoadTestCollector(Collector):
         yield _families.scalar("loadtest_deliveries_lost_total", deliveries.lost)
         yield _families.scalar("loadtest_deliveries_duplicated_total", deliveries.duplicated)
         yield _families.scalar("loadtest_deliveries_reordered_total", deliveries.reordered)
+        yield _families.scalar("loadtest_order_members_total", figures.order.members)
+        yield _families.scalar("loadtest_order_divergent_total", figures.order.divergent)
         yield from _durations(figures)
         yield _families.labelled("loadtest_drops_total", figures.drops)
         yield from _last_storm(self._master.storms())

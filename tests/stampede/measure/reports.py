@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stampede.ledger.counts import OrderCounts
 from stampede.measure.measures import Measures
 from stampede.measure.report import WorkerReport
 from stampede.measure.request_names import CONNECT, JOIN
@@ -13,6 +14,7 @@ def measured(index: int) -> Measures:
     measures.deliveries.expected = 10 + index
     measures.deliveries.received = 8
     measures.deliveries.lost = 2 + index
+    measures.order = OrderCounts(samples=1, members=10, messages=6, divergent=2 + index)
     for ns in range(8):
         measures.delivered(1_000_000 * (ns + index), 1_000)
     measures.sent_after(5)

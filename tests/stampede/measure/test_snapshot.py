@@ -28,8 +28,9 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
             "room_size",
             "workers",
         ),
-        *("dead_workers", "drops", "storms", "addresses", "faults"),
+        *("dead_workers", "drops", "storms", "addresses", "faults", "order"),
     }
+    assert made["order"] == {"samples": 1, "members": 10, "messages": 6, "divergent": 2}
     assert set(made["sends"]) == {"intended", "sent", "late", "skipped", "held"}
     assert set(made["deliveries"]) == {
         *("expected", "received", "lost", "duplicated", "reordered", "foreign_clock", "late", "churned"),

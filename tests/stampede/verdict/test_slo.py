@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stampede.ledger.counts import OrderCounts
 from stampede.measure.figures import Figures, RequestCounts
 from stampede.measure.formatting import format_ms
 from stampede.verdict.slo import Slo, SloError, parse_slo, split_slos
@@ -22,6 +23,7 @@ def window(**other: object) -> Figures:
         "lost": 10,
         "duplicated": 20,
         "reordered": 30,
+        "order": OrderCounts(samples=7, members=200, messages=90, divergent=8),
         "operations": 500,
         "failures": 25,
     }
@@ -34,6 +36,7 @@ def window(**other: object) -> Figures:
         ("loss<1%", 0.01, 1000),
         ("duplicates<1%", 0.02, 1000),
         ("reordered<1%", 0.03, 1000),
+        ("divergent<1%", 0.04, 200),
         ("errors<1%", 0.05, 500),
         ("deliver_p99<250ms", pytest.approx(400, rel=0.02), 2),
         ("resync_p95<5s", pytest.approx(3000, rel=0.02), 3),
@@ -56,6 +59,7 @@ def test_a_duration_is_in_milliseconds_exactly() -> None:
     [
         ("loss<1%", {"expected": 0}),
         ("errors<1%", {"operations": 0}),
+        ("divergent<1%", {"order": OrderCounts()}),
         ("deliver_p99<250ms", {"latency_sent": histogram()}),
         ("deliver_p99<250ms", {"latency_intended": histogram()}),
         ("resync_p95<5s", {"resync": histogram()}),
@@ -114,7 +118,9 @@ def test_an_slo_is_parsed_into_its_parts() -> None:
     assert parse_slo("deliver_p99<800us").threshold == pytest.approx(0.8)
 
 
-KNOWN = "deliver_p50, deliver_p90, deliver_p99, deliver_p99.9, resync_p95, loss, duplicates, reordered, errors"
+KNOWN = (
+    "deliver_p50, deliver_p90, deliver_p99, deliver_p99.9, resync_p95, loss, duplicates, reordered, divergent, errors"
+)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stampede.ledger.counts import OrderCounts
 from stampede.measure.report import Totals
 from stampede.verdict.summary import RunResult, summary
 from tests.stampede.measure.reports import report
@@ -43,6 +44,21 @@ def test_late_and_churned_deliveries_are_shown_beside_the_ledger() -> None:
     lines = "\n".join(summary(RunResult(Totals([one]))))
     assert "3 lost deliveries arrived late" in lines
     assert "not counted: 4 in flight when sender or receiver disconnected, 5 of another run" in lines
+
+
+def test_the_summary_says_how_many_members_were_compared_and_divergent() -> None:
+    lines = "\n".join(summary(RunResult(Totals([report(0), report(1)]))))
+    assert "order       20 members compared over 12 messages in 2 samples of a room: 5 divergent" in lines
+    assert "verdict     valid" in lines
+
+
+def test_a_run_in_which_no_order_was_compared_says_so_and_is_not_failed_by_it() -> None:
+    one = report(0)
+    one.figures.order = OrderCounts()
+    lines = "\n".join(summary(RunResult(Totals([one]))))
+    assert "order       not compared: " in lines
+    assert "divergent" not in lines
+    assert "verdict     valid" in lines
 
 
 def test_a_dead_worker_is_shown_apart_with_its_last_figures() -> None:

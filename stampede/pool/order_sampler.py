@@ -1,0 +1,111 @@
+"""Samples in which order the members of a few rooms at a time receive messages.
+
+A sample lasts from one call of `next_sample` to the next. Only the deliveries to its members cost anything meanwhile.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from stampede.ledger.order import OrderComparison
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from stampede.client.message_handler import MessageHandler
+    from stampede.ledger.counts import OrderCounts
+    from stampede.ledger.order import Message
+    from stampede.ledger.room import Membership, Room
+
+MAX_MEMBERS: Final = 64
+"""Members recorded at a time. Several small rooms share them; of a larger room, other members each time."""
+
+MAX_MESSAGES: Final = 32
+"""Messages recorded of each member: the first ones that it receives in a sample."""
+
+
+class OrderSampler:
+    """Records what members of a few rooms receive, and compares the orders.
+
+    Members are recorded from the start of a sample until they leave. Users that have not resynced after a drop are left
+    out, since their handlers time the resync.
+
+    Args:
+        counts: where the results are added.
+    """
+
+    __slots__ = ("_counts", "_handlers", "_next_handler", "_next_room", "_orders")
+
+    def __init__(self, counts: OrderCounts) -> None:
+        self._counts = counts
+        self._next_room = self._next_handler = 0
+        self._handlers: list[MessageHandler] = []  # those that call `_record`
+        self._orders: dict[Room, dict[Membership, list[Message]]] = {}
+
+    def next_sample(self, rooms: Sequence[Room], handlers: Sequence[MessageHandler]) -> Iterator[None]:
+        """Compare the rooms of the present sample, and start one of the next rooms.
+
+        The iterator yields after each step, since a long pause would delay deliveries.
+
+        Args:
+            rooms: the rooms of this process.
+            handlers: of all users of this process.
+        """
+        yield from self.compare()
+        chosen = self._choose(rooms)
+        if not chosen:
+            return
+        start = self._next_handler = self._next_handler % len(handlers) if handlers else 0
+        self._orders = {room: {} for room in chosen}
+        for number in chain(range(start, len(handlers)), range(start)):
+            handler = handlers[number]
+            if handler.on_delivery is None and self._add(handler.memberships.values()):
+                handler.on_delivery = self._record
+                self._handlers.append(handler)
+                self._next_handler = number + 1
+            yield
+
+    def _choose(self, rooms: Sequence[Room]) -> list[Room]:
+        """Return the next rooms in turn that have `MAX_MEMBERS` members together, at least one room."""
+        chosen: list[Room] = []
+        members = 0
+        for _ in rooms:
+            room = rooms[self._next_room % len(rooms)]
+            if chosen and members + room.joined_count > MAX_MEMBERS:
+                break
+            self._next_room += 1
+            if room.joined_count > 1:
+                chosen.append(room)
+                members += room.joined_count
+        return chosen
+
+    def _add(self, memberships: Iterable[Membership]) -> bool:
+        """Add those of a user's memberships to the sample whose rooms it has; return whether there were any."""
+        is_added = False
+        for membership in memberships:
+            orders = self._orders.get(membership.room)
+            if orders is not None and len(orders) < MAX_MEMBERS:
+                orders[membership] = []
+                is_added = True
+        return is_added
+
+    def _record(self, _now: int, membership: Membership, slot: int, seq: int, /) -> None:
+        """Record a delivery; called by the handlers of the sample."""
+        order = self._orders.get(membership.room, {}).get(membership)
+        if order is not None and len(order) < MAX_MESSAGES:
+            order.append((slot, seq))
+
+    def compare(self) -> Iterator[None]:
+        """End the present sample and count its result; the iterator yields after each member."""
+        for handler in self._handlers:
+            if handler.on_delivery == self._record:
+                handler.on_delivery = None
+        self._handlers = []
+        while self._orders:
+            _, orders = self._orders.popitem()
+            comparison = OrderComparison()
+            for order in orders.values():
+                comparison.add(order)
+                yield
+            self._counts.add(comparison.counts())
