@@ -21,6 +21,7 @@ _SYMPTOMS: Final = {
     "errors": "errors",
     "duplicates": "duplicated deliveries",
     "reordered": "reordered deliveries",
+    "divergent": "divergent members",
     "admission": "admission of users",
     "backlog": "delivery backlog",
 }

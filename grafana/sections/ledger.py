@@ -152,7 +152,7 @@ def load() -> tuple[Panel, ...]:
             Series(rate("loadtest_messages_due_total"), "due", color=GREY, dashed=True),
             Series(rate("loadtest_messages_sent_total"), "sent", color=GREEN),
             Series(rate("loadtest_messages_skipped_total"), "skipped", color=RED),
-            width=6,
+            width=5,
         ),
         timeseries(
             "Deliveries",
@@ -165,7 +165,7 @@ def load() -> tuple[Panel, ...]:
             Series(rate("chat_messages_delivered_total", type="chatMessage"), "written (server)", color=GREEN),
             Series(rate("loadtest_deliveries_expected_total"), "expected", color=GREY, dashed=True),
             Series(rate("loadtest_deliveries_total"), "received", color=BLUE),
-            width=6,
+            width=5,
         ),
         timeseries(
             "Ledger",
@@ -178,7 +178,23 @@ def load() -> tuple[Panel, ...]:
             Series(rate("loadtest_deliveries_lost_total"), "lost", color=RED),
             Series(rate("loadtest_deliveries_duplicated_total"), "duplicated", color=ORANGE),
             Series(rate("loadtest_deliveries_reordered_total"), "reordered", color=BLUE),
-            width=6,
+            width=4,
+        ),
+        timeseries(
+            "Divergent members",
+            Description(
+                "Fraction of the sampled members that received messages of different senders in another order than "
+                "most members of their room. No value: nothing was compared.",
+                "Anything above 0, if the users expect the same order; servers of several nodes often promise none.",
+                "Compare with a run against one node.",
+            ),
+            SHARE,
+            Series(
+                f"{rate('loadtest_order_divergent_total')} / ({rate('loadtest_order_members_total')} > 0)",
+                "divergent",
+                color=ORANGE,
+            ),
+            width=4,
         ),
     )
 

@@ -1,6 +1,7 @@
 """Samples in which order the members of a few rooms at a time receive messages.
 
-A sample lasts from one call of `next_sample` to the next. Only the deliveries to its members cost anything meanwhile.
+A sample lasts from one call of `next_sample` to the next. Only deliveries to its members cost more meanwhile, and only
+the first ones.
 """
 
 from __future__ import annotations
@@ -25,6 +26,34 @@ MAX_MESSAGES: Final = 32
 """Messages recorded of each member: the first ones that it receives in a sample."""
 
 
+class Recorder:
+    """Records what one user receives, until `MAX_MESSAGES` have arrived in one of its rooms.
+
+    Args:
+        handler: handles the user's messages, and has no other function for deliveries.
+        orders: where to record, by membership.
+    """
+
+    __slots__ = ("_handler", "_orders")
+
+    def __init__(self, handler: MessageHandler, orders: dict[Membership, list[Message]]) -> None:
+        self._handler = handler
+        self._orders = orders
+        handler.on_delivery = self._record
+
+    def _record(self, _now: int, membership: Membership, slot: int, seq: int, /) -> None:
+        order = self._orders.get(membership)
+        if order is not None:
+            order.append((slot, seq))
+            if len(order) >= MAX_MESSAGES:
+                self.stop()
+
+    def stop(self) -> None:
+        """Record nothing more. Another function that has replaced the one of this recorder remains."""
+        if self._handler.on_delivery == self._record:
+            self._handler.on_delivery = None
+
+
 class OrderSampler:
     """Records what members of a few rooms receive, and compares the orders.
 
@@ -35,13 +64,13 @@ class OrderSampler:
         counts: where the results are added.
     """
 
-    __slots__ = ("_counts", "_handlers", "_next_handler", "_next_room", "_orders")
+    __slots__ = ("_counts", "_next_handler", "_next_room", "_orders", "_recorders")
 
     def __init__(self, counts: OrderCounts) -> None:
         self._counts = counts
         self._next_room = self._next_handler = 0
-        self._handlers: list[MessageHandler] = []  # those that call `_record`
-        self._orders: dict[Room, dict[Membership, list[Message]]] = {}
+        self._recorders: list[Recorder] = []
+        self._orders: dict[Room, list[list[Message]]] = {}  # of each member of the sampled rooms
 
     def next_sample(self, rooms: Sequence[Room], handlers: Sequence[MessageHandler]) -> Iterator[None]:
         """Compare the rooms of the present sample, and start one of the next rooms.
@@ -53,17 +82,17 @@ class OrderSampler:
             handlers: of all users of this process.
         """
         yield from self.compare()
-        chosen = self._choose(rooms)
-        if not chosen:
+        self._orders = {room: [] for room in self._choose(rooms)}
+        if not self._orders:
             return
-        start = self._next_handler = self._next_handler % len(handlers) if handlers else 0
-        self._orders = {room: {} for room in chosen}
+        start = self._next_handler % len(handlers)
         for number in chain(range(start, len(handlers)), range(start)):
             handler = handlers[number]
-            if handler.on_delivery is None and self._add(handler.memberships.values()):
-                handler.on_delivery = self._record
-                self._handlers.append(handler)
-                self._next_handler = number + 1
+            if handler.on_delivery is None:
+                orders = self._add(handler.memberships.values())
+                if orders:
+                    self._recorders.append(Recorder(handler, orders))
+                    self._next_handler = number + 1
             yield
 
     def _choose(self, rooms: Sequence[Room]) -> list[Room]:
@@ -80,32 +109,25 @@ class OrderSampler:
                 members += room.joined_count
         return chosen
 
-    def _add(self, memberships: Iterable[Membership]) -> bool:
-        """Add those of a user's memberships to the sample whose rooms it has; return whether there were any."""
-        is_added = False
+    def _add(self, memberships: Iterable[Membership]) -> dict[Membership, list[Message]]:
+        """Add those of a user's memberships whose rooms are sampled; return where to record what they receive."""
+        added: dict[Membership, list[Message]] = {}
         for membership in memberships:
             orders = self._orders.get(membership.room)
             if orders is not None and len(orders) < MAX_MEMBERS:
-                orders[membership] = []
-                is_added = True
-        return is_added
-
-    def _record(self, _now: int, membership: Membership, slot: int, seq: int, /) -> None:
-        """Record a delivery; called by the handlers of the sample."""
-        order = self._orders.get(membership.room, {}).get(membership)
-        if order is not None and len(order) < MAX_MESSAGES:
-            order.append((slot, seq))
+                added[membership] = []
+                orders.append(added[membership])
+        return added
 
     def compare(self) -> Iterator[None]:
         """End the present sample and count its result; the iterator yields after each member."""
-        for handler in self._handlers:
-            if handler.on_delivery == self._record:
-                handler.on_delivery = None
-        self._handlers = []
+        for recorder in self._recorders:
+            recorder.stop()
+        self._recorders = []
         while self._orders:
             _, orders = self._orders.popitem()
             comparison = OrderComparison()
-            for order in orders.values():
+            for order in orders:
                 comparison.add(order)
                 yield
             self._counts.add(comparison.counts())

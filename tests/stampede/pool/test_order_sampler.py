@@ -141,6 +141,7 @@ def test_only_the_first_messages_of_a_sample_are_recorded(monkeypatch: pytest.Mo
     messages = [send(sender, process.rooms[0]) for sender in process.handlers[:3]]
     for handler in process.handlers[3:]:
         deliver(handler, *messages)
+    assert process.sampled == [0, 1, 2], "further deliveries to the others cost nothing"
     process.next_sample()
     assert process.measures.order == OrderCounts(samples=1, members=2, messages=2)
 
