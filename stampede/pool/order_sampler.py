@@ -83,7 +83,7 @@ class OrderSampler:
         """
         yield from self.compare()
         self._orders = {room: [] for room in self._choose(rooms)}
-        if not self._orders:
+        if not self._orders or not handlers:
             return
         start = self._next_handler % len(handlers)
         for number in chain(range(start, len(handlers)), range(start)):

@@ -8,6 +8,7 @@ SIGTERM it prints a JSON object: the deliveries made and withheld, the median an
 | key | fault |
 |---|---|
 | `drop`, `duplicate`, `reorder` | every n-th delivery, see below |
+| `swap_for` | name of a user that receives every fourth message after the next one of another sender |
 | `delay` | seconds by which each delivery is delayed |
 | `stall` | seconds, once, after the 200th message, in which the server does nothing |
 | `restart` | a list of ms: after the 50th message all connections are closed with these `retry_ms` in turn |
@@ -66,10 +67,11 @@ class FaultyServer:
         self.names: dict[ServerConnection, str] = {}
         self.contents: dict[ServerConnection, bytes] = {}
         self.numbers = count(1)
-        self.counts = {"messages": 0, "delivered": 0, "dropped": 0, "duplicated": 0, "reordered": 0}
+        self.counts = {"messages": 0, "delivered": 0, "dropped": 0, "duplicated": 0, "reordered": 0, "swapped": 0}
         self.delays: list[float] = []
         self.seen_pairs: set[tuple[ServerConnection, ServerConnection]] = set()
         self.held_back: dict[tuple[ServerConnection, ServerConnection], str] = {}
+        self.to_swap: tuple[ServerConnection, str] | None = None  # sender and message
         self.closed: dict[str, tuple[float, int]] = {}
         self.returned: list[tuple[int, float]] = []
 
@@ -86,7 +88,24 @@ class FaultyServer:
     def applies(self, fault: str, number: int) -> bool:
         return number > 0 and number % self.faults.get(fault, number + 1) == 0
 
+    def swap(self, sender: ServerConnection, to: ServerConnection, text: str) -> None:
+        """Deliver a message to the user of `swap_for`; messages of one sender stay in order."""
+        if self.to_swap is None and next(self.numbers) % 4 == 0:
+            self.to_swap = (sender, text)
+            return
+        texts = [text]
+        if self.to_swap is not None:
+            (other, held), self.to_swap = self.to_swap, None
+            texts.insert(0 if other is sender else 1, held)
+            self.counts["swapped"] += other is not sender
+        self.counts["delivered"] += len(texts)
+        for one in texts:
+            self.write(to, one, time.monotonic())
+
     def deliver(self, sender: ServerConnection, to: ServerConnection, text: str) -> None:
+        if self.names[to] == self.faults.get("swap_for"):
+            self.swap(sender, to, text)
+            return
         pair = (sender, to)
         number = next(self.numbers) if pair in self.seen_pairs else 0  # no fault applies to 0
         self.seen_pairs.add(pair)
@@ -200,7 +219,9 @@ async def main() -> None:
     async with serve(server.serve, sock=listener, **options) as listening:
         print(f"ws{'s' if tls else ''}://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
         await stopped.wait()
-        server.counts["dropped"] += len(server.held_back)  # their senders sent nothing more
+        server.counts["dropped"] += len(server.held_back) + (
+            server.to_swap is not None
+        )  # their senders sent nothing more
         delayed = median(server.delays) * 1000 if server.delays else 0.0
         measured = {"delayed": delayed, "least": min(server.delays, default=0.0) * 1000, "returned": server.returned}
         print(json.dumps(server.counts | measured), flush=True)

@@ -38,6 +38,32 @@ def test_dropped_duplicated_and_reordered_deliveries_are_counted_exactly(
     assert latency(ended.out, "from actual send", "p50") >= server.counts["delayed"] * 0.98
 
 
+def test_a_member_that_receives_messages_of_two_senders_the_other_way_round_is_divergent(
+    web_locust: Callable[..., WebLocust],
+) -> None:
+    """It is the only one in each sample; messages of one sender arrive in order, so none is reordered.
+
+    A sample that begins before all users have joined, or that the end of the run cuts short, may have fewer members.
+    """
+    with faulty_server(swap_for="user-000003") as server:
+        web = web_locust("--host", server.url, "ChattingUser", "--room-size", "10", "--message-rate", "5")
+        web.post("/swarm", user_count=10, spawn_rate=10)
+        began = web.until(lambda now: now["ready"] == 10)["order"]["samples"]
+        first = web.until(lambda now: now["order"]["samples"] > began)["order"]
+        second = web.until(lambda now: now["order"]["samples"] > first["samples"])["order"]
+        web.locust.process.send_signal(signal.SIGTERM)
+        ended = web.locust.wait()
+        server.stop()
+    samples = second["samples"] - first["samples"]
+    assert second["members"] - first["members"] == 10 * samples
+    assert second["divergent"] - first["divergent"] == samples
+    assert ended.order()["divergent"] >= second["divergent"]
+    ledger = ended.ledger()
+    assert ledger["lost"] == server.counts["dropped"] <= 1
+    assert (ledger["received"], ledger["reordered"]) == (server.counts["delivered"], 0)
+    assert server.counts["swapped"] > 0
+
+
 def test_a_known_delay_is_measured_to_the_millisecond_and_never_too_short(locust: Callable[..., Locust]) -> None:
     """The shortest of many deliveries counts: on a busy machine the others wait for the CPU, too.
 

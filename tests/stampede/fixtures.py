@@ -76,6 +76,11 @@ class FinishedRun:
         counts["sent"] = int(re.findall(r"(\d+) sent", offered)[0])
         return counts
 
+    def order(self) -> dict[str, int]:
+        """Return the counts of compared orders in the summary, by their names; empty if nothing was compared."""
+        line = next(line for line in self.out.splitlines() if line.startswith("  order"))
+        return {word: int(number) for number, word in re.findall(r"(\d+) (?:members )?(\w+)", line)}
+
     def requests(self, method: str = "WS") -> dict[str, tuple[int, int]]:
         """Return the number of requests and failures by name, from Locust's own table."""
         rows = re.findall(rf"^{method} +(\S.*?) +(\d+) +(\d+)\(", self.log, re.MULTILINE)

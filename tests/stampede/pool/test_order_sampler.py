@@ -113,6 +113,14 @@ def test_nothing_is_recorded_before_the_first_sample() -> None:
     assert process.measures.order == OrderCounts()
 
 
+def test_members_whose_users_are_being_stopped_are_not_sampled() -> None:
+    process = Process(4)
+    process.handlers.clear()
+    process.next_sample()
+    process.next_sample()
+    assert process.measures.order == OrderCounts()
+
+
 def test_rooms_are_sampled_in_turn_and_those_without_two_members_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order_sampler, "MAX_MEMBERS", 5)
     process = Process(2, 1, 3, 0, 4, 9)
