@@ -183,7 +183,7 @@ def load() -> tuple[Panel, ...]:
         timeseries(
             "Divergent members",
             Description(
-                "Fraction of the sampled members that received messages of different senders in another order than "
+                "Fraction of the sampled members that did not receive messages of different senders in the order of "
                 "most members of their room. No value: nothing was compared.",
                 "Anything above 0, if the users expect the same order; servers of several nodes often promise none.",
                 "Compare with a run against one node.",

@@ -41,7 +41,9 @@ GENERATOR: Final = (
     counter("loadtest_deliveries_duplicated_total", "Deliveries received more than once."),
     counter("loadtest_deliveries_reordered_total", "Deliveries received after a later one of the same sender."),
     counter("loadtest_order_members_total", "Sampled members whose order of messages was compared."),
-    counter("loadtest_order_divergent_total", "Compared members with another order than most members of their room."),
+    counter(
+        "loadtest_order_divergent_total", "Compared members whose order was not that of most members of their room."
+    ),
     histogram(
         "loadtest_delivery_duration_seconds",
         LATENCY_BOUNDS,
