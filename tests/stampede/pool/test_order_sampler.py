@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from stampede.client.chat_connection import ChatConnection
 from stampede.client.context import ClientContext
-from stampede.client.message_handler import MessageHandler
 from stampede.dialects.stampede import StampedeDialect
 from stampede.ledger import stamp
 from stampede.ledger.counts import OrderCounts
@@ -18,21 +18,10 @@ from stampede.pool import order_sampler
 from stampede.pool.order_sampler import OrderSampler
 
 if TYPE_CHECKING:
-    from stampede.client.message_handler import Chat
+    from stampede.client.message_handler import MessageHandler
     from stampede.ledger.room import Membership
-    from stampede.websocket.errors import LostError
 
 ORIGIN = 3
-
-
-class FakeChat:
-    """The connection of a handler in these tests."""
-
-    def resume_writing(self) -> None:
-        """Do nothing: nothing is queued."""
-
-    def connection_lost(self, error: LostError) -> None:
-        raise NotImplementedError
 
 
 class Process:
@@ -48,12 +37,14 @@ class Process:
                 self.add_user(room)
         self.sampler = OrderSampler(self.measures.order)
 
+    def connection_lost(self) -> None:
+        """Do nothing: no user is connected."""
+
     def raise_error(self, error: Exception) -> None:
         raise error
 
     def add_user(self, *rooms: Room) -> MessageHandler:
-        chat: Chat = FakeChat()
-        handler = MessageHandler(self.context, chat)
+        handler = ChatConnection(self.context, self).handler
         for room in rooms:
             self.join(handler, room)
         self.handlers.append(handler)
