@@ -1,0 +1,130 @@
+"""The ledger counts exactly the faults that a proxy plants in the frames of a real server, in each dialect."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.dialects.frame_faults import Fault, Framing, Planted
+from tests.dialects.frame_proxy import FrameProxy, frame_proxy
+from tests.metrics.pages import series
+from tests.ports import free_port
+from tests.processes import get_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tests.processes import RunningServer
+    from tests.stampede.fixtures import FinishedRun, Locust
+
+USERS = 6
+ROOM_SIZE = 3
+PLAN = (
+    Fault("drop", 2, (0, 3)),
+    Fault("duplicate", 3, (1, 3)),
+    Fault("swap", 4, (0, 2, 5)),
+    Fault("hold", 6, (4,)),
+    Fault("drop", 7, (2,)),
+    Fault("swap", 8, (1,)),
+    Fault("delay", 10, (5,), seconds=1.0),
+)
+LAST = max(fault.delivery for fault in PLAN) + 2
+"""Each fault is followed by deliveries of the same sender, so that all gaps show."""
+ROUNDING = 0.51  # ms: Locust's table has whole milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A dialect before a real server.
+
+    Attributes:
+        framing: of the server.
+        flags: of Locust.
+        echoes: whether the server sends a message to its sender, too.
+    """
+
+    framing: Framing
+    flags: tuple[str, ...] = ()
+    echoes: bool = False
+
+    def planned(self, kind: str) -> int:
+        """Return how many deliveries the plan faults in a way."""
+        senders = ROOM_SIZE if self.echoes else ROOM_SIZE - 1
+        return senders * sum(len(fault.connections) for fault in PLAN if fault.kind == kind)
+
+
+@dataclass
+class Script:
+    """What the test does while Locust runs.
+
+    Attributes:
+        was_started: whether the plan has started.
+        was_released: whether the held deliveries were made.
+    """
+
+    case: Case
+    proxy: FrameProxy
+    metrics: Callable[[], Mapping[str, float]]
+    was_started: bool = field(default=False, init=False)
+    was_released: bool = field(default=False, init=False)
+
+    def is_over(self) -> bool:
+        """Return whether everything planned has happened; do what comes next otherwise."""
+        if not self.was_started:
+            if self.metrics().get('locust_requests_total{method="WS",name="join"}') == USERS:
+                self.was_started = True
+                self.proxy.start_plan(PLAN)
+            return False
+        if not self.was_released:
+            # Released late, but within one sweep of the ledger: a number that is lost for longer is forgotten.
+            lost = self.case.planned("drop") + self.case.planned("hold")
+            if self.metrics()["loadtest_deliveries_lost_total"] >= lost:
+                self.was_released = True
+                self.proxy.release()
+            return False
+        senders = ROOM_SIZE if self.case.echoes else ROOM_SIZE - 1
+        return self.proxy.is_settled(USERS * senders, LAST)
+
+
+def run(locust: Callable[..., Locust], case: Case, proxy: FrameProxy) -> FinishedRun:
+    """Run users through the proxy until everything planned has happened."""
+    port = free_port()
+
+    def metrics() -> Mapping[str, float]:
+        try:
+            return series(get_page(f"http://127.0.0.1:{port}/metrics").encode())
+        except OSError:
+            return {}
+
+    flags = ("ChattingUser", "-u", str(USERS), "-r", str(USERS), "--room-size", str(ROOM_SIZE), "--message-rate", "5")
+    page = ("--prometheus-port", str(port))
+    running = locust("--headless", "--host", proxy.url, *case.flags, *flags, *page)
+    return running.stop_once(Script(case, proxy, metrics).is_over)
+
+
+def assert_faults_are_counted(case: Case, ended: FinishedRun, done: Planted) -> None:
+    """Assert that the run found exactly what the proxy planted, which is what was planned."""
+    ledger = ended.ledger()
+    planned = {kind: case.planned(kind) for kind in ("drop", "duplicate", "swap", "delay", "hold")}
+    kinds = (done.dropped, done.duplicated, done.reordered, done.delayed, done.held)
+    assert dict(zip(planned, kinds, strict=True)) == planned
+    assert done.released == done.held
+    assert ledger["lost"] == done.dropped + done.held
+    assert ledger["duplicated"] == done.duplicated
+    assert ledger["reordered"] == done.reordered
+    assert ledger["received"] == done.delivered
+    assert ledger["expected"] == done.delivered + done.dropped + done.held
+    (late,) = re.findall(r"(\d+) lost deliveries arrived late", ended.out)
+    assert int(late) == done.held
+    longest = re.findall(r"^WS +deliver +\S+ +\S+ +\| +\d+ +\d+ +(\d+)", ended.log, re.MULTILINE)[-1]
+    assert int(longest) >= done.longest_ns / 1e6 - ROUNDING
+    assert ended.requests()["deliver"] == (ledger["expected"], ledger["lost"])
+    assert ended.ended_with(1)
+
+
+def test_own_protocol(locust: Callable[..., Locust], server: RunningServer) -> None:
+    case = Case(Framing())
+    with frame_proxy(server.url, case.framing) as proxy:
+        ended = run(locust, case, proxy)
+        assert_faults_are_counted(case, ended, proxy.done)
