@@ -27,11 +27,13 @@ USERS = 20
 # More users are ordered twice: once the numbers of the test are final, and once its sockets are closed.
 # `Runner.spawn_users` is Locust's own function: it starts users as if they were ordered just before the end.
 MORE_USERS = """
-import time
+import os, time
 import gevent
+from gevent.lock import BoundedSemaphore
 from locust import events
 from locust.runners import MasterRunner, Runner, WorkerRunner
 
+one_at_a_time = BoundedSemaphore()  # two greenlets may stop the test of a worker that exits
 messages = []
 handle_message = WorkerRunner.handle_message
 
@@ -51,6 +53,10 @@ def order(runner, number):
         runner.spawn_users({"ChattingUser": number})
 
 def order_more(runner, moment):
+    with one_at_a_time:
+        order_and_report(runner, moment)
+
+def order_and_report(runner, moment):
     state, before = runner.state, set(runner.user_greenlets.greenlets)
     order(runner, len(before) + 3)
     ordered = runner.user_greenlets.greenlets - before
@@ -59,7 +65,7 @@ def order_more(runner, moment):
     runner.update_state(state)  # otherwise Locust would stop the test again
     gevent.joinall([*ordered, *late], timeout=30)
     alive = sum(not greenlet.dead for greenlet in late)
-    print(f"{moment}: {len(ordered)} started, {alive} of {len(late)} run", flush=True)
+    os.write(1, f"{moment}: {len(ordered)} started, {alive} of {len(late)} run\\n".encode())  # whole lines only
 
 def on_init(environment, runner, **_):
     if not isinstance(runner, MasterRunner):
