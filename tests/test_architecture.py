@@ -52,7 +52,8 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.workload": "",
     "stampede.websocket": "stampede.errors stampede.generator_faults stampede.redaction",
     "stampede.measure": "stampede.generator_faults stampede.ledger stampede.websocket.addresses",
-    "stampede.verdict": "stampede.errors stampede.generator_faults stampede.measure stampede.websocket.addresses",
+    "stampede.verdict": "stampede.errors stampede.generator_faults stampede.ledger stampede.measure "
+    "stampede.websocket.addresses",
     "stampede.health": "stampede.generator_faults stampede.measure",
     "stampede.dialects": "stampede.errors stampede.ledger stampede.measure.request_names",
     "stampede.dialect_registry": "stampede.dialects stampede.errors",

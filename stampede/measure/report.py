@@ -32,6 +32,7 @@ class WorkerReport:
         figures: the counts and durations of its users.
         storms: the process's parts of the latest storms on command.
         lacking: optional answers that the server does not send.
+        keeps_order: whether the dialect promises that all members of a room receive its messages in the same order.
         problems: why the process makes the run invalid.
         causes: the causes of the problems and their remedies; each once.
         faults: limits and errors of the generator's own machine, which make the run invalid, too.
@@ -50,6 +51,7 @@ class WorkerReport:
     figures: Figures
     storms: list[StormPart] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
+    keeps_order: bool = True
     problems: list[str] = field(default_factory=list)
     causes: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -123,6 +125,11 @@ class Totals:
     def lacking(self) -> list[str]:
         """Optional answers that the server does not send."""
         return sorted({answer for report in self.reports for answer in report.lacking})
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether the dialect promises that all members of a room receive its messages in the same order."""
+        return all(report.keeps_order for report in self.reports)
 
     @property
     def joined_before(self) -> int:

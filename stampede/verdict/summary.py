@@ -15,6 +15,7 @@ from stampede.verdict.thresholds import describe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from stampede.ledger.counts import OrderCounts
     from stampede.measure.figures import Figures, SendCounts
     from stampede.measure.log_linear_histogram import LogLinearHistogram
     from stampede.measure.report import Totals
@@ -135,7 +136,7 @@ def summary(result: RunResult) -> list[str]:
         f"  offered     {sends.intended} messages due: {sends.sent} sent ({sends.late} late), {sends.skipped} skipped",
         *_held(sends),
         *_ledger(totals),
-        _order(totals.figures),
+        *_order(figures.order, promised=totals.keeps_order),
         _row("latency", "from intended send", figures.latency.intended),
         _row("", "from actual send", figures.latency.sent),
         *_requests(figures),
@@ -181,15 +182,17 @@ def _last_figures(figures: Figures) -> str:
     )
 
 
-def _order(figures: Figures) -> str:
-    """Return how much was compared: without a comparison, no order is known to be the same."""
-    order = figures.order
+def _order(order: OrderCounts, *, promised: bool) -> Iterator[str]:
+    """Yield how much was compared: without a comparison, no order is known to be the same."""
     if not order.members:
-        return "  order       not compared: no sample has two members that received messages of the same two senders"
-    return (
+        yield "  order       not compared: no sample has two members that received messages of the same two senders"
+        return
+    yield (
         f"  order       {order.members} members compared over {order.messages} messages in {order.samples} samples "
         f"of a room: {order.divergent} divergent"
     )
+    if order.divergent and not promised:
+        yield "              no fault by itself: the dialect promises no common order for messages of different senders"
 
 
 def _requests(figures: Figures) -> Iterator[str]:

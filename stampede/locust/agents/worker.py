@@ -263,6 +263,7 @@ class WorkerAgent:
             ),
             storms=self.storm_parts(),
             lacking=[answer for answer, given in pool.measures.optional.items() if not given],
+            keeps_order=pool.client_context.dialect.keeps_order,
             addresses=pool.target.addresses.uses(),
             problems=self._health.problems,
             causes=self._health.causes,

@@ -52,6 +52,16 @@ def test_the_summary_says_how_many_members_were_compared_and_divergent() -> None
     assert "verdict     valid" in lines
 
 
+def test_divergent_members_of_a_server_that_promises_no_order_are_no_fault() -> None:
+    line = "no fault by itself: the dialect promises no common order"
+    unordered, same = report(0), report(0)
+    unordered.keeps_order = same.keeps_order = False
+    same.figures.order = OrderCounts(samples=1, members=10, messages=6)
+    assert line in "\n".join(summary(RunResult(Totals([unordered, report(1)]))))
+    assert line not in "\n".join(summary(RunResult(Totals([report(0)]))))
+    assert line not in "\n".join(summary(RunResult(Totals([same]))))
+
+
 def test_a_run_in_which_no_order_was_compared_says_so_and_is_not_failed_by_it() -> None:
     one = report(0)
     one.figures.order = OrderCounts()
