@@ -150,7 +150,8 @@ class Session:
                     intended += round(delay * SECOND)
                     gevent.sleep(delay)
                 try:
-                    self.try_connect(intended)
+                    if not self.try_connect(intended):
+                        gevent.sleep(self._pool.client_context.join_grace)
                 except ClientError:
                     failures += 1
                 waits_first = True
@@ -164,8 +165,10 @@ class Session:
             return requested
         return self.user.reconnect_backoff().delay(failures, self._pool.backoff_rng)
 
-    def try_connect(self, intended: int | None = None) -> None:
-        """Connect and join the room once; a limited number of users of a process do so at a time.
+    def try_connect(self, intended: int | None = None) -> bool:
+        """Connect and join the rooms once; return whether the server has confirmed all joins.
+
+        A limited number of users of a process connect at a time.
 
         Args:
             intended: when the user wanted to connect, in monotonic nanoseconds; now if omitted. The time spent waiting
@@ -180,7 +183,7 @@ class Session:
         wanted += monotonic_ns() - began  # a login is no part of the connect
         with self._pool.connect_slots:
             self._open(target, conversation, wanted)
-            self._enter()
+            return self._enter()
 
     def _log_in(self) -> tuple[Target, Conversation]:
         """Return what the dialect and the user's login add to the server, and the conversation to begin there."""
@@ -229,8 +232,8 @@ class Session:
         """Perform an action of the session's own schedule; called by the scheduler in the hub."""
         action()
 
-    def _enter(self) -> None:
-        """Join the rooms; count and time that."""
+    def _enter(self) -> bool:
+        """Join the rooms; count and time that. Return whether the server has confirmed all joins."""
         connection, request = self.connection, self._pool.measures.requests[request_names.JOIN]
         began = monotonic_ns()
         if self.dropped_at:
@@ -247,6 +250,7 @@ class Session:
             request.done(monotonic_ns() - began)
         if self.dropped_at and self._rooms_are_silent:
             connection.request_pong(self._on_pong)
+        return confirmed
 
     @property
     def _rooms_are_silent(self) -> bool:
@@ -327,11 +331,10 @@ class Session:
         if self._is_sender:
             self._rooms[0].senders.add(self.place)
         try:
-            self.try_connect()
+            return self.try_connect()
         except ClientError:
             self._replace_connection()
             return False
-        return True
 
     def leave(self, room: str | None) -> bool:
         """Leave a room, or the first one, and stay connected; return whether the server has confirmed that."""
