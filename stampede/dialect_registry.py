@@ -14,6 +14,7 @@ DEFAULT: Final = "stampede"
 BUILT_IN: Final = {
     "stampede": "stampede.dialects.stampede:StampedeDialect",
     "plain": "stampede.dialects.base:Dialect",
+    "socketio": "stampede.dialects.socketio:SocketIoDialect",
 }
 """Names of the built-in dialects, and their classes."""
 
