@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.node_packages import install
-from tests.dialects.environments import python_with
 from benchmarks.processes import BenchmarkError
+from tests.dialects.environments import python_with
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def _python(module: str, *arguments: str) -> Callable[[], list[str]]:
 def _signalr(module: str, *arguments: str) -> Callable[[], list[str]]:
     # aiosignalr requires an older release of the websockets library than the project uses.
     return lambda: [str(python_with(FOLDER / "signalr")), "-m", f"tests.dialects.{module}", *arguments]
+
+
 def daemon_path(name: str) -> str:
     """Return the path of a program, which may be in a folder for administrators.
 
