@@ -14,10 +14,13 @@ DEFAULT: Final = "stampede"
 BUILT_IN: Final = {
     "stampede": "stampede.dialects.stampede:StampedeDialect",
     "plain": "stampede.dialects.base:Dialect",
-    "socketio": "stampede.dialects.socketio:SocketIoDialect",
-    "signalr": "stampede.dialects.signalr:SignalRDialect",
 }
 """Names of the built-in dialects, and their classes."""
+
+PROVEN_ON: Final = {
+    "stampede": "the bundled server",
+}
+"""The real server on which the tests prove a built-in dialect, by the dialect's name."""
 
 ENTRY_POINTS: Final = "stampede.dialects"
 """Group of the entry points by which installed packages add dialects."""

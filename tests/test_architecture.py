@@ -60,12 +60,17 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.client": "stampede.dialects stampede.ledger stampede.measure stampede.websocket stampede.workload",
     "stampede.pool": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
     "stampede.measure stampede.websocket stampede.workload",
-    "stampede.generator": "stampede.client stampede.dialect_registry stampede.dialects stampede.errors "
+    "stampede.credentials_file": "",
+    "stampede.check": "stampede.client stampede.credentials_file stampede.dialect_registry stampede.dialects "
+    "stampede.ledger stampede.measure stampede.redaction stampede.websocket",
+    "stampede.__main__": "stampede.check stampede.dialect_registry stampede.errors",
+    "stampede.generator": "stampede.check stampede.client stampede.dialect_registry stampede.dialects stampede.errors "
     "stampede.generator_faults stampede.health stampede.ledger stampede.measure stampede.pool stampede.redaction "
     "stampede.verdict stampede.websocket stampede.workload",
     "stampede.pytest_plugin": "stampede.errors stampede.generator stampede.verdict",
     "stampede.metrics": "stampede.measure",
-    "stampede.locust": "stampede.client stampede.dialect_registry stampede.dialects stampede.generator_faults "
+    "stampede.locust": "stampede.check stampede.client stampede.credentials_file stampede.dialect_registry "
+    "stampede.dialects stampede.generator_faults "
     "stampede.health stampede.ledger stampede.measure stampede.metrics stampede.pool stampede.redaction "
     "stampede.verdict stampede.websocket stampede.workload",
     "loadtest": "stampede",
@@ -126,6 +131,13 @@ PURE = [
     "server.websocket.heartbeat",
     "server.websocket.outbound",
     "server.websocket.rate_limit",
+    "stampede.check.accounts",
+    "stampede.check.dialect_table",
+    "stampede.check.findings",
+    "stampede.check.probe",
+    "stampede.check.report",
+    "stampede.check.result",
+    "stampede.check.texts",
     "stampede.errors",
     "stampede.generator.results",
     "stampede.generator.threshold_check",

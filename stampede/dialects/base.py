@@ -133,7 +133,6 @@ class Dialect(Conversation):
         name: of the dialect.
         path: path of the chat endpoint, unless the address contains one.
         subprotocols: subprotocols to offer in the handshake.
-        room_name: names of the rooms of a load test; `{number}` is the number of the room.
         rooms_per_connection: how many rooms one connection can be in; None for any number.
         room_is_in_request: whether the upgrade request names the room, so that another room needs another connection.
         confirms_opening: whether the client must wait for `Opened` before it joins.
@@ -157,7 +156,6 @@ class Dialect(Conversation):
     name: str = "plain"
     path: str = "/"
     subprotocols: tuple[str, ...] = ()
-    room_name: str = "room-{number}"
     rooms_per_connection: int | None = None
     room_is_in_request: bool = False
     confirms_opening: bool = False

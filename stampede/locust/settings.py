@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stampede.credentials_file import read_accounts
 from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
-from stampede.locust.credentials_file import read_accounts
 from stampede.locust.options import DEFAULT_ROOM_SIZE, NO_SHAPE, OPTIONS, TOKEN
 from stampede.measure.storm import Manner
 from stampede.redaction import redact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stampede.redaction import redact
+from stampede.redaction import redact, redact_message
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,18 @@ from stampede.redaction import redact
 )
 def test_users_passwords_and_tokens_are_removed_from_text(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('40{"token":"eyJ.a"}', '40{"token":"***"}'),
+        ('{"data":"{\\"accessToken\\": \\"a.b\\"}"}', '{"data":"{\\"accessToken\\": \\"***\\"}"}'),
+        ("CONNECT login:ann passcode:hidden-word", "CONNECT login:ann passcode:***"),
+        ("/ws?x=hidden-word", "/ws?x=***"),
+        ("/ws?x=p%2Fq%2Fr", "/ws?x=***"),
+        ('{"tokens":"5","text":"a pie"}', '{"tokens":"5","text":"a pie"}'),
+    ],
+)
+def test_known_and_named_secrets_are_removed_from_messages(text: str, shown: str) -> None:
+    assert redact_message(text, ("pie", "hidden-word", "p/q/r")) == shown

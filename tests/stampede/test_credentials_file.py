@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stampede.locust.credentials_file import read_accounts
+from stampede.credentials_file import read_accounts
 from stampede.locust.settings import OptionError, read_settings
 
 if TYPE_CHECKING:

@@ -1,0 +1,138 @@
+"""The command `python -m stampede check`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Final
+
+from stampede.check.accounts import two_accounts
+from stampede.check.exchange import STEP_SECONDS, ExchangeSettings, run_exchange
+from stampede.check.report import report
+from stampede.client.context import DEFAULT_JOIN_GRACE
+from stampede.credentials_file import read_accounts
+from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
+from stampede.redaction import redact
+from stampede.websocket.errors import ClientError, TargetError
+from stampede.websocket.headers import all_headers
+from stampede.websocket.target import DEFAULT_HOST, join_url, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+PASSED: Final = 0
+FAILED: Final = 1
+
+DEFAULT_ROOM: Final = "stampede-check"
+
+
+class CommandError(Exception):
+    """The command cannot run; the text is one line for the user."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.description = (
+        "Let two users exchange a message each way in one room of a server, print each step, and compare the server "
+        "with its dialect."
+    )
+    parser.epilog = (
+        f"Exit codes: {PASSED}: both messages arrived. {FAILED}: a step failed; the last line says which one, and what "
+        "came instead. 2: an option is invalid."
+    )
+    add = parser.add_argument
+    add("--dialect", default=DEFAULT, help=f"name of a dialect, or module:Class (default: {DEFAULT})")
+    add("--host", default=DEFAULT_HOST, help=f"URL of the server (default: {DEFAULT_HOST})")
+    add(
+        "--path",
+        type=_path,
+        help="path of the endpoint, unless --host contains one (default: that of the dialect)",
+    )
+    add("--room", default=DEFAULT_ROOM, help=f"name of the room (default: {DEFAULT_ROOM})")
+    account = parser.add_mutually_exclusive_group()
+    account.add_argument("--token", help="bearer token of both users")
+    account.add_argument("--credentials", metavar="FILE", help="CSV file of accounts; the first two rows are used")
+    add("--header", action="append", default=[], help="header of each upgrade request, repeatable")
+    add("--origin", help="Origin header of each upgrade request")
+    add("--insecure", action="store_true", help="accept any certificate of a wss:// server")
+    add("--ca-file", metavar="FILE", help="trusted certificates (PEM) for a wss:// server")
+    add(
+        "--timeout",
+        type=_seconds(0.001),
+        default=STEP_SECONDS,
+        metavar="SECONDS",
+        help=f"longest time of a step (default: {STEP_SECONDS:g})",
+    )
+    add(
+        "--join-grace",
+        type=_seconds(0),
+        default=DEFAULT_JOIN_GRACE,
+        metavar="SECONDS",
+        help="time after which a user counts as joined, if the server does not confirm joins (default: "
+        f"{DEFAULT_JOIN_GRACE:g})",
+    )
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with a slash")
+    return text
+
+
+def _seconds(low: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1
+        if not low <= value <= 600:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between {low:g} and 600")
+        return value
+
+    return parse
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the check and print it; return the exit code.
+
+    Raises:
+        CommandError: an option is unusable.
+    """
+    try:
+        dialect = load_dialect(options.dialect)
+    except DialectError as error:
+        raise CommandError(f"--dialect: {error}") from error
+    accounts = _accounts(options)
+    try:
+        headers = all_headers(options.header, options.origin, has_token=any("token" in one for one in accounts))
+    except ValueError as error:
+        raise CommandError(f"--header: {error}") from error
+    try:
+        url = join_url(options.host, options.path or dialect.path)
+        target = resolve(url, verify=not options.insecure, ca_file=options.ca_file, headers=headers)
+    except TargetError as error:
+        raise CommandError(str(error)) from error
+    except ClientError as error:
+        raise CommandError(f"--host {redact(options.host)}: {error}") from error
+    settings = ExchangeSettings(
+        options.room,
+        two_accounts(accounts),
+        timeout=options.timeout,
+        join_grace=options.join_grace,
+        waits_for_copies=True,
+    )
+    exchange = run_exchange(target, dialect, settings)
+    print("\n".join(report(exchange, dialect)), flush=True)
+    if exchange.failure:
+        print(exchange.failure, file=sys.stderr, flush=True)
+        return FAILED
+    return PASSED
+
+
+def _accounts(options: argparse.Namespace) -> Sequence[Mapping[str, str]]:
+    if options.credentials is None:
+        return [{"token": options.token}] if options.token else []
+    try:
+        return read_accounts(options.credentials)
+    except ValueError as error:
+        raise CommandError(f"--credentials {options.credentials}: {error}") from error
