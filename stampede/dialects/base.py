@@ -12,12 +12,15 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from stampede.dialects.events import Event
 from stampede.ledger import stamp
+
+if TYPE_CHECKING:
+    from stampede.dialects.template.http import HttpSteps
 
 Message = Mapping[str, Any] | str | bytes
 """A message as scenarios give it: a mapping is sent as JSON, a text or bytes unchanged."""
@@ -131,6 +134,7 @@ class Dialect(Conversation):
 
     Attributes:
         name: of the dialect.
+        room_name: name of each room that the load test itself plans; `{number}` in it is the number of the room.
         path: path of the chat endpoint, unless the address contains one.
         subprotocols: subprotocols to offer in the handshake.
         rooms_per_connection: how many rooms one connection can be in; None for any number.
@@ -149,11 +153,14 @@ class Dialect(Conversation):
         splits_frames: whether a frame may contain several messages, or a part of one; see `Conversation.split`.
         notices: first bytes of messages that need not be decoded. Decoding each would be costly.
         metrics: names of the server's own Prometheus series, by what they count.
+        http_steps: HTTP requests to log in, to join and to send messages; None for none. Locust's users make them.
+        places_token: whether the dialect sends the account's token itself, so that no Authorization header is added.
     """
 
     __slots__ = ()
 
     name: str = "plain"
+    room_name: str = "room-{number}"
     path: str = "/"
     subprotocols: tuple[str, ...] = ()
     rooms_per_connection: int | None = None
@@ -172,6 +179,8 @@ class Dialect(Conversation):
     splits_frames: bool = False
     notices: tuple[bytes, ...] = ()
     metrics: Mapping[str, str] = {}
+    http_steps: HttpSteps | None = None
+    places_token: bool = False
 
     def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
         """Return what the upgrade request of a user needs.
