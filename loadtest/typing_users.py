@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stampede import ScheduledUser
+from stampede import Feature, ScheduledUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +17,7 @@ class TypingUser(ScheduledUser):
     """
 
     weight = 5
+    required_features = frozenset({Feature.TYPING})
 
     def schedule(self) -> Iterator[tuple[float, Callable[[], Any]]]:
         """Yield the due times of notices and messages; the first cycle begins at a random point."""

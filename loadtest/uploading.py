@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stampede import ScheduledUser, rate
+from stampede import Feature, ScheduledUser, rate
 
 
 class FileUploadUser(ScheduledUser):
@@ -13,6 +13,7 @@ class FileUploadUser(ScheduledUser):
     """
 
     weight = 1
+    required_features = frozenset({Feature.UPLOAD})
     schedule = rate(1 / 10)
     blocking = True
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stampede.client.client import ChatClient as ChatClient
     from stampede.client.credentials import Credentials as Credentials
     from stampede.dialects.base import Dialect as Dialect
+    from stampede.dialects.base import Feature as Feature
     from stampede.errors import JoinError as JoinError
     from stampede.errors import LoadGeneratorWarning as LoadGeneratorWarning
     from stampede.errors import StampedeError as StampedeError
@@ -34,6 +35,7 @@ _MODULES: Final = {
     "ChatUser": "stampede.locust.users",
     "Credentials": "stampede.client.credentials",
     "Dialect": "stampede.dialects.base",
+    "Feature": "stampede.dialects.base",
     "JoinError": "stampede.errors",
     "LoadGenerator": "stampede.generator.load_generator",
     "LoadGeneratorWarning": "stampede.errors",
@@ -50,6 +52,7 @@ __all__ = [
     "ChatUser",
     "Credentials",
     "Dialect",
+    "Feature",
     "JoinError",
     "LoadGenerator",
     "LoadGeneratorWarning",

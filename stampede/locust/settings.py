@@ -22,7 +22,7 @@ from stampede.workload.shapes import Shape
 from stampede.workload.sizes import Sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from stampede.dialects.base import Dialect
     from stampede.locust.options import Option
@@ -154,6 +154,33 @@ def check_rooms_per_user(settings: LoadTestSettings, dialect: Dialect) -> None:
         raise OptionError(
             f"--rooms-per-user {per_user}: a connection of the {dialect.name} dialect can be in {limit} only"
         )
+
+
+def check_features(user_classes: Iterable[type], dialect: Dialect) -> None:
+    """Check that a dialect has the features that the user classes need.
+
+    Raises:
+        OptionError: a feature is missing.
+    """
+    for user_class in user_classes:
+        for feature in getattr(user_class, "required_features", ()):
+            if feature not in dialect.features:
+                raise OptionError(
+                    f"{user_class.__name__} needs {feature.value}, which the {dialect.name} dialect does not have: "
+                    "choose other user classes"
+                )
+
+
+def run_dialect(settings: LoadTestSettings, user_classes: Collection[type]) -> Dialect:
+    """Return the dialect of a run, after a check that the run can use it.
+
+    Raises:
+        OptionError: there is no such dialect, or it does not fit the options or the user classes.
+    """
+    dialect = dialect_of(user_classes, settings.dialect)
+    check_rooms_per_user(settings, dialect)
+    check_features(user_classes, dialect)
+    return dialect
 
 
 def dialect_of(user_classes: Iterable[type], given: str | None) -> Dialect:

@@ -17,11 +17,10 @@ from stampede.locust.preflight import check_server
 from stampede.locust.settings import (
     OptionError,
     check_processes,
-    check_rooms_per_user,
     check_shape,
-    dialect_of,
     host_of,
     read_settings,
+    run_dialect,
 )
 from stampede.websocket.errors import ClientError
 
@@ -44,8 +43,8 @@ def check_or_exit(environment: Environment, runner: Runner) -> None:
         _check_web_port(options)
         settings = read_settings(options)
         check_processes(settings, options.processes or 1)
-        dialect = dialect_of(environment.user_classes, settings.dialect)
-        check_rooms_per_user(settings, dialect)
+        # With the class picker, the page's form says which of the classes run.
+        dialect = run_dialect(settings, [] if options.class_picker else environment.user_classes)
         if options.headless or options.autostart:
             check_shape(settings, options.run_time)
         if environment.host or options.headless:

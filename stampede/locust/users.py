@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from stampede.client.client import ChatClient
     from stampede.client.credentials import Credentials
-    from stampede.dialects.base import Dialect
+    from stampede.dialects.base import Dialect, Feature
     from stampede.locust.settings import LoadTestSettings
     from stampede.pool.session import Session
     from stampede.pool.user_pool import UserPool
@@ -64,6 +64,7 @@ class ChatUser(ServerHooks, User):
         dialect: the wire protocol of the server, or its name as in `--dialect`, which overrides it; by default that
             of the bundled server.
         http_host: base URL of the HTTP clients; by default `host` with http for ws and https for wss.
+        required_features: what the dialect must have for this class; otherwise the test does not start.
         drops_periodically: whether `--storm-share` of the users of this class drop together every `--storm-period`.
     """
 
@@ -71,6 +72,7 @@ class ChatUser(ServerHooks, User):
     host: str | None = DEFAULT_HOST
     dialect: Dialect | str | None = None
     http_host: str | None = None
+    required_features: frozenset[Feature] = frozenset()
     drops_periodically: bool = False
 
     def __init__(self, environment: Environment) -> None:

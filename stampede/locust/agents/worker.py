@@ -23,7 +23,7 @@ from stampede.health.machine import Usage, usage
 from stampede.locust.agents.spawn_order import spawn_order, user_classes_of
 from stampede.locust.exceptions import count_exception
 from stampede.locust.output.locust_stats import StatsUpdater
-from stampede.locust.settings import check_processes, check_rooms_per_user, dialect_of, host_of, read_settings
+from stampede.locust.settings import check_processes, host_of, read_settings, run_dialect
 from stampede.locust.user_group import UserGroup
 from stampede.measure.measures import Measures
 from stampede.measure.report import UNASSIGNED, WorkerReport
@@ -121,9 +121,8 @@ class WorkerAgent:
         self.close()
         self.pool = self._final_report = self._failure = None
         self.settings = settings = read_settings(self._environment.parsed_options or argparse.Namespace())
-        dialect = dialect_of(self._runner.user_classes, settings.dialect)
+        dialect = run_dialect(settings, self._runner.user_classes)
         check_processes(settings, self.partition.of)
-        check_rooms_per_user(settings, dialect)
         host = host_of(self._runner.user_classes, self._environment.host)
         url = join_url(host, settings.path or dialect.path)
         target = resolve(

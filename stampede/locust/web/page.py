@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
-    from locust.env import Environment
+    from locust import User
     from locust.web import WebUI
     from werkzeug.datastructures import MultiDict
 
@@ -141,7 +141,7 @@ def _check_start_form(web_ui: WebUI, app: Flask, master: MasterAgent, set_shape:
 
     def checked_start() -> Any:
         try:
-            _apply_start_form(web_ui.environment, master, request.form, set_shape)
+            _apply_start_form(web_ui, master, request.form, set_shape)
         except (OptionError, ClientError) as error:
             _log.error("The test cannot start: %s", error)
             return {"success": False, "message": str(error), "host": web_ui.environment.host}
@@ -152,17 +152,28 @@ def _check_start_form(web_ui: WebUI, app: Flask, master: MasterAgent, set_shape:
 
 
 def _apply_start_form(
-    environment: Environment, master: MasterAgent, form: MultiDict[str, str], set_shape: Callable[[str], None]
+    web_ui: WebUI, master: MasterAgent, form: MultiDict[str, str], set_shape: Callable[[str], None]
 ) -> None:
     """Check a start form, and apply the fields that Locust does not apply itself."""
+    environment = web_ui.environment
     options, runner = environment.parsed_options or argparse.Namespace(), environment.runner
     running = master.settings if master.state in _RUNNING else None
     processes = 1 if isinstance(runner, runners.LocalRunner) else getattr(options, "processes", None)
-    check(form, options, running, processes=processes)
+    check(form, options, running, _selected_classes(web_ui, form), processes=processes)
     if running is None and "shape" in form:
         set_shape(form["shape"])
     if running is None and form.get("run_time") == "":
         options.run_time = None  # Locust 2.47 would keep the length of the last test
+
+
+def _selected_classes(web_ui: WebUI, form: MultiDict[str, str]) -> list[type[User]]:
+    """Return the user classes that a start form selects, as Locust does."""
+    environment = web_ui.environment
+    available = environment.available_user_classes
+    if not web_ui.userclass_picker_is_active or not available:
+        return list(environment.user_classes)
+    selected = form.getlist("user_classes")
+    return [user_class for name, user_class in available.items() if name in selected or not selected]
 
 
 def _redact_report(web_ui: WebUI, app: Flask) -> None:

@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 from stampede.locust.options import ON_PAGE
 from stampede.locust.preflight import check_server
-from stampede.locust.settings import OptionError, check_processes, check_shape, read_settings
+from stampede.locust.settings import OptionError, check_processes, check_shape, read_settings, run_dialect
 from stampede.websocket.target import DEFAULT_HOST, join_url
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from werkzeug.datastructures import MultiDict
 
     from stampede.locust.settings import LoadTestSettings
 
 
 def check(
-    form: MultiDict[str, str], given: argparse.Namespace, running: LoadTestSettings | None, *, processes: int | None
+    form: MultiDict[str, str],
+    given: argparse.Namespace,
+    running: LoadTestSettings | None,
+    user_classes: Collection[type] = (),
+    *,
+    processes: int | None,
 ) -> None:
     """Refuse a form with an unusable value, or one that changes our options while a test runs.
 
@@ -26,6 +33,7 @@ def check(
         form: as it was sent.
         given: the current options.
         running: settings of the running test; None when there is none.
+        user_classes: those that the form selects.
         processes: how many processes run users, if all of them are on this machine; otherwise None.
 
     Raises:
@@ -45,13 +53,14 @@ def check(
         if changed:
             raise OptionError(f"{', '.join(map(_flag, changed))}: cannot change while a test runs; stop it first")
         return
+    path = settings.path or run_dialect(settings, user_classes).path
     check_shape(settings, form.get("run_time", getattr(given, "run_time", None)))
     host = form.get("host") or getattr(given, "host", None) or DEFAULT_HOST
     if processes is None:
-        join_url(host, settings.path or "/")  # only the remote workers need to be able to resolve the name
+        join_url(host, path)  # only the remote workers need to be able to resolve the name
     else:
         check_processes(settings, processes)
-        check_server(host, settings, settings.path or "/", connects=False)
+        check_server(host, settings, path, connects=False)
 
 
 def _flag(attribute: str) -> str:

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 import pytest
 
-from stampede.dialects.base import Dialect
+from stampede.dialects.base import Dialect, Feature
 from stampede.dialects.stampede import StampedeDialect
 from stampede.locust.options import OPTIONS
 from stampede.locust.settings import (
@@ -15,6 +15,7 @@ from stampede.locust.settings import (
     check_rooms_per_user,
     dialect_of,
     read_settings,
+    run_dialect,
 )
 from stampede.workload.placement import RoomPlan
 from stampede.workload.schedule import Arrivals
@@ -87,6 +88,15 @@ def test_the_user_classes_of_a_run_have_one_dialect() -> None:
         dialect_of([user(one), user(Dialect())], None)
     with pytest.raises(OptionError, match="--dialect: 'nothing' is not a dialect: give one of stampede, plain"):
         dialect_of([user(one)], "nothing")
+
+
+def test_a_dialect_without_a_feature_that_a_user_class_needs_is_refused() -> None:
+    plain = read_settings(Namespace(dialect="plain"))
+    uploader = type("Uploader", (), {"required_features": frozenset({Feature.UPLOAD})})
+    assert run_dialect(plain, [object]).name == "plain"
+    assert run_dialect(read_settings(Namespace()), [uploader]).name == "stampede"
+    with pytest.raises(OptionError, match=r"^Uploader needs uploads, which the plain dialect does not have"):
+        run_dialect(plain, [object, uploader])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import expect
 from werkzeug.datastructures import MultiDict
 
+from stampede.dialects.base import Feature
 from stampede.locust.settings import OptionError, read_settings
 from stampede.locust.web.start_form import check
 from stampede.websocket.errors import ClientError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def send(web: WebLocust, **form: object) -> Any:
-    data = urllib.parse.urlencode({"user_count": 5, "spawn_rate": 5} | form).encode()
+    data = urllib.parse.urlencode({"user_count": 5, "spawn_rate": 5} | form, doseq=True).encode()
     with urllib.request.urlopen(web._url + "/swarm", data, timeout=TIMEOUT) as answer:  # noqa: S310 - loopback
         return json.loads(answer.read())
 
@@ -41,6 +42,9 @@ def send(web: WebLocust, **form: object) -> Any:
         ({"rooms": "3", "room_size": "4"}, "--rooms and --room-size contradict each other"),
         ({"rooms": "1"}, "--rooms 1 is less than the 2 processes"),
         ({"token_file": "/nowhere"}, "--token-file /nowhere: No such file"),
+        ({"dialect": "sokcetio"}, "--dialect: 'sokcetio' is not a dialect: give one of stampede, plain"),
+        ({"join_grace": "soon"}, "--join-grace: 'soon' is not a number between 0 and 60"),
+        ({"rooms_per_user": "2"}, "--rooms-per-user 2: a connection of the stampede dialect can be in 1 only"),
         ({"shape": "ramp"}, "--shape ramp needs the test's length: give -t"),
         ({"shape": "ramp", "run_time": ""}, "--shape ramp needs the test's length: give -t"),
     ],
@@ -49,6 +53,13 @@ def test_an_unusable_value_is_refused_with_the_option_s_name(form: dict[str, str
     with pytest.raises(OptionError) as refused:
         check(MultiDict(form), Namespace(), None, processes=2)
     assert str(refused.value).startswith(words)
+
+
+def test_user_classes_that_need_more_than_the_dialect_has_are_refused() -> None:
+    typist = type("Typist", (), {"required_features": frozenset({Feature.TYPING})})
+    check(MultiDict({"dialect": ""}), Namespace(), None, [typist], processes=1)
+    with pytest.raises(OptionError, match=r"^Typist needs typing notices, which the plain dialect does not have"):
+        check(MultiDict({"dialect": "plain"}), Namespace(), None, [object, typist], processes=1)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +88,21 @@ def test_only_the_number_of_users_may_change_during_a_test() -> None:
         check(MultiDict({"message_rate": "3", "threshold": "loss<2%"}), given, running, processes=1)
     with pytest.raises(OptionError, match=r"^--rooms or --room-size, --insecure: cannot change"):
         check(MultiDict({"rooms": "3", "insecure": "true"}), given, running, processes=1)
+    with pytest.raises(OptionError, match=r"^--dialect, --join-grace: cannot change"):
+        check(MultiDict({"dialect": "plain", "join_grace": "2"}), given, running, processes=1)
+
+
+def test_the_form_selects_a_dialect_that_fits_the_selected_user_classes(
+    web_locust: Callable[..., WebLocust], server: RunningServer
+) -> None:
+    web = web_locust("--host", server.url, "--class-picker", "--dialect", "plain", "--join-grace", "0")
+    assert '"dialect"' in web.get("/").decode()
+    assert send(web)["message"].endswith("the plain dialect does not have: choose other user classes")
+    assert not send(web, user_classes="ChattingUser", dialect="sokcetio")["success"]
+    assert send(web, user_classes=["TypingUser"], dialect="stampede")["success"]
+    web.until(lambda now: now["ready"] == 5 and now["requests"]["WS join"]["count"] == 5)
+    assert "--dialect: cannot change" in send(web, dialect="plain")["message"]
+    assert web.snapshot()["ready"] == 5
 
 
 @pytest.mark.parametrize("processes", [[], ["--processes", "2"]], ids=["one process", "two workers"])
