@@ -169,7 +169,7 @@ def _apply_start_form(
 def _selected_classes(web_ui: WebUI, form: MultiDict[str, str]) -> list[type[User]]:
     """Return the user classes that a start form selects, as Locust does."""
     environment = web_ui.environment
-    available = environment.available_user_classes
+    available: Any = environment.available_user_classes  # Locust annotates it with User in place of type[User]
     if not web_ui.userclass_picker_is_active or not available:
         return list(environment.user_classes)
     selected = form.getlist("user_classes")
