@@ -14,6 +14,8 @@ DEFAULT: Final = "stampede"
 BUILT_IN: Final = {
     "stampede": "stampede.dialects.stampede:StampedeDialect",
     "plain": "stampede.dialects.base:Dialect",
+    "socketio": "stampede.dialects.socketio:SocketIoDialect",
+    "signalr": "stampede.dialects.signalr:SignalRDialect",
 }
 """Names of the built-in dialects, and their classes."""
 

@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.benchmarks.fixtures",
     "tests.capacity.fixtures",
     "tests.deploy.fixtures",
+    "tests.dialects.broker_fixtures",
     "tests.dialects.fixtures",
     "tests.server.cluster.fixtures",
     "tests.server.fixtures",

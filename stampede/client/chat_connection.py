@@ -136,9 +136,9 @@ class ChatConnection:
             LostError: the connection ended meanwhile.
         """
         self._unconfirmed = len(rooms)  # no room alone makes the client ready
-        confirmed = [self._join(room, timeout, prepare) for room in rooms]
-        self.is_offline = False
-        return all(confirmed)
+        answers = [self._join(room, timeout, prepare) for room in rooms]
+        self.is_offline = self.is_offline and not all(answers)
+        return all(answers)
 
     def join(self, room: Room, timeout: float, prepare: Callable[[str], bool] = _do_nothing) -> bool:
         """Join a room; return whether the server has confirmed that.
@@ -191,7 +191,7 @@ class ChatConnection:
                 self._confirm(membership)
                 return True
             if not self._dialect.acknowledges_joins:
-                gevent.spawn_later(self._context.join_grace, self._confirm, membership)
+                gevent.spawn_later(self._context.join_grace, self._assume_joined, membership)
                 return False
             answer = self.handler.replies.wait(reply, timeout)
         finally:
@@ -210,6 +210,13 @@ class ChatConnection:
             self._unconfirmed -= 1
             membership.confirm_join()
             self.resume_writing()
+
+    def _assume_joined(self, membership: Membership) -> None:
+        """Count a join as successful that the server does not confirm."""
+        if self.handler.memberships.get(membership.room.number) is membership and not membership.joined:
+            self._measures.unconfirmed_joins += 1
+            self.is_offline = False
+            self._confirm(membership)
 
     @property
     def membership(self) -> Membership | None:

@@ -134,9 +134,9 @@ class Dialect(Conversation):
 
     Attributes:
         name: of the dialect.
-        room_name: name of each room that the load test itself plans; `{number}` in it is the number of the room.
         path: path of the chat endpoint, unless the address contains one.
         subprotocols: subprotocols to offer in the handshake.
+        room_name: names of the rooms of a load test; `{number}` is the number of the room.
         rooms_per_connection: how many rooms one connection can be in; None for any number.
         room_is_in_request: whether the upgrade request names the room, so that another room needs another connection.
         confirms_opening: whether the client must wait for `Opened` before it joins.
@@ -160,9 +160,9 @@ class Dialect(Conversation):
     __slots__ = ()
 
     name: str = "plain"
-    room_name: str = "room-{number}"
     path: str = "/"
     subprotocols: tuple[str, ...] = ()
+    room_name: str = "room-{number}"
     rooms_per_connection: int | None = None
     room_is_in_request: bool = False
     confirms_opening: bool = False

@@ -135,7 +135,7 @@ class ChatUser(ServerHooks, User):
 
     def reconnect_backoff(self) -> Backoff:
         """Return the policy of the next reconnect: `--backoff` after a drop on purpose, otherwise the default."""
-        dropped = self._session is not None and self._session.dropped_at
+        dropped = self._session is not None and self._session.resync.dropped_at
         return self._settings.backoff if dropped and self._settings is not None else DEFAULT_BACKOFF
 
     @property

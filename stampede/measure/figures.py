@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from stampede.ledger.counts import DeliveryCounts, OrderCounts
 from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.log_linear_histogram import LogLinearHistogram
-from stampede.measure.request_names import DELIVER, NAMES, RESYNC, SEND, row_of
+from stampede.measure.request_names import DELIVER, JOIN, NAMES, RESYNC, SEND, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,6 +86,7 @@ class Figures:
         requests: rows of Locust's table by method and name, such as `WS connect`.
         drops: connections dropped on purpose, by cause.
         resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
+        unconfirmed_joins: joins that count as successful without a confirmation of the server.
         cut_off: requests that waited for the server when the load test dropped their connection or stopped their user.
     """
 
@@ -102,6 +103,7 @@ class Figures:
     requests: dict[str, RequestCounts]
     drops: dict[str, int]
     resynced_by_pong: int
+    unconfirmed_joins: int
     cut_off: int = 0
     members: int = 0
     order: OrderCounts = field(default_factory=OrderCounts)
@@ -147,6 +149,11 @@ class Figures:
         return found.times if found is not None else None
 
     @property
+    def joins(self) -> int:
+        """Joins that succeeded, as far as the server confirms joins."""
+        return self.request(JOIN).successes + self.unconfirmed_joins
+
+    @property
     def mean_room_size(self) -> float | None:
         """Mean number of members of the rooms that have any."""
         return self.members / self.rooms if self.rooms else None
@@ -187,6 +194,7 @@ def no_figures() -> Figures:
         requests={row_of(name): RequestCounts() for name in NAMES},
         drops=dict.fromkeys(DROP_CAUSES, 0),
         resynced_by_pong=0,
+        unconfirmed_joins=0,
     )
 
 

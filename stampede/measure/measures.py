@@ -83,6 +83,7 @@ class Measures:
         others: requests of other clients in the scenario, by method and name; Locust counts them in its table itself.
         drops: connections dropped on purpose, by cause.
         resynced_by_pong: resyncs detected by a pong, in rooms where no other user sends.
+        unconfirmed_joins: joins that count as successful without a confirmation of the server.
         cut_off: requests that waited for the server when the load test dropped their connection or stopped their user.
         optional: optional answers, and whether the server sends them; unknown until one was waited for.
     """
@@ -102,6 +103,7 @@ class Measures:
         "resynced_by_pong",
         "send_lag",
         "sends",
+        "unconfirmed_joins",
         "waiting",
     )
 
@@ -115,7 +117,7 @@ class Measures:
         self.loop_lag = LogLinearHistogram()
         self.waiting = 0
         self.drops = dict.fromkeys(DROP_CAUSES, 0)
-        self.resynced_by_pong = self.cut_off = 0
+        self.resynced_by_pong = self.unconfirmed_joins = self.cut_off = 0
         self.optional: dict[str, bool] = {}
         self.requests = {name: Request() for name in NAMES}
         self.others: dict[str, Request] = {}
@@ -145,6 +147,7 @@ class Measures:
             requests=self._all_rows(),
             drops=dict(self.drops),
             resynced_by_pong=self.resynced_by_pong,
+            unconfirmed_joins=self.unconfirmed_joins,
             cut_off=self.cut_off,
         )
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from stampede.generator_faults import Fault, merge_faults
 from stampede.measure.figures import FIELDS, GAUGES, Figures, merge_figures
 from stampede.measure.measures import Measures
-from stampede.measure.request_names import JOIN
 from stampede.measure.serialization import from_builtins, to_builtins
 from stampede.measure.storm import StormPart  # noqa: TC001 # decoded at run time
 from stampede.websocket.addresses import AddressUse, merge_uses
@@ -66,7 +65,7 @@ class WorkerReport:
         return replace(
             self,
             figures=self.figures.since(earlier.figures.without_in_flight()),
-            joined_before=earlier.figures.request(JOIN).successes,
+            joined_before=earlier.figures.joins,
         )
 
     def with_counts_of(self, final: WorkerReport) -> WorkerReport:

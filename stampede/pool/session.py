@@ -19,6 +19,7 @@ from stampede.client.poster import Poster
 from stampede.health.machine import limit_of
 from stampede.measure import request_names
 from stampede.measure.storm import Manner
+from stampede.pool.resync import Resync
 from stampede.websocket.errors import ClientError, LostError
 from stampede.workload.schedule import SECOND, ScheduledAction
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from stampede.dialects.base import Conversation
-    from stampede.ledger.room import Membership, Room
+    from stampede.ledger.room import Room
     from stampede.measure.storm import Storm
     from stampede.pool.interfaces import Pool, User
     from stampede.websocket.target import Target
@@ -48,7 +49,7 @@ class Session:
         account: its name as `user`, and what it logs in with: a `token`, or the columns of `--credentials`.
         connection: its connection.
         client: the chat client of the user.
-        dropped_at: when the connection was dropped on purpose (monotonic nanoseconds), until the resync; else 0.
+        resync: measures the user's drops on purpose.
     """
 
     __slots__ = (
@@ -60,13 +61,11 @@ class Session:
         "_pool",
         "_rooms",
         "_schedules",
-        "_sent_before_drop",
-        "_storm",
         "account",
         "client",
         "connection",
-        "dropped_at",
         "place",
+        "resync",
         "user",
         "username",
     )
@@ -75,16 +74,14 @@ class Session:
         self._pool = pool
         self._rooms = rooms
         self._schedules: list[ScheduleHandle] = []
-        self._storm: Storm | None = None
-        self._sent_before_drop = 0
         self._keeper: gevent.Greenlet[..., None] | None = None  # replaces a lost connection
         self._connecting = self._ended = self._is_sender = self._keeps_alive = False
         self.place = place
         self.user = user
         self.account = account
         self.username = account["user"]
-        self.dropped_at = 0
         self.connection = ChatConnection(pool.client_context, self)
+        self.resync = Resync(self.connection, pool.measures, self._rooms_are_silent)
         poster = Poster(self.connection, pool.client_context, user.post) if user.post is not None else None
         self.client = ChatClient(self.connection, pool.client_context, self, poster)
 
@@ -150,7 +147,8 @@ class Session:
                     intended += round(delay * SECOND)
                     gevent.sleep(delay)
                 try:
-                    self.try_connect(intended)
+                    if not self.try_connect(intended):
+                        gevent.sleep(self._pool.client_context.join_grace)
                 except ClientError:
                     failures += 1
                 waits_first = True
@@ -164,8 +162,10 @@ class Session:
             return requested
         return self.user.reconnect_backoff().delay(failures, self._pool.backoff_rng)
 
-    def try_connect(self, intended: int | None = None) -> None:
-        """Connect and join the room once; a limited number of users of a process do so at a time.
+    def try_connect(self, intended: int | None = None) -> bool:
+        """Connect and join the rooms once; return whether the server has confirmed all joins.
+
+        A limited number of users of a process connect at a time.
 
         Args:
             intended: when the user wanted to connect, in monotonic nanoseconds; now if omitted. The time spent waiting
@@ -180,7 +180,7 @@ class Session:
         wanted += monotonic_ns() - began  # a login is no part of the connect
         with self._pool.connect_slots:
             self._open(target, conversation, wanted)
-            self._enter()
+            return self._enter()
 
     def _log_in(self) -> tuple[Target, Conversation]:
         """Return what the dialect and the user's login add to the server, and the conversation to begin there."""
@@ -214,8 +214,7 @@ class Session:
         connected = monotonic_ns()
         request.done(connected - wanted)
         self._keep_alive()
-        if self._storm is not None:
-            self._storm.reconnect(connected)
+        self.resync.connected(connected)
 
     def _keep_alive(self) -> None:
         """Send the dialect's keepalive messages from now on; later calls have no effect."""
@@ -229,12 +228,11 @@ class Session:
         """Perform an action of the session's own schedule; called by the scheduler in the hub."""
         action()
 
-    def _enter(self) -> None:
-        """Join the rooms; count and time that."""
+    def _enter(self) -> bool:
+        """Join the rooms; count and time that. Return whether the server has confirmed all joins."""
         connection, request = self.connection, self._pool.measures.requests[request_names.JOIN]
         began = monotonic_ns()
-        if self.dropped_at:
-            connection.handler.on_delivery = self._on_resyncing_delivery
+        self.resync.expect_delivery()
         try:
             confirmed = connection.enter(self._rooms, JOIN_TIMEOUT, self.user.prepare_join)
         except LostError:
@@ -245,38 +243,18 @@ class Session:
             raise
         if confirmed:
             request.done(monotonic_ns() - began)
-        if self.dropped_at and self._rooms_are_silent:
-            connection.request_pong(self._on_pong)
+        self.resync.request_pong()
+        return confirmed
 
-    @property
     def _rooms_are_silent(self) -> bool:
         """Whether no other user sends messages to the rooms, so that no delivery can show the resync."""
         return not any(room.senders - {self.place} for room in self._rooms)
-
-    def _on_pong(self, now: int) -> None:
-        """Count the resync in a silent room, unless a delivery has shown it already."""
-        if self.dropped_at and self._rooms_are_silent:
-            self._pool.measures.resynced_by_pong += 1
-            self._on_resync(now)
-
-    def _on_resyncing_delivery(self, now: int, _membership: Membership, _slot: int, _seq: int) -> None:
-        self._on_resync(now)
-
-    def _on_resync(self, now: int) -> None:
-        duration = now - self.dropped_at
-        self._pool.measures.requests[request_names.RESYNC].done(duration)
-        self.dropped_at = 0
-        self.connection.handler.on_delivery = None
-        storm, self._storm = self._storm, None
-        if storm is not None:
-            memberships = list(self.connection.handler.memberships.values())
-            storm.resync(now, duration, memberships, self._sent_before_drop)
 
     def disconnect(self) -> None:
         """Close the connection and stay disconnected until `connect`."""
         self.connection.is_offline = True
         self._stop_keeper()
-        self._leave_storm()
+        self.resync.abandon()
         self.connection.close(0, CLOSE_TIMEOUT)
 
     def _stop_keeper(self) -> None:
@@ -327,11 +305,10 @@ class Session:
         if self._is_sender:
             self._rooms[0].senders.add(self.place)
         try:
-            self.try_connect()
+            return self.try_connect()
         except ClientError:
             self._replace_connection()
             return False
-        return True
 
     def leave(self, room: str | None) -> bool:
         """Leave a room, or the first one, and stay connected; return whether the server has confirmed that."""
@@ -356,32 +333,14 @@ class Session:
         if manner is Manner.POLITE:
             self._replace_connection(lambda: self._drop_politely(storm))
         else:
-            self._begin_drop(storm)
-            self._count_sent(self.connection.drop())
+            self.resync.begin(storm)
+            self.resync.dropped(self._rooms, self.connection.drop())
             self._replace_connection()
 
     def _drop_politely(self, storm: Storm | None) -> None:
         if self.connection.is_ready:
-            self._begin_drop(storm)
-            self._count_sent(self.connection.close(0, CLOSE_TIMEOUT))
-
-    def _begin_drop(self, storm: Storm | None) -> None:
-        self._leave_storm()
-        self.connection.is_offline = True
-        self.dropped_at = monotonic_ns()
-        if storm is not None:
-            self._storm = storm
-            storm.drop(self.dropped_at)
-
-    def _count_sent(self, in_flight: int) -> None:
-        """Record how many messages the rooms had sent up to the drop, without those in flight to this user."""
-        self._sent_before_drop = sum(sum(room.next_seq) for room in self._rooms) - in_flight
-
-    def _leave_storm(self) -> None:
-        """Remove this user from the storm that dropped it, which then does not wait for its resync."""
-        storm, self._storm = self._storm, None
-        if storm is not None:
-            storm.abandon(monotonic_ns())
+            self.resync.begin(storm)
+            self.resync.dropped(self._rooms, self.connection.close(0, CLOSE_TIMEOUT))
 
     # --- end ---
 
@@ -393,6 +352,6 @@ class Session:
         self._stop_keeper()
         for room in self._rooms:
             room.senders.discard(self.place)
-        self._leave_storm()
+        self.resync.abandon()
         self.connection.sender.discard_queued()
         self.connection.close(LEAVE_GRACE, CLOSE_TIMEOUT)

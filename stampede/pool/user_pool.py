@@ -164,7 +164,8 @@ class UserPool:
         place = self._placement.allocate(user.user_class.__name__)
         if room_name is None:
             numbers = self.settings.plan.rooms_of_user(place, self.settings.partition)
-            rooms = [self._room(f"room-{number}", number) for number in numbers]
+            named = self.client_context.dialect.room_name
+            rooms = [self._room(named.format(number=number), number) for number in numbers]
         else:
             rooms = [self.room(room_name)]
         number = self.settings.partition.number(place)

@@ -118,7 +118,7 @@ class RunResult:
 def _no_user_joined(totals: Totals) -> Iterator[str]:
     """Yield a problem if not a single user joined its room."""
     figures = totals.figures
-    if not totals.reports or figures.request(JOIN).successes or totals.joined_before:
+    if not totals.reports or figures.joins or totals.joined_before:
         return
     reasons = figures.request(CONNECT).reasons | figures.request(JOIN).reasons
     often = f"; most often: {max(reasons, key=reasons.__getitem__)}" if any(reasons.values()) else ""
@@ -170,6 +170,8 @@ def _ledger(totals: Totals) -> Iterator[str]:
             f"              not counted: {deliveries.churned} in flight when sender or receiver disconnected, "
             f"{deliveries.foreign_clock} of another run"
         )
+    if totals.figures.unconfirmed_joins:
+        yield "              loss is a lower bound: the server does not confirm joins"
     for report in totals.dead:
         yield f"  dead        worker {report.index} ({report.id}), not included above: {_last_figures(report.figures)}"
 

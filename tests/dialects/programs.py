@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.node_packages import install
+from benchmarks.processes import BenchmarkError
 from tests.dialects.environments import python_with
 from tests.tables import ROOT
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 JAVASCRIPT = FOLDER / "javascript"
 CLIENT_SECONDS = 200
+DEBIAN_PACKAGES = {"ruby": "ruby-actioncable puma ruby-minitest"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,38 @@ def _signalr(module: str, *arguments: str) -> Callable[[], list[str]]:
     return lambda: [str(python_with(FOLDER / "signalr")), "-m", f"tests.dialects.{module}", *arguments]
 
 
+def daemon_path(name: str) -> str:
+    """Return the path of a program, which may be in a folder for administrators.
+
+    Raises:
+        BenchmarkError: it is not installed.
+    """
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    if path is None:
+        packages = DEBIAN_PACKAGES.get(name, name)
+        raise BenchmarkError(f"{name} not found (Debian: apt-get install --no-install-recommends {packages})")
+    return path
+
+
+def _broker(name: str, module: str) -> Callable[[], list[str]]:
+    def command() -> list[str]:
+        daemon_path(name)
+        return _python(f"servers.{module}")()
+
+    return command
+
+
+def _ruby(script: str) -> Callable[[], list[str]]:
+    def command() -> list[str]:
+        ruby = daemon_path("ruby")
+        check = [ruby, "-e", "require 'action_cable'; require 'puma'"]
+        if subprocess.run(check, capture_output=True, check=False).returncode:
+            raise BenchmarkError(f"Action Cable not found (Debian: apt-get install {DEBIAN_PACKAGES['ruby']})")
+        return [ruby, str(FOLDER / "servers" / script)]
+
+    return command
+
+
 def _websockets(protocol: str) -> dict[str, Callable[[], list[str]]]:
     return {"websockets": _python("clients.websockets_client", protocol)}
 
@@ -72,6 +108,9 @@ PROGRAMS = {
         _signalr("servers.signalr_chat", "--text-frames"),
         {"@microsoft/signalr": _node("signalr_client.mjs"), "aiosignalr": _signalr("clients.signalr_client")},
     ),
+    "rabbitmq": Program(_broker("rabbitmq-server", "rabbitmq_broker"), {"stompjs": _node("stomp_client.mjs")}),
+    "mosquitto": Program(_broker("mosquitto", "mosquitto_broker"), {"paho-mqtt": _python("clients.mqtt_client")}),
+    "action-cable": Program(_ruby("actioncable_chat.rb"), {"@rails/actioncable": _node("actioncable_client.mjs")}),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 START_SECONDS = 60
 POLL_SECONDS = 0.02
 URL = re.compile(r"ws://[\d.]+:(\d+)")
+COUNTS = re.compile(r"counts at (http://\S+)")
 PROBLEM = re.compile(
     r"\b(warn(ing)?|error|crit(ical)?|fatal|traceback|unhandled\w*|\w*(Error|Warning))\b", re.IGNORECASE
 )
@@ -27,6 +29,8 @@ CLEAN_EXITS = (0, -signal.SIGTERM)
 
 class RealServer:
     """A running server, which prints its `ws://` URL once it accepts connections.
+
+    Its counts are at `/counts`, unless the same line names another URL. Its temporary files are beside its log.
 
     Attributes:
         url: its URL without a path.
@@ -66,7 +70,7 @@ class RealServer:
         `clients` are connected now, `members` are in rooms now; `messages` were accepted and `deliveries` were made
         since the start.
         """
-        counts = json.loads(get_page(f"{self.http}/counts"))
+        counts = json.loads(get_page(self._counts_url))
         assert isinstance(counts, dict)
         return counts
 
@@ -85,8 +89,8 @@ class RealServer:
             assert code in CLEAN_EXITS, f"exit code {code}: {self.log()}"
 
     def kill(self) -> None:
-        """Kill the server with SIGKILL."""
-        self._process.kill()
+        """Kill the server and its child processes with SIGKILL."""
+        os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(STOP_SECONDS)
 
     def restart(self) -> None:
@@ -109,12 +113,20 @@ class RealServer:
         with self.log_file.open("ab") as log:
             command = self._command(port)
             self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                command,
+                cwd=ROOT,
+                env=os.environ | {"TMPDIR": str(self.log_file.parent)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # `kill` ends the process group
             )
         deadline = time.monotonic() + START_SECONDS
-        while (found := URL.search(self.log_file.read_bytes()[before:].decode(errors="replace"))) is None:
+        while (found := URL.search(output := self.log_file.read_bytes()[before:].decode(errors="replace"))) is None:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise AssertionError(f"{' '.join(command)} did not start: {self.log()}")
             time.sleep(POLL_SECONDS)
+        counts = COUNTS.search(output)
+        self._counts_url = counts[1] if counts else f"{found[0].replace('ws://', 'http://')}/counts"
         return found[0]

@@ -55,7 +55,7 @@ def test_in_a_room_without_senders_a_pong_shows_the_resync(pool: UserPool) -> No
     until(lambda: pool.measures.requests[request_names.PING].times.count == 1)
     drop_and_reconnect(session)
     until(lambda: resyncs(pool) == (1, 1))
-    assert session.dropped_at == 0
+    assert session.resync.dropped_at == 0
     assert pool.measures.requests[request_names.PING].failures == {}
     assert pool.measures.requests[request_names.PING].times.count == 1  # that pong is not timed as a ping
 

@@ -64,6 +64,7 @@ def snapshot(**figures: Any) -> Snapshot:
         "requests": {},
         "drops": {},
         "resynced_by_pong": 0,
+        "unconfirmed_joins": 0,
         "resync": EMPTY,
         "loop_lag": EMPTY,
         "send_lag": EMPTY,

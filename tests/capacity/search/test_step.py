@@ -115,6 +115,7 @@ class World:
                 "loop_lag": empty,
                 "drops": {},
                 "resynced_by_pong": 0,
+                "unconfirmed_joins": 0,
                 "resync": empty,
                 "send_lag": empty,
                 "workers": [worker],

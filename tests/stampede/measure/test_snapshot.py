@@ -21,6 +21,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
             "requests",
             "resync",
             "resynced_by_pong",
+            "unconfirmed_joins",
             "cut_off",
             "members",
             "send_lag",
