@@ -13,7 +13,7 @@ from gevent import sleep
 
 from stampede.client.message_handler import MessageHandler, SplittingHandler
 from stampede.client.pings import UNTIMED
-from stampede.client.replies import is_refusal
+from stampede.client.replies import AnswerError, is_refusal
 from stampede.client.sender import Sender
 from stampede.dialects.base import Feature
 from stampede.dialects.events import Joined, Left, Opened, Refused
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 
 _NORMAL_CLOSURE: Final = 1000
-
-
-class AnswerError(ClientError):
-    """The server refused a request or did not answer it."""
 
 
 def _do_nothing(_: str) -> bool:
@@ -71,6 +67,7 @@ class ChatConnection:
     __slots__ = (
         "_context",
         "_dialect",
+        "_early_answers",
         "_measures",
         "_owner",
         "_unconfirmed",
@@ -87,6 +84,7 @@ class ChatConnection:
         self._dialect = context.dialect
         self._measures = context.measures
         self._owner = owner
+        self._early_answers: list[bytes] = []  # to messages that came with the handshake response
         self._unconfirmed = 0  # joins that the server has not confirmed yet
         self.handler = (SplittingHandler if context.dialect.splits_frames else MessageHandler)(context, self)
         self.sender = Sender(self, context)
@@ -112,11 +110,11 @@ class ChatConnection:
         self.handler.conversation = conversation
         replies = self.handler.replies
         opened = replies.expect(lambda event: isinstance(event, Opened) or is_refusal(event, request_names.CONNECT))
+        self._early_answers.clear()
         try:
             self.connection = connect(reactor, target, self.handler, timeout=timeout)
-            self.retry_after = None
-            self.was_dropped = False
-            for message in conversation.open():
+            self.retry_after, self.was_dropped = None, False
+            for message in (*conversation.open(), *self._early_answers):
                 self.send(message)
             answer = replies.wait(opened, timeout) if self._dialect.confirms_opening else None
         finally:
@@ -355,6 +353,12 @@ class ChatConnection:
     def send(self, payload: bytes) -> bool:
         """Send a message; return False when the write buffer is full or there is no connection."""
         return self.connection is not None and self.connection.send_message(payload)
+
+    def answer(self, payload: bytes) -> None:
+        """Answer a message of the server at once, or as soon as the connection is open; called by the handler."""
+        if self.connection is None:
+            self._early_answers.append(payload)
+        self.send(payload)
 
     def send_ping(self, number: int) -> bool:
         """Send a ping of the dialect or, if it has none, of WebSocket; return False when it could not be sent."""

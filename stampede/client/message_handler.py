@@ -30,8 +30,8 @@ class Chat(Protocol):
     def connection_lost(self, error: LostError) -> None:
         """Handle the end of the connection."""
 
-    def send(self, payload: bytes) -> bool:
-        """Send a message."""
+    def answer(self, payload: bytes) -> None:
+        """Answer a message of the server at once."""
 
     def closed_by_server(self, reason: str) -> None:
         """Handle the end of the conversation: the server serves this connection no more."""
@@ -170,7 +170,7 @@ class MessageHandler:
 
     def _handle_event(self, event: Event, now: int) -> None:
         if isinstance(event, Answer):
-            self._chat.send(event.payload)
+            self._chat.answer(event.payload)
         elif isinstance(event, Pong):
             self.pings.receive(event.number, now)
         elif isinstance(event, Acknowledged):

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 import gevent.event
 
 from stampede.dialects.events import Refused
-from stampede.websocket.errors import LostError
+from stampede.websocket.errors import ClientError, LostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stampede.dialects.events import Event
+
+
+class AnswerError(ClientError):
+    """The server refused a request or did not answer it."""
 
 
 class Reply:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stampede.client.chat_connection import AnswerError
+from stampede.client.replies import AnswerError
 from stampede.measure.request_names import CONNECT, PING, SEND, TYPING
 from stampede.measure.storm import Storm
 from stampede.measure.storm_results import results
