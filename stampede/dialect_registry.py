@@ -16,11 +16,13 @@ BUILT_IN: Final = {
     "plain": "stampede.dialects.base:Dialect",
     "socketio": "stampede.dialects.socketio:SocketIoDialect",
     "signalr": "stampede.dialects.signalr:SignalRDialect",
+    "actioncable": "stampede.dialects.actioncable:ActionCableDialect",
 }
 """Names of the built-in dialects, and their classes."""
 
 PROVEN_ON: Final = {
     "stampede": "the bundled server",
+    "actioncable": "Action Cable 6.1",
 }
 """The real server on which the tests prove a built-in dialect, by the dialect's name."""
 

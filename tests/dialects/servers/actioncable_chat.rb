@@ -13,6 +13,7 @@ OptionParser.new do |parser|
   parser.on("--token TOKEN", "the only accepted token; without it every client is accepted")
   parser.on("--never-acknowledge", "confirm no subscription")
   parser.on("--refuse-room ROOM", "a room that nobody may join")
+  parser.on("--in-order", "keep the order of messages; Rails may change it, since several threads handle them")
 end.parse!(into: OPTIONS)
 
 # What the server counted; several threads use it.
@@ -84,6 +85,11 @@ config.cable = { "adapter" => "async" }
 config.connection_class = -> { ChatConnection }
 config.disable_request_forgery_protection = true # the clients send no Origin
 config.logger = Logger.new($stdout, level: Logger::WARN)
+
+if OPTIONS[:"in-order"]
+  config.worker_pool_size = 1
+  ActionCable.server.event_loop.instance_variable_set(:@executor, Concurrent::SingleThreadExecutor.new)
+end
 
 app = lambda do |env|
   case env["PATH_INFO"]
