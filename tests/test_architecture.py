@@ -62,7 +62,7 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.measure stampede.websocket stampede.workload",
     "stampede.credentials_file": "",
     "stampede.check": "stampede.client stampede.credentials_file stampede.dialect_registry stampede.dialects "
-    "stampede.ledger stampede.measure stampede.redaction stampede.websocket",
+    "stampede.ledger stampede.measure stampede.redaction stampede.websocket stampede.workload",
     "stampede.__main__": "stampede.check stampede.dialect_registry stampede.errors",
     "stampede.generator": "stampede.check stampede.client stampede.dialect_registry stampede.dialects stampede.errors "
     "stampede.generator_faults stampede.health stampede.ledger stampede.measure stampede.pool stampede.redaction "
@@ -131,7 +131,6 @@ PURE = [
     "server.websocket.heartbeat",
     "server.websocket.outbound",
     "server.websocket.rate_limit",
-    "stampede.check.accounts",
     "stampede.check.dialect_table",
     "stampede.check.findings",
     "stampede.check.probe",
@@ -150,6 +149,7 @@ PURE = [
     "stampede.dialects",
     "stampede.websocket.addresses",
     "stampede.websocket.headers",
+    "stampede.workload.accounts",
     "stampede.workload.backoff",
     "stampede.workload.placement",
     "stampede.workload.schedule",

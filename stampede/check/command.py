@@ -6,7 +6,6 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Final
 
-from stampede.check.accounts import two_accounts
 from stampede.check.exchange import STEP_SECONDS, ExchangeSettings, run_exchange
 from stampede.check.report import report
 from stampede.client.context import DEFAULT_JOIN_GRACE
@@ -16,6 +15,7 @@ from stampede.redaction import redact
 from stampede.websocket.errors import ClientError, TargetError
 from stampede.websocket.headers import all_headers
 from stampede.websocket.target import DEFAULT_HOST, join_url, resolve
+from stampede.workload.accounts import account_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--host {redact(options.host)}: {error}") from error
     settings = ExchangeSettings(
         options.room,
-        two_accounts(accounts),
+        (account_of(0, accounts), account_of(1, accounts)),
         timeout=options.timeout,
         join_grace=options.join_grace,
         waits_for_copies=True,

@@ -64,12 +64,19 @@ class ChatRun:
         target: the server.
         dialect: its wire protocol; None for that of the bundled server.
         on_error: called with an exception of a callback.
+        echoes: whether the server sends a chat message to its sender, too.
     """
 
     def __init__(
-        self, settings: PoolSettings, target: Target, dialect: Dialect | None, on_error: Callable[[Exception], None]
+        self,
+        settings: PoolSettings,
+        target: Target,
+        dialect: Dialect | None,
+        on_error: Callable[[Exception], None],
+        *,
+        echoes: bool | None,
     ) -> None:
-        self._pool = UserPool(settings, target, iter(()), dialect, on_error)
+        self._pool = UserPool(settings, target, iter(()), dialect, on_error, echoes=echoes)
         self._user = _TestUser()
         self._sessions: list[Session] = []
         self._watch = HealthWatch(self._pool)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from stampede.check.start import check_exchange
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.dialect_registry import DEFAULT, load_dialect
 from stampede.errors import LoadGeneratorWarning, StampedeError, ThresholdError
@@ -24,6 +25,7 @@ from stampede.verdict.slo import parse_slo, split_slos
 from stampede.websocket.errors import ClientError
 from stampede.websocket.headers import Header, all_headers, parse_header
 from stampede.websocket.target import join_url, resolve
+from stampede.workload.accounts import account_of
 from stampede.workload.placement import Partition, RoomPlan
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from stampede.client.client import ChatClient
     from stampede.dialects.base import Dialect
     from stampede.measure.figures import Figures
+    from stampede.websocket.target import Target
 
 T = TypeVar("T")
 
@@ -71,7 +74,8 @@ class LoadGenerator:
         callback_errors: exceptions of callbacks; the end of the block raises the first one.
 
     Raises:
-        StampedeError: an option is unusable, or, at the begin of the block, the host is unknown.
+        StampedeError: an option is unusable, or, at the begin of the block, the host is unknown or the server fails the
+            check by which the echo is discovered.
     """
 
     def __init__(
@@ -130,7 +134,14 @@ class LoadGenerator:
             target = resolve(self.url, verify=self._verify, ca_file=self._ca_file, headers=self._headers)
         except ClientError as error:
             raise StampedeError(f"cannot connect to {redact(self.url)}: {error}") from error
-        return ChatRun(self._settings, target, self._dialect, self.callback_errors.append)
+        return ChatRun(self._settings, target, self._dialect, self.callback_errors.append, echoes=self._echoes(target))
+
+    def _echoes(self, target: Target) -> bool | None:
+        """Return whether the server sends a chat message to its sender, too; discover it if the dialect says so."""
+        if self._dialect.echoes is not None:
+            return self._dialect.echoes
+        first, second = (account_of(number, self._settings.accounts) for number in range(2))
+        return check_exchange(target, self._dialect, (first, second), self._settings.join_grace)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stampede.dialects.stampede import StampedeDialect
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from stampede.client.credentials import Credentials
+    from stampede.dialects.base import Dialect
 
 
 class ServerHooks:
@@ -33,3 +38,13 @@ class ServerHooks:
         server: by default, messages go over the connection as the dialect says.
         """
         raise NotImplementedError
+
+
+def can_check(user_classes: Iterable[type], dialect: Dialect) -> bool:
+    """Return whether a check can do what the users do: no class has code of the scenario that the check would need."""
+    needed = ["login"] if isinstance(dialect, StampedeDialect) else ["login", "join_room", "send_message"]
+    return not any(
+        issubclass(user_class, ServerHooks) and getattr(user_class, name) is not getattr(ServerHooks, name)
+        for user_class in user_classes
+        for name in needed
+    )

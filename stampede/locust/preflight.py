@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from gevent.event import Event
 
+from stampede.check.start import check_exchange
 from stampede.client.credentials import Credentials
+from stampede.dialects.stampede import StampedeDialect
 from stampede.redaction import redact
 from stampede.websocket.connect import connect
 from stampede.websocket.errors import ClientError, ConnectError
 from stampede.websocket.reactor import Reactor
 from stampede.websocket.target import join_url, resolve
+from stampede.workload.accounts import account_of
 
 if TYPE_CHECKING:
+    from stampede.dialects.base import Dialect
     from stampede.locust.settings import LoadTestSettings
     from stampede.websocket.errors import LostError
     from stampede.websocket.target import Target
@@ -30,8 +34,11 @@ _SHOWN_BYTES: Final = 60
 _decode: Final = msgspec.json.Decoder().decode
 
 
-def check_server(host: str, settings: LoadTestSettings, path: str, *, connects: bool) -> None:
-    """Check an address and, with `connects`, that a server of the chat protocol greets there.
+def check_server(host: str, settings: LoadTestSettings, path: str, dialect: Dialect | None = None) -> None:
+    """Check an address and, with a dialect, that a server of its protocol is there.
+
+    The bundled server must send its greeting; with any other dialect, two users exchange messages in a room of their
+    own.
 
     Raises:
         ClientError: the address is unusable or the server uses another protocol; the message is one line.
@@ -39,9 +46,12 @@ def check_server(host: str, settings: LoadTestSettings, path: str, *, connects: 
     url = join_url(host, path)
     try:
         target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file, headers=settings.headers)
-        problem = _check_greeting(target, settings) if connects else ""
+        problem = _check_greeting(target, settings) if isinstance(dialect, StampedeDialect) else ""
     except ConnectError as error:
         raise ClientError(error.label, f"cannot connect to {redact(url)}: {error}") from error
+    if dialect is not None and not isinstance(dialect, StampedeDialect):
+        accounts = (account_of(0, settings.accounts), account_of(1, settings.accounts))
+        check_exchange(target, dialect, accounts, settings.join_grace)
     if problem:
         raise ClientError("not a chat server", f"{redact(url)} {problem}; is this a Stampede server?")
 

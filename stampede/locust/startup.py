@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import psutil
 from locust.runners import LocalRunner, MasterRunner
 
-from stampede.dialects.stampede import StampedeDialect
 from stampede.locust.agents.master import wait_until
-from stampede.locust.hooks import ServerHooks
+from stampede.locust.hooks import can_check
 from stampede.locust.preflight import check_server
 from stampede.locust.settings import (
     OptionError,
@@ -49,21 +48,12 @@ def check_or_exit(environment: Environment, runner: Runner) -> None:
             check_shape(settings, options.run_time)
         if environment.host or options.headless:
             # Remote workers may reach a server that their master cannot reach.
-            greets = isinstance(dialect, StampedeDialect) and not any(map(_logs_in, environment.user_classes))
             users_run_here = isinstance(runner, LocalRunner) or options.processes
-            check_server(
-                host_of(environment.user_classes, environment.host),
-                settings,
-                settings.path or dialect.path,
-                connects=bool(options.headless and users_run_here and greets),
-            )
+            connects = options.headless and users_run_here and can_check(environment.user_classes, dialect)
+            host = host_of(environment.user_classes, environment.host)
+            check_server(host, settings, settings.path or dialect.path, dialect if connects else None)
     except (OptionError, ClientError) as error:
         exit_with_usage_error(runner, options, str(error))
-
-
-def _logs_in(user_class: type) -> bool:
-    """Return whether users of a class log in by code of the scenario, which the check of the server cannot do."""
-    return issubclass(user_class, ServerHooks) and user_class.login is not ServerHooks.login
 
 
 def exit_with_usage_error(runner: Runner, options: argparse.Namespace, message: str) -> NoReturn:

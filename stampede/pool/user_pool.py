@@ -30,6 +30,7 @@ from stampede.measure.storm import Manner, Storm
 from stampede.pool.order_sampler import OrderSampler
 from stampede.pool.session import Session
 from stampede.websocket.reactor import Reactor
+from stampede.workload.accounts import account_of
 from stampede.workload.placement import Partition, Placement, RoomPlan
 from stampede.workload.scheduler import Scheduler
 
@@ -98,6 +99,7 @@ class UserPool:
         order: names of the user classes that this process will run, in Locust's order.
         dialect: the wire protocol of the server; by default that of the bundled one.
         on_error: called with an exception of a scenario's callback.
+        echoes: whether the server sends a chat message to its sender, too; None if the dialect says so.
 
     Attributes:
         measures: the counters and histograms of the process.
@@ -117,6 +119,8 @@ class UserPool:
         order: Iterator[str],
         dialect: Dialect | None = None,
         on_error: Callable[[Exception], None] | None = None,
+        *,
+        echoes: bool | None = None,
     ) -> None:
         dialect = dialect or StampedeDialect()
         self.settings = settings
@@ -133,7 +137,7 @@ class UserPool:
         self.connect_slots = BoundedSemaphore(CONCURRENT_CONNECTS)
         self.faults = Faults()
         self.reconnects = settings.reconnect
-        self.echoes = bool(dialect.echoes)
+        self.echoes = bool(dialect.echoes if echoes is None else echoes)
         self.backoff_rng = self.rng("backoff")
         self.reactor = Reactor(self.rng("masks"), self._on_fault)
         self.scheduler = Scheduler(self._on_fault)
@@ -168,8 +172,8 @@ class UserPool:
             rooms = [self._room(named.format(number=number), number) for number in numbers]
         else:
             rooms = [self.room(room_name)]
-        number = self.settings.partition.number(place)
-        session = self._sessions[place] = Session(self, place, user, self._account(number), rooms)
+        account = account_of(self.settings.partition.number(place), self.settings.accounts)
+        session = self._sessions[place] = Session(self, place, user, account, rooms)
         return session
 
     def remove_user(self, session: Session) -> None:
@@ -184,12 +188,6 @@ class UserPool:
             s for s in self._sessions.values() if s.connection.is_ready and issubclass(s.user.user_class, user_class)
         )
         return sorted(ready, key=lambda session: session.place)
-
-    def _account(self, number: int) -> Mapping[str, str]:
-        """Return the account of a user; if there are more users than accounts, users share them."""
-        accounts = self.settings.accounts
-        account = accounts[number % len(accounts)] if accounts else {}
-        return {**account, "user": account.get("user") or f"user-{number:06d}"}
 
     # --- rooms ---
 

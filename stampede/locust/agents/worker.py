@@ -16,19 +16,22 @@ import psutil
 from gevent.event import Event
 from locust.runners import WorkerRunner
 
+from stampede.check.start import check_exchange
 from stampede.generator_faults import Fault, FaultKind
 from stampede.health.health import WINDOW_SECONDS, Health
 from stampede.health.loop_lag_probe import LoopLagProbe
 from stampede.health.machine import Usage, usage
 from stampede.locust.agents.spawn_order import spawn_order, user_classes_of
 from stampede.locust.exceptions import count_exception
+from stampede.locust.hooks import can_check
 from stampede.locust.output.locust_stats import StatsUpdater
-from stampede.locust.settings import check_processes, host_of, read_settings, run_dialect
+from stampede.locust.settings import OptionError, check_processes, host_of, read_settings, run_dialect
 from stampede.locust.user_group import UserGroup
 from stampede.measure.measures import Measures
 from stampede.measure.report import UNASSIGNED, WorkerReport
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, PoolSettings, UserPool
 from stampede.websocket.target import join_url, resolve
+from stampede.workload.accounts import account_of
 from stampede.workload.placement import Partition
 
 if TYPE_CHECKING:
@@ -37,9 +40,11 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import LocalRunner
 
+    from stampede.dialects.base import Dialect
     from stampede.locust.agents.assignment import Assignment, UserClass
     from stampede.locust.settings import LoadTestSettings
     from stampede.measure.storm import Manner, StormPart
+    from stampede.websocket.target import Target
 
 STATS_SECONDS: Final = 1.0
 """Interval at which Locust's statistics are updated."""
@@ -84,7 +89,7 @@ class WorkerAgent:
         self.request_assignment: Callable[[], None] | None = None
         self._requested_at = 0.0
         self._user_classes: list[UserClass] | None = None
-        self._assigned = False
+        self._assigned = self._is_starting = False
 
     def assign(self, assignment: Assignment) -> None:
         """Store the assignment for the next test, or for the one that has just started."""
@@ -103,7 +108,9 @@ class WorkerAgent:
         deadline = time.monotonic() + seconds
         while self.waiting:
             now = time.monotonic()
-            if now > deadline:
+            if self._is_starting:
+                pass  # the assignment has arrived; a check of the server may take longer
+            elif now > deadline:
                 self.fail(FaultKind.ASSIGNMENT, f"none arrived within {seconds:.0f} s")
             elif self.request_assignment is not None and now - self._requested_at > _REQUEST_SECONDS:
                 self._requested_at = now
@@ -111,12 +118,19 @@ class WorkerAgent:
             gevent.sleep(0.02)
 
     def start(self) -> None:
-        """Create the pool of a test.
+        """Create the pool of a test. If the dialect says so, first discover whether the server echoes.
 
         Raises:
             OptionError: the options are unusable.
-            ClientError: the address is unusable.
+            ClientError: the address is unusable, or the server has failed the check.
         """
+        self._is_starting = True
+        try:
+            self._start()
+        finally:
+            self._is_starting = False
+
+    def _start(self) -> None:
         self._stats = None  # the last test must not change the statistics of this one
         self.close()
         self.pool = self._final_report = self._failure = None
@@ -132,6 +146,7 @@ class WorkerAgent:
             first=self.partition.position,
             headers=settings.headers,
         )
+        echoes = dialect.echoes if dialect.echoes is not None else self._discover_echo(target, dialect, settings)
         self._final = False
         self._drained.clear()
         pool_settings = PoolSettings(
@@ -144,9 +159,8 @@ class WorkerAgent:
             join_grace=settings.join_grace,
         )
         user_classes = user_classes_of(self._runner.user_classes) if self._user_classes is None else self._user_classes
-        self.pool = UserPool(
-            pool_settings, target, self.partition.select(spawn_order(user_classes)), dialect, self._count_exception
-        )
+        order = self.partition.select(spawn_order(user_classes))
+        self.pool = UserPool(pool_settings, target, order, dialect, self._count_exception, echoes=echoes)
         self._stats = StatsUpdater(self.pool.measures)
         self._began, self._cpu_before = time.monotonic(), time.process_time()
         self._health = Health(self._began, self._cpu_before, usage())
@@ -155,6 +169,23 @@ class WorkerAgent:
         self._tasks = [gevent.spawn(self._keep_health, self.pool)]
         if not isinstance(self._runner, WorkerRunner):  # a worker updates them when it sends them
             self._tasks.append(gevent.spawn(self._keep_stats))
+
+    def _discover_echo(self, target: Target, dialect: Dialect, settings: LoadTestSettings) -> bool:
+        """Return whether the server sends a chat message to its sender, too.
+
+        Raises:
+            OptionError: the users do by code of the scenario what the check cannot do.
+            CheckError: the server has failed the check.
+        """
+        if not can_check(self._runner.user_classes, dialect):
+            raise OptionError(
+                f"the dialect {dialect.name} does not say whether senders receive their own messages, and a check "
+                "cannot log in, join or send as code of the scenario does: set `echoes` of the dialect"
+            )
+        first, second = (account_of(self.partition.number(place), settings.accounts) for place in range(2))
+        echoes = check_exchange(target, dialect, (first, second), settings.join_grace)
+        _log.info("The server %s messages to their senders.", "sends" if echoes else "does not send")
+        return echoes
 
     def _count_exception(self, error: Exception) -> None:
         """Count an exception of a scenario's callback as Locust counts those of tasks."""

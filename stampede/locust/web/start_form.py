@@ -60,7 +60,7 @@ def check(
         join_url(host, path)  # only the remote workers need to be able to resolve the name
     else:
         check_processes(settings, processes)
-        check_server(host, settings, path, connects=False)
+        check_server(host, settings, path)
 
 
 def _flag(attribute: str) -> str:

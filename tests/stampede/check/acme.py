@@ -106,7 +106,9 @@ class UnknownEchoDialect(AcmeDialect):
 
 
 class UnconfirmedDialect(AcmeDialect):
-    """A dialect without confirmations."""
+    """A dialect without confirmations and pings."""
+
+    features = frozenset()
 
     confirms_opening = acknowledges_joins = acknowledges_leaves = False
 
@@ -158,7 +160,7 @@ class AcmeServer:
     Attributes:
         token: that clients must send; None accepts any.
         silent: kinds of messages without any effect.
-        forbidden: rooms that nobody may join.
+        forbidden: first characters of the rooms that nobody may join.
         echoes: whether senders receive their own messages.
         copies: whether senders receive a message `own` with their text.
         times: how often each message is delivered.
@@ -209,7 +211,7 @@ class AcmeServer:
                     self._send(connection, "welcome", session={"token": "issued-by-the-server"})
                 else:
                     self._send(connection, "error", about="hello", reason="bad token")
-            elif kind == "join" and room in self.forbidden:
+            elif kind == "join" and room.startswith(self.forbidden):
                 self._send(connection, "error", about="join", reason="no permission")
             elif kind == "join":
                 self.rooms.setdefault(room, set()).add(connection)

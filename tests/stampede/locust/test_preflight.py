@@ -12,6 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
+from stampede.dialects.stampede import StampedeDialect
 from stampede.locust import preflight
 from stampede.locust.preflight import check_server
 from stampede.locust.settings import read_settings
@@ -67,7 +68,7 @@ def _close_on_message(connection: ServerConnection) -> None:
 
 
 def check(url: str) -> None:
-    check_server(url, read_settings(argparse.Namespace()), "/", connects=True)
+    check_server(url, read_settings(argparse.Namespace()), "/", StampedeDialect())
 
 
 def test_our_server_and_a_plain_one_pass(server: RunningServer, plain_peer: ServerProcess) -> None:
