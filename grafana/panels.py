@@ -115,13 +115,19 @@ def stat(
     thresholds: Thresholds | None = None,
     legend: str = "",
     instant: bool = False,
+    shows_name: bool = False,
 ) -> stat_sdk.Panel:
-    """Return a panel with one number, coloured by its thresholds, above a sparkline unless `instant`."""
+    """Return a panel with one number, coloured by its thresholds, above a sparkline unless `instant`.
+
+    With `shows_name`, the panel shows the legend in place of the number.
+    """
     panel = stat_sdk.Panel().height(4).span(width)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     panel.graph_mode(options.BigValueGraphMode.NONE if instant else options.BigValueGraphMode.AREA)
     panel.color_mode(options.BigValueColorMode.NONE if thresholds is None else options.BigValueColorMode.VALUE)
     panel.thresholds((thresholds or Thresholds(None, None)).build())
+    if shows_name:
+        panel.text_mode(options.BigValueTextMode.NAME)
     query = _target("A", Series(expr, legend or title))
     panel.with_target(query.instant() if instant else query)
     return _described(panel, title, description, unit)

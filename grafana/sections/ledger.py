@@ -30,9 +30,23 @@ _REQUEST = ("method", "name")
 
 
 def numbers() -> tuple[Panel, ...]:
-    """Return the row of eight numbers."""
+    """Return the row of the dialect and eight numbers."""
     failed = f"{increase('locust_request_failures_total')} / ({increase('locust_requests_total')} > 0)"
     return (
+        stat(
+            "Dialect",
+            Description(
+                "Protocol of the load test, as in `--dialect`.",
+                "Another name than that of the server's protocol.",
+                "See `python -m stampede dialects`.",
+            ),
+            COUNT,
+            f"max by (dialect) ({gauge('loadtest_dialect_info')})",
+            width=2,
+            legend="{{dialect}}",
+            instant=True,
+            shows_name=True,
+        ),
         stat(
             "Users",
             Description(
@@ -42,6 +56,7 @@ def numbers() -> tuple[Panel, ...]:
             ),
             COUNT,
             f"sum({gauge('locust_users')})",
+            width=2,
         ),
         stat(
             "Delivered",
@@ -73,6 +88,7 @@ def numbers() -> tuple[Panel, ...]:
             ),
             COUNT,
             increase("loadtest_deliveries_lost_total"),
+            width=2,
             thresholds=Thresholds(None, 1),
             instant=True,
         ),

@@ -19,6 +19,7 @@ _STATE: Final = Label("state")
 _CLOCK: Final = Label("clock", ("intended", "sent"))
 _WORKER: Final = Label("worker")
 _CAUSE: Final = Label("cause", DROP_CAUSES)
+_DIALECT: Final = Label("dialect")
 _SHARE: Final = Label("share", tuple(f"{share:g}" for share in SHARES))
 
 GENERATOR: Final = (
@@ -31,7 +32,9 @@ GENERATOR: Final = (
     histogram(
         "locust_request_duration_seconds", LATENCY_BOUNDS, "Response times in Locust's statistics.", _METHOD, _NAME
     ),
+    gauge("loadtest_dialect_info", "Always 1; the label is the dialect of this test.", _DIALECT),
     gauge("loadtest_connections", "Open WebSocket connections of the generator."),
+    counter("loadtest_joins_unconfirmed_total", "Joins that count as successful without the server's confirmation."),
     counter("loadtest_messages_due_total", "Chat messages due so far."),
     counter("loadtest_messages_sent_total", "Due messages that were sent."),
     counter("loadtest_messages_skipped_total", "Due messages that could not be sent."),

@@ -142,7 +142,8 @@ class _Canvas:
             axes.fill_between(xs, ys, color=color, alpha=0.2, linewidth=0)
             axes.plot(xs, ys, color=color, linewidth=1)
             axes.set_ylim(0, (max(ys) or 1) * 1.05)
-        text = written(value, unit)
+        shows_name = panel["options"]["textMode"] == "name"
+        text = _named(panel, self._answered.lines[panel["id"]])[0].name if shows_name else written(value, unit)
         size = min(19, width * 0.95 / len(text))
         self._text(left + width / 2, top + height * 0.45, text, color=color, size=size, align="center", weight="bold")
 

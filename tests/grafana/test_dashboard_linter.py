@@ -11,7 +11,9 @@ from tests.grafana.committed_dashboards import boards, queries
 from tests.grafana.dashboard_linter import problems
 
 # Metrics that no panel shows, each with the reason.
-NOT_SHOWN: dict[str, str] = {}
+NOT_SHOWN = {
+    "loadtest_joins_unconfirmed_total": "with most dialects 0 or the number of joins; the summary of a run has it",
+}
 
 
 @pytest.mark.parametrize("name", boards())

@@ -17,6 +17,7 @@ from metrics.catalog import SERVER
 from stampede.metrics.catalog import GENERATOR
 from tests.metrics.fixtures import wait_until
 from tests.ports import free_ports
+from tests.stampede.check.acme import AcmeServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 USERS = 6
+DIALECT = "tests.stampede.check.acme:OnlyAcknowledgedDialect"
 BOTH_SIDES = 'chat_messages_delivered_total{type="chatMessage"} - on() loadtest_deliveries_total'
 
 
@@ -103,6 +105,26 @@ def test_both_sides_of_a_run_agree_in_one_prometheus(
                 "sum(locust_request_failures_total)": 0,
                 "locust_users": 0,
                 f"loadtest_deliveries_total > bool {10 * USERS}": 1,
+            }
+        )
+
+
+def test_the_dialect_its_acknowledgements_and_its_unconfirmed_joins_are_exported(
+    start_prometheus: StartPrometheus,
+) -> None:
+    with AcmeServer(acknowledges=True).running() as url, generator(url, "--dialect", DIALECT) as locust:
+        prometheus = start_prometheus(generator=locust.metrics)
+        assert prometheus.query("loadtest_dialect_info") == {}
+        locust.tell("/swarm", user_count=USERS, spawn_rate=USERS)
+        acknowledged = 'locust_requests_total{method="WS", name="ack"}'
+        wait_until(lambda: bool(prometheus.query(f"{acknowledged} > {USERS}")), "acknowledgements")
+        prometheus.expect(
+            {
+                'loadtest_dialect_info{dialect="acme"}': 1,
+                "count(loadtest_dialect_info)": 1,
+                "loadtest_joins_unconfirmed_total": USERS,
+                'locust_request_failures_total{method="WS", name="ack"}': 0,
+                f'locust_request_duration_seconds_count{{method="WS", name="ack"}} > bool {USERS}': 1,
             }
         )
 

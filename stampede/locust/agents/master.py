@@ -14,6 +14,7 @@ from locust.runners import MasterRunner
 from stampede.generator_faults import Fault, FaultKind, merge_faults
 from stampede.health.health import limits_reached
 from stampede.health.machine import usage
+from stampede.locust.settings import run_dialect
 from stampede.measure.report import UNASSIGNED, Totals
 from stampede.measure.row_limit import RowLimit
 from stampede.measure.snapshot import snapshot
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from locust.env import Environment
     from locust.runners import LocalRunner
 
+    from stampede.dialects.base import Dialect
     from stampede.locust.agents.worker import WorkerAgent
     from stampede.locust.settings import LoadTestSettings
     from stampede.measure.report import WorkerReport
@@ -53,6 +55,7 @@ class MasterAgent:
         run: number of the current or last test; reports of other tests are ignored.
         resets: how often Locust's statistics have been reset, in all tests.
         settings: of the current or last test.
+        dialect: of the chat users of that test; None without any.
     """
 
     def __init__(self, environment: Environment, runner: LocalRunner | MasterRunner, agent: WorkerAgent | None) -> None:
@@ -79,6 +82,7 @@ class MasterAgent:
         self.run = 0
         self.resets = 0
         self.settings: LoadTestSettings | None = None
+        self.dialect: Dialect | None = None
 
     @property
     def state(self) -> str:
@@ -88,8 +92,13 @@ class MasterAgent:
     # --- a test ---
 
     def start(self, settings: LoadTestSettings) -> None:
-        """Start a test: discard the reports of the last one."""
+        """Start a test: discard the reports of the last one.
+
+        Raises:
+            OptionError: the user classes cannot use the dialect.
+        """
         self.end()
+        self.dialect = run_dialect(settings, self._runner.user_classes) if self.has_chat_users else None
         self.run += 1
         self._reports.clear()
         self._reported_at.clear()

@@ -120,7 +120,10 @@ class LoadTestCollector(Collector):
             self._expected = 0
         figures = everything.figures  # counters include workers that died, gauges do not
         deliveries = figures.deliveries
+        dialect = self._master.dialect
+        yield _families.labelled("loadtest_dialect_info", {} if dialect is None else {dialect.name: 1})
         yield _families.scalar("loadtest_connections", totals.figures.connections)
+        yield _families.scalar("loadtest_joins_unconfirmed_total", figures.unconfirmed_joins)
         yield _families.scalar("loadtest_messages_due_total", figures.sends.intended)
         yield _families.scalar("loadtest_messages_sent_total", figures.sends.sent)
         yield _families.scalar("loadtest_messages_skipped_total", figures.sends.skipped)

@@ -113,6 +113,13 @@ class UnconfirmedDialect(AcmeDialect):
     confirms_opening = acknowledges_joins = acknowledges_leaves = False
 
 
+class OnlyAcknowledgedDialect(UnconfirmedDialect):
+    """A dialect without confirmations but those of messages; the server's `joined` is ignored."""
+
+    acknowledges_messages = True
+    notices = (b'{"op":"presence"', b'{"op":"joined"')
+
+
 class TextDialect(AcmeDialect):
     """A dialect that ignores binary messages."""
 
