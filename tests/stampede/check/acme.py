@@ -38,7 +38,7 @@ class AcmeDialect(Dialect):
     path = "/chat"
     confirms_opening = acknowledges_joins = acknowledges_leaves = True
     features = frozenset({Feature.PING})
-    notices = (b'{"op":"presence"',)
+    notices: tuple[bytes, ...] = (b'{"op":"presence"',)
     max_message_bytes = 500
 
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
