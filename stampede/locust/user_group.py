@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from locust.runners import LocalRunner, WorkerRunner
 
 _POLL_SECONDS: Final = 0.02
+_QUIT_SECONDS: Final = 10.0
+"""How long the end of a test waits for the user that ends it; its task may catch `StopUser` and go on."""
 
 
 class UserGroup(Group):
@@ -55,9 +57,10 @@ class UserGroup(Group):
 
 
 def quit_from_tasks(runner: LocalRunner | WorkerRunner) -> None:
-    """Let tasks call `runner.quit()`: their own user stops, and another greenlet ends the test.
+    """Let tasks call `runner.quit()`: their own user stops, and then another greenlet ends the test.
 
-    Locust 2.47 kills the calling user in the middle of `quit`, and then runs forever if there are other users.
+    Locust 2.47 kills the calling user in the middle of `quit`, and then runs forever if there are other users. It would
+    also kill a user that is in `on_stop` already.
     """
     quit_runner = runner.quit
 
@@ -66,8 +69,12 @@ def quit_from_tasks(runner: LocalRunner | WorkerRunner) -> None:
         if caller not in runner.user_greenlets:
             quit_runner()
             return
-        gevent.spawn(quit_runner)
+        gevent.spawn(quit_after, caller)
         raise StopUser
+
+    def quit_after(caller: gevent.Greenlet[..., Any]) -> None:
+        caller.join(_QUIT_SECONDS)
+        quit_runner()
 
     runner.quit = quit_in_another_greenlet  # type: ignore[method-assign]
 

@@ -32,6 +32,7 @@ PLAN = (
 LAST = max(fault.delivery for fault in PLAN) + 2
 """Each fault is followed by deliveries of the same sender, so that all gaps show."""
 ROUNDING = 0.51  # ms: Locust's table has whole milliseconds
+BUCKET_ERROR = 1 / 64  # of a latency: it is known as the middle of its histogram's bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def assert_faults_are_counted(case: Case, ended: FinishedRun, done: Planted) -> 
     (late,) = re.findall(r"(\d+) lost deliveries arrived late", ended.out)
     assert int(late) == done.held
     longest = re.findall(r"^WS +deliver +\S+ +\S+ +\| +\d+ +\d+ +(\d+)", ended.log, re.MULTILINE)[-1]
-    assert int(longest) >= done.longest_ns / 1e6 - ROUNDING
+    assert int(longest) >= done.longest_ns / 1e6 * (1 - BUCKET_ERROR) - ROUNDING
     assert ended.requests()["deliver"] == (ledger["expected"], ledger["lost"])
     assert ended.ended_with(1)
 

@@ -260,6 +260,7 @@ class Quitting(Numbered):
 
     def on_stop(self):
         super().on_stop()
+        gevent.sleep(0.5)  # the test must not end before
         saw("stopped", self.client.is_connected)
 """
 

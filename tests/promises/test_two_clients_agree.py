@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.stampede.fixtures import Locust
 
 CLIENTS = Path(__file__).parent / "two_clients.mjs"
-ATTEMPTS = 6
+ATTEMPTS = 20  # on a machine with several times more work than CPUs, most of them disagree
 DELIVERED = 'chat_messages_delivered_total{type="chatMessage"}'
 
 

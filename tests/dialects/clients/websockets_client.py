@@ -77,7 +77,7 @@ async def join_fastapi(
 ) -> FastapiClient:
     """Join a room."""
     query = urlencode({"room": room, "token": token or ""})
-    return FastapiClient(await connect(f"{url}/ws/{number}?{query}"), received)
+    return FastapiClient(await connect(f"{url}/ws/{number}?{query}", proxy=None), received)
 
 
 async def join_django(
@@ -85,7 +85,7 @@ async def join_django(
 ) -> DjangoClient:
     """Join a room."""
     query = urlencode({"token": token or ""})
-    return DjangoClient(await connect(f"{url}/ws/chat/{room}/?{query}"), received)
+    return DjangoClient(await connect(f"{url}/ws/chat/{room}/?{query}", proxy=None), received)
 
 
 if __name__ == "__main__":
