@@ -8,11 +8,11 @@ import hashlib
 import json
 import os
 import re
-import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.http_client import urlopen
 from tests.dialects.servers.broker_process import child, program, serve
 from tests.ports import free_ports
 
@@ -81,7 +81,7 @@ def environment(folder: Path, node_port: int, names_port: int) -> dict[str, str]
 
 def counts(metrics_port: int) -> dict[str, int]:
     """Return the counts from the broker's metrics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=60) as answer:
+    with urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=60) as answer:
         page = answer.read().decode()
     samples = re.findall(r"^(\w+)(?:{.*})? (\S+)$", page, re.MULTILINE)
     return {key: sum(int(float(value)) for name, value in samples if name == series) for key, series in SERIES.items()}
