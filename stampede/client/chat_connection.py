@@ -5,6 +5,7 @@ It works with any server whose wire protocol a dialect describes.
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -127,14 +128,15 @@ class ChatConnection:
     def enter(self, rooms: list[Room], timeout: float, prepare: Callable[[str], bool] = _do_nothing) -> bool:
         """Join rooms after `open`; return whether the server has confirmed all joins.
 
-        A server that does not confirm joins has `join_grace` seconds for each.
+        If the server does not confirm joins, a user counts as joined at the first delivery of the room that arrives
+        over the new connection, or after `join_grace` seconds.
 
         Raises:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
             LostError: the connection ended meanwhile.
         """
         self._unconfirmed = len(rooms)  # no room alone makes the client ready
-        answers = [self._join(room, timeout, prepare) for room in rooms]
+        answers = [self._join(room, timeout, prepare, is_new=True) for room in rooms]
         self.is_offline = self.is_offline and not all(answers)
         return all(answers)
 
@@ -156,7 +158,7 @@ class ChatConnection:
             raise LostError(1006)
         self._unconfirmed += 1
         try:
-            return self._join(room, timeout, prepare)
+            return self._join(room, timeout, prepare, is_new=False)
         except LostError:
             raise
         except ClientError:
@@ -165,8 +167,10 @@ class ChatConnection:
                 self._leave_ledger(membership, closed_cleanly=True)
             raise
 
-    def _join(self, room: Room, timeout: float, prepare: Callable[[str], bool]) -> bool:
+    def _join(self, room: Room, timeout: float, prepare: Callable[[str], bool], *, is_new: bool) -> bool:
         membership = room.enter()
+        if is_new and not self._dialect.acknowledges_joins:  # else deliveries of an earlier membership may arrive
+            membership.on_early_delivery = partial(self._assume_joined, membership)
         self.handler.memberships[room.number] = membership
         if self.handler.membership is None:
             self.handler.membership = membership
@@ -309,11 +313,7 @@ class ChatConnection:
         return self._end(closed_cleanly=False)
 
     def _end(
-        self,
-        *,
-        waited_for: dict[int, list[int]] | None = None,
-        closed_cleanly: bool,
-        error: LostError | None = None,
+        self, *, waited_for: dict[int, list[int]] | None = None, closed_cleanly: bool, error: LostError | None = None
     ) -> int:
         self.handler.membership = self.connection = None
         before = self._measures.deliveries.churned

@@ -3,7 +3,9 @@
 A *membership* is one client in one room over one connection. It has a *slot* in its room; a slot numbers the messages
 that its holder sends. All memberships of a room are in one process, so the ledger contains every member:
 
-1. A receiver whose `roomJoined` arrived before a message was sent is owed that message. It is *expected* at the send.
+1. A receiver whose join was confirmed before a message was sent is owed that message. It is *expected* at the send. If
+   the server confirms no joins, the first delivery over a new connection takes the place of the confirmation, since the
+   server delivers all later messages, too; without a delivery, the client assumes the join after a while.
 2. A receiver that was joining meanwhile may be owed the message: the server's order decides. If the message arrives, it
    was owed, and so is everything that its sender sent later (a server handles one client's messages in order).
 3. A receiver that leaves is not owed what is in flight, unless it waited for it (`Membership.arrived`).
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from stampede.ledger.pair import PairLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from stampede.ledger.counts import DeliveryCounts
 
@@ -41,14 +43,16 @@ class Membership:
         room: the room.
         slot: the client's slot in it.
         joined: whether the server has confirmed the join.
+        on_early_delivery: called after each delivery that arrives before the join is confirmed.
     """
 
-    __slots__ = ("_base", "_counts", "_next", "_pairs", "joined", "room", "slot")
+    __slots__ = ("_base", "_counts", "_next", "_pairs", "joined", "on_early_delivery", "room", "slot")
 
     def __init__(self, room: Room, slot: int, counts: DeliveryCounts) -> None:
         self.room = room
         self.slot = slot
         self.joined = False
+        self.on_early_delivery: Callable[[], None] | None = None
         self._counts = counts
         self._next: list[int] = []
         self._base: list[int] = []
@@ -91,7 +95,10 @@ class Membership:
             if pair is None:
                 self._pairs[slot] = pair = PairLedger(seq, seq)
             self._counts.expected += max(0, seq + 1 - pair.next)
-            return pair.receive(seq, self._counts)
+            owed = pair.receive(seq, self._counts)
+            if self.on_early_delivery is not None:
+                self.on_early_delivery()
+            return owed
         owed = self._pair_ledger(slot).receive(seq, self._counts)
         self._drop_if_regular(slot)
         return owed

@@ -174,7 +174,7 @@ OPTIONS: Final = (
         "join-grace",
         DEFAULT_JOIN_GRACE,
         _number(0, 60),
-        "Seconds after which a user counts as joined, if the server does not confirm joins.",
+        "Seconds after which a user counts as joined without a delivery, if the server does not confirm joins.",
     ),
     Option(
         "path",

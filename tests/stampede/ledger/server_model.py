@@ -27,12 +27,15 @@ class ServerModel:
     owed: int = 0  # deliveries to members that were still in the room
     dropped: int = 0
     duplicated: int = 0
+    joins_by_delivery: bool = False  # a delivery takes the place of the confirmation
 
     def __post_init__(self) -> None:
         self.room = Room(1, "room-1", self.counts)
 
     def join(self) -> Client:
         member = Client(self.room.enter())
+        if self.joins_by_delivery:
+            member.membership.on_early_delivery = member.membership.confirm_join
         self.members.append(member)
         return member
 

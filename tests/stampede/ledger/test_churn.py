@@ -114,3 +114,27 @@ def test_a_slot_is_used_again_and_its_numbers_go_on() -> None:
     model.send(joiner)
     model.deliver_all()
     assert (model.counts.expected, model.counts.received, model.counts.lost, model.counts.duplicated) == (4, 4, 0, 0)
+
+
+def test_a_delivery_in_place_of_a_confirmation_makes_later_messages_owed() -> None:
+    model = model_with(2)
+    ann, bob = model.members
+    model.joins_by_delivery = True
+    new = model.join()
+    model.send(bob)  # on its way to the server when the join is
+    new.in_room = True
+    model.send(ann)
+    model.handle(ann)
+    assert (model.counts.expected, model.room.joined_count) == (2, 2)
+    model.read(new)
+    assert model.room.joined_count == 3
+    assert model.counts.expected == 3
+    model.handle(bob)
+    model.read(new)
+    assert model.counts.expected == 4
+    model.send(ann)
+    assert model.counts.expected == 6
+    model.handle(ann, drop_for=1)
+    model.deliver_all()
+    model.room.close_accounts()
+    assert (model.counts.received, model.counts.lost, model.counts.duplicated) == (5, 1, 0)

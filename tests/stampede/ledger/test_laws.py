@@ -18,10 +18,13 @@ steps = st.lists(
 )
 
 
-@given(steps)
+@given(steps, st.booleans())
 @settings(max_examples=300)
-def test_a_healthy_server_loses_nothing_while_members_join_and_leave(script: list[tuple[str, int]]) -> None:
+def test_a_healthy_server_loses_nothing_while_members_join_and_leave(
+    script: list[tuple[str, int]], joins_by_delivery: bool
+) -> None:
     model = model_with(2)
+    model.joins_by_delivery = joins_by_delivery
     for what, who in script:
         _step(model, what, who)
         assert balanced(model.counts)
