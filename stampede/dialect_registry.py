@@ -17,12 +17,14 @@ BUILT_IN: Final = {
     "socketio": "stampede.dialects.socketio:SocketIoDialect",
     "signalr": "stampede.dialects.signalr:SignalRDialect",
     "actioncable": "stampede.dialects.actioncable:ActionCableDialect",
+    "stomp": "stampede.dialects.stomp:StompDialect",
 }
 """Names of the built-in dialects, and their classes."""
 
 PROVEN_ON: Final = {
     "stampede": "the bundled server",
     "actioncable": "Action Cable 6.1",
+    "stomp": "RabbitMQ 3.10",
 }
 """The real server on which the tests prove a built-in dialect, by the dialect's name."""
 

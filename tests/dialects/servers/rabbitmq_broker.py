@@ -34,7 +34,10 @@ ERLANG = (
     "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none "
     "-amqp_client gen_server_call_timeout 130000"
 )
-UNRELATED = "rabbitmq_prometheus_tls"  # a warning about itself as the plugin stops
+
+# RabbitMQ reports these without a mistake of a client: a plugin as it stops, and now and then the end of a connection,
+# however that ends.
+UNRELATED = re.compile(r"(.*?) (?:supervisor: {<[\d.]+>,amqp_channel_sup_sup}|.*\brabbitmq_prometheus_tls\b)")
 SERIES = {
     "clients": "rabbitmq_connections",
     "members": "rabbitmq_consumers",
@@ -79,6 +82,18 @@ def environment(folder: Path, node_port: int, names_port: int) -> dict[str, str]
     }
 
 
+class Unrelated:
+    """Tells which lines of the log belong to reports that no client has caused."""
+
+    def __init__(self) -> None:
+        self._report = "no report"  # the time and the process at the start of each line of the last such report
+
+    def __call__(self, line: str) -> bool:
+        if found := UNRELATED.match(line):
+            self._report = found[1].rstrip()
+        return line.startswith(self._report)
+
+
 def counts(metrics_port: int) -> dict[str, int]:
     """Return the counts from the broker's metrics."""
     with urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=60) as answer:
@@ -112,7 +127,7 @@ def main() -> None:
                 port,
                 ready=" completed with ",
                 counts=lambda: counts(metrics),
-                skip=lambda line: UNRELATED in line,
+                skip=Unrelated(),
             )
 
 

@@ -1,0 +1,30 @@
+"""The body of a chat message where the protocol leaves it to the application; pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stampede.dialects.placeholders import ESCAPES, Template
+
+
+def default_escape(body: str) -> str:
+    """Return how a body is escaped: as JSON if it is JSON, otherwise not at all."""
+    template = Template(body)
+    example = "x".join(template.pieces("text", dict.fromkeys(template.names, "1")))
+    try:
+        msgspec.json.decode(example)
+    except msgspec.DecodeError:
+        return "raw"
+    return "json"
+
+
+def check_body(body: str, escape: str) -> None:
+    """Check the options `body` and `escape`; an empty `escape` is the default.
+
+    Raises:
+        ValueError: one has no valid value; the text begins with its name.
+    """
+    if "text" not in Template(body).names:
+        raise ValueError("body: expected a text with the placeholder {text}")
+    if escape and escape not in ESCAPES:
+        raise ValueError(f"escape: expected one of {', '.join(ESCAPES)}")
