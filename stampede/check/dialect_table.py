@@ -29,7 +29,7 @@ def table(dialects: Mapping[str, Dialect], proven_on: Mapping[str, str]) -> list
     return [
         *lines,
         "",
-        "join: whether joins are confirmed; otherwise users count as joined at the first delivery, or after --join-grace",
+        "join: whether joins are confirmed; otherwise users count as joined at a delivery, or after --join-grace",
         "echo: whether senders receive their own messages; ack: whether chat messages are acknowledged",
         "ping: of the protocol; otherwise those of WebSocket are used",
         "rooms: how many one connection can be in",

@@ -95,6 +95,11 @@ class LoadGenerator:
         if message_bytes < SIZE:
             raise StampedeError(f"message_bytes {message_bytes}: at least {SIZE}, the length of a message's time stamp")
         self._dialect = load_dialect(dialect)
+        limit = self._dialect.max_message_bytes
+        if limit is not None and message_bytes > limit:
+            raise StampedeError(
+                f"message_bytes {message_bytes}: a text of the {self._dialect.name} dialect has {limit} bytes at most"
+            )
         self.url = join_url(url, self._dialect.path, "url")
         self._headers = _checked_headers(headers, token)
         self._verify, self._ca_file = verify, ca_file

@@ -156,6 +156,17 @@ def check_rooms_per_user(settings: LoadTestSettings, dialect: Dialect) -> None:
         )
 
 
+def check_message_bytes(settings: LoadTestSettings, dialect: Dialect) -> None:
+    """Check that a chat message is not too long for a dialect.
+
+    Raises:
+        OptionError: it is.
+    """
+    length, limit = settings.message_bytes, dialect.max_message_bytes
+    if limit is not None and length > limit:
+        raise OptionError(f"--message-bytes {length}: a text of the {dialect.name} dialect has {limit} bytes at most")
+
+
 def check_features(user_classes: Iterable[type], dialect: Dialect) -> None:
     """Check that a dialect has the features that the user classes need.
 
@@ -179,6 +190,7 @@ def run_dialect(settings: LoadTestSettings, user_classes: Collection[type]) -> D
     """
     dialect = dialect_of(user_classes, settings.dialect)
     check_rooms_per_user(settings, dialect)
+    check_message_bytes(settings, dialect)
     check_features(user_classes, dialect)
     return dialect
 

@@ -12,12 +12,13 @@ import msgspec
 from gevent.event import Event
 from locust import argument_parser, runners
 
+from stampede.dialects.reductions import reductions
 from stampede.generator_faults import FaultKind
 from stampede.locust.agents.assignment import Assigner, Assignment
 from stampede.locust.agents.master import STORM, MasterAgent, wait_until
 from stampede.locust.agents.spawn_order import user_classes_of
 from stampede.locust.agents.worker import WorkerAgent
-from stampede.locust.settings import OptionError, read_settings
+from stampede.locust.settings import OptionError, read_settings, run_dialect
 from stampede.locust.user_group import UserGroup, quit_from_tasks
 from stampede.measure.report import WorkerReport
 from stampede.measure.storm import Manner
@@ -231,12 +232,16 @@ def _start_no_users_while_stopping(environment: Environment, runner: MasterRunne
 def _start_test(environment: Environment, master: MasterAgent) -> bool:
     """Start a test with the current options; if they are unusable, log why, stop Locust and return False."""
     try:
-        master.start(read_settings(environment.parsed_options or argparse.Namespace()))
+        settings = read_settings(environment.parsed_options or argparse.Namespace())
+        dialect = run_dialect(settings, environment.user_classes)
+        master.start(settings)
     except OptionError as error:
         _log.error("The test cannot start: %s", error)
         if environment.runner is not None:
             gevent.spawn(environment.runner.stop)
         return False
+    for reduced in reductions(dialect, settings.join_grace):
+        _log.info("The dialect %s: %s.", dialect.name, reduced)
     return True
 
 

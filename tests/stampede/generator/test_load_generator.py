@@ -20,6 +20,7 @@ from gevent.hub import Hub
 from stampede import JoinError, LoadGenerator, LoadGeneratorWarning, StampedeError
 from tests.ports import free_port
 from tests.promises.faulty_server import faulty_server
+from tests.stampede.check.acme import AcmeDialect
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
@@ -375,3 +376,8 @@ def test_it_patches_nothing_and_works_in_a_patched_process(
         capture_output=True, text=True, check=False, timeout=TIMEOUT, cwd=ROOT,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == (f"{patched}\n", "")
+
+
+def test_a_message_must_not_be_longer_than_the_dialect_allows() -> None:
+    with pytest.raises(StampedeError, match=r"^message_bytes 501: a text of the acme dialect has 500 bytes at most$"):
+        LoadGenerator("ws://127.0.0.1", dialect=AcmeDialect(), message_bytes=501)
