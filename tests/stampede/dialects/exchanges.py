@@ -1,0 +1,51 @@
+"""What real servers send to a user that joins a room and chats, recorded message by message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+VALUES = {"user": "bob"}
+ROOM = "room 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The messages of a server to user `bob`, each as it stands in a frame, with what ends it.
+
+    Attributes:
+        opening: from the handshake to the confirmation of the join, in the order of the server.
+        deliveries: chat messages with stamps, of others and of bob.
+        acknowledgements: of bob's chat messages, in the order of the server.
+        pings: messages that the server may send at any time; pongs are among them.
+        is_binary: whether the server sends binary frames.
+    """
+
+    opening: tuple[bytes, ...]
+    deliveries: tuple[bytes, ...]
+    acknowledgements: tuple[bytes, ...] = ()
+    pings: tuple[bytes, ...] = ()
+    is_binary: bool = False
+
+
+# The stamps of the messages: of ann and bob, the first one and the second one.
+A0 = b"~B4DGpH6NAwAJgMakfo0DAAAAAABNAAAAAwAAAAEAAAAAAAAA"
+A1 = b"~B4DGpH6NAwAJgMakfo0DAAAAAABNAAAAAwAAAAEAAAABAAAA"
+B0 = b"~B4DGpH6NAwAJgMakfo0DAAAAAABNAAAAAwAAAAIAAAAAAAAA"
+B1 = b"~B4DGpH6NAwAJgMakfo0DAAAAAABNAAAAAwAAAAIAAAABAAAA"
+
+STAMPEDE = Exchange(
+    opening=(
+        b'{"type":"connected","clientId":"fc30cfaeea6b0b10","heartbeatInterval":30.0,"maxMessageBytes":16384}',
+        b'{"type":"usernameSet","username":"bob"}',
+        b'{"type":"userJoined","user":"bob","room":"room 1","userCount":2}',
+        b'{"type":"roomJoined","room":"room 1","userCount":2}',
+    ),
+    deliveries=(
+        b'{"type":"chatMessage","user":"ann","text":"%bhello","timestamp":1796000685669}' % A0,
+        b'{"type":"chatMessage","user":"ann","text":"%bhello","timestamp":1796000685925}' % A1,
+    ),
+    pings=(b'{"type":"pong","serverTime":1796000688126,"timestamp":7}',),
+)
+
+EXCHANGES = {"stampede": STAMPEDE}
+"""By the name of the dialect. Ann and bob each send two messages."""
