@@ -1,6 +1,6 @@
 """Faults in the messages that a server sends to one client; pure, so that the proxy around it has only sockets.
 
-A delivery is a message that contains a stamp. Faults begin with the start of a plan. The plan counts the deliveries of
+A delivery is a message that contains a stamp. Faults begin with the start of a plan. It counts the deliveries of
 each sender to each connection from there; the first one is never faulted, since a receiver without a confirmed join
 learns from it which deliveries it is owed.
 """
@@ -103,7 +103,7 @@ class Pair:
     """The deliveries of one sender to one connection.
 
     Attributes:
-        number: of the latest delivery since the start of the plan.
+        number: of the latest delivery since the start of the plan, or of the connection.
         after: the messages that follow a delayed delivery; None while none is delayed.
         swapped: the delivery that waits for the next one.
         held: the delivery that waits for the release.
@@ -145,14 +145,21 @@ class FaultPlan:
     """The plan and its effects; shared by all connections.
 
     Attributes:
-        faults: the plan; None before its start.
+        faults: the plan; none before its start.
         done: its effects.
         editors: those with a delivery since the start, in the order of the first one.
     """
 
-    faults: Sequence[Fault] | None = None
+    faults: Sequence[Fault] = ()
     done: Planted = field(default_factory=Planted)
     editors: list[Editor] = field(default_factory=list)
+
+    def start(self, faults: Sequence[Fault]) -> None:
+        """Start the plan: count connections and deliveries from here."""
+        self.faults = faults
+        for editor in self.editors:
+            editor.pairs.clear()
+        self.editors.clear()
 
     def is_settled(self, pairs: int, deliveries: int) -> bool:
         """Return whether that many pairs had that many deliveries since the start, and only held ones are open."""
@@ -221,9 +228,6 @@ class Editor:
             return [message]
         fields = stamp.from_text(found[0].decode())
         assert fields is not None, message
-        if self._plan.faults is None:
-            self._plan.done.delivered += 1
-            return [message]
         if not self.pairs:
             self._plan.editors.append(self)
         pair = self.pairs.setdefault((fields.origin, fields.room, fields.slot), Pair())
@@ -236,7 +240,6 @@ class Editor:
         return []
 
     def _fault(self, number: int) -> Fault | None:
-        assert self._plan.faults is not None
         connection = self._plan.editors.index(self)
         matching = (one for one in self._plan.faults if one.delivery == number and connection in one.connections)
         return next(matching, None)

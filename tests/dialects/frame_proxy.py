@@ -130,7 +130,7 @@ class FrameProxy:
 
     def start_plan(self, faults: Sequence[Fault]) -> None:
         """Start a plan of faults."""
-        self._call(lambda: setattr(self._plan, "faults", faults))
+        self._call(lambda: self._plan.start(faults))
 
     def release(self) -> None:
         """Make the held deliveries."""

@@ -83,9 +83,8 @@ class Receiver:
 def test_one_delivery_is_faulted_and_all_others_are_not(
     name: str, kind: str, delivered: list[tuple[int, int]], done: Planted
 ) -> None:
-    plan = FaultPlan()
+    plan = FaultPlan((Fault(kind, 2, (0,), seconds=3.0),))  # type: ignore[arg-type]
     receiver = Receiver(name, plan)
-    plan.faults = (Fault(kind, 2, (0,), seconds=3.0),)  # type: ignore[arg-type]
     receiver.deliver((1, 0), (1, 1), (2, 0), (1, 2), (1, 3))
     assert plan.is_settled(2, 1) == (kind != "delay")
     assert not plan.is_settled(3, 1)
@@ -103,7 +102,9 @@ def test_a_plan_counts_from_its_start_and_for_its_connections() -> None:
     plan = FaultPlan()
     one, two = Receiver("whole", plan), Receiver("whole", plan)
     one.deliver((1, 0), (1, 1))
-    plan.faults = (Fault("drop", 2, (1,)),)
+    assert plan.is_settled(1, 2)
+    plan.start((Fault("drop", 2, (1,)),))
+    assert not plan.is_settled(1, 1)
     two.deliver((1, 2))
     one.deliver((1, 2), (1, 3))
     two.deliver((1, 3), (1, 4))
@@ -115,7 +116,7 @@ def test_a_plan_counts_from_its_start_and_for_its_connections() -> None:
 @pytest.mark.parametrize("name", FRAMINGS)
 @given(data=st.data())
 def test_without_faults_every_byte_passes_in_order(name: str, data: st.DataObject) -> None:
-    plan = FaultPlan(faults=())
+    plan = FaultPlan()
     receiver = Receiver(name, plan)
     messages = [receiver.message(1, seq, data.draw(st.sampled_from(PADDINGS))) for seq in range(3)]
     if name == "whole":

@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
+from tests.dialects.documented_chats import PRIVATE
 from tests.dialects.frame_faults import Fault, Framing, Planted
 from tests.dialects.frame_proxy import FrameProxy, frame_proxy
 from tests.metrics.pages import series
@@ -15,6 +18,7 @@ from tests.processes import get_page
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tests.dialects.fixtures import StartReal
     from tests.processes import RunningServer
     from tests.stampede.fixtures import FinishedRun, Locust
 
@@ -29,6 +33,7 @@ PLAN = (
     Fault("swap", 8, (1,)),
     Fault("delay", 10, (5,), seconds=1.0),
 )
+FIRST = 2  # deliveries before the plan starts: by then all users have joined
 LAST = max(fault.delivery for fault in PLAN) + 2
 """Each fault is followed by deliveries of the same sender, so that all gaps show."""
 ROUNDING = 0.51  # ms: Locust's table has whole milliseconds
@@ -42,17 +47,23 @@ class Case:
     Attributes:
         framing: of the server.
         flags: of Locust.
+        server: flags of the server.
         echoes: whether the server sends a message to its sender, too.
     """
 
     framing: Framing
     flags: tuple[str, ...] = ()
+    server: tuple[str, ...] = ()
     echoes: bool = False
+
+    @property
+    def senders(self) -> int:
+        """Number of senders whose messages a user receives."""
+        return ROOM_SIZE if self.echoes else ROOM_SIZE - 1
 
     def planned(self, kind: str) -> int:
         """Return how many deliveries the plan faults in a way."""
-        senders = ROOM_SIZE if self.echoes else ROOM_SIZE - 1
-        return senders * sum(len(fault.connections) for fault in PLAN if fault.kind == kind)
+        return self.senders * sum(len(fault.connections) for fault in PLAN if fault.kind == kind)
 
 
 @dataclass
@@ -73,7 +84,7 @@ class Script:
     def is_over(self) -> bool:
         """Return whether everything planned has happened; do what comes next otherwise."""
         if not self.was_started:
-            if self.metrics().get('locust_requests_total{method="WS",name="join"}') == USERS:
+            if self.proxy.is_settled(USERS * self.case.senders, FIRST):
                 self.was_started = True
                 self.proxy.start_plan(PLAN)
             return False
@@ -84,8 +95,7 @@ class Script:
                 self.was_released = True
                 self.proxy.release()
             return False
-        senders = ROOM_SIZE if self.case.echoes else ROOM_SIZE - 1
-        return self.proxy.is_settled(USERS * senders, LAST)
+        return self.proxy.is_settled(USERS * self.case.senders, LAST)
 
 
 def run(locust: Callable[..., Locust], case: Case, proxy: FrameProxy) -> FinishedRun:
@@ -124,8 +134,25 @@ def assert_faults_are_counted(case: Case, ended: FinishedRun, done: Planted) -> 
     assert ended.ended_with(1)
 
 
-def test_own_protocol(locust: Callable[..., Locust], server: RunningServer) -> None:
+OWN = "tests.dialects.documented_chats"
+CASES = {
+    "python-socketio": Case(Framing(), ("--dialect", "socketio")),
+    "fastapi": Case(Framing(private=PRIVATE), ("--dialect", f"{OWN}:FastapiChat"), ("--skip-closed",), echoes=True),
+    "django-channels": Case(Framing(), ("--dialect", f"{OWN}:ChannelsChat"), echoes=True),
+}
+"""By the name of the server in `PROGRAMS`."""
+
+
+def test_faults_are_counted_in_the_own_protocol(locust: Callable[..., Locust], server: RunningServer) -> None:
     case = Case(Framing())
     with frame_proxy(server.url, case.framing) as proxy:
+        ended = run(locust, case, proxy)
+        assert_faults_are_counted(case, ended, proxy.done)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_faults_are_counted_in_other_protocols(name: str, locust: Callable[..., Locust], start_real: StartReal) -> None:
+    case = CASES[name]
+    with frame_proxy(start_real(name, *case.server).url, case.framing) as proxy:
         ended = run(locust, case, proxy)
         assert_faults_are_counted(case, ended, proxy.done)
