@@ -137,6 +137,7 @@ def assert_faults_are_counted(case: Case, ended: FinishedRun, done: Planted) -> 
 OWN = "tests.dialects.documented_chats"
 CASES = {
     "python-socketio": Case(Framing(), ("--dialect", "socketio")),
+    "socket.io": Case(Framing(), ("--dialect", "socketio")),
     "fastapi": Case(Framing(private=PRIVATE), ("--dialect", f"{OWN}:FastapiChat"), ("--skip-closed",), echoes=True),
     "django-channels": Case(Framing(), ("--dialect", f"{OWN}:ChannelsChat"), echoes=True),
 }

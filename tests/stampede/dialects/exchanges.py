@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stampede.dialects.socketio import SocketIoAck, SocketIoDialect, SocketIoOptions
+from stampede.dialects.stampede import StampedeDialect
+
+if TYPE_CHECKING:
+    from stampede.dialects.base import Dialect
 
 VALUES = {"user": "bob"}
 ROOM = "room 1"
@@ -13,6 +20,7 @@ class Exchange:
     """The messages of a server to user `bob`, each as it stands in a frame, with what ends it.
 
     Attributes:
+        dialect: of the server.
         opening: from the handshake to the confirmation of the join, in the order of the server.
         deliveries: chat messages with stamps, of others and of bob.
         acknowledgements: of bob's chat messages, in the order of the server.
@@ -20,6 +28,7 @@ class Exchange:
         is_binary: whether the server sends binary frames.
     """
 
+    dialect: Dialect
     opening: tuple[bytes, ...]
     deliveries: tuple[bytes, ...]
     acknowledgements: tuple[bytes, ...] = ()
@@ -34,6 +43,7 @@ B0 = b"~B4DGpH6NAwAJgMakfo0DAAAAAABNAAAAAwAAAAIAAAAAAAAA"
 B1 = b"~B4DGpH6NAwAJgMakfo0DAAAAAABNAAAAAwAAAAIAAAABAAAA"
 
 STAMPEDE = Exchange(
+    StampedeDialect(),
     opening=(
         b'{"type":"connected","clientId":"fc30cfaeea6b0b10","heartbeatInterval":30.0,"maxMessageBytes":16384}',
         b'{"type":"usernameSet","username":"bob"}',
@@ -47,5 +57,22 @@ STAMPEDE = Exchange(
     pings=(b'{"type":"pong","serverTime":1796000688126,"timestamp":7}',),
 )
 
-EXCHANGES = {"stampede": STAMPEDE}
+SOCKETIO = Exchange(
+    SocketIoDialect(SocketIoOptions(ack=SocketIoAck(join=True, say=True))),
+    opening=(
+        b'0{"sid":"jivCL0FZxbbWRD_yAAAC","upgrades":[],"pingTimeout":20000,"pingInterval":2000,"maxPayload":1000000}',
+        b'40{"sid":"os1Fr_skgxgZkEFqAAAD"}',
+        b'431[{"joined":"room 1"}]',
+    ),
+    deliveries=(
+        b'42["message",{"room":"room 1","text":"%bhello"}]' % A0,
+        b'42["message",{"room":"room 1","text":"%bhello"}]' % B0,
+        b'42["message",{"room":"room 1","text":"%bhello"}]' % A1,
+        b'42["message",{"room":"room 1","text":"%bhello"}]' % B1,
+    ),
+    acknowledgements=(b'432[{"sent":true}]', b'433[{"sent":true}]'),
+    pings=(b"2",),
+)
+
+EXCHANGES = {"stampede": STAMPEDE, "socketio": SOCKETIO}
 """By the name of the dialect. Ann and bob each send two messages."""

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampede.dialect_registry import load_dialect
-from stampede.dialects.events import Acknowledged, Answer, Delivery, Event, Joined, Opened, Refused
+from stampede.dialects.events import Acknowledged, Delivery, Event, Joined, Opened, Refused
 from stampede.ledger import stamp
 from stampede.websocket.frames import FrameSplitter, binary_frame, text_frame
 from tests.stampede.dialects.exchanges import EXCHANGES, ROOM, VALUES, Exchange
@@ -62,7 +61,8 @@ def counted(events: Sequence[Event]) -> list[str]:
 
 @every_exchange
 def test_a_recorded_exchange_has_the_events_that_its_dialect_promises(name: str) -> None:
-    dialect, exchange = load_dialect(name), EXCHANGES[name]
+    exchange = EXCHANGES[name]
+    dialect = exchange.dialect
     sent = len(exchange.acknowledgements)
 
     def count(kind: type[Event], messages: Sequence[bytes]) -> int:
@@ -81,7 +81,8 @@ def test_a_recorded_exchange_has_the_events_that_its_dialect_promises(name: str)
 @every_exchange
 @given(data=st.data())
 def test_any_split_of_the_stream_of_frames_gives_the_same_events(name: str, data: st.DataObject) -> None:
-    dialect, exchange = load_dialect(name), EXCHANGES[name]
+    exchange = EXCHANGES[name]
+    dialect = exchange.dialect
     messages = [*in_order(exchange), *exchange.pings]
     sent = len(exchange.acknowledgements)
     frame = binary_frame if exchange.is_binary else text_frame
@@ -90,10 +91,11 @@ def test_any_split_of_the_stream_of_frames_gives_the_same_events(name: str, data
     assert events_of(dialect, payloads, sent) == events_of(dialect, messages, sent)
 
 
-@pytest.mark.parametrize("name", [name for name in EXCHANGES if load_dialect(name).splits_frames])
+@pytest.mark.parametrize("name", [name for name, exchange in EXCHANGES.items() if exchange.dialect.splits_frames])
 @given(data=st.data())
 def test_any_distribution_of_messages_over_frames_gives_the_same_events(name: str, data: st.DataObject) -> None:
-    dialect, exchange = load_dialect(name), EXCHANGES[name]
+    exchange = EXCHANGES[name]
+    dialect = exchange.dialect
     messages = [*in_order(exchange), *exchange.pings]
     sent = len(exchange.acknowledgements)
     payloads = pieces(data, b"".join(messages))
@@ -103,7 +105,8 @@ def test_any_distribution_of_messages_over_frames_gives_the_same_events(name: st
 @every_exchange
 @given(data=st.data())
 def test_deliveries_and_acknowledgements_mean_the_same_in_any_order(name: str, data: st.DataObject) -> None:
-    dialect, exchange = load_dialect(name), EXCHANGES[name]
+    exchange = EXCHANGES[name]
+    dialect = exchange.dialect
     sent = len(exchange.acknowledgements)
     expected = events_of(dialect, in_order(exchange), sent)
     # A delivery may overtake the confirmation of a join, too.
@@ -118,7 +121,8 @@ def test_deliveries_and_acknowledgements_mean_the_same_in_any_order(name: str, d
 @pytest.mark.parametrize("name", [name for name, exchange in EXCHANGES.items() if exchange.pings])
 @given(data=st.data())
 def test_pings_at_any_moment_change_no_other_event(name: str, data: st.DataObject) -> None:
-    dialect, exchange = load_dialect(name), EXCHANGES[name]
+    exchange = EXCHANGES[name]
+    dialect = exchange.dialect
     sent = len(exchange.acknowledgements)
     messages = in_order(exchange)
     pings = data.draw(st.lists(st.sampled_from(exchange.pings), max_size=5))
@@ -128,5 +132,3 @@ def test_pings_at_any_moment_change_no_other_event(name: str, data: st.DataObjec
     assert counted(events) == counted([*events_of(dialect, messages, sent), *of_pings])
     others = [event for event in events if event not in of_pings]
     assert others == [event for event in events_of(dialect, messages, sent) if event not in of_pings]
-    answers = [event for event in events if isinstance(event, Answer)]
-    assert answers == [event for event in of_pings if isinstance(event, Answer)]
