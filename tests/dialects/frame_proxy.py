@@ -174,6 +174,8 @@ class FrameProxy:
         self._links.add(task)
         try:
             await self._relay(reader, client)
+        except asyncio.CancelledError:
+            pass  # by `close`; the server of asyncio would log it
         finally:
             self._links.discard(task)
             client.close()

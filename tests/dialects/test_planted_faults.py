@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.dialects.documented_chats import PRIVATE
-from tests.dialects.frame_faults import Fault, Framing, Planted
+from tests.dialects.frame_faults import Fault, Framing, Planted, ended_by
 from tests.dialects.frame_proxy import FrameProxy, frame_proxy
 from tests.metrics.pages import series
 from tests.ports import free_port
@@ -138,6 +138,8 @@ OWN = "tests.dialects.documented_chats"
 CASES = {
     "python-socketio": Case(Framing(), ("--dialect", "socketio")),
     "socket.io": Case(Framing(), ("--dialect", "socketio")),
+    "signalr": Case(Framing(ended_by(b"\x1e"), frame_bytes=40), ("--dialect", "signalr"), ("--no-echo",)),
+    "signalr-text": Case(Framing(ended_by(b"\x1e")), ("--dialect", "signalr"), ("--no-echo",)),
     "fastapi": Case(Framing(private=PRIVATE), ("--dialect", f"{OWN}:FastapiChat"), ("--skip-closed",), echoes=True),
     "django-channels": Case(Framing(), ("--dialect", f"{OWN}:ChannelsChat"), echoes=True),
 }

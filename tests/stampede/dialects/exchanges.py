@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stampede.dialects.signalr import SignalRAck, SignalRDialect, SignalROptions
 from stampede.dialects.socketio import SocketIoAck, SocketIoDialect, SocketIoOptions
 from stampede.dialects.stampede import StampedeDialect
 
@@ -74,5 +75,22 @@ SOCKETIO = Exchange(
     pings=(b"2",),
 )
 
-EXCHANGES = {"stampede": STAMPEDE, "socketio": SOCKETIO}
+SIGNALR = Exchange(
+    SignalRDialect(SignalROptions(ack=SignalRAck(say=True))),
+    opening=(b"{}\x1e", b'{"type":3,"invocationId":"1","result":null}\x1e'),
+    deliveries=(
+        b'{"type":1,"target":"ReceiveMessage","arguments":["room 1","%bhello"]}\x1e' % A0,
+        b'{"type":1,"target":"ReceiveMessage","arguments":["room 1","%bhello"]}\x1e' % B0,
+        b'{"type":1,"target":"ReceiveMessage","arguments":["room 1","%bhello"]}\x1e' % A1,
+        b'{"type":1,"target":"ReceiveMessage","arguments":["room 1","%bhello"]}\x1e' % B1,
+    ),
+    acknowledgements=(
+        b'{"type":3,"invocationId":"2","result":null}\x1e',
+        b'{"type":3,"invocationId":"3","result":null}\x1e',
+    ),
+    pings=(b'{"type":6}\x1e',),
+    is_binary=True,
+)
+
+EXCHANGES = {"stampede": STAMPEDE, "socketio": SOCKETIO, "signalr": SIGNALR}
 """By the name of the dialect. Ann and bob each send two messages."""
