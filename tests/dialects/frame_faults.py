@@ -161,6 +161,12 @@ class FaultPlan:
             editor.pairs.clear()
         self.editors.clear()
 
+    def forget(self, editor: Editor) -> None:
+        """Forget a connection that ends before the start, such as one that only checks the server."""
+        if not self.faults and editor in self.editors:
+            self.editors.remove(editor)
+            self.done.delivered -= sum(pair.number for pair in editor.pairs.values())
+
     def is_settled(self, pairs: int, deliveries: int) -> bool:
         """Return whether that many pairs had that many deliveries since the start, and only held ones are open."""
         found = [pair for editor in self.editors for pair in editor.pairs.values()]

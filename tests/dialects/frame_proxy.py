@@ -73,6 +73,7 @@ class Link:
     def __init__(self, plan: FaultPlan, framing: Framing, client: StreamWriter) -> None:
         loop = asyncio.get_running_loop()
         self._client = client
+        self._plan = plan
         self._editor = Editor(plan, framing, self._write, loop.call_later, monotonic_ns)
         self._opcode: Opcode = Opcode.TEXT
 
@@ -82,6 +83,12 @@ class Link:
 
     async def relay(self, server: StreamReader) -> None:
         """Write to the client what the server sends; return at its end."""
+        try:
+            await self._relay(server)
+        finally:
+            self._plan.forget(self._editor)
+
+    async def _relay(self, server: StreamReader) -> None:
         head = await server.readuntil(b"\r\n\r\n")
         self._client.write(head)
         is_upgraded = head.split(b" ", 2)[1] == b"101"

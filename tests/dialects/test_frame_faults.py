@@ -41,6 +41,7 @@ class Receiver:
 
     def __init__(self, name: str, plan: FaultPlan) -> None:
         self.framing, self._wrap = FRAMINGS[name]
+        self._plan = plan
         self.frames: list[bytes] = []
         self.timers: list[tuple[float, Callable[[], None]]] = []
         later: Callable[[float, Callable[[], None]], None] = lambda *timer: self.timers.append(timer)  # noqa: E731
@@ -53,6 +54,9 @@ class Receiver:
         """Receive messages of slots, all in one frame if the framing allows."""
         for payload in self.framing.frames([self.message(*one) for one in sequence]):
             self.feed(payload)
+
+    def close(self) -> None:
+        self._plan.forget(self._editor)
 
     def feed(self, payload: bytes) -> None:
         self.frames += self._editor.edit(payload)
@@ -102,6 +106,11 @@ def test_a_plan_counts_from_its_start_and_for_its_connections() -> None:
     plan = FaultPlan()
     one, two = Receiver("whole", plan), Receiver("whole", plan)
     one.deliver((1, 0), (1, 1))
+    assert plan.is_settled(1, 2)
+    check = Receiver("whole", plan)
+    check.deliver((7, 0), (8, 0))
+    assert plan.is_settled(3, 1)
+    check.close()
     assert plan.is_settled(1, 2)
     plan.start((Fault("drop", 2, (1,)),))
     assert not plan.is_settled(1, 1)

@@ -136,9 +136,9 @@ def assert_faults_are_counted(case: Case, ended: FinishedRun, done: Planted) -> 
 
 OWN = "tests.dialects.documented_chats"
 CASES = {
-    "python-socketio": Case(Framing(), ("--dialect", "socketio")),
+    "python-socketio": Case(Framing(), ("--dialect", "socketio"), ("--echo",), echoes=True),
     "socket.io": Case(Framing(), ("--dialect", "socketio")),
-    "signalr": Case(Framing(ended_by(b"\x1e"), frame_bytes=40), ("--dialect", "signalr"), ("--no-echo",)),
+    "signalr": Case(Framing(ended_by(b"\x1e"), frame_bytes=40), ("--dialect", "signalr"), echoes=True),
     "signalr-text": Case(Framing(ended_by(b"\x1e")), ("--dialect", "signalr"), ("--no-echo",)),
     "fastapi": Case(Framing(private=PRIVATE), ("--dialect", f"{OWN}:FastapiChat"), ("--skip-closed",), echoes=True),
     "django-channels": Case(Framing(), ("--dialect", f"{OWN}:ChannelsChat"), echoes=True),
