@@ -20,7 +20,9 @@ from capacity.measure.sources import MetricsPages, PrometheusSource
 from capacity.processes.child_processes import ChildProcesses
 from capacity.processes.cores import Cores, pinned, usable_cores
 from capacity.processes.environment import describe
+from capacity.processes.exchange import ExchangeOptions, check_exchange
 from capacity.processes.generator import GeneratorOptions, LoadGenerator
+from capacity.processes.greeting import check_greeting
 from capacity.processes.local_server import (
     COMPETING_NOTE,
     are_competing,
@@ -38,6 +40,7 @@ from capacity.search.step_record import step_record
 from capacity.storms import result as storm_result
 from capacity.storms.judge import judge_storm
 from capacity.storms.runner import StormRunner
+from stampede.dialects.stampede import StampedeDialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,7 +174,7 @@ class CapacityRun:
         generator = LoadGenerator.start(options, folder=folder, checkout=CHECKOUT, children=children)
         generator.wait_ready(self.processes)
         ending = self._measure(generator, target)
-        self.notes += generator.address_notes()
+        self.notes += generator.notes()
         return ending
 
     def _check_prometheus(self) -> None:
@@ -195,7 +198,8 @@ class CapacityRun:
 
     def _start_target(self, folder: Path, children: ChildProcesses) -> TargetServer:
         if self.settings.host is not None:
-            return TargetServer.running(self.settings.host, self._source(), self.settings.request_headers)
+            self._check_server(self.settings.host, folder, children)
+            return TargetServer.running(self.settings.host, self._source())
         self.observer.message("starting the server")
         options = BundledServerOptions(
             work_per_message=self.settings.work_per_message,
@@ -204,6 +208,21 @@ class CapacityRun:
             cores=self.cores,
         )
         return TargetServer.bundled(options, folder=folder, checkout=CHECKOUT, children=children)
+
+    def _check_server(self, host: str, folder: Path, children: ChildProcesses) -> None:
+        """Check that the server implements the dialect.
+
+        Raises:
+            UsageError: it does not.
+        """
+        dialect = self.settings.used_dialect
+        if isinstance(dialect, StampedeDialect):
+            check_greeting(host, self.settings.request_headers)
+            return
+        self.observer.message(f"checking the server by an exchange of two users, dialect {dialect.name}")
+        room = dialect.room_name.format(number=0)
+        exchange = ExchangeOptions(host, self.settings.dialect or "", room, self.settings.check_arguments())
+        self.notes += check_exchange(exchange, folder=folder, checkout=CHECKOUT, children=children)
 
     def _measure(self, generator: LoadGenerator, target: TargetServer) -> Ending:
         judge = StepJudge(self.step_slos, self.settings.window, self._prometheus, self.clock)

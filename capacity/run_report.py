@@ -53,6 +53,7 @@ def build_report(run: CapacityRun, command: str, ending: Ending | None, problem:
         model=fit_model(run.steps, strictest_ms(settings.slos)),
         sizing=size_for(Demand(target, settings.headroom), answer, run.steps) if target else None,
         storm=storms,
+        dialect=settings.used_dialect.name,
     )
 
 
@@ -64,11 +65,12 @@ def slo_texts(settings: RunSettings) -> list[str]:
 def _question(run: CapacityRun, command: str) -> Question:
     settings = run.settings
     subject = "One server process" if settings.workers == 1 else f"A server of {settings.workers} processes"
+    dialect = f"{settings.used_dialect.name} " if settings.dialect else ""
     return Question(
         load=UserLoad(settings.mix, settings.users_per_room, settings.rooms, settings.message_rate),
         slos=tuple(slo.text for slo in run.step_slos),
         plan=run.plan,
-        subject=f"The server at {redact(settings.host)}" if settings.host else subject,
+        subject=f"The {dialect}server at {redact(settings.host)}" if settings.host else subject,
         command=command,
         max_duration=settings.max_duration,
     )

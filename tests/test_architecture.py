@@ -84,7 +84,8 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.signals": "capacity.errors",
     "capacity.http_client": "stampede.redaction",
     "capacity.record": "capacity.formatting",
-    "capacity.config": "capacity.errors capacity.formatting stampede.measure stampede.redaction stampede.verdict.slo",
+    "capacity.config": "capacity.errors capacity.formatting stampede.dialect_registry stampede.dialects "
+    "stampede.measure stampede.redaction stampede.verdict.slo",
     "capacity.measure": "capacity.config capacity.errors capacity.http_client capacity.record "
     "stampede.generator_faults stampede.measure stampede.redaction stampede.websocket.addresses",
     "capacity.processes": "capacity.errors capacity.formatting capacity.http_client capacity.measure capacity.record "
@@ -99,7 +100,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.report": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.model "
     "capacity.record capacity.search",
     "capacity.run": "capacity.config capacity.judge capacity.measure capacity.processes capacity.record "
-    "capacity.report capacity.search capacity.storms",
+    "capacity.report capacity.search capacity.storms stampede.dialects",
     "capacity.run_report": "capacity.config capacity.errors capacity.judge capacity.model capacity.record "
     "capacity.report capacity.run capacity.search capacity.storms stampede.redaction",
     "capacity.cli": "capacity.config capacity.errors capacity.formatting capacity.http_client capacity.measure "

@@ -11,11 +11,14 @@ from capacity.config.options import flag, option, options_of, parse_options
 from capacity.config.slo import DEFAULT_SLOS, DEFAULT_STORM_SLOS, RunSlo, check_storm_slos, parse_slo
 from capacity.config.slo_file import read_slo_file
 from capacity.errors import UsageError
+from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
+from stampede.dialects.stampede import StampedeDialect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from capacity.config.options import Option
+    from stampede.dialects.base import Dialect
 
 _SERVER: Final = "server"
 _SLOS: Final = "service-level objectives"
@@ -40,6 +43,10 @@ class RunSettings:
     host: str | None = option(
         "URL (ws:// or wss://) of the server under test (default: the bundled server is started)",
         _SERVER, metavar="URL", parse=types.websocket_url, compare_may_differ=True, defines_question=True,
+    )  # fmt: skip
+    dialect: str | None = option(
+        f"protocol of the server at --host: the name of a dialect, or module:Class (default: {DEFAULT})",
+        _SERVER, metavar="DIALECT", to_locust=True,
     )  # fmt: skip
     metrics: tuple[str, ...] = option(
         "URL of the metrics page of one server process, repeatable (default: /metrics at --host)",
@@ -151,6 +158,14 @@ class RunSettings:
         parse=types.whole_number,
         to_locust=True,
     )
+    join_grace: float | None = option(
+        "time after which a user counts as joined, if the server does not confirm joins",
+        _USERS, metavar="SECONDS", parse=types.seconds, to_locust=True,
+    )  # fmt: skip
+    credentials: str | None = option(
+        "CSV file of accounts, assigned to users in turn; the first line names the columns",
+        _USERS, metavar="FILE", to_locust=True,
+    )  # fmt: skip
     origin: str | None = option("Origin header of each upgrade request", _USERS, metavar="ORIGIN", to_locust=True)
     header: tuple[tuple[str, str], ...] = option(
         "header of each upgrade request, repeatable; reports hide its value (passed to Locust)",
@@ -236,6 +251,21 @@ class RunSettings:
         width, times = self.interval_width * 100, self.confirmations
         return f"Stampede capacity run, thorough: {self.window:g} s windows, to {width:g} %, confirmed {times} times"
 
+    @property
+    def used_dialect(self) -> Dialect:
+        """The dialect of the run.
+
+        Raises:
+            DialectError: there is no such dialect.
+        """
+        return load_dialect(self.dialect or DEFAULT)
+
+    def check_arguments(self) -> list[str]:
+        """Return the arguments of a check of the server, with the headers, which may be secrets."""
+        passed = {"--origin": self.origin, "--join-grace": self.join_grace, "--credentials": self.credentials}
+        given = [part for name, value in passed.items() if value is not None for part in (name, str(value))]
+        return [*given, *self.header_arguments()]
+
     def load_arguments(self) -> list[str]:
         """Return Locust's arguments for the load, without the secret headers."""
         rooms = ["--rooms", str(self.rooms)] if self.rooms else ["--room-size", str(self.users_per_room)]
@@ -283,6 +313,12 @@ def _check_combinations(settings: RunSettings) -> None:
         raise UsageError(f"--users-min {settings.users_min} is above --users-max {settings.users_max}")
     if settings.rooms and settings.room_size:
         raise UsageError("--rooms and --room-size exclude each other: give the number of rooms or their size")
+    try:
+        dialect = settings.used_dialect
+    except DialectError as error:
+        raise UsageError(f"--dialect: {error}") from None
+    if not settings.host and not isinstance(dialect, StampedeDialect):
+        raise UsageError(f"--dialect {settings.dialect} is for a server at --host: the bundled server has another one")
     if settings.host and settings.work_per_message:
         raise UsageError("--work-per-message is for the bundled server: start your own server with it instead")
     if settings.host and settings.worker_counts != (1,):

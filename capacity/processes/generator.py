@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 RAMP_S: Final = 1.0
 """Time in which Locust starts or stops the requested users."""
 
+UNCONFIRMED_NOTE: Final = (
+    "the server does not confirm joins: users count as joined after --join-grace, and loss is a lower bound"
+)
+
 _START_TIMEOUT_S: Final = 30.0
 _MIN_SPAWN_RATE: Final = 50
 _ATTEMPTS: Final = 4
@@ -131,12 +135,13 @@ class LoadGenerator:
         """
         return parse_snapshot(self._request("/stampede/snapshot"))
 
-    def address_notes(self) -> list[str]:
-        """Return notes on the addresses of the server that were used; none if Locust has exited."""
+    def notes(self) -> list[str]:
+        """Return notes on the server's addresses that were used, and on its joins; none if Locust has exited."""
         try:
-            return address_notes(self.snapshot().addresses)
+            last = self.snapshot()
         except RunError:
             return []
+        return [*address_notes(last.addresses), *([UNCONFIRMED_NOTE] if last.unconfirmed_joins else [])]
 
     def _request(self, path: str, form: dict[str, str] | None = None) -> bytes:
         """Send a request, and repeat it without a response: a Locust with too many users may be too busy."""

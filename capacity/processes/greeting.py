@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TIMEOUT_S: Final = 5.0
-_HINT: Final = "is this a Stampede server?"
+_HINT: Final = "is this a Stampede server? For other servers use --dialect"
 _SHOWN_CHARACTERS: Final = 60
 
 

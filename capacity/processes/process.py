@@ -97,6 +97,12 @@ class ChildProcess:
             time.sleep(_POLL_S)
         return result
 
+    def wait(self, timeout_s: float) -> int | None:
+        """Return the exit code once the process has exited; None after the timeout."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout_s)
+        return None
+
     def end(self) -> None:
         """End the whole group: SIGTERM, then SIGKILL after a timeout. Signals to this program are deferred."""
         with deferred_signals():

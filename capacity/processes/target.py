@@ -15,11 +15,10 @@ from urllib.parse import urlsplit
 import psutil
 
 from capacity.errors import RunError
-from capacity.formatting import error_text
+from capacity.formatting import error_text, listing
 from capacity.http_client import HttpError, fetch
 from capacity.measure.server_sample import ServerSample, core_seconds
 from capacity.measure.sources import MetricsPages, SourceError
-from capacity.processes.greeting import check_greeting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,18 +114,13 @@ class TargetServer:
         return cls(url, process=process, processes=process.tree(), cores=own_cores, source=source)
 
     @classmethod
-    def running(cls, url: str, source: Source | None = None, headers: Sequence[tuple[str, str]] = ()) -> TargetServer:
-        """Use a running server, after one handshake that checks its protocol.
+    def running(cls, url: str, source: Source | None = None) -> TargetServer:
+        """Use a running server.
 
         Args:
             url: WebSocket URL.
             source: source of the server's figures; default: its own `/metrics`.
-            headers: headers of each upgrade request.
-
-        Raises:
-            UsageError: no server listens there, the upgrade is refused, or the protocol is another one.
         """
-        check_greeting(url, headers)
         processes = _listening_processes(url)
         return cls(url, process=None, processes=processes, cores=_pinned_core(processes), source=source)
 
@@ -142,8 +136,11 @@ class TargetServer:
         gaps = []
         if known is None:
             gaps.append(f"{why}; event loop lag, drops and kills are unknown")
-        elif known.lag_buckets is None:
-            gaps.append("the server's metrics have no event loop lag")
+        else:
+            figures = {"event loop lag": known.lag_buckets, "drops": known.dropped, "kills": known.kills}
+            missing = [name for name, value in figures.items() if value is None]
+            if missing:
+                gaps.append(f"the server's metrics have no {listing(missing)}")
         if not self._processes and (known is None or known.cpu_seconds is None):
             gaps.append("the server's CPU and memory are unknown: no process metrics, and not on this machine")
         return gaps

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REPORT_VERSION = 1
+DEFAULT_DIALECT = "stampede"
 
 T = TypeVar("T", StepRecord, StormRecord)
 
@@ -45,6 +46,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         levels: the SLOs.
         missing: figures that could not be measured at all, e.g. the server's own figures without `/metrics`.
         notes: other remarks on the run, e.g. that server and load generator shared cores.
+        dialect: name of the server's protocol.
         command: how to repeat the run; its secrets are redacted.
         limits: limits of the load generator: `cpu` in cores, `lag_ms`.
     """
@@ -66,6 +68,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     scaling: Scaling | None = None
     storm: StormAnswer | None = None
     notes: list[str] = []
+    dialect: str = DEFAULT_DIALECT
 
 
 def read_report(path: Path) -> RunReport:

@@ -26,6 +26,32 @@ def test_headers_are_passed_separately_from_the_reported_arguments() -> None:
     assert settings.header_arguments() == ["--header", "Cookie: a=1", "--header", "X-Key: 2"]
 
 
+def test_the_dialect_and_the_join_grace_are_passed_to_locust_and_to_the_check() -> None:
+    host = ("--host", "ws://a")
+    settings = read_settings([*host, "--dialect", "plain", "--join-grace", "0.5", "--header", "X-Key:2"], {})
+    assert settings.used_dialect.name == "plain"
+    assert settings.load_arguments()[-4:] == ["--dialect", "plain", "--join-grace", "0.5"]
+    assert settings.check_arguments() == ["--join-grace", "0.5", "--header", "X-Key: 2"]
+    assert read_settings([*host], {"STAMPEDE_CAPACITY_DIALECT": "plain"}).dialect == "plain"
+    assert read_settings([], {}).used_dialect.name == "stampede"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["--host", "ws://a", "--dialect", "sokcetio"],
+            "^--dialect: 'sokcetio' is not a dialect: give one of stampede,",
+        ),
+        (["--dialect", "plain"], "^--dialect plain is for a server at --host"),
+        (["--join-grace", "soon"], "'soon' is not zero or a positive number"),
+    ],
+)
+def test_an_unusable_dialect_is_refused(arguments: list[str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        read_settings(arguments, {})
+
+
 def test_given_slos_replace_the_defaults() -> None:
     settings = read_settings(["--slo", "deliver_p50<5ms", "--slo", "loss<1%"], {})
     assert [level.text for level in settings.slos] == ["deliver_p50<5ms", "loss<1%"]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import http.server
 import re
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from capacity.errors import UsageError
+from capacity.processes.greeting import check_greeting
 from capacity.processes.target import TargetServer
 from tests.capacity.run_options import TOLERANT, USERS
 from tests.stampede.locust.test_preflight import answering, closing, silent_until_a_message, socket_io
 from tests.stampede.name_resolution import resolve_everywhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from websockets.sync.server import ServerConnection
@@ -50,7 +54,50 @@ def test_a_server_without_the_greeting_is_refused_with_the_difference(
     conversation: Callable[[ServerConnection], None], words: str
 ) -> None:
     with answering(conversation) as url, pytest.raises(UsageError, match=re.escape(words)):
-        TargetServer.running(f"{url}/")
+        check_greeting(f"{url}/", ())
+
+
+@contextmanager
+def metrics_page(body: bytes) -> Iterator[str]:
+    """Serve the same body for each request; yield the WebSocket URL of that server."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("page", "gap"),
+    [
+        (
+            b"<!doctype html><p>chat</p>",
+            "the response is not a metrics page; event loop lag, drops and kills are unknown",
+        ),
+        (b'{"users": 1}', "the response is not a metrics page; event loop lag, drops and kills are unknown"),
+        (b"\xff\xfe", "the response is not a metrics page; event loop lag, drops and kills are unknown"),
+        (b"nodejs_eventloop_lag_seconds 0.1\n", "the server's metrics have no event loop lag, drops and kills"),
+    ],
+    ids=["HTML", "JSON", "no text", "metrics of another server"],
+)
+def test_figures_that_a_page_of_another_server_lacks_are_listed(page: bytes, gap: str) -> None:
+    with metrics_page(page) as url:
+        target = TargetServer.running(url)
+        (found,) = target.probe()
+        sample = target.sample()
+    assert found.endswith(gap)
+    assert (sample.problem, sample.dropped, sample.kills, sample.lag_buckets) == (None, None, None, None)
+    assert sample.cpu_seconds is not None  # of this process
 
 
 def test_headers_reach_a_server_that_checks_them_and_stay_out_of_reports(
