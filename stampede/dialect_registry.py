@@ -25,6 +25,8 @@ PROVEN_ON: Final = {
     "stampede": "the bundled server",
     "actioncable": "Action Cable 6.1",
     "stomp": "RabbitMQ 3.10",
+    "socketio": "socket.io 4.8 and python-socketio 5.18",
+    "signalr": "aiosignalr 0.1",
 }
 """The real server on which the tests prove a built-in dialect, by the dialect's name."""
 

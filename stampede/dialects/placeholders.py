@@ -12,7 +12,7 @@ import msgspec
 from stampede.errors import StampedeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")  # what JSON has in braces begins with a quote
 
@@ -49,6 +49,10 @@ ESCAPES: Final = {"json": escape_json, "json2": escape_json_twice, "xml": escape
 """How `{text}` and the other placeholders of a message are escaped, by the name of the option."""
 
 
+ALWAYS: Final = frozenset({"user", "number", "room", "text", "n"})
+"""Placeholders that always have a value."""
+
+
 class MissingValueError(StampedeError):
     """A placeholder has no value.
 
@@ -57,8 +61,27 @@ class MissingValueError(StampedeError):
     """
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"no value for {{{name}}}: neither the account nor the login has one")
+        advice = "--token, --token-file or a column token of --credentials"
+        super().__init__(
+            f"{{{name}}} has no value: give {advice if name == 'token' else f'a column {name} of --credentials'}"
+        )
         self.name = name
+
+
+def check_values(templates: Iterable[Template], names: Collection[str]) -> None:
+    """Check that each placeholder of some templates has a value.
+
+    Args:
+        templates: the templates.
+        names: names of the values that there are beside `ALWAYS`.
+
+    Raises:
+        MissingValueError: a placeholder has none.
+    """
+    for template in templates:
+        for name in sorted(template.names - ALWAYS):
+            if name not in names:
+                raise MissingValueError(name)
 
 
 class Template:

@@ -9,12 +9,12 @@ import msgspec
 
 from stampede.dialects.base import Conversation, Dialect, Feature, Message, UpgradeRequest
 from stampede.dialects.outgoing import argument_list, check_payloads
-from stampede.dialects.placeholders import ESCAPES, Template, escape_url
+from stampede.dialects.placeholders import ESCAPES, Template, check_values, escape_url
 from stampede.dialects.signalr_conversation import INVOCATION, PING, SEPARATOR, SignalRConversation
 from stampede.ledger import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _KINDS: Final = ("join", "say", "leave", "typing")
 
@@ -105,7 +105,7 @@ class SignalRDialect(Dialect):
     name = "signalr"
     confirms_opening = True
     splits_frames = True
-    keepalive_seconds = 15.0
+    keepalive_seconds: float | None = 15.0
     notices = (PING,)
 
     def __init__(self, options: SignalROptions | None = None) -> None:
@@ -124,6 +124,8 @@ class SignalRDialect(Dialect):
             )
             for kind in _KINDS
         }
+        self._templates = (*self.outgoing.values(), self._path, self._query)
+        self.places_token = any("token" in template.names for template in self._templates)
         self.room_is_in_request = "room" in self._path.names | self._query.names
         self.acknowledges_joins = bool(targets.join) and options.ack.join
         self.acknowledges_leaves = bool(targets.leave) and options.ack.leave
@@ -138,8 +140,24 @@ class SignalRDialect(Dialect):
         return UpgradeRequest(self._path.fill(values) if self._path.names else None, self._query.fill(values))
 
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
-        """Return the conversation of a new connection."""
+        """Return the conversation of a new connection.
+
+        Raises:
+            MissingValueError: a placeholder has no value.
+        """
+        self.check_columns(values)
         return SignalRConversation(self, values)
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Check that each placeholder has a value.
+
+        Args:
+            columns: names of what the accounts have.
+
+        Raises:
+            MissingValueError: a placeholder has none.
+        """
+        check_values(self._templates, columns)
 
     def encode(self, message: Message) -> bytes:
         """Return a scenario's message: `{"type": METHOD, "arguments": [...]}` as an invocation, others unchanged."""

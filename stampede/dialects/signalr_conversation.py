@@ -141,7 +141,7 @@ class SignalRConversation(Conversation):
 
     def _receive_handshake(self, message: dict[str, Any]) -> Event:
         if message.get("error") is not None:
-            return Refused(f"refused: {text_of(message['error'])}"[:MAX_LABEL], request_names.CONNECT)
+            return Refused(f"error: {text_of(message['error'])}"[:MAX_LABEL], request_names.CONNECT)
         if "type" in message:  # the answer to the handshake has none
             return Refused(_NOT_SIGNALR, request_names.CONNECT)
         self._opened = True

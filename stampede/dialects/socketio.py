@@ -9,12 +9,12 @@ import msgspec
 
 from stampede.dialects.base import Conversation, Dialect, Feature, Message, UpgradeRequest
 from stampede.dialects.outgoing import argument_list, check_payloads
-from stampede.dialects.placeholders import ESCAPES, Template, escape_url
+from stampede.dialects.placeholders import ESCAPES, Template, check_values, escape_url
 from stampede.dialects.socketio_conversation import SocketIoConversation
 from stampede.ledger import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _QUERY: Final = "EIO=4&transport=websocket"
 _KINDS: Final = ("join", "say", "leave", "typing")
@@ -134,6 +134,14 @@ class SocketIoDialect(Dialect):
         self.auth = Template(options.auth) if options.auth else None
         self.rooms_are_namespaces = "room" in self.namespace.names
 
+        self._templates = (
+            *self.outgoing.values(),
+            self._path,
+            self._query,
+            self.namespace,
+            *([self.auth] if self.auth else []),
+        )
+        self.places_token = any("token" in template.names for template in self._templates)
         self.room_is_in_request = "room" in self._path.names | self._query.names
         self.acknowledges_joins = self.rooms_are_namespaces or (bool(events.join) and options.ack.join)
         self.acknowledges_leaves = not self.rooms_are_namespaces and bool(events.leave) and options.ack.leave
@@ -152,8 +160,24 @@ class SocketIoDialect(Dialect):
         return UpgradeRequest(path, f"{query}&{_QUERY}" if query else _QUERY)
 
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
-        """Return the conversation of a new connection."""
+        """Return the conversation of a new connection.
+
+        Raises:
+            MissingValueError: a placeholder has no value.
+        """
+        self.check_columns(values)
         return SocketIoConversation(self, values)
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Check that each placeholder has a value.
+
+        Args:
+            columns: names of what the accounts have.
+
+        Raises:
+            MissingValueError: a placeholder has none.
+        """
+        check_values(self._templates, columns)
 
     def encode(self, message: Message) -> bytes:
         """Return a scenario's message: `{"type": EVENT, "arguments": [...]}` as an event, a text or bytes unchanged."""

@@ -164,7 +164,7 @@ class SocketIoConversation(Conversation):
         if kind == _CONNECT:
             return (self._connected_to(room, value),)
         if kind == _CONNECT_ERROR:
-            label = f"refused: {text_of(value)}"[:MAX_LABEL]
+            label = f"error: {text_of(value)}"[:MAX_LABEL]
             return (Refused(label, request_names.CONNECT if room is None else request_names.JOIN, room=room),)
         if kind == _DISCONNECT:
             return (Closed("disconnected by the server (Socket.IO)"),)

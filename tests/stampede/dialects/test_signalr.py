@@ -22,6 +22,7 @@ from stampede.dialects.events import (
     Opened,
     Refused,
 )
+from stampede.dialects.placeholders import MissingValueError
 from stampede.dialects.signalr import SignalRAck, SignalRDialect, SignalROptions, SignalRPayload, SignalRTargets
 from stampede.ledger import stamp
 from stampede.measure import request_names
@@ -73,7 +74,7 @@ def test_the_client_begins_with_the_handshake() -> None:
 @pytest.mark.parametrize(
     ("answer", "label"),
     [
-        (b'{"error":"The protocol \'json\' is not supported."}', "refused: The protocol 'json' is not supported."),
+        (b'{"error":"The protocol \'json\' is not supported."}', "error: The protocol 'json' is not supported."),
         (b'{"type":"welcome"}', NOT_SIGNALR),
         (b"welcome", NOT_SIGNALR),
         (b"[]", NOT_SIGNALR),
@@ -185,6 +186,16 @@ def test_the_upgrade_request_has_the_values_of_the_user() -> None:
     assert dialect.request(VALUES, ["a b"]) == UpgradeRequest(None, "access_token=t%2F1&room=a%20b")
     assert (dialect.path, dialect.room_is_in_request) == ("/hub", True)
     assert SignalRDialect(SignalROptions(path="/{user}/hub")).request(VALUES, []).path == "/ann/hub"
+
+
+def test_a_missing_value_is_named() -> None:
+    dialect = SignalRDialect(
+        SignalROptions(path="/chat?access_token={token}", payload=SignalRPayload(join='["{seat}"]'))
+    )
+    assert dialect.places_token
+    with pytest.raises(MissingValueError, match=r"\{seat\} has no value: give a column seat of --credentials"):
+        dialect.check_columns(["user", "token"])
+    dialect.check_columns(["token", "seat"])
 
 
 def test_typing_notices() -> None:

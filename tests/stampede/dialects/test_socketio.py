@@ -93,17 +93,22 @@ def suppress_malformed() -> Iterator[None]:
 
 
 def test_a_missing_token_is_named() -> None:
-    one = SocketIoDialect(SocketIoOptions(auth='{"token":"{token}"}')).converse({"user": "ann"}, ["red"])
-    with pytest.raises(MissingValueError, match="token"):
-        one.receive(OPEN)
+    dialect = SocketIoDialect(SocketIoOptions(auth='{"token":"{token}"}'))
+    assert dialect.places_token
+    dialect.check_columns(["user", "token"])
+    with pytest.raises(MissingValueError, match=r"\{token\} has no value: give --token"):
+        dialect.check_columns(["user"])
+    with pytest.raises(MissingValueError, match=r"\{token\} has no value"):
+        dialect.converse({"user": "ann"}, ["red"])
+    assert not SocketIoDialect().places_token
 
 
 @pytest.mark.parametrize(
     ("packet", "label"),
     [
-        (b'44{"message":"invalid token"}', "refused: invalid token"),
-        (b'44"no"', "refused: no"),
-        (b"44", "refused: no reason given"),
+        (b'44{"message":"invalid token"}', "error: invalid token"),
+        (b'44"no"', "error: no"),
+        (b"44", "error: no reason given"),
         (b"40", "a server of Socket.IO 2: versions 3 and 4 are supported"),
         (b'{"type":"welcome"}', NO_PACKET),
         (b"40{", NO_PACKET),
@@ -227,7 +232,7 @@ def test_each_room_may_be_a_namespace() -> None:
     assert list(one.join("blue")) == [b'40/rooms/blue,{"user":"ann"}']
     assert one.receive(b'40/rooms/blue,{"sid":"1"}') == (Joined("blue"),)
     assert plain(one.receive(b'44/rooms/red,{"message":"forbidden"}')) == [
-        Refused("refused: forbidden", request_names.JOIN, room="red")
+        Refused("error: forbidden", request_names.JOIN, room="red")
     ]
     said = one.say_stamped("blue", PREFIX, b"")
     assert said.startswith(b'42/rooms/blue,["message",')

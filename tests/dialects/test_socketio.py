@@ -1,0 +1,62 @@
+"""The dialect socketio against real servers of Socket.IO."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.dialects import load
+from tests.dialects.programs import PROGRAMS, measure_latencies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.dialects.fixtures import StartReal
+    from tests.stampede.fixtures import Locust
+
+ACKNOWLEDGED = ("--dialect", "tests.dialects.own_dialects:SOCKETIO_ACKNOWLEDGED", "--token", "secret")
+pytestmark = pytest.mark.filterwarnings("ignore:The load generator was the limit")  # a slow machine fails no test
+
+SERVERS = pytest.mark.parametrize("name", ["socket.io", "python-socketio"])
+
+
+@SERVERS
+def test_a_hundred_users_receive_every_delivery(
+    name: str, start_real: StartReal, locust: Callable[..., Locust]
+) -> None:
+    server = start_real(name, "--ping-seconds", "2")  # a client that does not answer is dropped
+    ended = load.carry(locust, server, "--dialect", "socketio")
+    server.wait_for_counts(clients=0, members=0, messages=ended.ledger()["sent"], deliveries=ended.ledger()["expected"])
+
+
+@SERVERS
+def test_with_acknowledgements_a_token_and_an_echo(
+    name: str, start_real: StartReal, locust: Callable[..., Locust]
+) -> None:
+    server = start_real(name, "--echo", "--token", "secret")
+    ended = load.carry(locust, server, *ACKNOWLEDGED)
+    sent = ended.ledger()["sent"]
+    server.wait_for_counts(clients=0, members=0, messages=sent, deliveries=ended.ledger()["expected"])
+    assert ended.own_requests()["ack"] == (sent, 0)
+
+
+@SERVERS
+def test_dropped_users_come_back(name: str, start_real: StartReal) -> None:
+    server = start_real(name)
+    load.survive_a_storm(server, "socketio")
+
+
+@SERVERS
+def test_users_come_back_to_a_restarted_server(name: str, start_real: StartReal) -> None:
+    server = start_real(name)
+    load.survive_a_restart(server, "socketio")
+
+
+@SERVERS
+@pytest.mark.parametrize("client", PROGRAMS["socket.io"].clients)
+def test_an_independent_client_measures_the_same_latency(name: str, client: str, start_real: StartReal) -> None:
+    server = start_real(name)
+    flags = ("--texts", str(load.LATENCY_TEXTS), "--interval", str(load.LATENCY_INTERVAL))
+    run = PROGRAMS[name].clients[client]
+    load.agree_on_latency(server, "socketio", lambda: float(measure_latencies(server, run, *flags)["median_ms"]))
