@@ -19,6 +19,7 @@ USERS = 100
 ROOM_SIZE = 10
 RUN_SECONDS = 20
 STORM_USERS = 40
+CHECK_USERS = 2
 LATENCY_TEXTS = 100
 LATENCY_INTERVAL = 0.02
 LATENCY_TRIES = 5
@@ -38,6 +39,16 @@ class Server(Protocol):
         """Start it again on its port."""
 
 
+class CountingServer(Protocol):
+    """A real server that counts."""
+
+    def wait_for_counts(self, **expected: int) -> None:
+        """Wait until its counts have these values."""
+
+    def counts(self) -> dict[str, int]:
+        """Return its counts."""
+
+
 def carry(locust: Callable[..., Locust], server: Server, *flags: str, run: int = RUN_SECONDS) -> FinishedRun:
     """Let 100 users chat in rooms of ten for 20 s by `locust -f loadtest`; check that each delivery arrived once."""
     load = ("-u", str(USERS), "-r", str(USERS), "--room-size", str(ROOM_SIZE), "-t", f"{run}s")
@@ -48,6 +59,19 @@ def carry(locust: Callable[..., Locust], server: Server, *flags: str, run: int =
     assert {ledger[name] for name in ("lost", "duplicated", "reordered")} == {0}, ended.out
     assert ended.failed() == [], ended.log
     return ended
+
+
+def agree_on_counts(server: CountingServer, ended: FinishedRun, *, echoes: bool) -> None:
+    """Check that all users have left, and that the server counted what the ledger counted.
+
+    Two users exchange messages before a run, and in each process again if that must discover the echo.
+    """
+    server.wait_for_counts(clients=0, members=0)
+    counts, ledger = server.counts(), ended.ledger()
+    of_checks = counts["messages"] - ledger["sent"]
+    assert of_checks in (CHECK_USERS, 2 * CHECK_USERS), counts
+    receivers = CHECK_USERS if echoes else CHECK_USERS - 1
+    assert counts["deliveries"] == ledger["expected"] + of_checks * receivers
 
 
 def survive_a_storm(server: Server, dialect: str) -> None:

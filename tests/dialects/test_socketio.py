@@ -22,12 +22,13 @@ SERVERS = pytest.mark.parametrize("name", ["socket.io", "python-socketio"])
 
 
 @SERVERS
+@pytest.mark.parametrize("flags", [(), ("--echo",)], ids=["without-echo", "with-echo"])
 def test_a_hundred_users_receive_every_delivery(
-    name: str, start_real: StartReal, locust: Callable[..., Locust]
+    name: str, flags: tuple[str, ...], start_real: StartReal, locust: Callable[..., Locust]
 ) -> None:
-    server = start_real(name, "--ping-seconds", "2")  # a client that does not answer is dropped
+    server = start_real(name, "--ping-seconds", "2", *flags)  # a client that does not answer pings is dropped
     ended = load.carry(locust, server, "--dialect", "socketio")
-    server.wait_for_counts(clients=0, members=0, messages=ended.ledger()["sent"], deliveries=ended.ledger()["expected"])
+    load.agree_on_counts(server, ended, echoes="--echo" in flags)
 
 
 @SERVERS
@@ -36,9 +37,8 @@ def test_with_acknowledgements_a_token_and_an_echo(
 ) -> None:
     server = start_real(name, "--echo", "--token", "secret")
     ended = load.carry(locust, server, *ACKNOWLEDGED)
-    sent = ended.ledger()["sent"]
-    server.wait_for_counts(clients=0, members=0, messages=sent, deliveries=ended.ledger()["expected"])
-    assert ended.own_requests()["ack"] == (sent, 0)
+    load.agree_on_counts(server, ended, echoes=True)
+    assert ended.own_requests()["ack"] == (ended.ledger()["sent"], 0)
 
 
 @SERVERS
