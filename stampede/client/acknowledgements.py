@@ -26,6 +26,10 @@ class Acknowledgements:
         self._number = 0
         self._pending: dict[int, int] = {}  # intended times by number, oldest first
 
+    def __len__(self) -> int:
+        """Return how many messages have no acknowledgement yet."""
+        return len(self._pending)
+
     def begin(self) -> None:
         """Count a message that the conversation has numbered, whether it can be sent or not."""
         self._number += 1

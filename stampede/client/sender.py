@@ -65,6 +65,11 @@ class Sender:
         """Whether messages are queued."""
         return bool(self._outbox)
 
+    @property
+    def unacknowledged(self) -> int:
+        """Number of messages that the server has not acknowledged yet; 0 if it acknowledges none."""
+        return 0 if self.acknowledgements is None else len(self.acknowledgements)
+
     def say(self, intended: int, body: bytes, room: str | None) -> None:
         """Send a message that was due at `intended`, queue it while it cannot be sent, or count it as skipped.
 
@@ -129,3 +134,8 @@ class Sender:
     def discard_queued(self, reason: str | None = None) -> None:
         """Skip the queued messages; they count as failures of this reason, if there is one."""
         self._measures.skip_held(reason, self._outbox.clear())
+
+    def give_up_acknowledgements(self) -> None:
+        """Count each missing acknowledgement as a failure."""
+        if self.acknowledgements is not None:
+            self.acknowledgements.end("no acknowledgement")

@@ -292,30 +292,39 @@ class UserPool:
             return
         self.stop_schedules()
         context.is_draining = True
-        deliveries = self.measures.deliveries
         began = last_change = monotonic_ns()
-        progress = (deliveries.received, context.in_progress)
+        progress = self._progress()
         while self._has_in_flight():
             now = monotonic_ns()
             gevent.sleep(0.02)
             gevent.sleep(0)  # after a stall of this process, the first sleep ends before the sockets have been read
-            if progress != (deliveries.received, context.in_progress):
-                progress, last_change = (deliveries.received, context.in_progress), monotonic_ns()
+            if progress != (progress := self._progress()):
+                last_change = monotonic_ns()
             if now - last_change > quiet * 1e9 or now - began > MAX_DRAIN_SECONDS * 1e9:
                 break
         self._sweeper.kill()
         for session in self._sessions.values():
             session.connection.sender.discard_queued("skipped: still queued at the end")
+            if quiet:
+                session.connection.sender.give_up_acknowledgements()
         for room in self._rooms.values():
             room.close_accounts()
         deque(self._order_sampler.compare(), maxlen=0)
         self.measures.cut_off += context.in_progress
 
     def _has_in_flight(self) -> bool:
-        """Return whether a delivery or a reply may still arrive, or a message may still be sent."""
+        """Return whether a delivery, a reply or an acknowledgement may still arrive, or a message be sent."""
         if self.measures.deliveries.in_flight > 0 or self.client_context.in_progress:
             return True
-        return any(session.connection.has_queued for session in self._sessions.values())
+        return any(
+            session.connection.has_queued or session.connection.sender.unacknowledged
+            for session in self._sessions.values()
+        )
+
+    def _progress(self) -> tuple[int, int, int]:
+        """Return numbers that change while the server still answers."""
+        unacknowledged = sum(session.connection.sender.unacknowledged for session in self._sessions.values())
+        return self.measures.deliveries.received, self.client_context.in_progress, unacknowledged
 
     def close(self) -> None:
         """Close all timers, greenlets and sockets."""

@@ -61,6 +61,17 @@ def test_a_load_generator_discovers_the_echo_and_owes_it(echoes: bool) -> None:
     assert (ledger.expected, ledger.received, ledger.lost, ledger.duplicated) == (2 + echoes, 2 + echoes, 0, 0)
 
 
+@pytest.mark.parametrize("write", [acme.slashes_escaped, acme.plus_escaped])
+def test_a_server_that_escapes_in_json_loses_nothing(write: acme.Writer) -> None:
+    with AcmeServer(write=write).running() as url, LoadGenerator(url, dialect=acme.AcmeDialect()) as generator:
+        ann, *_ = generator.join("room", users=3)
+        for _ in range(20):
+            ann.say("a+b/c")
+        assert generator.drain(TIMEOUT)
+        ledger = generator.ledger
+    assert (ledger.expected, ledger.received, ledger.duplicated) == (40, 40, 0)
+
+
 def test_a_load_generator_that_cannot_discover_the_echo_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     with AcmeServer(silent=("say",)).running() as url:
         monkeypatch.setattr(exchange, "STEP_SECONDS", 0.3)

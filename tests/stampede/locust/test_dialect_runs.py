@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stampede.check.acme import SECRET, AcmeServer
+from tests.stampede.check.acme import SECRET, AcmeServer, utf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,11 @@ FAILURES: dict[str, tuple[AcmeServer, str, str]] = {
         AcmeServer(silent=("join",)),
         f"{ACME}AcmeDialect",
         r"join: no confirmation within 10 s; the server sent nothing",
+    ),
+    "another encoding": (
+        AcmeServer(write=utf16),
+        f"{ACME}UnconfirmedDialect",
+        f"message: not delivered to user 2 within 10 s: the server answers in UTF-16-LE; {LAST}",
     ),
     "wrong dialect": (AcmeServer(), "socketio", r"open: no answer within 10 s: expected .*; the server sent nothing"),
 }
