@@ -139,6 +139,8 @@ CASES = {
     "python-socketio": Case(Framing(), ("--dialect", "socketio"), ("--echo",), echoes=True),
     "socket.io": Case(Framing(), ("--dialect", "socketio")),
     "signalr": Case(Framing(ended_by(b"\x1e"), frame_bytes=40), ("--dialect", "signalr"), echoes=True),
+    "action-cable": Case(Framing(), ("--dialect", "actioncable"), echoes=True),
+    "rabbitmq": Case(Framing(ended_by(b"\0"), frame_bytes=100), ("--dialect", "stomp"), echoes=True),
     "signalr-text": Case(Framing(ended_by(b"\x1e")), ("--dialect", "signalr"), ("--no-echo",)),
     "fastapi": Case(Framing(private=PRIVATE), ("--dialect", f"{OWN}:FastapiChat"), ("--skip-closed",), echoes=True),
     "django-channels": Case(Framing(), ("--dialect", f"{OWN}:ChannelsChat"), echoes=True),
