@@ -50,6 +50,7 @@ class ExchangeSettings:
         timeout: longest time of a step, in seconds.
         join_grace: seconds after which a user counts as joined, if the server does not confirm joins.
         waits_for_copies: whether to wait for copies of a message that the dialect does not announce.
+        leaves: whether to leave the room before the connections are closed.
     """
 
     room: str
@@ -58,6 +59,7 @@ class ExchangeSettings:
     timeout: float = STEP_SECONDS
     join_grace: float = DEFAULT_JOIN_GRACE
     waits_for_copies: bool = False
+    leaves: bool = True
 
 
 def run_exchange(target: Target, dialect: Dialect, settings: ExchangeSettings) -> Exchange:
@@ -141,7 +143,7 @@ class _Run:
                 first.receipt_of(second, self._log, acknowledged=acknowledged[1]),
             ],
         )
-        for user in self._users:
+        for user in self._users if self._settings.leaves else ():
             self._leave(user)
 
     # --- steps ---

@@ -104,14 +104,16 @@ class Pair:
 
     Attributes:
         number: of the latest delivery since the start of the plan, or of the connection.
+        highest: number of the latest message among those delivered, as its sender counts.
         after: the messages that follow a delayed delivery; None while none is delayed.
-        swapped: the delivery that waits for the next one.
+        swapped: the delivery that waits for the next one, and its sender's number.
         held: the delivery that waits for the release.
     """
 
     number: int = 0
+    highest: int = -1
     after: list[bytes] | None = None
-    swapped: bytes | None = None
+    swapped: tuple[bytes, int] | None = None
     held: bytes | None = None
 
 
@@ -123,7 +125,8 @@ class Planted:
         delivered: deliveries made, each once, without those released.
         dropped: deliveries never made.
         duplicated: deliveries made twice.
-        reordered: deliveries made after the next one of their sender.
+        swapped: deliveries made after the next one of their sender.
+        reordered: deliveries made after a later one of their sender, because of a swap or of the server.
         delayed: deliveries made later.
         held: deliveries withheld until the release.
         released: held deliveries that were made after all.
@@ -133,6 +136,7 @@ class Planted:
     delivered: int = 0
     dropped: int = 0
     duplicated: int = 0
+    swapped: int = 0
     reordered: int = 0
     delayed: int = 0
     held: int = 0
@@ -239,7 +243,7 @@ class Editor:
         pair = self.pairs.setdefault((fields.origin, fields.room, fields.slot), Pair())
         pair.number += 1
         waits = pair.after  # before the fault of this delivery
-        edited = self._apply(self._fault(pair.number), pair, message, fields.intended)
+        edited = self._apply(self._fault(pair.number), pair, message, fields)
         if waits is None:
             return edited
         waits += edited
@@ -250,7 +254,7 @@ class Editor:
         matching = (one for one in self._plan.faults if one.delivery == number and connection in one.connections)
         return next(matching, None)
 
-    def _apply(self, fault: Fault | None, pair: Pair, message: bytes, intended: int) -> list[bytes]:
+    def _apply(self, fault: Fault | None, pair: Pair, message: bytes, fields: stamp.Stamp) -> list[bytes]:
         """Return what to deliver in place of a message."""
         done = self._plan.done
         kind = fault.kind if fault is not None else None
@@ -261,12 +265,14 @@ class Editor:
             return []
         done.delivered += 1
         if kind == "swap":
-            done.reordered += 1
-            pair.swapped = message
+            done.swapped += 1
+            pair.swapped = (message, fields.seq)
             return []
         edited = [message]
+        self._note_order(pair, fields.seq)
         if pair.swapped is not None:
-            edited.append(pair.swapped)
+            edited.append(pair.swapped[0])
+            self._note_order(pair, pair.swapped[1])
             pair.swapped = None
         if kind == "duplicate":
             done.duplicated += 1
@@ -274,9 +280,13 @@ class Editor:
         if fault is not None and kind == "delay":
             done.delayed += 1
             pair.after = edited
-            self._call_later(fault.seconds, lambda: self._end_delay(pair, intended))
+            self._call_later(fault.seconds, lambda: self._end_delay(pair, fields.intended))
             return []
         return edited
+
+    def _note_order(self, pair: Pair, seq: int) -> None:
+        self._plan.done.reordered += seq < pair.highest
+        pair.highest = max(pair.highest, seq)
 
     def _end_delay(self, pair: Pair, intended: int) -> None:
         assert pair.after is not None

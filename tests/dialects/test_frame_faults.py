@@ -79,7 +79,7 @@ class Receiver:
     [
         ("drop", [(1, 0), (2, 0), (1, 2), (1, 3)], Planted(4, dropped=1)),
         ("duplicate", [(1, 0), (1, 1), (1, 1), (2, 0), (1, 2), (1, 3)], Planted(5, duplicated=1)),
-        ("swap", [(1, 0), (2, 0), (1, 2), (1, 1), (1, 3)], Planted(5, reordered=1)),
+        ("swap", [(1, 0), (2, 0), (1, 2), (1, 1), (1, 3)], Planted(5, swapped=1, reordered=1)),
         ("delay", [(1, 0), (2, 0), (1, 1), (1, 2), (1, 3)], Planted(5, delayed=1, longest_ns=NOW - DUE)),
         ("hold", [(1, 0), (2, 0), (1, 2), (1, 3), (1, 1)], Planted(4, held=1, released=1)),
     ],
@@ -100,6 +100,14 @@ def test_one_delivery_is_faulted_and_all_others_are_not(
     assert receiver.delivered == delivered
     assert plan.done == done
     assert plan.is_settled(2, 1)
+
+
+def test_a_delivery_that_the_server_has_reordered_is_counted() -> None:
+    plan = FaultPlan((Fault("drop", 2, (0,)), Fault("swap", 4, (0,))))
+    receiver = Receiver("whole", plan)
+    receiver.deliver((1, 0), (1, 2), (1, 3), (1, 5), (1, 4), (1, 1), (1, 6))
+    assert receiver.delivered == [(1, 0), (1, 3), (1, 4), (1, 5), (1, 1), (1, 6)]
+    assert plan.done == Planted(6, dropped=1, swapped=1, reordered=1)
 
 
 def test_a_plan_counts_from_its_start_and_for_its_connections() -> None:

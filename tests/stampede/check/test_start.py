@@ -32,6 +32,15 @@ def test_the_exchange_uses_a_room_of_its_own_and_returns_the_echo(echoes: bool) 
     assert all(re.fullmatch(r"join stampede-check-\d+", join) for join in joins)
 
 
+@pytest.mark.parametrize("dialect", [acme.AcmeDialect(), acme.UnconfirmedDialect()])
+def test_a_room_is_left_only_if_the_server_confirms_that(dialect: acme.AcmeDialect) -> None:
+    server = AcmeServer()
+    with server.running() as url:
+        check_exchange(resolve(join_url(url, dialect.path)), dialect, ACCOUNTS, join_grace=0.05)
+    leaves = [entry for entry in server.seen if entry.startswith("leave")]
+    assert len(leaves) == (2 if dialect.acknowledges_leaves else 0)
+
+
 def test_a_failed_check_is_one_line_with_the_step() -> None:
     dialect = acme.AcmeDialect()
     with AcmeServer(token="another").running() as url, pytest.raises(CheckError) as caught:

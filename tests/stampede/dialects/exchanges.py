@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stampede.dialects.actioncable import ActionCableDialect
 from stampede.dialects.signalr import SignalRAck, SignalRDialect, SignalROptions
 from stampede.dialects.socketio import SocketIoAck, SocketIoDialect, SocketIoOptions
 from stampede.dialects.stampede import StampedeDialect
+from stampede.dialects.stomp import StompAck, StompDialect, StompOptions
 
 if TYPE_CHECKING:
     from stampede.dialects.base import Dialect
@@ -92,5 +94,44 @@ SIGNALR = Exchange(
     is_binary=True,
 )
 
-EXCHANGES = {"stampede": STAMPEDE, "socketio": SOCKETIO, "signalr": SIGNALR}
+_CABLE = b'{"identifier":"{\\"channel\\":\\"ChatChannel\\",\\"room\\":\\"room 1\\"}",'
+
+ACTIONCABLE = Exchange(
+    ActionCableDialect(),
+    opening=(b'{"type":"welcome"}', _CABLE + b'"type":"confirm_subscription"}'),
+    deliveries=(
+        _CABLE + b'"message":{"user":"anonymous","text":"%bhello"}}' % B0,
+        _CABLE + b'"message":{"user":"anonymous","text":"%bhello"}}' % A0,
+        _CABLE + b'"message":{"user":"anonymous","text":"%bhello"}}' % A1,
+        _CABLE + b'"message":{"user":"anonymous","text":"%bhello"}}' % B1,
+    ),
+    pings=(b'{"type":"ping","message":1796002698}',),
+)
+
+_STOMP = (
+    b"MESSAGE\nsubscription:1\ndestination:/topic/room 1\nmessage-id:T_1@@session-GlDTrLbAbX5Vezr8-lcm8w@@%d\n"
+    b"redelivered:false\nreceipt:%d\ncontent-length:54\n\n%bhello\0\n"
+)
+
+STOMP = Exchange(
+    StompDialect(StompOptions(ack=StompAck(say=True))),
+    opening=(
+        (
+            b"CONNECTED\nserver:RabbitMQ/3.10.8\nsession:session-GlDTrLbAbX5Vezr8-lcm8w\nheart-beat:2000,2000\n"
+            b"version:1.2\n\n\0\n"
+        ),
+        b"RECEIPT\nreceipt-id:1\n\n\0\n",
+    ),
+    deliveries=(_STOMP % (1, 2, A0), _STOMP % (2, 2, B0), _STOMP % (3, 3, A1), _STOMP % (4, 3, B1)),
+    acknowledgements=(b"RECEIPT\nreceipt-id:2\n\n\0\n", b"RECEIPT\nreceipt-id:3\n\n\0\n"),
+    pings=(b"\n",),
+)
+
+EXCHANGES = {
+    "stampede": STAMPEDE,
+    "socketio": SOCKETIO,
+    "signalr": SIGNALR,
+    "actioncable": ACTIONCABLE,
+    "stomp": STOMP,
+}
 """By the name of the dialect. Ann and bob each send two messages."""
