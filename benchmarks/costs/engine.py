@@ -78,27 +78,41 @@ def measure(load: UserLoad, seconds: float, users: Sequence[str] = BUILT_IN) -> 
     Args:
         load: to run.
         seconds: length of the window.
-        users: the locustfile and the user class.
+        users: the locustfile and the user class, and other options of Locust.
 
     Raises:
-        BenchmarkError: a process did not start, or ended; or the users did not join their rooms.
+        BenchmarkError: a process did not start, or ended; or the users did not connect.
     """
-    cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as folder:
         command = stampede_command("--upload-dir", folder, "--log-level", "error", "--handshake-rate", "0")
-        with running(command, cores[-1]) as server, _locust(server.url, load, cores[0], users) as (process, port):
-            deadline = time.monotonic() + _TIMEOUT
-            while not (_page(port).get("loadtest_connections", 0) >= load.users and _members(server.url) >= load.users):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise BenchmarkError(f"{load.users} users did not join their rooms")
-                time.sleep(0.5)
-            time.sleep(_SETTLE)
-            before, cpu, began = _page(port)[_DELIVERIES], cpu_seconds(process.pid), time.monotonic()
-            time.sleep(seconds)
-            after, used, took = _page(port)[_DELIVERIES], cpu_seconds(process.pid) - cpu, time.monotonic() - began
-            if after <= before:
-                raise BenchmarkError("nothing was delivered")
-            return Cost((after - before) / took, 1e6 * used / (after - before), _rss(process.pid) / _MIB)
+        with running(command, server_core()) as server:
+            return measure_at(server.url, load, seconds, users)
+
+
+def server_core() -> int:
+    """Return the core of the server; the load generator has another one, if there are several."""
+    return max(os.sched_getaffinity(0))
+
+
+def measure_at(url: str, load: UserLoad, seconds: float, users: Sequence[str] = BUILT_IN) -> Cost:
+    """Run a load in one Locust process against a running server; the arguments are those of `measure`.
+
+    Raises:
+        BenchmarkError: the process ended, or the users did not connect.
+    """
+    with _locust(url, load, min(os.sched_getaffinity(0)), users) as (process, port):
+        deadline = time.monotonic() + _TIMEOUT
+        while _page(port).get("loadtest_connections", 0) < load.users:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise BenchmarkError(f"{load.users} users did not connect")
+            time.sleep(0.5)
+        time.sleep(_SETTLE)
+        before, cpu, began = _page(port)[_DELIVERIES], cpu_seconds(process.pid), time.monotonic()
+        time.sleep(seconds)
+        after, used, took = _page(port)[_DELIVERIES], cpu_seconds(process.pid) - cpu, time.monotonic() - began
+        if after <= before:
+            raise BenchmarkError("nothing was delivered")
+        return Cost((after - before) / took, 1e6 * used / (after - before), _rss(process.pid) / _MIB)
 
 
 @contextmanager
@@ -130,15 +144,6 @@ def _page(port: int) -> dict[str, float]:
         return {}
     families = text_string_to_metric_families(page)
     return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
-
-
-def _members(url: str) -> float:
-    """Return the number of joins that the server has counted."""
-    with urlopen(url.replace("ws://", "http://") + "/metrics", timeout=30) as answer:
-        for line in answer:
-            if line.startswith(b"chat_room_joins_total "):
-                return float(line.split()[1])
-    return 0.0
 
 
 def _rss(pid: int) -> int:
