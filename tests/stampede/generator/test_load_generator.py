@@ -145,13 +145,14 @@ def test_without_a_drain_the_end_of_the_block_waits_for_deliveries() -> None:
 def test_a_sleeping_test_does_not_inflate_latencies(server: RunningServer) -> None:
     with LoadGenerator(server.url) as generator:
         ann, _ = generator.join("room", users=2)
-        for _ in range(30):
+        for _ in range(10):
             ann.say()
             generator.drain(TIMEOUT)
-    pause = 20 * generator.latency.quantile(0.5)
+    # Long for the machine, which may be busier with the second generator than with the first.
+    pause = max(0.25, 20 * generator.latency.quantile(0.5))
     with LoadGenerator(server.url) as sleeping:
         ann, _ = sleeping.join("room", users=2)
-        for _ in range(30):
+        for _ in range(10):
             ann.say()
             time.sleep(pause)
         sleeping.drain(TIMEOUT)
