@@ -10,6 +10,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from stampede import LoadGenerator
+from stampede.dialects.socketio import SocketIoDialect, SocketIoOptions
 from tests.stampede.fixtures import TIMEOUT
 
 CONNECT = b"40"
@@ -37,10 +38,11 @@ def serve_once(listener: socket.socket, received: list[bytes]) -> None:
 
 def test_an_answer_to_what_came_with_the_handshake_response_is_sent_once_the_connection_is_open() -> None:
     received: list[bytes] = []
+    dialect = SocketIoDialect(SocketIoOptions(echo=False))  # nothing to discover with a check before
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Thread(target=serve_once, args=(listener, received))
         server.start()
-        with LoadGenerator(f"ws://127.0.0.1:{listener.getsockname()[1]}", dialect="socketio") as generator:
+        with LoadGenerator(f"ws://127.0.0.1:{listener.getsockname()[1]}", dialect=dialect) as generator:
             generator.join("red")
         server.join(TIMEOUT)
     assert received[:2] == EXPECTED
