@@ -18,6 +18,7 @@ BUILT_IN: Final = {
     "signalr": "stampede.dialects.signalr:SignalRDialect",
     "actioncable": "stampede.dialects.actioncable:ActionCableDialect",
     "stomp": "stampede.dialects.stomp:StompDialect",
+    "mqtt": "stampede.dialects.mqtt:MqttDialect",
 }
 """Names of the built-in dialects, and their classes."""
 
@@ -27,6 +28,7 @@ PROVEN_ON: Final = {
     "stomp": "RabbitMQ 3.10",
     "socketio": "socket.io 4.8 and python-socketio 5.18",
     "signalr": "aiosignalr 0.1",
+    "mqtt": "Mosquitto 2.0",
 }
 """The real server on which the tests prove a built-in dialect, by the dialect's name."""
 

@@ -36,11 +36,16 @@ class Request:
 
 
 class Requests:
-    """The unconfirmed requests of a connection."""
+    """The unconfirmed requests of a connection.
 
-    __slots__ = ("_last", "_said", "_unconfirmed")
+    Args:
+        max_number: the highest number; 1 follows it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_last", "_max_number", "_said", "_unconfirmed")
+
+    def __init__(self, max_number: int = 2**31) -> None:
+        self._max_number = max_number
         self._last = 0
         self._said = 0
         self._unconfirmed: dict[int, Request] = {}
@@ -74,7 +79,7 @@ class Requests:
         return Refused(f"error: {error}"[:MAX_LABEL], request.name, room=request.room, message=message)
 
     def _add(self, request: Request) -> int:
-        self._last += 1
+        self._last = self._last % self._max_number + 1
         self._unconfirmed[self._last] = request
         if len(self._unconfirmed) > MAX_UNCONFIRMED:
             del self._unconfirmed[next(iter(self._unconfirmed))]
