@@ -51,9 +51,9 @@ def test_the_example_runs_last_longer_than_the_storm_period() -> None:
     assert [length for length in lengths if length <= period] == []
 
 
-@pytest.mark.parametrize("arguments", re.findall(r'make capacity .*?ARGS="(.*?)"', README))
-def test_the_capacity_run_accepts_the_arguments_of_the_examples(arguments: str) -> None:
-    read_settings([part.strip("'") for part in arguments.split()], {})
+@pytest.mark.parametrize(("host", "arguments"), re.findall(r'make capacity (?:HOST=(\S+) )?(?:ARGS="(.*?)")', README))
+def test_the_capacity_run_accepts_the_arguments_of_the_examples(host: str, arguments: str) -> None:
+    read_settings([*(["--host", host] if host else []), *(part.strip("'") for part in arguments.split())], {})
 
 
 def test_the_readme_lists_the_options_of_the_capacity_run() -> None:
