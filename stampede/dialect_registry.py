@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Final
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from stampede.dialects.base import Dialect
+from stampede.dialects.template.parsing import parse_template
 from stampede.errors import StampedeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 DEFAULT: Final = "stampede"
 
@@ -22,6 +29,9 @@ BUILT_IN: Final = {
 }
 """Names of the built-in dialects, and their classes."""
 
+PRESETS: Final = ("phoenix", "graphql-ws", "centrifugo")
+"""Names of the dialects that the package describes by files; other files may extend them."""
+
 PROVEN_ON: Final = {
     "stampede": "the bundled server",
     "actioncable": "Action Cable 6.1",
@@ -29,6 +39,7 @@ PROVEN_ON: Final = {
     "socketio": "socket.io 4.8 and python-socketio 5.18",
     "signalr": "aiosignalr 0.1",
     "mqtt": "Mosquitto 2.0",
+    "graphql-ws": "graphql-ws 6.4",
 }
 """The real server on which the tests prove a built-in dialect, by the dialect's name."""
 
@@ -42,7 +53,14 @@ class DialectError(StampedeError):
 
 def names() -> list[str]:
     """Return the names of all dialects: the built-in ones, then those of installed packages."""
-    return [*BUILT_IN, *sorted(entry_points(group=ENTRY_POINTS).names - BUILT_IN.keys())]
+    built_in = (*BUILT_IN, *PRESETS)
+    return [*built_in, *sorted(entry_points(group=ENTRY_POINTS).names.difference(built_in))]
+
+
+def presets() -> Mapping[str, Callable[[], str]]:
+    """Return functions that return the content of the presets' files, by the presets' names."""
+    folder = files("stampede.dialects") / "presets"
+    return {name: partial((folder / f"{name}.toml").read_text, encoding="utf-8") for name in PRESETS}
 
 
 def load_dialect(given: str | Dialect) -> Dialect:
@@ -55,11 +73,17 @@ def load_dialect(given: str | Dialect) -> Dialect:
         return given
     if given in BUILT_IN:
         return _create(given, BUILT_IN[given])
+    if given in PRESETS:
+        return parse_template(presets()[given](), given, _new_uuid)
     for entry in entry_points(group=ENTRY_POINTS, name=given):
         return _create(given, entry.value)
     if ":" in given:
         return _create(given, given)
     raise DialectError(f"{given!r} is not a dialect: give one of {', '.join(names())}, or module:Class")
+
+
+def _new_uuid() -> str:
+    return str(uuid4())
 
 
 def _create(name: str, place: str) -> Dialect:

@@ -75,13 +75,13 @@ def test_the_wheel_contains_the_library_alone(wheel: Path) -> None:
     files = ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in files} == {"stampede", "stampede-0.1.0.dist-info"}
     inside = {name for name in files if name.startswith("stampede/")}
-    kinds = {".py", ".js", ".typed"}
+    kinds = {".py", ".js", ".toml", ".typed"}
     assert inside == {
         str(path.relative_to(ROOT))
         for path in (ROOT / "stampede").rglob("*")
         if path.suffix in kinds and path.is_file()
     }
-    assert "stampede/py.typed" in inside
+    assert {"stampede/py.typed", "stampede/dialects/presets/phoenix.toml"} <= inside
 
 
 def test_the_wheel_installs_and_imports_in_an_empty_environment(

@@ -103,6 +103,9 @@ PROGRAMS = {
     "fastapi": Program(_python("servers.fastapi_chat"), _websockets("fastapi")),
     "django-channels": Program(_python("servers.django_chat"), _websockets("django")),
     "graphql-ws": Program(_node("graphql_server.mjs"), {"graphql-ws": _node("graphql_client.mjs")}),
+    "phoenix": Program(_python("servers.phoenix_double"), {"phoenix": _node("phoenix_client.mjs")}),
+    "centrifugo": Program(_python("servers.centrifugo_double"), {"centrifuge": _node("centrifugo_client.mjs")}),
+    "pusher": Program(_python("servers.pusher_double"), {"pusher-js": _node("pusher_client.mjs")}, echoes=False),
     "signalr": Program(_signalr("servers.signalr_chat"), {"aiosignalr": _signalr("clients.signalr_client")}),
     "signalr-text": Program(
         _signalr("servers.signalr_chat", "--text-frames"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stampede import dialect_registry
-from stampede.dialect_registry import BUILT_IN, DialectError, load_dialect, names
+from stampede.dialect_registry import BUILT_IN, PRESETS, DialectError, load_dialect, names
 from stampede.dialects.base import Dialect
 from stampede.dialects.stampede import StampedeDialect
 
@@ -25,7 +25,7 @@ class Acme(Dialect):
 INSTANCE = Acme()
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", [*BUILT_IN, *PRESETS])
 def test_each_built_in_dialect_is_found_by_its_name(name: str) -> None:
     assert load_dialect(name).name == name
 
@@ -42,7 +42,7 @@ def test_an_installed_package_adds_dialects(monkeypatch: pytest.MonkeyPatch) -> 
         return added.select(group=group, name=name)
 
     monkeypatch.setattr(dialect_registry, "entry_points", entry_points)
-    assert names() == [*BUILT_IN, "acme"]
+    assert names() == [*BUILT_IN, *PRESETS, "acme"]
     assert isinstance(load_dialect("acme"), Acme)
     assert isinstance(load_dialect("stampede"), StampedeDialect)
 

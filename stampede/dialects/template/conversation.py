@@ -201,9 +201,10 @@ class TemplateConversation(Conversation):
         found = self._rule.find(received, self._values)
         if acknowledged is not None:
             return [acknowledged] if found is None else [acknowledged, Delivery(found)]
-        if template.error is not None and template.error.matches(received, self._values):
-            label = received.find_text(template.error_label) if template.error_label is not None else None
-            return [Refused(f"error: {label}"[:_MAX_LABEL] if label else "error", message=received.message())]
+        for error in template.errors:
+            if error.match.matches(received, self._values):
+                label = received.find_text(error.label) if error.label is not None else None
+                return [Refused(f"error: {label}"[:_MAX_LABEL] if label else "error", message=received.message())]
         if found is not None:
             return [Delivery(found, message=received.message())]
         return [Event(message=received.message())]

@@ -72,7 +72,7 @@ class TemplateDialect(Dialect):
     def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
         """Return path, query and headers with the user's values."""
         template = self._template
-        known = {UUID: self._new_uuid(), **values, **({ROOM: rooms[0]} if rooms else {})}
+        known = {**template.defaults, UUID: self._new_uuid(), **values, **({ROOM: rooms[0]} if rooms else {})}
         return UpgradeRequest(
             template.path.fill(known) if template.path is not None and template.path.names else None,
             template.query.fill(known) if template.query is not None else "",
@@ -81,7 +81,7 @@ class TemplateDialect(Dialect):
 
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
         """Return the conversation of a new connection."""
-        known = {**values, **({ROOM: rooms[0]} if rooms else {})}
+        known = {**self._template.defaults, **values, **({ROOM: rooms[0]} if rooms else {})}
         return TemplateConversation(self._template, self._rule, known, self._new_uuid)
 
     def escape(self, text: str) -> bytes:
@@ -97,7 +97,7 @@ class TemplateDialect(Dialect):
         Raises:
             TemplateError: one has none.
         """
-        known = {*ALWAYS, *self._template.saves, *columns}
+        known = {*ALWAYS, *self._template.saves, *self._template.defaults, *columns}
         for name, key in self._template.uses.items():
             if name in known:
                 continue

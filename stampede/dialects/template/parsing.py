@@ -10,15 +10,18 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
 from stampede.dialects.template.dialect import TemplateDialect
 from stampede.dialects.template.errors import TemplateError
+from stampede.dialects.template.extending import EXTENDS, extended
 from stampede.dialects.template.fields import NO_TEXT, OF_CONNECTION, OF_REQUEST, Fields
 from stampede.dialects.template.http import HttpStep, HttpSteps
 from stampede.dialects.template.http_fields import header_templates, http_step
 from stampede.dialects.template.matching import TextMatch
 from stampede.dialects.template.placeholders import (
+    ALWAYS,
     ESCAPES,
     NUMBER_OF_MESSAGE,
     PLACEHOLDER,
@@ -30,36 +33,49 @@ from stampede.dialects.template.placeholders import (
     raw,
 )
 from stampede.dialects.template.reading import Table
-from stampede.dialects.template.template import Reply, Template
+from stampede.dialects.template.template import ErrorRule, Reply, Template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from stampede.dialects.base import Dialect
     from stampede.dialects.template.matching import Match
     from stampede.dialects.template.placeholders import Escape
     from stampede.dialects.template.steps import Step
 
+_NO_PRESETS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType({})
 _ECHOES: Final = {"yes": True, "no": False, "discover": None}
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-def parse_template(text: str, file: str, new_uuid: Callable[[], str]) -> Dialect:
+def parse_template(
+    text: str, file: str, new_uuid: Callable[[], str], presets: Mapping[str, Callable[[], str]] = _NO_PRESETS
+) -> Dialect:
     """Return the dialect that a file describes.
 
     Args:
         text: content of the file.
         file: its name, for error messages.
         new_uuid: returns a new value for each message with `{uuid}`.
+        presets: functions that return the content of files that this one may extend, by their names.
 
     Raises:
         TemplateError: the file has a mistake.
     """
+    content = _parse(text, file)
+    if EXTENDS in content:
+        name = Table(file, content).text(EXTENDS) or ""
+        if name not in presets:
+            raise TemplateError(file, EXTENDS, f"expected one of {', '.join(presets)}, not {name!r}")
+        content = extended(content, _parse(presets[name](), name))
+    return TemplateDialect(read_template(Table(file, content)), new_uuid)
+
+
+def _parse(text: str, file: str) -> dict[str, Any]:
     try:
-        content = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise TemplateError(file, "", f"not TOML: {error}") from None
-    return TemplateDialect(read_template(Table(file, content)), new_uuid)
 
 
 def read_template(top: Table) -> Template:
@@ -78,7 +94,6 @@ def read_template(top: Table) -> Template:
     receive = top.table("receive") or Table(top.file, {}, "receive")
     keepalive = _Keepalive.read(top, fields)
     echo = top.table("echo") or Table(top.file, {}, "echo")
-    error = top.table("error") or Table(top.file, {}, "error")
     limits = top.table("limits") or Table(top.file, {}, "limits")
     message_bytes = limits.number("message_bytes", whole=True)
     separator = (top.text("separator") or "").encode()
@@ -86,6 +101,7 @@ def read_template(top: Table) -> Template:
         file=top.file,
         uses=fields.uses,
         saves=frozenset(fields.saves),
+        defaults=_defaults(top),
         name=top.text("name") or top.file.rpartition("/")[2].removesuffix(".toml"),
         room_name=_room_name(top),
         path=path,
@@ -111,14 +127,11 @@ def read_template(top: Table) -> Template:
         reply_to=keepalive.answers,
         echoes=_ECHOES[echo.one_of("self", tuple(_ECHOES), "discover")],
         private=fields.match(echo, "private", without=OF_CONNECTION),
-        error=fields.match(error, "match", without=OF_CONNECTION),
-        error_label=fields.path(error, "label"),
+        errors=tuple(_error(one, fields) for one in top.tables("error")),
         message_bytes=None if message_bytes is None else int(message_bytes),
         metrics=top.text_table("metrics"),
     )
-    if template.error is None and template.error_label is not None:
-        raise error.error("match", 'missing: expected a match such as {op = "error"}')
-    for table in (receive, echo, error, limits, top):
+    for table in (receive, echo, limits, top):
         table.end()
     return template
 
@@ -134,6 +147,18 @@ def _address(top: Table, fields: Fields) -> tuple[TextTemplate | None, TextTempl
     if path.startswith("//") or "#" in path + query:
         raise top.error("path", "expected a path such as /ws/{room}, without a host and without #")
     return TextTemplate.parse(path, for_url), TextTemplate.parse(query, for_url) if query else None
+
+
+def _defaults(top: Table) -> dict[str, str]:
+    """Return the values of placeholders that have no other; a value may be empty."""
+    table = top.table("defaults")
+    if table is None:
+        return {}
+    found = {name: str(table.get(name, str)) for name in table.names}
+    for name in found:
+        if not PLACEHOLDER.fullmatch(f"{{{name}}}") or name in ALWAYS:
+            raise table.error(name, "expected the name of a placeholder that an account or a step may give")
+    return found
 
 
 def _room_name(top: Table) -> str:
@@ -232,6 +257,15 @@ class _Keepalive:
         reply = Reply(match, send, fields.save(table))
         table.end()
         return reply
+
+
+def _error(table: Table, fields: Fields) -> ErrorRule:
+    match = fields.match(table, "match", without=OF_CONNECTION)
+    if match is None:
+        raise table.error("match", 'missing: expected a match such as {op = "error"}')
+    rule = ErrorRule(match, fields.path(table, "label"))
+    table.end()
+    return rule
 
 
 def _typing(top: Table, fields: Fields) -> TextTemplate | None:

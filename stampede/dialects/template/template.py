@@ -30,6 +30,19 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorRule:
+    """A message of the server that reports an error outside of any step.
+
+    Attributes:
+        match: recognises it.
+        label: path of what tells errors apart.
+    """
+
+    match: Match
+    label: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """The content of a file; its keys are described in docs/dialects/template.md.
 
@@ -37,6 +50,7 @@ class Template:
         file: name of the file, for error messages.
         uses: names of the placeholders, each with the first key that has it.
         saves: names of the values that steps save.
+        defaults: values of placeholders that neither the account nor a step has.
         room_name: name of the planned rooms, with their `{number}`.
         path: of the chat endpoint; None for that of the address.
         query: of the chat endpoint; None for none.
@@ -52,6 +66,7 @@ class Template:
     file: str
     uses: Mapping[str, str]
     saves: frozenset[str]
+    defaults: Mapping[str, str]
     name: str
     room_name: str
     path: TextTemplate | None
@@ -77,7 +92,6 @@ class Template:
     reply_to: tuple[Reply, ...]
     echoes: bool | None
     private: Match | None
-    error: Match | None
-    error_label: Path | None
+    errors: tuple[ErrorRule, ...]
     message_bytes: int | None
     metrics: Mapping[str, str]

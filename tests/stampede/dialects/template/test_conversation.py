@@ -185,6 +185,21 @@ def test_errors_are_labelled() -> None:
     )
 
 
+def test_several_messages_may_be_errors() -> None:
+    talk = conversation_of(f"{SAY}\n[[error]]\nmatch = {{op = 'error'}}\n[[error]]\nmatch = {{a = 1}}\nlabel = 'b'")
+    assert talk.receive(body(op="error"))[0] == Refused("error", message={"type": "", "op": "error"})
+    assert talk.receive(body(a=1, b="slow"))[0] == Refused("error: slow", message={"type": "", "a": 1, "b": "slow"})
+
+
+def test_a_default_is_used_without_another_value() -> None:
+    content = f"{SAY}\n[defaults]\npassword = ''\ntoken = 'guest'\n[open]\nsend = '{{password}}/{{token}}'"
+    assert [*dialect_of(content).converse({}, []).open()] == [b"/guest"]
+    assert [*dialect_of(content).converse({"token": "secret"}, []).open()] == [b"/secret"]
+    dialect_of(content).check_columns([])
+    address = dialect_of(f'path = "/?key={{key}}"\n{SAY}\n[defaults]\nkey = "a b"')
+    assert address.request({}, []).query == "key=a%20b"
+
+
 def test_pings_of_the_server_are_answered_and_own_ones_sent() -> None:
     talk = conversation_of(COMPLETE)
     assert talk.receive(body(op="ping", id=8)) == [
