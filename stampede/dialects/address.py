@@ -20,18 +20,20 @@ class Address:
     Attributes:
         path: the path, if it has no placeholders; otherwise `/`.
         has_room: whether the address contains the room.
+        templates: the path and the query, to check their placeholders.
 
     Raises:
         ValueError: it is no path.
     """
 
-    __slots__ = ("_path", "_query", "has_room", "path")
+    __slots__ = ("_path", "_query", "has_room", "path", "templates")
 
     def __init__(self, source: str) -> None:
         if not source.startswith("/"):
             raise ValueError("path: expected a text that begins with /")
         path, _, query = source.partition("?")
         self._path, self._query = Template(path, escape_url), Template(query, escape_url)
+        self.templates = (self._path, self._query)
         self.path = "/" if self._path.names else path
         self.has_room = "room" in self._path.names | self._query.names
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from stampede.dialects.address import Address
 from stampede.dialects.base import Conversation, Dialect, Feature, Message, UpgradeRequest
 from stampede.dialects.outgoing import argument_list, check_payloads
-from stampede.dialects.placeholders import ESCAPES, Template, check_values, escape_url
+from stampede.dialects.placeholders import ESCAPES, Template, check_values
 from stampede.dialects.signalr_conversation import INVOCATION, PING, SEPARATOR, SignalRConversation
 from stampede.ledger import stamp
 
@@ -86,8 +87,7 @@ class SignalROptions:
     def __post_init__(self) -> None:
         if self.escape not in ESCAPES:
             raise ValueError(f"escape: expected one of {', '.join(ESCAPES)}")
-        if not self.path.startswith("/"):
-            raise ValueError("path: expected a text that begins with /")
+        Address(self.path)
         check_payloads(self.payload, _KINDS)
         for name in ("say", "receive"):
             if not getattr(self.targets, name):
@@ -111,10 +111,8 @@ class SignalRDialect(Dialect):
     def __init__(self, options: SignalROptions | None = None) -> None:
         self.options = options = options or SignalROptions()
         targets = options.targets
-        path, _, query = options.path.partition("?")
-        self._path, self._query = Template(path, escape_url), Template(query, escape_url)
-        if not self._path.names:
-            self.path = path
+        self._address = Address(options.path)
+        self.path = self._address.path
         escape = ESCAPES[options.escape]
         self.outgoing = {
             kind: Template(
@@ -124,9 +122,10 @@ class SignalRDialect(Dialect):
             )
             for kind in _KINDS
         }
-        self._templates = (*self.outgoing.values(), self._path, self._query)
+        self._templates = (*self.outgoing.values(), *self._address.templates)
         self.places_token = any("token" in template.names for template in self._templates)
-        self.room_is_in_request = "room" in self._path.names | self._query.names
+        self.room_is_in_request = self._address.has_room
+        self.rooms_per_connection = 1 if self.room_is_in_request else None
         self.acknowledges_joins = bool(targets.join) and options.ack.join
         self.acknowledges_leaves = bool(targets.leave) and options.ack.leave
         self.acknowledges_messages = options.ack.say
@@ -136,8 +135,7 @@ class SignalRDialect(Dialect):
 
     def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
         """Return the path and the query with the values of a user."""
-        values = {**values, "room": rooms[0]} if rooms else values
-        return UpgradeRequest(self._path.fill(values) if self._path.names else None, self._query.fill(values))
+        return self._address.request(values, rooms)
 
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
         """Return the conversation of a new connection.

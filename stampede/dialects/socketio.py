@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from stampede.dialects.address import Address
 from stampede.dialects.base import Conversation, Dialect, Feature, Message, UpgradeRequest
 from stampede.dialects.outgoing import argument_list, check_payloads
-from stampede.dialects.placeholders import ESCAPES, Template, check_values, escape_url
+from stampede.dialects.placeholders import ESCAPES, Template, check_values
 from stampede.dialects.socketio_conversation import SocketIoConversation
 from stampede.ledger import stamp
 
@@ -92,9 +93,9 @@ class SocketIoOptions:
     def __post_init__(self) -> None:
         if self.escape not in ESCAPES:
             raise ValueError(f"escape: expected one of {', '.join(ESCAPES)}")
-        for name in ("path", "namespace"):
-            if not getattr(self, name).startswith("/"):
-                raise ValueError(f"{name}: expected a text that begins with /")
+        Address(self.path)
+        if not self.namespace.startswith("/"):
+            raise ValueError("namespace: expected a text that begins with /")
         if self.auth and not Template(self.auth).is_json():
             raise ValueError("auth: expected JSON with placeholders")
         check_payloads(self.payload, _KINDS)
@@ -121,10 +122,8 @@ class SocketIoDialect(Dialect):
     def __init__(self, options: SocketIoOptions | None = None) -> None:
         self.options = options = options or SocketIoOptions()
         events = options.events
-        path, _, query = options.path.partition("?")
-        self._path, self._query = Template(path, escape_url), Template(query, escape_url)
-        if not self._path.names:
-            self.path = path
+        self._address = Address(options.path)
+        self.path = self._address.path
         escape = ESCAPES[options.escape]
         self.outgoing = {
             kind: Template(_event(getattr(events, kind), getattr(options.payload, kind)), escape) for kind in _KINDS
@@ -136,13 +135,13 @@ class SocketIoDialect(Dialect):
 
         self._templates = (
             *self.outgoing.values(),
-            self._path,
-            self._query,
+            *self._address.templates,
             self.namespace,
             *([self.auth] if self.auth else []),
         )
         self.places_token = any("token" in template.names for template in self._templates)
-        self.room_is_in_request = "room" in self._path.names | self._query.names
+        self.room_is_in_request = self._address.has_room
+        self.rooms_per_connection = 1 if self.room_is_in_request else None
         self.acknowledges_joins = self.rooms_are_namespaces or (bool(events.join) and options.ack.join)
         self.acknowledges_leaves = not self.rooms_are_namespaces and bool(events.leave) and options.ack.leave
         self.acknowledges_messages = options.ack.say
@@ -154,10 +153,8 @@ class SocketIoDialect(Dialect):
 
     def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
         """Return the path and the query with the values of a user."""
-        values = {**values, "room": rooms[0]} if rooms else values
-        query = self._query.fill(values)
-        path = self._path.fill(values) if self._path.names else None
-        return UpgradeRequest(path, f"{query}&{_QUERY}" if query else _QUERY)
+        request = self._address.request(values, rooms)
+        return replace(request, query=f"{request.query}&{_QUERY}" if request.query else _QUERY)
 
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
         """Return the conversation of a new connection.
