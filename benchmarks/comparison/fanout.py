@@ -18,7 +18,7 @@ from benchmarks.processes import pinned, running, separate_cpus, waited_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from benchmarks.load.dialects import Dialect
+    from benchmarks.load.dialects import ChatDialect
     from benchmarks.processes import Cpus
 
 WARM_UP_SECONDS: Final = 1.0
@@ -48,7 +48,7 @@ class Round:
 
 
 def run_round(
-    name: str, command: Sequence[str], load: ChatLoad, seconds: float, cpus: Cpus, *, dialect: Dialect = PLAIN
+    name: str, command: Sequence[str], load: ChatLoad, seconds: float, cpus: Cpus, *, dialect: ChatDialect = PLAIN
 ) -> Round:
     """Start a server, offer it the load, and return the measured round.
 

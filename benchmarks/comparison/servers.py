@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from benchmarks.load.dialects import Dialect
+    from benchmarks.load.dialects import ChatDialect
 
 OURS: Final = "stampede"
 BUN: Final = "bun"
@@ -44,7 +44,7 @@ class Server:
     key: str
     title: str
     command: Callable[[Path], list[str]]
-    dialect: Dialect = PLAIN
+    dialect: ChatDialect = PLAIN
 
 
 def _ours(folder: Path) -> list[str]:

@@ -15,11 +15,11 @@ import struct
 import time
 from typing import TYPE_CHECKING, Final, Self
 
-from benchmarks.load.dialects import PLAIN, MessageEncoder
+from benchmarks.load.dialects import PLAIN, MessageEncoder, request_path
 from benchmarks.load.wire import DisconnectedError, upgrade_request
 
 if TYPE_CHECKING:
-    from benchmarks.load.dialects import Dialect
+    from benchmarks.load.dialects import ChatDialect
 
 CONCURRENT_HANDSHAKES: Final = 64
 
@@ -37,10 +37,10 @@ class ConnectStorm:
         driver_cpu: CPU seconds of the driver in that time.
     """
 
-    def __init__(self, url: str, clients: int, dialect: Dialect = PLAIN) -> None:
+    def __init__(self, url: str, clients: int, dialect: ChatDialect = PLAIN) -> None:
         host, _, port = url.removeprefix("ws://").rpartition(":")
         self._address = (host, int(port))
-        self._request = upgrade_request(host, int(port), dialect.path)
+        self._request = upgrade_request(host, int(port), request_path(dialect))
         self._opening = MessageEncoder(dialect, pings=False).opening()
         self._sockets: list[socket.socket] = []
         self._pending: dict[int, tuple[socket.socket, bytes]] = {}

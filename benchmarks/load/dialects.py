@@ -1,13 +1,17 @@
-"""Encode client messages as text frames, in our own JSON or wrapped in another protocol."""
+"""Encode the chat's messages as text frames of clients, as they are or in another protocol."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from time import monotonic_ns
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from stampede.dialects.events import Answer
+from stampede.dialects.socketio import SocketIoDialect
+from stampede.dialects.stampede import StampedeDialect
 from stampede.websocket.frames import masked_text_frame
+
+if TYPE_CHECKING:
+    from stampede.dialects.base import Message
 
 TEXT_BYTES: Final = 32
 
@@ -21,31 +25,37 @@ that parse them as floating-point numbers.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a protocol wraps the JSON of a message.
+class OwnChat(StampedeDialect):
+    """The chat's JSON messages as they are."""
 
-    Attributes:
-        path: the request path of the upgrade.
-        opening: the first text that a client sends; empty for none.
-        prefix: the text before the JSON of each message, in both directions.
-        suffix: the text after it.
-    """
-
-    path: str = "/chat"
-    opening: bytes = b""
-    prefix: bytes = b""
-    suffix: bytes = b""
-
-    def wrap(self, text: bytes) -> bytes:
-        """Return the text of a frame that carries a message."""
-        return self.prefix + text + self.suffix
+    path = "/chat"
+    opening = b""
+    """What a client sends before the server's greeting."""
 
 
-PLAIN: Final = Dialect()
-SOCKET_IO: Final = Dialect("/socket.io/?EIO=4&transport=websocket", b"40", b'42["message",', b"]")
-"""Engine.IO 4 over WebSocket only, the default namespace of Socket.IO 5, each message an event named `message`
-(socket.io/docs/v4/engine-io-protocol and .../socket-io-protocol)."""
+class OwnChatInSocketIo(SocketIoDialect):
+    """The chat's JSON messages, each as the only argument of an event `message`, in both directions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        (answer,) = self.converse({}, ()).receive(b"0{}")
+        assert isinstance(answer, Answer)  # noqa: S101 - to the open packet
+        self.opening = answer.payload
+
+    def encode(self, message: Message) -> bytes:
+        """Return the event of a message."""
+        return super().encode({"type": "message", "arguments": [message]})
+
+
+ChatDialect: TypeAlias = OwnChat | OwnChatInSocketIo
+PLAIN: Final = OwnChat()
+SOCKET_IO: Final = OwnChatInSocketIo()
+
+
+def request_path(dialect: ChatDialect) -> str:
+    """Return the path and the query of the upgrade request."""
+    query = dialect.request({}, ()).query
+    return f"{dialect.path}?{query}" if query else dialect.path
 
 
 class MessageEncoder:
@@ -57,7 +67,7 @@ class MessageEncoder:
         begin: time of the clock `monotonic_ns` before the first message; now if omitted.
     """
 
-    def __init__(self, dialect: Dialect, *, pings: bool, begin: int | None = None) -> None:
+    def __init__(self, dialect: ChatDialect, *, pings: bool, begin: int | None = None) -> None:
         self._dialect = dialect
         self._pings = pings
         self._shift = _FIRST_TIMESTAMP - (monotonic_ns() if begin is None else begin) if pings else 0
@@ -66,8 +76,7 @@ class MessageEncoder:
 
     def frame(self, **fields: object) -> bytes:
         """Return the frame of a client's message."""
-        text = json.dumps(fields, separators=(",", ":")).encode()
-        return masked_text_frame(self._dialect.wrap(text), _MASK)
+        return masked_text_frame(self._dialect.encode(fields), _MASK)
 
     def opening(self) -> bytes:
         """Return the frame that a client sends first; empty for none."""

@@ -16,13 +16,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from benchmarks.load.dialects import PLAIN, MessageEncoder
+from benchmarks.load.dialects import PLAIN, MessageEncoder, request_path
 from benchmarks.load.wire import TEXT, DisconnectedError, FrameReader, upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.load.dialects import Dialect
+    from benchmarks.load.dialects import ChatDialect
 
 SWEEP_SECONDS: Final = 0.002
 """Time between two reads of the sockets, and the resolution of latencies unless `audit` is set.
@@ -163,7 +163,7 @@ class ClientPool:
         dialect: the protocol that the clients use.
     """
 
-    def __init__(self, url: str, load: ChatLoad, rooms: str = "room", dialect: Dialect = PLAIN) -> None:
+    def __init__(self, url: str, load: ChatLoad, rooms: str = "room", dialect: ChatDialect = PLAIN) -> None:
         host, _, port = url.removeprefix("ws://").rpartition(":")
         self._load = load
         self._rooms = rooms
@@ -175,7 +175,7 @@ class ClientPool:
         self._epoll = select.epoll()
         try:
             for number in range(load.clients):
-                sock, start = upgrade(host, int(port), dialect.path)
+                sock, start = upgrade(host, int(port), request_path(dialect))
                 self._clients.append(_Client(sock, start, f"user{number:06d}", self._encoder, load.batch))
             self._enter_rooms()
         except BaseException:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from benchmarks.comparison.servers import OURS, SERVERS, Server
 from benchmarks.load.connect_storm import ConnectStorm
-from benchmarks.load.dialects import PLAIN, MessageEncoder
+from benchmarks.load.dialects import PLAIN, MessageEncoder, request_path
 from benchmarks.load.driver import ChatLoad, ClientPool
 from benchmarks.load.wire import TEXT, FrameReader, upgrade
 from benchmarks.processes import BenchmarkError, running
@@ -32,10 +31,10 @@ class Client:
 
     def __init__(self, url: str, server: Server) -> None:
         host, _, port = url.removeprefix("ws://").rpartition(":")
-        self._dialect = server.dialect
+        self._conversation = server.dialect.converse({"user": "unused"}, ())
         self._encoder = MessageEncoder(server.dialect, pings=False)
         self.sock: socket.socket
-        self.sock, start = upgrade(host, int(port), server.dialect.path)
+        self.sock, start = upgrade(host, int(port), request_path(server.dialect))
         self.sock.settimeout(SECONDS)
         self._reader = FrameReader(start)
         self._frames = self._reader.feed(b"")
@@ -49,11 +48,12 @@ class Client:
             while not self._frames:
                 self._frames = self._reader.read(self.sock)
             opcode, _, payload = self._frames.pop(0)
-            prefix, suffix = self._dialect.prefix, self._dialect.suffix
-            if opcode == TEXT and payload.startswith(prefix) and payload.endswith(suffix):
-                message = json.loads(payload.removeprefix(prefix).removesuffix(suffix))
-                assert isinstance(message, dict)
-                return message
+            if opcode == TEXT:
+                for event in self._conversation.receive(payload):
+                    if event.message is not None:  # in an event of Socket.IO, the chat's message is an argument
+                        (message,) = event.message.get("arguments", [event.message])
+                        assert isinstance(message, dict)
+                        return message
 
     def expect(self, type_: str, **fields: object) -> None:
         """Receive a message with these fields; a server may add others."""
@@ -172,7 +172,7 @@ def test_every_message_of_a_load_reaches_every_other_member(server: Server, peer
     assert window.uniform
     assert window.sent == window.offered > 0
     assert 0 < window.deliveries <= 3 * window.sent
-    assert window.frame_bytes == 112 + len(server.dialect.wrap(b""))
+    assert window.frame_bytes == 112 + len(server.dialect.encode({})) - len(b"{}")
     assert len(window.latencies_ns) == window.deliveries
 
 

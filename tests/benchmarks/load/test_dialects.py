@@ -7,7 +7,7 @@ from itertools import cycle
 import pytest
 
 from benchmarks.load import dialects
-from benchmarks.load.dialects import PLAIN, SOCKET_IO, Dialect, MessageEncoder
+from benchmarks.load.dialects import PLAIN, SOCKET_IO, ChatDialect, MessageEncoder, request_path
 
 DAY_NS = 86_400 * 10**9
 LARGEST_EXACT = 2**53
@@ -23,7 +23,7 @@ def unmasked(frame: bytes) -> bytes:
 @pytest.mark.parametrize("pings", [True, False], ids=["pings", "chat messages"])
 @pytest.mark.parametrize("dialect", [PLAIN, SOCKET_IO], ids=["plain", "Socket.IO"])
 def test_the_size_of_a_message_does_not_depend_on_its_send_time(
-    dialect: Dialect, pings: bool, monkeypatch: pytest.MonkeyPatch
+    dialect: ChatDialect, pings: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = [999_999_999_999, 1_000_000_000_000, 9_999_999_999_999, 10_000_000_000_000]
     clock = iter(times)
@@ -41,3 +41,10 @@ def test_the_send_time_of_a_ping_is_exact_as_a_floating_point_number(monkeypatch
     text = unmasked(encoder.stamped())
     assert encoder.sent_at(text) == begin + 30 * DAY_NS + 1
     assert int(text.partition(b'"timestamp":')[2].strip(b"}")) < LARGEST_EXACT
+
+
+def test_the_chat_is_wrapped_in_socket_io() -> None:
+    assert PLAIN.encode({"type": "ping"}) == b'{"type":"ping"}'
+    assert SOCKET_IO.encode({"type": "ping"}) == b'42["message",{"type":"ping"}]'
+    assert (PLAIN.opening, SOCKET_IO.opening) == (b"", b"40")
+    assert (request_path(PLAIN), request_path(SOCKET_IO)) == ("/chat", "/socket.io/?EIO=4&transport=websocket")
