@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.dialects.documented_chats import PRIVATE
-from tests.dialects.frame_faults import Fault, Framing, Planted, ended_by
+from tests.dialects.frame_faults import Fault, Framing, Planted, ended_by, mqtt_packets
 from tests.dialects.frame_proxy import FrameProxy, frame_proxy
 from tests.metrics.pages import series
 from tests.ports import free_port
@@ -144,6 +144,7 @@ CASES = {
     "signalr": Case(Framing(ended_by(b"\x1e"), frame_bytes=40), ("--dialect", "signalr"), echoes=True),
     "action-cable": Case(Framing(), ("--dialect", "actioncable"), echoes=True, keeps_order=False),  # its threads
     "rabbitmq": Case(Framing(ended_by(b"\0"), frame_bytes=100), ("--dialect", "stomp"), echoes=True),
+    "mosquitto": Case(Framing(mqtt_packets, frame_bytes=11), ("--dialect", "mqtt"), echoes=True),
     "signalr-text": Case(Framing(ended_by(b"\x1e")), ("--dialect", "signalr"), ("--no-echo",)),
     "fastapi": Case(Framing(private=PRIVATE), ("--dialect", f"{OWN}:FastapiChat"), ("--skip-closed",), echoes=True),
     "django-channels": Case(Framing(), ("--dialect", f"{OWN}:ChannelsChat"), echoes=True),

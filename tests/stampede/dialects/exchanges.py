@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stampede.dialects.actioncable import ActionCableDialect
+from stampede.dialects.mqtt import MqttDialect, MqttOptions
 from stampede.dialects.signalr import SignalRAck, SignalRDialect, SignalROptions
 from stampede.dialects.socketio import SocketIoAck, SocketIoDialect, SocketIoOptions
 from stampede.dialects.stampede import StampedeDialect
@@ -127,11 +128,33 @@ STOMP = Exchange(
     pings=(b"\n",),
 )
 
+MQTT = Exchange(
+    MqttDialect(),
+    opening=(b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x00"),
+    deliveries=tuple(b"\x30\x43\x00\x0bchat/room 1%bhello" % text for text in (A0, B0, A1, B1)),
+    pings=(b"\xd0\x00",),
+    is_binary=True,
+)
+
+MQTT_QOS_1 = Exchange(
+    MqttDialect(MqttOptions(qos=1)),
+    opening=(b"\x20\x02\x00\x00", b"\x90\x03\x00\x01\x01"),
+    deliveries=tuple(
+        b"\x32\x45\x00\x0bchat/room 1\x00%c%bhello" % (number, text)
+        for number, text in ((1, A0), (2, B0), (3, A1), (4, B1))
+    ),
+    acknowledgements=(b"\x40\x02\x00\x02", b"\x40\x02\x00\x03"),
+    pings=(b"\xd0\x00",),
+    is_binary=True,
+)
+
 EXCHANGES = {
     "stampede": STAMPEDE,
     "socketio": SOCKETIO,
     "signalr": SIGNALR,
     "actioncable": ACTIONCABLE,
     "stomp": STOMP,
+    "mqtt": MQTT,
+    "mqtt with QoS 1": MQTT_QOS_1,
 }
 """By the name of the dialect. Ann and bob each send two messages."""

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stampede.dialect_registry import BUILT_IN
+from stampede.dialects.base import Dialect, Feature
 from stampede.dialects.events import Acknowledged, Delivery, Event, Joined, Opened, Refused
 from stampede.ledger import stamp
 from stampede.websocket.frames import FrameSplitter, binary_frame, text_frame
@@ -16,7 +18,6 @@ from tests.stampede.dialects.exchanges import EXCHANGES, ROOM, VALUES, Exchange
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from stampede.dialects.base import Dialect
 
 every_exchange = pytest.mark.parametrize("name", EXCHANGES)
 
@@ -28,6 +29,8 @@ def events_of(dialect: Dialect, payloads: Iterable[bytes], messages_sent: int) -
     conversation.join(ROOM)
     for seq in range(messages_sent):
         conversation.say_stamped(ROOM, stamp.make(1, 1, 1, 3, 2, seq), b"hello")
+    if Feature.PING in dialect.features:
+        conversation.ping(7)
     events: list[Event] = []
     for payload in payloads:
         for message in conversation.split(payload) if dialect.splits_frames else [payload]:
@@ -57,6 +60,12 @@ def in_order(exchange: Exchange) -> list[bytes]:
 def counted(events: Sequence[Event]) -> list[str]:
     """Return the events in a form that does not depend on their order."""
     return sorted(map(repr, events))
+
+
+def test_every_dialect_with_a_class_of_its_own_has_an_exchange() -> None:
+    classes = {place for place in BUILT_IN.values() if not place.startswith("stampede.dialects.template")}
+    recorded = {f"{type(one.dialect).__module__}:{type(one.dialect).__name__}" for one in EXCHANGES.values()}
+    assert classes - {"stampede.dialects.base:Dialect"} == recorded
 
 
 @every_exchange
