@@ -13,7 +13,7 @@ other: `stampede.ledger.pair` counts those that overtake each other.
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations
+from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 from stampede.ledger.counts import OrderCounts
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 
 Message = tuple[int, int]
 """A message of a room: its sender's slot and its number in this slot. No other message of the room has the same."""
+
+
+def common_part(orders: Sequence[Sequence[Message]]) -> list[list[Message]]:
+    """Return the orders of some members without the messages that fewer than half of them received.
+
+    Recordings of equal length end at different messages, since a member need not receive its own. Two members alone
+    would be compared over the last messages, and a difference would count both.
+    """
+    received = Counter(chain.from_iterable(orders))
+    members = sum(map(bool, orders))  # that received anything
+    return [[message for message in order if 2 * received[message] >= members] for order in orders]
 
 
 class OrderComparison:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from stampede.ledger.order import OrderComparison
+from stampede.ledger.order import OrderComparison, common_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -127,7 +127,7 @@ class OrderSampler:
         while self._orders:
             _, orders = self._orders.popitem()
             comparison = OrderComparison()
-            for order in orders:
+            for order in common_part(orders):
                 comparison.add(order)
                 yield
             self._counts.add(comparison.counts())

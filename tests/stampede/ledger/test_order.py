@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stampede.ledger.counts import OrderCounts
-from stampede.ledger.order import Message, OrderComparison
+from stampede.ledger.order import Message, OrderComparison, common_part
 from stampede.ledger.room import Room
 from tests.stampede.ledger.server_model import model_with
 
@@ -59,6 +59,14 @@ def test_without_two_members_that_received_the_same_two_messages_nothing_is_comp
     orders: list[list[Message]],
 ) -> None:
     assert compare(*orders) == OrderCounts()
+
+
+def test_the_ends_of_recordings_that_only_few_members_share_are_not_compared() -> None:
+    longer, swapped = [A, B, A2, C], [A, B, C, A2]
+    assert common_part([longer, swapped, [A, B], [A, B], [A, B]]) == [[A, B]] * 5
+    assert compare(*common_part([longer, swapped, [A, B], [A, B], [A, B]])).divergent == 0
+    assert compare(*common_part([longer, longer, swapped, [A, B]])).divergent == 1
+    assert common_part([[B, C], [A, C], [A, B]]) == [[B, C], [A, C], [A, B]], "no member receives its own message"
 
 
 def test_three_orders_without_a_usual_one_are_all_divergent() -> None:
