@@ -6,10 +6,12 @@ from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from stampede.dialects.base import Dialect
+from stampede.dialects.template.errors import TemplateError
 from stampede.dialects.template.parsing import parse_template
 from stampede.errors import StampedeError
 
@@ -43,6 +45,9 @@ PROVEN_ON: Final = {
 }
 """The real server on which the tests prove a built-in dialect, by the dialect's name."""
 
+SUFFIX: Final = ".toml"
+"""End of the name of a file that describes a dialect."""
+
 ENTRY_POINTS: Final = "stampede.dialects"
 """Group of the entry points by which installed packages add dialects."""
 
@@ -64,7 +69,7 @@ def presets() -> Mapping[str, Callable[[], str]]:
 
 
 def load_dialect(given: str | Dialect) -> Dialect:
-    """Return a dialect by its name, or by `module:Class`.
+    """Return a dialect by its name, by a file that describes it, or by `module:Class`.
 
     Raises:
         DialectError: there is no such dialect.
@@ -77,9 +82,23 @@ def load_dialect(given: str | Dialect) -> Dialect:
         return parse_template(presets()[given](), given, _new_uuid)
     for entry in entry_points(group=ENTRY_POINTS, name=given):
         return _create(given, entry.value)
+    if given.endswith(SUFFIX):
+        return _read(given)
     if ":" in given:
         return _create(given, given)
-    raise DialectError(f"{given!r} is not a dialect: give one of {', '.join(names())}, or module:Class")
+    raise DialectError(f"{given!r} is not a dialect: give one of {', '.join(names())}, FILE.toml, or module:Class")
+
+
+def _read(file: str) -> Dialect:
+    """Return the dialect that a file describes."""
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DialectError(f"{file}: {getattr(error, 'strerror', None) or 'not a text file in UTF-8'}") from error
+    try:
+        return parse_template(text, file, _new_uuid)
+    except TemplateError as error:
+        raise DialectError(str(error)) from error
 
 
 def _new_uuid() -> str:

@@ -70,7 +70,7 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.pytest_plugin": "stampede.errors stampede.generator stampede.verdict",
     "stampede.metrics": "stampede.measure",
     "stampede.locust": "stampede.check stampede.client stampede.credentials_file stampede.dialect_registry "
-    "stampede.dialects stampede.generator_faults "
+    "stampede.dialects stampede.errors stampede.generator_faults "
     "stampede.health stampede.ledger stampede.measure stampede.metrics stampede.pool stampede.redaction "
     "stampede.verdict stampede.websocket stampede.workload",
     "loadtest": "stampede",

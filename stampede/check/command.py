@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "came instead. 2: an option is invalid."
     )
     add = parser.add_argument
-    add("--dialect", default=DEFAULT, help=f"name of a dialect, or module:Class (default: {DEFAULT})")
+    add("--dialect", default=DEFAULT, help=f"name of a dialect, FILE.toml, or module:Class (default: {DEFAULT})")
     add("--host", default=DEFAULT_HOST, help=f"URL of the server (default: {DEFAULT_HOST})")
     add(
         "--path",
@@ -102,6 +102,8 @@ def run(options: argparse.Namespace) -> int:
         dialect = load_dialect(options.dialect)
     except DialectError as error:
         raise CommandError(f"--dialect: {error}") from error
+    if dialect.http_steps is not None:
+        raise CommandError(f"--dialect {options.dialect}: the check makes no HTTP requests, which this dialect needs")
     accounts = _accounts(options)
     try:
         headers = all_headers(options.header, options.origin, has_token=any("token" in one for one in accounts))

@@ -12,16 +12,17 @@ from stampede.check.probe import PROBE, change_of, stamps_of
 from stampede.check.recorder import RecordedDialect, Recorder
 from stampede.client.chat_connection import ChatConnection
 from stampede.client.context import ClientContext
-from stampede.client.credentials import Credentials, for_dialect, with_request
+from stampede.client.credentials import for_dialect, of_account, with_request
 from stampede.client.poster import Poster
 from stampede.dialects.events import Acknowledged, Refused
 from stampede.ledger import stamp
 from stampede.measure.measures import Measures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from stampede.check.result import Logged
+    from stampede.client.credentials import Credentials
     from stampede.dialects.base import Conversation, Dialect
     from stampede.ledger.room import Room
     from stampede.websocket.reactor import Reactor
@@ -40,14 +41,14 @@ class Steps(Protocol):
     def post(self) -> Callable[[str, str], bool] | None:
         """Sends a text to a room over HTTP; None if the connection sends it."""
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self, rooms: Sequence[str]) -> Credentials | None:
         """Log in; return what to connect with, or None for the token of the account.
 
         Raises:
             ClientError: the login failed.
         """
 
-    def prepare_join(self, room: str) -> bool:
+    def prepare_join(self, room: str, conversation: Conversation) -> bool:
         """Prepare the join of a room; return whether the server has confirmed it.
 
         Raises:
@@ -60,11 +61,11 @@ class NoSteps:
 
     post = None
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self, rooms: Sequence[str]) -> Credentials | None:
         """Return None: the user connects with its account."""
         return None
 
-    def prepare_join(self, room: str) -> bool:
+    def prepare_join(self, room: str, conversation: Conversation) -> bool:
         """Do nothing: the messages of the dialect suffice."""
         return False
 
@@ -126,7 +127,7 @@ class Participant:
 
     def log_in(self, target: Target) -> None:
         """Log in, and prepare the upgrade request."""
-        credentials = self._steps.credentials() or Credentials(self.values.get("token") or None)
+        credentials = self._steps.credentials([self._room.name]) or of_account(self.values, self._dialect)
         self.values = {**self.values, **credentials.values}
         rooms = [self._room.name]
         requested = with_request(for_dialect(target, self._dialect), self._dialect.request(self.values, rooms))

@@ -151,6 +151,9 @@ class _RecordedConversation(Conversation):
     def awaited(self) -> str:
         return self._conversation.awaited
 
+    def add_room_values(self, room: str, values: Mapping[str, str]) -> None:
+        self._conversation.add_room_values(room, values)
+
     def join(self, room: str) -> Sequence[bytes]:
         return self._record(self._conversation.join(room))
 

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stampede.check.exchange import ExchangeSettings, run_exchange
+from stampede.check.participant import NoSteps
+from stampede.dialects.base import Dialect
 from stampede.websocket.errors import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stampede.dialects.base import Dialect
+    from stampede.check.participant import Steps
     from stampede.websocket.target import Target
+
+
+NO_STEPS: Final = (NoSteps(), NoSteps())
+
+
+def room_of(dialect: Dialect) -> str:
+    """Return the name of a room that no load test uses, of the form that the dialect requires."""
+    form = dialect.room_name if dialect.room_name != Dialect.room_name else "stampede-check-{number}"
+    return form.replace("{number}", str(2**32 + secrets.randbits(32)))
 
 
 class CheckError(ClientError):
@@ -23,7 +34,11 @@ class CheckError(ClientError):
 
 
 def check_exchange(
-    target: Target, dialect: Dialect, accounts: tuple[Mapping[str, str], Mapping[str, str]], join_grace: float
+    target: Target,
+    dialect: Dialect,
+    accounts: tuple[Mapping[str, str], Mapping[str, str]],
+    join_grace: float,
+    steps: tuple[Steps, Steps] = NO_STEPS,
 ) -> bool:
     """Let two users exchange messages with a server, in a room of their own; return whether senders get an echo.
 
@@ -32,13 +47,14 @@ def check_exchange(
         dialect: its wire protocol.
         accounts: of the two users.
         join_grace: seconds after which a user counts as joined, if the server does not confirm joins.
+        steps: what the two users do beside the messages of the dialect.
 
     Raises:
         CheckError: a step failed, or the server does not do what the dialect says.
     """
-    room = f"stampede-check-{secrets.randbits(32)}"
     # A leave without confirmation proves nothing, and Action Cable logs an error if it handles one after the close.
-    settings = ExchangeSettings(room, accounts, join_grace=join_grace, leaves=dialect.acknowledges_leaves)
+    leaves = dialect.acknowledges_leaves
+    settings = ExchangeSettings(room_of(dialect), accounts, steps, join_grace=join_grace, leaves=leaves)
     exchange = run_exchange(target, dialect, settings)
     problem = exchange.failure or next(iter(exchange.findings.problems), "")
     if problem:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import gevent
-from gevent import sleep
 
 from stampede.client.message_handler import MessageHandler, SplittingHandler
 from stampede.client.pings import UNTIMED
@@ -33,11 +32,12 @@ if TYPE_CHECKING:
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.target import Target
 
+    Prepare: TypeAlias = Callable[[str, Conversation], bool]
 
 _NORMAL_CLOSURE: Final = 1000
 
 
-def _do_nothing(_: str) -> bool:
+def _do_nothing(_room: str, _conversation: Conversation) -> bool:
     """Prepare nothing: the dialect's messages suffice to join a room."""
     return False
 
@@ -125,7 +125,7 @@ class ChatConnection:
         if answer is None and self._dialect.confirms_opening:
             raise AnswerError(f"no answer: expected {conversation.awaited}")
 
-    def enter(self, rooms: list[Room], timeout: float, prepare: Callable[[str], bool] = _do_nothing) -> bool:
+    def enter(self, rooms: list[Room], timeout: float, prepare: Prepare = _do_nothing) -> bool:
         """Join rooms after `open`; return whether the server has confirmed all joins.
 
         If the server does not confirm joins, a user counts as joined at the first delivery of the room that arrives
@@ -140,15 +140,15 @@ class ChatConnection:
         self.is_offline = self.is_offline and not all(answers)
         return all(answers)
 
-    def join(self, room: Room, timeout: float, prepare: Callable[[str], bool] = _do_nothing) -> bool:
+    def join(self, room: Room, timeout: float, prepare: Prepare = _do_nothing) -> bool:
         """Join a room; return whether the server has confirmed that.
 
         Args:
             room: the ledger of the room.
             timeout: seconds to wait for the server's confirmation.
-            prepare: called with the name of the room before the dialect's messages are sent; returns whether the server
-                has confirmed the join already. It may wait and raise a `ClientError`. The server may begin to deliver
-                messages of the room meanwhile.
+            prepare: called with the name of the room and the conversation before the dialect's messages are sent;
+                returns whether the server has confirmed the join already. It may wait and raise a `ClientError`. The
+                server may begin to deliver messages of the room meanwhile.
 
         Raises:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
@@ -167,7 +167,7 @@ class ChatConnection:
                 self._leave_ledger(membership, closed_cleanly=True)
             raise
 
-    def _join(self, room: Room, timeout: float, prepare: Callable[[str], bool], *, is_new: bool) -> bool:
+    def _join(self, room: Room, timeout: float, prepare: Prepare, *, is_new: bool) -> bool:
         membership = room.enter()
         if is_new and not self._dialect.acknowledges_joins:  # else deliveries of an earlier membership may arrive
             membership.on_early_delivery = partial(self._assume_joined, membership)
@@ -186,7 +186,7 @@ class ChatConnection:
 
         reply = self.handler.replies.expect(is_answer, on_answer)
         try:
-            confirmed = prepare(room.name)
+            confirmed = prepare(room.name, self.conversation)
             for message in self.conversation.join(room.name):
                 self.send(message)
             if confirmed:
@@ -289,7 +289,7 @@ class ChatConnection:
             marks = {number: one.room.mark() for number, one in self.handler.memberships.items() if one.joined}
             deadline = monotonic() + grace
             while connection.is_open and monotonic() < deadline and not self._have_arrived(marks):
-                sleep(0.01)
+                gevent.sleep(0.01)
             if not connection.is_open:
                 marks = {}
         for message in self.conversation.close():

@@ -49,6 +49,11 @@ class Credentials:
         return replace(target, headers=tuple(headers), uri=uri)
 
 
+def of_account(account: Mapping[str, str], dialect: Dialect) -> Credentials:
+    """Return what a user connects with that does not log in: the token of its account, unless the dialect sends it."""
+    return Credentials(None if dialect.places_token else account.get("token") or None)
+
+
 def for_dialect(target: Target, dialect: Dialect) -> Target:
     """Return the target with what all connections of a dialect have in common."""
     return replace(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
-from gevent import sleep
+import gevent
+from gevent import get_hub, getcurrent, sleep
 
 from stampede.client.outbox import MAX_AGE
 from stampede.client.sender import OFFLINE_TOO_LONG, TOO_LATE
@@ -31,15 +33,49 @@ class Poster:
         post: sends a text to a room and returns whether the server has accepted it; it may wait.
     """
 
-    __slots__ = ("_connection", "_context", "_post")
+    __slots__ = ("_connection", "_context", "_post", "_queue", "_worker")
 
     def __init__(self, connection: ChatConnection, context: ClientContext, post: Callable[[str, str], bool]) -> None:
         self._connection = connection
         self._context = context
         self._post = post
+        self._queue: deque[tuple[int, str, str | None]] = deque()
+        self._worker: gevent.Greenlet[..., None] | None = None
 
     def say(self, intended: int, text: str, room_name: str | None) -> None:
-        """Send a message that was due at `intended`; wait while the user is not in the room, or count why not."""
+        """Send a message that was due at `intended`; wait while the user is not in the room, or count why not.
+
+        In the event loop, where nothing may wait, the message is queued instead. A greenlet sends the queued messages
+        of a user one after the other, so that their order is kept.
+        """
+        if getcurrent() is not get_hub():
+            self._say(intended, text, room_name)
+            return
+        self._context.measures.waiting += 1
+        self._queue.append((intended, text, room_name))
+        if self._worker is None:
+            self._worker = gevent.spawn(self._send_queued)
+
+    def _send_queued(self) -> None:
+        try:
+            while self._queue:
+                self._context.measures.waiting -= 1
+                try:
+                    self._say(*self._queue.popleft())
+                except Exception as error:  # noqa: BLE001 # code of the scenario
+                    self._context.on_error(error)
+        finally:
+            self._worker = None
+
+    def discard_queued(self, reason: str | None) -> None:
+        """Skip the queued messages, and stop sending; they count as failures of this reason, if there is one."""
+        count = len(self._queue)
+        self._queue.clear()
+        self._context.measures.skip_held(reason, count)
+        if self._worker is not None:
+            self._worker.kill(block=False)
+
+    def _say(self, intended: int, text: str, room_name: str | None) -> None:
         chat, measures = self._connection, self._context.measures
         while not chat.is_ready and not chat.is_offline and monotonic_ns() - intended <= MAX_AGE:
             sleep(_POLL_SECONDS)

@@ -10,7 +10,7 @@ Only a message in which it finds no stamp goes to `Conversation.receive`.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,6 +69,9 @@ class Conversation:
     def awaited(self) -> str:
         """What the client waits for until the conversation is open, for error messages."""
         return "the server's greeting"
+
+    def add_room_values(self, room: str, values: Mapping[str, str]) -> None:
+        """Take the values that HTTP requests have saved for a room, for its placeholders."""
 
     def join(self, room: str) -> Sequence[bytes]:
         """Return the messages that join a room."""
@@ -200,6 +203,16 @@ class Dialect(Conversation):
         if isinstance(message, bytes):
             return message
         return message.encode() if isinstance(message, str) else _encode(message)
+
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Check that each placeholder has a value.
+
+        Args:
+            columns: names of what the accounts have.
+
+        Raises:
+            StampedeError: one has none; the text is one line for the user.
+        """
 
     def escape(self, text: str) -> bytes:
         """Return a text as `say_stamped` takes it."""

@@ -21,10 +21,10 @@ from stampede.websocket.errors import ClientError
 from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from stampede.client.credentials import Credentials
-    from stampede.dialects.base import Dialect
+    from stampede.dialects.base import Conversation, Dialect
     from stampede.measure.figures import Figures
     from stampede.pool.session import Session
     from stampede.pool.user_pool import PoolSettings
@@ -47,11 +47,11 @@ class _TestUser:
         """Return the policy of the next reconnect."""
         return DEFAULT_BACKOFF
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self, rooms: Sequence[str]) -> Credentials | None:
         """Return None: the user connects with the token of the load generator."""
         return None
 
-    def prepare_join(self, room: str) -> bool:
+    def prepare_join(self, room: str, conversation: Conversation) -> bool:
         """Do nothing: the join needs no preparation."""
         return False
 

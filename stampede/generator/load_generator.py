@@ -100,6 +100,10 @@ class LoadGenerator:
             raise StampedeError(
                 f"message_bytes {message_bytes}: a text of the {self._dialect.name} dialect has {limit} bytes at most"
             )
+        if self._dialect.http_steps is not None:
+            raise StampedeError(
+                f"dialect {self._dialect.name}: its HTTP requests need users of Locust; a LoadGenerator makes none"
+            )
         self.url = join_url(url, self._dialect.path, "url")
         self._headers = _checked_headers(headers, token)
         self._verify, self._ca_file = verify, ca_file

@@ -8,6 +8,7 @@ import re
 import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.dialect_registry import DEFAULT
@@ -84,6 +85,13 @@ def _path(text: str) -> str:
     if not text.startswith("/"):
         raise argparse.ArgumentTypeError(f"{text!r} does not begin with a slash")
     return text
+
+
+def _http_host(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as https://api.example.org")
+    return text.rstrip("/")
 
 
 def _sizes(text: str) -> str:
@@ -167,7 +175,7 @@ OPTIONS: Final = (
         "dialect",
         None,
         str,
-        "Protocol of the server: the name of a built-in one, or module:Class "
+        "Protocol of the server: the name of a built-in one, FILE.toml, or module:Class "
         f"(default: that of the user classes, otherwise {DEFAULT}).",
     ),
     Option(
@@ -175,6 +183,12 @@ OPTIONS: Final = (
         DEFAULT_JOIN_GRACE,
         _number(0, 60),
         "Seconds after which a user counts as joined without a delivery, if the server does not confirm joins.",
+    ),
+    Option(
+        "http-host",
+        None,
+        _http_host,
+        "Base URL of HTTP requests (default: --host with http for ws and https for wss, without its path).",
     ),
     Option(
         "path",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from gevent.event import Event
 
-from stampede.check.start import check_exchange
+from stampede.check.start import NO_STEPS, check_exchange
 from stampede.client.credentials import Credentials
 from stampede.dialects.stampede import StampedeDialect
 from stampede.redaction import redact
@@ -19,10 +19,15 @@ from stampede.websocket.target import join_url, resolve
 from stampede.workload.accounts import account_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from stampede.check.participant import Steps
     from stampede.dialects.base import Dialect
     from stampede.locust.settings import LoadTestSettings
     from stampede.websocket.errors import LostError
     from stampede.websocket.target import Target
+
+    Accounts = tuple[Mapping[str, str], Mapping[str, str]]
 
 GREETING_SECONDS: Final = 5.0
 """Time for the server's greeting, the same as in a capacity run's check."""
@@ -34,11 +39,24 @@ _SHOWN_BYTES: Final = 60
 _decode: Final = msgspec.json.Decoder().decode
 
 
-def check_server(host: str, settings: LoadTestSettings, path: str, dialect: Dialect | None = None) -> None:
+def check_server(
+    host: str,
+    settings: LoadTestSettings,
+    path: str,
+    dialect: Dialect | None = None,
+    steps: Callable[[Accounts], tuple[Steps, Steps]] | None = None,
+) -> None:
     """Check an address and, with a dialect, that a server of its protocol is there.
 
     The bundled server must send its greeting; with any other dialect, two users exchange messages in a room of their
     own.
+
+    Args:
+        host: the address.
+        settings: of the test.
+        path: of the endpoint, unless the address contains one.
+        dialect: None to check only the address.
+        steps: returns what two users with these accounts do beside the messages of the dialect.
 
     Raises:
         ClientError: the address is unusable or the server uses another protocol; the message is one line.
@@ -51,7 +69,7 @@ def check_server(host: str, settings: LoadTestSettings, path: str, dialect: Dial
         raise ClientError(error.label, f"cannot connect to {redact(url)}: {error}") from error
     if dialect is not None and not isinstance(dialect, StampedeDialect):
         accounts = (account_of(0, settings.accounts), account_of(1, settings.accounts))
-        check_exchange(target, dialect, accounts, settings.join_grace)
+        check_exchange(target, dialect, accounts, settings.join_grace, steps(accounts) if steps else NO_STEPS)
     if problem:
         raise ClientError("not a chat server", f"{redact(url)} {problem}; is this a Stampede server?")
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from stampede.credentials_file import read_accounts
 from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
+from stampede.errors import StampedeError
+from stampede.locust.hooks import ServerHooks
 from stampede.locust.options import DEFAULT_ROOM_SIZE, NO_SHAPE, OPTIONS, TOKEN
 from stampede.measure.storm import Manner
 from stampede.redaction import redact
 from stampede.verdict.slo import SloError, parse_slo, split_slos
 from stampede.websocket.headers import Header, all_headers
-from stampede.websocket.target import DEFAULT_HOST
+from stampede.websocket.target import DEFAULT_HOST, http_url
 from stampede.workload.backoff import Backoff, Policy
 from stampede.workload.placement import RoomPlan
 from stampede.workload.schedule import Arrivals
@@ -192,7 +194,17 @@ def run_dialect(settings: LoadTestSettings, user_classes: Collection[type]) -> D
     check_rooms_per_user(settings, dialect)
     check_message_bytes(settings, dialect)
     check_features(user_classes, dialect)
+    if not any(_logs_in(user_class) for user_class in user_classes):  # a login of the scenario may give any value
+        try:
+            dialect.check_columns(settings.accounts[0].keys() if settings.accounts else ())
+        except StampedeError as error:
+            raise OptionError(str(error)) from error
     return dialect
+
+
+def _logs_in(user_class: type) -> bool:
+    """Return whether users of a class log in by code of the scenario."""
+    return getattr(user_class, "login", ServerHooks.login) is not ServerHooks.login
 
 
 def dialect_of(user_classes: Iterable[type], given: str | None) -> Dialect:
@@ -226,6 +238,19 @@ def host_of(user_classes: Iterable[type], given: str | None) -> str:
         listed = ", ".join(f"{name}: {redact(host)}" for name, host in sorted(own.items()))
         raise OptionError(f"user classes with different hosts ({listed}): give --host")
     return next(iter(own.values()), DEFAULT_HOST)
+
+
+def http_base_url(user_classes: Iterable[type], options: argparse.Namespace | None, host: str) -> str:
+    """Return the base URL of HTTP requests: the option's, or that of a user class, or the server's.
+
+    Args:
+        user_classes: those of the run.
+        options: the parsed options.
+        host: URL of the server.
+    """
+    given = getattr(options, "http_host", None)
+    own = (getattr(user_class, "http_host", None) for user_class in user_classes)
+    return given or next(filter(None, own), None) or http_url(host)
 
 
 def check_shape(settings: LoadTestSettings, run_time: object) -> None:

@@ -12,12 +12,14 @@ from locust.runners import LocalRunner, MasterRunner
 
 from stampede.locust.agents.master import wait_until
 from stampede.locust.hooks import can_check
+from stampede.locust.http_steps import check_steps
 from stampede.locust.preflight import check_server
 from stampede.locust.settings import (
     OptionError,
     check_processes,
     check_shape,
     host_of,
+    http_base_url,
     read_settings,
     run_dialect,
 )
@@ -51,7 +53,14 @@ def check_or_exit(environment: Environment, runner: Runner) -> None:
             users_run_here = isinstance(runner, LocalRunner) or options.processes
             connects = options.headless and users_run_here and can_check(environment.user_classes, dialect)
             host = host_of(environment.user_classes, environment.host)
-            check_server(host, settings, settings.path or dialect.path, dialect if connects else None)
+            base_url = http_base_url(environment.user_classes, options, host)
+            check_server(
+                host,
+                settings,
+                settings.path or dialect.path,
+                dialect if connects else None,
+                lambda accounts: check_steps(dialect, accounts, base_url),
+            )
     except (OptionError, ClientError) as error:
         exit_with_usage_error(runner, options, str(error))
 

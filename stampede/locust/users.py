@@ -25,21 +25,23 @@ from locust.exception import StopTest, StopUser
 
 from stampede.locust.exceptions import count_exception
 from stampede.locust.hooks import ServerHooks
+from stampede.locust.http_steps import HttpStepRunner
 from stampede.locust.plugin import running_test
+from stampede.locust.settings import http_base_url
 from stampede.websocket.errors import ClientError
-from stampede.websocket.target import DEFAULT_HOST, http_url
+from stampede.websocket.target import DEFAULT_HOST
 from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
 from stampede.workload.schedule import SECOND, ScheduledAction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from random import Random
 
     from locust.env import Environment
 
     from stampede.client.client import ChatClient
     from stampede.client.credentials import Credentials
-    from stampede.dialects.base import Dialect, Feature
+    from stampede.dialects.base import Conversation, Dialect, Feature
     from stampede.locust.settings import LoadTestSettings
     from stampede.pool.session import Session
     from stampede.pool.user_pool import UserPool
@@ -63,7 +65,8 @@ class ChatUser(ServerHooks, User):
             is `http_host`; `chat` is always the chat client.
         dialect: the wire protocol of the server, or its name as in `--dialect`, which overrides it; by default that
             of the bundled server.
-        http_host: base URL of the HTTP clients; by default `host` with http for ws and https for wss.
+        http_host: base URL of the HTTP clients, which `--http-host` overrides; by default `host` with http for ws and
+            https for wss.
         required_features: what the dialect must have for this class; otherwise the test does not start.
         drops_periodically: whether `--storm-share` of the users of this class drop together every `--storm-period`.
     """
@@ -120,12 +123,13 @@ class ChatUser(ServerHooks, User):
     def http(self) -> FastHttpSession:
         """An HTTP client of this user, with cookies of its own, for `http_host`."""
         if self._http is None:
-            self._http = FastHttpSession(self._http_url, self.environment.events.request, self)
+            # As in FastHttpUser, no request is repeated: a message could arrive twice.
+            self._http = FastHttpSession(self._http_url, self.environment.events.request, self, max_retries=0)
         return self._http
 
     @property
     def _http_url(self) -> str:
-        return self.http_host or http_url(self.host or DEFAULT_HOST)
+        return http_base_url([type(self)], self.environment.parsed_options, self.host or DEFAULT_HOST)
 
     def rng(self, purpose: str) -> Random:
         """Return a random generator of this user; it depends on `--seed`, the purpose and the user's number."""
@@ -173,7 +177,7 @@ class ChatUser(ServerHooks, User):
             if test is None:
                 raise gevent.GreenletExit  # in `on_start`, Locust 2.47 logs StopUser with a traceback
             self._pool, self._settings = test
-            self._session = self._pool.add_user(_SessionUser(self, self._count_exception))
+            self._session = self._pool.add_user(_SessionUser(self, self._pool, self._count_exception))
             if self.greenlet is not None:
                 self.greenlet.link(lambda _: gevent.spawn(self._end))  # for classes that override `on_stop`
         return self._session
@@ -190,24 +194,52 @@ class ChatUser(ServerHooks, User):
 class _SessionUser:
     """A user as its session uses it. Exceptions of the scenario are counted and become `ClientError`s."""
 
-    def __init__(self, user: ChatUser, count_exception: Callable[[Exception], None]) -> None:
+    def __init__(self, user: ChatUser, pool: UserPool, count_exception: Callable[[Exception], None]) -> None:
         self._user = user
+        self._pool = pool
         self._count_exception = count_exception
+        self._runner: HttpStepRunner | None = None
         self.user_class = type(user)
-        overrides = self.user_class.send_message is not ServerHooks.send_message
-        self.post = user.send_message if overrides else None
+
+    @property
+    def post(self) -> Callable[[str, str], bool] | None:
+        if self._overrides("send_message"):
+            return self._user.send_message
+        steps = self._pool.client_context.dialect.http_steps
+        return self._post if steps is not None and steps.say is not None else None
+
+    def _post(self, room: str, text: str) -> bool:
+        post = self._steps.post if self._steps is not None else None
+        return post is not None and post(room, text)
+
+    def _overrides(self, name: str) -> bool:
+        """Return whether the scenario has a step of its own, which replaces those of the dialect."""
+        return getattr(self.user_class, name) is not getattr(ServerHooks, name)
+
+    @property
+    def _steps(self) -> HttpStepRunner | None:
+        """What makes the HTTP requests of the dialect; None if it has none."""
+        steps = self._pool.client_context.dialect.http_steps
+        if self._runner is None and steps is not None:
+            user = self._user
+            self._runner = HttpStepRunner(steps, user.account, lambda: user.http, self._pool.room_setups)
+        return self._runner
 
     def reconnect_backoff(self) -> Backoff:
         return self._user.reconnect_backoff()
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self, rooms: Sequence[str]) -> Credentials | None:
+        if self._steps is not None and not self._overrides("login"):
+            return self._steps.credentials(rooms)
         try:
             return self._user.login()
         except Exception as error:
             self._count_exception(error)
             raise ClientError("login failed") from error
 
-    def prepare_join(self, room: str) -> bool:
+    def prepare_join(self, room: str, conversation: Conversation) -> bool:
+        if self._steps is not None and not self._overrides("join_room"):
+            return self._steps.prepare_join(room, conversation)
         try:
             joined = self._user.join_room(room)
         except Exception as error:
@@ -215,7 +247,7 @@ class _SessionUser:
             raise ClientError("join failed") from error
         if not joined:
             raise ClientError("join refused")
-        return self.user_class.join_room is not ServerHooks.join_room
+        return self._overrides("join_room")
 
 
 class BlockingActionError(Exception):

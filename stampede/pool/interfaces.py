@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from random import Random
 
     import gevent
+    from gevent.event import AsyncResult
     from gevent.lock import BoundedSemaphore
 
     from stampede.client.context import ClientContext
     from stampede.client.credentials import Credentials
+    from stampede.dialects.base import Conversation
     from stampede.generator_faults import FaultKind
     from stampede.ledger.room import Room
     from stampede.measure.measures import Measures
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from stampede.websocket.target import Target
     from stampede.workload.backoff import Backoff
     from stampede.workload.scheduler import Scheduler
+
+RoomSetups: TypeAlias = dict[str, "AsyncResult[dict[str, str]]"]
+"""What the setup of each room over HTTP has saved. The users of a room are in one process, and share it."""
 
 
 class User(Protocol):
@@ -36,14 +41,14 @@ class User(Protocol):
     def reconnect_backoff(self) -> Backoff:
         """Return the policy of the next reconnect."""
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self, rooms: Sequence[str]) -> Credentials | None:
         """Log in before a connection attempt; return what to connect with, or None for the token of its account.
 
         Raises:
             ClientError: the login failed.
         """
 
-    def prepare_join(self, room: str) -> bool:
+    def prepare_join(self, room: str, conversation: Conversation) -> bool:
         """Prepare the join of a room, for example by an HTTP request; return whether the server has confirmed it.
 
         Raises:

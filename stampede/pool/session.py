@@ -14,7 +14,7 @@ import gevent
 
 from stampede.client.chat_connection import ChatConnection
 from stampede.client.client import ChatClient
-from stampede.client.credentials import Credentials, with_request
+from stampede.client.credentials import of_account, with_request
 from stampede.client.poster import Poster
 from stampede.health.machine import limit_of
 from stampede.measure import request_names
@@ -59,6 +59,7 @@ class Session:
         "_keeper",
         "_keeps_alive",
         "_pool",
+        "_poster",
         "_rooms",
         "_schedules",
         "account",
@@ -82,8 +83,9 @@ class Session:
         self.username = account["user"]
         self.connection = ChatConnection(pool.client_context, self)
         self.resync = Resync(self.connection, pool.measures, self._rooms_are_silent)
-        poster = Poster(self.connection, pool.client_context, user.post) if user.post is not None else None
-        self.client = ChatClient(self.connection, pool.client_context, self, poster)
+        post = user.post
+        self._poster = Poster(self.connection, pool.client_context, post) if post is not None else None
+        self.client = ChatClient(self.connection, pool.client_context, self, self._poster)
 
     @property
     def rooms(self) -> list[str]:
@@ -186,7 +188,7 @@ class Session:
         """Return what the dialect and the user's login add to the server, and the conversation to begin there."""
         dialect = self._pool.client_context.dialect
         try:
-            credentials = self.user.credentials() or Credentials(self.account.get("token") or None)
+            credentials = self.user.credentials(self.rooms) or of_account(self.account, dialect)
         except ClientError as error:
             self._pool.measures.requests[request_names.CONNECT].failed(error.label)
             raise
@@ -344,6 +346,12 @@ class Session:
 
     # --- end ---
 
+    def discard_queued(self, reason: str | None = None) -> None:
+        """Skip the queued messages; they count as failures of this reason, if there is one."""
+        self.connection.sender.discard_queued(reason)
+        if self._poster is not None:
+            self._poster.discard_queued(reason)
+
     def end(self) -> None:
         """Stop all schedules, wait shortly for deliveries in flight, and close the connection."""
         self._ended = True
@@ -353,5 +361,5 @@ class Session:
         for room in self._rooms:
             room.senders.discard(self.place)
         self.resync.abandon()
-        self.connection.sender.discard_queued()
+        self.discard_queued()
         self.connection.close(LEAVE_GRACE, CLOSE_TIMEOUT)

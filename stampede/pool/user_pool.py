@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from stampede.dialects.base import Dialect
     from stampede.measure.storm import StormPart
-    from stampede.pool.interfaces import User
+    from stampede.pool.interfaces import RoomSetups, User
     from stampede.websocket.target import Target
 
 CONCURRENT_CONNECTS: Final = 32
@@ -109,6 +109,7 @@ class UserPool:
         draining: whether the end of the test has begun.
         is_closed: whether `close` has been called; then no user connects.
         reconnects: whether users replace a lost or dropped connection.
+        room_setups: what the setup of each room over HTTP has saved.
         echoes: whether the server sends a chat message to its sender, too.
     """
 
@@ -141,6 +142,7 @@ class UserPool:
         self.backoff_rng = self.rng("backoff")
         self.reactor = Reactor(self.rng("masks"), self._on_fault)
         self.scheduler = Scheduler(self._on_fault)
+        self.room_setups: RoomSetups = {}
         self._rooms: dict[str, Room] = {}
         self._placement = Placement(order)
         self._sessions: dict[int, Session] = {}
@@ -304,7 +306,7 @@ class UserPool:
                 break
         self._sweeper.kill()
         for session in self._sessions.values():
-            session.connection.sender.discard_queued("skipped: still queued at the end")
+            session.discard_queued("skipped: still queued at the end")
             if quiet:
                 session.connection.sender.give_up_acknowledgements()
         for room in self._rooms.values():

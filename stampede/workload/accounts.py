@@ -9,12 +9,12 @@ if TYPE_CHECKING:
 
 
 def account_of(number: int, accounts: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
-    """Return the account of a user, with its name as `user`.
+    """Return the account of a user, with its name as `user` and its `number`.
 
     Args:
         number: of the user in the run.
         accounts: assigned to the users in turn; users share them if there are more users. If there is none, a user has
-            only a name.
+            only a name and its number.
     """
     account = accounts[number % len(accounts)] if accounts else {}
-    return {**account, "user": account.get("user") or f"user-{number:06d}"}
+    return {"number": str(number), **account, "user": account.get("user") or f"user-{number:06d}"}

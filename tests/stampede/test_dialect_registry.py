@@ -48,7 +48,7 @@ def test_an_installed_package_adds_dialects(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 MISTAKES: Mapping[str, str] = {
-    "nothing": r"'nothing' is not a dialect: give one of stampede, .*, or module:Class",
+    "nothing": r"'nothing' is not a dialect: give one of stampede, .*, FILE.toml, or module:Class",
     "no.such.module:Acme": r"'no.such.module:Acme' is not a dialect: No module named 'no'",
     f"{__name__}:Other": r"is not a dialect: module '.*' has no attribute 'Other'",
     "json:JSONDecoder": r"is not a dialect: json:JSONDecoder is no subclass of stampede.Dialect",

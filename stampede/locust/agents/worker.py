@@ -24,8 +24,9 @@ from stampede.health.machine import Usage, usage
 from stampede.locust.agents.spawn_order import spawn_order, user_classes_of
 from stampede.locust.exceptions import count_exception
 from stampede.locust.hooks import can_check
+from stampede.locust.http_steps import check_steps
 from stampede.locust.output.locust_stats import StatsUpdater
-from stampede.locust.settings import OptionError, check_processes, host_of, read_settings, run_dialect
+from stampede.locust.settings import OptionError, check_processes, host_of, http_base_url, read_settings, run_dialect
 from stampede.locust.user_group import UserGroup
 from stampede.measure.measures import Measures
 from stampede.measure.report import UNASSIGNED, WorkerReport
@@ -183,7 +184,9 @@ class WorkerAgent:
                 "cannot log in, join or send as code of the scenario does: set `echoes` of the dialect"
             )
         first, second = (account_of(self.partition.number(place), settings.accounts) for place in range(2))
-        echoes = check_exchange(target, dialect, (first, second), settings.join_grace)
+        base_url = http_base_url(self._runner.user_classes, self._environment.parsed_options, target.url)
+        steps = check_steps(dialect, (first, second), base_url)
+        echoes = check_exchange(target, dialect, (first, second), settings.join_grace, steps)
         _log.info("The server %s messages to their senders.", "sends" if echoes else "does not send")
         return echoes
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from stampede.workload.backoff import Backoff, Policy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stampede.client.credentials import Credentials
+    from stampede.dialects.base import Conversation
 
 
 class FakeUser:
@@ -19,10 +22,10 @@ class FakeUser:
     def user_class(self) -> type:
         return type(self)
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self, rooms: Sequence[str]) -> Credentials | None:
         return None
 
-    def prepare_join(self, room: str) -> bool:
+    def prepare_join(self, room: str, conversation: Conversation) -> bool:
         """Do nothing: the server needs no preparation."""
         return False
 

@@ -20,13 +20,14 @@ from tests.stampede.pool.fake_user import FakeUser
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from stampede.dialects.base import Conversation
     from tests.processes import RunningServer
 
 
 class SelectiveUser(FakeUser):
     """A user that joins over HTTP, and may not join some rooms."""
 
-    def prepare_join(self, room: str) -> bool:
+    def prepare_join(self, room: str, conversation: Conversation) -> bool:
         if room == "private":
             raise ClientError("join refused")
         return True

@@ -47,7 +47,7 @@ def test_accounts_are_assigned_in_turn(make_pool: Callable[..., UserPool]) -> No
     sessions = [pool.add_user(FakeUser()) for _ in range(3)]
     assert [session.account["token"] for session in sessions] == ["a", "b", "a"]
     assert [session.username for session in sessions] == ["ann", "user-000001", "ann"]
-    assert make_pool().add_user(FakeUser()).account == {"user": "user-000000"}
+    assert make_pool().add_user(FakeUser()).account == {"user": "user-000000", "number": "0"}
 
 
 def test_the_lowest_place_that_became_free_is_used_again(make_pool: Callable[..., UserPool]) -> None:
