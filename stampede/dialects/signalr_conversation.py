@@ -109,7 +109,10 @@ class SignalRConversation(Conversation):
 
     def split(self, payload: bytes) -> Sequence[bytes]:
         """Return the complete messages, without their last byte."""
-        *messages, self._rest = (self._rest + payload).split(SEPARATOR)
+        if self._rest:
+            payload = self._rest + payload
+        messages = payload.split(SEPARATOR)
+        self._rest = messages.pop()
         return messages
 
     def receive(self, payload: bytes) -> Sequence[Event]:
