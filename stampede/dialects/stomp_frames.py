@@ -29,8 +29,8 @@ _ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", ":": "\\c"}
 _TO_ESCAPE: Final = str.maketrans(_ESCAPES)
 _FROM_ESCAPE: Final = {escape: character for character, escape in _ESCAPES.items()}
 _ESCAPE: Final = re.compile(r"\\.?", re.DOTALL)
-_END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
-_LENGTH: Final = re.compile(rb"\ncontent-length:(\d{1,10})\r?\n")
+_END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")  # to search for two newlines is much faster
+_LENGTH: Final = b"\ncontent-length:"
 _NEWLINES: Final = re.compile(rb"[\r\n]*")
 _NOTHING: Final = (b"", b"\n")
 
@@ -133,14 +133,25 @@ def _is_command(buffer: bytes, start: int) -> bool:
 
 def _frame_end(buffer: bytes, start: int) -> int:
     """Return the position behind the NUL byte of a frame; 0 if it has not come yet."""
-    found = _END_OF_HEAD.search(buffer, start)
-    if found is None:
+    body = _body_start(buffer, start)
+    if not body:
         return 0
-    length = _LENGTH.search(buffer, start, found.end())
-    if length is None:
-        return buffer.find(b"\0", found.end()) + 1
-    end = found.end() + int(length[1]) + 1
+    at = buffer.find(_LENGTH, start, body)
+    if at < 0:
+        return buffer.find(b"\0", body) + 1
+    at += len(_LENGTH)
+    digits = buffer[at : buffer.find(b"\n", at)].removesuffix(b"\r")
+    end = body + int(digits) + 1 if digits.isdigit() else len(buffer)
     return end if end <= len(buffer) else 0
+
+
+def _body_start(buffer: bytes, start: int) -> int:
+    """Return the position behind the empty line of a frame; 0 if that has not come yet."""
+    end = buffer.find(b"\n\n", start)
+    if end < 0 or buffer.find(b"\r", start, end) >= 0:
+        found = _END_OF_HEAD.search(buffer, start)
+        return found.end() if found is not None else 0
+    return end + 2
 
 
 def _escape(text: str) -> str:
