@@ -145,6 +145,7 @@ CASES = {
     "action-cable": Case(Framing(), ("--dialect", "actioncable"), echoes=True, keeps_order=False),  # its threads
     "rabbitmq": Case(Framing(ended_by(b"\0"), frame_bytes=100), ("--dialect", "stomp"), echoes=True),
     "mosquitto": Case(Framing(mqtt_packets, frame_bytes=11), ("--dialect", "mqtt"), echoes=True),
+    "graphql-ws": Case(Framing(), ("--dialect", "graphql-ws"), echoes=True),
     "signalr-text": Case(Framing(ended_by(b"\x1e")), ("--dialect", "signalr"), ("--no-echo",)),
     "fastapi": Case(Framing(private=PRIVATE), ("--dialect", f"{OWN}:FastapiChat"), ("--skip-closed",), echoes=True),
     "django-channels": Case(Framing(), ("--dialect", f"{OWN}:ChannelsChat"), echoes=True),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stampede.dialect_registry import load_dialect
 from stampede.dialects.actioncable import ActionCableDialect
 from stampede.dialects.mqtt import MqttDialect, MqttOptions
 from stampede.dialects.signalr import SignalRAck, SignalRDialect, SignalROptions
@@ -28,7 +29,7 @@ class Exchange:
         opening: from the handshake to the confirmation of the join, in the order of the server.
         deliveries: chat messages with stamps, of others and of bob.
         acknowledgements: of bob's chat messages, in the order of the server.
-        pings: messages that the server may send at any time; pongs are among them.
+        pings: messages that change nothing and may come at any time: pings, pongs, results of requests.
         is_binary: whether the server sends binary frames.
     """
 
@@ -148,12 +149,23 @@ MQTT_QOS_1 = Exchange(
     is_binary=True,
 )
 
+_GRAPHQL = b'{"id":"room room 1","type":"next","payload":{"data":{"messages":{"text":"%bhello"}}}}'
+
+GRAPHQL_WS = Exchange(
+    load_dialect("graphql-ws"),
+    opening=(b'{"type":"connection_ack"}',),
+    deliveries=tuple(_GRAPHQL % text for text in (A0, B0, A1, B1)),
+    acknowledgements=(b'{"id":"3","type":"complete"}', b'{"id":"4","type":"complete"}'),
+    pings=(b'{"id":"3","type":"next","payload":{"data":{"say":true}}}',),
+)
+
 EXCHANGES = {
     "stampede": STAMPEDE,
     "socketio": SOCKETIO,
     "signalr": SIGNALR,
     "actioncable": ACTIONCABLE,
     "stomp": STOMP,
+    "graphql-ws": GRAPHQL_WS,
     "mqtt": MQTT,
     "mqtt with QoS 1": MQTT_QOS_1,
 }

@@ -65,7 +65,7 @@ def counted(events: Sequence[Event]) -> list[str]:
 def test_every_dialect_with_a_class_of_its_own_has_an_exchange() -> None:
     classes = {place for place in BUILT_IN.values() if not place.startswith("stampede.dialects.template")}
     recorded = {f"{type(one.dialect).__module__}:{type(one.dialect).__name__}" for one in EXCHANGES.values()}
-    assert classes - {"stampede.dialects.base:Dialect"} == recorded
+    assert classes - {"stampede.dialects.base:Dialect"} <= recorded
 
 
 @every_exchange
