@@ -112,10 +112,11 @@ class ChatConnection:
         replies = self.handler.replies
         opened = replies.expect(lambda event: isinstance(event, Opened) or is_refusal(event, request_names.CONNECT))
         self._early_answers.clear()
+        messages = conversation.open()  # before anything is received, which may already be what they wait for
         try:
             self.connection = connect(reactor, target, self.handler, timeout=timeout)
             self.retry_after, self.was_dropped = None, False
-            for message in (*conversation.open(), *self._early_answers):
+            for message in (*messages, *self._early_answers):
                 self.send(message)
             answer = replies.wait(opened, timeout) if self._dialect.confirms_opening else None
         finally:
