@@ -16,7 +16,7 @@ from stampede.check.findings import find
 from stampede.check.participant import NoSteps, Participant, Steps, wait_until
 from stampede.check.probe import change_of, contains_text
 from stampede.check.result import Exchange, Findings, Logged, Step, StepName
-from stampede.check.texts import address_of, came_instead
+from stampede.check.texts import address_of, came_instead, refusal
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.ledger.counts import DeliveryCounts
 from stampede.ledger.room import Room
@@ -162,15 +162,19 @@ class _Run:
     def _fail(self, name: StepName, user: Participant, what: str, witness: Participant | None = None) -> NoReturn:
         """Record a step that failed, with what the server has sent to its witness instead, and end the exchange."""
         if witness is not None:
-            received = [one for one in self._log[self._logged :] if one.user == witness.number and not one.sent]
+            received = self._received_by(witness)
             what = f"{what}; {came_instead(received, witness.ignored, self._secrets)}"
         self._end(name, user, what, ok=False)
         raise _FailedError
 
+    def _received_by(self, user: Participant) -> list[Logged]:
+        """Return the messages that a user has received since the last step."""
+        return [one for one in self._log[self._logged :] if one.user == user.number and not one.sent]
+
     def _why(self, user: Participant) -> str:
         """Return why the server has ended a step, for the user; empty if it has not."""
         if user.refusal:
-            return f"the server refused: {user.refusal}"
+            return f"the server {refusal(user.refusal)}"
         return f"the server closed the connection: {user.recorder.closed}" if user.recorder.closed else ""
 
     def _log_in(self, user: Participant) -> None:
@@ -186,6 +190,7 @@ class _Run:
         try:
             user.open(self._reactor, timeout)
         except ConnectError as error:
+            del self._log[self._logged :]  # nothing was sent
             address = address_of(user.target or self._target, self._secrets)
             self._fail(StepName.CONNECT, user, f"cannot connect to {address}: {error}")
         except ClientError:
@@ -235,12 +240,13 @@ class _Run:
         what = f"not delivered to user {receiver.number} within {self._settings.timeout:g} s"
         if receiver.recorder.closed:
             what = f"not delivered to user {receiver.number}: {self._why(receiver)}"
-        for one in self._log[self._logged :]:
-            if one.user == receiver.number and not one.sent and contains_text(one.payload):
+        for one in self._received_by(receiver):
+            if contains_text(one.payload):
                 change = change_of(one.payload, sender.recorder.stamps[-1], found=False)
                 what = f"{what}: {change or 'the text arrived, but the dialect does not find it'}"
                 break
-        self._fail(StepName.MESSAGE, sender, what, receiver)
+        has_nothing = not receiver.ignored and not self._received_by(receiver)
+        self._fail(StepName.MESSAGE, sender, what, sender if has_nothing else receiver)
 
     def _await_copies(self) -> None:
         """Wait until senders have received what the dialect says, and for further copies if the settings say so."""

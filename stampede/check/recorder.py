@@ -10,6 +10,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from stampede.check.result import Logged
+from stampede.check.texts import refusal
 from stampede.dialects.base import Conversation, Dialect
 from stampede.dialects.events import Acknowledged, Answer, Closed, Delivery, Event, Joined, Left, Opened, Pong, Refused
 
@@ -85,7 +86,7 @@ class Recorder:
 
 def _meaning_of(event: Event) -> str:
     if isinstance(event, Refused):
-        return f"refused: {event.label}"
+        return refusal(event.label)
     if isinstance(event, Closed):
         return f"the server ends the conversation: {event.reason}"
     return _MEANINGS.get(type(event), "")

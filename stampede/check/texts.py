@@ -37,6 +37,11 @@ def address_of(target: Target, secrets: Collection[str] = ()) -> str:
     return redact_message(url, secrets)
 
 
+def refusal(label: str) -> str:
+    """Return that the server has refused something, and why; some labels say `refused` themselves."""
+    return label if label.startswith("refused") else f"refused: {label}"
+
+
 def came_instead(received: Sequence[Logged], ignored: int, secrets: Collection[str]) -> str:
     """Return what a server has sent in place of what was expected.
 

@@ -9,6 +9,7 @@ import pytest
 
 from stampede.check.exchange import ExchangeSettings, run_exchange
 from stampede.check.result import StepName
+from stampede.check.texts import refusal
 from stampede.dialects.base import Dialect
 from stampede.dialects.stampede import StampedeDialect
 from stampede.websocket.target import join_url, resolve
@@ -139,6 +140,11 @@ FAILURES: dict[str, tuple[AcmeServer, Dialect, str]] = {
         acme.WrongEventDialect(),
         r"message: not delivered to user 2 within 0\.3 s; the server sent nothing",
     ),
+    "no delivery, but an answer to the sender": (
+        AcmeServer(times=0, acknowledges=True),
+        AcmeDialect(),
+        rf"message: not delivered to user 2 within 0\.3 s; {LAST} \(acknowledgement\)",
+    ),
     "no greeting": (
         AcmeServer(silent=("hello",)),
         AcmeDialect(),
@@ -204,4 +210,13 @@ def test_binary_messages_that_the_dialect_ignores_are_named() -> None:
 
 def test_a_server_that_does_not_answer_is_named_with_its_address() -> None:
     url = f"ws://127.0.0.1:{free_port()}"
-    assert exchange(url, AcmeDialect()).failure == f"connect: cannot connect to {url}/chat: connection refused"
+    result = exchange(url, AcmeDialect())
+    assert result.failure == f"connect: cannot connect to {url}/chat: connection refused"
+    assert result.steps[-1].messages == ()
+
+
+@pytest.mark.parametrize(
+    ("label", "text"), [("refused: full", "refused: full"), ("refused", "refused"), ("error: 4", "refused: error: 4")]
+)
+def test_a_refusal_says_once_that_it_is_one(label: str, text: str) -> None:
+    assert refusal(label) == text
