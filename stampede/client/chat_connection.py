@@ -108,8 +108,7 @@ class ChatConnection:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
             LostError: the connection ended meanwhile.
         """
-        self.handler.conversation = conversation
-        replies = self.handler.replies
+        self.handler.conversation, replies = conversation, self.handler.replies
         opened = replies.expect(lambda event: isinstance(event, Opened) or is_refusal(event, request_names.CONNECT))
         self._early_answers.clear()
         messages = conversation.open()  # before anything is received, which may already be what they wait for

@@ -126,6 +126,13 @@ class TextDialect(AcmeDialect):
     receives_binary = False
 
 
+class OtherDeliveryDialect(AcmeDialect):
+    """A dialect that takes other messages for deliveries."""
+
+    def find_stamp(self, payload: bytes) -> stamp.Fields | None:
+        return stamp.search(payload) if payload.startswith(b'{"op":"delivery"') else None
+
+
 class WrongEventDialect(AcmeDialect):
     """A dialect with a wrong name of the event."""
 

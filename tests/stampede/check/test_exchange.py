@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 ACCOUNTS = ({"user": "ann", "token": SECRET}, {"user": "bob", "token": SECRET})
+ROOM = "a/stampede-check"  # the words of the probe are in it
 PATIENT = 60.0
 SHORT = 0.3
 
 
 def exchange(url: str, dialect: Dialect, timeout: float = PATIENT, *, waits_for_copies: bool = False) -> Exchange:
-    settings = ExchangeSettings("a/room", ACCOUNTS, timeout=timeout, join_grace=0.05, waits_for_copies=waits_for_copies)
+    settings = ExchangeSettings(ROOM, ACCOUNTS, timeout=timeout, join_grace=0.05, waits_for_copies=waits_for_copies)
     return run_exchange(resolve(join_url(url, dialect.path)), dialect, settings)
 
 
@@ -126,7 +127,7 @@ FAILURES: dict[str, tuple[AcmeServer, Dialect, str]] = {
         rf"open: the server refused: error: bad token; {LAST} \(refused: error: bad token\)",
     ),
     "room that needs permission": (
-        AcmeServer(forbidden=("a/room",)),
+        AcmeServer(forbidden=(ROOM,)),
         AcmeDialect(),
         rf"join: the server refused: error: no permission; {LAST} \(refused: error: no permission\)",
     ),
@@ -144,6 +145,11 @@ FAILURES: dict[str, tuple[AcmeServer, Dialect, str]] = {
         AcmeServer(times=0, acknowledges=True),
         AcmeDialect(),
         rf"message: not delivered to user 2 within 0\.3 s; {LAST} \(acknowledgement\)",
+    ),
+    "delivery that the dialect does not find": (
+        AcmeServer(),
+        acme.OtherDeliveryDialect(),
+        rf"message: not delivered to user 2 within 0\.3 s: the text arrived, but the dialect does not find it; {LAST}",
     ),
     "no greeting": (
         AcmeServer(silent=("hello",)),
