@@ -96,7 +96,7 @@ def _read(file: str) -> Dialect:
     except (OSError, UnicodeDecodeError) as error:
         raise DialectError(f"{file}: {getattr(error, 'strerror', None) or 'not a text file in UTF-8'}") from error
     try:
-        return parse_template(text, file, _new_uuid)
+        return parse_template(text, file, _new_uuid, presets())
     except TemplateError as error:
         raise DialectError(str(error)) from error
 

@@ -65,6 +65,10 @@ class Table:
             return value
         raise self.error(name, f"expected {expected or _KINDS[kinds[0]]}, not {kind_of(value)}")
 
+    def has_read(self, name: str) -> bool:
+        """Return whether a value has been read."""
+        return name in self._known
+
     def text(self, name: str, expected: str = "") -> str | None:
         """Return a text; None if there is none. An empty text is a mistake."""
         value: str | None = self.get(name, str, expected)

@@ -62,7 +62,10 @@ def test_the_preset_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ('extends = "presset"', "acme.toml: extends: expected one of preset, not 'presset'"),
+        (
+            'extends = "presset"',
+            "acme.toml: extends: expected one of socketio, signalr, actioncable, stomp, mqtt, preset, not 'presset'",
+        ),
         ("extends = 1", "acme.toml: extends: expected a text in quotes, not a whole number"),
         ('extends = ""', "acme.toml: extends: expected a text in quotes, not an empty one"),
         ('extends = "preset"\n[say]\nsnd = "a"', "acme.toml: say.snd: unknown key: did you mean send?"),
