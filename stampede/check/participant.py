@@ -169,8 +169,8 @@ class Participant:
         return self._steps.post is not None and self._steps.post(room, text)
 
     def leave(self, timeout: float) -> bool:
-        """Leave the room; return whether the server has confirmed that, or need not."""
-        return self._chat.leave(self._room.name, timeout) or not self._dialect.acknowledges_leaves
+        """Leave the room; return whether the server has confirmed that."""
+        return self._chat.leave(self._room.name, timeout)
 
     def close(self) -> None:
         """Close the connection."""

@@ -10,12 +10,12 @@ from typing import Final
 
 from stampede.ledger import stamp
 
-PROBE: Final = "+/ stampede check"
+PROBE: Final = "+/ probe text"
 """Follows the stamp."""
 
-_WORDS: Final = re.compile(rb"stampede[^-_]{1,6}check", re.IGNORECASE)  # but not the room of the check
+_WORDS: Final = re.compile(rb"probe.{1,6}text", re.IGNORECASE)
 _WRITTEN: Final = re.compile(  # the characters of the probe, as they are or in the escapes of JSON, URLs and HTML
-    rb"(?P<plus>\+|\\+u002b|%2b|&#43;|&#x2b;|&plus;)(?P<slash>\\*/|\\+u002f|%2f|&#47;|&#x2f;|&sol;).{1,6}stampede",
+    rb"(?P<plus>\+|\\+u002b|%2b|&#43;|&#x2b;|&plus;)(?P<slash>\\*/|\\+u002f|%2f|&#47;|&#x2f;|&sol;).{1,6}probe",
     re.IGNORECASE,
 )
 _AROUND: Final = 60

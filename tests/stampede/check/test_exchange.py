@@ -100,10 +100,13 @@ def test_second_copies_are_a_problem() -> None:
     assert other.startswith("a message was delivered twice")
 
 
-def test_users_count_as_joined_after_the_grace_without_a_confirmation() -> None:
-    with AcmeServer().running() as url:
+def test_joins_and_leaves_that_the_server_does_not_confirm_are_not_waited_for() -> None:
+    server = AcmeServer()
+    with server.running() as url:
         result = exchange(url, acme.UnconfirmedDialect())
     assert result.failure == ""
+    assert [step.outcome for step in result.steps if step.name == "leave"] == ["by closing the connection"] * 2
+    assert not [entry for entry in server.seen if entry.startswith("leave")]
     assert [step.outcome for step in result.steps if step.name == "join"] == ["not confirmed, waited 0.05 s"] * 2
 
 
