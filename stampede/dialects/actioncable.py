@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from stampede.dialects.address import Address
-from stampede.dialects.base import Conversation, Dialect, Feature, UpgradeRequest
+from stampede.dialects.application import ApplicationDialect
+from stampede.dialects.base import Conversation, Feature
 from stampede.dialects.events import Closed, Delivery, Event, Joined, Opened, Refused
 from stampede.dialects.outgoing import Outgoing, check_payloads
-from stampede.dialects.placeholders import Template, escape_json, escape_json_twice
+from stampede.dialects.placeholders import TextTemplate, for_json, for_json_in_json
 from stampede.dialects.requests import MAX_LABEL
 from stampede.ledger import stamp
 from stampede.measure import request_names
@@ -66,12 +67,12 @@ class ActionCableOptions:
 
     def __post_init__(self) -> None:
         Address(self.path)
-        if not (self.identifier.lstrip().startswith("{") and Template(self.identifier).is_json()):
+        if not (self.identifier.lstrip().startswith("{") and TextTemplate.parse(self.identifier, for_json).is_json()):
             raise ValueError("identifier: expected a JSON object with placeholders")
         check_payloads(self.payload, ("say", "typing") if self.payload.typing else ("say",))
 
 
-class ActionCableDialect(Dialect):
+class ActionCableDialect(ApplicationDialect):
     """Action Cable with the channel of one application.
 
     Attributes:
@@ -89,12 +90,8 @@ class ActionCableDialect(Dialect):
 
     def __init__(self, options: ActionCableOptions | None = None) -> None:
         self.options = options = options or ActionCableOptions()
-        self._address = Address(options.path)
-        self.path = self._address.path
-        self.room_is_in_request = self._address.has_room
-        self.echoes = options.echo
         self.features = frozenset({Feature.TYPING} if options.payload.typing else ())
-        self.identifier = Template(options.identifier)
+        self.identifier = TextTemplate.parse(options.identifier, for_json)
         payload = options.payload
         self.outgoing = {
             "join": _command("subscribe", options.identifier),
@@ -102,10 +99,7 @@ class ActionCableDialect(Dialect):
             "say": _command("message", options.identifier, payload.say),
             "typing": _command("message", options.identifier, payload.typing),
         }
-
-    def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
-        """Return the path and the query with the values of a user."""
-        return self._address.request(values, rooms)
+        super().__init__(options.path, options.echo, self.outgoing.values())
 
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
         """Return the conversation of a new connection."""
@@ -113,7 +107,7 @@ class ActionCableDialect(Dialect):
 
     def escape(self, text: str) -> bytes:
         """Return a text as it stands in the data, which is JSON inside a JSON string."""
-        return escape_json_twice(text).encode()
+        return for_json_in_json(text).encode()
 
     def find_stamp(self, payload: bytes) -> stamp.Fields | None:
         """Return the fields of the stamp in a broadcast."""
@@ -210,7 +204,7 @@ def _broadcast(payload: bytes, message: dict[str, Any]) -> Event:
     return Event(message=message) if fields is None else Delivery(fields, message=message)
 
 
-def _command(name: str, identifier: str, data: str = "") -> Template:
+def _command(name: str, identifier: str, data: str = "") -> TextTemplate:
     """Return a command, whose identifier and data are JSON inside JSON strings."""
-    rest = f',"data":"{escape_json(data)}"' if data else ""
-    return Template(f'{{"command":"{name}","identifier":"{escape_json(identifier)}"{rest}}}', escape_json_twice)
+    rest = f',"data":"{for_json(data)}"' if data else ""
+    return TextTemplate.parse(f'{{"command":"{name}","identifier":"{for_json(identifier)}"{rest}}}', for_json_in_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stampede.dialects.base import UpgradeRequest
-from stampede.dialects.placeholders import Template, escape_url
+from stampede.dialects.placeholders import ROOM, TextTemplate, for_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,16 +32,12 @@ class Address:
         if not source.startswith("/"):
             raise ValueError("path: expected a text that begins with /")
         path, _, query = source.partition("?")
-        self._path, self._query = Template(path, escape_url), Template(query, escape_url)
+        self._path, self._query = TextTemplate.parse(path, for_url), TextTemplate.parse(query, for_url)
         self.templates = (self._path, self._query)
         self.path = "/" if self._path.names else path
-        self.has_room = "room" in self._path.names | self._query.names
+        self.has_room = ROOM in self._path.names | self._query.names
 
     def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
-        """Return the upgrade request of a user; its path replaces that of the host only if it has placeholders.
-
-        Raises:
-            MissingValueError: a placeholder has no value.
-        """
-        values = {**values, "room": rooms[0]} if rooms else values
+        """Return the upgrade request of a user; its path replaces that of the host only if it has placeholders."""
+        values = {**values, ROOM: rooms[0]} if rooms else values
         return UpgradeRequest(self._path.fill(values) if self._path.names else None, self._query.fill(values))

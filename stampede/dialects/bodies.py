@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from stampede.dialects.placeholders import ESCAPES, Template
+from stampede.dialects.placeholders import ESCAPES, TEXT, TextTemplate, for_json
 
 
 def default_escape(body: str) -> str:
     """Return how a body is escaped: as JSON if it is JSON, otherwise not at all."""
-    template = Template(body)
-    example = "x".join(template.pieces("text", dict.fromkeys(template.names, "1")))
-    try:
-        msgspec.json.decode(example)
-    except msgspec.DecodeError:
-        return "raw"
-    return "json"
+    return "json" if TextTemplate.parse(body, for_json).is_json() else "raw"
 
 
 def check_body(body: str, escape: str) -> None:
@@ -24,7 +16,7 @@ def check_body(body: str, escape: str) -> None:
     Raises:
         ValueError: one has no valid value; the text begins with its name.
     """
-    if "text" not in Template(body).names:
+    if TEXT not in TextTemplate.parse(body).names:
         raise ValueError("body: expected a text with the placeholder {text}")
     if escape and escape not in ESCAPES:
         raise ValueError(f"escape: expected one of {', '.join(ESCAPES)}")

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stampede.dialects.address import Address
-from stampede.dialects.base import Conversation, Dialect, Feature, Message, UpgradeRequest
+from stampede.dialects.application import ApplicationDialect
+from stampede.dialects.base import Conversation, Feature, Message
 from stampede.dialects.bodies import check_body, default_escape
 from stampede.dialects.mqtt_conversation import MqttConversation
 from stampede.dialects.mqtt_packets import MAX_PACKET_ID, PUBLISH, publish, topic_name
-from stampede.dialects.placeholders import ESCAPES, Template
+from stampede.dialects.placeholders import ESCAPES, TextTemplate
 from stampede.ledger import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_RAW: Final = ESCAPES["raw"]
 _TYPE_AND_QOS: Final = 0xF6
 _NO_TOPIC: Final = str.maketrans({"+": "%2B", "#": "%23", "\0": "%00"})
 
@@ -67,7 +67,7 @@ class MqttOptions:
             raise ValueError("username: expected a name, since there is a password")
 
 
-class MqttDialect(Dialect):
+class MqttDialect(ApplicationDialect):
     """MQTT with the topics of one application.
 
     Attributes:
@@ -89,23 +89,17 @@ class MqttDialect(Dialect):
 
     def __init__(self, options: MqttOptions | None = None) -> None:
         self.options = options = options or MqttOptions()
-        self._address = Address(options.path)
-        self.path = self._address.path
-        self.room_is_in_request = self._address.has_room
-        self.echoes = options.echo
         self.acknowledges_messages = options.qos == 1
         if options.keep_alive:
             self.keepalive_seconds = options.keep_alive / 2
-        self.client_id = Template(options.client_id, _RAW)
-        self.username = Template(options.username, _RAW)
-        self.password = Template(options.password, _RAW)
-        self.topic = Template(options.topic, lambda value: value.translate(_NO_TOPIC))
+        self.client_id = TextTemplate.parse(options.client_id)
+        self.username = TextTemplate.parse(options.username)
+        self.password = TextTemplate.parse(options.password)
+        self.topic = TextTemplate.parse(options.topic, lambda value: value.translate(_NO_TOPIC))
         self._escape = ESCAPES[options.escape or default_escape(options.body)]
-        self.outgoing = {"say": Template(options.body, self._escape)}
-
-    def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
-        """Return the path and the query with the values of a user."""
-        return self._address.request(values, rooms)
+        self.outgoing = {"say": TextTemplate.parse(options.body, self._escape)}
+        own = (self.client_id, self.username, self.password, self.topic)
+        super().__init__(options.path, options.echo, (*own, *self.outgoing.values()))
 
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
         """Return the conversation of a new connection."""

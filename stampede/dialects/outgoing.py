@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from stampede.dialects.placeholders import Template
+from stampede.dialects.placeholders import NUMBER_OF_MESSAGE, ROOM, TEXT, TextTemplate, for_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-NUMBER: Final = "n"
-"""The placeholder that counts up with each message that contains it."""
 
 
 class Outgoing:
@@ -23,7 +20,7 @@ class Outgoing:
 
     __slots__ = ("_filled", "_number", "_templates", "_values")
 
-    def __init__(self, templates: Mapping[str, Template], values: Mapping[str, str]) -> None:
+    def __init__(self, templates: Mapping[str, TextTemplate], values: Mapping[str, str]) -> None:
         self._templates = templates
         self._values = values
         self._number = 0
@@ -36,9 +33,6 @@ class Outgoing:
             kind: of the message.
             room: name of the room.
             text: escaped text in place of `{text}`.
-
-        Raises:
-            MissingValueError: a placeholder has no value.
         """
         pieces = self._filled.get((kind, room))
         if pieces is None:
@@ -47,12 +41,12 @@ class Outgoing:
 
     def _fill(self, kind: str, room: str) -> list[bytes]:
         template = self._templates[kind]
-        values = {**self._values, "room": room}
-        if NUMBER in template.names:
+        values = {**self._values, ROOM: room}
+        if NUMBER_OF_MESSAGE in template.names:
             self._number += 1
-            values[NUMBER] = str(self._number)
-        pieces = [piece.encode() for piece in template.pieces("text", values)]
-        if NUMBER not in template.names:
+            values[NUMBER_OF_MESSAGE] = str(self._number)
+        pieces = [piece.encode() for piece in template.pieces(values)]
+        if NUMBER_OF_MESSAGE not in template.names:
             self._filled[kind, room] = pieces
         return pieces
 
@@ -74,8 +68,8 @@ def check_payloads(payloads: object, kinds: Iterable[str]) -> None:
         ValueError: one is no JSON, or `say` has no place for the text; the message begins with `payload.` and its name.
     """
     for kind in kinds:
-        template = Template(getattr(payloads, kind))
+        template = TextTemplate.parse(getattr(payloads, kind), for_json)
         if not template.is_json():
             raise ValueError(f"payload.{kind}: expected JSON with placeholders")
-        if kind == "say" and "text" not in template.names:
+        if kind == "say" and TEXT not in template.names:
             raise ValueError("payload.say: expected JSON with the placeholder {text}")

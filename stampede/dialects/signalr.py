@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from stampede.dialects.address import Address
-from stampede.dialects.base import Conversation, Dialect, Feature, Message, UpgradeRequest
+from stampede.dialects.application import ApplicationDialect
+from stampede.dialects.base import Conversation, Feature, Message
 from stampede.dialects.outgoing import argument_list, check_payloads
-from stampede.dialects.placeholders import ESCAPES, Template, check_values
+from stampede.dialects.placeholders import ESCAPES, TextTemplate
 from stampede.dialects.signalr_conversation import INVOCATION, PING, SEPARATOR, SignalRConversation
 from stampede.ledger import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _KINDS: Final = ("join", "say", "leave", "typing")
 
@@ -94,7 +95,7 @@ class SignalROptions:
                 raise ValueError(f"targets.{name}: expected the name of a method")
 
 
-class SignalRDialect(Dialect):
+class SignalRDialect(ApplicationDialect):
     """SignalR with the methods of one application.
 
     Attributes:
@@ -111,51 +112,25 @@ class SignalRDialect(Dialect):
     def __init__(self, options: SignalROptions | None = None) -> None:
         self.options = options = options or SignalROptions()
         targets = options.targets
-        self._address = Address(options.path)
-        self.path = self._address.path
         escape = ESCAPES[options.escape]
         self.outgoing = {
-            kind: Template(
+            kind: TextTemplate.parse(
                 f'"target":{_json(getattr(targets, kind))},'
                 f'"arguments":[{argument_list(getattr(options.payload, kind))}]}}{SEPARATOR.decode()}',
                 escape,
             )
             for kind in _KINDS
         }
-        self._templates = (*self.outgoing.values(), *self._address.templates)
-        self.places_token = any("token" in template.names for template in self._templates)
-        self.room_is_in_request = self._address.has_room
-        self.rooms_per_connection = 1 if self.room_is_in_request else None
+        super().__init__(options.path, options.echo, self.outgoing.values())
         self.acknowledges_joins = bool(targets.join) and options.ack.join
         self.acknowledges_leaves = bool(targets.leave) and options.ack.leave
         self.acknowledges_messages = options.ack.say
-        self.echoes = options.echo
         self.features = frozenset({Feature.TYPING} if targets.typing else ())
         self._delivery = INVOCATION + f'"target":{_json(targets.receive)},'.encode()
 
-    def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
-        """Return the path and the query with the values of a user."""
-        return self._address.request(values, rooms)
-
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
-        """Return the conversation of a new connection.
-
-        Raises:
-            MissingValueError: a placeholder has no value.
-        """
-        self.check_columns(values)
+        """Return the conversation of a new connection."""
         return SignalRConversation(self, values)
-
-    def check_columns(self, columns: Collection[str]) -> None:
-        """Check that each placeholder has a value.
-
-        Args:
-            columns: names of what the accounts have.
-
-        Raises:
-            MissingValueError: a placeholder has none.
-        """
-        check_values(self._templates, columns)
 
     def encode(self, message: Message) -> bytes:
         """Return a scenario's message: `{"type": METHOD, "arguments": [...]}` as an invocation, others unchanged."""

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from stampede.dialects.address import Address
-from stampede.dialects.base import Conversation, Dialect, Feature, Message, UpgradeRequest
+from stampede.dialects.application import ApplicationDialect
+from stampede.dialects.base import Conversation, Feature, Message, UpgradeRequest
 from stampede.dialects.outgoing import argument_list, check_payloads
-from stampede.dialects.placeholders import ESCAPES, Template, check_values
+from stampede.dialects.placeholders import ESCAPES, TextTemplate, for_json, raw
 from stampede.dialects.socketio_conversation import SocketIoConversation
 from stampede.ledger import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _QUERY: Final = "EIO=4&transport=websocket"
 _KINDS: Final = ("join", "say", "leave", "typing")
@@ -96,14 +97,14 @@ class SocketIoOptions:
         Address(self.path)
         if not self.namespace.startswith("/"):
             raise ValueError("namespace: expected a text that begins with /")
-        if self.auth and not Template(self.auth).is_json():
+        if self.auth and not TextTemplate.parse(self.auth, for_json).is_json():
             raise ValueError("auth: expected JSON with placeholders")
         check_payloads(self.payload, _KINDS)
         if not self.events.say:
             raise ValueError("events.say: expected the name of an event")
 
 
-class SocketIoDialect(Dialect):
+class SocketIoDialect(ApplicationDialect):
     """Socket.IO with the events of one application.
 
     Attributes:
@@ -113,7 +114,6 @@ class SocketIoDialect(Dialect):
         namespace: namespace of all events, with placeholders.
         auth: what to send when the client connects to the namespace; None for nothing.
         rooms_are_namespaces: whether each room is a namespace, so that connecting to it joins the room.
-        placeholders: names of all placeholders that need a value.
     """
 
     name = "socketio"
@@ -122,65 +122,41 @@ class SocketIoDialect(Dialect):
     def __init__(self, options: SocketIoOptions | None = None) -> None:
         self.options = options = options or SocketIoOptions()
         events = options.events
-        self._address = Address(options.path)
-        self.path = self._address.path
         escape = ESCAPES[options.escape]
         self.outgoing = {
-            kind: Template(_event(getattr(events, kind), getattr(options.payload, kind)), escape) for kind in _KINDS
+            kind: TextTemplate.parse(_event(getattr(events, kind), getattr(options.payload, kind)), escape)
+            for kind in _KINDS
         }
         self.receive_event = events.receive or events.say
-        self.namespace = Template(options.namespace, ESCAPES["raw"])
-        self.auth = Template(options.auth) if options.auth else None
+        self.namespace = TextTemplate.parse(options.namespace, raw)
+        self.auth = TextTemplate.parse(options.auth, for_json) if options.auth else None
         self.rooms_are_namespaces = "room" in self.namespace.names
 
-        self._templates = (
-            *self.outgoing.values(),
-            *self._address.templates,
-            self.namespace,
-            *([self.auth] if self.auth else []),
-        )
-        self.places_token = any("token" in template.names for template in self._templates)
-        self.room_is_in_request = self._address.has_room
-        self.rooms_per_connection = 1 if self.room_is_in_request else None
+        own = (*self.outgoing.values(), self.namespace, *(() if self.auth is None else (self.auth,)))
+        super().__init__(options.path, options.echo, own)
         self.acknowledges_joins = self.rooms_are_namespaces or (bool(events.join) and options.ack.join)
         self.acknowledges_leaves = not self.rooms_are_namespaces and bool(events.leave) and options.ack.leave
         self.acknowledges_messages = options.ack.say
-        self.echoes = options.echo
         self.features = frozenset({Feature.TYPING} if events.typing else ())
         # Deliveries in other namespaces than this one are found by the conversation.
         place = "" if options.namespace == "/" or self.namespace.names else f"{options.namespace},"
-        self._delivery = f"42{place}[{_json(self.receive_event)},".encode()
+        self._event = f"42{place}".encode()
+        self._delivery = self._event + f"[{_json(self.receive_event)},".encode()
 
     def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
         """Return the path and the query with the values of a user."""
-        request = self._address.request(values, rooms)
+        request = super().request(values, rooms)
         return replace(request, query=f"{request.query}&{_QUERY}" if request.query else _QUERY)
 
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
-        """Return the conversation of a new connection.
-
-        Raises:
-            MissingValueError: a placeholder has no value.
-        """
-        self.check_columns(values)
+        """Return the conversation of a new connection."""
         return SocketIoConversation(self, values)
-
-    def check_columns(self, columns: Collection[str]) -> None:
-        """Check that each placeholder has a value.
-
-        Args:
-            columns: names of what the accounts have.
-
-        Raises:
-            MissingValueError: a placeholder has none.
-        """
-        check_values(self._templates, columns)
 
     def encode(self, message: Message) -> bytes:
         """Return a scenario's message: `{"type": EVENT, "arguments": [...]}` as an event, a text or bytes unchanged."""
         if isinstance(message, bytes | str):
             return super().encode(message)
-        return b"42" + _encode([message["type"], *message.get("arguments", ())])
+        return self._event + _encode([message["type"], *message.get("arguments", ())])
 
     def escape(self, text: str) -> bytes:
         """Return a text as it stands in the payload."""

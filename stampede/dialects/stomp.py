@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from stampede.dialects.address import Address
-from stampede.dialects.base import Conversation, Dialect, Message, UpgradeRequest
+from stampede.dialects.application import ApplicationDialect
 from stampede.dialects.bodies import check_body, default_escape
-from stampede.dialects.placeholders import ESCAPES, Template
+from stampede.dialects.placeholders import ESCAPES, TextTemplate
 from stampede.dialects.stomp_conversation import StompConversation
 from stampede.dialects.stomp_frames import MESSAGE, encode
 from stampede.ledger import stamp
@@ -16,7 +16,7 @@ from stampede.ledger import stamp
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_RAW: Final = ESCAPES["raw"]
+    from stampede.dialects.base import Conversation, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class StompOptions:
             raise ValueError("heartbeat: expected a number of seconds, or 0")
 
 
-class StompDialect(Dialect):
+class StompDialect(ApplicationDialect):
     """STOMP with the destinations of one application.
 
     Attributes:
@@ -92,10 +92,6 @@ class StompDialect(Dialect):
 
     def __init__(self, options: StompOptions | None = None) -> None:
         self.options = options = options or StompOptions()
-        self._address = Address(options.path)
-        self.path = self._address.path
-        self.room_is_in_request = self._address.has_room
-        self.echoes = options.echo
         self.acknowledges_joins = options.ack.join
         self.acknowledges_leaves = options.ack.leave
         self.acknowledges_messages = options.ack.say
@@ -110,15 +106,13 @@ class StompDialect(Dialect):
             **({"passcode": options.passcode} if options.passcode else {}),
             **options.connect_headers,
         }
-        self.connect = {name: Template(value, _RAW) for name, value in headers.items()}
-        self.subscribe = Template(options.subscribe, _RAW)
-        self.send = Template(options.send, _RAW)
+        self.connect = {name: TextTemplate.parse(value) for name, value in headers.items()}
+        self.subscribe = TextTemplate.parse(options.subscribe)
+        self.send = TextTemplate.parse(options.send)
         self._escape = ESCAPES[options.escape or default_escape(options.body)]
-        self.outgoing = {"say": Template(options.body, self._escape)}
-
-    def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
-        """Return the path and the query with the values of a user."""
-        return self._address.request(values, rooms)
+        self.outgoing = {"say": TextTemplate.parse(options.body, self._escape)}
+        own = (*self.connect.values(), self.subscribe, self.send)
+        super().__init__(options.path, options.echo, (*own, *self.outgoing.values()))
 
     def converse(self, values: Mapping[str, str], rooms: Sequence[str]) -> Conversation:
         """Return the conversation of a new connection."""

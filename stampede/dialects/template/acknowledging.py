@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from stampede.dialects.events import Acknowledged
+from stampede.dialects.placeholders import NUMBER_OF_MESSAGE, UUID
 from stampede.dialects.template.matching import PathMatch
-from stampede.dialects.template.placeholders import NUMBER_OF_MESSAGE, UUID
 
 if TYPE_CHECKING:
     import re

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from stampede.dialects.base import Conversation
 from stampede.dialects.events import Answer, Delivery, Event, Joined, Left, Opened, Refused
+from stampede.dialects.placeholders import NUMBER_OF_MESSAGE, ROOM, UUID
 from stampede.dialects.template.acknowledging import Correlation
 from stampede.dialects.template.matching import Received
-from stampede.dialects.template.placeholders import NUMBER_OF_MESSAGE, ROOM, UUID
 from stampede.dialects.template.steps import Exchange
 from stampede.ledger import stamp
 from stampede.measure import request_names
@@ -16,8 +16,8 @@ from stampede.measure import request_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from stampede.dialects.placeholders import TextTemplate
     from stampede.dialects.template.delivery import DeliveryRule
-    from stampede.dialects.template.placeholders import TextTemplate
     from stampede.dialects.template.steps import Progress, Step
     from stampede.dialects.template.template import Template
 

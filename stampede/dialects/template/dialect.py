@@ -6,10 +6,10 @@ import difflib
 from typing import TYPE_CHECKING
 
 from stampede.dialects.base import Dialect, Feature, UpgradeRequest
+from stampede.dialects.placeholders import ALWAYS, ROOM, UUID
 from stampede.dialects.template.conversation import TemplateConversation
 from stampede.dialects.template.delivery import DeliveryRule
 from stampede.dialects.template.errors import TemplateError
-from stampede.dialects.template.placeholders import ALWAYS, ROOM, UUID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

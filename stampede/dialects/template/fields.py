@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from stampede.dialects.template.matching import Path, PathMatch, TextMatch
-from stampede.dialects.template.payloads import parse_payload
-from stampede.dialects.template.placeholders import (
+from stampede.dialects.placeholders import (
     ESCAPES,
     NUMBER_OF_MESSAGE,
     PER_MESSAGE,
@@ -16,13 +14,15 @@ from stampede.dialects.template.placeholders import (
     TEXT,
     TextTemplate,
 )
+from stampede.dialects.template.matching import Path, PathMatch, TextMatch
+from stampede.dialects.template.payloads import parse_payload
 from stampede.dialects.template.reading import kind_of
 from stampede.dialects.template.steps import Step
 
 if TYPE_CHECKING:
+    from stampede.dialects.placeholders import Escape
     from stampede.dialects.template.errors import TemplateError
     from stampede.dialects.template.matching import Match
-    from stampede.dialects.template.placeholders import Escape
     from stampede.dialects.template.reading import Table
 
 NO_TEXT: Final = frozenset({TEXT})

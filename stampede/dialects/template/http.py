@@ -13,8 +13,8 @@ from stampede.dialects.template.matching import Received
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stampede.dialects.placeholders import TextTemplate
     from stampede.dialects.template.matching import Match, Path
-    from stampede.dialects.template.placeholders import TextTemplate
 
 HEADER: Final = "header:"
 """Begin of a path in `save` that names a header of the response."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
-from stampede.dialects.template.placeholders import TextTemplate
+from stampede.dialects.placeholders import TextTemplate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

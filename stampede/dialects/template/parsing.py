@@ -14,15 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from stampede.dialects.base import Dialect
-from stampede.dialects.template.built_in import BUILT_IN, ECHOES, LOGIN, read_built_in
-from stampede.dialects.template.dialect import TemplateDialect
-from stampede.dialects.template.errors import TemplateError
-from stampede.dialects.template.extending import EXTENDS, extended
-from stampede.dialects.template.fields import NO_TEXT, OF_CONNECTION, OF_REQUEST, Fields
-from stampede.dialects.template.http import HttpStep, HttpSteps
-from stampede.dialects.template.http_fields import header_templates, http_step
-from stampede.dialects.template.matching import TextMatch
-from stampede.dialects.template.placeholders import (
+from stampede.dialects.placeholders import (
     ALWAYS,
     ESCAPES,
     NUMBER_OF_MESSAGE,
@@ -34,14 +26,22 @@ from stampede.dialects.template.placeholders import (
     for_url,
     raw,
 )
+from stampede.dialects.template.built_in import BUILT_IN, ECHOES, LOGIN, read_built_in
+from stampede.dialects.template.dialect import TemplateDialect
+from stampede.dialects.template.errors import TemplateError
+from stampede.dialects.template.extending import EXTENDS, extended
+from stampede.dialects.template.fields import NO_TEXT, OF_CONNECTION, OF_REQUEST, Fields
+from stampede.dialects.template.http import HttpStep, HttpSteps
+from stampede.dialects.template.http_fields import header_templates, http_step
+from stampede.dialects.template.matching import TextMatch
 from stampede.dialects.template.reading import Table
 from stampede.dialects.template.template import ErrorRule, Reply, Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from stampede.dialects.placeholders import Escape
     from stampede.dialects.template.matching import Match
-    from stampede.dialects.template.placeholders import Escape
     from stampede.dialects.template.steps import Step
 
 _NO_PRESETS: Final[Mapping[str, Callable[[], str]]] = MappingProxyType({})

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from stampede.dialects.template.placeholders import ESCAPES, PLACEHOLDER, TextTemplate, for_json, raw
+from stampede.dialects.placeholders import ESCAPES, PLACEHOLDER, TEXTS, TextTemplate, for_json, raw
 
 if TYPE_CHECKING:
-    from stampede.dialects.template.placeholders import Escape
+    from stampede.dialects.placeholders import Escape
 
 JSON: Final = "json"
-
-_TEXTS: Final = frozenset({"text", "user", "password", "room", "token", "uuid"})
-"""Placeholders whose values need quotes in JSON."""
 
 _FIRST_MARKER: Final = 7_310_000_000
 
@@ -43,7 +40,7 @@ def parse_payload(text: str, escape: str = JSON) -> TextTemplate:
     depths: dict[str, int] = {}
     _measure(content, 1, markers, depths)
     for name, marker in zip(names, markers, strict=True):
-        if name in _TEXTS and not depths.get(marker, 1):
+        if name in TEXTS and not depths.get(marker, 1):
             raise ValueError(f'{{{name}}} must stand in quotes: "{{{name}}}"')
     return TextTemplate.parse(text, *(_nested(depths.get(marker, 1)) for marker in markers))
 

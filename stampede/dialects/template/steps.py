@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
+    from stampede.dialects.placeholders import TextTemplate
     from stampede.dialects.template.matching import Match, Path, Received
-    from stampede.dialects.template.placeholders import TextTemplate
 
 _MAX_REASON: Final = 100
 

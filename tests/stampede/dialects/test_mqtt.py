@@ -63,7 +63,7 @@ def test_the_client_connects_with_the_values_of_its_account() -> None:
     assert list(one.open()) == [packets.connect("load-ann", "ann", "secret", 5)]
     assert "CONNACK" in one.awaited
     with pytest.raises(MissingValueError, match="password"):
-        MqttDialect(options).converse({"user": "ann"}, ["red"]).open()
+        MqttDialect(options).request({"user": "ann"}, ["red"])
 
 
 def test_the_defaults_need_no_value_of_the_account() -> None:
@@ -190,7 +190,7 @@ def test_a_mapping_is_sent_as_a_message() -> None:
     [
         ({"path": "mqtt"}, r"path: expected a text that begins with /"),
         ({"body": "hello"}, r"body: expected a text with the placeholder \{text\}"),
-        ({"escape": "html"}, r"escape: expected one of json, json2, xml, raw"),
+        ({"escape": "html"}, r"escape: expected one of json, json2, xml, url, raw"),
         ({"topic": ""}, r"topic: expected a topic such as chat/\{room\}"),
         ({"qos": 2}, r"qos: expected 0 or 1"),
         ({"keep_alive": 70_000}, r"keep_alive: expected a number of seconds from 0 to 65535"),

@@ -215,7 +215,7 @@ def test_messages_of_scenarios() -> None:
     ("options", "problem"),
     [
         ({"path": "chat"}, "path: expected a text that begins with /"),
-        ({"escape": "html"}, "escape: expected one of json, json2, xml, raw"),
+        ({"escape": "html"}, "escape: expected one of json, json2, xml, url, raw"),
         ({"targets": SignalRTargets(receive="")}, "targets.receive: expected the name of a method"),
         ({"payload": SignalRPayload(say='["{room}"]')}, "payload.say: expected JSON with the placeholder {text}"),
     ],

@@ -99,7 +99,7 @@ def test_a_missing_token_is_named() -> None:
     with pytest.raises(MissingValueError, match=r"\{token\} has no value: give --token"):
         dialect.check_columns(["user"])
     with pytest.raises(MissingValueError, match=r"\{token\} has no value"):
-        dialect.converse({"user": "ann"}, ["red"])
+        dialect.request({"user": "ann"}, ["red"])
     assert not SocketIoDialect().places_token
 
 
@@ -278,6 +278,7 @@ def test_json_inside_a_string() -> None:
 def test_messages_of_scenarios() -> None:
     dialect = SocketIoDialect()
     assert dialect.encode({"type": "news", "arguments": [1]}) == b'42["news",1]'
+    assert SocketIoDialect(SocketIoOptions(namespace="/x")).encode({"type": "news"}) == b'42/x,["news"]'
     assert dialect.encode('42["news"]') == dialect.encode(b'42["news"]') == dialect.encode({"type": "news"})
 
 
@@ -287,7 +288,7 @@ def test_messages_of_scenarios() -> None:
         ({"path": "socket.io"}, "path: expected a text that begins with /"),
         ({"namespace": "chat"}, "namespace: expected a text that begins with /"),
         ({"auth": "{token}x"}, "auth: expected JSON"),
-        ({"escape": "html"}, "escape: expected one of json, json2, xml, raw"),
+        ({"escape": "html"}, "escape: expected one of json, json2, xml, url, raw"),
         ({"events": SocketIoEvents(say="")}, "events.say: expected the name"),
         ({"payload": SocketIoPayload(join="{room")}, "payload.join: expected JSON"),
         ({"payload": SocketIoPayload(say='"{room}"')}, "payload.say: expected JSON with the placeholder {text}"),

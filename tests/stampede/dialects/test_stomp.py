@@ -87,7 +87,7 @@ def test_the_client_connects_with_the_values_of_its_account() -> None:
     assert "CONNECTED" in one.awaited
     assert received(one, [CONNECTED]) == [Opened()]
     with pytest.raises(MissingValueError, match="password"):
-        StompDialect(options).converse({"user": "ann"}, ["red"]).open()
+        StompDialect(options).request({"user": "ann"}, ["red"])
 
 
 def test_the_defaults_need_no_value_of_the_account() -> None:
@@ -235,7 +235,7 @@ def test_a_mapping_is_sent_as_a_frame() -> None:
     [
         ({"path": "ws"}, r"path: expected a text that begins with /"),
         ({"body": "hello"}, r"body: expected a text with the placeholder \{text\}"),
-        ({"escape": "html"}, r"escape: expected one of json, json2, xml, raw"),
+        ({"escape": "html"}, r"escape: expected one of json, json2, xml, url, raw"),
         ({"send": ""}, r"send: expected a destination"),
         ({"subscribe": ""}, r"subscribe: expected a destination"),
         ({"heartbeat": -1}, r"heartbeat: expected a number of seconds, or 0"),
