@@ -50,4 +50,6 @@ class ApplicationDialect(Dialect):
         Raises:
             MissingValueError: a placeholder has none.
         """
-        check_values(self._templates, columns)
+        steps = self.http_steps
+        saved = [name for step in (*steps.login, *steps.setup) for name in step.save] if steps is not None else []
+        check_values(self._templates, {*columns, *saved})
