@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.processes import STOP_SECONDS, get_page
@@ -90,7 +91,8 @@ class RealServer:
 
     def kill(self) -> None:
         """Kill the server and its child processes with SIGKILL."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(STOP_SECONDS)
 
     def restart(self) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.dialects.documented_chats import PRIVATE
 from tests.dialects.frame_faults import Fault, Framing, Planted, ended_by, mqtt_packets
 from tests.dialects.frame_proxy import FrameProxy, frame_proxy
 from tests.metrics.pages import series
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tests.dialects.fixtures import StartReal
+    from tests.dialects.real_server import RealServer
     from tests.processes import RunningServer
     from tests.stampede.fixtures import FinishedRun, Locust
 
@@ -45,15 +45,15 @@ class Case:
     """A dialect before a real server.
 
     Attributes:
+        dialect: of the server, as Locust's option.
         framing: of the server.
-        flags: of Locust.
         server: flags of the server.
         echoes: whether the server sends a message to its sender, too.
         keeps_order: whether the server delivers one client's messages in order.
     """
 
-    framing: Framing
-    flags: tuple[str, ...] = ()
+    dialect: str
+    framing: Framing = field(default_factory=Framing)
     server: tuple[str, ...] = ()
     echoes: bool = False
     keeps_order: bool = True
@@ -112,7 +112,7 @@ def run(locust: Callable[..., Locust], case: Case, proxy: FrameProxy) -> Finishe
 
     flags = ("ChattingUser", "-u", str(USERS), "-r", str(USERS), "--room-size", str(ROOM_SIZE), "--message-rate", "5")
     page = ("--prometheus-port", str(port))
-    running = locust("--headless", "--host", proxy.url, *case.flags, *flags, *page)
+    running = locust("--headless", "--host", proxy.url, "--dialect", case.dialect, *flags, *page)
     return running.stop_once(Script(case, proxy, metrics).is_over)
 
 
@@ -137,32 +137,37 @@ def assert_faults_are_counted(case: Case, ended: FinishedRun, done: Planted) -> 
     assert ended.ended_with(1)
 
 
-OWN = "tests.dialects.documented_chats"
 CASES = {
-    "python-socketio": Case(Framing(), ("--dialect", "socketio"), ("--echo",), echoes=True),
-    "socket.io": Case(Framing(), ("--dialect", "socketio")),
-    "signalr": Case(Framing(ended_by(b"\x1e"), frame_bytes=40), ("--dialect", "signalr"), echoes=True),
-    "action-cable": Case(Framing(), ("--dialect", "actioncable"), echoes=True, keeps_order=False),  # its threads
-    "rabbitmq": Case(Framing(ended_by(b"\0"), frame_bytes=100), ("--dialect", "stomp"), echoes=True),
-    "mosquitto": Case(Framing(mqtt_packets, frame_bytes=11), ("--dialect", "mqtt"), echoes=True),
-    "graphql-ws": Case(Framing(), ("--dialect", "graphql-ws"), echoes=True),
-    "signalr-text": Case(Framing(ended_by(b"\x1e")), ("--dialect", "signalr"), ("--no-echo",)),
-    "fastapi": Case(Framing(private=PRIVATE), ("--dialect", f"{OWN}:FastapiChat"), ("--skip-closed",), echoes=True),
-    "django-channels": Case(Framing(), ("--dialect", f"{OWN}:ChannelsChat"), echoes=True),
+    "python-socketio": Case("socketio", server=("--echo",), echoes=True),
+    "socket.io": Case("socketio"),
+    "signalr": Case("signalr", Framing(ended_by(b"\x1e"), frame_bytes=40), echoes=True),
+    "signalr-text": Case("signalr", Framing(ended_by(b"\x1e")), server=("--no-echo",)),
+    "action-cable": Case("actioncable", echoes=True, keeps_order=False),  # several threads of it serve one client
+    "rabbitmq": Case("stomp", Framing(ended_by(b"\0"), frame_bytes=100), echoes=True),
+    "mosquitto": Case("mqtt", Framing(mqtt_packets, frame_bytes=11), echoes=True),
+    "graphql-ws": Case("graphql-ws", echoes=True),
+    "fastapi": Case(
+        "docs/dialects/fastapi-chat.toml", Framing(private=b"You wrote: "), ("--skip-closed",), echoes=True
+    ),
+    "django-channels": Case("docs/dialects/django-channels-chat.toml", echoes=True),
 }
 """By the name of the server in `PROGRAMS`."""
 
 
 def test_faults_are_counted_in_the_own_protocol(locust: Callable[..., Locust], server: RunningServer) -> None:
-    case = Case(Framing())
+    case = Case("stampede")
     with frame_proxy(server.url, case.framing) as proxy:
         ended = run(locust, case, proxy)
         assert_faults_are_counted(case, ended, proxy.done)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_faults_are_counted_in_other_protocols(name: str, locust: Callable[..., Locust], start_real: StartReal) -> None:
+def test_faults_are_counted_in_other_protocols(
+    name: str, locust: Callable[..., Locust], request: pytest.FixtureRequest, start_real: StartReal
+) -> None:
     case = CASES[name]
-    with frame_proxy(start_real(name, *case.server).url, case.framing) as proxy:
+    shared: RealServer | None = request.getfixturevalue(name) if name == "rabbitmq" else None
+    server = shared or start_real(name, *case.server)
+    with frame_proxy(server.url, case.framing) as proxy:
         ended = run(locust, case, proxy)
         assert_faults_are_counted(case, ended, proxy.done)

@@ -69,6 +69,7 @@ def environment(folder: Path, node_port: int, names_port: int) -> dict[str, str]
         "HOME": str(folder),  # of the cookie
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_EPMD_PORT": str(names_port),
+        "ERL_CRASH_DUMP": str(folder / "crash.dump"),
         "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
         "RABBITMQ_DIST_PORT": str(node_port),

@@ -12,6 +12,7 @@ from stampede.dialects.signalr import SignalRAck, SignalRDialect, SignalROptions
 from stampede.dialects.socketio import SocketIoAck, SocketIoDialect, SocketIoOptions
 from stampede.dialects.stampede import StampedeDialect
 from stampede.dialects.stomp import StompAck, StompDialect, StompOptions
+from tests.tables import ROOT
 
 if TYPE_CHECKING:
     from stampede.dialects.base import Dialect
@@ -29,7 +30,8 @@ class Exchange:
         opening: from the handshake to the confirmation of the join, in the order of the server.
         deliveries: chat messages with stamps, of others and of bob.
         acknowledgements: of bob's chat messages, in the order of the server.
-        pings: messages that change nothing and may come at any time: pings, pongs, results of requests.
+        pings: messages that change nothing and may come at any time: pings, pongs,
+            results of requests, private copies.
         is_binary: whether the server sends binary frames.
     """
 
@@ -159,6 +161,21 @@ GRAPHQL_WS = Exchange(
     pings=(b'{"id":"3","type":"next","payload":{"data":{"say":true}}}',),
 )
 
+FASTAPI = Exchange(
+    load_dialect(str(ROOT / "docs/dialects/fastapi-chat.toml")),
+    opening=(),
+    deliveries=tuple(
+        b"Client #%d says: %bhello" % (number, text) for number, text in ((1, A0), (2, B0), (1, A1), (2, B1))
+    ),
+    pings=(b"You wrote: %bhello" % B0, b"Client #3 left the chat"),
+)
+
+CHANNELS = Exchange(
+    load_dialect(str(ROOT / "docs/dialects/django-channels-chat.toml")),
+    opening=(),
+    deliveries=tuple(b'{"message": "%bhello"}' % text for text in (A0, B0, A1, B1)),
+)
+
 EXCHANGES = {
     "stampede": STAMPEDE,
     "socketio": SOCKETIO,
@@ -166,6 +183,8 @@ EXCHANGES = {
     "actioncable": ACTIONCABLE,
     "stomp": STOMP,
     "graphql-ws": GRAPHQL_WS,
+    "fastapi-chat.toml": FASTAPI,
+    "django-channels-chat.toml": CHANNELS,
     "mqtt": MQTT,
     "mqtt with QoS 1": MQTT_QOS_1,
 }
