@@ -1,52 +1,42 @@
-"""The commands that need no Locust: `python -m stampede check` and `python -m stampede dialects`."""
+"""`python -m stampede check` and `python -m stampede dialects`.
+
+They need no Locust, except for its HTTP client: a dialect may declare HTTP requests. Locust then patches the standard
+library, so it must be imported before everything that uses TLS. Hence the late imports.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from stampede.check import command
-from stampede.check.dialect_table import table
-from stampede.dialect_registry import PROVEN_ON, load_dialect, names
+from stampede.dialect_registry import load_dialect
 from stampede.errors import StampedeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PROGRAM: Final = "stampede"
-_USAGE_ERROR: Final = 2
-_INTERRUPTED: Final = 130
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
     sys.path.insert(0, str(Path.cwd()))  # for --dialect module:Class; the installed script does not search there
+    make_steps = import_module("stampede.locust.http_steps").check_steps if _makes_http_requests(given) else None
+    code: int = import_module("stampede.check.cli").run(given, make_steps)
+    return code
+
+
+def _makes_http_requests(arguments: Sequence[str]) -> bool:
+    """Return whether the dialect of a command declares HTTP requests."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--dialect")
+    dialect = parser.parse_known_args(arguments)[0].dialect
     try:
-        if options.command == "dialects":
-            return _print_dialects()
-        return command.run(options)
-    except (command.CommandError, StampedeError) as error:
-        print(f"{_PROGRAM} {options.command}: error: {error}", file=sys.stderr)
-        return _USAGE_ERROR
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_PROGRAM, description="Load tests for chat servers: check a server.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    command.add_arguments(commands.add_parser("check", help="let two users exchange messages with a server"))
-    commands.add_parser("dialects", help="list the dialects with what each supports")
-    return parser
-
-
-def _print_dialects() -> int:
-    """Print the table of the dialects; one that cannot be loaded is an error."""
-    print("\n".join(table({name: load_dialect(name) for name in names()}, PROVEN_ON)))
-    return 0
+        return dialect is not None and load_dialect(dialect).http_steps is not None
+    except StampedeError:  # the command itself says so
+        return False
 
 
 if __name__ == "__main__":

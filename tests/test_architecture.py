@@ -62,8 +62,8 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.measure stampede.websocket stampede.workload",
     "stampede.credentials_file": "",
     "stampede.check": "stampede.client stampede.credentials_file stampede.dialect_registry stampede.dialects "
-    "stampede.ledger stampede.measure stampede.redaction stampede.websocket stampede.workload",
-    "stampede.__main__": "stampede.check stampede.dialect_registry stampede.errors",
+    "stampede.errors stampede.ledger stampede.measure stampede.redaction stampede.websocket stampede.workload",
+    "stampede.__main__": "stampede.dialect_registry stampede.errors",
     "stampede.generator": "stampede.check stampede.client stampede.dialect_registry stampede.dialects stampede.errors "
     "stampede.generator_faults stampede.health stampede.ledger stampede.measure stampede.pool stampede.redaction "
     "stampede.verdict stampede.websocket stampede.workload",

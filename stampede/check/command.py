@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from stampede.check.exchange import STEP_SECONDS, ExchangeSettings, run_exchange
+from stampede.check.participant import NoSteps, Steps
 from stampede.check.report import report
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.credentials_file import read_accounts
 from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
+from stampede.dialects.base import Dialect
 from stampede.redaction import redact
 from stampede.websocket.errors import ClientError, TargetError
 from stampede.websocket.headers import all_headers
-from stampede.websocket.target import DEFAULT_HOST, join_url, resolve
+from stampede.websocket.target import DEFAULT_HOST, http_url, join_url, resolve
 from stampede.workload.accounts import account_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
+
+StepsFactory: TypeAlias = Callable[[Dialect, tuple[Mapping[str, str], Mapping[str, str]], str], tuple[Steps, Steps]]
+"""Returns what the two users do over HTTP, given the dialect, their accounts and the base URL."""
 
 PASSED: Final = 0
 FAILED: Final = 1
@@ -49,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="path of the endpoint, unless --host contains one (default: that of the dialect)",
     )
     add("--room", default=DEFAULT_ROOM, help=f"name of the room (default: {DEFAULT_ROOM})")
+    add("--http-host", type=_http_host, help="base URL of HTTP requests (default: --host with http for ws)")
     account = parser.add_mutually_exclusive_group()
     account.add_argument("--token", help="bearer token of both users")
     account.add_argument("--credentials", metavar="FILE", help="CSV file of accounts; the first two rows are used")
@@ -79,6 +86,12 @@ def _path(text: str) -> str:
     return text
 
 
+def _http_host(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as https://api.example.org")
+    return text.rstrip("/")
+
+
 def _seconds(low: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
@@ -92,19 +105,23 @@ def _seconds(low: float) -> Callable[[str], float]:
     return parse
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, make_steps: StepsFactory | None) -> int:
     """Run the check and print it; return the exit code.
+
+    Args:
+        options: of the command line.
+        make_steps: makes the HTTP requests that the dialect declares; None if it declares none.
 
     Raises:
         CommandError: an option is unusable.
+        StampedeError: the accounts lack a column that the dialect needs.
     """
     try:
         dialect = load_dialect(options.dialect)
     except DialectError as error:
         raise CommandError(f"--dialect: {error}") from error
-    if dialect.http_steps is not None:
-        raise CommandError(f"--dialect {options.dialect}: the check makes no HTTP requests, which this dialect needs")
     accounts = _accounts(options)
+    dialect.check_columns(accounts[0].keys() if accounts else ())
     try:
         headers = all_headers(options.header, options.origin, has_token=any("token" in one for one in accounts))
     except ValueError as error:
@@ -116,9 +133,12 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
     except ClientError as error:
         raise CommandError(f"--host {redact(options.host)}: {error}") from error
+    users = (account_of(0, accounts), account_of(1, accounts))
+    base_url = options.http_host or http_url(options.host)
     settings = ExchangeSettings(
         options.room,
-        (account_of(0, accounts), account_of(1, accounts)),
+        users,
+        steps=make_steps(dialect, users, base_url) if make_steps is not None else (NoSteps(), NoSteps()),
         timeout=options.timeout,
         join_grace=options.join_grace,
         waits_for_copies=True,

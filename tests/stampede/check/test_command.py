@@ -105,7 +105,17 @@ def test_a_usage_error_ends_in_one_line_and_code_2(
     assert re.fullmatch(rf"stampede check: error: {line}\n", err), err
 
 
-@pytest.mark.parametrize("arguments", [("--path", "x"), ("--timeout", "0"), ("--join-grace", "x"), ("--none",)])
+def test_a_placeholder_without_a_value_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "acme.toml"
+    file.write_text('[[open]]\nsend = "{token}"\nexpect = {op = "welcome"}\n[say]\nsend = "{text}"\n')
+    assert check("--dialect", str(file)) == 2
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"stampede check: error: .*token.*\n", err), err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--http-host", "x"), ("--path", "x"), ("--timeout", "0"), ("--join-grace", "x"), ("--none",)]
+)
 def test_an_unknown_or_wrong_option_has_code_2(arguments: tuple[str, ...]) -> None:
     with pytest.raises(SystemExit) as ended:
         check(*arguments)
