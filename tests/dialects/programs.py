@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 JAVASCRIPT = FOLDER / "javascript"
+FILES = FOLDER / "files"
+"""Files that extend built-in dialects for the applications of these servers."""
+
 CLIENT_SECONDS = 200
 DEBIAN_PACKAGES = {"ruby": "ruby-actioncable puma ruby-minitest"}
 

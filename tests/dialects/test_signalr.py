@@ -9,7 +9,7 @@ import pytest
 from stampede import LoadGenerator
 from stampede.dialects.signalr import SignalRDialect
 from tests.dialects import load
-from tests.dialects.programs import PROGRAMS, measure_latencies
+from tests.dialects.programs import FILES, PROGRAMS, measure_latencies
 from tests.stampede.fixtures import TIMEOUT
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore:The load generator was the limit")  # a slow machine fails no test
 
-ACKNOWLEDGED = ("--dialect", "tests.dialects.own_dialects:SIGNALR_ACKNOWLEDGED", "--token", "secret")
+ACKNOWLEDGED = ("--dialect", f"{FILES}/signalr-acknowledged.toml", "--token", "secret")
 SERVERS = pytest.mark.parametrize("name", ["signalr", "signalr-text"])
 CLIENTS = [(name, client) for name in ("signalr", "signalr-text") for client in PROGRAMS[name].clients]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.dialects import load
-from tests.dialects.programs import PROGRAMS, measure_latencies
+from tests.dialects.programs import FILES, PROGRAMS, measure_latencies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.dialects.fixtures import StartReal
     from tests.stampede.fixtures import Locust
 
-ACKNOWLEDGED = ("--dialect", "tests.dialects.own_dialects:SOCKETIO_ACKNOWLEDGED", "--token", "secret")
+ACKNOWLEDGED = ("--dialect", f"{FILES}/socketio-acknowledged.toml", "--token", "secret")
 pytestmark = pytest.mark.filterwarnings("ignore:The load generator was the limit")  # a slow machine fails no test
 
 SERVERS = pytest.mark.parametrize("name", ["socket.io", "python-socketio"])

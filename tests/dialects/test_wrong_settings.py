@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stampede.__main__ import main
+from tests.dialects.programs import FILES
 
 if TYPE_CHECKING:
     from tests.dialects.fixtures import StartReal
 
-SOCKETIO = "tests.dialects.own_dialects:SOCKETIO_ACKNOWLEDGED"
-SIGNALR = "tests.dialects.own_dialects:SIGNALR_ACKNOWLEDGED"
+SOCKETIO = f"{FILES}/socketio-acknowledged.toml"
+SIGNALR = f"{FILES}/signalr-acknowledged.toml"
 NO_ANSWER = "no answer within 5 s: expected"
 NOT_FOUND = (
     "message: not delivered to user 2 within 5 s: the text arrived, but the dialect does not find it; "
@@ -54,6 +55,7 @@ def test_the_step_that_fails_is_named(
     name: str, flags: str, dialect: str, line: str, *, start_real: StartReal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = start_real(name, *flags.split())
+    capsys.readouterr()  # the first start of a server may say that it is installed
     timeout = "5" if "within 5 s" in line else "60"
     common = ["--host", server.url, "--room", "red", "--token", "secret", "--timeout", timeout]
     assert main(["check", *common, "--dialect", *dialect.split()]) == 1
