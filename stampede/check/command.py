@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from stampede.check.exchange import STEP_SECONDS, ExchangeSettings, run_exchange
 from stampede.check.participant import NoSteps, Steps
 from stampede.check.report import report
+from stampede.check.start import room_of
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.credentials_file import read_accounts
 from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
@@ -17,7 +18,7 @@ from stampede.dialects.base import Dialect
 from stampede.redaction import redact
 from stampede.websocket.errors import ClientError, TargetError
 from stampede.websocket.headers import all_headers
-from stampede.websocket.target import DEFAULT_HOST, http_url, join_url, resolve
+from stampede.websocket.target import DEFAULT_HOST, http_url, join_url, parse_http_url, resolve
 from stampede.workload.accounts import account_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_path,
         help="path of the endpoint, unless --host contains one (default: that of the dialect)",
     )
-    add("--room", default=DEFAULT_ROOM, help=f"name of the room (default: {DEFAULT_ROOM})")
+    add("--room", help=f"name of the room (default: {DEFAULT_ROOM}, or a name of the form that the dialect requires)")
     add("--http-host", type=_http_host, help="base URL of HTTP requests (default: --host with http for ws)")
     account = parser.add_mutually_exclusive_group()
     account.add_argument("--token", help="bearer token of both users")
@@ -87,9 +88,10 @@ def _path(text: str) -> str:
 
 
 def _http_host(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as https://api.example.org")
-    return text.rstrip("/")
+    try:
+        return parse_http_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _seconds(low: float) -> Callable[[str], float]:
@@ -136,7 +138,7 @@ def run(options: argparse.Namespace, make_steps: StepsFactory | None) -> int:
     users = (account_of(0, accounts), account_of(1, accounts))
     base_url = options.http_host or http_url(options.host)
     settings = ExchangeSettings(
-        options.room,
+        options.room or (DEFAULT_ROOM if dialect.room_name == Dialect.room_name else room_of(dialect)),
         users,
         steps=make_steps(dialect, users, base_url) if make_steps is not None else (NoSteps(), NoSteps()),
         timeout=options.timeout,

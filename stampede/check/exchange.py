@@ -123,9 +123,10 @@ class _Run:
 
     @property
     def _secrets(self) -> tuple[str, ...]:
-        """The columns of the accounts and what the logins have saved, except the names of the users."""
-        values = {value for user in self._users for name, value in user.values.items() if name != "user"}
-        return tuple(sorted(filter(None, values)))
+        """The columns of the accounts and what the logins have saved, except the names of the users and the room."""
+        pairs = (pair for user in self._users for pair in user.values.items())
+        values = {value for name, value in pairs if name not in {"user", "number"}}
+        return tuple(sorted(values - {"", self._settings.room}))
 
     def _exchange(self) -> None:
         first, second = self._users

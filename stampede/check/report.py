@@ -56,7 +56,9 @@ def _findings(exchange: Exchange, dialect: Dialect) -> Iterator[str]:
 
 
 def _join(dialect: Dialect) -> str:
-    return "confirmed by the server" if dialect.acknowledges_joins else "not confirmed by the server: --join-grace"
+    over_http = dialect.http_steps is not None and dialect.http_steps.confirms_joins
+    confirms = dialect.acknowledges_joins or over_http
+    return "confirmed by the server" if confirms else "not confirmed by the server: --join-grace"
 
 
 def _echo(observed: bool | None, dialect: Dialect) -> str:

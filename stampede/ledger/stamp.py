@@ -15,12 +15,14 @@ import struct
 from typing import Final, NamedTuple
 
 _LAYOUT = struct.Struct("<QQ4xIIII")  # four bytes are unused: earlier versions wrote the machine there
-_MARK = b"~"
+MARK = b"~"
+"""First byte of a stamp."""
+
 _CODE_SIZE = 48
-SIZE = len(_MARK) + _CODE_SIZE
+SIZE = len(MARK) + _CODE_SIZE
 """Length of a stamp in bytes, which are characters."""
 
-_TEXT_KEY = b'"text":"' + _MARK
+_TEXT_KEY = b'"text":"' + MARK
 _TEXT_SKIP = len(_TEXT_KEY)
 _CHAT = b'{"type":"chatMessage",'
 
@@ -60,7 +62,7 @@ def make(  # noqa: PLR0917 # in the order of `Stamp`, and in the hot path
     intended: int, sent: int, origin: int, room: int, slot: int, seq: int
 ) -> bytes:
     """Return a stamp of `SIZE` bytes. The arguments are those of `Stamp`: times below 2**64, numbers below 2**32."""
-    return _MARK + _encode(_pack(intended, sent, origin, room, slot, seq), newline=False)
+    return MARK + _encode(_pack(intended, sent, origin, room, slot, seq), newline=False)
 
 
 def for_any_server(prefix: bytes) -> bytes:

@@ -8,7 +8,6 @@ import re
 import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.dialect_registry import DEFAULT
@@ -18,6 +17,7 @@ from stampede.verdict.slo import SloError, parse_slo, split_slos
 from stampede.verdict.summary import EXIT_CODES
 from stampede.verdict.thresholds import WINDOW_SECONDS
 from stampede.websocket.headers import parse_header
+from stampede.websocket.target import parse_http_url
 from stampede.workload.backoff import Policy
 from stampede.workload.schedule import Arrivals
 from stampede.workload.shapes import DESCRIPTIONS, Shape
@@ -88,10 +88,10 @@ def _path(text: str) -> str:
 
 
 def _http_host(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a URL such as https://api.example.org")
-    return text.rstrip("/")
+    try:
+        return parse_http_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _sizes(text: str) -> str:

@@ -209,6 +209,18 @@ def test_missing_values_and_a_wrong_host_for_http_end_in_one_line(
     assert problem in done.log.splitlines()[-1]
 
 
+def test_a_name_of_an_application_is_that_of_its_file(
+    locust: Callable[..., Locust], start_real: StartReal, tmp_path: Path
+) -> None:
+    """A file that extends a built-in dialect: python-socketio confirms the joins."""
+    file = tmp_path / "app.toml"
+    file.write_text('extends = "socketio"\n[ack]\njoin = true\nsay = true\n[echo]\nself = "no"\n')
+    server = start_real("python-socketio")
+    ended = carry(locust, server, "--dialect", str(file), "--message-rate", MESSAGE_RATE)
+    assert ended.requests()["ack"][1] == 0
+    assert ended.requests()["join"] == (100, 0)
+
+
 def test_a_load_generator_refuses_a_file_with_http_requests() -> None:
     with pytest.raises(StampedeError, match="dialect rest-chat: its HTTP requests need users of Locust"):
         LoadGenerator("ws://127.0.0.1:1", dialect=str(REST))

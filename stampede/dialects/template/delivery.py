@@ -35,11 +35,11 @@ class DeliveryRule:
         self.find_stamp = self._finder([one for one in others if receive is None or not receive.excludes(one)])
 
     def _finder(self, others: list[Match]) -> Callable[[bytes], stamp.Fields | None]:
-        """Return the function of the hot path. Times are those of a message of 150 bytes.
+        """Return the function of the hot path. Times were measured with a message of 144 bytes.
 
-        A search for the stamp takes 1.7 us, the test of a prefix 0.1 us, a look for the words of another match 0.1 us
-        each, and decoding 0.9 us. A rule with placeholders needs the values of the connection: `find` decides, which
-        takes 5 us in all.
+        The search for a stamp takes 0.8 us, after a test of a prefix 1.1 us, and after a look for the words of another
+        match 1.5 us. A rule with paths decodes the message, which takes 3.3 us in all, and 4 us with `text`. A rule
+        with placeholders needs the values of the connection: the conversation decides, which takes 8.5 us.
         """
         receive, search = self._receive, stamp.search
         if receive is not None and receive.names:
@@ -61,8 +61,11 @@ class DeliveryRule:
             return find_after_prefix
 
         def find_in_decoded(payload: bytes) -> stamp.Fields | None:
-            if search(payload) is None or any(may_match(payload) for may_match in may_be_other):
+            if stamp.MARK not in payload:
                 return None
+            for may_match in may_be_other:
+                if may_match(payload):
+                    return None
             return self._find_delivery(Received(payload), {})
 
         return find_in_decoded

@@ -102,17 +102,28 @@ class PathMatch:
 
     def matches(self, received: Received, values: Mapping[str, str]) -> bool:
         """Return whether a message has all these values."""
-        return all(_is_equal(received.find(path), value, values) for path, value in self.conditions)
+        for path, value in self.conditions:  # noqa: SIM110 # in the hot path, where `all` costs 1 us more
+            if not _is_equal(received.find(path), value, values):
+                return False
+        return True
 
     def may_match(self) -> Callable[[bytes], bool]:
         """Return a fast function that is false only for messages that cannot match.
 
         It looks for the quoted names and values of the match, which no serializer escapes if they are plain words.
         """
-        texts = [part for path, _ in self.conditions for part in path[:1] if not part.isdecimal()]
-        texts += [value for path, value in self.conditions if isinstance(value, str) and len(path) == 1]
-        words = tuple(f'"{text}"'.encode() for text in texts if _WORD.fullmatch(text))
-        return lambda payload: all(word in payload for word in words)
+        # Values come first: most messages lack them, so that the search ends there.
+        texts = [value for path, value in self.conditions if isinstance(value, str) and len(path) == 1]
+        texts += [path[0] for path, _ in self.conditions if not path[0].isdecimal()]
+        words = [f'"{text}"'.encode() for text in texts if _WORD.fullmatch(text)]
+
+        def may_match(payload: bytes) -> bool:
+            for word in words:  # noqa: SIM110 # see `matches`
+                if word not in payload:
+                    return False
+            return True
+
+        return may_match
 
     def excludes(self, other: Match) -> bool:
         """Return whether no message matches both."""
