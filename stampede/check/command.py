@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "with its dialect."
     )
     parser.epilog = (
-        f"Exit codes: {PASSED}: both messages arrived. {FAILED}: a step failed; the last line says which one, and what "
-        "came instead. 2: an option is invalid."
+        f"Exit codes: {PASSED}: both messages arrived. {FAILED}: a step failed, and the last line says which one and "
+        "what came instead; or the server does not do what the dialect says. 2: an option is invalid."
     )
     add = parser.add_argument
     add("--dialect", default=DEFAULT, help=f"name of a dialect, FILE.toml, or module:Class (default: {DEFAULT})")
@@ -147,8 +147,9 @@ def run(options: argparse.Namespace, make_steps: StepsFactory | None) -> int:
     )
     exchange = run_exchange(target, dialect, settings)
     print("\n".join(report(exchange, dialect)), flush=True)
-    if exchange.failure:
-        print(exchange.failure, file=sys.stderr, flush=True)
+    problem = exchange.failure or next(iter(exchange.findings.problems), "")
+    if problem:
+        print(problem, file=sys.stderr, flush=True)
         return FAILED
     return PASSED
 

@@ -101,6 +101,7 @@ _SOCKETIO_CLIENTS = {
 }
 
 PROGRAMS = {
+    "acme": Program(_python("servers.acme_chat"), {}, echoes=False),
     "socket.io": Program(_node("socketio_server.mjs"), _SOCKETIO_CLIENTS, echoes=False),
     "python-socketio": Program(_python("servers.socketio_chat"), _SOCKETIO_CLIENTS, echoes=False),
     "fastapi": Program(_python("servers.fastapi_chat"), _websockets("fastapi")),

@@ -62,6 +62,25 @@ def test_a_failure_ends_in_one_line_and_code_1(capsys: pytest.CaptureFixture[str
     assert "FAILED  join     user 1  no confirmation within 0.3 s" in out
 
 
+def test_a_server_that_does_not_do_what_the_dialect_says_has_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    with AcmeServer(acknowledges=True).running() as url:
+        assert check("--dialect", f"{PREFIX}EchoingDialect", "--host", url) == 1
+    out, err = capsys.readouterr()
+    problem = "senders do not receive their own messages, but the dialect says so: each would count as lost\n"
+    assert err == problem
+    assert f"PROBLEM           {problem}" in out
+
+
+def test_a_placeholder_without_a_value_ends_in_one_line_and_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "acme.toml"
+    file.write_text("""[[open]]\nsend = '{"token":"{token}"}'\n[say]\nsend = '{"text":"{text}"}'\n""")
+    assert check("--dialect", str(file)) == 2
+    error = f"{file}: open[1].send: {{token}} has no value: give --token"
+    assert capsys.readouterr().err.startswith(f"stampede check: error: {error}")
+
+
 def test_accounts_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "accounts.csv"
     file.write_text(f"user,token\nann,{SECRET}\nbob,{SECRET}\n")
