@@ -54,7 +54,7 @@ class Socket(Session):
             self._reply(None, ref, topic, {"reason": "unmatched topic"}, "error")
         elif join_ref != self._join_refs[topic]:
             raise ProtocolError(f"expected the join_ref {self._join_refs[topic]}: {text}")
-        elif event == "new_msg":
+        elif event == self.options.say_event:
             self.hub.publish(topic, json.dumps([None, None, topic, event, {"body": payload["body"]}]))
             if self.options.reply:
                 self._reply(join_ref, ref, topic, payload)
@@ -90,6 +90,7 @@ class Socket(Session):
 
 if __name__ == "__main__":
     parser = flags()
+    parser.add_argument("--say-event", default="new_msg", help="name of the event of a chat message")
     parser.add_argument("--reply", action="store_true", help="reply to each message with its payload")
     options = parser.parse_args()
     serve(make_app(PATH, Socket, options), options.port)
