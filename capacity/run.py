@@ -220,7 +220,7 @@ class CapacityRun:
             check_greeting(host, self.settings.request_headers)
             return
         self.observer.message(f"checking the server by an exchange of two users, dialect {dialect.name}")
-        room = dialect.room_name.format(number=0)
+        room = dialect.name_room(0)
         exchange = ExchangeOptions(host, self.settings.dialect or "", room, self.settings.check_arguments())
         self.notes += check_exchange(exchange, folder=folder, checkout=CHECKOUT, children=children)
 

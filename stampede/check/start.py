@@ -22,8 +22,8 @@ NO_STEPS: Final = (NoSteps(), NoSteps())
 
 def room_of(dialect: Dialect) -> str:
     """Return the name of a room that no load test uses, of the form that the dialect requires."""
-    form = dialect.room_name if dialect.room_name != Dialect.room_name else "stampede-check-{number}"
-    return form.replace("{number}", str(2**32 + secrets.randbits(32)))
+    number = 2**32 + secrets.randbits(32)
+    return f"stampede-check-{number}" if dialect.room_name == Dialect.room_name else dialect.name_room(number)
 
 
 class CheckError(ClientError):

@@ -185,6 +185,10 @@ class Dialect(Conversation):
     http_steps: HttpSteps | None = None
     places_token: bool = False
 
+    def name_room(self, number: int) -> str:
+        """Return the name of a room of a load test."""
+        return self.room_name.replace("{number}", str(number))
+
     def request(self, values: Mapping[str, str], rooms: Sequence[str]) -> UpgradeRequest:
         """Return what the upgrade request of a user needs.
 

@@ -170,8 +170,8 @@ class UserPool:
         place = self._placement.allocate(user.user_class.__name__)
         if room_name is None:
             numbers = self.settings.plan.rooms_of_user(place, self.settings.partition)
-            named = self.client_context.dialect.room_name
-            rooms = [self._room(named.format(number=number), number) for number in numbers]
+            dialect = self.client_context.dialect
+            rooms = [self._room(dialect.name_room(number), number) for number in numbers]
         else:
             rooms = [self.room(room_name)]
         account = account_of(self.settings.partition.number(place), self.settings.accounts)

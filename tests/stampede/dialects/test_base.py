@@ -69,6 +69,14 @@ def test_nothing_is_sent_to_join_and_how_to_send_a_message_must_be_said() -> Non
         Dialect().say("red", "hello")
 
 
+@pytest.mark.parametrize(("form", "name"), [("room-{number}", "room-7"), ("{a{number}}", "{a7}"), ("lobby", "lobby")])
+def test_the_room_of_a_number_has_the_name_that_the_dialect_requires(form: str, name: str) -> None:
+    class Named(Dialect):
+        room_name = form
+
+    assert Named().name_room(7) == name
+
+
 def test_a_dialect_without_state_is_its_own_conversation_and_needs_nothing_in_the_upgrade_request() -> None:
     dialect = Acme()
     assert dialect.converse({"user": "ann"}, ["red"]) is dialect
