@@ -38,6 +38,11 @@ def ended_by(end: bytes) -> Callable[[bytes], Split]:
     return split
 
 
+def lines(payload: bytes) -> Split:
+    """Split lines, the last of which has no end (Centrifugo)."""
+    return [line + b"\n" for line in payload.split(b"\n") if line], b""
+
+
 def mqtt_packets(payload: bytes) -> Split:
     """Split MQTT packets: a byte, the length of the rest in 7 bits per byte, the rest (MQTT 3.1.1, section 2.2)."""
     packets: list[bytes] = []

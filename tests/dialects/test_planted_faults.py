@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.dialects.frame_faults import Fault, Framing, Planted, ended_by, mqtt_packets
+from tests.dialects.frame_faults import Fault, Framing, Planted, ended_by, lines, mqtt_packets
 from tests.dialects.frame_proxy import FrameProxy, frame_proxy
 from tests.metrics.pages import series
 from tests.ports import free_port
@@ -146,6 +146,8 @@ CASES = {
     "rabbitmq": Case("stomp", Framing(ended_by(b"\0"), frame_bytes=100), echoes=True),
     "mosquitto": Case("mqtt", Framing(mqtt_packets, frame_bytes=11), echoes=True),
     "graphql-ws": Case("graphql-ws", echoes=True),
+    "phoenix": Case("phoenix", Framing(private=b'["'), ("--reply",), echoes=True),  # its replies repeat the text
+    "centrifugo": Case("centrifugo", Framing(lines), echoes=True),
     "fastapi": Case(
         "docs/dialects/fastapi-chat.toml", Framing(private=b"You wrote: "), ("--skip-closed",), echoes=True
     ),
