@@ -31,7 +31,7 @@ BUILT_IN: Final = {
 }
 """Names of the built-in dialects, and their classes."""
 
-PRESETS: Final = ("phoenix", "graphql-ws", "centrifugo")
+PRESETS: Final = ("phoenix", "graphql-ws", "centrifugo", "pusher")
 """Names of the dialects that the package describes by files; other files may extend them."""
 
 PROVEN_ON: Final = {

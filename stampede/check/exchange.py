@@ -18,6 +18,7 @@ from stampede.check.probe import change_of, contains_text
 from stampede.check.result import Exchange, Findings, Logged, Step, StepName
 from stampede.check.texts import address_of, came_instead, refusal
 from stampede.client.context import DEFAULT_JOIN_GRACE
+from stampede.client.replies import AnswerError
 from stampede.ledger.counts import DeliveryCounts
 from stampede.ledger.room import Room
 from stampede.websocket.errors import ClientError, ConnectError
@@ -204,9 +205,10 @@ class _Run:
         timeout, grace = self._settings.timeout, self._settings.join_grace
         try:
             confirmed = user.join(timeout)
-        except ClientError as error:
-            waited = f"no confirmation within {timeout:g} s" if self._dialect.acknowledges_joins else str(error)
-            self._fail(StepName.JOIN, user, self._why(user) or waited, user)
+        except AnswerError:
+            self._fail(StepName.JOIN, user, self._why(user) or f"no confirmation within {timeout:g} s", user)
+        except ClientError as error:  # of an HTTP request, or the connection is lost
+            self._fail(StepName.JOIN, user, self._why(user) or str(error), user if self._why(user) else None)
         wait_until(lambda: user.has_joined or bool(self._why(user)), grace + timeout)
         if self._why(user) or not user.has_joined:
             self._fail(StepName.JOIN, user, self._why(user) or "not joined", user)

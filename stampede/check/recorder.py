@@ -152,6 +152,10 @@ class _RecordedConversation(Conversation):
     def awaited(self) -> str:
         return self._conversation.awaited
 
+    @property
+    def saved(self) -> Mapping[str, str]:
+        return self._conversation.saved
+
     def add_room_values(self, room: str, values: Mapping[str, str]) -> None:
         self._conversation.add_room_values(room, values)
 

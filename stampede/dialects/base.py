@@ -70,6 +70,11 @@ class Conversation:
         """What the client waits for until the conversation is open, for error messages."""
         return "the server's greeting"
 
+    @property
+    def saved(self) -> Mapping[str, str]:
+        """What the messages after the handshake have given for the placeholders of HTTP requests."""
+        return {}
+
     def add_room_values(self, room: str, values: Mapping[str, str]) -> None:
         """Take the values that HTTP requests have saved for a room, for its placeholders."""
 

@@ -57,7 +57,7 @@ class HttpStepRunner:
         self._steps = steps
         self._http = http
         self._setups = setups
-        self._values = dict(account)  # of the placeholders
+        self._values = {**steps.defaults, **account}  # of the placeholders
         self._rooms: dict[str, dict[str, str]] = {}  # values of single rooms
         self._good_until: dict[tuple[str, str], float] = {}  # of logins, by step and room
         self._has_connected = False  # since the last login
@@ -100,6 +100,7 @@ class HttpStepRunner:
         """
         self._has_connected = True
         values = self._set_up(room)
+        values |= conversation.saved
         try:
             for step in self._steps.join:
                 values |= self._request(step, {**self._values, **values})

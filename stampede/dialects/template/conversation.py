@@ -88,6 +88,12 @@ class TemplateConversation(Conversation):
             values = self._rooms[room] = {**self._values, ROOM: room}
         return values
 
+    @property
+    def saved(self) -> Mapping[str, str]:
+        """The values that the steps after the handshake have saved so far."""
+        names = (name for step in self._template.open for name in step.save)
+        return {name: self._values[name] for name in names if name in self._values}
+
     def add_room_values(self, room: str, values: Mapping[str, str]) -> None:
         """Add what HTTP requests have saved for a room."""
         self._values_in(room).update(values)

@@ -80,6 +80,7 @@ class HttpSteps:
         setup: for each room, once before anybody joins it.
         join: for each user and room, before the messages that join it.
         say: sends a chat message; None if they go over the connection.
+        defaults: values of placeholders that neither the account nor a step has.
         confirms_joins: whether a successful `join` is all that it takes to be in a room.
     """
 
@@ -87,6 +88,7 @@ class HttpSteps:
     setup: tuple[HttpStep, ...] = ()
     join: tuple[HttpStep, ...] = ()
     say: HttpStep | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
     confirms_joins: bool = False
 
     def __bool__(self) -> bool:

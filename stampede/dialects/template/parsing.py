@@ -132,11 +132,12 @@ def read_template(top: Table) -> Template:
     keepalive = _Keepalive.read(top, fields)
     echo = top.table("echo") or Table(top.file, {}, "echo")
     separator = (top.text("separator") or "").encode()
+    defaults = _defaults(top)
     template = Template(
         file=top.file,
         uses=fields.uses,
         saves=frozenset(fields.saves),
-        defaults=_defaults(top),
+        defaults=defaults,
         name=_name(top),
         room_name=_room_name(top),
         path=path,
@@ -149,7 +150,7 @@ def read_template(top: Table) -> Template:
         open=open_steps,
         join=join,
         leave=tuple(fields.step(one) for one in top.tables("leave")),
-        http=HttpSteps(login, setup, http_join, say.http, confirms_joins=bool(http_join) and not join),
+        http=HttpSteps(login, setup, http_join, say.http, defaults, confirms_joins=bool(http_join) and not join),
         say=say.send,
         escape_text=say.escape,
         ack=say.ack,

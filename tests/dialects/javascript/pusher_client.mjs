@@ -4,7 +4,7 @@ import Pusher from 'pusher-js';
 
 import { measure } from './latencies.mjs';
 
-await measure(async ({ url, room, received }) => {
+await measure(async ({ url, room, token, received }) => {
   const { hostname, port } = new URL(url);
   const pusher = new Pusher('app-key', {
     wsHost: hostname,
@@ -13,7 +13,10 @@ await measure(async ({ url, room, received }) => {
     forceTLS: false,
     enabledTransports: ['ws'],
     disableStats: true,
-    channelAuthorization: { endpoint: `http://${hostname}:${port}/pusher/auth` },
+    channelAuthorization: {
+      endpoint: `http://${hostname}:${port}/pusher/auth`,
+      headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
+    },
   });
   const channel = pusher.subscribe(`private-${room}`);
   channel.bind('client-message', ({ text }) => received(text));

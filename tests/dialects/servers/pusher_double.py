@@ -99,6 +99,8 @@ def authorization(options: argparse.Namespace) -> Route:
     """Return the endpoint of the application that signs subscriptions."""
 
     async def sign(request: Request) -> JSONResponse:
+        if options.token is not None and request.headers.get("Authorization") != f"Bearer {options.token}":
+            return JSONResponse({"error": "unauthorized"}, status_code=401)
         form = dict(parse_qsl((await request.body()).decode()))
         socket_id, channel = form["socket_id"], form["channel_name"]
         if channel == f"{PREFIX}{options.refuse_room}":

@@ -160,6 +160,51 @@ def test_centrifugo_says_why_the_server_refuses() -> None:
     assert events(talk, ended) == [Refused("error: insufficient state")]
 
 
+def test_pusher_subscribes_with_a_signature_and_triggers_client_events() -> None:
+    dialect, talk = talk_of("pusher")
+    channel = f"private-{ROOM}"
+    request = dialect.request({"key": "a/b"}, [])
+    assert (request.path, request.query) == ("/app/a%2Fb", "protocol=7&client=python-stampede&version=1.0")
+    assert not talk.saved
+    established = json.dumps({"socket_id": "123.456", "activity_timeout": 120})
+    assert events(talk, {"event": "pusher:connection_established", "data": established}) == [Opened()]
+    assert talk.saved == {"socket_id": "123.456"}
+    assert dialect.http_steps is not None
+    (sign,) = dialect.http_steps.join
+    assert sign.body is not None
+    form = sign.body.fill({**talk.saved, "room": "a&b"})
+    assert form == "socket_id=123.456&channel_name=private-a%26b"
+    talk.add_room_values(ROOM, {"auth": "key:signature"})
+    subscribe = {"event": "pusher:subscribe", "data": {"channel": channel, "auth": "key:signature"}}
+    assert sent(*talk.join(ROOM)) == [subscribe]
+    succeeded = {"event": "pusher_internal:subscription_succeeded", "channel": channel, "data": "{}"}
+    assert events(talk, succeeded) == [Joined(ROOM)]
+    event = {"event": "client-message", "channel": channel, "data": {"text": "hello"}}
+    assert sent(talk.say(ROOM, "hello")) == [event]
+    assert events(talk, {"event": "pusher:ping", "data": {}}) == [Answer(b'{"event":"pusher:pong","data":{}}')]
+    assert sent(*talk.leave(ROOM)) == [{"event": "pusher:unsubscribe", "data": {"channel": channel}}]
+    assert dialect.echoes is False
+
+
+@pytest.mark.parametrize("data", [{"text": STAMP}, json.dumps({"text": STAMP})], ids=["object", "text"])
+def test_pusher_finds_the_text_in_data_that_is_an_object_or_a_text(data: object) -> None:
+    dialect, _ = talk_of("pusher")
+    delivery = {"event": "client-message", "channel": "private-red", "data": data}
+    assert dialect.find_stamp(json.dumps(delivery).encode()) == FIELDS
+
+
+def test_pusher_says_why_the_server_refuses() -> None:
+    _, talk = talk_of("pusher")
+    error = {"event": "pusher:error", "data": {"code": 4004, "message": "over quota"}}
+    assert events(talk, error) == [Refused("refused: over quota", "connect")]
+    events(talk, {"event": "pusher:connection_established", "data": '{"socket_id":"1.2"}'})
+    talk.join(ROOM)
+    refusal = {"event": "pusher:subscription_error", "channel": f"private-{ROOM}", "data": {"error": "unauthorized"}}
+    assert events(talk, refusal) == [Refused("refused: unauthorized", "join", room=ROOM)]
+    limit = {"event": "pusher:error", "data": {"code": 4301, "message": "rate limit"}}
+    assert events(talk, limit) == [Refused("error: rate limit")]
+
+
 @given(st.lists(st.sampled_from(["{}", '{"push":{"channel":"a"}}', '{"id":1,"publish":{}}', ""]), max_size=8))
 def test_centrifugo_finds_all_messages_of_a_frame(lines: list[str]) -> None:
     dialect, talk = talk_of("centrifugo")
