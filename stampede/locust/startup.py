@@ -53,13 +53,13 @@ def check_or_exit(environment: Environment, runner: Runner) -> None:
             users_run_here = isinstance(runner, LocalRunner) or options.processes
             connects = options.headless and users_run_here and can_check(environment.user_classes, dialect)
             host = host_of(environment.user_classes, environment.host)
-            base_url = http_base_url(environment.user_classes, options, host)
             check_server(
                 host,
                 settings,
                 settings.path or dialect.path,
                 dialect if connects else None,
-                lambda accounts: check_steps(dialect, accounts, base_url),
+                # An unusable address is reported by `check_server`.
+                lambda accounts: check_steps(dialect, accounts, http_base_url(environment.user_classes, options, host)),
             )
     except (OptionError, ClientError) as error:
         exit_with_usage_error(runner, options, str(error))

@@ -110,15 +110,16 @@ def survive_a_restart(server: Server, dialect: str) -> None:
 
 
 def agree_on_latency(server: Server, dialect: str, measure: Callable[[], float]) -> None:
-    """Compare the median latency with that of an independent client, which measures at the same time.
+    """Compare the latency with that of an independent client, which measures at the same time.
 
-    They agree within 1 ms or 10 %. On a busy machine one of the two may be delayed by chance: then measure again. A
-    systematic difference fails all tries.
+    The tenth percentiles agree within 1 ms or 10 %. On a busy machine the longer ones show how long each process waits
+    for the CPU. If one of the two is delayed by chance all the same, measure again: a systematic difference fails all
+    tries.
 
     Args:
         server: the server.
         dialect: of the server.
-        measure: runs the independent client; returns its median in milliseconds.
+        measure: runs the independent client; returns its tenth percentile in milliseconds.
     """
     found: list[tuple[float, float]] = []
     while len(found) < LATENCY_TRIES:
@@ -127,12 +128,12 @@ def agree_on_latency(server: Server, dialect: str, measure: Callable[[], float])
             with _Talk(clients[:1], LATENCY_INTERVAL):
                 theirs = measure()
             generator.drain(timeout=TIMEOUT)
-        ours = 1000 * generator.latency.quantile(0.5)
+        ours = 1000 * generator.latency.quantile(0.1)
         assert generator.latency.count >= LATENCY_TEXTS
         found.append((ours, theirs))
         if abs(ours - theirs) < max(NEAR_MS, NEAR_SHARE * theirs):
             return
-    raise AssertionError(f"medians in ms, ours and theirs: {found}")
+    raise AssertionError(f"tenth percentiles in ms, ours and theirs: {found}")
 
 
 def _join_rooms(generator: LoadGenerator) -> list[ChatClient]:

@@ -122,7 +122,7 @@ PROGRAMS = {
 
 
 def measure_latencies(server: RealServer, client: Callable[[], list[str]], *flags: str) -> dict[str, Any]:
-    """Run an independent client and return what it measured: `sent`, `received`, `median_ms` and `p95_ms`."""
+    """Run an independent client and return what it measured: `sent`, `received`, `p10_ms`, `median_ms` and `p95_ms`."""
     done = subprocess.run(
         [*client(), "--url", server.url, *flags],
         cwd=ROOT,

@@ -73,7 +73,7 @@ def page() -> Iterator[tuple[str, list[bytes]]]:
 def test_a_source_that_stops_after_a_sample_is_a_problem(page: tuple[str, list[bytes]]) -> None:
     url, content = page
     target = TargetServer("ws://127.0.0.1:1", process=None, processes=(), cores=(), source=MetricsPages([url]))
-    assert target.probe()[0] == "the server's metrics have no event loop lag"
+    assert target.probe()[0] == "the server's metrics have no event loop lag, drops and kills"
     assert target.sample().problem is None
     content[0] = b""
     assert "answered 503" in (target.sample().problem or "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import statistics
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -83,9 +82,15 @@ async def _measure(connect: Connect, options: argparse.Namespace) -> dict[str, f
         await latencies.complete.wait()
     for client in (*clients, sender):
         await client.close()
+    ordered = sorted(latencies.milliseconds)
+
+    def quantile(q: float) -> float:
+        return ordered[int(q * (len(ordered) - 1))]
+
     return {
         "sent": options.texts,
-        "received": len(latencies.milliseconds),
-        "median_ms": statistics.median(latencies.milliseconds),
-        "p95_ms": sorted(latencies.milliseconds)[int(0.95 * (len(latencies.milliseconds) - 1))],
+        "received": len(ordered),
+        "p10_ms": quantile(0.1),
+        "median_ms": quantile(0.5),
+        "p95_ms": quantile(0.95),
     }
