@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from stampede.dialects.events import MAX_UNACKNOWLEDGED
 from stampede.measure.request_names import ACK
 
 if TYPE_CHECKING:
     from stampede.measure.measures import Measures
-
-MAX_PENDING: Final = 1024
-"""Messages without acknowledgement that are remembered; the oldest one beyond it counts as a failure."""
 
 
 class Acknowledgements:
@@ -37,7 +35,7 @@ class Acknowledgements:
     def sent(self, intended: int) -> None:
         """Expect the acknowledgement of the last message, which was due at `intended` (monotonic nanoseconds)."""
         self._pending[self._number] = intended
-        if len(self._pending) > MAX_PENDING:
+        if len(self._pending) > MAX_UNACKNOWLEDGED:  # the oldest one is given up
             del self._pending[next(iter(self._pending))]
             self._measures.request(ACK).failed("no acknowledgement")
 

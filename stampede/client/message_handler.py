@@ -165,8 +165,12 @@ class MessageHandler:
                 self._handle_event(event, now)
             self._call_back(event)
             if not self.replies.offer(event) and isinstance(event, Refused):
-                self._measures.requests[event.request or request_names.SEND].failed(event.label)
+                self._count_refusal(event)
         return fields
+
+    def _count_refusal(self, refused: Refused) -> None:
+        measures, name = self._measures, refused.request or request_names.SEND
+        (measures.requests.get(name) or measures.request(name)).failed(refused.label)
 
     def _handle_event(self, event: Event, now: int) -> None:
         if isinstance(event, Answer):
@@ -181,7 +185,7 @@ class MessageHandler:
     def _call_back(self, event: Event) -> None:
         if event.message is None or not self._callbacks:
             return
-        for callback in self._callbacks.get(event.message["type"], ()):
+        for callback in self._callbacks.get(event.message.get("type", ""), ()):
             try:
                 callback(event.message)
             except Exception as error:  # noqa: BLE001 # a callback of a scenario must not stop the connection

@@ -137,7 +137,7 @@ def reply_matcher(
         if event.message is None:
             return False
         if isinstance(reply, str):
-            return bool(event.message["type"] == reply)
+            return bool(event.message.get("type") == reply)
         try:
             return bool(reply(event.message))
         except Exception as error:  # noqa: BLE001 # code of the scenario, which runs in the event loop

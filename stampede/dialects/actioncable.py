@@ -25,7 +25,6 @@ from stampede.dialects.base import Conversation, Feature
 from stampede.dialects.events import Closed, Delivery, Event, Joined, Opened, Refused
 from stampede.dialects.outgoing import Outgoing, check_payloads
 from stampede.dialects.placeholders import TextTemplate, for_json, for_json_in_json
-from stampede.dialects.requests import MAX_LABEL
 from stampede.ledger import stamp
 from stampede.measure import request_names
 
@@ -184,7 +183,7 @@ class ActionCableConversation(Conversation):
         if kind == "reject_subscription":
             return Refused("subscription rejected", request_names.JOIN, room=room, message=message)
         if kind == "disconnect":
-            reason = str(message.get("reason") or "no reason given")[:MAX_LABEL]
+            reason = str(message.get("reason") or "no reason given")
             if self._opened:
                 return Closed(f"disconnected by the server: {reason}", message=message)
             return Refused(f"refused: {reason}", request_names.CONNECT, message=message)

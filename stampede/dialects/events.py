@@ -15,10 +15,16 @@ Event             any message that a scenario may wait for; the others are subcl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from stampede.ledger.stamp import Fields
+
+MAX_LABEL: Final = 100
+"""Characters of a label that are kept: it may contain any text of the server."""
+
+MAX_UNACKNOWLEDGED: Final = 1024
+"""Chat messages without acknowledgement that are remembered on each connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +103,9 @@ class Refused(Event):
     """The server reports an error.
 
     Attributes:
-        label: the few words under which the error is counted.
-        request: name of the request that the error is about, as in Locust's table; None if the server does not say.
+        label: the few words under which the error is counted; cut to `MAX_LABEL` characters.
+        request: name of the request that the error is about, as in Locust's table: `connect`, `join`, `send`, `typing`,
+            `ping` or `upload`; None if the server does not say.
         about: kind of the message that the error is about; None if the server does not say.
         room: name of the room that the error is about; None if the server does not say.
     """
@@ -108,16 +115,22 @@ class Refused(Event):
     about: str | None = None
     room: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", self.label[:MAX_LABEL])
+
 
 @dataclass(frozen=True, slots=True)
 class Closed(Event):
     """The server ends the conversation, before or in place of a close frame.
 
     Attributes:
-        reason: of the server, as a few fixed words.
+        reason: of the server, as a few fixed words; cut to `MAX_LABEL` characters.
     """
 
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", self.reason[:MAX_LABEL])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from stampede.dialects.events import Acknowledged, Event, Joined, Left, Refused
+from stampede.dialects.events import MAX_UNACKNOWLEDGED, Acknowledged, Event, Joined, Left, Refused
 from stampede.measure import request_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_UNCONFIRMED: Final = 2048
-"""The oldest request is dropped beyond that: some servers confirm none."""
-
-MAX_LABEL: Final = 100
-"""Characters of an error of the server that are kept in a label."""
+MAX_UNCONFIRMED: Final = 2 * MAX_UNACKNOWLEDGED
+"""The oldest request is dropped beyond that: some servers confirm none. Joins and leaves count, too."""
 
 _FAILED: Final = frozenset({"error", "failed", "fail", "ko", "nok"})
 
@@ -76,7 +73,7 @@ class Requests:
             return Event(message=message)
         if error is None:
             return replace(request.confirmed, message=message)
-        return Refused(f"error: {error}"[:MAX_LABEL], request.name, room=request.room, message=message)
+        return Refused(f"error: {error}", request.name, room=request.room, message=message)
 
     def _add(self, request: Request) -> int:
         self._last = self._last % self._max_number + 1

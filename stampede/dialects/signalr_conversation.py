@@ -23,7 +23,7 @@ import msgspec
 from stampede.dialects.base import Conversation
 from stampede.dialects.events import Answer, Closed, Delivery, Event, Opened, Refused
 from stampede.dialects.outgoing import Outgoing
-from stampede.dialects.requests import MAX_LABEL, Requests, text_of
+from stampede.dialects.requests import Requests, text_of
 from stampede.ledger import stamp
 from stampede.measure import request_names
 
@@ -139,12 +139,12 @@ class SignalRConversation(Conversation):
             text = None if error is None else text_of(error)
             return (self._requests.confirm(int(number[0]) if number else 0, decoded, text),)
         if kind == 7:
-            return (Closed(f"closed by the server: {text_of(message.get('error'))}"[:MAX_LABEL]),)
+            return (Closed(f"closed by the server: {text_of(message.get('error'))}"),)
         return () if isinstance(kind, int) else self._malformed()
 
     def _receive_handshake(self, message: dict[str, Any]) -> Event:
         if message.get("error") is not None:
-            return Refused(f"error: {text_of(message['error'])}"[:MAX_LABEL], request_names.CONNECT)
+            return Refused(f"error: {text_of(message['error'])}", request_names.CONNECT)
         if "type" in message:  # the answer to the handshake has none
             return Refused(_NOT_SIGNALR, request_names.CONNECT)
         self._opened = True

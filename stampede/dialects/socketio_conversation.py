@@ -25,7 +25,7 @@ import msgspec
 from stampede.dialects.base import Conversation
 from stampede.dialects.events import Answer, Closed, Delivery, Event, Joined, Opened, Refused
 from stampede.dialects.outgoing import Outgoing
-from stampede.dialects.requests import MAX_LABEL, Requests, error_in, text_of
+from stampede.dialects.requests import Requests, error_in, text_of
 from stampede.ledger import stamp
 from stampede.measure import request_names
 
@@ -164,7 +164,7 @@ class SocketIoConversation(Conversation):
         if kind == _CONNECT:
             return (self._connected_to(room, value),)
         if kind == _CONNECT_ERROR:
-            label = f"error: {text_of(value)}"[:MAX_LABEL]
+            label = f"error: {text_of(value)}"
             return (Refused(label, request_names.CONNECT if room is None else request_names.JOIN, room=room),)
         if kind == _DISCONNECT:
             return (Closed("disconnected by the server (Socket.IO)"),)
@@ -193,7 +193,7 @@ class SocketIoConversation(Conversation):
         if fields is not None:
             event = Delivery(fields, message=message)
         elif name == self._dialect.options.events.error:
-            event = Refused(f"error: {text_of(arguments[0] if arguments else None)}"[:MAX_LABEL], message=message)
+            event = Refused(f"error: {text_of(arguments[0] if arguments else None)}", message=message)
         if packet[4] is None:
             return (event,)
         place = b"" if packet[3] is None else b"%b," % packet[3]

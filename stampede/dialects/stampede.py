@@ -136,5 +136,5 @@ class StampedeConversation(Conversation):
 def _refusal(error: dict[str, Any]) -> Refused:
     """Return what an `error` means. One that says that the token sets the user's name is none."""
     code, about = error.get("code"), str(error.get("about"))
-    label = f"error: {code}" if isinstance(code, str) else f"error: {str(error.get('message'))[:100]}"
+    label = f"error: {code}" if isinstance(code, str) else f"error: {error.get('message')}"
     return Refused(label, _REQUEST_OF.get(about), about, message=error)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from stampede.dialects.base import Conversation
 from stampede.dialects.events import Delivery, Event, Opened, Refused
 from stampede.dialects.outgoing import Outgoing
-from stampede.dialects.requests import MAX_LABEL, Requests
+from stampede.dialects.requests import Requests
 from stampede.dialects.stomp_frames import HEARTBEAT, NOT_STOMP, Frame, FrameSplitter, decode, encode, head
 from stampede.ledger import stamp
 from stampede.measure import request_names
@@ -132,10 +132,10 @@ class StompConversation(Conversation):
         if not self._opened:
             detail, _, _ = message["body"].strip().partition("\n")
             reason = f"refused: {error}: {detail}" if detail else f"refused: {error}"
-            return Refused(reason[:MAX_LABEL], request_names.CONNECT, message=message)
+            return Refused(reason, request_names.CONNECT, message=message)
         number = _number(frame.headers.get("receipt-id"))
         event = self._requests.confirm(number, message, error)
-        return event if isinstance(event, Refused) else Refused(f"error: {error}"[:MAX_LABEL], message=message)
+        return event if isinstance(event, Refused) else Refused(f"error: {error}", message=message)
 
 
 def _receipt(number: int | None) -> dict[str, str]:

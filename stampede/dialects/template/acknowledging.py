@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from stampede.dialects.events import Acknowledged
+from stampede.dialects.events import MAX_UNACKNOWLEDGED, Acknowledged
 from stampede.dialects.placeholders import NUMBER_OF_MESSAGE, UUID
 from stampede.dialects.template.matching import PathMatch
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _Key: TypeAlias = tuple[str | None, ...]
 
 _IDENTIFYING: Final = (NUMBER_OF_MESSAGE, UUID)
-_MAX_PENDING: Final = 1024  # as many as the client remembers
 
 
 class Correlation:
@@ -49,7 +48,7 @@ class Correlation:
             key = tuple(value.fill(values) for _, value in self._values.templates)
         if key:
             self._pending.setdefault(key, []).append(self._number)
-            if len(self._pending) > _MAX_PENDING:
+            if len(self._pending) > MAX_UNACKNOWLEDGED:
                 del self._pending[next(iter(self._pending))]
 
     def receive(self, received: Received) -> Acknowledged | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from stampede.dialects.base import Conversation
 from stampede.dialects.events import Answer, Delivery, Event, Joined, Left, Opened, Refused
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from stampede.dialects.template.delivery import DeliveryRule
     from stampede.dialects.template.steps import Progress, Step
     from stampede.dialects.template.template import Template
-
-_MAX_LABEL: Final = 100
 
 
 class TemplateConversation(Conversation):
@@ -210,7 +208,7 @@ class TemplateConversation(Conversation):
         for error in template.errors:
             if error.match.matches(received, self._values):
                 label = received.find_text(error.label) if error.label is not None else None
-                return [Refused(f"error: {label}"[:_MAX_LABEL] if label else "error", message=received.message())]
+                return [Refused(f"error: {label}" if label else "error", message=received.message())]
         if found is not None:
             return [Delivery(found, message=received.message())]
         return [Event(message=received.message())]

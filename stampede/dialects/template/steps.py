@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     from stampede.dialects.placeholders import TextTemplate
     from stampede.dialects.template.matching import Match, Path, Received
-
-_MAX_REASON: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +102,5 @@ class Exchange:
             return Progress(self.begin())
         if step.refuse is not None and step.refuse.matches(received, values):
             reason = received.find_text(step.reason) if step.reason is not None else None
-            return Progress(refused=f"refused: {reason}"[:_MAX_REASON] if reason else "refused")
+            return Progress(refused=f"refused: {reason}" if reason else "refused")
         return None
