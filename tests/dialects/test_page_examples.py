@@ -32,6 +32,7 @@ SERVERS = {
     "phoenix": ("phoenix", (*TOKEN, "--say-event", "shout")),
     "graphql-ws": ("graphql-ws", TOKEN),
     "centrifugo": ("centrifugo", TOKEN),
+    "pusher": ("pusher", (*TOKEN, "--key", "my-app-key", "--sign-path", "/broadcasting/auth")),
 }
 """The server of a dialect's page, and its flags for the file on the page."""
 

@@ -1,6 +1,6 @@
 """A double of Pusher Channels, protocol 7, with client events on private channels, and of the application behind it.
 
-The application signs subscriptions at `/pusher/auth`, where Pusher's own client asks for them.
+The application signs subscriptions; `/pusher/auth` is where Pusher's own client asks for them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tests.dialects.servers.double import Hub
 
 PATH = "/app/{key}"
-KEY = "app-key"
 SECRET = b"app-secret"
 PREFIX = "private-"
 NO_APPLICATION = (4001, "Application does not exist")
@@ -38,10 +37,10 @@ UNAUTHORIZED = {"type": "AuthError", "error": "The connection is unauthorized.",
 numbers = itertools.count(1)
 
 
-def signature(socket_id: str, channel: str) -> str:
+def signature(key: str, socket_id: str, channel: str) -> str:
     """Return the authentication string of a subscription."""
     digest = hmac.new(SECRET, f"{socket_id}:{channel}".encode(), hashlib.sha256).hexdigest()
-    return f"{KEY}:{digest}"
+    return f"{key}:{digest}"
 
 
 class Connection(Session):
@@ -53,7 +52,7 @@ class Connection(Session):
 
     def open(self) -> None:
         """Tell the client its socket ID, unless its request is wrong."""
-        if self.websocket.path_params["key"] != KEY:
+        if self.websocket.path_params["key"] != self.options.key:
             self.close(*NO_APPLICATION)
         elif self.websocket.query_params.get("protocol") != "7":
             self.close(*UNSUPPORTED_VERSION)
@@ -84,7 +83,7 @@ class Connection(Session):
     def _subscribe(self, channel: str, auth: str | None) -> None:
         if not channel.startswith(PREFIX):
             raise ProtocolError(f"{channel} is no private channel")
-        if auth != signature(self._socket_id, channel):
+        if auth != signature(self.options.key, self._socket_id, channel):
             self._send("pusher:subscription_error", channel=channel, data=UNAUTHORIZED)
             return
         self.hub.join(channel, self)
@@ -105,11 +104,14 @@ def authorization(options: argparse.Namespace) -> Route:
         socket_id, channel = form["socket_id"], form["channel_name"]
         if channel == f"{PREFIX}{options.refuse_room}":
             return JSONResponse({"error": "forbidden"}, status_code=403)
-        return JSONResponse({"auth": signature(socket_id, channel)})
+        return JSONResponse({"auth": signature(options.key, socket_id, channel)})
 
-    return Route("/pusher/auth", sign, methods=["POST"])
+    return Route(options.sign_path, sign, methods=["POST"])
 
 
 if __name__ == "__main__":
-    options = flags().parse_args()
+    parser = flags()
+    parser.add_argument("--key", default="app-key")
+    parser.add_argument("--sign-path", default="/pusher/auth")
+    options = parser.parse_args()
     serve(make_app(PATH, Connection, options, [authorization(options)]), options.port)
