@@ -31,8 +31,8 @@ DIALECTS = {
     "actioncable": ("action-cable", ()),
     "stomp": ("rabbitmq", ()),
     "mqtt": ("mosquitto", ()),
-    "docs/dialects/fastapi.toml": ("fastapi", ()),
-    "docs/dialects/django-channels.toml": ("django-channels", ("--capacity", "1000")),
+    "docs/dialects/fastapi-chat.toml": ("fastapi", ()),
+    "docs/dialects/django-channels-chat.toml": ("django-channels", ("--capacity", "1000")),
     "graphql-ws": ("graphql-ws", ()),
 }
 """The server in `PROGRAMS` of each dialect, and its flags."""

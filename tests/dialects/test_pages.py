@@ -18,6 +18,7 @@ from stampede.dialect_registry import BUILT_IN, PRESETS, PROVEN_ON, load_dialect
 from stampede.dialects.template import parsing
 from stampede.dialects.template.built_in import BUILT_IN as EXTENDABLE
 from stampede.dialects.template.reading import Table
+from tests.dialects import costs
 from tests.dialects.pages import CHECK, FOLDER, LOCUST, blocks, commands
 from tests.tables import ROOT, rows
 
@@ -53,6 +54,13 @@ def test_the_page_of_all_pages_lists_them() -> None:
 def test_each_dialect_has_a_page_with_a_command(name: str) -> None:
     assert any(["--dialect", name] == arguments[:2] for arguments in commands(f"{name}.md", CHECK))
     assert any(["--dialect", name] == arguments[1:3] for arguments in commands(f"{name}.md", LOCUST))
+
+
+def test_the_table_of_the_costs_has_the_columns_of_the_command() -> None:
+    head = costs.table({costs.OWN: [1.0]}).splitlines()[:2]
+    assert "\n".join(head) in (FOLDER / "README.md").read_text()
+    for name in costs.DIALECTS:
+        load_dialect(name if name in names() else str(ROOT / name))
 
 
 def options_of(kind: Any, prefix: str = "") -> Iterator[list[str]]:

@@ -53,6 +53,18 @@ def test_a_file_replaces_keys_of_tables_and_whole_lists() -> None:
     assert conversation.say("red", "hello") == b'{"id":"2","text":"hello"}'
 
 
+def test_a_file_may_send_messages_the_other_way_than_the_preset() -> None:
+    over_http = {"http": "POST /messages", "body": "{text}"}
+    over_the_connection = {"send": "{text}", "ack": {"done": "{n}"}}
+    for own, inherited in ((over_http, over_the_connection), (over_the_connection, over_http)):
+        assert extended({"extends": "preset", "say": own}, {"say": inherited}) == {"say": own}
+    content = """extends = "preset"\nsay = {http = "POST /messages", body = '{"text":"{text}"}'}"""
+    dialect = read(content)
+    assert dialect.http_steps is not None
+    assert dialect.http_steps.say is not None
+    assert not dialect.acknowledges_messages
+
+
 def test_the_preset_stays_as_it_is() -> None:
     preset = {"name": "preset", "say": {"send": "a", "ack": "b"}}
     assert extended({"extends": "preset", "say": {"send": "c"}}, preset) == {"say": {"send": "c", "ack": "b"}}
