@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from stampede.check.exchange import STEP_SECONDS, ExchangeSettings, run_exchange
-from stampede.check.participant import NoSteps, Steps
+from stampede.check.participant import NO_STEPS
 from stampede.check.report import report
 from stampede.check.start import room_of
 from stampede.client.context import DEFAULT_JOIN_GRACE
+from stampede.client.user_steps import UserSteps
 from stampede.credentials_file import read_accounts
 from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
 from stampede.dialects.base import Dialect
@@ -24,7 +25,9 @@ from stampede.workload.accounts import account_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-StepsFactory: TypeAlias = Callable[[Dialect, tuple[Mapping[str, str], Mapping[str, str]], str], tuple[Steps, Steps]]
+StepsFactory: TypeAlias = Callable[
+    [Dialect, tuple[Mapping[str, str], Mapping[str, str]], str], tuple[UserSteps, UserSteps]
+]
 """Returns what the two users do over HTTP, given the dialect, their accounts and the base URL."""
 
 PASSED: Final = 0
@@ -140,7 +143,7 @@ def run(options: argparse.Namespace, make_steps: StepsFactory | None) -> int:
     settings = ExchangeSettings(
         options.room or (DEFAULT_ROOM if dialect.room_name == Dialect.room_name else room_of(dialect)),
         users,
-        steps=make_steps(dialect, users, base_url) if make_steps is not None else (NoSteps(), NoSteps()),
+        steps=make_steps(dialect, users, base_url) if make_steps is not None else NO_STEPS,
         timeout=options.timeout,
         join_grace=options.join_grace,
         waits_for_copies=True,

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from stampede.check.findings import find
-from stampede.check.participant import NoSteps, Participant, Steps, wait_until
+from stampede.check.participant import NO_STEPS, Participant, wait_until
 from stampede.check.probe import change_of, contains_text
 from stampede.check.result import Exchange, Findings, Logged, Step, StepName
 from stampede.check.texts import address_of, came_instead, refusal
@@ -27,6 +27,7 @@ from stampede.websocket.reactor import Reactor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stampede.client.user_steps import UserSteps
     from stampede.dialects.base import Dialect
     from stampede.websocket.target import Target
 
@@ -56,7 +57,7 @@ class ExchangeSettings:
 
     room: str
     accounts: tuple[Mapping[str, str], Mapping[str, str]]
-    steps: tuple[Steps, Steps] = (NoSteps(), NoSteps())
+    steps: tuple[UserSteps, UserSteps] = NO_STEPS
     timeout: float = STEP_SECONDS
     join_grace: float = DEFAULT_JOIN_GRACE
     waits_for_copies: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic, monotonic_ns
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import gevent
 
@@ -14,15 +14,16 @@ from stampede.client.chat_connection import ChatConnection
 from stampede.client.context import ClientContext
 from stampede.client.credentials import for_dialect, of_account, with_request
 from stampede.client.poster import Poster
+from stampede.client.user_steps import NoSteps
 from stampede.dialects.events import Acknowledged, Refused
 from stampede.ledger import stamp
 from stampede.measure.measures import Measures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from stampede.check.result import Logged
-    from stampede.client.credentials import Credentials
+    from stampede.client.user_steps import UserSteps
     from stampede.dialects.base import Conversation, Dialect
     from stampede.ledger.room import Room
     from stampede.websocket.reactor import Reactor
@@ -34,40 +35,8 @@ _COPIES: Final = frozenset({"", "notice, ignored"})
 """Meanings of a private copy: the dialect has no use for it."""
 
 
-class Steps(Protocol):
-    """What a user does beside the messages of its dialect; a part of `stampede.pool.interfaces.User`."""
-
-    @property
-    def post(self) -> Callable[[str, str], bool] | None:
-        """Sends a text to a room over HTTP; None if the connection sends it."""
-
-    def credentials(self, rooms: Sequence[str]) -> Credentials | None:
-        """Log in; return what to connect with, or None for the token of the account.
-
-        Raises:
-            ClientError: the login failed.
-        """
-
-    def prepare_join(self, room: str, conversation: Conversation) -> bool:
-        """Prepare the join of a room; return whether the server has confirmed it.
-
-        Raises:
-            ClientError: the room cannot be joined.
-        """
-
-
-class NoSteps:
-    """The steps of a user without any."""
-
-    post = None
-
-    def credentials(self, rooms: Sequence[str]) -> Credentials | None:
-        """Return None: the user connects with its account."""
-        return None
-
-    def prepare_join(self, room: str, conversation: Conversation) -> bool:
-        """Do nothing: the messages of the dialect suffice."""
-        return False
+NO_STEPS: Final = (NoSteps(), NoSteps())
+"""The steps of two users without any."""
 
 
 class Participant:
@@ -98,7 +67,7 @@ class Participant:
         account: Mapping[str, str],
         context: tuple[Room, int],
         join_grace: float,
-        steps: Steps,
+        steps: UserSteps,
         log: list[Logged],
     ) -> None:
         self.number = number

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from stampede.check.exchange import ExchangeSettings, run_exchange
-from stampede.check.participant import NoSteps
+from stampede.check.participant import NO_STEPS
 from stampede.dialects.base import Dialect
 from stampede.websocket.errors import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stampede.check.participant import Steps
+    from stampede.client.user_steps import UserSteps
     from stampede.websocket.target import Target
-
-
-NO_STEPS: Final = (NoSteps(), NoSteps())
 
 
 def room_of(dialect: Dialect) -> str:
@@ -38,7 +35,7 @@ def check_exchange(
     dialect: Dialect,
     accounts: tuple[Mapping[str, str], Mapping[str, str]],
     join_grace: float,
-    steps: tuple[Steps, Steps] = NO_STEPS,
+    steps: tuple[UserSteps, UserSteps] = NO_STEPS,
 ) -> bool:
     """Let two users exchange messages with a server, in a room of their own; return whether senders get an echo.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import gevent
 
+from stampede.client.user_steps import NoSteps
 from stampede.errors import JoinError
 from stampede.generator.health_watch import HealthWatch
 from stampede.generator.results import StormOutcome
@@ -21,10 +22,9 @@ from stampede.websocket.errors import ClientError
 from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from stampede.client.credentials import Credentials
-    from stampede.dialects.base import Conversation, Dialect
+    from stampede.dialects.base import Dialect
     from stampede.measure.figures import Figures
     from stampede.pool.session import Session
     from stampede.pool.user_pool import PoolSettings
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
 _POLL_SECONDS: Final = 0.005
 
 
-class _TestUser:
+class _TestUser(NoSteps):
     """A user without tasks: the test acts for it."""
-
-    post = None
 
     @property
     def user_class(self) -> type:
@@ -46,14 +44,6 @@ class _TestUser:
     def reconnect_backoff(self) -> Backoff:
         """Return the policy of the next reconnect."""
         return DEFAULT_BACKOFF
-
-    def credentials(self, rooms: Sequence[str]) -> Credentials | None:
-        """Return None: the user connects with the token of the load generator."""
-        return None
-
-    def prepare_join(self, room: str, conversation: Conversation) -> bool:
-        """Do nothing: the join needs no preparation."""
-        return False
 
 
 class ChatRun:

@@ -10,14 +10,14 @@ from gevent.event import AsyncResult
 from locust.contrib.fasthttp import FastHttpSession
 from locust.event import EventHook
 
-from stampede.check.participant import NoSteps
+from stampede.check.participant import NO_STEPS
 from stampede.client.credentials import Credentials
 from stampede.websocket.errors import ClientError, ConnectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from stampede.check.participant import Steps
+    from stampede.client.user_steps import UserSteps
     from stampede.dialects.base import Conversation, Dialect
     from stampede.dialects.template.http import HttpStep, HttpSteps
     from stampede.pool.interfaces import RoomSetups
@@ -172,7 +172,7 @@ class HttpStepRunner:
 
 def check_steps(
     dialect: Dialect, accounts: tuple[Mapping[str, str], Mapping[str, str]], base_url: str
-) -> tuple[Steps, Steps]:
+) -> tuple[UserSteps, UserSteps]:
     """Return what the two users of a check do over HTTP. Their requests are counted nowhere.
 
     Args:
@@ -182,7 +182,7 @@ def check_steps(
     """
     steps = dialect.http_steps
     if steps is None:
-        return NoSteps(), NoSteps()
+        return NO_STEPS
     setups: RoomSetups = {}
 
     def runner(account: Mapping[str, str]) -> HttpStepRunner:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from gevent.event import Event
 
-from stampede.check.start import NO_STEPS, check_exchange
+from stampede.check.participant import NO_STEPS
+from stampede.check.start import check_exchange
 from stampede.client.credentials import Credentials
 from stampede.dialects.stampede import StampedeDialect
 from stampede.redaction import redact
@@ -21,7 +22,7 @@ from stampede.workload.accounts import account_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from stampede.check.participant import Steps
+    from stampede.client.user_steps import UserSteps
     from stampede.dialects.base import Dialect
     from stampede.locust.settings import LoadTestSettings
     from stampede.websocket.errors import LostError
@@ -44,7 +45,7 @@ def check_server(
     settings: LoadTestSettings,
     path: str,
     dialect: Dialect | None = None,
-    steps: Callable[[Accounts], tuple[Steps, Steps]] | None = None,
+    steps: Callable[[Accounts], tuple[UserSteps, UserSteps]] | None = None,
 ) -> None:
     """Check an address and, with a dialect, that a server of its protocol is there.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from stampede.client.user_steps import UserSteps
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from random import Random
 
     import gevent
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from gevent.lock import BoundedSemaphore
 
     from stampede.client.context import ClientContext
-    from stampede.client.credentials import Credentials
-    from stampede.dialects.base import Conversation
     from stampede.generator_faults import FaultKind
     from stampede.ledger.room import Room
     from stampede.measure.measures import Measures
@@ -27,33 +27,15 @@ RoomSetups: TypeAlias = dict[str, "AsyncResult[dict[str, str]]"]
 """What the setup of each room over HTTP has saved. The users of a room are in one process, and share it."""
 
 
-class User(Protocol):
+class User(UserSteps, Protocol):
     """The user that a session belongs to."""
 
     @property
     def user_class(self) -> type:
         """The class whose places the user takes."""
 
-    @property
-    def post(self) -> Callable[[str, str], bool] | None:
-        """Sends a text to a room in place of the connection, if the server takes messages over HTTP; else None."""
-
     def reconnect_backoff(self) -> Backoff:
         """Return the policy of the next reconnect."""
-
-    def credentials(self, rooms: Sequence[str]) -> Credentials | None:
-        """Log in before a connection attempt; return what to connect with, or None for the token of its account.
-
-        Raises:
-            ClientError: the login failed.
-        """
-
-    def prepare_join(self, room: str, conversation: Conversation) -> bool:
-        """Prepare the join of a room, for example by an HTTP request; return whether the server has confirmed it.
-
-        Raises:
-            ClientError: the room cannot be joined.
-        """
 
 
 class Pool(Protocol):
