@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 DEFAULT: Final = "stampede"
 
+FORMS: Final = "the name of a dialect, FILE.toml, or module:Class"
+"""What `--dialect` takes, for its help."""
+
 BUILT_IN: Final = {
     "stampede": "stampede.dialects.stampede:StampedeDialect",
     "plain": "stampede.dialects.base:Dialect",

@@ -11,7 +11,7 @@ from capacity.config.options import flag, option, options_of, parse_options
 from capacity.config.slo import DEFAULT_SLOS, DEFAULT_STORM_SLOS, RunSlo, check_storm_slos, parse_slo
 from capacity.config.slo_file import read_slo_file
 from capacity.errors import UsageError
-from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
+from stampede.dialect_registry import DEFAULT, FORMS, DialectError, load_dialect
 from stampede.dialects.stampede import StampedeDialect
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class RunSettings:
         _SERVER, metavar="URL", parse=types.websocket_url, compare_may_differ=True, defines_question=True,
     )  # fmt: skip
     dialect: str | None = option(
-        f"protocol of the server at --host: the name of a dialect, or module:Class (default: {DEFAULT})",
+        f"protocol of the server at --host: {FORMS} (default: {DEFAULT})",
         _SERVER, metavar="DIALECT", to_locust=True,
     )  # fmt: skip
     metrics: tuple[str, ...] = option(

@@ -14,7 +14,7 @@ from stampede.check.start import room_of
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.client.user_steps import UserSteps
 from stampede.credentials_file import read_accounts
-from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
+from stampede.dialect_registry import DEFAULT, FORMS, DialectError, load_dialect
 from stampede.dialects.base import Dialect
 from stampede.redaction import redact
 from stampede.websocket.errors import ClientError, TargetError
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what came instead; or the server does not do what the dialect says. 2: an option is invalid."
     )
     add = parser.add_argument
-    add("--dialect", default=DEFAULT, help=f"name of a dialect, FILE.toml, or module:Class (default: {DEFAULT})")
+    add("--dialect", default=DEFAULT, help=f"protocol of the server: {FORMS} (default: {DEFAULT})")
     add("--host", default=DEFAULT_HOST, help=f"URL of the server (default: {DEFAULT_HOST})")
     add(
         "--path",

@@ -1,6 +1,6 @@
 """One upload: announce the file, send it in chunks, complete it, and compare it with the stored file.
 
-The answers `fileReady` and `fileSaved` are extensions that a server may not have. The first upload waits for each of
+Only the protocol of the bundled server has uploads. The answers `fileReady` and `fileSaved` are extensions that a server may not have. The first upload waits for each of
 them. If an answer does not arrive, later uploads do not wait for it. Without `fileSaved`, they are timed until the
 kernel has accepted the last byte.
 """
@@ -15,7 +15,6 @@ import msgspec
 
 from stampede.client.replies import is_refusal
 from stampede.dialects.events import Refused
-from stampede.dialects.stampede import CHUNK_BYTES
 from stampede.measure.request_names import UPLOAD
 
 if TYPE_CHECKING:
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
     from stampede.client.context import ClientContext
     from stampede.client.replies import Reply
     from stampede.dialects.events import Event
+
+CHUNK_BYTES: Final = 64 * 1024
+"""Bytes of file content in each chunk but the last."""
 
 _READY_SECONDS: Final = 5.0
 _SAVED_SECONDS: Final = 30.0

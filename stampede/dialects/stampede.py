@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 MAX_RETRY_SECONDS: Final = 120.0
 """Longest wait that a server may request before a reconnect."""
 
-CHUNK_BYTES: Final = 64 * 1024
-"""Bytes of file content in each chunk but the last."""
-
 _NAME_FIXED: Final = "name_fixed"
 _RETRY_MS: Final = re.compile(r"\bretry_ms=(\d{1,9})\b")
 _REQUEST_OF: Final = {

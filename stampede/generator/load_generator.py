@@ -67,7 +67,8 @@ class LoadGenerator:
         seed: of all random choices, such as who is dropped in a storm.
         message_bytes: length of a message's text when `say` is called without one.
         reconnect: whether users replace a lost connection, as in a load test.
-        dialect: the wire protocol of the server, or its name; by default that of the bundled one.
+        dialect: the wire protocol of the server: a `Dialect`, or the name of one, a file or `module:Class` as in
+            `--dialect`; by default that of the bundled server.
         join_grace: seconds after which a user counts as joined, if the server does not confirm joins.
 
     Attributes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from stampede.client.context import DEFAULT_JOIN_GRACE
-from stampede.dialect_registry import DEFAULT
+from stampede.dialect_registry import DEFAULT, FORMS
 from stampede.ledger.stamp import SIZE
 from stampede.measure.storm import Manner
 from stampede.verdict.slo import SloError, parse_slo, split_slos
@@ -175,8 +175,7 @@ OPTIONS: Final = (
         "dialect",
         None,
         str,
-        "Protocol of the server: the name of a built-in one, FILE.toml, or module:Class "
-        f"(default: that of the user classes, otherwise {DEFAULT}).",
+        f"Protocol of the server: {FORMS} (default: that of the user classes, otherwise {DEFAULT}).",
     ),
     Option(
         "join-grace",

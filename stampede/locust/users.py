@@ -63,8 +63,8 @@ class ChatUser(ServerHooks, User):
     Attributes:
         client: the chat client of the user. In `class Agent(HttpUser, ChatUser)` it is the HTTP client, whose base URL
             is `http_host`; `chat` is always the chat client.
-        dialect: the wire protocol of the server, or its name as in `--dialect`, which overrides it; by default that
-            of the bundled server.
+        dialect: the wire protocol of the server: a `Dialect`, or the name of one, a file or `module:Class` as in
+            `--dialect`, which overrides it; by default that of the bundled server.
         http_host: base URL of the HTTP clients, which `--http-host` overrides; by default `host` with http for ws and
             https for wss.
         required_features: what the dialect must have for this class; otherwise the test does not start.

@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from server.protocol import messages
+from stampede.client.upload import CHUNK_BYTES
 from stampede.measure.request_names import UPLOAD
 from tests.stampede.connections import TIMEOUT
 
 if TYPE_CHECKING:
     from tests.stampede.client.client_group import ClientGroup
+
+
+def test_chunks_are_as_large_as_the_server_prescribes() -> None:
+    assert CHUNK_BYTES == messages.CHUNK_BYTES
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 1_000_000])

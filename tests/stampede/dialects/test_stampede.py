@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from server.protocol import messages
 from stampede.dialects import stampede as module
 from stampede.dialects.events import Delivery, Event, Joined, Left, Pong, Refused
 from stampede.dialects.stampede import StampedeDialect
@@ -111,7 +110,3 @@ def test_a_stamped_message_is_the_message_that_say_returns() -> None:
 def test_a_message_without_a_type_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError, match="not a chat server"):
         CONVERSATION.receive(payload)
-
-
-def test_chunks_are_as_large_as_the_server_prescribes() -> None:
-    assert module.CHUNK_BYTES == messages.CHUNK_BYTES
