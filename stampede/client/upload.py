@@ -1,8 +1,8 @@
 """One upload: announce the file, send it in chunks, complete it, and compare it with the stored file.
 
-Only the protocol of the bundled server has uploads. The answers `fileReady` and `fileSaved` are extensions that a server may not have. The first upload waits for each of
-them. If an answer does not arrive, later uploads do not wait for it. Without `fileSaved`, they are timed until the
-kernel has accepted the last byte.
+Only the protocol of the bundled server has uploads. Its answers `fileReady` and `fileSaved` are extensions that a
+server may not have. The first upload waits for each of them. If an answer does not arrive, later uploads do not wait
+for it. Without `fileSaved`, they are timed until the kernel has accepted the last byte.
 """
 
 from __future__ import annotations
