@@ -64,10 +64,15 @@ def test_the_check_on_a_page_passes(name: str, start: StartReal, tmp_path: Path)
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_the_file_on_a_page_works(name: str, start: StartReal, tmp_path: Path) -> None:
-    block = blocks(f"{name}.md", "toml")[0]  # a second one is for an application with routes of its own
-    (tmp_path / "chat.toml").write_text(block)
+    (tmp_path / "chat.toml").write_text(blocks(f"{name}.md", "toml")[0])
     server, flags = SERVERS[name]
     passes(["--dialect", "chat.toml", *(TOKEN if TOKEN[0] in flags else ())], start(server, *flags), tmp_path)
+
+
+def test_the_file_that_sends_to_pusher_over_http_works(start_real: StartReal, tmp_path: Path) -> None:
+    _, block = blocks("pusher.md", "toml")
+    (tmp_path / "chat.toml").write_text(block)
+    passes(["--dialect", "chat.toml", *TOKEN], start_real("pusher", *TOKEN), tmp_path)
 
 
 @pytest.mark.parametrize(("name", "flags"), [("fastapi", ["--skip-closed"]), ("django-channels", [])])

@@ -15,6 +15,7 @@ import pytest
 from capacity.config.settings import read_settings
 from stampede.check.dialect_table import table
 from stampede.dialect_registry import BUILT_IN, PRESETS, PROVEN_ON, load_dialect, names
+from stampede.dialects.placeholders import ALWAYS, ESCAPES
 from stampede.dialects.template import parsing
 from stampede.dialects.template.built_in import BUILT_IN as EXTENDABLE
 from stampede.dialects.template.reading import Table
@@ -128,6 +129,15 @@ def test_the_reference_lists_the_keys_that_files_may_have(monkeypatch: pytest.Mo
         assert text[name] == known[name], name
     (answer,) = [row[1] for row in rows(document("template.md"), "### `[keepalive]`") if row[0] == "answer"]
     assert set(re.findall(r"`(\w+)`", answer)) == known["keepalive.answer"]
+
+
+def test_the_reference_lists_the_placeholders_and_the_escapes() -> None:
+    listed = {
+        name for row in rows(document("template.md"), "## Placeholders") for name in re.findall(r"{(\w+)}", row[0])
+    }
+    assert listed == {*ALWAYS, "token", "password"}
+    (escape,) = [row[1] for row in rows(document("template.md"), "### Top of the file") if row[0] == "escape"]
+    assert re.findall(r"`(\w+)`?", escape) == [*ESCAPES]
 
 
 HEADINGS = {

@@ -161,7 +161,7 @@ def make_app(path: str, session: type[Session], options: argparse.Namespace, rou
         path: of the WebSocket endpoint.
         session: handles a connection.
         options: flags.
-        routes: further HTTP endpoints.
+        routes: further HTTP endpoints; the rooms are `hub` in the application's state.
     """
     hub = Hub()
 
@@ -171,4 +171,6 @@ def make_app(path: str, session: type[Session], options: argparse.Namespace, rou
     async def connect(websocket: WebSocket) -> None:
         await session(hub, options, websocket).run()
 
-    return Starlette(routes=[Route("/counts", show_counts), WebSocketRoute(path, connect), *routes])
+    app = Starlette(routes=[Route("/counts", show_counts), WebSocketRoute(path, connect), *routes])
+    app.state.hub = hub
+    return app

@@ -11,6 +11,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
+from weakref import WeakValueDictionary
 
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -43,12 +44,17 @@ def signature(key: str, socket_id: str, channel: str) -> str:
     return f"{key}:{digest}"
 
 
+connections: WeakValueDictionary[str, Connection] = WeakValueDictionary()
+"""All connections, by their socket IDs."""
+
+
 class Connection(Session):
     """A connection of a client."""
 
     def __init__(self, hub: Hub, options: argparse.Namespace, websocket: WebSocket) -> None:
         super().__init__(hub, options, websocket)
         self._socket_id = f"{next(numbers)}.{next(numbers)}"
+        connections[self._socket_id] = self
 
     def open(self) -> None:
         """Tell the client its socket ID, unless its request is wrong."""
@@ -109,9 +115,24 @@ def authorization(options: argparse.Namespace) -> Route:
     return Route(options.sign_path, sign, methods=["POST"])
 
 
+def publication(options: argparse.Namespace) -> Route:
+    """Return the endpoint of the application that takes messages, and triggers an event for the others."""
+
+    async def publish(request: Request) -> JSONResponse:
+        if options.token is not None and request.headers.get("Authorization") != f"Bearer {options.token}":
+            return JSONResponse({"error": "unauthorized"}, status_code=401)
+        channel = f"{PREFIX}{request.path_params['room']}"
+        data = (await request.body()).decode()  # JSON, which stands in a string
+        event = json.dumps({"event": "MessageSent", "channel": channel, "data": data})
+        request.app.state.hub.publish(channel, event, sender=connections.get(request.headers["X-Socket-ID"]))
+        return JSONResponse({}, status_code=202)
+
+    return Route("/rooms/{room}/messages", publish, methods=["POST"])
+
+
 if __name__ == "__main__":
     parser = flags()
     parser.add_argument("--key", default="app-key")
     parser.add_argument("--sign-path", default="/pusher/auth")
     options = parser.parse_args()
-    serve(make_app(PATH, Connection, options, [authorization(options)]), options.port)
+    serve(make_app(PATH, Connection, options, [authorization(options), publication(options)]), options.port)
