@@ -50,6 +50,7 @@ class ApplicationDialect(Dialect):
         Raises:
             MissingValueError: a placeholder has none.
         """
-        steps = self.http_steps
-        saved = [name for step in (*steps.login, *steps.setup) for name in step.save] if steps is not None else []
-        check_values(self._templates, {*columns, *saved})
+        steps = () if self.http_steps is None else (*self.http_steps.login, *self.http_steps.setup)
+        own = (template.names for template in self._templates)
+        saved = [name for step in steps for name in step.save]
+        check_values(frozenset[str]().union(*own, *(step.names for step in steps)), {*columns, *saved})

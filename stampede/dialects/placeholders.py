@@ -178,17 +178,16 @@ class MissingValueError(StampedeError):
         self.name = name
 
 
-def check_values(templates: Iterable[TextTemplate], names: Collection[str]) -> None:
-    """Check that each placeholder of some templates has a value.
+def check_values(names: Collection[str], known: Collection[str]) -> None:
+    """Check that placeholders have a value.
 
     Args:
-        templates: the templates.
-        names: names of the values that there are beside those of `ALWAYS`.
+        names: names of the placeholders.
+        known: names of the values that there are beside those of `ALWAYS`.
 
     Raises:
         MissingValueError: a placeholder has none.
     """
-    for template in templates:
-        for name in sorted(template.names - ALWAYS):
-            if name not in names:
-                raise MissingValueError(name)
+    for name in sorted({*names} - ALWAYS):
+        if name not in known:
+            raise MissingValueError(name)

@@ -17,7 +17,7 @@ from stampede.check.dialect_table import table
 from stampede.dialect_registry import BUILT_IN, PRESETS, PROVEN_ON, load_dialect, names
 from stampede.dialects.placeholders import ALWAYS, ESCAPES
 from stampede.dialects.template import parsing
-from stampede.dialects.template.built_in import BUILT_IN as EXTENDABLE
+from stampede.dialects.template.built_in import EXTENDABLE
 from stampede.dialects.template.reading import Table
 from tests.dialects import costs
 from tests.dialects.pages import CHECK, FOLDER, LOCUST, blocks, commands

@@ -10,17 +10,28 @@ from stampede.dialects.mqtt import MqttDialect, MqttOptions
 from stampede.dialects.signalr import SignalRDialect, SignalROptions
 from stampede.dialects.socketio import SocketIoDialect, SocketIoOptions
 from stampede.dialects.stomp import StompDialect, StompOptions
+from stampede.dialects.template.common_keys import (
+    ECHOES,
+    LOGIN,
+    message_bytes_of,
+    name_of,
+    requests_of,
+    room_name_of,
+)
 from stampede.dialects.template.errors import TemplateError
+from stampede.dialects.template.extending import EXTENDS
+from stampede.dialects.template.fields import Fields
+from stampede.dialects.template.http import HttpSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from stampede.dialects.base import Dialect
+    from stampede.dialects.application import ApplicationDialect
     from stampede.dialects.template.reading import Table
 
-_Form: TypeAlias = "tuple[Callable[[Any], Dialect], type]"
+_Form: TypeAlias = "tuple[Callable[[Any], ApplicationDialect], type]"
 
-BUILT_IN: Final[Mapping[str, _Form]] = {
+EXTENDABLE: Final[Mapping[str, _Form]] = {
     "socketio": (SocketIoDialect, SocketIoOptions),
     "signalr": (SignalRDialect, SignalROptions),
     "actioncable": (ActionCableDialect, ActionCableOptions),
@@ -28,11 +39,6 @@ BUILT_IN: Final[Mapping[str, _Form]] = {
     "mqtt": (MqttDialect, MqttOptions),
 }
 """The built-in dialects that a file may extend, and their options."""
-
-ECHOES: Final = {"yes": True, "no": False, "discover": None}
-"""The values of `self` in the table `[echo]`."""
-
-LOGIN: Final = "login"
 
 _SCALARS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "str": str,
@@ -42,13 +48,25 @@ _SCALARS: Final[Mapping[str, type | tuple[type, ...]]] = {
 }
 
 
-def read_built_in(name: str, top: Table) -> Dialect:
-    """Return a built-in dialect with the options of a file. The caller reads the keys that all files have.
+def extend_built_in(name: str, top: Table) -> ApplicationDialect:
+    """Return a built-in dialect with the options of a file, and with the HTTP requests that log in and set up rooms.
 
     Raises:
         TemplateError: the file has a mistake.
     """
-    create, options = BUILT_IN[name]
+    top.text(EXTENDS)
+    dialect = _with_options(name, top)
+    dialect.name = name_of(top)
+    dialect.room_name = room_name_of(top, dialect.room_name)
+    dialect.http_steps = HttpSteps(*requests_of(top, Fields("json"))) or None
+    dialect.max_message_bytes = message_bytes_of(top) or dialect.max_message_bytes
+    dialect.metrics = top.text_table("metrics") or dialect.metrics
+    top.end()
+    return dialect
+
+
+def _with_options(name: str, top: Table) -> ApplicationDialect:
+    create, options = EXTENDABLE[name]
     values = _values(options, top)
     echo = top.table("echo")
     if echo is not None:

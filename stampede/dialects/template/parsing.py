@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from stampede.dialects.base import Dialect
 from stampede.dialects.placeholders import (
     ALWAYS,
     ESCAPES,
@@ -26,7 +25,8 @@ from stampede.dialects.placeholders import (
     for_url,
     raw,
 )
-from stampede.dialects.template.built_in import BUILT_IN, ECHOES, LOGIN, read_built_in
+from stampede.dialects.template.built_in import EXTENDABLE, extend_built_in
+from stampede.dialects.template.common_keys import ECHOES, message_bytes_of, name_of, requests_of, room_name_of
 from stampede.dialects.template.dialect import TemplateDialect
 from stampede.dialects.template.errors import TemplateError
 from stampede.dialects.template.extending import EXTENDS, extended
@@ -40,6 +40,7 @@ from stampede.dialects.template.template import ErrorRule, Reply, Template
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from stampede.dialects.base import Dialect
     from stampede.dialects.placeholders import Escape
     from stampede.dialects.template.matching import Match
     from stampede.dialects.template.steps import Step
@@ -65,48 +66,12 @@ def parse_template(
     content = _parse(text, file)
     if EXTENDS in content:
         name = Table(file, content).text(EXTENDS) or ""
-        if name in BUILT_IN:
-            return _extend_built_in(name, Table(file, content))
+        if name in EXTENDABLE:
+            return extend_built_in(name, Table(file, content))
         if name not in presets:
-            raise TemplateError(file, EXTENDS, f"expected one of {', '.join((*BUILT_IN, *presets))}, not {name!r}")
+            raise TemplateError(file, EXTENDS, f"expected one of {', '.join((*EXTENDABLE, *presets))}, not {name!r}")
         content = extended(content, _parse(presets[name](), name))
     return TemplateDialect(read_template(Table(file, content)), new_uuid)
-
-
-def _extend_built_in(extends: str, top: Table) -> Dialect:
-    """Return a built-in dialect with the options of a file, and with the HTTP requests that log in and set up rooms."""
-    top.text(EXTENDS)
-    dialect = read_built_in(extends, top)
-    fields = Fields("json")
-    vars(dialect).update(  # in place of the attributes of its class
-        name=_name(top),
-        room_name=_room_name(top, dialect.room_name),
-        http_steps=HttpSteps(*_requests(top, fields)) or None,
-        max_message_bytes=_message_bytes(top) or dialect.max_message_bytes,
-        metrics=top.text_table("metrics") or dialect.metrics,
-    )
-    top.end()
-    return dialect
-
-
-def _name(top: Table) -> str:
-    return top.text("name") or top.file.rpartition("/")[2].removesuffix(".toml")
-
-
-def _requests(top: Table, fields: Fields) -> tuple[tuple[HttpStep, ...], tuple[HttpStep, ...]]:
-    """Return the requests that log in, and those that set up a room."""
-    tables = top.tables(LOGIN) if not top.has_read(LOGIN) else []  # else the name of a STOMP user
-    login = tuple(http_step(fields, one, may_expire=True) for one in tables)
-    return login, tuple(http_step(fields, one) for one in top.tables("setup"))
-
-
-def _message_bytes(top: Table) -> int | None:
-    limits = top.table("limits")
-    if limits is None:
-        return None
-    value = limits.number("message_bytes", whole=True)
-    limits.end()
-    return None if value is None else int(value)
 
 
 def _parse(text: str, file: str) -> dict[str, Any]:
@@ -123,7 +88,7 @@ def read_template(top: Table) -> Template:
         TemplateError: the file has a mistake.
     """
     fields = Fields(top.one_of("escape", tuple(ESCAPES), "json"))
-    login, setup = _requests(top, fields)
+    login, setup = requests_of(top, fields)
     path, query = _address(top, fields)
     open_steps = tuple(fields.step(one) for one in top.tables("open"))
     http_join, join = _joins(top, fields)
@@ -138,8 +103,8 @@ def read_template(top: Table) -> Template:
         uses=fields.uses,
         saves=frozenset(fields.saves),
         defaults=defaults,
-        name=_name(top),
-        room_name=_room_name(top),
+        name=name_of(top),
+        room_name=room_name_of(top),
         path=path,
         query=query,
         subprotocols=_subprotocols(top),
@@ -164,7 +129,7 @@ def read_template(top: Table) -> Template:
         echoes=ECHOES[echo.one_of("self", tuple(ECHOES), "discover")],
         private=fields.match(echo, "private", without=OF_CONNECTION),
         errors=tuple(_error(one, fields) for one in top.tables("error")),
-        message_bytes=_message_bytes(top),
+        message_bytes=message_bytes_of(top),
         metrics=top.text_table("metrics"),
     )
     for table in (receive, echo, top):
@@ -195,13 +160,6 @@ def _defaults(top: Table) -> dict[str, str]:
         if not PLACEHOLDER.fullmatch(f"{{{name}}}") or name in ALWAYS:
             raise table.error(name, "expected the name of a placeholder that an account or a step may give")
     return found
-
-
-def _room_name(top: Table, default: str = Dialect.room_name) -> str:
-    name = top.text("room_name") or default
-    if PLACEHOLDER.findall(name) != ["number"]:
-        raise top.error("room_name", "expected a name with {number} once, such as room-{number}")
-    return name
 
 
 def _subprotocols(top: Table) -> tuple[str, ...]:

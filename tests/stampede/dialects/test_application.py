@@ -43,6 +43,12 @@ def test_a_token_is_placed_only_if_a_text_contains_it() -> None:
     assert not ApplicationDialect("/chat", None, [TextTemplate.parse("{user}")]).places_token
 
 
+def test_a_missing_value_of_a_request_is_named() -> None:
+    given = LOGIN + 'body = \'{"name":"{user}","password":"{pasword}"}\'\n'
+    with pytest.raises(MissingValueError, match="pasword"):
+        parse_template(given, "a.toml", str).check_columns(["user", "password"])
+
+
 def test_what_a_login_saves_has_a_value() -> None:
     parse_template(LOGIN, "a.toml", str).check_columns(["user"])
     with pytest.raises(MissingValueError, match="token"):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stampede.dialect_registry import BUILT_IN as NAMES
+from stampede.dialect_registry import BUILT_IN
 from stampede.dialects.actioncable import ActionCableDialect
 from stampede.dialects.mqtt import MqttDialect
 from stampede.dialects.signalr import SignalRDialect
 from stampede.dialects.socketio import SocketIoDialect, SocketIoOptions
 from stampede.dialects.stomp import StompDialect
-from stampede.dialects.template.built_in import BUILT_IN
+from stampede.dialects.template.built_in import EXTENDABLE
 from stampede.dialects.template.errors import TemplateError
 from stampede.dialects.template.parsing import parse_template
 
@@ -102,12 +102,12 @@ def read(extends: str, content: str = "") -> Dialect:
 
 
 def test_all_built_in_protocols_of_applications_can_be_extended() -> None:
-    assert BUILT_IN.keys() == NAMES.keys() - {"stampede", "plain"} == EXAMPLES.keys()
+    assert EXTENDABLE.keys() == BUILT_IN.keys() - {"stampede", "plain"} == EXAMPLES.keys()
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_without_keys_the_options_are_the_defaults(name: str) -> None:
-    create, options = BUILT_IN[name]
+    create, options = EXTENDABLE[name]
     dialect: Any = read(name)
     assert dialect.options == options()
     assert dialect.name == "acme"
@@ -119,7 +119,7 @@ def test_each_option_of_a_dialect_is_a_key(name: str) -> None:
     kind, content, messages = EXAMPLES[name]
     assert isinstance(read(name, content), kind)
     dialect: Any = read(name, content)
-    assert dialect.options != BUILT_IN[name][1]()
+    assert dialect.options != EXTENDABLE[name][1]()
     talk = dialect.converse(VALUES, ["red"])
     talk.open()
     sent = b"".join([*talk.join("red"), talk.say("red", "hi")])
@@ -129,7 +129,7 @@ def test_each_option_of_a_dialect_is_a_key(name: str) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_key_for_each_field_is_known(name: str) -> None:
     """A key with a wrong type is reported as that, not as an unknown key."""
-    for field in dataclasses.fields(BUILT_IN[name][1]):
+    for field in dataclasses.fields(EXTENDABLE[name][1]):
         if field.name != "echo":
             with pytest.raises(TemplateError, match=f"^acme.toml: {field.name}: expected "):
                 read(name, f"{field.name} = 2020-01-01")
