@@ -61,18 +61,20 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.pool": "stampede.client stampede.dialects stampede.generator_faults stampede.health stampede.ledger "
     "stampede.measure stampede.websocket stampede.workload",
     "stampede.credentials_file": "",
+    "stampede.waiting": "",
     "stampede.check": "stampede.client stampede.credentials_file stampede.dialect_registry stampede.dialects "
-    "stampede.errors stampede.ledger stampede.measure stampede.redaction stampede.websocket stampede.workload",
+    "stampede.errors stampede.ledger stampede.measure stampede.redaction stampede.waiting stampede.websocket "
+    "stampede.workload",
     "stampede.__main__": "stampede.dialect_registry stampede.errors",
     "stampede.generator": "stampede.check stampede.client stampede.dialect_registry stampede.dialects stampede.errors "
     "stampede.generator_faults stampede.health stampede.ledger stampede.measure stampede.pool stampede.redaction "
-    "stampede.verdict stampede.websocket stampede.workload",
+    "stampede.verdict stampede.waiting stampede.websocket stampede.workload",
     "stampede.pytest_plugin": "stampede.errors stampede.generator stampede.verdict",
     "stampede.metrics": "stampede.measure",
     "stampede.locust": "stampede.check stampede.client stampede.credentials_file stampede.dialect_registry "
     "stampede.dialects stampede.errors stampede.generator_faults "
     "stampede.health stampede.ledger stampede.measure stampede.metrics stampede.pool stampede.redaction "
-    "stampede.verdict stampede.websocket stampede.workload",
+    "stampede.verdict stampede.waiting stampede.websocket stampede.workload",
     "loadtest": "stampede",
     # metrics and dashboards
     "metrics": "server.errors server.histogram_buckets server.protocol server.stats stampede.metrics",

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from stampede.check.findings import find
-from stampede.check.participant import NO_STEPS, Participant, wait_until
+from stampede.check.participant import NO_STEPS, Participant
 from stampede.check.probe import change_of, contains_text
 from stampede.check.result import Exchange, Findings, Logged, Step, StepName
 from stampede.check.texts import address_of, came_instead, refusal
@@ -21,6 +21,7 @@ from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.client.replies import AnswerError
 from stampede.ledger.counts import DeliveryCounts
 from stampede.ledger.room import Room
+from stampede.waiting import wait_until
 from stampede.websocket.errors import ClientError, ConnectError
 from stampede.websocket.reactor import Reactor
 

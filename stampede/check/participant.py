@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from time import monotonic, monotonic_ns
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
-
-import gevent
 
 from stampede.check.findings import Receipt
 from stampede.check.probe import PROBE, change_of, stamps_of
@@ -20,7 +18,7 @@ from stampede.ledger import stamp
 from stampede.measure.measures import Measures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from stampede.check.result import Logged
     from stampede.client.user_steps import UserSteps
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.target import Target
 
-_POLL_SECONDS: Final = 0.002
 _CLOSE_SECONDS: Final = 2.0
 _COPIES: Final = frozenset({"", "notice, ignored"})
 """Meanings of a private copy: the dialect has no use for it."""
@@ -193,11 +190,3 @@ class Participant:
 
 def _ignore_error(error: Exception) -> None:
     """Ignore exceptions of callbacks: an exchange has none."""
-
-
-def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
-    """Let other greenlets run until a condition holds, `timeout` seconds at most; return whether it holds."""
-    deadline = monotonic() + timeout
-    while not condition() and monotonic() < deadline:
-        gevent.sleep(_POLL_SECONDS)
-    return condition()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import gevent
 
@@ -18,6 +18,7 @@ from stampede.measure.storm_results import results
 from stampede.pool.session import JOIN_TIMEOUT
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, QUIET_SECONDS, UserPool
 from stampede.redaction import redact
+from stampede.waiting import wait_until
 from stampede.websocket.errors import ClientError
 from stampede.workload.backoff import DEFAULT_BACKOFF, Backoff
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from stampede.pool.session import Session
     from stampede.pool.user_pool import PoolSettings
     from stampede.websocket.target import Target
-
-_POLL_SECONDS: Final = 0.005
 
 
 class _TestUser(NoSteps):
@@ -184,11 +183,3 @@ def _try_connect(session: Session) -> ClientError | None:
     except ClientError as error:
         return error
     return None
-
-
-def wait_until(condition: Callable[[], bool], timeout: float) -> bool:
-    """Let other greenlets run until a condition holds, `timeout` seconds at most; return whether it holds."""
-    deadline = monotonic() + timeout
-    while not condition() and monotonic() < deadline:
-        gevent.sleep(_POLL_SECONDS)
-    return condition()

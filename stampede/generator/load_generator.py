@@ -11,7 +11,7 @@ from stampede.check.start import check_exchange
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.dialect_registry import DEFAULT, load_dialect
 from stampede.errors import LoadGeneratorWarning, StampedeError, ThresholdError
-from stampede.generator.chat_run import ChatRun, wait_until
+from stampede.generator.chat_run import ChatRun
 from stampede.generator.client_proxy import for_other_threads
 from stampede.generator.hub_thread import HubThread
 from stampede.generator.results import DeliveryLatency, Durations, Ledger, StormOutcome
@@ -22,6 +22,7 @@ from stampede.measure.request_names import DELIVER, METHOD, row_of
 from stampede.pool.user_pool import PoolSettings
 from stampede.redaction import redact
 from stampede.verdict.slo import parse_slo, split_slos
+from stampede.waiting import wait_until
 from stampede.websocket.errors import ClientError
 from stampede.websocket.headers import Header, all_headers, parse_header
 from stampede.websocket.target import join_url, resolve

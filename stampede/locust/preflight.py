@@ -37,6 +37,8 @@ _CONNECT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 5.0
 _SHOWN_BYTES: Final = 60
 
+_HINT: Final = "is this a Stampede server? For other servers use --dialect"
+
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -68,11 +70,11 @@ def check_server(
         problem = _check_greeting(target, settings) if isinstance(dialect, StampedeDialect) else ""
     except ConnectError as error:
         raise ClientError(error.label, f"cannot connect to {redact(url)}: {error}") from error
+    if problem:
+        raise ClientError("not a chat server", f"{redact(url)} {problem}; {_HINT}")
     if dialect is not None and not isinstance(dialect, StampedeDialect):
         accounts = (account_of(0, settings.accounts), account_of(1, settings.accounts))
         check_exchange(target, dialect, accounts, settings.join_grace, steps(accounts) if steps else NO_STEPS)
-    if problem:
-        raise ClientError("not a chat server", f"{redact(url)} {problem}; is this a Stampede server?")
 
 
 class _GreetingReceiver:

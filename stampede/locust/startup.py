@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import psutil
 from locust.runners import LocalRunner, MasterRunner
 
-from stampede.locust.agents.master import wait_until
 from stampede.locust.hooks import can_check
 from stampede.locust.http_steps import check_steps
 from stampede.locust.preflight import check_server
@@ -23,6 +22,7 @@ from stampede.locust.settings import (
     read_settings,
     run_dialect,
 )
+from stampede.waiting import wait_until
 from stampede.websocket.errors import ClientError
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from stampede.verdict.summary import RunResult, summary
 from stampede.verdict.thresholds import Threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from locust.env import Environment
     from locust.runners import LocalRunner
@@ -338,13 +338,3 @@ def raised_at(traceback: str) -> str:
     """Return where an exception was raised, given its traceback as Locust formats it."""
     frames = [line.strip() for line in traceback.splitlines() if line.lstrip().startswith('File "')]
     return frames[-1].replace('"', "") if frames else "at an unknown place"
-
-
-def wait_until(condition: Callable[[], object], seconds: float) -> bool:
-    """Wait until `condition()` is true while other greenlets run; return False after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        gevent.sleep(0.02)
-    return True

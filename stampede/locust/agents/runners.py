@@ -15,7 +15,7 @@ from locust import argument_parser, runners
 from stampede.dialects.reductions import reductions
 from stampede.generator_faults import FaultKind
 from stampede.locust.agents.assignment import Assigner, Assignment
-from stampede.locust.agents.master import STORM, MasterAgent, wait_until
+from stampede.locust.agents.master import STORM, MasterAgent
 from stampede.locust.agents.spawn_order import user_classes_of
 from stampede.locust.agents.worker import WorkerAgent
 from stampede.locust.settings import OptionError, read_settings, run_dialect
@@ -23,6 +23,7 @@ from stampede.locust.user_group import UserGroup, quit_from_tasks
 from stampede.measure.report import WorkerReport
 from stampede.measure.storm import Manner
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS
+from stampede.waiting import wait_until
 from stampede.websocket.errors import ClientError
 
 if TYPE_CHECKING:
