@@ -95,7 +95,7 @@ def test_the_check_of_the_reference_passes(start_real: StartReal) -> None:
 def test_the_dialect_in_python_carries_a_load(
     locust: Callable[..., Locust], start_real: StartReal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = start_real("acme", *TOKEN, "--ping-seconds", "0.5")
+    server = start_real("acme", *TOKEN, "--ping-seconds", "4")
     (block,) = blocks("python.md", "python")
     (tmp_path / "acme_dialect.py").write_text(block)
     (arguments,) = commands("python.md", CHECK)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.dialects.servers.double import Hub
 
 PING_SECONDS = 20.0
+MISSED_PONGS = 2
 
 
 class AcmeSession(Session):
@@ -32,7 +33,7 @@ class AcmeSession(Session):
     def __init__(self, hub: Hub, options: argparse.Namespace, websocket: WebSocket) -> None:
         super().__init__(hub, options, websocket)
         self._user: str | None = None
-        self._awaits_pong = False
+        self._unanswered_pings = 0
         self._pings: asyncio.TimerHandle
 
     def _send(self, kind: str, **fields: Any) -> None:
@@ -47,10 +48,10 @@ class AcmeSession(Session):
         self._pings = asyncio.get_running_loop().call_later(self.options.ping_seconds, self._ping)
 
     def _ping(self) -> None:
-        if self._awaits_pong:
+        if self._unanswered_pings == MISSED_PONGS:
             self.close(4008, "no pong")
             return
-        self._awaits_pong = True
+        self._unanswered_pings += 1
         self._send("ping")
         self._schedule_ping()
 
@@ -75,7 +76,7 @@ class AcmeSession(Session):
             raise ProtocolError(f"no JSON object: {text[:100]}")
         kind = message.get("type")
         if kind == "pong":
-            self._awaits_pong = False
+            self._unanswered_pings = 0
         elif kind == "login":
             self._log_in(message)
         elif self._user is None:
