@@ -104,7 +104,7 @@ class _UserGroup:
             client = kind(context, self)
             username = f"user-{first_room + number:06d}"
             client.open(self._reactor, target, StampedeConversation(username), _TIMEOUT)
-            client.enter([rooms[number // room_size]], _TIMEOUT)
+            client.rooms.enter([rooms[number // room_size]], _TIMEOUT)
             self._clients.append(client)
 
     def chat(self, messages_per_s: float) -> float:

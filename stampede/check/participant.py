@@ -112,7 +112,7 @@ class Participant:
 
     def join(self, timeout: float) -> bool:
         """Join the room; return whether the server has confirmed that."""
-        confirmed = self._chat.enter([self._room], timeout, self._steps.prepare_join)
+        confirmed = self._chat.rooms.enter([self._room], timeout, self._steps.prepare_join)
         membership = self._chat.membership
         self._slot = -1 if membership is None else membership.slot
         return confirmed
@@ -136,7 +136,7 @@ class Participant:
 
     def leave(self, timeout: float) -> bool:
         """Leave the room; return whether the server has confirmed that."""
-        return self._chat.leave(self._room.name, timeout)
+        return self._chat.rooms.leave(self._room.name, timeout)
 
     def close(self) -> None:
         """Close the connection."""

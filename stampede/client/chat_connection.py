@@ -1,45 +1,37 @@
-"""A user's connection to the chat: opened, joined to rooms, closed or dropped, and opened again.
+"""A user's connection to the chat: opened, closed or dropped, and opened again.
 
 It works with any server whose wire protocol a dialect describes.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol
 
 import gevent
 
 from stampede.client.message_handler import MessageHandler, SplittingHandler
 from stampede.client.pings import UNTIMED
 from stampede.client.replies import AnswerError, is_refusal
+from stampede.client.rooms import Rooms
 from stampede.client.sender import Sender
 from stampede.dialects.base import Feature
-from stampede.dialects.events import Joined, Left, Opened, Refused
+from stampede.dialects.events import Opened, Refused
 from stampede.measure import request_names
 from stampede.websocket.connect import connect
-from stampede.websocket.errors import ClientError, LostError
+from stampede.websocket.errors import LostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stampede.client.context import ClientContext
     from stampede.dialects.base import Conversation
-    from stampede.dialects.events import Event
-    from stampede.ledger.room import Membership, Room
+    from stampede.ledger.room import Membership
     from stampede.websocket.connection import Connection
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.target import Target
 
-    Prepare: TypeAlias = Callable[[str, Conversation], bool]
-
 _NORMAL_CLOSURE: Final = 1000
-
-
-def _do_nothing(_room: str, _conversation: Conversation) -> bool:
-    """Prepare nothing: the dialect's messages suffice to join a room."""
-    return False
 
 
 class ConnectionOwner(Protocol):
@@ -59,6 +51,7 @@ class ChatConnection:
     Attributes:
         connection: the open connection; None while there is none.
         handler: handles the messages of the server.
+        rooms: joins and leaves the rooms.
         sender: sends the chat messages.
         retry_after: seconds to wait before a reconnect, if the server requested that when it closed the connection.
         was_dropped: whether `drop` ended the last connection; then the end is not a failure of the server.
@@ -71,11 +64,11 @@ class ChatConnection:
         "_early_answers",
         "_measures",
         "_owner",
-        "_unconfirmed",
         "connection",
         "handler",
         "is_offline",
         "retry_after",
+        "rooms",
         "sender",
         "was_dropped",
     )
@@ -86,8 +79,8 @@ class ChatConnection:
         self._measures = context.measures
         self._owner = owner
         self._early_answers: list[bytes] = []  # to messages that came with the handshake response
-        self._unconfirmed = 0  # joins that the server has not confirmed yet
         self.handler = (SplittingHandler if context.dialect.splits_frames else MessageHandler)(context, self)
+        self.rooms = Rooms(self, self.handler, context)
         self.sender = Sender(self, context)
         self.connection: Connection | None = None
         self.retry_after: float | None = None
@@ -125,101 +118,6 @@ class ChatConnection:
         if answer is None and self._dialect.confirms_opening:
             raise AnswerError(f"no answer: expected {conversation.awaited}")
 
-    def enter(self, rooms: list[Room], timeout: float, prepare: Prepare = _do_nothing) -> bool:
-        """Join rooms after `open`; return whether the server has confirmed all joins.
-
-        If the server does not confirm joins, a user counts as joined at the first delivery of the room that arrives
-        over the new connection, or after `join_grace` seconds.
-
-        Raises:
-            AnswerError: the server refused, or did not answer within `timeout` seconds.
-            LostError: the connection ended meanwhile.
-        """
-        self._unconfirmed = len(rooms)  # no room alone makes the client ready
-        answers = [self._join(room, timeout, prepare, is_new=True) for room in rooms]
-        self.is_offline = self.is_offline and not all(answers)
-        return all(answers)
-
-    def join(self, room: Room, timeout: float, prepare: Prepare = _do_nothing) -> bool:
-        """Join a room; return whether the server has confirmed that.
-
-        Args:
-            room: the ledger of the room.
-            timeout: seconds to wait for the server's confirmation.
-            prepare: called with the name of the room and the conversation before the dialect's messages are sent;
-                returns whether the server has confirmed the join already. It may wait and raise a `ClientError`. The
-                server may begin to deliver messages of the room meanwhile.
-
-        Raises:
-            AnswerError: the server refused, or did not answer within `timeout` seconds.
-            LostError: the connection ended meanwhile.
-        """
-        if self.connection is None:
-            raise LostError(1006)
-        self._unconfirmed += 1
-        try:
-            return self._join(room, timeout, prepare, is_new=False)
-        except LostError:
-            raise
-        except ClientError:
-            membership = self.handler.memberships.get(room.number)
-            if membership is not None:
-                self._leave_ledger(membership, closed_cleanly=True)
-            raise
-
-    def _join(self, room: Room, timeout: float, prepare: Prepare, *, is_new: bool) -> bool:
-        membership = room.enter()
-        if is_new and not self._dialect.acknowledges_joins:  # else deliveries of an earlier membership may arrive
-            membership.on_early_delivery = partial(self._assume_joined, membership)
-        self.handler.memberships[room.number] = membership
-        if self.handler.membership is None:
-            self.handler.membership = membership
-
-        def is_answer(event: Event) -> bool:
-            if isinstance(event, Joined):
-                return event.room in (room.name, None)
-            return is_refusal(event, request_names.JOIN, room.name)
-
-        def on_answer(event: Event) -> None:
-            if isinstance(event, Joined):
-                self._confirm(membership)
-
-        reply = self.handler.replies.expect(is_answer, on_answer)
-        try:
-            confirmed = prepare(room.name, self.conversation)
-            for message in self.conversation.join(room.name):
-                self.send(message)
-            if confirmed:
-                self._confirm(membership)
-                return True
-            if not self._dialect.acknowledges_joins:
-                gevent.spawn_later(self._context.join_grace, self._assume_joined, membership)
-                return False
-            answer = self.handler.replies.wait(reply, timeout)
-        finally:
-            self.handler.replies.cancel(reply)
-        if answer is None:
-            raise AnswerError("join not confirmed")
-        if isinstance(answer, Refused):
-            raise AnswerError(answer.label)
-        if self.handler.memberships.get(room.number) is not membership:  # dropped in the meantime
-            raise LostError(1006)
-        return True
-
-    def _confirm(self, membership: Membership) -> None:
-        """Record a confirmed join, at the moment at which the confirmation arrives."""
-        if self.handler.memberships.get(membership.room.number) is membership and not membership.joined:
-            self._unconfirmed -= 1
-            membership.confirm_join()
-            self.resume_writing()
-
-    def _assume_joined(self, membership: Membership) -> None:
-        """Count a join as successful that the server does not confirm."""
-        if self.handler.memberships.get(membership.room.number) is membership and not membership.joined:
-            self._measures.unconfirmed_joins += 1
-            self.is_offline = False
-            self._confirm(membership)
-
     @property
     def membership(self) -> Membership | None:
         """Membership of the first room in the ledger, from the join request on; None before and after."""
@@ -228,7 +126,7 @@ class ChatConnection:
     @property
     def is_ready(self) -> bool:
         """Whether the client is in all of its rooms."""
-        return self.handler.membership is not None and not self._unconfirmed
+        return self.handler.membership is not None and not self.rooms.unconfirmed
 
     def membership_in(self, room: str | None) -> Membership | None:
         """Return the membership of a room, or of the first room; None while the client is not in it."""
@@ -237,39 +135,6 @@ class ChatConnection:
         return next((one for one in self.handler.memberships.values() if one.room.name == room), None)
 
     # --- closing ---
-
-    def leave(self, room: str, timeout: float) -> bool:
-        """Leave a room and stay connected; return whether the server has confirmed that within `timeout` seconds.
-
-        Raises:
-            LostError: the connection ended meanwhile.
-        """
-        membership = self.membership_in(room)
-        if membership is None:
-            return True
-
-        def is_answer(event: Event) -> bool:
-            if isinstance(event, Left):
-                return event.room in (room, None)
-            return is_refusal(event, request_names.JOIN, room)
-
-        reply = self.handler.replies.expect(is_answer)
-        for message in self.conversation.leave(room):
-            self.send(message)
-        confirmed = False
-        try:
-            answer = self.handler.replies.wait(reply, timeout) if self._dialect.acknowledges_leaves else None
-            confirmed = isinstance(answer, Left)
-        finally:
-            self.handler.replies.cancel(reply)
-            if self.handler.memberships.get(membership.room.number) is membership:
-                self._leave_ledger(membership, closed_cleanly=confirmed)
-        return confirmed
-
-    def _leave_ledger(self, membership: Membership, *, closed_cleanly: bool) -> None:
-        """End one membership of a connection that stays open."""
-        self._end_membership(membership, closed_cleanly=closed_cleanly)
-        self.handler.membership = next(iter(self.handler.memberships.values()), None)
 
     def close(self, grace: float, timeout: float) -> int:
         """Close the connection with a close handshake.
@@ -319,20 +184,13 @@ class ChatConnection:
         before = self._measures.deliveries.churned
         for number, membership in list(self.handler.memberships.items()):
             mark = (waited_for or {}).get(number)
-            self._end_membership(membership, waited_for=mark, closed_cleanly=closed_cleanly)
-        self._unconfirmed = 0
+            self.rooms.end(membership, waited_for=mark, closed_cleanly=closed_cleanly)
+        self.rooms.unconfirmed = 0
         self.handler.pings.end()
         if self.sender.acknowledgements is not None:
             self.sender.acknowledgements.end("connection lost" if error is not None else None)
         self.handler.replies.end(error)
         return self._measures.deliveries.churned - before
-
-    def _end_membership(
-        self, membership: Membership, *, waited_for: list[int] | None = None, closed_cleanly: bool
-    ) -> None:
-        del self.handler.memberships[membership.room.number]
-        self._unconfirmed -= not membership.joined
-        membership.leave(waited_for=waited_for, closed_cleanly=closed_cleanly)
 
     def connection_lost(self, error: LostError) -> None:
         """Handle the end of a connection that the client did not end; called by the handler."""

@@ -236,7 +236,7 @@ class Session:
         began = monotonic_ns()
         self.resync.expect_delivery()
         try:
-            confirmed = connection.enter(self._rooms, JOIN_TIMEOUT, self.user.prepare_join)
+            confirmed = connection.rooms.enter(self._rooms, JOIN_TIMEOUT, self.user.prepare_join)
         except LostError:
             raise
         except ClientError as error:
@@ -284,7 +284,7 @@ class Session:
         request = self._pool.measures.requests[request_names.JOIN]
         began = monotonic_ns()
         try:
-            confirmed = self.connection.join(joined, JOIN_TIMEOUT, self.user.prepare_join)
+            confirmed = self.connection.rooms.join(joined, JOIN_TIMEOUT, self.user.prepare_join)
         except LostError:
             return False
         except ClientError as error:
@@ -320,7 +320,7 @@ class Session:
         self._rooms.remove(left)
         left.senders.discard(self.place)
         try:
-            return self.connection.leave(left.name, JOIN_TIMEOUT)
+            return self.connection.rooms.leave(left.name, JOIN_TIMEOUT)
         except LostError:
             return False
 

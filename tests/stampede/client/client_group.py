@@ -96,7 +96,7 @@ class ClientGroup:
 
     def member(self, name: str) -> GroupClient:
         client = self.client(name)
-        client.chat.enter([self.room], TIMEOUT)
+        client.chat.rooms.enter([self.room], TIMEOUT)
         return client
 
     def connection_lost(self) -> None:

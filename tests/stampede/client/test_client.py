@@ -66,7 +66,7 @@ def test_messages_that_are_due_before_the_join_are_sent_after_it(
     client.say_at(stale)
     measures = group.measures
     assert (measures.waiting, measures.sends.sent, measures.sends.skipped) == (2, 0, 1)
-    client.chat.enter([group.room], TIMEOUT)
+    client.chat.rooms.enter([group.room], TIMEOUT)
     until(lambda: group.deliveries.received == 2)
     assert (
         measures.waiting,
@@ -99,7 +99,7 @@ def test_messages_without_a_room_are_skipped_and_are_no_failure_if_that_was_on_p
 
 def test_a_refused_name_fails_the_join(group: ClientGroup) -> None:
     with pytest.raises(AnswerError, match=r"^error: invalid_field$"):
-        group.client("").chat.enter([group.room], TIMEOUT)
+        group.client("").chat.rooms.enter([group.room], TIMEOUT)
 
 
 def test_a_lost_connection_calls_on_lost_and_ends_the_membership(group: ClientGroup, server: RunningServer) -> None:
@@ -111,7 +111,7 @@ def test_a_lost_connection_calls_on_lost_and_ends_the_membership(group: ClientGr
     assert not two.is_connected
     assert group.room.joined_count == 0
     with pytest.raises(LostError):
-        one.chat.join(group.room, TIMEOUT)
+        one.chat.rooms.join(group.room, TIMEOUT)
 
 
 def test_messages_of_another_run_are_counted_separately(group: ClientGroup, server: RunningServer) -> None:
