@@ -62,17 +62,18 @@ DEPENDENCIES: dict[str, str] = {
     "stampede.measure stampede.websocket stampede.workload",
     "stampede.credentials_file": "",
     "stampede.waiting": "",
-    "stampede.check": "stampede.client stampede.credentials_file stampede.dialect_registry stampede.dialects "
-    "stampede.errors stampede.ledger stampede.measure stampede.redaction stampede.waiting stampede.websocket "
-    "stampede.workload",
+    "stampede.argument_types": "stampede.redaction",
+    "stampede.check": "stampede.argument_types stampede.client stampede.credentials_file stampede.dialect_registry "
+    "stampede.dialects stampede.errors stampede.ledger stampede.measure stampede.redaction stampede.waiting "
+    "stampede.websocket stampede.workload",
     "stampede.__main__": "stampede.dialect_registry stampede.errors",
     "stampede.generator": "stampede.check stampede.client stampede.dialect_registry stampede.dialects stampede.errors "
     "stampede.generator_faults stampede.health stampede.ledger stampede.measure stampede.pool stampede.redaction "
     "stampede.verdict stampede.waiting stampede.websocket stampede.workload",
     "stampede.pytest_plugin": "stampede.errors stampede.generator stampede.verdict",
     "stampede.metrics": "stampede.measure",
-    "stampede.locust": "stampede.check stampede.client stampede.credentials_file stampede.dialect_registry "
-    "stampede.dialects stampede.errors stampede.generator_faults "
+    "stampede.locust": "stampede.argument_types stampede.check stampede.client stampede.credentials_file "
+    "stampede.dialect_registry stampede.dialects stampede.errors stampede.generator_faults "
     "stampede.health stampede.ledger stampede.measure stampede.metrics stampede.pool stampede.redaction "
     "stampede.verdict stampede.waiting stampede.websocket stampede.workload",
     "loadtest": "stampede",

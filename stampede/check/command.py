@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from stampede.argument_types import base_url, endpoint_path
 from stampede.check.exchange import STEP_SECONDS, ExchangeSettings, run_exchange
 from stampede.check.participant import NO_STEPS
 from stampede.check.report import report
@@ -19,7 +20,7 @@ from stampede.dialects.base import Dialect
 from stampede.redaction import redact
 from stampede.websocket.errors import ClientError, TargetError
 from stampede.websocket.headers import all_headers
-from stampede.websocket.target import DEFAULT_HOST, http_url, join_url, parse_http_url, resolve
+from stampede.websocket.target import DEFAULT_HOST, http_url, join_url, resolve
 from stampede.workload.accounts import account_of
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", default=DEFAULT_HOST, help=f"URL of the server (default: {DEFAULT_HOST})")
     add(
         "--path",
-        type=_path,
+        type=endpoint_path,
         help="path of the endpoint, unless --host contains one (default: that of the dialect)",
     )
     add("--room", help=f"name of the room (default: {DEFAULT_ROOM}, or a name of the form that the dialect requires)")
-    add("--http-host", type=_http_host, help="base URL of HTTP requests (default: --host with http for ws)")
+    add("--http-host", type=base_url, help="base URL of HTTP requests (default: --host with http for ws)")
     account = parser.add_mutually_exclusive_group()
     account.add_argument("--token", help="bearer token of both users")
     account.add_argument("--credentials", metavar="FILE", help="CSV file of accounts; the first two rows are used")
@@ -82,19 +83,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="time after which a user counts as joined, if the server does not confirm joins (default: "
         f"{DEFAULT_JOIN_GRACE:g})",
     )
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/"):
-        raise argparse.ArgumentTypeError(f"{text!r} does not begin with a slash")
-    return text
-
-
-def _http_host(text: str) -> str:
-    try:
-        return parse_http_url(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _seconds(low: float) -> Callable[[str], float]:
@@ -139,11 +127,11 @@ def run(options: argparse.Namespace, make_steps: StepsFactory | None) -> int:
     except ClientError as error:
         raise CommandError(f"--host {redact(options.host)}: {error}") from error
     users = (account_of(0, accounts), account_of(1, accounts))
-    base_url = options.http_host or http_url(options.host)
+    http_host = options.http_host or http_url(options.host)
     settings = ExchangeSettings(
         options.room or (DEFAULT_ROOM if dialect.room_name == Dialect.room_name else room_of(dialect)),
         users,
-        steps=make_steps(dialect, users, base_url) if make_steps is not None else NO_STEPS,
+        steps=make_steps(dialect, users, http_host) if make_steps is not None else NO_STEPS,
         timeout=options.timeout,
         join_grace=options.join_grace,
         waits_for_copies=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stampede.dialects.placeholders import ESCAPES, TEXT, TextTemplate, for_json
+from stampede.dialects.placeholders import TEXT, TextTemplate, check_escape, for_json
 
 
 def default_escape(body: str) -> str:
@@ -18,5 +18,5 @@ def check_body(body: str, escape: str) -> None:
     """
     if TEXT not in TextTemplate.parse(body).names:
         raise ValueError("body: expected a text with the placeholder {text}")
-    if escape and escape not in ESCAPES:
-        raise ValueError(f"escape: expected one of {', '.join(ESCAPES)}")
+    if escape:
+        check_escape(escape)

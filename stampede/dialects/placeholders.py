@@ -75,6 +75,16 @@ ESCAPES: Final[Mapping[str, Escape]] = {
 """The values of `escape`."""
 
 
+def check_escape(escape: str) -> None:
+    """Check the option `escape`.
+
+    Raises:
+        ValueError: it is none of `ESCAPES`; the text begins with its name.
+    """
+    if escape not in ESCAPES:
+        raise ValueError(f"escape: expected one of {', '.join(ESCAPES)}")
+
+
 class TextTemplate:
     """A text with placeholders.
 

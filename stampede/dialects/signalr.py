@@ -11,7 +11,7 @@ from stampede.dialects.address import Address
 from stampede.dialects.application import ApplicationDialect
 from stampede.dialects.base import Conversation, Feature, Message
 from stampede.dialects.outgoing import argument_list, check_payloads
-from stampede.dialects.placeholders import ESCAPES, TextTemplate
+from stampede.dialects.placeholders import ESCAPES, TextTemplate, check_escape
 from stampede.dialects.signalr_conversation import INVOCATION, PING, SEPARATOR, SignalRConversation
 from stampede.ledger import stamp
 
@@ -86,8 +86,7 @@ class SignalROptions:
     echo: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.escape not in ESCAPES:
-            raise ValueError(f"escape: expected one of {', '.join(ESCAPES)}")
+        check_escape(self.escape)
         Address(self.path)
         check_payloads(self.payload, _KINDS)
         for name in ("say", "receive"):

@@ -11,7 +11,7 @@ from stampede.dialects.address import Address
 from stampede.dialects.application import ApplicationDialect
 from stampede.dialects.base import Conversation, Feature, Message, UpgradeRequest
 from stampede.dialects.outgoing import argument_list, check_payloads
-from stampede.dialects.placeholders import ESCAPES, TextTemplate, for_json, raw
+from stampede.dialects.placeholders import ESCAPES, TextTemplate, check_escape, for_json, raw
 from stampede.dialects.socketio_conversation import SocketIoConversation
 from stampede.ledger import stamp
 
@@ -92,8 +92,7 @@ class SocketIoOptions:
     echo: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.escape not in ESCAPES:
-            raise ValueError(f"escape: expected one of {', '.join(ESCAPES)}")
+        check_escape(self.escape)
         Address(self.path)
         if not self.namespace.startswith("/"):
             raise ValueError("namespace: expected a text that begins with /")

@@ -9,6 +9,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from stampede.argument_types import base_url, endpoint_path
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.dialect_registry import DEFAULT, FORMS
 from stampede.ledger.stamp import SIZE
@@ -17,7 +18,6 @@ from stampede.verdict.slo import SloError, parse_slo, split_slos
 from stampede.verdict.summary import EXIT_CODES
 from stampede.verdict.thresholds import WINDOW_SECONDS
 from stampede.websocket.headers import parse_header
-from stampede.websocket.target import parse_http_url
 from stampede.workload.backoff import Policy
 from stampede.workload.schedule import Arrivals
 from stampede.workload.shapes import DESCRIPTIONS, Shape
@@ -79,19 +79,6 @@ def _number(low: float, high: float = math.inf, *, whole: bool = False) -> Calla
         return value
 
     return parse
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/"):
-        raise argparse.ArgumentTypeError(f"{text!r} does not begin with a slash")
-    return text
-
-
-def _http_host(text: str) -> str:
-    try:
-        return parse_http_url(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _sizes(text: str) -> str:
@@ -186,13 +173,13 @@ OPTIONS: Final = (
     Option(
         "http-host",
         None,
-        _http_host,
+        base_url,
         "Base URL of HTTP requests (default: --host with http for ws and https for wss, without its path).",
     ),
     Option(
         "path",
         None,
-        _path,
+        endpoint_path,
         "Path of the chat endpoint, unless --host contains one (default: that of the dialect, otherwise /).",
     ),
     Option(

@@ -192,7 +192,7 @@ class Session:
         except ClientError as error:
             self._pool.measures.requests[request_names.CONNECT].failed(error.label)
             raise
-        values = {**self.account, "user": self.username, **credentials.values}
+        values = {**self.account, **credentials.values}
         target = credentials.apply(with_request(self._pool.target, dialect.request(values, self.rooms)))
         return target, dialect.converse(values, self.rooms)
 

@@ -75,18 +75,6 @@ def http_url(host: str) -> str:
     return urlunsplit((scheme, parts.netloc, "", "", ""))
 
 
-def parse_http_url(text: str) -> str:
-    """Return the base URL of HTTP requests that an option gives.
-
-    Raises:
-        ValueError: it is none; the text says so.
-    """
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{redact(text)!r} is not a URL such as https://api.example.org")
-    return text.rstrip("/")
-
-
 def resolve(
     url: str, *, verify: bool = True, ca_file: str | None = None, first: int = 0, headers: tuple[Header, ...] = ()
 ) -> Target:
