@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Account = dict[str, str]
-"""One row of the file by column name, such as `user`, `password` and `token`."""
-
 
 def read_accounts(path: str) -> tuple[Mapping[str, str], ...]:
     """Return the rows of a CSV file whose first line names the columns.

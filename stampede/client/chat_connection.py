@@ -50,6 +50,8 @@ class ChatConnection:
 
     Attributes:
         connection: the open connection; None while there is none.
+        conversation: the state of the protocol on it, or on the last one; the same as that of the handler, since a
+            property would make each message cost more.
         handler: handles the messages of the server.
         rooms: joins and leaves the rooms.
         sender: sends the chat messages.
@@ -65,6 +67,7 @@ class ChatConnection:
         "_measures",
         "_owner",
         "connection",
+        "conversation",
         "handler",
         "is_offline",
         "retry_after",
@@ -82,16 +85,12 @@ class ChatConnection:
         self.handler = (SplittingHandler if context.dialect.splits_frames else MessageHandler)(context, self)
         self.rooms = Rooms(self, self.handler, context)
         self.sender = Sender(self, context)
+        self.conversation = self.handler.conversation
         self.connection: Connection | None = None
         self.retry_after: float | None = None
         self.was_dropped = self.is_offline = False
 
     # --- opening ---
-
-    @property
-    def conversation(self) -> Conversation:
-        """The state of the protocol on the current connection, or on the last one."""
-        return self.handler.conversation
 
     def open(self, reactor: Reactor, target: Target, conversation: Conversation, timeout: float) -> None:
         """Open the connection, and wait until the server has accepted it if the dialect says so.
@@ -101,7 +100,8 @@ class ChatConnection:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
             LostError: the connection ended meanwhile.
         """
-        self.handler.conversation, replies = conversation, self.handler.replies
+        self.conversation = self.handler.conversation = conversation
+        replies = self.handler.replies
         opened = replies.expect(lambda event: isinstance(event, Opened) or is_refusal(event, request_names.CONNECT))
         self._early_answers.clear()
         messages = conversation.open()  # before anything is received, which may already be what they wait for

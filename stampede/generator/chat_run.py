@@ -51,7 +51,7 @@ class ChatRun:
     Args:
         settings: of the pool.
         target: the server.
-        dialect: its wire protocol; None for that of the bundled server.
+        dialect: its wire protocol.
         on_error: called with an exception of a callback.
         echoes: whether the server sends a chat message to its sender, too.
     """
@@ -60,7 +60,7 @@ class ChatRun:
         self,
         settings: PoolSettings,
         target: Target,
-        dialect: Dialect | None,
+        dialect: Dialect,
         on_error: Callable[[Exception], None],
         *,
         echoes: bool | None,
