@@ -20,7 +20,7 @@ from stampede.dialects.events import Event
 from stampede.ledger import stamp
 
 if TYPE_CHECKING:
-    from stampede.dialects.template.http import HttpSteps
+    from stampede.dialects.http_steps import HttpSteps
 
 Message = Mapping[str, Any] | str | bytes
 """A message as scenarios give it: a mapping is sent as JSON, a text or bytes unchanged."""

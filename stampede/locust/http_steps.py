@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from stampede.client.user_steps import UserSteps
     from stampede.dialects.base import Conversation, Dialect
-    from stampede.dialects.template.http import HttpStep, HttpSteps
+    from stampede.dialects.http_steps import HttpStep, HttpSteps
     from stampede.pool.interfaces import RoomSetups
 
 _GONE = frozenset({404, 410})

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from stampede.dialects.actioncable import ActionCableDialect, ActionCableOptions
+from stampede.dialects.http_steps import HttpSteps
 from stampede.dialects.mqtt import MqttDialect, MqttOptions
 from stampede.dialects.signalr import SignalRDialect, SignalROptions
 from stampede.dialects.socketio import SocketIoDialect, SocketIoOptions
@@ -21,7 +22,6 @@ from stampede.dialects.template.common_keys import (
 from stampede.dialects.template.errors import TemplateError
 from stampede.dialects.template.extending import EXTENDS
 from stampede.dialects.template.fields import Fields
-from stampede.dialects.template.http import HttpSteps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,8 +9,8 @@ from stampede.dialects.placeholders import PLACEHOLDER
 from stampede.dialects.template.http_fields import http_step
 
 if TYPE_CHECKING:
+    from stampede.dialects.http_steps import HttpStep
     from stampede.dialects.template.fields import Fields
-    from stampede.dialects.template.http import HttpStep
     from stampede.dialects.template.reading import Table
 
 ECHOES: Final = {"yes": True, "no": False, "discover": None}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from stampede.dialects.http_steps import HEADER, HttpStep
 from stampede.dialects.placeholders import TextTemplate, for_header, for_url
 from stampede.dialects.template.fields import OF_REQUEST, Fields
-from stampede.dialects.template.http import HEADER, HttpStep
 
 if TYPE_CHECKING:
     from stampede.dialects.template.matching import Path

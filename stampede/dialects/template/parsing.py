@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from stampede.dialects.http_steps import HttpStep, HttpSteps
 from stampede.dialects.placeholders import (
     ALWAYS,
     ESCAPES,
@@ -31,7 +32,6 @@ from stampede.dialects.template.dialect import TemplateDialect
 from stampede.dialects.template.errors import TemplateError
 from stampede.dialects.template.extending import EXTENDS, extended
 from stampede.dialects.template.fields import NO_TEXT, OF_CONNECTION, OF_REQUEST, Fields
-from stampede.dialects.template.http import HttpStep, HttpSteps
 from stampede.dialects.template.http_fields import header_templates, http_step
 from stampede.dialects.template.matching import TextMatch
 from stampede.dialects.template.reading import Table

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stampede.dialects.http_steps import HttpSteps
     from stampede.dialects.placeholders import Escape, TextTemplate
-    from stampede.dialects.template.http import HttpSteps
     from stampede.dialects.template.matching import Match, Path
     from stampede.dialects.template.steps import Step
 
