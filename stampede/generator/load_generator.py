@@ -110,6 +110,7 @@ class LoadGenerator:
         self._headers = _checked_headers(headers, token)
         self._verify, self._ca_file = verify, ca_file
         accounts = () if token is None else ({"token": token},)
+        self._dialect.check_columns(() if token is None else ("token",))
         self._settings = PoolSettings(
             RoomPlan(None, 1),
             Partition(0, 1),

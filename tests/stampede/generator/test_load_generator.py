@@ -379,6 +379,14 @@ def test_it_patches_nothing_and_works_in_a_patched_process(
     assert (done.stdout, done.stderr) == (f"{patched}\n", "")
 
 
+def test_a_dialect_that_needs_a_token_is_refused_without_one(tmp_path: Path) -> None:
+    file = tmp_path / "acme.toml"
+    file.write_text('path = "/?token={token}"\n[say]\nsend = "{text}"\n[echo]\nself = "no"')
+    with pytest.raises(StampedeError, match=r"acme\.toml: path: \{token\} has no value: give "):
+        LoadGenerator("ws://127.0.0.1", dialect=str(file))
+    LoadGenerator("ws://127.0.0.1", dialect=str(file), token="t")  # noqa: S106 # of no server
+
+
 def test_a_message_must_not_be_longer_than_the_dialect_allows() -> None:
     with pytest.raises(StampedeError, match=r"^message_bytes 501: a text of the acme dialect has 500 bytes at most$"):
         LoadGenerator("ws://127.0.0.1", dialect=AcmeDialect(), message_bytes=501)
