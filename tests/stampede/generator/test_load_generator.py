@@ -384,7 +384,7 @@ def test_a_dialect_that_needs_a_token_is_refused_without_one(tmp_path: Path) -> 
     file.write_text('path = "/?token={token}"\n[say]\nsend = "{text}"\n[echo]\nself = "no"')
     with pytest.raises(StampedeError, match=r"acme\.toml: path: \{token\} has no value: give "):
         LoadGenerator("ws://127.0.0.1", dialect=str(file))
-    LoadGenerator("ws://127.0.0.1", dialect=str(file), token="t")  # noqa: S106 # of no server
+    LoadGenerator("ws://127.0.0.1", dialect=str(file), token="t")
 
 
 def test_a_message_must_not_be_longer_than_the_dialect_allows() -> None:
