@@ -25,6 +25,7 @@ from benchmarks.processes import BenchmarkError, running, stampede_command
 from stampede.client.chat_connection import ChatConnection, ConnectionOwner
 from stampede.client.context import ClientContext
 from stampede.client.message_handler import MessageHandler
+from stampede.client.rooms import Rooms
 from stampede.dialects.stampede import StampedeConversation, StampedeDialect
 from stampede.ledger import stamp
 from stampede.ledger.room import Room
@@ -84,6 +85,7 @@ class _DiscardingConnection(ChatConnection):
     def __init__(self, context: ClientContext, owner: ConnectionOwner) -> None:
         super().__init__(context, owner)
         self.handler = _DiscardingHandler(context, self)
+        self.rooms = Rooms(self, self.handler, context)
 
 
 class _UserGroup:
