@@ -213,10 +213,23 @@ def set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent
 def _start_no_users_while_stopping(environment: Environment, runner: MasterRunner) -> None:
     """Ignore orders to start or move users while the test ends: Locust moves users when a worker comes or goes.
 
+    A ramp ends, too. Locust 2.47 would continue it, and wait 60 seconds for the users that it starts.
+
     Call this before `test_stopping` gets a listener that waits.
     """
     start = runner.start
     stopping = Event()
+
+    class EndingDispatcher(environment.dispatcher_class):  # type: ignore[misc,name-defined] # a class of the scenario
+        """Dispatches users until the test stops."""
+
+        def __next__(self) -> dict[str, dict[str, int]]:
+            dispatched: dict[str, dict[str, int]] = super().__next__()
+            if stopping.is_set():
+                raise StopIteration
+            return dispatched
+
+    environment.dispatcher_class = EndingDispatcher
 
     def start_unless_stopping(*args: Any, **kwargs: Any) -> None:
         if stopping.is_set():

@@ -132,3 +132,10 @@ def test_a_master_that_stops_spreads_no_users_of_a_worker_that_quits(
     assert ended.log.count("Sending spawn jobs") == 1
     assert ended.requests()["connect"] == (USERS, 0)
     assert ended.out.count("Chat load test") == 1
+
+
+def test_a_ramp_ends_with_the_test(locust: Callable[..., Locust], server: RunningServer) -> None:
+    running = locust("--headless", "-u", "1000", "-r", "2", "--host", server.url, "--processes", "2", "ChattingUser")
+    ended = running.stop_once(lambda: server.samples()["chat_room_joins_total"] >= 2)
+    assert ended.ended_with(0), ended.out + ended.log
+    assert "Timeout waiting for all workers to stop" not in ended.log
