@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tests.dialects.fixtures import StartReal
     from tests.stampede.fixtures import Locust
 
-pytestmark = pytest.mark.filterwarnings("ignore::stampede.LoadGeneratorWarning")  # the machine may be busy
 DIALECT = "actioncable"
 
 

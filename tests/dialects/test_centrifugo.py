@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 DIALECT = "centrifugo"
 
-pytestmark = pytest.mark.filterwarnings("ignore::stampede.LoadGeneratorWarning")
-
 
 def test_it_carries_a_load_without_a_lost_delivery(locust: Callable[..., Locust], start_real: StartReal) -> None:
     server = start_real("centrifugo", "--ping-seconds", "2")  # a client that does not answer pings is dropped

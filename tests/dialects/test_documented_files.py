@@ -29,7 +29,6 @@ REST = FOLDER / "rest-chat.toml"
 MESSAGE_RATE = "0.2"  # daphne needs 2 ms of CPU for a delivery
 CHATS = [("fastapi", FASTAPI, ["--skip-closed"]), ("django-channels", DJANGO, [])]
 
-pytestmark = pytest.mark.filterwarnings("ignore::stampede.LoadGeneratorWarning")  # a slow machine may be the limit
 
 USERS, ROOMS, ROOMS_PER_USER = 20, 10, 5
 

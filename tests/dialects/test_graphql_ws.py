@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 DIALECT = "graphql-ws"
 
-pytestmark = pytest.mark.filterwarnings("ignore::stampede.LoadGeneratorWarning")
-
 
 def test_it_carries_a_load_without_a_lost_delivery(locust: Callable[..., Locust], start_real: StartReal) -> None:
     server = start_real("graphql-ws")

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tests.dialects.real_server import RealServer
     from tests.stampede.fixtures import Locust
 
-pytestmark = pytest.mark.filterwarnings("ignore::stampede.LoadGeneratorWarning")  # the machine may be busy
 DIALECT = "stomp"
 
 

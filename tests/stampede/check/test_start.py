@@ -16,8 +16,6 @@ from tests.stampede.check.acme import AcmeServer
 ACCOUNTS = ({"user": "ann"}, {"user": "bob"})
 TIMEOUT = 60.0
 
-pytestmark = pytest.mark.filterwarnings("ignore::stampede.LoadGeneratorWarning")  # a slow machine may be the limit
-
 
 @pytest.mark.parametrize("echoes", [True, False])
 def test_the_exchange_uses_a_room_of_its_own_and_returns_the_echo(echoes: bool) -> None:

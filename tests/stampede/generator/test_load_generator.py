@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tests.processes import RunningServer
 
 # A slow machine may be the limit; the tests of the warning ask for it.
-pytestmark = pytest.mark.filterwarnings("ignore::stampede.LoadGeneratorWarning")
 
 TIMEOUT = 60.0
 
@@ -323,7 +322,6 @@ def test_an_exception_of_a_callback_is_raised_at_the_end(server: RunningServer) 
         generator.drain(TIMEOUT)
 
 
-@pytest.mark.filterwarnings("default::stampede.LoadGeneratorWarning")
 def test_a_generator_that_was_the_limit_issues_a_warning(server: RunningServer) -> None:
     generator = LoadGenerator(server.url)
     with pytest.warns(LoadGeneratorWarning, match="loop lag: p99"), generator:  # noqa: PT031 # at its end

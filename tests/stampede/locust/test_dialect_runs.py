@@ -62,7 +62,9 @@ def test_each_process_discovers_the_echo(locust: Callable[..., Locust], processe
         ended = run.stop_once(lambda: sum(entry.startswith("say room-") for entry in server.seen) >= 8)
     assert ended.ended_with(0), ended
     ledger = ended.ledger()
-    assert ledger["expected"] == ledger["received"] == 2 * ledger["sent"]
+    # Each message is owed to its sender and to the room mate, unless that has not joined yet.
+    assert ledger["sent"] < ledger["expected"] <= 2 * ledger["sent"]
+    assert ledger["expected"] == ledger["received"]
     assert (ledger["lost"], ledger["duplicated"]) == (0, 0)
     checks = {entry for entry in server.seen if entry.startswith("join stampede-check-")}
     assert len(checks) == 1 + max(1, len(processes))  # before the run, and in each process with users
