@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.dialects.fixtures import StartReal
 
 ACME = "tests.stampede.check.acme"
+INVALID = 98
+MOST_RUNS = 3  # a busy machine makes a run invalid
 SHORT = ("--processes", "1", "--message-rate", "10", "--window", "1", "--settle", "1")
 
 
@@ -48,7 +50,10 @@ def test_a_socket_io_server_is_measured(capacity: Callable[..., Run], start_real
 def test_a_missed_slo_of_another_server_exits_with_99(capacity: Callable[..., Run]) -> None:
     with AcmeServer(acknowledges=True).running() as url:
         flags = ("--dialect", f"{ACME}:OnlyAcknowledgedDialect", "--slo", "deliver_p99<1us", "--slo", "ack:p99<60s")
-        run = capacity("--host", url, "--bounded", USERS, *TOLERANT, *flags)
+        for _ in range(MOST_RUNS):
+            run = capacity("--host", url, "--bounded", USERS, *TOLERANT, *flags)
+            if run.wait() != INVALID:
+                break
         assert run.wait() == 99, run.errors
     assert run.report.dialect == "acme"
     last = run.report.steps[-1]

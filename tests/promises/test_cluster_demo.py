@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "tests.promises.cluster_demo", "--users", "30", "--seconds", "5"]
+MOST_RUNS = 3
 
 
 @pytest.fixture
@@ -31,7 +32,10 @@ def _hosts() -> None:
 
 @pytest.mark.usefixtures("_hosts")
 def test_servers_nats_haproxy_prometheus_and_locust_run_on_hosts_of_their_own() -> None:
-    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=220, check=False)
+    for _ in range(MOST_RUNS):
+        done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=220, check=False)
+        if "Locust's master ended with exit code 98" not in done.stderr:  # a busy machine makes the load test invalid
+            break
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all counters agree" in done.stdout
     shown = {line[:26].strip(): line[26:].split() for line in done.stdout.splitlines()}
