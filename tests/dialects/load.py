@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 USERS = 100
 ROOM_SIZE = 10
 RUN_SECONDS = 20
+VARIANT_SECONDS = 5
+"""Length of a run that differs from another one only in options of the server or the dialect."""
 STORM_USERS = 40
 CHECK_USERS = 2
 LATENCY_TEXTS = 100

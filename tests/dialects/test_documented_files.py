@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stampede import LoadGenerator, StampedeError
-from tests.dialects.load import carry, survive_a_restart, survive_a_storm
+from tests.dialects.load import VARIANT_SECONDS, carry, survive_a_restart, survive_a_storm
 from tests.metrics.fixtures import wait_until
 from tests.tables import ROOT
 
@@ -215,7 +215,7 @@ def test_a_name_of_an_application_is_that_of_its_file(
     file = tmp_path / "app.toml"
     file.write_text('extends = "socketio"\n[ack]\njoin = true\nsay = true\n[echo]\nself = "no"\n')
     server = start_real("python-socketio")
-    ended = carry(locust, server, "--dialect", str(file), "--message-rate", MESSAGE_RATE)
+    ended = carry(locust, server, "--dialect", str(file), "--message-rate", MESSAGE_RATE, run=VARIANT_SECONDS)
     assert ended.requests()["ack"][1] == 0
     assert ended.requests()["join"] == (100, 0)
 

@@ -31,7 +31,8 @@ def test_a_hundred_users_receive_every_delivery(
     name: str, flags: tuple[str, ...], start_real: StartReal, locust: Callable[..., Locust]
 ) -> None:
     server = start_real(name, "--ping-seconds", "2", *flags)
-    ended = load.carry(locust, server, "--dialect", "signalr")
+    seconds = load.VARIANT_SECONDS if flags else load.RUN_SECONDS
+    ended = load.carry(locust, server, "--dialect", "signalr", run=seconds)
     load.agree_on_counts(server, ended, echoes="--no-echo" not in flags)
 
 
@@ -40,7 +41,7 @@ def test_with_acknowledgements_a_token_and_an_echo(
     name: str, start_real: StartReal, locust: Callable[..., Locust]
 ) -> None:
     server = start_real(name, "--token", "secret")
-    ended = load.carry(locust, server, *ACKNOWLEDGED)
+    ended = load.carry(locust, server, *ACKNOWLEDGED, run=load.VARIANT_SECONDS)
     load.agree_on_counts(server, ended, echoes=True)
     assert ended.own_requests()["ack"] == (ended.ledger()["sent"], 0)
 
