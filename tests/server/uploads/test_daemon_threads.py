@@ -63,6 +63,7 @@ def test_a_call_that_was_cancelled_before_its_turn_does_not_run() -> None:
         cancelled = loop.run_in_executor(pool, ran.append, "cancelled")
         last = loop.run_in_executor(pool, ran.append, "last")
         cancelled.cancel()
+        await asyncio.sleep(0)  # the loop passes the cancellation on
         release.set()
         async with asyncio.timeout(SECONDS):
             await asyncio.gather(hanging, last)
