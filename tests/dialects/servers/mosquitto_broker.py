@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.dialects.servers.broker_process import child, program, serve
-from tests.ports import free_port
+from tests.ports import free_port, free_ports
 
 USER = "guest"
 
@@ -113,7 +113,7 @@ def main() -> None:
             refusal(folder, options.refuse_room) if options.refuse_room else "",
         ]
         configuration = CONFIGURATION.format(
-            plain=free_port(),
+            plain=free_ports(1, port)[0],
             port=port,
             anonymous="false" if options.token else "true",
             access="\n".join(access),

@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--token", default=USER, help=f"the passcode of the user {USER}")
     parser.add_argument("--refuse-room", help="a room that nobody may subscribe to")
     options = parser.parse_args()
-    free, metrics, node_port, names_port = free_ports(4)
+    free, metrics, node_port, names_port = free_ports(4, options.port)
     port = options.port or free
     with TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
