@@ -22,7 +22,7 @@ import msgspec
 from stampede.dialects.address import Address
 from stampede.dialects.application import ApplicationDialect
 from stampede.dialects.base import Conversation, Feature
-from stampede.dialects.events import Closed, Delivery, Event, Joined, Opened, Refused
+from stampede.dialects.events import Closed, Event, Joined, Opened, Refused, chat_message
 from stampede.dialects.outgoing import Outgoing, check_payloads
 from stampede.dialects.placeholders import TextTemplate, for_json, for_json_in_json
 from stampede.ledger import stamp
@@ -200,7 +200,7 @@ def _broadcast(payload: bytes, message: dict[str, Any]) -> Event:
     """Return what a message to the subscribers of a room means."""
     message = {"type": "message", **message}
     fields = stamp.search(payload)
-    return Event(message=message) if fields is None else Delivery(fields, message=message)
+    return chat_message(fields, message)
 
 
 def _command(name: str, identifier: str, data: str = "") -> TextTemplate:

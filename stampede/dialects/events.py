@@ -142,3 +142,13 @@ class Answer(Event):
     """
 
     payload: bytes
+
+
+def chat_message(fields: Fields | None, message: dict[str, Any]) -> Event:
+    """Return what a chat message means: a delivery if it has a stamp, otherwise a message like any other.
+
+    Args:
+        fields: the fields of its stamp; None without one.
+        message: the decoded message.
+    """
+    return Event(message=message) if fields is None else Delivery(fields, message=message)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from stampede.dialects import mqtt_packets as packets
 from stampede.dialects.base import Conversation
-from stampede.dialects.events import Answer, Delivery, Event, Opened, Pong, Refused
+from stampede.dialects.events import Answer, Event, Opened, Pong, Refused, chat_message
 from stampede.dialects.outgoing import Outgoing
 from stampede.dialects.requests import Requests
 from stampede.ledger import stamp
@@ -158,5 +158,5 @@ class MqttConversation(Conversation):
         topic, number, text = packets.parse_publish(payload)
         message = {"type": "PUBLISH", "topic": topic, "payload": text.decode(errors="replace")}
         fields = stamp.search(text)
-        event = Event(message=message) if fields is None else Delivery(fields, message=message)
+        event = chat_message(fields, message)
         return (event,) if number is None else (Answer(packets.puback(number)), event)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from stampede.dialects.base import Conversation
-from stampede.dialects.events import Answer, Closed, Delivery, Event, Opened, Refused
+from stampede.dialects.events import Answer, Closed, Event, Opened, Refused, chat_message
 from stampede.dialects.outgoing import Outgoing
 from stampede.dialects.requests import Requests, text_of
 from stampede.ledger import stamp
@@ -155,7 +155,7 @@ class SignalRConversation(Conversation):
         decoded = {"type": target, "arguments": message.get("arguments")}
         is_delivery = target.casefold() == self._dialect.options.targets.receive.casefold()
         fields = stamp.search(payload) if is_delivery else None
-        event = Event(message=decoded) if fields is None else Delivery(fields, message=decoded)
+        event = chat_message(fields, decoded)
         return (event,) if number is None else (Answer(_NO_RESULT % _encode(number)), event)
 
     def _malformed(self) -> Sequence[Event]:

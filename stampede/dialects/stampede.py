@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from stampede.dialects.base import Conversation, Dialect, Feature
-from stampede.dialects.events import Delivery, Event, Joined, Left, Pong, Refused
+from stampede.dialects.events import Event, Joined, Left, Pong, Refused, chat_message
 from stampede.ledger import stamp
 from stampede.measure import request_names
 
@@ -118,7 +118,7 @@ class StampedeConversation(Conversation):
         if kind == "chatMessage":
             text = message.get("text")
             fields = stamp.from_text(text) if isinstance(text, str) else None
-            return (Event(message=message) if fields is None else Delivery(fields, message=message),)
+            return (chat_message(fields, message),)
         if kind == "roomJoined":
             return (Joined(message=message),)
         if kind == "roomLeft":

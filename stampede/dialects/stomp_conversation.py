@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from stampede.dialects.base import Conversation
-from stampede.dialects.events import Delivery, Event, Opened, Refused
+from stampede.dialects.events import Event, Opened, Refused, chat_message
 from stampede.dialects.outgoing import Outgoing
 from stampede.dialects.requests import Requests
 from stampede.dialects.stomp_frames import HEARTBEAT, NOT_STOMP, Frame, FrameSplitter, decode, encode, head
@@ -121,7 +121,7 @@ class StompConversation(Conversation):
             return (Opened(message=message),)
         if frame.command == "MESSAGE":
             fields = stamp.search(frame.body)
-            return (Event(message=message) if fields is None else Delivery(fields, message=message),)
+            return (chat_message(fields, message),)
         if frame.command == "RECEIPT":
             return (self._requests.confirm(_number(frame.headers.get("receipt-id")), message, None),)
         return (self._refusal(frame, message),)
