@@ -88,7 +88,7 @@ class Participant:
     # --- the steps; each raises a `ClientError` with the reason ---
 
     def begin_step(self) -> None:
-        """Forget the errors and acknowledgements of earlier steps."""
+        """Ignore the errors and acknowledgements of earlier steps from now on."""
         self._seen_events = len(self.recorder.events)
 
     def log_in(self, target: Target) -> None:

@@ -1,4 +1,4 @@
-"""A virtual user. A session connects its client, keeps it connected, and takes part in storms.
+"""A virtual user: its client, which a session connects, keeps connected, and drops in storms.
 
 A user may be dropped at any moment, also while a task waits for a reply. A temporary greenlet of the session opens a
 lost or dropped connection again.

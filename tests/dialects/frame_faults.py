@@ -39,7 +39,7 @@ def ended_by(end: bytes) -> Callable[[bytes], Split]:
 
 
 def lines(payload: bytes) -> Split:
-    """Split lines, the last of which has no end (Centrifugo)."""
+    """Split lines; the last one has no line end (Centrifugo)."""
     return [line + b"\n" for line in payload.split(b"\n") if line], b""
 
 
@@ -170,8 +170,8 @@ class FaultPlan:
             editor.pairs.clear()
         self.editors.clear()
 
-    def forget(self, editor: Editor) -> None:
-        """Forget a connection that ends before the start, such as one that only checks the server."""
+    def discard(self, editor: Editor) -> None:
+        """Remove a connection that ends before the start, such as one that only checks the server."""
         if not self.faults and editor in self.editors:
             self.editors.remove(editor)
             self.done.delivered -= sum(pair.number for pair in editor.pairs.values())

@@ -86,7 +86,7 @@ class Link:
         try:
             await self._relay(server)
         finally:
-            self._plan.forget(self._editor)
+            self._plan.discard(self._editor)
 
     async def _relay(self, server: StreamReader) -> None:
         head = await server.readuntil(b"\r\n\r\n")

@@ -56,7 +56,7 @@ class Receiver:
             self.feed(payload)
 
     def close(self) -> None:
-        self._plan.forget(self._editor)
+        self._plan.discard(self._editor)
 
     def feed(self, payload: bytes) -> None:
         self.frames += self._editor.edit(payload)

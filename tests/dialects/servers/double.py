@@ -75,7 +75,7 @@ class Session:
     Args:
         hub: the rooms.
         options: flags of the double.
-        websocket: the connection, of which a handler here reads the query and the path.
+        websocket: the connection; handlers read its query and path.
 
     Attributes:
         separator: put between the messages of a frame; None to send each in a frame of its own.
