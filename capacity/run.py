@@ -1,36 +1,16 @@
-"""A capacity run: start server and load generator, search, run storms, and end all processes."""
+"""A capacity run: search for the number of users that the server holds, and run storms."""
 
 from __future__ import annotations
 
 import resource
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Final, Protocol
 
-from capacity.config.invocation import CHECKOUT
 from capacity.judge.generator_health import check_file_limit
 from capacity.judge.limits import DEFAULT_LIMITS
-from capacity.measure.prometheus import Prometheus
-from capacity.measure.prometheus_check import check_prometheus, skew_note
 from capacity.measure.server_window import ServerWindow
-from capacity.measure.sources import MetricsPages, PrometheusSource
-from capacity.processes.child_processes import ChildProcesses
-from capacity.processes.cores import Cores, pinned, usable_cores
-from capacity.processes.environment import describe
-from capacity.processes.exchange import ExchangeOptions, check_exchange
-from capacity.processes.generator import GeneratorOptions, LoadGenerator
-from capacity.processes.greeting import check_greeting
-from capacity.processes.local_server import (
-    COMPETING_NOTE,
-    are_competing,
-    cores_beside,
-    find_local_server,
-    reserved_cores_note,
-)
-from capacity.processes.target import BundledServerOptions, TargetServer
 from capacity.record.step import StepRecord, Verdict
 from capacity.report.answer import trials_of
 from capacity.search.search import Ending, Finished, Plan, next_move
@@ -40,16 +20,16 @@ from capacity.search.step_record import step_record
 from capacity.storms import result as storm_result
 from capacity.storms.judge import judge_storm
 from capacity.storms.runner import StormRunner
-from stampede.dialects.stampede import StampedeDialect
+from capacity.testbed import Testbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from capacity.config.settings import RunSettings
     from capacity.config.slo import RunSlo
     from capacity.judge.judgement import Judgement
-    from capacity.measure.sources import Source
-    from capacity.record.report import Environment
+    from capacity.processes.generator import LoadGenerator
+    from capacity.processes.target import TargetServer
     from capacity.record.storm import StormRecord
     from capacity.search.search import Step
 
@@ -73,7 +53,7 @@ class CapacityRun:
 
     Attributes:
         steps, storms: all measurements, including those of a run that this one continues; kept after an interruption.
-        missing: what cannot be measured in this run at all; `notes`: other remarks on the run.
+        testbed: the server and the load generator.
         duration_s: seconds since its start.
     """
 
@@ -82,23 +62,13 @@ class CapacityRun:
     clock: Callable[[], float] = time.monotonic
     steps: list[StepRecord] = field(default_factory=list)
     storms: list[StormRecord] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    cores: Cores = field(init=False)
-    processes: int = field(init=False)
-    started_at: float = field(init=False)
+    testbed: Testbed = field(init=False)
     _began: float = field(init=False)
     _earlier_s: float = field(init=False)
-    _prometheus: Prometheus | None = field(init=False)
-    _scrape_interval_s: float | None = field(init=False, default=None)
-    _reserved_note: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self._earlier_s = max((s.started_s + s.settle_s + (s.window_s or 0.0) for s in self.steps), default=0.0)
-        self._prometheus = Prometheus(self.settings.prometheus) if self.settings.prometheus else None
-        self.cores = self._assign_cores(usable_cores())
-        self.processes = self.settings.processes or len(self.cores.generator)
-        self.started_at = time.time()
+        self.testbed = Testbed(self.settings, self.observer)
         self._began = self.clock()
 
     @property
@@ -106,17 +76,12 @@ class CapacityRun:
         return self.clock() - self._began
 
     @property
-    def environment(self) -> Environment:
-        """The machine and the software of the run."""
-        return describe(self.cores, self.processes, self.started_at, CHECKOUT)
-
-    @property
     def plan(self) -> Plan:
         """The parameters of the search."""
         return Plan(
             first=self.settings.users_min,
             largest=self.settings.users_max,
-            grain=self.settings.users_per_room or 1,
+            grain=self.settings.load.room_size or 1,
             given=self.settings.given,
             width=self.settings.interval_width,
             confirmations=self.settings.confirmations,
@@ -128,19 +93,6 @@ class CapacityRun:
         slos = self.settings.slos
         return slos if self.settings.storm is None else tuple(slo for slo in slos if not slo.is_resync)
 
-    def _assign_cores(self, usable: Sequence[int]) -> Cores:
-        """Assign the cores of this machine to server and load generator, and note if there are too few."""
-        if self.settings.host is None:
-            return Cores.for_bundled_server(usable, self.settings.workers)
-        server = find_local_server(self.settings.host)
-        cores = cores_beside(usable, server)
-        if server is not None:
-            if are_competing(usable, cores):
-                self.notes.append(COMPETING_NOTE)
-            else:
-                self._reserved_note = reserved_cores_note(usable, cores)
-        return cores
-
     def execute(self) -> Ending:
         """Run the search to its end.
 
@@ -148,84 +100,13 @@ class CapacityRun:
             UsageError: the server at `--host` cannot be used.
             RunError: the server, the generator or a connection failed; `steps` keeps the measurements.
         """
-        # The few percent of CPU of this process must not use the server's core.
-        with pinned(self.cores.generator), tempfile.TemporaryDirectory(prefix="stampede-") as name:
-            children = ChildProcesses()
-            try:
-                with children:
-                    return self._execute(Path(name), children)
-            finally:
-                children.end()  # a signal may have interrupted the end of the block; it comes only once
-
-    def _execute(self, folder: Path, children: ChildProcesses) -> Ending:
-        self._check_prometheus()
-        if self._reserved_note:
-            self.observer.message(self._reserved_note)
-        target = self._start_target(folder, children)
-        self.missing.extend(target.probe())
-        self.observer.message("starting the load generator")
-        options = GeneratorOptions(
-            host=target.url,
-            mix=self.settings.mix,
-            arguments=[*self.settings.load_arguments(), *self.settings.header_arguments()],
-            processes=self.processes,
-            cores=self.cores.generator,
-        )
-        generator = LoadGenerator.start(options, folder=folder, checkout=CHECKOUT, children=children)
-        generator.wait_ready(self.processes)
-        ending = self._measure(generator, target)
-        self.notes += generator.notes()
+        with self.testbed.running() as running:
+            ending = self._measure(running.generator, running.target)
+            self.testbed.notes += running.generator.notes()
         return ending
 
-    def _check_prometheus(self) -> None:
-        """Evaluate every expression once: a mistake in one, or too few scrapes, must show before the run starts."""
-        if self._prometheus is None:
-            return
-        settings = self.settings
-        self._scrape_interval_s = check_prometheus(
-            self._prometheus, settings.slos, settings.window, is_source=not settings.metrics
-        )
-        if (note := skew_note(self._prometheus)) is not None:
-            self.notes.append(note)
-
-    def _source(self) -> Source | None:
-        """Return the source of a running server's figures; None: its own /metrics."""
-        if self.settings.metrics:
-            return MetricsPages(self.settings.metrics)
-        if self._prometheus is None:
-            return None
-        return PrometheusSource(self._prometheus, self._scrape_interval_s)
-
-    def _start_target(self, folder: Path, children: ChildProcesses) -> TargetServer:
-        if self.settings.host is not None:
-            self._check_server(self.settings.host, folder, children)
-            return TargetServer.running(self.settings.host, self._source())
-        self.observer.message("starting the server")
-        options = BundledServerOptions(
-            work_per_message=self.settings.work_per_message,
-            message_rate=self.settings.message_rate,
-            workers=self.settings.workers,
-            cores=self.cores,
-        )
-        return TargetServer.bundled(options, folder=folder, checkout=CHECKOUT, children=children)
-
-    def _check_server(self, host: str, folder: Path, children: ChildProcesses) -> None:
-        """Check that the server implements the dialect.
-
-        Raises:
-            UsageError: it does not.
-        """
-        dialect = self.settings.used_dialect
-        if isinstance(dialect, StampedeDialect):
-            check_greeting(host, self.settings.request_headers)
-            return
-        self.observer.message(f"checking the server by an exchange of two users, dialect {dialect.name}")
-        room = dialect.name_room(0)
-        exchange = ExchangeOptions(host, self.settings.dialect or "", room, self.settings.check_arguments())
-        self.notes += check_exchange(exchange, folder=folder, checkout=CHECKOUT, children=children)
-
     def _measure(self, generator: LoadGenerator, target: TargetServer) -> Ending:
-        judge = StepJudge(self.step_slos, self.settings.window, self._prometheus, self.clock)
+        judge = StepJudge(self.step_slos, self.settings.window, self.testbed.prometheus, self.clock)
         runner = StepRunner(
             generator,
             target,

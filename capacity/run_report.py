@@ -44,16 +44,16 @@ def build_report(run: CapacityRun, command: str, ending: Ending | None, problem:
         steps=run.steps,
         levels=slo_texts(settings),
         settings=settings_table(settings),
-        environment=run.environment,
-        missing=run.missing,
-        notes=run.notes,
+        environment=run.testbed.environment,
+        missing=run.testbed.missing,
+        notes=run.testbed.notes,
         command=command,
         duration_s=round(run.duration_s, 1),
         limits={"cpu": DEFAULT_LIMITS.cpu, "lag_ms": DEFAULT_LIMITS.lag_ms(settings.slos)},
         model=fit_model(run.steps, strictest_ms(settings.slos)),
         sizing=size_for(Demand(target, settings.headroom), answer, run.steps) if target else None,
         storm=storms,
-        dialect=settings.used_dialect.name,
+        dialect=answer.dialect,
     )
 
 
@@ -65,9 +65,11 @@ def slo_texts(settings: RunSettings) -> list[str]:
 def _question(run: CapacityRun, command: str) -> Question:
     settings = run.settings
     subject = "One server process" if settings.workers == 1 else f"A server of {settings.workers} processes"
-    dialect = f"{settings.used_dialect.name} " if settings.dialect else ""
+    load, scenario = settings.load, settings.scenario
+    dialect = f"{run.testbed.dialect} " if load.dialect else ""
     return Question(
-        load=UserLoad(settings.mix, settings.users_per_room, settings.rooms, settings.message_rate),
+        load=UserLoad(scenario, load.room_size, load.rooms, load.message_rate),
+        dialect=run.testbed.dialect,
         slos=tuple(slo.text for slo in run.step_slos),
         plan=run.plan,
         subject=f"The {dialect}server at {redact(settings.host)}" if settings.host else subject,
@@ -84,6 +86,6 @@ def _storm_answer(run: CapacityRun, ending: Ending | None) -> StormAnswer | None
         run.storms,
         users=settings.storm or 0,
         slos=slo_texts(settings),
-        backoff=settings.reconnect_policy,
+        backoff=settings.load.backoff,
         ending=ending,
     )

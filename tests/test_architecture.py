@@ -88,7 +88,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.http_client": "stampede.redaction",
     "capacity.record": "capacity.formatting",
     "capacity.config": "capacity.errors capacity.formatting stampede.dialect_registry stampede.dialects "
-    "stampede.measure stampede.redaction stampede.verdict.slo",
+    "stampede.locust.options stampede.measure stampede.redaction stampede.verdict.slo stampede.websocket.headers",
     "capacity.measure": "capacity.config capacity.errors capacity.http_client capacity.record "
     "stampede.generator_faults stampede.measure stampede.redaction stampede.websocket.addresses",
     "capacity.processes": "capacity.errors capacity.formatting capacity.http_client capacity.measure capacity.record "
@@ -102,8 +102,10 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.record capacity.search stampede.measure",
     "capacity.report": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.model "
     "capacity.record capacity.search",
+    "capacity.testbed": "capacity.config capacity.measure capacity.processes capacity.record stampede.dialect_registry "
+    "stampede.dialects",
     "capacity.run": "capacity.config capacity.judge capacity.measure capacity.processes capacity.record "
-    "capacity.report capacity.search capacity.storms stampede.dialects",
+    "capacity.report capacity.search capacity.storms capacity.testbed",
     "capacity.run_report": "capacity.config capacity.errors capacity.judge capacity.model capacity.record "
     "capacity.report capacity.run capacity.search capacity.storms stampede.redaction",
     "capacity.cli": "capacity.config capacity.errors capacity.formatting capacity.http_client capacity.measure "
@@ -180,7 +182,7 @@ PURE = [
     "stampede.verdict",
     "metrics.catalog",
     "grafana.promql",
-    "capacity.config.option_types",
+    "capacity.config.scenario",
     "capacity.config.secrets",
     "capacity.config.slo",
     "capacity.formatting",

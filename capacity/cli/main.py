@@ -138,7 +138,7 @@ def _run(
     steps, storms = earlier_measurements(earlier)
     run = CapacityRun(settings, display, steps=steps, storms=storms)
     if earlier is not None:
-        check_same_question(earlier, settings_table(settings), slo_texts(settings), run.environment)
+        check_same_question(earlier, settings_table(settings), slo_texts(settings), run.testbed.environment)
     ending: Ending | None = None
     problem: CapacityError | None = None
     with display:

@@ -6,6 +6,7 @@ A parser raises ValueError with a text that completes the sentence "'...' is", s
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -79,12 +80,11 @@ def user_mix(text: str) -> dict[str, int]:
     return mix
 
 
-def header(text: str) -> tuple[str, str]:
-    """Parse `Name: value`; Locust validates the name and the value."""
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip() or not text.isprintable():
-        raise ValueError("not a header of the form 'Name: value'")
-    return name.strip(), value.strip()
+def python_file(text: str) -> str:
+    """Check the name of an existing file."""
+    if not Path(text).is_file():
+        raise ValueError("not a file")
+    return text
 
 
 def http_url(text: str) -> str:

@@ -33,7 +33,6 @@ class Option:
         parse: converts the text; None for a switch without a value.
         default: as text, as it is typed; `thorough`: the default with `--thorough`.
         repeatable: whether each occurrence adds a value to a tuple.
-        to_locust: whether the value is passed on to Locust unchanged.
         secret: whether commands in reports hide the value.
         unit: of the value in a report's page: `s`, `%` or empty.
         resume_may_change: whether `--resume` may use another value than the run that it continues.
@@ -50,7 +49,6 @@ class Option:
     default: str | None = None
     thorough: str | None = None
     repeatable: bool = False
-    to_locust: bool = False
     secret: bool = False
     unit: str = ""
     resume_may_change: bool = False
@@ -77,15 +75,24 @@ def flag(name: str) -> str:
 
 
 def parse_options(
-    options: Mapping[str, Option], arguments: Sequence[str], environment: Mapping[str, str]
+    options: Mapping[str, Option],
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    replaced: Mapping[str, str],
 ) -> dict[str, Any]:
     """Parse arguments and environment into the values of all options, by field name.
+
+    Args:
+        options: the options by field name.
+        arguments: the command line.
+        environment: the environment.
+        replaced: options that are refused, and what to use instead.
 
     Raises:
         UsageError: an option is unknown, or a value is invalid.
         SystemExit: `--help` was given.
     """
-    parser = _parser(options)
+    parser = _parser(options, replaced)
     values = vars(parser.parse_args(list(arguments), env_vars=dict(environment)))
     if values["thorough"]:
         parser.set_defaults(**{name: one.thorough for name, one in options.items() if one.thorough is not None})
@@ -110,7 +117,7 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-def _parser(options: Mapping[str, Option]) -> _Parser:
+def _parser(options: Mapping[str, Option], replaced: Mapping[str, str]) -> _Parser:
     program = command_line("capacity")
     parser = _Parser(
         prog=program,
@@ -124,15 +131,26 @@ def _parser(options: Mapping[str, Option]) -> _Parser:
     for name, one in options.items():
         if one.group not in groups:
             groups[one.group] = parser.add_argument_group(one.group)
-        text = f"{one.help}{' (passed to Locust)' if one.to_locust else ''}"
         kind: dict[str, Any] = {"action": "store_true"}
         if one.parse is not None:
             action = "append" if one.repeatable else "store"
             parse = argument_type(one.parse, secret=one.secret)
             kind = {"type": parse, "metavar": one.metavar, "default": one.default, "action": action}
         # argparse formats help with the % operator
-        groups[one.group].add_argument(flag(name), help=text.replace("%", "%%"), **kind)
+        groups[one.group].add_argument(flag(name), help=one.help.replace("%", "%%"), **kind)
+    for name, instead in replaced.items():
+        refuse = argument_type(_refusal(instead))
+        parser.add_argument(flag(name), help=argparse.SUPPRESS, type=refuse, env_var=None)
     return parser
+
+
+def _refusal(instead: str) -> Callable[[str], object]:
+    """Return a parser that refuses every value."""
+
+    def parse(_text: str) -> object:
+        raise ValueError(f"of an option of the load test that a capacity run does not take: {instead}")
+
+    return parse
 
 
 def argument_type(parse: Callable[[str], object], *, secret: bool = False) -> Callable[[str], object]:

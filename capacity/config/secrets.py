@@ -18,25 +18,27 @@ T = TypeVar("T")
 def has_redaction(text: str) -> bool:
     """Return whether a secret was redacted in an argument, which makes the argument unusable."""
     in_url = rf"://{re.escape(HIDDEN)}@|[?&][\w.~-]+={re.escape(HIDDEN)}"
-    return bool(re.search(rf"{in_url}|^[^\s:]+: {re.escape(HIDDEN)}$", text))
+    return bool(re.search(rf"{in_url}|^(--[\w-]+=)?([^\s:]+: )?{re.escape(HIDDEN)}$", text))
 
 
 def redact_arguments(arguments: Iterable[str], secret_flags: Sequence[str]) -> list[str]:
-    """Return the arguments of a command with the secrets of URLs and the `Name: value` of secret flags redacted."""
+    """Return the arguments of a command with the secrets of URLs and the values of secret flags redacted."""
     shown: list[str] = []
     for argument in arguments:
         flag, joined, value = argument.partition("=")
         if joined and flag in secret_flags:
-            shown.append(f"{flag}={_redact_header(value)}")
+            shown.append(f"{flag}={_redact_value(value)}")
         elif shown and shown[-1] in secret_flags:
-            shown.append(_redact_header(argument))
+            shown.append(_redact_value(argument))
         else:
             shown.append(redact(argument))
     return shown
 
 
-def _redact_header(text: str) -> str:
-    return f"{text.partition(':')[0].strip()}: {HIDDEN}"
+def _redact_value(text: str) -> str:
+    """Return the name of a header without its value; nothing of any other secret."""
+    name, colon, _ = text.partition(":")
+    return f"{name.strip()}: {HIDDEN}" if colon else HIDDEN
 
 
 def redact_report(report: T) -> T:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from capacity.config import option_types as types
+from capacity.config.load_options import LOAD_OPTIONS, REPLACED, LoadOptions
 from capacity.config.options import flag, option, options_of, parse_options
+from capacity.config.scenario import Scenario
 from capacity.config.slo import DEFAULT_SLOS, DEFAULT_STORM_SLOS, RunSlo, check_storm_slos, parse_slo
 from capacity.config.slo_file import read_slo_file
 from capacity.errors import UsageError
-from stampede.dialect_registry import DEFAULT, FORMS, DialectError, load_dialect
+from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
 from stampede.dialects.stampede import StampedeDialect
 
 if TYPE_CHECKING:
@@ -27,8 +29,7 @@ _DURATION: Final = "duration"
 _USERS: Final = "load generator"
 _REPORT: Final = "report"
 
-_DEFAULT_ROOM_SIZE: Final = 20
-_DEFAULT_BACKOFF: Final = "full-jitter"  # the load test's own
+_DEFAULT_CLASS: Final = "ChattingUser"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +37,13 @@ class RunSettings:
     """The settings of one run.
 
     Attributes:
-        header: (name, value) pairs.
         slos: from `slo` and `slo_file`, or the defaults.
+        load: the options of the load test.
     """
 
     host: str | None = option(
         "URL (ws:// or wss://) of the server under test (default: the bundled server is started)",
         _SERVER, metavar="URL", parse=types.websocket_url, compare_may_differ=True, defines_question=True,
-    )  # fmt: skip
-    dialect: str | None = option(
-        f"protocol of the server at --host: {FORMS} (default: {DEFAULT})",
-        _SERVER, metavar="DIALECT", to_locust=True,
     )  # fmt: skip
     metrics: tuple[str, ...] = option(
         "URL of the metrics page of one server process, repeatable (default: /metrics at --host)",
@@ -119,69 +116,18 @@ class RunSettings:
         _DURATION, parse=None, compare_may_differ=True,
     )  # fmt: skip
 
-    mix: dict[str, int] = option(
-        "user classes of the load test and their weights",
-        _USERS, metavar="CLASS=N,...", parse=types.user_mix, default="ChattingUser=1", defines_question=True,
+    locustfile: str | None = option(
+        "file of your own user classes (default: those of loadtest/)",
+        _USERS, metavar="FILE", parse=types.python_file, defines_question=True,
     )  # fmt: skip
-    rooms: int | None = option(
-        "number of rooms, in place of --room-size", _USERS, metavar="N", parse=types.positive_int
-    )
-    room_size: int | None = option(
-        f"users per room (default: {_DEFAULT_ROOM_SIZE})", _USERS, metavar="USERS", parse=types.positive_int
-    )
-    message_rate: float = option(
-        "chat messages per second of each user", _USERS, metavar="N", parse=types.positive_float, default="1"
-    )
-    message_bytes: int | None = option(
-        "length of a chat message's text in bytes", _USERS, metavar="N", parse=types.whole_number, to_locust=True
-    )
-    upload_bytes: str | None = option(
-        "size of uploaded files: 64k, one of 1k,64k,1m, or any from 1k-1m", _USERS, metavar="SIZES", to_locust=True
-    )
-    storm_share: float | None = option(
-        "fraction of the ReconnectStormUsers that drop at the same moment",
-        _USERS,
-        metavar="SHARE",
-        parse=types.number,
-        to_locust=True,
-    )
-    storm_period: float | None = option(
-        "time between two drops of ReconnectStormUsers", _USERS, metavar="SECONDS", parse=types.number, to_locust=True
-    )
-    backoff: str | None = option(
-        "policy for the wait before users reconnect after a drop", _USERS, metavar="POLICY", to_locust=True
-    )
-    seed: int | None = option(
-        "seed of all schedules; the same seed gives the same schedules",
-        _USERS,
-        metavar="N",
-        parse=types.whole_number,
-        to_locust=True,
-    )
-    join_grace: float | None = option(
-        "time after which a user counts as joined, if the server does not confirm joins",
-        _USERS, metavar="SECONDS", parse=types.seconds, to_locust=True,
-    )  # fmt: skip
-    credentials: str | None = option(
-        "CSV file of accounts, assigned to users in turn; the first line names the columns",
-        _USERS, metavar="FILE", to_locust=True,
-    )  # fmt: skip
-    origin: str | None = option("Origin header of each upgrade request", _USERS, metavar="ORIGIN", to_locust=True)
-    header: tuple[tuple[str, str], ...] = option(
-        "header of each upgrade request, repeatable; reports hide its value (passed to Locust)",
-        _USERS, metavar="HEADER", parse=types.header, repeatable=True, secret=True,
+    mix: dict[str, int] | None = option(
+        f"user classes and their weights (default: {_DEFAULT_CLASS}=1; with --locustfile all classes of the file)",
+        _USERS, metavar="CLASS=N,...", parse=types.user_mix, defines_question=True,
     )  # fmt: skip
     processes: int | None = option(
         "worker processes of the load generator (default: one per CPU core that the server does not use)",
         _USERS, metavar="N", parse=types.positive_int, compare_may_differ=True,
     )  # fmt: skip
-    prometheus_port: int | None = option(
-        "port of the load generator's Prometheus metrics",
-        _USERS,
-        metavar="PORT",
-        parse=types.whole_number,
-        to_locust=True,
-    )
 
     report: str = option(
         "folder in which report.json and report.html are written", _REPORT, metavar="DIR", default="report"
@@ -206,6 +152,7 @@ class RunSettings:
     )  # fmt: skip
 
     slos: tuple[RunSlo, ...] = ()
+    load: LoadOptions = field(default_factory=LoadOptions)
 
     @property
     def workers(self) -> int:
@@ -224,14 +171,10 @@ class RunSettings:
         return (single,) if single is not None else self.steps or ()
 
     @property
-    def users_per_room(self) -> int | None:
-        """Size of a room; None if the number of rooms is given instead."""
-        return None if self.rooms else self.room_size or _DEFAULT_ROOM_SIZE
-
-    @property
-    def reconnect_policy(self) -> str:
-        """Reconnect policy of the users that a storm drops."""
-        return self.backoff or _DEFAULT_BACKOFF
+    def scenario(self) -> Scenario:
+        """The users of the run."""
+        default = {} if self.locustfile else {_DEFAULT_CLASS: 1}
+        return Scenario(self.locustfile, default if self.mix is None else self.mix)
 
     @property
     def interval_width(self) -> float:
@@ -252,42 +195,21 @@ class RunSettings:
         return f"Stampede capacity run, thorough: {self.window:g} s windows, to {width:g} %, confirmed {times} times"
 
     @property
-    def used_dialect(self) -> Dialect:
-        """The dialect of the run.
+    def dialect(self) -> Dialect | None:
+        """The dialect of the run; None for that of the classes of `--locustfile`.
 
         Raises:
             DialectError: there is no such dialect.
         """
-        return load_dialect(self.dialect or DEFAULT)
-
-    def check_arguments(self) -> list[str]:
-        """Return the arguments of a check of the server, with the headers, which may be secrets."""
-        passed = {"--origin": self.origin, "--join-grace": self.join_grace, "--credentials": self.credentials}
-        given = [part for name, value in passed.items() if value is not None for part in (name, str(value))]
-        return [*given, *self.header_arguments()]
-
-    def load_arguments(self) -> list[str]:
-        """Return Locust's arguments for the load, without the secret headers."""
-        rooms = ["--rooms", str(self.rooms)] if self.rooms else ["--room-size", str(self.users_per_room)]
-        passed = [
-            part
-            for name, one in OPTIONS.items()
-            if one.to_locust and (value := getattr(self, name)) is not None
-            for part in (flag(name), str(value))
-        ]
-        return [*rooms, "--message-rate", f"{self.message_rate:g}", *passed]
-
-    def header_arguments(self) -> list[str]:
-        """Return Locust's arguments for the headers, which may be secrets."""
-        return [part for name, value in self.header for part in ("--header", f"{name}: {value}")]
-
-    @property
-    def request_headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers that users add to their upgrade requests."""
-        return (*([("Origin", self.origin)] if self.origin else []), *self.header)
+        if self.load.dialect is None and self.locustfile is not None:
+            return None
+        return load_dialect(self.load.dialect or DEFAULT)
 
 
-OPTIONS: Final[dict[str, Option]] = options_of(RunSettings)
+RUN_OPTIONS: Final[dict[str, Option]] = options_of(RunSettings)
+"""The options of the capacity run itself."""
+
+OPTIONS: Final[dict[str, Option]] = RUN_OPTIONS | LOAD_OPTIONS
 
 
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> RunSettings:
@@ -297,7 +219,10 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> R
         UsageError: an option is unknown, or a value or a combination of options is invalid.
         SystemExit: `--help` was given.
     """
-    settings = RunSettings(**parse_options(OPTIONS, arguments, environment))
+    values = parse_options(OPTIONS, arguments, environment, replaced=REPLACED)
+    own = {name: values[name] for name in RUN_OPTIONS}
+    load = {name: values[name] for name in LOAD_OPTIONS if values[name]}
+    settings = RunSettings(**own, load=LoadOptions(load))
     _check_combinations(settings)
     return replace(settings, slos=_slos(settings))
 
@@ -311,14 +236,18 @@ def _check_combinations(settings: RunSettings) -> None:
         raise UsageError("--unbounded is a search: omit --bounded, --steps and --storm")
     if settings.users_min > settings.users_max:
         raise UsageError(f"--users-min {settings.users_min} is above --users-max {settings.users_max}")
-    if settings.rooms and settings.room_size:
+    if "rooms" in settings.load.given and "room_size" in settings.load.given:
         raise UsageError("--rooms and --room-size exclude each other: give the number of rooms or their size")
     try:
-        dialect = settings.used_dialect
+        settings.load.headers  # noqa: B018 - checks them
+    except ValueError as error:
+        raise UsageError(f"--header: {error}") from None
+    try:
+        dialect = settings.dialect
     except DialectError as error:
         raise UsageError(f"--dialect: {error}") from None
-    if not settings.host and not isinstance(dialect, StampedeDialect):
-        raise UsageError(f"--dialect {settings.dialect} is for a server at --host: the bundled server has another one")
+    if not settings.host and dialect is not None and not isinstance(dialect, StampedeDialect):
+        raise UsageError(f"--dialect {settings.load.dialect} is for a server at --host, not for the bundled server")
     if settings.host and settings.work_per_message:
         raise UsageError("--work-per-message is for the bundled server: start your own server with it instead")
     if settings.host and settings.worker_counts != (1,):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from capacity.config.settings import OPTIONS
+from capacity.config.settings import RUN_OPTIONS
 from stampede.redaction import redact
 
 if TYPE_CHECKING:
@@ -21,28 +21,28 @@ Shown: TypeAlias = str | int | float | bool | None
 
 # Options that the report shows in other sections, or not at all.
 _OMITTED: Final = frozenset(
-    {"metrics", "slo", "slo_file", "unbounded", "report", "runs", "resume", "rooms", "room_size", "message_rate"}
+    {"metrics", "slo", "slo_file", "unbounded", "report", "runs", "resume"}
 )  # fmt: skip
-_NAMES: Final = {"workers_list": "workers", "header": "headers"}
+_NAMES: Final = {"workers_list": "workers"}
 _SHOW: Final[dict[str, Callable[[RunSettings], Shown]]] = {
     "host": lambda settings: redact(settings.host) if settings.host else None,
     "prometheus": lambda settings: redact(settings.prometheus) if settings.prometheus else None,
     "workers_list": lambda settings: settings.workers,
     "bounded": lambda settings: settings.bounded is not None,
     "steps": lambda settings: ",".join(map(str, settings.given)) or None,
-    "mix": lambda settings: ",".join(f"{name}={weight}" for name, weight in settings.mix.items()),
+    "mix": lambda settings: settings.scenario.mix_text or None,
     "headroom": lambda settings: settings.headroom if settings.target_users else None,
-    "header": lambda settings: ", ".join(name for name, _ in settings.header) or None,
 }
 _DERIVED: Final[dict[str, Callable[[RunSettings], Shown]]] = {
     "interval_width": lambda settings: None if settings.given else settings.interval_width,
     "confirmations": lambda settings: None if settings.given else settings.confirmations,
-    "load": lambda settings: " ".join(settings.load_arguments()),
+    "load": lambda settings: " ".join(settings.load.arguments()),
+    "headers": lambda settings: ", ".join(settings.load.header_names) or None,
 }
 
 
 def _shown_options() -> dict[str, Option]:
-    return {name: one for name, one in OPTIONS.items() if name not in _OMITTED and not one.to_locust}
+    return {name: one for name, one in RUN_OPTIONS.items() if name not in _OMITTED}
 
 
 def settings_table(settings: RunSettings) -> dict[str, Shown]:

@@ -41,12 +41,14 @@ class GeneratorOptions:
 
     Attributes:
         host: WebSocket URL of the server.
-        mix: weights by user class.
+        locustfile: file or folder of the user classes.
+        mix: weights by user class; empty for all classes of the file.
         arguments: further arguments of Locust.
         processes: number of worker processes; `cores`: the cores that they may use.
     """
 
     host: str
+    locustfile: str
     mix: Mapping[str, int]
     arguments: Sequence[str]
     processes: int
@@ -54,14 +56,19 @@ class GeneratorOptions:
 
 
 class LoadGenerator:
-    """A running Locust."""
+    """A running Locust.
 
-    __slots__ = ("_address", "_process", "_users")
+    Attributes:
+        dialect: name of the dialect of its users, once a test has started.
+    """
+
+    __slots__ = ("_address", "_process", "_users", "dialect")
 
     def __init__(self, process: ChildProcess, address: str) -> None:
         self._process = process
         self._address = address
         self._users = 0
+        self.dialect: str | None = None
 
     @classmethod
     def start(
@@ -70,7 +77,7 @@ class LoadGenerator:
         """Start Locust as one of `children`, with its log in `folder`. Call `wait_ready` before any other method."""
         port = free_port()
         command = [
-            *(sys.executable, "-m", "locust", "-f", "loadtest", "--host", options.host),
+            *(sys.executable, "-m", "locust", "-f", options.locustfile, "--host", options.host),
             *("--web-host", "127.0.0.1", "--web-port", str(port), "--loglevel", "WARNING"),
             *_process_arguments(options.processes),
             *options.arguments,
@@ -133,7 +140,9 @@ class LoadGenerator:
         Raises:
             RunError: Locust has exited, or its response is invalid.
         """
-        return parse_snapshot(self._request("/stampede/snapshot"))
+        found = parse_snapshot(self._request("/stampede/snapshot"))
+        self.dialect = found.dialect or self.dialect
+        return found
 
     def notes(self) -> list[str]:
         """Return notes on the server's addresses that were used, and on its joins; none if Locust has exited."""

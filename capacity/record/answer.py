@@ -21,6 +21,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             makes.
         disturbance: other use of the server's core during the run; None if it was insignificant.
         ending: why the search ended.
+        scenario: the user classes and their weights; `dialect`: name of the server's protocol.
     """
 
     supported_users: int | None
@@ -42,6 +43,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     confirm_needs: str | None = None
     passes: int = 0
     confirmations: int = 0
+    scenario: str = ""
+    dialect: str = ""
 
     @property
     def confirmation(self) -> str:

@@ -17,8 +17,9 @@ from capacity.search.remedy import remedy_for
 from capacity.search.search import Ending, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from capacity.config.scenario import Scenario
     from capacity.record.step import StepRecord
 
 
@@ -27,21 +28,23 @@ class UserLoad:
     """The users of a run.
 
     Attributes:
-        mix: weights by user class; a single class is named in words.
+        scenario: the user classes; a single class of the load test is named in words.
         room_size: users per room; None if `rooms` is the number of rooms.
-        message_rate: chat messages per user and second.
+        message_rate: chat messages per second of each chatting user.
     """
 
-    mix: Mapping[str, int]
+    scenario: Scenario
     room_size: int | None
     rooms: int | None
     message_rate: float
 
     def noun(self) -> str:
         """Return e.g. 'chatting users'."""
-        if len(self.mix) > 1:
+        if self.scenario.locustfile is not None:
+            return f"users of {self.scenario.name}"
+        if len(self.scenario.mix) > 1:
             return "users"
-        (name,) = self.mix
+        (name,) = self.scenario.mix
         behaviour = {
             "ChattingUser": "chatting",
             "TypingUser": "typing",
@@ -54,9 +57,11 @@ class UserLoad:
     def details(self) -> str:
         """Return e.g. 'rooms of 20, one message a second each'."""
         rooms = f"{count(self.rooms)} rooms that grow with them" if self.rooms else f"rooms of {self.room_size}"
+        if self.scenario.locustfile is not None:
+            return rooms
         parts = [rooms, _message_rate(self.message_rate)]
-        if len(self.mix) > 1:
-            parts.insert(0, " : ".join(f"{weight} {name}" for name, weight in self.mix.items()))
+        if len(self.scenario.mix) > 1:
+            parts.insert(0, " : ".join(f"{weight} {name}" for name, weight in self.scenario.mix.items()))
         return ", ".join(parts)
 
 
@@ -91,6 +96,7 @@ class Question:
     """The question of a run.
 
     Attributes:
+        dialect: name of the server's protocol.
         subject: the server, as the sentence names it.
         command: how to start the run again.
         max_duration: time limit of the search in seconds.
@@ -99,6 +105,7 @@ class Question:
     load: UserLoad
     slos: tuple[str, ...]
     plan: Plan
+    dialect: str
     subject: str
     command: str
     max_duration: float = 150.0
@@ -140,6 +147,8 @@ def build_answer(question: Question, steps: Sequence[StepRecord], ending: Ending
         confirm_needs=remedy.needs if remedy else None,
         passes=found.passes,
         confirmations=required,
+        scenario=question.load.scenario.name,
+        dialect=question.dialect,
     )
 
 
@@ -189,7 +198,8 @@ class _Sentences:
         return " ".join(part for part in parts if part)
 
     def _users(self, users: int) -> str:
-        noun = self.question.load.noun() if users != 1 else self.question.load.noun().removesuffix("s")
+        noun = self.question.load.noun()
+        noun = noun.replace("users", "user", 1) if users == 1 else noun
         return f"{count(users)} {noun} ({self.question.load.details()})"
 
     def _within(self) -> str:

@@ -7,6 +7,7 @@ import math
 import re
 import textwrap
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from stampede.argument_types import base_url, endpoint_path
@@ -34,6 +35,14 @@ _MAX_TEXT_BYTES: Final = 16 * 1024
 _HELP_WIDTH: Final = 78
 
 
+class Form(Enum):
+    """How an option is given: with one value, repeatedly with one value each, or without a value."""
+
+    VALUE = "value"
+    REPEATABLE = "repeatable"
+    SWITCH = "switch"
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One option of the load test.
@@ -44,6 +53,9 @@ class Option:
         parse: turns a text into a value; raises `argparse.ArgumentTypeError`.
         help: one sentence for `--help`, the web page and the README.
         choices: the allowed values, if only some are.
+        form: whether the option takes one value, several, or none.
+        secret: whether reports and the web page hide the value.
+        on_page: whether the option is in the start form of the web page.
     """
 
     name: str
@@ -51,6 +63,9 @@ class Option:
     parse: Callable[[str], Any]
     help: str
     choices: tuple[str, ...] | None = None
+    form: Form = Form.VALUE
+    secret: bool = False
+    on_page: bool = True
 
     @property
     def dest(self) -> str:
@@ -186,7 +201,7 @@ OPTIONS: Final = (
         "ca-file", None, str, "File of CA certificates (PEM) that verify a wss:// server, in place of the system's."
     ),
     Option("origin", None, _origin, "Origin header of each upgrade request, for servers that check it."),
-    Option("token", None, _token, "Bearer token that every user sends in the Authorization header."),
+    Option("token", None, _token, "Bearer token that every user sends in the Authorization header.", secret=True),
     Option("token-file", None, str, "File with one token per line, assigned to users in turn, in place of --token."),
     Option(
         "credentials",
@@ -214,23 +229,36 @@ OPTIONS: Final = (
         None,
         _number(0, 65535, whole=True),
         "Port on which Prometheus metrics are served; none by default.",
+        on_page=False,  # the port is opened before the web page exists
+    ),
+    Option(
+        "threshold",
+        None,
+        _threshold,
+        "Threshold such as deliver_p99<250ms or search:p95<1s, repeatable; exit code 99 if one fails. See the README.",
+        form=Form.REPEATABLE,
+    ),
+    Option(
+        "header",
+        None,
+        _header,
+        "Header of each upgrade request, such as 'Cookie: id=7', repeatable.",
+        form=Form.REPEATABLE,
+        secret=True,
+        on_page=False,  # the form has one line per option, and no character can separate two headers
+    ),
+    Option(
+        "insecure",
+        None,
+        str,
+        "Accept any certificate of a wss:// server, without verification.",
+        form=Form.SWITCH,
     ),
 )
-"""The options that take one value. `--threshold` and `--header` are repeatable, `--insecure` takes no value."""
+"""All options of the load test."""
 
-_NOT_ON_PAGE: Final = "prometheus-port"
-"""The port is opened before the web page exists."""
-
-ON_PAGE: Final = frozenset(
-    {option.dest for option in OPTIONS if option.name != _NOT_ON_PAGE} | {"threshold", "insecure"}
-)
+ON_PAGE: Final = frozenset(option.dest for option in OPTIONS if option.on_page)
 """Attributes of the options in the web page's start form."""
-
-THRESHOLD_HELP: Final = (
-    "Threshold such as deliver_p99<250ms or search:p95<1s, repeatable; exit code 99 if one fails. See the README."
-)
-HEADER_HELP: Final = "Header of each upgrade request, such as 'Cookie: id=7', repeatable."
-INSECURE_HELP: Final = "Accept any certificate of a wss:// server, without verification."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -242,32 +270,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         text = option.help
         if option.default is not None:
             text += f" Default: {option.default}."
-        action = group.add_argument(
-            f"--{option.name}",
-            type=option.parse,
-            default=option.default,
-            choices=option.choices,
-            metavar=None if option.choices else f"<{option.name}>",
-            env_var=option.env,
-            help=text,
-        )
-        if option.name != _NOT_ON_PAGE:
-            _show_on_page(action, is_secret=option.name == "token")
-    action = group.add_argument(
-        "--threshold",
-        action="append",
-        type=_threshold,
-        metavar="<threshold>",
-        env_var="LOCUST_THRESHOLD",
-        help=THRESHOLD_HELP,
-    )
-    _show_on_page(action)
-    # Not on the page: the form has one line per option, and no character can separate two headers.
-    group.add_argument(
-        "--header", action="append", type=_header, metavar="<header>", env_var="LOCUST_HEADER", help=HEADER_HELP
-    )
-    action = group.add_argument("--insecure", action="store_true", env_var="LOCUST_INSECURE", help=INSECURE_HELP)
-    _show_on_page(action)
+        action = group.add_argument(f"--{option.name}", env_var=option.env, help=text, **_parsing(option))
+        if option.on_page:
+            _show_on_page(action, is_secret=option.secret)
+
+
+def _parsing(option: Option) -> dict[str, Any]:
+    """Return how argparse parses an option."""
+    if option.form is Form.SWITCH:
+        return {"action": "store_true"}
+    return {
+        "action": "append" if option.form is Form.REPEATABLE else "store",
+        "type": option.parse,
+        "default": option.default,
+        "choices": option.choices,
+        "metavar": None if option.choices else f"<{option.name}>",
+    }
 
 
 def _description() -> str:

@@ -11,7 +11,7 @@ from stampede.credentials_file import read_accounts
 from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
 from stampede.errors import StampedeError
 from stampede.locust.hooks import ServerHooks
-from stampede.locust.options import DEFAULT_ROOM_SIZE, NO_SHAPE, OPTIONS, TOKEN
+from stampede.locust.options import DEFAULT_ROOM_SIZE, NO_SHAPE, OPTIONS, TOKEN, Form
 from stampede.measure.storm import Manner
 from stampede.redaction import redact
 from stampede.verdict.slo import SloError, parse_slo, split_slos
@@ -92,7 +92,7 @@ def read_settings(options: argparse.Namespace) -> LoadTestSettings:
     values: dict[str, Any] = {}
     for option in OPTIONS:
         value = getattr(options, option.dest, option.default)
-        if isinstance(value, str):
+        if isinstance(value, str) and option.form is Form.VALUE:
             value = _parse(option, value)
         values[option.dest] = value
     rooms, size = values["rooms"], values["room_size"]
@@ -116,13 +116,13 @@ def read_settings(options: argparse.Namespace) -> LoadTestSettings:
         ca_file=values["ca_file"],
         accounts=accounts,
         headers=_headers(
-            getattr(options, "header", None),
+            values["header"],
             values["origin"],
             has_token=any("token" in account for account in accounts),
         ),
-        verify_tls=not getattr(options, "insecure", False),
+        verify_tls=not values["insecure"],
         seed=values["seed"],
-        thresholds=_thresholds(getattr(options, "threshold", None)),
+        thresholds=_thresholds(values["threshold"]),
         threshold_window=values["threshold_window"],
         shape=None if values["shape"] == NO_SHAPE else Shape(values["shape"]),
         prometheus_port=values["prometheus_port"],

@@ -54,6 +54,7 @@ class Snapshot(Figures):
     Attributes:
         version: version of this form.
         state: Locust's state of the run.
+        dialect: name of the dialect of its chat users, if there are any.
         monotonic_ns: when the snapshot was made.
         room_size: mean number of members of a room.
         workers: the living processes; `dead_workers`: processes that died, as they last reported.
@@ -67,6 +68,7 @@ class Snapshot(Figures):
     monotonic_ns: int
     workers: list[Worker]
     room_size: float | None = None
+    dialect: str | None = None
     dead_workers: list[Worker] = field(default_factory=list)
     storms: list[StormResult] = field(default_factory=list)
     addresses: list[AddressUse] = field(default_factory=list)
@@ -100,6 +102,7 @@ def snapshot(
     ages: Mapping[str, float],
     storms: Iterable[StormResult] = (),
     faults: Iterable[Fault] = (),
+    dialect: str | None = None,
 ) -> Snapshot:
     """Return the snapshot of a run.
 
@@ -110,6 +113,7 @@ def snapshot(
         ages: seconds since the last report of each process, by id.
         storms: storms on command.
         faults: faults that no process has reported.
+        dialect: name of the dialect.
     """
     return Snapshot(
         **figures_in(totals.figures),
@@ -122,6 +126,7 @@ def snapshot(
         storms=list(storms),
         addresses=totals.addresses,
         faults=merge_faults([*totals.faults, *faults]),
+        dialect=dialect,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from capacity.config.scenario import Scenario
 from capacity.measure.client_window import ClientWindow, WorkerWindow
 from capacity.measure.server_window import ServerWindow
 from capacity.record.report import Environment, RunReport
@@ -158,9 +159,10 @@ def server(**figures: Any) -> ServerWindow:
 def question(**figures: Any) -> Question:
     """Return the default question."""
     asked: dict[str, Any] = {
-        "load": UserLoad({"ChattingUser": 1}, 20, None, 1.0),
+        "load": UserLoad(Scenario(None, {"ChattingUser": 1}), 20, None, 1.0),
         "slos": SLOS,
         "plan": Plan(),
+        "dialect": "stampede",
         "subject": "One server process",
         "command": "python -m capacity",
     }

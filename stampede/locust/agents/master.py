@@ -258,6 +258,7 @@ class MasterAgent:
             ages=self.ages(),
             storms=self.storms(),
             faults=self.user_faults(),
+            dialect=self.dialect.name if self.dialect else None,
         )
 
     def _missing_workers(self) -> list[Fault]:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import pytest
 
 from capacity.config.options import ENVIRONMENT_PREFIX, flag
-from capacity.config.settings import OPTIONS, read_settings
+from capacity.config.settings import OPTIONS, RUN_OPTIONS, read_settings
 from capacity.errors import UsageError
 from tests.tables import rows
 
 
 def test_the_readme_lists_every_option_with_its_default_and_help() -> None:
     listed = rows("README.md", "### Options of the capacity run")
-    declared = [
-        [flag(name), option.default or "", f"{option.help}{' (passed to Locust)' if option.to_locust else ''}"]
-        for name, option in OPTIONS.items()
-    ]
+    declared = [[flag(name), option.default or "", option.help] for name, option in RUN_OPTIONS.items()]
     assert listed == declared
 
 
@@ -37,6 +34,6 @@ def test_every_default_is_a_valid_value() -> None:
 
 
 def test_an_invalid_value_of_a_secret_option_is_not_shown() -> None:
-    with pytest.raises(UsageError, match="argument --header: the value is not a header") as refused:
+    with pytest.raises(UsageError, match="argument --header: not a header") as refused:
         read_settings(["--header", "geheim"], {})
     assert "geheim" not in str(refused.value)

@@ -43,7 +43,19 @@ def test_header_values_are_redacted_in_commands_and_must_be_given_again() -> Non
     with pytest.raises(UsageError, match="give --header again"):
         combined_arguments(earlier, [])
     again = combined_arguments(earlier, ["--header", "X-Key: geheim"])
-    assert read_settings(again, {}).header == (("X-Key", "geheim"),)
+    assert read_settings(again, {}).load.headers == (("X-Key", "geheim"),)
+
+
+@pytest.mark.parametrize("given", [["--token", "geheim"], ["--token=geheim"]])
+def test_a_token_is_redacted_in_commands_and_must_be_given_again(given: list[str]) -> None:
+    shown = redact_arguments([*given, "--window", "4"], secret_flags())
+    assert "geheim" not in " ".join(shown)
+    earlier = msgspec.structs.replace(
+        make.report([make.step(100)]), command=shlex.join(["python", "-m", "capacity", *shown])
+    )
+    with pytest.raises(UsageError, match="give --token again"):
+        combined_arguments(earlier, [])
+    assert combined_arguments(earlier, given)[-len(given) :] == given
 
 
 def test_a_report_holds_no_secret_in_any_text() -> None:

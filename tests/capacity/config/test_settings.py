@@ -8,32 +8,40 @@ from capacity.errors import UsageError
 
 def test_the_defaults_search_with_chatting_users_in_rooms_of_twenty() -> None:
     settings = read_settings([], {})
-    assert (settings.host, settings.given, settings.bounded, settings.mix) == (None, (), None, {"ChattingUser": 1})
-    assert settings.load_arguments() == ["--room-size", "20", "--message-rate", "1"]
+    assert (settings.host, settings.given, settings.bounded, settings.scenario.mix) == (
+        None,
+        (),
+        None,
+        {"ChattingUser": 1},
+    )
+    assert settings.load.arguments() == ["--room-size", "20", "--message-rate", "1"]
     assert [level.text for level in settings.slos] == ["deliver_p99<250ms", "loss<0.1%", "errors<1%"]
 
 
 def test_load_options_are_passed_through_to_locust() -> None:
     settings = read_settings(["--rooms", "4", "--message-bytes", "64", "--backoff", "none", "--seed", "7"], {})
-    assert settings.load_arguments() == [
+    assert settings.load.arguments() == [
         *("--rooms", "4", "--message-rate", "1", "--message-bytes", "64", "--backoff", "none", "--seed", "7")
     ]
 
 
 def test_headers_are_passed_separately_from_the_reported_arguments() -> None:
     settings = read_settings(["--origin", "https://a", "--header", "Cookie: a=1", "--header", "X-Key:2"], {})
-    assert settings.load_arguments()[-2:] == ["--origin", "https://a"]
-    assert settings.header_arguments() == ["--header", "Cookie: a=1", "--header", "X-Key: 2"]
+    assert settings.load.arguments()[-2:] == ["--origin", "https://a"]
+    assert settings.load.secret_arguments() == ["--header", "Cookie: a=1", "--header", "X-Key:2"]
 
 
 def test_the_dialect_and_the_join_grace_are_passed_to_locust_and_to_the_check() -> None:
     host = ("--host", "ws://a")
     settings = read_settings([*host, "--dialect", "plain", "--join-grace", "0.5", "--header", "X-Key:2"], {})
-    assert settings.used_dialect.name == "plain"
-    assert settings.load_arguments()[-4:] == ["--dialect", "plain", "--join-grace", "0.5"]
-    assert settings.check_arguments() == ["--join-grace", "0.5", "--header", "X-Key: 2"]
-    assert read_settings([*host], {"STAMPEDE_CAPACITY_DIALECT": "plain"}).dialect == "plain"
-    assert read_settings([], {}).used_dialect.name == "stampede"
+    assert settings.dialect is not None
+    assert settings.dialect.name == "plain"
+    assert settings.load.arguments()[-4:] == ["--dialect", "plain", "--join-grace", "0.5"]
+    assert settings.load.check_arguments() == ["--header", "X-Key:2", "--join-grace", "0.5"]
+    assert read_settings([*host], {"STAMPEDE_CAPACITY_DIALECT": "plain"}).load.dialect == "plain"
+    default = read_settings([], {}).dialect
+    assert default is not None
+    assert default.name == "stampede"
 
 
 @pytest.mark.parametrize(
@@ -44,7 +52,7 @@ def test_the_dialect_and_the_join_grace_are_passed_to_locust_and_to_the_check() 
             "^--dialect: 'sokcetio' is not a dialect: give one of stampede,",
         ),
         (["--dialect", "plain"], "^--dialect plain is for a server at --host"),
-        (["--join-grace", "soon"], "'soon' is not zero or a positive number"),
+        (["--join-grace", "soon"], "'soon' is not a number between 0 and 60"),
     ],
 )
 def test_an_unusable_dialect_is_refused(arguments: list[str], words: str) -> None:

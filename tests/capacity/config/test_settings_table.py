@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capacity.config.settings import OPTIONS, read_settings
+from capacity.config.settings import RUN_OPTIONS, read_settings
 from capacity.config.settings_table import (
     COMPARE_MAY_DIFFER,
     QUESTION,
@@ -15,7 +15,7 @@ from capacity.config.settings_table import (
 NAMES = {
     "host", "steps", "bounded", "users_min", "users_max", "max_duration", "settle", "window", "processes", "mix",
     "work_per_message", "workers", "storm", "target_users", "headroom", "prometheus", "thorough", "interval_width",
-    "confirmations", "load", "headers",
+    "confirmations", "load", "headers", "locustfile",
 }  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def test_compare_accepts_differences_in_how_a_run_was_measured() -> None:
 
 
 def test_history_divides_runs_by_their_question() -> None:
-    assert set(QUESTION) == {"host", "mix", "load", "work_per_message", "workers"}
+    assert set(QUESTION) == {"host", "locustfile", "mix", "load", "work_per_message", "workers"}
     assert set(SELECT_LEVELS) == {"steps", "bounded", "storm"}
 
 
@@ -62,6 +62,6 @@ def test_units_are_those_of_the_options() -> None:
 
 
 def test_every_option_has_a_help_text_without_a_final_full_stop() -> None:
-    for name, option in OPTIONS.items():
+    for name, option in RUN_OPTIONS.items():
         assert option.help, name
         assert not option.help.endswith("."), name

@@ -80,8 +80,8 @@ def test_the_options_are_valid_for_the_run_and_for_a_shell() -> None:
     found = derive_mix(made_by(chatting=700, typing=200, uploading=40, storming=60, rate=0.05))
     settings = read_settings(found.capacity_options().split(), {})
     assert settings.mix == found.weights
-    assert settings.room_size == 20
-    assert settings.message_rate == pytest.approx(0.05)
+    assert settings.load.room_size == 20
+    assert settings.load.message_rate == pytest.approx(0.05)
     words = shlex.split(found.locust_options())
     assert words[:4] == ["ChattingUser", "FileUploadUser", "TypingUser", "ReconnectStormUser"]
     assert '{"user_class_name": "ChattingUser", "weight": 70}' in words

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from capacity.config.scenario import Scenario
 from capacity.formatting import about, count
 from capacity.report.answer import UserLoad, build_answer
 from capacity.search.search import Ending, Plan
@@ -165,18 +166,30 @@ def test_one_bounded_level_is_answered_yes_no_or_not_measured(steps: list[StepRe
     assert words in answer.sentence
 
 
+CHATTING = Scenario(None, {"ChattingUser": 1})
+TYPING = Scenario(None, {"TypingUser": 1})
+
+
 @pytest.mark.parametrize(
     ("load", "noun", "details"),
     [
-        (UserLoad({"ChattingUser": 1}, 20, None, 1.0), "chatting users", "rooms of 20, one message a second each"),
-        (UserLoad({"TypingUser": 1}, 10, None, 0.2), "typing users", "rooms of 10, one message each 5 s"),
         (
-            UserLoad({"OwnUser": 1}, None, 4, 2.5),
+            UserLoad(Scenario(None, {"ChattingUser": 1}), 20, None, 1.0),
+            "chatting users",
+            "rooms of 20, one message a second each",
+        ),
+        (
+            UserLoad(TYPING, 10, None, 0.2),
+            "typing users",
+            "rooms of 10, one message each 5 s",
+        ),
+        (
+            UserLoad(Scenario(None, {"OwnUser": 1}), None, 4, 2.5),
             "OwnUser users",
             "4 rooms that grow with them, 2.5 messages a second each",
         ),
         (
-            UserLoad({"ChattingUser": 10, "TypingUser": 5}, 20, None, 1.0),
+            UserLoad(Scenario(None, {"ChattingUser": 10, "TypingUser": 5}), 20, None, 1.0),
             "users",
             "10 ChattingUser : 5 TypingUser, rooms of 20, one message a second each",
         ),
@@ -242,3 +255,9 @@ def test_the_answer_is_the_confirmed_level_even_if_a_higher_one_passed_once() ->
     steps = [*[make.step(800)] * 3, make.step(1000), make.failing(1200), make.failing(1200)]
     answer = build_answer(make.question(), steps, Ending.BUDGET)
     assert (answer.supported_users, answer.first_failing_users, answer.confirmed) == (800, 1200, True)
+
+
+def test_users_of_an_own_locustfile_are_named_by_the_file() -> None:
+    load = UserLoad(Scenario("tests/shop.py", {"Buyer": 2, "Seller": 1}), 20, None, 1.0)
+    assert (load.noun(), load.details()) == ("users of shop.py: Buyer=2,Seller=1", "rooms of 20")
+    assert UserLoad(Scenario("shop.py", {}), 20, None, 1.0).noun() == "users of shop.py"

@@ -27,6 +27,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
             "send_lag",
             "loop_lag",
             "room_size",
+            "dialect",
             "workers",
         ),
         *("dead_workers", "drops", "storms", "addresses", "faults", "order"),

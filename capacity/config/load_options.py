@@ -1,0 +1,141 @@
+"""The options of the load test, taken from its own table: a capacity run accepts them and passes them to Locust."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from capacity.config.options import Option, flag
+from stampede.locust import options as load_test
+from stampede.locust.options import DEFAULT_ROOM_SIZE, Form
+from stampede.websocket.headers import all_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from stampede.websocket.headers import Header
+
+GROUP: Final = "load test"
+
+REPLACED: Final = {
+    "threshold": "use --slo",
+    "threshold_window": "use --window, or a window in --slo-file",
+    "shape": "a capacity run sets the number of users itself",
+}
+"""Options of the load test that a capacity run does not take, and what to use instead."""
+
+_TABLE: Final = {one.dest: one for one in load_test.OPTIONS}
+_CHECK: Final = (
+    "origin", "path", "http_host", "token", "credentials", "ca_file", "insecure", "header", "join_grace",
+)  # fmt: skip
+"""Options that the check of a server takes, too."""
+
+
+def _option(one: load_test.Option) -> Option:
+    default = "" if one.default is None else f" Default: {one.default}."
+    return Option(
+        f"{one.help}{default}",
+        GROUP,
+        parse=None if one.form is Form.SWITCH else _text(one),
+        metavar=one.name.upper(),
+        repeatable=one.form is Form.REPEATABLE,
+        secret=one.secret,
+    )
+
+
+def _text(one: load_test.Option) -> Callable[[str], str]:
+    """Return a parser that checks a value and returns it as it was typed, for Locust."""
+
+    def parse(text: str) -> str:
+        value = one.parse(text)
+        if one.choices and value not in one.choices:
+            raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(one.choices)})")
+        return text
+
+    return parse
+
+
+LOAD_OPTIONS: Final[dict[str, Option]] = {dest: _option(one) for dest, one in _TABLE.items() if dest not in REPLACED}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """The options of the load test that were given.
+
+    Attributes:
+        given: texts by attribute name; a tuple of a repeatable option, True of a switch.
+    """
+
+    given: Mapping[str, str | tuple[str, ...] | bool] = field(default_factory=dict)
+
+    def value(self, name: str) -> Any:
+        """Return the parsed value of an option that takes one value, or the load test's default."""
+        text = self.given.get(name)
+        return _TABLE[name].parse(text) if isinstance(text, str) else _TABLE[name].default
+
+    @property
+    def dialect(self) -> str | None:
+        """The dialect of the server, as it was given."""
+        return self.value("dialect")  # type: ignore[no-any-return]
+
+    @property
+    def rooms(self) -> int | None:
+        """The number of rooms, in place of their size."""
+        return self.value("rooms")  # type: ignore[no-any-return]
+
+    @property
+    def room_size(self) -> int | None:
+        """Size of a room; None if the number of rooms is given instead."""
+        return None if self.rooms else self.value("room_size") or DEFAULT_ROOM_SIZE
+
+    @property
+    def message_rate(self) -> float:
+        """Chat messages per second of each ChattingUser."""
+        return float(self.value("message_rate"))
+
+    @property
+    def backoff(self) -> str:
+        """Policy for the wait before dropped users reconnect."""
+        return str(self.value("backoff"))
+
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        """The headers of each upgrade request, from `--origin` and `--header`."""
+        has_token = any(name in self.given for name in ("token", "token_file"))
+        return all_headers(self._repeated("header"), self.value("origin"), has_token=has_token)
+
+    @property
+    def header_names(self) -> list[str]:
+        """The names of the headers from `--header`."""
+        return [text.partition(":")[0].strip() for text in self._repeated("header")]
+
+    def _repeated(self, name: str) -> tuple[str, ...]:
+        value = self.given.get(name, ())
+        return value if isinstance(value, tuple) else ()
+
+    def arguments(self) -> list[str]:
+        """Return Locust's arguments, without secrets. Those that define the load are always among them."""
+        rooms = ["--rooms", str(self.rooms)] if self.rooms else ["--room-size", str(self.room_size)]
+        load = [*rooms, "--message-rate", f"{self.message_rate:g}"]
+        others = [name for name in self.given if name not in {"rooms", "room_size", "message_rate"}]
+        return [*load, *self._arguments(name for name in others if not _TABLE[name].secret)]
+
+    def secret_arguments(self) -> list[str]:
+        """Return Locust's arguments that may be secrets."""
+        return self._arguments(name for name in self.given if _TABLE[name].secret)
+
+    def check_arguments(self) -> list[str]:
+        """Return the arguments of a check of the server, secrets included."""
+        return self._arguments(name for name in _CHECK if name in self.given)
+
+    def _arguments(self, names: Iterable[str]) -> list[str]:
+        found: list[str] = []
+        for name in names:
+            value = self.given[name]
+            if isinstance(value, bool):
+                found.append(flag(name))
+            else:
+                values = (value,) if isinstance(value, str) else value
+                found += [part for text in values for part in (flag(name), text)]
+        return found

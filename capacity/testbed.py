@@ -1,0 +1,197 @@
+"""The test bed of a run: the server under test, the load generator, and the cores that each of them uses."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from capacity.config.invocation import CHECKOUT
+from capacity.measure.prometheus import Prometheus
+from capacity.measure.prometheus_check import check_prometheus, skew_note
+from capacity.measure.sources import MetricsPages, PrometheusSource
+from capacity.processes.child_processes import ChildProcesses
+from capacity.processes.cores import Cores, pinned, usable_cores
+from capacity.processes.environment import describe
+from capacity.processes.exchange import ExchangeOptions, check_exchange
+from capacity.processes.generator import GeneratorOptions, LoadGenerator
+from capacity.processes.greeting import check_greeting
+from capacity.processes.local_server import (
+    COMPETING_NOTE,
+    are_competing,
+    cores_beside,
+    find_local_server,
+    reserved_cores_note,
+)
+from capacity.processes.target import BundledServerOptions, TargetServer
+from stampede.dialect_registry import DEFAULT
+from stampede.dialects.stampede import StampedeDialect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from capacity.config.settings import RunSettings
+    from capacity.measure.sources import Source
+    from capacity.record.report import Environment
+
+
+class MessageObserver(Protocol):
+    """Receives messages about the progress."""
+
+    def message(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The running load generator and server, and a folder for files of the run, which is deleted at its end."""
+
+    generator: LoadGenerator
+    target: TargetServer
+    folder: Path
+    children: ChildProcesses
+
+
+@dataclass(slots=True)
+class Testbed:
+    """The server under test and the load generator.
+
+    Attributes:
+        missing: what cannot be measured in this run at all; `notes`: other remarks on the run.
+        processes: number of processes of the load generator.
+        prometheus: the Prometheus of `--prometheus`.
+        started_at: seconds since the epoch.
+        generator: the load generator, once it has started.
+    """
+
+    settings: RunSettings
+    observer: MessageObserver
+    missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    cores: Cores = field(init=False)
+    processes: int = field(init=False)
+    prometheus: Prometheus | None = field(init=False)
+    started_at: float = field(init=False)
+    generator: LoadGenerator | None = field(init=False, default=None)
+    _scrape_interval_s: float | None = field(init=False, default=None)
+    _reserved_note: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        self.prometheus = Prometheus(self.settings.prometheus) if self.settings.prometheus else None
+        self.cores = self._assign_cores(usable_cores())
+        self.processes = self.settings.processes or len(self.cores.generator)
+        self.started_at = time.time()
+
+    @property
+    def dialect(self) -> str:
+        """Name of the server's protocol: of the option, or of the classes of a locustfile."""
+        given = self.settings.dialect
+        if given is not None:
+            return given.name
+        return (self.generator.dialect if self.generator else None) or DEFAULT
+
+    @property
+    def environment(self) -> Environment:
+        """The machine and the software of the run."""
+        return describe(self.cores, self.processes, self.started_at, CHECKOUT)
+
+    def _assign_cores(self, usable: Sequence[int]) -> Cores:
+        """Assign the cores of this machine to server and load generator, and note if there are too few."""
+        if self.settings.host is None:
+            return Cores.for_bundled_server(usable, self.settings.workers)
+        server = find_local_server(self.settings.host)
+        cores = cores_beside(usable, server)
+        if server is not None:
+            if are_competing(usable, cores):
+                self.notes.append(COMPETING_NOTE)
+            else:
+                self._reserved_note = reserved_cores_note(usable, cores)
+        return cores
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Running]:
+        """Start the server, unless it runs already, and the load generator; end them with the block.
+
+        Raises:
+            UsageError: the server at `--host` cannot be used.
+            RunError: the server, the generator or a connection failed.
+        """
+        # The few percent of CPU of this process must not use the server's core.
+        with pinned(self.cores.generator), tempfile.TemporaryDirectory(prefix="stampede-") as name:
+            children = ChildProcesses()
+            try:
+                with children:
+                    yield self._start(Path(name), children)
+            finally:
+                children.end()  # a signal may have interrupted the end of the block; it comes only once
+
+    def _start(self, folder: Path, children: ChildProcesses) -> Running:
+        self._check_prometheus()
+        if self._reserved_note:
+            self.observer.message(self._reserved_note)
+        target = self._start_target(folder, children)
+        self.missing.extend(target.probe())
+        self.observer.message("starting the load generator")
+        load, scenario = self.settings.load, self.settings.scenario
+        options = GeneratorOptions(
+            host=target.url,
+            locustfile=scenario.locustfile or "loadtest",
+            mix=scenario.mix,
+            arguments=[*load.arguments(), *load.secret_arguments()],
+            processes=self.processes,
+            cores=self.cores.generator,
+        )
+        self.generator = LoadGenerator.start(options, folder=folder, checkout=CHECKOUT, children=children)
+        self.generator.wait_ready(self.processes)
+        return Running(self.generator, target, folder, children)
+
+    def _check_prometheus(self) -> None:
+        """Evaluate every expression once: a mistake in one, or too few scrapes, must show before the run starts."""
+        if self.prometheus is None:
+            return
+        settings = self.settings
+        self._scrape_interval_s = check_prometheus(
+            self.prometheus, settings.slos, settings.window, is_source=not settings.metrics
+        )
+        if (note := skew_note(self.prometheus)) is not None:
+            self.notes.append(note)
+
+    def _source(self) -> Source | None:
+        """Return the source of a running server's figures; None: its own /metrics."""
+        if self.settings.metrics:
+            return MetricsPages(self.settings.metrics)
+        if self.prometheus is None:
+            return None
+        return PrometheusSource(self.prometheus, self._scrape_interval_s)
+
+    def _start_target(self, folder: Path, children: ChildProcesses) -> TargetServer:
+        if self.settings.host is not None:
+            self._check_server(self.settings.host, folder, children)
+            return TargetServer.running(self.settings.host, self._source())
+        self.observer.message("starting the server")
+        options = BundledServerOptions(
+            work_per_message=self.settings.work_per_message,
+            message_rate=self.settings.load.message_rate,
+            workers=self.settings.workers,
+            cores=self.cores,
+        )
+        return TargetServer.bundled(options, folder=folder, checkout=CHECKOUT, children=children)
+
+    def _check_server(self, host: str, folder: Path, children: ChildProcesses) -> None:
+        """Check that the server implements the dialect.
+
+        Raises:
+            UsageError: it does not.
+        """
+        load, dialect = self.settings.load, self.settings.dialect
+        if dialect is None:
+            return
+        if isinstance(dialect, StampedeDialect):
+            check_greeting(host, load.headers)
+            return
+        self.observer.message(f"checking the server by an exchange of two users, dialect {dialect.name}")
+        room = dialect.name_room(0)
+        exchange = ExchangeOptions(host, load.dialect or "", room, load.check_arguments())
+        self.notes += check_exchange(exchange, folder=folder, checkout=CHECKOUT, children=children)
