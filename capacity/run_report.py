@@ -9,7 +9,7 @@ from capacity.config.slo import strictest_ms
 from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.model.scalability import fit_model
 from capacity.model.sizing import Demand, size_for
-from capacity.record.report import RunReport
+from capacity.record.report import DEFAULT_DIALECT, RunReport
 from capacity.report.answer import Question, UserLoad, build_answer
 from capacity.storms.result import add_storms, storm_answer
 from stampede.redaction import redact
@@ -66,7 +66,7 @@ def _question(run: CapacityRun, command: str) -> Question:
     settings = run.settings
     subject = "One server process" if settings.workers == 1 else f"A server of {settings.workers} processes"
     load, scenario = settings.load, settings.scenario
-    dialect = f"{run.testbed.dialect} " if load.dialect else ""
+    dialect = f"{run.testbed.dialect} " if load.dialect or run.testbed.dialect != DEFAULT_DIALECT else ""
     return Question(
         load=UserLoad(scenario, load.room_size, load.rooms, load.message_rate),
         dialect=run.testbed.dialect,

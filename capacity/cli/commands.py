@@ -215,8 +215,12 @@ def history_command(arguments: Sequence[str]) -> int:
     from capacity.report.history import write_index  # noqa: PLC0415 - see above
 
     for run in write_index(folder):
-        answer = run.report.answer
-        print(f"{run.report.environment.started_at}  {run.revision:10}  {answer.headline:>8} {answer.headline_label}")
+        report, answer = run.report, run.report.answer
+        bottleneck = f", bottleneck {answer.limited_by}" if answer.limited_by else ""
+        print(
+            f"{report.environment.started_at}  {run.revision:10}  {answer.headline:>8} {answer.headline_label}: "
+            f"{report.scenario}, dialect {report.dialect}, {run.kind}{bottleneck}"
+        )
     print(f"index: {folder / 'index.html'}")
     return ExitCode.ANSWERED
 

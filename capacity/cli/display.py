@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _STYLES: Final = {"pass": "green", "fail": "red", "invalid": "yellow"}
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _SPARKLINE_LENGTH: Final = 60
-_OTHER_ROWS: Final = 14
+_OTHER_ROWS: Final = 17
 _FIGURES_WIDTH: Final = 56
 _REFRESH_PER_S: Final = 4
 
@@ -154,6 +154,7 @@ class LiveDisplay:
 
     def __exit__(self, *exc: object) -> None:
         self._live.stop()
+        self._console.print(Text(self._title, style="bold"))
         if self._records:
             self._console.print(self._table(len(self._records)))
 
@@ -185,8 +186,8 @@ class LiveDisplay:
     def render(self) -> RenderableType:
         """Return the current display."""
         rows = max(3, self._console.height - _OTHER_ROWS)
-        body = Group(self._heading(), Text(), self._figures())
-        panel = Panel(body, title=Text(self._title, style="bold"), title_align="left", padding=(0, 1))
+        body = Group(Text(self._title, style="bold"), Text(), self._heading(), Text(), self._figures())
+        panel = Panel(body, title="Stampede capacity run", title_align="left", padding=(0, 1))
         return Group(panel, self._table(rows)) if self._records else panel
 
     def _heading(self) -> RenderableType:

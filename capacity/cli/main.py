@@ -23,6 +23,7 @@ from capacity.cli.resume import (
     earlier_report,
     without_resume,
 )
+from capacity.cli.title import run_title
 from capacity.config.invocation import command_line
 from capacity.config.secrets import redact_arguments, redact_report
 from capacity.config.settings import read_settings, secret_flags
@@ -134,7 +135,7 @@ def _run(
     console: Console, settings: RunSettings, command: str, earlier: RunReport | None, interrupts: Interrupts
 ) -> tuple[RunReport, CapacityError | None]:
     """Run until the end or an interruption; return the report, and what interrupted the run."""
-    display = open_display(console, settings.title)
+    display = open_display(console, run_title(settings))
     steps, storms = earlier_measurements(earlier)
     run = CapacityRun(settings, display, steps=steps, storms=storms)
     if earlier is not None:

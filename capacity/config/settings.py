@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ from capacity.config.scenario import Scenario
 from capacity.config.slo import DEFAULT_SLOS, DEFAULT_STORM_SLOS, RunSlo, check_storm_slos, parse_slo
 from capacity.config.slo_file import read_slo_file
 from capacity.errors import UsageError
+from capacity.formatting import error_text
 from stampede.dialect_registry import DEFAULT, DialectError, load_dialect
 from stampede.dialects.stampede import StampedeDialect
 
@@ -30,6 +32,7 @@ _USERS: Final = "load generator"
 _REPORT: Final = "report"
 
 _DEFAULT_CLASS: Final = "ChattingUser"
+_HASH_LENGTH: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class RunSettings:
     Attributes:
         slos: from `slo` and `slo_file`, or the defaults.
         load: the options of the load test.
+        locustfile_hash: start of the SHA-256 of the locustfile's content, read once at the start.
     """
 
     host: str | None = option(
@@ -153,6 +157,7 @@ class RunSettings:
 
     slos: tuple[RunSlo, ...] = ()
     load: LoadOptions = field(default_factory=LoadOptions)
+    locustfile_hash: str | None = None
 
     @property
     def workers(self) -> int:
@@ -187,14 +192,6 @@ class RunSettings:
         return 4 if self.thorough else 2
 
     @property
-    def title(self) -> str:
-        """Title of the live display."""
-        if not self.thorough:
-            return "Stampede capacity run"
-        width, times = self.interval_width * 100, self.confirmations
-        return f"Stampede capacity run, thorough: {self.window:g} s windows, to {width:g} %, confirmed {times} times"
-
-    @property
     def dialect(self) -> Dialect | None:
         """The dialect of the run; None for that of the classes of `--locustfile`.
 
@@ -224,7 +221,16 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> R
     load = {name: values[name] for name in LOAD_OPTIONS if values[name]}
     settings = RunSettings(**own, load=LoadOptions(load))
     _check_combinations(settings)
-    return replace(settings, slos=_slos(settings))
+    return replace(settings, slos=_slos(settings), locustfile_hash=_content_hash(settings.locustfile))
+
+
+def _content_hash(file: str | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:_HASH_LENGTH]
+    except OSError as error:
+        raise UsageError(f"--locustfile {file}: {error_text(error)}") from None
 
 
 def _check_combinations(settings: RunSettings) -> None:

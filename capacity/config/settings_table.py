@@ -1,7 +1,7 @@
 """The settings of a run as its report shows them, without secrets; derived from the options of `RunSettings`.
 
-A setting of the report has the name of its option, except `workers` and `headers`. `load`, `interval_width` and
-`confirmations` follow from several options.
+A setting of the report has the name of its option, except `workers` and `headers`. `load`, `interval_width`,
+`confirmations` and `locustfile_hash` follow from other options.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _DERIVED: Final[dict[str, Callable[[RunSettings], Shown]]] = {
     "confirmations": lambda settings: None if settings.given else settings.confirmations,
     "load": lambda settings: " ".join(settings.load.arguments()),
     "headers": lambda settings: ", ".join(settings.load.header_names) or None,
+    "locustfile_hash": lambda settings: settings.locustfile_hash,
 }
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 REPORT_VERSION = 1
 DEFAULT_DIALECT = "stampede"
+DEFAULT_SCENARIO = "ChattingUser=1"
 
 T = TypeVar("T", StepRecord, StormRecord)
 
@@ -69,6 +70,11 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     storm: StormAnswer | None = None
     notes: list[str] = []
     dialect: str = DEFAULT_DIALECT
+
+    @property
+    def scenario(self) -> str:
+        """The user classes and their weights; reports of earlier versions have them in the settings only."""
+        return self.answer.scenario or str(self.settings.get("mix") or DEFAULT_SCENARIO)
 
 
 def read_report(path: Path) -> RunReport:

@@ -38,22 +38,6 @@ class UserLoad:
     rooms: int | None
     message_rate: float
 
-    def noun(self) -> str:
-        """Return e.g. 'chatting users'."""
-        if self.scenario.locustfile is not None:
-            return f"users of {self.scenario.name}"
-        if len(self.scenario.mix) > 1:
-            return "users"
-        (name,) = self.scenario.mix
-        behaviour = {
-            "ChattingUser": "chatting",
-            "TypingUser": "typing",
-            "ListeningUser": "listening",
-            "FileUploadUser": "uploading",
-            "ReconnectStormUser": "storming",
-        }.get(name, name)
-        return f"{behaviour} users"
-
     def details(self) -> str:
         """Return e.g. 'rooms of 20, one message a second each'."""
         rooms = f"{count(self.rooms)} rooms that grow with them" if self.rooms else f"rooms of {self.room_size}"
@@ -61,7 +45,7 @@ class UserLoad:
             return rooms
         parts = [rooms, _message_rate(self.message_rate)]
         if len(self.scenario.mix) > 1:
-            parts.insert(0, " : ".join(f"{weight} {name}" for name, weight in self.scenario.mix.items()))
+            parts.insert(0, self.scenario.mix_words)
         return ", ".join(parts)
 
 
@@ -168,7 +152,7 @@ def _headline(found: Bounds) -> str:
 def _headline_label(question: Question, found: Bounds, confirmation: str) -> str:
     if not found.low and found.fails_at is None:
         return "no valid measurement"
-    return f"{question.load.noun()}, measured{' and ' if confirmation == 'confirmed' else ', '}{confirmation}"
+    return f"{question.load.scenario.noun}, measured{' and ' if confirmation == 'confirmed' else ', '}{confirmation}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +182,7 @@ class _Sentences:
         return " ".join(part for part in parts if part)
 
     def _users(self, users: int) -> str:
-        noun = self.question.load.noun()
+        noun = self.question.load.scenario.noun
         noun = noun.replace("users", "user", 1) if users == 1 else noun
         return f"{count(users)} {noun} ({self.question.load.details()})"
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from capacity.config.settings_table import COMPARE_MAY_DIFFER
 from capacity.errors import UsageError
-from capacity.formatting import about, count, figure, format_ms
+from capacity.formatting import about, count, figure, format_ms, listing
+from capacity.report.question import difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,7 +80,7 @@ def compare(before: Sequence[RunReport], after: Sequence[RunReport], tolerance: 
     """Compare runs; `tolerance` is the fraction by which the later side may be worse.
 
     Raises:
-        UsageError: the runs have different settings, or are not pairs.
+        UsageError: the runs answer different questions, or are not pairs.
     """
     if len(before) != len(after):
         raise UsageError(f"{len(before)} runs before and {len(after)} after are not pairs: give the same number")
@@ -105,14 +105,9 @@ def _unjudged(runs: Sequence[RunReport]) -> str:
 
 
 def _check_comparable(runs: Sequence[RunReport]) -> None:
-    first = runs[0]
     for other in runs[1:]:
-        if other.levels != first.levels:
-            raise UsageError(f"different SLOs: {', '.join(first.levels)} and {', '.join(other.levels)}")
-        for name in sorted((set(first.settings) | set(other.settings)) - COMPARE_MAY_DIFFER):
-            one, two = first.settings.get(name), other.settings.get(name)
-            if one != two:
-                raise UsageError(f"different {name.replace('_', ' ')}: {one} and {two}; compare runs of the same load")
+        if different := difference(runs[0], other):
+            raise UsageError(f"{different}; compare runs of the same question")
 
 
 def _flags(runs: Sequence[RunReport]) -> Iterator[str]:
@@ -124,6 +119,9 @@ def _flags(runs: Sequence[RunReport]) -> Iterator[str]:
         yield "different machines: the difference may be theirs"
     if len({(run.environment.python, *sorted(run.environment.libraries.items())) for run in runs}) > 1:
         yield "different versions of Python or of a library"
+    contents = {str(run.settings["locustfile_hash"]): None for run in runs if run.settings.get("locustfile_hash")}
+    if len(contents) > 1:
+        yield f"the content of the locustfile differs: SHA-256 {listing(list(contents))}"
     if len({tuple(run.environment.server_cores or ()) for run in runs}) > 1:
         yield "the server was pinned differently"
     if any(run.status == "partial" for run in runs):

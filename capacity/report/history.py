@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from markupsafe import Markup
 
-from capacity.config.settings_table import QUESTION, SELECT_LEVELS
+from capacity.config.settings_table import SELECT_LEVELS
 from capacity.formatting import count
 from capacity.record.report import RunReport, read_report
 from capacity.report.html import page_environment
+from capacity.report.question import describe_question
 from capacity.report.writer import replace_file
 
 if TYPE_CHECKING:
@@ -58,13 +59,14 @@ class SavedRun:
 
     @property
     def question(self) -> tuple[str, ...]:
-        """The machine and the settings that define the question: only answers to one question share a chart."""
-        settings, machine = self.report.settings, self.report.environment
-        asked = [f"{name.replace('_', ' ')} {settings[name]}" for name in QUESTION if settings.get(name)]
-        asked = [text for text in asked if text != "workers 1"]  # the default, which older reports lack
-        if not self.is_search:
-            asked.insert(0, self.kind)
-        return (f"{machine.host}, {machine.cores} x {machine.cpu_model or 'unknown CPU'}", *asked, *self.report.levels)
+        """The machine and the question, in words: only answers to one question share a chart."""
+        report, machine = self.report, self.report.environment
+        return (
+            *describe_question(report),
+            *([] if self.is_search else [self.kind]),
+            *report.levels,
+            f"{machine.host}, {machine.cores} x {machine.cpu_model or 'unknown CPU'}",
+        )
 
 
 def save_run(folder: Path, runs: Path, report: RunReport) -> None:
@@ -96,7 +98,7 @@ def write_index(runs: Path) -> list[SavedRun]:
     found = saved_runs(runs)
     groups: dict[tuple[str, ...], list[SavedRun]] = {}
     for run in found:
-        groups.setdefault(run.question, []).append(run)
+        groups[run.question] = [*groups.pop(run.question, []), run]  # the group of the latest run comes last
     drawn = [
         (question, members, [Markup(svg) for svg in _chart(f"history-{i}", members)])  # noqa: S704 - our drawings
         for i, (question, members) in enumerate(reversed(groups.items()))

@@ -15,7 +15,7 @@ from capacity.config.settings_table import (
 NAMES = {
     "host", "steps", "bounded", "users_min", "users_max", "max_duration", "settle", "window", "processes", "mix",
     "work_per_message", "workers", "storm", "target_users", "headroom", "prometheus", "thorough", "interval_width",
-    "confirmations", "load", "headers", "locustfile",
+    "confirmations", "load", "headers", "locustfile", "locustfile_hash",
 }  # fmt: skip
 
 

@@ -196,7 +196,7 @@ TYPING = Scenario(None, {"TypingUser": 1})
     ],
 )
 def test_the_answer_describes_the_users(load: UserLoad, noun: str, details: str) -> None:
-    assert (load.noun(), load.details()) == (noun, details)
+    assert (load.scenario.noun, load.details()) == (noun, details)
 
 
 def test_numbers_are_grouped_and_estimates_rounded() -> None:
@@ -259,5 +259,5 @@ def test_the_answer_is_the_confirmed_level_even_if_a_higher_one_passed_once() ->
 
 def test_users_of_an_own_locustfile_are_named_by_the_file() -> None:
     load = UserLoad(Scenario("tests/shop.py", {"Buyer": 2, "Seller": 1}), 20, None, 1.0)
-    assert (load.noun(), load.details()) == ("users of shop.py: Buyer=2,Seller=1", "rooms of 20")
-    assert UserLoad(Scenario("shop.py", {}), 20, None, 1.0).noun() == "users of shop.py"
+    assert (load.scenario.noun, load.details()) == ("users of shop.py: Buyer=2,Seller=1", "rooms of 20")
+    assert Scenario("shop.py", {}).noun == "users of shop.py"

@@ -98,7 +98,7 @@ def test_capacity_is_decisive_if_the_intervals_do_not_overlap() -> None:
 @pytest.mark.parametrize(
     ("other", "error"),
     [
-        (run(make.step(400), mix="TypingUser=1"), "different mix: ChattingUser=1 and TypingUser=1"),
+        (run(make.step(400), window=30.0), "different window: None and 30.0"),
         (msgspec.structs.replace(run(make.step(400)), levels=["loss<1%"]), "different SLOs"),
         (run(make.step(200)), "no common level and no common answer"),
     ],
@@ -203,3 +203,52 @@ def test_bounded_runs_have_no_capacity_to_compare() -> None:
     assert bounded.plan.given == (400,)
     found = compare([run(make.step(400), bounded=True)], [run(make.step(400), bounded=True)], 0.1)
     assert not any(line.name.startswith("capacity") for line in found.rows)
+
+
+def of_question(scenario: str, dialect: str = "stampede", **settings: Any) -> RunReport:
+    """Return a run with a scenario and a dialect; `settings` has their options as a report keeps them."""
+    made = run(make.step(400), **settings)
+    answer = msgspec.structs.replace(made.answer, scenario=scenario, dialect=dialect)
+    return msgspec.structs.replace(made, answer=answer, dialect=dialect)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error"),
+    [
+        (
+            of_question("ChattingUser=1"),
+            of_question("shop.py: Buyer=2", locustfile="/home/ann/shop.py", mix="Buyer=2"),
+            "different scenario: ChattingUser=1 and shop.py: Buyer=2; compare runs of the same question",
+        ),
+        (
+            of_question("ChattingUser=1", load="--room-size 20"),
+            of_question("ChattingUser=1", "socketio", load="--room-size 20 --dialect socketio"),
+            "different dialect: stampede and socketio",
+        ),
+        (
+            of_question("ChattingUser=1", load="--room-size 20 --message-rate 1"),
+            of_question("ChattingUser=1", load="--room-size 10 --message-rate 1"),
+            "different load: --room-size 20 --message-rate 1 and --room-size 10 --message-rate 1",
+        ),
+    ],
+)
+def test_runs_of_different_questions_are_refused_by_name(before: RunReport, after: RunReport, error: str) -> None:
+    with pytest.raises(UsageError, match=error):
+        compare([before], [after], 0.1)
+
+
+def test_two_versions_of_a_locustfile_are_compared_and_flagged() -> None:
+    name, dialect = "shop.py: Buyer=2", "socketio"
+    load = "--room-size 20 --dialect"
+    before = of_question(name, dialect, locustfile="a/shop.py", locustfile_hash="3fa4", load=f"{load} /a/io.toml")
+    after = of_question(name, dialect, locustfile="b/shop.py", locustfile_hash="99aa", load=f"{load} socketio")
+    assert "the content of the locustfile differs: SHA-256 3fa4 and 99aa" in compare([before], [after], 0.1).flags
+    assert not any("locustfile" in flag for flag in compare([before], [before], 0.1).flags)
+
+
+def test_a_report_of_an_earlier_version_has_its_scenario_in_the_settings() -> None:
+    earlier = of_question("", mix="ChattingUser=1")
+    assert earlier.scenario == "ChattingUser=1"
+    assert compare([earlier], [of_question("ChattingUser=1")], 0.1).worse == ()
+    with pytest.raises(UsageError, match="different scenario: ChattingUser=1 and TypingUser=1"):
+        compare([earlier], [of_question("TypingUser=1")], 0.1)

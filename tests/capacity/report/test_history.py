@@ -20,20 +20,27 @@ if TYPE_CHECKING:
     from capacity.record.report import RunReport
 
 
-def of(revision: str, day: int, **settings: Any) -> RunReport:
+def of(
+    revision: str, day: int, *, scenario: str = "ChattingUser=1", dialect: str = "stampede", **settings: Any
+) -> RunReport:
     made = make.report([make.step(100, window_s=None)])  # without charts
     environment = msgspec.structs.replace(
         made.environment, revision=revision, started_at=f"2026-01-{day:02}T03:04:05+00:00"
     )
     changed = {"status": "partial", "status_reason": "cut", "settings": made.settings | settings}
-    return msgspec.structs.replace(made, environment=environment, **changed)
+    answer = msgspec.structs.replace(made.answer, scenario=scenario, dialect=dialect)
+    return msgspec.structs.replace(made, environment=environment, answer=answer, dialect=dialect, **changed)
 
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
     folder = tmp_path / "report"
     folder.mkdir()
-    one, again, other = of("aaaaaaaaaaaa", 2), of("bbbbbbbbbbbb-dirty", 1), of("aaaaaaaaaaaa", 2, mix="TypingUser=1")
+    one, again, other = (
+        of("aaaaaaaaaaaa", 2),
+        of("bbbbbbbbbbbb-dirty", 1),
+        of("aaaaaaaaaaaa", 2, scenario="TypingUser=1"),
+    )
     for report in (one, again, other):
         write_report(report, folder)
         save_run(folder, tmp_path / "runs", report)
@@ -131,3 +138,28 @@ def test_a_run_with_other_settings_or_machine_cannot_be_resumed() -> None:
     other = msgspec.structs.replace(earlier.environment, host="another", revision="bbb")
     with pytest.raises(UsageError, match="different mix, SLOs, machine, revision"):
         check_same_question(earlier, earlier.settings | {"mix": "TypingUser=1"}, ["loss<1%"], other)
+
+
+def test_own_locustfiles_and_servers_of_another_dialect_have_groups_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "report"
+    folder.mkdir()
+    shop = {"scenario": "shop.py: Buyer=2", "dialect": "socketio", "host": "ws://chat.example.org"}
+    for report in (
+        of("aaa", 1),
+        of("bbb", 2, **shop, locustfile="a/shop.py", load="--room-size 20 --dialect socketio"),
+        of("ccc", 3, **shop, locustfile="b/shop.py", load="--room-size 20 --dialect /acme/io.toml"),
+        of("ddd", 4, **shop | {"scenario": "shop.py"}),
+        of("eee", 5, scenario="", mix="ChattingUser=1"),  # of an earlier version
+    ):
+        write_report(report, folder)
+        save_run(folder, tmp_path / "runs", report)
+    page = (tmp_path / "runs" / "index.html").read_text()
+    latest, whole_file, of_buyers = page.split("<section")[1:]
+    assert [part.count("/report.html") for part in (latest, whole_file, of_buyers)] == [2, 1, 2]
+    assert "users of shop.py: Buyer=2 · dialect socketio · server ws://chat.example.org · room size 20" in of_buyers
+    assert "chatting users · dialect stampede · one process of the bundled server" in latest
+    assert main(["history", str(tmp_path / "runs")]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "shop.py: Buyer=2, dialect socketio, search" in shown[1]

@@ -1,0 +1,79 @@
+"""The question of a run, read from its report: what `compare` requires to be equal and `history` groups by. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from capacity.config.scenario import Scenario
+from capacity.config.settings_table import COMPARE_MAY_DIFFER, QUESTION, UNITS
+
+if TYPE_CHECKING:
+    from capacity.config.settings_table import Shown
+    from capacity.record.report import RunReport
+
+# Part of the scenario's name, of the dialect, or of neither: two files of one name are versions of one scenario.
+_IN_THE_NAMES: Final = frozenset({"locustfile", "locustfile_hash", "mix", "load"})
+# Options of the load test that lead to the server: they differ between two servers, as `--host` does.
+_OF_THE_SERVER: Final = frozenset(
+    {"dialect", "http-host", "path", "ca-file", "insecure", "origin", "token-file", "credentials", "prometheus-port"}
+)
+
+
+def load_of(report: RunReport, *, omitted: frozenset[str] = _OF_THE_SERVER) -> dict[str, str]:
+    """Return the options of the load by name, without those that are `omitted`."""
+    text = str(report.settings.get("load") or "")
+    options = (part.partition(" ") for part in re.split(r"(?:^| )--", text) if part)
+    return {name: value for name, _, value in options if name not in omitted}
+
+
+def asked(report: RunReport) -> dict[str, Shown]:
+    """Return the parts of a run's question by name."""
+    settings = report.settings
+    others = {name: settings[name] for name in sorted(settings) if name not in COMPARE_MAY_DIFFER | _IN_THE_NAMES}
+    return {
+        "scenario": report.scenario,
+        "dialect": report.dialect,
+        "SLOs": ", ".join(report.levels),
+        **others,
+        "load": " ".join(f"--{name} {value}".rstrip() for name, value in load_of(report).items()),
+    }
+
+
+def difference(one: RunReport, two: RunReport) -> str:
+    """Return the first difference between two questions, such as `different dialect: stampede and socketio`."""
+    before, after = asked(one), asked(two)
+    for name in {**before, **after}:
+        was, now = before.get(name), after.get(name)
+        if was != now:
+            return f"different {name.replace('_', ' ')}: {was} and {now}"
+    return ""
+
+
+def describe_users(report: RunReport) -> str:
+    """Return the users in words, such as `chatting users` or `users of shop.py: Buyer=2`."""
+    return Scenario.named(report.scenario).words
+
+
+def describe_server(report: RunReport) -> str:
+    """Return the server in words, such as `server ws://chat.example.org` or `4 processes of the bundled server`."""
+    settings = report.settings
+    if settings.get("host"):
+        return f"server {settings['host']}"
+    processes = int(settings.get("workers") or 1)
+    return "one process of the bundled server" if processes == 1 else f"{processes} processes of the bundled server"
+
+
+def describe_question(report: RunReport) -> list[str]:
+    """Return the users, the dialect, the server and the settings of the question in words."""
+    settings = report.settings
+    named = {"host", "workers", "locustfile", "mix", "load"}
+    given = {name: f"{value} {UNITS[name]}" for name in QUESTION if name not in named and (value := settings.get(name))}
+    load = load_of(report, omitted=frozenset({"dialect"}))
+    return [
+        describe_users(report),
+        f"dialect {report.dialect}",
+        describe_server(report),
+        *(f"{name.replace('_', ' ')} {value}".rstrip() for name, value in given.items()),
+        *(f"{name.replace('-', ' ')} {value}".rstrip() for name, value in load.items()),
+    ]
