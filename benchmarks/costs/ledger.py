@@ -37,6 +37,7 @@ from stampede.websocket.target import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from stampede.websocket.errors import LostError
     from stampede.websocket.target import Target
 
 GOAL: Final = 0.20
@@ -122,7 +123,7 @@ class _UserGroup:
         gevent.sleep(0.1)  # for the last deliveries
         return time.process_time() - cpu
 
-    def connection_lost(self) -> None:
+    def connection_lost(self, error: LostError, in_flight: int) -> None:
         """Fail: the server dropped a user."""
         raise BenchmarkError("the server dropped a user")
 

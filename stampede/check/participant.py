@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stampede.client.user_steps import UserSteps
     from stampede.dialects.base import Conversation, Dialect
     from stampede.ledger.room import Room
+    from stampede.websocket.errors import LostError
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.target import Target
 
@@ -82,7 +83,7 @@ class Participant:
         self._slot = -1
         self._seen_events = 0  # of earlier steps
 
-    def connection_lost(self) -> None:
+    def connection_lost(self, error: LostError, in_flight: int) -> None:
         """Do nothing: the recorder keeps how the server has ended the connection."""
 
     # --- the steps; each raises a `ClientError` with the reason ---

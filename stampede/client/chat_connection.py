@@ -37,8 +37,8 @@ _NORMAL_CLOSURE: Final = 1000
 class ConnectionOwner(Protocol):
     """The callbacks of a chat connection to its owner; called in the hub, so they must not block."""
 
-    def connection_lost(self) -> None:
-        """Handle the end of a connection that this client did not end."""
+    def connection_lost(self, error: LostError, in_flight: int) -> None:
+        """Handle the end of a connection that this client did not end, and the messages in flight to it."""
 
 
 class ChatConnection:
@@ -197,8 +197,8 @@ class ChatConnection:
         self._measures.requests[request_names.CONNECT].failed(error.label)
         self.retry_after = self._dialect.retry_after(error.code, error.reason)
         self.handler.pings.end("connection lost")
-        self._end(closed_cleanly=False, error=error)
-        self._owner.connection_lost()
+        in_flight = self._end(closed_cleanly=False, error=error)
+        self._owner.connection_lost(error, in_flight)
 
     def closed_by_server(self, reason: str) -> None:
         """Handle the end of the conversation before a close frame; called by the handler."""

@@ -103,8 +103,8 @@ class ChatRun:
         pool = self._pool
         self._storms += 1
         pool.storm(self._storms, share, Manner.ABRUPT)
-        wait_until(lambda: results(pool.storm_parts())[-1].over, timeout)
-        return StormOutcome.of(results(pool.storm_parts(final=True))[-1])
+        wait_until(lambda: results(pool.storms.parts())[-1].over, timeout)
+        return StormOutcome.of(results(pool.storms.parts(final=True))[-1])
 
     # --- the end ---
 

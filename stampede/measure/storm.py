@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from stampede.ledger.room import Membership
 
 BIN_NS: Final = 100_000_000
-_MAX_BINS: Final = 6000  # ten minutes; later reconnects count in the last bin
+_MAX_BINS: Final = 18_000  # half an hour; later reconnects count in the last bin
 
 SETTLE_NS: Final = 1_000_000_000
 """How long after the last resync the missed messages are counted again, since some may still arrive."""
@@ -31,6 +31,24 @@ class Manner(Enum):
 
 
 @dataclass(slots=True, kw_only=True)
+class WatchPart:
+    """The lost connections of one watch in one process.
+
+    Attributes:
+        is_ended: whether the watch has ended: then no further user counts as dropped.
+        lost: connections that the server closed or that failed, per tenth of a second since the watch began.
+        causes: the same by label.
+        first_ns, last_ns: time from the start of the watch to the first and to the last of them.
+    """
+
+    is_ended: bool
+    lost: list[int]
+    causes: dict[str, int]
+    first_ns: int | None
+    last_ns: int | None
+
+
+@dataclass(slots=True, kw_only=True)
 class StormPart:
     """The figures of one storm in one process.
 
@@ -39,18 +57,21 @@ class StormPart:
         at: seconds since the test began.
         users: users in their rooms when the storm began.
         dropped: users that were dropped; `drop_ns` is the time from the first drop to the last.
+        outages: times from a drop until a resync; in a watch, a user may have several.
         resync: time from the drop to the first delivery; `slowest` is the exact maximum.
         abandoned: dropped users that were stopped, or dropped again, before a delivery.
         reconnects: connections per tenth of a second since the storm began.
         unaffected: latency, from the intended send, of deliveries to the other users until all had resynced.
         missed: messages of room mates that the dropped users did not get: in flight at the drop, or sent before the
             join.
+        watch: the lost connections, if the storm is a watch.
     """
 
     id: int
     at: float
     users: int
     dropped: int
+    outages: int
     drop_ns: int
     resync: LogLinearHistogram
     slowest: int
@@ -58,6 +79,7 @@ class StormPart:
     reconnects: list[int]
     unaffected: LogLinearHistogram
     missed: int
+    watch: WatchPart | None = None
 
 
 class Storm:
@@ -69,7 +91,9 @@ class Storm:
         users: users in their rooms at that moment.
 
     Attributes:
-        dropped: users that were dropped; of these, `resynced` have received a delivery and `abandoned` will not.
+        dropped: users that were dropped.
+        outages: how often a user was dropped; of these outages, `resynced` ended with a delivery, and `abandoned` will
+            not.
         drop_ns: time from the start of the storm to the last drop.
         over_at: when the last user resynced or was abandoned, in monotonic nanoseconds; 0 before.
     """
@@ -88,6 +112,7 @@ class Storm:
         "abandoned",
         "drop_ns",
         "dropped",
+        "outages",
         "over_at",
         "resynced",
     )
@@ -102,7 +127,7 @@ class Storm:
         self._reconnects: list[int] = []
         self._absences: list[tuple[Sequence[Membership], int]] = []
         self._missed = self._slowest = 0
-        self.dropped = self.resynced = self.abandoned = 0
+        self.dropped = self.outages = self.resynced = self.abandoned = 0
         self.drop_ns = 0
         self.over_at = 0
 
@@ -113,14 +138,18 @@ class Storm:
     def drop(self, now: int) -> None:
         """Count a dropped user."""
         self.dropped += 1
+        self.outages += 1
         self.drop_ns = now - self._began
         self.over_at = 0  # with close handshakes, drops follow one another
 
     def reconnect(self, now: int) -> None:
         """Count a dropped user that has reconnected."""
+        self._count(self._reconnects, now)
+
+    def _count(self, bins: list[int], now: int) -> None:
         index = min((now - self._began) // BIN_NS, _MAX_BINS - 1)
-        self._reconnects.extend([0] * (index + 1 - len(self._reconnects)))
-        self._reconnects[index] += 1
+        bins.extend([0] * (index + 1 - len(bins)))
+        bins[index] += 1
 
     def resync(self, now: int, ns: int, memberships: Sequence[Membership], before: int) -> None:
         """Count a dropped user that has received a delivery, `ns` after its drop.
@@ -144,7 +173,7 @@ class Storm:
         self._end_if_complete(now)
 
     def _end_if_complete(self, now: int) -> None:
-        if self.resynced + self.abandoned >= self.dropped:
+        if self.resynced + self.abandoned >= self.outages:
             self.over_at = now
 
     def part(self, now: int, *, final: bool = False) -> StormPart:
@@ -158,6 +187,7 @@ class Storm:
             at=self._at,
             users=self._users,
             dropped=self.dropped,
+            outages=self.outages,
             drop_ns=self.drop_ns,
             resync=self._resync.copy(),
             slowest=self._slowest,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import reduce
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from operator import add
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,26 @@ _BINS_A_SECOND: Final = 10
 
 
 @dataclass(slots=True, kw_only=True)
+class WatchResult:
+    """The lost connections of a watch, over all processes.
+
+    Attributes:
+        is_ended: whether it has ended in all processes.
+        lost: connections that the server closed or that failed; `causes` counts them by label.
+        first_ns, last_ns: time from the start of the watch to the first and to the last of them; None without any.
+        lost_per_second, reconnects_per_second: by second since the watch began, up to the last one with any.
+    """
+
+    is_ended: bool
+    lost: int
+    causes: dict[str, int]
+    first_ns: int | None
+    last_ns: int | None
+    lost_per_second: list[int]
+    reconnects_per_second: list[int]
+
+
+@dataclass(slots=True, kw_only=True)
 class StormResult:
     """One storm, over all processes. The snapshot shows it as JSON with these names.
 
@@ -31,6 +52,7 @@ class StormResult:
         at_s: seconds since the test began.
         users: users in their rooms when the storm began.
         dropped: users that were dropped.
+        outages: times from a drop until a resync; in a watch, a user may have several. The resync times are theirs.
         drop_ns: time from the first drop to the last in one process, of the slowest process.
         resynced: dropped users that have received a delivery again.
         gone: dropped users that were stopped, or dropped again, before a delivery.
@@ -39,12 +61,14 @@ class StormResult:
         peak_accepts_per_second: reconnects in the busiest second.
         unaffected: latency of deliveries to the other users while the storm lasted.
         missed: messages that the dropped users did not get.
+        watch: the lost connections, if the server caused the storm.
     """
 
     id: int
     at_s: float
     users: int
     dropped: int
+    outages: int
     drop_ns: int
     resynced: int
     gone: int
@@ -53,6 +77,7 @@ class StormResult:
     peak_accepts_per_second: int
     unaffected: LogLinearHistogram
     missed: int
+    watch: WatchResult | None = None
 
     def until(self, share: float) -> float | None:
         """Return the nanoseconds until one of `SHARES` of the dropped users had resynced; None if they have not."""
@@ -67,20 +92,43 @@ def _result(parts: Sequence[StormPart]) -> StormResult:
     """Add up the parts of one storm."""
     resync = reduce(add, (part.resync for part in parts))
     dropped, gone = sum(part.dropped for part in parts), sum(part.abandoned for part in parts)
+    outages = sum(part.outages for part in parts)
+    watch = _watch_result(parts)
     slowest = max(part.slowest for part in parts)
     return StormResult(
         id=parts[0].id,
         at_s=min(part.at for part in parts),
         users=sum(part.users for part in parts),
         dropped=dropped,
+        outages=outages,
         drop_ns=max(part.drop_ns for part in parts),
-        resynced=resync.count,
+        resynced=dropped - (outages - resync.count),
         gone=gone,
-        over=resync.count + gone >= dropped,
-        resync_ns={_key(share): _time_until(share, resync, dropped - gone, slowest) for share in SHARES},
+        over=resync.count + gone >= outages and (watch is None or watch.is_ended),
+        resync_ns={_key(share): _time_until(share, resync, outages - gone, slowest) for share in SHARES},
         peak_accepts_per_second=_busiest_second([part.reconnects for part in parts]),
         unaffected=reduce(add, (part.unaffected for part in parts)),
         missed=sum(part.missed for part in parts),
+        watch=watch,
+    )
+
+
+def _watch_result(parts: Sequence[StormPart]) -> WatchResult | None:
+    """Add up the lost connections of one watch; return None for a storm on command."""
+    watches = [part.watch for part in parts if part.watch is not None]
+    if not watches:
+        return None
+    causes: Counter[str] = Counter()
+    for watch in watches:
+        causes.update(watch.causes)
+    return WatchResult(
+        is_ended=all(watch.is_ended for watch in watches),
+        lost=sum(causes.values()),
+        causes=dict(causes.most_common()),
+        first_ns=min((watch.first_ns for watch in watches if watch.first_ns is not None), default=None),
+        last_ns=max((watch.last_ns for watch in watches if watch.last_ns is not None), default=None),
+        lost_per_second=_per_second([watch.lost for watch in watches]),
+        reconnects_per_second=_per_second([part.reconnects for part in parts]),
     )
 
 
@@ -95,9 +143,19 @@ def _time_until(share: float, resync: LogLinearHistogram, awaited: int, slowest:
     return None if value is None else min(value, slowest)
 
 
+def _summed(rows: list[list[int]]) -> list[int]:
+    return [sum(column) for column in zip_longest(*rows, fillvalue=0)]
+
+
+def _per_second(rows: list[list[int]]) -> list[int]:
+    """Return the sum of all rows, in bins of a second."""
+    bins = _summed(rows)
+    return [sum(bins[i : i + _BINS_A_SECOND]) for i in range(0, len(bins), _BINS_A_SECOND)]
+
+
 def _busiest_second(rows: list[list[int]]) -> int:
     """Return the largest number in ten consecutive bins of the sum of all rows."""
-    bins = [sum(row[i] for row in rows if i < len(row)) for i in range(max(map(len, rows), default=0))]
+    bins = _summed(rows)
     sums = [0, *accumulate(bins)]
     return max((sums[i] - sums[max(0, i - _BINS_A_SECOND)] for i in range(1, len(sums))), default=0)
 

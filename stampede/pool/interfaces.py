@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stampede.generator_faults import FaultKind
     from stampede.ledger.room import Room
     from stampede.measure.measures import Measures
+    from stampede.pool.storms import Storms
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.target import Target
     from stampede.workload.backoff import Backoff
@@ -49,6 +50,7 @@ class Pool(Protocol):
     measures: Measures
     reactor: Reactor
     scheduler: Scheduler
+    storms: Storms
     target: Target
 
     def room(self, name: str) -> Room:

@@ -1,4 +1,4 @@
-"""Measures how long a user that was dropped on purpose takes until it receives deliveries again."""
+"""Measures how long a user that was dropped takes until it receives deliveries again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stampede.ledger.room import Membership, Room
     from stampede.measure.measures import Measures
     from stampede.measure.storm import Storm
+    from stampede.measure.watch import Watch
 
 
 class Resync:
@@ -27,7 +28,8 @@ class Resync:
         is_silent: returns whether no other user sends messages to the user's rooms.
 
     Attributes:
-        dropped_at: when the connection was dropped on purpose (monotonic nanoseconds), until the resync; else 0.
+        dropped_at: when the connection was dropped on purpose or lost in a watch (monotonic nanoseconds), until the
+            resync; else 0.
     """
 
     __slots__ = ("_connection", "_is_silent", "_measures", "_sent_before_drop", "_storm", "dropped_at")
@@ -48,6 +50,19 @@ class Resync:
         if storm is not None:
             self._storm = storm
             storm.drop(self.dropped_at)
+
+    def lose(self, watch: Watch, cause: str, rooms: list[Room], in_flight: int) -> None:
+        """Count a lost connection in a watch. It begins a drop, unless the user has not resynced from its last one."""
+        now = monotonic_ns()
+        watch.lose(now, cause)
+        if self._storm is watch:
+            return
+        self.abandon()
+        handler = self._connection.handler
+        watch.begin_outage(is_first=handler.storm is not watch)
+        handler.storm = self._storm = watch
+        self.dropped_at = now
+        self.dropped(rooms, in_flight)
 
     def dropped(self, rooms: list[Room], in_flight: int) -> None:
         """Record how many messages the rooms had sent up to the drop, without those in flight to this user."""

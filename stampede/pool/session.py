@@ -49,7 +49,7 @@ class Session:
         account: its name as `user`, and what it logs in with: a `token`, or the columns of `--credentials`.
         connection: its connection.
         client: the chat client of the user.
-        resync: measures the user's drops on purpose.
+        resync: measures the user's drops.
     """
 
     __slots__ = (
@@ -118,8 +118,11 @@ class Session:
         if self._keeper is not None:
             self._keeper.join(timeout)
 
-    def connection_lost(self) -> None:
+    def connection_lost(self, error: LostError, in_flight: int) -> None:
         """Replace a lost connection; called by the connection."""
+        watch = self._pool.storms.watch
+        if watch is not None and not self._ended:
+            self.resync.lose(watch, error.label, self._rooms, in_flight)
         self._replace_connection()
 
     def _replace_connection(self, drop: Callable[[], None] | None = None) -> None:

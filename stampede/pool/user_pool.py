@@ -26,9 +26,9 @@ from stampede.ledger.room import Room
 from stampede.ledger.stamp import SIZE
 from stampede.measure import drop_causes
 from stampede.measure.measures import Measures
-from stampede.measure.storm import Manner, Storm
 from stampede.pool.order_sampler import OrderSampler
 from stampede.pool.session import Session
+from stampede.pool.storms import Storms
 from stampede.websocket.reactor import Reactor
 from stampede.workload.accounts import account_of
 from stampede.workload.placement import Partition, Placement, RoomPlan
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from stampede.dialects.base import Dialect
-    from stampede.measure.storm import StormPart
+    from stampede.measure.storm import Manner
     from stampede.pool.interfaces import RoomSetups, User
     from stampede.websocket.target import Target
 
@@ -58,9 +58,6 @@ MAX_DRAIN_SECONDS: Final = 20.0
 
 _FIRST_OWN_ROOM: Final = 1 << 31
 """Number of the first room that a scenario names; numbers of planned rooms are smaller."""
-
-REPORTED_STORMS: Final = 16
-"""The latest storms are in each report of the process; the master keeps the results of earlier ones."""
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +107,7 @@ class UserPool:
         is_closed: whether `close` has been called; then no user connects.
         reconnects: whether users replace a lost or dropped connection.
         room_setups: what the setup of each room over HTTP has saved.
+        storms: the storms on command, and the watch.
         echoes: whether the server sends a chat message to its sender, too.
     """
 
@@ -149,8 +147,8 @@ class UserPool:
         self._order_sampler = OrderSampler(self.measures.order)
         self._sweeper = gevent.spawn(self._sweep)
         self._droppers: dict[str, gevent.Greenlet[..., None]] = {}
-        self._storms: list[Storm] = []
         self._began = monotonic_ns()
+        self.storms = Storms(self.client_context, self._began)
         self.draining = False
         self.is_closed = False
 
@@ -260,23 +258,21 @@ class UserPool:
         if self.draining:
             return
         ready = self._ready_sessions()
-        now = monotonic_ns()
-        storm = Storm(number, now, (now - self._began) / 1e9, len(ready))
-        self._storms = [*self._storms[-REPORTED_STORMS + 1 :], storm]
         chosen = set(self.rng("storm", number).sample(ready, round(share * len(ready))))
-        self.client_context.storm = storm
+        storm = self.storms.begin(number, len(ready))
         self.measures.drops[drop_causes.STORM] += len(chosen)
         for session in ready:
             if session in chosen:
                 session.connection.handler.storm = storm
                 session.drop(manner, storm)
 
-    def storm_parts(self, *, final: bool = False) -> list[StormPart]:
-        """Return what this process has counted of the latest storms."""
-        current = self.client_context.storm
-        if current is not None and current.over_at:
-            self.client_context.storm = None
-        return [storm.part(monotonic_ns(), final=final) for storm in self._storms]
+    def start_watch(self, number: int) -> None:
+        """Measure from now on the users whose connection the server closes or that fails, until `end_watch`."""
+        self.storms.start_watch(number, self.ready)
+
+    def end_watch(self) -> None:
+        """Count no further user as dropped by the server."""
+        self.storms.end_watch()
 
     # --- end of the test ---
 

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 STORM = "stampede_storm"
 """Type of the message with which the master commands a storm."""
 
+WATCH = "stampede_watch"
+"""Type of the message with which the master starts or ends a watch."""
+
 _ALIVE_SECONDS = 3.0
 """A worker that has reported within this time is alive, even if Locust has missed its heartbeats."""
 
@@ -53,6 +56,7 @@ class MasterAgent:
 
     Attributes:
         run: number of the current or last test; reports of other tests are ignored.
+        is_watching: whether a watch is in progress.
         resets: how often Locust's statistics have been reset, in all tests.
         settings: of the current or last test.
         dialect: of the chat users of that test; None without any.
@@ -80,6 +84,7 @@ class MasterAgent:
         self._threshold_task: gevent.Greenlet[..., None] | None = None
         self._concluded = False
         self.run = 0
+        self.is_watching = False
         self.resets = 0
         self.settings: LoadTestSettings | None = None
         self.dialect: Dialect | None = None
@@ -106,6 +111,7 @@ class MasterAgent:
         self._storm_parts.clear()
         self._expected.clear()
         self._storms = 0
+        self.is_watching = False
         self._storm_requests.clear()
         self._before_reset.clear()
         self._storms_before_reset = 0
@@ -165,16 +171,49 @@ class MasterAgent:
         Returns:
             The number of the storm.
         """
+        number, is_new = self._number_of(request_id)
+        if not is_new:
+            return number
+        if self._agent is not None:
+            self._agent.storm(number, share, manner)
+        else:
+            self._runner.send_message(STORM, {"id": number, "share": share, "manner": manner.value})
+        return number
+
+    def _number_of(self, request_id: str) -> tuple[int, bool]:
+        """Return the number of the storm that a request starts, and whether the request is new."""
         if request_id in self._storm_requests:
-            return self._storm_requests[request_id]
+            return self._storm_requests[request_id], False
         self._storms += 1
         if request_id:
             self._storm_requests[request_id] = self._storms
+        return self._storms, True
+
+    def start_watch(self, request_id: str = "") -> int:
+        """Measure from now on, in all processes, the users whose connection the server closes or that fails.
+
+        Args:
+            request_id: makes a repeated request harmless.
+
+        Returns:
+            The number of the watch, which is reported as a storm.
+        """
+        number, is_new = self._number_of(request_id)
+        if is_new:
+            self.is_watching = True
+            self._send_watch(number)
+        return number
+
+    def end_watch(self) -> None:
+        """Count no further user as dropped by the server."""
+        self.is_watching = False
+        self._send_watch(None)
+
+    def _send_watch(self, number: int | None) -> None:
         if self._agent is not None:
-            self._agent.storm(self._storms, share, manner)
+            self._agent.watch(number)
         else:
-            self._runner.send_message(STORM, {"id": self._storms, "share": share, "manner": manner.value})
-        return self._storms
+            self._runner.send_message(WATCH, {"id": number})
 
     # --- reports ---
 

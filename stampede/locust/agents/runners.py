@@ -15,7 +15,7 @@ from locust import argument_parser, runners
 from stampede.dialects.reductions import reductions
 from stampede.generator_faults import FaultKind
 from stampede.locust.agents.assignment import Assigner, Assignment
-from stampede.locust.agents.master import STORM, MasterAgent
+from stampede.locust.agents.master import STORM, WATCH, MasterAgent
 from stampede.locust.agents.spawn_order import user_classes_of
 from stampede.locust.agents.worker import WorkerAgent
 from stampede.locust.settings import OptionError, read_settings, run_dialect
@@ -37,7 +37,7 @@ REPORT_SECONDS: Final = 0.5
 AGENT_KEY: Final = "stampede"
 """Attribute of Locust's environment that holds the process's `WorkerAgent`; also the key of a report in its data."""
 
-# Types of the messages between master and workers; `STORM` is another one.
+# Types of the messages between master and workers; `STORM` and `WATCH` are others.
 _JOIN: Final = "stampede_join"
 _ASSIGN: Final = "stampede_assign"
 _DRAIN: Final = "stampede_drain"
@@ -145,6 +145,7 @@ def set_up_worker(environment: Environment, runner: WorkerRunner) -> None:
     runner._send_stats = send_all  # type: ignore[method-assign] # noqa: SLF001
     runner.register_message(_ASSIGN, on_assign)
     runner.register_message(STORM, on_storm)
+    runner.register_message(WATCH, lambda msg, **_: agent.watch(msg.data["id"]))
     runner.register_message(_DRAIN, drain, concurrent=True)
     on: Any = environment.events  # Locust does not annotate its hooks
     on.report_to_master.add_listener(on_report)

@@ -243,9 +243,18 @@ class WorkerAgent:
         if self.pool is not None:
             self.pool.storm(number, share, manner)
 
+    def watch(self, number: int | None) -> None:
+        """Start a watch of the users of this process, or end it (None)."""
+        if self.pool is None:
+            return
+        if number is None:
+            self.pool.end_watch()
+        else:
+            self.pool.start_watch(number)
+
     def storm_parts(self) -> list[StormPart]:
         """Return this process's part in the results of the latest storms."""
-        return self.pool.storm_parts(final=self._final) if self.pool is not None else []
+        return self.pool.storms.parts(final=self._final) if self.pool is not None else []
 
     def update_stats(self) -> None:
         """Update Locust's statistics, unless the numbers are final."""

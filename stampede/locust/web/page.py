@@ -40,7 +40,7 @@ def extend(web_ui: WebUI, master: MasterAgent, prefix: str, set_shape: Callable[
     """Add our routes, table and checks to Locust's web page.
 
     `GET /stampede/snapshot` returns JSON. `POST /stampede/storm` with `share` (0 to 1), `manner` and `request` starts a
-    storm.
+    storm. `POST /stampede/watch` with `request` starts a watch, `POST /stampede/watch/end` ends it.
 
     Args:
         web_ui: Locust's web page.
@@ -75,6 +75,17 @@ def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> 
             return Response(f"{problem}\n", status=400, mimetype="text/plain")
         return Response(msgspec.json.encode({"id": number}), mimetype="application/json")
 
+    def watch() -> Response:
+        try:
+            number = start_watch(master, request.form.get("request", ""))
+        except OptionError as problem:
+            return Response(f"{problem}\n", status=400, mimetype="text/plain")
+        return Response(msgspec.json.encode({"id": number}), mimetype="application/json")
+
+    def watch_end() -> Response:
+        master.end_watch()
+        return Response(b"{}", mimetype="application/json")
+
     def state() -> Response:
         return Response(msgspec.json.encode({"state": master.state}), mimetype="application/json")
 
@@ -86,9 +97,12 @@ def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> 
         ("snapshot", guarded(snapshot), ["GET"]),
         ("state", guarded(state), ["GET"]),
         ("storm", guarded(storm), ["POST"]),
+        ("watch", guarded(watch), ["POST"]),
+        ("watch/end", guarded(watch_end), ["POST"]),
         ("storm.js", storm_form, ["GET"]),
     ):
-        app.add_url_rule(f"{prefix}/stampede/{name}", f"stampede_{name.replace('.', '_')}", view, methods=methods)
+        endpoint = f"stampede_{name.replace('.', '_').replace('/', '_')}"
+        app.add_url_rule(f"{prefix}/stampede/{name}", endpoint, view, methods=methods)
 
 
 def start_storm(master: MasterAgent, share: str, manner: str, request_id: str = "") -> int:
@@ -104,11 +118,13 @@ def start_storm(master: MasterAgent, share: str, manner: str, request_id: str = 
         The number of the storm.
 
     Raises:
-        OptionError: a field is unusable, or no test is running.
+        OptionError: a field is unusable, no test is running, or a watch is in progress.
     """
     settings = master.settings
     if settings is None or master.state not in _RUNNING:
         raise OptionError("no test is running")
+    if master.is_watching:
+        raise OptionError("a watch is in progress: a storm would count as dropped by the server")
     try:
         fraction = float(share) if share else settings.storm_share
         how = Manner(manner) if manner else settings.storm_manner
@@ -117,6 +133,17 @@ def start_storm(master: MasterAgent, share: str, manner: str, request_id: str = 
     if not 0 < fraction <= 1:
         raise OptionError(f"share {share!r} is not above 0 and at most 1")
     return master.storm(fraction, how, request_id)
+
+
+def start_watch(master: MasterAgent, request_id: str = "") -> int:
+    """Start a watch; return its number.
+
+    Raises:
+        OptionError: no test is running.
+    """
+    if master.state not in _RUNNING:
+        raise OptionError("no test is running")
+    return master.start_watch(request_id)
 
 
 def _extend_responses(app: Flask, master: MasterAgent, prefix: str) -> None:

@@ -38,6 +38,7 @@ def sample(**figures: Any) -> StormResult:
         "id": 1,
         "users": 100,
         "dropped": 40,
+        "outages": 40,
         "drop_ns": 3_000_000,
         "resynced": 40,
         "gone": 0,

@@ -17,6 +17,7 @@ from tests.stampede.connections import TIMEOUT
 
 if TYPE_CHECKING:
     from stampede.ledger.counts import DeliveryCounts
+    from stampede.websocket.errors import LostError
 
 
 class GroupClient(ChatClient):
@@ -99,7 +100,7 @@ class ClientGroup:
         client.chat.rooms.enter([self.room], TIMEOUT)
         return client
 
-    def connection_lost(self) -> None:
+    def connection_lost(self, error: LostError, in_flight: int) -> None:
         self.lost += 1
 
     def failures(self, name: str) -> dict[str, int]:

@@ -20,6 +20,7 @@ from stampede.pool.order_sampler import OrderSampler
 if TYPE_CHECKING:
     from stampede.client.message_handler import MessageHandler
     from stampede.ledger.room import Membership
+    from stampede.websocket.errors import LostError
 
 ORIGIN = 3
 
@@ -37,7 +38,7 @@ class Process:
                 self.add_user(room)
         self.sampler = OrderSampler(self.measures.order)
 
-    def connection_lost(self) -> None:
+    def connection_lost(self, error: LostError, in_flight: int) -> None:
         """Do nothing: no user is connected."""
 
     def raise_error(self, error: Exception) -> None:

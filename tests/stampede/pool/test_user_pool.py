@@ -80,7 +80,7 @@ def test_a_storm_without_connected_users_drops_none(make_pool: Callable[..., Use
     pool = make_pool()
     pool.add_user(FakeUser())
     pool.storm(1, 1.0, Manner.ABRUPT)
-    (part,) = pool.storm_parts()
+    (part,) = pool.storms.parts()
     assert (part.users, part.dropped) == (0, 0)
 
 
@@ -88,7 +88,7 @@ def test_no_storm_starts_during_the_drain(make_pool: Callable[..., UserPool]) ->
     pool = make_pool()
     pool.drain()
     pool.storm(1, 1.0, Manner.ABRUPT)
-    assert pool.storm_parts() == []
+    assert pool.storms.parts() == []
 
 
 def test_a_user_of_a_closed_pool_ends_silently_and_is_not_counted(make_pool: Callable[..., UserPool]) -> None:
