@@ -14,7 +14,7 @@ from capacity.config.settings_table import SELECT_LEVELS
 from capacity.formatting import count
 from capacity.record.report import RunReport, read_report
 from capacity.report.html import page_environment
-from capacity.report.question import describe_question
+from capacity.report.question import question_of
 from capacity.report.writer import replace_file
 
 if TYPE_CHECKING:
@@ -60,9 +60,12 @@ class SavedRun:
     @property
     def question(self) -> tuple[str, ...]:
         """The machine and the question, in words: only answers to one question share a chart."""
-        report, machine = self.report, self.report.environment
+        report, machine, asked = self.report, self.report.environment, question_of(self.report)
         return (
-            *describe_question(report),
+            asked.users,
+            asked.dialect,
+            asked.server,
+            *asked.settings,
             *([] if self.is_search else [self.kind]),
             *report.levels,
             f"{machine.host}, {machine.cores} x {machine.cpu_model or 'unknown CPU'}",

@@ -13,6 +13,8 @@ from capacity.config.settings_table import UNITS
 from capacity.config.slo import parse_slo
 from capacity.errors import UsageError
 from capacity.formatting import VERDICT_SYMBOLS, about, count, format_estimate, format_ms
+from capacity.report.question import question_of
+from capacity.report.sections import Page, sections_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 
 _NARROW_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
 _UNKNOWN: Final = "\N{EN DASH}"
+_SETTING_NAMES: Final = {
+    "workers": "Server processes",
+    "processes": "Generator processes",
+    "load": "Options of the load",
+    "locustfile_hash": "SHA-256 of the locustfile",
+}
 
 
 def report_charts(report: RunReport) -> list[Chart]:
@@ -39,8 +47,15 @@ def report_charts(report: RunReport) -> list[Chart]:
 def report_page(report: RunReport, charts: Sequence[Chart]) -> str:
     """Return the page of a report with the given charts."""
     drawn = [(chart, [Markup(svg) for svg in chart.svgs]) for chart in charts]  # noqa: S704 - our drawings, texts escaped
-    page = page_environment().get_template("report.html.j2")
-    return page.render(report=report, answer=report.answer, charts=drawn, symbols=VERDICT_SYMBOLS)
+    template = page_environment().get_template("report.html.j2")
+    return template.render(
+        report=report,
+        answer=report.answer,
+        question=question_of(report),
+        sections=sections_of(Page(report, charts)),
+        charts=drawn,
+        symbols=VERDICT_SYMBOLS,
+    )
 
 
 def page_environment() -> jinja2.Environment:
@@ -59,6 +74,7 @@ def page_environment() -> jinja2.Environment:
         "prose": _prose,
         "sentence": _sentence,
         "setting": _setting,
+        "setting_name": _setting_name,
     }
     environment.filters.update(filters)
     return environment
@@ -103,6 +119,10 @@ def _prose(text: str) -> Markup:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def _setting_name(name: str) -> str:
+    return _SETTING_NAMES.get(name) or name.replace("_", " ").capitalize()
 
 
 def _setting(value: str | float, name: str) -> str:

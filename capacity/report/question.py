@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from capacity.config.scenario import Scenario
@@ -50,13 +51,24 @@ def difference(one: RunReport, two: RunReport) -> str:
     return ""
 
 
-def describe_users(report: RunReport) -> str:
-    """Return the users in words, such as `chatting users` or `users of shop.py: Buyer=2`."""
-    return Scenario.named(report.scenario).words
+@dataclass(frozen=True, slots=True)
+class QuestionText:
+    """The question of a run in words.
+
+    Attributes:
+        users: such as `chatting users` or `users of shop.py: Buyer=2`.
+        dialect: such as `dialect socketio`.
+        server: such as `server ws://chat.example.org` or `4 processes of the bundled server`.
+        settings: such as `work per message 0.0003 s` or `room size 20`.
+    """
+
+    users: str
+    dialect: str
+    server: str
+    settings: tuple[str, ...]
 
 
-def describe_server(report: RunReport) -> str:
-    """Return the server in words, such as `server ws://chat.example.org` or `4 processes of the bundled server`."""
+def _server(report: RunReport) -> str:
     settings = report.settings
     if settings.get("host"):
         return f"server {settings['host']}"
@@ -64,16 +76,17 @@ def describe_server(report: RunReport) -> str:
     return "one process of the bundled server" if processes == 1 else f"{processes} processes of the bundled server"
 
 
-def describe_question(report: RunReport) -> list[str]:
-    """Return the users, the dialect, the server and the settings of the question in words."""
-    settings = report.settings
+def question_of(report: RunReport) -> QuestionText:
+    """Return the question of a run in words."""
     named = {"host", "workers", "locustfile", "mix", "load"}
-    given = {name: f"{value} {UNITS[name]}" for name in QUESTION if name not in named and (value := settings.get(name))}
+    values = report.settings
+    given = {name: f"{values[name]} {UNITS[name]}" for name in QUESTION if name not in named and values.get(name)}
     load = load_of(report, omitted=frozenset({"dialect"}))
-    return [
-        describe_users(report),
-        f"dialect {report.dialect}",
-        describe_server(report),
-        *(f"{name.replace('_', ' ')} {value}".rstrip() for name, value in given.items()),
-        *(f"{name.replace('-', ' ')} {value}".rstrip() for name, value in load.items()),
-    ]
+    return QuestionText(
+        users=Scenario.named(report.scenario).words,
+        dialect=f"dialect {report.dialect}",
+        server=_server(report),
+        settings=tuple(
+            f"{name.replace('_', ' ').replace('-', ' ')} {value}".rstrip() for name, value in (given | load).items()
+        ),
+    )

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from capacity.record.report import RunReport
 
+FACTS: Final = ("Users", "Server", "Repeat")
+
 PAPER: Final = {"width": 688, "height": 1017}
 """A4 without the page's margins, in CSS pixels."""
 
@@ -117,6 +119,20 @@ def test_at_every_width_no_text_is_cut_off_or_overlaps(page: Page, width: int) -
     assert page.evaluate(CUT) == []
     assert page.evaluate(OVERLAPPING) == []
     assert page.evaluate(HIDDEN) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_first_screen_has_the_answer_the_question_and_how_to_repeat_it(page: Page, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    for element in (".number", ".sentence", *(f'.facts dt:text-is("{name}") + dd' for name in FACTS)):
+        box = page.locator(element).bounding_box()
+        assert box is not None, element
+        assert box["y"] + box["height"] <= height, element
+
+
+def test_the_contents_lead_to_every_section(page: Page) -> None:
+    links = [link.get_attribute("href") for link in page.locator("nav a").all()]
+    assert links == [f"#{section.get_attribute('id')}" for section in page.locator("section").all()]
 
 
 SCROLLING: Final = """() => [...document.querySelectorAll('.scroll')]

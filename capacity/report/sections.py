@@ -1,0 +1,59 @@
+"""The sections of the report page below the answer, in their order. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from capacity.record.report import RunReport
+    from capacity.report.charts import Chart
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the report page shows."""
+
+    report: RunReport
+    charts: Sequence[Chart]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of the page.
+
+    Attributes:
+        key: its anchor; its template is `sections/KEY.html.j2`.
+        title: its heading.
+        is_shown: whether a page has it.
+    """
+
+    key: str
+    title: str
+    is_shown: Callable[[Page], bool]
+
+
+def _has_evidence(page: Page) -> bool:
+    answer = page.report.answer
+    return bool(answer.evidence or page.report.missing or page.report.notes or answer.projection_warning)
+
+
+SECTIONS: Final = (
+    Section("evidence", "Evidence", _has_evidence),
+    Section("further", "Measure further", lambda page: page.report.answer.confirm_with is not None),
+    Section("sizing", "Sizing", lambda page: page.report.sizing is not None),
+    Section("storms", "Storms", lambda page: page.report.storm is not None),
+    Section("scaling", "More server processes", lambda page: page.report.scaling is not None),
+    Section("measurements", "Measurements", lambda page: bool(page.charts)),
+    Section("model", "Model", lambda page: page.report.model is not None),
+    Section("steps", "Steps", lambda page: bool(page.report.steps)),
+    Section("ledger", "Ledger", lambda page: bool(page.report.steps)),
+    Section("environment", "Environment", lambda _: True),
+)
+
+
+def sections_of(page: Page) -> list[Section]:
+    """Return the sections of a page, in their order."""
+    return [section for section in SECTIONS if section.is_shown(page)]
