@@ -10,25 +10,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from capacity.config.invocation import CHECKOUT
+from capacity.config.option_types import AUTO
+from capacity.errors import UsageError
+from capacity.measure.listening import is_on_this_machine, port_of
 from capacity.measure.prometheus import Prometheus
 from capacity.measure.prometheus_check import check_prometheus, skew_note
+from capacity.measure.server_processes import ServerProcesses
 from capacity.measure.sources import MetricsPages, PrometheusSource
 from capacity.processes.child_processes import ChildProcesses
-from capacity.processes.cores import Cores, pinned, usable_cores
+from capacity.processes.cores import (
+    COMPETING_NOTE,
+    Cores,
+    LocalServer,
+    are_competing,
+    cores_beside,
+    pinned,
+    reserved_cores_note,
+    usable_cores,
+)
 from capacity.processes.environment import describe
 from capacity.processes.exchange import ExchangeOptions, check_exchange
 from capacity.processes.generator import GeneratorOptions, LoadGenerator
 from capacity.processes.greeting import check_greeting
-from capacity.processes.local_server import (
-    COMPETING_NOTE,
-    are_competing,
-    cores_beside,
-    find_local_server,
-    reserved_cores_note,
-)
 from capacity.processes.target import BundledServerOptions, TargetServer
 from stampede.dialect_registry import DEFAULT
 from stampede.dialects.stampede import StampedeDialect
+from stampede.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,12 +71,14 @@ class Testbed:
         prometheus: the Prometheus of `--prometheus`.
         started_at: seconds since the epoch.
         generator: the load generator, once it has started.
+        server_processes: the processes of a running server on this machine, if they are known.
     """
 
     settings: RunSettings
     observer: MessageObserver
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    server_processes: ServerProcesses | None = field(init=False)
     cores: Cores = field(init=False)
     processes: int = field(init=False)
     prometheus: Prometheus | None = field(init=False)
@@ -80,6 +89,7 @@ class Testbed:
 
     def __post_init__(self) -> None:
         self.prometheus = Prometheus(self.settings.prometheus) if self.settings.prometheus else None
+        self.server_processes = _find_processes(self.settings.host, self.settings.server_pid)
         self.cores = self._assign_cores(usable_cores())
         self.processes = self.settings.processes or len(self.cores.generator)
         self.started_at = time.time()
@@ -101,7 +111,7 @@ class Testbed:
         """Assign the cores of this machine to server and load generator, and note if there are too few."""
         if self.settings.host is None:
             return Cores.for_bundled_server(usable, self.settings.workers)
-        server = find_local_server(self.settings.host)
+        server = _local_server(self.settings.host, self.server_processes)
         cores = cores_beside(usable, server)
         if server is not None:
             if are_competing(usable, cores):
@@ -169,7 +179,12 @@ class Testbed:
     def _start_target(self, folder: Path, children: ChildProcesses) -> TargetServer:
         if self.settings.host is not None:
             self._check_server(self.settings.host, folder, children)
-            return TargetServer.running(self.settings.host, self._source())
+            return TargetServer.running(
+                self.settings.host,
+                self._source(),
+                self.server_processes,
+                replaces_pages=self.settings.server_pid is not None,
+            )
         self.observer.message("starting the server")
         options = BundledServerOptions(
             work_per_message=self.settings.work_per_message,
@@ -195,3 +210,27 @@ class Testbed:
         room = dialect.name_room(0)
         exchange = ExchangeOptions(host, load.dialect or "", room, load.check_arguments())
         self.notes += check_exchange(exchange, folder=folder, checkout=CHECKOUT, children=children)
+
+
+def _find_processes(host: str | None, given: int | str | None) -> ServerProcesses | None:
+    """Return the processes of the server at `--host`: those that `--server-pid` names, or that listen there.
+
+    Raises:
+        UsageError: there is no process that `--server-pid` names.
+    """
+    if host is None:
+        return None
+    if isinstance(given, int):
+        return ServerProcesses.of_pid(given)
+    found = ServerProcesses.listening_at(host)
+    if found is None and given == AUTO:
+        where = "on this machine" if is_on_this_machine(host) else "here: that address is of another machine"
+        raise UsageError(f"--server-pid auto: no process that this user may see listens at {redact(host)} {where}")
+    return found
+
+
+def _local_server(host: str, processes: ServerProcesses | None) -> LocalServer | None:
+    """Return the server if it runs on this machine; its processes may be unknown, as for a container."""
+    if processes is not None:
+        return LocalServer(processes.serving(port_of(host)), processes.cores())
+    return LocalServer() if is_on_this_machine(host) else None

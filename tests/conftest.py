@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.metrics.fixtures",
     "tests.benchmarks.fixtures",
     "tests.capacity.fixtures",
+    "tests.capacity.measure.local_servers",
     "tests.deploy.fixtures",
     "tests.dialects.broker_fixtures",
     "tests.dialects.fixtures",

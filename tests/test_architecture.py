@@ -90,7 +90,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.config": "capacity.errors capacity.formatting stampede.dialect_registry stampede.dialects "
     "stampede.locust.options stampede.measure stampede.redaction stampede.verdict.slo stampede.websocket.headers",
     "capacity.measure": "capacity.config capacity.errors capacity.http_client capacity.record "
-    "stampede.generator_faults stampede.measure stampede.redaction stampede.websocket.addresses",
+    "stampede.generator_faults stampede.health stampede.measure stampede.redaction stampede.websocket.addresses",
     "capacity.processes": "capacity.errors capacity.formatting capacity.http_client capacity.measure capacity.record "
     "capacity.signals stampede.measure",
     "capacity.judge": "capacity.config capacity.formatting capacity.measure capacity.record stampede.generator_faults "
@@ -102,8 +102,8 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.record capacity.search stampede.measure",
     "capacity.report": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.model "
     "capacity.record capacity.search",
-    "capacity.testbed": "capacity.config capacity.measure capacity.processes capacity.record stampede.dialect_registry "
-    "stampede.dialects",
+    "capacity.testbed": "capacity.config capacity.errors capacity.measure capacity.processes capacity.record "
+    "stampede.dialect_registry stampede.dialects stampede.redaction",
     "capacity.run": "capacity.config capacity.judge capacity.measure capacity.processes capacity.record "
     "capacity.report capacity.search capacity.storms capacity.testbed",
     "capacity.run_report": "capacity.config capacity.errors capacity.judge capacity.model capacity.record "
@@ -190,6 +190,7 @@ PURE = [
     "capacity.measure.addresses",
     "capacity.measure.client_window",
     "capacity.measure.server_window",
+    "capacity.measure.system_sample",
     "capacity.model.projection",
     "capacity.model.scalability",
     "capacity.model.scaling",

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
+
+AUTO: Final = "auto"
+"""The value of `--server-pid` for the process that listens at `--host`."""
 
 
 def positive_int(text: str) -> int:
@@ -67,6 +71,16 @@ def numbers(text: str) -> tuple[int, ...]:
         return tuple(positive_int(part) for part in text.split(","))
     except ValueError:
         raise ValueError("not a list of numbers such as 200,400,800") from None
+
+
+def process_id(text: str) -> int | str:
+    """Parse the id of a process, or `auto`."""
+    if text == AUTO:
+        return AUTO
+    try:
+        return positive_int(text)
+    except ValueError:
+        raise ValueError("neither a process id nor auto") from None
 
 
 def user_mix(text: str) -> dict[str, int]:

@@ -57,6 +57,11 @@ class RunSettings:
         "URL of a Prometheus that scrapes the server; source of the server's metrics and of SLOs in PromQL",
         _SERVER, metavar="URL", parse=types.http_url, compare_may_differ=True,
     )  # fmt: skip
+    server_pid: int | str | None = option(
+        "process id of the server on this machine, whose descendants belong to it; auto: what listens at --host "
+        "(default: auto, if found)",
+        _SERVER, metavar="PID", parse=types.process_id, compare_may_differ=True, resume_may_change=True,
+    )  # fmt: skip
     work_per_message: float = option(
         "CPU time that the bundled server spends on each message, to simulate the work of an application",
         _SERVER, metavar="SECONDS", parse=types.seconds, default="0", unit="s", defines_question=True,
@@ -256,6 +261,8 @@ def _check_combinations(settings: RunSettings) -> None:
         raise UsageError(f"--dialect {settings.load.dialect} is for a server at --host, not for the bundled server")
     if settings.host and settings.work_per_message:
         raise UsageError("--work-per-message is for the bundled server: start your own server with it instead")
+    if not settings.host and settings.server_pid is not None:
+        raise UsageError("--server-pid is for a server at --host: the bundled server is observed without it")
     if settings.host and settings.worker_counts != (1,):
         raise UsageError("--workers-list is for the bundled server: start your own server with several processes")
     if len(set(settings.worker_counts)) < len(settings.worker_counts):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import psutil
 
+    from capacity.measure.system_sample import SystemSample
+
 LOOP_LAG: Final = "chat_event_loop_lag_seconds"
 _DROPPED: Final = "chat_messages_dropped_total"
 
@@ -26,7 +28,7 @@ class ServerSample:
     Attributes:
         at_s: time of the reading on this process's monotonic clock.
         cpu_seconds: CPU time of the server process since its start.
-        started_at: start of the server process, seconds since the epoch; a change means a restart.
+        started_at: start of the process with the metrics, seconds since the epoch; a change means a restart.
         lag_buckets: cumulative counts of event loop lag by upper bound in seconds.
         dropped: messages dropped for slow consumers; `kills`: connections closed as slow, or by heartbeat timeout.
         core_busy_s, core_steal_s: busy and stolen seconds of the core that the server is pinned to.
@@ -34,6 +36,7 @@ class ServerSample:
         page_at_s: time of the metrics, on the clock of their source; use differences only.
         processes: number of processes that are summed; `cpu_parts`: CPU time of each.
         problem: why a source failed that provided metrics before.
+        system: the operating system's figures, if the server is local; they replace CPU, memory and files of a page.
     """
 
     at_s: float
@@ -55,6 +58,7 @@ class ServerSample:
     processes: int = 1
     cpu_parts: tuple[float, ...] | None = None
     problem: str | None = None
+    system: SystemSample | None = None
 
 
 @dataclass(slots=True)

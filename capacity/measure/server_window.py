@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from capacity.measure.system_sample import system_window
 from capacity.record.step import core_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from capacity.measure.server_sample import ServerSample
+    from capacity.measure.system_sample import SystemWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class ServerWindow:
         core_busy: use of the core that the server is pinned to, by any process; `core_stolen`: by other machines.
         processes: number of processes that are summed; `cpu_busiest`: cores used by the busiest.
         problem: why figures are missing that were available before.
+        system: further figures of the operating system, for a server on this machine.
     """
 
     cpu: float | None = None
@@ -44,11 +47,19 @@ class ServerWindow:
     processes: int = 1
     cpu_busiest: float | None = None
     problem: str | None = None
+    system: SystemWindow | None = None
 
     @property
     def core_share(self) -> float | None:
-        """Share of its core that the busiest server process used."""
-        return core_share(self.cpu, self.cpu_busiest, self.processes)
+        """Use of the core or cores that limit the server; 1 is full."""
+        system = self.system
+        return core_share(
+            self.cpu,
+            self.cpu_busiest,
+            self.processes,
+            busiest_thread=system.busiest_thread if system else None,
+            cores=system.cores_allowed if system else None,
+        )
 
     @property
     def core_foreign(self) -> float | None:
@@ -63,6 +74,8 @@ def server_window(before: ServerSample | None, after: ServerSample | None) -> Se
     if before is None or after is None:
         return ServerWindow()
     problem = before.problem or after.problem
+    if before.system and after.system and before.system.roots != after.system.roots:
+        return ServerWindow(problem="the server was restarted during the window")
     if before.processes != after.processes or before.started_at != after.started_at:
         return ServerWindow(problem=problem or "the server was restarted during the window")
     if after.at_s <= before.at_s:
@@ -85,6 +98,7 @@ def server_window(before: ServerSample | None, after: ServerSample | None) -> Se
         processes=after.processes,
         cpu_busiest=_busiest(before, after),
         problem=problem,
+        system=system_window(before.system, after.system) if before.system and after.system else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import socket
@@ -17,6 +16,8 @@ import psutil
 from capacity.errors import RunError
 from capacity.formatting import error_text, listing
 from capacity.http_client import HttpError, fetch
+from capacity.measure.listening import port_of
+from capacity.measure.server_processes import ServerProcesses
 from capacity.measure.server_sample import ServerSample, core_seconds
 from capacity.measure.sources import MetricsPages, SourceError
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _DEFAULT_MESSAGE_RATE_LIMIT: Final = 50.0
 _START_TIMEOUT_S: Final = 20.0
 _CONNECT_TIMEOUT_S: Final = 5.0
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +46,32 @@ class BundledServerOptions:
 
 
 class TargetServer:
-    """A server that can be sampled and checked."""
+    """A server that can be sampled and checked.
 
-    __slots__ = ("_cores", "_has_metrics", "_process", "_process_count", "_processes", "_source", "url")
+    Attributes:
+        url: WebSocket URL.
+        processes: its processes on this machine; None if they are not known.
+    """
+
+    __slots__ = (
+        "_cores",
+        "_has_metrics",
+        "_process",
+        "_process_count",
+        "_replaces_pages",
+        "_source",
+        "processes",
+        "url",
+    )
 
     def __init__(
         self,
         url: str,
         *,
-        process: ChildProcess | None,
-        processes: Sequence[psutil.Process],
-        cores: Sequence[int],
+        process: ChildProcess | None = None,
+        processes: ServerProcesses | None = None,
+        replaces_pages: bool = False,
+        cores: Sequence[int] = (),
         source: Source | None = None,
     ) -> None:
         """Create a target.
@@ -64,16 +79,18 @@ class TargetServer:
         Args:
             url: WebSocket URL.
             process: the bundled server; None for a running one.
-            processes: all processes of the server, if this system shows them.
+            processes: the server's processes on this machine; None if they are not known.
+            replaces_pages: whether CPU and memory of `processes` count even if several processes have metrics pages.
             cores: cores that only the server uses.
             source: source of the server's figures; default: its own `/metrics`.
         """
         self.url = url
+        self.processes = processes
         self._process = process
+        self._replaces_pages = replaces_pages
         self._source = source or MetricsPages([metrics_url(url)])
         self._has_metrics = False
         self._process_count = 1  # in the latest successful sample
-        self._processes = tuple(processes)
         self._cores = tuple(cores)
 
     @classmethod
@@ -111,18 +128,22 @@ class TargetServer:
         url, targets = process.wait_until(listening, timeout_s=_START_TIMEOUT_S, what="listen")
         source = MetricsPages(discover_metrics_pages(targets)) if targets else None
         own_cores = () if cores.are_shared else cores.server
-        return cls(url, process=process, processes=process.tree(), cores=own_cores, source=source)
+        processes = ServerProcesses([psutil.Process(process.pid)])
+        return cls(url, process=process, processes=processes, cores=own_cores, source=source)
 
     @classmethod
-    def running(cls, url: str, source: Source | None = None) -> TargetServer:
-        """Use a running server.
-
-        Args:
-            url: WebSocket URL.
-            source: source of the server's figures; default: its own `/metrics`.
-        """
-        processes = _listening_processes(url)
-        return cls(url, process=None, processes=processes, cores=_pinned_core(processes), source=source)
+    def running(
+        cls,
+        url: str,
+        source: Source | None = None,
+        processes: ServerProcesses | None = None,
+        *,
+        replaces_pages: bool = False,
+    ) -> TargetServer:
+        """Use a running server; the arguments are those of the constructor."""
+        cores = processes.cores() if processes else ()
+        pinned = cores if len(cores) == 1 else ()
+        return cls(url, processes=processes, replaces_pages=replaces_pages, cores=pinned, source=source)
 
     def probe(self) -> list[str]:
         """Check which figures the server provides; return the missing ones as text."""
@@ -141,8 +162,8 @@ class TargetServer:
             missing = [name for name, value in figures.items() if value is None]
             if missing:
                 gaps.append(f"the server's metrics have no {listing(missing)}")
-        if not self._processes and (known is None or known.cpu_seconds is None):
-            gaps.append("the server's CPU and memory are unknown: no process metrics, and not on this machine")
+        if self.processes is None and (known is None or known.cpu_seconds is None):
+            gaps.append("the server's CPU and memory are unknown: no process metrics, and no process on this machine")
         return gaps
 
     def sample(self) -> ServerSample:
@@ -161,24 +182,26 @@ class TargetServer:
         """Add the operating system's figures of a local server.
 
         Its CPU time is more precise than that of a metrics page. For a bundled server with several processes, that
-        includes the supervisor and the bus between them. For a running server with several processes, the system's
-        figures of one process would be wrong.
+        includes the supervisor and the bus between them. For a running server with several metrics pages, the
+        processes that listen at its address may be only a part of it, or a load balancer.
         """
-        if not self._processes or (sample.processes > 1 and self._process is None):
+        is_partial = sample.processes > 1 and self._process is None and not self._replaces_pages
+        if self.processes is None or is_partial:
             return sample
-        try:
-            times = [process.cpu_times() for process in self._processes]
-            figures = replace(
-                sample,
-                at_s=time.monotonic(),
-                cpu_seconds=sum(one.user + one.system for one in times),
-                started_at=sum(process.create_time() for process in self._processes),
-                rss_bytes=sum(process.memory_info().rss for process in self._processes),
-                fds=max(process.num_fds() for process in self._processes),
-                memory_bytes=psutil.virtual_memory().total,
-            )
-        except psutil.Error:
-            return sample
+        system = self.processes.sample()
+        if system is None:
+            return replace(sample, problem=sample.problem or "the server's process has ended")
+        figures = replace(
+            sample,
+            at_s=system.at_s,
+            cpu_seconds=system.cpu_seconds,
+            cpu_parts=None if self._replaces_pages else sample.cpu_parts,
+            rss_bytes=system.rss_bytes,
+            fds=system.fds,
+            fds_limit=system.fds_limit or sample.fds_limit,
+            memory_bytes=system.memory_bytes,
+            system=system,
+        )
         if not self._cores:
             return figures
         cpu_times = psutil.cpu_times(percpu=True)
@@ -194,10 +217,9 @@ class TargetServer:
 
     def check_listening(self) -> None:
         """Raise RunError if no process listens at the server's address any more."""
-        parts = urlsplit(self.url)
-        port = parts.port or (443 if parts.scheme == "wss" else 80)
+        address = urlsplit(self.url).hostname or "", port_of(self.url)
         try:
-            socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_TIMEOUT_S).close()
+            socket.create_connection(address, timeout=_CONNECT_TIMEOUT_S).close()
         except OSError as error:
             if self._process is not None:
                 self._process.check_after_silence()
@@ -220,25 +242,3 @@ def discover_metrics_pages(url: str) -> list[str]:
         return [f"http://{address}/metrics" for group in json.loads(fetch(url)) for address in group["targets"]]
     except (HttpError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"the server does not list its metrics pages: {error}") from None
-
-
-def _pinned_core(processes: Sequence[psutil.Process]) -> tuple[int, ...]:
-    """Return the one core that the processes are pinned to; none if there are several, or it is unknown."""
-    with contextlib.suppress(psutil.Error, AttributeError):
-        cores = tuple(core for process in processes for core in process.cpu_affinity() or ())
-        return cores if len(cores) == 1 else ()
-    return ()
-
-
-def _listening_processes(url: str) -> list[psutil.Process]:
-    """Return the process that listens on a loopback port, if the system shows it."""
-    parts = urlsplit(url)
-    if parts.hostname not in _LOOPBACK:
-        return []
-    port = parts.port or (443 if parts.scheme == "wss" else 80)
-    with contextlib.suppress(psutil.Error):
-        connections = psutil.net_connections("tcp")
-        listening = (c for c in connections if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port)
-        pid = next((c.pid for c in listening if c.pid is not None), None)
-        return [] if pid is None else [psutil.Process(pid)]
-    return []

@@ -38,15 +38,31 @@ def invalid_cause(verdict: Verdict, causes: Sequence[Cause]) -> Cause | None:
     return next((cause for cause in (Cause.GENERATOR, Cause.OTHERS) if cause in causes), Cause.MISSING)
 
 
-def core_share(total: float | None, busiest: float | None, processes: int) -> float | None:
-    """Return the share of its core that the busiest server process used.
+def core_share(
+    total: float | None,
+    busiest: float | None,
+    processes: int,
+    *,
+    busiest_thread: float | None = None,
+    cores: float | None = None,
+) -> float | None:
+    """Return the use of the core or cores that limit the server; 1 is full.
+
+    A process that runs one thread at a time is limited by one core, and a server with several threads or processes
+    also by all cores that it may use.
 
     Args:
         total: cores used by all server processes.
-        busiest: cores used by the busiest process, if it was measured; otherwise the mean is returned.
-        processes: number of server processes.
+        busiest: cores used by the busiest of several processes with metrics pages, each limited by one core.
+        processes: number of server processes with metrics pages.
+        busiest_thread: cores used by the busiest thread of all processes, if they are known.
+        cores: cores that these processes may use.
     """
-    return busiest if busiest is not None or total is None else total / processes
+    if busiest is not None or total is None:
+        return busiest
+    if cores:
+        return max(busiest_thread or 0.0, total / cores)
+    return total / processes
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +77,11 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         figures: the value that each SLO was compared with, by the SLO's text; None if unknown.
         server_cpu: cores used by all server processes and the bus between them; `server_cpu_busiest`: by the busiest
             of several processes; `server_core_foreign`: use of the server's core by other processes, in cores.
+        server_busiest_thread: cores used by the busiest thread; `server_cores_allowed`: cores that the server may use
+            by affinity and CPU quota.
+        server_observed_processes: number of processes that the operating system's figures cover.
+        server_throttled_share: share of the window for which the CPU quota stopped the server.
+        server_listen_overflows: connections that found the server's listen queue full.
         generator_cpu: cores used by each worker of the load generator.
     """
 
@@ -112,6 +133,19 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     server_dropped: int | None = None
     server_kills: int | None = None
     server_sent_bytes_per_s: float | None = None
+    server_observed_processes: int | None = None
+    server_busiest_thread: float | None = None
+    server_cores_allowed: float | None = None
+    server_cpu_quota: float | None = None
+    server_throttled_share: float | None = None
+    server_switches_per_s: float | None = None
+    server_group_memory_bytes: int | None = None
+    server_group_memory_limit_bytes: int | None = None
+    server_memory_available_bytes: int | None = None
+    server_killed: int | None = None
+    server_listen_overflows: int | None = None
+    server_tracked: int | None = None
+    server_tracked_limit: int | None = None
     generator_cpu: list[float] = []
     generator_loop_lag_p99_ms: float | None = None
     generator_send_lag_p99_ms: float | None = None
@@ -123,8 +157,14 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def server_core_share(self) -> float | None:
-        """Share of its core that the busiest server process used."""
-        return core_share(self.server_cpu, self.server_cpu_busiest, self.server_processes)
+        """Use of the core or cores that limit the server; 1 is full."""
+        return core_share(
+            self.server_cpu,
+            self.server_cpu_busiest,
+            self.server_processes,
+            busiest_thread=self.server_busiest_thread,
+            cores=self.server_cores_allowed,
+        )
 
     @property
     def invalid_cause(self) -> Cause | None:

@@ -12,6 +12,7 @@ from capacity.record.step import StepRecord
 if TYPE_CHECKING:
     from capacity.judge.judgement import Judgement
     from capacity.measure.server_window import ServerWindow
+    from capacity.measure.system_sample import SystemWindow
     from capacity.search.search import Purpose
 
 
@@ -93,4 +94,23 @@ def _server_figures(server: ServerWindow) -> dict[str, object]:
         "server_dropped": server.dropped,
         "server_kills": server.kills,
         "server_sent_bytes_per_s": server.sent_bytes_per_s,
+        **(_system_figures(server.system) if server.system else {}),
+    }
+
+
+def _system_figures(system: SystemWindow) -> dict[str, object]:
+    return {
+        "server_observed_processes": system.processes,
+        "server_busiest_thread": system.busiest_thread,
+        "server_cores_allowed": system.cores_allowed,
+        "server_cpu_quota": system.quota,
+        "server_throttled_share": system.throttled_share,
+        "server_switches_per_s": system.switches_per_s,
+        "server_group_memory_bytes": system.group_memory_bytes,
+        "server_group_memory_limit_bytes": system.group_memory_limit_bytes,
+        "server_memory_available_bytes": system.memory_available_bytes,
+        "server_killed": system.killed,
+        "server_listen_overflows": system.listen_overflows,
+        "server_tracked": system.tracked,
+        "server_tracked_limit": system.tracked_limit,
     }

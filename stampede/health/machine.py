@@ -1,4 +1,4 @@
-"""The limits of the load generator's machine and their use, read from the files of Linux.
+"""The limits of a machine and its control groups, and their use by a process, read from the files of Linux.
 
 On other systems, or where a file is missing, a figure is unknown, and no fault is reported for it.
 """
@@ -27,12 +27,13 @@ class Usage:
     """One reading. Seconds and counts are cumulative: subtract two readings.
 
     Attributes:
-        cores: cores that this process may run on.
+        cores: cores that the process may run on.
         idle: seconds that these cores were idle; `stolen` are seconds withheld by the hypervisor.
         quota: CPU quota of the control group in cores; `throttled` are seconds for which it stopped the process.
         memory: bytes of the control group that cannot be reclaimed, of `memory_limit`.
         killed: processes that the kernel killed for lack of memory.
-        tracked: entries in the connection tracking table, of `tracked_limit`.
+        tracked: entries in the connection tracking table, of `tracked_limit`; unknown for a process in another network
+            namespace.
     """
 
     cores: int = 1
@@ -47,17 +48,23 @@ class Usage:
     tracked_limit: int | None = None
 
 
-def usage(root: Path = _ROOT) -> Usage:
-    """Return a reading of this machine.
+def usage(root: Path = _ROOT, pid: int | None = None) -> Usage:
+    """Return a reading of this machine for a process.
 
     Args:
         root: root of the file system.
+        pid: the process; None for this one.
+
+    Raises:
+        ProcessLookupError: there is no such process.
     """
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    cores = os.sched_getaffinity(pid or 0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    process = root / "proc" / (str(pid) if pid else "self")
     idle, stolen = _core_seconds(root, cores)
-    quota, throttled = _cpu(root)
-    memory, memory_limit, killed = _memory(root)
+    quota, throttled = _cpu(root, process)
+    memory, memory_limit, killed = _memory(root, process)
     conntrack = root / "proc/sys/net/netfilter"
+    is_same_network = _target(process / "ns/net") == _target(root / "proc/self/ns/net")
     return Usage(
         cores=len(cores),
         idle=idle,
@@ -68,7 +75,7 @@ def usage(root: Path = _ROOT) -> Usage:
         memory_limit=memory_limit,
         killed=killed,
         tracked=_number(conntrack / "nf_conntrack_count") or 0,
-        tracked_limit=_number(conntrack / "nf_conntrack_max"),
+        tracked_limit=_number(conntrack / "nf_conntrack_max") if is_same_network else None,
     )
 
 
@@ -92,10 +99,10 @@ def _core_seconds(root: Path, cores: set[int]) -> tuple[float | None, float]:
     return idle, sum(int(row[7]) for row in ours if len(row) > 7) / _TICKS
 
 
-def _cpu(root: Path) -> tuple[float | None, float]:
-    """Return the smallest quota in cores, and the seconds for which it stopped this process."""
+def _cpu(root: Path, process: Path) -> tuple[float | None, float]:
+    """Return the smallest quota in cores, and the seconds for which it stopped the process."""
     quota, throttled = None, 0.0
-    for group in _groups(root, "cpu"):
+    for group in _groups(root, process, "cpu"):
         allowed = _text(group / "cpu.max").split()
         if not allowed:
             allowed = [_text(group / "cpu.cfs_quota_us"), _text(group / "cpu.cfs_period_us")]
@@ -107,10 +114,10 @@ def _cpu(root: Path) -> tuple[float | None, float]:
     return quota, throttled
 
 
-def _memory(root: Path) -> tuple[int, int | None, int]:
+def _memory(root: Path, process: Path) -> tuple[int, int | None, int]:
     """Return used bytes and limit of the group nearest to its limit, and the number of killed processes."""
     used, limit, killed = 0, None, 0
-    for group in _groups(root, "memory"):
+    for group in _groups(root, process, "memory"):
         events = _table(group / "memory.events") or _table(group / "memory.oom_control")
         killed = max(killed, events.get("oom_kill", 0))
         most = _number(group / "memory.max") or _number(group / "memory.limit_in_bytes")
@@ -124,10 +131,10 @@ def _memory(root: Path) -> tuple[int, int | None, int]:
     return used, limit, killed
 
 
-def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the control group of this process for a controller, and its parents: each may have a limit."""
+def _groups(root: Path, process: Path, controller: str) -> Iterator[Path]:
+    """Yield the control group of a process for a controller, and its parents: each may have a limit."""
     paths: dict[str, str] = {}
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in _text(process / "cgroup").splitlines():
         _, names, path = line.split(":", 2)
         paths |= dict.fromkeys(names.split(","), path)
     mounts = root / "sys/fs/cgroup"
@@ -148,6 +155,13 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 def _text(path: Path) -> str:
     try:
         return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
     except OSError:
         return ""
 

@@ -14,8 +14,8 @@ from capacity.config.settings_table import (
 
 NAMES = {
     "host", "steps", "bounded", "users_min", "users_max", "max_duration", "settle", "window", "processes", "mix",
-    "work_per_message", "workers", "storm", "target_users", "headroom", "prometheus", "thorough", "interval_width",
-    "confirmations", "load", "headers", "locustfile", "locustfile_hash",
+    "work_per_message", "workers", "storm", "target_users", "headroom", "prometheus", "server_pid", "thorough",
+    "interval_width", "confirmations", "load", "headers", "locustfile", "locustfile_hash",
 }  # fmt: skip
 
 
@@ -42,13 +42,13 @@ def test_headroom_is_shown_only_with_target_users() -> None:
 
 
 def test_resume_may_change_the_length_of_a_run_and_its_sizing() -> None:
-    assert {"max_duration", "users_max", "target_users", "headroom"} == RESUME_MAY_CHANGE
+    assert {"max_duration", "users_max", "target_users", "headroom", "server_pid"} == RESUME_MAY_CHANGE
 
 
 def test_compare_accepts_differences_in_how_a_run_was_measured() -> None:
     assert {
         "steps", "bounded", "users_min", "users_max", "max_duration", "processes", "target_users", "headroom", "host",
-        "prometheus", "thorough", "interval_width", "confirmations",
+        "prometheus", "server_pid", "thorough", "interval_width", "confirmations",
     } == COMPARE_MAY_DIFFER  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def page() -> Iterator[tuple[str, list[bytes]]]:
 
 def test_a_source_that_stops_after_a_sample_is_a_problem(page: tuple[str, list[bytes]]) -> None:
     url, content = page
-    target = TargetServer("ws://127.0.0.1:1", process=None, processes=(), cores=(), source=MetricsPages([url]))
+    target = TargetServer("ws://127.0.0.1:1", source=MetricsPages([url]))
     assert target.probe()[0] == "the server's metrics have no event loop lag, drops and kills"
     assert target.sample().problem is None
     content[0] = b""
@@ -81,7 +81,7 @@ def test_a_source_that_stops_after_a_sample_is_a_problem(page: tuple[str, list[b
 
 def test_the_number_of_processes_stays_while_metrics_are_missing(page: tuple[str, list[bytes]]) -> None:
     url, content = page
-    target = TargetServer("ws://127.0.0.1:1", process=None, processes=(), cores=(), source=MetricsPages([url, url]))
+    target = TargetServer("ws://127.0.0.1:1", source=MetricsPages([url, url]))
     target.probe()
     assert target.sample().processes == 2
     content[0] = b""
@@ -92,7 +92,7 @@ def test_the_number_of_processes_stays_while_metrics_are_missing(page: tuple[str
 def test_a_source_that_never_worked_is_missing_and_not_a_problem(page: tuple[str, list[bytes]]) -> None:
     url, content = page
     content[0] = b""
-    target = TargetServer("ws://127.0.0.1:1", process=None, processes=(), cores=(), source=MetricsPages([url]))
+    target = TargetServer("ws://127.0.0.1:1", source=MetricsPages([url]))
     assert "answered 503" in target.probe()[0]
     assert target.sample().problem is None
 

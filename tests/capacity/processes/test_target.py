@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capacity.errors import UsageError
+from capacity.measure.server_processes import ServerProcesses
 from capacity.processes.greeting import check_greeting
 from capacity.processes.target import TargetServer
 from tests.capacity.run_options import TOLERANT, USERS
@@ -92,7 +93,7 @@ def metrics_page(body: bytes) -> Iterator[str]:
 )
 def test_figures_that_a_page_of_another_server_lacks_are_listed(page: bytes, gap: str) -> None:
     with metrics_page(page) as url:
-        target = TargetServer.running(url)
+        target = TargetServer.running(url, processes=ServerProcesses.listening_at(url))
         (found,) = target.probe()
         sample = target.sample()
     assert found.endswith(gap)

@@ -1,0 +1,113 @@
+"""What the operating system knows about a server on this machine, at one moment and during a window. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class SystemSample:
+    """The processes of a server at one moment. Seconds and counts are cumulative; None means unknown.
+
+    Attributes:
+        at_s: time of the reading on this process's monotonic clock.
+        roots: process id and start time of the processes from which all others descend; a change means a restart.
+        processes: number of processes.
+        cpu_seconds: CPU time of all processes, including those that have ended.
+        threads: CPU time of each thread, by process id and thread id.
+        rss_bytes: resident memory of all processes.
+        fds: open file descriptors of the process that is nearest to its limit, `fds_limit`.
+        switches: context switches of all threads.
+        cores_allowed: number of cores that the processes may use, by affinity and CPU quota.
+        quota: CPU quota of the control group in cores; `throttled_s`: seconds for which it stopped the processes.
+        group_memory_bytes: memory of the control group, of `group_memory_limit_bytes`.
+        killed: processes that the kernel killed for lack of memory.
+        memory_bytes, memory_available_bytes: memory of the machine.
+        listen_overflows: connections that found the listen queue of their socket full.
+        tracked: entries of the connection tracking table, of `tracked_limit`.
+    """
+
+    at_s: float
+    roots: tuple[tuple[int, float], ...]
+    processes: int
+    cpu_seconds: float
+    rss_bytes: int
+    cores_allowed: float
+    memory_bytes: int
+    memory_available_bytes: int
+    threads: Mapping[tuple[int, int], float] | None = None
+    fds: int | None = None
+    fds_limit: int | None = None
+    switches: int | None = None
+    quota: float | None = None
+    throttled_s: float = 0.0
+    group_memory_bytes: int | None = None
+    group_memory_limit_bytes: int | None = None
+    killed: int = 0
+    listen_overflows: int | None = None
+    tracked: int | None = None
+    tracked_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SystemWindow:
+    """The processes of a server during a window; the other figures are those of its last sample.
+
+    Attributes:
+        busiest_thread: cores used by the busiest thread.
+        throttled_share: share of the window for which the CPU quota stopped the processes.
+        killed: processes that the kernel killed for lack of memory.
+        listen_overflows: connections that found the listen queue of their socket full.
+    """
+
+    processes: int
+    busiest_thread: float | None
+    cores_allowed: float
+    quota: float | None
+    throttled_share: float | None
+    switches_per_s: float | None
+    group_memory_bytes: int | None
+    group_memory_limit_bytes: int | None
+    memory_available_bytes: int
+    killed: int
+    listen_overflows: int | None
+    tracked: int | None
+    tracked_limit: int | None
+
+
+def system_window(before: SystemSample, after: SystemSample) -> SystemWindow:
+    """Return the difference of two samples of the same server, the second one later."""
+    seconds = after.at_s - before.at_s
+    throttled = min(1.0, (after.throttled_s - before.throttled_s) / seconds)
+    switches = _gain(before.switches, after.switches)
+    return SystemWindow(
+        processes=after.processes,
+        busiest_thread=_busiest_thread(before, after, seconds),
+        cores_allowed=after.cores_allowed,
+        quota=after.quota,
+        throttled_share=None if after.quota is None else throttled,
+        switches_per_s=None if switches is None else switches / seconds,
+        group_memory_bytes=after.group_memory_bytes,
+        group_memory_limit_bytes=after.group_memory_limit_bytes,
+        memory_available_bytes=after.memory_available_bytes,
+        killed=max(0, after.killed - before.killed),
+        listen_overflows=_gain(before.listen_overflows, after.listen_overflows),
+        tracked=after.tracked,
+        tracked_limit=after.tracked_limit,
+    )
+
+
+def _busiest_thread(before: SystemSample, after: SystemSample, seconds: float) -> float | None:
+    """Return the cores used by the busiest thread. A thread that has started in the window began at zero."""
+    if before.threads is None or after.threads is None:
+        return None
+    used = max((now - before.threads.get(key, 0.0) for key, now in after.threads.items()), default=0.0)
+    return min(1.0, used / seconds)
+
+
+def _gain(before: int | None, after: int | None) -> int | None:
+    return after - before if before is not None and after is not None and after >= before else None
