@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -29,12 +30,9 @@ from capacity.processes.cores import (
     usable_cores,
 )
 from capacity.processes.environment import describe
-from capacity.processes.exchange import ExchangeOptions, check_exchange
 from capacity.processes.generator import GeneratorOptions, LoadGenerator
-from capacity.processes.greeting import check_greeting
 from capacity.processes.target import BundledServerOptions, TargetServer
 from stampede.dialect_registry import DEFAULT
-from stampede.dialects.stampede import StampedeDialect
 from stampede.redaction import redact
 
 if TYPE_CHECKING:
@@ -142,20 +140,29 @@ class Testbed:
         if self._reserved_note:
             self.observer.message(self._reserved_note)
         target = self._start_target(folder, children)
+        self.generator = self._start_generator(target.url, folder, children)
         self.missing.extend(target.probe())
+        return Running(self.generator, target, folder, children)
+
+    def _start_generator(self, host: str, folder: Path, children: ChildProcesses) -> LoadGenerator:
+        """Start the load generator, which checks a server that was running before."""
         self.observer.message("starting the load generator")
-        load, scenario = self.settings.load, self.settings.scenario
+        settings, scenario = self.settings, self.settings.scenario
         options = GeneratorOptions(
-            host=target.url,
-            locustfile=scenario.locustfile or "loadtest",
+            host=host,
+            locustfile=str(Path(scenario.locustfile).resolve() if scenario.locustfile else CHECKOUT / "loadtest"),
             mix=scenario.mix,
-            arguments=[*load.arguments(), *load.secret_arguments()],
+            environment=settings.load.environment(os.environ),
             processes=self.processes,
             cores=self.cores.generator,
         )
-        self.generator = LoadGenerator.start(options, folder=folder, checkout=CHECKOUT, children=children)
-        self.generator.wait_ready(self.processes)
-        return Running(self.generator, target, folder, children)
+        generator = LoadGenerator.start(options, folder=folder, children=children)
+        generator.wait_started()
+        if settings.host is not None:
+            self.observer.message("checking the server")
+            generator.check_server()
+        generator.wait_ready(self.processes)
+        return generator
 
     def _check_prometheus(self) -> None:
         """Evaluate every expression once: a mistake in one, or too few scrapes, must show before the run starts."""
@@ -178,7 +185,6 @@ class Testbed:
 
     def _start_target(self, folder: Path, children: ChildProcesses) -> TargetServer:
         if self.settings.host is not None:
-            self._check_server(self.settings.host, folder, children)
             return TargetServer.running(
                 self.settings.host,
                 self._source(),
@@ -193,23 +199,6 @@ class Testbed:
             cores=self.cores,
         )
         return TargetServer.bundled(options, folder=folder, checkout=CHECKOUT, children=children)
-
-    def _check_server(self, host: str, folder: Path, children: ChildProcesses) -> None:
-        """Check that the server implements the dialect.
-
-        Raises:
-            UsageError: it does not.
-        """
-        load, dialect = self.settings.load, self.settings.dialect
-        if dialect is None:
-            return
-        if isinstance(dialect, StampedeDialect):
-            check_greeting(host, load.headers)
-            return
-        self.observer.message(f"checking the server by an exchange of two users, dialect {dialect.name}")
-        room = dialect.name_room(0)
-        exchange = ExchangeOptions(host, load.dialect or "", room, load.check_arguments())
-        self.notes += check_exchange(exchange, folder=folder, checkout=CHECKOUT, children=children)
 
 
 def _find_processes(host: str | None, given: int | str | None) -> ServerProcesses | None:

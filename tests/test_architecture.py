@@ -103,7 +103,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.report": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.model "
     "capacity.record capacity.search",
     "capacity.testbed": "capacity.config capacity.errors capacity.measure capacity.processes capacity.record "
-    "stampede.dialect_registry stampede.dialects stampede.redaction",
+    "stampede.dialect_registry stampede.redaction",
     "capacity.run": "capacity.config capacity.judge capacity.measure capacity.processes capacity.record "
     "capacity.report capacity.search capacity.storms capacity.testbed",
     "capacity.run_report": "capacity.config capacity.errors capacity.judge capacity.model capacity.record "
@@ -197,6 +197,7 @@ PURE = [
     "capacity.model.sizing",
     "capacity.model.student_t",
     "capacity.model.usl",
+    "capacity.processes.start_failure",
     "capacity.report.answer",
     "capacity.report.chart_texts",
     "capacity.report.compare",

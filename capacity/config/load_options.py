@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,7 @@ from stampede.locust.options import DEFAULT_ROOM_SIZE, Form
 from stampede.websocket.headers import all_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from stampede.websocket.headers import Header
 
@@ -26,10 +27,6 @@ REPLACED: Final = {
 """Options of the load test that a capacity run does not take, and what to use instead."""
 
 _TABLE: Final = {one.dest: one for one in load_test.OPTIONS}
-_CHECK: Final = (
-    "origin", "path", "http_host", "token", "credentials", "ca_file", "insecure", "header", "join_grace",
-)  # fmt: skip
-"""Options that the check of a server takes, too."""
 
 
 def _option(one: load_test.Option) -> Option:
@@ -115,27 +112,38 @@ class LoadOptions:
         return value if isinstance(value, tuple) else ()
 
     def arguments(self) -> list[str]:
-        """Return Locust's arguments, without secrets. Those that define the load are always among them."""
-        rooms = ["--rooms", str(self.rooms)] if self.rooms else ["--room-size", str(self.room_size)]
-        load = [*rooms, "--message-rate", f"{self.message_rate:g}"]
-        others = [name for name in self.given if name not in {"rooms", "room_size", "message_rate"}]
-        return [*load, *self._arguments(name for name in others if not _TABLE[name].secret)]
-
-    def secret_arguments(self) -> list[str]:
-        """Return Locust's arguments that may be secrets."""
-        return self._arguments(name for name in self.given if _TABLE[name].secret)
-
-    def check_arguments(self) -> list[str]:
-        """Return the arguments of a check of the server, secrets included."""
-        return self._arguments(name for name in _CHECK if name in self.given)
-
-    def _arguments(self, names: Iterable[str]) -> list[str]:
+        """Return the options as arguments, without secrets."""
         found: list[str] = []
-        for name in names:
-            value = self.given[name]
+        for name, value in self._passed().items():
+            if _TABLE[name].secret:
+                continue
             if isinstance(value, bool):
                 found.append(flag(name))
             else:
                 values = (value,) if isinstance(value, str) else value
                 found += [part for text in values for part in (flag(name), text)]
         return found
+
+    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment of Locust, with the options: other users of this machine cannot read it.
+
+        Args:
+            inherited: the environment of this process. Its options of the load test do not count.
+        """
+        own = {one.env for one in load_test.OPTIONS}
+        others = {name: value for name, value in inherited.items() if name not in own}
+        return others | {_TABLE[name].env: _environment_text(value) for name, value in self._passed().items()}
+
+    def _passed(self) -> dict[str, str | tuple[str, ...] | bool]:
+        """Return the options to pass to Locust: those that define the load, then the others that were given."""
+        rooms = {"rooms": str(self.rooms)} if self.rooms else {"room_size": str(self.room_size)}
+        return {**rooms, "message_rate": f"{self.message_rate:g}"} | {
+            name: value for name, value in self.given.items() if name not in {*rooms, "message_rate"}
+        }
+
+
+def _environment_text(value: str | tuple[str, ...] | bool) -> str:
+    """Return a value as configargparse reads it from the environment."""
+    if isinstance(value, bool):
+        return "true"
+    return value if isinstance(value, str) else json.dumps(value)

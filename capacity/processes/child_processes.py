@@ -12,7 +12,7 @@ from capacity.processes.process import ChildProcess
 from capacity.signals import deferred_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -31,11 +31,18 @@ class ChildProcesses:
         self.end()
 
     def start(
-        self, name: str, command: Sequence[str], *, output: Path, cwd: Path, cores: Sequence[int]
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        output: Path,
+        cwd: Path,
+        cores: Sequence[int],
+        environment: Mapping[str, str] | None = None,
     ) -> ChildProcess:
         """Start a process, as `ChildProcess` does. Signals are handled once the process is recorded."""
         with deferred_signals():
-            process = ChildProcess(name, command, output=output, cwd=cwd, cores=cores)
+            process = ChildProcess(name, command, output=output, cwd=cwd, cores=cores, environment=environment)
             self._running.append(process)
         return process
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from capacity.errors import ExitCode, RunError, UsageError
@@ -14,10 +16,10 @@ from capacity.http_client import HttpError, fetch
 from capacity.measure.addresses import address_notes
 from capacity.measure.client_window import parse_snapshot
 from capacity.processes.process import free_port
+from capacity.processes.start_failure import explain_start_failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from capacity.processes.child_processes import ChildProcesses
     from capacity.processes.process import ChildProcess
@@ -31,6 +33,8 @@ UNCONFIRMED_NOTE: Final = (
 )
 
 _START_TIMEOUT_S: Final = 30.0
+_CHECK_TIMEOUT_S: Final = 180.0
+_REFUSAL_S: Final = 5.0
 _MIN_SPAWN_RATE: Final = 50
 _ATTEMPTS: Final = 4
 
@@ -43,14 +47,14 @@ class GeneratorOptions:
         host: WebSocket URL of the server.
         locustfile: file or folder of the user classes.
         mix: weights by user class; empty for all classes of the file.
-        arguments: further arguments of Locust.
+        environment: of Locust; the options of the load test are among its variables.
         processes: number of worker processes; `cores`: the cores that they may use.
     """
 
     host: str
     locustfile: str
     mix: Mapping[str, int]
-    arguments: Sequence[str]
+    environment: Mapping[str, str]
     processes: int
     cores: Sequence[int]
 
@@ -62,54 +66,92 @@ class LoadGenerator:
         dialect: name of the dialect of its users, once a test has started.
     """
 
-    __slots__ = ("_address", "_process", "_users", "dialect")
+    __slots__ = ("_address", "_first_request_s", "_has_joined", "_locustfile", "_process", "_users", "dialect")
 
-    def __init__(self, process: ChildProcess, address: str) -> None:
+    def __init__(self, process: ChildProcess, address: str, locustfile: str) -> None:
         self._process = process
         self._address = address
+        self._locustfile = locustfile
         self._users = 0
+        self._first_request_s: float | None = None  # when users were requested first
+        self._has_joined = False  # whether any user has joined a room so far
         self.dialect: str | None = None
 
     @classmethod
-    def start(
-        cls, options: GeneratorOptions, *, folder: Path, checkout: Path, children: ChildProcesses
-    ) -> LoadGenerator:
-        """Start Locust as one of `children`, with its log in `folder`. Call `wait_ready` before any other method."""
+    def start(cls, options: GeneratorOptions, *, folder: Path, children: ChildProcesses) -> LoadGenerator:
+        """Start Locust as one of `children`, with its log in `folder`. Call `wait_started` before any other method.
+
+        The address of the server and the options may contain secrets, so they are not on the command line. Locust runs
+        in the current directory, to which the names of files in the options are relative.
+        """
         port = free_port()
         command = [
-            *(sys.executable, "-m", "locust", "-f", options.locustfile, "--host", options.host),
+            *(sys.executable, "-m", "locust", "-f", options.locustfile),
             *("--web-host", "127.0.0.1", "--web-port", str(port), "--loglevel", "WARNING"),
             *_process_arguments(options.processes),
-            *options.arguments,
             *_user_class_arguments(options.mix),
         ]
-        log = folder / "locust.log"
-        process = children.start("the load generator", command, output=log, cwd=checkout, cores=options.cores)
-        return cls(process, f"http://127.0.0.1:{port}")
+        process = children.start(
+            "the load generator",
+            command,
+            output=folder / "locust.log",
+            cwd=Path.cwd(),
+            cores=options.cores,
+            environment={**options.environment, "LOCUST_HOST": options.host},
+        )
+        return cls(process, f"http://127.0.0.1:{port}", options.locustfile)
 
-    def wait_ready(self, processes: int) -> None:
-        """Wait until Locust answers and all of its worker processes have connected.
+    def wait_started(self) -> None:
+        """Wait until Locust answers.
 
         Raises:
-            UsageError: Locust refused an option or the host.
+            UsageError: the locustfile or an option is unusable.
+            RunError: Locust was ended, or does not answer in time.
+        """
+
+        def answers() -> bool | None:
+            try:
+                fetch(f"{self._address}/stampede/snapshot")
+            except HttpError:
+                return None
+            return True
+
+        try:
+            self._process.wait_until(answers, timeout_s=_START_TIMEOUT_S, what="start")
+        except RunError as error:
+            if error.child_exit is None or error.child_exit < 0:  # no exit, or by a signal
+                raise
+            output, is_usage = self._process.output(), error.child_exit == ExitCode.USAGE
+            raise UsageError(explain_start_failure(output, self._locustfile, is_usage=is_usage)) from None
+
+    def check_server(self) -> None:
+        """Let Locust check the server, with the options and the dialect of its users.
+
+        Raises:
+            UsageError: the server cannot be reached, or does not implement the dialect.
+            RunError: Locust has exited, or does not answer in time.
+        """
+        try:
+            answer = json.loads(fetch(f"{self._address}/stampede/check", {}, timeout_s=_CHECK_TIMEOUT_S))
+        except HttpError as error:
+            self._process.check_after_silence()
+            raise RunError(f"the load generator did not check the server: {error}") from None
+        if answer["problem"] is not None:
+            raise UsageError(answer["problem"])
+
+    def wait_ready(self, processes: int) -> None:
+        """Wait until all worker processes of Locust have connected.
+
+        Raises:
             RunError: Locust exited, or did not become ready in time.
         """
 
         def ready() -> bool | None:
-            try:
-                fetch(f"{self._address}/stampede/snapshot")
-                # Workers report figures only while a test runs; Locust's own table lists them from the start.
-                workers = json.loads(fetch(f"{self._address}/stats/requests")).get("workers", [])
-            except HttpError:
-                return None
+            # Workers report figures only while a test runs; Locust's own table lists them from the start.
+            workers = json.loads(self._request("/stats/requests")).get("workers", [])
             return True if processes == 1 or len(workers) >= processes else None
 
-        try:
-            self._process.wait_until(ready, timeout_s=_START_TIMEOUT_S, what="become ready")
-        except RunError as error:
-            if error.child_exit == ExitCode.USAGE:
-                raise UsageError(self._process.last_line().rpartition("error: ")[2]) from None
-            raise
+        self._process.wait_until(ready, timeout_s=_START_TIMEOUT_S, what="become ready")
 
     def set_users(self, users: int) -> None:
         """Request this many users, to be reached within about `RAMP_S` seconds.
@@ -123,6 +165,7 @@ class LoadGenerator:
         if not answer.get("success"):
             raise RunError(f"the load generator refused {users} users: {answer.get('message')}")
         self._users = users
+        self._first_request_s = self._first_request_s or time.monotonic()
 
     def storm(self, fraction: float) -> int:
         """Drop a fraction of all users at once; return the id of the storm.
@@ -138,11 +181,21 @@ class LoadGenerator:
         """Read the current figures.
 
         Raises:
+            UsageError: the server has refused all users from the start.
             RunError: Locust has exited, or its response is invalid.
         """
         found = parse_snapshot(self._request("/stampede/snapshot"))
         self.dialect = found.dialect or self.dialect
+        self._check_joins(found)
         return found
+
+    def _check_joins(self, found: Snapshot) -> None:
+        """Raise UsageError if no user has joined a room in time, but requests failed: later steps would be invalid."""
+        self._has_joined = self._has_joined or found.ready > 0
+        if self._has_joined or self._first_request_s is None:
+            return
+        if time.monotonic() - self._first_request_s > _REFUSAL_S and (refusal := first_refusal(found)):
+            raise UsageError(f"no user could join: {refusal}")
 
     def notes(self) -> list[str]:
         """Return notes on the server's addresses that were used, and on its joins; none if Locust has exited."""
@@ -166,6 +219,16 @@ class LoadGenerator:
     def check(self) -> None:
         """Raise RunError if Locust has exited."""
         self._process.check()
+
+
+def first_refusal(snapshot: Snapshot) -> str | None:
+    """Return the request that failed most often without a success, and why; None if there is none."""
+    failed = {name: row for name, row in snapshot.requests.items() if row.failures and not row.successes}
+    if not failed:
+        return None
+    name, row = max(failed.items(), key=lambda item: item[1].failures)
+    reason = max(row.reasons, key=row.reasons.__getitem__, default="unknown reason")
+    return f"{name} failed: {reason}"
 
 
 def _process_arguments(processes: int) -> list[str]:

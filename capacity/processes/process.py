@@ -21,7 +21,7 @@ from capacity.processes.cores import pinned
 from capacity.signals import deferred_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -43,15 +43,39 @@ class ChildProcess:
 
     __slots__ = ("_has_ended", "_name", "_output", "_process")
 
-    def __init__(self, name: str, command: Sequence[str], *, output: Path, cwd: Path, cores: Sequence[int]) -> None:
-        """Start `command` and write its output to the file `output`; messages call the process `name`."""
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        output: Path,
+        cwd: Path,
+        cores: Sequence[int],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start a process.
+
+        Args:
+            name: of the process in messages.
+            command: to run.
+            output: file of its output.
+            cwd: its working directory.
+            cores: that it may use.
+            environment: its environment; None for that of this process.
+        """
         self._has_ended = False
         self._name = name
         self._output = output
         with output.open("wb") as sink, pinned(cores):
             # A separate session: Ctrl-C at the terminal reaches only this program, which ends its children in order.
             self._process = subprocess.Popen(  # noqa: S603 - our own modules, arguments never pass a shell
-                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=cwd, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                cwd=cwd,
+                env=environment,
+                start_new_session=True,
             )
 
     @property

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Accounts = tuple[Mapping[str, str], Mapping[str, str]]
 
 GREETING_SECONDS: Final = 5.0
-"""Time for the server's greeting, the same as in a capacity run's check."""
+"""Time for the server's greeting."""
 
 _CONNECT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 5.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import sys
@@ -26,10 +27,11 @@ from stampede.waiting import wait_until
 from stampede.websocket.errors import ClientError
 
 if TYPE_CHECKING:
-    import argparse
-
     from locust.env import Environment
     from locust.runners import Runner
+
+    from stampede.dialects.base import Dialect
+    from stampede.locust.settings import LoadTestSettings
 
 _USAGE_ERROR: Final = 2
 _WORKER_EXIT_SECONDS: Final = 5.0
@@ -51,18 +53,34 @@ def check_or_exit(environment: Environment, runner: Runner) -> None:
         if environment.host or options.headless:
             # Remote workers may reach a server that their master cannot reach.
             users_run_here = isinstance(runner, LocalRunner) or options.processes
-            connects = options.headless and users_run_here and can_check(environment.user_classes, dialect)
-            host = host_of(environment.user_classes, environment.host)
-            check_server(
-                host,
-                settings,
-                settings.path or dialect.path,
-                dialect if connects else None,
-                # An unusable address is reported by `check_server`.
-                lambda accounts: check_steps(dialect, accounts, http_base_url(environment.user_classes, options, host)),
-            )
+            _check_host(environment, settings, dialect, connects=options.headless and users_run_here)
     except (OptionError, ClientError) as error:
         exit_with_usage_error(runner, options, str(error))
+
+
+def check_host(environment: Environment) -> None:
+    """Check the server from this process, as a run without a web page does at its start.
+
+    Raises:
+        OptionError: an option is unusable.
+        ClientError: the server cannot be reached, or does not implement the dialect.
+    """
+    settings = read_settings(environment.parsed_options or argparse.Namespace())
+    _check_host(environment, settings, run_dialect(settings, environment.user_classes), connects=True)
+
+
+def _check_host(environment: Environment, settings: LoadTestSettings, dialect: Dialect, *, connects: bool) -> None:
+    """Check the address of the server, and the server itself if it `connects` and the users do nothing of their own."""
+    classes, options = environment.user_classes, environment.parsed_options
+    host = host_of(classes, environment.host)
+    check_server(
+        host,
+        settings,
+        settings.path or dialect.path,
+        dialect if connects and can_check(classes, dialect) else None,
+        # An unusable address is reported by `check_server`.
+        lambda accounts: check_steps(dialect, accounts, http_base_url(classes, options, host)),
+    )
 
 
 def exit_with_usage_error(runner: Runner, options: argparse.Namespace, message: str) -> NoReturn:

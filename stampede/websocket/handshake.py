@@ -86,5 +86,5 @@ class Handshake:
             words = " ".join(body.split())[:200] or error.response.reason_phrase
             raise RefusedError(error.response.status_code, words)
         if isinstance(error, InvalidMessage):
-            raise NotWebSocketError("not a WebSocket server", "the server does not speak HTTP")
+            raise NotWebSocketError("not a WebSocket server", "the server does not speak HTTP/1.1")
         raise NotWebSocketError("not a WebSocket server", f"not a WebSocket server: {error}")

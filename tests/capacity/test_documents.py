@@ -45,7 +45,11 @@ def test_every_figure_of_the_table_is_valid_with_its_units() -> None:
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if "`" not in line])
-def test_every_command_shown_is_valid(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_shown_is_valid(
+    line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop.py").touch()
+    monkeypatch.chdir(tmp_path)
     words = shlex.split(line)
     if words[0] not in COMMANDS:
         read_settings(words, {})

@@ -126,7 +126,8 @@ def plain_pages() -> Iterator[str]:
 def test_a_host_without_listener_is_one_line_and_exit_code_2(capacity: Callable[..., Run]) -> None:
     run = capacity("--host", f"ws://127.0.0.1:{free_port()}")
     assert run.wait() == 2
-    assert "no server at ws://127.0.0.1:" in run.error
+    assert "cannot connect to ws://127.0.0.1:" in run.error
+    assert "connection refused" in run.error
     assert not (run.folder / "report.json").exists()
 
 
@@ -135,7 +136,7 @@ def test_a_host_without_websocket_server_is_one_line_and_exit_code_2(
 ) -> None:
     run = capacity("--host", plain_pages)
     assert run.wait() == 2
-    assert "refused the WebSocket" in run.error
+    assert "the server does not speak HTTP/1.1" in run.error
 
 
 def test_a_host_with_another_protocol_is_one_line_and_exit_code_2(

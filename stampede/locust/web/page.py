@@ -14,6 +14,7 @@ from locust import runners
 
 from stampede.locust.output.output_files import hidden_secrets
 from stampede.locust.settings import OptionError
+from stampede.locust.startup import check_host
 from stampede.locust.web.start_form import check
 from stampede.measure.storm import Manner
 from stampede.measure.storm_results import COLUMNS, table
@@ -41,6 +42,7 @@ def extend(web_ui: WebUI, master: MasterAgent, prefix: str, set_shape: Callable[
 
     `GET /stampede/snapshot` returns JSON. `POST /stampede/storm` with `share` (0 to 1), `manner` and `request` starts a
     storm. `POST /stampede/watch` with `request` starts a watch, `POST /stampede/watch/end` ends it.
+    `POST /stampede/check` checks the server, and returns the `problem` or null.
 
     Args:
         web_ui: Locust's web page.
@@ -86,6 +88,14 @@ def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> 
         master.end_watch()
         return Response(b"{}", mimetype="application/json")
 
+    def check_server() -> Response:
+        problem = None
+        try:
+            check_host(web_ui.environment)
+        except (OptionError, ClientError) as error:
+            problem = str(error)
+        return Response(msgspec.json.encode({"problem": problem}), mimetype="application/json")
+
     def state() -> Response:
         return Response(msgspec.json.encode({"state": master.state}), mimetype="application/json")
 
@@ -99,6 +109,7 @@ def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> 
         ("storm", guarded(storm), ["POST"]),
         ("watch", guarded(watch), ["POST"]),
         ("watch/end", guarded(watch_end), ["POST"]),
+        ("check", guarded(check_server), ["POST"]),
         ("storm.js", storm_form, ["GET"]),
     ):
         endpoint = f"stampede_{name.replace('.', '_').replace('/', '_')}"

@@ -25,19 +25,27 @@ def test_load_options_are_passed_through_to_locust() -> None:
     ]
 
 
-def test_headers_are_passed_separately_from_the_reported_arguments() -> None:
-    settings = read_settings(["--origin", "https://a", "--header", "Cookie: a=1", "--header", "X-Key:2"], {})
-    assert settings.load.arguments()[-2:] == ["--origin", "https://a"]
-    assert settings.load.secret_arguments() == ["--header", "Cookie: a=1", "--header", "X-Key:2"]
+def test_options_reach_locust_by_its_environment_and_secrets_are_not_among_the_reported_arguments() -> None:
+    headers = ("--header", 'Cookie: a="1", b=2', "--header", "X-Key:2")
+    load = read_settings(["--origin", "https://a", *headers, "--insecure"], {}).load
+    assert load.arguments() == ["--room-size", "20", "--message-rate", "1", "--origin", "https://a", "--insecure"]
+    passed = load.environment({"LOCUST_TOKEN": "of another run", "HOME": "/root"})
+    assert passed == {
+        "HOME": "/root",
+        "LOCUST_ROOM_SIZE": "20",
+        "LOCUST_MESSAGE_RATE": "1",
+        "LOCUST_ORIGIN": "https://a",
+        "LOCUST_HEADER": r'["Cookie: a=\"1\", b=2", "X-Key:2"]',
+        "LOCUST_INSECURE": "true",
+    }
 
 
-def test_the_dialect_and_the_join_grace_are_passed_to_locust_and_to_the_check() -> None:
+def test_the_dialect_and_the_join_grace_are_passed_to_locust() -> None:
     host = ("--host", "ws://a")
-    settings = read_settings([*host, "--dialect", "plain", "--join-grace", "0.5", "--header", "X-Key:2"], {})
+    settings = read_settings([*host, "--dialect", "plain", "--join-grace", "0.5"], {})
     assert settings.dialect is not None
     assert settings.dialect.name == "plain"
     assert settings.load.arguments()[-4:] == ["--dialect", "plain", "--join-grace", "0.5"]
-    assert settings.load.check_arguments() == ["--header", "X-Key:2", "--join-grace", "0.5"]
     assert read_settings([*host], {"STAMPEDE_CAPACITY_DIALECT": "plain"}).load.dialect == "plain"
     default = read_settings([], {}).dialect
     assert default is not None

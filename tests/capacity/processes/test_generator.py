@@ -52,7 +52,7 @@ def test_a_storm_request_is_repeated_with_the_same_id(
     commands: tuple[str, list[dict[str, list[str]]]],
 ) -> None:
     address, forms = commands
-    generator = LoadGenerator(RunningProcess(), address)  # type: ignore[arg-type] # the one method that is used
+    generator = LoadGenerator(RunningProcess(), address, "loadtest")  # type: ignore[arg-type] # the one method that is used
     assert generator.storm(0.5) == 7
     assert len(forms) == 2
     assert forms[0] == forms[1]
