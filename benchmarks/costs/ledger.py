@@ -102,7 +102,7 @@ class _UserGroup:
         self._rng = Random(first_room)
         self._clients: list[ChatConnection] = []
         numbers = range(first_room, first_room - (-users // room_size))
-        rooms = [Room(number, f"room-{number}", self.measures.deliveries) for number in numbers]
+        rooms = [Room(number, f"room-{number}", self.measures.address_pairs) for number in numbers]
         for number in range(users):
             client = kind(context, self)
             username = f"user-{first_room + number:06d}"

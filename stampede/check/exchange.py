@@ -19,7 +19,7 @@ from stampede.check.result import Exchange, Findings, Logged, Step, StepName
 from stampede.check.texts import address_of, came_instead, refusal
 from stampede.client.context import DEFAULT_JOIN_GRACE
 from stampede.client.replies import AnswerError
-from stampede.ledger.counts import DeliveryCounts
+from stampede.ledger.address_pairs import AddressPairs
 from stampede.ledger.room import Room
 from stampede.waiting import wait_until
 from stampede.websocket.errors import ClientError, ConnectError
@@ -81,7 +81,7 @@ class _Run:
     """One exchange."""
 
     def __init__(self, target: Target, dialect: Dialect, settings: ExchangeSettings) -> None:
-        room = Room(0, settings.room, DeliveryCounts(), echoes=bool(dialect.echoes))
+        room = Room(0, settings.room, AddressPairs(), echoes=bool(dialect.echoes))
         context = (room, secrets.randbits(32))
         self._target = target
         self._dialect = dialect

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from stampede.client.context import ClientContext
     from stampede.dialects.base import Conversation
-    from stampede.ledger.room import Membership
+    from stampede.ledger.membership import Membership
     from stampede.websocket.connection import Connection
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.target import Target
@@ -181,16 +181,16 @@ class ChatConnection:
         self, *, waited_for: dict[int, list[int]] | None = None, closed_cleanly: bool, error: LostError | None = None
     ) -> int:
         self.handler.membership = self.connection = None
-        before = self._measures.deliveries.churned
+        churned = 0
         for number, membership in list(self.handler.memberships.items()):
             mark = (waited_for or {}).get(number)
-            self.rooms.end(membership, waited_for=mark, closed_cleanly=closed_cleanly)
+            churned += self.rooms.end(membership, waited_for=mark, closed_cleanly=closed_cleanly)
         self.rooms.unconfirmed = 0
         self.handler.pings.end()
         if self.sender.acknowledgements is not None:
             self.sender.acknowledgements.end("connection lost" if error is not None else None)
         self.handler.replies.end(error)
-        return self._measures.deliveries.churned - before
+        return churned
 
     def connection_lost(self, error: LostError) -> None:
         """Handle the end of a connection that the client did not end; called by the handler."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stampede.client.context import ClientContext
     from stampede.dialects.base import Conversation
     from stampede.dialects.events import Event
-    from stampede.ledger.room import Membership
+    from stampede.ledger.membership import Membership
     from stampede.ledger.stamp import Fields
     from stampede.measure.storm import Storm
     from stampede.websocket.errors import LostError
@@ -144,9 +144,9 @@ class MessageHandler:
         if not self.memberships:
             return
         if origin != self._origin:
-            self._measures.deliveries.foreign_clock += 1
+            self._measures.address_pairs.unowed.foreign_clock += 1
         else:
-            self._measures.deliveries.duplicated += 1
+            self._measures.address_pairs.unowed.duplicated += 1
 
     def _handle_other(self, payload: bytes, now: int) -> Fields | None:
         """Handle a message in which no stamp was found; return the stamp if it is a delivery all the same."""

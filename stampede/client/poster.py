@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from stampede.client.chat_connection import ChatConnection
     from stampede.client.context import ClientContext
-    from stampede.ledger.room import Membership
+    from stampede.ledger.membership import Membership
 
 _POLL_SECONDS: Final = 0.02
 _NOT_ACCEPTED: Final = "skipped: not accepted"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from stampede.client.message_handler import MessageHandler
     from stampede.dialects.base import Conversation
     from stampede.dialects.events import Event
-    from stampede.ledger.room import Membership, Room
+    from stampede.ledger.membership import Membership
+    from stampede.ledger.room import Room
     from stampede.websocket.connection import Connection
 
     Prepare: TypeAlias = Callable[[str, Conversation], bool]
@@ -194,8 +195,8 @@ class Rooms:
         self.end(membership, closed_cleanly=closed_cleanly)
         self._handler.membership = next(iter(self._handler.memberships.values()), None)
 
-    def end(self, membership: Membership, *, waited_for: list[int] | None = None, closed_cleanly: bool) -> None:
-        """End a membership; the arguments are those of `Membership.leave`."""
+    def end(self, membership: Membership, *, waited_for: list[int] | None = None, closed_cleanly: bool) -> int:
+        """End a membership; the arguments and the result are those of `Membership.leave`."""
         del self._handler.memberships[membership.room.number]
         self.unconfirmed -= not membership.joined
-        membership.leave(waited_for=waited_for, closed_cleanly=closed_cleanly)
+        return membership.leave(waited_for=waited_for, closed_cleanly=closed_cleanly)

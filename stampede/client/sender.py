@@ -16,7 +16,7 @@ from stampede.ledger import stamp
 if TYPE_CHECKING:
     from stampede.client.context import ClientContext
     from stampede.dialects.base import Conversation
-    from stampede.ledger.room import Membership
+    from stampede.ledger.membership import Membership
     from stampede.websocket.connection import Connection
 
 # Labels of skipped messages in Locust's table of failures.

@@ -127,10 +127,10 @@ class ChatRun:
 
     def judge(self) -> Figures:
         """Wait as at the end; return the figures as if the run ended now."""
-        deliveries, deadline = self._pool.measures.deliveries, monotonic() + MAX_DRAIN_SECONDS
+        measures, deadline = self._pool.measures, monotonic() + MAX_DRAIN_SECONDS
         received, quiet = -1, self._quiet_seconds
-        while deliveries.received != received and monotonic() < deadline:
-            received = deliveries.received
+        while measures.deliveries.received != received and monotonic() < deadline:
+            received = measures.deliveries.received
             self._await_delivery(received, quiet)
         self._watch.judge()
         figures = self.figures()
@@ -139,8 +139,8 @@ class ChatRun:
 
     def _await_delivery(self, received: int, timeout: float) -> None:
         """Wait until there are more deliveries than `received`, or until none is awaited."""
-        deliveries = self._pool.measures.deliveries
-        wait_until(lambda: self._has_arrived or deliveries.received != received, timeout)
+        measures = self._pool.measures
+        wait_until(lambda: self._has_arrived or measures.deliveries.received != received, timeout)
 
     def close(self, *, waits: bool) -> Figures:
         """End the run; return its figures.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(slots=True)
@@ -33,6 +33,21 @@ class DeliveryCounts:
     def in_flight(self) -> int:
         """Deliveries that may still arrive."""
         return self.expected - self.received - self.lost
+
+    def without_in_flight(self) -> DeliveryCounts:
+        """Return the counts as if nothing were in flight."""
+        return replace(self, expected=self.received + self.lost)
+
+    def add(self, other: DeliveryCounts) -> None:
+        """Add the counts of other deliveries."""
+        self.expected += other.expected
+        self.received += other.received
+        self.lost += other.lost
+        self.duplicated += other.duplicated
+        self.reordered += other.reordered
+        self.late += other.late
+        self.churned += other.churned
+        self.foreign_clock += other.foreign_clock
 
 
 @dataclass(slots=True)

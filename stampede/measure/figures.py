@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import reduce
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from stampede.ledger.counts import DeliveryCounts, OrderCounts
@@ -16,7 +17,7 @@ from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.request_names import DELIVER, JOIN, NAMES, RESYNC, SEND, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ class Figures:
         users: running users; `connections` of them are open, `ready` ones are in their room.
         rooms: rooms with at least one member, and `members` is the number of members of all rooms.
         sends: chat messages.
-        deliveries: the ledger.
+        deliveries: the ledger; `address_pairs` are its counts by the address of the sender and that of the receiver.
         order: whether members of a room received messages in the same order, sampled.
         latency: delivery latency.
         send_lag: from the moment a message was due until the generator was ready to send it.
@@ -107,6 +108,7 @@ class Figures:
     cut_off: int = 0
     members: int = 0
     order: OrderCounts = field(default_factory=OrderCounts)
+    address_pairs: dict[str, dict[str, DeliveryCounts]] = field(default_factory=dict)
 
     def since(self, earlier: Figures) -> Figures:
         """Return what was counted after `earlier`; the gauges keep their present values.
@@ -122,16 +124,24 @@ class Figures:
                 for name, value in figures_in(self).items()
             }
         )
-        window.deliveries.expected = max(0, window.deliveries.expected)
+        for counts in (window.deliveries, *window.pair_counts()):
+            counts.expected = max(0, counts.expected)
         return window
+
+    def pair_counts(self) -> Iterator[DeliveryCounts]:
+        """Return the counts of all pairs of addresses."""
+        return chain.from_iterable(receivers.values() for receivers in self.address_pairs.values())
 
     def without_in_flight(self) -> Figures:
         """Return the figures as if nothing were in flight.
 
         Deliveries in flight then count with the later ones, so that the ledger of a later `since` adds up.
         """
-        counts = self.deliveries
-        return replace(self, deliveries=replace(counts, expected=counts.received + counts.lost))
+        pairs = {
+            sender: {receiver: counts.without_in_flight() for receiver, counts in receivers.items()}
+            for sender, receivers in self.address_pairs.items()
+        }
+        return replace(self, deliveries=self.deliveries.without_in_flight(), address_pairs=pairs)
 
     def request(self, name: str) -> RequestCounts:
         """Return the row of a request, without Locust's request type in its name."""

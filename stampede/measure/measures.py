@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from stampede.ledger.counts import DeliveryCounts, OrderCounts
+from stampede.ledger.address_pairs import AddressPairs
+from stampede.ledger.counts import OrderCounts
 from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.figures import Figures, Latency, RequestCounts, SendCounts, merge_counts
 from stampede.measure.log_linear_histogram import BUCKETS, LogLinearHistogram, bucket_bounds
@@ -26,6 +27,8 @@ from stampede.measure.request_names import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from stampede.ledger.counts import DeliveryCounts
 
 LATE_NS: Final = 100_000_000
 """A message sent later than this after it was due counts as late."""
@@ -73,7 +76,7 @@ class Measures:
 
     Attributes:
         sends: chat messages that were due.
-        deliveries: the counts of the ledger.
+        address_pairs: the counts of the ledger.
         order: whether members of a room received messages in the same order, sampled.
         latency: delivery latency from the intended and from the actual send.
         send_lag: from the moment a message was due until the generator was ready to send it: the generator's own delay.
@@ -91,8 +94,8 @@ class Measures:
     __slots__ = (
         "_final_rows",
         "_kept_rows",
+        "address_pairs",
         "cut_off",
-        "deliveries",
         "drops",
         "latency",
         "loop_lag",
@@ -110,7 +113,7 @@ class Measures:
     def __init__(self, kept_names: Iterable[str] = ()) -> None:
         self._kept_rows = rows_named(kept_names)
         self.sends = SendCounts()
-        self.deliveries = DeliveryCounts()
+        self.address_pairs = AddressPairs()
         self.order = OrderCounts()
         self.latency = Latency()
         self.send_lag = LogLinearHistogram()
@@ -138,7 +141,8 @@ class Measures:
             rooms=rooms,
             members=members,
             sends=replace(self.sends),
-            deliveries=replace(self.deliveries),
+            deliveries=self.deliveries,
+            address_pairs=self.address_pairs.copy(),
             order=replace(self.order),
             latency=Latency(self.latency.intended.copy(), self.latency.sent.copy()),
             send_lag=self.send_lag.copy(),
@@ -150,6 +154,11 @@ class Measures:
             unconfirmed_joins=self.unconfirmed_joins,
             cut_off=self.cut_off,
         )
+
+    @property
+    def deliveries(self) -> DeliveryCounts:
+        """The counts of the ledger at this moment, added up."""
+        return self.address_pairs.total()
 
     def finish(self) -> None:
         """Fix the rows of the load test. Those of other clients still grow: their users run a little longer."""
@@ -245,8 +254,9 @@ class Measures:
 
     def count_losses(self) -> None:
         """Enter the losses of the ledger as failed deliveries."""
-        if self.deliveries.lost:
-            self.requests[DELIVER].failures["lost"] = self.deliveries.lost
+        lost = self.deliveries.lost
+        if lost:
+            self.requests[DELIVER].failures["lost"] = lost
 
     def has(self, answer: str) -> bool:
         """Return whether the server is known to send an optional answer."""

@@ -14,7 +14,7 @@ from stampede.measure.log_linear_histogram import LogLinearHistogram
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stampede.ledger.room import Membership
+    from stampede.ledger.membership import Membership
 
 BIN_NS: Final = 100_000_000
 _MAX_BINS: Final = 18_000  # half an hour; later reconnects count in the last bin

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from stampede.client.message_handler import MessageHandler
     from stampede.ledger.counts import OrderCounts
+    from stampede.ledger.membership import Membership
     from stampede.ledger.order import Message
-    from stampede.ledger.room import Membership, Room
+    from stampede.ledger.room import Room
 
 MAX_MEMBERS: Final = 64
 """Members recorded at a time. Several small rooms share them; of a larger room, other members each time."""

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stampede.client.chat_connection import ChatConnection
-    from stampede.ledger.room import Membership, Room
+    from stampede.ledger.membership import Membership
+    from stampede.ledger.room import Room
     from stampede.measure.measures import Measures
     from stampede.measure.storm import Storm
     from stampede.measure.watch import Watch

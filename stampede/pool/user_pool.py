@@ -198,7 +198,7 @@ class UserPool:
     def _room(self, name: str, number: int) -> Room:
         room = self._rooms.get(name)
         if room is None:
-            room = self._rooms[name] = Room(number, name, self.measures.deliveries, echoes=self.echoes)
+            room = self._rooms[name] = Room(number, name, self.measures.address_pairs, echoes=self.echoes)
         return room
 
     @property

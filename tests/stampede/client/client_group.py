@@ -87,7 +87,7 @@ class ClientGroup:
         self.target = resolve(f"{url}/")
         self.measures = Measures()
         self.context = ClientContext(self.measures, StampedeDialect(), origin, "." * 15, self.errors.append)
-        self.room = Room(7, "room-7", self.measures.deliveries)
+        self.room = Room(7, "room-7", self.measures.address_pairs)
         self.lost = 0
 
     def client(self, name: str = "dan") -> GroupClient:

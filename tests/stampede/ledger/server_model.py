@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from stampede.ledger.counts import DeliveryCounts
-from stampede.ledger.room import Membership, Room
+from stampede.ledger.address_pairs import AddressPairs
+from stampede.ledger.room import Room
+
+if TYPE_CHECKING:
+    from stampede.ledger.counts import DeliveryCounts
+    from stampede.ledger.membership import Membership
 
 
 @dataclass
@@ -22,7 +27,7 @@ class Client:
 class ServerModel:
     """A server with one room, the ledger of its clients, and the true counts."""
 
-    counts: DeliveryCounts = field(default_factory=DeliveryCounts)
+    pairs: AddressPairs = field(default_factory=AddressPairs)
     members: list[Client] = field(default_factory=list)
     owed: int = 0  # deliveries to members that were still in the room
     dropped: int = 0
@@ -30,10 +35,14 @@ class ServerModel:
     joins_by_delivery: bool = False  # a delivery takes the place of the confirmation
 
     def __post_init__(self) -> None:
-        self.room = Room(1, "room-1", self.counts)
+        self.room = Room(1, "room-1", self.pairs)
 
-    def join(self) -> Client:
-        member = Client(self.room.enter())
+    @property
+    def counts(self) -> DeliveryCounts:
+        return self.pairs.total()
+
+    def join(self, address: str = "") -> Client:
+        member = Client(self.room.enter(address))
         if self.joins_by_delivery:
             member.membership.on_early_delivery = member.membership.confirm_join
         self.members.append(member)

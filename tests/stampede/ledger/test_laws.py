@@ -26,7 +26,7 @@ def test_a_healthy_server_loses_nothing_while_members_join_and_leave(
     model = model_with(2)
     model.joins_by_delivery = joins_by_delivery
     for what, who in script:
-        _step(model, what, who)
+        step(model, what, who)
         assert balanced(model.counts)
     model.deliver_all()
     model.room.close_accounts()
@@ -35,10 +35,10 @@ def test_a_healthy_server_loses_nothing_while_members_join_and_leave(
     assert counts.expected == counts.received
 
 
-def _step(model: ServerModel, what: str, who: int) -> None:
-    """Do one step with one of the members, if it is possible."""
+def step(model: ServerModel, what: str, who: int, address: str = "") -> None:
+    """Do one step with one of the members, if it is possible; a new member is connected to an address."""
     if what == "join" and len(model.members) < 6:
-        model.join()
+        model.join(address)
     elif what == "sweep":
         # The interval of sweeps is longer than any delivery: everything in flight arrives between two of them.
         model.deliver_all()
@@ -114,7 +114,7 @@ def test_a_pair_ledger_classifies_deliveries_as_their_definitions_do(numbers: li
         elif seen and seq < max(seen):
             reordered += 1
         seen.add(seq)
-    counts = model.counts
+    counts = model.pairs.between("", "")
     assert (counts.received, counts.duplicated, counts.reordered) == (len(seen), duplicated, reordered)
     assert counts.lost == 0
     model.room.close_accounts()
@@ -124,7 +124,7 @@ def test_a_pair_ledger_classifies_deliveries_as_their_definitions_do(numbers: li
 @given(st.lists(st.one_of(st.integers(0, 30), st.just("sweep")), max_size=80))
 def test_lost_never_decreases_and_each_delivery_counts_once(script: list[int | str]) -> None:
     model = model_with(2)
-    counts = model.counts
+    counts = model.pairs.between("", "")
     for _ in range(31):
         model.send(model.members[0])
     owed_in_time: set[int] = set()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stampede.ledger.address_pairs import AddressPairs
 from stampede.ledger.counts import OrderCounts
 from stampede.ledger.order import Message, OrderComparison, common_part
 from stampede.ledger.room import Room
@@ -157,7 +158,7 @@ def test_a_slot_that_is_used_again_continues_its_numbers() -> None:
 
 
 def test_a_renewed_slot_numbers_other_messages() -> None:
-    room = Room(1, "room-1", model_with(0).counts)
+    room = Room(1, "room-1", AddressPairs())
     sender = room.enter()
     sender.confirm_join()
     first = (sender.slot, room.send(sender))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stampede.ledger.counts import DeliveryCounts
+from stampede.ledger.address_pairs import AddressPairs
 from stampede.ledger.room import Room
 from tests.stampede.ledger.server_model import balanced, model_with
 
+if TYPE_CHECKING:
+    from stampede.ledger.counts import DeliveryCounts
+
 
 def members(count: int, *, echoes: bool = False) -> tuple[Room, DeliveryCounts]:
-    counts = DeliveryCounts()
-    room = Room(1, "room-1", counts, echoes=echoes)
+    pairs = AddressPairs()
+    room = Room(1, "room-1", pairs, echoes=echoes)
     for _ in range(count):
         room.enter().confirm_join()
-    return room, counts
+    return room, pairs.between("", "")
 
 
 def sweep(room: Room, times: int = 3) -> None:

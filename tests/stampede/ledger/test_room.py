@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stampede.ledger.counts import DeliveryCounts
+from stampede.ledger.address_pairs import AddressPairs
 from stampede.ledger.room import Room
 from tests.stampede.ledger.server_model import model_with
 
@@ -78,7 +78,7 @@ def test_an_echo_to_the_sender_and_a_number_never_sent_count_as_duplicated() -> 
 
 
 def test_a_new_room_has_its_number_its_name_and_no_member() -> None:
-    room = Room(7, "room-7", DeliveryCounts())
+    room = Room(7, "room-7", AddressPairs())
     assert (room.number, room.name, room.next_seq, room.joined_count) == (7, "room-7", [], 0)
     assert (room.senders, room.dropped) == (set(), {})
 

@@ -11,9 +11,10 @@ from stampede.measure.request_names import CONNECT, JOIN
 def measured(index: int) -> Measures:
     """Return the measures of a process with a few of everything."""
     measures = Measures()
-    measures.deliveries.expected = 10 + index
-    measures.deliveries.received = 8
-    measures.deliveries.lost = 2 + index
+    counts = measures.address_pairs.between("", "")
+    counts.expected = 10 + index
+    counts.received = 8
+    counts.lost = 2 + index
     measures.order = OrderCounts(samples=1, members=10, messages=6, divergent=2 + index)
     for ns in range(8):
         measures.delivered(1_000_000 * (ns + index), 1_000)

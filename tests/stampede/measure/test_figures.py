@@ -47,7 +47,8 @@ def filled(start: int) -> Figures:
             return type(value)(**{part.name: fill(getattr(value, part.name)) for part in fields(value)})
         return next(numbers)
 
-    return Figures(**{name: fill(value) for name, value in figures_in(no_figures()).items()})
+    empty = figures_in(no_figures()) | {"address_pairs": {"a": {"b": DeliveryCounts()}}}
+    return Figures(**{name: fill(value) for name, value in empty.items()})
 
 
 def counters(value: Any, path: str = "") -> Iterator[tuple[str, int]]:

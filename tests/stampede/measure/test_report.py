@@ -26,19 +26,20 @@ def test_totals_are_sums_and_merged_histograms_even_over_the_wire() -> None:
 
 def test_deliveries_in_flight_at_a_reset_count_with_the_later_ones() -> None:
     before, after = measured(0), measured(0)
-    before.deliveries.expected, before.deliveries.received, before.deliveries.lost = 30, 20, 4
-    after.deliveries.expected, after.deliveries.received, after.deliveries.lost = 50, 45, 5
+    for measures, counted in ((before, (30, 20, 4)), (after, (50, 45, 5))):
+        counts = measures.address_pairs.between("", "")
+        counts.expected, counts.received, counts.lost = counted
     after.sends.sent, after.drops["churn"] = 7, 2
     after.requests[CONNECT].failed("connection lost: 1006")
     earlier, later = replace(report(0), figures=before.figures()), replace(report(0), figures=after.figures(users=4))
-    counted = later.since(earlier)
-    ledger = counted.figures.deliveries
-    assert (ledger.expected, ledger.received, ledger.lost) == (26, 25, 1)
-    assert (counted.figures.sends.sent, counted.figures.sends.skipped) == (6, 0)
-    assert counted.figures.drops == {"storm_user": 0, "storm": 0, "churn": 2}
-    assert counted.figures.request(CONNECT).reasons == {"connection refused": 0, "connection lost: 1006": 1}
-    assert counted.figures.latency.sent.count == 0
-    assert (counted.figures.users, counted.joined_before) == (4, 1)
+    since = later.since(earlier)
+    for ledger in (since.figures.deliveries, since.figures.address_pairs[""][""]):
+        assert (ledger.expected, ledger.received, ledger.lost) == (26, 25, 1)
+    assert (since.figures.sends.sent, since.figures.sends.skipped) == (6, 0)
+    assert since.figures.drops == {"storm_user": 0, "storm": 0, "churn": 2}
+    assert since.figures.request(CONNECT).reasons == {"connection refused": 0, "connection lost: 1006": 1}
+    assert since.figures.latency.sent.count == 0
+    assert (since.figures.users, since.joined_before) == (4, 1)
 
 
 def test_users_that_joined_before_a_reset_count_as_joined() -> None:

@@ -30,7 +30,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
             "dialect",
             "workers",
         ),
-        *("dead_workers", "drops", "storms", "addresses", "faults", "order"),
+        *("dead_workers", "drops", "storms", "addresses", "faults", "order", "address_pairs"),
     }
     assert made["order"] == {"samples": 1, "members": 10, "messages": 6, "divergent": 2}
     assert set(made["sends"]) == {"intended", "sent", "late", "skipped", "held"}

@@ -57,8 +57,8 @@ def test_a_user_counts_as_joined_at_its_first_delivery(pool: UserPool, server: A
     assert pool.measures.unconfirmed_joins == 2
     bob.client.say()
     ann.client.say()
+    until(lambda: pool.measures.deliveries.received == 3)
     counts = pool.measures.deliveries
-    until(lambda: counts.received == 3)
     assert (counts.expected, counts.lost, counts.duplicated) == (3, 0, 0)
 
 
@@ -79,6 +79,5 @@ def test_a_delivery_of_an_earlier_membership_of_the_connection_confirms_no_join(
     bob.join("room-0")
     until(lambda: server.seen.count("join room-0") == 3)
     ann.client.say()
-    counts = pool.measures.deliveries
-    until(lambda: counts.received == 1)
+    until(lambda: pool.measures.deliveries.received == 1)
     assert not bob.connection.is_ready

@@ -19,7 +19,7 @@ from stampede.pool.order_sampler import OrderSampler
 
 if TYPE_CHECKING:
     from stampede.client.message_handler import MessageHandler
-    from stampede.ledger.room import Membership
+    from stampede.ledger.membership import Membership
     from stampede.websocket.errors import LostError
 
 ORIGIN = 3
@@ -31,7 +31,7 @@ class Process:
     def __init__(self, *sizes: int) -> None:
         self.measures = Measures()
         self.context = ClientContext(self.measures, StampedeDialect(), ORIGIN, "", self.raise_error)
-        self.rooms = [Room(number, f"room-{number}", self.measures.deliveries) for number in range(len(sizes))]
+        self.rooms = [Room(number, f"room-{number}", self.measures.address_pairs) for number in range(len(sizes))]
         self.handlers: list[MessageHandler] = []
         for room, size in zip(self.rooms, sizes, strict=True):
             for _ in range(size):
