@@ -77,7 +77,7 @@ class Rooms:
             LostError: the connection ended meanwhile.
         """
         self.unconfirmed = len(rooms)  # no room alone makes the client ready
-        answers = [self._join(room, timeout, prepare, is_new=True) for room in rooms]
+        answers = [self._join(room, self._address, timeout, prepare, is_new=True) for room in rooms]
         self._chat.is_offline = self._chat.is_offline and not all(answers)
         return all(answers)
 
@@ -95,11 +95,10 @@ class Rooms:
             AnswerError: the server refused, or did not answer within `timeout` seconds.
             LostError: the connection ended meanwhile.
         """
-        if self._chat.connection is None:
-            raise LostError(1006)
+        address = self._address
         self.unconfirmed += 1
         try:
-            return self._join(room, timeout, prepare, is_new=False)
+            return self._join(room, address, timeout, prepare, is_new=False)
         except LostError:
             raise
         except ClientError:
@@ -108,8 +107,20 @@ class Rooms:
                 self._leave_ledger(membership, closed_cleanly=True)
             raise
 
-    def _join(self, room: Room, timeout: float, prepare: Prepare, *, is_new: bool) -> bool:
-        membership = room.enter()
+    @property
+    def _address(self) -> str:
+        """Label of the address of the connection.
+
+        Raises:
+            LostError: the connection has ended.
+        """
+        connection = self._chat.connection
+        if connection is None:
+            raise LostError(1006)
+        return connection.address
+
+    def _join(self, room: Room, address: str, timeout: float, prepare: Prepare, *, is_new: bool) -> bool:
+        membership = room.enter(address)
         confirms = self._context.dialect.acknowledges_joins
         if is_new and not confirms:  # otherwise, deliveries of an earlier membership may arrive
             membership.on_early_delivery = partial(self._assume_joined, membership)

@@ -18,6 +18,7 @@ from stampede.measure.storm import Manner
 from stampede.verdict.slo import SloError, parse_slo, split_slos
 from stampede.verdict.summary import EXIT_CODES
 from stampede.verdict.thresholds import WINDOW_SECONDS
+from stampede.websocket.endpoint import parse_endpoints
 from stampede.websocket.headers import parse_header
 from stampede.workload.backoff import Policy
 from stampede.workload.schedule import Arrivals
@@ -124,6 +125,14 @@ def _header(text: str) -> str:
     return text
 
 
+def _endpoints(text: str) -> str:
+    try:
+        parse_endpoints(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def _threshold(text: str) -> str:
     try:
         for slo in split_slos(text):
@@ -196,6 +205,13 @@ OPTIONS: Final = (
         None,
         endpoint_path,
         "Path of the chat endpoint, unless --host contains one (default: that of the dialect, otherwise /).",
+    ),
+    Option(
+        "connect-to",
+        None,
+        _endpoints,
+        "Addresses such as 10.0.0.1:8080,[2001:db8::1]:8080 to connect to, in place of those of --host's name. The "
+        "Host header, the TLS name and the path stay those of --host.",
     ),
     Option(
         "ca-file", None, str, "File of CA certificates (PEM) that verify a wss:// server, in place of the system's."

@@ -66,7 +66,13 @@ def check_server(
     """
     url = join_url(host, path)
     try:
-        target = resolve(url, verify=settings.verify_tls, ca_file=settings.ca_file, headers=settings.headers)
+        target = resolve(
+            url,
+            verify=settings.verify_tls,
+            ca_file=settings.ca_file,
+            headers=settings.headers,
+            connect_to=settings.connect_to,
+        )
         problem = _check_greeting(target, settings) if isinstance(dialect, StampedeDialect) else ""
     except ConnectError as error:
         raise ClientError(error.label, f"cannot connect to {redact(url)}: {error}") from error

@@ -15,6 +15,7 @@ from stampede.locust.options import DEFAULT_ROOM_SIZE, NO_SHAPE, OPTIONS, TOKEN,
 from stampede.measure.storm import Manner
 from stampede.redaction import redact
 from stampede.verdict.slo import SloError, parse_slo, split_slos
+from stampede.websocket.endpoint import Endpoint, parse_endpoints
 from stampede.websocket.headers import Header, all_headers
 from stampede.websocket.target import DEFAULT_HOST, http_url
 from stampede.workload.backoff import Backoff, Policy
@@ -47,6 +48,7 @@ class LoadTestSettings:
         dialect: name of the dialect; None for that of the user classes.
         join_grace: seconds after which a user counts as joined, if the server does not confirm joins.
         path: None for that of the dialect.
+        connect_to: where to connect, in place of the addresses of the host's name; none for these.
         accounts: rows of `--credentials`, or those of `--token` or `--token-file`, which have a `token` only.
         headers: from `--origin` and `--header`.
         churn_per_minute: fraction of all users that drop each minute.
@@ -67,6 +69,7 @@ class LoadTestSettings:
     dialect: str | None
     join_grace: float
     path: str | None
+    connect_to: tuple[Endpoint, ...]
     verify_tls: bool
     ca_file: str | None
     accounts: tuple[Mapping[str, str], ...]
@@ -113,6 +116,7 @@ def read_settings(options: argparse.Namespace) -> LoadTestSettings:
         dialect=values["dialect"],
         join_grace=values["join_grace"],
         path=values["path"],
+        connect_to=parse_endpoints(values["connect_to"] or ""),
         ca_file=values["ca_file"],
         accounts=accounts,
         headers=_headers(

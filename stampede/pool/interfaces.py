@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stampede.pool.storms import Storms
     from stampede.websocket.reactor import Reactor
     from stampede.websocket.target import Target
+    from stampede.workload.address_deal import AddressDeal
     from stampede.workload.backoff import Backoff
     from stampede.workload.scheduler import Scheduler
 
@@ -42,6 +43,7 @@ class User(UserSteps, Protocol):
 class Pool(Protocol):
     """The part of the pool that a session uses."""
 
+    address_deal: AddressDeal
     backoff_rng: Random
     is_closed: bool
     reconnects: bool

@@ -6,6 +6,7 @@ lost or dropped connection again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,7 @@ from stampede.measure import request_names
 from stampede.measure.storm import Manner
 from stampede.pool.resync import Resync
 from stampede.websocket.errors import ClientError, LostError
+from stampede.workload.address_deal import UserAddress
 from stampede.workload.schedule import SECOND, ScheduledAction
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ class Session:
     """
 
     __slots__ = (
+        "_address",
         "_connecting",
         "_ended",
         "_is_sender",
@@ -77,6 +80,7 @@ class Session:
         self._schedules: list[ScheduleHandle] = []
         self._keeper: gevent.Greenlet[..., None] | None = None  # replaces a lost connection
         self._connecting = self._ended = self._is_sender = self._keeps_alive = False
+        self._address = UserAddress(pool.address_deal, user.user_class.__name__)
         self.place = place
         self.user = user
         self.account = account
@@ -204,9 +208,10 @@ class Session:
         pool = self._pool
         if pool.is_closed:
             raise gevent.GreenletExit  # ends the greenlet of the user or the session without a traceback
-        request = pool.measures.requests[request_names.CONNECT]
+        request, addresses = pool.measures.requests[request_names.CONNECT], pool.target.addresses
+        preferred = self._address.choose(addresses.labels(), self.rooms)
         try:
-            self.connection.open(pool.reactor, target, conversation, CONNECT_TIMEOUT)
+            self.connection.open(pool.reactor, replace(target, preferred=preferred), conversation, CONNECT_TIMEOUT)
         except LostError:
             raise
         except ClientError as error:
@@ -217,6 +222,8 @@ class Session:
                 pool.count_fault(error.fault, limit_of(error.fault))
             raise
         connected = monotonic_ns()
+        if self.connection.connection is not None:
+            self._address.connected(self.connection.connection.address, addresses.labels())
         request.done(connected - wanted)
         self._keep_alive()
         self.resync.connected(connected)
@@ -364,5 +371,6 @@ class Session:
         for room in self._rooms:
             room.senders.discard(self.place)
         self.resync.abandon()
+        self._address.release()
         self.discard_queued()
         self.connection.close(LEAVE_GRACE, CLOSE_TIMEOUT)

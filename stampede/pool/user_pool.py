@@ -31,6 +31,7 @@ from stampede.pool.session import Session
 from stampede.pool.storms import Storms
 from stampede.websocket.reactor import Reactor
 from stampede.workload.accounts import account_of
+from stampede.workload.address_deal import AddressDeal
 from stampede.workload.placement import Partition, Placement, RoomPlan
 from stampede.workload.scheduler import Scheduler
 
@@ -101,6 +102,7 @@ class UserPool:
     Attributes:
         measures: the counters and histograms of the process.
         client_context: the context of all chat clients.
+        address_deal: deals the users over the addresses of the server.
         connect_slots: semaphore to hold while connecting.
         faults: faults of this machine and of the load generator.
         draining: whether the end of the test has begun.
@@ -133,6 +135,7 @@ class UserPool:
             on_error or self._on_fault,
             join_grace=settings.join_grace,
         )
+        self.address_deal = AddressDeal(target.addresses.first)
         self.connect_slots = BoundedSemaphore(CONCURRENT_CONNECTS)
         self.faults = Faults()
         self.reconnects = settings.reconnect

@@ -1,8 +1,8 @@
-"""The addresses of a server name, and the order in which connections try them; pure.
+"""The addresses of a server, and the order in which connections try them; pure.
 
-The order is that of RFC 8305, section 4: address families alternate, each in the order of the resolver. Connections are
-distributed over all addresses: each one begins at the next address, and tries the following ones if that is
-unreachable.
+The order is that of RFC 8305, section 4: address families alternate, each in the order of the resolver. Connections
+are distributed over all addresses: each one begins at its own address, or at the next one, and tries the following ones
+if that is unreachable.
 
 An address that has never answered, while another one has, is tried last. An example is the IPv6 address of a server
 that listens on IPv4 only.
@@ -14,6 +14,8 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+
+from stampede.websocket.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,12 +35,17 @@ class Address(NamedTuple):
         """The address without its port."""
         return str(self.sockaddr[0])
 
+    @property
+    def endpoint(self) -> Endpoint:
+        """The address with its port."""
+        return Endpoint(self.host, int(self.sockaddr[1]))
+
 
 class AddressUse(msgspec.Struct):
     """How often one address was used.
 
     Attributes:
-        address: the address without its port.
+        address: the address; with its port if the server has several ports.
         connections: connections opened to it.
         failures: failed attempts.
         why: the label of the last failure.
@@ -51,36 +58,54 @@ class AddressUse(msgspec.Struct):
 
 
 class Addresses:
-    """The addresses of one server name, as one process uses them.
+    """The addresses of one server, as one process uses them. Reports name an address by its label, see `AddressUse`.
 
     Args:
         found: at least one address, in the resolver's order.
         first: index at which the first connection begins. The processes of a test begin at different addresses.
+
+    Attributes:
+        first: the same.
     """
 
-    __slots__ = ("_all", "_next", "_uses")
+    __slots__ = ("_all", "_labels", "_next", "_uses", "first")
 
     def __init__(self, found: Iterable[Address], first: int = 0) -> None:
         self._all = _alternating(dict.fromkeys(found))
-        self._uses = {address: AddressUse(address.host) for address in self._all}
-        self._next = first
+        has_ports = len({address.endpoint.port for address in self._all}) > 1
+        self._labels = {address: str(address.endpoint) if has_ports else address.host for address in self._all}
+        self._uses = {address: AddressUse(label) for address, label in self._labels.items()}
+        self._next = self.first = first
 
-    def order(self) -> list[Address]:
-        """Return the addresses in the order in which the next connection must try them."""
+    def order(self, preferred: str | None = None) -> list[Address]:
+        """Return the addresses in the order in which the next connection must try them.
+
+        Args:
+            preferred: label of the first one, unless that has never answered.
+        """
         if len(self._all) == 1:
             return self._all
-        silent = [address for address in self._all if self._is_silent(address)]
-        answering = [address for address in self._all if address not in silent]
-        if not answering:
-            silent, answering = answering, silent
-        start = self._next % len(answering)
+        answering = self._answering()
+        silent = [address for address in self._all if address not in answering]
+        own = [address for address in answering if self._labels[address] == preferred]
+        others = [address for address in answering if address not in own]
+        start = self._next % max(len(others), 1)
         self._next += 1
-        return answering[start:] + answering[:start] + silent
+        return own + others[start:] + others[:start] + silent
 
-    def _is_silent(self, address: Address) -> bool:
-        """Whether an address has never answered, while another one has."""
-        use = self._uses[address]
-        return bool(use.failures and not use.connections) and any(one.connections for one in self._uses.values())
+    def _answering(self) -> list[Address]:
+        """Return the addresses without those that have never answered, while another one has."""
+        if not any(use.connections for use in self._uses.values()):
+            return self._all
+        return [address for address, use in self._uses.items() if use.connections or not use.failures]
+
+    def label(self, address: Address) -> str:
+        """Return the label of an address."""
+        return self._labels[address]
+
+    def labels(self) -> list[str]:
+        """Return the labels of the addresses that may answer."""
+        return [self._labels[address] for address in self._answering()]
 
     def has_answered(self, address: Address) -> bool:
         """Return whether a connection to an address was opened before."""

@@ -33,7 +33,7 @@ def connect(reactor: Reactor, target: Target, receiver: Receiver, *, timeout: fl
     """
     deadline = monotonic() + timeout
     addresses = target.addresses
-    order = addresses.order()
+    order = addresses.order(target.preferred)
     failure: ConnectError | None = None
     known_to_answer = False  # whether `failure` is of an address that has answered before
     for address in order:

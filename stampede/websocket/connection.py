@@ -10,11 +10,9 @@ sends the upgrade request, `_receive_tls` does the TLS handshake, `_receive_resp
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import ssl
-import struct
 from select import EPOLLIN, EPOLLOUT
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final
@@ -28,7 +26,7 @@ from stampede.generator_faults import kind_of
 from stampede.websocket.errors import ConnectError, HandshakeError, LostError, TlsError, UnreachableError
 from stampede.websocket.frames import FrameSplitter, masked_binary_frame, masked_text_frame
 from stampede.websocket.handshake import Handshake
-from stampede.websocket.sockets import open_socket
+from stampede.websocket.sockets import begin_connect, open_socket, reset_on_close
 from stampede.websocket.state import CLOSED, CLOSING, CONNECTING, HANDSHAKE, OPEN
 from stampede.websocket.tls import TlsSession
 from stampede.websocket.write_buffer import WriteBuffer
@@ -49,7 +47,6 @@ _READ_BYTES: Final = 64 * 1024
 _FINAL_TEXT: Final = 0x81  # first byte of a text frame that is a whole message
 _LENGTH_16: Final = 126  # the length is in the next two bytes; RFC 6455, section 5.2
 _MAX_HEADER: Final = 4
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class Connection:
@@ -57,6 +54,7 @@ class Connection:
 
     Attributes:
         receiver: the owner, which gets the messages.
+        address: label of the address of the server, see `Addresses`.
         ignored: how many binary messages were ignored, because the target does not receive them.
     """
 
@@ -76,12 +74,14 @@ class Connection:
         "_tls",
         "_whole_frames",
         "_write_buffer",
+        "address",
         "ignored",
         "receiver",
     )
 
     def __init__(self, reactor: Reactor, target: Target, address: Address, receiver: Receiver) -> None:
         self.receiver = receiver
+        self.address = target.addresses.label(address)
         self.ignored = 0
         self._state = CONNECTING
         self._reactor = reactor
@@ -115,11 +115,8 @@ class Connection:
         Raises:
             ConnectError: the connection was not opened; the subclass names the reason.
         """
-        code = self._socket.connect_ex(address.sockaddr)
-        if code not in (0, errno.EINPROGRESS):
-            self.abort()
-            raise UnreachableError.from_os(OSError(code, os.strerror(code)))
         try:
+            begin_connect(self._socket, address)
             self._reactor.add(self._fd, self, EPOLLIN | EPOLLOUT)
         except OSError as error:
             self.abort()
@@ -250,7 +247,7 @@ class Connection:
     def reset(self) -> None:
         """Close the socket with a TCP reset, as when the network is cut."""
         if self._state is not CLOSED:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            reset_on_close(self._socket)
             self.abort()
 
     def _end(self, error: OSError | None) -> None:

@@ -17,6 +17,7 @@ from stampede.websocket.tls import client_context
 if TYPE_CHECKING:
     import ssl
 
+    from stampede.websocket.endpoint import Endpoint
     from stampede.websocket.headers import Header
 
 DEFAULT_HOST: Final = "ws://127.0.0.1:8080"
@@ -34,6 +35,7 @@ class Target:
         subprotocols: subprotocols to offer in the handshake.
         sends_binary: whether messages are sent in binary frames.
         receives_binary: whether binary frames are messages, too; otherwise they are ignored.
+        preferred: label of the address to try first; None for the next one in turn.
     """
 
     url: str
@@ -44,6 +46,7 @@ class Target:
     subprotocols: tuple[str, ...] = ()
     sends_binary: bool = False
     receives_binary: bool = False
+    preferred: str | None = None
 
 
 def join_url(host: str, path: str, what: str = "--host") -> str:
@@ -76,7 +79,13 @@ def http_url(host: str) -> str:
 
 
 def resolve(
-    url: str, *, verify: bool = True, ca_file: str | None = None, first: int = 0, headers: tuple[Header, ...] = ()
+    url: str,
+    *,
+    verify: bool = True,
+    ca_file: str | None = None,
+    first: int = 0,
+    headers: tuple[Header, ...] = (),
+    connect_to: tuple[Endpoint, ...] = (),
 ) -> Target:
     """Look up the server of a URL once, so that thousands of connections need no lookup.
 
@@ -86,16 +95,31 @@ def resolve(
         ca_file: trusted certificates (PEM), in place of the system's.
         first: index of the address at which the first connection begins.
         headers: headers of each upgrade request, beside those of the handshake.
+        connect_to: where to connect, in place of the host of the URL; the Host header and the TLS name stay.
 
     Raises:
         TargetError: the file of certificates is unusable.
-        UnreachableError: the host is unknown.
+        UnreachableError: a host is unknown.
     """
     uri = parse_uri(url)
     tls = client_context(verify=verify, ca_file=ca_file) if uri.secure else None
+    if connect_to:
+        found = [address for endpoint in connect_to for address in _look_up_endpoint(endpoint)]
+    else:
+        found = _look_up(uri.host, uri.port)
+    return Target(url, uri, Addresses(found, first), tls, headers)
+
+
+def _look_up_endpoint(endpoint: Endpoint) -> list[Address]:
     try:
-        found = gevent_socket.getaddrinfo(uri.host, uri.port, type=gevent_socket.SOCK_STREAM)
+        return _look_up(*endpoint)
+    except UnreachableError as error:
+        raise UnreachableError(error.label, f"{endpoint}: {error}", error.fault) from error
+
+
+def _look_up(host: str, port: int) -> list[Address]:
+    try:
+        found = gevent_socket.getaddrinfo(host, port, type=gevent_socket.SOCK_STREAM)
     except OSError as error:
         raise UnreachableError.from_os(error) from error
-    addresses = Addresses([Address(family, address) for family, *_, address in found], first)
-    return Target(url, uri, addresses, tls, headers)
+    return [Address(family, address) for family, *_, address in found]

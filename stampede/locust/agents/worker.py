@@ -146,6 +146,7 @@ class WorkerAgent:
             ca_file=settings.ca_file,
             first=self.partition.position,
             headers=settings.headers,
+            connect_to=settings.connect_to,
         )
         echoes = dialect.echoes if dialect.echoes is not None else self._discover_echo(target, dialect, settings)
         self._final = False

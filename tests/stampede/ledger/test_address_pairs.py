@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,7 @@ def test_each_pair_has_the_losses_of_its_own_deliveries(messages: list[tuple[int
     """Each message has a sender, and the bus between the addresses delivers it or not."""
     addresses = (A, A, B, B, B, C)
     model = model_at(*addresses)
-    expected = {(sender, receiver): 0 for sender, receiver in product((A, B, C), repeat=2)}
-    lost = dict(expected)
+    expected, lost = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for number, is_delivered in messages:
         sender, own = model.members[number], addresses[number]
         slot, seq = sender.membership.slot, model.room.send(sender.membership)
@@ -73,8 +73,9 @@ def test_each_pair_has_the_losses_of_its_own_deliveries(messages: list[tuple[int
             else:
                 lost[own, address] += 1
     model.room.close_accounts()
-    for pair, owed in expected.items():
-        assert between(model, *pair) == (owed, owed - lost[pair], lost[pair])
+    for one, other in product((A, B, C), repeat=2):
+        owed, missing = expected[one, other], lost[one, other]
+        assert between(model, one, other) == (owed, owed - missing, missing)
 
 
 def test_what_was_counted_stays_with_the_address_that_a_member_had() -> None:

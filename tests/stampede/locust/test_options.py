@@ -44,6 +44,7 @@ def test_text_and_empty_fields_of_the_web_page_are_accepted() -> None:
         ("arrivals", "never"),
         ("backoff", "x"),
         ("path", "x"),
+        ("connect_to", "chat:x"),
         ("upload_bytes", "x"),
     ],
 )

@@ -52,6 +52,28 @@ def test_an_address_that_answered_once_keeps_its_share_when_it_refuses() -> None
     assert [addresses.order()[0] for _ in range(4)] == [A, B, A, B]
 
 
+def test_a_connection_begins_at_its_own_address_and_goes_on_at_the_next_ones_in_turn() -> None:
+    addresses = Addresses([A, B, C])
+    assert [addresses.order("192.0.2.2") for _ in range(3)] == [[B, A, C], [B, C, A], [B, A, C]]
+
+
+def test_an_own_address_that_never_answered_is_tried_last() -> None:
+    addresses = Addresses([SIX, A, B])
+    assert addresses.labels() == ["2001:db8::6", "192.0.2.1", "192.0.2.2"]
+    addresses.failed(SIX, "connection refused")
+    addresses.opened(A)
+    assert addresses.labels() == ["192.0.2.1", "192.0.2.2"]
+    assert addresses.order("2001:db8::6")[-1] == SIX
+
+
+def test_a_label_has_the_port_if_the_server_has_several() -> None:
+    first, second = v4("192.0.2.1"), Address(socket.AF_INET6, ("2001:db8::6", 81, 0, 0))
+    addresses = Addresses([first, second])
+    assert addresses.labels() == ["192.0.2.1:80", "[2001:db8::6]:81"]
+    assert [use.address for use in addresses.uses()] == addresses.labels()
+    assert Addresses([A]).label(A) == "192.0.2.1"
+
+
 def test_the_uses_and_failures_of_each_address_are_counted() -> None:
     addresses = Addresses([SIX, A])
     addresses.failed(SIX, "network is unreachable")

@@ -194,6 +194,23 @@ def test_a_run_loads_and_reports_all_addresses_of_a_name(
     assert "2 of 2 addresses loaded: 127.0.0.1 (10 connections), 127.0.0.2 (10 connections)" in ended.out
 
 
+def test_a_run_connects_to_the_given_addresses_in_place_of_those_of_the_name(
+    locust: Callable[..., Locust], start: Callable[..., RunningServer]
+) -> None:
+    server = start("--host", "0.0.0.0")  # noqa: S104 - of this machine's loopback, several addresses
+    port = server.url.rpartition(":")[2]
+    given = ("--host", "ws://chat.invalid", "--connect-to", f"127.0.0.1:{port},127.0.0.2:{port}")
+    ended = locust("--headless", *given, *FLAGS, "--processes", "2").wait()
+    assert ended.ended_with(0), ended.out + ended.log
+    assert "2 of 2 addresses loaded: 127.0.0.1 (10 connections), 127.0.0.2 (10 connections)" in ended.out
+
+
+def test_an_unknown_name_to_connect_to_ends_in_one_line(locust: Callable[..., Locust]) -> None:
+    ended = locust("--headless", "--connect-to", "no.such.host.invalid:80", *FLAGS).wait()
+    assert ended.ended_with(2)
+    assert "no.such.host.invalid:80: name or service not known" in ended.log
+
+
 def test_a_single_address_is_not_reported(locust: Callable[..., Locust], server: RunningServer) -> None:
     ended = locust("--headless", "--host", server.url, *FLAGS).wait()
     assert "addresses loaded" not in ended.out

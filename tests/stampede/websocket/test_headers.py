@@ -10,6 +10,7 @@ import pytest
 from stampede.client.credentials import Credentials
 from stampede.locust.settings import OptionError, read_settings
 from stampede.websocket.connect import connect
+from stampede.websocket.endpoint import parse_endpoints
 from stampede.websocket.headers import all_headers, parse_header
 from stampede.websocket.target import resolve
 from tests.stampede.connections import TIMEOUT, RecordingReceiver
@@ -77,6 +78,20 @@ def test_every_header_arrives_as_often_as_it_is_given(reactor: Reactor) -> None:
         connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT).close(TIMEOUT)
     expected = [*headers, ("Authorization", "Bearer t")]
     assert [header for header in came if header in expected] == expected
+
+
+def test_the_host_header_is_that_of_the_url_at_any_address(reactor: Reactor) -> None:
+    came: list[str] = []
+
+    def note(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        came.extend([*connection.request.headers.get_all("Host"), connection.request.path])
+
+    with answering(note) as url:
+        connect_to = parse_endpoints(url.removeprefix("ws://"))
+        target = resolve("ws://chat.invalid:81/chat", connect_to=connect_to)
+        connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT).close(TIMEOUT)
+    assert came == ["chat.invalid:81", "/chat"]
 
 
 def test_a_header_replaces_the_one_from_the_url(reactor: Reactor) -> None:
