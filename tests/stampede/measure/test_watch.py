@@ -17,7 +17,7 @@ class Watched:
     """A watch of users that begins at second 10."""
 
     def __init__(self, users: int) -> None:
-        self.room = Room(1, "room-1", Measures().deliveries)
+        self.room = Room(1, "room-1", Measures().address_pairs)
         self.watch = Watch(1, 10 * SECOND, 4.0, users)
 
     def lose(self, *seconds: float, cause: str = REFUSED, is_first: bool = True) -> None:
