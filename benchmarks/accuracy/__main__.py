@@ -1,5 +1,7 @@
 """Compare whole capacity runs with known limits, and print a table; exit code 1 if one is wrong. Takes minutes.
 
+    python -m benchmarks.accuracy [--servers socketio,...]   servers of three other projects, and ours: each with three
+                                                             limits by CPU time, or by a rate of messages
     python -m benchmarks.accuracy known-limit [--repeat 5]   servers with a limit of 1 900, 3 800, 7 600 deliveries/s;
                                                              one that degrades, warms up, or loses its metrics
     python -m benchmarks.accuracy projection                 a limit projected from lower steps, then measured
@@ -12,65 +14,32 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.accuracy.known_limits import known_limits
 from benchmarks.accuracy.limited_server import start_limited_server
+from benchmarks.accuracy.runs import WITHIN, capacity, is_near, print_row
+from benchmarks.accuracy.servers import SERVERS, Knob
+from benchmarks.processes import BenchmarkError
 from capacity.model.projection import project
-from capacity.record.report import read_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from capacity.record.report import RunReport
 
-WITHIN = 0.15
 ROOM = 20
 
 
-def capacity(*flags: str, meanwhile: Callable[[subprocess.Popen[str]], None] | None = None) -> tuple[int, RunReport]:
-    """Run `python -m capacity`; keep its report in a new folder below `STAMPEDE_PROOFS`, if that is set."""
-    kept = os.environ.get("STAMPEDE_PROOFS")
-    with contextlib.ExitStack() as stack:
-        if kept:
-            Path(kept).mkdir(parents=True, exist_ok=True)
-            folder = tempfile.mkdtemp(prefix=time.strftime("%H%M%S-"), dir=kept)
-        else:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stampede-accuracy-"))
-        command = [sys.executable, "-m", "capacity", "--report", folder, "--runs", "", *flags]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own module
-        thread = threading.Thread(target=meanwhile, args=(process,)) if meanwhile else None
-        if thread:
-            thread.start()
-        process.communicate(timeout=900)
-        if thread:
-            thread.join()
-        return process.returncode, read_report(Path(folder) / "report.json")
-
-
-def print_row(name: str, truth: str, found: str, *, good: bool) -> bool:
-    print(f"{'ok  ' if good else 'FAIL'}  {name:34} truth {truth:>10}   found {found}", flush=True)
-    return good
-
-
-def holds(report: RunReport, truth: float) -> tuple[bool, str]:
-    """Return whether both ends of the interval are within the tolerance of the truth, and the interval as text."""
+def describe(report: RunReport) -> str:
+    """Return the interval of a run, and how it was found."""
     low, high = report.answer.supported_users, report.answer.first_failing_users
-    good = low is not None and high is not None and low <= truth * (1 + WITHIN) and high >= truth * (1 - WITHIN)
-    near = (
-        good and low is not None and high is not None and low >= truth * (1 - WITHIN) and high <= truth * (1 + WITHIN)
-    )
-    return near, f"{low} to {high} ({report.answer.ending}, {len(report.steps)} steps, {report.duration_s:.0f} s)"
+    return f"{low} to {high} ({report.answer.ending}, {len(report.steps)} steps, {report.duration_s:.0f} s)"
 
 
-SERVERS = {
+KINDS = {
     "1900": (("--limit", "1900"), 1900 / (ROOM - 1)),
     "3800": (("--limit", "3800"), 3800 / (ROOM - 1)),
     "7600": (("--limit", "7600"), 7600 / (ROOM - 1)),
@@ -84,13 +53,12 @@ def known_limit(repeat: int, only: str | None) -> bool:
     """Compare the interval with servers of known limits."""
     quick = ("--users-min", "30", "--window", "4", "--settle", "3", "--max-duration", "150")
     good = True
-    for name in SERVERS if only is None else set(SERVERS) & {only}:
-        flags, truth = SERVERS[name]
+    for name in KINDS if only is None else set(KINDS) & {only}:
+        flags, truth = KINDS[name]
         for i in range(repeat):
             with start_limited_server(*flags) as (url, _):
                 _, report = capacity("--host", url, *quick)
-            near, found = holds(report, truth)
-            good &= print_row(f"{name}, run {i + 1}", f"{truth:.0f}", found, good=near)
+            good &= print_row(f"{name}, run {i + 1}", f"{truth:.0f}", describe(report), good=is_near(report, truth))
     for i in range(repeat if only in (None, "silent") else 0):
         with start_limited_server("--limit", "50000", "--silent-after", "12") as (url, _):
             code, report = capacity("--host", url, "--steps", "40,40,40,40", "--window", "3", "--settle", "2")
@@ -159,18 +127,44 @@ def neighbour() -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("comparison", choices=["known-limit", "projection", "repeat", "neighbour"])
+    comparisons = ["servers", "known-limit", "projection", "repeat", "neighbour"]
+    parser.add_argument("comparison", choices=comparisons, nargs="?", default="servers")
+    parser.add_argument("--servers", type=names, default=[*SERVERS], help="only these servers, separated by commas")
+    parser.add_argument("--limits", type=knobs, default=[*Knob], help="only this kind of limit: work or limit")
+    parser.add_argument(
+        "--values", type=numbers, default=[], help="other values of this kind: milliseconds or messages/s"
+    )
     parser.add_argument("--repeat", type=int, default=5, help="runs for each server of known-limit")
-    parser.add_argument("--only", choices=[*SERVERS, "silent"], help="only this server of known-limit")
+    parser.add_argument("--only", choices=[*KINDS, "silent"], help="only this server of known-limit")
     parser.add_argument("--work", type=float, help="only this work per message for projection, in seconds")
     given = parser.parse_args()
-    comparisons = {
+    run = {
+        "servers": lambda: known_limits(given.servers, given.limits, given.values),
         "known-limit": lambda: known_limit(given.repeat, given.only),
         "projection": lambda: projection([given.work] if given.work else [0.0005, 0.001, 0.002]),
         "repeat": repeat_runs,
         "neighbour": neighbour,
     }
-    sys.exit(0 if comparisons[given.comparison]() else 1)
+    try:
+        sys.exit(0 if run[given.comparison]() else 1)
+    except BenchmarkError as problem:
+        sys.exit(str(problem))
+
+
+def names(text: str) -> list[str]:
+    """Return the servers that an option names."""
+    found = text.split(",")
+    if unknown := set(found) - set(SERVERS):
+        raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))} is none of {', '.join(SERVERS)}")
+    return found
+
+
+def knobs(text: str) -> list[Knob]:
+    return [Knob(one) for one in text.split(",")]
+
+
+def numbers(text: str) -> list[float]:
+    return [float(one) for one in text.split(",")]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,98 @@
+"""Chat servers whose limits are known by construction, and the users at which each reaches its limit.
+
+A server has one of two limits:
+
+- `work`: each message takes so many milliseconds of the server's CPU. The server is pinned to one core, so that it
+  processes 1000 / VALUE messages a second.
+- `limit`: the server publishes at most VALUE messages a second, and hardly uses its core.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.node_packages import install
+from benchmarks.processes import ROOT, running, separate_cpus, stampede_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOM_SIZE: Final = 2
+MESSAGE_RATE: Final = 1.0
+LOAD: Final = ("--room-size", str(ROOM_SIZE), "--message-rate", f"{MESSAGE_RATE:g}")
+
+
+class Knob(StrEnum):
+    """What limits a server."""
+
+    WORK = "work"
+    LIMIT = "limit"
+
+
+VALUES: Final = {Knob.WORK: (4.0, 8.0, 16.0), Knob.LIMIT: (250.0, 125.0, 62.5)}
+
+
+def messages_per_second(knob: Knob, value: float) -> float:
+    """Return how many messages a second a server with this limit publishes."""
+    return 1000 / value if knob is Knob.WORK else value
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedServer:
+    """A server with a limit.
+
+    Attributes:
+        command: returns the command that starts it with a limit. Raises BenchmarkError if something is not installed.
+        dialect: the options of the load test for its protocol.
+    """
+
+    command: Callable[[Knob, float], list[str]]
+    dialect: tuple[str, ...] = ()
+
+    @contextmanager
+    def running(self, knob: Knob, value: float) -> Iterator[str]:
+        """Run the server on one core until the block ends; yield its URL.
+
+        Raises:
+            BenchmarkError: it cannot be started.
+        """
+        cpus = separate_cpus()
+        with running(self.command(knob, value), cpus[0] if cpus else None) as server:
+            yield server.url
+
+
+def _flags(knob: Knob, value: float) -> tuple[str, str]:
+    return (f"--{knob}", f"{value / 1000 if knob is Knob.WORK else value:g}")
+
+
+def _module(name: str) -> list[str]:
+    return [sys.executable, "-m", f"benchmarks.accuracy.{name}"]
+
+
+def _python(name: str) -> Callable[[Knob, float], list[str]]:
+    return lambda knob, value: [*_module(name), *_flags(knob, value)]
+
+
+def _socketio(knob: Knob, value: float) -> list[str]:
+    return ["node", str(install(Path(__file__).parent / "socketio_chat")), *_flags(knob, value)]
+
+
+def _stampede(knob: Knob, value: float) -> list[str]:
+    if knob is Knob.WORK:
+        return stampede_command("--work-per-message", f"{value / 1000:g}")
+    return [*_module("limited_server"), "--limit", f"{value * (ROOM_SIZE - 1):g}"]
+
+
+SERVERS: Final = {
+    "socketio": LimitedServer(_socketio, ("--dialect", "socketio")),
+    "daphne": LimitedServer(
+        _python("channels_chat"), ("--dialect", str(ROOT / "docs" / "dialects" / "django-channels-chat.toml"))
+    ),
+    "mosquitto": LimitedServer(_python("mosquitto_broker"), ("--dialect", "mqtt")),
+    "stampede": LimitedServer(_stampede),
+}
