@@ -8,11 +8,16 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import TYPE_CHECKING, Final, Protocol
 
+from capacity.errors import RunError
+from capacity.formatting import count
 from capacity.judge.generator_health import check_file_limit
 from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.measure.server_window import ServerWindow
+from capacity.profile.level import profile_level
+from capacity.profile.profiler import Profiler
+from capacity.profile.sampler import ProfileError
 from capacity.record.step import StepRecord, Verdict
-from capacity.report.answer import trials_of
+from capacity.report.answer import bounds_of, trials_of
 from capacity.search.search import Ending, Finished, Plan, next_move
 from capacity.search.step import StepMeasurement, StepObserver, StepRunner
 from capacity.search.step_judge import StepJudge
@@ -29,9 +34,10 @@ if TYPE_CHECKING:
     from capacity.config.slo import RunSlo
     from capacity.judge.judgement import Judgement
     from capacity.processes.generator import LoadGenerator
-    from capacity.processes.target import TargetServer
+    from capacity.profile.summary import LevelProfile
     from capacity.record.storm import StormRecord
     from capacity.search.search import Step
+    from capacity.testbed import Running
 
 _RAMP_ESTIMATE_S: Final = 1.0
 _STORM_ESTIMATE_S: Final = 4.0
@@ -53,6 +59,8 @@ class CapacityRun:
 
     Attributes:
         steps, storms: all measurements, including those of a run that this one continues; kept after an interruption.
+        profiles: of the levels that passed and failed, with `--profile`.
+        ending: why the search ended; None if it was interrupted.
         testbed: the server and the load generator.
         duration_s: seconds since its start.
     """
@@ -62,6 +70,8 @@ class CapacityRun:
     clock: Callable[[], float] = time.monotonic
     steps: list[StepRecord] = field(default_factory=list)
     storms: list[StormRecord] = field(default_factory=list)
+    profiles: dict[Verdict, LevelProfile] = field(default_factory=dict)
+    ending: Ending | None = None
     testbed: Testbed = field(init=False)
     _began: float = field(init=False)
     _earlier_s: float = field(init=False)
@@ -93,30 +103,31 @@ class CapacityRun:
         slos = self.settings.slos
         return slos if self.settings.storm is None else tuple(slo for slo in slos if not slo.is_resync)
 
-    def execute(self) -> Ending:
-        """Run the search to its end.
+    def execute(self) -> None:
+        """Run the search to its end, and profile the server if that is requested.
 
         Raises:
             UsageError: the server at `--host` cannot be used.
             RunError: the server, the generator or a connection failed; `steps` keeps the measurements.
         """
         with self.testbed.running() as running:
-            ending = self._measure(running.generator, running.target)
+            judge = StepJudge(self.step_slos, self.settings.window, self.testbed.prometheus, self.clock)
+            runner = StepRunner(
+                running.generator,
+                running.target,
+                self.observer,
+                settle_s=self.settings.settle,
+                window_s=self.settings.window,
+                spans=judge.spans(),
+                low_ms=DEFAULT_LIMITS.lag_ms(self.settings.slos),
+                clock=self.clock,
+            )
+            self.ending = self._measure(running.generator, runner, judge)
+            if self.settings.profile:
+                self._profile_levels(running, runner)
             self.testbed.notes += running.generator.notes()
-        return ending
 
-    def _measure(self, generator: LoadGenerator, target: TargetServer) -> Ending:
-        judge = StepJudge(self.step_slos, self.settings.window, self.testbed.prometheus, self.clock)
-        runner = StepRunner(
-            generator,
-            target,
-            self.observer,
-            settle_s=self.settings.settle,
-            window_s=self.settings.window,
-            spans=judge.spans(),
-            low_ms=DEFAULT_LIMITS.lag_ms(self.settings.slos),
-            clock=self.clock,
-        )
+    def _measure(self, generator: LoadGenerator, runner: StepRunner, judge: StepJudge) -> Ending:
         began = self.clock()
         ending = self._search(runner, judge, began)
         if self.settings.storm is None or self.steps[-1].verdict is not Verdict.PASS:
@@ -162,6 +173,26 @@ class CapacityRun:
         if self.settings.host is not None or limit == resource.RLIM_INFINITY:
             return None
         return check_file_limit(users, self.settings.workers, limit)
+
+    def _profile_levels(self, running: Running, runner: StepRunner) -> None:
+        """Profile the highest level that passed and the lowest that failed; a failure does not affect the answer."""
+        profiler = Profiler(
+            running.target.processes,
+            folder=running.folder,
+            children=running.children,
+            cores=self.testbed.cores.generator,
+        )
+        found = bounds_of(self.plan, self.steps)
+        levels = {Verdict.PASS: found.low, Verdict.FAIL: found.fails_at}
+        for verdict, users in levels.items():
+            if not users:
+                continue
+            try:
+                self.profiles[verdict], notes = profile_level(users, runner, profiler, self.observer)
+            except (ProfileError, RunError) as error:
+                self.testbed.notes.append(f"no profile of {count(users)} users: {error}")
+                return
+            self.testbed.notes += notes
 
     def _run_storms(self, generator: LoadGenerator, runner: StepRunner, began: float) -> Ending:
         """Search for the largest share of the users that may reconnect at once."""

@@ -9,6 +9,7 @@ from capacity.config.slo import strictest_ms
 from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.model.scalability import fit_model
 from capacity.model.sizing import Demand, size_for
+from capacity.profile.summary import summarise
 from capacity.record.report import DEFAULT_DIALECT, RunReport
 from capacity.report.answer import Question, UserLoad, build_answer
 from capacity.storms.result import add_storms, storm_answer
@@ -19,21 +20,21 @@ if TYPE_CHECKING:
     from capacity.errors import CapacityError
     from capacity.record.storm import StormAnswer
     from capacity.run import CapacityRun
-    from capacity.search.search import Ending
 
 
-def build_report(run: CapacityRun, command: str, ending: Ending | None, problem: CapacityError | None) -> RunReport:
+def build_report(run: CapacityRun, command: str, problem: CapacityError | None) -> RunReport:
     """Return the report of a run.
 
     Args:
         run: the run.
         command: how to start it again.
-        ending: why the search ended; None if it was interrupted.
         problem: what interrupted the run; the report is then partial.
     """
     settings = run.settings
-    answer = build_answer(_question(run, command), run.steps, ending)
-    storms = _storm_answer(run, ending)
+    profile = summarise(run.profiles) if settings.profile else None
+    hot_spot = profile.hot_spot if profile is not None else None
+    answer = build_answer(_question(run, command), run.steps, run.ending, hot_spot)
+    storms = _storm_answer(run)
     if settings.storm is not None and answer.supported_users:
         answer = add_storms(answer, storms, settings.storm)
     target = settings.target_users
@@ -54,6 +55,7 @@ def build_report(run: CapacityRun, command: str, ending: Ending | None, problem:
         sizing=size_for(Demand(target, settings.headroom), answer, run.steps) if target else None,
         storm=storms,
         dialect=answer.dialect,
+        profile=profile,
     )
 
 
@@ -78,7 +80,7 @@ def _question(run: CapacityRun, command: str) -> Question:
     )
 
 
-def _storm_answer(run: CapacityRun, ending: Ending | None) -> StormAnswer | None:
+def _storm_answer(run: CapacityRun) -> StormAnswer | None:
     if not run.storms:
         return None
     settings = run.settings
@@ -87,5 +89,5 @@ def _storm_answer(run: CapacityRun, ending: Ending | None) -> StormAnswer | None
         users=settings.storm or 0,
         slos=slo_texts(settings),
         backoff=settings.load.backoff,
-        ending=ending,
+        ending=run.ending,
     )

@@ -98,16 +98,19 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.model": "capacity.errors capacity.formatting capacity.judge capacity.measure capacity.record",
     "capacity.search": "capacity.config capacity.judge capacity.measure capacity.model capacity.processes "
     "capacity.record stampede.generator_faults stampede.measure",
+    "capacity.profile": "capacity.errors capacity.formatting capacity.http_client capacity.measure "
+    "capacity.processes capacity.record",
     "capacity.storms": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.measure "
     "capacity.record capacity.search stampede.measure",
     "capacity.report": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.model "
     "capacity.record capacity.search",
     "capacity.testbed": "capacity.config capacity.errors capacity.measure capacity.processes capacity.record "
     "stampede.dialect_registry stampede.redaction",
-    "capacity.run": "capacity.config capacity.judge capacity.measure capacity.processes capacity.record "
-    "capacity.report capacity.search capacity.storms capacity.testbed",
-    "capacity.run_report": "capacity.config capacity.errors capacity.judge capacity.model capacity.record "
-    "capacity.report capacity.run capacity.search capacity.storms stampede.redaction",
+    "capacity.run": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.measure "
+    "capacity.processes capacity.profile capacity.record capacity.report capacity.search capacity.storms "
+    "capacity.testbed",
+    "capacity.run_report": "capacity.config capacity.errors capacity.judge capacity.model capacity.profile "
+    "capacity.record capacity.report capacity.run capacity.storms stampede.redaction",
     "capacity.cli": "capacity.config capacity.errors capacity.formatting capacity.http_client capacity.measure "
     "capacity.model capacity.record capacity.report capacity.run capacity.run_report capacity.search capacity.signals "
     "stampede.redaction",
@@ -200,6 +203,10 @@ PURE = [
     "capacity.model.student_t",
     "capacity.model.usl",
     "capacity.processes.start_failure",
+    "capacity.profile.hot_spot",
+    "capacity.profile.paths",
+    "capacity.profile.stacks",
+    "capacity.profile.summary",
     "capacity.report.answer",
     "capacity.report.chart_texts",
     "capacity.report.compare",

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from capacity.config.settings import RunSettings
     from capacity.record.model import ProcessPoint
     from capacity.record.report import RunReport
-    from capacity.search.search import Ending
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -140,18 +139,17 @@ def _run(
     run = CapacityRun(settings, display, steps=steps, storms=storms)
     if earlier is not None:
         check_same_question(earlier, settings_table(settings), slo_texts(settings), run.testbed.environment)
-    ending: Ending | None = None
     problem: CapacityError | None = None
     with display:
         try:
             interrupts.enable()
-            ending = run.execute()
+            run.execute()
         except UsageError:
             raise  # without measurements, keep an older report in the folder
         except CapacityError as error:
             problem = error
     interrupts.defer()
-    return redact_report(build_report(run, command, ending, problem)), problem
+    return redact_report(build_report(run, command, problem)), problem
 
 
 def _finish(

@@ -160,6 +160,11 @@ class RunSettings:
         resume_may_change=True,
     )  # fmt: skip
 
+    profile: bool = option(
+        "after the search, profile the server's CPU at the highest level that passed and at the lowest that failed",
+        _REPORT, parse=None, compare_may_differ=True, resume_may_change=True,
+    )  # fmt: skip
+
     slos: tuple[RunSlo, ...] = ()
     load: LoadOptions = field(default_factory=LoadOptions)
     locustfile_hash: str | None = None
@@ -239,14 +244,7 @@ def _content_hash(file: str | None) -> str | None:
 
 
 def _check_combinations(settings: RunSettings) -> None:
-    if settings.bounded is not None and settings.steps:
-        raise UsageError("--bounded and --steps exclude each other")
-    if settings.storm is not None and (settings.bounded is not None or settings.steps or settings.workers_list):
-        raise UsageError("--storm sets its own level: omit --bounded, --steps and --workers-list")
-    if settings.given and settings.unbounded:
-        raise UsageError("--unbounded is a search: omit --bounded, --steps and --storm")
-    if settings.users_min > settings.users_max:
-        raise UsageError(f"--users-min {settings.users_min} is above --users-max {settings.users_max}")
+    _check_levels(settings)
     if "rooms" in settings.load.given and "room_size" in settings.load.given:
         raise UsageError("--rooms and --room-size exclude each other: give the number of rooms or their size")
     try:
@@ -267,6 +265,19 @@ def _check_combinations(settings: RunSettings) -> None:
         raise UsageError("--workers-list is for the bundled server: start your own server with several processes")
     if len(set(settings.worker_counts)) < len(settings.worker_counts):
         raise UsageError(f"--workers-list {','.join(map(str, settings.worker_counts))} repeats a number")
+
+
+def _check_levels(settings: RunSettings) -> None:
+    if settings.bounded is not None and settings.steps:
+        raise UsageError("--bounded and --steps exclude each other")
+    if settings.storm is not None and (settings.bounded is not None or settings.steps or settings.workers_list):
+        raise UsageError("--storm sets its own level: omit --bounded, --steps and --workers-list")
+    if settings.storm is not None and settings.profile:
+        raise UsageError("--profile is for levels of steady users: omit --storm")
+    if settings.given and settings.unbounded:
+        raise UsageError("--unbounded is a search: omit --bounded, --steps and --storm")
+    if settings.users_min > settings.users_max:
+        raise UsageError(f"--users-min {settings.users_min} is above --users-max {settings.users_max}")
 
 
 def _slos(settings: RunSettings) -> tuple[RunSlo, ...]:

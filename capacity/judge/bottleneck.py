@@ -11,6 +11,8 @@ from capacity.record.step import Verdict
 if TYPE_CHECKING:
     from capacity.record.step import StepRecord
 
+SERVER_CPU: Final = "server CPU"
+
 _CPU_FULL: Final = 0.9
 _CORE_FULL: Final = 0.95
 _SIGNIFICANT_CPU: Final = 0.3
@@ -49,10 +51,10 @@ def _causes(step: StepRecord) -> list[tuple[str, str]]:
     if cpu is not None and cpu >= _CPU_FULL:
         many = step.server_processes > 1
         name = f"the busiest of {step.server_processes} server processes" if many else "the server"
-        found.append(("server CPU", f"{name} used {cpu * 100:.0f} % of one core"))
+        found.append((SERVER_CPU, f"{name} used {cpu * 100:.0f} % of one core"))
     elif cpu is not None and cpu + foreign >= _CORE_FULL and cpu >= _SIGNIFICANT_CPU:
         text = f"the server's core was full: {cpu * 100:.0f} % server, {foreign * 100:.0f} % other processes"
-        found.append(("server CPU", text))
+        found.append((SERVER_CPU, text))
     if _is_nearly_full(step.server_fds, step.server_fds_limit):
         found.append(("file descriptors", f"{step.server_fds} of {step.server_fds_limit} file descriptors in use"))
     if _is_nearly_full(step.server_rss_bytes, step.server_memory_bytes):

@@ -8,6 +8,7 @@ import msgspec
 
 from capacity.record.answer import Answer
 from capacity.record.model import Model, Scaling, Sizing
+from capacity.record.profile import RunProfile
 from capacity.record.step import Cause, StepRecord, Verdict
 from capacity.record.storm import StormAnswer, StormRecord
 
@@ -48,6 +49,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         missing: figures that could not be measured at all, e.g. the server's own figures without `/metrics`.
         notes: other remarks on the run, e.g. that server and load generator shared cores.
         dialect: name of the server's protocol.
+        profile: where the server's CPU time goes; None without `--profile`.
         command: how to repeat the run; its secrets are redacted.
         limits: limits of the load generator: `cpu` in cores, `lag_ms`.
     """
@@ -70,6 +72,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     storm: StormAnswer | None = None
     notes: list[str] = []
     dialect: str = DEFAULT_DIALECT
+    profile: RunProfile | None = None
 
     @property
     def scenario(self) -> str:

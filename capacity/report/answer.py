@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from capacity.formatting import about, count, format_confirmation, listing
-from capacity.judge.bottleneck import Bottleneck, find_bottleneck
+from capacity.judge.bottleneck import SERVER_CPU, Bottleneck, find_bottleneck
 from capacity.judge.generator_health import FAULT
 from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.model.projection import Projection, project
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from capacity.config.scenario import Scenario
+    from capacity.record.profile import HotFunction
     from capacity.record.step import StepRecord
 
 
@@ -69,6 +70,12 @@ def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
     ]
 
 
+def bounds_of(plan: Plan, steps: Sequence[StepRecord]) -> Bounds:
+    """Return the bracket that the recorded steps leave."""
+    trials = trials_of(steps)
+    return bounds(trials) if plan.given else confirmed_bounds(trials, plan.confirmations)
+
+
 def _step_at(steps: Sequence[StepRecord], users: int | None, verdict: Verdict) -> StepRecord | None:
     """Return the last step at a level with a verdict."""
     found = [step for step in steps if step.users == users and step.verdict is verdict]
@@ -95,11 +102,19 @@ class Question:
     max_duration: float = 150.0
 
 
-def build_answer(question: Question, steps: Sequence[StepRecord], ending: Ending | None) -> Answer:
-    """Answer a question from the recorded steps; `ending` is None if the run was interrupted."""
-    trials = trials_of(steps)
+def build_answer(
+    question: Question, steps: Sequence[StepRecord], ending: Ending | None, hot_spot: HotFunction | None = None
+) -> Answer:
+    """Answer a question from the recorded steps.
+
+    Args:
+        question: the question.
+        steps: the steps.
+        ending: why the search ended; None if it was interrupted.
+        hot_spot: where the server's CPU time goes at the failing level, if it was profiled.
+    """
     required = question.plan.confirmations
-    found = bounds(trials) if question.plan.given else confirmed_bounds(trials, required)
+    found = bounds_of(question.plan, steps)
     failing = _step_at(steps, found.fails_at, Verdict.FAIL)
     invalid = _step_at(steps, found.invalid_at, Verdict.INVALID)
     is_generator = invalid is not None and invalid.invalid_cause is Cause.GENERATOR
@@ -110,7 +125,7 @@ def build_answer(question: Question, steps: Sequence[StepRecord], ending: Ending
     projection = project(steps) if found.fails_at is None and found.low else None
     confirmation = format_confirmation(found.passes, required)
     remedy = remedy_for(question.plan, steps, ending, projection, question.max_duration)
-    sentences = _Sentences(question, steps, found, bottleneck, projection, generator_at)
+    sentences = _Sentences(question, steps, found, bottleneck, projection, generator_at, hot_spot)
     return Answer(
         supported_users=found.low or None,
         first_failing_users=found.fails_at,
@@ -165,6 +180,7 @@ class _Sentences:
     bottleneck: Bottleneck | None
     projection: Projection | None
     generator_at: int | None
+    hot_spot: HotFunction | None
 
     def all(self, ending: Ending | None, confirmation: str) -> str:
         """Return the whole answer: one to four short sentences."""
@@ -194,7 +210,8 @@ class _Sentences:
         if step.verdict is Verdict.PASS:
             return f"{self.question.subject} holds {users}{self._within()}."
         if step.verdict is Verdict.FAIL:
-            return f"{self.question.subject} does not hold {users}{self._within()}: {'; '.join(step.reasons)}."
+            why = "; ".join(step.reasons)
+            return f"{self.question.subject} does not hold {users}{self._within()}: {why}.{self._hot_spot()}"
         return f"No valid measurement of {users}: {'; '.join(step.reasons)}."
 
     def _nothing_holds(self) -> str:
@@ -202,7 +219,7 @@ class _Sentences:
         if self.found.fails_at is not None:
             failing = _step_at(self.steps, self.found.fails_at, Verdict.FAIL)
             why = f": {'; '.join(failing.reasons)}" if failing else ""
-            return f"{self.question.subject} does not hold {self._users(self.found.fails_at)}{why}."
+            return f"{self.question.subject} does not hold {self._users(self.found.fails_at)}{why}.{self._hot_spot()}"
         if not invalid:
             return "Nothing was measured."
         why = "; ".join(invalid[-1].reasons)
@@ -226,8 +243,8 @@ class _Sentences:
             return f"{limit}; {self._generator_remedy()}.{above}"
         if self.found.fails_at is not None and self.bottleneck:
             evidence = f" ({self.bottleneck.evidence[0]})" if self.bottleneck.evidence else ""
-            fails_at = count(self.found.fails_at)
-            return f"Fails at {fails_at}. Bottleneck: {self.bottleneck.name}{evidence}.{self._inside()}"
+            named = self._hot_spot() or f" Bottleneck: {self.bottleneck.name}{evidence}."
+            return f"Fails at {count(self.found.fails_at)}.{named}{self._inside()}"
         if self.found.mixed_at:
             return self._inside().strip()
         if ending is Ending.NOT_REACHED:
@@ -244,6 +261,12 @@ class _Sentences:
         reasons = zip(step.signals, step.reasons, strict=True) if step is not None else ()
         faults = [reason for signal, reason in reasons if signal == FAULT]
         return faults[0] if faults else "use more generator cores (--processes)"
+
+    def _hot_spot(self) -> str:
+        """Name the bottleneck and where its CPU time goes; empty if CPU is not the bottleneck, or not profiled."""
+        if self.hot_spot is None or self.bottleneck is None or self.bottleneck.name != SERVER_CPU:
+            return ""
+        return f" Bottleneck: {SERVER_CPU}; {format_hot_spot(self.hot_spot)}."
 
     def _inside(self) -> str:
         """Describe the levels inside the interval."""
@@ -272,6 +295,12 @@ class _Sentences:
             f"Projected, not measured: its core is full at about {about(self.projection.users)} users "
             f"({_interval(self.projection)}{doubt})."
         )
+
+
+def format_hot_spot(hot_spot: HotFunction) -> str:
+    """Return e.g. '41 % of it in json.dumps (handlers.py:88)'."""
+    place = f" ({hot_spot.file}:{hot_spot.line})" if hot_spot.file is not None else ""
+    return f"{hot_spot.share * 100:.0f} % of it in {hot_spot.function}{place}"
 
 
 def _interval(projection: Projection) -> str:

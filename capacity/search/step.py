@@ -160,8 +160,7 @@ class StepRunner:
             RunError: the generator or the server has ended.
         """
         began = self._clock()
-        if self._unsteady_at is not None and users <= self._unsteady_at:
-            self._recover()
+        self._recover_for(users)
         known = self._known_faults(users)
         self._unsteady_at = None if self.hold(users) else users
         first = self.read()
@@ -191,6 +190,26 @@ class StepRunner:
     def _faults(self) -> Sequence[Fault]:
         """Return the generator's faults up to the latest reading."""
         return self._last.snapshot.faults if self._last is not None else ()
+
+    def approach(self, users: int) -> None:
+        """Ramp to `users` as a step does, without measuring.
+
+        Raises:
+            RunError: the generator or the server has ended.
+        """
+        self._recover_for(users)
+        self._unsteady_at = None if self.hold(users) else users
+
+    def watch(self, seconds: float) -> None:
+        """Read both sides about once a second for some seconds.
+
+        Raises:
+            RunError: the generator or the server has ended.
+        """
+        ends = self._clock() + seconds
+        while (left := ends - self._clock()) > 0:
+            self._wait(min(_PROBE_S, left))
+            self.read()
 
     def hold(self, users: int) -> bool:
         """Ramp to `users` and settle, without measuring; return whether deliveries became steady.
@@ -223,6 +242,11 @@ class StepRunner:
             with contextlib.suppress(MissingDataError):
                 found[span] = client_window(before, after)
         return found
+
+    def _recover_for(self, users: int) -> None:
+        """Let the server recover if the latest step never became steady and had as many users or more."""
+        if self._unsteady_at is not None and users <= self._unsteady_at:
+            self._recover()
 
     def _recover(self) -> None:
         """Stop almost all users and wait until the server has closed their connections."""

@@ -175,3 +175,8 @@ def test_sources_must_be_urls() -> None:
 def test_an_empty_folder_of_runs_saves_none() -> None:
     assert read_settings([], {}).runs == "runs"
     assert read_settings(["--runs", ""], {}).runs == ""
+
+
+def test_a_profile_of_a_storm_is_refused() -> None:
+    with pytest.raises(UsageError, match="--profile is for levels of steady users: omit --storm"):
+        read_settings(["--storm", "100", "--profile"], {})
