@@ -12,6 +12,8 @@ Rules:
 3. A server that misses an SLO under less than the intended load would miss it under the full load: fail. Meeting every
    SLO under less than the intended load proves nothing: invalid.
 4. A server that misses an SLO while other processes use a good part of its full core might have met it alone: invalid.
+   Exception: its threads had nothing to do for a part of the window, and waited for a core too briefly to explain the
+   failure.
 """
 
 from __future__ import annotations
@@ -81,13 +83,14 @@ def _judge(
     ]
     if unfit:
         return Judgement(Verdict.INVALID, (*unfit, *lagging), notes)
-    if lagging and not _exceeds_lag(client, slos, figures, limits):
+    if lagging and not _exceeds(_lag_ms(client, limits), client, slos, figures, limits):
         return Judgement(Verdict.INVALID, tuple(lagging), notes)
     missed, unknown = compare_with_slos(slos, figures)
     missed = [*missed, *_implicit_slos(client, limits)]
     if missed:
-        others = _core_taken(server, limits)
-        if others is not None:
+        others, waited_ms = _core_taken(server, limits), _waited_ms(server, limits)
+        is_explained = waited_ms is None or not _exceeds(waited_ms, client, slos, figures, limits)
+        if others is not None and is_explained:
             return Judgement(Verdict.INVALID, (others, *missed), notes)
         aside = tuple(f"{reason.text}, too little to explain the failure" for reason in lagging)
         # An overloaded server may not even serve its metrics, which explains why they are missing.
@@ -109,16 +112,24 @@ def compare_with_slos(slos: Sequence[RunSlo], figures: Mapping[str, float | None
     return missed, unknown
 
 
-def _exceeds_lag(
-    client: ClientWindow, slos: Sequence[RunSlo], figures: Mapping[str, float | None], limits: Limits
+def _lag_ms(client: ClientWindow, limits: Limits) -> float:
+    """Return the delay of deliveries that the generator's lag explains; send lag and loop lag add up."""
+    return limits.lag_factor * max((w.loop_lag_p99_ms or 0.0) + (w.send_lag_p99_ms or 0.0) for w in client.workers)
+
+
+def _exceeds(
+    delay_ms: float,
+    client: ClientWindow,
+    slos: Sequence[RunSlo],
+    figures: Mapping[str, float | None],
+    limits: Limits,
 ) -> bool:
-    """Return whether the failure is larger than the generator's lag explains; send lag and loop lag add up."""
-    lag_ms = limits.lag_factor * max((w.loop_lag_p99_ms or 0.0) + (w.send_lag_p99_ms or 0.0) for w in client.workers)
+    """Return whether the failure is larger than a delay of deliveries explains."""
     kept_up = client.keeping_up
-    if kept_up is not None and kept_up < limits.keeping_up and (1 - kept_up) * client.seconds * 1000 > lag_ms:
+    if kept_up is not None and kept_up < limits.keeping_up and (1 - kept_up) * client.seconds * 1000 > delay_ms:
         return True
     bounds = ((figures[slo.text], slo.threshold) for slo in slos if slo.is_delivery_latency)
-    return any(value is not None and value > threshold + lag_ms for value, threshold in bounds)
+    return any(value is not None and value > threshold + delay_ms for value, threshold in bounds)
 
 
 def _implicit_slos(client: ClientWindow, limits: Limits) -> list[Reason]:
@@ -162,6 +173,14 @@ def _core_taken(server: ServerWindow, limits: Limits) -> Reason | None:
         f"the server got {cpu * 100:.0f} %"
     )
     return Reason(Cause.OTHERS, "others on the server's core", text)
+
+
+def _waited_ms(server: ServerWindow, limits: Limits) -> float | None:
+    """Return how long the server's threads waited for a core; None if that is unknown, or they always needed one."""
+    system = server.system
+    if system is None or system.waited_s is None or system.runnable is None or system.runnable >= limits.core_full:
+        return None
+    return 1000 * system.waited_s
 
 
 def _disturbances(server: ServerWindow, limits: Limits) -> tuple[str, ...]:

@@ -113,6 +113,7 @@ class ServerProcesses:
             processes=len(readings),
             cpu_seconds=self._count_cpu(sum(one.cpu_s for one in readings)),
             threads=_joined([one.threads for one in readings]),
+            waits=_joined([one.waits for one in readings]),
             rss_bytes=sum(one.rss_bytes for one in readings),
             fds=fds,
             fds_limit=fds_limit,
@@ -141,7 +142,7 @@ class ServerProcesses:
 class _ProcessReading:
     """The figures of one process; those that this user may not read are None."""
 
-    __slots__ = ("cpu_s", "fds", "process", "rss_bytes", "switches", "threads")
+    __slots__ = ("cpu_s", "fds", "process", "rss_bytes", "switches", "threads", "waits")
 
     def __init__(self, process: psutil.Process) -> None:
         self.process = process
@@ -151,6 +152,7 @@ class _ProcessReading:
             self.cpu_s = times.user + times.system + times.children_user + times.children_system
             self.rss_bytes = process.memory_info().rss
         self.threads = _threads(process)
+        self.waits = _waits(process)
         self.switches = _switches(process)
         self.fds = _descriptors(process)
 
@@ -187,6 +189,19 @@ def _threads(process: psutil.Process) -> dict[tuple[int, int], float] | None:
     with contextlib.suppress(psutil.AccessDenied):
         return {(process.pid, one.id): one.user_time + one.system_time for one in process.threads()}
     return None
+
+
+def _waits(process: psutil.Process) -> dict[tuple[int, int], float] | None:
+    """Return how long each thread was ready to run, but had no core (Linux, sched-stats.rst)."""
+    waits = {}
+    try:
+        for task in os.scandir(_PROC / str(process.pid) / "task"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+                nanoseconds = int(Path(task.path, "schedstat").read_text().split()[1])
+                waits[process.pid, int(task.name)] = nanoseconds / 1e9
+    except OSError:
+        return None
+    return waits
 
 
 def _descriptors(process: psutil.Process) -> tuple[int | None, int | None]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    _Thread = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class SystemSample:
@@ -18,7 +20,8 @@ class SystemSample:
         roots: process id and start time of the processes from which all others descend; a change means a restart.
         processes: number of processes.
         cpu_seconds: CPU time of all processes, including those that have ended.
-        threads: CPU time of each thread, by process id and thread id.
+        threads: CPU time of each thread, by process id and thread id; `waits`: time for which it was ready to run, but
+            had no core.
         rss_bytes: resident memory of all processes.
         fds: open file descriptors of the process that is nearest to its limit, `fds_limit`.
         switches: context switches of all threads.
@@ -39,7 +42,8 @@ class SystemSample:
     cores_allowed: float
     memory_bytes: int
     memory_available_bytes: int
-    threads: Mapping[tuple[int, int], float] | None = None
+    threads: Mapping[_Thread, float] | None = None
+    waits: Mapping[_Thread, float] | None = None
     fds: int | None = None
     fds_limit: int | None = None
     switches: int | None = None
@@ -59,6 +63,8 @@ class SystemWindow:
 
     Attributes:
         busiest_thread: cores used by the busiest thread.
+        waited_s: seconds for which threads were ready to run, but had no core, of all threads.
+        runnable: largest share of the window for which one thread ran or was ready to run.
         throttled_share: share of the window for which the CPU quota stopped the processes.
         killed: processes that the kernel killed for lack of memory.
         listen_overflows: connections that found the listen queue of their socket full.
@@ -77,6 +83,8 @@ class SystemWindow:
     listen_overflows: int | None
     tracked: int | None
     tracked_limit: int | None
+    waited_s: float | None = None
+    runnable: float | None = None
 
 
 def system_window(before: SystemSample, after: SystemSample) -> SystemWindow:
@@ -84,9 +92,10 @@ def system_window(before: SystemSample, after: SystemSample) -> SystemWindow:
     seconds = after.at_s - before.at_s
     throttled = min(1.0, (after.throttled_s - before.throttled_s) / seconds)
     switches = _gain(before.switches, after.switches)
+    used, waited = _gains(before.threads, after.threads), _gains(before.waits, after.waits)
     return SystemWindow(
         processes=after.processes,
-        busiest_thread=_busiest_thread(before, after, seconds),
+        busiest_thread=None if used is None else min(1.0, max(used.values(), default=0.0) / seconds),
         cores_allowed=after.cores_allowed,
         quota=after.quota,
         throttled_share=None if after.quota is None else throttled,
@@ -98,15 +107,27 @@ def system_window(before: SystemSample, after: SystemSample) -> SystemWindow:
         listen_overflows=_gain(before.listen_overflows, after.listen_overflows),
         tracked=after.tracked,
         tracked_limit=after.tracked_limit,
+        waited_s=None if waited is None else sum(waited.values()),
+        runnable=_runnable(used, waited, seconds),
     )
 
 
-def _busiest_thread(before: SystemSample, after: SystemSample, seconds: float) -> float | None:
-    """Return the cores used by the busiest thread. A thread that has started in the window began at zero."""
-    if before.threads is None or after.threads is None:
+def _gains(
+    before: Mapping[_Thread, float] | None, after: Mapping[_Thread, float] | None
+) -> dict[_Thread, float] | None:
+    """Return the seconds of each thread in the window. A thread that has started in it began at zero."""
+    if before is None or after is None:
         return None
-    used = max((now - before.threads.get(key, 0.0) for key, now in after.threads.items()), default=0.0)
-    return min(1.0, used / seconds)
+    return {key: now - before.get(key, 0.0) for key, now in after.items()}
+
+
+def _runnable(
+    used: Mapping[_Thread, float] | None, waited: Mapping[_Thread, float] | None, seconds: float
+) -> float | None:
+    """Return the largest share of the window for which one thread ran or was ready to run."""
+    if used is None or waited is None:
+        return None
+    return min(1.0, max((used[key] + waited.get(key, 0.0) for key in used), default=0.0) / seconds)
 
 
 def _gain(before: int | None, after: int | None) -> int | None:

@@ -9,6 +9,7 @@ import msgspec
 from capacity.config.scenario import Scenario
 from capacity.measure.client_window import ClientWindow, WorkerWindow
 from capacity.measure.server_window import ServerWindow
+from capacity.measure.system_sample import SystemWindow
 from capacity.record.report import Environment, RunReport
 from capacity.record.step import StepRecord
 from capacity.report.answer import Question, UserLoad, build_answer
@@ -154,6 +155,28 @@ def server(**figures: Any) -> ServerWindow:
     """Return the window of a server far from its limits."""
     healthy: dict[str, Any] = {"cpu": 0.3, "core_busy": 0.32, "core_stolen": 0.0, "loop_lag_p99_ms": 1.0}
     return ServerWindow(**(healthy | figures))
+
+
+def system(**figures: Any) -> SystemWindow:
+    """Return the operating system's figures of a server far from its limits."""
+    healthy: dict[str, Any] = {
+        "processes": 1,
+        "busiest_thread": 0.3,
+        "waited_s": 0.1,
+        "runnable": 0.32,
+        "cores_allowed": 1.0,
+        "quota": None,
+        "throttled_share": None,
+        "switches_per_s": 100.0,
+        "group_memory_bytes": None,
+        "group_memory_limit_bytes": None,
+        "memory_available_bytes": 1 << 30,
+        "killed": 0,
+        "listen_overflows": 0,
+        "tracked": None,
+        "tracked_limit": None,
+    }
+    return SystemWindow(**(healthy | figures))
 
 
 def question(**figures: Any) -> Question:

@@ -60,6 +60,32 @@ def test_disturbances_are_noted_whatever_the_outcome(
     assert (found.verdict, found.notes) == (outcome, NOTES)
 
 
+@pytest.mark.parametrize(
+    ("waited_s", "runnable", "outcome"),
+    [
+        (0.6, 0.2, Verdict.FAIL),
+        (0.7, 0.2, Verdict.INVALID),  # 700 ms explain why 900 ms were not 250
+        (0.6, 0.9, Verdict.INVALID),  # a thread that always needs a core has a backlog of earlier waits
+        (None, 0.2, Verdict.INVALID),
+        (0.6, None, Verdict.INVALID),
+    ],
+)
+def test_a_server_that_hardly_waited_for_its_full_core_failed_by_itself(
+    waited_s: float | None, runnable: float | None, outcome: Verdict
+) -> None:
+    system = make.system(waited_s=waited_s, runnable=runnable)
+    found = verdict(make.server(cpu=0.05, core_busy=1.0, system=system), **MISSED)
+    assert found.verdict is outcome
+    assert found.notes == ("other processes used 0.95 of the server's core",)
+
+
+def test_a_backlog_longer_than_the_wait_for_a_core_is_the_server_s() -> None:
+    late = {"expected": 1000, "received": 800}  # a fifth of six seconds
+    for waited_s, outcome in ((1.1, Verdict.FAIL), (1.3, Verdict.INVALID)):
+        system = make.system(waited_s=waited_s, runnable=0.5)
+        assert verdict(make.server(cpu=0.05, core_busy=1.0, system=system), **late).verdict is outcome
+
+
 def test_disturbances_are_noted_beside_the_reason() -> None:
     found = verdict(make.server(cpu=0.1875, core_busy=0.1875, core_stolen=0.75), **MISSED)
     assert found.reasons[0] == Reason(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,6 +90,36 @@ def test_all_processes_and_the_busiest_thread_are_measured(listen: Callable[...,
     assert after.fds > 50
     assert found.switches_per_s is not None
     assert found.cores_allowed <= len(os.sched_getaffinity(0))
+
+
+def test_a_thread_that_gets_half_of_a_core_is_ready_to_run_all_the_time() -> None:
+    core = max(os.sched_getaffinity(0))
+    burn = [
+        sys.executable,
+        "-c",
+        f"import os; os.sched_setaffinity(0, {{{core}}}); print(flush=True)\nwhile True: pass",
+    ]
+    with subprocess.Popen(burn, stdout=subprocess.PIPE) as one, subprocess.Popen(burn, stdout=subprocess.PIPE) as other:
+        try:
+            for process in (one, other):
+                assert process.stdout is not None
+                process.stdout.readline()
+            found = window(ServerProcesses.of_pid(one.pid), 1.0)
+        finally:
+            one.kill()
+            other.kill()
+    assert found.busiest_thread is not None
+    assert found.runnable is not None
+    assert found.waited_s is not None
+    assert found.busiest_thread < 0.8
+    assert found.runnable > 0.9
+    assert found.waited_s == pytest.approx(found.runnable - found.busiest_thread, abs=0.15)
+
+
+def test_an_idle_process_waits_for_no_core(listen: Callable[..., Listening]) -> None:
+    found = window(ServerProcesses.of_pid(listen().process.pid))
+    assert found.waited_s == pytest.approx(0.0, abs=0.1)
+    assert found.runnable == pytest.approx(0.0, abs=0.2)
 
 
 def test_a_process_that_leaves_is_no_restart_and_its_cpu_still_counts(listen: Callable[..., Listening]) -> None:
