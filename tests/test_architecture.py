@@ -113,7 +113,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.record capacity.report capacity.run capacity.storms stampede.redaction",
     "capacity.cli": "capacity.config capacity.errors capacity.formatting capacity.http_client capacity.measure "
     "capacity.model capacity.record capacity.report capacity.run capacity.run_report capacity.search capacity.signals "
-    "stampede.redaction",
+    "stampede.dialect_registry stampede.dialects stampede.redaction",
     "capacity.__main__": "capacity.cli",
     # deployment and benchmarks
     "deploy": "capacity",
@@ -194,8 +194,10 @@ PURE = [
     "capacity.judge",
     "capacity.measure.addresses",
     "capacity.measure.client_window",
+    "capacity.measure.series",
     "capacity.measure.server_window",
     "capacity.measure.system_sample",
+    "capacity.model.mix",
     "capacity.model.projection",
     "capacity.model.scalability",
     "capacity.model.scaling",
@@ -210,6 +212,8 @@ PURE = [
     "capacity.report.answer",
     "capacity.report.chart_texts",
     "capacity.report.compare",
+    "capacity.report.question",
+    "capacity.report.sections",
     "capacity.search.arrival",
     "capacity.search.bracket",
     "capacity.search.remedy",

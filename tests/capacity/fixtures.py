@@ -40,7 +40,7 @@ class Run:
 
     def await_verdict(self, text: str) -> None:
         """Read the run's output up to the first step whose line contains the text."""
-        self.await_line(" users ", text)
+        self.await_line(" users  ", text)
 
     def await_line(self, *texts: str) -> None:
         """Read the run's output up to the first line that contains all of the texts."""

@@ -55,7 +55,7 @@ def test_metrics_that_stop_during_a_run_make_steps_invalid(capacity: Callable[..
         run = capacity("--host", url, "--steps", ",".join([USERS] * 60), *TOLERANT)
         run.await_first_verdict()
         process.send_signal(signal.SIGUSR1)
-        run.await_line(" users ", " invalid ", "metrics answered 503")
+        run.await_line(" users  ", " invalid ", "metrics answered 503")
         run.process.terminate()
         check_interrupted(run, 143, "capacity: ended by SIGTERM")
     silent = [step for step in run.report.steps if any("metrics answered 503" in reason for reason in step.reasons)]

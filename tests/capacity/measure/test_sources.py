@@ -13,7 +13,7 @@ from capacity.errors import UsageError
 from capacity.measure.prometheus import Prometheus, PrometheusError
 from capacity.measure.server_sample import ServerSample
 from capacity.measure.sources import MetricsPages, PrometheusSource, SourceError, merge_samples
-from capacity.model.mix import busiest_traffic
+from capacity.model.traffic import busiest_traffic
 from capacity.processes.process import free_port
 from capacity.processes.target import TargetServer
 

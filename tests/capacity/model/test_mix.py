@@ -16,10 +16,9 @@ from capacity.model.mix import (
     MESSAGES_PER_TYPING_USER,
     NOTICES_PER_TYPING_USER,
     UPLOADS_PER_UPLOADING_USER,
-    Traffic,
     derive_mix,
-    traffic_between,
 )
+from capacity.model.traffic import Traffic, traffic_between
 from stampede.locust.options import OPTIONS
 from tests.loadtest.locustfiles import scheduled
 
@@ -143,13 +142,13 @@ def test_two_files_need_seconds_unless_they_have_timestamps(
 def test_two_scrapes_of_a_page_use_the_elapsed_time(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[float] = []
 
-    def noted(first: str, second: str, seconds: float) -> Traffic:
+    def noted(first: str, second: str, seconds: float, _: object) -> Traffic:
         taken.append(seconds)
         return traffic_between(first, second, seconds)
 
     sleep = time.sleep
-    monkeypatch.setattr("capacity.cli.commands.traffic_between", noted)
-    monkeypatch.setattr("capacity.cli.commands.time.sleep", lambda seconds: sleep(seconds + 1))
+    monkeypatch.setattr("capacity.cli.mix.traffic_between", noted)
+    monkeypatch.setattr("capacity.cli.mix.time.sleep", lambda seconds: sleep(seconds + 1))
     assert main(["mix", "--metrics", f"{server.http}/metrics", "--seconds", "0.1"]) == 2  # no user was connected
     assert taken[0] >= 1.1
 
