@@ -25,7 +25,7 @@ from capacity.search.step_record import step_record
 from capacity.storms import result as storm_result
 from capacity.storms.judge import judge_storm
 from capacity.storms.runner import StormRunner
-from capacity.testbed import Testbed
+from capacity.testbed import MessageObserver, Testbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +43,8 @@ _RAMP_ESTIMATE_S: Final = 1.0
 _STORM_ESTIMATE_S: Final = 4.0
 
 
-class RunObserver(StepObserver, Protocol):
+class RunObserver(StepObserver, MessageObserver, Protocol):
     """Receives the progress of a run."""
-
-    def message(self, text: str) -> None: ...
 
     def step(self, users: int, purpose: str, remaining_s: float) -> None: ...
 
@@ -135,11 +133,13 @@ class CapacityRun:
         return self._run_storms(generator, runner, began)
 
     def _search(self, runner: StepRunner, judge: StepJudge, began: float) -> Ending:
+        waited_s = 0.0  # for lost workers: not a part of the search's time
         while True:
-            remaining_s = self.settings.max_duration - (self.clock() - began)
+            remaining_s = self.settings.max_duration + waited_s - (self.clock() - began)
             move = next_move(self.plan, trials_of(self.steps), remaining_s, self._step_estimate_s())
             if isinstance(move, Finished):
                 return move.ending
+            waited_s += runner.restore_workers()
             self.observer.step(move.users, str(move.purpose), remaining_s)
             record = self._run_step(runner, judge, move, began)
             self.steps.append(record)

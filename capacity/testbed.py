@@ -31,6 +31,7 @@ from capacity.processes.cores import (
 )
 from capacity.processes.environment import describe
 from capacity.processes.generator import GeneratorOptions, LoadGenerator
+from capacity.processes.remote_workers import RemoteWorkers
 from capacity.processes.target import BundledServerOptions, TargetServer
 from stampede.dialect_registry import DEFAULT
 from stampede.redaction import redact
@@ -47,6 +48,8 @@ class MessageObserver(Protocol):
     """Receives messages about the progress."""
 
     def message(self, text: str) -> None: ...
+
+    def notice(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Testbed:
     Attributes:
         missing: what cannot be measured in this run at all; `notes`: other remarks on the run.
         processes: number of processes of the load generator.
+        remote: its workers on other machines; None for processes of this one.
         prometheus: the Prometheus of `--prometheus`.
         started_at: seconds since the epoch.
         generator: the load generator, once it has started.
@@ -79,6 +83,7 @@ class Testbed:
     server_processes: ServerProcesses | None = field(init=False)
     cores: Cores = field(init=False)
     processes: int = field(init=False)
+    remote: RemoteWorkers | None = field(init=False)
     prometheus: Prometheus | None = field(init=False)
     started_at: float = field(init=False)
     generator: LoadGenerator | None = field(init=False, default=None)
@@ -89,7 +94,8 @@ class Testbed:
         self.prometheus = Prometheus(self.settings.prometheus) if self.settings.prometheus else None
         self.server_processes = _find_processes(self.settings.host, self.settings.server_pid)
         self.cores = self._assign_cores(usable_cores())
-        self.processes = self.settings.processes or len(self.cores.generator)
+        self.remote = self._remote_workers()
+        self.processes = self.settings.expect_workers or self.settings.processes or len(self.cores.generator)
         self.started_at = time.time()
 
     @property
@@ -103,7 +109,8 @@ class Testbed:
     @property
     def environment(self) -> Environment:
         """The machine and the software of the run."""
-        return describe(self.cores, self.processes, self.started_at, CHECKOUT)
+        cores = self.cores if self.remote is None else Cores(self.cores.server, ())
+        return describe(cores, self.processes, self.started_at, CHECKOUT)
 
     def _assign_cores(self, usable: Sequence[int]) -> Cores:
         """Assign the cores of this machine to server and load generator, and note if there are too few."""
@@ -112,10 +119,10 @@ class Testbed:
         server = _local_server(self.settings.host, self.server_processes)
         cores = cores_beside(usable, server)
         if server is not None:
-            if are_competing(usable, cores):
-                self.notes.append(COMPETING_NOTE)
-            else:
+            if not are_competing(usable, cores):
                 self._reserved_note = reserved_cores_note(usable, cores)
+            elif self.settings.expect_workers is None:
+                self.notes.append(COMPETING_NOTE)
         return cores
 
     @contextlib.contextmanager
@@ -137,6 +144,8 @@ class Testbed:
 
     def _start(self, folder: Path, children: ChildProcesses) -> Running:
         self._check_prometheus()
+        if self.remote is not None:
+            self.remote.check()
         if self._reserved_note:
             self.observer.message(self._reserved_note)
         target = self._start_target(folder, children)
@@ -155,14 +164,26 @@ class Testbed:
             environment=settings.load.environment(os.environ),
             processes=self.processes,
             cores=self.cores.generator,
+            remote=self.remote,
         )
-        generator = LoadGenerator.start(options, folder=folder, children=children)
+        generator = LoadGenerator.start(options, folder=folder, children=children, progress=self.observer.message)
         generator.wait_started()
         if settings.host is not None:
             self.observer.message("checking the server")
             generator.check_server()
-        generator.wait_ready(self.processes)
+        if self.remote is not None:
+            command = self.remote.command(self.remote.address(settings.host))
+            self.observer.notice(f"start {self.processes} workers on other machines, each with: {command}")
+        generator.wait_ready()
         return generator
+
+    def _remote_workers(self) -> RemoteWorkers | None:
+        settings = self.settings
+        if settings.expect_workers is None:
+            return None
+        return RemoteWorkers(
+            settings.expect_workers, settings.master_bind_host, settings.master_bind_port, settings.worker_timeout
+        )
 
     def _check_prometheus(self) -> None:
         """Evaluate every expression once: a mistake in one, or too few scrapes, must show before the run starts."""
@@ -197,6 +218,7 @@ class Testbed:
             message_rate=self.settings.load.message_rate,
             workers=self.settings.workers,
             cores=self.cores,
+            address=self.remote.address(None) if self.remote is not None else None,
         )
         return TargetServer.bundled(options, folder=folder, checkout=CHECKOUT, children=children)
 

@@ -41,6 +41,8 @@ class Display(Protocol):
 
     def message(self, text: str) -> None: ...
 
+    def notice(self, text: str) -> None: ...
+
     def step(self, users: int, purpose: str, remaining_s: float) -> None: ...
 
     def phase(self, name: str, seconds: float) -> None: ...
@@ -91,6 +93,10 @@ class PlainDisplay:
         return None
 
     def message(self, text: str) -> None:
+        """Print a message."""
+        self._line(text)
+
+    def notice(self, text: str) -> None:
         """Print a message."""
         self._line(text)
 
@@ -161,6 +167,10 @@ class LiveDisplay:
     def message(self, text: str) -> None:
         """Show a message."""
         self.phase(text, 0.0)
+
+    def notice(self, text: str) -> None:
+        """Print a message that stays on the terminal."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def step(self, users: int, purpose: str, remaining_s: float) -> None:
         """Show a new step."""

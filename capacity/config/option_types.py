@@ -25,6 +25,17 @@ def positive_int(text: str) -> int:
     return value
 
 
+def port(text: str) -> int:
+    """Parse a TCP port."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < 2**16:
+        raise ValueError("not a port from 1 to 65535")
+    return value
+
+
 def positive_float(text: str) -> float:
     """Parse a finite number above 0."""
     value = _number(text)

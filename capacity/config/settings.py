@@ -34,6 +34,9 @@ _REPORT: Final = "report"
 _DEFAULT_CLASS: Final = "ChattingUser"
 _HASH_LENGTH: Final = 12
 
+DEFAULT_MASTER_PORT: Final = 5557
+"""Locust's own default."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
@@ -136,6 +139,24 @@ class RunSettings:
     processes: int | None = option(
         "worker processes of the load generator (default: one per CPU core that the server does not use)",
         _USERS, metavar="N", parse=types.positive_int, compare_may_differ=True,
+    )  # fmt: skip
+    expect_workers: int | None = option(
+        "wait for this many Locust workers on other machines instead of starting processes here",
+        _USERS, metavar="N", parse=types.positive_int, compare_may_differ=True,
+    )  # fmt: skip
+    master_bind_host: str | None = option(
+        "address of this machine to which the workers connect (default: all interfaces)",
+        _USERS, metavar="ADDRESS", compare_may_differ=True, resume_may_change=True,
+    )  # fmt: skip
+    master_bind_port: int = option(
+        "port to which the workers connect",
+        _USERS, metavar="PORT", parse=types.port, default=str(DEFAULT_MASTER_PORT), compare_may_differ=True,
+        resume_may_change=True,
+    )  # fmt: skip
+    worker_timeout: float = option(
+        "how long to wait for the workers to connect, and for a lost one to come back",
+        _USERS, metavar="SECONDS", parse=types.positive_float, default="60", unit="s", compare_may_differ=True,
+        resume_may_change=True,
     )  # fmt: skip
 
     report: str = option(
@@ -247,6 +268,7 @@ def _check_combinations(settings: RunSettings) -> None:
     _check_levels(settings)
     if "rooms" in settings.load.given and "room_size" in settings.load.given:
         raise UsageError("--rooms and --room-size exclude each other: give the number of rooms or their size")
+    _check_workers(settings)
     try:
         settings.load.headers  # noqa: B018 - checks them
     except ValueError as error:
@@ -278,6 +300,18 @@ def _check_levels(settings: RunSettings) -> None:
         raise UsageError("--unbounded is a search: omit --bounded, --steps and --storm")
     if settings.users_min > settings.users_max:
         raise UsageError(f"--users-min {settings.users_min} is above --users-max {settings.users_max}")
+
+
+def _check_workers(settings: RunSettings) -> None:
+    if settings.expect_workers is None:
+        if settings.master_bind_host is not None or settings.master_bind_port != DEFAULT_MASTER_PORT:
+            raise UsageError("--master-bind-host and --master-bind-port are for --expect-workers N")
+    elif settings.processes is not None:
+        raise UsageError(
+            "--expect-workers and --processes exclude each other: workers on other machines, or processes on this one"
+        )
+    elif settings.workers_list is not None:
+        raise UsageError("--workers-list starts the load generator several times: omit --expect-workers")
 
 
 def _slos(settings: RunSettings) -> tuple[RunSlo, ...]:

@@ -31,6 +31,8 @@ _SHOW: Final[dict[str, Callable[[RunSettings], Shown]]] = {
     "bounded": lambda settings: settings.bounded is not None,
     "steps": lambda settings: ",".join(map(str, settings.given)) or None,
     "mix": lambda settings: settings.scenario.mix_text or None,
+    "master_bind_port": lambda settings: str(settings.master_bind_port) if settings.expect_workers else None,
+    "worker_timeout": lambda settings: settings.worker_timeout if settings.expect_workers else None,
     "headroom": lambda settings: settings.headroom if settings.target_users else None,
 }
 _DERIVED: Final[dict[str, Callable[[RunSettings], Shown]]] = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from capacity.judge.judgement import Judgement, Reason
+from capacity.measure.workers import worker_name
 from capacity.record.step import Cause, Verdict
 
 if TYPE_CHECKING:
     from capacity.judge.limits import Limits
-    from capacity.measure.client_window import ClientWindow
+    from capacity.measure.client_window import ClientWindow, WorkerWindow
     from stampede.generator_faults import Fault
 
 FAULT: Final = "generator fault"
@@ -26,12 +27,12 @@ def missing_health(client: ClientWindow, limits: Limits) -> list[Reason]:
         return [Reason(Cause.MISSING, "series", "no load generator worker reports its health")]
     reasons = []
     for worker in client.workers:
+        name = _name(client, worker)
         if worker.age_s > limits.stale_s:
-            text = f"worker {worker.index} last reported {worker.age_s:.1f} s ago"
-            reasons.append(Reason(Cause.MISSING, "series", text))
+            text = f"{name} last reported {worker.age_s:.1f} s ago"
+            reasons.append(Reason(Cause.MISSING, "series", text, name))
         if worker.loop_lag_p99_ms is None:
-            text = f"worker {worker.index} reports no loop lag"
-            reasons.append(Reason(Cause.MISSING, "series", text))
+            reasons.append(Reason(Cause.MISSING, "series", f"{name} reports no loop lag", name))
     return reasons
 
 
@@ -54,7 +55,8 @@ def busy_workers(client: ClientWindow, limits: Limits) -> list[Reason]:
         Reason(
             Cause.GENERATOR,
             "generator cpu",
-            f"{_name(client, worker.index)} used {worker.cpu:.2f} of its core, limit {limits.cpu:.2f}",
+            f"{_name(client, worker)} used {worker.cpu:.2f} of its core, limit {limits.cpu:.2f}",
+            _name(client, worker),
         )
         for worker in client.workers
         if worker.cpu >= limits.cpu
@@ -75,13 +77,14 @@ def lagging_workers(client: ClientWindow, limit_ms: float) -> list[Reason]:
     for worker in client.workers:
         for signal, lag in (("loop lag", worker.loop_lag_p99_ms), ("send lag", worker.send_lag_p99_ms)):
             if lag is not None and lag > limit_ms:
-                text = f"{_name(client, worker.index)}: {signal} p99 {lag:.0f} ms, limit {limit_ms:.0f} ms"
-                reasons.append(Reason(Cause.GENERATOR, f"generator {signal}", text))
+                name = _name(client, worker)
+                text = f"{name}: {signal} p99 {lag:.0f} ms, limit {limit_ms:.0f} ms"
+                reasons.append(Reason(Cause.GENERATOR, f"generator {signal}", text, name))
     return reasons
 
 
-def _name(client: ClientWindow, index: int) -> str:
-    return "the load generator" if len(client.workers) == 1 else f"load generator worker {index}"
+def _name(client: ClientWindow, worker: WorkerWindow) -> str:
+    return worker_name(worker.index, worker.host, len(client.workers))
 
 
 def check_file_limit(users: int, workers: int, limit: int) -> Judgement | None:

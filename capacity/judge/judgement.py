@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from capacity.record.step import Cause, Verdict
+from capacity.record.step import LOST_WORKER, Cause, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One sentence of a judgement; `signal` names the figure behind it."""
+    """One sentence of a judgement; `signal` names the figure behind it, and `worker` the load generator's at fault."""
 
     cause: Cause
     signal: str
     text: str
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +34,8 @@ class Judgement:
 def missing_window(text: str) -> Judgement:
     """Return the judgement on a window that could not be measured."""
     return Judgement(Verdict.INVALID, (Reason(Cause.MISSING, "series", text),))
+
+
+def lost_worker(worker: str, text: str) -> Judgement:
+    """Return the judgement on a step during which the load generator lost a worker, or got an additional one."""
+    return Judgement(Verdict.INVALID, (Reason(Cause.GENERATOR, LOST_WORKER, text, worker),))

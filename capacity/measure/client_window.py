@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from capacity.errors import CapacityError, RunError
+from capacity.measure.workers import worker_name
 from stampede.generator_faults import Fault
 from stampede.measure.figures import Figures, figures_in
 from stampede.measure.snapshot import VERSION, Snapshot
@@ -28,7 +29,7 @@ class MissingDataError(CapacityError):
 
 @dataclass(frozen=True, slots=True)
 class WorkerWindow:
-    """One worker of the load generator during a window; `cpu` in cores, lags in milliseconds."""
+    """One worker of the load generator during a window; `cpu` in cores, lags in milliseconds, `host` its machine."""
 
     index: int
     users: int
@@ -37,6 +38,7 @@ class WorkerWindow:
     send_lag_p99_ms: float | None
     rss_bytes: int
     age_s: float
+    host: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,7 +125,8 @@ def _p99_since(before: LogLinearHistogram, after: LogLinearHistogram) -> float |
 def _worker(before: Worker, after: Worker, first: Snapshot, last: Snapshot) -> WorkerWindow:
     seconds = (last.monotonic_ns - first.monotonic_ns) / 1e9 - (after.age_s - before.age_s)
     if seconds <= 0:
-        raise MissingDataError(f"worker {after.index} of the load generator has not reported since the window began")
+        name = worker_name(after.index, after.host, len(last.workers))
+        raise MissingDataError(f"{name} has not reported since the window began")
     return WorkerWindow(
         index=after.index,
         users=after.users,
@@ -132,6 +135,7 @@ def _worker(before: Worker, after: Worker, first: Snapshot, last: Snapshot) -> W
         send_lag_p99_ms=_p99_since(before.send_lag, after.send_lag),
         rss_bytes=after.rss_bytes,
         age_s=after.age_s,
+        host=after.host,
     )
 
 

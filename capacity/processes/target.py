@@ -37,12 +37,19 @@ _CONNECT_TIMEOUT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class BundledServerOptions:
-    """How to start the bundled server: CPU seconds per message, messages per user and second, processes, cores."""
+    """How to start the bundled server.
+
+    Attributes:
+        work_per_message: CPU seconds; `message_rate`: messages per user and second.
+        workers: number of processes; `cores`: those that they may use.
+        address: of this machine, if users on other machines connect to the server.
+    """
 
     work_per_message: float
     message_rate: float
     workers: int
     cores: Cores
+    address: str | None = None
 
 
 class TargetServer:
@@ -108,7 +115,7 @@ class TargetServer:
         uploads.mkdir()
         work_per_message, workers = options.work_per_message, options.workers
         command = [
-            *(sys.executable, "-m", "server", "--host", "127.0.0.1", "--port", "0"),
+            *(sys.executable, "-m", "server", "--host", options.address or "127.0.0.1", "--port", "0"),
             *("--upload-dir", str(uploads), "--work-per-message", f"{work_per_message:g}"),
             *("--message-rate", f"{max(_DEFAULT_MESSAGE_RATE_LIMIT, 2 * options.message_rate):g}"),
             *("--drain-seconds", "0"),

@@ -11,6 +11,7 @@ from capacity.record.model import Model, Scaling, Sizing
 from capacity.record.profile import RunProfile
 from capacity.record.step import Cause, StepRecord, Verdict
 from capacity.record.storm import StormAnswer, StormRecord
+from capacity.record.worker import WorkerRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +51,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         notes: other remarks on the run, e.g. that server and load generator shared cores.
         dialect: name of the server's protocol.
         profile: where the server's CPU time goes; None without `--profile`.
+        workers: the processes of the load generator.
         command: how to repeat the run; its secrets are redacted.
         limits: limits of the load generator: `cpu` in cores, `lag_ms`.
     """
@@ -71,6 +73,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     scaling: Scaling | None = None
     storm: StormAnswer | None = None
     notes: list[str] = []
+    workers: list[WorkerRecord] = []
     dialect: str = DEFAULT_DIALECT
     profile: RunProfile | None = None
 

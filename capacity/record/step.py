@@ -6,12 +6,15 @@ All figures of a step cover its measurement window. None means unknown, never ze
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+LOST_WORKER: Final = "generator worker"
+"""Signal of a step during which the load generator lost a worker, or got an additional one."""
 
 
 class Verdict(StrEnum):
@@ -83,6 +86,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         server_throttled_share: share of the window for which the CPU quota stopped the server.
         server_listen_overflows: connections that found the server's listen queue full.
         generator_cpu: cores used by each worker of the load generator.
+        invalid_workers: names of its workers that made the step invalid.
     """
 
     users: int
@@ -149,6 +153,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     generator_cpu: list[float] = []
     generator_loop_lag_p99_ms: float | None = None
     generator_send_lag_p99_ms: float | None = None
+    invalid_workers: list[str] = []
 
     @property
     def is_ahead(self) -> bool:
@@ -165,6 +170,11 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
             busiest_thread=self.server_busiest_thread,
             cores=self.server_cores_allowed,
         )
+
+    @property
+    def has_lost_worker(self) -> bool:
+        """Whether the step is invalid because a worker of the load generator left or joined."""
+        return LOST_WORKER in self.signals
 
     @property
     def invalid_cause(self) -> Cause | None:

@@ -57,7 +57,11 @@ def _message_rate(rate: float) -> str:
 
 
 def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
-    """Return recorded steps as trials of the search."""
+    """Return recorded steps as trials of the search.
+
+    A step during which a worker of the load generator was lost is none: the search repeats it. If the repetition loses
+    a worker, too, the load may be the cause, and the repetition is a trial.
+    """
     return [
         Trial(
             step.users,
@@ -66,7 +70,8 @@ def trials_of(steps: Sequence[StepRecord]) -> list[Trial]:
             disturbed=(step.server_core_foreign or 0.0) >= DEFAULT_LIMITS.disturbing,
             core_share=step.server_core_share,
         )
-        for step in steps
+        for before, step in zip([None, *steps], steps, strict=False)
+        if not step.has_lost_worker or (before is not None and before.has_lost_worker)
     ]
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from capacity.measure.client_window import ClientWindow, MissingDataError, client_window, new_faults, quantile_ms
 from capacity.measure.server_window import ServerWindow, server_window
+from capacity.measure.workers import LostWorkerError
 from capacity.processes.generator import RAMP_S
 from capacity.search.arrival import RampGate, portions
 from capacity.search.settling import is_draining, is_steady
@@ -45,6 +46,8 @@ class Generator(Protocol):
     def set_users(self, users: int) -> None: ...
 
     def snapshot(self) -> Snapshot: ...
+
+    def restore_workers(self) -> bool: ...
 
     def check(self) -> None: ...
 
@@ -82,6 +85,7 @@ class StepMeasurement:
 
     Attributes:
         client: the window of the clients; None if there is none; then `problem` is the reason.
+        lost_worker: name of the worker of the load generator whose loss is that reason.
         settled_at: clock at the end of settling.
         spans: windows of the clients over the other spans that SLOs cover, if known.
     """
@@ -92,6 +96,7 @@ class StepMeasurement:
     problem: str | None
     settled_at: float = 0.0
     spans: Mapping[Span, ClientWindow] = field(default_factory=dict)
+    lost_worker: str | None = None
 
 
 class StepRunner:
@@ -153,13 +158,32 @@ class StepRunner:
         self._unsteady_at: int | None = None  # users of the latest step if it never became steady
         self._has_reported_connections = False
 
+    def restore_workers(self) -> float:
+        """Restart the load generator's users if it has lost a worker; return the seconds that this took.
+
+        Raises:
+            RunError: the worker did not come back, or the generator has ended.
+        """
+        began = self._clock()
+        if self._generator.restore_workers():
+            self._requested, self._last, self._unsteady_at = 0, None, None
+        return self._clock() - began
+
     def measure(self, users: int) -> StepMeasurement:
-        """Ramp to `users`, settle, and measure.
+        """Ramp to `users`, settle, and measure, unless the load generator loses a worker.
 
         Raises:
             RunError: the generator or the server has ended.
         """
         began = self._clock()
+        try:
+            return self._measure(users, began)
+        except LostWorkerError as error:
+            return StepMeasurement(
+                self._clock() - began, None, ServerWindow(), str(error), self._clock(), lost_worker=error.worker
+            )
+
+    def _measure(self, users: int, began: float) -> StepMeasurement:
         self._recover_for(users)
         known = self._known_faults(users)
         self._unsteady_at = None if self.hold(users) else users

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from capacity.config.slo import Span
-from capacity.judge.judgement import Judgement, missing_window
+from capacity.judge.judgement import Judgement, lost_worker, missing_window
 from capacity.judge.verdict import judge
 from capacity.measure.prometheus import PrometheusError
 
@@ -55,7 +55,8 @@ class StepJudge:
     def judge(self, measurement: StepMeasurement, users: int) -> Judgement:
         """Judge the measurement of a step with `users` requested users."""
         if measurement.client is None:
-            return missing_window(measurement.problem or "the window could not be measured")
+            problem = measurement.problem or "the window could not be measured"
+            return lost_worker(measurement.lost_worker, problem) if measurement.lost_worker else missing_window(problem)
         return judge(
             measurement.client,
             measurement.server,

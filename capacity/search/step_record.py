@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from capacity.measure.client_window import ClientWindow, mean_ms, quantile_ms
-from capacity.record.step import StepRecord
+from capacity.record.step import StepRecord, Verdict
 
 if TYPE_CHECKING:
     from capacity.judge.judgement import Judgement
@@ -35,12 +35,20 @@ def step_record(
         "signals": [reason.signal for reason in judgement.reasons],
         "causes": [reason.cause for reason in judgement.reasons],
         "notes": list(judgement.notes),
+        "invalid_workers": _workers_at_fault(judgement),
         "figures": {name: _rounded(value) for name, value in judgement.figures.items()},
         "started_s": round(started_s, 2),
         "settle_s": round(settle_s, 2),
     }
     measured = _server_figures(server) | (_client_figures(client) if client else {})
     return msgspec.convert(own | {name: _rounded(value) for name, value in measured.items()}, StepRecord)
+
+
+def _workers_at_fault(judgement: Judgement) -> list[str]:
+    """Return the names of the load generator's workers that made a step invalid."""
+    if judgement.verdict is not Verdict.INVALID:
+        return []
+    return sorted({reason.worker for reason in judgement.reasons if reason.worker is not None})
 
 
 def _rounded(value: object) -> object:

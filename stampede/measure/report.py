@@ -37,6 +37,7 @@ class WorkerReport:
         faults: limits and errors of the generator's own machine, which make the run invalid, too.
         addresses: the server's addresses, and how often each was used.
         joined_before: users that joined before the figures begin, see `since`.
+        host: name of the machine that the process runs on; empty if it does not report it.
     """
 
     run: int
@@ -56,6 +57,7 @@ class WorkerReport:
     faults: list[Fault] = field(default_factory=list)
     addresses: list[AddressUse] = field(default_factory=list)
     joined_before: int = 0
+    host: str = ""
 
     def since(self, earlier: WorkerReport) -> WorkerReport:
         """Return the report with the figures counted after an earlier report of the same test.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from stampede.generator_faults import Fault, merge_faults
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 
 
+class WorkerState(StrEnum):
+    """The state of a worker's connection to its master."""
+
+    CONNECTED = "connected"
+    MISSING = "missing"
+    ENDED = "ended"
+
+
 @dataclass(slots=True, kw_only=True)
 class Worker:
     """The state of one process of the load generator.
@@ -33,6 +42,8 @@ class Worker:
         loop_lag: lateness of a regular timer; `send_lag`: of messages that were due.
         age_s: seconds since its last report.
         problems: why the process makes the run invalid.
+        host: name of the machine that it runs on; empty if it does not report it.
+        state: of its connection to the master: `connected`, `missing` (no heartbeat) or `ended`.
     """
 
     id: str
@@ -45,6 +56,8 @@ class Worker:
     rss_bytes: int
     age_s: float
     problems: list[str] = field(default_factory=list)
+    host: str = ""
+    state: WorkerState = WorkerState.CONNECTED
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,6 +113,7 @@ def snapshot(
     state: str,
     now: int,
     ages: Mapping[str, float],
+    states: Mapping[str, WorkerState] = {},
     storms: Iterable[StormResult] = (),
     faults: Iterable[Fault] = (),
     dialect: str | None = None,
@@ -111,6 +125,7 @@ def snapshot(
         state: Locust's state of the run.
         now: monotonic nanoseconds.
         ages: seconds since the last report of each process, by id.
+        states: of the processes that are not connected, by id.
         storms: storms on command.
         faults: faults that no process has reported.
         dialect: name of the dialect.
@@ -121,8 +136,8 @@ def snapshot(
         state=state,
         monotonic_ns=now,
         room_size=totals.figures.mean_room_size,
-        workers=[_worker(report, ages) for report in totals.reports],
-        dead_workers=[_worker(report, ages) for report in totals.dead],
+        workers=[_worker(report, ages, states) for report in totals.reports],
+        dead_workers=[_worker(report, ages, states) for report in totals.dead],
         storms=list(storms),
         addresses=totals.addresses,
         faults=merge_faults([*totals.faults, *faults]),
@@ -130,7 +145,7 @@ def snapshot(
     )
 
 
-def _worker(report: WorkerReport, ages: Mapping[str, float]) -> Worker:
+def _worker(report: WorkerReport, ages: Mapping[str, float], states: Mapping[str, WorkerState]) -> Worker:
     return Worker(
         id=report.id,
         pid=report.pid,
@@ -142,4 +157,6 @@ def _worker(report: WorkerReport, ages: Mapping[str, float]) -> Worker:
         rss_bytes=report.rss_bytes,
         age_s=ages.get(report.id, 0.0),
         problems=[*report.problems, *(fault.text for fault in report.faults)],
+        host=report.host,
+        state=states.get(report.id, WorkerState.CONNECTED),
     )

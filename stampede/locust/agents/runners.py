@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -170,8 +171,9 @@ def set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent
     def on_start(**_: Any) -> None:
         if not _start_test(environment, master):
             return
-        ids = [client.id for client in runner.clients.all]
-        master.expect(client.id for client in runner.clients.all if client.state != runners.STATE_MISSING)
+        ids = [client.id for client in runner.clients.all if client.state != runners.STATE_MISSING]
+        master.expect(ids)
+        _keep_missing_workers(runner)
         for id_, assignment in assigner.start(master.run, ids, user_classes_of(runner.user_classes)).items():
             send(id_, assignment)
 
@@ -209,6 +211,16 @@ def set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent
     on.test_stopping.add_listener(drain)
     on.quitting.add_listener(on_quitting)
     return master
+
+
+def _keep_missing_workers(runner: MasterRunner) -> None:
+    """Let Locust keep the workers that are missing when a test starts.
+
+    Locust 2.47 removes a worker that was missing for a minute, and then starts all users of the test again, although
+    that worker has none of them.
+    """
+    for client in runner.clients.missing:
+        client.heartbeat = math.inf
 
 
 def _start_no_users_while_stopping(environment: Environment, runner: MasterRunner) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import socket
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -331,6 +332,7 @@ class WorkerAgent:
             pid=os.getpid(),
             cpu_seconds=time.process_time(),
             rss_bytes=self._process.memory_info().rss,
+            host=socket.gethostname(),
             **fields,
         )
 

@@ -93,6 +93,9 @@ def test_missing_or_unchanged_server_figures_never_pass(figures: dict[str, Any],
     assert verdict(make.server(**figures), lost=11_000, received=400).verdict is Verdict.FAIL
 
 
+GENERATOR = "the load generator"
+
+
 @pytest.mark.parametrize(
     ("figures", "outcome", "reason"),
     [
@@ -104,17 +107,17 @@ def test_missing_or_unchanged_server_figures_never_pass(figures: dict[str, Any],
         (
             {"workers": (make.worker(index=3, age_s=9.04),)},
             Verdict.INVALID,
-            Reason(Cause.MISSING, "series", "worker 3 last reported 9.0 s ago"),
+            Reason(Cause.MISSING, "series", f"{GENERATOR} last reported 9.0 s ago", GENERATOR),
         ),
         (
             {"workers": (make.worker(index=3, loop_lag_p99_ms=None),)},
             Verdict.INVALID,
-            Reason(Cause.MISSING, "series", "worker 3 reports no loop lag"),
+            Reason(Cause.MISSING, "series", f"{GENERATOR} reports no loop lag", GENERATOR),
         ),
         (
             {"workers": (make.worker(cpu=0.951),)},
             Verdict.INVALID,
-            Reason(Cause.GENERATOR, "generator cpu", "the load generator used 0.95 of its core, limit 0.92"),
+            Reason(Cause.GENERATOR, "generator cpu", f"{GENERATOR} used 0.95 of its core, limit 0.92", GENERATOR),
         ),
         (
             {"users": 99, "ready": 99},
@@ -124,12 +127,17 @@ def test_missing_or_unchanged_server_figures_never_pass(figures: dict[str, Any],
         (
             {"workers": (make.worker(loop_lag_p99_ms=63.0),)},
             Verdict.INVALID,
-            Reason(Cause.GENERATOR, "generator loop lag", "the load generator: loop lag p99 63 ms, limit 62 ms"),
+            Reason(Cause.GENERATOR, "generator loop lag", f"{GENERATOR}: loop lag p99 63 ms, limit 62 ms", GENERATOR),
         ),
         (
-            {"workers": (make.worker(), make.worker(index=1, send_lag_p99_ms=64.0))},
+            {"workers": (make.worker(), make.worker(index=1, host="b", send_lag_p99_ms=64.0))},
             Verdict.INVALID,
-            Reason(Cause.GENERATOR, "generator send lag", "load generator worker 1: send lag p99 64 ms, limit 62 ms"),
+            Reason(
+                Cause.GENERATOR,
+                "generator send lag",
+                "load generator worker 1 on b: send lag p99 64 ms, limit 62 ms",
+                "load generator worker 1 on b",
+            ),
         ),
         (
             {"ready": 98},

@@ -84,6 +84,9 @@ class World:
         self.users = users
         self.asked.append(users)
 
+    def restore_workers(self) -> bool:
+        return False
+
     def snapshot(self) -> Snapshot:
         slow_s, self.slow_s = self.slow_s, 0.0
         if slow_s:

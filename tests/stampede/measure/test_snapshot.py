@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from stampede.measure.drop_causes import DROP_CAUSES
 from stampede.measure.log_linear_histogram import LogLinearHistogram
-from stampede.measure.report import Totals
+from stampede.measure.report import Totals, WorkerReport
 from stampede.measure.request_names import NAMES
-from stampede.measure.snapshot import Snapshot, snapshot
+from stampede.measure.snapshot import Snapshot, WorkerState, snapshot
 from tests.stampede.measure.reports import report
 
 
@@ -48,6 +49,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
     (worker,) = made["workers"]
     assert set(worker) == {
         *("id", "pid", "index", "users", "cpu_seconds", "loop_lag", "send_lag", "rss_bytes", "age_s", "problems"),
+        *("host", "state"),
     }
     assert worker["age_s"] == 0.25
 
@@ -58,6 +60,19 @@ def test_a_snapshot_is_read_as_it_was_written() -> None:
     assert [worker.id for worker in read.dead_workers] == ["w1"]
     assert (read.instant_s, read.room_size, read.deliveries) == (5e-9 - 0.25, 2.0, made.deliveries)
     assert read.workers[0].send_lag.count == made.workers[0].send_lag.count == 1
+
+
+def test_a_snapshot_has_the_host_of_each_process_and_the_state_of_its_connection() -> None:
+    reports = [replace(report(0), host="a"), replace(report(1), host="b")]
+    states = {"w1": WorkerState.ENDED}
+    made = Snapshot.from_json(snapshot(Totals(reports), state="running", now=5, ages={}, states=states).to_json())
+    assert [(worker.host, worker.state) for worker in made.workers] == [("a", "connected"), ("b", "ended")]
+
+
+def test_a_report_without_a_host_is_read() -> None:
+    message = report(0).to_message()
+    del message["host"]
+    assert WorkerReport.from_message(message).host == ""
 
 
 def test_a_snapshot_without_reports_has_all_requests_and_drop_causes() -> None:
