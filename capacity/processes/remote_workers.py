@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+import psutil
+
 from capacity.errors import UsageError
 from capacity.formatting import error_text
 
@@ -61,7 +63,8 @@ class RemoteWorkers:
         if self.bind_host is not None and not self._is_any_host:
             return self.bind_host
         server = urlsplit(server_url).hostname if server_url else None
-        found = [_source_address(target) for target in ((server, 9) if server else _ELSEWHERE, _ELSEWHERE)]
+        targets = [(server, 9), _ELSEWHERE] if server else [_ELSEWHERE]
+        found = [*map(_source_address, targets), *_interface_addresses()]
         return next((one for one in found if one and not one.startswith("127.")), platform.node())
 
     def command(self, address: str) -> str:
@@ -79,3 +82,13 @@ def _source_address(target: tuple[str, int]) -> str | None:
         probe.connect(target)
         return str(probe.getsockname()[0])
     return None
+
+
+def _interface_addresses() -> list[str]:
+    """Return the IPv4 addresses of this machine's network interfaces."""
+    return [
+        one.address
+        for name in sorted(psutil.net_if_addrs())
+        for one in psutil.net_if_addrs()[name]
+        if one.family is socket.AF_INET
+    ]

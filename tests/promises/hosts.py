@@ -53,14 +53,20 @@ class Switch:
 
 
 class Host:
-    """A network namespace with a cable to each switch, in the order of its `addresses`."""
+    """A network namespace with a cable to each switch, in the order of its `addresses`.
 
-    def __init__(self, *switches: Switch) -> None:
+    Args:
+        switches: to connect to.
+        name: name of the host for its processes; by default they see that of this machine.
+    """
+
+    def __init__(self, *switches: Switch, name: str = "") -> None:
         self._switches = switches
         self._cables: list[str] = []
         self.addresses: list[str] = []
         # A namespace is entered through a process that runs in it; the process prints a line once it runs.
-        command = ["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"]
+        named = f"hostname {name}; " if name else ""
+        command = ["unshare", "--net", "--uts", "sh", "-c", f"{named}echo; exec sleep infinity"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         self._process.stdout.readline()
@@ -77,7 +83,7 @@ class Host:
 
     def command(self, *command: str) -> list[str]:
         """Return the command that runs another one on this host."""
-        return ["nsenter", "--target", str(self._process.pid), "--net", "--", *command]
+        return ["nsenter", "--target", str(self._process.pid), "--net", "--uts", "--", *command]
 
     def cut(self, switch: Switch) -> None:
         """Disconnect a cable from its switch; both ends remain up."""
