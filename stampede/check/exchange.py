@@ -7,7 +7,7 @@ at the first step that fails. Its users are in no ledger but their own.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -67,6 +67,8 @@ class ExchangeSettings:
 
 def run_exchange(target: Target, dialect: Dialect, settings: ExchangeSettings) -> Exchange:
     """Let two users exchange messages over a server; return what they sent and received. Other greenlets run meanwhile.
+
+    Both connect to the same address of the server: the check is about its protocol, not about a bus between instances.
 
     A failure of the server is part of the result.
     """
@@ -200,6 +202,7 @@ class _Run:
         except ClientError:
             waited = f"no answer within {timeout:g} s: expected {user.awaited}"
             self._fail(StepName.OPEN, user, self._why(user) or waited, user)
+        self._target = replace(self._target, preferred=user.address)
         self._end(StepName.OPEN, user, "accepted" if self._dialect.confirms_opening else "connected")
 
     def _join(self, user: Participant) -> None:

@@ -107,6 +107,11 @@ class Participant:
         self._chat.open(reactor, self.target, self._conversation, timeout)
 
     @property
+    def address(self) -> str | None:
+        """Label of the address of the server that the user is connected to."""
+        return None if self._chat.connection is None else self._chat.connection.address
+
+    @property
     def awaited(self) -> str:
         """What the user waits for while it opens the connection."""
         return self._conversation.awaited

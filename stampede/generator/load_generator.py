@@ -17,12 +17,14 @@ from stampede.generator.hub_thread import HubThread
 from stampede.generator.results import DeliveryLatency, Durations, Ledger, StormOutcome
 from stampede.generator.threshold_check import problem_in
 from stampede.ledger.stamp import SIZE
+from stampede.measure.address_pairs import AddressPair, address_pairs
 from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.request_names import DELIVER, METHOD, row_of
 from stampede.pool.user_pool import PoolSettings
 from stampede.redaction import redact
 from stampede.verdict.slo import parse_slo, split_slos
 from stampede.waiting import wait_until
+from stampede.websocket.endpoint import parse_endpoints
 from stampede.websocket.errors import ClientError
 from stampede.websocket.headers import Header, all_headers, parse_header
 from stampede.websocket.target import join_url, resolve
@@ -71,6 +73,8 @@ class LoadGenerator:
         dialect: the wire protocol of the server: a `Dialect`, or the name of one, a file or `module:Class` as in
             `--dialect`; by default that of the bundled server.
         join_grace: seconds after which a user counts as joined, if the server does not confirm joins.
+        connect_to: addresses such as `10.0.0.1:8080,10.0.0.2:8080` to connect to, in place of those of the URL's name;
+            the members of each room are spread over them.
 
     Attributes:
         callback_errors: exceptions of callbacks; the end of the block raises the first one.
@@ -93,6 +97,7 @@ class LoadGenerator:
         reconnect: bool = True,
         dialect: Dialect | str = DEFAULT,
         join_grace: float = DEFAULT_JOIN_GRACE,
+        connect_to: str = "",
     ) -> None:
         if message_bytes < SIZE:
             raise StampedeError(f"message_bytes {message_bytes}: at least {SIZE}, the length of a message's time stamp")
@@ -109,6 +114,10 @@ class LoadGenerator:
         self.url = join_url(url, self._dialect.path, "url")
         self._headers = _checked_headers(headers, token)
         self._verify, self._ca_file = verify, ca_file
+        try:
+            self._connect_to = parse_endpoints(connect_to)
+        except ValueError as error:
+            raise StampedeError(f"connect_to: {error}") from None
         accounts = () if token is None else ({"token": token},)
         self._dialect.check_columns(() if token is None else ("token",))
         self._settings = PoolSettings(
@@ -143,7 +152,13 @@ class LoadGenerator:
 
     def _open(self) -> ChatRun:
         try:
-            target = resolve(self.url, verify=self._verify, ca_file=self._ca_file, headers=self._headers)
+            target = resolve(
+                self.url,
+                verify=self._verify,
+                ca_file=self._ca_file,
+                headers=self._headers,
+                connect_to=self._connect_to,
+            )
         except ClientError as error:
             raise StampedeError(f"cannot connect to {redact(self.url)}: {error}") from error
         return ChatRun(self._settings, target, self._dialect, self.callback_errors.append, echoes=self._echoes(target))
@@ -237,6 +252,11 @@ class LoadGenerator:
     def ledger(self) -> Ledger:
         """Deliveries: expected, received, lost, duplicated, reordered, in flight."""
         return Ledger.of(self.figures.deliveries)
+
+    @property
+    def address_pairs(self) -> list[AddressPair]:
+        """Deliveries by the addresses of sender and receiver; none if all users are at one address."""
+        return address_pairs(self.figures.address_pairs)
 
     @property
     def latency(self) -> DeliveryLatency:

@@ -20,6 +20,8 @@ _CLOCK: Final = Label("clock", ("intended", "sent"))
 _WORKER: Final = Label("worker")
 _CAUSE: Final = Label("cause", DROP_CAUSES)
 _DIALECT: Final = Label("dialect")
+_SENDER: Final = Label("sender")
+_RECEIVER: Final = Label("receiver")
 _SHARE: Final = Label("share", tuple(f"{share:g}" for share in SHARES))
 
 GENERATOR: Final = (
@@ -43,6 +45,18 @@ GENERATOR: Final = (
     counter("loadtest_deliveries_lost_total", "Deliveries missing from a sender's sequence."),
     counter("loadtest_deliveries_duplicated_total", "Deliveries received more than once."),
     counter("loadtest_deliveries_reordered_total", "Deliveries received after a later one of the same sender."),
+    counter(
+        "loadtest_address_deliveries_total",
+        "Deliveries received, by the addresses of sender and receiver; none while all users are at one address.",
+        _SENDER,
+        _RECEIVER,
+    ),
+    counter(
+        "loadtest_address_deliveries_lost_total",
+        "Deliveries lost, by the addresses of sender and receiver.",
+        _SENDER,
+        _RECEIVER,
+    ),
     counter("loadtest_order_members_total", "Sampled members whose order of messages was compared."),
     counter(
         "loadtest_order_divergent_total", "Compared members whose order was not that of most members of their room."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from stampede.generator_faults import Fault, merge_faults
+from stampede.measure.address_pairs import address_pairs, loss_lines
 from stampede.measure.formatting import precise_ms
 from stampede.measure.request_names import CONNECT, JOIN
 from stampede.measure.storm_results import COLUMNS, table
@@ -163,6 +164,8 @@ def _ledger(totals: Totals) -> Iterator[str]:
         f"  deliveries  {deliveries.expected} expected, {deliveries.received} received, {deliveries.lost} lost, "
         f"{deliveries.duplicated} duplicated, {deliveries.reordered} reordered"
     )
+    for line in loss_lines(address_pairs(totals.figures.address_pairs)):
+        yield f"              {line}"
     if deliveries.late:
         yield f"              {deliveries.late} lost deliveries arrived late, after they were counted as lost"
     if deliveries.churned or deliveries.foreign_clock:

@@ -14,6 +14,7 @@ from locust import runners
 from locust.runners import MasterRunner
 from prometheus_client.registry import Collector
 
+from stampede.measure.address_pairs import address_pairs
 from stampede.measure.request_names import MAX_OWN_NAMES, METHOD, NAMES, OTHER
 from stampede.measure.storm_results import SHARES
 from stampede.metrics.catalog import CATALOG
@@ -134,6 +135,11 @@ class LoadTestCollector(Collector):
         yield _families.scalar("loadtest_deliveries_lost_total", deliveries.lost)
         yield _families.scalar("loadtest_deliveries_duplicated_total", deliveries.duplicated)
         yield _families.scalar("loadtest_deliveries_reordered_total", deliveries.reordered)
+        pairs = address_pairs(figures.address_pairs)
+        received = {(pair.sender, pair.receiver): pair.received for pair in pairs}
+        yield _families.labelled("loadtest_address_deliveries_total", received)
+        lost = {(pair.sender, pair.receiver): pair.lost for pair in pairs}
+        yield _families.labelled("loadtest_address_deliveries_lost_total", lost)
         yield _families.scalar("loadtest_order_members_total", figures.order.members)
         yield _families.scalar("loadtest_order_divergent_total", figures.order.divergent)
         yield from _durations(figures)

@@ -16,8 +16,11 @@ from stampede.websocket.target import join_url, resolve
 from tests.ports import free_port
 from tests.stampede.check import acme
 from tests.stampede.check.acme import SECRET, AcmeDialect, AcmeServer
+from tests.stampede.name_resolution import resolve_to
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stampede.check.result import Exchange
     from tests.processes import RunningServer
 
@@ -46,6 +49,15 @@ def test_a_server_of_the_dialect_passes_each_step() -> None:
     assert (findings.echoes, findings.private_copies, findings.acknowledges_messages) == (False, False, False)
     assert all(0 < latency < PATIENT for latency in findings.latencies)
     assert (findings.change, findings.problems) == ("", ())
+
+
+def test_both_users_are_at_one_address(start: Callable[..., RunningServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange that fails because of a bus between instances would look like one with the wrong dialect."""
+    server = start("--host", "0.0.0.0")  # noqa: S104 - of this machine's loopback, several addresses
+    resolve_to(monkeypatch, "127.0.0.1", "127.0.0.2")
+    target = resolve(f"ws://several.test:{server.url.rpartition(':')[2]}/")
+    assert run_exchange(target, StampedeDialect(), ExchangeSettings("r", ACCOUNTS)).failure == ""
+    assert [use.connections for use in target.addresses.uses()] == [2, 0]
 
 
 def test_the_messages_of_a_step_are_recorded_with_their_meaning() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stampede.ledger.counts import OrderCounts
+from stampede.ledger.counts import DeliveryCounts, OrderCounts
 from stampede.measure.report import Totals
 from stampede.verdict.summary import RunResult, summary
 from tests.stampede.measure.reports import report
@@ -44,6 +44,15 @@ def test_late_and_churned_deliveries_are_shown_beside_the_ledger() -> None:
     lines = "\n".join(summary(RunResult(Totals([one]))))
     assert "3 lost deliveries arrived late" in lines
     assert "not counted: 4 in flight when sender or receiver disconnected, 5 of another run" in lines
+
+
+def test_losses_are_told_apart_by_address_if_there_are_several() -> None:
+    one, words = report(0), "lost 0 of 10 within an address, 2 of 2 between a and b"
+    assert "within an address" not in "\n".join(summary(RunResult(Totals([one]))))
+    one.figures.address_pairs = {
+        "a": {"a": DeliveryCounts(expected=10, received=10), "b": DeliveryCounts(expected=2, lost=2)},
+    }
+    assert words in "\n".join(summary(RunResult(Totals([one]))))
 
 
 def test_the_summary_says_how_many_members_were_compared_and_divergent() -> None:
