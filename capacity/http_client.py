@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import http.client
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlencode, urlsplit
 
 from stampede.redaction import redact
 
 if TYPE_CHECKING:
+    import ssl
     from urllib.parse import SplitResult
 
 TIMEOUT_S = 10.0
@@ -20,12 +22,31 @@ class HttpError(OSError):
     """The endpoint cannot be reached, or it answered with an unexpected status."""
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to access a server.
+
+    Attributes:
+        host: name of the host that gets the headers; other hosts get none.
+        headers: of each request.
+        tls: context of https requests; None to verify certificates by those of the system.
+    """
+
+    host: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    tls: ssl.SSLContext | None = None
+
+
+_PLAIN: Final = Access()
+
+
 def fetch(
     url: str,
     form: dict[str, str] | None = None,
     *,
     timeout_s: float = TIMEOUT_S,
     accepted: tuple[int, ...] = (HTTPStatus.OK,),
+    access: Access = _PLAIN,
 ) -> bytes:
     """Return the body of a GET, or of a POST if a form is given.
 
@@ -35,9 +56,8 @@ def fetch(
         HttpError: no connection, no response in time, or a status that is not accepted.
     """
     parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
-    headers = _authorization(parts)
+    connection = _connection(parts, timeout_s, access)
+    headers = (dict(access.headers) if parts.hostname == access.host else {}) | _authorization(parts)
     if form is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     shown = redact(url)
@@ -57,6 +77,13 @@ def fetch(
     if response.status not in accepted:
         raise HttpError(f"{shown} answered {response.status}")
     return body
+
+
+def _connection(parts: SplitResult, timeout_s: float, access: Access) -> http.client.HTTPConnection:
+    host = parts.hostname or ""
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(host, parts.port, timeout=timeout_s, context=access.tls)
+    return http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
 
 
 def _authorization(parts: SplitResult) -> dict[str, str]:

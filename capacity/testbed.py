@@ -9,15 +9,17 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
 from capacity.config.invocation import CHECKOUT
 from capacity.config.option_types import AUTO
 from capacity.errors import UsageError
+from capacity.http_client import Access
 from capacity.measure.listening import is_on_this_machine, port_of
 from capacity.measure.prometheus import Prometheus
 from capacity.measure.prometheus_check import check_prometheus, skew_note
 from capacity.measure.server_processes import ServerProcesses
-from capacity.measure.sources import MetricsPages, PrometheusSource
+from capacity.measure.sources import MetricsPages, PageOfServer, PrometheusSource
 from capacity.processes.child_processes import ChildProcesses
 from capacity.processes.cores import (
     COMPETING_NOTE,
@@ -35,6 +37,8 @@ from capacity.processes.remote_workers import RemoteWorkers
 from capacity.processes.target import BundledServerOptions, TargetServer
 from stampede.dialect_registry import DEFAULT
 from stampede.redaction import redact
+from stampede.websocket.errors import TargetError
+from stampede.websocket.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -196,19 +200,25 @@ class Testbed:
         if (note := skew_note(self.prometheus)) is not None:
             self.notes.append(note)
 
-    def _source(self) -> Source | None:
-        """Return the source of a running server's figures; None: its own /metrics."""
+    def _source(self, host: str) -> Source:
+        """Return the source of the figures of the server at a WebSocket URL."""
+        if self.prometheus is not None and not self.settings.metrics:
+            return PrometheusSource(self.prometheus, self._scrape_interval_s)
+        load = self.settings.load
+        try:
+            tls = client_context(verify=load.verifies_tls, ca_file=load.ca_file)
+        except TargetError as error:
+            raise UsageError(str(error)) from None
+        access = Access(urlsplit(host).hostname or "", load.http_headers, tls)
         if self.settings.metrics:
-            return MetricsPages(self.settings.metrics)
-        if self.prometheus is None:
-            return None
-        return PrometheusSource(self.prometheus, self._scrape_interval_s)
+            return MetricsPages(self.settings.metrics, access)
+        return PageOfServer(host, load.path or "", access)
 
     def _start_target(self, folder: Path, children: ChildProcesses) -> TargetServer:
         if self.settings.host is not None:
             return TargetServer.running(
                 self.settings.host,
-                self._source(),
+                self._source(self.settings.host),
                 self.server_processes,
                 replaces_pages=self.settings.server_pid is not None,
             )

@@ -104,8 +104,8 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.record capacity.search stampede.measure",
     "capacity.report": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.model "
     "capacity.record capacity.search",
-    "capacity.testbed": "capacity.config capacity.errors capacity.measure capacity.processes capacity.record "
-    "stampede.dialect_registry stampede.redaction",
+    "capacity.testbed": "capacity.config capacity.errors capacity.http_client capacity.measure capacity.processes "
+    "capacity.record stampede.dialect_registry stampede.redaction stampede.websocket.errors stampede.websocket.tls",
     "capacity.run": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.measure "
     "capacity.processes capacity.profile capacity.record capacity.report capacity.search capacity.storms "
     "capacity.testbed",

@@ -103,6 +103,27 @@ class LoadOptions:
         return all_headers(self._repeated("header"), self.value("origin"), has_token=has_token)
 
     @property
+    def http_headers(self) -> tuple[Header, ...]:
+        """The headers of an HTTP request to the server: those of an upgrade request, and the token of `--token`."""
+        token = self.value("token")
+        return (*self.headers, *([("Authorization", f"Bearer {token}")] if token else []))
+
+    @property
+    def path(self) -> str | None:
+        """Path of the chat endpoint, unless the URL of the server contains one."""
+        return self.value("path")  # type: ignore[no-any-return]
+
+    @property
+    def ca_file(self) -> str | None:
+        """File of the certificates that verify the server."""
+        return self.value("ca_file")  # type: ignore[no-any-return]
+
+    @property
+    def verifies_tls(self) -> bool:
+        """Whether the server's certificate is verified."""
+        return "insecure" not in self.given
+
+    @property
     def header_names(self) -> list[str]:
         """The names of the headers from `--header`."""
         return [text.partition(":")[0].strip() for text in self._repeated("header")]

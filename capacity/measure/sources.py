@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
-from capacity.http_client import HttpError, fetch
+from capacity.http_client import Access, HttpError, fetch
 from capacity.measure.prometheus import PrometheusError
 from capacity.measure.server_sample import LOOP_LAG, ServerSample, parse_metrics, sample_of
+from stampede.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from capacity.measure.prometheus import Prometheus
 
+_PLAIN: Final = Access()
 _PAGE_TIMEOUT_S: Final = 2.0
 _LOOKBACK_S: Final = 60
 _STALE_S: Final = 16.0  # Prometheus' default interval of 15 s, and a margin
@@ -45,10 +49,11 @@ class Source(Protocol):
 class MetricsPages:
     """The `/metrics` pages of all processes of the server."""
 
-    __slots__ = ("_urls",)
+    __slots__ = ("_access", "_urls")
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], access: Access = _PLAIN) -> None:
         self._urls = tuple(urls)
+        self._access = access
 
     def read(self) -> ServerSample:
         """Read every page and merge the processes.
@@ -59,12 +64,58 @@ class MetricsPages:
         samples = []
         for url in self._urls:
             try:
-                samples.append(parse_metrics(fetch(url, timeout_s=_PAGE_TIMEOUT_S).decode(), time.monotonic()))
+                page = fetch(url, timeout_s=_PAGE_TIMEOUT_S, access=self._access).decode()
+                samples.append(parse_metrics(page, time.monotonic()))
             except HttpError as error:
                 raise SourceError(f"no metrics at {error}") from None
             except ValueError:
-                raise SourceError(f"no metrics at {url}: the response is not a metrics page") from None
+                raise SourceError(f"no metrics at {redact(url)}: the response is not a metrics page") from None
         return merge_samples(samples)
+
+
+class PageOfServer:
+    """The metrics page of a server of one process, below the path of its endpoint or one above it."""
+
+    __slots__ = ("_access", "_found", "_urls")
+
+    def __init__(self, url: str, path: str = "", access: Access = _PLAIN) -> None:
+        """Search for the page of the server at a WebSocket URL; `path` counts if the URL has none."""
+        self._urls = metrics_urls(url, path)
+        self._access = access
+        self._found: MetricsPages | None = None
+
+    def read(self) -> ServerSample:
+        """Read the page; the first time, search for it.
+
+        Raises:
+            SourceError: no page has metrics.
+        """
+        if self._found is None:
+            self._found = self._search()
+        return self._found.read()
+
+    def _search(self) -> MetricsPages:
+        """Return the first page that has metrics, otherwise the one that belongs to no prefix."""
+        *below, last = (MetricsPages([url], self._access) for url in self._urls)
+        for page in below:
+            with suppress(SourceError):
+                page.read()
+                return page
+        return last
+
+
+def metrics_urls(url: str, path: str) -> list[str]:
+    """Return the possible metrics pages of a server: below each prefix of its path, the longest first.
+
+    Args:
+        url: WebSocket URL of the server.
+        path: of the chat endpoint, unless the URL contains one.
+    """
+    parts = urlsplit(url)
+    names = [name for name in (parts.path.strip("/") or path).split("/") if name]
+    scheme = "https" if parts.scheme == "wss" else "http"
+    paths = ["/".join(["", *names[:length], "metrics"]) for length in range(len(names), -1, -1)]
+    return [urlunsplit((scheme, parts.netloc, path, "", "")) for path in paths]
 
 
 class PrometheusSource:

@@ -19,7 +19,7 @@ from capacity.http_client import HttpError, fetch
 from capacity.measure.listening import port_of
 from capacity.measure.server_processes import ServerProcesses
 from capacity.measure.server_sample import ServerSample, core_seconds
-from capacity.measure.sources import MetricsPages, SourceError
+from capacity.measure.sources import MetricsPages, PageOfServer, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ class TargetServer:
         self.processes = processes
         self._process = process
         self._replaces_pages = replaces_pages
-        self._source = source or MetricsPages([metrics_url(url)])
+        self._source = source or PageOfServer(url)
         self._has_metrics = False
         self._process_count = 1  # in the latest successful sample
         self._cores = tuple(cores)
@@ -231,12 +231,6 @@ class TargetServer:
             if self._process is not None:
                 self._process.check_after_silence()
             raise RunError(f"the server at {self.url} no longer listens: {error_text(error)}") from None
-
-
-def metrics_url(url: str) -> str:
-    """Return the metrics page of a server at a WebSocket URL."""
-    parts = urlsplit(url)
-    return f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}/metrics"
 
 
 def discover_metrics_pages(url: str) -> list[str]:

@@ -104,10 +104,10 @@ class Run:
 
 @pytest.fixture
 def capacity(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    """Start `python -m capacity` with options, if given through another command."""
+    """Start `python -m capacity` with options, if given through another command or in another directory."""
     runs: list[Run] = []
 
-    def start(*flags: str, through: Sequence[str] = ()) -> Run:
+    def start(*flags: str, through: Sequence[str] = (), cwd: Path | None = None) -> Run:
         mark = uuid.uuid4().hex
         folder = tmp_path / mark / "report"
         process = subprocess.Popen(
@@ -125,6 +125,7 @@ def capacity(tmp_path: Path) -> Iterator[Callable[..., Run]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            cwd=cwd,
             env=os.environ | {_MARK: mark},
         )
         runs.append(Run(process, folder, mark))

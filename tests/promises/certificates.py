@@ -12,12 +12,18 @@ if TYPE_CHECKING:
 
 
 class Authority:
-    """Writes certificates and keys to two files; `trust` is the TLS context of a client that trusts them."""
+    """Writes certificates and keys to two files.
+
+    Attributes:
+        trust: TLS context of a client that trusts them; `trusted` is the file of the authority's own certificate.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._authority = trustme.CA()
         self.certificate = folder / "certificate.pem"
         self.key = folder / "key.pem"
+        self.trusted = folder / "authority.pem"
+        self._authority.cert_pem.write_to_path(str(self.trusted))
         self.trust = ssl.create_default_context()
         self._authority.configure_trust(self.trust)
         self.issue()
@@ -25,6 +31,12 @@ class Authority:
     @property
     def flags(self) -> tuple[str, ...]:
         return ("--tls-cert", str(self.certificate), "--tls-key", str(self.key))
+
+    def server_context(self) -> ssl.SSLContext:
+        """Return the TLS context of a server."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
 
     def issue(self) -> None:
         """Replace both files."""

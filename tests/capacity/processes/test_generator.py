@@ -9,10 +9,37 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from capacity.processes.generator import LoadGenerator
+from capacity.config.settings import read_settings
+from capacity.processes.generator import GeneratorOptions, LoadGenerator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+class RecordingChildren:
+    """Keeps the command and the environment of a process that would be started."""
+
+    def start(self, _name: str, command: Sequence[str], *, environment: Mapping[str, str], **_: object) -> None:
+        self.command = " ".join(command)
+        self.environment = environment
+
+
+def test_secrets_are_in_the_environment_of_locust_and_not_on_its_command_line(tmp_path: Path) -> None:
+    children = RecordingChildren()
+    load = read_settings(["--token", "geheim1", "--http-host", "http://ann:geheim2@host"], {}).load
+    options = GeneratorOptions(
+        host="wss://host/?token=geheim3",
+        locustfile="shop.py",
+        mix={"Buyer": 1},
+        environment=load.environment({}),
+        processes=1,
+        cores=(),
+    )
+    LoadGenerator.start(options, folder=tmp_path, children=children, progress=print)  # type: ignore[arg-type] # records
+    assert "geheim" not in children.command
+    passed = [children.environment[name] for name in ("LOCUST_TOKEN", "LOCUST_HTTP_HOST", "LOCUST_HOST")]
+    assert passed == ["geheim1", "http://ann:geheim2@host", "wss://host/?token=geheim3"]
 
 
 class RunningProcess:
