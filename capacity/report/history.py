@@ -14,7 +14,7 @@ from capacity.config.settings_table import SELECT_LEVELS
 from capacity.formatting import count
 from capacity.record.report import RunReport, read_report
 from capacity.report.html import page_environment
-from capacity.report.question import question_of
+from capacity.report.question import QuestionText, question_of
 from capacity.report.writer import replace_file
 
 if TYPE_CHECKING:
@@ -58,16 +58,22 @@ class SavedRun:
         return f"steps {settings['steps']}" if settings.get("steps") else "search"
 
     @property
+    def asked(self) -> QuestionText:
+        """The question in words."""
+        return question_of(self.report)
+
+    @property
     def question(self) -> tuple[str, ...]:
         """The machine and the question, in words: only answers to one question share a chart."""
-        report, machine, asked = self.report, self.report.environment, question_of(self.report)
+        asked, machine = self.asked, self.report.environment
         return (
             asked.users,
             asked.dialect,
             asked.server,
             *asked.settings,
+            *asked.load,
             *([] if self.is_search else [self.kind]),
-            *report.levels,
+            *self.report.levels,
             f"{machine.host}, {machine.cores} x {machine.cpu_model or 'unknown CPU'}",
         )
 
@@ -103,7 +109,7 @@ def write_index(runs: Path) -> list[SavedRun]:
     for run in found:
         groups[run.question] = [*groups.pop(run.question, []), run]  # the group of the latest run comes last
     drawn = [
-        (question, members, [Markup(svg) for svg in _chart(f"history-{i}", members)])  # noqa: S704 - our drawings
+        (f"question-{i}", question, members, [Markup(svg) for svg in _chart(f"history-{i}", members)])  # noqa: S704 - our drawings
         for i, (question, members) in enumerate(reversed(groups.items()))
     ]
     page = page_environment().get_template("index.html.j2").render(groups=drawn)

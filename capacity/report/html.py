@@ -66,6 +66,7 @@ def page_environment() -> jinja2.Environment:
     )  # fmt: skip
     filters: dict[str, Callable[..., str]] = {
         "about": _about,
+        "command": _command,
         "count": _count,
         "estimate": _estimate,
         "mebibytes": _mebibytes,
@@ -89,6 +90,11 @@ def _client_slos(texts: Sequence[str]) -> Iterator[RunSlo]:
 
 def _about(value: int) -> str:
     return about(value).replace(" ", _NARROW_SPACE)
+
+
+def _command(text: str) -> Markup:
+    """Keep each option of a command and its value on one line, if they fit."""
+    return Markup(" ").join(Markup('<span class="option">{}</span>').format(part) for part in re.split(" (?=--)", text))
 
 
 def _count(value: float | None) -> str:

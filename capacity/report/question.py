@@ -10,6 +10,8 @@ from capacity.config.scenario import Scenario
 from capacity.config.settings_table import COMPARE_MAY_DIFFER, QUESTION, UNITS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from capacity.config.settings_table import Shown
     from capacity.record.report import RunReport
 
@@ -59,13 +61,15 @@ class QuestionText:
         users: such as `chatting users` or `users of shop.py: Buyer=2`.
         dialect: such as `dialect socketio`.
         server: such as `server ws://chat.example.org` or `4 processes of the bundled server`.
-        settings: such as `work per message 0.0003 s` or `room size 20`.
+        settings: of the server, such as `work per message 0.0003 s`.
+        load: such as `room size 20`.
     """
 
     users: str
     dialect: str
     server: str
     settings: tuple[str, ...]
+    load: tuple[str, ...]
 
 
 def _server(report: RunReport) -> str:
@@ -81,12 +85,15 @@ def question_of(report: RunReport) -> QuestionText:
     named = {"host", "workers", "locustfile", "mix", "load"}
     values = report.settings
     given = {name: f"{values[name]} {UNITS[name]}" for name in QUESTION if name not in named and values.get(name)}
-    load = load_of(report, omitted=frozenset({"dialect"}))
     return QuestionText(
         users=Scenario.named(report.scenario).words,
         dialect=f"dialect {report.dialect}",
         server=_server(report),
-        settings=tuple(
-            f"{name.replace('_', ' ').replace('-', ' ')} {value}".rstrip() for name, value in (given | load).items()
-        ),
+        settings=tuple(_in_words(given)),
+        load=tuple(_in_words(load_of(report, omitted=frozenset({"dialect"})))),
     )
+
+
+def _in_words(values: Mapping[str, str]) -> Iterator[str]:
+    for name, value in values.items():
+        yield f"{name.replace('_', ' ').replace('-', ' ')} {value}".rstrip()
