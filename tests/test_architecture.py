@@ -111,9 +111,12 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.testbed",
     "capacity.run_report": "capacity.config capacity.errors capacity.judge capacity.model capacity.profile "
     "capacity.record capacity.report capacity.run capacity.storms stampede.redaction",
-    "capacity.cli": "capacity.config capacity.errors capacity.formatting capacity.http_client capacity.measure "
-    "capacity.model capacity.record capacity.report capacity.run capacity.run_report capacity.search capacity.signals "
-    "stampede.dialect_registry stampede.dialects stampede.redaction",
+    "capacity.drill": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.measure "
+    "capacity.processes capacity.record capacity.report capacity.search capacity.storms capacity.testbed "
+    "stampede.measure",
+    "capacity.cli": "capacity.config capacity.drill capacity.errors capacity.formatting capacity.http_client "
+    "capacity.measure capacity.model capacity.record capacity.report capacity.run capacity.run_report "
+    "capacity.search capacity.signals stampede.dialect_registry stampede.dialects stampede.redaction",
     "capacity.__main__": "capacity.cli",
     # deployment and benchmarks
     "deploy": "capacity",
@@ -221,6 +224,9 @@ PURE = [
     "capacity.search.settling",
     "capacity.storms.judge",
     "capacity.storms.result",
+    "capacity.drill.judge",
+    "capacity.drill.result",
+    "capacity.drill.timeline",
 ]
 IMPURE = {
     "asyncio", "gevent", "os", "pathlib", "random", "secrets", "select", "socket", "structlog",

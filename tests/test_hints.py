@@ -9,7 +9,7 @@ import sys
 import msgspec
 import pytest
 
-from capacity.cli.main import repeat_command
+from capacity.cli.output import repeat_command
 from capacity.cli.resume import combined_arguments
 from capacity.config.invocation import command_line
 from tests.capacity import make

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
 
 from capacity.cli.commands import COMMANDS
 from capacity.cli.display import open_display
+from capacity.cli.drill import drill_command
+from capacity.cli.output import print_answer, print_error, repeat_command, report_folder, write, write_errors
 from capacity.cli.resume import (
     check_same_question,
     combined_arguments,
@@ -24,21 +22,18 @@ from capacity.cli.resume import (
     without_resume,
 )
 from capacity.cli.title import run_title
-from capacity.config.invocation import command_line
-from capacity.config.secrets import redact_arguments, redact_report
-from capacity.config.settings import read_settings, secret_flags
+from capacity.config.secrets import redact_report
+from capacity.config.settings import read_settings
 from capacity.config.settings_table import settings_table
-from capacity.errors import CapacityError, ExitCode, RunError, UsageError
-from capacity.formatting import count, error_text
+from capacity.errors import CapacityError, ExitCode, UsageError
 from capacity.model.scaling import point_of, scaling_of
 from capacity.record.step import Verdict
 from capacity.run import CapacityRun
 from capacity.run_report import build_report, slo_texts
 from capacity.signals import Interrupts
-from stampede.redaction import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from capacity.config.settings import RunSettings
     from capacity.record.model import ProcessPoint
@@ -50,11 +45,13 @@ def main(arguments: Sequence[str]) -> int:
     interrupts = Interrupts()
     interrupts.enable()
     try:
+        if arguments and arguments[0] == "drill":
+            return drill_command(arguments[1:], interrupts)
         if arguments and arguments[0] in COMMANDS:
             return COMMANDS[arguments[0]](arguments[1:])
         return _run_command(arguments, interrupts)
     except CapacityError as error:
-        _print_error(error)
+        print_error(error)
         return error.exit_code
 
 
@@ -66,7 +63,7 @@ def _run_command(arguments: Sequence[str], interrupts: Interrupts) -> int:
         earlier = earlier_report(Path(resumed))
         arguments = combined_arguments(earlier, without_resume(arguments))
         settings = read_settings(arguments, environment)
-    folder = _report_folder(settings.report)
+    folder = report_folder(settings.report)
     console = Console()
     if len(settings.worker_counts) > 1:
         if resumed is not None:
@@ -76,11 +73,6 @@ def _run_command(arguments: Sequence[str], interrupts: Interrupts) -> int:
         return _run_several(console, settings, arguments, interrupts)
     report, problem = _run(console, settings, repeat_command(arguments), earlier, interrupts)
     return _finish(console, settings, report, problem, folder)
-
-
-def repeat_command(arguments: Sequence[str]) -> str:
-    """Return how to repeat the run, with its secrets redacted."""
-    return command_line("capacity", *redact_arguments(arguments, secret_flags()))
 
 
 def _search_folders(settings: RunSettings, folder: Path) -> dict[int, Path]:
@@ -94,10 +86,10 @@ def _run_several(console: Console, settings: RunSettings, arguments: Sequence[st
     reports: list[RunReport] = []
     points: list[ProcessPoint] = []
     for workers, part in _search_folders(settings, folder).items():
-        _report_folder(str(part))
+        report_folder(str(part))
         command = repeat_command([*arguments, "--workers-list", str(workers), "--report", str(part)])
         report, problem = _run(console, replace(settings, workers_list=(workers,)), command, None, interrupts)
-        _write(report, part, pictures=False)
+        write(report, part, pictures=False)
         reports.append(report)
         points.append(point_of(report, workers, part.name))
         if problem is not None:
@@ -112,22 +104,6 @@ def _run_several(console: Console, settings: RunSettings, arguments: Sequence[st
         command=repeat_command(arguments),
     )
     return _finish(console, settings, whole, problem, folder)
-
-
-def _print_error(error: CapacityError) -> None:
-    # Redact here too: the last output of a child process may contain a URL.
-    print(f"capacity: {redact(str(error))}", file=sys.stderr)
-
-
-def _report_folder(name: str) -> Path:
-    folder = Path(name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--report {name}: {error_text(error)}") from None
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"--report {name}: the folder is not writable")
-    return folder
 
 
 def _run(
@@ -157,56 +133,16 @@ def _finish(
 ) -> int:
     """Write the report, print the answer, return the exit code."""
     # Pictures are for complete searches only.
-    _write(report, folder, pictures=not settings.given and problem is None)
+    write(report, folder, pictures=not settings.given and problem is None)
     if settings.runs and report.steps:
         from capacity.report.history import save_run  # noqa: PLC0415 - see _write
 
-        with _write_errors():
+        with write_errors():
             save_run(folder, Path(settings.runs), report)
     if problem is not None:
-        _print_error(problem)
-    _print_answer(console, report, folder)
+        print_error(problem)
+    print_answer(console, report, folder)
     return problem.exit_code if problem else _exit_code(settings, report)
-
-
-def _write(report: RunReport, folder: Path, *, pictures: bool) -> None:
-    # Matplotlib takes a second to load: not before a wrong option is reported, nor during a measurement.
-    from capacity.report.writer import write_report  # noqa: PLC0415 - see above
-
-    with _write_errors():
-        write_report(report, folder, pictures=pictures)
-
-
-@contextlib.contextmanager
-def _write_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"cannot write the report: {error_text(error)}") from None
-
-
-def _print_answer(console: Console, report: RunReport, folder: Path) -> None:
-    answer = report.answer
-    lines = [Text(answer.sentence, style="bold")]
-    lines += [Text(f"not measured: {text}", style="yellow") for text in report.missing]
-    lines += [Text(f"note: {text}", style="yellow") for text in report.notes]
-    if answer.confirm_with:
-        needs = f", {answer.confirm_needs}" if answer.confirm_needs else ""
-        lines.append(Text(f"to measure further{needs}: {answer.confirm_with}"))
-    if report.sizing is not None:
-        lines += [Text(f"for {count(report.sizing.target_users)} users: {report.sizing.headline}", style="bold")]
-        lines += [Text(f"  {text}") for text in report.sizing.arithmetic]
-        lines += [Text(f"  note: {text}", style="dim") for text in report.sizing.caveats]
-    if report.scaling is not None:
-        lines += [Text("more server processes"), *(Text(f"  {text}") for text in report.scaling.lines)]
-    if report.model is not None:
-        lines += [Text("scalability model over in-flight deliveries")]
-        lines += [Text(f"  {text}", style="dim") for text in report.model.lines]
-    lines.append(Text(f"report: {folder / 'report.html'}"))
-    console.print()
-    for line in lines:
-        # Wrap lines for a terminal only, not for a log.
-        console.print(Padding(line, (0, 2)) if console.is_terminal else line, soft_wrap=not console.is_terminal)
 
 
 def _exit_code(settings: RunSettings, report: RunReport) -> ExitCode:

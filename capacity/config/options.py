@@ -57,6 +57,26 @@ class Option:
     selects_levels: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A command, as its help and its errors describe it.
+
+    Attributes:
+        words: of the command line after the module, such as `drill`; none for a capacity run.
+        kind: what the command does, such as `a capacity run`, in errors.
+    """
+
+    words: tuple[str, ...]
+    kind: str
+    description: str
+    epilog: str
+
+    @property
+    def command(self) -> str:
+        """The command line up to the options."""
+        return command_line("capacity", *self.words)
+
+
 def option(help_text: str, group: str, **attributes: Any) -> Any:
     """Declare a field of the settings as an option."""
     return dataclasses.field(metadata={_METADATA: Option(help_text, group, **attributes)})
@@ -79,6 +99,7 @@ def parse_options(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     replaced: Mapping[str, str],
+    program: Program,
 ) -> dict[str, Any]:
     """Parse arguments and environment into the values of all options, by field name.
 
@@ -87,14 +108,15 @@ def parse_options(
         arguments: the command line.
         environment: the environment.
         replaced: options that are refused, and what to use instead.
+        program: the command.
 
     Raises:
         UsageError: an option is unknown, or a value is invalid.
         SystemExit: `--help` was given.
     """
-    parser = _parser(options, replaced)
+    parser = _parser(options, replaced, program)
     values = vars(parser.parse_args(list(arguments), env_vars=dict(environment)))
-    if values["thorough"]:
+    if values.get("thorough"):
         parser.set_defaults(**{name: one.thorough for name, one in options.items() if one.thorough is not None})
         values = vars(parser.parse_args(list(arguments), env_vars=dict(environment)))
     return {name: tuple(values[name] or ()) if one.repeatable else values[name] for name, one in options.items()}
@@ -117,12 +139,11 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-def _parser(options: Mapping[str, Option], replaced: Mapping[str, str]) -> _Parser:
-    program = command_line("capacity")
+def _parser(options: Mapping[str, Option], replaced: Mapping[str, str], program: Program) -> _Parser:
     parser = _Parser(
-        prog=program,
-        description="Find how many chat users a server holds within its SLOs, and its bottleneck.",
-        epilog=f"Other commands: {program} compare A B; {program} mix; {program} history. Each has its own --help.",
+        prog=program.command,
+        description=program.description,
+        epilog=program.epilog,
         auto_env_var_prefix=ENVIRONMENT_PREFIX,
         formatter_class=_Formatter,
         allow_abbrev=False,
@@ -139,16 +160,17 @@ def _parser(options: Mapping[str, Option], replaced: Mapping[str, str]) -> _Pars
         # argparse formats help with the % operator
         groups[one.group].add_argument(flag(name), help=one.help.replace("%", "%%"), **kind)
     for name, instead in replaced.items():
-        refuse = argument_type(_refusal(instead))
-        parser.add_argument(flag(name), help=argparse.SUPPRESS, type=refuse, env_var=None)
+        refuse = _refusal(f"not an option of {program.kind}: {instead}")
+        # A switch has no value; argparse then parses the constant.
+        parser.add_argument(flag(name), help=argparse.SUPPRESS, type=refuse, nargs="?", const="", env_var=None)
     return parser
 
 
-def _refusal(instead: str) -> Callable[[str], object]:
+def _refusal(text: str) -> Callable[[str], object]:
     """Return a parser that refuses every value."""
 
-    def parse(_text: str) -> object:
-        raise ValueError(f"of an option of the load test that a capacity run does not take: {instead}")
+    def parse(_value: str) -> object:
+        raise argparse.ArgumentTypeError(text)
 
     return parse
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from capacity.config import option_types as types
+from capacity.config.invocation import command_line
 from capacity.config.load_options import LOAD_OPTIONS, REPLACED, LoadOptions
-from capacity.config.options import flag, option, options_of, parse_options
+from capacity.config.options import Program, flag, option, options_of, parse_options
 from capacity.config.scenario import Scenario
 from capacity.config.slo import DEFAULT_SLOS, DEFAULT_STORM_SLOS, RunSlo, check_storm_slos, parse_slo
 from capacity.config.slo_file import read_slo_file
@@ -240,6 +241,16 @@ RUN_OPTIONS: Final[dict[str, Option]] = options_of(RunSettings)
 OPTIONS: Final[dict[str, Option]] = RUN_OPTIONS | LOAD_OPTIONS
 
 
+_OTHER_COMMANDS: Final = ("compare A B", "drill", "mix", "history")
+_RUN: Final = Program(
+    words=(),
+    kind="a capacity run",
+    description="Find how many chat users a server holds within its SLOs, and its bottleneck.",
+    epilog=f"Other commands: {', '.join(command_line('capacity', *words.split()) for words in _OTHER_COMMANDS)}. "
+    "Each has its own --help.",
+)
+
+
 def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> RunSettings:
     """Read the command line and the environment.
 
@@ -247,12 +258,24 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> R
         UsageError: an option is unknown, or a value or a combination of options is invalid.
         SystemExit: `--help` was given.
     """
-    values = parse_options(OPTIONS, arguments, environment, replaced=REPLACED)
+    settings = settings_of(parse_options(OPTIONS, arguments, environment, REPLACED, _RUN))
+    slos = slos_of(settings, DEFAULT_SLOS if settings.storm is None else DEFAULT_STORM_SLOS)
+    if settings.storm is not None:
+        check_storm_slos(slos)
+    return replace(settings, slos=slos)
+
+
+def settings_of(values: Mapping[str, Any]) -> RunSettings:
+    """Return the settings with these values of all options, without SLOs.
+
+    Raises:
+        UsageError: a combination of options is invalid.
+    """
     own = {name: values[name] for name in RUN_OPTIONS}
     load = {name: values[name] for name in LOAD_OPTIONS if values[name]}
     settings = RunSettings(**own, load=LoadOptions(load))
     _check_combinations(settings)
-    return replace(settings, slos=_slos(settings), locustfile_hash=_content_hash(settings.locustfile))
+    return replace(settings, locustfile_hash=_content_hash(settings.locustfile))
 
 
 def _content_hash(file: str | None) -> str | None:
@@ -314,14 +337,15 @@ def _check_workers(settings: RunSettings) -> None:
         raise UsageError("--workers-list starts the load generator several times: omit --expect-workers")
 
 
-def _slos(settings: RunSettings) -> tuple[RunSlo, ...]:
-    """Return the SLOs of the file and of the options, or the defaults if there are none."""
+def slos_of(settings: RunSettings, defaults: Sequence[str]) -> tuple[RunSlo, ...]:
+    """Return the SLOs of the file and of the options, or the defaults if there are none.
+
+    Raises:
+        UsageError: one of them is invalid, or needs a Prometheus.
+    """
     from_file = read_slo_file(Path(settings.slo_file)) if settings.slo_file else ()
-    defaults = DEFAULT_SLOS if settings.storm is None else DEFAULT_STORM_SLOS
     given = [parse_slo(text) for text in settings.slo or (() if from_file else defaults)]
     slos = {slo.text: slo for slo in (*from_file, *given)}
-    if settings.storm is not None:
-        check_storm_slos(slos.values())
     promql = [slo.text for slo in slos.values() if slo.promql]
     if promql and not settings.prometheus:
         raise UsageError(f"{promql[0]} needs a Prometheus to query: add --prometheus URL")

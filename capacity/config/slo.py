@@ -20,9 +20,20 @@ if TYPE_CHECKING:
     from stampede.measure.figures import Figures
     from stampede.verdict.slo import Slo
 
-__all__ = ["DEFAULT_SLOS", "DEFAULT_STORM_SLOS", "RunSlo", "Span", "check_storm_slos", "parse_slo", "strictest_ms"]
+__all__ = [
+    "DEFAULT_DRILL_SLOS",
+    "DEFAULT_SLOS",
+    "DEFAULT_STORM_SLOS",
+    "RunSlo",
+    "Span",
+    "check_drill_slos",
+    "check_storm_slos",
+    "parse_slo",
+    "strictest_ms",
+]
 
 DEFAULT_STORM_SLOS: Final = ("resync_p95<5s",)
+DEFAULT_DRILL_SLOS: Final = (*DEFAULT_STORM_SLOS, "deliver_p99<250ms", "loss<0.1%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +135,14 @@ def check_storm_slos(slos: Iterable[RunSlo]) -> None:
             raise UsageError(f"--storm: cannot judge {slo.text}; use resync_pN, or deliver_pN for users not dropped")
     if not any(slo.is_resync for slo in slos):
         raise UsageError("--storm needs an SLO on the resync time, such as --slo 'resync_p95<5s'")
+
+
+def check_drill_slos(slos: Iterable[RunSlo]) -> None:
+    """Check the SLOs of a drill.
+
+    Raises:
+        UsageError: one of them is not on a figure of the load test, or has a window of its own.
+    """
+    for slo in slos:
+        if slo.client is None or slo.window is not None or slo.grace:
+            raise UsageError(f"a drill cannot judge {slo.text}: use a figure of the load test, without a window")

@@ -46,6 +46,10 @@ class ChildProcesses:
             self._running.append(process)
         return process
 
+    def release(self, process: ChildProcess) -> None:
+        """Do not end the descendants of a process that has exited."""
+        self._running.remove(process)
+
     def check(self) -> None:
         """Raise RunError if one of the processes has exited."""
         for process in self._running:

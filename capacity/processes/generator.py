@@ -224,6 +224,22 @@ class LoadGenerator:
         form = {"share": f"{fraction:g}", "request": uuid.uuid4().hex}
         return int(json.loads(self._request("/stampede/storm", form))["id"])
 
+    def start_watch(self) -> int:
+        """Measure from now on the users whose connection the server closes or that fails; return the id.
+
+        Raises:
+            RunError: Locust refused the request or has exited.
+        """
+        return int(json.loads(self._request("/stampede/watch", {"request": uuid.uuid4().hex}))["id"])
+
+    def end_watch(self) -> None:
+        """Count no further user as dropped by the server.
+
+        Raises:
+            RunError: Locust has exited.
+        """
+        self._request("/stampede/watch/end", {})
+
     def snapshot(self) -> Snapshot:
         """Read the current figures.
 

@@ -58,7 +58,7 @@ class ChildProcess:
         Args:
             name: of the process in messages.
             command: to run.
-            output: file of its output.
+            output: file to which its output is appended.
             cwd: its working directory.
             cores: that it may use.
             environment: its environment; None for that of this process.
@@ -66,7 +66,7 @@ class ChildProcess:
         self._has_ended = False
         self._name = name
         self._output = output
-        with output.open("wb") as sink, pinned(cores):
+        with output.open("ab") as sink, pinned(cores):
             # A separate session: Ctrl-C at the terminal reaches only this program, which ends its children in order.
             self._process = subprocess.Popen(  # noqa: S603 - our own modules, arguments never pass a shell
                 command,

@@ -100,6 +100,11 @@ class TargetServer:
         self._process_count = 1  # in the latest successful sample
         self._cores = tuple(cores)
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the bundled server; None for a running one."""
+        return self._process.pid if self._process is not None else None
+
     @classmethod
     def bundled(
         cls, options: BundledServerOptions, *, folder: Path, checkout: Path, children: ChildProcesses

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from capacity.record.answer import Answer
+from capacity.record.drill import DrillRecord
 from capacity.record.model import Model, Scaling, Sizing
 from capacity.record.profile import RunProfile
 from capacity.record.step import Cause, StepRecord, Verdict
@@ -72,6 +73,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     sizing: Sizing | None = None
     scaling: Scaling | None = None
     storm: StormAnswer | None = None
+    drill: DrillRecord | None = None
     notes: list[str] = []
     workers: list[WorkerRecord] = []
     dialect: str = DEFAULT_DIALECT

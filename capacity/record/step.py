@@ -26,12 +26,16 @@ class Verdict(StrEnum):
 
 
 class Cause(StrEnum):
-    """The cause that a reason names: server, load generator, other processes on the server's core, missing data."""
+    """The cause that a reason names.
+
+    It is the server, the load generator, other processes on the server's core, missing data, or the command of a drill.
+    """
 
     SERVER = "server"
     GENERATOR = "generator"
     OTHERS = "others"
     MISSING = "missing"
+    COMMAND = "command"
 
 
 def invalid_cause(verdict: Verdict, causes: Sequence[Cause]) -> Cause | None:

@@ -19,6 +19,7 @@ from capacity.report.chart_texts import (
     verdict_note,
 )
 from capacity.report.drawing import BROKEN, DASHED, DOTTED, Pen, png, svgs
+from capacity.report.drill_chart import describe_drill, draw_drill
 from capacity.report.storm_chart import describe_storms, draw_storms
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from capacity.config.slo import RunSlo
+    from capacity.record.drill import DrillRecord
     from capacity.record.model import Model
     from capacity.record.report import RunReport
     from capacity.record.step import StepRecord
@@ -65,6 +67,8 @@ class _View:
 
 def charts_of(report: RunReport, slos: Sequence[RunSlo]) -> list[Chart]:
     """Return the charts; none without a measured step."""
+    if report.drill is not None:
+        return [_drill_chart(report.drill, report.levels)]
     steps = [step for step in report.steps if step.window_s is not None]
     if not steps:
         return []
@@ -112,6 +116,12 @@ def _storm_chart(storm: StormAnswer) -> Chart:
     note = "From the drop until half, 95 % and all of the dropped users had rejoined and received a message."
     title = "Time until resynced, by share dropped"
     return Chart("storms", title, note, describe_storms(storm), partial(draw_storms, storm))
+
+
+def _drill_chart(drill: DrillRecord, levels: Sequence[str]) -> Chart:
+    note = "Shaded: the command ran. A drop is a connection that the server closed or that failed."
+    title = "Users, connections and latency during the drill"
+    return Chart("drill", title, note, describe_drill(drill), partial(draw_drill, drill, levels))
 
 
 def _draw_verdicts(view: _View, figure: Figure, pen: Pen) -> None:

@@ -35,9 +35,9 @@ _SETTING_NAMES: Final = {
 
 
 def report_charts(report: RunReport) -> list[Chart]:
-    """Return the charts of a report; none for a single level without storms, which has no second level to compare."""
+    """Return the charts of a report; none for a single level alone, which has no second level to compare."""
     levels = {step.users for step in report.steps if step.window_s is not None}
-    if len(levels) < 2 and report.storm is None:
+    if len(levels) < 2 and report.storm is None and report.drill is None:
         return []
     from capacity.report.charts import charts_of  # noqa: PLC0415 - Matplotlib takes time to load
 
@@ -73,6 +73,7 @@ def page_environment() -> jinja2.Environment:
         "ms": _ms,
         "percent": _percent,
         "prose": _prose,
+        "seconds": _seconds,
         "sentence": _sentence,
         "setting": _setting,
         "setting_name": _setting_name,
@@ -121,6 +122,10 @@ def _prose(text: str) -> Markup:
     """Keep the groups of a number, and a number and its unit, on one line."""
     joined = re.sub(r"(?<=\d) (?=\d{3}\b)", _NARROW_SPACE, text)
     return escape(re.sub(r"(?<=\d) (?=(ms|s|%|users)\b|%)", "\N{NO-BREAK SPACE}", joined))
+
+
+def _seconds(value: float | None) -> str:
+    return _UNKNOWN if value is None else format_ms(value * 1000)
 
 
 def _sentence(text: str) -> str:

@@ -45,6 +45,7 @@ SECTIONS: Final = (
     Section("further", "Measure further", lambda page: page.report.answer.confirm_with is not None),
     Section("sizing", "Sizing", lambda page: page.report.sizing is not None),
     Section("storms", "Storms", lambda page: page.report.storm is not None),
+    Section("drill", "Drill", lambda page: page.report.drill is not None),
     Section("scaling", "More server processes", lambda page: page.report.scaling is not None),
     Section("measurements", "Measurements", lambda page: bool(page.charts)),
     Section("model", "Model", lambda page: page.report.model is not None),

@@ -50,6 +50,7 @@ class Purpose(StrEnum):
     RECHECK = "recheck"
     CONFIRM = "confirm"
     GIVEN = "given"
+    BASELINE = "baseline"
 
 
 class Ending(StrEnum):

@@ -1,4 +1,4 @@
-"""Judge one reconnect storm. Pure.
+"""Judge one reconnect storm, on command or caused by the server. Pure.
 
 SLOs on `resync` apply to the dropped users, SLOs on `deliver` to the others. Messages that dropped users miss while
 they are disconnected are not lost by the server: they are counted and not judged.
@@ -61,8 +61,7 @@ def judge_storm(window: StormWindow, slos: Sequence[RunSlo], limits: Limits) -> 
         value = figures[slo.text]
         if value is not None and not slo.is_met(value):
             missed.append(Reason(Cause.SERVER, slo.figure, f"missed {slo.text}: {slo.show(value)}"))
-        elif value is None and not (slo.is_delivery_latency and storm.dropped == storm.users):
-            # Where all users were dropped, none is unaffected.
+        elif value is None and not _is_vacuous(slo, storm):
             unknown.append(Reason(Cause.MISSING, slo.figure, f"no data for {slo.figure}"))
     if unfit:
         return Judgement(Verdict.INVALID, (*unfit, *missed), (), figures)
@@ -71,12 +70,17 @@ def judge_storm(window: StormWindow, slos: Sequence[RunSlo], limits: Limits) -> 
     return Judgement(Verdict.INVALID if unknown else Verdict.PASS, tuple(unknown), (), figures)
 
 
+def _is_vacuous(slo: RunSlo, storm: StormResult) -> bool:
+    """Return whether an SLO bounds nothing: no user was dropped, or all were, so that none is unaffected."""
+    return (slo.is_resync and not storm.dropped) or (slo.is_delivery_latency and storm.dropped == storm.users)
+
+
 def lag_limit_ms(slos: Sequence[RunSlo], limits: Limits) -> float:
     """Return the longest tolerable lag of the load generator during a storm, in milliseconds.
 
     Each of the four steps of a resync waits for the generator, so its lag is in a resync time several times.
     """
-    found = [limits.lag_share * slo.threshold / _RESYNC_STEPS for slo in slos if not slo.is_delivery_latency]
-    if any(slo.is_delivery_latency for slo in slos):
+    found = [limits.lag_share * slo.threshold / _RESYNC_STEPS for slo in slos if slo.is_resync]
+    if not found or any(slo.is_delivery_latency for slo in slos):
         found.append(limits.lag_ms(slos))
     return max(limits.lag_floor_ms, min(found))

@@ -75,7 +75,7 @@ class StormRunner:
             self._sleep(_POLL_S)
             last = self._held.read()
             waited = self._clock() - began
-            storm = _find_storm(last.snapshot, storm_id)
+            storm = find_storm(last.snapshot, storm_id)
             # Workers report at different times: the storm is complete once the last one has reported its part.
             reported = storm is not None and storm.dropped >= due - len(last.snapshot.workers)
             if not reported and waited > _REPORT_TIMEOUT_S + self._timeout_s:
@@ -89,5 +89,6 @@ class StormRunner:
         return StormWindow(storm, client, server_window(first.sample, last.sample), waited)
 
 
-def _find_storm(snapshot: Snapshot, storm_id: int) -> StormResult | None:
+def find_storm(snapshot: Snapshot, storm_id: int) -> StormResult | None:
+    """Return a storm or a watch of a snapshot; None if it is not reported."""
     return next((storm for storm in snapshot.storms if storm.id == storm_id), None)

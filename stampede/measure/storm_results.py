@@ -28,12 +28,13 @@ class WatchResult:
     """The lost connections of a watch, over all processes.
 
     Attributes:
-        is_ended: whether it has ended in all processes.
+        processes: processes that have reported it; `is_ended`: whether it has ended in all of them.
         lost: connections that the server closed or that failed; `causes` counts them by label.
         first_ns, last_ns: time from the start of the watch to the first and to the last of them; None without any.
         lost_per_second, reconnects_per_second: by second since the watch began, up to the last one with any.
     """
 
+    processes: int
     is_ended: bool
     lost: int
     causes: dict[str, int]
@@ -122,6 +123,7 @@ def _watch_result(parts: Sequence[StormPart]) -> WatchResult | None:
     for watch in watches:
         causes.update(watch.causes)
     return WatchResult(
+        processes=len(watches),
         is_ended=all(watch.is_ended for watch in watches),
         lost=sum(causes.values()),
         causes=dict(causes.most_common()),

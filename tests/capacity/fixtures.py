@@ -104,24 +104,20 @@ class Run:
 
 @pytest.fixture
 def capacity(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    """Start `python -m capacity` with options, if given through another command or in another directory."""
-    runs: list[Run] = []
+    """Start `python -m capacity` with options, if given through another program or in another directory.
 
-    def start(*flags: str, through: Sequence[str] = (), cwd: Path | None = None) -> Run:
+    `command` is one of its commands, such as `drill`.
+    """
+    runs: list[Run] = []
+    runs_folder = str(tmp_path / "runs")
+
+    def start(*flags: str, through: Sequence[str] = (), cwd: Path | None = None, command: str = "") -> Run:
         mark = uuid.uuid4().hex
         folder = tmp_path / mark / "report"
+        # A drill keeps no runs.
+        options = [command, "--report", str(folder)] if command else ["--report", str(folder), "--runs", runs_folder]
         process = subprocess.Popen(
-            [
-                *through,
-                sys.executable,
-                "-m",
-                "capacity",
-                "--report",
-                str(folder),
-                "--runs",
-                str(tmp_path / "runs"),
-                *flags,
-            ],
+            [*through, sys.executable, "-m", "capacity", *options, *flags],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -13,7 +13,7 @@ const options = flags({
   'receive-event': { type: 'string', default: 'message' },
 });
 
-const counts = newCounts();
+const counts = { ...newCounts(), accepted: 0 }; // `accepted`: all connections since the start
 const http = countingServer(() => ({ ...counts, clients: io.of('/').sockets.size, members: members() }));
 const io = new Server(http, { pingInterval: Number(options['ping-seconds']) * 1000, serveClient: false });
 
@@ -32,6 +32,7 @@ if (options.token !== undefined) {
 }
 
 io.on('connection', (socket) => {
+  counts.accepted += 1;
   socket.on(options['join-event'], (room, acknowledge) => {
     if (room === options['refuse-room']) {
       answer(acknowledge, { error: 'forbidden' });

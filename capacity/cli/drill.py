@@ -1,0 +1,56 @@
+"""Run a drill: hold users, run a command, write the report, and return the exit code."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from capacity.cli.display import open_display
+from capacity.cli.output import print_answer, print_error, repeat_command, report_folder, write
+from capacity.config.drill_settings import read_drill_settings
+from capacity.config.secrets import redact_report
+from capacity.drill.drill import Drill
+from capacity.drill.report import drill_report
+from capacity.errors import CapacityError, ExitCode, UsageError
+from capacity.record.step import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from capacity.signals import Interrupts
+
+_TITLE = "Stampede drill"
+_EXIT_CODES = {
+    Verdict.PASS: ExitCode.ANSWERED,
+    Verdict.FAIL: ExitCode.LEVEL_FAILED,
+    Verdict.INVALID: ExitCode.INVALID,
+}
+
+
+def drill_command(arguments: Sequence[str], interrupts: Interrupts) -> int:
+    """Run a drill, and report what its command did to the users."""
+    settings = read_drill_settings(arguments, dict(os.environ))
+    folder = report_folder(settings.run_settings.report)
+    console = Console()
+    display = open_display(console, _TITLE)
+    drill = Drill(settings, display)
+    problem: CapacityError | None = None
+    with display:
+        try:
+            interrupts.enable()
+            drill.execute()
+        except UsageError:
+            raise  # without measurements, keep an older report in the folder
+        except CapacityError as error:
+            problem = error
+    interrupts.defer()
+    report = redact_report(drill_report(drill, repeat_command(["drill", *arguments]), problem))
+    write(report, folder, pictures=False)
+    if problem is not None:
+        print_error(problem)
+    print_answer(console, report, folder)
+    if problem is not None:
+        return problem.exit_code
+    return _EXIT_CODES[drill.verdict]

@@ -1,0 +1,101 @@
+"""What the commands print and write: errors, answers and reports."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.text import Text
+
+from capacity.config.invocation import command_line
+from capacity.config.secrets import redact_arguments
+from capacity.config.settings import secret_flags
+from capacity.errors import RunError, UsageError
+from capacity.formatting import count, error_text
+from stampede.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from capacity.errors import CapacityError
+    from capacity.record.report import RunReport
+
+
+def repeat_command(arguments: Sequence[str]) -> str:
+    """Return how to repeat the run, with its secrets redacted."""
+    return command_line("capacity", *redact_arguments(arguments, secret_flags()))
+
+
+def print_error(error: CapacityError) -> None:
+    """Print an error as one line on stderr."""
+    # Redact here too: the last output of a child process may contain a URL.
+    print(f"capacity: {redact(str(error))}", file=sys.stderr)
+
+
+def report_folder(name: str) -> Path:
+    """Create the folder of a report.
+
+    Raises:
+        UsageError: it cannot be created or written.
+    """
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--report {name}: {error_text(error)}") from None
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--report {name}: the folder is not writable")
+    return folder
+
+
+def write(report: RunReport, folder: Path, *, pictures: bool) -> None:
+    """Write a report; with `pictures` also its charts as PNG.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    # Matplotlib takes a second to load: not before a wrong option is reported, nor during a measurement.
+    from capacity.report.writer import write_report  # noqa: PLC0415 - see above
+
+    with write_errors():
+        write_report(report, folder, pictures=pictures)
+
+
+@contextlib.contextmanager
+def write_errors() -> Iterator[None]:
+    """Turn an error of the file system in the block into a RunError."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write the report: {error_text(error)}") from None
+
+
+def print_answer(console: Console, report: RunReport, folder: Path) -> None:
+    """Print the answer of a report, and where the report is."""
+    answer = report.answer
+    lines = [Text(answer.sentence, style="bold")]
+    lines += [Text(f"not measured: {text}", style="yellow") for text in report.missing]
+    lines += [Text(f"note: {text}", style="yellow") for text in report.notes]
+    if answer.confirm_with:
+        needs = f", {answer.confirm_needs}" if answer.confirm_needs else ""
+        lines.append(Text(f"to measure further{needs}: {answer.confirm_with}"))
+    if report.sizing is not None:
+        lines += [Text(f"for {count(report.sizing.target_users)} users: {report.sizing.headline}", style="bold")]
+        lines += [Text(f"  {text}") for text in report.sizing.arithmetic]
+        lines += [Text(f"  note: {text}", style="dim") for text in report.sizing.caveats]
+    if report.scaling is not None:
+        lines += [Text("more server processes"), *(Text(f"  {text}") for text in report.scaling.lines)]
+    if report.model is not None:
+        lines += [Text("scalability model over in-flight deliveries")]
+        lines += [Text(f"  {text}", style="dim") for text in report.model.lines]
+    lines.append(Text(f"report: {folder / 'report.html'}"))
+    console.print()
+    for line in lines:
+        # Wrap lines for a terminal only, not for a log.
+        console.print(Padding(line, (0, 2)) if console.is_terminal else line, soft_wrap=not console.is_terminal)

@@ -1,0 +1,1 @@
+"""Drills: users are held while a command disturbs the server."""

@@ -1,0 +1,71 @@
+"""Build the report of a drill from its measurements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from capacity.config.drill_settings import REFUSED
+from capacity.config.settings_table import settings_table
+from capacity.drill.result import DrillQuestion, drill_answer
+from capacity.judge.limits import DEFAULT_LIMITS
+from capacity.record.report import RunReport
+from capacity.report.answer import UserLoad
+
+if TYPE_CHECKING:
+    from capacity.config.drill_settings import DrillSettings
+    from capacity.config.settings_table import Shown
+    from capacity.drill.drill import Drill
+    from capacity.errors import CapacityError
+
+
+def drill_report(drill: Drill, command: str, problem: CapacityError | None) -> RunReport:
+    """Return the report of a drill.
+
+    Args:
+        drill: the drill.
+        command: how to start it again.
+        problem: what interrupted the drill; the report is then partial.
+    """
+    settings = drill.settings.run_settings
+    answer = drill_answer(_question(drill), drill.record, drill.why_not, complete=problem is None)
+    return RunReport(
+        status="complete" if problem is None else "partial",
+        status_reason=None if problem is None else str(problem),
+        answer=answer,
+        steps=drill.steps,
+        levels=[slo.text for slo in settings.slos],
+        settings=_settings_table(drill.settings),
+        environment=drill.testbed.environment,
+        missing=drill.testbed.missing,
+        notes=drill.testbed.notes,
+        command=command,
+        duration_s=round(drill.duration_s, 1),
+        limits={"cpu": DEFAULT_LIMITS.cpu, "lag_ms": DEFAULT_LIMITS.lag_ms(settings.slos)},
+        drill=drill.record,
+        dialect=answer.dialect,
+    )
+
+
+def _question(drill: Drill) -> DrillQuestion:
+    settings = drill.settings.run_settings
+    load = UserLoad(settings.scenario, settings.load.room_size, settings.load.rooms, settings.load.message_rate)
+    return DrillQuestion(
+        users=drill.settings.users,
+        noun=settings.scenario.noun,
+        details=load.details(),
+        scenario=settings.scenario.name,
+        dialect=drill.testbed.dialect,
+    )
+
+
+def _settings_table(settings: DrillSettings) -> dict[str, Shown]:
+    """Return the settings as the report shows them, without those of a search."""
+    shown: dict[str, Shown] = {
+        name: value for name, value in settings_table(settings.run_settings).items() if name not in REFUSED
+    }
+    own: dict[str, Shown] = {
+        "users": settings.users,
+        "command_timeout": f"{settings.command_timeout:g} s",
+        "recovery_timeout": f"{settings.recovery_timeout:g} s",
+    }
+    return own | shown
