@@ -18,6 +18,7 @@ from capacity.http_client import Access
 from capacity.measure.listening import is_on_this_machine, port_of
 from capacity.measure.prometheus import Prometheus
 from capacity.measure.prometheus_check import check_prometheus, skew_note
+from capacity.measure.series import BUNDLED, Series
 from capacity.measure.server_processes import ServerProcesses
 from capacity.measure.sources import MetricsPages, PageOfServer, PrometheusSource
 from capacity.processes.child_processes import ChildProcesses
@@ -195,15 +196,25 @@ class Testbed:
             return
         settings = self.settings
         self._scrape_interval_s = check_prometheus(
-            self.prometheus, settings.slos, settings.window, is_source=not settings.metrics
+            self.prometheus, settings.slos, settings.window, is_source=not settings.metrics, series=self._series
         )
         if (note := skew_note(self.prometheus)) is not None:
             self.notes.append(note)
 
+    @property
+    def _series(self) -> Series:
+        """The server's series.
+
+        Raises:
+            UsageError: the dialect has a mistake in them.
+        """
+        dialect = self.settings.dialect
+        return BUNDLED if dialect is None else Series.of(dialect)
+
     def _source(self, host: str) -> Source:
         """Return the source of the figures of the server at a WebSocket URL."""
         if self.prometheus is not None and not self.settings.metrics:
-            return PrometheusSource(self.prometheus, self._scrape_interval_s)
+            return PrometheusSource(self.prometheus, self._scrape_interval_s, self._series)
         load = self.settings.load
         try:
             tls = client_context(verify=load.verifies_tls, ca_file=load.ca_file)
@@ -211,8 +222,8 @@ class Testbed:
             raise UsageError(str(error)) from None
         access = Access(urlsplit(host).hostname or "", load.http_headers, tls)
         if self.settings.metrics:
-            return MetricsPages(self.settings.metrics, access)
-        return PageOfServer(host, load.path or "", access)
+            return MetricsPages(self.settings.metrics, access, self._series)
+        return PageOfServer(host, load.path or "", access, self._series)
 
     def _start_target(self, folder: Path, children: ChildProcesses) -> TargetServer:
         if self.settings.host is not None:

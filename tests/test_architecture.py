@@ -90,12 +90,14 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.config": "capacity.errors capacity.formatting stampede.dialect_registry stampede.dialects "
     "stampede.locust.options stampede.measure stampede.redaction stampede.verdict.slo stampede.websocket.headers",
     "capacity.measure": "capacity.config capacity.errors capacity.http_client capacity.record "
-    "stampede.generator_faults stampede.health stampede.measure stampede.redaction stampede.websocket.addresses",
+    "stampede.dialects stampede.generator_faults stampede.health stampede.measure stampede.redaction "
+    "stampede.websocket.addresses",
     "capacity.processes": "capacity.errors capacity.formatting capacity.http_client capacity.measure capacity.record "
     "capacity.signals stampede.measure",
     "capacity.judge": "capacity.config capacity.formatting capacity.measure capacity.record stampede.generator_faults "
     "stampede.health",
-    "capacity.model": "capacity.errors capacity.formatting capacity.judge capacity.measure capacity.record",
+    "capacity.model": "capacity.errors capacity.formatting capacity.judge capacity.measure capacity.record "
+    "stampede.dialects",
     "capacity.search": "capacity.config capacity.judge capacity.measure capacity.model capacity.processes "
     "capacity.record stampede.generator_faults stampede.measure",
     "capacity.profile": "capacity.errors capacity.formatting capacity.http_client capacity.measure "
@@ -197,6 +199,7 @@ PURE = [
     "capacity.judge",
     "capacity.measure.addresses",
     "capacity.measure.client_window",
+    "capacity.measure.metrics_page",
     "capacity.measure.series",
     "capacity.measure.server_window",
     "capacity.measure.system_sample",

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from capacity.errors import UsageError
 from capacity.measure.prometheus import PrometheusError
+from capacity.measure.series import BUNDLED, query_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from capacity.config.slo import RunSlo
     from capacity.measure.prometheus import Prometheus
+    from capacity.measure.series import Series
 
 _LOOKBACK_S: Final = 300
 _SCRAPES_PER_WINDOW: Final = 2  # a difference needs two samples that span most of the window
@@ -21,7 +23,12 @@ _SKEW_S: Final = 2.0
 
 
 def check_prometheus(
-    prometheus: Prometheus, slos: Sequence[RunSlo], window_s: float, *, is_source: bool
+    prometheus: Prometheus,
+    slos: Sequence[RunSlo],
+    window_s: float,
+    *,
+    is_source: bool,
+    series: Series = BUNDLED,
 ) -> float | None:
     """Check a Prometheus, and return its scrape interval in seconds; None if unknown.
 
@@ -30,6 +37,7 @@ def check_prometheus(
         slos: their expressions are evaluated once.
         window_s: measurement window of a step.
         is_source: whether the server's own figures come from it.
+        series: the server's series.
 
     Raises:
         UsageError: no response, an expression is refused, or the scrape interval is too long for a window.
@@ -37,7 +45,7 @@ def check_prometheus(
     expressions = [slo for slo in slos if slo.promql]
     try:
         prometheus.check([slo.query(window_s) for slo in expressions])
-        interval_s = prometheus.interval("chat_connections", _LOOKBACK_S)
+        interval_s = prometheus.interval(query_for(series.of_the_chat), _LOOKBACK_S)
     except PrometheusError as error:
         raise UsageError(str(error)) from None
     windows = [slo.span(window_s).window for slo in expressions if "$window" in (slo.promql or "")]

@@ -5,10 +5,12 @@ Figures are cumulative or momentary; `server_window` subtracts them. A figure th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client.parser import text_string_to_metric_families
+from capacity.measure.metrics_page import samples_of
+from capacity.measure.series import BUNDLED, DROPPED, FIGURES, Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,8 +19,23 @@ if TYPE_CHECKING:
 
     from capacity.measure.system_sample import SystemSample
 
-LOOP_LAG: Final = "chat_event_loop_lag_seconds"
-_DROPPED: Final = "chat_messages_dropped_total"
+ATTRIBUTES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "connections": "connections",
+        "messages_delivered": "delivered",
+        "messages_dropped": "dropped",
+        "slow_consumer_kills": "kills",
+        "sent_bytes": "sent_bytes",
+        "event_loop_lag": "lag_buckets",
+        "event_loop_lag_seconds": "lag_s",
+        "cpu_seconds": "cpu_seconds",
+        "resident_memory_bytes": "rss_bytes",
+        "open_fds": "fds",
+        "max_fds": "fds_limit",
+        "start_time_seconds": "started_at",
+    }
+)
+"""The attribute of a sample for each key of `[metrics]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +47,7 @@ class ServerSample:
         cpu_seconds: CPU time of the server process since its start.
         started_at: start of the process with the metrics, seconds since the epoch; a change means a restart.
         lag_buckets: cumulative counts of event loop lag by upper bound in seconds.
+        lag_s: event loop lag of a server that reports it as a gauge.
         dropped: messages dropped for slow consumers; `kills`: connections closed as slow, or by heartbeat timeout.
         core_busy_s, core_steal_s: busy and stolen seconds of the core that the server is pinned to.
         memory_bytes: memory of the machine, if the server is local.
@@ -51,6 +69,7 @@ class ServerSample:
     kills: int | None = None
     sent_bytes: int | None = None
     lag_buckets: Mapping[float, float] | None = None
+    lag_s: float | None = None
     core_busy_s: float | None = None
     core_steal_s: float | None = None
     memory_bytes: int | None = None
@@ -61,54 +80,70 @@ class ServerSample:
     system: SystemSample | None = None
 
 
-@dataclass(slots=True)
 class _Exposition:
-    """The sums of a `/metrics` page over all label sets, and the buckets of the loop lag."""
+    """The samples of one process by key, whatever their labels."""
 
-    sums: dict[str, float] = field(default_factory=dict)
-    lag: dict[float, float] = field(default_factory=dict)
+    __slots__ = ("_series", "lag", "values")
 
-    def whole(self, *names: str) -> int | None:
-        """Return the sum of the series that exist, as an int; None if none exists."""
-        found = [self.sums[name] for name in names if name in self.sums]
-        return int(sum(found)) if found else None
+    def __init__(self, series: Series) -> None:
+        self._series = [(key, selector) for key in FIGURES for selector in series[key]]
+        self.values: dict[str, list[float]] = {}
+        self.lag: dict[float, float] = {}
+
+    def add(self, name: str, labels: Mapping[str, str], value: float) -> None:
+        """Add one sample."""
+        if name == DROPPED and labels.get("reason") == "closed":
+            return  # its recipient had disconnected
+        for key, selector in self._series:
+            if not selector.matches(name, labels):
+                continue
+            if key == "event_loop_lag":
+                bound = float(labels["le"])
+                self.lag[bound] = self.lag.get(bound, 0.0) + value
+            else:
+                self.values.setdefault(key, []).append(value)
+
+    def sum(self, key: str) -> float | None:
+        """Return the sum of the series of a key; None if none exists."""
+        return sum(self.values[key]) if key in self.values else None
+
+    def whole(self, key: str) -> int | None:
+        """Return that sum as an int."""
+        found = self.sum(key)
+        return None if found is None else int(found)
 
 
-def parse_metrics(text: str, at_s: float) -> ServerSample:
+def parse_metrics(text: str, at_s: float, series: Series = BUNDLED) -> ServerSample:
     """Return the server's figures from a metrics page; missing series are None.
 
     Raises:
         ValueError: the text is not a Prometheus exposition.
     """
-    families = text_string_to_metric_families(text)
-    samples = ((sample.name, sample.labels, sample.value) for family in families for sample in family.samples)
-    return sample_of(samples, at_s)
+    samples = ((sample.name, sample.labels, sample.value) for sample in samples_of(text))
+    return sample_of(samples, at_s, series)
 
 
-def sample_of(samples: Iterable[tuple[str, Mapping[str, str], float]], at_s: float) -> ServerSample:
+def sample_of(
+    samples: Iterable[tuple[str, Mapping[str, str], float]], at_s: float, series: Series = BUNDLED
+) -> ServerSample:
     """Return the figures of one process from samples (name, labels, value) of one moment."""
-    page = _Exposition()
+    page = _Exposition(series)
     for name, labels, value in samples:
-        if name == _DROPPED and labels.get("reason") == "closed":
-            continue  # its recipient had disconnected
-        if name == f"{LOOP_LAG}_bucket":
-            bound = float(labels["le"])
-            page.lag[bound] = page.lag.get(bound, 0.0) + value
-        else:
-            page.sums[name] = page.sums.get(name, 0.0) + value
+        page.add(name, labels, value)
     return ServerSample(
         at_s=at_s,
-        cpu_seconds=page.sums.get("process_cpu_seconds_total"),
-        started_at=page.sums.get("process_start_time_seconds"),
-        rss_bytes=page.whole("process_resident_memory_bytes"),
-        fds=page.whole("process_open_fds"),
-        fds_limit=page.whole("process_max_fds"),
-        connections=page.whole("chat_connections"),
-        delivered=page.whole("chat_messages_delivered_total"),
-        dropped=page.whole(_DROPPED),
-        kills=page.whole("chat_slow_consumer_kills_total", "chat_heartbeat_kills_total"),
-        sent_bytes=page.whole("chat_sent_bytes_total"),
+        cpu_seconds=page.sum("cpu_seconds"),
+        started_at=page.sum("start_time_seconds"),
+        rss_bytes=page.whole("resident_memory_bytes"),
+        fds=page.whole("open_fds"),
+        fds_limit=page.whole("max_fds"),
+        connections=page.whole("connections"),
+        delivered=page.whole("messages_delivered"),
+        dropped=page.whole("messages_dropped"),
+        kills=page.whole("slow_consumer_kills"),
+        sent_bytes=page.whole("sent_bytes"),
         lag_buckets=page.lag or None,
+        lag_s=max(page.values.get("event_loop_lag_seconds", ()), default=None),
         page_at_s=at_s,
     )
 

@@ -13,7 +13,7 @@ from capacity.measure.system_sample import system_window
 from capacity.record.step import core_share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from capacity.measure.server_sample import ServerSample
     from capacity.measure.system_sample import SystemWindow
@@ -69,8 +69,17 @@ class ServerWindow:
         return (max(0.0, self.core_busy - self.cpu) + (self.core_stolen or 0.0)) / self.processes
 
 
-def server_window(before: ServerSample | None, after: ServerSample | None) -> ServerWindow:
-    """Return the server between two samples; without a valid difference, only the problem is set."""
+def server_window(
+    before: ServerSample | None, after: ServerSample | None, during: Sequence[ServerSample] = ()
+) -> ServerWindow:
+    """Return the server between two samples; without a valid difference, only the problem is set.
+
+    Args:
+        before: the sample at the start of the window.
+        after: the sample at its end.
+        during: the samples between them; of a gauge such as the lag of Node's client, which each reading resets, the
+            largest counts.
+    """
     if before is None or after is None:
         return ServerWindow()
     problem = before.problem or after.problem
@@ -85,7 +94,7 @@ def server_window(before: ServerSample | None, after: ServerSample | None) -> Se
         cpu=_rate(before.cpu_seconds, after.cpu_seconds, seconds),
         core_busy=_rate(before.core_busy_s, after.core_busy_s, seconds),
         core_stolen=_rate(before.core_steal_s, after.core_steal_s, seconds),
-        loop_lag_p99_ms=_lag_p99_ms(before.lag_buckets, after.lag_buckets),
+        loop_lag_p99_ms=_loop_lag_ms(before, after, during),
         rss_bytes=after.rss_bytes,
         memory_bytes=after.memory_bytes,
         fds=after.fds,
@@ -129,6 +138,14 @@ def _gain(before: int | None, after: int | None) -> int | None:
 
 def _rate(before: float | None, after: float | None, seconds: float) -> float | None:
     return (after - before) / seconds if before is not None and after is not None and after >= before else None
+
+
+def _loop_lag_ms(before: ServerSample, after: ServerSample, during: Sequence[ServerSample]) -> float | None:
+    """Return the p99 by the histogram, if there is one; otherwise the largest value of the gauge."""
+    p99 = _lag_p99_ms(before.lag_buckets, after.lag_buckets)
+    if p99 is not None:
+        return p99
+    return max((sample.lag_s * 1000 for sample in (*during, after) if sample.lag_s is not None), default=None)
 
 
 def _lag_p99_ms(before: Mapping[float, float] | None, after: Mapping[float, float] | None) -> float | None:

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from capacity.http_client import Access, HttpError, fetch
 from capacity.measure.prometheus import PrometheusError
-from capacity.measure.server_sample import LOOP_LAG, ServerSample, parse_metrics, sample_of
+from capacity.measure.series import BUNDLED, Series, query_for
+from capacity.measure.server_sample import ServerSample, parse_metrics, sample_of
 from stampede.redaction import redact
 
 if TYPE_CHECKING:
@@ -26,14 +27,6 @@ _PLAIN: Final = Access()
 _PAGE_TIMEOUT_S: Final = 2.0
 _LOOKBACK_S: Final = 60
 _STALE_S: Final = 16.0  # Prometheus' default interval of 15 s, and a margin
-_PROCESS_METRICS: Final = (
-    "process_cpu_seconds_total|process_start_time_seconds|process_resident_memory_bytes|"
-    "process_open_fds|process_max_fds"
-)
-_CHAT_METRICS: Final = (
-    "chat_connections|chat_messages_delivered_total|chat_messages_dropped_total|chat_slow_consumer_kills_total|"
-    f"chat_heartbeat_kills_total|chat_sent_bytes_total|{LOOP_LAG}_bucket"
-)
 
 
 class SourceError(Exception):
@@ -41,7 +34,10 @@ class SourceError(Exception):
 
 
 class Source(Protocol):
-    """A source of the server's figures."""
+    """A source of the server's figures, from its series."""
+
+    @property
+    def series(self) -> Series: ...
 
     def read(self) -> ServerSample: ...
 
@@ -49,9 +45,10 @@ class Source(Protocol):
 class MetricsPages:
     """The `/metrics` pages of all processes of the server."""
 
-    __slots__ = ("_access", "_urls")
+    __slots__ = ("_access", "_urls", "series")
 
-    def __init__(self, urls: Sequence[str], access: Access = _PLAIN) -> None:
+    def __init__(self, urls: Sequence[str], access: Access = _PLAIN, series: Series = BUNDLED) -> None:
+        self.series = series
         self._urls = tuple(urls)
         self._access = access
 
@@ -65,7 +62,7 @@ class MetricsPages:
         for url in self._urls:
             try:
                 page = fetch(url, timeout_s=_PAGE_TIMEOUT_S, access=self._access).decode()
-                samples.append(parse_metrics(page, time.monotonic()))
+                samples.append(parse_metrics(page, time.monotonic(), self.series))
             except HttpError as error:
                 raise SourceError(f"no metrics at {error}") from None
             except ValueError:
@@ -76,10 +73,11 @@ class MetricsPages:
 class PageOfServer:
     """The metrics page of a server of one process, below the path of its endpoint or one above it."""
 
-    __slots__ = ("_access", "_found", "_urls")
+    __slots__ = ("_access", "_found", "_urls", "series")
 
-    def __init__(self, url: str, path: str = "", access: Access = _PLAIN) -> None:
+    def __init__(self, url: str, path: str = "", access: Access = _PLAIN, series: Series = BUNDLED) -> None:
         """Search for the page of the server at a WebSocket URL; `path` counts if the URL has none."""
+        self.series = series
         self._urls = metrics_urls(url, path)
         self._access = access
         self._found: MetricsPages | None = None
@@ -96,7 +94,7 @@ class PageOfServer:
 
     def _search(self) -> MetricsPages:
         """Return the first page that has metrics, otherwise the one that belongs to no prefix."""
-        *below, last = (MetricsPages([url], self._access) for url in self._urls)
+        *below, last = (MetricsPages([url], self._access, self.series) for url in self._urls)
         for page in below:
             with suppress(SourceError):
                 page.read()
@@ -121,12 +119,19 @@ def metrics_urls(url: str, path: str) -> list[str]:
 class PrometheusSource:
     """A Prometheus that scrapes the server; all chat processes among its targets are merged."""
 
-    __slots__ = ("_interval_s", "_prometheus")
+    __slots__ = ("_interval_s", "_prometheus", "series")
 
-    def __init__(self, prometheus: Prometheus, interval_s: float | None = None) -> None:
-        """Read from a Prometheus with a scrape interval of `interval_s` seconds, if it is known."""
+    def __init__(self, prometheus: Prometheus, interval_s: float | None = None, series: Series = BUNDLED) -> None:
+        """Read from a Prometheus.
+
+        Args:
+            prometheus: scrapes the server.
+            interval_s: seconds between two scrapes, if known.
+            series: the server's series; default: those of the bundled server.
+        """
         self._prometheus = prometheus
         self._interval_s = interval_s or 0.0
+        self.series = series
 
     def read(self) -> ServerSample:
         """Read the latest raw samples of the server's processes.
@@ -136,28 +141,26 @@ class PrometheusSource:
         """
         lookback_s = max(_LOOKBACK_S, math.ceil(3 * self._interval_s))
         try:
-            chat = self._prometheus.samples(f'{{__name__=~"{_CHAT_METRICS}"}}', lookback_s)
-            process = self._prometheus.samples(f'{{__name__=~"{_PROCESS_METRICS}"}}', lookback_s)
+            found = self._prometheus.samples(query_for(self.series.all), lookback_s)
         except PrometheusError as error:
             raise SourceError(str(error)) from None
         by_process: dict[tuple[str, str], list[tuple[str, dict[str, str], float]]] = {}
         scraped_at: dict[tuple[str, str], float] = {}
-        for labels, at, value in chat:
-            key = (labels.get("job", ""), labels.get("instance", ""))
-            by_process.setdefault(key, []).append((labels.get("__name__", ""), labels, value))
-            scraped_at[key] = max(at, scraped_at.get(key, 0.0))
-        for labels, _, value in process:
-            key = (labels.get("job", ""), labels.get("instance", ""))
-            if key in by_process:
-                by_process[key].append((labels.get("__name__", ""), labels, value))
-        if not by_process:
+        for labels, at, value in found:
+            key, name = (labels.get("job", ""), labels.get("instance", "")), labels.get("__name__", "")
+            by_process.setdefault(key, []).append((name, labels, value))
+            if name in self.series.of_the_chat:
+                scraped_at[key] = max(at, scraped_at.get(key, 0.0))
+        if not scraped_at:
             raise SourceError(
-                f"Prometheus has no sample of a chat server in the last {lookback_s} s: does it scrape the server?"
+                f"Prometheus has no sample of a chat server in the last {lookback_s} s: does it scrape the server, "
+                "and does [metrics] of the dialect name the server's series?"
             )
         age = self._prometheus.now - min(scraped_at.values())  # samples have the time of Prometheus' clock
         if age > max(_STALE_S, 1 + 1.1 * self._interval_s):
             raise SourceError(f"Prometheus' latest sample of a server process is {age:.0f} s old")
-        return merge_samples([sample_of(found, scraped_at[key]) for key, found in sorted(by_process.items())])
+        samples = [sample_of(by_process[key], at, self.series) for key, at in sorted(scraped_at.items())]
+        return merge_samples(samples)
 
 
 _SUMMED: Final = (
@@ -168,8 +171,8 @@ _SUMMED: Final = (
 def merge_samples(samples: Sequence[ServerSample]) -> ServerSample:
     """Merge the samples of a server's processes. A figure that one process does not provide is None.
 
-    Counters and start times are summed: the sum of start times changes when any process restarts. Open files are the
-    maximum, the file limit is the minimum.
+    Counters and start times are summed: the sum of start times changes when any process restarts. Open files and a lag
+    that is a gauge are the maximum, the file limit is the minimum.
     """
     if len(samples) == 1:
         return samples[0]
@@ -180,6 +183,7 @@ def merge_samples(samples: Sequence[ServerSample]) -> ServerSample:
         sums[name] = None if any(value is None for value in values) else sum(values)
     files = [one.fds for one in samples if one.fds is not None]
     limits = [one.fds_limit for one in samples if one.fds_limit is not None]
+    lags = [one.lag_s for one in samples if one.lag_s is not None]
     parts = None if sums["cpu_seconds"] is None else tuple(one.cpu_seconds or 0.0 for one in samples)
     return replace(
         total,
@@ -187,6 +191,7 @@ def merge_samples(samples: Sequence[ServerSample]) -> ServerSample:
         cpu_parts=parts,
         fds=max(files, default=None),
         fds_limit=min(limits, default=None),
+        lag_s=max(lags, default=None),
         lag_buckets=_sum_buckets([one.lag_buckets for one in samples]),
     )
 

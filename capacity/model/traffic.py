@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from capacity.errors import UsageError
 from capacity.formatting import about, figure, format_bytes, listing
-from capacity.measure.series import Selector
+from capacity.measure.metrics_page import samples_of
+from stampede.dialects.series import Selector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,7 +168,7 @@ def _total(samples: Sequence[Sample], selector: Selector) -> float | None:
 
 def _samples(text: str) -> list[Sample]:
     try:
-        return [one for family in text_string_to_metric_families(text) for one in family.samples]
+        return [*samples_of(text)]
     except ValueError as error:
         raise UsageError(f"a scrape is not a metrics page: {error}") from None
 

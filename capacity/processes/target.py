@@ -18,7 +18,7 @@ from capacity.formatting import error_text, listing
 from capacity.http_client import HttpError, fetch
 from capacity.measure.listening import port_of
 from capacity.measure.server_processes import ServerProcesses
-from capacity.measure.server_sample import ServerSample, core_seconds
+from capacity.measure.server_sample import ATTRIBUTES, ServerSample, core_seconds
 from capacity.measure.sources import MetricsPages, PageOfServer, SourceError
 
 if TYPE_CHECKING:
@@ -166,17 +166,23 @@ class TargetServer:
         except SourceError as error:
             why = str(error)
         self._has_metrics = known is not None
-        gaps = []
-        if known is None:
-            gaps.append(f"{why}; event loop lag, drops and kills are unknown")
-        else:
-            figures = {"event loop lag": known.lag_buckets, "drops": known.dropped, "kills": known.kills}
-            missing = [name for name, value in figures.items() if value is None]
-            if missing:
-                gaps.append(f"the server's metrics have no {listing(missing)}")
+        gaps = [f"{why}; event loop lag, drops and kills are unknown"] if known is None else self._missing_series(known)
         if self.processes is None and (known is None or known.cpu_seconds is None):
             gaps.append("the server's CPU and memory are unknown: no process metrics, and no process on this machine")
         return gaps
+
+    def _missing_series(self, sample: ServerSample) -> list[str]:
+        """Return which figures a source does not provide: those of any server, and those that the dialect names."""
+        has_lag = sample.lag_buckets is not None or sample.lag_s is not None
+        known = {"event loop lag": has_lag, "drops": sample.dropped is not None, "kills": sample.kills is not None}
+        missing = [name for name, is_known in known.items() if not is_known]
+        gaps = [f"the server's metrics have no {listing(missing)}"] if missing else []
+        given = self._source.series.given
+        wrong = [series for key, series in given.items() if getattr(sample, ATTRIBUTES[key]) is None]
+        return [
+            *gaps,
+            *([f"the server's metrics have no {listing(wrong)}, as the dialect calls them"] if wrong else []),
+        ]
 
     def sample(self) -> ServerSample:
         """Read the server's current figures; those that cannot be read are None."""

@@ -194,7 +194,8 @@ class StepRunner:
         readings = self._read_window(settled_at, replace(first, at=settled_at))
         # SLOs with a longer window of their own make the step longer, but not the measurement window.
         last = _nearest(readings, settled_at + self._window_s)
-        server = server_window(first.sample, last.sample)
+        during = [one.sample for one in readings if first.at < one.at < last.at]
+        server = server_window(first.sample, last.sample, during)
         settle_s = settled_at - began
         try:
             client = client_window(first.snapshot, last.snapshot)

@@ -160,7 +160,7 @@ class Dialect(Conversation):
         receives_binary: whether binary frames are messages; otherwise they are ignored.
         splits_frames: whether a frame may contain several messages, or a part of one; see `Conversation.split`.
         notices: first bytes of messages that need not be decoded. Decoding each would be costly.
-        metrics: names of the server's own Prometheus series, by what they count.
+        metrics: names of the server's own Prometheus series, by the keys of `SERIES_KEYS`.
         http_steps: HTTP requests to log in, to join and to send messages; None for none. Locust's users make them.
         places_token: whether the dialect sends the account's token itself, so that no Authorization header is added.
     """

@@ -13,6 +13,7 @@ from tests.stampede.check.acme import AcmeServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.capacity.fixtures import Run
     from tests.dialects.fixtures import StartReal
@@ -43,6 +44,39 @@ def test_a_socket_io_server_is_measured(capacity: Callable[..., Run], start_real
     assert last.received
     assert (last.server_loop_lag_p99_ms, last.server_dropped, last.server_kills) == (None, None, None)
     server.wait_for_counts(clients=0)
+
+
+METRICS = """
+extends = "socketio"
+[metrics]
+connections = "socket_io_connected"
+messages_delivered = "socket_io_events_sent_total"
+event_loop_lag_seconds = "nodejs_eventloop_lag_p99_seconds"
+"""
+
+
+def test_the_metrics_of_a_node_server_are_read_by_the_names_of_the_dialect(
+    capacity: Callable[..., Run], start_real: StartReal, tmp_path: Path
+) -> None:
+    server = start_real("socket.io", "--metrics")
+    dialect = tmp_path / "metrics.toml"
+    dialect.write_text(METRICS)
+    run, code = run_valid(capacity, "--host", server.url, "--dialect", str(dialect), "--bounded", USERS, *TOLERANT)
+    assert code == 0, run.errors
+    report = run.report
+    assert report.missing == ["the server's metrics have no drops and kills"]
+    (step,) = report.steps
+    assert step.verdict == "pass", step.reasons
+    assert (step.server_loop_lag_p99_ms or 0.0) > 0
+    assert step.server_observed_processes == 1
+
+
+def test_an_unknown_key_of_metrics_ends_the_run_with_its_name(capacity: Callable[..., Run], tmp_path: Path) -> None:
+    dialect = tmp_path / "metrics.toml"
+    dialect.write_text(METRICS.replace("connections", "conections"))
+    run = capacity("--host", "ws://127.0.0.1:1", "--dialect", str(dialect))
+    assert run.wait() == 2
+    assert run.error == f"capacity: --dialect: {dialect}: metrics.conections: unknown key: did you mean connections?"
 
 
 def test_a_missed_slo_of_another_server_exits_with_99(capacity: Callable[..., Run]) -> None:

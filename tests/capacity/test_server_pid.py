@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capacity.processes.process import free_port
-from tests.capacity.run_options import TOLERANT, USERS
+from tests.capacity.run_options import TOLERANT, USERS, run_valid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.capacity.fixtures import Run
     from tests.processes import RunningServer
-
-ATTEMPTS = 3  # a busy machine makes a run invalid
 
 
 @pytest.mark.parametrize(
@@ -47,10 +45,8 @@ def test_a_running_server_is_observed_by_the_operating_system(
     capacity: Callable[..., Run], server: RunningServer, by: str
 ) -> None:
     flags = {"auto": ("--server-pid", "auto"), "pid": ("--server-pid", str(server.process.pid)), "default": ()}[by]
-    for _ in range(ATTEMPTS):
-        run = capacity("--host", server.url, "--bounded", USERS, *TOLERANT, *flags)
-        if run.wait() == 0:
-            break
+    run, code = run_valid(capacity, "--host", server.url, "--bounded", USERS, *TOLERANT, *flags)
+    assert code == 0, run.errors
     (step,) = run.report.steps
     assert (step.server_observed_processes, step.server_processes) == (1, 1)
     assert step.server_busiest_thread is not None

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from capacity.config.settings import read_settings
+from capacity.measure.series import BUNDLED, FIGURES
+from capacity.model.traffic import KEYS
 from stampede.check.dialect_table import table
 from stampede.dialect_registry import BUILT_IN, PRESETS, PROVEN_ON, load_dialect, names
 from stampede.dialects.placeholders import ALWAYS, ESCAPES
+from stampede.dialects.series import SERIES_KEYS
 from stampede.dialects.template import parsing
 from stampede.dialects.template.built_in import EXTENDABLE
 from stampede.dialects.template.reading import Table
@@ -129,6 +132,12 @@ def test_the_reference_lists_the_keys_that_files_may_have(monkeypatch: pytest.Mo
         assert text[name] == known[name], name
     (answer,) = [row[1] for row in rows(document("template.md"), "### `[keepalive]`") if row[0] == "answer"]
     assert set(re.findall(r"`(\w+)`", answer)) == known["keepalive.answer"]
+
+
+def test_the_reference_lists_the_keys_of_metrics_with_their_defaults() -> None:
+    listed = {row[0]: re.findall(r"\w+_\w+", row[2]) for row in rows(document("template.md"), "### `[metrics]`")}
+    assert listed == {key: [*BUNDLED.usual(key)] if key in FIGURES else [] for key in SERIES_KEYS}
+    assert {*KEYS.values()} <= {*SERIES_KEYS}
 
 
 def test_the_reference_lists_the_placeholders_and_the_escapes() -> None:

@@ -15,6 +15,7 @@ from stampede.dialects.template.common_keys import (
     ECHOES,
     LOGIN,
     message_bytes_of,
+    metrics_of,
     name_of,
     requests_of,
     room_name_of,
@@ -60,7 +61,7 @@ def extend_built_in(name: str, top: Table) -> ApplicationDialect:
     dialect.room_name = room_name_of(top, dialect.room_name)
     dialect.http_steps = HttpSteps(*requests_of(top, Fields("json"))) or None
     dialect.max_message_bytes = message_bytes_of(top) or dialect.max_message_bytes
-    dialect.metrics = top.text_table("metrics") or dialect.metrics
+    dialect.metrics = metrics_of(top) or dialect.metrics
     top.end()
     return dialect
 

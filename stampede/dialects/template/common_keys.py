@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from stampede.dialects.base import Dialect
 from stampede.dialects.placeholders import PLACEHOLDER
+from stampede.dialects.series import mistake_in
 from stampede.dialects.template.http_fields import http_step
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ def requests_of(top: Table, fields: Fields) -> tuple[tuple[HttpStep, ...], tuple
     tables = top.tables(LOGIN) if not top.has_read(LOGIN) else []  # else the name of a STOMP user
     login = tuple(http_step(fields, one, may_expire=True) for one in tables)
     return login, tuple(http_step(fields, one) for one in top.tables("setup"))
+
+
+def metrics_of(top: Table) -> dict[str, str]:
+    """Return the names of the server's own Prometheus series; empty without a table."""
+    metrics = top.text_table("metrics")
+    if mistake := mistake_in(metrics):
+        key, text = mistake
+        raise top.error(f"metrics.{key}", text)
+    return metrics
 
 
 def message_bytes_of(top: Table) -> int | None:

@@ -27,7 +27,14 @@ from stampede.dialects.placeholders import (
     raw,
 )
 from stampede.dialects.template.built_in import EXTENDABLE, extend_built_in
-from stampede.dialects.template.common_keys import ECHOES, message_bytes_of, name_of, requests_of, room_name_of
+from stampede.dialects.template.common_keys import (
+    ECHOES,
+    message_bytes_of,
+    metrics_of,
+    name_of,
+    requests_of,
+    room_name_of,
+)
 from stampede.dialects.template.dialect import TemplateDialect
 from stampede.dialects.template.errors import TemplateError
 from stampede.dialects.template.extending import EXTENDS, extended
@@ -130,7 +137,7 @@ def read_template(top: Table) -> Template:
         private=fields.match(echo, "private", without=OF_CONNECTION),
         errors=tuple(_error(one, fields) for one in top.tables("error")),
         message_bytes=message_bytes_of(top),
-        metrics=top.text_table("metrics"),
+        metrics=metrics_of(top),
     )
     for table in (receive, echo, top):
         table.end()

@@ -60,7 +60,7 @@ class Template:
         reply_to: messages that are answered at once.
         keepalive: message to send every `keepalive_seconds`.
         echoes: None if that must be discovered.
-        metrics: names of the server's own Prometheus series, by what they count.
+        metrics: names of the server's own Prometheus series, by the keys of `SERIES_KEYS`.
     """
 
     file: str

@@ -190,3 +190,14 @@ def test_the_p99_of_loop_lag_is_interpolated_within_its_bucket(
 ) -> None:
     window = server_window(ServerSample(at_s=0, lag_buckets=before), ServerSample(at_s=1, lag_buckets=after))
     assert window.loop_lag_p99_ms == (None if p99_ms is None else pytest.approx(p99_ms))
+
+
+def test_the_largest_value_of_a_lag_that_is_a_gauge_counts_and_a_histogram_comes_first() -> None:
+    samples = [ServerSample(at_s=at, lag_s=lag) for at, lag in enumerate((0.9, 0.2, 0.3, 0.1))]
+    assert server_window(samples[0], samples[-1], samples[1:-1]).loop_lag_p99_ms == pytest.approx(300)
+    assert server_window(ServerSample(at_s=0), ServerSample(at_s=1)).loop_lag_p99_ms is None
+    before, after = (
+        ServerSample(at_s=0, lag_buckets={0.1: 0, INF: 0}),
+        replace(samples[-1], lag_buckets={0.1: 9, INF: 9}),
+    )
+    assert server_window(before, after, samples[1:-1]).loop_lag_p99_ms == pytest.approx(99)

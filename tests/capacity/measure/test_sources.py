@@ -11,6 +11,7 @@ import pytest
 
 from capacity.errors import UsageError
 from capacity.measure.prometheus import Prometheus, PrometheusError
+from capacity.measure.series import Series
 from capacity.measure.server_sample import ServerSample
 from capacity.measure.sources import MetricsPages, PrometheusSource, SourceError, merge_samples
 from capacity.model.traffic import busiest_traffic
@@ -79,6 +80,12 @@ def test_a_source_that_stops_after_a_sample_is_a_problem(page: tuple[str, list[b
     assert "answered 503" in (target.sample().problem or "")
 
 
+def test_a_series_that_only_the_dialect_names_and_nobody_exports_is_missing(page: tuple[str, list[bytes]]) -> None:
+    names = Series({"connections": "chat_connections", "sent_bytes": "bytes_out", "open_fds": "files"})
+    gaps = TargetServer("ws://127.0.0.1:1", source=MetricsPages([page[0]], series=names)).probe()
+    assert "the server's metrics have no bytes_out and files, as the dialect calls them" in gaps
+
+
 def test_the_number_of_processes_stays_while_metrics_are_missing(page: tuple[str, list[bytes]]) -> None:
     url, content = page
     target = TargetServer("ws://127.0.0.1:1", source=MetricsPages([url, url]))
@@ -135,6 +142,7 @@ class FakePrometheus:
 
     def __init__(self, *samples: tuple[dict[str, str], float, float], skew_s: float = 0.0) -> None:
         self.given = list(samples)
+        self.asked: list[str] = []
         self.skew_s = skew_s
 
     @property
@@ -142,7 +150,8 @@ class FakePrometheus:
         return time.time() + self.skew_s
 
     def samples(self, selector: str, seconds: int) -> list[tuple[dict[str, str], float, float]]:
-        return [one for one in self.given if one[0]["__name__"].startswith("chat") == ("chat" in selector)]
+        self.asked.append(selector)
+        return self.given
 
 
 def series(name: str, instance: str) -> dict[str, str]:
@@ -165,6 +174,23 @@ def test_only_chat_processes_count_and_old_samples_are_stale() -> None:
         PrometheusSource(stale).read()  # type: ignore[arg-type]
     with pytest.raises(SourceError, match="no sample of a chat server"):
         PrometheusSource(FakePrometheus()).read()  # type: ignore[arg-type]
+
+
+def test_a_prometheus_is_asked_for_the_series_that_a_dialect_names() -> None:
+    now = time.time()
+    told = FakePrometheus(
+        (series("emqx_connections", "a"), now, 3),
+        (series("process_open_fds", "a"), now, 30),
+        (series("vm_cpu_seconds_total", "b"), now, 7),
+        (series("process_open_fds", "other"), now, 99),
+    )
+    names = Series({"connections": "emqx_connections", "cpu_seconds": "vm_cpu_seconds_total"})
+    sample = PrometheusSource(told, series=names).read()  # type: ignore[arg-type]
+    assert (sample.processes, sample.fds, sample.cpu_seconds) == (2, 30, None)
+    (asked,) = told.asked
+    assert "|emqx_connections|" in asked
+    assert "|vm_cpu_seconds_total" in asked
+    assert "process_cpu_seconds_total" not in asked
 
 
 def test_the_age_of_samples_uses_prometheus_clock() -> None:

@@ -91,7 +91,7 @@ def test_series_that_the_dialect_does_not_name_are_unknown_and_not_zero(
         ),
         (
             '[metrics]\nconnections = "sum(acme)"\nmessages_received = "acme_total"\n',
-            "[metrics]: 'sum(acme)' is not a series such as acme_messages_total{type=\"chat\"}",
+            "metrics.connections: 'sum(acme)' is not a series such as acme_messages_total{type=\"chat\"}",
         ),
         (
             '[metrics]\nconnections = "acme_connections"\nmessages_received = "acme_total"\n',

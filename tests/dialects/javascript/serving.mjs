@@ -21,8 +21,13 @@ export function newCounts() {
   return { clients: 0, members: 0, messages: 0, deliveries: 0 };
 }
 
-export function countingServer(current) {
-  return createServer((request, response) => {
+// `metrics` returns the text of a Prometheus page at GET /metrics.
+export function countingServer(current, metrics) {
+  return createServer(async (request, response) => {
+    if (metrics !== undefined && request.url === '/metrics') {
+      response.end(await metrics());
+      return;
+    }
     const found = request.url === '/counts';
     response.writeHead(found ? 200 : 404, { 'Content-Type': 'application/json' });
     response.end(JSON.stringify(found ? current() : { error: 'not found' }));

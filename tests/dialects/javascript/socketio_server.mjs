@@ -1,11 +1,13 @@
 // A chat on Socket.IO: a client joins rooms with one event and sends to a room with another.
 
+import { Counter, Gauge, collectDefaultMetrics, register } from 'prom-client';
 import { Server } from 'socket.io';
 
 import { countingServer, flags, listen, newCounts } from './serving.mjs';
 
 const options = flags({
   echo: { type: 'boolean', default: false }, // send a message to its sender, too
+  metrics: { type: 'boolean', default: false }, // serve the metrics of prom-client
   'ping-seconds': { type: 'string', default: '25' },
   'join-event': { type: 'string', default: 'join' },
   'leave-event': { type: 'string', default: 'leave' },
@@ -14,8 +16,31 @@ const options = flags({
 });
 
 const counts = { ...newCounts(), accepted: 0 }; // `accepted`: all connections since the start
-const http = countingServer(() => ({ ...counts, clients: io.of('/').sockets.size, members: members() }));
+const http = countingServer(
+  () => ({ ...counts, clients: io.of('/').sockets.size, members: members() }),
+  options.metrics ? metricsPage() : undefined,
+);
 const io = new Server(http, { pingInterval: Number(options['ping-seconds']) * 1000, serveClient: false });
+
+function metricsPage() {
+  collectDefaultMetrics();
+  new Gauge({
+    name: 'socket_io_connected',
+    help: 'Connected sockets.',
+    collect() {
+      this.set(io.of('/').sockets.size);
+    },
+  });
+  new Counter({
+    name: 'socket_io_events_sent_total',
+    help: 'Events sent to sockets.',
+    collect() {
+      this.reset();
+      this.inc(counts.deliveries);
+    },
+  });
+  return () => register.metrics();
+}
 
 function members() {
   let sum = 0;

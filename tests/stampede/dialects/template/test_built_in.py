@@ -168,6 +168,7 @@ MISTAKES = {
     ("mqtt", "qos = true"): "qos: expected a whole number, not true or false",
     ("stomp", "connect_headers = {a = 1}"): "connect_headers.a: expected a text in quotes, not a whole number",
     ("mqtt", "[limits]\nbytes = 1"): "limits.bytes: unknown key: expected one of message_bytes",
+    ("socketio", '[metrics]\nconection = "clients"'): "metrics.conection: unknown key: did you mean connections?",
     ("socketio", 'login = "{user}"'): "login: expected tables [[login]], not a text in quotes",
     ("stomp", "login = 1"): "login: expected a text in quotes, not a whole number",
     ("mqt", ""): "extends: expected one of socketio, signalr, actioncable, stomp, mqtt, not 'mqt'",

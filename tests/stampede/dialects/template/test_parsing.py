@@ -158,6 +158,11 @@ MISTAKES = {
     "[limits]\nmessage_bytes = 1.5": ("limits.message_bytes: expected a whole number above 0, not a number",),
     "[limits]\nmessage_byte = 1": ("limits.message_byte: unknown key: did you mean message_bytes?",),
     "[metrics]\nconnections = 1": ("metrics.connections: expected a text in quotes, not a whole number",),
+    '[metrics]\nconection = "clients"': ("metrics.conection: unknown key: did you mean connections?",),
+    '[metrics]\nusers = "clients"': ("metrics.users: unknown key: expected one of connections, messages_received, ",),
+    "[metrics]\nconnections = 'sum(up)'": (
+        "metrics.connections: 'sum(up)' is not a series such as acme_messages_total{type=\"chat\"}",
+    ),
 }
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from capacity.measure.series import Selector
+from stampede.dialects.series import Selector
 
 
 @pytest.mark.parametrize(
