@@ -81,6 +81,8 @@ def print_answer(console: Console, report: RunReport, folder: Path) -> None:
     answer = report.answer
     lines = [Text(answer.sentence, style="bold")]
     lines += [Text(f"not measured: {text}", style="yellow") for text in report.missing]
+    if answer.projection_missing:
+        lines.append(Text(f"not projected: {answer.projection_missing}", style="yellow"))
     lines += [Text(f"note: {text}", style="yellow") for text in report.notes]
     if answer.confirm_with:
         needs = f", {answer.confirm_needs}" if answer.confirm_needs else ""

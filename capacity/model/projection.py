@@ -92,6 +92,19 @@ def project(steps: Sequence[StepRecord]) -> Projection | None:
     )
 
 
+def why_not_projected(steps: Sequence[StepRecord]) -> str:
+    """Return what the steps of a search lack, for which `project` returned None."""
+    passed = [step for step in steps if step.verdict is Verdict.PASS]
+    known = [step for step in passed if step.server_core_share is not None]
+    if passed and not known:
+        return "the server's CPU is unknown"
+    levels = len({step.users for step in known})
+    if levels < _MIN_LEVELS:
+        with_cpu = " with known CPU of the server" if len(known) < len(passed) else ""
+        return f"{levels} levels passed{with_cpu}, and a line needs {_MIN_LEVELS}"
+    return "the server's CPU does not grow with users"
+
+
 def _fieller(
     users: Sequence[float], cpu: Sequence[float], *, slope: float, intercept: float
 ) -> tuple[float | None, float | None]:

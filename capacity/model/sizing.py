@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import StatisticsError, linear_regression
 from typing import TYPE_CHECKING, Final
 
-from capacity.formatting import about, count, format_bytes
+from capacity.formatting import about, count, format_bytes, listing
 from capacity.model.projection import per_delivery_us
 from capacity.record.model import Sizing
 from capacity.record.step import Verdict
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from capacity.record.step import StepRecord
 
 _MIN_LEVELS: Final = 3
+_MEASURING_ERROR: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,14 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
     # Each process gets the memory for its share after one has failed.
     taken = None if memory is None else memory.at(demand.users / processes) * spread
     unbounded = answer.first_failing_users is None
-    lines = _processes(demand, held, usable, processes, unbounded=unbounded)
+    each = _cores_each(passed, answer.supported_users, measured)
+    lines = _processes(demand, held, usable, processes, each, unbounded=unbounded)
     if cpu is not None and cores is not None:
+        reserved = spread * (each or 1)
         lines.append(
-            f"CPU: {count(demand.users)} users x {cpu.slope * 1e6:.0f} us a second each + {spread} processes x "
-            f"{cpu.base * 1e3:.0f} ms idle = {cores:.2f} cores of work, "
-            f"{cores / spread * 100:.0f} % of {spread} cores"
+            f"CPU: {count(demand.users)} users x {count(round(cpu.slope * 1e6))} us a second each + "
+            f"{spread} processes x {cpu.base * 1e3:.0f} ms idle = {cores:.2f} cores of work, "
+            f"{cores / reserved * 100:.0f} % of {reserved} cores"
         )
     if memory is not None and taken is not None:
         lines.append(
@@ -91,28 +94,43 @@ def size_for(demand: Demand, answer: Answer, steps: Sequence[StepRecord]) -> Siz
         memory_bytes=None if taken is None else round(taken),
         bytes_per_user=None if memory is None else memory.slope,
         sent_bytes_per_s=None if sent is None else sent.slope * demand.users,
-        headline=_headline(spread, taken, unbounded=unbounded),
+        headline=_headline(spread, each, taken, unbounded=unbounded),
         arithmetic=[*lines, f"with all {spread} running each carries {about(share)} users"],
-        caveats=_caveats(answer, measured),
+        caveats=[*_caveats(answer, measured), *_missing(passed, {"CPU": cpu, "memory": memory, "network": sent})],
     )
 
 
-def _headline(spread: int, memory: float | None, *, unbounded: bool) -> str:
+def _cores_each(steps: Sequence[StepRecord], users: int, processes: int) -> int | None:
+    """Return the cores that a process needs: those that it used at the highest level, rounded up; None if unknown."""
+    used = [step.server_cpu / processes for step in steps if step.users == users and step.server_cpu is not None]
+    return max(1, math.ceil(max(used) - _MEASURING_ERROR)) if used else None
+
+
+def _on_cores(each: int | None, before: str) -> str:
+    """Return e.g. ', a core each'; nothing if it is unknown."""
+    if each is None:
+        return ""
+    return f"{before} a core each" if each == 1 else f"{before} {each} cores each"
+
+
+def _headline(spread: int, each: int | None, memory: float | None, *, unbounded: bool) -> str:
     """Return the result in one line. If no level failed, fewer processes may be enough."""
     most, doubt = ("at most ", "; limit not reached") if unbounded else ("", "")
     of_memory = "" if memory is None else f", {format_bytes(memory)} of memory"
-    return f"{most}{spread} processes on a core each{of_memory}{doubt}"
+    return f"{most}{spread} processes{_on_cores(each, ' on')}{of_memory}{doubt}"
 
 
-def _processes(demand: Demand, held: int, usable: int, processes: int, *, unbounded: bool) -> list[str]:
+def _processes(
+    demand: Demand, held: int, usable: int, processes: int, each: int | None, *, unbounded: bool
+) -> list[str]:
     free = f"{demand.headroom * 100:g} %"
     at_least = "at least " if unbounded else ""
     return [
         f"{at_least}{count(held)} users held by one process, less {free} headroom: {count(usable)} users a process",
         (
             f"{count(demand.users)} / {count(usable)} = {demand.users / usable:.2f}, so {processes} "
-            f"process{'es' if processes > 1 else ''}; one more, so that one may fail (N+1): {processes + 1}, "
-            "a core each"
+            f"process{'es' if processes > 1 else ''}; one more, so that one may fail (N+1): {processes + 1}"
+            f"{_on_cores(each, ',')}"
         ),
     ]
 
@@ -127,6 +145,21 @@ def _caveats(answer: Answer, measured: int) -> list[str]:
         found.append(f"the capacity of one process was {answer.confirmation}")
     if answer.disturbance:
         found.append("the machine was not quiet during the measurement")
+    return found
+
+
+def _missing(steps: Sequence[StepRecord], lines: dict[str, _Line | None]) -> list[str]:
+    """Name the quantities that are not computed, and why."""
+    fields = {"CPU": "server_cpu", "memory": "server_rss_bytes", "network": "server_sent_bytes_per_s"}
+    missing = [name for name, line in lines.items() if line is None]
+    unknown = [name for name in missing if all(getattr(step, fields[name]) is None for step in steps)]
+    found = []
+    if unknown:
+        found.append(f"{listing(unknown)} of the server unknown, so not computed; see --server-pid and --metrics")
+    if few := [name for name in missing if name not in unknown]:
+        found.append(
+            f"{listing(few)} per user not computed: that needs {_MIN_LEVELS} levels that passed, and growth with users"
+        )
     return found
 
 

@@ -17,6 +17,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         limited_by: the bottleneck; `evidence` quotes the figures.
         confirmed: whether `supported_users` passed `confirmations` more times; it passed `passes` times in total.
         projected_users: users at which a line through the server's CPU fills its core, with its 95 % interval.
+        projection_missing: why there is no projection, though no level failed.
         confirm_with: command that would measure further, if an option helps; `confirm_needs`: the addition that it
             makes.
         disturbance: other use of the server's core during the run; None if it was insignificant.
@@ -41,6 +42,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     headline: str
     headline_label: str
     confirm_needs: str | None = None
+    projection_missing: str | None = None
     passes: int = 0
     confirmations: int = 0
     scenario: str = ""

@@ -9,7 +9,7 @@ from capacity.formatting import about, count, format_confirmation, listing
 from capacity.judge.bottleneck import SERVER_CPU, Bottleneck, find_bottleneck
 from capacity.judge.generator_health import FAULT
 from capacity.judge.limits import DEFAULT_LIMITS
-from capacity.model.projection import Projection, project
+from capacity.model.projection import Projection, project, why_not_projected
 from capacity.record.answer import Answer
 from capacity.record.step import Cause, Verdict
 from capacity.search.bracket import Bounds, Trial, bounds, confirmed_bounds
@@ -127,7 +127,8 @@ def build_answer(
     generator_first = generator_at is not None and (found.fails_at is None or generator_at < found.fails_at)
     decisive = invalid if generator_first else failing
     bottleneck = find_bottleneck(decisive) if decisive else None
-    projection = project(steps) if found.fails_at is None and found.low else None
+    wanted = found.fails_at is None and found.low > 0 and len(question.plan.given) != 1
+    projection = project(steps) if wanted else None
     confirmation = format_confirmation(found.passes, required)
     remedy = remedy_for(question.plan, steps, ending, projection, question.max_duration)
     sentences = _Sentences(question, steps, found, bottleneck, projection, generator_at, hot_spot)
@@ -142,6 +143,7 @@ def build_answer(
         projected_low=projection.low if projection else None,
         projected_high=projection.high if projection else None,
         projection_warning=projection.warning if projection else None,
+        projection_missing=why_not_projected(steps) if wanted and projection is None else None,
         confirm_with=f"{question.command} {remedy.options}" if remedy else None,
         disturbance=_disturbance(steps),
         ending=ending.value if ending else "cut short",

@@ -37,7 +37,13 @@ class Section:
 
 def _has_evidence(page: Page) -> bool:
     answer = page.report.answer
-    return bool(answer.evidence or page.report.missing or page.report.notes or answer.projection_warning)
+    return bool(
+        answer.evidence
+        or page.report.missing
+        or page.report.notes
+        or answer.projection_warning
+        or answer.projection_missing
+    )
 
 
 SECTIONS: Final = (

@@ -134,3 +134,28 @@ def test_a_meaningless_line_has_no_bounds() -> None:
     assert "no 95 % interval" in answer.sentence
     assert "0 or more" not in answer.sentence
     assert "projected, not measured</span>" in render_html(make.report(steps, Ending.BUDGET))
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        ([make.step(n, server_cpu=None) for n in (100, 200, 400)], "the server's CPU is unknown"),
+        ([make.step(100), make.step(200)], "2 levels passed, and a line needs 3"),
+        (
+            [make.step(100), make.step(200), make.step(400, server_cpu=None)],
+            "2 levels passed with known CPU of the server, and a line needs 3",
+        ),
+        ([make.step(n, server_cpu=0.5) for n in (100, 200, 400)], "the server's CPU does not grow with users"),
+    ],
+)
+def test_a_search_without_a_projection_says_what_it_lacks(steps: list[StepRecord], why: str) -> None:
+    answer = build_answer(make.question(), steps, Ending.BUDGET)
+    assert (answer.projected_users, answer.projection_missing) == (None, why)
+    page = render_html(make.report(steps, Ending.BUDGET))
+    assert f"<strong>Not projected:</strong> {why.replace(chr(39), '&#39;')}." in page
+
+
+def test_a_search_that_reached_the_limit_needs_no_projection() -> None:
+    dark = [make.step(100, server_cpu=None), make.failing(200, server_cpu=None)]
+    assert build_answer(make.question(), dark, Ending.CONVERGED).projection_missing is None
+    assert build_answer(make.question(), make.generator_first(), Ending.GENERATOR).projection_missing is None

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -152,7 +152,7 @@ def test_large_costs_are_shown_to_the_last_digit() -> None:
     ]
     sizing = sized(3, steps, 0.0, Ending.BUDGET)
     assert sizing.arithmetic[2].startswith(
-        "CPU: 3 users x 1000000 us a second each + 2 processes x 1000 ms idle = 5.00"
+        "CPU: 3 users x 1 000 000 us a second each + 2 processes x 1000 ms idle = 5.00"
     )
     assert sizing.arithmetic[3].endswith("of WebSocket frames (3000000 Mbit/s)")
 
@@ -233,3 +233,27 @@ def test_a_base_below_zero_counts_as_zero_in_the_sum_and_in_its_arithmetic() -> 
     sizing = sized(1_000, steps, 0.0, Ending.BUDGET)
     assert sizing.cpu_cores == pytest.approx(1.0)
     assert "+ 5 processes x 0 ms idle = 1.00 cores of work, 20 % of 5 cores" in sizing.arithmetic[2]
+
+
+UNKNOWN = "the server unknown, so not computed; see --server-pid and --metrics"
+
+
+def test_a_server_with_unknown_cpu_is_sized_by_users_and_the_sizing_says_what_it_misses() -> None:
+    dark: dict[str, Any] = {"server_cpu": None, "server_rss_bytes": None, "server_sent_bytes_per_s": None}
+    sizing = sized(500, [make.step(users, **dark) for users in (100, 200, 300)], ending=Ending.BUDGET)
+    assert sizing.headline == "at most 4 processes; limit not reached"
+    assert sizing.arithmetic[1].endswith("(N+1): 4")
+    assert f"CPU, memory and network of {UNKNOWN}" in sizing.caveats
+    half = sized(500, [make.step(users, server_sent_bytes_per_s=None) for users in (100, 200, 300)], 0.3, Ending.BUDGET)
+    assert f"network of {UNKNOWN}" in half.caveats
+    few = sized(500, [make.step(users) for users in (100, 200)], 0.3, Ending.BUDGET)
+    assert few.caveats[-1].startswith("CPU, memory and network per user not computed: that needs 3 levels")
+
+
+def test_a_process_that_used_several_cores_needs_as_many() -> None:
+    sizing = sized(500, [make.step(users, server_cpu=users / 100) for users in (100, 200, 300)], ending=Ending.BUDGET)
+    assert sizing.headline.startswith("at most 4 processes on 3 cores each")
+    assert sizing.arithmetic[1].endswith("(N+1): 4, 3 cores each")
+    assert "5.00 cores of work, 42 % of 12 cores" in sizing.arithmetic[2]
+    noisy = sized(500, [make.step(users, server_cpu=users / 290) for users in (100, 200, 300)], ending=Ending.BUDGET)
+    assert noisy.headline.startswith("at most 4 processes on a core each")  # 1.03 cores, by the error of the clocks
