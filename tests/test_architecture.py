@@ -218,6 +218,8 @@ PURE = [
     "capacity.report.answer",
     "capacity.report.chart_texts",
     "capacity.report.compare",
+    "capacity.report.flame_graph",
+    "capacity.report.profile_table",
     "capacity.report.question",
     "capacity.report.sections",
     "capacity.search.arrival",

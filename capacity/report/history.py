@@ -15,7 +15,7 @@ from capacity.formatting import count
 from capacity.record.report import RunReport, read_report
 from capacity.report.html import page_environment
 from capacity.report.question import QuestionText, question_of
-from capacity.report.writer import replace_file
+from capacity.report.writer import PROFILE_FILES, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +95,9 @@ def save_run(folder: Path, runs: Path, report: RunReport) -> None:
         (place / part).mkdir(parents=True)
         for file in ("report.json", "report.html"):
             shutil.copyfile(folder / part / file, place / part / file)
+        for file in PROFILE_FILES:
+            if (folder / part / file).exists():
+                shutil.copyfile(folder / part / file, place / part / file)
     write_index(runs)
 
 

@@ -13,6 +13,8 @@ from capacity.config.settings_table import UNITS
 from capacity.config.slo import parse_slo
 from capacity.errors import UsageError
 from capacity.formatting import VERDICT_SYMBOLS, about, count, format_estimate, format_ms
+from capacity.report.flame_graph import level_charts
+from capacity.report.profile_table import function_rows
 from capacity.report.question import question_of
 from capacity.report.sections import Page, sections_of
 
@@ -54,8 +56,17 @@ def report_page(report: RunReport, charts: Sequence[Chart]) -> str:
         question=question_of(report),
         sections=sections_of(Page(report, charts)),
         charts=drawn,
+        profile_rows=function_rows(report.profile) if report.profile else [],
+        profile_charts=level_charts(report.profile) if report.profile else [],
         symbols=VERDICT_SYMBOLS,
     )
+
+
+def profile_pictures(report: RunReport) -> dict[str, str]:
+    """Return the flame graphs of a report as SVG files, by name."""
+    template = page_environment().get_template("profile.svg.j2")
+    charts = level_charts(report.profile) if report.profile else []
+    return {f"profile-{chart.key}.svg": template.render(chart=chart) for chart in charts if chart.graphs}
 
 
 def page_environment() -> jinja2.Environment:
@@ -72,6 +83,7 @@ def page_environment() -> jinja2.Environment:
         "mebibytes": _mebibytes,
         "ms": _ms,
         "percent": _percent,
+        "points": _points,
         "prose": _prose,
         "seconds": _seconds,
         "sentence": _sentence,
@@ -116,6 +128,10 @@ def _ms(value: float | None) -> str:
 
 def _percent(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{value * 100:.0f} %"
+
+
+def _points(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value * 100:+.0f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _prose(text: str) -> Markup:

@@ -46,9 +46,15 @@ def _has_evidence(page: Page) -> bool:
     )
 
 
+def _has_profile(page: Page) -> bool:
+    profile = page.report.profile
+    return profile is not None and (profile.passing is not None or profile.failing is not None)
+
+
 SECTIONS: Final = (
     Section("evidence", "Evidence", _has_evidence),
     Section("further", "Measure further", lambda page: page.report.answer.confirm_with is not None),
+    Section("profile", "Where the CPU time goes", _has_profile),
     Section("sizing", "Sizing", lambda page: page.report.sizing is not None),
     Section("storms", "Storms", lambda page: page.report.storm is not None),
     Section("drill", "Drill", lambda page: page.report.drill is not None),

@@ -1,12 +1,12 @@
-"""Write the report of a run: `report.json` for programs, `report.html` for people, and charts as PNG."""
+"""Write the report of a run: `report.json` for programs, `report.html` for people, flame graphs and charts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from capacity.report.html import report_charts, report_page
+from capacity.report.html import profile_pictures, report_charts, report_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,11 +14,23 @@ if TYPE_CHECKING:
     from capacity.record.report import RunReport
 
 
+PROFILE_FILES: Final = ("profile-passing.svg", "profile-failing.svg")
+
+
 def write_report(report: RunReport, folder: Path, *, pictures: bool = False) -> None:
-    """Write the report into `folder`, and with `pictures` its charts as PNG. Each file is replaced as a whole."""
+    """Write the report with its flame graphs into `folder`, and with `pictures` its charts as PNG.
+
+    Each file is replaced as a whole.
+    """
     write_json(report, folder)
     charts = report_charts(report)
     replace_file(folder / "report.html", report_page(report, charts).encode())
+    flames = profile_pictures(report)
+    for name in PROFILE_FILES:
+        if name in flames:
+            replace_file(folder / name, flames[name].encode())
+        else:  # of an earlier run
+            (folder / name).unlink(missing_ok=True)
     if not pictures:
         return
     if charts:

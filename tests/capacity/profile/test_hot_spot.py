@@ -5,13 +5,7 @@ from __future__ import annotations
 from capacity.profile.hot_spot import find_hot_spot
 from capacity.profile.stacks import Frame, Profile
 from capacity.report.answer import format_hot_spot
-
-MAIN = Frame("<module>", "app.py", 99, library=False)
-RUN = Frame("run", "asyncio/runners.py", 190, library=True)
-HANDLE = Frame("handle", "handlers.py", 88, library=False)
-DUMPS = Frame("dumps", "json/__init__.py", 231, library=True)
-ENCODE = Frame("JSONEncoder.encode", "json/encoder.py", 200, library=True)
-ITERENCODE = Frame("JSONEncoder.iterencode", "json/encoder.py", 258, library=True)
+from tests.capacity.profile.samples import DUMPS, ENCODE, FAILING, HANDLE, MAIN, RUN
 
 
 def hot_spot(stacks: dict[tuple[Frame, ...], float]) -> str:
@@ -26,13 +20,7 @@ def test_a_function_of_the_server_is_named_with_its_line() -> None:
 
 
 def test_a_library_counts_as_the_call_of_the_server_with_all_that_it_does() -> None:
-    stacks = {
-        (MAIN, RUN, HANDLE): 36.0,
-        (MAIN, RUN, HANDLE, DUMPS, ENCODE): 21.0,
-        (MAIN, RUN, HANDLE, DUMPS, ENCODE, ITERENCODE): 20.0,
-        (MAIN, RUN): 23.0,
-    }
-    assert hot_spot(stacks) == "41 % of it in json.dumps (handlers.py:88)"
+    assert hot_spot(FAILING) == "41 % of it in json.dumps (handlers.py:88)"
 
 
 def test_an_event_loop_is_not_a_call_of_the_server() -> None:

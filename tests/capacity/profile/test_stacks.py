@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capacity.profile.stacks import CpuProfile, Frame, Profile, merged, parse_collapsed, read_cpu_profile
+from tests.capacity.profile.samples import stacks
 
 FOLDER = "/srv/chat"
 STDLIB = "/usr/lib/python3.11"
@@ -76,32 +77,25 @@ def test_files_of_a_server_in_the_root_folder_keep_their_path() -> None:
     assert stack[0].file == "/srv/app.py"
 
 
-names = st.text(st.characters(categories=("L", "Nd"), include_characters="_.<>"), min_size=1).filter(
-    lambda name: "<locals>." not in name and not name.endswith(("<genexpr>", "<listcomp>", "<setcomp>", "<dictcomp>"))
-)
-frames = st.builds(Frame, names, names.map(lambda name: f"/{name}.py"), st.integers(1, 9999), st.just(value=False))
-profiles = st.dictionaries(st.lists(frames, min_size=1, max_size=6).map(tuple), st.integers(1, 500), max_size=20)
-
-
-@given(profiles)
-def test_what_was_written_is_read(stacks: dict[tuple[Frame, ...], int]) -> None:
+@given(stacks)
+def test_what_was_written_is_read(counts: dict[tuple[Frame, ...], int]) -> None:
     lines = [
         f"{';'.join(f'{one.function} ({one.file}:{one.line})' for one in stack)} {count}"
-        for stack, count in stacks.items()
+        for stack, count in counts.items()
     ]
     profile = parse_collapsed("\n".join(lines), folder="", sample_ms=1.0)
-    assert profile.stacks == stacks
-    assert profile.samples == sum(stacks.values())
+    assert profile.stacks == counts
+    assert profile.samples == sum(counts.values())
 
 
-@given(profiles)
-def test_shares_fall_and_add_up_to_one(stacks: dict[tuple[Frame, ...], int]) -> None:
-    found = [one.share for one in Profile(stacks, 0).functions()]
+@given(stacks)
+def test_shares_fall_and_add_up_to_one(counts: dict[tuple[Frame, ...], int]) -> None:
+    found = [one.share for one in Profile(counts, 0).functions()]
     assert found == sorted(found, reverse=True)
-    assert sum(found) == pytest.approx(1.0 if stacks else 0.0)
+    assert sum(found) == pytest.approx(1.0 if counts else 0.0)
 
 
-@given(profiles, profiles)
+@given(stacks, stacks)
 def test_processes_add_up(one: dict[tuple[Frame, ...], int], two: dict[tuple[Frame, ...], int]) -> None:
     both = merged([Profile(one, 3), Profile(two, 4)])
     assert both.samples == 7

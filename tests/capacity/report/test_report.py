@@ -4,6 +4,7 @@ import re
 from functools import cache
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
@@ -19,13 +20,14 @@ from capacity.report.writer import write_json, write_report
 from capacity.search.search import Ending
 from tests.capacity import make
 from tests.capacity.pages import render_html
+from tests.capacity.profile.samples import run_profile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from capacity.record.report import RunReport
 
-VOID = {"meta", "br", "hr", "img", "input", "link"}
+VOID = {"meta", "br", "hr", "img", "input", "link", "wbr"}
 
 
 class Page(HTMLParser):
@@ -61,6 +63,7 @@ REPORTS = {
     "interval": make.report(make.converged()),
     "generator": make.report(make.generator_first(), Ending.GENERATOR),
     "one step": make.report([make.step(100)], Ending.BUDGET),
+    "profiled": make.report(make.converged(), profile=run_profile()),
     "nothing": make.report([], None, status="partial", status_reason="the server ended"),
     "unknown server": make.report([make.step(n, server_cpu=None, server_rss_bytes=None) for n in (100, 200)], None),
     "no window": make.report([make.step(100, "invalid", window_s=None, deliver_p99_ms=None)], None),
@@ -219,3 +222,24 @@ def test_figures_have_three_digits_and_no_exponent(number: float, text: str) -> 
 def test_milliseconds_just_below_a_second_are_a_second() -> None:
     assert (format_ms(999.7), format_ms(999.4), format_ms(1840)) == ("1.00 s", "999 ms", "1.84 s")
     assert format_bytes(999.9 * 2**10) == "1 000 KiB"
+
+
+def test_the_page_shows_the_functions_of_both_levels_and_a_flame_graph_of_each() -> None:
+    html = page_of("profiled")
+    words = re.sub(r"\s+", " ", Page(html).text)
+    assert "handlehandlers.py:88 40 %36 %\N{MINUS SIGN}4 " in words
+    assert "<title>dumps, json/__init__.py:231, 41.0 %</title>" in html
+    for key in ("failing", "passing"):
+        assert html.count(f'aria-labelledby="profile-{key}-') == 2
+    assert "Where the CPU time goes" not in page_of("interval")
+
+
+def test_flame_graphs_are_files_of_their_own_which_refer_to_nothing_outside(tmp_path: Path) -> None:
+    write_report(REPORTS["profiled"], tmp_path)
+    for name in ("profile-failing.svg", "profile-passing.svg"):
+        svg = (tmp_path / name).read_text()
+        assert ET.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - our own file
+        assert not re.search(r"href|url\(|@import|<script", svg)
+        assert "prefers-color-scheme: dark" in svg
+    write_report(REPORTS["interval"], tmp_path)
+    assert list(tmp_path.glob("*.svg")) == []

@@ -17,6 +17,7 @@ from capacity.storms.result import storm_answer
 from tests.capacity import make
 from tests.capacity.model.test_scaling import point
 from tests.capacity.pages import render_html
+from tests.capacity.profile.samples import run_profile
 from tests.capacity.storms.test_storms import record
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def searched() -> RunReport:
     ]
     report = make.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5})
     sizing = size_for(Demand(10_000, 0.3), report.answer, report.steps)
-    return msgspec.structs.replace(report, sizing=sizing, model=fit_model(steps))
+    return msgspec.structs.replace(report, sizing=sizing, model=fit_model(steps), profile=run_profile())
 
 
 def stormed() -> RunReport:

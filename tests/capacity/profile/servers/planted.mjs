@@ -30,10 +30,10 @@ function cpuSeconds() {
 JSON.parse = (text, ...rest) => {
   const before = cpuSeconds();
   first ??= before;
-  plantedHotFunction(4e6);
+  plantedHotFunction(8e6);
   const after = cpuSeconds();
   hot += after - before;
-  otherWork(2e6);
+  otherWork(4e6);
   writeFileSync(process.env.PLANTED_FILE, `${hot} ${cpuSeconds() - first}`);
   return parse(text, ...rest);
 };

@@ -55,10 +55,10 @@ class Planted:
         before = time.process_time()
         if self._first is None:
             self._first = before
-        planted_hot_function(400)
+        planted_hot_function(700)
         after = time.process_time()
         self._hot += after - before
-        other_work(200)
+        other_work(350)
         self._file.write_text(f"{self._hot} {time.process_time() - self._first}")
         await self._handle(chat, client, payload)
 
