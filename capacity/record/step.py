@@ -78,6 +78,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         reasons: one sentence each. `signals` names the figure and `causes` the cause of each, in the same order.
         started_s: seconds since the start of the search; `settle_s` and `window_s` follow.
+        timed_users: users whose deliveries were timed; the ledger counts those of all users.
         offered_per_s: expected deliveries per second; `delivered_per_s`: received ones.
         deliver_*: latency from the intended send time; `deliver_sent_*`: from the actual one.
         late: lost deliveries that arrived after all; `churned`: no longer owed, since sender or receiver left.
@@ -104,6 +105,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     settle_s: float
     window_s: float | None = None
     ready: int | None = None
+    timed_users: int | None = None
     room_size: float | None = None
     offered_per_s: float | None = None
     delivered_per_s: float | None = None

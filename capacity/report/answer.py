@@ -198,6 +198,7 @@ class _Sentences:
         opening = "Interrupted; so far: " if ending is None else ""
         parts = [
             opening + self._holds(confirmation),
+            self._timed(),
             self._upper_end(ending),
             self._projected(),
             _disturbance(self.steps),
@@ -236,6 +237,13 @@ class _Sentences:
         at_least = "" if self.found.fails_at is not None else "at least "
         doubt = "" if confirmation == "confirmed" else f" (measured, {confirmation})"
         return f"{self.question.subject} holds {at_least}{self._users(self.found.low)}{self._within()}{doubt}."
+
+    def _timed(self) -> str:
+        """Describe whose deliveries were timed, if not those of all users."""
+        step = _step_at(self.steps, self.found.low, Verdict.PASS)
+        if step is None or not step.timed_users or not step.ready or step.timed_users >= step.ready:
+            return ""
+        return f"Latency is that of {count(step.timed_users)} of the {count(step.ready)} users; the ledger counts all."
 
     def _upper_end(self, ending: Ending | None) -> str:
         if taken := self._taken_by_others():

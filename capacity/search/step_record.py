@@ -66,6 +66,7 @@ def _client_figures(client: ClientWindow) -> dict[str, object]:
         "deliver_mean_ms": mean_ms(intended),
         "resync_p95_ms": quantile_ms(client.resync, 0.95),
         "ready": client.ready,
+        "timed_users": client.timed_users,
         "room_size": client.room_size,
         "offered_per_s": client.deliveries.expected / client.seconds,
         "delivered_per_s": client.deliveries.received / client.seconds,

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from stampede.websocket.target import Target
 
 _NORMAL_CLOSURE: Final = 1000
+MAX_BATCH_BYTES: Final = 8 * 1024
+"""Bytes that a batch may have: far less than the receive buffer of a socket holds."""
+
+_MAX_DOUBLINGS: Final = 10
 
 
 class ConnectionOwner(Protocol):
@@ -65,7 +69,9 @@ class ChatConnection:
         "_dialect",
         "_early_answers",
         "_measures",
+        "_overflows",
         "_owner",
+        "_watched_calls",
         "connection",
         "conversation",
         "handler",
@@ -81,6 +87,8 @@ class ChatConnection:
         self._dialect = context.dialect
         self._measures = context.measures
         self._owner = owner
+        self._watched_calls = 0  # calls of `read_batch` for which the connection stays watched
+        self._overflows = 0  # batches of more than `MAX_BATCH_BYTES`
         self._early_answers: list[bytes] = []  # to messages that came with the handshake response
         self.handler = (SplittingHandler if context.dialect.splits_frames else MessageHandler)(context, self)
         self.rooms = Rooms(self, self.handler, context)
@@ -149,6 +157,7 @@ class ChatConnection:
         connection = self.connection
         if connection is None:
             return 0
+        connection.watch()
         marks: dict[int, list[int]] = {}
         if grace:
             marks = {number: one.room.mark() for number, one in self.handler.memberships.items() if one.joined}
@@ -210,7 +219,10 @@ class ChatConnection:
 
     def send(self, payload: bytes) -> bool:
         """Send a message; return False when the write buffer is full or there is no connection."""
-        return self.connection is not None and self.connection.send_message(payload)
+        if self.connection is None:
+            return False
+        self.connection.watch()  # an answer may follow
+        return self.connection.send_message(payload)
 
     def answer(self, payload: bytes) -> None:
         """Answer a message of the server at once, or as soon as the connection is open; called by the handler."""
@@ -222,7 +234,10 @@ class ChatConnection:
         """Send a ping of the dialect or, if it has none, of WebSocket; return False when it could not be sent."""
         if Feature.PING in self._dialect.features:
             return self.send(self.conversation.ping(number))
-        return self.connection is not None and self.connection.send_ping(str(number).encode())
+        if self.connection is None:
+            return False
+        self.connection.watch()
+        return self.connection.send_ping(str(number).encode())
 
     def keep_alive(self) -> None:
         """Send what the dialect sends from time to time to keep a connection open."""
@@ -239,6 +254,7 @@ class ChatConnection:
         """Send a binary message and wait until the kernel has taken it; return False after `timeout` seconds."""
         if self.connection is None:
             return False
+        self.connection.watch()
         self.connection.send_binary(payload)
         return self.connection.drain(timeout)
 
@@ -256,3 +272,42 @@ class ChatConnection:
         """Send a `ping` that is not timed; call `on_pong` when its pong arrives over this connection."""
         self.handler.pings.on_pong = on_pong
         self.send_ping(UNTIMED)
+
+    # --- reading in batches ---
+
+    def set_timed(self, timed: bool) -> None:
+        """Time the deliveries from now on, or only count them."""
+        self.handler.is_timed = timed
+        if timed:
+            self.watch()
+
+    def watch(self) -> None:
+        """Read as soon as bytes arrive."""
+        if self.connection is not None:
+            self.connection.watch()
+
+    def read_batch(self) -> None:
+        """Read what has arrived for an untimed user. From the first call on, its connection is not watched.
+
+        It is watched again while the user waits for an answer, and for some calls after one that read very much: bytes
+        that wait in the kernel would slow the server down.
+        """
+        connection = self.connection
+        if connection is None or self._watched_calls:
+            self._watched_calls = max(0, self._watched_calls - 1)
+            return
+        if connection.is_watched:
+            if self._awaits_answer:
+                return
+            connection.unwatch()
+        if connection.read_batch() > MAX_BATCH_BYTES:
+            connection.watch()
+            self._overflows += 1
+            self._watched_calls = 2 ** min(self._overflows, _MAX_DOUBLINGS)
+
+    @property
+    def _awaits_answer(self) -> bool:
+        handler = self.handler
+        if not self.is_ready or handler.on_delivery is not None:
+            return True
+        return bool(handler.replies) or handler.pings.are_pending

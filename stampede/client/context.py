@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from stampede.client.stamp_table import StampTable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -46,6 +48,7 @@ class ClientContext:
         "origin",
         "padding",
         "rng",
+        "stamps",
         "storm",
     )
 
@@ -70,3 +73,4 @@ class ClientContext:
         self.in_progress = 0
         self.storm: Storm | None = None
         self.rng = Random(origin)
+        self.stamps = StampTable(dialect.find_stamp)

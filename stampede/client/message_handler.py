@@ -58,6 +58,7 @@ class MessageHandler:
         replies: the replies that tasks wait for.
         pings: times the pongs.
         on_delivery: called with each delivery that was owed and in time, if set.
+        is_timed: whether the latency of deliveries is recorded.
         storm: the last storm that dropped this user.
         conversation: the state of the protocol on the current connection, or on the last one.
     """
@@ -71,6 +72,7 @@ class MessageHandler:
         "_notices",
         "_origin",
         "conversation",
+        "is_timed",
         "membership",
         "memberships",
         "on_delivery",
@@ -94,6 +96,7 @@ class MessageHandler:
         self.pings = Pings(context.measures)
         self.on_delivery: OnDelivery | None = None
         self.storm: Storm | None = None
+        self.is_timed = True
 
     def resume_writing(self) -> None:
         """Send what is queued; called by the connection when it is no longer congested."""
@@ -131,13 +134,29 @@ class MessageHandler:
             membership = self.memberships.get(room)
         if membership is None or origin != self._origin:
             self._count_unowed(origin)
-        elif membership.receive(slot, seq):
+        elif membership.receive(slot, seq) and self.is_timed:
             self._measures.delivered(now - intended, now - sent)
             storm = self._context.storm
             if storm is not None and storm is not self.storm:
                 storm.record_unaffected(now - intended)
             if self.on_delivery is not None:
                 self.on_delivery(now, membership, slot, seq)
+
+    def batch_received(self, payloads: list[bytes]) -> list[bytes]:
+        """Count the deliveries among messages that were read together, without their latency; return the others."""
+        membership = self.membership
+        if membership is None or self._callbacks or self.on_delivery is not None:
+            return payloads
+        stamps, number, origin = self._context.stamps, membership.room.number, self._origin
+        known, others, received = stamps.get, [], []
+        for payload in payloads:
+            fields = known(payload) or stamps.find(payload)
+            if fields is not None and fields[3] == number and fields[2] == origin:
+                received.append(fields)
+            else:
+                others.append(payload)
+        membership.receive_batch(received)
+        return others
 
     def _count_unowed(self, origin: int) -> None:
         """Count a delivery of another run, or to a room that the client is not in; it may come after the last leave."""

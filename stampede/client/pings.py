@@ -31,6 +31,11 @@ class Pings:
         self._due = 0  # due time of the ping without an answer; 0 when there is none
         self.on_pong: Callable[[int], None] | None = None
 
+    @property
+    def are_pending(self) -> bool:
+        """Whether a pong is expected."""
+        return bool(self._due) or self.on_pong is not None
+
     def begin(self) -> int:
         """Return the number of the next timed ping. If the last one has no pong yet, it counts as a failure."""
         if self._due:

@@ -60,6 +60,10 @@ class Replies:
         self._pending: list[Reply] = []
         self.want_notices = False
 
+    def __bool__(self) -> bool:
+        """Return whether a task waits for a reply."""
+        return bool(self._pending)
+
     def expect(
         self,
         matches: Callable[[Event], bool],

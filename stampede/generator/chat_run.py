@@ -167,6 +167,7 @@ class ChatRun:
             connections=len(self._pool.reactor),
             ready=self._pool.ready,
             members=sum(sizes),
+            timed_users=self._pool.batch_reader.timed_users,
             rooms=len(sizes),
         )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from stampede.ledger.counts import DeliveryCounts
     from stampede.ledger.room import Room
+    from stampede.ledger.stamp import Fields
 
 _OWN: Final = 1 << 62  # a slot owes itself no message: no sequence number reaches this
 _IRREGULAR: Final = -1  # matches no sequence number: the slot has a `PairLedger`
@@ -99,6 +100,18 @@ class Membership:
         except IndexError:
             pass
         return self._receive_irregular(slot, seq)
+
+    def receive_batch(self, messages: list[Fields]) -> None:
+        """Count the arrivals of messages, given by the fields of their stamps, in this order."""
+        following, counts = self._next, self._counts
+        length = len(following)
+        for _, _, _, _, slot, seq in messages:
+            if slot < length and following[slot] == seq:
+                following[slot] = seq + 1
+                counts[slot].received += 1
+            else:
+                self._receive_irregular(slot, seq)
+                following, length = self._next, len(self._next)  # it may have confirmed the join, or added slots
 
     def _receive_irregular(self, slot: int, seq: int) -> bool:
         sent = self.room.next_seq

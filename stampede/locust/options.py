@@ -24,6 +24,7 @@ from stampede.workload.backoff import Policy
 from stampede.workload.schedule import Arrivals
 from stampede.workload.shapes import DESCRIPTIONS, Shape
 from stampede.workload.sizes import Sizes
+from stampede.workload.timed_users import MIN_TIMED_USERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +98,10 @@ def _number(low: float, high: float = math.inf, *, whole: bool = False) -> Calla
     return parse
 
 
+def _share(text: str) -> float:
+    return float(_number(0, 100)(text[:-1]) / 100 if text.endswith("%") else _number(0, 1)(text))
+
+
 def _sizes(text: str) -> str:
     try:
         Sizes.parse(text)
@@ -164,6 +169,19 @@ OPTIONS: Final = (
         64,
         _number(SIZE, _MAX_TEXT_BYTES, whole=True),
         f"Length of a chat message's text in bytes; at least {SIZE}, the length of its time stamp.",
+    ),
+    Option(
+        "timed-share",
+        1.0,
+        _share,
+        "Share of the users whose deliveries are timed, such as 0.1. The ledger counts those of all users.",
+    ),
+    Option("timed-users", MIN_TIMED_USERS, _number(0, whole=True), "Least number of timed users, over all processes."),
+    Option(
+        "batch-interval",
+        0.5,
+        _number(0.05, 2),
+        "Seconds between two reads of the connection of a user that is not timed.",
     ),
     Option("upload-bytes", "1k-1m", _sizes, "Size of uploaded files: 64k, one of 1k,64k,1m, or any from 1k-1m."),
     Option("storm-share", 0.5, _number(0, 1), "Fraction of the users that drop at the same moment in a storm."),

@@ -97,6 +97,10 @@ class _GreetingReceiver:
             self._first = payload
             self.decided.set()
 
+    def batch_received(self, payloads: list[bytes]) -> list[bytes]:
+        """Leave all payloads to `message_received`."""
+        return payloads
+
     def pong_received(self, payload: bytes, now: int) -> None:
         """Do nothing: this receiver sends no pings."""
 

@@ -59,6 +59,9 @@ class LoadTestSettings:
     plan: RoomPlan
     message_rate: float
     arrivals: Arrivals
+    timed_share: float
+    timed_users: int
+    batch_interval: float
     message_bytes: int
     upload_bytes: Sizes
     storm_share: float
@@ -106,6 +109,9 @@ def read_settings(options: argparse.Namespace) -> LoadTestSettings:
         plan=RoomPlan(rooms, None if rooms else size or DEFAULT_ROOM_SIZE, values["rooms_per_user"]),
         message_rate=values["message_rate"],
         arrivals=Arrivals(values["arrivals"]),
+        timed_share=values["timed_share"],
+        timed_users=values["timed_users"],
+        batch_interval=values["batch_interval"],
         message_bytes=values["message_bytes"],
         upload_bytes=Sizes.parse(values["upload_bytes"]),
         storm_share=values["storm_share"],

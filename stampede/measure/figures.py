@@ -76,6 +76,7 @@ class Figures:
 
     Attributes:
         users: running users; `connections` of them are open, `ready` ones are in their room.
+        timed_users: users whose deliveries are timed; those of the others are counted only.
         rooms: rooms with at least one member, and `members` is the number of members of all rooms.
         sends: chat messages.
         deliveries: the ledger; `address_pairs` are its counts by the address of the sender and that of the receiver.
@@ -107,6 +108,7 @@ class Figures:
     unconfirmed_joins: int
     cut_off: int = 0
     members: int = 0
+    timed_users: int = 0
     order: OrderCounts = field(default_factory=OrderCounts)
     address_pairs: dict[str, dict[str, DeliveryCounts]] = field(default_factory=dict)
 
@@ -184,7 +186,7 @@ class Figures:
 
 FIELDS: Final = tuple(field.name for field in fields(Figures))
 
-GAUGES: Final = frozenset({"users", "connections", "ready", "rooms", "members"})
+GAUGES: Final = frozenset({"users", "connections", "ready", "rooms", "members", "timed_users"})
 """Fields that describe the present moment. All others count, and are subtracted."""
 
 

@@ -130,16 +130,24 @@ class Measures:
         self.requests[SEND].times = self.send_lag
 
     def figures(
-        self, *, users: int = 0, connections: int = 0, ready: int = 0, rooms: int = 0, members: int = 0
+        self,
+        *,
+        users: int = 0,
+        connections: int = 0,
+        ready: int = 0,
+        rooms: int = 0,
+        members: int = 0,
+        timed_users: int = 0,
     ) -> Figures:
         """Return a copy of what has been counted so far, with these gauges."""
-        self.count_losses()
+        self.update_delivery_row()
         return Figures(
             users=users,
             connections=connections,
             ready=ready,
             rooms=rooms,
             members=members,
+            timed_users=timed_users,
             sends=replace(self.sends),
             deliveries=self.deliveries,
             address_pairs=self.address_pairs.copy(),
@@ -252,11 +260,12 @@ class Measures:
         self.waiting -= n
         self.skip(why, n)
 
-    def count_losses(self) -> None:
-        """Enter the losses of the ledger as failed deliveries."""
-        lost = self.deliveries.lost
-        if lost:
-            self.requests[DELIVER].failures["lost"] = lost
+    def update_delivery_row(self) -> None:
+        """Enter the losses of the ledger as failed deliveries, and those without a latency as untimed ones."""
+        row, deliveries = self.requests[DELIVER], self.deliveries
+        row.untimed = deliveries.received - row.times.count
+        if deliveries.lost:
+            row.failures["lost"] = deliveries.lost
 
     def has(self, answer: str) -> bool:
         """Return whether the server is known to send an optional answer."""

@@ -10,7 +10,7 @@ import logging
 import math
 import secrets
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
@@ -26,6 +26,7 @@ from stampede.ledger.room import Room
 from stampede.ledger.stamp import SIZE
 from stampede.measure import drop_causes
 from stampede.measure.measures import Measures
+from stampede.pool.batch_reader import BatchReader, BatchSettings
 from stampede.pool.order_sampler import OrderSampler
 from stampede.pool.session import Session
 from stampede.pool.storms import Storms
@@ -47,7 +48,10 @@ CONCURRENT_CONNECTS: Final = 32
 """Connection attempts in progress at a time: enough to keep a server busy, without delays in this process."""
 
 SWEEP_SECONDS: Final = 5.0
-"""Interval of the ledger's sweeps: a delivery that has not arrived after one to two intervals is lost."""
+"""Interval of the ledger's sweeps: a delivery that has not arrived after one to two intervals is lost.
+
+The interval between two batches is added to it: a delivery that has arrived may not have been read yet.
+"""
 
 SWEEP_SLICE_NS: Final = 300_000
 """Nanoseconds of sweeping after which other greenlets run."""
@@ -76,6 +80,7 @@ class PoolSettings:
         reconnect: whether users replace a lost or dropped connection.
         kept_names: names of requests that are kept also beyond the limit of names.
         join_grace: seconds after which a user counts as joined, if the server does not confirm joins.
+        batches: which users are timed; the others are read in batches.
     """
 
     plan: RoomPlan
@@ -86,6 +91,7 @@ class PoolSettings:
     reconnect: bool = True
     kept_names: tuple[str, ...] = ()
     join_grace: float = DEFAULT_JOIN_GRACE
+    batches: BatchSettings = field(default_factory=BatchSettings)
 
 
 class UserPool:
@@ -103,6 +109,7 @@ class UserPool:
         measures: the counters and histograms of the process.
         client_context: the context of all chat clients.
         address_deal: deals the users over the addresses of the server.
+        batch_reader: decides whose deliveries are timed, and reads the connections of the others.
         connect_slots: semaphore to hold while connecting.
         faults: faults of this machine and of the load generator.
         draining: whether the end of the test has begun.
@@ -148,6 +155,9 @@ class UserPool:
         self._placement = Placement(order)
         self._sessions: dict[int, Session] = {}
         self._order_sampler = OrderSampler(self.measures.order)
+        self.batch_reader = BatchReader(
+            settings.batches, self._sessions, settings.partition, Random(f"{settings.seed}/timed").random()
+        )
         self._sweeper = gevent.spawn(self._sweep)
         self._droppers: dict[str, gevent.Greenlet[..., None]] = {}
         self._began = monotonic_ns()
@@ -177,6 +187,7 @@ class UserPool:
             rooms = [self.room(room_name)]
         account = account_of(self.settings.partition.number(place), self.settings.accounts)
         session = self._sessions[place] = Session(self, place, user, account, rooms)
+        self.batch_reader.add(session)
         return session
 
     def remove_user(self, session: Session) -> None:
@@ -292,6 +303,7 @@ class UserPool:
         if context.is_draining:
             return
         self.stop_schedules()
+        self.batch_reader.close()
         context.is_draining = True
         began = last_change = monotonic_ns()
         progress = self._progress()
@@ -347,7 +359,7 @@ class UserPool:
 
     def _sweep(self) -> None:
         while True:
-            gevent.sleep(SWEEP_SECONDS)
+            gevent.sleep(SWEEP_SECONDS + self.settings.batches.interval)
             began = monotonic_ns()
             for _ in self._upkeep():
                 if monotonic_ns() - began > SWEEP_SLICE_NS:

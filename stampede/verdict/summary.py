@@ -138,6 +138,7 @@ def summary(result: RunResult) -> list[str]:
         *_held(sends),
         *_ledger(totals),
         *_order(figures.order, promised=totals.keeps_order),
+        *_timed(figures),
         _row("latency", "from intended send", figures.latency.intended),
         _row("", "from actual send", figures.latency.sent),
         *_requests(figures),
@@ -198,6 +199,14 @@ def _order(order: OrderCounts, *, promised: bool) -> Iterator[str]:
     )
     if order.divergent and not promised:
         yield "              no fault by itself: the dialect promises no common order for messages of different senders"
+
+
+def _timed(figures: Figures) -> Iterator[str]:
+    """Yield whose deliveries were timed, unless it were those of all users."""
+    untimed = figures.deliveries.received - figures.latency.intended.count
+    if untimed:
+        share = figures.latency.intended.count / figures.deliveries.received
+        yield f"  timed       {share:.1%} of the deliveries: those of users that --timed-share drew"
 
 
 def _requests(figures: Figures) -> Iterator[str]:

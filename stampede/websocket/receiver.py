@@ -14,6 +14,12 @@ class Receiver(Protocol):
     def message_received(self, payload: bytes, now: int) -> None:
         """Handle the payload of a message, received at `now` (monotonic nanoseconds)."""
 
+    def batch_received(self, payloads: list[bytes]) -> list[bytes]:
+        """Handle payloads that were read late, together; return those that `message_received` must handle.
+
+        A payload may be bytes that are not a whole message; these must be returned, too.
+        """
+
     def pong_received(self, payload: bytes, now: int) -> None:
         """Handle the payload of a pong frame, received at `now`."""
 

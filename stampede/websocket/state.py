@@ -8,12 +8,11 @@ import enum
 class ConnectionState(enum.Enum):
     """The states of a connection, in their order. Each may be followed by CLOSED."""
 
-    CONNECTING = enum.auto()  # waits for the TCP connect
-    HANDSHAKE = enum.auto()  # does the handshakes of TLS and WebSocket
+    OPENING = enum.auto()  # connects, and does the handshakes of TLS and WebSocket
     OPEN = enum.auto()  # exchanges messages
     CLOSING = enum.auto()  # has sent its close frame, and still receives messages
     CLOSED = enum.auto()  # has closed its socket
 
 
 # Globals, since Python 3.11 takes three times as long to read a member of an enum.
-CONNECTING, HANDSHAKE, OPEN, CLOSING, CLOSED = ConnectionState
+OPENING, OPEN, CLOSING, CLOSED = ConnectionState

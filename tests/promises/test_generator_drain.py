@@ -33,7 +33,7 @@ def stall(connection: Connection, word: bytes, seconds: float) -> None:
         assert time.monotonic() < deadline
         get_original("time", "sleep")(0.01)
         with suppress(BlockingIOError):
-            found = connection._socket.recv(65536, socket.MSG_PEEK)
+            found = connection._transport._socket.recv(65536, socket.MSG_PEEK)
     get_original("time", "sleep")(seconds)
 
 

@@ -34,6 +34,10 @@ class RecordingReceiver:
         self.messages.append(payload)
         self.times.append(now)
 
+    def batch_received(self, payloads: list[bytes]) -> list[bytes]:
+        """Leave all payloads to `message_received`."""
+        return payloads
+
     def pong_received(self, payload: bytes, now: int) -> None:
         self.pongs.append(payload)
 

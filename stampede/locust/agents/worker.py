@@ -31,10 +31,12 @@ from stampede.locust.settings import OptionError, check_processes, host_of, http
 from stampede.locust.user_group import UserGroup
 from stampede.measure.measures import Measures
 from stampede.measure.report import UNASSIGNED, WorkerReport
+from stampede.pool.batch_reader import BatchSettings
 from stampede.pool.user_pool import MAX_DRAIN_SECONDS, PoolSettings, UserPool
 from stampede.websocket.target import join_url, resolve
 from stampede.workload.accounts import account_of
 from stampede.workload.placement import Partition
+from stampede.workload.timed_users import TimedUsers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +162,7 @@ class WorkerAgent:
             settings.accounts,
             kept_names=settings.threshold_requests,
             join_grace=settings.join_grace,
+            batches=BatchSettings(settings.batch_interval, TimedUsers(settings.timed_share, settings.timed_users)),
         )
         user_classes = user_classes_of(self._runner.user_classes) if self._user_classes is None else self._user_classes
         order = self.partition.select(spawn_order(user_classes))
@@ -261,7 +264,7 @@ class WorkerAgent:
     def update_stats(self) -> None:
         """Update Locust's statistics, unless the numbers are final."""
         if self._stats is not None and self.pool is not None and not self._final:
-            self.pool.measures.count_losses()
+            self.pool.measures.update_delivery_row()
             self._stats.update(self._runner.stats)
 
     def count_request(
@@ -304,6 +307,7 @@ class WorkerAgent:
                 ready=pool.ready,
                 rooms=len(sizes),
                 members=sum(sizes),
+                timed_users=pool.batch_reader.timed_users,
             ),
             storms=self.storm_parts(),
             lacking=[answer for answer, given in pool.measures.optional.items() if not given],

@@ -26,11 +26,12 @@ class StatsUpdater:
         measures: of this process.
     """
 
-    __slots__ = ("_failures", "_measures", "_times")
+    __slots__ = ("_failures", "_measures", "_times", "_untimed")
 
     def __init__(self, measures: Measures) -> None:
         self._measures = measures
         self._times: defaultdict[str, LogLinearHistogram] = defaultdict(LogLinearHistogram)
+        self._untimed: defaultdict[str, int] = defaultdict(int)
         self._failures: defaultdict[str, dict[str, int]] = defaultdict(dict)
 
     def update(self, stats: RequestStats) -> None:
@@ -41,12 +42,14 @@ class StatsUpdater:
 
     def _add_times(self, stats: RequestStats, name: str, request: Request) -> None:
         before = self._times[name]
-        if request.times.counts == before.counts:
+        untimed = request.untimed - self._untimed[name]
+        if request.times.counts == before.counts and not untimed:
             return
         window = request.times - before
-        self._times[name] = request.times.copy()
+        self._times[name], self._untimed[name] = request.times.copy(), request.untimed
         entry = StatsEntry(stats, name, METHOD)
-        entry.num_requests = window.count
+        entry.num_requests = window.count + untimed
+        entry.num_none_requests = untimed
         entry.total_response_time = window.total / 1e6  # type: ignore[assignment] # Locust adds up floats, too
         for index, n in enumerate(window.counts):
             if n:

@@ -14,26 +14,50 @@ def test_the_defaults_search_with_chatting_users_in_rooms_of_twenty() -> None:
         None,
         {"ChattingUser": 1},
     )
-    assert settings.load.arguments() == ["--room-size", "20", "--message-rate", "1"]
+    assert settings.load.arguments() == ["--room-size", "20", "--message-rate", "1", "--timed-share", "0.1"]
     assert [level.text for level in settings.slos] == ["deliver_p99<250ms", "loss<0.1%", "errors<1%"]
 
 
 def test_load_options_are_passed_through_to_locust() -> None:
     settings = read_settings(["--rooms", "4", "--message-bytes", "64", "--backoff", "none", "--seed", "7"], {})
     assert settings.load.arguments() == [
-        *("--rooms", "4", "--message-rate", "1", "--message-bytes", "64", "--backoff", "none", "--seed", "7")
+        *(
+            "--rooms",
+            "4",
+            "--message-rate",
+            "1",
+            "--timed-share",
+            "0.1",
+            "--message-bytes",
+            "64",
+            "--backoff",
+            "none",
+            "--seed",
+            "7",
+        )
     ]
 
 
 def test_options_reach_locust_by_its_environment_and_secrets_are_not_among_the_reported_arguments() -> None:
     headers = ("--header", 'Cookie: a="1", b=2', "--header", "X-Key:2")
     load = read_settings(["--origin", "https://a", *headers, "--insecure"], {}).load
-    assert load.arguments() == ["--room-size", "20", "--message-rate", "1", "--origin", "https://a", "--insecure"]
+    assert load.arguments() == [
+        "--room-size",
+        "20",
+        "--message-rate",
+        "1",
+        "--timed-share",
+        "0.1",
+        "--origin",
+        "https://a",
+        "--insecure",
+    ]
     passed = load.environment({"LOCUST_TOKEN": "of another run", "HOME": "/root"})
     assert passed == {
         "HOME": "/root",
         "LOCUST_ROOM_SIZE": "20",
         "LOCUST_MESSAGE_RATE": "1",
+        "LOCUST_TIMED_SHARE": "0.1",
         "LOCUST_ORIGIN": "https://a",
         "LOCUST_HEADER": r'["Cookie: a=\"1\", b=2", "X-Key:2"]',
         "LOCUST_INSECURE": "true",

@@ -25,6 +25,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
             "unconfirmed_joins",
             "cut_off",
             "members",
+            "timed_users",
             "send_lag",
             "loop_lag",
             "room_size",

@@ -96,7 +96,7 @@ def test_connections_are_distributed_over_all_addresses_of_a_name(
     reached = Counter[str]()
     for _ in range(9):
         connection = connect(reactor, target, RecordingReceiver(), timeout=TIMEOUT)
-        reached[connection._socket.getpeername()[0]] += 1
+        reached[connection._transport._socket.getpeername()[0]] += 1
     assert reached == dict.fromkeys(hosts, 3)
     assert {use.address: use.connections for use in target.addresses.uses()} == reached
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+import gevent
 import pytest
 
 from stampede.websocket.errors import HandshakeError, UnreachableError
@@ -131,3 +133,62 @@ def test_frames_are_split_wherever_the_stream_is_cut(reactor: Reactor, scripted:
     sizes = [0, 1, 2, 125, 126, 65_535, 65_536]
     until(lambda: len(receiver.messages) == 2 * len(sizes) + 1)
     assert [len(message) for message in receiver.messages] == [*sizes, len(b"hello"), *sizes]
+
+
+# --- reading in batches ---
+
+
+class Batching(RecordingReceiver):
+    """Takes the messages of a batch that begin with a `d`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batched: list[bytes] = []
+
+    def batch_received(self, payloads: list[bytes]) -> list[bytes]:
+        self.batched += [payload for payload in payloads if payload.startswith(b"d")]
+        return [payload for payload in payloads if not payload.startswith(b"d")]
+
+
+def test_an_unwatched_connection_is_read_only_in_batches(reactor: Reactor, server: RunningServer) -> None:
+    receiver = Batching()
+    connection = open_at(reactor, f"{server.url}/ws/echo", receiver)
+    assert connection.send_message(b"first")
+    until(lambda: receiver.messages)
+    connection.unwatch()
+    for message in (b"d1", b"d2", b"other", b"d3"):
+        assert connection.send_message(message)
+    until(lambda: select.select([connection._fd], [], [], 0)[0])
+    gevent.sleep(0)
+    assert (receiver.batched, receiver.messages) == ([], [b"first"])
+    until(lambda: connection.read_batch() == 0 and receiver.batched == [b"d1", b"d2", b"d3"])
+    assert receiver.messages == [b"first", b"other"]
+    connection.watch()
+    assert connection.send_message(b"d4")
+    until(lambda: receiver.messages == [b"first", b"other", b"d4"])
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_a_batch_may_end_inside_a_frame(reactor: Reactor, scripted: Callable[..., ScriptedServer], cut: int) -> None:
+    frames = text_frame(b"d1") + text_frame(b"x" * 200) + text_frame(b"d2") + b"\x89\x00" + text_frame(b"d3")
+    receiver = Batching()
+    server = scripted(text_frame(b"first"), frames[:cut], frames[cut:], accepts=True, pause=0.1, hold=True)
+    connection = open_at(reactor, server.url, receiver)
+    until(lambda: receiver.messages)
+    connection.unwatch()
+    until(connection.read_batch)
+    connection.watch()
+    until(lambda: len(receiver.messages + receiver.batched) == 5)
+    assert sorted(receiver.messages + receiver.batched) == [b"d1", b"d2", b"d3", b"first", b"x" * 200]
+    connection.abort()
+
+
+def test_the_end_of_an_unwatched_connection_is_noticed_at_once(
+    reactor: Reactor, scripted: Callable[..., ScriptedServer]
+) -> None:
+    receiver = Batching()
+    server = scripted(text_frame(b"d1"), accepts=True, hold=True)
+    open_at(reactor, server.url, receiver).unwatch()
+    server.close()
+    until(lambda: receiver.error)
+    assert receiver.messages + receiver.batched == [b"d1"]
