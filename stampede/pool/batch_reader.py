@@ -68,13 +68,13 @@ class BatchReader:
     def _run(self) -> None:
         ticks = max(1, round(self._settings.interval / TICK_SECONDS))
         while True:
-            untimed = self._draw()
+            untimed = self.draw()
             for tick in range(ticks):
                 for connection in untimed[tick::ticks]:
                     connection.read_batch()
                 gevent.sleep(TICK_SECONDS)
 
-    def _draw(self) -> list[ChatConnection]:
+    def draw(self) -> list[ChatConnection]:
         """Decide which users are timed; return the connections of the others."""
         share = self._share
         for session in self._sessions.values():

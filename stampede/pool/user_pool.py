@@ -344,6 +344,7 @@ class UserPool:
         self.stop_schedules()
         self.client_context.is_draining = True
         self._sweeper.kill()
+        self.batch_reader.close()
         if not self.is_closed:
             self.is_closed = True
             self.reactor.close()

@@ -1,0 +1,160 @@
+"""Untimed users are read in batches, except while they wait for an answer. The interval is longer than the test."""
+
+from __future__ import annotations
+
+import select
+from random import Random
+from typing import TYPE_CHECKING
+
+import gevent
+import pytest
+
+from stampede.client.chat_connection import MAX_BATCH_BYTES
+from stampede.measure.storm import Manner
+from stampede.pool.batch_reader import BatchSettings
+from stampede.pool.user_pool import PoolSettings, UserPool
+from stampede.websocket.target import resolve
+from stampede.workload.placement import Partition, RoomPlan
+from stampede.workload.timed_users import TimedUsers, is_timed
+from tests.stampede.connections import TIMEOUT, until
+from tests.stampede.pool.fake_user import FakeUser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stampede.pool.session import Session
+    from tests.processes import RunningServer
+
+HOUR = 3600.0
+USERS = 6
+
+
+@pytest.fixture
+def start_users(server: RunningServer) -> Iterator[Callable[..., tuple[UserPool, list[Session]]]]:
+    """Return a function that connects users in one room, of whom `least` are timed."""
+    pools: list[UserPool] = []
+
+    def start(least: int = 0, interval: float = HOUR) -> tuple[UserPool, list[Session]]:
+        batches = BatchSettings(interval, TimedUsers(0.0, least))
+        settings = PoolSettings(RoomPlan(1, None), Partition(0, 1), message_bytes=100, seed=1, batches=batches)
+        pool = UserPool(settings, resolve(f"{server.url}/"), iter(()))
+        pools.append(pool)
+        sessions = [pool.add_user(FakeUser()) for _ in range(USERS)]
+        for session in sessions:
+            session.connect()
+        return pool, sessions
+
+    yield start
+    for pool in pools:
+        pool.close()
+        assert list(pool.faults) == []
+
+
+def read_once(sessions: list[Session]) -> None:
+    """Read every untimed user once, as the reader does each interval; from then on, none is watched."""
+    for session in sessions:
+        if not session.connection.handler.is_timed:
+            session.connection.read_batch()
+
+
+def read_all(pool: UserPool, sessions: list[Session]) -> bool:
+    """Read every untimed user once; return whether nothing is in flight any more."""
+    read_once(sessions)
+    return pool.measures.deliveries.in_flight == 0
+
+
+def descriptor(session: Session) -> int:
+    assert session.connection.connection is not None
+    return session.connection.connection._fd
+
+
+def is_watched(session: Session) -> bool:
+    assert session.connection.connection is not None
+    return session.connection.connection.is_watched
+
+
+def test_deliveries_to_untimed_users_are_counted_without_a_latency(
+    start_users: Callable[..., tuple[UserPool, list[Session]]],
+) -> None:
+    pool, sessions = start_users()
+    read_once(sessions)
+    for session in sessions:
+        session.client.say()
+    sent = USERS * (USERS - 1)
+    until(lambda: len(select.select(map(descriptor, sessions), [], [], 0)[0]) == USERS)
+    gevent.sleep(0)
+    assert pool.measures.deliveries.received == 0
+    until(lambda: read_all(pool, sessions))
+    assert (pool.measures.deliveries.expected, pool.measures.deliveries.received) == (sent, sent)
+    assert pool.measures.latency.intended.count == 0
+    row = pool.measures.figures(timed_users=pool.batch_reader.timed_users).request("deliver")
+    assert (row.count, row.failures) == (sent, 0)
+
+
+def test_timed_and_untimed_users_share_a_room(start_users: Callable[..., tuple[UserPool, list[Session]]]) -> None:
+    pool, sessions = start_users(least=2)
+    pool.batch_reader.draw()
+    timed = [session for session in sessions if session.connection.handler.is_timed]
+    offset = Random("1/timed").random()
+    assert timed == [session for session in sessions if is_timed(session.place, 2 / USERS, offset)]
+    assert 0 < len(timed) < USERS
+    read_once(sessions)
+    for _ in range(10):
+        sessions[0].client.say()
+    heard = 10 * sum(session is not sessions[0] for session in timed)
+    until(lambda: pool.measures.deliveries.received == heard)
+    read_once(sessions)
+    assert pool.measures.latency.intended.count == heard
+    until(lambda: read_all(pool, sessions))
+    assert pool.measures.deliveries.received == 10 * (USERS - 1)
+
+
+def test_the_drain_reads_what_has_not_been_read(start_users: Callable[..., tuple[UserPool, list[Session]]]) -> None:
+    pool, sessions = start_users()
+    read_once(sessions)
+    sessions[0].client.say()
+    assert pool.measures.deliveries.in_flight == USERS - 1
+    pool.drain()
+    deliveries = pool.measures.deliveries
+    assert (deliveries.received, deliveries.lost, deliveries.in_flight) == (USERS - 1, 0, 0)
+
+
+def test_an_untimed_user_that_waits_for_an_answer_is_watched(
+    start_users: Callable[..., tuple[UserPool, list[Session]]],
+) -> None:
+    _, (session, *others) = start_users()
+    read_once([session, *others])
+    assert not is_watched(session)
+    session.client.ping()
+    assert is_watched(session)
+    read_once([session])
+    assert is_watched(session) or not session.connection.handler.pings.are_pending
+    until(lambda: not session.connection.handler.pings.are_pending)
+    read_once([session])
+    assert not is_watched(session)
+    assert session.join("room-9")
+    session.drop(Manner.ABRUPT)
+    until(lambda: session.connection.is_ready)
+    assert is_watched(session)
+    with gevent.Timeout(TIMEOUT):
+        session.end()
+
+
+def test_a_user_that_receives_very_much_is_watched(start_users: Callable[..., tuple[UserPool, list[Session]]]) -> None:
+    pool, sessions = start_users()
+    read_once(sessions)
+    while is_watched(sessions[1]) is False:
+        for _ in range(MAX_BATCH_BYTES // 100):
+            sessions[0].client.say()
+        gevent.sleep(0.01)
+        read_once(sessions[1:2])
+    until(lambda: pool.measures.deliveries.received > 0)
+    read_once(sessions[1:2])
+    assert is_watched(sessions[1])  # for some intervals
+
+
+def test_each_interval_reads_every_untimed_user(start_users: Callable[..., tuple[UserPool, list[Session]]]) -> None:
+    pool, sessions = start_users(interval=0.05)
+    until(lambda: not any(map(is_watched, sessions)))
+    sessions[0].client.say()
+    until(lambda: pool.measures.deliveries.received == USERS - 1)
