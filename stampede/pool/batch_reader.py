@@ -70,7 +70,9 @@ class BatchReader:
         while True:
             untimed = self.draw()
             for tick in range(ticks):
-                for connection in untimed[tick::ticks]:
+                # Room mates follow one another: the stamps of what they received are then still in the table.
+                first, end = (len(untimed) * number // ticks for number in (tick, tick + 1))
+                for connection in untimed[first:end]:
                     connection.read_batch()
                 gevent.sleep(TICK_SECONDS)
 
