@@ -157,6 +157,8 @@ class CapacityRun:
         if judgement is None:
             measurement = runner.measure(move.users)
             judgement = judge.judge(measurement, move.users)
+            if judgement.verdict is Verdict.FAIL:
+                runner.note_failure(move.users)
         return step_record(
             users=move.users,
             purpose=move.purpose,

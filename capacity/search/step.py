@@ -109,12 +109,12 @@ class StepRunner:
         "_last",
         "_low_ms",
         "_observer",
+        "_overloaded_at",
         "_requested",
         "_server",
         "_settle_s",
         "_sleep",
         "_spans",
-        "_unsteady_at",
         "_window_s",
     )
 
@@ -155,7 +155,7 @@ class StepRunner:
         self._sleep = sleep
         self._requested = 0  # users requested last
         self._last: Reading | None = None
-        self._unsteady_at: int | None = None  # users of the latest step if it never became steady
+        self._overloaded_at: int | None = None  # users of the latest step if it never became steady or failed
         self._has_reported_connections = False
 
     def restore_workers(self) -> float:
@@ -166,7 +166,7 @@ class StepRunner:
         """
         began = self._clock()
         if self._generator.restore_workers():
-            self._requested, self._last, self._unsteady_at = 0, None, None
+            self._requested, self._last, self._overloaded_at = 0, None, None
         return self._clock() - began
 
     def measure(self, users: int) -> StepMeasurement:
@@ -186,7 +186,7 @@ class StepRunner:
     def _measure(self, users: int, began: float) -> StepMeasurement:
         self._recover_for(users)
         known = self._known_faults(users)
-        self._unsteady_at = None if self.hold(users) else users
+        self._overloaded_at = None if self.hold(users) else users
         first = self.read()
         if known is None:
             known = self._faults()
@@ -204,6 +204,10 @@ class StepRunner:
         # Faults during the ramp count too.
         client = replace(client, faults=new_faults(known, last.snapshot.faults))
         return StepMeasurement(settle_s, client, server, None, settled_at, self._span_windows(readings, settled_at))
+
+    def note_failure(self, users: int) -> None:
+        """Note that the latest step failed: slightly above a limit, a backlog grows so slowly that it seems steady."""
+        self._overloaded_at = users
 
     def _known_faults(self, users: int) -> Sequence[Fault] | None:
         """Return the faults so far if all later ones count for a ramp to `users`; None if some may not.
@@ -223,7 +227,7 @@ class StepRunner:
             RunError: the generator or the server has ended.
         """
         self._recover_for(users)
-        self._unsteady_at = None if self.hold(users) else users
+        self._overloaded_at = None if self.hold(users) else users
 
     def watch(self, seconds: float) -> None:
         """Read both sides about once a second for some seconds.
@@ -269,8 +273,8 @@ class StepRunner:
         return found
 
     def _recover_for(self, users: int) -> None:
-        """Let the server recover if the latest step never became steady and had as many users or more."""
-        if self._unsteady_at is not None and users <= self._unsteady_at:
+        """Let the server recover if the latest step overloaded it and had as many users or more."""
+        if self._overloaded_at is not None and users <= self._overloaded_at:
             self._recover()
 
     def _recover(self) -> None:

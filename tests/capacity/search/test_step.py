@@ -198,6 +198,14 @@ def test_the_backlog_of_a_failing_level_does_not_affect_the_next() -> None:
     assert recovered.settle_s > 3.0
 
 
+def test_a_backlog_that_grows_so_slowly_that_it_seems_steady_does_not_affect_the_next_level() -> None:
+    runner = World(rate=6000).runner()
+    for _ in range(2):
+        assert p99_ms(runner.measure(6200)) > 250
+        runner.note_failure(6200)
+    assert p99_ms(runner.measure(5900)) < 10
+
+
 def test_a_lower_level_after_an_overload_is_approached_from_below() -> None:
     world = World(rate=6000)
     runner = world.runner()
