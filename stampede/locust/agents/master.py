@@ -14,10 +14,11 @@ from locust.runners import MasterRunner
 from stampede.generator_faults import Fault, FaultKind, merge_faults
 from stampede.health.health import limits_reached
 from stampede.health.machine import usage
+from stampede.locust.agents.worker_states import lost_workers
 from stampede.locust.settings import run_dialect
 from stampede.measure.report import UNASSIGNED, Totals
 from stampede.measure.row_limit import RowLimit
-from stampede.measure.snapshot import WorkerState, snapshot
+from stampede.measure.snapshot import snapshot
 from stampede.measure.storm_results import results
 from stampede.verdict.summary import RunResult, summary
 from stampede.verdict.thresholds import Threshold
@@ -238,17 +239,6 @@ class MasterAgent:
         dead = self._dead()
         return all(id_ in dead or (id_ in self._reports and self._reports[id_].final) for id_ in ids)
 
-    def _states(self) -> dict[str, WorkerState]:
-        """Return the states of the workers that have reported and are not connected any more."""
-        if not isinstance(self._runner, MasterRunner):
-            return {}
-        known = {client.id: client.state for client in self._runner.clients.all}
-        return {
-            id_: WorkerState.MISSING if id_ in known else WorkerState.ENDED
-            for id_ in self._reports
-            if known.get(id_, runners.STATE_MISSING) == runners.STATE_MISSING
-        }
-
     def _dead(self) -> set[str]:
         """Return the workers that disappeared without a final report."""
         if not isinstance(self._runner, MasterRunner):
@@ -306,7 +296,7 @@ class MasterAgent:
             state=self.state,
             now=monotonic_ns(),
             ages=self.ages(),
-            states=self._states(),
+            states=lost_workers(self._runner, self.ages()),
             storms=self.storms(),
             faults=self.user_faults(),
             dialect=self.dialect.name if self.dialect else None,
