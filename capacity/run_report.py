@@ -93,6 +93,7 @@ def _question(run: CapacityRun, command: str) -> Question:
         subject=f"The {dialect}server at {redact(settings.host)}" if settings.host else subject,
         command=command,
         max_duration=settings.max_duration,
+        has_remote_workers=settings.expect_workers is not None,
     )
 
 

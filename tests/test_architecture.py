@@ -117,7 +117,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.processes capacity.record capacity.report capacity.search capacity.storms capacity.testbed "
     "stampede.measure",
     "capacity.cli": "capacity.config capacity.drill capacity.errors capacity.formatting capacity.http_client "
-    "capacity.measure capacity.model capacity.record capacity.report capacity.run capacity.run_report "
+    "capacity.judge capacity.measure capacity.model capacity.record capacity.report capacity.run capacity.run_report "
     "capacity.search capacity.signals stampede.dialect_registry stampede.dialects stampede.redaction",
     "capacity.__main__": "capacity.cli",
     # deployment and benchmarks

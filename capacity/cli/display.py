@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from capacity.formatting import VERDICT_SYMBOLS, count, format_ms
+from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.measure.client_window import quantile_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from capacity.measure.client_window import ClientWindow
+    from capacity.measure.client_window import ClientWindow, WorkerWindow
     from capacity.measure.server_window import ServerWindow
     from capacity.record.step import StepRecord
 
@@ -240,6 +242,9 @@ class LiveDisplay:
         grid.add_row("deliveries/s", f"{_rate(delivered)} of {_rate(offered)}", _sparkline_text(now.delivered, width))
         grid.add_row("latency", f"p50 {_ms(p50)}   p99 {_ms(p99)}", _sparkline_text(now.p99, width))
         grid.add_row("server CPU", _gauge(server.core_share), Text.assemble("generator  ", _gauge(generator)))
+        if {worker.host for worker in client.workers} - {"", platform.node()}:  # some are on other machines
+            for worker in client.workers:
+                grid.add_row(f"worker {worker.index}", worker.host, _worker_health(worker))
         return grid
 
     def _table(self, rows: int) -> RenderableType:
@@ -265,6 +270,15 @@ class LiveDisplay:
 
 def _sparkline_text(values: Iterable[float], width: int) -> Text:
     return Text(sparkline(list(values)[-width:]), style="cyan")
+
+
+def _worker_health(worker: WorkerWindow) -> Text:
+    """Return the users, CPU and lags of one worker of the load generator, and the age of its last report."""
+    lags_ms = [lag for lag in (worker.loop_lag_p99_ms, worker.send_lag_p99_ms) if lag is not None]
+    age = f", reported {worker.age_s:.0f} s ago" if worker.age_s > DEFAULT_LIMITS.stale_s else ""
+    return Text.assemble(
+        _gauge(worker.cpu), f"  {count(worker.users)} users, lag p99 {_ms(max(lags_ms, default=None))}{age}"
+    )
 
 
 def _gauge(value: float | None) -> Text:

@@ -11,7 +11,7 @@ from capacity.judge.generator_health import FAULT
 from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.model.projection import Projection, project, why_not_projected
 from capacity.record.answer import Answer
-from capacity.record.step import Cause, Verdict
+from capacity.record.step import LOST_WORKER, Cause, Verdict
 from capacity.search.bracket import Bounds, Trial, bounds, confirmed_bounds
 from capacity.search.remedy import remedy_for
 from capacity.search.search import Ending, Plan
@@ -96,6 +96,7 @@ class Question:
         subject: the server, as the sentence names it.
         command: how to start the run again.
         max_duration: time limit of the search in seconds.
+        has_remote_workers: whether the load generator runs on other machines.
     """
 
     load: UserLoad
@@ -105,6 +106,7 @@ class Question:
     subject: str
     command: str
     max_duration: float = 150.0
+    has_remote_workers: bool = False
 
 
 def build_answer(
@@ -130,7 +132,14 @@ def build_answer(
     wanted = found.fails_at is None and found.low > 0 and len(question.plan.given) != 1
     projection = project(steps) if wanted else None
     confirmation = format_confirmation(found.passes, required)
-    remedy = remedy_for(question.plan, steps, ending, projection, question.max_duration)
+    remedy = remedy_for(
+        question.plan,
+        steps,
+        ending,
+        projection,
+        question.max_duration,
+        has_remote_workers=question.has_remote_workers,
+    )
     sentences = _Sentences(question, steps, found, bottleneck, projection, generator_at, hot_spot)
     return Answer(
         supported_users=found.low or None,
@@ -271,11 +280,14 @@ class _Sentences:
         return ""
 
     def _generator_remedy(self) -> str:
-        """Return the fault that stopped the load generator, or the option that lets it continue."""
+        """Return the fault or the loss that stopped the load generator, or the option that lets it continue."""
         step = _step_at(self.steps, self.generator_at, Verdict.INVALID)
         reasons = zip(step.signals, step.reasons, strict=True) if step is not None else ()
-        faults = [reason for signal, reason in reasons if signal == FAULT]
-        return faults[0] if faults else "use more generator cores (--processes)"
+        faults = [reason for signal, reason in reasons if signal in (FAULT, LOST_WORKER)]
+        if faults:
+            return faults[0]
+        more = "workers (--expect-workers)" if self.question.has_remote_workers else "cores (--processes)"
+        return f"use more generator {more}"
 
     def _hot_spot(self) -> str:
         """Name the bottleneck and where its CPU time goes; empty if CPU is not the bottleneck, or not profiled."""

@@ -51,6 +51,11 @@ def _has_profile(page: Page) -> bool:
     return profile is not None and (profile.passing is not None or profile.failing is not None)
 
 
+def _has_workers(page: Page) -> bool:
+    workers = page.report.workers
+    return len(workers) > 1 or any(one.invalid_steps or one.state != "connected" for one in workers)
+
+
 SECTIONS: Final = (
     Section("evidence", "Evidence", _has_evidence),
     Section("further", "Measure further", lambda page: page.report.answer.confirm_with is not None),
@@ -63,6 +68,7 @@ SECTIONS: Final = (
     Section("model", "Model", lambda page: page.report.model is not None),
     Section("steps", "Steps", lambda page: bool(page.report.steps)),
     Section("ledger", "Ledger", lambda page: bool(page.report.steps)),
+    Section("workers", "Load generator", _has_workers),
     Section("environment", "Environment", lambda _: True),
 )
 

@@ -33,6 +33,8 @@ def remedy_for(
     ending: Ending | None,
     projection: Projection | None,
     max_duration: float,
+    *,
+    has_remote_workers: bool = False,
 ) -> Remedy | None:
     """Return options that would let the search continue; None if no option helps.
 
@@ -42,6 +44,7 @@ def remedy_for(
         ending: why it ended; None if it was interrupted.
         projection: where the server's core is expected to be full.
         max_duration: time limit of the search in seconds.
+        has_remote_workers: whether the load generator runs on other machines.
     """
     found: list[Remedy] = []
     if ending is Ending.BUDGET:
@@ -54,7 +57,10 @@ def remedy_for(
         levels = sorted({max(1, round(projection.users * part)) for part in (0.8, 1.0, _MARGIN)})
         found.append(Remedy(f"--steps {','.join(map(str, levels))}", "at these levels"))
     if (processes := _processes(steps, ending, projection)) is not None:
-        found.append(Remedy(f"--processes {processes}", f"on {processes} cores for the load generator"))
+        if has_remote_workers:
+            found.append(Remedy(f"--expect-workers {processes}", f"with {processes} workers of the load generator"))
+        else:
+            found.append(Remedy(f"--processes {processes}", f"on {processes} cores for the load generator"))
     if not found:
         return None
     return Remedy(" ".join(one.options for one in found), " and ".join(one.needs for one in found))

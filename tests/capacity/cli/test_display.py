@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import platform
 
 from rich.console import Console
 
@@ -20,6 +21,28 @@ def shown(where: Console) -> str:
 def test_a_pipe_gets_plain_lines_and_a_terminal_the_live_display() -> None:
     assert isinstance(open_display(console(terminal=False), "run"), PlainDisplay)
     assert isinstance(open_display(console(terminal=True), "run"), LiveDisplay)
+
+
+def test_the_live_display_shows_each_worker_on_another_machine() -> None:
+    where = console(terminal=True)
+    display = LiveDisplay(where, "run")
+    near = make.worker(host=platform.node())
+    display.live(make.client(workers=(near, make.worker(index=1, host=platform.node()))), make.server())
+    where.print(display.render())
+    assert "worker 1" not in shown(where)
+    far = make.worker(index=1, host="host-b", users=60, cpu=0.93, loop_lag_p99_ms=40.0, age_s=5.0)
+    display.live(make.client(workers=(near, far)), make.server())
+    where.print(display.render())
+    line = next(line for line in shown(where).splitlines() if "worker 1" in line)
+    for text in ("host-b", "93 %", "60 users", "lag p99 40 ms", "reported 5 s ago"):
+        assert text in line
+
+
+def test_a_notice_stays_on_the_terminal() -> None:
+    where = console(terminal=True)
+    with LiveDisplay(where, "run") as display:
+        display.notice("start a worker with: locust " + "x" * 200)
+    assert "locust " + "x" * 200 in shown(where).replace("\n", "")
 
 
 def test_plain_lines_show_each_step_with_its_reason() -> None:

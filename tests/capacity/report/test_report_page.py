@@ -12,6 +12,7 @@ from capacity.model.scalability import fit_model
 from capacity.model.scaling import scaling_of
 from capacity.model.sizing import Demand, size_for
 from capacity.record.step import Verdict
+from capacity.record.worker import WorkerRecord
 from capacity.search.search import Ending
 from capacity.storms.result import storm_answer
 from tests.capacity import make
@@ -87,11 +88,13 @@ def searched() -> RunReport:
 
 
 def stormed() -> RunReport:
-    """Return a report with storms and scaling."""
+    """Return a report with storms, scaling and several workers of the load generator."""
     storms = [record(10), *[record(20)] * 3, record(40, Verdict.FAIL)]
     answer = storm_answer(storms, users=100, slos=["resync_p95<5s"], backoff="none", ending=Ending.CONVERGED)
     scaling = scaling_of([point(1, 20_000), point(2, 30_000, shared=True)])
-    return make.report([make.step(100)], Ending.STEPS_DONE, storm=answer, levels=["resync_p95<5s"], scaling=scaling)
+    workers = [WorkerRecord(name=f"worker {n}", host="host-b", state="ended", invalid_steps=n) for n in range(2)]
+    more = {"storm": answer, "levels": ["resync_p95<5s"], "scaling": scaling, "workers": workers}
+    return make.report([make.step(100)], Ending.STEPS_DONE, **more)
 
 
 @pytest.fixture(scope="module")
