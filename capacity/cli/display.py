@@ -275,10 +275,9 @@ def _sparkline_text(values: Iterable[float], width: int) -> Text:
 def _worker_health(worker: WorkerWindow) -> Text:
     """Return the users, CPU and lags of one worker of the load generator, and the age of its last report."""
     lags_ms = [lag for lag in (worker.loop_lag_p99_ms, worker.send_lag_p99_ms) if lag is not None]
+    lag = _ms(max(lags_ms, default=None))
     age = f", reported {worker.age_s:.0f} s ago" if worker.age_s > DEFAULT_LIMITS.stale_s else ""
-    return Text.assemble(
-        _gauge(worker.cpu), f"  {count(worker.users)} users, lag p99 {_ms(max(lags_ms, default=None))}{age}"
-    )
+    return Text.assemble(_gauge(worker.cpu), f"  {count(worker.users)} users, lag p99 {lag}{age}")
 
 
 def _gauge(value: float | None) -> Text:

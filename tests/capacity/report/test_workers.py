@@ -38,10 +38,8 @@ def test_a_level_at_which_workers_are_lost_again_and_again_names_the_worker() ->
     steps = [*[make.step(100)] * 3, lost(200), lost(200), lost(200)]
     answer = build_answer(make.question(), steps, Ending.GENERATOR)
     assert (answer.supported_users, answer.first_failing_users, answer.generator_limited_at) == (100, None, 200)
-    assert (
-        f"At 200 the load generator was the limit, not the server (server CPU at 100 users: 7 % of one core); {LOST}."
-        in (answer.sentence)
-    )
+    limit = "At 200 the load generator was the limit, not the server (server CPU at 100 users: 7 % of one core)"
+    assert f"{limit}; {LOST}." in answer.sentence
 
 
 def test_the_remedy_of_a_run_on_other_machines_is_more_workers() -> None:
