@@ -13,6 +13,7 @@ from capacity.formatting import count
 from capacity.judge.generator_health import check_file_limit
 from capacity.judge.limits import DEFAULT_LIMITS
 from capacity.measure.server_window import ServerWindow
+from capacity.measure.workers import LostWorkerError
 from capacity.profile.level import profile_level
 from capacity.profile.profiler import Profiler
 from capacity.profile.sampler import ProfileError
@@ -73,6 +74,7 @@ class CapacityRun:
     testbed: Testbed = field(init=False)
     _began: float = field(init=False)
     _earlier_s: float = field(init=False)
+    _waited_s: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self._earlier_s = max((s.started_s + s.settle_s + (s.window_s or 0.0) for s in self.steps), default=0.0)
@@ -133,17 +135,20 @@ class CapacityRun:
         return self._run_storms(generator, runner, began)
 
     def _search(self, runner: StepRunner, judge: StepJudge, began: float) -> Ending:
-        waited_s = 0.0  # for lost workers: not a part of the search's time
         while True:
-            remaining_s = self.settings.max_duration + waited_s - (self.clock() - began)
+            remaining_s = self._remaining_s(began)
             move = next_move(self.plan, trials_of(self.steps), remaining_s, self._step_estimate_s())
             if isinstance(move, Finished):
                 return move.ending
-            waited_s += runner.restore_workers()
+            self._waited_s += runner.restore_workers()
             self.observer.step(move.users, str(move.purpose), remaining_s)
             record = self._run_step(runner, judge, move, began)
             self.steps.append(record)
             self.observer.done(record)
+
+    def _remaining_s(self, began: float) -> float:
+        """Return the time that is left for the search; waiting for lost workers does not count."""
+        return self.settings.max_duration + self._waited_s - (self.clock() - began)
 
     def _step_estimate_s(self) -> float:
         """Return the expected duration of a step: that of the latest three, or an estimate from the settings."""
@@ -203,14 +208,19 @@ class CapacityRun:
         storm_runner = StormRunner(generator, runner, users=users, threshold_s=longest_s, clock=self.clock)
         durations_s = [self.settings.settle + min(longest_s, _STORM_ESTIMATE_S)]
         while True:
-            remaining_s = self.settings.max_duration - (self.clock() - began)
+            remaining_s = self._remaining_s(began)
             trials = storm_result.storm_trials(self.storms)
             move = next_move(storm_result.PLAN, trials, remaining_s, mean(durations_s[-3:]))
             if isinstance(move, Finished):
                 return move.ending
+            self._waited_s += runner.restore_workers()
             self.observer.message(f"storm: {move.users} % of {users} users reconnect at once ({move.purpose})")
             started = self.clock()
-            window = storm_runner.run(move.users)
+            try:
+                window = storm_runner.run(move.users)
+            except LostWorkerError as error:
+                self.testbed.notes.append(f"a storm was repeated: {error}")
+                continue
             durations_s.append(self.clock() - started)
             judgement = judge_storm(window, slos, DEFAULT_LIMITS)
             record = storm_result.storm_record(move.users, str(move.purpose), window, judgement)

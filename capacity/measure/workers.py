@@ -85,7 +85,11 @@ class Roster:
 
         Raises:
             LostWorkerError: a worker ended, has no heartbeat, has never reported, or has joined.
+            RunError: the users of a worker cannot run, for example because a file is missing on its machine.
         """
+        for worker in snapshot.workers:
+            if worker.failure and worker.state is WorkerState.CONNECTED:
+                raise RunError(f"{self._name(worker)} cannot run its users: {worker.failure}")
         for worker, what in self._changes(snapshot):
             raise LostWorkerError(self._name(worker), what)
         reported = {worker.id for worker in (*snapshot.workers, *snapshot.dead_workers)}

@@ -38,6 +38,7 @@ class WorkerReport:
         addresses: the server's addresses, and how often each was used.
         joined_before: users that joined before the figures begin, see `since`.
         host: name of the machine that the process runs on; empty if it does not report it.
+        failure: why its users cannot run, such as a file that is missing on its machine; empty if they can.
     """
 
     run: int
@@ -58,6 +59,7 @@ class WorkerReport:
     addresses: list[AddressUse] = field(default_factory=list)
     joined_before: int = 0
     host: str = ""
+    failure: str = ""
 
     def since(self, earlier: WorkerReport) -> WorkerReport:
         """Return the report with the figures counted after an earlier report of the same test.

@@ -43,6 +43,7 @@ class Worker:
         age_s: seconds since its last report.
         problems: why the process makes the run invalid.
         host: name of the machine that it runs on; empty if it does not report it.
+        failure: why its users cannot run; empty if they can.
         state: of its connection to the master: `connected`, `missing` (no heartbeat) or `ended`.
     """
 
@@ -57,6 +58,7 @@ class Worker:
     age_s: float
     problems: list[str] = field(default_factory=list)
     host: str = ""
+    failure: str = ""
     state: WorkerState = WorkerState.CONNECTED
 
 
@@ -158,5 +160,6 @@ def _worker(report: WorkerReport, ages: Mapping[str, float], states: Mapping[str
         age_s=ages.get(report.id, 0.0),
         problems=[*report.problems, *(fault.text for fault in report.faults)],
         host=report.host,
+        failure=report.failure,
         state=states.get(report.id, WorkerState.CONNECTED),
     )

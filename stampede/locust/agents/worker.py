@@ -326,6 +326,7 @@ class WorkerAgent:
             cpu_share=0.0,
             figures=Measures().figures(users=self._runner.user_count),
             faults=[failure],
+            failure=failure.detail or str(failure.kind),
         )
 
     def _new_report(self, **fields: Any) -> WorkerReport:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from capacity.errors import RunError
 from capacity.measure.workers import Connection, LostWorkerError, Roster, parse_connections, worker_name
 from tests.capacity.measure.test_client_window import snapshot, worker
 
@@ -51,6 +52,15 @@ def test_a_worker_that_never_reports_is_named_after_some_seconds() -> None:
     Roster(IDS).check(snapshot(**only_one), 1.0)
     assert str(lost(9.0, **only_one)) == (
         "the load generator worker on b has not reported within 9 s of the start of its users"
+    )
+
+
+def test_a_worker_whose_users_cannot_run_is_named_with_the_reason() -> None:
+    failed = of_host("b", 1, failure="--ca-file ca.pem: No such file or directory")
+    with pytest.raises(RunError) as caught:
+        Roster(IDS).check(snapshot(workers=[of_host("a", 0), failed]), 10.0)
+    assert str(caught.value) == (
+        "load generator worker 1 on b cannot run its users: --ca-file ca.pem: No such file or directory"
     )
 
 
