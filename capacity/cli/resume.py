@@ -30,14 +30,17 @@ def earlier_report(folder: Path) -> RunReport:
     """Read the report of the run to continue.
 
     Raises:
-        UsageError: there is no report, or it is invalid.
+        UsageError: there is no report, or it is invalid, or of a drill.
     """
     try:
-        return read_report(folder / "report.json")
+        report = read_report(folder / "report.json")
     except OSError as error:
         raise UsageError(f"--resume {folder}: cannot read report.json: {error_text(error)}") from None
     except msgspec.MsgspecError as error:
         raise UsageError(f"--resume {folder}: report.json is not a report: {error}") from None
+    if report.drill is not None:
+        raise UsageError(f"--resume {folder}: a drill cannot be continued, start it again")
+    return report
 
 
 def combined_arguments(earlier: RunReport, arguments: Sequence[str]) -> list[str]:

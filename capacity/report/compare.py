@@ -105,6 +105,8 @@ def _unjudged(runs: Sequence[RunReport]) -> str:
 
 
 def _check_comparable(runs: Sequence[RunReport]) -> None:
+    if any(run.drill is not None for run in runs):
+        raise UsageError("one of the reports is of a drill, which has no capacity to compare")
     for other in runs[1:]:
         if different := difference(runs[0], other):
             raise UsageError(f"{different}; compare runs of the same question")

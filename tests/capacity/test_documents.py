@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from capacity.cli.commands import COMMANDS
+from capacity.config.drill_settings import DRILL_OPTIONS, read_drill_settings
+from capacity.config.options import flag
 from capacity.config.settings import read_settings
 from capacity.config.slo import parse_slo
 from capacity.config.slo_file import read_slo_file
@@ -44,6 +46,11 @@ def test_every_figure_of_the_table_is_valid_with_its_units() -> None:
                 parse_slo(f"{figure.replace('pN', 'p95')}<1{unit}")
 
 
+def test_the_table_of_the_drill_has_the_options_of_the_code() -> None:
+    listed = rows("capacity/README.md", "## Rehearse a deploy")
+    assert listed == [[flag(name), one.default or "", one.help] for name, one in DRILL_OPTIONS.items()]
+
+
 @pytest.mark.parametrize("line", [line for line in LINES if "`" not in line])
 def test_every_command_shown_is_valid(
     line: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -51,6 +58,9 @@ def test_every_command_shown_is_valid(
     (tmp_path / "shop.py").touch()
     monkeypatch.chdir(tmp_path)
     words = shlex.split(line)
+    if words[0] == "drill":
+        assert read_drill_settings(words[1:], {}).run
+        return
     if words[0] not in COMMANDS:
         read_settings(words, {})
         return

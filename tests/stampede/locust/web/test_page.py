@@ -55,3 +55,28 @@ def test_an_unusable_storm_request_is_refused_with_the_reason(
         assert refused.value.code == 400
         assert value in refused.value.read().decode()
         refused.value.close()
+
+
+def test_a_watch_counts_the_users_that_the_server_drops_in_the_table_of_storms(
+    web_locust: Callable[..., WebLocust], start: Callable[..., RunningServer]
+) -> None:
+    server = start("--drain-seconds", "0")
+    web = web_locust("--host", server.url, *TALK)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        web.post("/stampede/watch")
+    assert refused.value.read() == b"no test is running\n"
+    refused.value.close()
+    web.post("/swarm", user_count=4, spawn_rate=4)
+    web.until(lambda now: now["ready"] == 4)
+    for _ in range(2):  # a repeated request starts no second watch
+        web.post("/stampede/watch", request="one")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        web.post("/stampede/storm", share="0.5")
+    assert b"a watch is in progress" in refused.value.read()
+    refused.value.close()
+    server.stop()
+    web.until(lambda now: now["storms"][0]["dropped"] == 4)
+    (storm,) = web.snapshot()["storms"]
+    assert (storm["users"], storm["watch"]["lost"], storm["watch"]["is_ended"]) == (4, 4, False)
+    web.post("/stampede/watch/end")
+    web.until(lambda now: now["storms"][0]["watch"]["is_ended"])
