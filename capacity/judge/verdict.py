@@ -135,8 +135,8 @@ def _exceeds(
 def _implicit_slos(client: ClientWindow, limits: Limits) -> list[Reason]:
     """Return a reason for each duty that a server fails under any SLOs: to admit the users, and to keep pace."""
     reasons = []
-    if client.ready < limits.ready * client.users:
-        text = f"only {client.ready} of {client.users} users joined their rooms"
+    if client.ready < limits.ready * client.chat_users:
+        text = f"only {client.ready} of {client.chat_users} users joined their rooms"
         reasons.append(Reason(Cause.SERVER, "admission", text))
     kept_up = client.keeping_up
     if kept_up is not None and kept_up < limits.keeping_up:

@@ -262,7 +262,7 @@ class LoadGenerator:
     def _check_joins(self, found: Snapshot) -> None:
         """Raise UsageError if no user has joined a room in time, but requests failed: later steps would be invalid."""
         self._has_joined = self._has_joined or found.ready > 0
-        if self._has_joined or self._first_request_s is None:
+        if self._has_joined or self._first_request_s is None or not found.chat_users:
             return
         if time.monotonic() - self._first_request_s > _REFUSAL_S and (refusal := first_refusal(found)):
             raise UsageError(f"no user could join: {refusal}")

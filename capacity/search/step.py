@@ -332,7 +332,8 @@ class StepRunner:
             if probe.deliveries.expected:
                 p50 = quantile_ms(probe.latency.intended, 0.5)
                 ramp.add_probe(math.inf if p50 is None else p50)
-            if after.users == users and after.ready == users and (ramp.is_absorbed or not probe.deliveries.expected):
+            has_joined = after.users == users and after.ready == after.chat_users
+            if has_joined and (ramp.is_absorbed or not probe.deliveries.expected):
                 return True, p99
         return False, p99
 
@@ -347,7 +348,7 @@ class StepRunner:
             probe = _probe(before, after)
             waited = self._clock() - began
             p99 = quantile_ms(probe.latency.intended, 0.99) if probe else None
-            if probe and is_steady(probe, p99_before, p99):
+            if probe and (is_steady(probe, p99_before, p99) or not after.chat_users):
                 return True
             if waited >= self._settle_s and not (probe and is_draining(probe, p99_before, p99)):
                 return False

@@ -40,11 +40,16 @@ class ServerHooks:
         raise NotImplementedError
 
 
+def is_chat_class(user_class: type) -> bool:
+    """Return whether users of a class join rooms; those of a client of another protocol do not."""
+    return issubclass(user_class, ServerHooks)
+
+
 def can_check(user_classes: Iterable[type], dialect: Dialect) -> bool:
     """Return whether a check can do what the users do: no class has code of the scenario that the check would need."""
     needed = ["login"] if isinstance(dialect, StampedeDialect) else ["login", "join_room", "send_message"]
     return not any(
-        issubclass(user_class, ServerHooks) and getattr(user_class, name) is not getattr(ServerHooks, name)
+        is_chat_class(user_class) and getattr(user_class, name) is not getattr(ServerHooks, name)
         for user_class in user_classes
         for name in needed
     )

@@ -77,6 +77,7 @@ class Figures:
     Attributes:
         users: running users; `connections` of them are open, `ready` ones are in their room.
         timed_users: users whose deliveries are timed; those of the others are counted only.
+        other_users: those of the users that join no room, since their class has another client.
         rooms: rooms with at least one member, and `members` is the number of members of all rooms.
         sends: chat messages.
         deliveries: the ledger; `address_pairs` are its counts by the address of the sender and that of the receiver.
@@ -109,6 +110,7 @@ class Figures:
     cut_off: int = 0
     members: int = 0
     timed_users: int = 0
+    other_users: int = 0
     order: OrderCounts = field(default_factory=OrderCounts)
     address_pairs: dict[str, dict[str, DeliveryCounts]] = field(default_factory=dict)
 
@@ -161,6 +163,11 @@ class Figures:
         return found.times if found is not None else None
 
     @property
+    def chat_users(self) -> int:
+        """Running users that should be in a room."""
+        return self.users - self.other_users
+
+    @property
     def joins(self) -> int:
         """Joins that succeeded, as far as the server confirms joins."""
         return self.request(JOIN).successes + self.unconfirmed_joins
@@ -186,7 +193,7 @@ class Figures:
 
 FIELDS: Final = tuple(field.name for field in fields(Figures))
 
-GAUGES: Final = frozenset({"users", "connections", "ready", "rooms", "members", "timed_users"})
+GAUGES: Final = frozenset({"users", "connections", "ready", "rooms", "members", "timed_users", "other_users"})
 """Fields that describe the present moment. All others count, and are subtracted."""
 
 

@@ -133,6 +133,7 @@ class Measures:
         self,
         *,
         users: int = 0,
+        other_users: int = 0,
         connections: int = 0,
         ready: int = 0,
         rooms: int = 0,
@@ -143,6 +144,7 @@ class Measures:
         self.update_delivery_row()
         return Figures(
             users=users,
+            other_users=other_users,
             connections=connections,
             ready=ready,
             rooms=rooms,

@@ -63,6 +63,25 @@ class Guest(ChatUser):
         self.client.say("Hello?")
 """
 
+MIXED = """
+from locust import User, between, task
+from stampede import ChatUser
+
+class Buyer(ChatUser):
+    wait_time = between(0.05, 0.1)
+
+    @task
+    def ask(self):
+        self.client.say("How much is it?")
+
+class Browser(User):
+    wait_time = between(0.05, 0.1)
+
+    @task
+    def look(self):
+        request = {"request_type": "GET", "name": "/offers", "response_time": 5, "response_length": 0}
+        self.environment.events.request.fire(**request, exception=None, context={})
+"""
 BOUNDED = ("--bounded", "4", *TOLERANT, "--slo", "loss<0.1%")
 
 
@@ -169,6 +188,19 @@ def test_all_classes_of_a_locustfile_in_the_current_directory_are_users(
     )
     assert run.wait() in {0, 98}, run.errors
     assert (run.report.answer.scenario, run.report.answer.dialect) == ("shop.py", "shop")
+
+
+def test_users_without_a_chat_need_no_room_and_no_place_in_one(
+    capacity: Callable[..., Run], server: RunningServer, tmp_path: Path
+) -> None:
+    (tmp_path / "mixed.py").write_text(MIXED)
+    flags = ("--locustfile", str(tmp_path / "mixed.py"), "--slo", "GET /offers:p99<60s")
+    run, code = run_valid(capacity, "--host", server.url, *flags, *BOUNDED)
+    assert code == 0, run.errors
+    last = run.report.steps[-1]
+    assert (last.ready, last.lost) == (2, 0)
+    assert last.received
+    assert last.figures["GET /offers:p99<60s"] is not None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from stampede.generator_faults import Fault, FaultKind, merge_faults
 from stampede.health.health import limits_reached
 from stampede.health.machine import usage
 from stampede.locust.agents.worker_states import lost_workers
+from stampede.locust.hooks import is_chat_class
 from stampede.locust.settings import run_dialect
 from stampede.measure.report import UNASSIGNED, Totals
 from stampede.measure.row_limit import RowLimit
@@ -329,7 +330,7 @@ class MasterAgent:
     @property
     def has_chat_users(self) -> bool:
         """Whether any user of the test is a `ChatUser`; a locustfile may also have users of other clients only."""
-        return any(hasattr(user_class, "drops_periodically") for user_class in self._runner.user_classes)
+        return any(map(is_chat_class, self._runner.user_classes))
 
     @property
     def failed_thresholds(self) -> int:

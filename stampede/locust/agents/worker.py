@@ -24,7 +24,7 @@ from stampede.health.loop_lag_probe import LoopLagProbe
 from stampede.health.machine import Usage, usage
 from stampede.locust.agents.spawn_order import spawn_order, user_classes_of
 from stampede.locust.exceptions import count_exception
-from stampede.locust.hooks import can_check
+from stampede.locust.hooks import can_check, is_chat_class
 from stampede.locust.http_steps import check_steps
 from stampede.locust.output.locust_stats import StatsUpdater
 from stampede.locust.settings import OptionError, check_processes, host_of, http_base_url, read_settings, run_dialect
@@ -165,7 +165,8 @@ class WorkerAgent:
             batches=BatchSettings(settings.batch_interval, TimedUsers(settings.timed_share, settings.timed_users)),
         )
         user_classes = user_classes_of(self._runner.user_classes) if self._user_classes is None else self._user_classes
-        order = self.partition.select(spawn_order(user_classes))
+        others = self._other_classes()
+        order = (name for name in self.partition.select(spawn_order(user_classes)) if name not in others)
         self.pool = UserPool(pool_settings, target, order, dialect, self._count_exception, echoes=echoes)
         self._stats = StatsUpdater(self.pool.measures)
         self._began, self._cpu_before = time.monotonic(), time.process_time()
@@ -303,6 +304,7 @@ class WorkerAgent:
             cpu_share=(time.process_time() - self._cpu_before) / max(time.monotonic() - self._began, 0.001),
             figures=pool.measures.figures(
                 users=self._runner.user_count,
+                other_users=self._other_users(),
                 connections=len(pool.reactor),
                 ready=pool.ready,
                 rooms=len(sizes),
@@ -317,6 +319,16 @@ class WorkerAgent:
             causes=self._health.causes,
             faults=list(pool.faults),
         )
+
+    def _other_classes(self) -> list[str]:
+        """Return the names of the user classes whose users join no room."""
+        return [one.__name__ for one in self._runner.user_classes if not is_chat_class(one)]
+
+    def _other_users(self) -> int:
+        """Return how many of the users join no room."""
+        others = self._other_classes()
+        running = self._runner.user_classes_count if others else {}
+        return sum(running[name] for name in others)
 
     def _failure_report(self, failure: Fault) -> WorkerReport:
         """Return a report with the reason why the users of this process cannot run."""

@@ -26,6 +26,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
             "cut_off",
             "members",
             "timed_users",
+            "other_users",
             "send_lag",
             "loop_lag",
             "room_size",
