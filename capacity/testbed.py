@@ -173,7 +173,7 @@ class Testbed:
         )
         generator = LoadGenerator.start(options, folder=folder, children=children, progress=self.observer.message)
         generator.wait_started()
-        if settings.host is not None:
+        if settings.host is not None or scenario.locustfile is not None:  # own users may have another dialect
             self.observer.message("checking the server")
             generator.check_server()
         if self.remote is not None:

@@ -61,7 +61,7 @@ def _run_command(arguments: Sequence[str], interrupts: Interrupts) -> int:
     earlier, resumed = None, settings.resume
     if resumed is not None:
         earlier = earlier_report(Path(resumed))
-        arguments = combined_arguments(earlier, without_resume(arguments))
+        arguments = combined_arguments(earlier, without_resume(arguments), environment)
         settings = read_settings(arguments, environment)
     folder = report_folder(settings.report)
     console = Console()

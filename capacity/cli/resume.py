@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from capacity.config.options import flag, variable
 from capacity.config.secrets import has_redaction
+from capacity.config.settings import OPTIONS
 from capacity.config.settings_table import RESUME_MAY_CHANGE
 from capacity.errors import UsageError
 from capacity.formatting import error_text
 from capacity.record.report import RunReport, read_report
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from capacity.config.settings_table import Shown
@@ -43,32 +46,40 @@ def earlier_report(folder: Path) -> RunReport:
     return report
 
 
-def combined_arguments(earlier: RunReport, arguments: Sequence[str]) -> list[str]:
+def combined_arguments(
+    earlier: RunReport, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> list[str]:
     """Return the arguments of the earlier run, followed by the current ones, which take precedence.
+
+    Args:
+        earlier: report of the earlier run.
+        arguments: the current ones.
+        environment: may give the secrets.
 
     Raises:
         UsageError: an argument has a secret, which reports do not keep, and is not given again.
     """
     words = shlex.split(earlier.command)
     before = words[1 + len(_MODULE) :] if words[1 : 1 + len(_MODULE)] == _MODULE else []
-    return [*_without_redacted(before, arguments), *arguments]
+    given = {word.partition("=")[0] for word in arguments}
+    given |= {flag(name) for name in OPTIONS if variable(name) in (environment or {})}
+    return [*_without_redacted(before, given), *arguments]
 
 
-def _without_redacted(before: Sequence[str], arguments: Sequence[str]) -> list[str]:
+def _without_redacted(before: Sequence[str], given: AbstractSet[str]) -> list[str]:
     """Return the earlier arguments without those that have a redacted secret.
 
     Raises:
-        UsageError: one of those is not given again.
+        UsageError: one of those is not among the flags that are given again.
     """
-    given = {word.partition("=")[0] for word in arguments}
     usable: list[str] = []
     for word in before:
         if not has_redaction(word):
             usable.append(word)
             continue
-        flag = word.partition("=")[0] if word.startswith("--") else usable.pop()
-        if flag not in given:
-            raise UsageError(f"--resume: the report keeps no secrets: give {flag} again, with its secret")
+        name = word.partition("=")[0] if word.startswith("--") else usable.pop()
+        if name not in given:
+            raise UsageError(f"--resume: the report keeps no secrets: give {name} again, with its secret")
     return usable
 
 

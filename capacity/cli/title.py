@@ -29,7 +29,8 @@ def _subject(settings: RunSettings) -> str:
     if settings.storm is not None:
         return f"Reconnect storms of {count(settings.storm)} users on {server}"
     if settings.given:
-        return f"{listing([count(users) for users in settings.given])} users on {server}"
+        noun = "user" if settings.given == (1,) else "users"
+        return f"{listing([count(users) for users in settings.given])} {noun} on {server}"
     return f"Capacity of {server}"
 
 

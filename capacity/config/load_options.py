@@ -38,7 +38,7 @@ def _option(one: load_test.Option) -> Option:
         f"{one.help}{default}",
         GROUP,
         parse=None if one.form is Form.SWITCH else _text(one),
-        metavar=one.name.upper(),
+        metavar=f"{{{','.join(one.choices)}}}" if one.choices else one.name.upper(),
         repeatable=one.form is Form.REPEATABLE,
         secret=one.secret,
     )

@@ -94,6 +94,11 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+def variable(name: str) -> str:
+    """Return the environment variable of a field."""
+    return f"{ENVIRONMENT_PREFIX}{name.upper()}"
+
+
 def parse_options(
     options: Mapping[str, Option],
     arguments: Sequence[str],
@@ -142,6 +147,7 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter):
 def _parser(options: Mapping[str, Option], replaced: Mapping[str, str], program: Program) -> _Parser:
     parser = _Parser(
         prog=program.command,
+        usage=f"{program.command} [--host URL] [OPTION ...]",
         description=program.description,
         epilog=program.epilog,
         auto_env_var_prefix=ENVIRONMENT_PREFIX,

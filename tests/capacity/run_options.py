@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from capacity.errors import ExitCode
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,11 +17,10 @@ TOLERANT = (*QUICK, "--slo", "deliver_p99<60s")
 MOST_RUNS = 3
 
 
-def run_valid(capacity: Callable[..., Run], *flags: str) -> tuple[Run, int]:
-    """Run until a run is valid, which other load of this machine may prevent; return the run and its exit code."""
+def run_until(capacity: Callable[..., Run], code: int, *flags: str) -> Run:
+    """Return a run with this exit code, which other load of the machine may prevent twice."""
     for _ in range(MOST_RUNS):
         run = capacity(*flags)
-        code = run.wait()
-        if code != ExitCode.INVALID:
-            break
-    return run, code
+        if run.wait() == code:
+            return run
+    raise AssertionError(run.errors or run.report.answer.sentence)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capacity.processes.generator import UNCONFIRMED_NOTE
-from tests.capacity.run_options import TOLERANT, USERS, run_valid
+from tests.capacity.run_options import TOLERANT, USERS, run_until
 from tests.stampede.check.acme import AcmeServer
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def test_the_metrics_of_a_node_server_are_read_by_the_names_of_the_dialect(
     server = start_real("socket.io", "--metrics")
     dialect = tmp_path / "metrics.toml"
     dialect.write_text(METRICS)
-    run, code = run_valid(capacity, "--host", server.url, "--dialect", str(dialect), "--bounded", USERS, *TOLERANT)
-    assert code == 0, run.errors
+    run = run_until(capacity, 0, "--host", server.url, "--dialect", str(dialect), "--bounded", USERS, *TOLERANT)
     report = run.report
     assert report.missing == ["the server's metrics have no drops and kills"]
     (step,) = report.steps
@@ -82,8 +81,7 @@ def test_an_unknown_key_of_metrics_ends_the_run_with_its_name(capacity: Callable
 def test_a_missed_slo_of_another_server_exits_with_99(capacity: Callable[..., Run]) -> None:
     with AcmeServer(acknowledges=True).running() as url:
         flags = ("--dialect", f"{ACME}:OnlyAcknowledgedDialect", "--slo", "deliver_p99<1us", "--slo", "ack:p99<60s")
-        run, code = run_valid(capacity, "--host", url, "--bounded", USERS, *TOLERANT, *flags)
-    assert code == 99, run.errors
+        run = run_until(capacity, 99, "--host", url, "--bounded", USERS, *TOLERANT, *flags)
     assert run.report.dialect == "acme"
     last = run.report.steps[-1]
     assert any(reason.startswith("missed deliver_p99<1us: ") for reason in last.reasons)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.capacity.run_options import TOLERANT, run_valid
+from tests.capacity.run_options import TOLERANT, run_until
 from tests.promises.certificates import Authority
 from tests.promises.nginx_process import nginx
 from tests.promises.server_process import launch
@@ -117,8 +117,7 @@ def test_own_users_are_measured_on_a_server_with_tokens_and_a_private_authority(
     secret = token()
     access = ("--token", secret, "--ca-file", str(authority.trusted))
     scenario = ("--locustfile", shop, "--mix", "Buyer=3,Seller=1", "--slo", "sale:p99<60s")
-    run, code = run_valid(capacity, "--host", secured, *access, *scenario, *BOUNDED)
-    assert code == 0, run.errors
+    run = run_until(capacity, 0, "--host", secured, *access, *scenario, *BOUNDED)
     report = run.report
     assert (report.answer.scenario, report.answer.dialect) == ("shop.py: Buyer=3,Seller=1", "shop")
     words = f"The shop server at {secured} holds 4 users of shop.py: Buyer=3,Seller=1 (rooms of 2) within "
@@ -159,8 +158,7 @@ def test_a_server_below_a_path_prefix_is_measured(capacity: Callable[..., Run], 
     ):
         host = f"wss://127.0.0.1:{proxy.port}"
         access = ("--path", "/chat/", "--ca-file", str(authority.trusted))
-        run, code = run_valid(capacity, "--host", host, *access, *BOUNDED)
-        assert code == 0, run.errors
+        run = run_until(capacity, 0, "--host", host, *access, *BOUNDED)
     last = run.report.steps[-1]
     assert (last.verdict, last.ready, last.lost) == ("pass", 4, 0)
     assert run.report.missing[0].startswith(f"no metrics at {host.replace('wss', 'https')}/metrics answered 40")
@@ -195,8 +193,7 @@ def test_users_without_a_chat_need_no_room_and_no_place_in_one(
 ) -> None:
     (tmp_path / "mixed.py").write_text(MIXED)
     flags = ("--locustfile", str(tmp_path / "mixed.py"), "--slo", "GET /offers:p99<60s")
-    run, code = run_valid(capacity, "--host", server.url, *flags, *BOUNDED)
-    assert code == 0, run.errors
+    run = run_until(capacity, 0, "--host", server.url, *flags, *BOUNDED)
     last = run.report.steps[-1]
     assert (last.ready, last.lost) == (2, 0)
     assert last.received
@@ -213,8 +210,9 @@ def test_users_without_a_chat_need_no_room_and_no_place_in_one(
             "--locustfile own.py: ValueError: invalid literal for int() with base 10: 'free' (line 1)",
         ),
         ("import stampede", "", "--locustfile own.py: No User class found!"),
+        (SHOP.replace("/ws/chat", "/other"), "", "HTTP 404"),
     ],
-    ids=["an unknown class", "an exception", "no class"],
+    ids=["an unknown class", "an exception", "no class", "a dialect that the bundled server lacks"],
 )
 def test_an_unusable_locustfile_is_one_line_and_exit_code_2(
     capacity: Callable[..., Run], tmp_path: Path, text: str, mix: str, error: str
@@ -223,4 +221,5 @@ def test_an_unusable_locustfile_is_one_line_and_exit_code_2(
     flags = ("--mix", mix) if mix else ()
     run = capacity("--locustfile", str(tmp_path / "own.py"), *flags, *BOUNDED)
     assert run.wait() == 2
-    assert run.error == f"capacity: {error}"
+    assert run.error.startswith("capacity: ")
+    assert error in run.error

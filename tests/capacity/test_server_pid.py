@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from capacity.processes.process import free_port
-from tests.capacity.run_options import TOLERANT, USERS, run_valid
+from tests.capacity.run_options import TOLERANT, USERS, run_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +45,7 @@ def test_a_running_server_is_observed_by_the_operating_system(
     capacity: Callable[..., Run], server: RunningServer, by: str
 ) -> None:
     flags = {"auto": ("--server-pid", "auto"), "pid": ("--server-pid", str(server.process.pid)), "default": ()}[by]
-    run, code = run_valid(capacity, "--host", server.url, "--bounded", USERS, *TOLERANT, *flags)
-    assert code == 0, run.errors
+    run = run_until(capacity, 0, "--host", server.url, "--bounded", USERS, *TOLERANT, *flags)
     (step,) = run.report.steps
     assert (step.server_observed_processes, step.server_processes) == (1, 1)
     assert step.server_busiest_thread is not None

@@ -31,6 +31,10 @@ SLO = ("--slo", "loss<1%")
             "20 and 40 users on 2 and 4 processes of the bundled server: A users, dialect stampede, SLOs loss<1%",
         ),
         (
+            ("--bounded", "1"),
+            f"1 user on {BUNDLED}: chatting users, dialect stampede, SLOs loss<1%",
+        ),
+        (
             ("--thorough", "--mix", "A=1", "--window", "9"),
             f"Capacity of {BUNDLED}: A users, dialect stampede, SLOs loss<1%, thorough (9 s windows, 4 confirmations)",
         ),

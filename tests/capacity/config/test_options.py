@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from capacity.config.options import ENVIRONMENT_PREFIX, flag
+from capacity.config.options import flag, variable
 from capacity.config.settings import OPTIONS, RUN_OPTIONS, read_settings
 from capacity.errors import UsageError
 from tests.tables import rows
@@ -20,10 +20,12 @@ def test_the_help_names_every_option_and_its_environment_variable(capsys: pytest
     with pytest.raises(SystemExit):
         read_settings(["--help"], {})
     words = capsys.readouterr().out.replace("\n", " ")
+    assert len(words.split("Find how many")[0]) < 120  # the usage does not repeat the options
+    assert "--backoff {none,fixed,exponential,full-jitter}" in words
     compact = "".join(words.split())  # argparse breaks lines inside names
     for name in OPTIONS:
-        assert f"{flag(name)} " in words
-        assert f"[envvar:{ENVIRONMENT_PREFIX}{name.upper()}]" in compact
+        assert f"  {flag(name)} " in words
+        assert f"[envvar:{variable(name)}]" in compact
 
 
 def test_every_default_is_a_valid_value() -> None:

@@ -56,6 +56,17 @@ def test_a_token_is_redacted_in_commands_and_must_be_given_again(given: list[str
     with pytest.raises(UsageError, match="give --token again"):
         combined_arguments(earlier, [])
     assert combined_arguments(earlier, given)[-len(given) :] == given
+    environment = {"STAMPEDE_CAPACITY_TOKEN": "geheim"}
+    again = combined_arguments(earlier, [], environment)
+    assert read_settings(again, environment).load.environment({})["LOCUST_TOKEN"] == "geheim"
+
+
+def test_a_repeatable_option_is_a_list_in_the_environment() -> None:
+    headers = """["Cookie: a=1, b=2", "X-Key: 1"]"""
+    load = read_settings([], {"STAMPEDE_CAPACITY_HEADER": headers, "STAMPEDE_CAPACITY_INSECURE": "true"}).load
+    assert load.headers == (("Cookie", "a=1, b=2"), ("X-Key", "1"))
+    assert not load.verifies_tls
+    assert read_settings([], {"STAMPEDE_CAPACITY_HEADER": "X-Key: 1"}).load.headers == (("X-Key", "1"),)
 
 
 def test_a_report_holds_no_secret_in_any_text() -> None:
