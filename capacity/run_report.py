@@ -14,16 +14,21 @@ from capacity.model.scalability import fit_model
 from capacity.model.sizing import Demand, size_for
 from capacity.profile.summary import summarise
 from capacity.record.report import DEFAULT_DIALECT, RunReport
+from capacity.record.step import StepRecord, Verdict
 from capacity.report.answer import Question, UserLoad, build_answer
 from capacity.storms.result import add_storms, storm_answer
+from stampede.measure.address_pairs import add_pairs
 from stampede.redaction import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from capacity.config.settings import RunSettings
     from capacity.errors import CapacityError
     from capacity.record.storm import StormAnswer
     from capacity.record.worker import WorkerRecord
     from capacity.run import CapacityRun
+    from stampede.measure.address_pairs import AddressPair
 
 
 def build_report(run: CapacityRun, command: str, problem: CapacityError | None) -> RunReport:
@@ -61,7 +66,15 @@ def build_report(run: CapacityRun, command: str, problem: CapacityError | None) 
         storm=storms,
         dialect=answer.dialect,
         profile=profile,
+        address_pairs=_address_pairs(run.steps),
     )
+
+
+def _address_pairs(steps: Sequence[StepRecord]) -> list[AddressPair]:
+    """Return the deliveries by address in the last step that failed; without one, in all that passed."""
+    failed = [step for step in steps if step.verdict is Verdict.FAIL][-1:]
+    shown = failed or [step for step in steps if step.verdict is Verdict.PASS]
+    return add_pairs(pair for step in shown for pair in step.address_pairs)
 
 
 def _workers(run: CapacityRun) -> list[WorkerRecord]:

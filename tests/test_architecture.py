@@ -86,7 +86,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.formatting": "stampede.measure.formatting",
     "capacity.signals": "capacity.errors",
     "capacity.http_client": "stampede.redaction",
-    "capacity.record": "capacity.formatting",
+    "capacity.record": "capacity.formatting stampede.measure.address_pairs",
     "capacity.config": "capacity.errors capacity.formatting stampede.dialect_registry stampede.dialects "
     "stampede.locust.options stampede.measure stampede.redaction stampede.verdict.slo stampede.websocket.headers",
     "capacity.measure": "capacity.config capacity.errors capacity.http_client capacity.record "
@@ -95,7 +95,7 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.processes": "capacity.errors capacity.formatting capacity.http_client capacity.measure capacity.record "
     "capacity.signals stampede.measure",
     "capacity.judge": "capacity.config capacity.formatting capacity.measure capacity.record stampede.generator_faults "
-    "stampede.health",
+    "stampede.health stampede.measure.address_pairs",
     "capacity.model": "capacity.errors capacity.formatting capacity.judge capacity.measure capacity.record "
     "stampede.dialects",
     "capacity.search": "capacity.config capacity.judge capacity.measure capacity.model capacity.processes "
@@ -112,7 +112,8 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.processes capacity.profile capacity.record capacity.report capacity.search capacity.storms "
     "capacity.testbed",
     "capacity.run_report": "capacity.config capacity.errors capacity.judge capacity.model capacity.profile "
-    "capacity.record capacity.report capacity.run capacity.storms stampede.redaction",
+    "capacity.record capacity.report capacity.run capacity.storms stampede.measure.address_pairs "
+    "stampede.redaction",
     "capacity.drill": "capacity.config capacity.errors capacity.formatting capacity.judge capacity.measure "
     "capacity.processes capacity.record capacity.report capacity.search capacity.storms capacity.testbed "
     "stampede.measure",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from capacity.formatting import format_ms
+from capacity.judge.instances import BUS
 from capacity.record.step import Verdict
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _SIGNIFICANT_CPU: Final = 0.3
 _LAG_MS: Final = 50.0
 _NEARLY_FULL: Final = 0.9
 _SYMPTOMS: Final = {
+    BUS: "bus between the instances",
     "loss": "loss",
     "errors": "errors",
     "duplicates": "duplicated deliveries",

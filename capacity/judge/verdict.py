@@ -28,9 +28,11 @@ from capacity.judge.generator_health import (
     missing_health,
     missing_users,
 )
+from capacity.judge.instances import bus_reasons
 from capacity.judge.judgement import Judgement, Reason
 from capacity.judge.limits import DEFAULT_LIMITS, Limits
 from capacity.record.step import Cause, Verdict
+from stampede.measure.address_pairs import address_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,6 +90,8 @@ def _judge(
     missed, unknown = compare_with_slos(slos, figures)
     missed = [*missed, *_implicit_slos(client, limits)]
     if missed:
+        if any(reason.signal in ("loss", "backlog") for reason in missed):
+            missed = [*bus_reasons(address_pairs(client.address_pairs)), *missed]
         others, waited_ms = _core_taken(server, limits), _waited_ms(server, limits)
         is_explained = waited_ms is None or not _exceeds(waited_ms, client, slos, figures, limits)
         if others is not None and is_explained:

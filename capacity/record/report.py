@@ -13,6 +13,7 @@ from capacity.record.profile import RunProfile
 from capacity.record.step import Cause, StepRecord, Verdict
 from capacity.record.storm import StormAnswer, StormRecord
 from capacity.record.worker import WorkerRecord
+from stampede.measure.address_pairs import AddressPair  # decoded at run time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         profile: where the server's CPU time goes; None without `--profile`.
         workers: the processes of the load generator.
         command: how to repeat the run; its secrets are redacted.
+        address_pairs: deliveries by the addresses of sender and receiver, in the last step that failed; without one,
+            the sum of the steps that passed. Empty if all users were at one address.
         limits: limits of the load generator: `cpu` in cores, `lag_ms`.
     """
 
@@ -77,6 +80,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
     workers: list[WorkerRecord] = []
     dialect: str = DEFAULT_DIALECT
+    address_pairs: list[AddressPair] = []
     profile: RunProfile | None = None
 
     @property

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from stampede.measure.address_pairs import AddressPair  # decoded at run time
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -91,6 +93,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
         server_throttled_share: share of the window for which the CPU quota stopped the server.
         server_listen_overflows: connections that found the server's listen queue full.
         generator_cpu: cores used by each worker of the load generator.
+        address_pairs: deliveries by the addresses of sender and receiver; none if all users were at one address.
         invalid_workers: names of its workers that made the step invalid.
     """
 
@@ -157,6 +160,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     server_tracked: int | None = None
     server_tracked_limit: int | None = None
     generator_cpu: list[float] = []
+    address_pairs: list[AddressPair] = []
     generator_loop_lag_p99_ms: float | None = None
     generator_send_lag_p99_ms: float | None = None
     invalid_workers: list[str] = []

@@ -68,6 +68,7 @@ SECTIONS: Final = (
     Section("model", "Model", lambda page: page.report.model is not None),
     Section("steps", "Steps", lambda page: bool(page.report.steps)),
     Section("ledger", "Ledger", lambda page: bool(page.report.steps)),
+    Section("addresses", "Addresses", lambda page: bool(page.report.address_pairs)),
     Section("workers", "Load generator", _has_workers),
     Section("environment", "Environment", lambda _: True),
 )

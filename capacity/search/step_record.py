@@ -8,6 +8,7 @@ import msgspec
 
 from capacity.measure.client_window import ClientWindow, mean_ms, quantile_ms
 from capacity.record.step import StepRecord, Verdict
+from stampede.measure.address_pairs import address_pairs
 
 if TYPE_CHECKING:
     from capacity.judge.judgement import Judgement
@@ -83,6 +84,7 @@ def _client_figures(client: ClientWindow) -> dict[str, object]:
         "late": client.deliveries.late,
         "churned": client.deliveries.churned,
         "errors": client.failures,
+        "address_pairs": address_pairs(client.address_pairs),
         "generator_cpu": [round(worker.cpu, 3) for worker in client.workers],
         "generator_loop_lag_p99_ms": max(loop_lags, default=None),
         "generator_send_lag_p99_ms": max(send_lags, default=None),

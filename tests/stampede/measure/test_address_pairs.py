@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stampede.ledger.counts import DeliveryCounts
-from stampede.measure.address_pairs import AddressPair, address_pairs, loses_only_between, loss_lines
+from stampede.measure.address_pairs import AddressPair, add_pairs, address_pairs, loss_lines, within_and_between
 
 A, B, C = "127.0.0.1:81", "127.0.0.1:82", "127.0.0.1:83"
 
@@ -28,7 +28,9 @@ def test_the_pairs_have_the_counts_of_the_ledger() -> None:
     counts = DeliveryCounts(expected=7, received=4, lost=2, duplicated=9)
     assert address_pairs({B: {A: counts}, A: {A: DeliveryCounts()}}) == [
         AddressPair(A, A, 0, 0, 0),
+        AddressPair(A, B, 0, 0, 0),
         AddressPair(B, A, 7, 4, 2),
+        AddressPair(B, B, 0, 0, 0),
     ]
 
 
@@ -63,8 +65,10 @@ def test_of_many_addresses_the_pairs_with_the_most_losses_are_named() -> None:
     ]
 
 
-def test_loss_only_between_addresses_needs_deliveries_within_one_that_arrived() -> None:
-    assert loses_only_between(two(forth=5))
-    assert not loses_only_between(two())
-    assert not loses_only_between(two(within=1, forth=5))
-    assert not loses_only_between([pair(A, B, 10, 10), pair(B, A, 10, 10)])
+def test_the_pairs_of_several_windows_are_added_up() -> None:
+    both = add_pairs([*two(within=1), *two(forth=5), pair(C, A, 3)])
+    assert len(both) == 9
+    assert within_and_between(both) == (
+        DeliveryCounts(expected=40, received=39, lost=1),
+        DeliveryCounts(expected=43, received=38, lost=5),
+    )

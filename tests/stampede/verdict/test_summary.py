@@ -47,7 +47,7 @@ def test_late_and_churned_deliveries_are_shown_beside_the_ledger() -> None:
 
 
 def test_losses_are_told_apart_by_address_if_there_are_several() -> None:
-    one, words = report(0), "lost 0 of 10 within an address, 2 of 2 between a and b"
+    one, words = report(0), "lost 0 of 10 within an address, 2 of 2 from a to b, 0 of 0 from b to a"
     assert "within an address" not in "\n".join(summary(RunResult(Totals([one]))))
     one.figures.address_pairs = {
         "a": {"a": DeliveryCounts(expected=10, received=10), "b": DeliveryCounts(expected=2, lost=2)},
