@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 INVALID = 98
 MOST_RUNS = 3  # a busy machine makes a run invalid
+# A delivery is lost after five to ten seconds, which is longer than the window.
+MISSING = ("loss only between addresses", "no delivery between addresses arrived, and nearly all within an address")
 BUS = "the bus between the instances does not deliver"
 
 
@@ -27,7 +29,7 @@ def test_a_bounded_run_names_the_bus_that_does_not_deliver(
     if is_cut:
         nats.kill()
     addresses = [server.url.removeprefix("ws://") for server in two]
-    flags = ("--host", two[0].url, "--connect-to", ",".join(addresses), "--slo", "loss<0.1%", "--window", "6")
+    flags = ("--host", two[0].url, "--connect-to", ",".join(addresses), "--slo", "loss<0.1%", "--window", "2")
     for _ in range(MOST_RUNS):
         run = capacity("--bounded", "8", *TOLERANT, "--room-size", "4", *flags)
         if run.wait() != INVALID:
@@ -51,5 +53,5 @@ def test_a_bounded_run_names_the_bus_that_does_not_deliver(
         return
     assert not any(pair.received for pair in report.address_pairs if not pair.is_within)
     assert report.answer.limited_by == "bus between the instances"
-    assert report.answer.evidence[0] == f"loss only between addresses: {BUS}"
-    assert BUS in report.answer.sentence
+    assert report.answer.evidence[0] in {f"{what}: {BUS}" for what in MISSING}
+    assert report.answer.evidence[0] in report.answer.sentence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -15,6 +16,7 @@ from capacity.record.step import Verdict
 from capacity.record.worker import WorkerRecord
 from capacity.search.search import Ending
 from capacity.storms.result import storm_answer
+from stampede.measure.address_pairs import AddressPair
 from tests.capacity import make
 from tests.capacity.model.test_scaling import point
 from tests.capacity.pages import render_html
@@ -84,7 +86,10 @@ def searched() -> RunReport:
     ]
     report = make.report(steps, limits={"cpu": 0.92, "lag_ms": 62.5})
     sizing = size_for(Demand(10_000, 0.3), report.answer, report.steps)
-    return msgspec.structs.replace(report, sizing=sizing, model=fit_model(steps), profile=run_profile())
+    addresses = [f"[2001:db8::{number}]:8443" for number in range(4)]
+    pairs = [AddressPair(*pair, 12_000, 11_000, 900) for pair in product(addresses, addresses)]
+    further = {"profile": run_profile(), "address_pairs": pairs}
+    return msgspec.structs.replace(report, sizing=sizing, model=fit_model(steps), **further)
 
 
 def stormed() -> RunReport:
