@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from capacity.config.options import Option
 
 _DRILL: Final = "drill"
+_ALL: Final = "100%"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,8 @@ def read_drill_settings(arguments: Sequence[str], environment: Mapping[str, str]
     users, command = values["users"], values["run"]
     if users is None or not (command or "").strip():
         raise UsageError("a drill needs --users N and --run 'COMMAND'")
+    # Users that are read in batches notice a close frame late.
+    values["timed_share"] = values["timed_share"] or _ALL
     unused = parse_options({name: RUN_OPTIONS[name] for name in REFUSED}, [], {}, {}, _PROGRAM)
     run_settings = settings_of({**unused, **values, "bounded": users})
     slos = slos_of(run_settings, DEFAULT_DRILL_SLOS)

@@ -134,11 +134,12 @@ class MessageHandler:
             membership = self.memberships.get(room)
         if membership is None or origin != self._origin:
             self._count_unowed(origin)
-        elif membership.receive(slot, seq) and self.is_timed:
-            self._measures.delivered(now - intended, now - sent)
-            storm = self._context.storm
-            if storm is not None and storm is not self.storm:
-                storm.record_unaffected(now - intended)
+        elif membership.receive(slot, seq):
+            if self.is_timed:
+                self._measures.delivered(now - intended, now - sent)
+                storm = self._context.storm
+                if storm is not None and storm is not self.storm:
+                    storm.record_unaffected(now - intended)
             if self.on_delivery is not None:
                 self.on_delivery(now, membership, slot, seq)
 

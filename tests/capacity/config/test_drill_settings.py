@@ -26,6 +26,12 @@ def test_a_drill_takes_the_options_of_the_server_the_load_and_the_report() -> No
     assert [slo.text for slo in run.slos] == ["resync_p95<5s", "deliver_p99<250ms", "loss<0.1%"]
 
 
+def test_all_users_are_timed_so_that_each_drop_is_noticed_at_once() -> None:
+    assert read_drill_settings(GIVEN, {}).run_settings.load.value("timed_share") == 1
+    given = read_drill_settings([*GIVEN, "--timed-share", "20%"], {})
+    assert given.run_settings.load.value("timed_share") == 0.2
+
+
 @pytest.mark.parametrize("missing", [["--users", "50"], ["--run", "true"], [*GIVEN[:2], "--run", " "]])
 def test_users_and_command_are_required(missing: list[str]) -> None:
     with pytest.raises(UsageError, match="a drill needs --users N and --run 'COMMAND'"):

@@ -140,6 +140,21 @@ def test_an_untimed_user_that_waits_for_an_answer_is_watched(
         session.end()
 
 
+def test_an_untimed_user_resyncs_with_its_first_delivery_after_a_storm(
+    start_users: Callable[..., tuple[UserPool, list[Session]]],
+) -> None:
+    pool, sessions = start_users()
+    sender = sessions[0]
+    sender.sends_messages()  # so that a delivery, not a pong, shows the resync
+    pool.storm(1, 1.0, Manner.ABRUPT)
+    until(lambda: all(session.connection.is_ready for session in sessions))
+    sender.client.say()
+    others = USERS - 1
+    until(lambda: pool.storms.parts()[0].resync.count == others + 1)  # the sender has no other sender: a pong
+    assert pool.measures.resynced_by_pong == 1
+    assert pool.measures.latency.intended.count == 0
+
+
 def test_a_user_that_receives_very_much_is_watched(start_users: Callable[..., tuple[UserPool, list[Session]]]) -> None:
     pool, sessions = start_users()
     read_once(sessions)
