@@ -22,6 +22,10 @@ class HttpError(OSError):
     """The endpoint cannot be reached, or it answered with an unexpected status."""
 
 
+class HttpTimeoutError(HttpError):
+    """The endpoint did not answer in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """How to access a server.
@@ -53,7 +57,8 @@ def fetch(
     A user and password in the URL are sent as basic authentication. Errors do not show them.
 
     Raises:
-        HttpError: no connection, no response in time, or a status that is not accepted.
+        HttpError: no connection, or a status that is not accepted.
+        HttpTimeoutError: no response in time.
     """
     parts = urlsplit(url)
     connection = _connection(parts, timeout_s, access)
@@ -70,6 +75,8 @@ def fetch(
         )
         response = connection.getresponse()
         body = response.read()
+    except TimeoutError:
+        raise HttpTimeoutError(f"{shown}: no answer within {timeout_s:g} s") from None
     except (OSError, http.client.HTTPException) as error:
         raise HttpError(f"{shown}: {error}") from None
     finally:
@@ -77,6 +84,40 @@ def fetch(
     if response.status not in accepted:
         raise HttpError(f"{shown} answered {response.status}")
     return body
+
+
+class Requester:
+    """Requests of one reader, which give up an endpoint that does not answer in time, until `retry`.
+
+    An endpoint that hangs thus delays its reader once, and not at each reading.
+    """
+
+    __slots__ = ("_access", "_timeout_s", "_unanswered")
+
+    def __init__(self, timeout_s: float, access: Access = _PLAIN) -> None:
+        self._timeout_s = timeout_s
+        self._access = access
+        self._unanswered: HttpTimeoutError | None = None
+
+    def fetch(
+        self, url: str, form: dict[str, str] | None = None, accepted: tuple[int, ...] = (HTTPStatus.OK,)
+    ) -> bytes:
+        """Return the body as `fetch` does, unless an earlier request was not answered in time.
+
+        Raises:
+            HttpError: as `fetch` raises it; the error of the unanswered request.
+        """
+        if self._unanswered is not None:
+            raise self._unanswered
+        try:
+            return fetch(url, form, timeout_s=self._timeout_s, accepted=accepted, access=self._access)
+        except HttpTimeoutError as error:
+            self._unanswered = error
+            raise
+
+    def retry(self) -> None:
+        """Request again from now on."""
+        self._unanswered = None
 
 
 def _connection(parts: SplitResult, timeout_s: float, access: Access) -> http.client.HTTPConnection:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from capacity.config.settings import RunSettings
     from capacity.config.slo import RunSlo
     from capacity.judge.judgement import Judgement
-    from capacity.processes.generator import LoadGenerator
     from capacity.profile.summary import LevelProfile
     from capacity.record.storm import StormRecord
     from capacity.search.search import Step
@@ -122,24 +121,25 @@ class CapacityRun:
                 low_ms=DEFAULT_LIMITS.lag_ms(self.settings.slos),
                 clock=self.clock,
             )
-            self.ending = self._measure(running.generator, runner, judge)
+            self.ending = self._measure(running, runner, judge)
             if self.settings.profile:
                 self._profile_levels(running, runner)
             self.testbed.notes += running.generator.notes()
 
-    def _measure(self, generator: LoadGenerator, runner: StepRunner, judge: StepJudge) -> Ending:
+    def _measure(self, running: Running, runner: StepRunner, judge: StepJudge) -> Ending:
         began = self.clock()
-        ending = self._search(runner, judge, began)
+        ending = self._search(running, runner, judge, began)
         if self.settings.storm is None or self.steps[-1].verdict is not Verdict.PASS:
             return ending
-        return self._run_storms(generator, runner, began)
+        return self._run_storms(running, runner, began)
 
-    def _search(self, runner: StepRunner, judge: StepJudge, began: float) -> Ending:
+    def _search(self, running: Running, runner: StepRunner, judge: StepJudge, began: float) -> Ending:
         while True:
             remaining_s = self._remaining_s(began)
             move = next_move(self.plan, trials_of(self.steps), remaining_s, self._step_estimate_s())
             if isinstance(move, Finished):
                 return move.ending
+            running.retry_sources()
             self._waited_s += runner.restore_workers()
             self.observer.step(move.users, str(move.purpose), remaining_s)
             record = self._run_step(runner, judge, move, began)
@@ -201,11 +201,11 @@ class CapacityRun:
                 return
             self.testbed.notes += notes
 
-    def _run_storms(self, generator: LoadGenerator, runner: StepRunner, began: float) -> Ending:
+    def _run_storms(self, running: Running, runner: StepRunner, began: float) -> Ending:
         """Search for the largest share of the users that may reconnect at once."""
         slos, users = self.settings.slos, self.settings.storm or 0
         longest_s = max(slo.threshold for slo in slos if slo.is_resync) / 1000
-        storm_runner = StormRunner(generator, runner, users=users, threshold_s=longest_s, clock=self.clock)
+        storm_runner = StormRunner(running.generator, runner, users=users, threshold_s=longest_s, clock=self.clock)
         durations_s = [self.settings.settle + min(longest_s, _STORM_ESTIMATE_S)]
         while True:
             remaining_s = self._remaining_s(began)
@@ -215,6 +215,7 @@ class CapacityRun:
                 return move.ending
             self._waited_s += runner.restore_workers()
             self.observer.message(f"storm: {move.users} % of {users} users reconnect at once ({move.purpose})")
+            running.retry_sources()
             started = self.clock()
             try:
                 window = storm_runner.run(move.users)

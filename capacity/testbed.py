@@ -59,12 +59,24 @@ class MessageObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The running load generator and server, and a folder for files of the run, which is deleted at its end."""
+    """The running load generator and server.
+
+    Attributes:
+        folder: for files of the run; deleted at its end.
+        prometheus: the Prometheus of `--prometheus`.
+    """
 
     generator: LoadGenerator
     target: TargetServer
     folder: Path
     children: ChildProcesses
+    prometheus: Prometheus | None
+
+    def retry_sources(self) -> None:
+        """Read sources of metrics again that did not answer in time: each may delay a step once."""
+        self.target.retry_source()
+        if self.prometheus is not None:
+            self.prometheus.retry()
 
 
 @dataclass(slots=True)
@@ -156,7 +168,7 @@ class Testbed:
         target = self._start_target(folder, children)
         self.generator = self._start_generator(target.url, folder, children)
         self.missing.extend(target.probe())
-        return Running(self.generator, target, folder, children)
+        return Running(self.generator, target, folder, children, self.prometheus)
 
     def _start_generator(self, host: str, folder: Path, children: ChildProcesses) -> LoadGenerator:
         """Start the load generator, which checks a server that was running before."""

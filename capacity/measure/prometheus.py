@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from capacity.errors import RunError
-from capacity.http_client import HttpError, fetch
+from capacity.http_client import HttpError, Requester
 from stampede.redaction import redact
 
 if TYPE_CHECKING:
@@ -54,16 +54,21 @@ class Prometheus:
         skew_s: seconds by which its clock was ahead of this machine's in the latest `check`.
     """
 
-    __slots__ = ("_url", "skew_s")
+    __slots__ = ("_requester", "_url", "skew_s")
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
+        self._requester = Requester(_TIMEOUT_S)
         self.skew_s = 0.0
 
     @property
     def now(self) -> float:
         """The time by its clock, in seconds since the epoch."""
         return time.time() + self.skew_s
+
+    def retry(self) -> None:
+        """Query again after a query that was not answered in time; until then, all fail."""
+        self._requester.retry()
 
     def value(self, expression: str, at: float | None = None) -> float | None:
         """Return the value of an expression at a time (seconds since the epoch); None for no value, several, or NaN.
@@ -120,7 +125,7 @@ class Prometheus:
     def _query(self, expression: str, at: float | None) -> list[_Series]:
         form = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
         try:
-            body = fetch(f"{self._url}/api/v1/query", form, timeout_s=_TIMEOUT_S, accepted=(200, 400, 422))
+            body = self._requester.fetch(f"{self._url}/api/v1/query", form, accepted=(200, 400, 422))
             answer = msgspec.json.decode(body, type=_Answer)
             series = answer.data.series() if answer.data else []
         except (HttpError, msgspec.MsgspecError) as error:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
-from capacity.http_client import Access, HttpError, fetch
+from capacity.http_client import Access, HttpError, Requester
 from capacity.measure.prometheus import PrometheusError
 from capacity.measure.series import BUNDLED, Series, query_for
 from capacity.measure.server_sample import ServerSample, parse_metrics, sample_of
@@ -41,16 +41,18 @@ class Source(Protocol):
 
     def read(self) -> ServerSample: ...
 
+    def retry(self) -> None: ...
+
 
 class MetricsPages:
     """The `/metrics` pages of all processes of the server."""
 
-    __slots__ = ("_access", "_urls", "series")
+    __slots__ = ("_requester", "_urls", "series")
 
     def __init__(self, urls: Sequence[str], access: Access = _PLAIN, series: Series = BUNDLED) -> None:
         self.series = series
         self._urls = tuple(urls)
-        self._access = access
+        self._requester = Requester(_PAGE_TIMEOUT_S, access)
 
     def read(self) -> ServerSample:
         """Read every page and merge the processes.
@@ -61,13 +63,17 @@ class MetricsPages:
         samples = []
         for url in self._urls:
             try:
-                page = fetch(url, timeout_s=_PAGE_TIMEOUT_S, access=self._access).decode()
+                page = self._requester.fetch(url).decode()
                 samples.append(parse_metrics(page, time.monotonic(), self.series))
             except HttpError as error:
                 raise SourceError(f"no metrics at {error}") from None
             except ValueError:
                 raise SourceError(f"no metrics at {redact(url)}: the response is not a metrics page") from None
         return merge_samples(samples)
+
+    def retry(self) -> None:
+        """Request the pages again after one that was not answered in time; until then, reading fails."""
+        self._requester.retry()
 
 
 class PageOfServer:
@@ -91,6 +97,11 @@ class PageOfServer:
         if self._found is None:
             self._found = self._search()
         return self._found.read()
+
+    def retry(self) -> None:
+        """Request the page again after it was not answered in time."""
+        if self._found is not None:
+            self._found.retry()
 
     def _search(self) -> MetricsPages:
         """Return the first page that has metrics, otherwise the one that belongs to no prefix."""
@@ -132,6 +143,10 @@ class PrometheusSource:
         self._prometheus = prometheus
         self._interval_s = interval_s or 0.0
         self.series = series
+
+    def retry(self) -> None:
+        """Query again after a query that was not answered in time."""
+        self._prometheus.retry()
 
     def read(self) -> ServerSample:
         """Read the latest raw samples of the server's processes.

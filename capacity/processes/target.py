@@ -184,6 +184,10 @@ class TargetServer:
             *([f"the server's metrics have no {listing(wrong)}, as the dialect calls them"] if wrong else []),
         ]
 
+    def retry_source(self) -> None:
+        """Read the source of the server's figures again after it did not answer in time; until then, it is not read."""
+        self._source.retry()
+
     def sample(self) -> ServerSample:
         """Read the server's current figures; those that cannot be read are None."""
         sample = ServerSample(at_s=time.monotonic())
