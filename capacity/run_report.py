@@ -107,6 +107,7 @@ def _question(run: CapacityRun, command: str) -> Question:
         command=command,
         max_duration=settings.max_duration,
         has_remote_workers=settings.expect_workers is not None,
+        proxy=run.testbed.proxy,
     )
 
 

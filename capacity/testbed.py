@@ -8,7 +8,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from capacity.config.invocation import CHECKOUT
@@ -47,6 +47,12 @@ if TYPE_CHECKING:
     from capacity.config.settings import RunSettings
     from capacity.measure.sources import Source
     from capacity.record.report import Environment
+
+
+_PROXY_NOTE: Final = (
+    "{}, a proxy, listens at --host: CPU, memory and open files are those of the proxy; "
+    "use --server-pid to observe the server behind it"
+)
 
 
 class MessageObserver(Protocol):
@@ -91,6 +97,7 @@ class Testbed:
         started_at: seconds since the epoch.
         generator: the load generator, once it has started.
         server_processes: the processes of a running server on this machine, if they are known.
+        proxy: name of their program if it is a proxy.
     """
 
     settings: RunSettings
@@ -98,6 +105,7 @@ class Testbed:
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     server_processes: ServerProcesses | None = field(init=False)
+    proxy: str | None = field(init=False)
     cores: Cores = field(init=False)
     processes: int = field(init=False)
     remote: RemoteWorkers | None = field(init=False)
@@ -110,6 +118,9 @@ class Testbed:
     def __post_init__(self) -> None:
         self.prometheus = Prometheus(self.settings.prometheus) if self.settings.prometheus else None
         self.server_processes = _find_processes(self.settings.host, self.settings.server_pid)
+        self.proxy = self.server_processes.proxy if self.server_processes else None
+        if self.proxy is not None:
+            self.notes.append(_PROXY_NOTE.format(self.proxy))
         self.cores = self._assign_cores(usable_cores())
         self.remote = self._remote_workers()
         self.processes = self.settings.expect_workers or self.settings.processes or len(self.cores.generator)

@@ -1,26 +1,22 @@
-"""Name the bottleneck of a failed step, with its evidence: causes come before their symptoms. Pure."""
+"""Name the bottleneck of a failed step, with its evidence: a cause, never one of its symptoms. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from capacity.formatting import format_ms
-from capacity.judge.instances import BUS
+from capacity.formatting import listing
+from capacity.judge.causes import causes
+from capacity.judge.server_load import describe_cpu, describe_memory
 from capacity.record.step import Verdict
 
 if TYPE_CHECKING:
     from capacity.record.step import StepRecord
 
-SERVER_CPU: Final = "server CPU"
+TO_OBSERVE: Final = "give --server-pid or --metrics, or a [metrics] table in the dialect's file"
+"""How a run learns what its server uses."""
 
-_CPU_FULL: Final = 0.9
-_CORE_FULL: Final = 0.95
-_SIGNIFICANT_CPU: Final = 0.3
-_LAG_MS: Final = 50.0
-_NEARLY_FULL: Final = 0.9
 _SYMPTOMS: Final = {
-    BUS: "bus between the instances",
     "loss": "loss",
     "errors": "errors",
     "duplicates": "duplicated deliveries",
@@ -33,50 +29,74 @@ _SYMPTOMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
-    """The bottleneck in standard terms, and the evidence with its figures, strongest first."""
+    """The bottleneck of a step.
+
+    Attributes:
+        is_cause: whether a cause is known.
+        name: the cause in standard terms; without one, the first symptom.
+        text: the cause with its figures; without one, what was observed, or how to observe it.
+        observable: whether the server's resources were observed.
+        evidence: all figures, strongest first: those of causes, then the symptoms.
+    """
 
     name: str
+    text: str
+    is_cause: bool
+    observable: bool
     evidence: tuple[str, ...]
 
 
-def find_bottleneck(step: StepRecord) -> Bottleneck:
-    """Return the bottleneck of a failed step; for an invalid step, the load generator."""
+def find_bottleneck(step: StepRecord, proxy: str | None = None) -> Bottleneck:
+    """Return the bottleneck of a failed step; for an invalid step, the load generator.
+
+    Args:
+        step: the step.
+        proxy: name of the proxy to which the server's figures belong; None if they are the server's own.
+    """
     if step.verdict is Verdict.INVALID:
-        return Bottleneck("load generator", tuple(step.reasons))
-    found = [*_causes(step), *_symptoms(step)]
-    return Bottleneck(found[0][0] if found else "unknown", tuple(text for _, text in found))
+        text = f"load generator ({step.reasons[0]})" if step.reasons else "load generator"
+        return Bottleneck("load generator", text, is_cause=True, observable=True, evidence=tuple(step.reasons))
+    found = causes(step)
+    evidence = tuple(dict.fromkeys([*(cause.figures for cause in found), *step.reasons]))
+    if found:
+        name, figures = found[0]
+        return Bottleneck(name, f"{name} ({figures})", is_cause=True, observable=True, evidence=evidence)
+    name = _symptom(step.signals[0]) if step.signals else "unknown"
+    is_known = is_observed(step) and proxy is None
+    return Bottleneck(name, _without_cause(step, proxy), is_cause=False, observable=is_known, evidence=evidence)
 
 
-def _causes(step: StepRecord) -> list[tuple[str, str]]:
-    found = []
-    cpu, foreign = step.server_core_share, step.server_core_foreign or 0.0
-    if cpu is not None and cpu >= _CPU_FULL:
-        many = step.server_processes > 1
-        name = f"the busiest of {step.server_processes} server processes" if many else "the server"
-        found.append((SERVER_CPU, f"{name} used {cpu * 100:.0f} % of one core"))
-    elif cpu is not None and cpu + foreign >= _CORE_FULL and cpu >= _SIGNIFICANT_CPU:
-        text = f"the server's core was full: {cpu * 100:.0f} % server, {foreign * 100:.0f} % other processes"
-        found.append((SERVER_CPU, text))
-    if _is_nearly_full(step.server_fds, step.server_fds_limit):
-        found.append(("file descriptors", f"{step.server_fds} of {step.server_fds_limit} file descriptors in use"))
-    if _is_nearly_full(step.server_rss_bytes, step.server_memory_bytes):
-        found.append(("memory", f"the server used {(step.server_rss_bytes or 0) / 2**20:.0f} MiB of memory"))
-    dropped, kills = step.server_dropped or 0, step.server_kills or 0
-    if dropped or kills:
-        text = f"{dropped} messages dropped and {kills} connections closed for slow consumers"
-        found.append(("slow consumers", text))
-    lag = step.server_loop_lag_p99_ms
-    if lag is not None and lag >= _LAG_MS:
-        found.append(("event loop lag", f"event loop lag p99 {format_ms(lag)}"))
-    return found
+def is_observed(step: StepRecord) -> bool:
+    """Return whether the server's CPU and memory are known."""
+    return step.server_core_share is not None and step.server_rss_bytes is not None
 
 
-def _is_nearly_full(used: int | None, limit: int | None) -> bool:
-    return used is not None and bool(limit) and used >= _NEARLY_FULL * (limit or 1)
+def _without_cause(step: StepRecord, proxy: str | None) -> str:
+    if proxy is not None:
+        return f"not observable: the figures are those of {proxy}, a proxy; give --server-pid of the server"
+    if not is_observed(step):
+        return f"not observable: {TO_OBSERVE}"
+    return (
+        f"none of the observed resources ({_observed(step)}): a wait or a limit inside the server, such as a rate "
+        "limit, a lock or a database"
+    )
 
 
-def _symptoms(step: StepRecord) -> list[tuple[str, str]]:
-    return [(_symptom(signal), text) for signal, text in zip(step.signals, step.reasons, strict=True)]
+def _observed(step: StepRecord) -> str:
+    """Return what was observed, and what was not."""
+    known = [f"server CPU {describe_cpu(step)}", f"memory {describe_memory(step)}"]
+    unknown = []
+    if step.server_fds is not None and step.server_fds_limit is not None:
+        known.append(f"{step.server_fds} of {step.server_fds_limit} file descriptors")
+    else:
+        unknown.append("file descriptors")
+    if step.server_loop_lag_p99_ms is not None:
+        known.append(f"event loop lag p99 {step.server_loop_lag_p99_ms:.2g} ms")
+    else:
+        unknown.append("event loop lag")
+    if step.server_dropped is None or step.server_kills is None:
+        unknown.append("slow consumers")
+    return ", ".join(known) + (f"; unknown: {listing(unknown)}" if unknown else "")
 
 
 def _symptom(signal: str) -> str:

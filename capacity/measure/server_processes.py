@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 import psutil
 
 from capacity.errors import UsageError
+from capacity.measure.listen_queue import listen_overflows, longest_listen_queue
 from capacity.measure.listening import find_listening, listens_at
 from capacity.measure.system_sample import SystemSample
 from stampede.health.machine import usage
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 _PROC: Final = Path("/proc")
+_PROXIES: Final = frozenset(
+    {
+        "apache2", "caddy", "cloudflared", "docker-proxy", "envoy", "haproxy", "httpd", "kubectl", "nginx", "ngrok",
+        "rootlessport", "socat", "ssh", "stunnel", "stunnel4", "traefik", "varnishd",
+    }
+)  # fmt: skip
 
 
 class ServerProcesses:
@@ -63,6 +70,15 @@ class ServerProcesses:
         """Observe the processes that listen at a WebSocket URL; None if none is visible on this machine."""
         roots = find_listening(url)
         return cls(roots, lambda: find_listening(url)) if roots else None
+
+    @property
+    def proxy(self) -> str | None:
+        """Name of the program if it is a well-known proxy, which passes connections on to other processes."""
+        for root in self._roots:
+            with contextlib.suppress(psutil.Error):
+                if (name := root.name()) in _PROXIES:
+                    return name
+        return None
 
     def members(self) -> list[psutil.Process]:
         """Return the processes that are running now, the roots first; none if a root has ended for good."""
@@ -126,7 +142,8 @@ class ServerProcesses:
             killed=limits.killed,
             memory_bytes=memory.total,
             memory_available_bytes=memory.available,
-            listen_overflows=_listen_overflows(root.pid),
+            listen_overflows=listen_overflows(root.pid),
+            somaxconn=longest_listen_queue(root.pid),
             tracked=None if limits.tracked_limit is None else limits.tracked,
             tracked_limit=limits.tracked_limit,
         )
@@ -227,16 +244,6 @@ def _switches(process: psutil.Process) -> int | None:
     except OSError:
         return None
     return total
-
-
-def _listen_overflows(pid: int) -> int | None:
-    """Return the connections that found a full listen queue, in the network namespace of a process; see netstat(8)."""
-    try:
-        rows = [line.split() for line in (_PROC / str(pid) / "net/netstat").read_text().splitlines()]
-    except OSError:
-        return None
-    pairs = (dict(zip(names, values, strict=False)) for names, values in zip(rows[::2], rows[1::2], strict=False))
-    return next((int(row["ListenOverflows"]) for row in pairs if "ListenOverflows" in row), None)
 
 
 def _joined(parts: Sequence[dict[tuple[int, int], float] | None]) -> dict[tuple[int, int], float] | None:

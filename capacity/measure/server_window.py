@@ -70,7 +70,10 @@ class ServerWindow:
 
 
 def server_window(
-    before: ServerSample | None, after: ServerSample | None, during: Sequence[ServerSample] = ()
+    before: ServerSample | None,
+    after: ServerSample | None,
+    during: Sequence[ServerSample] = (),
+    joining: ServerSample | None = None,
 ) -> ServerWindow:
     """Return the server between two samples; without a valid difference, only the problem is set.
 
@@ -79,6 +82,7 @@ def server_window(
         after: the sample at its end.
         during: the samples between them; of a gauge such as the lag of Node's client, which each reading resets, the
             largest counts.
+        joining: the sample when the users began to join, for events that only joining users cause.
     """
     if before is None or after is None:
         return ServerWindow()
@@ -90,6 +94,9 @@ def server_window(
     if after.at_s <= before.at_s:
         return ServerWindow(problem=problem or "the server's metrics do not change: no new sample in the window")
     seconds = after.at_s - before.at_s
+    system = None
+    if before.system and after.system:
+        system = system_window(before.system, after.system, joining.system if joining else None)
     return ServerWindow(
         cpu=_rate(before.cpu_seconds, after.cpu_seconds, seconds),
         core_busy=_rate(before.core_busy_s, after.core_busy_s, seconds),
@@ -107,7 +114,7 @@ def server_window(
         processes=after.processes,
         cpu_busiest=_busiest(before, after),
         problem=problem,
-        system=system_window(before.system, after.system) if before.system and after.system else None,
+        system=system,
     )
 
 

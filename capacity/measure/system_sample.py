@@ -30,7 +30,8 @@ class SystemSample:
         group_memory_bytes: memory of the control group, of `group_memory_limit_bytes`.
         killed: processes that the kernel killed for lack of memory.
         memory_bytes, memory_available_bytes: memory of the machine.
-        listen_overflows: connections that found the listen queue of their socket full.
+        listen_overflows: connections that found the listen queue of their socket full; `somaxconn`: the longest queue
+            that the system allows.
         tracked: entries of the connection tracking table, of `tracked_limit`.
     """
 
@@ -53,6 +54,7 @@ class SystemSample:
     group_memory_limit_bytes: int | None = None
     killed: int = 0
     listen_overflows: int | None = None
+    somaxconn: int | None = None
     tracked: int | None = None
     tracked_limit: int | None = None
 
@@ -66,8 +68,8 @@ class SystemWindow:
         waited_s: seconds for which threads were ready to run, but had no core, of all threads.
         runnable: largest share of the window for which one thread ran or was ready to run.
         throttled_share: share of the window for which the CPU quota stopped the processes.
-        killed: processes that the kernel killed for lack of memory.
-        listen_overflows: connections that found the listen queue of their socket full.
+        killed: processes that the kernel killed for lack of memory since the users began to join.
+        listen_overflows: connections that found the listen queue of their socket full since then.
     """
 
     processes: int
@@ -81,14 +83,22 @@ class SystemWindow:
     memory_available_bytes: int
     killed: int
     listen_overflows: int | None
+    somaxconn: int | None
     tracked: int | None
     tracked_limit: int | None
     waited_s: float | None = None
     runnable: float | None = None
 
 
-def system_window(before: SystemSample, after: SystemSample) -> SystemWindow:
-    """Return the difference of two samples of the same server, the second one later."""
+def system_window(before: SystemSample, after: SystemSample, joining: SystemSample | None = None) -> SystemWindow:
+    """Return the difference of two samples of the same server.
+
+    Args:
+        before: the sample at the start of the window.
+        after: the sample at its end.
+        joining: the sample when the users began to join; default: the start of the window.
+    """
+    start = joining if joining is not None and joining.roots == before.roots else before
     seconds = after.at_s - before.at_s
     throttled = min(1.0, (after.throttled_s - before.throttled_s) / seconds)
     switches = _gain(before.switches, after.switches)
@@ -103,8 +113,9 @@ def system_window(before: SystemSample, after: SystemSample) -> SystemWindow:
         group_memory_bytes=after.group_memory_bytes,
         group_memory_limit_bytes=after.group_memory_limit_bytes,
         memory_available_bytes=after.memory_available_bytes,
-        killed=max(0, after.killed - before.killed),
-        listen_overflows=_gain(before.listen_overflows, after.listen_overflows),
+        killed=max(0, after.killed - start.killed),
+        listen_overflows=_gain(start.listen_overflows, after.listen_overflows),
+        somaxconn=after.somaxconn,
         tracked=after.tracked,
         tracked_limit=after.tracked_limit,
         waited_s=None if waited is None else sum(waited.values()),

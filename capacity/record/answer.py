@@ -14,7 +14,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         supported_users: highest level that met every SLO; None if none did.
         first_failing_users: lowest level that failed; None if none did.
         generator_limited_at: lowest level at which the load generator, not the server, was the limit.
-        limited_by: the bottleneck; `evidence` quotes the figures.
+        limited_by: the cause, or the first symptom if no cause is known; `evidence` quotes the figures.
+        bottleneck: the cause with its figures, or what was observed instead; never a symptom. None without a level that
+            failed.
+        bottleneck_observable: whether the server's CPU and memory were measured, so that it can be named.
         confirmed: whether `supported_users` passed `confirmations` more times; it passed `passes` times in total.
         projected_users: users at which a line through the server's CPU fills its core, with its 95 % interval.
         projection_missing: why there is no projection, though no level failed.
@@ -45,6 +48,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     projection_missing: str | None = None
     passes: int = 0
     confirmations: int = 0
+    bottleneck: str | None = None
+    bottleneck_observable: bool = False
     scenario: str = ""
     dialect: str = ""
 

@@ -91,7 +91,8 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
             by affinity and CPU quota.
         server_observed_processes: number of processes that the operating system's figures cover.
         server_throttled_share: share of the window for which the CPU quota stopped the server.
-        server_listen_overflows: connections that found the server's listen queue full.
+        server_listen_overflows: connections that found a listen queue of the server's machine full, since the users
+            began to join; `server_killed`: processes that the kernel killed for lack of memory since then.
         generator_cpu: cores used by each worker of the load generator.
         address_pairs: deliveries by the addresses of sender and receiver; none if all users were at one address.
         invalid_workers: names of its workers that made the step invalid.
@@ -157,6 +158,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     server_memory_available_bytes: int | None = None
     server_killed: int | None = None
     server_listen_overflows: int | None = None
+    server_somaxconn: int | None = None
     server_tracked: int | None = None
     server_tracked_limit: int | None = None
     generator_cpu: list[float] = []

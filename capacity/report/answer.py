@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from capacity.formatting import about, count, format_confirmation, listing
-from capacity.judge.bottleneck import SERVER_CPU, Bottleneck, find_bottleneck
+from capacity.judge.bottleneck import Bottleneck, find_bottleneck, is_observed
+from capacity.judge.causes import SERVER_CPU
 from capacity.judge.generator_health import FAULT
 from capacity.judge.limits import DEFAULT_LIMITS
+from capacity.judge.server_load import describe_cpu, is_limited_by_all_cores
 from capacity.model.projection import Projection, project, why_not_projected
 from capacity.record.answer import Answer
 from capacity.record.step import LOST_WORKER, Cause, Verdict
@@ -97,6 +99,7 @@ class Question:
         command: how to start the run again.
         max_duration: time limit of the search in seconds.
         has_remote_workers: whether the load generator runs on other machines.
+        proxy: name of the proxy whose figures stand for the server's, if that is so.
     """
 
     load: UserLoad
@@ -107,6 +110,7 @@ class Question:
     command: str
     max_duration: float = 150.0
     has_remote_workers: bool = False
+    proxy: str | None = None
 
 
 def build_answer(
@@ -128,7 +132,7 @@ def build_answer(
     generator_at = found.invalid_at if is_generator else None
     generator_first = generator_at is not None and (found.fails_at is None or generator_at < found.fails_at)
     decisive = invalid if generator_first else failing
-    bottleneck = find_bottleneck(decisive) if decisive else None
+    bottleneck = find_bottleneck(decisive, question.proxy) if decisive else None
     wanted = found.fails_at is None and found.low > 0 and len(question.plan.given) != 1
     projection = project(steps) if wanted else None
     confirmation = format_confirmation(found.passes, required)
@@ -147,6 +151,8 @@ def build_answer(
         generator_limited_at=generator_at,
         limited_by=bottleneck.name if bottleneck else None,
         evidence=list(bottleneck.evidence) if bottleneck else [],
+        bottleneck=sentences.bottleneck_text() or None,
+        bottleneck_observable=_is_observable(steps, bottleneck),
         confirmed=found.low > 0 and found.passes > required,
         projected_users=projection.users if projection else None,
         projected_low=projection.low if projection else None,
@@ -165,6 +171,14 @@ def build_answer(
         scenario=question.load.scenario.name,
         dialect=question.dialect,
     )
+
+
+def _is_observable(steps: Sequence[StepRecord], bottleneck: Bottleneck | None) -> bool:
+    """Return whether a bottleneck can be named; without one, whether that of the latest valid step could be."""
+    if bottleneck is not None:
+        return bottleneck.observable
+    valid = [step for step in steps if step.verdict is not Verdict.INVALID]
+    return bool(valid) and is_observed(valid[-1])
 
 
 def _disturbance(steps: Sequence[StepRecord]) -> str | None:
@@ -228,7 +242,7 @@ class _Sentences:
             return f"{self.question.subject} holds {users}{self._within()}."
         if step.verdict is Verdict.FAIL:
             why = "; ".join(step.reasons)
-            return f"{self.question.subject} does not hold {users}{self._within()}: {why}.{self._hot_spot()}"
+            return f"{self.question.subject} does not hold {users}{self._within()}: {why}.{self._bottleneck()}"
         return f"No valid measurement of {users}: {'; '.join(step.reasons)}."
 
     def _nothing_holds(self) -> str:
@@ -236,7 +250,7 @@ class _Sentences:
         if self.found.fails_at is not None:
             failing = _step_at(self.steps, self.found.fails_at, Verdict.FAIL)
             why = f": {'; '.join(failing.reasons)}" if failing else ""
-            return f"{self.question.subject} does not hold {self._users(self.found.fails_at)}{why}.{self._hot_spot()}"
+            return f"{self.question.subject} does not hold {self._users(self.found.fails_at)}{why}.{self._bottleneck()}"
         if not invalid:
             return "Nothing was measured."
         why = "; ".join(invalid[-1].reasons)
@@ -266,9 +280,9 @@ class _Sentences:
             limit = f"At {at} the load generator was the limit, not the server{in_brackets}"
             return f"{limit}; {self._generator_remedy()}.{above}"
         if self.found.fails_at is not None and self.bottleneck:
-            evidence = f" ({self.bottleneck.evidence[0]})" if self.bottleneck.evidence else ""
-            named = self._hot_spot() or f" Bottleneck: {self.bottleneck.name}{evidence}."
-            return f"Fails at {count(self.found.fails_at)}.{named}{self._inside()}"
+            # A missed SLO is no cause: it follows as evidence.
+            symptom = "" if self.bottleneck.is_cause else f" Evidence: {self.bottleneck.evidence[0]}."
+            return f"Fails at {count(self.found.fails_at)}.{self._bottleneck()}{symptom}{self._inside()}"
         if self.found.mixed_at:
             return self._inside().strip()
         if ending is Ending.NOT_REACHED:
@@ -289,11 +303,17 @@ class _Sentences:
         more = "workers (--expect-workers)" if self.question.has_remote_workers else "cores (--processes)"
         return f"use more generator {more}"
 
-    def _hot_spot(self) -> str:
-        """Name the bottleneck and where its CPU time goes; empty if CPU is not the bottleneck, or not profiled."""
-        if self.hot_spot is None or self.bottleneck is None or self.bottleneck.name != SERVER_CPU:
+    def bottleneck_text(self) -> str:
+        """Name the bottleneck, and where its CPU time goes if that was profiled; empty without one."""
+        if self.bottleneck is None:
             return ""
-        return f" Bottleneck: {SERVER_CPU}; {format_hot_spot(self.hot_spot)}."
+        if self.hot_spot is not None and self.bottleneck.name == SERVER_CPU:
+            return f"{SERVER_CPU}; {format_hot_spot(self.hot_spot)}"
+        return self.bottleneck.text
+
+    def _bottleneck(self) -> str:
+        text = self.bottleneck_text()
+        return f" Bottleneck: {text}." if text else ""
 
     def _inside(self) -> str:
         """Describe the levels inside the interval."""
@@ -312,14 +332,18 @@ class _Sentences:
         step = _step_at(self.steps, self.found.low, Verdict.PASS)
         if step is None or step.server_core_share is None:
             return ""
-        return f"server CPU at {count(self.found.low)} users: {step.server_core_share * 100:.0f} % of one core"
+        return f"server CPU at {count(self.found.low)} users: {describe_cpu(step)}"
+
+    def _cores(self) -> str:
+        step = _step_at(self.steps, self.found.low, Verdict.PASS)
+        return "cores are" if step is not None and is_limited_by_all_cores(step) else "core is"
 
     def _projected(self) -> str:
         if self.projection is None:
             return ""
         doubt = f"; {self.projection.warning}" if self.projection.warning else ""
         return (
-            f"Projected, not measured: its core is full at about {about(self.projection.users)} users "
+            f"Projected, not measured: its {self._cores()} full at about {about(self.projection.users)} users "
             f"({_interval(self.projection)}{doubt})."
         )
 

@@ -186,6 +186,7 @@ class StepRunner:
     def _measure(self, users: int, began: float) -> StepMeasurement:
         self._recover_for(users)
         known = self._known_faults(users)
+        joining = self._last or self.read()
         self._overloaded_at = None if self.hold(users) else users
         first = self.read()
         if known is None:
@@ -195,7 +196,7 @@ class StepRunner:
         # SLOs with a longer window of their own make the step longer, but not the measurement window.
         last = _nearest(readings, settled_at + self._window_s)
         during = [one.sample for one in readings if first.at < one.at < last.at]
-        server = server_window(first.sample, last.sample, during)
+        server = server_window(first.sample, last.sample, during, joining.sample)
         settle_s = settled_at - began
         try:
             client = client_window(first.snapshot, last.snapshot)

@@ -122,6 +122,7 @@ def _system_figures(system: SystemWindow) -> dict[str, object]:
         "server_memory_available_bytes": system.memory_available_bytes,
         "server_killed": system.killed,
         "server_listen_overflows": system.listen_overflows,
+        "server_somaxconn": system.somaxconn,
         "server_tracked": system.tracked,
         "server_tracked_limit": system.tracked_limit,
     }

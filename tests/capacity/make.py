@@ -173,6 +173,7 @@ def system(**figures: Any) -> SystemWindow:
         "memory_available_bytes": 1 << 30,
         "killed": 0,
         "listen_overflows": 0,
+        "somaxconn": 4096,
         "tracked": None,
         "tracked_limit": None,
     }

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,6 +26,43 @@ def test_an_answer_names_users_slos_limit_and_evidence() -> None:
         "deliver_p99<250ms, loss<0.1% and errors<1%. Fails at 1 500. Bottleneck: server CPU "
         "(the server used 99 % of one core)."
     )
+
+
+def test_a_missed_slo_is_evidence_and_never_the_bottleneck() -> None:
+    steps = [make.step(100, server_cpu=None), make.failing(200, server_cpu=None)]
+    answer = build_answer(make.question(), steps, Ending.BUDGET)
+    assert answer.sentence.endswith(
+        "Fails at 200. Bottleneck: not observable: give --server-pid or --metrics, or a [metrics] table in the "
+        "dialect's file. Evidence: missed deliver_p99<250ms: 1.84 s."
+    )
+    assert (answer.limited_by, answer.bottleneck_observable) == ("delivery latency", False)
+    assert (answer.bottleneck or "").startswith("not observable: ")
+
+
+def test_the_bottleneck_of_a_single_level_and_of_the_lowest_one_is_named() -> None:
+    failed = make.failing(100)
+    for plan in (Plan(given=(100,)), Plan()):
+        answer = build_answer(make.question(plan=plan), [failed], Ending.STEPS_DONE)
+        assert answer.sentence.endswith(
+            "missed deliver_p99<250ms: 1.84 s. Bottleneck: server CPU (the server used 99 % of one core)."
+        )
+        assert answer.bottleneck == "server CPU (the server used 99 % of one core)"
+        assert answer.bottleneck_observable
+
+
+def test_without_a_failed_level_there_is_no_bottleneck_but_it_may_be_observable() -> None:
+    for cpu, observable in ((0.2, True), (None, False)):
+        answer = build_answer(make.question(), [make.step(100, server_cpu=cpu)], Ending.NOT_REACHED)
+        assert (answer.bottleneck, answer.bottleneck_observable) == (None, observable)
+    assert not build_answer(make.question(), [], None).bottleneck_observable
+
+
+def test_the_cpu_of_a_server_with_several_cores_is_that_of_all() -> None:
+    cores: dict[str, Any] = {"server_cores_allowed": 4.0, "server_busiest_thread": 0.2}
+    steps = [make.step(users, server_cpu=users / 100, **cores) for users in (100, 200, 300)]
+    answer = build_answer(make.question(plan=Plan(largest=300)), steps, Ending.NOT_REACHED)
+    assert "(server CPU at 300 users: 3 of 4 cores)" in answer.sentence
+    assert "Projected, not measured: its cores are full at about 400 users" in answer.sentence
 
 
 def test_a_limited_generator_gives_at_least_n_and_a_labelled_projection() -> None:
