@@ -20,10 +20,10 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.accuracy.known_limits import known_limits
 from benchmarks.accuracy.limited_server import start_limited_server
 from benchmarks.accuracy.runs import WITHIN, capacity, is_near, print_row
-from benchmarks.accuracy.servers import SERVERS, Knob
+from benchmarks.accuracy.server_table import compare_servers
+from benchmarks.accuracy.servers import SERVERS, LimitKind
 from benchmarks.processes import BenchmarkError
 from capacity.model.projection import project
 
@@ -130,7 +130,7 @@ def main() -> None:
     comparisons = ["servers", "known-limit", "projection", "repeat", "neighbour"]
     parser.add_argument("comparison", choices=comparisons, nargs="?", default="servers")
     parser.add_argument("--servers", type=names, default=[*SERVERS], help="only these servers, separated by commas")
-    parser.add_argument("--limits", type=knobs, default=[*Knob], help="only this kind of limit: work or limit")
+    parser.add_argument("--kinds", type=kinds, default=[*LimitKind], help="only this kind of limit: work or rate")
     parser.add_argument(
         "--values", type=numbers, default=[], help="other values of this kind: milliseconds or messages/s"
     )
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--work", type=float, help="only this work per message for projection, in seconds")
     given = parser.parse_args()
     run = {
-        "servers": lambda: known_limits(given.servers, given.limits, given.values),
+        "servers": lambda: compare_servers(given.servers, given.kinds, given.values),
         "known-limit": lambda: known_limit(given.repeat, given.only),
         "projection": lambda: projection([given.work] if given.work else [0.0005, 0.001, 0.002]),
         "repeat": repeat_runs,
@@ -159,8 +159,8 @@ def names(text: str) -> list[str]:
     return found
 
 
-def knobs(text: str) -> list[Knob]:
-    return [Knob(one) for one in text.split(",")]
+def kinds(text: str) -> list[LimitKind]:
+    return [LimitKind(one) for one in text.split(",")]
 
 
 def numbers(text: str) -> list[float]:

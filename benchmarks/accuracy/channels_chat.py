@@ -48,7 +48,7 @@ def main() -> None:
     """Serve until a signal."""
     options = parse_limits()
     settings.configure(CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}})
-    consumer = ChatConsumer.as_asgi(limit=KnownLimit(options.work, options.limit))
+    consumer = ChatConsumer.as_asgi(limit=KnownLimit(options.work, options.rate))
     application = ProtocolTypeRouter({"websocket": URLRouter([re_path(r"^ws/chat/(?P<room_name>\w+)/$", consumer)])})
     server = Server(application, build_endpoint_description_strings(host="127.0.0.1", port=0))
     server.ready_callable = lambda: print(f"listening on ws://127.0.0.1:{server.listening_addresses[0][1]}", flush=True)

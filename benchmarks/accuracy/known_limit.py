@@ -9,25 +9,25 @@ import time
 
 
 def parse_limits() -> argparse.Namespace:
-    """Return the options `work` and `limit` of the command line."""
+    """Return the options `work` and `rate` of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--work", type=float, default=0.0, metavar="SECONDS", help="CPU time of each message")
-    parser.add_argument("--limit", type=float, default=math.inf, metavar="RATE", help="messages a second")
+    parser.add_argument("--rate", type=float, default=math.inf, help="messages a second; later ones wait")
     return parser.parse_args()
 
 
 class KnownLimit:
     """Delays messages, so that the server has a limit that is known."""
 
-    def __init__(self, work: float, limit: float) -> None:
+    def __init__(self, work: float, rate: float) -> None:
         """Create the limit.
 
         Args:
             work: CPU seconds that each message takes, with everything that the process does for it.
-            limit: messages a second; later ones wait.
+            rate: messages a second; later ones wait.
         """
         self._work = work
-        self._interval = 1 / limit
+        self._interval = 1 / rate
         self._used = 0.0  # CPU time of this process at the end of the previous message
         self._free_at = 0.0  # when the next message may be published
 

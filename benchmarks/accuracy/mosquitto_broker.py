@@ -28,7 +28,7 @@ log_dest stderr
 log_type error
 plugin {folder}/limit.so
 plugin_opt_work {work}
-plugin_opt_limit {limit}
+plugin_opt_rate {rate}
 """
 START_SECONDS = 20
 
@@ -59,7 +59,7 @@ def main() -> None:
     port = free_port()
     with TemporaryDirectory() as folder:
         subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", f"{folder}/limit.so", str(PLUGIN)], check=True)  # noqa: S603
-        configuration = CONFIGURATION.format(folder=folder, port=port, work=options.work, limit=options.limit)
+        configuration = CONFIGURATION.format(folder=folder, port=port, work=options.work, rate=options.rate)
         (Path(folder) / "mosquitto.conf").write_text(configuration)
         broker = subprocess.Popen([mosquitto, "-c", f"{folder}/mosquitto.conf"])  # noqa: S603
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,7 +1,7 @@
 /* A plugin that gives Mosquitto 2 a known limit. Options in the configuration of the broker:
  *
  *     plugin_opt_work SECONDS   each message takes that much CPU time, with everything that the broker does for it
- *     plugin_opt_limit RATE     at most that many messages a second; the broker waits before each
+ *     plugin_opt_rate RATE      at most that many messages a second; the broker waits before each
  *
  * The declarations are those of mosquitto_plugin.h and mosquitto_broker.h, so that building it needs only a compiler.
  */
@@ -52,7 +52,7 @@ int mosquitto_plugin_init(void *identifier, void **userdata, struct mosquitto_op
   for (int i = 0; i < count; i++) {
     double value = atof(options[i].value);
     if (strcmp(options[i].key, "work") == 0) work = value;
-    if (strcmp(options[i].key, "limit") == 0 && value > 0) interval = 1 / value;
+    if (strcmp(options[i].key, "rate") == 0 && value > 0) interval = 1 / value;
   }
   return mosquitto_callback_register(identifier, EVENT_MESSAGE, on_message, NULL, NULL);
 }

@@ -4,7 +4,7 @@ A server has one of two limits:
 
 - `work`: each message takes so many milliseconds of the server's CPU. The server is pinned to one core, so that it
   processes 1000 / VALUE messages a second.
-- `limit`: the server publishes at most VALUE messages a second, and hardly uses its core.
+- `rate`: the server publishes at most VALUE messages a second, and hardly uses its core.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ LOAD: Final = ("--room-size", str(ROOM_SIZE), "--message-rate", f"{MESSAGE_RATE:
 CHANNELS: Final = ROOT / "docs" / "dialects" / "django-channels-chat.toml"
 
 
-class Knob(StrEnum):
+class LimitKind(StrEnum):
     """What limits a server."""
 
     WORK = "work"
-    LIMIT = "limit"
+    RATE = "rate"
 
 
-VALUES: Final = {Knob.WORK: (4.0, 8.0, 16.0), Knob.LIMIT: (250.0, 125.0, 62.5)}
+VALUES: Final = {LimitKind.WORK: (4.0, 8.0, 16.0), LimitKind.RATE: (250.0, 125.0, 62.5)}
 
 
-def messages_per_second(knob: Knob, value: float) -> float:
+def messages_per_second(kind: LimitKind, value: float) -> float:
     """Return how many messages a second a server with this limit publishes."""
-    return 1000 / value if knob is Knob.WORK else value
+    return 1000 / value if kind is LimitKind.WORK else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,39 +53,39 @@ class LimitedServer:
         dialect: the options of the load test for its protocol.
     """
 
-    command: Callable[[Knob, float], list[str]]
+    command: Callable[[LimitKind, float], list[str]]
     dialect: tuple[str, ...] = ()
 
     @contextmanager
-    def running(self, knob: Knob, value: float) -> Iterator[str]:
+    def running(self, kind: LimitKind, value: float) -> Iterator[str]:
         """Run the server on one core until the block ends; yield its URL.
 
         Raises:
             BenchmarkError: it cannot be started.
         """
         cpus = separate_cpus()
-        with running(self.command(knob, value), cpus[0] if cpus else None) as server:
+        with running(self.command(kind, value), cpus[0] if cpus else None) as server:
             yield server.url
 
 
-def _flags(knob: Knob, value: float) -> tuple[str, str]:
-    return (f"--{knob}", f"{value / 1000 if knob is Knob.WORK else value:g}")
+def _flags(kind: LimitKind, value: float) -> tuple[str, str]:
+    return (f"--{kind}", f"{value / 1000 if kind is LimitKind.WORK else value:g}")
 
 
 def _module(name: str) -> list[str]:
     return [sys.executable, "-m", f"benchmarks.accuracy.{name}"]
 
 
-def _python(name: str) -> Callable[[Knob, float], list[str]]:
-    return lambda knob, value: [*_module(name), *_flags(knob, value)]
+def _python(name: str) -> Callable[[LimitKind, float], list[str]]:
+    return lambda kind, value: [*_module(name), *_flags(kind, value)]
 
 
-def _socketio(knob: Knob, value: float) -> list[str]:
-    return ["node", str(install(Path(__file__).parent / "socketio_chat")), *_flags(knob, value)]
+def _socketio(kind: LimitKind, value: float) -> list[str]:
+    return ["node", str(install(Path(__file__).parent / "socketio_chat")), *_flags(kind, value)]
 
 
-def _stampede(knob: Knob, value: float) -> list[str]:
-    if knob is Knob.WORK:
+def _stampede(kind: LimitKind, value: float) -> list[str]:
+    if kind is LimitKind.WORK:
         return stampede_command("--work-per-message", f"{value / 1000:g}")
     return [*_module("limited_server"), "--limit", f"{value * (ROOM_SIZE - 1):g}"]
 

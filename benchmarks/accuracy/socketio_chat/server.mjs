@@ -1,5 +1,5 @@
 // A chat on Socket.IO with a known limit. `--work SECONDS`: each message takes that much CPU time of this process, with
-// everything that Node and Socket.IO do for it. `--limit RATE`: at most that many messages a second; later ones wait.
+// everything that Node and Socket.IO do for it. `--rate RATE`: at most that many messages a second; later ones wait.
 
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
@@ -7,10 +7,10 @@ import { parseArgs } from 'node:util';
 import { Server } from 'socket.io';
 
 const { values } = parseArgs({
-  options: { work: { type: 'string', default: '0' }, limit: { type: 'string', default: 'Infinity' } },
+  options: { work: { type: 'string', default: '0' }, rate: { type: 'string', default: 'Infinity' } },
 });
 const workMicroseconds = Number(values.work) * 1e6;
-const intervalMilliseconds = 1000 / Number(values.limit);
+const intervalMilliseconds = 1000 / Number(values.rate);
 let usedMicroseconds = 0; // CPU time at the end of the previous message
 let freeAt = 0; // when the next message may be published
 
