@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from capacity.config.settings_table import settings_table
 from capacity.config.slo import strictest_ms
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from capacity.config.settings import RunSettings
     from capacity.errors import CapacityError
     from capacity.record.storm import StormAnswer
-    from capacity.record.worker import WorkerRecord
     from capacity.run import CapacityRun
     from stampede.measure.address_pairs import AddressPair
 
@@ -57,7 +53,7 @@ def build_report(run: CapacityRun, command: str, problem: CapacityError | None) 
         environment=run.testbed.environment,
         missing=run.testbed.missing,
         notes=run.testbed.notes,
-        workers=_workers(run),
+        workers=run.testbed.workers(run.steps),
         command=command,
         duration_s=round(run.duration_s, 1),
         limits={"cpu": DEFAULT_LIMITS.cpu, "lag_ms": DEFAULT_LIMITS.lag_ms(settings.slos)},
@@ -75,17 +71,6 @@ def _address_pairs(steps: Sequence[StepRecord]) -> list[AddressPair]:
     failed = [step for step in steps if step.verdict is Verdict.FAIL][-1:]
     shown = failed or [step for step in steps if step.verdict is Verdict.PASS]
     return add_pairs(pair for step in shown for pair in step.address_pairs)
-
-
-def _workers(run: CapacityRun) -> list[WorkerRecord]:
-    """Return the processes of the load generator, with the number of steps that each made invalid."""
-    if run.testbed.generator is None:
-        return []
-    at_fault = Counter(name for step in run.steps for name in step.invalid_workers)
-    return [
-        msgspec.structs.replace(worker, invalid_steps=at_fault[worker.full_name])
-        for worker in run.testbed.generator.workers()
-    ]
 
 
 def slo_texts(settings: RunSettings) -> list[str]:

@@ -6,10 +6,13 @@ import contextlib
 import os
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
+
+import msgspec
 
 from capacity.config.invocation import CHECKOUT
 from capacity.config.option_types import AUTO
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     from capacity.config.settings import RunSettings
     from capacity.measure.sources import Source
     from capacity.record.report import Environment
+    from capacity.record.step import StepRecord
+    from capacity.record.worker import WorkerRecord
 
 
 _PROXY_NOTE: Final = (
@@ -139,6 +144,16 @@ class Testbed:
         """The machine and the software of the run."""
         cores = self.cores if self.remote is None else Cores(self.cores.server, ())
         return describe(cores, self.processes, self.started_at, CHECKOUT)
+
+    def workers(self, steps: Sequence[StepRecord]) -> list[WorkerRecord]:
+        """Return the processes of the load generator, with the number of `steps` that each made invalid."""
+        if self.generator is None:
+            return []
+        at_fault = Counter(name for step in steps for name in step.invalid_workers)
+        return [
+            msgspec.structs.replace(worker, invalid_steps=at_fault[worker.full_name])
+            for worker in self.generator.workers()
+        ]
 
     def _assign_cores(self, usable: Sequence[int]) -> Cores:
         """Assign the cores of this machine to server and load generator, and note if there are too few."""

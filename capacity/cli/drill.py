@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from capacity.signals import Interrupts
 
-_TITLE = "Stampede drill"
-_EXIT_CODES = {
+_EXIT_CODES: Final = {
     Verdict.PASS: ExitCode.ANSWERED,
     Verdict.FAIL: ExitCode.LEVEL_FAILED,
     Verdict.INVALID: ExitCode.INVALID,
@@ -34,7 +33,7 @@ def drill_command(arguments: Sequence[str], interrupts: Interrupts) -> int:
     settings = read_drill_settings(arguments, dict(os.environ))
     folder = report_folder(settings.run_settings.report)
     console = Console()
-    display = open_display(console, _TITLE)
+    display = open_display(console, settings.title)
     drill = Drill(settings, display)
     problem: CapacityError | None = None
     with display:

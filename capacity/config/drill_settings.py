@@ -11,6 +11,7 @@ from capacity.config.options import Program, option, options_of, parse_options
 from capacity.config.settings import RUN_OPTIONS, RunSettings, settings_of, slos_of
 from capacity.config.slo import DEFAULT_DRILL_SLOS, check_drill_slos
 from capacity.errors import UsageError
+from stampede.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,17 @@ class DrillSettings:
     )  # fmt: skip
 
     run_settings: RunSettings
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds that a drill takes at most, without the start of the server and the load generator."""
+        own = self.run_settings
+        return own.settle + own.window + self.command_timeout + self.recovery_timeout
+
+    @property
+    def title(self) -> str:
+        """Title of the live display."""
+        return f"Stampede drill: {self.users} {self.run_settings.scenario.noun} while this runs: {redact(self.run)}"
 
 
 DRILL_OPTIONS: Final[dict[str, Option]] = options_of(DrillSettings)

@@ -26,8 +26,9 @@ class Command:
     """A command that has started.
 
     Attributes:
-        began: when it started, on the clock; `seconds` is how long it ran, None while it runs.
-        exit_code: as a shell shows it; None while it runs, and if `end` ended it.
+        process: the shell; `clock`: monotonic clock in seconds.
+        began: when it started; `seconds` is how long it ran, None before `poll` or `end` has noticed its end.
+        exit_code: as a shell shows it; None before that, and if `end` ended it.
     """
 
     process: ChildProcess
@@ -70,18 +71,17 @@ class Command:
         )
         return cls(process, clock, clock(), output)
 
-    @property
-    def is_running(self) -> bool:
-        """Whether the command still runs. Its background processes may go on after it."""
+    def poll(self) -> bool:
+        """Return whether the command has ended. Its background processes may go on after it."""
         if self.seconds is not None:
-            return False
+            return True
         code = self.process.wait(0)
         if code is None:
             self._limit_output()
-            return True
+            return False
         self.seconds = self.clock() - self.began
         self.exit_code = code if code >= 0 else _SIGNALLED - code
-        return False
+        return True
 
     def end(self) -> None:
         """End the command and its process group."""

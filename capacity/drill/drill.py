@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from capacity.config.slo import strictest_ms
 from capacity.drill.command import Command
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from capacity.record.step import StepRecord
     from capacity.testbed import Running
 
-_MOST_BASELINES = 3
+_MOST_BASELINES: Final = 3
 """How often users are measured before the command, while other processes or lag make the measurement invalid."""
 
 
@@ -108,7 +108,7 @@ class Drill:
         users = self.settings.users
         for _ in range(_MOST_BASELINES):
             started_s = self.duration_s
-            self.observer.step(users, Purpose.BASELINE, 0.0)
+            self.observer.step(users, Purpose.BASELINE, self.settings.longest_s)
             measurement = runner.measure(users)
             record = step_record(
                 users=users,
@@ -129,7 +129,6 @@ class Drill:
         settings = self.settings
         held = StepRunner(running.generator, UncheckedServer(), self.observer, settle_s=0.0, window_s=0.0)
         watch = start_watch(running.generator, held)
-        self.observer.message(f"running the command: {settings.run}")
         command = Command.start(
             settings.run,
             environment=_environment(running),
@@ -181,7 +180,7 @@ class Drill:
     @property
     def why_not(self) -> str:
         """Why the command did not run."""
-        return "; ".join(self.steps[-1].reasons) if self.steps else "nothing was measured"
+        return "; ".join(self.steps[-1].reasons if self.steps else ()) or "the drill was interrupted"
 
 
 def _environment(running: Running) -> dict[str, str]:

@@ -38,6 +38,7 @@ def drill_report(drill: Drill, command: str, problem: CapacityError | None) -> R
         environment=drill.testbed.environment,
         missing=drill.testbed.missing,
         notes=drill.testbed.notes,
+        workers=drill.testbed.workers(drill.steps),
         command=command,
         duration_s=round(drill.duration_s, 1),
         limits={"cpu": DEFAULT_LIMITS.cpu, "lag_ms": DEFAULT_LIMITS.lag_ms(settings.slos)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from capacity.formatting import count, format_ms
 from capacity.measure.client_window import quantile_ms
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from capacity.measure.client_window import ClientWindow
     from stampede.measure.storm_results import StormResult
 
-_DIGITS = 3
+_DIGITS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ def drill_record(
         verdict=judgement.verdict,
         reasons=[reason.text for reason in judgement.reasons],
         signals=[reason.signal for reason in judgement.reasons],
-        causes_of_reasons=[reason.cause for reason in judgement.reasons],
+        causes=[reason.cause for reason in judgement.reasons],
         users=storm.users,
         dropped=storm.dropped,
         resynced=storm.resynced,
         gone=storm.gone,
         outages=storm.outages,
         lost_connections=watch.lost if watch else 0,
-        causes=dict(watch.causes) if watch else {},
+        drop_causes=dict(watch.causes) if watch else {},
         resync_p50_seconds=_seconds(storm.until(0.5)),
         resync_p95_seconds=_seconds(storm.until(0.95)),
         resync_all_seconds=_seconds(storm.until(1.0)),

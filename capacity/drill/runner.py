@@ -159,7 +159,7 @@ class DrillRunner:
         """
         command = self.command
         self._observer.phase("running the command", limits.command)
-        while command.is_running:
+        while not command.poll():
             if self._clock() - command.began > limits.command:
                 command.end()
                 self.timed_out = True

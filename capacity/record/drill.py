@@ -30,10 +30,12 @@ class DrillRecord(msgspec.Struct, frozen=True, kw_only=True):
     seconds since the command started, except those of an outage.
 
     Attributes:
+        reasons, signals, causes: as in a step.
         users: users in their rooms before the command.
         dropped: users whose connection the server closed, or whose connection failed; each counts once.
-        outages: their outages: a user may have several. The resync times are of outages, None where they go on.
-        lost_connections: closed and failed connections, also those within an outage; `causes` counts them by label.
+        outages: their outages: a user may have several. The resync times are of outages; None if too few have ended.
+        lost_connections: closed and failed connections, also those within an outage; `drop_causes` counts them by
+            label.
         resynced: dropped users whose outages have all ended; `gone`: outages that ended without a resync, since the
             load test dropped the user itself.
         reconnects: all reconnects; `reconnects_busiest_second`: those in the busiest second.
@@ -54,14 +56,14 @@ class DrillRecord(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     reasons: list[str]
     signals: list[str]
-    causes_of_reasons: list[Cause]
+    causes: list[Cause]
     users: int
     dropped: int
     resynced: int
     gone: int
     outages: int
     lost_connections: int
-    causes: dict[str, int]
+    drop_causes: dict[str, int]
     resync_p50_seconds: float | None
     resync_p95_seconds: float | None
     resync_all_seconds: float | None

@@ -24,7 +24,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Command]]:
 
 
 def finish(command: Command) -> Command:
-    wait_until(lambda: not command.is_running, "the command to end")
+    wait_until(command.poll, "the command to end")
     return command
 
 
@@ -51,7 +51,7 @@ def test_a_command_that_is_ended_has_no_exit_code(start: Callable[[str], Command
     command = start("echo begun; sleep 1000 & sleep 1000")
     wait_until(lambda: command.last_lines == ["begun"], "the command to begin")
     command.end()
-    assert (command.is_running, command.exit_code, command.last_lines) == (False, None, ["begun"])
+    assert (command.poll(), command.exit_code, command.last_lines) == (True, None, ["begun"])
 
 
 def test_the_output_is_bounded_and_its_end_is_kept(
@@ -62,7 +62,7 @@ def test_the_output_is_bounded_and_its_end_is_kept(
     script = "i=0; while [ $i -lt 200 ]; do echo line $i; i=$((i+1)); sleep 0.005; done"
     command = start(script)
     largest = 0
-    while command.is_running:
+    while not command.poll():
         largest = max(largest, (tmp_path / "command.log").stat().st_size)
         time.sleep(0.005)
     assert command.last_lines[-1] == "line 199"

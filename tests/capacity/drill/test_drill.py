@@ -56,7 +56,7 @@ def record_of(run: Run) -> DrillRecord:
 def check_all_are_back(record: DrillRecord) -> None:
     assert (record.verdict, record.command_exit_code) == ("pass", 0), record.reasons
     assert record.users == record.dropped == record.resynced == USERS
-    assert record.reconnects == record.lost_connections == sum(record.causes.values())
+    assert record.reconnects == record.lost_connections == sum(record.drop_causes.values())
     assert sum(record.lost_per_second) == record.lost_connections
     assert record.reconnects_busiest_second <= record.reconnects
     assert record.first_drop_seconds is not None
@@ -83,7 +83,7 @@ def test_a_server_that_drains_and_starts_again_drops_every_user_once(
         assert psutil.pid_exists(server.pid), "what the command started goes on after the drill"
     record = record_of(run)
     check_all_are_back(record)
-    assert record.causes == {"connection lost: 1012": USERS}
+    assert record.drop_causes == {"connection lost: 1012": USERS}
     assert server.closed("reason=drain code=1012") == record.lost_connections
     assert server.closed() == USERS + record.reconnects
     assert record.unaffected_p99_ms is None, "nobody stayed"
@@ -139,7 +139,7 @@ def test_a_socket_io_server_that_is_killed_and_restarted(capacity: Callable[...,
         accepted = json.loads(get_page(f"http://{server.address}/counts"))["accepted"]
     record = record_of(run)
     check_all_are_back(record)
-    assert record.causes == {"connection lost: 1006": USERS}
+    assert record.drop_causes == {"connection lost: 1006": USERS}
     assert record.reconnects == accepted == USERS
     assert run.report.dialect == "socketio"
 

@@ -42,7 +42,7 @@ def test_latency_that_stays_high_fails_the_drill() -> None:
 def test_no_resync_is_missing_data_only_if_a_user_was_dropped() -> None:
     assert record(untouched(), clients=make.client()).verdict is Verdict.PASS
     unknown = record(clients=make.client())
-    assert (unknown.verdict, unknown.causes_of_reasons) == (Verdict.INVALID, [Cause.MISSING])
+    assert (unknown.verdict, unknown.causes) == (Verdict.INVALID, [Cause.MISSING])
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_no_resync_is_missing_data_only_if_a_user_was_dropped() -> None:
 def test_a_fault_of_the_load_generator_makes_a_drill_invalid(clients: object) -> None:
     drill = record(watch(resynced=30, over=False), clients=clients)  # type: ignore[arg-type]
     assert drill.verdict is Verdict.INVALID
-    assert drill.causes_of_reasons[0] is Cause.GENERATOR
+    assert drill.causes[0] is Cause.GENERATOR
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_a_fault_of_the_load_generator_makes_a_drill_invalid(clients: object) ->
 def test_a_command_that_fails_or_does_not_end_makes_a_drill_invalid(outcome: CommandOutcome, reason: str) -> None:
     drill = record(clients=client(9000.0), outcome=outcome)
     assert (drill.verdict, drill.reasons[0]) == (Verdict.INVALID, reason)
-    assert drill.causes_of_reasons == [Cause.COMMAND, Cause.SERVER], "what was missed is still shown"
+    assert drill.causes == [Cause.COMMAND, Cause.SERVER], "what was missed is still shown"

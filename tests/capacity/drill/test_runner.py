@@ -65,11 +65,10 @@ class Held:
     began = 0.0
     seconds: float | None = None
 
-    @property
-    def is_running(self) -> bool:
+    def poll(self) -> bool:
         if self.seconds is None and self.now >= self.lasts:
             self.seconds = self.now
-        return self.seconds is None
+        return self.seconds is not None
 
     def end(self) -> None:
         self.seconds = self.now
