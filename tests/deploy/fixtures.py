@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sysconfig
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PIP_INSTALL = "pip install --no-cache-dir "
+INSTALL_CAPACITY = f"{PIP_INSTALL}--constraint constraints.txt stampede[capacity]"
 INSTALL_WHEEL = f"{PIP_INSTALL}--constraint constraints.txt /wheels/*.whl"
 
 
@@ -68,3 +70,19 @@ def locust_image(tmp_path_factory: pytest.TempPathFactory, wheel_venv: VirtualEn
     """Return the stage `locust`, which installs what the virtual environment of the wheel has."""
     assert installs("locust") == [INSTALL_WHEEL]
     return Image(shared_folder(tmp_path_factory, "locust-image", lambda to: copy_files("locust", to)), wheel_venv)
+
+
+@pytest.fixture(scope="session")
+def capacity_image(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Image:
+    """Return the stage `capacity`, with the packages of this environment: those of its extra take long to install."""
+    assert installs("capacity") == [INSTALL_WHEEL, INSTALL_CAPACITY]
+
+    def build(folder: Path) -> None:
+        venv = VirtualEnvironment.create(folder / "venv")
+        copy_files("capacity", folder)
+        venv.install("--no-deps", "--no-index", str(wheel), folder=folder)
+        (site,) = (folder / "venv").glob("lib/python*/site-packages")
+        (site / "packages.pth").write_text(sysconfig.get_path("purelib"))
+
+    folder = shared_folder(tmp_path_factory, "capacity-image", build)
+    return Image(folder, VirtualEnvironment(folder / "venv"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
@@ -43,7 +44,7 @@ def test_base_images_are_pinned() -> None:
     assert all(re.fullmatch(r"python:\d+\.\d+\.\d+-slim-\w+", base) for base in bases)
 
 
-@pytest.mark.parametrize("target", IMAGES)
+@pytest.mark.parametrize("target", [*IMAGES, "capacity"])
 def test_nothing_runs_as_root_and_kubernetes_can_tell(target: str) -> None:
     (user,) = (argument for name, argument in stage(target) if name == "USER")
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
@@ -109,6 +110,15 @@ def test_the_locust_image_runs_the_load_test(locust_image: Image, server: Runnin
     run = FinishedRun(done.returncode, done.stdout, done.stderr)
     assert run.ended_with(0), done.stderr
     assert run.ledger()["received"] > 0
+
+
+def test_the_capacity_image_runs_a_capacity_run(capacity_image: Image, server: RunningServer, tmp_path: Path) -> None:
+    assert capacity_image.importable("capacity", "loadtest", "server", "metrics", "grafana") == {"capacity", "loadtest"}
+    flags = ("--bounded", "2", "--room-size", "2", "--window", "1", "--settle", "1", "--slo", "deliver_p99<60s")
+    output = ("--report", str(tmp_path), "--runs", "")
+    done = capacity_image.run("-m", "capacity", "--host", server.url, "--processes", "1", *flags, *output)
+    assert done.returncode in (0, 98), done.stderr  # 98: a busy machine
+    assert json.loads((tmp_path / "report.json").read_text())["status"] == "complete"
 
 
 def test_the_wheel_of_the_image_is_that_of_the_checkout(wheel: Path, tmp_path: Path) -> None:

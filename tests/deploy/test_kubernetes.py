@@ -14,6 +14,8 @@ import yaml
 
 from benchmarks.population import CORE, Population, node_load
 from benchmarks.population_tables import HEADROOM, read_terms
+from capacity.config.settings import read_settings
+from capacity.processes.remote_workers import RemoteWorkers
 from metrics.catalog import CATALOG
 from server.app import CLEANUP_SECONDS, CLOSE_SECONDS
 from server.settings import Settings, parse
@@ -24,6 +26,7 @@ from tests.tables import ROOT, rows
 FOLDER = ROOT / "deploy" / "kubernetes"
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 OVERLAYS = ("base", "production")
+FOLDERS = (*OVERLAYS, "capacity")
 OF_OPERATORS = {"PodMonitor"}  # Kubernetes itself has no schema for these
 RULES = ROOT / "metrics" / "prometheus" / "rules"
 
@@ -34,7 +37,7 @@ def build(overlay: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(done.stdout))
 
 
-BUILT = {overlay: build(overlay) for overlay in OVERLAYS}
+BUILT = {folder: build(folder) for folder in FOLDERS}
 ALL = [pytest.param(one, id=f"{overlay}-{one['kind']}-{one['metadata']['name']}") for overlay, every in BUILT.items() for one in every]  # fmt: skip # noqa: E501 - one comprehension
 
 
@@ -46,6 +49,14 @@ def the(overlay: str, kind: str, name: str) -> dict[str, Any]:
 def pod(overlay: str, kind: str, name: str) -> dict[str, Any]:
     spec: dict[str, Any] = the(overlay, kind, name)["spec"]["template"]["spec"]
     return spec
+
+
+OURS = [
+    *((overlay, "Deployment", "stampede") for overlay in OVERLAYS),
+    ("capacity", "Job", "stampede-capacity"),
+    ("capacity", "Deployment", "stampede-capacity-worker"),
+]
+"""Pods with images of ours."""
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -81,7 +92,7 @@ def test_validation_rejects_an_unknown_field() -> None:
 
 def test_all_files_are_used() -> None:
     used = {FOLDER / "production" / "prometheus-adapter.yaml"}  # values for the adapter's own chart
-    for overlay in OVERLAYS:
+    for overlay in FOLDERS:
         path = FOLDER / overlay / "kustomization.yaml"
         kustomization = yaml.safe_load(path.read_text())
         names = [
@@ -127,10 +138,13 @@ def test_the_upload_budget_fits_its_volume(chat: dict[str, Any]) -> None:
     assert int(volume["emptyDir"]["sizeLimit"].removesuffix("Mi")) * 1024**2 > settings_of(chat).upload_budget
 
 
-def test_the_user_is_that_of_the_image(chat: dict[str, Any]) -> None:
-    (user,) = (argument for name, argument in stage("server") if name == "USER")
+@pytest.mark.parametrize(("overlay", "kind", "name"), OURS)
+def test_the_user_is_that_of_the_image(overlay: str, kind: str, name: str) -> None:
+    spec = pod(overlay, kind, name)
+    image = container(spec)["image"].rpartition("/")[2].partition(":")[0].removeprefix("stampede-")
+    (user,) = (argument for name, argument in stage(image) if name == "USER")
     uid, gid = user.split(":")
-    context = chat["securityContext"]
+    context = spec["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"]) == (int(uid), int(gid))
 
 
@@ -138,8 +152,9 @@ def test_no_proxy_is_trusted_by_default(chat: dict[str, Any]) -> None:
     assert settings_of(chat).trusted_proxy == ()
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-@pytest.mark.parametrize(("kind", "name"), [("Deployment", "stampede"), ("StatefulSet", "stampede-nats")])
+@pytest.mark.parametrize(
+    ("overlay", "kind", "name"), [*OURS, *((one, "StatefulSet", "stampede-nats") for one in OVERLAYS)]
+)
 def test_no_container_runs_as_root_or_can_gain_privileges(overlay: str, kind: str, name: str) -> None:
     spec = pod(overlay, kind, name)
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -151,12 +166,12 @@ def test_no_container_runs_as_root_or_can_gain_privileges(overlay: str, kind: st
     }
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", FOLDERS)
 def test_every_selector_selects_its_own_pods(overlay: str) -> None:
     pods = {
         one["metadata"]["name"]: one["spec"]["template"]
         for one in BUILT[overlay]
-        if one["kind"] in ("Deployment", "StatefulSet")
+        if one["kind"] in ("Deployment", "StatefulSet", "Job")
     }
     for one in BUILT[overlay]:
         spec = one.get("spec", {})
@@ -166,7 +181,7 @@ def test_every_selector_selects_its_own_pods(overlay: str) -> None:
         wanted = selector.get("matchLabels", selector).items()
         selected = [name for name, pod in pods.items() if wanted <= pod["metadata"]["labels"].items()]
         assert selected == [one["metadata"]["name"].removesuffix("-routes")]
-        named = {port["name"] for port in container(pods[selected[0]]["spec"])["ports"]}
+        named = {port["name"] for port in container(pods[selected[0]]["spec"]).get("ports", ())}
         for port in spec.get("ports", []):
             assert port["targetPort"] in named
 
@@ -221,6 +236,36 @@ def test_the_rules_use_the_job_name_of_the_pod_monitor() -> None:
     assert labels[monitor["jobLabel"]] == "chat"
     assert 'job="chat"' in "".join(path.read_text() for path in RULES.iterdir())
     assert [one["port"] for one in monitor["podMetricsEndpoints"]] == ["metrics"]
+
+
+def test_the_capacity_run_waits_for_the_workers_of_its_deployment() -> None:
+    run = container(pod("capacity", "Job", "stampede-capacity"))
+    assert run["command"] == ["python", "-m", "capacity"]
+    settings = read_settings(run["args"], {})
+    service = the("base", "Service", "stampede")
+    assert (settings.host, service["spec"]["ports"][0]["port"]) == (f"ws://{service['metadata']['name']}", 80)
+    assert settings.expect_workers == the("capacity", "Deployment", "stampede-capacity-worker")["spec"]["replicas"]
+    assert {volume["mountPath"] for volume in run["volumeMounts"]} == {settings.report, "/tmp"}  # noqa: S108
+    assert settings.runs == ""
+
+
+def test_the_workers_connect_to_the_master_of_the_capacity_run() -> None:
+    run = container(pod("capacity", "Job", "stampede-capacity"))
+    master = the("capacity", "Service", "stampede-capacity")
+    (port,) = master["spec"]["ports"]
+    assert {port["name"]: port["port"]} == {one["name"]: one["containerPort"] for one in run["ports"]}
+    assert port["port"] == read_settings(run["args"], {}).master_bind_port
+    worker = container(pod("capacity", "Deployment", "stampede-capacity-worker"))
+    remote = RemoteWorkers(2, None, port["port"], 60.0)
+    command = remote.command(master["metadata"]["name"]).removeprefix(".venv/bin/").split()
+    assert [*worker["command"], *(part for arg in worker["args"] for part in arg.split("="))] == command
+
+
+def test_only_workers_reach_the_master_of_the_capacity_run() -> None:
+    (rule,) = the("capacity", "NetworkPolicy", "stampede-capacity")["spec"]["ingress"]
+    labels = the("capacity", "Deployment", "stampede-capacity-worker")["spec"]["template"]["metadata"]["labels"]
+    (source,) = rule["from"]
+    assert source["podSelector"]["matchLabels"].items() <= labels.items()
 
 
 def test_the_readme_agrees_with_the_manifests() -> None:
