@@ -72,6 +72,6 @@ bench: install ## compare with other servers, about 20 minutes; a part: ARGS="--
 soak: install ## run ten minutes of mixed load and check for growth; another duration: ARGS="--seconds 3600"
 	@$(BIN)/python -m tests.promises.soak $(ARGS)
 
-cluster-demo: install ## run two servers, NATS, HAProxy, Locust and Prometheus on separate hosts for half a minute
+cluster-demo: install ## run two servers, NATS, HAProxy, Prometheus, a load test and a capacity run on separate hosts
 	@.ci/system-packages haproxy prometheus ip
 	@$(BIN)/python -m tests.promises.cluster_demo $(ARGS)

@@ -1,7 +1,8 @@
 """A demonstration of a cluster on five hosts, each a network namespace: `make cluster-demo`.
 
 Two hosts run a chat server each. A third runs NATS, HAProxy and Prometheus, a fourth Locust's master and a worker, and
-a fifth another worker. The demonstration ends by itself, and no process or file remains, even if it is killed.
+a fifth another worker. After the load test, a short capacity run uses the same two hosts as its load generator. The
+demonstration ends by itself, and no process or file remains, even if it is killed.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ from typing import TYPE_CHECKING, Final, Self
 from benchmarks.http_client import urlopen
 from capacity.errors import CapacityError, ExitCode, RunError
 from capacity.processes.process import ChildProcess
+from capacity.record.report import read_report
 from tests.promises.hosts import Host, Switch, inside, problem
 from tests.tables import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from capacity.record.report import RunReport
 
 START_SECONDS: Final = 90.0
 BALANCER: Final = ROOT / "deploy" / "haproxy.cfg"
@@ -57,7 +61,7 @@ class Demo:
         self._folder = folder
         self._stack = ExitStack()
         switch = Switch(0)
-        self._hosts = {name: self._stack.enter_context(Host(switch)) for name in _NAMES}
+        self._hosts = {name: self._stack.enter_context(Host(switch, name=name)) for name in _NAMES}
         self.prometheus = f"http://{self.address('middle')}:{_PROMETHEUS}"
 
     def __enter__(self) -> Self:
@@ -115,6 +119,28 @@ class Demo:
             if ended.child_exit != 0:
                 raise
         return running.output()
+
+    def capacity(self, users: int) -> RunReport:
+        """Measure a level of users with the load generator on two hosts; return the report.
+
+        Raises:
+            RunError: the capacity run failed.
+        """
+        report = self._folder / "report"
+        level = ("--bounded", str(users), "--room-size", "10", "--window", "3", "--report", str(report), "--runs", "")
+        load = ("--host", f"ws://{self.address('middle')}:{_CHAT}", "--expect-workers", "2", *level)
+        running = self._run("the capacity run", "load-1", sys.executable, "-m", "capacity", *load)
+        for name in ("load-1", "load-2"):
+            join = ("--worker", "--master-host", self.address("load-1"))
+            self._run(
+                f"the worker of the capacity run on {name}", name, sys.executable, "-m", "locust", "-f", "-", *join
+            )
+        try:
+            running.wait_until(lambda: None, timeout_s=2 * START_SECONDS, what="end")
+        except RunError as ended:
+            if ended.child_exit not in (ExitCode.ANSWERED, ExitCode.LEVEL_FAILED):
+                raise
+        return read_report(report / "report.json")
 
     def query(self, query: str) -> dict[str, float]:
         """Return the values of a Prometheus query by host."""
@@ -222,6 +248,11 @@ def run_demo(folder: Path, users: int, seconds: float) -> None:
         if _message_counts(figures) != counts:
             raise RunError(f"the servers counted {_message_counts(figures)}, the clients {counts}")
         print("Every message arrived once and in order at every member, over both servers; all counters agree.")
+        print(f"\nA capacity run of {users} users, with the load generator on two hosts ...", flush=True)
+        report = demo.capacity(users)
+        print(report.answer.sentence)
+        for worker, cpu in zip(report.workers, report.steps[-1].generator_cpu, strict=True):
+            print(f"{worker.name} on {worker.host}: {worker.state}, {cpu:.0%} of a core")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
