@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     from capacity.record.step import StepRecord
     from capacity.record.worker import WorkerRecord
 
+_ONE_INSTANCE: Final = (
+    "the figures of other instances: those of the server are of the one at --host only; give the page of each with "
+    "--metrics"
+)
 
 _PROXY_NOTE: Final = (
     "{}, a proxy, listens at --host: CPU, memory and open files are those of the proxy; "
@@ -194,6 +198,8 @@ class Testbed:
         target = self._start_target(folder, children)
         self.generator = self._start_generator(target.url, folder, children)
         self.missing.extend(target.probe())
+        if len(self.settings.load.connect_to) > 1 and not (self.settings.metrics or self.prometheus):
+            self.missing.append(_ONE_INSTANCE)
         return Running(self.generator, target, folder, children, self.prometheus)
 
     def _start_generator(self, host: str, folder: Path, children: ChildProcesses) -> LoadGenerator:
@@ -270,6 +276,7 @@ class Testbed:
                 self._source(self.settings.host),
                 self.server_processes,
                 replaces_pages=self.settings.server_pid is not None,
+                endpoints=self.settings.load.connect_to,
             )
         self.observer.message("starting the server")
         options = BundledServerOptions(

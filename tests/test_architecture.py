@@ -88,7 +88,8 @@ DEPENDENCIES: dict[str, str] = {
     "capacity.http_client": "stampede.redaction",
     "capacity.record": "capacity.formatting stampede.measure.address_pairs",
     "capacity.config": "capacity.errors capacity.formatting stampede.dialect_registry stampede.dialects "
-    "stampede.locust.options stampede.measure stampede.redaction stampede.verdict.slo stampede.websocket.headers",
+    "stampede.locust.options stampede.measure stampede.redaction stampede.verdict.slo stampede.websocket.endpoint "
+    "stampede.websocket.headers",
     "capacity.measure": "capacity.config capacity.errors capacity.http_client capacity.record "
     "stampede.dialects stampede.generator_faults stampede.health stampede.measure stampede.redaction "
     "stampede.websocket.addresses",

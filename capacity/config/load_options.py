@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from capacity.config.options import Option, flag
 from stampede.locust import options as load_test
 from stampede.locust.options import DEFAULT_ROOM_SIZE, Form
+from stampede.websocket.endpoint import parse_endpoints
 from stampede.websocket.headers import all_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from stampede.websocket.endpoint import Endpoint
     from stampede.websocket.headers import Header
 
 GROUP: Final = "load test"
@@ -125,6 +127,11 @@ class LoadOptions:
     def verifies_tls(self) -> bool:
         """Whether the server's certificate is verified."""
         return "insecure" not in self.given
+
+    @property
+    def connect_to(self) -> tuple[Endpoint, ...]:
+        """The addresses to which users connect, in place of those of the server's name."""
+        return parse_endpoints(self.value("connect_to") or "")
 
     @property
     def header_names(self) -> list[str]:

@@ -62,6 +62,7 @@ class TargetServer:
 
     __slots__ = (
         "_cores",
+        "_endpoints",
         "_has_metrics",
         "_process",
         "_process_count",
@@ -80,6 +81,7 @@ class TargetServer:
         replaces_pages: bool = False,
         cores: Sequence[int] = (),
         source: Source | None = None,
+        endpoints: Sequence[tuple[str, int]] = (),
     ) -> None:
         """Create a target.
 
@@ -90,8 +92,10 @@ class TargetServer:
             replaces_pages: whether CPU and memory of `processes` count even if several processes have metrics pages.
             cores: cores that only the server uses.
             source: source of the server's figures; default: its own `/metrics`.
+            endpoints: hosts and ports of the server's instances; default: those of the URL.
         """
         self.url = url
+        self._endpoints = endpoints or ((urlsplit(url).hostname or "", port_of(url)),)
         self.processes = processes
         self._process = process
         self._replaces_pages = replaces_pages
@@ -151,11 +155,19 @@ class TargetServer:
         processes: ServerProcesses | None = None,
         *,
         replaces_pages: bool = False,
+        endpoints: Sequence[tuple[str, int]] = (),
     ) -> TargetServer:
         """Use a running server; the arguments are those of the constructor."""
         cores = processes.cores() if processes else ()
         pinned = cores if len(cores) == 1 else ()
-        return cls(url, processes=processes, replaces_pages=replaces_pages, cores=pinned, source=source)
+        return cls(
+            url,
+            processes=processes,
+            replaces_pages=replaces_pages,
+            cores=pinned,
+            source=source,
+            endpoints=endpoints,
+        )
 
     def probe(self) -> list[str]:
         """Check which figures the server provides; return the missing ones as text."""
@@ -238,14 +250,18 @@ class TargetServer:
             self._process.check()
 
     def check_listening(self) -> None:
-        """Raise RunError if no process listens at the server's address any more."""
-        address = urlsplit(self.url).hostname or "", port_of(self.url)
-        try:
-            socket.create_connection(address, timeout=_CONNECT_TIMEOUT_S).close()
-        except OSError as error:
-            if self._process is not None:
-                self._process.check_after_silence()
-            raise RunError(f"the server at {self.url} no longer listens: {error_text(error)}") from None
+        """Raise RunError if no process listens at any address of the server any more."""
+        problems = []
+        for endpoint in self._endpoints:
+            try:
+                socket.create_connection(endpoint, timeout=_CONNECT_TIMEOUT_S).close()
+            except OSError as error:
+                problems.append(error_text(error))
+            else:
+                return
+        if self._process is not None:
+            self._process.check_after_silence()
+        raise RunError(f"the server at {self.url} no longer listens: {problems[0]}")
 
 
 def discover_metrics_pages(url: str) -> list[str]:

@@ -36,6 +36,7 @@ def test_a_bounded_run_names_the_bus_that_does_not_deliver(
             break
     assert run.wait() == (99 if is_cut else 0), run.errors
     report = run.report
+    assert any("give the page of each with --metrics" in text for text in report.missing)
     (step,) = report.steps
     assert report.address_pairs == step.address_pairs
     assert [(pair.sender, pair.receiver) for pair in report.address_pairs] == [

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from capacity.errors import RunError
+from capacity.measure.listening import port_of
 from capacity.measure.server_processes import ServerProcesses
 from capacity.processes.target import TargetServer
+from stampede.websocket.endpoint import Endpoint
 from tests.capacity.run_options import TOLERANT, USERS
+from tests.ports import free_port
 from tests.stampede.name_resolution import resolve_everywhere
 
 if TYPE_CHECKING:
@@ -35,6 +39,14 @@ def test_the_next_address_is_used_if_the_first_one_refuses(
     first, second = run.report.notes
     assert first == "1 of the server's 2 addresses were used: 127.0.0.1 (2 connections)"
     assert second.startswith("address ::1: connection refused, ")
+
+
+def test_a_server_listens_if_one_of_its_instances_does(server: RunningServer) -> None:
+    """The name of --host may be unknown here if --connect-to gives the addresses."""
+    listening, silent = Endpoint("127.0.0.1", port_of(server.url)), Endpoint("127.0.0.1", free_port())
+    TargetServer.running("ws://chat.invalid", endpoints=(silent, listening)).check_listening()
+    with pytest.raises(RunError, match=r"^the server at ws://chat\.invalid no longer listens: connection refused$"):
+        TargetServer.running("ws://chat.invalid", endpoints=(silent,)).check_listening()
 
 
 @contextmanager
