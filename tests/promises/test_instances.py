@@ -51,6 +51,21 @@ def test_the_counts_of_each_pair_are_those_of_the_servers(two: Two, nats: Nats, 
         assert sum(pair.received for (_, receiver), pair in found.items() if receiver == address) == delivered(server)
 
 
+def test_users_that_reconnect_after_a_storm_keep_their_addresses(start: Callable[..., RunningServer]) -> None:
+    """Each pair of users would otherwise be at one address or at two, by chance."""
+    server = start("--host", "0.0.0.0")  # noqa: S104 - of this machine's loopback, several addresses
+    port = server.url.rpartition(":")[2]
+    with LoadGenerator("ws://chat.invalid", connect_to=f"127.0.0.1:{port},127.0.0.2:{port}") as generator:
+        users = [user for room in "abcdef" for user in generator.join(room, users=2)]
+        assert generator.storm(share=1.0, timeout=TIMEOUT).resynced == len(users)
+        for user in users:
+            user.say()
+        assert generator.drain(timeout=TIMEOUT)
+    assert [(pair.is_within, pair.received) for pair in generator.address_pairs] == [
+        (True, 0), (False, 6), (False, 6), (True, 0)
+    ]  # fmt: skip
+
+
 def test_a_text_that_is_no_address_to_connect_to_is_refused() -> None:
     with pytest.raises(StampedeError, match=r"^connect_to: 'chat' is not HOST:PORT"):
         LoadGenerator("ws://chat.invalid", connect_to="chat")
