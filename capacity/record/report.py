@@ -13,7 +13,7 @@ from capacity.record.profile import RunProfile
 from capacity.record.step import Cause, StepRecord, Verdict
 from capacity.record.storm import StormAnswer, StormRecord
 from capacity.record.worker import WorkerRecord
-from stampede.measure.address_pairs import AddressPair  # decoded at run time
+from stampede.measure.address_pairs import AddressPair
 
 if TYPE_CHECKING:
     from pathlib import Path

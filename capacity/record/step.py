@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from stampede.measure.address_pairs import AddressPair  # decoded at run time
+from stampede.measure.address_pairs import AddressPair
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
