@@ -11,9 +11,10 @@ from benchmarks.accuracy.servers import LOAD, MESSAGE_RATE, SERVERS, VALUES, Lim
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from capacity.record.report import RunReport
-
 HEADER: Final = f"| server | limit | true users | interval | within {WITHIN:.0%} | bottleneck | load average |"
+BOTTLENECKS: Final = {LimitKind.WORK: "server CPU (", LimitKind.RATE: "none of the observed resources ("}
+"""How the text of the bottleneck begins for each kind of limit."""
+
 SEARCH: Final = ("--server-pid", "auto", "--users-min", "20")
 
 
@@ -43,20 +44,15 @@ def _compare(name: str, kind: LimitKind, value: float) -> bool:
     with server.running(kind, value) as url:
         _, report = capacity("--host", url, *server.dialect, *LOAD, *SEARCH)
     answer = report.answer
-    near, right = is_near(report, truth), is_right(report, kind)
+    near, right = is_near(report, truth), (answer.bottleneck or "").startswith(BOTTLENECKS[kind])
     cells = (
         name,
         f"{value:g} ms of CPU a message" if kind is LimitKind.WORK else f"{value:g} messages/s",
         f"{truth:g}",
         f"{answer.supported_users} to {answer.first_failing_users}",
         "yes" if near else "NO",
-        f"{answer.limited_by}{'' if right else ' (WRONG)'}",
+        f"{'' if right else 'WRONG: '}{answer.bottleneck}",
         f"{os.getloadavg()[0]:.1f}",
     )
     print(f"| {' | '.join(cells)} |", flush=True)
     return near and right
-
-
-def is_right(report: RunReport, kind: LimitKind) -> bool:
-    """Return whether the report names the bottleneck of a server with this limit."""
-    return (report.answer.limited_by == "server CPU") is (kind is LimitKind.WORK)

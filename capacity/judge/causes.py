@@ -53,12 +53,23 @@ def _quota(step: StepRecord) -> Iterator[CauseFound]:
 
 
 def _cpu(step: StepRecord) -> Iterator[CauseFound]:
-    cpu, foreign = step.server_core_share, step.server_core_foreign or 0.0
+    cpu = step.server_core_share
     if cpu is not None and cpu >= _CPU_FULL:
         yield CauseFound(SERVER_CPU, f"{_user_of_cpu(step)} used {describe_cpu(step)}")
-    elif cpu is not None and cpu + foreign >= _CORE_FULL and cpu >= _SIGNIFICANT_CPU:
-        text = f"the server's core was full: {cpu * 100:.0f} % server, {foreign * 100:.0f} % other processes"
-        yield CauseFound(SERVER_CPU, text)
+    elif cpu is not None and cpu >= _SIGNIFICANT_CPU and (shortage := _shortage(step, cpu)):
+        yield CauseFound(SERVER_CPU, shortage)
+
+
+def _shortage(step: StepRecord, cpu: float) -> str:
+    """Describe that other processes left the server too little of its core; empty if they did not."""
+    foreign, runnable = step.server_core_foreign or 0.0, step.server_runnable
+    is_short = cpu + foreign >= _CORE_FULL if runnable is None else runnable >= _CPU_FULL
+    if not is_short:
+        return ""
+    if cpu + foreign >= _CORE_FULL:
+        return f"the server's core was full: {cpu * 100:.0f} % server, {foreign * 100:.0f} % other processes"
+    waited = max(0.0, (runnable or 0.0) - (step.server_busiest_thread or 0.0))
+    return f"{_user_of_cpu(step)} used {describe_cpu(step)}, and waited for a core for {waited * 100:.0f} % of the time"
 
 
 def _user_of_cpu(step: StepRecord) -> str:

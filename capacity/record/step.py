@@ -89,6 +89,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
             of several processes; `server_core_foreign`: use of the server's core by other processes, in cores.
         server_busiest_thread: cores used by the busiest thread; `server_cores_allowed`: cores that the server may use
             by affinity and CPU quota.
+        server_runnable: largest share of the window for which one thread of the server ran or was ready to run.
         server_observed_processes: number of processes that the operating system's figures cover.
         server_throttled_share: share of the window for which the CPU quota stopped the server.
         server_listen_overflows: connections that found a listen queue of the server's machine full, since the users
@@ -149,6 +150,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     server_sent_bytes_per_s: float | None = None
     server_observed_processes: int | None = None
     server_busiest_thread: float | None = None
+    server_runnable: float | None = None
     server_cores_allowed: float | None = None
     server_cpu_quota: float | None = None
     server_throttled_share: float | None = None

@@ -113,6 +113,7 @@ def _system_figures(system: SystemWindow) -> dict[str, object]:
     return {
         "server_observed_processes": system.processes,
         "server_busiest_thread": system.busiest_thread,
+        "server_runnable": system.runnable,
         "server_cores_allowed": system.cores_allowed,
         "server_cpu_quota": system.quota,
         "server_throttled_share": system.throttled_share,

@@ -38,4 +38,5 @@ def test_a_rate_limit_is_found_and_not_taken_for_a_lack_of_cpu(capacity: Callabl
             break
     answer = run.report.answer
     assert (answer.supported_users, answer.first_failing_users) == (BELOW, ABOVE), run.report.steps
-    assert answer.limited_by == "delivery latency"
+    assert (answer.bottleneck or "").startswith("none of the observed resources (server CPU "), answer.sentence
+    assert answer.bottleneck_observable

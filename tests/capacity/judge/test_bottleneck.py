@@ -27,6 +27,11 @@ def test_a_cause_comes_before_its_symptom(figures: dict[str, Any], signal: str, 
     assert evidence in bottleneck.evidence[0]
 
 
+def test_a_core_that_others_fill_is_no_cause_for_a_server_that_does_not_wait_for_it() -> None:
+    step = make.failing(1600, server_cpu=0.47, server_core_foreign=0.53, server_runnable=0.5)
+    assert find_bottleneck(step).name == "delivery latency"
+
+
 @pytest.mark.parametrize(
     ("figure", "signal"),
     [("loss", "loss"), ("errors", "errors"), ("backlog", "delivery backlog"), ("resync_p95", "resync_p95")],
@@ -59,6 +64,14 @@ MIB = 1 << 20
         (
             {"server_cpu": 1.5, "server_cpu_busiest": 0.98, "server_processes": 3},
             "server CPU (the busiest of 3 server processes used 98 % of one core)",
+        ),
+        (
+            {"server_cpu": 0.47, "server_core_foreign": 0.53, "server_runnable": 0.98},
+            "server CPU (the server's core was full: 47 % server, 53 % other processes)",
+        ),
+        (
+            {"server_cpu": 0.47, "server_busiest_thread": 0.47, "server_runnable": 0.98},
+            "server CPU (the server used 47 % of one core, and waited for a core for 51 % of the time)",
         ),
         ({"server_killed": 2}, "memory (the kernel killed 2 processes for lack of memory)"),
         (
