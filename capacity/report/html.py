@@ -137,7 +137,7 @@ def _points(value: float | None) -> str:
 def _prose(text: str) -> Markup:
     """Keep the groups of a number, and a number and its unit, on one line."""
     joined = re.sub(r"(?<=\d) (?=\d{3}\b)", _NARROW_SPACE, text)
-    return escape(re.sub(r"(?<=\d) (?=(ms|s|%|users)\b|%)", "\N{NO-BREAK SPACE}", joined))
+    return escape(re.sub(r"(?<=\d) (?=(us|ms|s|%|users|cores|KiB|MiB|GiB)\b|%)", "\N{NO-BREAK SPACE}", joined))
 
 
 def _seconds(value: float | None) -> str:

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 _IN_THE_NAMES: Final = frozenset({"locustfile", "locustfile_hash", "mix", "load"})
 # Options of the load test that lead to the server: they differ between two servers, as `--host` does.
 _OF_THE_SERVER: Final = frozenset(
-    {"dialect", "http-host", "path", "ca-file", "insecure", "origin", "token-file", "credentials", "prometheus-port"}
-)
+    {
+        "dialect", "http-host", "path", "ca-file", "insecure", "origin", "token-file", "credentials", "prometheus-port",
+        "connect-to",
+    }
+)  # fmt: skip
 
 
 def load_of(report: RunReport, *, omitted: frozenset[str] = _OF_THE_SERVER) -> dict[str, str]:
@@ -37,10 +40,17 @@ def asked(report: RunReport) -> dict[str, Shown]:
     return {
         "scenario": report.scenario,
         "dialect": report.dialect,
+        "number of addresses (--connect-to)": _addresses(report),
         "SLOs": ", ".join(report.levels),
         **others,
         "load": " ".join(f"--{name} {value}".rstrip() for name, value in load_of(report).items()),
     }
+
+
+def _addresses(report: RunReport) -> int | None:
+    """Return the number of addresses of `--connect-to`, of which each is an instance of the server."""
+    given = load_of(report, omitted=frozenset()).get("connect-to")
+    return None if given is None else given.count(",") + 1
 
 
 def difference(one: RunReport, two: RunReport) -> str:

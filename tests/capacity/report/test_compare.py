@@ -237,6 +237,16 @@ def test_runs_of_different_questions_are_refused_by_name(before: RunReport, afte
         compare([before], [after], 0.1)
 
 
+def test_the_layout_of_generator_and_addresses_may_differ_but_not_the_number_of_instances() -> None:
+    name = "ChattingUser=1"
+    two = of_question(name, load="--room-size 20 --connect-to 10.0.0.1:80,10.0.0.2:80", expect_workers=4)
+    others = of_question(name, load="--room-size 20 --connect-to 10.1.0.1:80,10.1.0.2:80", expect_workers=8)
+    assert compare([two], [others], 0.1).worse == ()
+    one = of_question(name, load="--room-size 20")
+    with pytest.raises(UsageError, match=r"different number of addresses \(--connect-to\): 2 and None"):
+        compare([two], [one], 0.1)
+
+
 def test_two_versions_of_a_locustfile_are_compared_and_flagged() -> None:
     name, dialect = "shop.py: Buyer=2", "socketio"
     load = "--room-size 20 --dialect"
