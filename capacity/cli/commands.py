@@ -129,7 +129,7 @@ def history_command(arguments: Sequence[str]) -> int:
 
     for run in write_index(folder):
         report, answer = run.report, run.report.answer
-        bottleneck = f", bottleneck {answer.limited_by}" if answer.limited_by else ""
+        bottleneck = f", bottleneck {answer.bottleneck_name}" if answer.bottleneck_name else ""
         print(
             f"{report.environment.started_at}  {run.revision:10}  {answer.headline:>8} {answer.headline_label}: "
             f"{report.scenario}, dialect {report.dialect}, {run.kind}{bottleneck}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from capacity.formatting import format_confirmation
@@ -52,6 +54,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     bottleneck_observable: bool = False
     scenario: str = ""
     dialect: str = ""
+
+    @property
+    def bottleneck_name(self) -> str | None:
+        """The bottleneck in a few words, such as `server CPU` or `not observable`; None if no level failed."""
+        if self.bottleneck is None:
+            return self.limited_by  # of an earlier version
+        return re.split(r" \(|: |; ", self.bottleneck)[0]
 
     @property
     def confirmation(self) -> str:

@@ -154,6 +154,17 @@ def test_a_projection_is_labelled_wherever_it_is_shown() -> None:
     assert "5" not in re.sub(r"<[^>]*>", "", hero)
 
 
+def test_the_first_screen_names_the_bottleneck_or_how_to_observe_it() -> None:
+    observed = re.sub(r"\s+", " ", Page(page_of("interval")).text)
+    assert "Bottleneckserver CPU (the server used 99 % of one core) Users" in observed
+    dark = {"server_cpu": None, "server_rss_bytes": None}
+    report = make.report([make.step(100), make.failing(200, **dark)])
+    html = render_html(report)
+    assert '<b class="invalid">not observable: give --server-pid or --metrics, or a [metrics] table' in html
+    assert report.answer.bottleneck_name == "not observable"
+    assert REPORTS["interval"].answer.bottleneck_name == "server CPU"
+
+
 def test_a_thorough_run_shows_its_settings() -> None:
     report = REPORTS["no window"]
     told = report.settings | {"thorough": True, "interval_width": 0.05, "confirmations": 4, "window": 30.0}
