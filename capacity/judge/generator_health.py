@@ -71,6 +71,25 @@ def missing_users(client: ClientWindow, target_users: int) -> list[Reason]:
     return [Reason(Cause.GENERATOR, "generator users", text)]
 
 
+def unconnected_workers(client: ClientWindow) -> list[Reason]:
+    """Return a reason for each worker none of whose users is connected, if those of others are.
+
+    Its machine does not reach the server, which is no fault of a server that serves the others.
+    """
+    if not any(worker.connections for worker in client.workers):
+        return []
+    return [
+        Reason(
+            Cause.GENERATOR,
+            "generator connections",
+            f"{_name(client, worker)} has no connection to the server, others have",
+            _name(client, worker),
+        )
+        for worker in client.workers
+        if worker.users and worker.connections == 0
+    ]
+
+
 def lagging_workers(client: ClientWindow, limit_ms: float) -> list[Reason]:
     """Return a reason for each worker whose loop lag or send lag exceeds a limit."""
     reasons = []

@@ -27,6 +27,7 @@ from capacity.judge.generator_health import (
     lagging_workers,
     missing_health,
     missing_users,
+    unconnected_workers,
 )
 from capacity.judge.instances import bus_reasons
 from capacity.judge.judgement import Judgement, Reason
@@ -82,6 +83,7 @@ def _judge(
         *generator_faults(client),
         *busy_workers(client, limits),
         *missing_users(client, target_users),
+        *unconnected_workers(client),
     ]
     if unfit:
         return Judgement(Verdict.INVALID, (*unfit, *lagging), notes)

@@ -39,6 +39,7 @@ class WorkerWindow:
     rss_bytes: int
     age_s: float
     host: str = ""
+    connections: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,6 +137,7 @@ def _worker(before: Worker, after: Worker, first: Snapshot, last: Snapshot) -> W
         rss_bytes=after.rss_bytes,
         age_s=after.age_s,
         host=after.host,
+        connections=after.connections,
     )
 
 

@@ -44,6 +44,7 @@ class Worker:
         problems: why the process makes the run invalid.
         host: name of the machine that it runs on; empty if it does not report it.
         failure: why its users cannot run; empty if they can.
+        connections: open connections of its users; None if it does not report them.
         state: of its connection to the master: `connected`, `missing` (no heartbeat) or `ended`.
     """
 
@@ -59,6 +60,7 @@ class Worker:
     problems: list[str] = field(default_factory=list)
     host: str = ""
     failure: str = ""
+    connections: int | None = None
     state: WorkerState = WorkerState.CONNECTED
 
 
@@ -161,5 +163,6 @@ def _worker(report: WorkerReport, ages: Mapping[str, float], states: Mapping[str
         problems=[*report.problems, *(fault.text for fault in report.faults)],
         host=report.host,
         failure=report.failure,
+        connections=report.figures.connections,
         state=states.get(report.id, WorkerState.CONNECTED),
     )

@@ -67,6 +67,21 @@ def test_users_that_the_generator_never_started_make_the_step_invalid() -> None:
     assert "80 of 100" in found.reasons[0].text
 
 
+def test_a_worker_whose_machine_does_not_reach_the_server_makes_the_step_invalid() -> None:
+    reached = make.worker(users=50, connections=50, host="a")
+    cut_off = make.worker(index=1, users=50, connections=0, host="b")
+    found = verdict(workers=(reached, cut_off), users=100, ready=50, connections=50)
+    assert found.verdict is Verdict.INVALID
+    assert is_generator_limited(found)
+    assert found.reasons[0].text == "load generator worker 1 on b has no connection to the server, others have"
+    assert found.reasons[0].worker == "load generator worker 1 on b"
+
+
+def test_a_server_to_which_no_worker_is_connected_fails() -> None:
+    cut_off = (make.worker(users=50, connections=0), make.worker(index=1, users=50, connections=0))
+    assert verdict(workers=cut_off, users=100, ready=0, connections=0, received=0).verdict is Verdict.FAIL
+
+
 def test_cpu_at_its_limit_is_over_it() -> None:
     assert verdict(workers=(make.worker(cpu=0.92),)).reasons[0].signal == "generator cpu"
 

@@ -11,8 +11,13 @@ import pytest
 from capacity.errors import RunError
 from capacity.measure.client_window import quantile_ms
 from capacity.measure.server_sample import ServerSample
+from capacity.measure.workers import LostWorkerError
+from capacity.record.step import LOST_WORKER
 from capacity.search.arrival import portions
+from capacity.search.search import Purpose
 from capacity.search.step import StepMeasurement, StepRunner
+from capacity.search.step_judge import StepJudge
+from capacity.search.step_record import step_record
 from stampede.measure.log_linear_histogram import LogLinearHistogram
 from stampede.measure.serialization import from_builtins
 from stampede.measure.snapshot import Snapshot
@@ -33,6 +38,7 @@ class World:
         coming: cost of a joining user, in deliveries; `toil`: the remaining cost of those that joined.
         cold_s: extra latency after users joined, which decays within seconds.
         slow_s: duration of the next response.
+        lost_at: when the generator loses a worker.
         admitted: users that the server admits.
         ports: local ports of the generator; users without one retry each second.
     """
@@ -56,6 +62,7 @@ class World:
     lived: list[ClientWindow] = field(default_factory=list)
     phases: list[str] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
+    lost_at: float = math.inf
 
     def clock(self) -> float:
         return self.now
@@ -85,9 +92,13 @@ class World:
         self.asked.append(users)
 
     def restore_workers(self) -> bool:
-        return False
+        was_lost, self.lost_at = self.now > self.lost_at, math.inf
+        self.users = 0 if was_lost else self.users
+        return was_lost
 
     def snapshot(self) -> Snapshot:
+        if self.now > self.lost_at:
+            raise LostWorkerError("load generator worker 1 on b", "ended")
         slow_s, self.slow_s = self.slow_s, 0.0
         if slow_s:
             self.sleep(slow_s)
@@ -293,3 +304,29 @@ def test_generator_faults_count_in_their_own_step_only() -> None:
     assert faults_of(over) == pytest.approx(world.faults - before, abs=2)  # including the ramp
     assert faults_of(runner.measure(400)) > 0
     assert faults_of(runner.measure(250)) == 0
+
+
+def test_a_step_that_loses_a_worker_is_invalid_by_name_and_its_repetition_starts_from_no_users() -> None:
+    world = World(rate=20_000)
+    runner = world.runner()
+    assert runner.measure(400).client is not None
+    assert runner.restore_workers() == 0.0
+    world.lost_at = world.now + 2.0
+    lost = runner.measure(800)
+    assert (lost.client, lost.lost_worker, lost.problem) == (
+        None,
+        "load generator worker 1 on b",
+        "load generator worker 1 on b ended",
+    )
+    judgement = StepJudge((), 6.0).judge(lost, 800)
+    assert (judgement.verdict, judgement.reasons[0].signal) == ("invalid", LOST_WORKER)
+    record = step_record(
+        users=800, purpose=Purpose.RAMP, judgement=judgement, started_s=0.0, settle_s=lost.settle_s, client=None,
+        server=lost.server,
+    )  # fmt: skip
+    assert record.invalid_workers == ["load generator worker 1 on b"]
+    assert record.has_lost_worker
+    runner.restore_workers()
+    world.asked.clear()
+    assert runner.measure(800).client is not None
+    assert world.asked == list(portions(0, 800))

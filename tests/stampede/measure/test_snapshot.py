@@ -51,7 +51,7 @@ def test_the_snapshot_is_json_with_the_documented_keys() -> None:
     (worker,) = made["workers"]
     assert set(worker) == {
         *("id", "pid", "index", "users", "cpu_seconds", "loop_lag", "send_lag", "rss_bytes", "age_s", "problems"),
-        *("host", "failure", "state"),
+        *("host", "failure", "state", "connections"),
     }
     assert worker["age_s"] == 0.25
 
