@@ -54,7 +54,7 @@ preview: install ## draw the dashboards from a recorded run, without Grafana
 	@$(BIN)/python -m tests.grafana.preview
 
 test: install ## run all tests
-	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy dnsmasq ip chromium rabbitmq-server mosquitto puma
+	@.ci/system-packages prometheus promtool amtool docker-compose node npm nginx haproxy dnsmasq ip chromium rabbitmq-server mosquitto puma cc
 	@$(BIN)/python -m pytest --numprocesses 6 --dist worksteal $(ARGS)
 
 mutants: install ## run mutation tests of the pure modules, about an hour; a part: ARGS="server.chat.room*"

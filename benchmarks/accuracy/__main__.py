@@ -39,7 +39,7 @@ def describe(report: RunReport) -> str:
     return f"{low} to {high} ({report.answer.ending}, {len(report.steps)} steps, {report.duration_s:.0f} s)"
 
 
-KINDS = {
+LIMITED = {
     "1900": (("--limit", "1900"), 1900 / (ROOM - 1)),
     "3800": (("--limit", "3800"), 3800 / (ROOM - 1)),
     "7600": (("--limit", "7600"), 7600 / (ROOM - 1)),
@@ -53,8 +53,8 @@ def known_limit(repeat: int, only: str | None) -> bool:
     """Compare the interval with servers of known limits."""
     quick = ("--users-min", "30", "--window", "4", "--settle", "3", "--max-duration", "150")
     good = True
-    for name in KINDS if only is None else set(KINDS) & {only}:
-        flags, truth = KINDS[name]
+    for name in LIMITED if only is None else set(LIMITED) & {only}:
+        flags, truth = LIMITED[name]
         for i in range(repeat):
             with start_limited_server(*flags) as (url, _):
                 _, report = capacity("--host", url, *quick)
@@ -135,9 +135,11 @@ def main() -> None:
         "--values", type=numbers, default=[], help="other values of this kind: milliseconds or messages/s"
     )
     parser.add_argument("--repeat", type=int, default=5, help="runs for each server of known-limit")
-    parser.add_argument("--only", choices=[*KINDS, "silent"], help="only this server of known-limit")
+    parser.add_argument("--only", choices=[*LIMITED, "silent"], help="only this server of known-limit")
     parser.add_argument("--work", type=float, help="only this work per message for projection, in seconds")
     given = parser.parse_args()
+    if given.values and len(given.kinds) > 1:
+        parser.error("--values are those of one kind: add --kinds work or --kinds rate")
     run = {
         "servers": lambda: compare_servers(given.servers, given.kinds, given.values),
         "known-limit": lambda: known_limit(given.repeat, given.only),
