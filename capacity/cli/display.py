@@ -32,6 +32,8 @@ _SPARKLINE_LENGTH: Final = 60
 _OTHER_ROWS: Final = 17
 _FIGURES_WIDTH: Final = 56
 _REFRESH_PER_S: Final = 4
+_WIDE: Final = 100
+_REASONS_BELOW: Final = 3
 
 
 class Display(Protocol):
@@ -164,7 +166,7 @@ class LiveDisplay:
         self._live.stop()
         self._console.print(Text(self._title, style="bold"))
         if self._records:
-            self._console.print(self._table(len(self._records)))
+            self._console.print(self._table(len(self._records), reasons=len(self._records)))
 
     def message(self, text: str) -> None:
         """Show a message."""
@@ -212,14 +214,14 @@ class LiveDisplay:
         step = Text(f"step {now.number}: {count(now.users)} users", style="bold") if now.number else Text("")
         left = f"{max(0.0, now.phase_s - elapsed):.0f} s" if now.phase_s else ""
         bar = ProgressBar(
-            total=now.phase_s or 1.0, completed=min(elapsed, now.phase_s), width=20, pulse=not now.phase_s
+            total=now.phase_s or 1.0, completed=min(elapsed, now.phase_s), width=12, pulse=not now.phase_s
         )
         budget = max(0.0, now.budget_ends - self._clock())
         line.add_row(
             step,
             Text(f"{now.purpose} · {now.phase} {left}" if now.number else now.phase),
             bar,
-            Text(f"at most {budget:.0f} s to go", style="dim") if now.number else Text(""),
+            Text(f"≤ {budget:.0f} s to go", style="dim") if now.number else Text(""),
         )
         return line
 
@@ -247,13 +249,17 @@ class LiveDisplay:
                 grid.add_row(f"worker {worker.index}", worker.host, _worker_health(worker))
         return grid
 
-    def _table(self, rows: int) -> RenderableType:
+    def _table(self, rows: int, *, reasons: int = _REASONS_BELOW) -> RenderableType:
+        """Return the last rows of the table of verdicts; on a narrow terminal, with the last reasons below it."""
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", expand=False)
         for heading in ("users", "deliveries/s", "p50", "p99", "server", "generator"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
-        table.add_column("why", overflow="fold", style="dim")
-        for record in self._records[-rows:]:
+        shown = self._records[-rows:]
+        is_wide = self._console.width >= _WIDE
+        if is_wide:
+            table.add_column("why", overflow="fold", style="dim")
+        for record in shown:
             style = _STYLES[record.verdict]
             table.add_row(
                 count(record.users),
@@ -263,9 +269,17 @@ class LiveDisplay:
                 _cores(record.server_core_share),
                 _cores(max(record.generator_cpu, default=None)),
                 Text(f"{VERDICT_SYMBOLS[record.verdict]} {record.verdict}", style=style),
-                "; ".join([*record.reasons[:1], *record.notes[:1]]),
+                *([_why(record)] if is_wide else []),
             )
-        return table
+        if is_wide:
+            return table
+        why = [f"{count(record.users)} users: {_why(record)}" for record in shown if record.reasons]
+        return Group(table, *(Text(text, style="dim") for text in why[-reasons:]))
+
+
+def _why(record: StepRecord) -> str:
+    """Return the first reason and the first note of a step."""
+    return "; ".join([*record.reasons[:1], *record.notes[:1]])
 
 
 def _sparkline_text(values: Iterable[float], width: int) -> Text:

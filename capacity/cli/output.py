@@ -80,6 +80,7 @@ def print_answer(console: Console, report: RunReport, folder: Path) -> None:
     """Print the answer of a report, and where the report is."""
     answer = report.answer
     lines = [Text(answer.sentence, style="bold")]
+    lines.append(Text(f"users: {report.scenario}; dialect: {report.dialect}", style="dim"))
     lines += [Text(f"not measured: {text}", style="yellow") for text in report.missing]
     if answer.projection_missing:
         lines.append(Text(f"not projected: {answer.projection_missing}", style="yellow"))
@@ -100,4 +101,10 @@ def print_answer(console: Console, report: RunReport, folder: Path) -> None:
     console.print()
     for line in lines:
         # Wrap lines for a terminal only, not for a log.
-        console.print(Padding(line, (0, 2)) if console.is_terminal else line, soft_wrap=not console.is_terminal)
+        console.print(_padded(line) if console.is_terminal else line, soft_wrap=not console.is_terminal)
+
+
+def _padded(line: Text) -> Padding:
+    """Return a line for a terminal, with its indent also where it wraps."""
+    indent = len(line.plain) - len(line.plain.lstrip())
+    return Padding(line[indent:], (0, 2, 0, 2 + indent))

@@ -93,6 +93,24 @@ def test_the_live_display_ends_with_the_table_of_verdicts() -> None:
     assert "● pass" in shown(where)
 
 
+def test_80_columns_show_the_title_the_time_left_and_every_reason_whole() -> None:
+    where = Console(file=io.StringIO(), force_terminal=True, width=80, height=40, color_system=None)
+    title = (
+        "Capacity of ws://chat.example.org: users of shop.py, dialect socketio, SLOs deliver_p99<250ms and loss<0.1%"
+    )
+    with LiveDisplay(where, title, clock=lambda: 100.0) as display:
+        display.step(1600, "confirm", 145.0)
+        display.phase("measuring", 6.0)
+        where.print(display.render())
+        for _ in range(5):
+            display.done(make.failing(1600))
+    text = " ".join(shown(where).split())
+    assert "≤ 145 s to go" in text
+    assert "…" not in text
+    assert title in text
+    assert text.count("1 600 users: missed deliver_p99<250ms: 1.84 s") >= 5
+
+
 def test_unknown_figures_are_shown_as_unknown() -> None:
     where = console(terminal=True)
     display = LiveDisplay(where, "Stampede")
