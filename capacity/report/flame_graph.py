@@ -18,6 +18,7 @@ NARROW: Final = 344
 
 _ROW: Final = 20
 _CHARACTER: Final = 7.2  # wide enough for most letters of 12 pixels
+_BOLD_CHARACTER: Final = 8.2
 _PADDING: Final = 4
 _SHORTEST_LABEL: Final = 3
 _PALEST: Final = 0.16
@@ -126,7 +127,7 @@ def _own_shares(frames: Sequence[FlameFrame]) -> list[float]:
 
 def _label(frame: FlameFrame, pixels: float) -> str:
     """Return the function with its share if both fit, else as much of its name as fits."""
-    room = int((pixels - 2 * _PADDING) / _CHARACTER)
+    room = int((pixels - 2 * _PADDING) / (_CHARACTER if frame.library else _BOLD_CHARACTER))
     name = frame.function
     full = f"{name} {frame.share * 100:.0f} %"
     if len(full) <= room:
