@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRAM = """
-function busyFunction() { const end = Date.now() + 20; while (Date.now() < end); }
+function busyFunction() { let total = 0; for (let i = 0; i < 2e7; i += 1) total += i % 7; return total; }
 setInterval(busyFunction, 25);
 console.log('started');
 """
@@ -53,8 +53,8 @@ def test_an_inspector_on_any_port_is_found(tmp_path: Path, through_environment: 
         assert is_node(process)
         sampler = NodeSampler.start(process)
         use_cpu(process, 0.3)
-        first = sampler.finish().functions()[0]
-    assert (first.function, first.share > 0.5) == ("busyFunction", True)
+        shares = {one.function: one.share for one in sampler.finish().functions()}
+    assert shares["busyFunction"] > 0.3, shares
 
 
 def use_cpu(process: psutil.Process, seconds: float) -> None:
