@@ -5,9 +5,9 @@ Restarts are detected, and missing figures are None.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from capacity.measure.system_sample import system_window
 from capacity.record.step import core_share
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
     from capacity.measure.server_sample import ServerSample
     from capacity.measure.system_sample import SystemWindow
+
+
+_RESTARTED: Final = "the server was restarted during the window"
+_OTHER_PAGE: Final = (
+    "the metrics were those of another process at the end of the window: the server restarted a process, or several "
+    "share the address (then give --metrics for each)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +95,11 @@ def server_window(
         return ServerWindow()
     problem = before.problem or after.problem
     if before.system and after.system and before.system.roots != after.system.roots:
-        return ServerWindow(problem="the server was restarted during the window")
-    if before.processes != after.processes or before.started_at != after.started_at:
-        return ServerWindow(problem=problem or "the server was restarted during the window")
+        return ServerWindow(problem=_RESTARTED)
+    if before.processes != after.processes or _is_another_process(before, after):
+        if not (before.system and after.system):
+            return ServerWindow(problem=problem or _RESTARTED)
+        before, problem = _without_page(before), problem or _OTHER_PAGE
     if after.at_s <= before.at_s:
         return ServerWindow(problem=problem or "the server's metrics do not change: no new sample in the window")
     seconds = after.at_s - before.at_s
@@ -115,6 +124,25 @@ def server_window(
         cpu_busiest=_busiest(before, after),
         problem=problem,
         system=system,
+    )
+
+
+def _is_another_process(before: ServerSample, after: ServerSample) -> bool:
+    """Return whether the metrics are those of another process; a page that could not be read says nothing."""
+    return None not in (before.started_at, after.started_at) and before.started_at != after.started_at
+
+
+def _without_page(sample: ServerSample) -> ServerSample:
+    """Return a sample without the figures of metrics pages that only differences of the same process have."""
+    return replace(
+        sample,
+        delivered=None,
+        dropped=None,
+        kills=None,
+        sent_bytes=None,
+        lag_buckets=None,
+        cpu_parts=None,
+        page_at_s=None,
     )
 
 

@@ -40,12 +40,11 @@ class Listening:
 
 
 @pytest.fixture
-def listen() -> Iterator[Callable[..., Listening]]:
-    """Start a process that listens at an address, with children that share its socket."""
+def listen_with() -> Iterator[Callable[..., Listening]]:
+    """Start a command that listens at the loopback and prints its port."""
     started: list[psutil.Popen] = []
 
-    def start(address: str = "127.0.0.1", port: int = 0, children: int = 0, program: str = LISTEN) -> Listening:
-        command = [sys.executable, "-c", program, address, str(port), str(children)]
+    def start(*command: str) -> Listening:
         started.append(psutil.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         return Listening(started[-1])
 
@@ -57,3 +56,13 @@ def listen() -> Iterator[Callable[..., Listening]]:
         process.wait()
         process.stdin.close()
         process.stdout.close()
+
+
+@pytest.fixture
+def listen(listen_with: Callable[..., Listening]) -> Callable[..., Listening]:
+    """Start a process that listens at an address, with children that share its socket."""
+
+    def start(address: str = "127.0.0.1", port: int = 0, children: int = 0, program: str = LISTEN) -> Listening:
+        return listen_with(sys.executable, "-c", program, address, str(port), str(children))
+
+    return start

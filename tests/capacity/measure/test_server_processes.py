@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 from capacity.errors import UsageError
 from capacity.measure.server_processes import ServerProcesses
 from capacity.measure.system_sample import SystemWindow, system_window
+from tests.metrics.fixtures import skip_or_fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,33 @@ os.kill(child, 9)
 os.waitpid(child, 0)
 print("ended", flush=True)
 sys.stdin.readline()
+"""
+
+
+NODE = """
+const cluster = require('node:cluster');
+const { Worker } = require('node:worker_threads');
+const [, port] = process.argv;
+if (cluster.isPrimary) {
+  const server = require('node:net').createServer().listen(Number(port), '127.0.0.1');
+  let ready = 0;
+  for (let i = 0; i < 2; i += 1) {
+    cluster.fork().on('message', () => {
+      ready += 1;
+      if (ready === 2) console.log(server.address().port);
+    });
+  }
+} else {
+  new Worker('for (;;) {}', { eval: true }).on('online', () => process.send('ready'));
+}
+"""
+
+PROXY = """
+import socket, sys
+open("/proc/self/comm", "w").write("nginx")
+place = socket.create_server((sys.argv[1], int(sys.argv[2])))
+print(place.getsockname()[1], flush=True)
+sys.stdin.read()
 """
 
 
@@ -120,6 +149,33 @@ def test_an_idle_process_waits_for_no_core(listen: Callable[..., Listening]) -> 
     found = window(ServerProcesses.of_pid(listen().process.pid))
     assert found.waited_s == pytest.approx(0.0, abs=0.1)
     assert found.runnable == pytest.approx(0.0, abs=0.2)
+
+
+def test_the_workers_of_a_node_cluster_and_their_threads_are_measured(listen_with: Callable[..., Listening]) -> None:
+    if (node := shutil.which("node")) is None:
+        skip_or_fail("node not found")
+    server = listen_with(node, "-e", NODE, "0")
+    processes = ServerProcesses.listening_at(server.url)
+    assert processes is not None
+    assert {one.pid for one in processes.members()} == server.pids
+    assert len(server.pids) == processes.serving(server.port) + 1 == 3
+    own_before, before = independent_cpu_s(server.pids), processes.sample()
+    time.sleep(1.0)
+    own_after, after = independent_cpu_s(server.pids), processes.sample()
+    assert before is not None
+    assert after is not None
+    used = after.cpu_seconds - before.cpu_seconds
+    assert used == pytest.approx(own_after - own_before, abs=0.15)
+    busiest = system_window(before, after).busiest_thread
+    assert busiest is not None
+    assert used / 2 - 0.1 <= busiest * (after.at_s - before.at_s) <= used + 0.1  # a thread of each worker burns CPU
+    assert after.rss_bytes == pytest.approx(sum(psutil.Process(pid).memory_info().rss for pid in server.pids), rel=0.2)
+    assert after.fds == max(len([*Path(f"/proc/{pid}/fd").iterdir()]) for pid in server.pids)
+
+
+def test_a_well_known_proxy_is_recognised(listen: Callable[..., Listening]) -> None:
+    found = [ServerProcesses.listening_at(listen(**program).url) for program in ({"program": PROXY}, {})]
+    assert [one.proxy if one else "" for one in found] == ["nginx", None]
 
 
 def test_a_process_that_leaves_is_no_restart_and_its_cpu_still_counts(listen: Callable[..., Listening]) -> None:

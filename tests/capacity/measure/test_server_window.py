@@ -7,6 +7,7 @@ import pytest
 
 from capacity.measure.server_sample import ServerSample
 from capacity.measure.server_window import ServerWindow, server_window
+from capacity.measure.system_sample import SystemSample, system_window
 
 
 def test_server_rates_cover_the_window() -> None:
@@ -201,3 +202,61 @@ def test_the_largest_value_of_a_lag_that_is_a_gauge_counts_and_a_histogram_comes
         replace(samples[-1], lag_buckets={0.1: 9, INF: 9}),
     )
     assert server_window(before, after, samples[1:-1]).loop_lag_p99_ms == pytest.approx(99)
+
+
+def system(**figures: Any) -> SystemSample:
+    """Return the operating system's figures of a server."""
+    usual: dict[str, Any] = {
+        "at_s": 0.0,
+        "roots": ((7, 1.0),),
+        "processes": 1,
+        "cpu_seconds": 0.0,
+        "rss_bytes": 1,
+        "cores_allowed": 2.0,
+        "memory_bytes": 4,
+        "memory_available_bytes": 3,
+    }
+    return SystemSample(**(usual | figures))
+
+
+BEFORE = ServerSample(at_s=0, cpu_seconds=1, delivered=5, started_at=10, system=system())
+AFTER = ServerSample(at_s=2, cpu_seconds=2, delivered=9, started_at=10, system=system(at_s=2.0))
+
+
+def test_an_overloaded_server_that_does_not_serve_its_metrics_still_has_the_figures_of_the_system() -> None:
+    silent = replace(AFTER, started_at=None, delivered=None, problem="no response")
+    window = server_window(BEFORE, silent)
+    assert (window.cpu, window.delivered, window.problem) == (0.5, None, "no response")
+    assert window.system is not None
+
+
+def test_a_metrics_page_of_another_process_counts_for_nothing_but_is_no_restart_of_the_server() -> None:
+    window = server_window(BEFORE, replace(AFTER, started_at=11))
+    assert (window.cpu, window.delivered) == (0.5, None)
+    assert "several share the address" in (window.problem or "")
+
+
+def test_another_root_process_is_a_restart() -> None:
+    window = server_window(BEFORE, replace(AFTER, system=system(at_s=2.0, roots=((8, 1.0),))))
+    assert window == ServerWindow(problem="the server was restarted during the window")
+
+
+def test_threads_and_events_are_differences_and_events_count_from_the_start_of_joining() -> None:
+    first = system(threads={(7, 7): 5.0}, listen_overflows=1, killed=0, throttled_s=1.0, quota=0.5, switches=0)
+    start = replace(first, listen_overflows=4, killed=1)
+    after = replace(
+        start,
+        at_s=2.0,
+        threads={(7, 7): 5.5, (7, 8): 1.0},
+        listen_overflows=6,
+        killed=2,
+        throttled_s=1.5,
+        switches=100,
+    )
+    window = system_window(start, after, first)
+    assert (window.busiest_thread, window.listen_overflows, window.killed) == (0.5, 5, 2)
+    assert (window.throttled_share, window.switches_per_s) == (0.25, 50)
+    assert system_window(start, after).listen_overflows == 2
+    assert system_window(start, after, replace(first, roots=((6, 1.0),))).listen_overflows == 2
+    assert system_window(replace(start, threads=None), after).busiest_thread is None
+    assert system_window(replace(start, quota=None), replace(after, quota=None)).throttled_share is None
