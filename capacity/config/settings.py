@@ -35,8 +35,7 @@ _REPORT: Final = "report"
 _DEFAULT_CLASS: Final = "ChattingUser"
 _HASH_LENGTH: Final = 12
 
-DEFAULT_MASTER_PORT: Final = 5557
-"""Locust's own default."""
+_OF_WORKERS: Final = ("master_bind_host", "master_bind_port", "worker_timeout")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +150,7 @@ class RunSettings:
     )  # fmt: skip
     master_bind_port: int = option(
         "port to which the workers connect",
-        _USERS, metavar="PORT", parse=types.port, default=str(DEFAULT_MASTER_PORT), compare_may_differ=True,
+        _USERS, metavar="PORT", parse=types.port, default="5557", compare_may_differ=True,
         resume_may_change=True,
     )  # fmt: skip
     worker_timeout: float = option(
@@ -327,8 +326,11 @@ def _check_levels(settings: RunSettings) -> None:
 
 def _check_workers(settings: RunSettings) -> None:
     if settings.expect_workers is None:
-        if settings.master_bind_host is not None or settings.master_bind_port != DEFAULT_MASTER_PORT:
-            raise UsageError("--master-bind-host and --master-bind-port are for --expect-workers N")
+        for name in _OF_WORKERS:
+            one = RUN_OPTIONS[name]
+            default = one.parse(one.default) if one.parse is not None and one.default is not None else None
+            if getattr(settings, name) != default:
+                raise UsageError(f"{flag(name)} is for --expect-workers N")
     elif settings.processes is not None:
         raise UsageError(
             "--expect-workers and --processes exclude each other: workers on other machines, or processes on this one"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _POLL_S: Final = 0.02
-_TERMINATION_TIMEOUT_S: Final = 5.0
+_TERMINATION_TIMEOUT_S: Final = 10.0  # Locust waits four seconds for a worker that has just ended, then ends the others
 _EXIT_DELAY_S: Final = 1.0
 
 

@@ -29,8 +29,9 @@ def test_a_run_on_one_machine_shows_no_settings_of_workers() -> None:
     [
         (("--expect-workers", "2", "--processes", "2"), "--expect-workers and --processes exclude each other"),
         (("--expect-workers", "2", "--workers-list", "1,2"), "--workers-list starts the load generator several times"),
-        (("--master-bind-host", "10.0.0.5"), "--master-bind-host and --master-bind-port are for --expect-workers N"),
-        (("--master-bind-port", "7000"), "--master-bind-host and --master-bind-port are for --expect-workers N"),
+        (("--master-bind-host", "10.0.0.5"), "--master-bind-host is for --expect-workers N"),
+        (("--master-bind-port", "7000"), "--master-bind-port is for --expect-workers N"),
+        (("--worker-timeout", "9"), "--worker-timeout is for --expect-workers N"),
         (("--expect-workers", "0"), "'0' is not a whole number of 1 or more"),
         (("--expect-workers", "2", "--master-bind-port", "65536"), "'65536' is not a port from 1 to 65535"),
         (("--expect-workers", "2", "--worker-timeout", "0"), "'0' is not a positive number"),
