@@ -169,7 +169,7 @@ def _sentence(question: DrillQuestion, drill: DrillRecord) -> str:
 def _dropped(question: DrillQuestion, drill: DrillRecord) -> str:
     held = f"{count(drill.users)} {question.noun} ({question.details})"
     if not drill.dropped:
-        return f"Nobody was dropped: all of {held} stayed connected"
+        return f"Nobody was dropped: all {held} stayed connected"
     again = f", in {count(drill.outages)} outages" if drill.outages > drill.dropped else ""
     return f"The command dropped {count(drill.dropped)} of {held}{again}"
 

@@ -18,7 +18,7 @@ from capacity.report.chart_texts import (
     medians_by_users,
     verdict_note,
 )
-from capacity.report.drawing import BROKEN, DASHED, DOTTED, Pen, png, svgs
+from capacity.report.drawing import DASHED, DOTTED, Pen, png, svgs
 from capacity.report.drill_chart import describe_drill, draw_drill
 from capacity.report.storm_chart import describe_storms, draw_storms
 
@@ -68,7 +68,7 @@ class _View:
 def charts_of(report: RunReport, slos: Sequence[RunSlo]) -> list[Chart]:
     """Return the charts; none without a measured step."""
     if report.drill is not None:
-        return [_drill_chart(report.drill, report.levels)]
+        return [_drill_chart(report.drill, slos)]
     steps = [step for step in report.steps if step.window_s is not None]
     if not steps:
         return []
@@ -118,10 +118,10 @@ def _storm_chart(storm: StormAnswer) -> Chart:
     return Chart("storms", title, note, describe_storms(storm), partial(draw_storms, storm))
 
 
-def _drill_chart(drill: DrillRecord, levels: Sequence[str]) -> Chart:
+def _drill_chart(drill: DrillRecord, slos: Sequence[RunSlo]) -> Chart:
     note = "Shaded: the command ran. A drop is a connection that the server closed or that failed."
     title = "Users, connections and latency during the drill"
-    return Chart("drill", title, note, describe_drill(drill), partial(draw_drill, drill, levels))
+    return Chart("drill", title, note, describe_drill(drill), partial(draw_drill, drill, slos))
 
 
 def _draw_verdicts(view: _View, figure: Figure, pen: Pen) -> None:
@@ -171,14 +171,8 @@ def _draw_latency(view: _View, figure: Figure, pen: Pen) -> None:
     for slo in view.slos:
         if slo.is_delivery_latency:
             axes.set_ylim(top=max(axes.get_ylim()[1], slo.threshold * 3))  # room for its label
-            _threshold(axes, pen, slo.threshold, slo.text)
+            pen.threshold(axes, slo.threshold, slo.text)
     pen.legend(axes)
-
-
-def _threshold(axes: Axes, pen: Pen, value: float, text: str = "") -> None:
-    fail = pen.palette.fail
-    axes.axhline(value, color=fail, linewidth=1.4, linestyle=BROKEN)
-    axes.annotate(text, (0, value), xytext=(4, 4), textcoords="offset points", color=fail, va="bottom")
 
 
 def _draw_load(view: _View, figure: Figure, pen: Pen) -> None:
@@ -221,7 +215,7 @@ def _draw_cpu(axes: Axes, view: _View, pen: Pen) -> None:
             [answer.supported_users or 0, answer.projected_users], [at_low, 100],
             color=pen.palette.third, linewidth=2, linestyle=DOTTED, label="projected",
         )  # fmt: skip
-    _threshold(axes, pen, 100)
+    pen.threshold(axes, 100)
     axes.set_ylim(0, max(110.0, *(value * 1.1 for value in y)) if y else 110)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     pen.legend(axes)
@@ -254,7 +248,7 @@ def _draw_generator(view: _View, figure: Figure, pen: Pen) -> None:
             pen.mark(cpu, step.users, max(step.generator_cpu) * 100, step.verdict, size=6)
     cpu.set_xlim(left=0)
     cpu.set_ylim(0, 110)
-    _threshold(cpu, pen, view.report.limits.get("cpu", 0.92) * 100, "limit")
+    pen.threshold(cpu, view.report.limits.get("cpu", 0.92) * 100, "limit")
     pen.style(lag, x="users", y="lag p99, milliseconds")
     _lines(lag, pen, view.steps, solid=("generator_loop_lag_p99_ms", "loop lag", 1))
     x, sends = medians_by_users(view.steps, "generator_send_lag_p99_ms")
@@ -264,7 +258,7 @@ def _draw_generator(view: _View, figure: Figure, pen: Pen) -> None:
         # Include every mark, not only medians: a mark far above the axes would squeeze the drawing.
         marks = [step.generator_loop_lag_p99_ms or 0.0 for step in view.steps]
         lag.set_ylim(0, max([limit, *marks, *sends]) * 1.2)
-        _threshold(lag, pen, limit, "limit")
+        pen.threshold(lag, limit, "limit")
     pen.legend(lag)
 
 

@@ -147,6 +147,12 @@ class Pen:
             "linestyle": "none",
         }
 
+    def threshold(self, axes: Axes, value: float, text: str = "") -> None:
+        """Draw the line of a threshold, with its text."""
+        fail = self.palette.fail
+        axes.axhline(value, color=fail, linewidth=1.4, linestyle=BROKEN)
+        axes.annotate(text, (0, value), xytext=(4, 4), textcoords="offset points", color=fail, va="bottom")
+
     def panels(self, figure: Figure, number: int) -> list[Axes]:
         """Return panels side by side, or one below the other on a narrow chart."""
         if self.is_wide:

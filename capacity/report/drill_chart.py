@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from matplotlib.ticker import MaxNLocator
 
-from capacity.config.slo import parse_slo
-from capacity.errors import UsageError
 from capacity.formatting import count, format_ms
-from capacity.report.drawing import BROKEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from capacity.config.slo import RunSlo
     from capacity.record.drill import DrillRecord
     from capacity.report.drawing import Pen
 
@@ -30,13 +28,13 @@ _FAR: Final = 5.0
 """A threshold above all latencies times this is not drawn: it would flatten them."""
 
 
-def draw_drill(drill: DrillRecord, levels: Sequence[str], figure: Figure, pen: Pen) -> None:
+def draw_drill(drill: DrillRecord, slos: Sequence[RunSlo], figure: Figure, pen: Pen) -> None:
     """Draw users in rooms, drops and reconnects per second, and latency, one below the other."""
     figure.set_figheight(figure.get_figheight() * _PANELS * _PANEL_HEIGHT)
     users, connections, latency = figure.subplots(_PANELS, 1, sharex=True)
     _draw_users(users, drill, pen)
     _draw_connections(connections, drill, pen)
-    _draw_latency(latency, drill, levels, pen)
+    _draw_latency(latency, drill, slos, pen)
     for axes in (users, connections, latency):
         axes.axvspan(0, drill.command_seconds or _end(drill), color=pen.palette.first, alpha=_SHADE, linewidth=0)
         axes.set_xlim(min(0.0, drill.seconds_begin), _end(drill))
@@ -68,10 +66,14 @@ def _draw_connections(axes: Axes, drill: DrillRecord, pen: Pen) -> None:
         axes.bar(middles, values, width=width, color=colour, label=label, linewidth=0)
     pen.whole_numbers(axes)
     axes.set_ylim(0, max([1, *drill.lost_per_second, *drill.reconnects_per_second]) * 1.1)
-    pen.legend(axes)
+    if drill.lost_connections:
+        pen.legend(axes)
+    else:
+        text = "no connection was lost"
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", color=pen.palette.muted)
 
 
-def _draw_latency(axes: Axes, drill: DrillRecord, levels: Sequence[str], pen: Pen) -> None:
+def _draw_latency(axes: Axes, drill: DrillRecord, slos: Sequence[RunSlo], pen: Pen) -> None:
     pen.style(axes, x="seconds since the command started", y="delivery latency p99, ms")
     values = [math.nan if second.p99_ms is None else second.p99_ms for second in drill.timeline]
     axes.plot(
@@ -79,27 +81,12 @@ def _draw_latency(axes: Axes, drill: DrillRecord, levels: Sequence[str], pen: Pe
         color=pen.palette.first, linewidth=2, marker="o", markersize=3,
     )  # fmt: skip
     top = max((value for value in values if not math.isnan(value)), default=1.0)
-    for text, threshold in _thresholds(levels):
-        if threshold <= _FAR * top:
-            top = max(top, threshold)
-            axes.axhline(threshold, color=pen.palette.fail, linewidth=1.4, linestyle=BROKEN)
-            axes.annotate(
-                text, (0, threshold), xytext=(4, 4), textcoords="offset points", color=pen.palette.fail, va="bottom"
-            )
+    for slo in slos:
+        if slo.is_delivery_latency and slo.threshold <= _FAR * top:
+            top = max(top, slo.threshold)
+            pen.threshold(axes, slo.threshold, slo.text)
     axes.set_ylim(0, top * 1.2)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
-
-
-def _thresholds(levels: Sequence[str]) -> list[tuple[str, float]]:
-    found = []
-    for text in levels:
-        try:
-            slo = parse_slo(text)
-        except UsageError:
-            continue
-        if slo.is_delivery_latency:
-            found.append((text, slo.threshold))
-    return found
 
 
 def describe_drill(drill: DrillRecord) -> str:

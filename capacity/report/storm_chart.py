@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from capacity.config.slo import parse_slo
 from capacity.errors import UsageError
 from capacity.formatting import format_ms
-from capacity.report.drawing import BROKEN, DASHED, DOTTED
+from capacity.report.drawing import DASHED, DOTTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,9 +56,8 @@ def _draw_thresholds(axes: Axes, answer: StormAnswer, pen: Pen) -> None:
             continue
         if slo.is_resync:
             seconds = slo.threshold / 1000
-            axes.axhline(seconds, color=pen.palette.fail, linewidth=1.4, linestyle=BROKEN)
             axes.set_ylim(top=max(axes.get_ylim()[1], seconds * 1.15))
-            axes.annotate(text, (0, seconds), xytext=(4, 4), textcoords="offset points", color=pen.palette.fail)
+            pen.threshold(axes, seconds, text)
 
 
 def describe_storms(answer: StormAnswer) -> str:

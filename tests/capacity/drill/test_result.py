@@ -28,9 +28,7 @@ def test_users_that_were_dropped_again_are_counted_once_beside_their_outages() -
 
 def test_nobody_dropped_is_said_without_resync_times() -> None:
     text = sentence(record(untouched(), clients=make.client()))
-    assert text.startswith(
-        "Nobody was dropped: all of 100 chatting users (rooms of 20, one message a second each) stayed"
-    )
+    assert text.startswith("Nobody was dropped: all 100 chatting users (rooms of 20, one message a second each) stayed")
     assert "back in" not in text
     assert "missed" not in text
 
