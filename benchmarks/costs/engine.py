@@ -65,11 +65,17 @@ MANY_USERS_GOAL_MIB: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One measurement: deliveries per second, CPU per delivery in us, resident memory of the process in MiB."""
+    """One measurement.
+
+    Attributes:
+        cpu_us: CPU per delivery in us; `server_us`: that of the server, 0 if it was not measured.
+        memory_mib: resident memory of the process.
+    """
 
     deliveries_per_s: float
     cpu_us: float
     memory_mib: float
+    server_us: float = 0.0
 
 
 def measure(load: UserLoad, seconds: float, users: Sequence[str] = BUILT_IN) -> Cost:
@@ -94,8 +100,12 @@ def server_core() -> int:
     return max(os.sched_getaffinity(0))
 
 
-def measure_at(url: str, load: UserLoad, seconds: float, users: Sequence[str] = BUILT_IN) -> Cost:
+def measure_at(
+    url: str, load: UserLoad, seconds: float, users: Sequence[str] = BUILT_IN, server_pid: int | None = None
+) -> Cost:
     """Run a load in one Locust process against a running server; the arguments are those of `measure`.
+
+    With `server_pid`, the CPU of the server is measured in the same window.
 
     Raises:
         BenchmarkError: the process ended, or the users did not connect.
@@ -108,11 +118,14 @@ def measure_at(url: str, load: UserLoad, seconds: float, users: Sequence[str] = 
             time.sleep(0.5)
         time.sleep(_SETTLE)
         before, cpu, began = _page(port)[_DELIVERIES], cpu_seconds(process.pid), time.monotonic()
+        server_cpu = cpu_seconds(server_pid) if server_pid else 0.0
         time.sleep(seconds)
         after, used, took = _page(port)[_DELIVERIES], cpu_seconds(process.pid) - cpu, time.monotonic() - began
+        server_used = cpu_seconds(server_pid) - server_cpu if server_pid else 0.0
         if after <= before:
             raise BenchmarkError("nothing was delivered")
-        return Cost((after - before) / took, 1e6 * used / (after - before), _rss(process.pid) / _MIB)
+        taken = after - before
+        return Cost(taken / took, 1e6 * used / taken, _rss(process.pid) / _MIB, 1e6 * server_used / taken)
 
 
 @contextmanager
