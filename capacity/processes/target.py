@@ -180,7 +180,7 @@ class TargetServer:
         self._has_metrics = known is not None
         gaps = [f"{why}; event loop lag, drops and kills are unknown"] if known is None else self._missing_series(known)
         if self.processes is None and (known is None or known.cpu_seconds is None):
-            gaps.append("the server's CPU and memory are unknown: no process metrics, and no process on this machine")
+            gaps.append("the server's CPU and memory are unknown: give --server-pid or --metrics")
         return gaps
 
     def _missing_series(self, sample: ServerSample) -> list[str]:
