@@ -135,9 +135,10 @@ def _points(value: float | None) -> str:
 
 
 def _prose(text: str) -> Markup:
-    """Keep the groups of a number, and a number and its unit, on one line."""
+    """Keep the groups of a number, a number and its unit, and the name of an option on one line."""
     joined = re.sub(r"(?<=\d) (?=\d{3}\b)", _NARROW_SPACE, text)
-    return escape(re.sub(r"(?<=\d) (?=(us|ms|s|%|users|cores|KiB|MiB|GiB)\b|%)", "\N{NO-BREAK SPACE}", joined))
+    shown = str(escape(re.sub(r"(?<=\d) (?=(us|ms|s|%|users|cores|KiB|MiB|GiB)\b|%)", "\N{NO-BREAK SPACE}", joined)))
+    return Markup(re.sub(r"--[a-z][a-z-]*", r'<span class="whole">\g<0></span>', shown))  # noqa: S704 - escaped above
 
 
 def _seconds(value: float | None) -> str:

@@ -24,6 +24,7 @@ _OF_THE_SERVER: Final = frozenset(
         "connect-to",
     }
 )  # fmt: skip
+_PLACE: Final = frozenset({"path", "connect-to"})
 
 
 def load_of(report: RunReport, *, omitted: frozenset[str] = _OF_THE_SERVER) -> dict[str, str]:
@@ -70,7 +71,7 @@ class QuestionText:
     Attributes:
         users: such as `chatting users` or `users of shop.py: Buyer=2`.
         dialect: such as `dialect socketio`.
-        server: such as `server ws://chat.example.org` or `4 processes of the bundled server`.
+        server: such as `ws://chat.example.org` or `4 processes of the bundled server`.
         settings: of the server, such as `work per message 0.0003 s`.
         load: such as `room size 20`.
     """
@@ -85,7 +86,7 @@ class QuestionText:
 def _server(report: RunReport) -> str:
     settings = report.settings
     if settings.get("host"):
-        return f"server {settings['host']}"
+        return str(settings["host"])
     processes = int(settings.get("workers") or 1)
     return "one process of the bundled server" if processes == 1 else f"{processes} processes of the bundled server"
 
@@ -95,12 +96,13 @@ def question_of(report: RunReport) -> QuestionText:
     named = {"host", "workers", "locustfile", "mix", "load"}
     values = report.settings
     given = {name: f"{values[name]} {UNITS[name]}" for name in QUESTION if name not in named and values.get(name)}
+    place = {name: value for name, value in load_of(report, omitted=frozenset()).items() if name in _PLACE}
     return QuestionText(
         users=Scenario.named(report.scenario).words,
         dialect=f"dialect {report.dialect}",
         server=_server(report),
-        settings=tuple(_in_words(given)),
-        load=tuple(_in_words(load_of(report, omitted=frozenset({"dialect"})))),
+        settings=tuple(_in_words(given | place)),
+        load=tuple(_in_words(load_of(report))),
     )
 
 

@@ -159,10 +159,10 @@ def test_own_locustfiles_and_servers_of_another_dialect_have_groups_of_their_own
     page = (tmp_path / "runs" / "index.html").read_text()
     latest, whole_file, of_buyers = page.split("<section")[1:]
     assert [part.count("/report.html") for part in (latest, whole_file, of_buyers)] == [2, 1, 2]
-    assert "users of shop.py: Buyer=2 · dialect socketio · server ws://chat.example.org · room size 20" in of_buyers
+    assert "users of shop.py: Buyer=2 · dialect socketio · ws://chat.example.org · room size 20" in of_buyers
     assert "chatting users · dialect stampede · one process of the bundled server" in latest
     overview = re.sub(r"<[^>]+>|\s+", " ", page.partition("<section")[0])
-    assert re.search(r"users of shop.py: Buyer=2 +socketio +server ws://chat.example.org +search +\S +2", overview)
+    assert re.search(r"users of shop.py: Buyer=2 +socketio +ws://chat.example.org +search +\S +2", overview)
     assert main(["history", str(tmp_path / "runs")]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert "shop.py: Buyer=2, dialect socketio, search" in shown[1]
