@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from capacity.config.options import Option, flag
 from stampede.locust import options as load_test
-from stampede.locust.options import DEFAULT_ROOM_SIZE, Form
+from stampede.locust.options import DEFAULT_ROOM_SIZE, STEP_SUMMARY, Form
 from stampede.websocket.endpoint import parse_endpoints
 from stampede.websocket.headers import all_headers
 
@@ -25,6 +25,8 @@ REPLACED: Final = {
     "threshold": "use --slo",
     "threshold_window": "use --window, or a window in --slo-file",
     "shape": "a capacity run sets the number of users itself",
+    "summary_json": "a capacity run writes report.json",
+    "junit": "a capacity run writes report.json",
 }
 """Options of the load test that a capacity run does not take, and what to use instead."""
 
@@ -159,9 +161,10 @@ class LoadOptions:
         """Return the environment of Locust, with the options: other users of this machine cannot read it.
 
         Args:
-            inherited: the environment of this process. Its options of the load test do not count.
+            inherited: the environment of this process. Its options of the load test do not count, and Locust must not
+                add a summary of each step to that of a CI job.
         """
-        own = {one.env for one in load_test.OPTIONS}
+        own = {STEP_SUMMARY, *(one.env for one in load_test.OPTIONS)}
         others = {name: value for name, value in inherited.items() if name not in own}
         return others | {_TABLE[name].env: _environment_text(value) for name, value in self._passed().items()}
 

@@ -1,4 +1,4 @@
-"""Exceptions of scenarios that are raised outside of tasks: in scheduled actions, logins and callbacks."""
+"""Exceptions of scenarios: how those outside of tasks are counted, and what all of them say of a run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,29 @@ import logging
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from stampede.generator_faults import Fault, FaultKind
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from locust import User
     from locust.env import Environment
 
 _log = logging.getLogger(__name__)
+
+
+def faults_of(exceptions: Mapping[int, Mapping[str, Any]]) -> list[Fault]:
+    """Return one fault per distinct exception, given those that Locust has counted."""
+    return [
+        Fault(FaultKind.USER_CODE, f"{row['msg']}, {_raised_at(row['traceback'])}", row["count"])
+        for row in exceptions.values()
+    ]
+
+
+def _raised_at(traceback_text: str) -> str:
+    """Return where an exception was raised, given its traceback as Locust formats it."""
+    frames = [line.strip() for line in traceback_text.splitlines() if line.lstrip().startswith('File "')]
+    return frames[-1].replace('"', "") if frames else "at an unknown place"
 
 
 def count_exception(environment: Environment, user: User | None, error: Exception) -> None:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 TOKEN: Final = re.compile(r"[!-~]+")
 DEFAULT_ROOM_SIZE: Final = 20
 NO_SHAPE: Final = "none"
+RUN: Final = "{run}"
+STEP_SUMMARY: Final = "GITHUB_STEP_SUMMARY"
+"""Environment variable with the file to which a job of GitHub Actions adds Markdown."""
 
 _MAX_TEXT_BYTES: Final = 16 * 1024
 _HELP_WIDTH: Final = 78
@@ -264,6 +267,20 @@ OPTIONS: Final = (
         _number(0, 65535, whole=True),
         "Port on which Prometheus metrics are served; none by default.",
         on_page=False,  # the port is opened before the web page exists
+    ),
+    Option(
+        "summary-json",
+        None,
+        str,
+        f"File for the summary of a run as JSON; {RUN} in its name is the number of the run in this process.",
+        on_page=False,  # a form must not choose where this process writes files
+    ),
+    Option(
+        "junit",
+        None,
+        str,
+        f"File for the verdict and the thresholds of a run as a JUnit report; {RUN} as for --summary-json.",
+        on_page=False,
     ),
     Option(
         "threshold",

@@ -82,6 +82,8 @@ class LoadTestSettings:
     threshold_window: float
     shape: Shape | None
     prometheus_port: int | None
+    summary_json: str | None
+    junit: str | None
 
     @property
     def threshold_requests(self) -> tuple[str, ...]:
@@ -136,6 +138,8 @@ def read_settings(options: argparse.Namespace) -> LoadTestSettings:
         threshold_window=values["threshold_window"],
         shape=None if values["shape"] == NO_SHAPE else Shape(values["shape"]),
         prometheus_port=values["prometheus_port"],
+        summary_json=values["summary_json"],
+        junit=values["junit"],
     )
 
 

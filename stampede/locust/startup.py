@@ -13,6 +13,7 @@ from locust.runners import LocalRunner, MasterRunner
 
 from stampede.locust.hooks import can_check
 from stampede.locust.http_steps import check_steps
+from stampede.locust.output.summary_files import check_files
 from stampede.locust.preflight import check_server
 from stampede.locust.settings import (
     OptionError,
@@ -46,6 +47,7 @@ def check_or_exit(environment: Environment, runner: Runner) -> None:
         _check_web_port(options)
         settings = read_settings(options)
         check_processes(settings, options.processes or 1)
+        check_files(settings)
         # With the class picker, the page's form says which of the classes run.
         dialect = run_dialect(settings, [] if options.class_picker else environment.user_classes)
         if options.headless or options.autostart:

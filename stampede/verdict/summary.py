@@ -33,7 +33,7 @@ FAILED: Final = 99
 EXIT_CODES: Final = {
     MET: "every threshold was met; without thresholds: no request failed",
     1: "a request failed without thresholds to judge it by: Locust's own code",
-    2: "an option is invalid, or no server answers at `--host`",
+    2: "an option is invalid, no server answers at `--host`, or a file with the summary could not be written",
     INVALID: "invalid: the generator or its machine was at a limit, user code raised an exception, a worker died, "
     "no user joined a room, or a threshold was unmeasured and none failed",
     FAILED: "a threshold was not met",
@@ -44,17 +44,40 @@ _HELD: Final = 0.1  # share of queued messages above which the advice reports th
 _QUANTILES: Final = ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What is known of a run besides its figures; None is unknown.
+
+    Attributes:
+        has_ended: whether the run has ended.
+        users: the most users that ran at once; `timed_users` is the same for those whose deliveries are timed.
+        seconds: length of the run.
+        dialect: name of the dialect of the chat users.
+        scenario: the user classes and their weights.
+        locust_exit_code: the exit code of the process if the run's own result leaves it to Locust.
+    """
+
+    has_ended: bool = True
+    users: int | None = None
+    timed_users: int | None = None
+    seconds: float | None = None
+    dialect: str | None = None
+    scenario: str | None = None
+    locust_exit_code: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """The result of a run that has ended.
+    """The result of a run.
 
     Attributes:
         totals: the reports of all processes.
         storms: storms on command.
-        thresholds: the thresholds, all of them concluded.
+        thresholds: the thresholds; those of a run that has ended are concluded.
         notes: further lines for the summary.
         faults: faults that no process reported: exceptions in user code, workers that never took part.
         has_chat_users: whether there were users that should have joined a room.
+        circumstances: what is known of the run besides.
     """
 
     totals: Totals
@@ -63,6 +86,7 @@ class RunResult:
     notes: Sequence[str] = ()
     faults: Sequence[Fault] = ()
     has_chat_users: bool = True
+    circumstances: Circumstances = Circumstances()
 
     @property
     def problems(self) -> list[str]:

@@ -1,8 +1,7 @@
-"""The agent of the process with the verdict: aggregates worker reports, commands storms, prints the summary."""
+"""The agent of the process with the verdict: aggregates worker reports, commands storms, concludes each test."""
 
 from __future__ import annotations
 
-import sys
 import time
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
@@ -14,18 +13,22 @@ from locust.runners import MasterRunner
 from stampede.generator_faults import Fault, FaultKind, merge_faults
 from stampede.health.health import limits_reached
 from stampede.health.machine import usage
+from stampede.locust.agents.run_facts import notes_on, scenario_of
 from stampede.locust.agents.worker_states import lost_workers
+from stampede.locust.exceptions import faults_of
 from stampede.locust.hooks import is_chat_class
+from stampede.locust.output.summary_files import SummaryWriter
 from stampede.locust.settings import run_dialect
 from stampede.measure.report import UNASSIGNED, Totals
 from stampede.measure.row_limit import RowLimit
 from stampede.measure.snapshot import snapshot
 from stampede.measure.storm_results import results
-from stampede.verdict.summary import RunResult, summary
+from stampede.verdict.summary import Circumstances, RunResult
+from stampede.verdict.summary_data import summary_data
 from stampede.verdict.thresholds import Threshold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from locust.env import Environment
     from locust.runners import LocalRunner
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from stampede.measure.snapshot import Snapshot
     from stampede.measure.storm import Manner, StormPart
     from stampede.measure.storm_results import StormResult
+    from stampede.verdict.summary_fields import SummaryData
 
 STORM = "stampede_storm"
 """Type of the message with which the master commands a storm."""
@@ -83,8 +87,11 @@ class MasterAgent:
         self._began = time.monotonic()
         self._ended: float | None = None
         self._thresholds: list[Threshold] = []
-        self._threshold_task: gevent.Greenlet[..., None] | None = None
+        self._watch_task: gevent.Greenlet[..., None] | None = None
         self._concluded = False
+        self._writer = SummaryWriter(environment)
+        self._summary: SummaryData | None = None
+        self._users = self._timed_users = 0  # the most at once
         self.run = 0
         self.is_watching = False
         self.resets = 0
@@ -104,7 +111,8 @@ class MasterAgent:
         Raises:
             OptionError: the user classes cannot use the dialect.
         """
-        self.end()
+        if self.run:
+            self.conclude()
         self.dialect = run_dialect(settings, self._runner.user_classes) if self.has_chat_users else None
         self.run += 1
         self._reports.clear()
@@ -124,8 +132,11 @@ class MasterAgent:
         self._ended = None
         self.settings = settings
         self._thresholds = [Threshold(level, settings.threshold_window) for level in settings.thresholds]
-        if self._thresholds:
-            self._threshold_task = gevent.spawn(self._update_thresholds)
+        self._concluded = False
+        self._writer.begin()
+        self._summary = None
+        self._users = self._timed_users = 0
+        self._watch_task = gevent.spawn(self._watch_run)
 
     def reset(self) -> None:
         """Count from 0 again, together with Locust's statistics. The reasons why the run is invalid are kept."""
@@ -145,17 +156,27 @@ class MasterAgent:
     def end(self) -> None:
         """End the test: fix its length and stop judging thresholds."""
         if self._ended is None:
+            self._count_users()
             self._ended = time.monotonic()
-        if self._threshold_task is not None:
-            self._threshold_task.kill()
-            self._threshold_task = None
+        if self._watch_task is not None:
+            self._watch_task.kill()
+            self._watch_task = None
 
-    def _update_thresholds(self) -> None:
+    def _watch_run(self) -> None:
         while True:
             gevent.sleep(1.0)
+            self._count_users()
+            if not self._thresholds:
+                continue
             figures = self.everything().figures
             for threshold in self._thresholds:
                 threshold.update(time.monotonic() - self._began, figures)
+
+    def _count_users(self) -> None:
+        """Keep the largest numbers of users and of timed users so far."""
+        timed = sum(report.figures.timed_users for report in self._latest_reports())
+        self._users = max(self._users, self._runner.user_count)
+        self._timed_users = max(self._timed_users, timed)
 
     @property
     def seconds(self) -> float:
@@ -319,10 +340,7 @@ class MasterAgent:
         """Return one fault per distinct exception of user code, including those before a reset."""
         raised = self._runner.exceptions
         known, before = self._exceptions_before_reset
-        now = [
-            Fault(FaultKind.USER_CODE, f"{row['msg']}, {raised_at(row['traceback'])}", row["count"])
-            for row in raised.values()
-        ]
+        now = faults_of(raised)
         return merge_faults(now if known is raised else [*before, *now])
 
     # --- the verdict ---
@@ -338,46 +356,41 @@ class MasterAgent:
         return sum(threshold.missed > 0 for threshold in self._thresholds)
 
     def conclude(self) -> None:
-        """Print the summary and set the exit code, once: after SIGTERM, Locust 2.47 shuts a master down twice."""
+        """Print and write the summary of the test and set the exit code, once for each test."""
         if self._concluded:
             return
         self._concluded = True
         self.end()
-        everything, totals = self.everything(), self.totals()
+        everything = self.everything()
         for threshold in self._thresholds:
             threshold.conclude(self.seconds, everything.figures)
-        faults = [*self.user_faults(), *self._missing_workers(), *self._memory_faults(totals)]
-        if not everything.reports and not self._thresholds and not faults:
-            return
-        result = RunResult(
+        result = self._result(has_ended=True)
+        if everything.reports or result.thresholds or result.faults:
+            self._summary = self._writer.finish(self.settings, self.run, result)
+
+    def summary(self) -> SummaryData | None:
+        """Return the summary of the current or last test; None before the first."""
+        if self._summary is not None or not self.run:
+            return self._summary
+        return summary_data(self._result(has_ended=False))
+
+    def _result(self, *, has_ended: bool) -> RunResult:
+        totals, user_classes = self.totals(), self._runner.user_classes
+        self._count_users()
+        return RunResult(
             totals,
             self.storms(),
             self._thresholds,
-            notes=list(self._notes()),
-            faults=faults,
+            notes=list(notes_on(self.settings, user_classes, self.seconds, self._reset_at)),
+            faults=[*self.user_faults(), *self._missing_workers(), *self._memory_faults(totals)],
             has_chat_users=self.has_chat_users,
+            circumstances=Circumstances(
+                has_ended=has_ended,
+                users=self._users,
+                timed_users=self._timed_users,
+                seconds=self.seconds,
+                dialect=self.dialect.name if self.dialect else None,
+                scenario=scenario_of(user_classes),
+                locust_exit_code=self._writer.locust_exit_code(),
+            ),
         )
-        options = self._environment.parsed_options
-        # With --json, stdout belongs to Locust's JSON.
-        print("\n".join(summary(result)), file=sys.stderr if options and options.json else sys.stdout, flush=True)
-        if result.exit_code is not None:
-            self._environment.process_exit_code = result.exit_code
-
-    def _notes(self) -> Iterator[str]:
-        if self._reset_at is not None:
-            yield f"statistics were reset {self._reset_at:.0f} s after the start: all figures count from there"
-        settings = self.settings
-        if settings is not None and self.seconds < settings.storm_period:
-            for user_class in self._runner.user_classes:
-                if not getattr(user_class, "drops_periodically", False):
-                    continue
-                yield (
-                    f"no storm: {user_class.__name__}s drop every {settings.storm_period:g} s (--storm-period), "
-                    f"the test took {self.seconds:.0f} s"
-                )
-
-
-def raised_at(traceback: str) -> str:
-    """Return where an exception was raised, given its traceback as Locust formats it."""
-    frames = [line.strip() for line in traceback.splitlines() if line.lstrip().startswith('File "')]
-    return frames[-1].replace('"', "") if frames else "at an unknown place"

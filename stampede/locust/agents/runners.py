@@ -68,10 +68,14 @@ def set_up_local(environment: Environment, runner: LocalRunner) -> MasterAgent:
         agent.drain()
         master.conclude()
 
+    def on_stop(**_: Any) -> None:
+        agent.close()
+        master.conclude()
+
     on: Any = environment.events  # Locust does not annotate its hooks
     on.test_start.add_listener(on_start)
     on.test_stopping.add_listener(on_stopping)
-    on.test_stop.add_listener(lambda **_: agent.close())
+    on.test_stop.add_listener(on_stop)
     on.quitting.add_listener(on_quitting)
     return master
 
@@ -210,7 +214,29 @@ def set_up_master(environment: Environment, runner: MasterRunner) -> MasterAgent
     on.worker_report.add_listener(on_report)
     on.test_stopping.add_listener(drain)
     on.quitting.add_listener(on_quitting)
+    _conclude_stopped_tests(environment, runner, master)
     return master
+
+
+def _conclude_stopped_tests(environment: Environment, runner: MasterRunner, master: MasterAgent) -> None:
+    """Conclude each test that stops, once the users of all workers have stopped.
+
+    When Locust 2.47 quits, it ends the test before that, and fires `quitting` after it has waited for the last reports.
+    """
+    quits = Event()
+    quit_runner = runner.quit
+
+    def quit_and_note() -> None:
+        quits.set()
+        quit_runner()
+
+    def on_stop(**_: Any) -> None:
+        if not quits.is_set():
+            master.conclude()
+
+    runner.quit = quit_and_note  # type: ignore[method-assign]
+    on: Any = environment.events  # Locust does not annotate its hooks
+    on.test_stop.add_listener(on_stop)
 
 
 def _keep_missing_workers(runner: MasterRunner) -> None:

@@ -40,8 +40,9 @@ _log = logging.getLogger(__name__)
 def extend(web_ui: WebUI, master: MasterAgent, prefix: str, set_shape: Callable[[str], None]) -> None:
     """Add our routes, table and checks to Locust's web page.
 
-    `GET /stampede/snapshot` returns JSON. `POST /stampede/storm` with `share` (0 to 1), `manner` and `request` starts a
-    storm. `POST /stampede/watch` with `request` starts a watch, `POST /stampede/watch/end` ends it.
+    `GET /stampede/snapshot` returns JSON. So does `GET /stampede/summary`: the summary of the current or last run, null
+    before the first. `POST /stampede/storm` with `share` (0 to 1), `manner` and `request` starts a storm.
+    `POST /stampede/watch` with `request` starts a watch, `POST /stampede/watch/end` ends it.
     `POST /stampede/check` checks the server, and returns the `problem` or null.
 
     Args:
@@ -68,6 +69,9 @@ def extend(web_ui: WebUI, master: MasterAgent, prefix: str, set_shape: Callable[
 def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> None:
     def snapshot() -> Response:
         return Response(master.snapshot().to_json(), mimetype="application/json")
+
+    def summary() -> Response:
+        return Response(msgspec.json.encode(master.summary()), mimetype="application/json")
 
     def storm() -> Response:
         form = request.form
@@ -105,6 +109,7 @@ def _add_routes(web_ui: WebUI, app: Flask, master: MasterAgent, prefix: str) -> 
     guarded: Any = web_ui.auth_required_if_enabled  # Locust does not annotate it
     for name, view, methods in (
         ("snapshot", guarded(snapshot), ["GET"]),
+        ("summary", guarded(summary), ["GET"]),
         ("state", guarded(state), ["GET"]),
         ("storm", guarded(storm), ["POST"]),
         ("watch", guarded(watch), ["POST"]),
