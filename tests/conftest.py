@@ -38,6 +38,9 @@ os.environ |= {"no_proxy": EXCEPTED, "NO_PROXY": EXCEPTED}
 # Hundreds of processes under test would otherwise compile the code again, 0.1 s of CPU each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# A job of GitHub Actions would show the summaries of all runs under test.
+os.environ.pop("GITHUB_STEP_SUMMARY", None)
+
 # Processes with this environment may be forks of a template.
 preloaded.usual_environment()
 

@@ -159,6 +159,7 @@ PURE = [
     "stampede.redaction",
     "stampede.ledger",
     "stampede.locust.agents.assignment",
+    "stampede.locust.agents.run_facts",
     "stampede.client.outbox",
     "stampede.client.credentials",
     "stampede.client.pings",
@@ -245,6 +246,7 @@ LOCUST = ("stampede.locust", "loadtest", "benchmarks")
 # But these run without it: `import locust` replaces sockets and threads of the whole process.
 WITHOUT_LOCUST = (
     "stampede.locust.agents.assignment",
+    "stampede.locust.agents.run_facts",
     "stampede.locust.options",
     "stampede.locust.preflight",
     "stampede.locust.settings",

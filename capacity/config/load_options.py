@@ -25,8 +25,8 @@ REPLACED: Final = {
     "threshold": "use --slo",
     "threshold_window": "use --window, or a window in --slo-file",
     "shape": "a capacity run sets the number of users itself",
-    "summary_json": "a capacity run writes report.json",
-    "junit": "a capacity run writes report.json",
+    "summary_json": "the results are in report.json",
+    "junit": "the results are in report.json",
 }
 """Options of the load test that a capacity run does not take, and what to use instead."""
 

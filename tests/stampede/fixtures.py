@@ -54,9 +54,14 @@ class FinishedRun:
         return self.code == code or (code == 0 and self.code == 1 and self._skipped and not self.failed())
 
     @property
+    def summary(self) -> str:
+        """The summary of the last run: in the web UI, each run has one."""
+        return self.out.rpartition("Chat load test\n")[2]
+
+    @property
     def invalid(self) -> list[str]:
         """The reasons in the summary why the run was invalid."""
-        return re.findall(r"^  INVALID     (.+)", self.out, re.MULTILINE)
+        return re.findall(r"^  INVALID     (.+)", self.summary, re.MULTILINE)
 
     @property
     def _skipped(self) -> bool:
@@ -70,15 +75,15 @@ class FinishedRun:
 
     def ledger(self) -> dict[str, int]:
         """Return the counts of the ledger in the summary, by their names."""
-        line = next(line for line in self.out.splitlines() if line.startswith("  deliveries"))
+        line = next(line for line in self.summary.splitlines() if line.startswith("  deliveries"))
         counts = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", line)}
-        offered = next(line for line in self.out.splitlines() if line.startswith("  offered"))
+        offered = next(line for line in self.summary.splitlines() if line.startswith("  offered"))
         counts["sent"] = int(re.findall(r"(\d+) sent", offered)[0])
         return counts
 
     def order(self) -> dict[str, int]:
         """Return the counts of compared orders in the summary, by their names; empty if nothing was compared."""
-        line = next(line for line in self.out.splitlines() if line.startswith("  order"))
+        line = next(line for line in self.summary.splitlines() if line.startswith("  order"))
         return {word: int(number) for number, word in re.findall(r"(\d+) (?:members )?(\w+)", line)}
 
     def requests(self, method: str = "WS") -> dict[str, tuple[int, int]]:
@@ -88,7 +93,7 @@ class FinishedRun:
 
     def own_requests(self) -> dict[str, tuple[int, int]]:
         """Return the number of requests and failures by name, from the summary's lines about own names."""
-        rows = re.findall(r"^  (?:requests)? +(\S.*?) +(\d+) requests, (\d+) failed  p50 ", self.out, re.MULTILINE)
+        rows = re.findall(r"^  (?:requests)? +(\S.*?) +(\d+) requests, (\d+) failed  p50 ", self.summary, re.MULTILINE)
         return {name: (int(count), int(failures)) for name, count, failures in rows}
 
 

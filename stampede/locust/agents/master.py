@@ -13,7 +13,7 @@ from locust.runners import MasterRunner
 from stampede.generator_faults import Fault, FaultKind, merge_faults
 from stampede.health.health import limits_reached
 from stampede.health.machine import usage
-from stampede.locust.agents.run_facts import notes_on, scenario_of
+from stampede.locust.agents.run_facts import PeakUsers, notes_on, scenario_of
 from stampede.locust.agents.worker_states import lost_workers
 from stampede.locust.exceptions import faults_of
 from stampede.locust.hooks import is_chat_class
@@ -91,7 +91,7 @@ class MasterAgent:
         self._concluded = False
         self._writer = SummaryWriter(environment)
         self._summary: SummaryData | None = None
-        self._users = self._timed_users = 0  # the most at once
+        self._peak_users = PeakUsers()
         self.run = 0
         self.is_watching = False
         self.resets = 0
@@ -135,7 +135,7 @@ class MasterAgent:
         self._concluded = False
         self._writer.begin()
         self._summary = None
-        self._users = self._timed_users = 0
+        self._peak_users = PeakUsers()
         self._watch_task = gevent.spawn(self._watch_run)
 
     def reset(self) -> None:
@@ -173,10 +173,10 @@ class MasterAgent:
                 threshold.update(time.monotonic() - self._began, figures)
 
     def _count_users(self) -> None:
-        """Keep the largest numbers of users and of timed users so far."""
-        timed = sum(report.figures.timed_users for report in self._latest_reports())
-        self._users = max(self._users, self._runner.user_count)
-        self._timed_users = max(self._timed_users, timed)
+        """Count the users of this process, if it runs users itself; those of workers are counted in each report."""
+        report = self._agent.report() if self._agent is not None else None
+        if report is not None:
+            self._peak_users.add(report, {report.id})
 
     @property
     def seconds(self) -> float:
@@ -246,6 +246,7 @@ class MasterAgent:
             report.figures.requests = self._row_limit.apply(report.figures.requests)
             self._reports[report.id] = report
             self._reported_at[report.id] = time.monotonic()
+            self._peak_users.add(report, self._living())
             self._store_storms(report.id, report.storms)
 
     def _store_storms(self, id_: str, parts: Iterable[StormPart]) -> None:
@@ -261,16 +262,18 @@ class MasterAgent:
         dead = self._dead()
         return all(id_ in dead or (id_ in self._reports and self._reports[id_].final) for id_ in ids)
 
+    def _living(self) -> set[str]:
+        """Return the workers that Locust does not miss."""
+        clients = self._runner.clients.all if isinstance(self._runner, MasterRunner) else []
+        return {client.id for client in clients if client.state != runners.STATE_MISSING}
+
     def _dead(self) -> set[str]:
         """Return the workers that disappeared without a final report."""
-        if not isinstance(self._runner, MasterRunner):
-            return set()
-        alive = {client.id for client in self._runner.clients.all if client.state != runners.STATE_MISSING}
-        now = time.monotonic()
+        living, now = self._living(), time.monotonic()
         return {
             id_
             for id_, report in self._reports.items()
-            if not report.final and id_ not in alive and now - self._reported_at[id_] > _ALIVE_SECONDS
+            if not report.final and id_ not in living and now - self._reported_at[id_] > _ALIVE_SECONDS
         }
 
     def everything(self) -> Totals:
@@ -386,8 +389,8 @@ class MasterAgent:
             has_chat_users=self.has_chat_users,
             circumstances=Circumstances(
                 has_ended=has_ended,
-                users=self._users,
-                timed_users=self._timed_users,
+                users=self._peak_users.users,
+                timed_users=self._peak_users.timed,
                 seconds=self.seconds,
                 dialect=self.dialect.name if self.dialect else None,
                 scenario=scenario_of(user_classes),

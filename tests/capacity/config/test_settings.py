@@ -52,7 +52,8 @@ def test_options_reach_locust_by_its_environment_and_secrets_are_not_among_the_r
         "https://a",
         "--insecure",
     ]
-    passed = load.environment({"LOCUST_TOKEN": "of another run", "HOME": "/root"})
+    inherited = {"LOCUST_TOKEN": "of another run", "GITHUB_STEP_SUMMARY": "of the whole job", "HOME": "/root"}
+    passed = load.environment(inherited)
     assert passed == {
         "HOME": "/root",
         "LOCUST_ROOM_SIZE": "20",
@@ -90,6 +91,12 @@ def test_the_dialect_and_the_join_grace_are_passed_to_locust() -> None:
 def test_an_unusable_dialect_is_refused(arguments: list[str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         read_settings(arguments, {})
+
+
+@pytest.mark.parametrize("name", ["--summary-json", "--junit"])
+def test_a_file_of_the_load_test_is_refused_since_a_capacity_run_has_its_own(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}: not an option of a capacity run: the results are in report.json"):
+        read_settings([name, "file"], {})
 
 
 def test_given_slos_replace_the_defaults() -> None:

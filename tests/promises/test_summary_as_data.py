@@ -1,0 +1,241 @@
+"""The summary of a run as JSON, JUnit and Markdown has the figures of the terminal, however the run ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stampede.measure.formatting import precise_ms
+from stampede.verdict.slo import parse_slo
+from tests.metrics.fixtures import wait_until
+from tests.stampede.fixtures import FinishedRun, has_delivered
+from tests.stampede.verdict import junit_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.processes import RunningServer
+    from tests.stampede.fixtures import Locust, WebLocust
+
+USERS = ("-u", "10", "-r", "10", "--room-size", "5", "--message-rate", "5")
+WORKERS = ("--processes", "2")
+MET = ("--threshold", "deliver_p99<60s", "--threshold", "loss<100%")
+FAILED = ("--threshold", "deliver_p50<1us", "--threshold", "loss<100%")
+BOTH = pytest.mark.parametrize("processes", [(), WORKERS], ids=["one process", "two workers"])
+
+BROKEN = """
+from locust import User, constant, task
+
+class BrokenUser(User):
+    wait_time = constant(1)
+
+    @task
+    def fail(self):
+        raise ValueError("boom")
+"""
+
+
+@dataclass(frozen=True)
+class Forms:
+    """The files of one run."""
+
+    data: Any
+    junit: bytes
+    markdown: str
+
+    @classmethod
+    def of(cls, folder: Path, run: int = 1) -> Forms:
+        return cls(
+            json.loads((folder / f"{run}.json").read_text()),
+            (folder / f"{run}.xml").read_bytes(),
+            (folder / "step.md").read_text().split("### Load test: ")[run],
+        )
+
+    def assert_equal_to(self, shown: str) -> None:
+        """Assert that all forms have the figures of a summary on the terminal."""
+        data, ended = self.data, FinishedRun(self.data["exit_code"], shown, "")
+        ledger = ended.ledger()
+        names = ("expected", "received", "lost", "duplicated", "reordered")
+        assert [data["ledger"][name] for name in names] == [ledger[name] for name in names]
+        assert f"| messages | {' | '.join(str(ledger[name]) for name in names)} |" in self.markdown
+        assert data["ledger"]["divergent"] == ended.order().get("divergent")
+        for clock, name in (("intended", "intended"), ("actual", "sent")):
+            values = {q: precise_ms(ms and ms * 1e6) for q, ms in data["latency_ms"][name].items()}
+            row = "  ".join(f"{q} {values[q]}" for q in ("p50", "p90", "p99", "p99.9"))
+            assert re.search(rf"from {clock} send +{re.escape(row)}$", shown, re.MULTILINE)
+            assert f"| from {clock} send | {' | '.join(values.values())} |" in self.markdown
+        generator = data["generator"]
+        assert f"{generator['cpu']:.0%} of a core, {generator['memory_mib']:.0f} MiB at most" in shown
+        assert f" in each of {generator['workers']}" in shown
+        self._assert_same_verdict(ended)
+
+    def _assert_same_verdict(self, ended: FinishedRun) -> None:
+        data, cases = self.data, self.cases()
+        assert (data["verdict"] == "invalid") == (data["exit_code"] == 98) == bool(data["reasons"])
+        assert data["reasons"] == ended.invalid
+        assert list(cases) == ["verdict", *(threshold["expression"] for threshold in data["thresholds"])]
+        assert cases["verdict"] == ("error" if data["verdict"] == "invalid" else "")
+        words = {"met": "met: worst {}", "failed": "FAILED in {failed_windows} of {windows} windows: worst {}"}
+        for threshold in data["thresholds"]:
+            worst = parse_slo(threshold["expression"]).show(threshold["worst"])
+            line = words[threshold["result"]].format(worst, **threshold)
+            assert re.search(rf"{threshold['expression']} +{re.escape(line)} ", ended.out)
+            assert re.search(
+                rf"\| `{threshold['expression']}` \| {threshold['result']} in .*: worst {worst} \|", self.markdown
+            )
+            outcome = {"met": "", "failed": "failure"}[threshold["result"]]
+            assert cases[threshold["expression"]] == ("skipped" if data["verdict"] == "invalid" else outcome)
+
+    def cases(self) -> dict[str, str]:
+        """Return what is in each test case of the report, by its name; nothing if it passed."""
+        assert junit_schema.problems(self.junit) == []
+        return {name: "".join(one.tag for one in found) for name, found in junit_schema.cases(self.junit).items()}
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """Return the options for the files of `Forms`, which are written to the folder of the test."""
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    return ("--summary-json", str(tmp_path / "{run}.json"), "--junit", str(tmp_path / "{run}.xml"))
+
+
+@pytest.mark.parametrize("flags", [MET, (*FAILED, *WORKERS)], ids=["passing", "failing, with workers"])
+def test_all_forms_of_a_run_that_ends_by_itself_agree(
+    locust: Callable[..., Locust],
+    server: RunningServer,
+    tmp_path: Path,
+    files: tuple[str, ...],
+    flags: tuple[str, ...],
+) -> None:
+    ended = locust("--headless", "--host", server.url, "-t", "2s", *USERS, *files, *flags, "ChattingUser").wait()
+    assert ended.ended_with(0 if flags == MET else 99), ended.out + ended.log
+    forms = Forms.of(tmp_path)
+    forms.assert_equal_to(ended.out)
+    assert forms.data["exit_code"] == ended.code
+    assert (forms.data["users"], forms.data["timed_users"], forms.data["dialect"]) == (10, 10, "stampede")
+    assert forms.data["scenario"] == "ChattingUser=10"
+    assert forms.data["seconds"] >= 2
+
+
+@BOTH
+def test_an_exception_of_user_code_is_an_invalid_run_in_all_forms(
+    locust: Callable[..., Locust],
+    server: RunningServer,
+    tmp_path: Path,
+    files: tuple[str, ...],
+    processes: tuple[str, ...],
+) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN)
+    flags = ("-f", f"loadtest,{tmp_path / 'broken.py'}", "-t", "3s", *FAILED, *processes, "ChattingUser", "BrokenUser")
+    ended = locust("--headless", "--host", server.url, *USERS, *files, *flags).wait(traceback=True)
+    assert ended.code == 98
+    forms = Forms.of(tmp_path)
+    forms.assert_equal_to(ended.out)
+    assert any("boom" in reason for reason in forms.data["reasons"])
+    assert "- user code: " in forms.markdown
+
+
+@BOTH
+def test_all_forms_of_an_interrupted_run_agree(
+    locust: Callable[..., Locust],
+    server: RunningServer,
+    tmp_path: Path,
+    files: tuple[str, ...],
+    processes: tuple[str, ...],
+) -> None:
+    running = locust("--headless", "--host", server.url, *USERS, *files, *MET, *processes, "ChattingUser")
+    wait_until(has_delivered(server, 50, joins=10), "messages to be delivered")
+    running.interrupt()
+    ended = running.wait()
+    assert ended.ended_with(0), ended.out + ended.log
+    assert ended.out.count("Chat load test") == 1
+    forms = Forms.of(tmp_path)
+    forms.assert_equal_to(ended.out)
+    assert forms.data["exit_code"] == ended.code
+    assert forms.data["users"] == 10
+
+
+def is_chatting(users: int, now: Any) -> bool:
+    return bool(now["ready"] == users and now["deliveries"]["received"] > 20)
+
+
+@BOTH
+def test_each_run_of_the_web_page_has_a_summary_and_files_of_its_own(
+    web_locust: Callable[..., WebLocust],
+    server: RunningServer,
+    tmp_path: Path,
+    files: tuple[str, ...],
+    processes: tuple[str, ...],
+) -> None:
+    web = web_locust("--host", server.url, *USERS[4:], *files, *MET, *processes, "ChattingUser")
+    assert json.loads(web.get("/stampede/summary")) is None
+    for run, users in ((1, 10), (2, 6)):
+        before = server.samples()['chat_messages_delivered_total{type="chatMessage"}']
+        web.post("/swarm", user_count=users, spawn_rate=users)
+        web.until(partial(is_chatting, users))
+        current = json.loads(web.get("/stampede/summary"))
+        assert (current["verdict"], current["exit_code"]) == (None, None)
+        assert current["ledger"]["received"] > 20
+        web.post("/stop")
+        data = Forms.of(tmp_path, run).data
+        assert json.loads(web.get("/stampede/summary")) == data
+        delivered = server.samples()['chat_messages_delivered_total{type="chatMessage"}'] - before
+        assert data["ledger"]["expected"] == data["ledger"]["received"] == delivered
+        assert data["users"] == users
+    web.locust.process.send_signal(signal.SIGTERM)
+    ended = web.locust.wait()
+    assert ended.ended_with(0), ended.out + ended.log
+    _, *summaries = ended.out.split("Chat load test\n")
+    assert len(summaries) == 2
+    for run, shown in enumerate(summaries, start=1):
+        Forms.of(tmp_path, run).assert_equal_to(shown)
+
+
+def test_the_exit_code_is_that_of_the_last_run(web_locust: Callable[..., WebLocust], server: RunningServer) -> None:
+    web = web_locust("--host", server.url, *USERS[4:], "--threshold", "deliver_p50<1us", "ChattingUser")
+    for threshold in ("deliver_p50<1us", ""):
+        web.post("/swarm", user_count=2, spawn_rate=2, threshold=threshold)
+        web.until(lambda now: now["deliveries"]["received"] > 5)
+        web.post("/stop")
+    last = json.loads(web.get("/stampede/summary"))
+    web.locust.process.send_signal(signal.SIGTERM)
+    ended = web.locust.wait()
+    assert "(exit code 99)" in ended.out
+    assert ended.ended_with(0), ended.out + ended.log
+    assert last["exit_code"] == ended.code
+
+
+@pytest.mark.parametrize("name", ["--summary-json", "--junit", "GITHUB_STEP_SUMMARY"])
+def test_a_file_that_cannot_be_written_gives_one_line_and_exit_code_2(
+    locust: Callable[..., Locust], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    file = str(tmp_path / "none" / "file")
+    if name.startswith("--"):
+        ended = locust("--headless", "-t", "1s", name, file).wait()
+    else:
+        monkeypatch.setenv(name, file)
+        ended = locust("--headless", "-t", "1s").wait()
+    assert ended.code == 2
+    assert ended.log.splitlines()[-1] == f"locust: error: {name} {file}: no such directory"
+
+
+def test_a_folder_that_disappears_during_the_run_is_logged_and_no_success(
+    locust: Callable[..., Locust], server: RunningServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    flags = ("--summary-json", str(folder / "{run}.json"), *MET, "ChattingUser")
+    running = locust("--headless", "--host", server.url, *USERS, *flags)
+    wait_until(has_delivered(server, 20), "messages to be delivered")
+    folder.rmdir()
+    running.interrupt()
+    ended = running.wait()
+    assert ended.ended_with(2), ended.out + ended.log
+    assert f"--summary-json {folder / '1.json'}: No such file or directory" in ended.log
