@@ -246,7 +246,6 @@ LOCUST = ("stampede.locust", "loadtest", "benchmarks")
 # But these run without it: `import locust` replaces sockets and threads of the whole process.
 WITHOUT_LOCUST = (
     "stampede.locust.agents.assignment",
-    "stampede.locust.agents.run_facts",
     "stampede.locust.options",
     "stampede.locust.preflight",
     "stampede.locust.settings",

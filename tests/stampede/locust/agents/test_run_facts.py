@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from stampede.locust.agents.run_facts import PeakUsers
-from stampede.measure.report import WorkerReport
 from tests.stampede.measure.reports import report
+
+if TYPE_CHECKING:
+    from stampede.measure.report import WorkerReport
 
 
 def reported(index: int, users: int, *, final: bool = False) -> WorkerReport:
