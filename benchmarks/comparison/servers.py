@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from ctypes.util import find_library
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -75,6 +76,12 @@ def _python(library: str) -> Callable[[Path], list[str]]:
     return command
 
 
+def _socketify(folder: Path) -> list[str]:
+    if find_library("uv") is None:
+        raise BenchmarkError("libuv not found, which socketify needs (Debian: apt-get install libuv1)")
+    return _python("socketify")(folder)
+
+
 SERVERS: Final = {
     server.key: server
     for server in (
@@ -83,6 +90,7 @@ SERVERS: Final = {
         Server("uws", "uWebSockets.js", _node("uws")),
         Server(NODE_WS, "Node ws", _node_ws),
         Server("socketio", "Socket.IO", _node("socketio"), SOCKET_IO),
+        Server("socketify", "socketify", _socketify),
         Server("picows", "picows", _python("picows")),
         Server("aiohttp", "aiohttp", _python("aiohttp")),
         Server("websockets", "websockets", _python("websockets")),

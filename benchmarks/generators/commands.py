@@ -6,12 +6,14 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.node_packages import packages
+from benchmarks.package_cache import install_once
 from benchmarks.processes import ROOT, BenchmarkError
 
 if TYPE_CHECKING:
@@ -53,14 +55,43 @@ class Command:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def stampede(url: str, load: GeneratorLoad, _folder: Path) -> Command:
-    """Return the command of `locust -f loadtest`."""
+def epoll(url: str, load: GeneratorLoad, _folder: Path) -> Command:
+    """Return the command of the reader in C, after compiling it."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise BenchmarkError("cc not found (Debian: apt-get install --no-install-recommends gcc libc6-dev)")
+    source = _FOLDER / "epoll" / "chat.c"
+
+    def compile_into(home: Path) -> None:
+        command = [compiler, "-O2", "-o", str(home / "chat"), str(source)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own source
+        if done.returncode:
+            reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+            raise BenchmarkError(f"cc could not compile {source.name}: {reason}")
+
+    home = install_once("epoll", source.read_bytes(), compile_into)
+    host, _, port = url.removeprefix("ws://").rpartition(":")
+    numbers = (load.clients, load.rooms, load.rate, load.seconds)
+    return Command([str(home / "chat"), host, port, *map(str, numbers)], _read_epoll)
+
+
+def _read_epoll(out: str) -> Reported:
+    return Reported(json.loads(out)["deliveries"], None, None)
+
+
+def stampede(url: str, load: GeneratorLoad, _folder: Path, *flags: str) -> Command:
+    """Return the command of `locust -f loadtest`, with further flags."""
     words = [
         *(sys.executable, "-m", "locust", "-f", "loadtest", "ChattingUser", "--headless", "--only-summary"),
         *("--host", url, "-u", str(load.clients), "-r", str(load.clients), "-t", f"{load.seconds:g}s"),
-        *("--rooms", str(load.rooms), "--message-rate", str(load.rate)),
+        *("--rooms", str(load.rooms), "--message-rate", str(load.rate), *flags),
     ]
     return Command(words, _read_stampede)
+
+
+def sampled(url: str, load: GeneratorLoad, folder: Path) -> Command:
+    """Return the command of `locust -f loadtest` that times a tenth of the users."""
+    return stampede(url, load, folder, "--timed-share", "0.1")
 
 
 def _read_stampede(out: str) -> Reported:

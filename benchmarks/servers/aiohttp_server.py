@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from aiohttp import WSMsgType, web
 
 from benchmarks.servers.conversation import CHAT_PATHS, HEARTBEAT_SECONDS, Chat, Client, run
+from benchmarks.servers.members import MemberNet
 from server.protocol.messages import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-class Net:
+class Net(MemberNet[web.WebSocketResponse]):
     """Sends as the library's documentation shows, one member after the other."""
 
     async def send(self, client: Client[web.WebSocketResponse], message: bytes) -> None:

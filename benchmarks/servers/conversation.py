@@ -9,6 +9,7 @@ import os
 import signal
 import time
 import uuid
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import uvloop
@@ -17,7 +18,7 @@ from server.errors import InvalidMessageError
 from server.protocol import messages as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Callable, Coroutine
 
 HEARTBEAT_SECONDS: Final = 30
 CHAT_PATHS: Final = ("/", "/chat", "/ws/chat")
@@ -43,29 +44,46 @@ class Net(Protocol[Socket]):
     async def send(self, client: Client[Socket], message: bytes) -> None:
         """Send to one client."""
 
-    async def broadcast(self, clients: Collection[Client[Socket]], message: bytes) -> None:
-        """Send to many clients."""
+    async def send_to_others(self, client: Client[Socket], room: str, message: bytes) -> None:
+        """Send to the other members of the client's room."""
+
+    async def send_to_room(self, room: str, message: bytes) -> None:
+        """Send to all members of a room."""
+
+    async def send_to_everyone(self, message: bytes) -> None:
+        """Send to all clients."""
+
+    def connect(self, client: Client[Socket]) -> None:
+        """Add a client."""
+
+    def disconnect(self, client: Client[Socket]) -> None:
+        """Remove a client, which has left its room."""
+
+    def enter(self, client: Client[Socket], room: str) -> None:
+        """Add a client to a room."""
+
+    def leave(self, client: Client[Socket], room: str) -> None:
+        """Remove a client from its room."""
 
 
 class Chat(Generic[Socket]):
-    """The chat: clients, rooms, and the effect of each message."""
+    """The chat: the sizes of the rooms, and the effect of each message."""
 
     def __init__(self, net: Net[Socket], presence_threshold: int) -> None:
         self._net = net
         self._threshold = presence_threshold
-        self._clients: set[Client[Socket]] = set()
-        self._rooms: dict[str, set[Client[Socket]]] = {}
+        self._sizes: Counter[str] = Counter()
 
     async def connect(self, client: Client[Socket]) -> None:
         """Add a client and send its greeting."""
-        self._clients.add(client)
+        self._net.connect(client)
         greeting = b'{"type":"connected","clientId":"%s"}' % str(uuid.uuid4()).encode()
         await self._net.send(client, greeting)
 
     async def disconnect(self, client: Client[Socket]) -> None:
         """Remove a client that disconnected."""
-        self._clients.discard(client)
         await self._leave(client)
+        self._net.disconnect(client)
 
     async def handle(self, client: Client[Socket], payload: bytes) -> None:
         """Handle a text message."""
@@ -91,55 +109,72 @@ class Chat(Generic[Socket]):
             case wire.LeaveRoom():
                 await self._leave(client)
             case wire.SendChat(user, text):
-                await self._net.broadcast(self._clients, wire.encode(wire.Chat(user, text)))
+                await self._net.send_to_everyone(wire.encode(wire.Chat(user, text)))
             case _:  # uploads, which this server does not support
                 await self._net.send(client, INVALID)
 
     async def _send_to_others(self, client: Client[Socket], message: wire.ServerMessage) -> None:
         if client.room is not None:
-            others = [member for member in self._rooms[client.room] if member is not client]
-            await self._net.broadcast(others, wire.encode(message))
+            await self._net.send_to_others(client, client.room, wire.encode(message))
 
     async def _join(self, client: Client[Socket], room: str) -> None:
         await self._leave(client)
-        members = self._rooms.setdefault(room, set())
-        members.add(client)
+        self._sizes[room] += 1
+        members = self._sizes[room]
         client.room = room
-        if self._has_presence(len(members)):
-            joined = wire.UserJoined(client.username, room, len(members))
-            await self._net.broadcast(members, wire.encode(joined))
-        await self._net.send(client, wire.encode(wire.RoomJoined(room, len(members))))
+        self._net.enter(client, room)
+        if self._has_presence(members):
+            await self._net.send_to_room(room, wire.encode(wire.UserJoined(client.username, room, members)))
+        await self._net.send(client, wire.encode(wire.RoomJoined(room, members)))
 
     async def _leave(self, client: Client[Socket]) -> None:
         if client.room is None:
             return
         room, client.room = client.room, None
-        members = self._rooms[room]
-        members.discard(client)
+        self._net.leave(client, room)
+        self._sizes[room] -= 1
+        members = self._sizes[room]
         if not members:
-            del self._rooms[room]
-        elif self._has_presence(len(members)):
-            await self._net.broadcast(members, wire.encode(wire.UserLeft(client.username, len(members), room)))
+            del self._sizes[room]
+        elif self._has_presence(members):
+            await self._net.send_to_room(room, wire.encode(wire.UserLeft(client.username, members, room)))
 
     def _has_presence(self, members: int) -> bool:
         return not self._threshold or members <= self._threshold
 
 
-def run(serve: Callable[[str, int, int], Awaitable[int]]) -> None:
-    """Serve on uvloop until a signal; `serve` takes host, port and presence threshold, and returns the port."""
+def server_options() -> argparse.Namespace:
+    """Return the options of a server: host, port and presence threshold."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--presence-threshold", type=int, default=0, help="members above which a room gets no presence")
-    options = parser.parse_args()
+    return parser.parse_args()
 
+
+def listening(host: str, port: int) -> None:
+    """Print the server's URL."""
+    print(f"listening on ws://{host}:{port}", flush=True)
+
+
+def run_now(coroutine: Coroutine[None, None, None]) -> None:
+    """Run a coroutine that never waits, without a task."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise RuntimeError("the coroutine waited")
+
+
+def run(serve: Callable[[str, int, int], Awaitable[int]]) -> None:
+    """Serve on uvloop until a signal; `serve` takes host, port and presence threshold, and returns the port."""
+    options = server_options()
     logging.disable(logging.WARNING)  # about writes to clients that have just disconnected
 
     async def serve_forever() -> None:
         for number in (signal.SIGTERM, signal.SIGINT):  # at once, as the other servers do, without close frames
             asyncio.get_running_loop().add_signal_handler(number, os._exit, 0)
-        port = await serve(options.host, options.port, options.presence_threshold)
-        print(f"listening on ws://{options.host}:{port}", flush=True)
+        listening(options.host, await serve(options.host, options.port, options.presence_threshold))
         await asyncio.Event().wait()
 
     uvloop.run(serve_forever())

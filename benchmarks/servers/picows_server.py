@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
-from benchmarks.servers.conversation import CHAT_PATHS, HEARTBEAT_SECONDS, INVALID, Chat, Client, run
+from benchmarks.servers.conversation import CHAT_PATHS, HEARTBEAT_SECONDS, INVALID, Chat, Client, run, run_now
+from benchmarks.servers.members import MemberNet
 from server.protocol.messages import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine
+    from collections.abc import Collection
 
 
-class Net:
+class Net(MemberNet[WSTransport]):
     """Sends immediately; picows has no awaitable send."""
 
     async def send(self, client: Client[WSTransport], message: bytes) -> None:
@@ -26,26 +27,17 @@ class Net:
             client.socket.send(WSMsgType.TEXT, message)
 
 
-def _now(coroutine: Coroutine[None, None, None]) -> None:
-    """Run a coroutine that never waits, without a task."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    raise RuntimeError("the coroutine waited")
-
-
 class _Listener(WSListener):
     def __init__(self, chat: Chat[WSTransport]) -> None:
         self._chat = chat
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._client = Client(transport)
-        _now(self._chat.connect(self._client))
+        run_now(self._chat.connect(self._client))
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
-            _now(self._chat.handle(self._client, frame.get_payload_as_bytes()))
+            run_now(self._chat.handle(self._client, frame.get_payload_as_bytes()))
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
@@ -53,7 +45,7 @@ class _Listener(WSListener):
             transport.send(WSMsgType.TEXT, INVALID)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        _now(self._chat.disconnect(self._client))
+        run_now(self._chat.disconnect(self._client))
 
 
 async def _serve(host: str, port: int, threshold: int) -> int:

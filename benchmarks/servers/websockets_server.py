@@ -9,6 +9,7 @@ from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
 from benchmarks.servers.conversation import CHAT_PATHS, HEARTBEAT_SECONDS, Chat, Client, run
+from benchmarks.servers.members import MemberNet
 from server.protocol.messages import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from websockets.http11 import Request, Response
 
 
-class Net:
+class Net(MemberNet[ServerConnection]):
     """Sends as the library's documentation recommends."""
 
     async def send(self, client: Client[ServerConnection], message: bytes) -> None:

@@ -122,6 +122,24 @@ def test_all_servers_answer_the_same_conversation_alike(clients: tuple[Client, C
         client.expect("pong", timestamp=7)
 
 
+def test_each_message_reaches_the_other_of_two_clients_exactly_once(clients: tuple[Client, Client]) -> None:
+    ann, bob = clients
+    for client in (ann, bob):
+        client.send("joinRoom", room="once")
+        while client.receive()["type"] != "roomJoined":
+            pass
+    ann.expect("userJoined", userCount=2)
+    for number in range(300):
+        ann.send("chatMessage", text=str(number))
+    for client in (ann, bob):
+        client.send("ping", timestamp=1)
+    ann.expect("pong", timestamp=1)
+    received = [bob.receive() for _ in range(301)]
+    pong = next(message for message in received if message["type"] == "pong")  # may come before the last messages
+    received.remove(pong)
+    assert [message["text"] for message in received] == [str(number) for number in range(300)]
+
+
 def test_all_servers_refuse_the_same_messages_and_keep_the_connection(clients: tuple[Client, Client]) -> None:
     ann, bob = clients
     for client in (ann, bob):
@@ -207,3 +225,9 @@ def test_a_missing_library_is_reported_with_the_command_that_installs_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(BenchmarkError, match=r"picows not found: .*pip install picows"):
         SERVERS["picows"].command(tmp_path)
+
+
+def test_socketify_needs_a_library_of_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("benchmarks.comparison.servers.find_library", lambda _name: None)
+    with pytest.raises(BenchmarkError, match=r"libuv not found, .*apt-get install libuv1"):
+        SERVERS["socketify"].command(tmp_path)
