@@ -29,7 +29,8 @@ class Limits:
         keeping_up: share of the expected deliveries that must have arrived in the window.
         disturbed: use of the server's core by other processes, in cores, above which a note reports it.
         disturbing: the same use above which a failed step is repeated. If also more than `core_full` of the core was
-            used, and the server used less than `own`, the step is invalid.
+            used, and the server used less than `own`, the step is invalid, unless no thread of the server needed a core
+            for `core_full` of the window, and all waited too briefly to explain the failure.
         lag_factor: delivery latency (p99) that the lag (p99) can explain, as a multiple: a delivery waits for the rest
             of one loop iteration and for its place in the next. Simulated: 1.2 to 2.15.
     """
