@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from stampede.measure.report import Totals
+from stampede.measure.storm import Storm
+from stampede.measure.storm_results import results
 from stampede.verdict import summary_fields
 from stampede.verdict.summary import Circumstances, RunResult
 from stampede.verdict.summary_data import summary_data
@@ -15,6 +17,8 @@ from stampede.verdict.summary_fields import QuantilesMs, SummaryData
 from tests.stampede.measure.reports import report
 from tests.stampede.verdict.summaries import result
 from tests.tables import ROOT, rows
+
+SECOND = 1_000_000_000
 
 
 def of(run: RunResult) -> SummaryData:
@@ -102,6 +106,20 @@ def test_requests_have_the_times_of_those_that_succeeded() -> None:
     assert (requests["connect"].count, requests["connect"].failures) == (4, 3)
     assert requests["deliver"].p50 == of(result()).latency_ms.intended.p50
     assert "ping" not in requests
+
+
+def test_a_storm_has_its_times_in_milliseconds_and_none_for_those_that_have_not_come() -> None:
+    one = Storm(1, 10 * SECOND, 4.0, 8)
+    for index in range(4):
+        one.drop(10 * SECOND + 1_000_000 * index)
+    for _ in range(2):
+        one.reconnect(12 * SECOND)
+        one.resync(12 * SECOND, 2 * SECOND, [], 0)
+    (storm,) = of(RunResult(Totals([report(0)]), results([one.part(13 * SECOND)]))).storms
+    assert (storm.number, storm.at_seconds, storm.users, storm.dropped, storm.resynced) == (1, 4.0, 8, 4, 2)
+    assert storm.drop_ms == 3.0
+    assert storm.resync_ms.p50 == pytest.approx(2000, rel=0.02)
+    assert (storm.resync_ms.p95, storm.resync_ms.max, storm.unaffected_p99_ms) == (None, None, None)
 
 
 def fields_of(kind: type[msgspec.Struct], prefix: str = "") -> list[str]:
