@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 from dataclasses import dataclass
@@ -240,3 +241,23 @@ def test_a_folder_that_disappears_during_the_run_is_logged_and_no_success(
     ended = running.wait()
     assert ended.ended_with(2), ended.out + ended.log
     assert f"--summary-json {folder / '1.json'}: No such file or directory" in ended.log
+
+
+def test_a_run_with_a_dead_worker_has_a_summary_when_it_is_stopped(
+    web_locust: Callable[..., WebLocust], server: RunningServer, tmp_path: Path, files: tuple[str, ...]
+) -> None:
+    web = web_locust("--host", server.url, *USERS[4:], *files, *MET, *WORKERS, "ChattingUser")
+    web.post("/swarm", user_count=10, spawn_rate=10)
+    now = web.until(partial(is_chatting, 10))
+    os.kill(now["workers"][0]["pid"], signal.SIGKILL)
+    web.until(lambda now: len(now["dead_workers"]) == 1)
+    web.post("/stop")
+    forms = Forms.of(tmp_path)
+    assert forms.data["users"] == 10
+    assert (forms.data["verdict"], forms.data["exit_code"], forms.data["generator"]["workers"]) == ("invalid", 98, 1)
+    assert any("died" in reason for reason in forms.data["reasons"])
+    web.locust.process.send_signal(signal.SIGTERM)
+    ended = web.locust.wait()
+    assert ended.code == 98
+    assert ended.out.count("Chat load test") == 1
+    forms.assert_equal_to(ended.out)

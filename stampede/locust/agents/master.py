@@ -375,7 +375,7 @@ class MasterAgent:
         """Return the summary of the current or last test; None before the first."""
         if self._summary is not None or not self.run:
             return self._summary
-        return summary_data(self._result(has_ended=False))
+        return summary_data(self._result(has_ended=self._concluded))
 
     def _result(self, *, has_ended: bool) -> RunResult:
         totals, user_classes = self.totals(), self._runner.user_classes
