@@ -42,6 +42,17 @@ class BrokenUser(User):
         raise ValueError("boom")
 """
 
+VISITOR = """
+from locust import HttpUser, constant, task
+
+class Visitor(HttpUser):
+    wait_time = constant(0.005)
+
+    @task
+    def look(self):
+        self.client.get("{url}/health", name="look")
+"""
+
 
 @dataclass(frozen=True)
 class Forms:
@@ -141,6 +152,19 @@ def test_an_exception_of_user_code_is_an_invalid_run_in_all_forms(
     forms.assert_equal_to(ended.out)
     assert any("boom" in reason for reason in forms.data["reasons"])
     assert "- user code: " in forms.markdown
+
+
+def test_requests_of_other_clients_count_until_the_last_one(
+    locust: Callable[..., Locust], server: RunningServer, tmp_path: Path, files: tuple[str, ...]
+) -> None:
+    (tmp_path / "visitor.py").write_text(VISITOR.format(url=server.url.replace("ws:", "http:")))
+    flags = ("-f", f"loadtest,{tmp_path / 'visitor.py'}", "-t", "2s", *MET, *WORKERS, "ChattingUser", "Visitor")
+    ended = locust("--headless", "--host", server.url, *USERS, *files, *flags).wait()
+    assert ended.ended_with(0), ended.out + ended.log
+    forms = Forms.of(tmp_path)
+    forms.assert_equal_to(ended.out)
+    look = forms.data["requests"]["GET look"]
+    assert (look["count"], look["failures"]) == ended.requests("GET")["look"] == ended.own_requests()["GET look"]
 
 
 @BOTH
