@@ -125,17 +125,22 @@ def agree_on_latency(server: Server, dialect: str, measure: Callable[[], float])
     """
     found: list[tuple[float, float]] = []
     while len(found) < LATENCY_TRIES:
-        with LoadGenerator(server.url, dialect=dialect) as generator:
-            clients = generator.join("latency", users=2)
-            with _Talk(clients[:1], LATENCY_INTERVAL):
-                theirs = measure()
-            generator.drain(timeout=TIMEOUT)
-        ours = 1000 * generator.latency.quantile(0.1)
-        assert generator.latency.count >= LATENCY_TEXTS
+        ours, theirs = _both_latencies(server, dialect, measure)
         found.append((ours, theirs))
         if abs(ours - theirs) < max(NEAR_MS, NEAR_SHARE * theirs):
             return
     raise AssertionError(f"tenth percentiles in ms, ours and theirs: {found}")
+
+
+def _both_latencies(server: Server, dialect: str, measure: Callable[[], float]) -> tuple[float, float]:
+    """Return the tenth percentiles of both, in milliseconds."""
+    with LoadGenerator(server.url, dialect=dialect) as generator:
+        clients = generator.join("latency", users=2)
+        with _Talk(clients[:1], LATENCY_INTERVAL):
+            theirs = measure()
+            assert generator.wait_until(lambda: clients[1].ledger.received >= LATENCY_TEXTS, TIMEOUT)
+        generator.drain(timeout=TIMEOUT)
+    return 1000 * generator.latency.quantile(0.1), theirs
 
 
 def _join_rooms(generator: LoadGenerator) -> list[ChatClient]:

@@ -20,7 +20,7 @@ PAIRS = [(server, client) for server, program in PROGRAMS.items() for client in 
 def test_an_independent_client_receives_what_the_server_counts(name: str, client: str, start_real: StartReal) -> None:
     program = PROGRAMS[name]
     server = start_real(name)
-    assert server.counts() == {"clients": 0, "members": 0, "messages": 0, "deliveries": 0}
+    assert set(server.counts().values()) == {0}
     flags = ("--texts", str(TEXTS), "--receivers", str(RECEIVERS), "--interval", "0.01")
     measured = measure_latencies(server, program.clients[client], *flags)
     assert (measured["sent"], measured["received"]) == (TEXTS, TEXTS * RECEIVERS)
