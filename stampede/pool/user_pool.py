@@ -27,6 +27,7 @@ from stampede.ledger.stamp import SIZE
 from stampede.measure import drop_causes
 from stampede.measure.measures import Measures
 from stampede.pool.batch_reader import BatchReader, BatchSettings
+from stampede.pool.garbage import GarbageFreezer
 from stampede.pool.order_sampler import OrderSampler
 from stampede.pool.session import Session
 from stampede.pool.storms import Storms
@@ -48,10 +49,7 @@ CONCURRENT_CONNECTS: Final = 32
 """Connection attempts in progress at a time: enough to keep a server busy, without delays in this process."""
 
 SWEEP_SECONDS: Final = 5.0
-"""Interval of the ledger's sweeps: a delivery that has not arrived after one to two intervals is lost.
-
-The interval between two batches is added to it: a delivery that has arrived may not have been read yet.
-"""
+"""Interval of the ledger's sweeps, without that of batches: a delivery is lost after one to two intervals of both."""
 
 SWEEP_SLICE_NS: Final = 300_000
 """Nanoseconds of sweeping after which other greenlets run."""
@@ -158,6 +156,7 @@ class UserPool:
         self.batch_reader = BatchReader(
             settings.batches, self._sessions, settings.partition, Random(f"{settings.seed}/timed").random()
         )
+        self._freezer = GarbageFreezer(self._sessions)
         self._sweeper = gevent.spawn(self._sweep)
         self._droppers: dict[str, gevent.Greenlet[..., None]] = {}
         self._began = monotonic_ns()
@@ -345,6 +344,7 @@ class UserPool:
         self.client_context.is_draining = True
         self._sweeper.kill()
         self.batch_reader.close()
+        self._freezer.close()
         if not self.is_closed:
             self.is_closed = True
             self.reactor.close()
