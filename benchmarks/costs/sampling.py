@@ -73,7 +73,7 @@ def percentiles(seconds: int) -> tuple[list[float], list[float]]:
 def _start(url: str, users: Sequence[str], seconds: int) -> subprocess.Popen[str]:
     command = [
         *(sys.executable, "-m", "locust", "-f", *users, "--headless", "--only-summary", "--loglevel", "ERROR"),
-        *("--host", url, "-u", str(HALF.users), "-r", str(HALF.users), "-t", f"{seconds}s"),
+        *("--reset-stats", "--host", url, "-u", str(HALF.users), "-r", str(HALF.users), "-t", f"{seconds}s"),
         *("--room-size", str(HALF.room_size), "--message-rate", str(HALF.rate)),
     ]
     return subprocess.Popen(  # noqa: S603 - our own command
