@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 
 from capacity.cli.display import open_display
+from capacity.cli.execution import run_displayed
 from capacity.cli.output import print_answer, print_error, repeat_command, report_folder, write
 from capacity.config.drill_settings import read_drill_settings
 from capacity.config.secrets import redact_report
 from capacity.drill.drill import Drill
 from capacity.drill.report import drill_report
-from capacity.errors import CapacityError, ExitCode, UsageError
+from capacity.errors import ExitCode
 from capacity.record.step import Verdict
 
 if TYPE_CHECKING:
@@ -35,16 +36,7 @@ def drill_command(arguments: Sequence[str], interrupts: Interrupts) -> int:
     console = Console()
     display = open_display(console, settings.title)
     drill = Drill(settings, display)
-    problem: CapacityError | None = None
-    with display:
-        try:
-            interrupts.enable()
-            drill.execute()
-        except UsageError:
-            raise  # without measurements, keep an older report in the folder
-        except CapacityError as error:
-            problem = error
-    interrupts.defer()
+    problem = run_displayed(display, interrupts, drill.execute)
     report = redact_report(drill_report(drill, repeat_command(["drill", *arguments]), problem))
     write(report, folder, pictures=False)
     if problem is not None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from capacity.cli.commands import COMMANDS
 from capacity.cli.display import open_display
 from capacity.cli.drill import drill_command
+from capacity.cli.execution import run_displayed
 from capacity.cli.output import print_answer, print_error, repeat_command, report_folder, write, write_errors
 from capacity.cli.resume import (
     check_same_question,
@@ -115,16 +116,7 @@ def _run(
     run = CapacityRun(settings, display, steps=steps, storms=storms)
     if earlier is not None:
         check_same_question(earlier, settings_table(settings), slo_texts(settings), run.testbed.environment)
-    problem: CapacityError | None = None
-    with display:
-        try:
-            interrupts.enable()
-            run.execute()
-        except UsageError:
-            raise  # without measurements, keep an older report in the folder
-        except CapacityError as error:
-            problem = error
-    interrupts.defer()
+    problem = run_displayed(display, interrupts, run.execute)
     return redact_report(build_report(run, command, problem)), problem
 
 

@@ -42,7 +42,7 @@ class Timeline:
         self.seconds.append(DrillSecond(at_s=at_s, ready=ready, p99_ms=p99_ms, as_before=as_before))
 
     def is_calm_since(self, at_s: float) -> bool:
-        """Return whether all was as before for some seconds at least, of which none began before a moment."""
+        """Return whether the latest `CALM_READINGS` readings, all taken after `at_s`, were as before."""
         latest = [second for second in self.seconds if second.at_s > at_s][-CALM_READINGS:]
         return len(latest) == CALM_READINGS and all(second.as_before for second in latest)
 

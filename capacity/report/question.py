@@ -49,7 +49,7 @@ def asked(report: RunReport) -> dict[str, Shown]:
 
 
 def _addresses(report: RunReport) -> int | None:
-    """Return the number of addresses of `--connect-to`, of which each is an instance of the server."""
+    """Return the number of addresses in `--connect-to`, one for each instance of the server."""
     given = load_of(report, omitted=frozenset()).get("connect-to")
     return None if given is None else given.count(",") + 1
 

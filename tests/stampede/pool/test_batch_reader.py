@@ -101,10 +101,10 @@ def test_timed_and_untimed_users_share_a_room(start_users: Callable[..., tuple[U
     read_once(sessions)
     for _ in range(10):
         sessions[0].client.say()
-    heard = 10 * sum(session is not sessions[0] for session in timed)
-    until(lambda: pool.measures.deliveries.received == heard)
+    timed_deliveries = 10 * sum(session is not sessions[0] for session in timed)
+    until(lambda: pool.measures.deliveries.received == timed_deliveries)
     read_once(sessions)
-    assert pool.measures.latency.intended.count == heard
+    assert pool.measures.latency.intended.count == timed_deliveries
     until(lambda: read_all(pool, sessions))
     assert pool.measures.deliveries.received == 10 * (USERS - 1)
 
